@@ -1,0 +1,76 @@
+# `make run` and `make test` are the two commands. What each step installed is recorded under .venv/.stamps, so that a
+# second run starts at once.
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+STAMPS := $(VENV)/.stamps
+WHEEL_SCRIPTS := scripts/llama_wheel.py scripts/wheel_cache.py scripts/vulkan_tools.py scripts/debian_packages.py
+CHECKED := tui tests scripts
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run install dev test lint format bench screenshots clean always
+
+help:
+	@echo "make run          install everything into $(VENV) and start llmtui; ARGS=... are passed on"
+	@echo "make test         check the code (ruff, mypy, import-linter) and run the tests; TESTS=... picks some"
+	@echo "make lint         check the code only"
+	@echo "make format       format the code"
+	@echo "make bench        measure this machine with the model that you used last, or MODEL=..."
+	@echo "make screenshots  make the pictures of the README anew from the running app"
+	@echo "make clean        remove $(VENV) and what tools left behind; models and built wheels stay"
+	@echo
+	@echo "LLMTUI_BACKEND=auto|vulkan|cpu chooses what llama.cpp is built with; CMAKE_ARGS is passed on to its build."
+
+$(STAMPS)/venv: scripts/venv.sh
+	@test -x $(VENV)/bin/pip || sh scripts/venv.sh $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# A backend asked for by name is looked at each time; the script knows whether there is anything to do.
+$(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI_BACKEND)),always)
+	@$(PY) scripts/llama_wheel.py $(VENV)
+	@touch $@
+
+$(STAMPS)/app: pyproject.toml $(STAMPS)/llama
+	@echo "Installing llmtui and what it needs"
+	@$(PIP) --editable .
+	@touch $@
+
+# Dependency groups need pip 25.1, and Debian 12 has an older one.
+$(STAMPS)/dev: pyproject.toml $(STAMPS)/app
+	@echo "Installing the tools for development"
+	@$(PIP) --upgrade 'pip>=25.1'
+	@$(PIP) --group dev
+	@touch $@
+
+install: $(STAMPS)/app
+dev: $(STAMPS)/dev
+
+run: install
+	@$(PY) scripts/small_model.py
+	@$(PY) -m tui $(ARGS)
+
+test: lint
+	@model="$$($(PY) scripts/small_model.py --cached)" && LLMTUI_SMOLLM2="$$model" $(PY) -m pytest $(TESTS)
+
+lint: dev
+	$(VENV)/bin/ruff check $(CHECKED)
+	$(VENV)/bin/ruff format --check $(CHECKED)
+	$(VENV)/bin/mypy
+	MYPYPATH=scripts $(VENV)/bin/mypy scripts
+	$(VENV)/bin/lint-imports
+
+format: dev
+	$(VENV)/bin/ruff check --fix $(CHECKED)
+	$(VENV)/bin/ruff format $(CHECKED)
+
+bench: install
+	@$(PY) scripts/small_model.py
+	@$(PY) -m tui --bench $(MODEL)
+
+screenshots: dev
+	@$(PY) scripts/screenshots.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis snapshot_report.html
+	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,201 @@
+"""Makes sure that a virtual environment has llama-cpp-python, built once with the best backend that this machine can
+build and kept in the user's cache folder. Standard library only; `python3 scripts/llama_wheel.py .venv`.
+
+LLMTUI_BACKEND (auto, vulkan or cpu) overrides the choice; CMAKE_ARGS is passed on to llama.cpp's build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import debian_packages
+import vulkan_tools
+import wheel_cache
+
+PACKAGE = "llama-cpp-python"
+VERSION = "0.3.36"
+"""The one version that llmtui is developed and tested with."""
+
+COMMON_ARGUMENTS = ("-DLLAVA_BUILD=off",)
+"""llmtui does not use the multimodal library, which would take a fifth of the build."""
+
+
+class SetupError(Exception):
+    """The setup cannot go on; the message says what happened and what to do next."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is going to be built, and why."""
+
+    backend: str
+    """"vulkan" or "cpu"."""
+    reason: str
+    arguments: tuple[str, ...]
+    """CMake's, those of the user at the end so that they win."""
+    paths: tuple[str, ...] = ()
+    """Further CMake arguments that only say where something lies and change nothing in the wheel."""
+
+    @property
+    def key(self) -> str:
+        return wheel_cache.key(VERSION, self.backend, self.arguments)
+
+    def __str__(self) -> str:
+        return f"llama.cpp backend: {'Vulkan and CPU' if self.backend == 'vulkan' else 'CPU'} ({self.reason})"
+
+
+def choose(wanted: str, tools: vulkan_tools.VulkanTools, user_arguments: str = "") -> Plan:
+    """The plan for LLMTUI_BACKEND `wanted`, given what there is for Vulkan and the user's CMAKE_ARGS."""
+    given = tuple(shlex.split(user_arguments))
+    if wanted == "cpu":
+        return Plan("cpu", "LLMTUI_BACKEND=cpu asks for it", (*COMMON_ARGUMENTS, *given))
+    if tools.usable or wanted == "vulkan":
+        reason = tools.reason if tools.usable else f"LLMTUI_BACKEND=vulkan asks for it, though {tools.reason}"
+        paths = (f"-DVulkan_INCLUDE_DIR={tools.include_dir}",) if tools.include_dir else ()
+        return Plan("vulkan", reason, ("-DGGML_VULKAN=on", *COMMON_ARGUMENTS, *given), paths)
+    remedy = (
+        f"; for Vulkan: apt-get install {' '.join(tools.remedy)}, then LLMTUI_BACKEND=vulkan make run"
+        if tools.remedy
+        else ""
+    )
+    return Plan("cpu", f"{tools.reason}{remedy}", (*COMMON_ARGUMENTS, *given))
+
+
+def find_compiler(*, may_install: bool) -> str:
+    """The C++ compiler, installed when it is missing and that is allowed. Raises `SetupError`."""
+    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
+        if name and shutil.which(name):
+            return name
+    reason = "no c++, g++ or clang++ in PATH"
+    if may_install:
+        try:
+            debian_packages.install(["build-essential"])
+        except debian_packages.PackageError as error:
+            reason = str(error)
+        else:
+            print("Installed a C++ compiler: build-essential", flush=True)
+            return "c++"
+    raise SetupError(f"There is no C++ compiler ({reason}). On Debian: apt-get install build-essential")
+
+
+def installed_version(python: Path) -> str | None:
+    """Version of llama-cpp-python in the environment of `python`, or None."""
+    question = f"import importlib.metadata as m; print(m.version({PACKAGE!r}))"
+    told = subprocess.run([python, "-c", question], capture_output=True, text=True, check=False)
+    return told.stdout.strip() if told.returncode == 0 else None
+
+
+def install(python: Path, wheel: Path, plan: Plan) -> None:
+    """Install the wheel and what it depends on, and see that it loads. Raises `SetupError`."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in ([*pip, "--no-deps", "--force-reinstall", str(wheel)], [*pip, f"{PACKAGE}=={VERSION}"]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise SetupError(f"`{shlex.join(command)}` failed:\n" + "\n".join(done.stdout.splitlines()[-10:]))
+    loaded = subprocess.run([python, "-c", "import llama_cpp"], capture_output=True, text=True, check=False)
+    if loaded.returncode != 0:
+        last = (loaded.stderr.strip().splitlines() or [f"exit code {loaded.returncode}"])[-1]
+        raise SetupError(f"The {plan.backend} build does not load here: {last}\nRemove {wheel.parent} and try again.")
+
+
+def build(python: Path, plan: Plan) -> Path:
+    """The wheel of this plan from the cache, built when it is not there. Raises `wheel_cache.BuildError`."""
+    command = [
+        *(str(python), "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"),
+        *("--no-binary", PACKAGE, f"{PACKAGE}=={VERSION}"),
+    ]
+    environment = {
+        **os.environ,
+        "CMAKE_ARGS": shlex.join((*plan.paths, *plan.arguments)),
+        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(wheel_cache.parallel_jobs())),
+    }
+    return wheel_cache.wheel(plan.key, command, environment)
+
+
+def ensure(environment: Path, wanted: str) -> int:
+    """See that `environment` has llama-cpp-python as `wanted`; says on stdout what is done and why. Gives 0.
+
+    A version that the user installed there is left alone, unless LLMTUI_BACKEND names a backend.
+    Raises `SetupError` and `wheel_cache.BuildError`.
+    """
+    # Absolute, as the build runs in another folder; not resolved, as the link itself belongs to the environment.
+    python, marker = environment.absolute() / "bin" / "python", environment / ".llama-wheel"
+    present = installed_version(python)
+    if present == VERSION and not marker.exists() and wanted == "auto":
+        print(f"{PACKAGE} {VERSION} is already in {environment}; leaving it as it is", flush=True)
+        return 0
+    user_arguments = os.environ.get("CMAKE_ARGS", "")
+    tools = vulkan_tools.VulkanTools(False, "not looked for")
+    compiler = find_compiler(may_install=True)
+    if wanted != "cpu":
+        with wheel_cache.lock("setup"):
+            tools = vulkan_tools.provide(compiler, wheel_cache.root() / "vulkan-headers")
+    plan = choose(wanted, tools, user_arguments)
+    print(plan, flush=True)
+    if present == VERSION and marker.exists() and marker.read_text(encoding="utf-8") == plan.key:
+        return 0
+    try:
+        wheel = build(python, plan)
+    except wheel_cache.BuildError as error:
+        if plan.backend == "cpu" or wanted == "vulkan":
+            raise
+        print(error, flush=True)
+        plan = choose("auto", vulkan_tools.VulkanTools(False, "its Vulkan build failed"), user_arguments)
+        print(plan, flush=True)
+        wheel = build(python, plan)
+    marker.unlink(missing_ok=True)
+    install(python, wheel, plan)
+    marker.write_text(plan.key, encoding="utf-8")
+    hint = vulkan_tools.driver_hint() if plan.backend == "vulkan" else None
+    print(*([hint] if hint else []), f"Installed {PACKAGE} {VERSION} into {environment}", sep="\n", flush=True)
+    return 0
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Exit code of `work`; what it raises is told on stderr. Ctrl-C and SIGTERM end it in order, with 130."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return work()
+    except (SetupError, wheel_cache.BuildError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing half-built was left behind.", file=sys.stderr)
+        return 130
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell_plan(wanted: str) -> int:
+    tools = vulkan_tools.look(find_compiler(may_install=False), wheel_cache.root() / "vulkan-headers")
+    plan = choose(wanted, tools, os.environ.get("CMAKE_ARGS", ""))
+    print(plan, plan.key, sep="\n")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=f"Install {PACKAGE} {VERSION} with the best backend for this machine.")
+    parser.add_argument("environment", type=Path, help="folder of the virtual environment")
+    parser.add_argument("--plan", action="store_true", help="only say which backend would be built, and why")
+    arguments = parser.parse_args()
+    wanted = os.environ.get("LLMTUI_BACKEND", "").lower() or "auto"
+    if wanted not in ("auto", "vulkan", "cpu"):
+        print(f"LLMTUI_BACKEND is {wanted!r}; it may be auto, vulkan or cpu", file=sys.stderr)
+        return 2
+    return guarded(lambda: _tell_plan(wanted) if arguments.plan else ensure(arguments.environment, wanted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

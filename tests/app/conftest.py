@@ -1,0 +1,99 @@
+"""The real app with the real engine and a tiny model, under Textual's Pilot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.conftest import DENSE, until
+from tui.app.app import LlmtuiApp
+from tui.app.run import make_app
+from tui.app.widgets.prompt import Prompt
+from tui.cli_options import AppOptions
+from tui.config import paths
+
+LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
+
+GREEDY = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n"
+"""The tiny models give the answers that they were trained to give, and no others."""
+
+
+class Person:
+    """Somebody in front of the app: types, presses keys, waits for what should come, reads the screen."""
+
+    def __init__(self, app: LlmtuiApp, pilot: Pilot[int]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def turns(self):
+        return self.app.controller.conversation.turns
+
+    @property
+    def phase(self) -> str:
+        return self.app.controller.phase
+
+    async def wait_for(self, condition: Callable[[], object]) -> None:
+        await until(condition)
+        await self.pilot.pause()
+
+    async def wait_until_ready(self) -> None:
+        await self.wait_for(lambda: self.phase == "ready")
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        self.app.main.query_one(Prompt).insert_text(text)
+        await self.pilot.pause()
+
+    async def send(self, text: str) -> None:
+        """Type and send, without waiting for the answer."""
+        before = len(self.turns)
+        await self.type(text)
+        await self.press("enter")
+        await self.wait_for(lambda: len(self.turns) > before)
+
+    async def ask(self, text: str) -> str:
+        """Type, send, and read the answer when it is complete."""
+        await self.send(text)
+        await self.wait_for(
+            lambda: self.phase == "ready" and self.turns[-1].role == "assistant" and self.turns[-1].stop
+        )
+        return self.turns[-1].text
+
+    def screen_text(self) -> str:
+        """The whole screen as text, as a person reads it."""
+        lines = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text.rstrip() for strip in lines)
+
+
+StartApp = Callable[..., Any]
+
+
+@pytest.fixture
+def start(home: Path) -> StartApp:
+    """Start the app: `async with start() as person`."""
+
+    @asynccontextmanager
+    async def start(
+        model: Path | None = DENSE,
+        size: tuple[int, int] = (120, 40),
+        load: dict[str, object] | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Person]:
+        settings = paths.user_settings_file()
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(GREEDY)
+        app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
+        async with app.run_test(size=size, notifications=True) as pilot:
+            person = Person(app, pilot)
+            if model is not None:
+                await person.wait_until_ready()
+            yield person
+
+    return start

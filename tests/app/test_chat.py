@@ -1,0 +1,268 @@
+"""Chatting in the real app: what a person types, sees and finds again."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.conftest import DENSE, MOE, until
+from tui.app.widgets.header import EngineStopped, Header, ModelInUse
+from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.sidebar import Sidebar
+from tui.app.widgets.transcript import Transcript
+
+
+async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start):
+    async with start() as person:
+        assert await person.ask("hello") == "Hello! I am Tiny Qwen. How can I help you today?"
+        shown = person.screen_text()
+        assert "Hello! I am Tiny Qwen." in shown and "▸ thought for" in shown
+        assert "The user greets me" not in shown  # folded
+        assert "tok/s" in shown and "ttft" in shown and "complete" in shown
+        await person.press("ctrl+f")
+        assert "The user greets me" in person.screen_text()
+
+
+async def test_the_header_shows_what_is_loaded_and_the_sidebar_the_context(start):
+    async with start() as person:
+        state = person.app.main.query_one(Header).state
+        assert isinstance(state, ModelInUse)
+        assert (state.quant, state.place, state.n_ctx, state.kv) == ("Q8_0", "CPU", 1024, "f16")
+        await person.ask("hello")
+        n_used, n_ctx = person.app.main.query_one(Sidebar).context
+        assert n_ctx == 1024 and 40 < n_used < 200
+
+
+async def test_thinking_can_be_switched_off_for_the_conversation(start):
+    async with start() as person:
+        await person.press("ctrl+t")
+        await person.ask("hello")
+        assert person.turns[-1].reasoning == ""
+        assert not person.app.controller.conversation.thinking
+
+
+async def test_markdown_tables_and_code_are_rendered(start):
+    async with start() as person:
+        await person.ask("Show a table")
+        assert "──┼──" in person.screen_text()
+        await person.press("ctrl+n")
+        await person.ask("用Python写冒泡排序")
+        assert "def bubble_sort(a):" in person.screen_text()
+
+
+async def test_escape_stops_an_answer_and_keeps_its_beginning(start):
+    async with start() as person:
+        engine_pid = person.app.controller.engine.pid
+        os.kill(engine_pid, signal.SIGSTOP)
+        await person.send("Count to 100")
+        await person.wait_for(lambda: person.phase == "answering")
+        await person.press("escape")
+        os.kill(engine_pid, signal.SIGCONT)
+        await person.wait_until_ready()
+        assert person.turns[-1].role == "assistant" and person.turns[-1].stop == "cancelled"
+        assert "stopped" in person.screen_text()
+
+
+async def test_leaving_while_the_model_answers_saves_what_there_is(start):
+    async with start() as person:
+        engine_pid = person.app.controller.engine.pid
+        os.kill(engine_pid, signal.SIGSTOP)
+        await person.send("Count to 100")
+        await person.wait_for(lambda: person.phase == "answering")
+        os.kill(engine_pid, signal.SIGCONT)
+        person.app.exit(0)
+    async with start(continue_last=True) as person:
+        assert person.turns[0].text == "Count to 100"
+        assert all(turn.stop for turn in person.turns if turn.role == "assistant")
+
+
+async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(start):
+    async with start() as person:
+        await person.ask("hello")
+        old = person.turns[-1]
+        await person.press("f5")
+        await person.wait_for(lambda: person.turns[-1].id != old.id and person.turns[-1].stop)
+        assert len(person.turns) == 2 and person.turns[-1].text == old.text
+        kept = await person.app.store.superseded(person.app.controller.conversation.id)
+        assert [one.turn.id for one in kept] == [old.id]
+
+
+async def test_the_last_prompt_can_be_edited_and_sent_again(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.ask("ping")
+        await person.press("f2")
+        prompt = person.app.main.query_one(Prompt)
+        assert prompt.text == "ping" and len(person.turns) == 2
+        prompt.set_text("谢谢")
+        await person.press("enter")
+        await person.wait_for(lambda: len(person.turns) == 4 and person.turns[-1].stop)
+        assert person.turns[-1].text.startswith("不客气")
+
+
+async def test_a_selected_message_can_be_answered_again(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.ask("ping")
+        await person.press("ctrl+up", "k", "k", "r")
+        await person.wait_for(lambda: len(person.turns) == 2 and person.turns[-1].stop)
+        assert person.turns[-1].text.startswith("Hello!")
+
+
+async def test_what_is_typed_while_the_model_answers_stays_in_the_prompt(start):
+    async with start() as person:
+        engine_pid = person.app.controller.engine.pid
+        os.kill(engine_pid, signal.SIGSTOP)  # a model this fast would be done before the key is pressed
+        await person.send("Count to 100")
+        await person.wait_for(lambda: person.phase == "answering")
+        await person.type("next question")
+        await person.press("enter")
+        assert person.app.main.query_one(Prompt).text == "next question"
+        assert "still answering" in person.screen_text()
+        os.kill(engine_pid, signal.SIGCONT)
+        await person.wait_until_ready()
+        assert "100" in person.turns[1].text
+
+
+async def test_a_conversation_is_found_again_after_a_restart(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+    async with start(continue_last=True) as person:
+        assert [turn.role for turn in person.turns] == ["user", "assistant"]
+        assert "My name is Ada." in person.screen_text()
+        assert "Ada" in await person.ask("What is my name?")
+
+
+async def test_a_new_conversation_leaves_the_old_one_in_the_list(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("ctrl+n")
+        assert person.turns == () and "Tiny Qwen." not in person.screen_text()
+        await person.ask("ping")
+        assert len(await person.app.store.list()) == 2
+
+
+async def test_copy_says_where_the_text_went(start):
+    async with start() as person:
+        await person.ask("用Python写冒泡排序")
+        await person.press("f7")
+        await person.wait_for(lambda: "Copied" in person.screen_text())
+
+
+async def test_the_model_is_changed_in_mid_conversation(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+        person.app.main.open_model(MOE)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == MOE)
+        assert "Ada" in await person.ask("What is my name?")
+        assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
+
+
+async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+        await person.type("What is my name?")
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead")
+        assert isinstance(person.app.main.query_one(Header).state, EngineStopped)
+        shown = person.screen_text()
+        assert "The engine stopped" in shown and "conversation is safe" in shown and "SIGKILL" in shown
+        await person.press("r")
+        await person.wait_until_ready()
+        assert "The engine stopped" not in person.screen_text()
+        assert person.app.main.query_one(Prompt).text == "What is my name?"
+        await person.press("enter")
+        await person.wait_for(lambda: len(person.turns) == 4 and person.turns[-1].stop)
+        assert "Ada" in person.turns[-1].text
+
+
+async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):
+    async with start() as person:
+        await person.send("Count to 100")
+        await until(lambda: person.turns[-1].role == "assistant")
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase in ("dead", "ready"))
+        saved = await person.app.store.open(person.app.controller.conversation.id)
+        assert saved.turns[-1].stop in ("crashed", "stop")
+
+
+async def test_a_broken_model_is_a_card_with_a_reason(start, tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(DENSE.read_bytes()[:-5000])
+    async with start() as person:
+        person.app.main.open_model(broken)
+        await person.wait_for(lambda: "broken.gguf" in person.screen_text())
+        assert person.phase == "ready"  # the model that was loaded still is
+
+
+async def test_eighty_columns_have_a_status_line_and_no_sidebar(start):
+    async with start(size=(80, 24)) as person:
+        await person.ask("hello")
+        assert not person.app.main.query_one(Sidebar).display
+        shown = person.screen_text()
+        assert "ctx" in shown and "Hello! I am Tiny Qwen." in shown
+
+
+async def test_forty_columns_are_usable(start):
+    async with start(size=(40, 16)) as person:
+        await person.ask("hello")
+        assert "Hello! I am Tiny" in person.screen_text()
+
+
+async def test_the_transcript_follows_the_answer(start):
+    async with start(size=(80, 24)) as person:
+        for _ in range(3):
+            await person.ask("Count to 100")
+        assert "99, 100" in person.screen_text()
+        assert person.app.main.query_one(Transcript).following
+
+
+async def fill(person, n_turns: int) -> None:
+    """Talk until that many prompts were answered."""
+    for _ in range(n_turns):
+        await person.ask("What is the capital of France?")
+
+
+async def talk_until_full(person) -> None:
+    """Talk until a prompt does not fit any more and the question is on the screen."""
+    await person.press("ctrl+t")
+    for _ in range(30):
+        answered = len(person.turns)
+        await person.send("What is the capital of France?")
+        await person.wait_for(
+            lambda n=answered: (
+                len(person.app.screen_stack) > 2 or (person.phase == "ready" and len(person.turns) == n + 2)
+            )
+        )
+        if len(person.app.screen_stack) > 2:
+            return
+    raise AssertionError("the context never got full")
+
+
+async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(start):
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        shown = person.screen_text()
+        assert "The context is full" in shown and "Leave out the oldest" in shown and "nothing is deleted" in shown
+        n_turns = len(person.turns)
+        await person.press("l")
+        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
+        assert "Paris" in person.turns[-1].text
+        assert "were left out of this prompt" in person.screen_text()
+
+
+async def test_a_full_context_can_be_raised_instead(start):
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        n_turns = len(person.turns)
+        await person.press("c")
+        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
+        assert person.app.controller.engine.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
+
+
+async def test_a_full_context_may_also_be_left_alone(start):
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        await person.press("escape")
+        await person.wait_for(lambda: "Not answered" in person.screen_text())
+        assert person.phase == "ready" and person.turns[-1].role == "user"

@@ -1,0 +1,250 @@
+"""The dialogs from the main screen: each opens by its key or from the palette, and what is chosen happens."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import msgspec
+from textual.widgets import Input
+
+from tests.conftest import DENSE, MOE
+from tui.app.fit import MemoryNow
+from tui.app.screens import model_flows
+from tui.app.screens.main import MainScreen
+from tui.app.widgets.prompt import Prompt
+from tui.config import paths
+from tui.config.state import StateStore
+
+
+async def opened(person, title: str) -> None:
+    """Wait until the dialog of that name is on the screen."""
+    await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen) and title in person.screen_text())
+
+
+async def test_a_model_is_picked_by_typing_a_part_of_its_name(start, home):
+    shutil.copytree(DENSE.parent, paths.models_dir())
+    async with start() as person:
+        await person.press("ctrl+o")
+        await opened(person, "Models")
+        await person.wait_for(lambda: "2 models" in person.screen_text())
+        await person.press(*"a0")
+        await person.wait_for(lambda: "1 of 2" in person.screen_text())
+        await person.press("enter")
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path.name == MOE.name)
+
+
+async def test_load_settings_are_applied_and_remembered(start):
+    async with start() as person:
+        await person.press("ctrl+l")
+        await opened(person, "Load settings")
+        await person.press("end", "f5")
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 4096)
+    remembered = StateStore()
+    assert remembered.read() == []
+    assert remembered.load_of(DENSE)["n_ctx"] == 4096
+
+
+async def test_what_the_command_line_says_is_not_remembered(start):
+    async with start(load={"n_ctx": 512}) as person:
+        await person.ask("ping")
+    remembered = StateStore()
+    assert remembered.read() == []
+    assert remembered.state.last_model == str(DENSE) and "n_ctx" not in remembered.load_of(DENSE)
+
+
+async def test_other_load_settings_take_the_context_along(start):
+    async with start() as person:
+        await person.ask("用Python写冒泡排序")
+        person.app.main.raise_context()
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
+        await person.wait_for(lambda: "tokens of context came along" in person.screen_text())
+        await person.ask("谢谢")
+        assert person.turns[-1].timings.n_cached > 0
+
+
+async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
+    async with start() as person:
+        await person.ask("hello")
+        controller = person.app.controller
+        before = controller.choice
+        impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
+        controller.load(controller.model_path, impossible, controller.model_name)
+        await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
+        assert controller.choice == before
+        await person.press("p")  # no key of the card: the prompt takes it
+        assert person.app.main.query_one(Prompt).text == "p"
+        await person.ask("ing")
+
+
+async def test_a_saved_conversation_is_opened_from_the_list(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+        await person.press("ctrl+n")
+        await person.ask("ping")
+        await person.press("ctrl+r")
+        await opened(person, "Conversations")
+        await person.wait_for(lambda: "My name is Ada." in person.screen_text())
+        await person.press(*"ada", "enter")
+        await person.wait_for(lambda: person.turns and person.turns[0].text == "My name is Ada.")
+        assert "ping" not in person.screen_text()
+
+
+async def test_a_conversation_is_renamed_and_exported(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.app.run_action("screen.rename")
+        await opened(person, "Rename")
+        person.app.screen.query_one(Input).value = "First words"
+        await person.press("enter")
+        await person.wait_for(lambda: person.app.controller.conversation.title == "First words")
+        await person.press("ctrl+s")
+        await opened(person, "Export as")
+        await person.press("j")
+        await person.wait_for(lambda: list(paths.exports_dir().glob("*.json")))
+        [file] = paths.exports_dir().glob("*.json")
+        assert "Hello! I am Tiny Qwen." in json.dumps(json.loads(file.read_text()))
+        [saved] = await person.app.store.list()
+        assert saved.title == "First words"
+
+
+async def test_a_conversation_is_deleted_after_a_question(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.app.run_action("screen.delete")
+        await opened(person, "Delete")
+        await person.press("y")
+        await person.wait_for(lambda: not person.turns)
+        assert await person.app.store.list() == ()
+
+
+async def test_the_system_prompt_reaches_the_model(start):
+    async with start() as person:
+        await person.press("ctrl+t")
+        await person.app.run_action("screen.system_prompt")
+        await opened(person, "System prompt")
+        person.app.screen.query_one(Prompt).set_text("You are a pirate.")
+        await person.press("ctrl+s")
+        await person.wait_for(lambda: person.app.controller.conversation.system_prompt)
+        assert (await person.ask("hello")).startswith("Ahoy")
+
+
+async def test_sampling_values_are_those_of_the_conversation(start):
+    async with start() as person:
+        await person.app.run_action("screen.sampling")
+        await opened(person, "Sampling")
+        field = person.app.screen.query_one("#max_tokens", Input)
+        field.value = "5"
+        await person.press("ctrl+s")
+        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        await person.ask("Count to 100")
+        assert person.turns[-1].timings.n_decode == 5
+        assert "token limit reached" in person.screen_text()
+
+
+async def test_a_theme_is_seen_while_choosing_and_remembered(start):
+    async with start() as person:
+        before = person.app.theme
+        await person.press("f8")
+        await opened(person, "Theme")
+        await person.press("down")
+        await person.wait_for(lambda: person.app.theme != before)
+        await person.press("escape")
+        await person.wait_for(lambda: person.app.theme == before)
+        await person.press("f8")
+        await opened(person, "Theme")
+        await person.press("down", "enter")
+        await person.wait_for(lambda: person.app.theme != before)
+        chosen = person.app.theme
+    async with start() as person:
+        assert person.app.theme == chosen
+
+
+async def test_a_theme_file_that_changes_is_seen_at_once(start):
+    folder = paths.user_themes_dir()
+    folder.mkdir(parents=True)
+    own = (paths.builtin_themes_dir() / "graphite.toml").read_text().replace('"graphite"', '"mine"', 1)
+    (folder / "mine.toml").write_text(own)
+    async with start(theme="mine") as person:
+        assert person.app.theme == "mine"
+        changed = own.replace("background = ", 'background = "#102030" # ', 1)
+        (folder / "mine.toml").write_text(changed)
+        await person.wait_for(lambda: person.app.current_theme.background == "#102030")
+
+
+async def test_help_lists_every_action_and_the_palette_runs_one(start):
+    async with start() as person:
+        await person.press("f1")
+        await opened(person, "Keys")
+        await person.press(*"regener")
+        await person.wait_for(lambda: "Answer the last prompt again" in person.screen_text())
+        await person.press("escape", "ctrl+p")
+        await person.wait_for(lambda: "Find an action" in person.screen_text())
+        await person.press(*"sidebar")
+        await person.wait_for(lambda: "Show or hide the sidebar" in person.screen_text())
+        await person.press("down", "enter")
+        await person.wait_for(lambda: person.app.main.has_class("-no-sidebar"))
+
+
+async def test_a_key_is_changed_in_the_settings(start):
+    paths.user_settings_file().parent.mkdir(parents=True, exist_ok=True)
+    own = paths.user_settings_file().parent / "own.toml"
+    own.write_text('[keys]\nhelp = "f10"\n')
+    async with start(settings_file=own) as person:
+        await person.press("f10")
+        await opened(person, "Keys")
+
+
+async def test_the_engine_log_can_be_read(start):
+    async with start() as person:
+        await person.press("f12")
+        await opened(person, "Engine log")
+        assert "sched_reserve" in person.screen_text() or "llama" in person.screen_text()
+
+
+async def test_dialogs_do_not_pile_up(start):
+    async with start() as person:
+        await person.press("f1")
+        await opened(person, "Keys")
+        await person.press("ctrl+o", "f8", "f12")
+        assert len(person.app.screen_stack) == 3
+
+
+async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
+    own = home / "own.toml"
+    own.write_text('[load]\nn_ctx = "many"\n[ui]\ntheme = "none such"\n')
+    async with start(settings_file=own) as person:
+        assert {problem.key for problem in person.app.problems} == {"load.n_ctx", "ui.theme"}
+        assert "2 mistakes" in person.screen_text()
+        await person.app.run_action("show_problems")
+        await opened(person, "Problems")
+        assert "ui.theme" in person.screen_text()
+
+
+async def test_what_does_not_fit_into_memory_is_loaded_with_less_and_says_so(start, monkeypatch):
+    little = MemoryNow(host_free_bytes=8 << 20, host_total_bytes=16 << 20, reserve_bytes=0)
+    monkeypatch.setattr(model_flows, "memory_now", lambda *_: little)
+    async with start(load={"n_ctx": 4096}) as person:
+        assert "To fit into memory it is loaded with" in person.screen_text()
+        assert person.app.controller.engine.loaded.n_ctx < 4096
+
+
+async def test_what_cannot_fit_at_all_is_left_to_the_user(start, monkeypatch):
+    nothing = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=16 << 20)
+    monkeypatch.setattr(model_flows, "memory_now", lambda *_: nothing)
+    async with start(model=None) as person:
+        await person.wait_for(lambda: person.phase == "no_model")
+        person.app.main.open_model(DENSE)
+        await opened(person, "Load settings")
+        assert "does not fit into memory" in person.screen_text()
+        assert person.phase == "no_model"
+
+
+async def test_earlier_prompts_come_back_with_the_arrow_key(start):
+    async with start() as person:
+        await person.ask("ping")
+        await person.press("up")
+        assert person.app.main.query_one(Prompt).text == "ping"
+    async with start(continue_last=True) as person:
+        await person.press("up")
+        assert person.app.main.query_one(Prompt).text == "ping"

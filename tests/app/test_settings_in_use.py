@@ -1,0 +1,56 @@
+"""Settings that change what a person sees in the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import GREEDY
+from tui.app.widgets.sidebar import Sidebar
+from tui.engine.messages import Delta
+
+
+@pytest.fixture
+def with_settings(start, tmp_path: Path):
+    """Start the app with a settings file of this text."""
+
+    def start_with(text: str, **options):
+        file = tmp_path / "mine.toml"
+        file.write_text(GREEDY + text)
+        return start(settings_file=file, **options)
+
+    return start_with
+
+
+async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings):
+    unfolded = "[ui]\nfold_thinking = false\n"
+    async with with_settings(unfolded) as person:
+        await person.ask("hello")
+        assert "The user greets me" in person.screen_text()
+        await person.press("ctrl+f")
+        assert "The user greets me" not in person.screen_text()
+    async with with_settings(unfolded, continue_last=True) as person:
+        assert "The user greets me" in person.screen_text()
+
+
+async def test_the_keys_of_the_card_can_be_changed(with_settings):
+    async with with_settings('[keys]\ncard_reload = "z"\n') as person:
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead")
+        assert "[z] reload" in person.screen_text() and "[d] details" in person.screen_text()
+        assert "[r]" not in person.screen_text()
+        await person.press("z")
+        await person.wait_until_ready()
+
+
+async def test_the_context_meter_moves_while_the_answer_is_written(start):
+    async with start() as person:
+        await person.ask("hello")
+        # The tiny models write an answer between two readings: what the engine tells on the way is told by hand.
+        delta = Delta(kind="answer", text="", n_decode=5, decode_tps=30.0, n_used=777)
+        person.app.main.answer_grew(person.turns[-1].id, delta)
+        await person.app.main._read()
+        assert person.app.main.query_one(Sidebar).context == (777, 1024)

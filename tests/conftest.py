@@ -1,0 +1,80 @@
+"""What the tests share: the tiny trained models, an engine process, and folders that are nobody's home."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tui.engine.client import Engine
+from tui.engine.messages import LoadSettings
+
+MODELS = Path(__file__).parent / "models"
+DENSE = MODELS / "tiny-qwen3-q8_0.gguf"
+MOE = MODELS / "tiny-qwen3moe-q8_0.gguf"
+TINY = LoadSettings(n_ctx=2048, n_threads=1)
+"""Two threads on a busy machine are slower than one with models this small."""
+
+
+async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait until `condition()` holds, looking at it every few milliseconds."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Programs under test can be interrupted, even where the tests run in the background of a script: a shell starts
+    such jobs with SIGINT ignored, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder: no test sees the settings, models or conversations of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name, folder in {
+        "HOME": "",
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_STATE_HOME": ".local/state",
+        "XDG_CACHE_HOME": ".cache",
+    }.items():
+        monkeypatch.setenv(name, str(home / folder))
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TMUX", "STY", "SSH_TTY", "WAYLAND_DISPLAY", "DISPLAY", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture(scope="session")
+def dialogs() -> list[dict[str, Any]]:
+    """Conversations with the exact greedy reply that both tiny models give."""
+    everything: list[dict[str, Any]] = json.loads((MODELS / "expected.json").read_text())
+    return [
+        d
+        for d in everything
+        if not d.get("tools") and {m["role"] for m in d["messages"]} <= {"system", "user", "assistant"}
+    ]
+
+
+@pytest_asyncio.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """A running engine process with nothing loaded."""
+    async with Engine() as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture
+async def tiny(engine: Engine) -> Engine:
+    """An engine with the tiny dense model loaded on one thread."""
+    await engine.load(DENSE, TINY)
+    return engine

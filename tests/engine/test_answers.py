@@ -1,0 +1,169 @@
+"""What the real engine answers: exact replies, turns, the prefix cache, limits, overflow, speed figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import DENSE, MOE, TINY
+from tests.engine.asking import GREEDY, ask, messages, user
+from tui.engine.client import Engine, EngineError
+from tui.engine.messages import Delta, LoadSettings, Message, Prefill, Sampling
+
+
+@pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
+async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(engine: Engine, model, dialogs):
+    await engine.load(model, LoadSettings(n_ctx=4096, n_threads=1))
+    for dialog in dialogs:
+        reply = await ask(engine, *messages(dialog), thinking=dialog["enable_thinking"])
+        thinking, _, answer = dialog["expected"].rpartition("</think>")
+        assert reply.text == answer.lstrip("\n"), dialog["id"]
+        assert reply.thinking.strip() == thinking.removeprefix("<think>").strip(), dialog["id"]
+        assert reply.done.stop == "stop"
+
+
+async def test_thinking_is_counted_apart_and_off_when_switched_off(tiny: Engine):
+    on = await ask(tiny, user("hello"), thinking=True)
+    off = await ask(tiny, user("hello"), thinking=False)
+    assert on.thinking.startswith("The user greets me") and on.text == off.text
+    assert 0 < on.done.timings.n_thinking < on.done.timings.n_decode
+    assert on.done.timings.thinking_s > 0
+    assert off.thinking == "" and off.done.timings.n_thinking == 0
+
+
+async def test_a_second_turn_remembers_the_first_and_evaluates_only_what_is_new(tiny: Engine):
+    first = await ask(tiny, user("My name is Ada."), thinking=False)
+    second = await ask(
+        tiny,
+        user("My name is Ada."),
+        Message(role="assistant", content=first.text),
+        user("What is my name?"),
+        thinking=False,
+    )
+    assert "Ada" in second.text
+    # The template drops the empty thinking of the first turn: all up to there is in the cache, the rest is evaluated.
+    assert second.started.n_cached >= first.started.n_prompt - 8
+    assert second.done.timings.n_prefill == second.started.n_prompt - second.started.n_cached
+
+
+async def test_asking_the_same_again_evaluates_one_token(tiny: Engine):
+    first = await ask(tiny, user("What is the capital of France?"))
+    again = await ask(tiny, user("What is the capital of France?"))
+    assert again.text == first.text
+    assert again.done.timings.n_prefill == 1
+    assert again.started.n_cached == again.started.n_prompt - 1
+
+
+async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs):
+    dialog = next(d for d in dialogs if "🏴" in d["expected"] and not d["enable_thinking"])
+    reply = await ask(tiny, *messages(dialog), thinking=dialog["enable_thinking"], flush_s=0.0)
+    deltas = [event.text for event in reply.events if isinstance(event, Delta)]
+    assert "".join(deltas) == dialog["expected"] and "�" not in reply.text
+    assert reply.done.timings.n_decode > len([text for text in deltas if text])
+
+
+async def test_batches_hold_a_fast_model_back(tiny: Engine):
+    reply = await ask(tiny, user("Count to 100"), thinking=False, flush_s=60.0)
+    assert len([event for event in reply.events if isinstance(event, Delta)]) == 2  # the first token, and all the rest
+
+
+async def test_a_token_limit_ends_the_answer_and_says_so(tiny: Engine):
+    reply = await ask(tiny, user("Count to 100"), thinking=False, max_tokens=10)
+    assert reply.done.stop == "length" and reply.done.timings.n_decode == 10
+
+
+async def test_a_full_context_ends_the_answer_and_says_so(engine: Engine):
+    await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
+    reply = await ask(engine, user("Count to 100"), thinking=False, max_tokens=0)
+    assert reply.done.stop == "context"
+    assert reply.done.n_used == reply.done.n_ctx == 256
+    assert "1, 2, 3, 4" in reply.text
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(engine: Engine):
+    await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
+    system = Message(role="system", content="You are a pirate.")
+    turns = [system]
+    for number in range(6):
+        turns += [user(f"Tell me about number {number}. " * 5), Message(role="assistant", content="Aye. " * 10)]
+    turns.append(user("hello"))
+    with pytest.raises(EngineError) as refused:
+        await ask(engine, *turns, thinking=False)
+    info = refused.value.info
+    assert info.kind == "context_overflow" and info.n_prompt > info.n_ctx == 256
+    assert 0 < info.n_drop < len(turns) - 1 and info.n_drop % 2 == 0
+
+    reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=40)
+    assert reply.started.n_dropped == info.n_drop
+    kept = await engine.count([system, *turns[1 + info.n_drop :]], thinking=False)
+    assert reply.started.n_prompt == kept
+
+
+async def test_a_single_message_that_is_too_long_cannot_be_helped_by_dropping(engine: Engine):
+    await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
+    with pytest.raises(EngineError) as refused:
+        await ask(engine, user("far too long " * 300), drop_oldest=True)
+    assert refused.value.info.kind == "context_overflow" and refused.value.info.n_drop == 0
+    assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
+
+
+async def test_the_prompt_is_read_in_steps_with_progress(tiny: Engine):
+    await tiny.load(DENSE, LoadSettings(n_ctx=2048, n_threads=1, n_batch=64, n_ubatch=64))
+    reply = await ask(tiny, user("one two three " * 60), thinking=False, max_tokens=2)
+    steps = [event for event in reply.events if isinstance(event, Prefill)]
+    assert [step.done for step in steps] == [min(64 * (i + 1), steps[0].total) for i in range(len(steps))]
+    assert len(steps) > 2 and steps[-1].done == steps[-1].total and steps[-1].eta_s == 0
+
+
+async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny: Engine):
+    hot = Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=7)
+
+    async def draw(sampling: Sampling) -> str:
+        parts = [e.text async for e in tiny.generate([user("hello")], sampling, max_tokens=40) if isinstance(e, Delta)]
+        return "".join(parts)
+
+    assert await draw(hot) == await draw(hot)
+    assert await draw(hot) != await draw(Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=8))
+
+
+async def test_penalties_change_what_a_repeating_answer_says(tiny: Engine):
+    plain = await ask(tiny, user("Count to 100"), thinking=False, max_tokens=60)
+    heavy = Sampling(temperature=0, repeat_penalty=1.8, presence_penalty=1.5, penalty_last_n=256)
+    parts = [
+        e.text
+        async for e in tiny.generate([user("Count to 100")], heavy, thinking=False, max_tokens=60)
+        if isinstance(e, Delta)
+    ]
+    assert "".join(parts) != plain.text
+
+
+async def test_timings_add_up(tiny: Engine):
+    reply = await ask(tiny, user("Count to 100"), thinking=False)
+    timings = reply.done.timings
+    assert timings.n_prompt == timings.n_cached + timings.n_prefill
+    assert timings.prefill_s <= timings.ttft_s
+    assert timings.decode_tps == pytest.approx((timings.n_decode - 1) / timings.decode_s)
+    # The last token sampled ends the answer: it is neither counted nor evaluated.
+    assert reply.done.n_used == timings.n_prompt + timings.n_decode
+
+
+async def test_without_a_model_every_question_is_refused_politely(engine: Engine):
+    with pytest.raises(EngineError) as refused:
+        await ask(engine, user("hello"))
+    assert refused.value.info.kind == "no_model"
+
+
+async def test_unload_frees_the_model_and_load_brings_it_back(tiny: Engine):
+    await tiny.unload()
+    assert tiny.loaded is None
+    with pytest.raises(EngineError):
+        await tiny.count([user("hello")])
+    await tiny.load(DENSE, TINY)
+    assert await tiny.count([user("hello")]) > 5
+
+
+async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: Engine):
+    assert await tiny.bench(n_prompt=64, n_gen=0) > 0
+    assert await tiny.bench(n_prompt=0, n_gen=8, depth=32) > 0
+    async for event in tiny.generate([user("hello")], GREEDY, thinking=False):
+        last = event
+    assert last.stop == "stop" and last.timings.n_cached == 0

@@ -1,0 +1,194 @@
+"""Stopping in every phase, and every way in which the engine process can go: the front end always knows and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import textwrap
+
+import psutil
+import pytest
+
+from tests.conftest import DENSE, TINY, until
+from tests.engine.asking import GREEDY, Reply, ask, user
+from tui.engine.client import Engine, EngineError
+from tui.engine.death import EngineDied, examine
+from tui.engine.messages import Delta, Done, LoadSettings, Prefill
+
+
+async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):
+    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0)
+    async for event in answer:
+        reply.add(event)
+        if isinstance(event, Delta) and event.n_decode == 5:
+            answer.cancel()
+    assert reply.done.stop == "cancelled" and reply.text.startswith("1, 2")
+    assert reply.done.timings.n_decode < 390
+    again = await ask(tiny, user("Count to 100"), thinking=False)
+    assert again.text.endswith("100") or "99, 100" in again.text
+
+
+async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engine: Engine):
+    await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, n_batch=128, n_ubatch=128))
+    reply, answer = Reply(), engine.generate([user("one two three " * 250)], GREEDY, thinking=False)
+    async for event in answer:
+        reply.add(event)
+        if isinstance(event, Prefill) and event.done == 128:
+            answer.cancel()
+    assert reply.done.stop == "cancelled" and reply.done.timings.n_decode == 0
+    assert 0 < reply.done.timings.n_prefill < reply.started.n_prompt
+    # What was read stays in the cache, in step with what llama.cpp holds.
+    again = await ask(engine, user("one two three " * 250), thinking=False, max_tokens=4)
+    assert again.started.n_cached >= reply.done.timings.n_prefill
+
+
+async def test_cancel_before_the_engine_has_begun(tiny: Engine):
+    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False)
+    answer.cancel()
+    async for event in answer:
+        reply.add(event)
+    assert reply.done.stop == "cancelled" and reply.done.timings.n_decode <= 1
+
+
+async def test_cancel_while_loading_leaves_nothing_loaded_and_the_engine_ready(engine: Engine, tmp_path):
+    # Many small parts: a file of real weights would need gigabytes to load for long enough to be cancelled.
+    path = tmp_path / "slow.gguf"
+    shutil.copy(DENSE, path)
+    first = asyncio.Event()
+    load = asyncio.create_task(engine.load(path, TINY, lambda fraction: first.set()))
+    await asyncio.sleep(0)
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    assert engine.loaded is None
+    with pytest.raises(EngineError) as refused:
+        await engine.count([user("hello")])
+    assert refused.value.info.kind == "no_model"
+    await engine.load(DENSE, TINY)
+    assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
+
+
+async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):
+    async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+        if isinstance(event, Delta):
+            break
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_devices_answer_while_the_engine_is_busy(tiny: Engine):
+    seen = []
+    async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+        if isinstance(event, Delta) and not seen:
+            seen = await tiny.devices()
+            assert tiny.alive
+    assert seen[0].name == "CPU" and seen[0].total_bytes >= seen[0].free_bytes > 0
+    assert isinstance(event, Done)
+
+
+async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answers(tiny: Engine):
+    with pytest.raises(EngineDied) as died:
+        async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+            if isinstance(event, Delta):
+                os.kill(tiny.pid, signal.SIGKILL)
+    assert died.value.death.signal_name == "SIGKILL"
+    assert died.value.death.cause == "killed" and died.value.death.running == "answering"
+    assert not tiny.alive and tiny.loaded is None
+    await tiny.restart()
+    await tiny.load(DENSE, TINY)
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_killed_while_idle_the_owner_is_told():
+    deaths: list[EngineDied] = []
+    async with Engine(on_death=deaths.append) as engine:
+        os.kill(engine.pid, signal.SIGSEGV)
+        await until(lambda: deaths)
+        assert deaths[0].death.running == "idle" and deaths[0].death.signal_name == "SIGSEGV"
+        with pytest.raises(EngineDied):
+            await engine.count([user("hello")])
+
+
+async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine: Engine, tmp_path):
+    path = tmp_path / "model.gguf"
+    shutil.copy(DENSE, path)
+    await engine.load(path, TINY)
+    os.truncate(path, 4096)
+    with pytest.raises(EngineDied) as died:
+        await ask(engine, user("hello"))
+    assert died.value.death.cause == "file_changed" and died.value.death.signal_name == "SIGBUS"
+
+
+async def test_the_engine_ends_when_its_front_end_is_killed():
+    script = """
+        import asyncio, sys
+        from tui.engine.client import Engine
+        async def main():
+            engine = Engine()
+            await engine.start()
+            print(engine.pid, flush=True)
+            await asyncio.Event().wait()
+        asyncio.run(main())
+    """
+    front = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(script), stdout=asyncio.subprocess.PIPE
+    )
+    engine_pid = int(await front.stdout.readline())
+    assert psutil.pid_exists(engine_pid)
+    front.kill()
+    await front.wait()
+    await until(lambda: not psutil.pid_exists(engine_pid) or psutil.Process(engine_pid).status() == "zombie")
+
+
+async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(EngineDied) as died:
+        await Engine().start()
+    assert died.value.death.cause == "not_started" and "/nowhere/python" in died.value.death.last_words
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "cause"),
+    [
+        (-6, ["terminate called", "ggml_vulkan: vk::Queue::submit: ErrorDeviceLost"], "device_lost"),
+        (-6, ["vk::Device::allocateMemory: ErrorOutOfDeviceMemory"], "out_of_memory"),
+        (-6, ["ggml.c:1234: GGML_ASSERT(n_dims <= 4) failed"], "assertion"),
+        (-9, [], "killed"),
+        (-7, [], "file_changed"),
+        (1, ["ModuleNotFoundError: No module named 'llama_cpp'"], "crashed"),
+    ],
+)
+def test_the_cause_is_read_from_the_last_words(code, log, cause):
+    death = examine(code, log, "answering")
+    assert death.cause == cause
+    assert not log or death.last_words == log[-1]
+
+
+async def test_a_new_process_takes_the_place_of_one_that_lives():
+    async with Engine() as engine:
+        await engine.load(DENSE, TINY)
+        before = engine.pid
+        hello = await engine.restart()
+        assert hello.pid == engine.pid != before
+        assert engine.loaded is None
+        await engine.load(DENSE, TINY)
+        assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_whoever_waits_for_an_engine_that_is_closed_is_told():
+    async with Engine() as engine:
+        os.kill(engine.pid, signal.SIGSTOP)
+        waiting = asyncio.create_task(engine.devices())
+        await asyncio.sleep(0)  # lets the command go out
+        await engine.close()
+        with pytest.raises(EngineDied):
+            await waiting
+
+
+async def test_starting_twice_at_once_starts_one_process():
+    engine = Engine()
+    first, second = await asyncio.gather(engine.start(), engine.start())
+    assert first.pid == second.pid == engine.pid
+    await engine.close()

@@ -1,0 +1,130 @@
+"""Loading: every setting reaches llama.cpp, progress, refusals, and what the file system can do to a model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import psutil
+import pytest
+
+from tests.conftest import DENSE, MOE, TINY
+from tests.engine.asking import ask, user
+from tui.engine.client import Engine, EngineError
+from tui.engine.messages import LoadSettings
+
+
+async def test_what_was_really_used_comes_back(engine: Engine):
+    loaded = await engine.load(
+        DENSE,
+        LoadSettings(
+            n_ctx=1024,
+            n_threads=1,
+            n_threads_batch=2,
+            n_batch=256,
+            n_ubatch=128,
+            flash_attn="on",
+            type_k="q8_0",
+            type_v="q4_0",
+        ),
+    )
+    assert (loaded.n_ctx, loaded.n_batch, loaded.n_ubatch) == (1024, 256, 128)
+    assert (loaded.n_threads, loaded.n_threads_batch) == (1, 2)
+    assert loaded.flash_attn and (loaded.type_k, loaded.type_v) == ("q8_0", "q4_0")
+    assert (loaded.n_layers, loaded.n_gpu_layers, loaded.devices) == (5, 0, ())
+    assert loaded.can_think and loaded.has_template and loaded.n_ctx_train == 4096
+
+
+async def test_quantized_kv_caches_are_really_smaller(engine: Engine):
+    async def kv_bytes(**types: str) -> int:
+        loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, **types))
+        return sum(buffer.n_bytes for buffer in loaded.buffers if buffer.purpose == "kv")
+
+    full = await kv_bytes()
+    # 4 layers x 2 heads x 32 wide x (K and V) x 2 bytes x 4,096 tokens.
+    assert full == 4 * 2 * 32 * 2 * 2 * 4096
+    # llama.cpp reports MiB with two decimals.
+    assert await kv_bytes(type_k="q8_0", type_v="q8_0") == pytest.approx(full * 34 / 64, abs=2**20 / 100)
+    assert await kv_bytes(type_k="q4_0", type_v="q4_0") == pytest.approx(full * 18 / 64, abs=2**20 / 100)
+
+
+async def test_a_cpu_load_keeps_everything_in_host_memory(engine: Engine):
+    loaded = await engine.load(MOE, TINY)
+    assert {buffer.device.split("_")[0] for buffer in loaded.buffers} == {"CPU"}
+
+
+async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Engine):
+    mapped = await engine.load(DENSE, TINY)
+    read = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, use_mmap=False))
+    assert "CPU_Mapped" in {buffer.device for buffer in mapped.buffers}
+    assert "CPU_Mapped" not in {buffer.device for buffer in read.buffers}
+    assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
+
+
+async def test_progress_goes_from_nothing_to_all(engine: Engine):
+    seen: list[float] = []
+    await engine.load(DENSE, TINY, seen.append)
+    assert seen == sorted(seen) and seen[-1] == 1.0 and seen[0] >= 0
+
+
+async def test_flash_attention_off_is_off(engine: Engine):
+    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off"))
+    assert not loaded.flash_attn
+
+
+async def test_a_context_of_zero_takes_the_trained_size(engine: Engine):
+    assert (await engine.load(DENSE, LoadSettings(n_ctx=0, n_threads=1))).n_ctx == 4096
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda path: None, "model_not_found"),
+        (lambda path: path.mkdir(), "model_not_found"),
+        (lambda path: path.write_bytes(b""), "model_unreadable"),
+        (lambda path: path.write_bytes(b"this is no GGUF file" * 50), "model_unreadable"),
+        (lambda path: path.write_bytes(DENSE.read_bytes()[:100_000]), "model_unreadable"),
+        (lambda path: path.write_bytes(DENSE.read_bytes()[:-1000]), "model_unreadable"),
+    ],
+    ids=["missing", "folder", "empty", "garbage", "header cut", "data cut"],
+)
+async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(engine: Engine, tmp_path, make, kind):
+    path = tmp_path / "model.gguf"
+    make(path)
+    with pytest.raises(EngineError) as refused:
+        await engine.load(path, TINY)
+    assert refused.value.info.kind == kind and refused.value.info.detail
+    assert engine.loaded is None and engine.alive
+    await engine.load(DENSE, TINY)
+
+
+async def test_contradicting_settings_are_refused_with_llama_cpps_reason(engine: Engine):
+    with pytest.raises(EngineError) as refused:
+        await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off", type_v="q4_0"))
+    assert refused.value.info.kind == "bad_settings" and "V cache" in refused.value.info.detail
+
+
+async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: Engine):
+    with pytest.raises(EngineError) as refused:
+        await engine.load(DENSE, LoadSettings(devices=("Vulkan9",)))
+    assert refused.value.info.kind == "bad_settings"
+    assert "Vulkan9" in refused.value.info.detail and "CPU" in refused.value.info.detail
+
+
+async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engine):
+    bytes_per_token = 4 * 2 * 32 * 2 * 4  # layers, heads, width, K and V, f32
+    n_ctx = 2 * psutil.virtual_memory().total // bytes_per_token
+    with pytest.raises(EngineError) as refused:
+        await engine.load(DENSE, LoadSettings(n_ctx=n_ctx, n_threads=1, type_k="f32", type_v="f32", n_ubatch=32))
+    assert refused.value.info.kind == "out_of_memory"
+    assert engine.alive
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path):
+    path = tmp_path / "secret.gguf"
+    shutil.copy(DENSE, path)
+    path.chmod(0)
+    with pytest.raises(EngineError) as refused:
+        await engine.load(path, TINY)
+    assert refused.value.info.kind == "model_unreadable" and "Permission denied" in refused.value.info.detail

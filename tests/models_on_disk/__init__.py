@@ -1,0 +1,1 @@
+"""GGUF headers, the library of models and the memory formula."""

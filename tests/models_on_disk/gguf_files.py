@@ -1,0 +1,183 @@
+"""Writes GGUF files for tests, byte by byte, so that also such can be made that no other writer would write. Weights
+are a hole in the file."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui.models.quants import BY_NAME, row_bytes
+
+CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+ALIGNMENT = 32
+
+Tensor = tuple[str, tuple[int, ...], str]
+"""Name, shape with the length of a row first, type."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A value with the number of its GGUF type, where the usual one for a Python value is not wanted."""
+
+    code: int
+    value: object
+
+
+def text(value: str | bytes) -> bytes:
+    raw = value.encode() if isinstance(value, str) else value
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def _code(value: object) -> int:
+    match value:
+        case Typed():
+            return value.code
+        case bool():
+            return 7
+        case int():
+            return 4
+        case float():
+            return 6
+        case str() | bytes():
+            return 8
+        case _:
+            return 9
+
+
+def _payload(value: object) -> bytes:
+    code, value = _code(value), value.value if isinstance(value, Typed) else value
+    if code == 8:
+        return text(value)
+    if code == 9:
+        kind = _code(value[0]) if value else 4
+        return struct.pack("<IQ", kind, len(value)) + b"".join(map(_payload, value))
+    return struct.pack("<" + CODES[code], value)
+
+
+def pair(key: str | bytes, value: object) -> bytes:
+    """One entry of the metadata."""
+    return text(key) + struct.pack("<I", _code(value)) + _payload(value)
+
+
+def tensor_bytes(shape: Sequence[int], kind: str) -> int:
+    rows = 1
+    for n in shape[1:]:
+        rows *= n
+    return rows * row_bytes(BY_NAME[kind], shape[0])
+
+
+def pad(n: int) -> int:
+    return -(-n // ALIGNMENT) * ALIGNMENT
+
+
+def header(metadata: Mapping[str, object], tensors: Sequence[Tensor] = (), version: int = 3) -> tuple[bytes, int]:
+    """The bytes of a header, padded, and the size of the whole file."""
+    raw = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
+    raw += b"".join(pair(key, value) for key, value in metadata.items())
+    offset = 0
+    end = 0
+    for name, shape, kind in tensors:
+        raw += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, BY_NAME[kind].id, offset)
+        end = offset + tensor_bytes(shape, kind)
+        offset = pad(end)
+    if tensors:
+        raw = raw.ljust(pad(len(raw)), b"\0")
+    return raw, len(raw) + end
+
+
+def write(path: Path, metadata: Mapping[str, object], tensors: Sequence[Tensor] = ()) -> Path:
+    """A whole file, its weights a hole."""
+    raw, size = header(metadata, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(raw)
+        file.truncate(size)
+    return path
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model of Qwen3's kind; the defaults are small."""
+
+    n_embd: int = 256
+    n_layers: int = 2
+    n_head: int = 4
+    n_head_kv: int = 2
+    head: int = 64
+    n_ff: int = 512
+    n_vocab: int = 512
+    n_expert: int = 0
+    n_expert_used: int = 0
+    n_ff_expert: int = 256
+    tied: bool = False
+    kind: str = "Q4_K"
+
+    @property
+    def arch(self) -> str:
+        return "qwen3moe" if self.n_expert else "qwen3"
+
+    def metadata(self, **more: object) -> dict[str, object]:
+        arch = self.arch
+        found: dict[str, object] = {
+            "general.architecture": arch,
+            "general.name": "Test Qwen3",
+            "general.file_type": 15,
+            f"{arch}.block_count": self.n_layers,
+            f"{arch}.context_length": 40960,
+            f"{arch}.embedding_length": self.n_embd,
+            f"{arch}.feed_forward_length": self.n_ff,
+            f"{arch}.attention.head_count": self.n_head,
+            f"{arch}.attention.head_count_kv": self.n_head_kv,
+            f"{arch}.attention.key_length": self.head,
+            f"{arch}.attention.value_length": self.head,
+            f"{arch}.attention.layer_norm_rms_epsilon": 1e-6,
+            f"{arch}.rope.freq_base": 1e6,
+            f"{arch}.vocab_size": self.n_vocab,
+            "tokenizer.ggml.model": "no_vocab",
+        }
+        if self.n_expert:
+            found |= {
+                f"{arch}.expert_count": self.n_expert,
+                f"{arch}.expert_used_count": self.n_expert_used,
+                f"{arch}.expert_feed_forward_length": self.n_ff_expert,
+            }
+        return found | {key.replace("__", "."): value for key, value in more.items()}
+
+    def tensors(self) -> list[Tensor]:
+        n, q, kv, kind = self.n_embd, self.n_head * self.head, self.n_head_kv * self.head, self.kind
+        found: list[Tensor] = [("token_embd.weight", (n, self.n_vocab), kind), ("output_norm.weight", (n,), "F32")]
+        if not self.tied:
+            found.append(("output.weight", (n, self.n_vocab), kind))
+        for i in range(self.n_layers):
+            layer: list[Tensor] = [
+                ("attn_norm", (n,), "F32"),
+                ("ffn_norm", (n,), "F32"),
+                ("attn_q_norm", (self.head,), "F32"),
+                ("attn_k_norm", (self.head,), "F32"),
+                ("attn_q", (n, q), kind),
+                ("attn_k", (n, kv), kind),
+                ("attn_v", (n, kv), kind),
+                ("attn_output", (q, n), kind),
+            ]
+            if self.n_expert:
+                f, e = self.n_ff_expert, self.n_expert
+                layer += [
+                    ("ffn_gate_inp", (n, e), "F32"),
+                    ("ffn_gate_exps", (n, f, e), kind),
+                    ("ffn_up_exps", (n, f, e), kind),
+                    ("ffn_down_exps", (f, n, e), kind),
+                ]
+            else:
+                layer += [
+                    ("ffn_gate", (n, self.n_ff), kind),
+                    ("ffn_up", (n, self.n_ff), kind),
+                    ("ffn_down", (self.n_ff, n), kind),
+                ]
+            found += [(f"blk.{i}.{name}.weight", shape, t) for name, shape, t in layer]
+        return found
+
+    def write(self, path: Path, **more: object) -> Path:
+        """The model as a file whose weights are a hole."""
+        return write(path, self.metadata(**more), self.tensors())

@@ -1,0 +1,84 @@
+"""How the tests run the `llmtui` command: in a process of its own, with pipes or with a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+COMMAND = (sys.executable, "-m", "tui")
+
+
+def llmtui(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, without a terminal."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@dataclass
+class Running:
+    """A command in progress whose `terminal` streams are one pseudo-terminal."""
+
+    process: subprocess.Popen[bytes]
+    terminal: int
+    seen: str = ""
+
+    def read_until(self, text: str, within_s: float = 60.0) -> None:
+        """Read the terminal until `text` was on it."""
+        deadline = time.monotonic() + within_s
+        while text not in self.seen:
+            assert time.monotonic() < deadline, f"{text!r} did not come, but {self.seen!r}"
+            self.seen += self._read()
+
+    def engine(self) -> psutil.Process:
+        """The engine process that the command started."""
+        (child,) = psutil.Process(self.process.pid).children()
+        return child
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end: exit code, and what the command wrote to a piped stdout."""
+        reading = self.process.stdout
+        out = reading.read().decode() if reading else ""
+        # Linux says EIO once the other side is closed.
+        with contextlib.suppress(OSError):
+            while more := self._read():
+                self.seen += more
+        return self.process.wait(timeout=60), out
+
+    def _read(self) -> str:
+        return os.read(self.terminal, 65536).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def on_terminal(*arguments: str | Path, piped_stdout: bool = False) -> Iterator[Running]:
+    """Start the command on a pseudo-terminal; with `piped_stdout` that is only for stdin and stderr."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdin=theirs,
+        stdout=subprocess.PIPE if piped_stdout else theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Running(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

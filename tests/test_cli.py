@@ -1,0 +1,153 @@
+"""The command line: answers at once, imports little, is good to pipes, and says what to do next when it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from tests.conftest import DENSE
+from tests.running import COMMAND, llmtui, on_terminal
+from tui import __version__
+from tui.cli import CACHE_TYPES, FLASH_ATTENTION, _load_fields, parser
+from tui.config.load import merge_load
+from tui.config.settings import LoadDefaults
+from tui.engine.messages import CacheType, FlashAttention
+from tui.exit_codes import ExitCode
+
+EVERY_LOAD_ARGUMENT = shlex.split(
+    "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
+    "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --no-mmap --mlock --seed 42"
+)
+
+
+def test_version_is_printed():
+    done = llmtui("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"llmtui {__version__}\n", "")
+
+
+def test_help_names_every_exit_code_with_its_sentence():
+    done = llmtui("--help")
+    assert done.returncode == 0 and done.stderr == ""
+    for code in ExitCode:
+        assert f"{code.value:<4} {code.meaning}" in done.stdout
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_answers_that_need_nothing_import_nothing(argument):
+    code = (
+        f"import sys\nfrom tui.cli import main\nmain([{argument!r}])\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("textual", "llama_cpp", "msgspec", "platformdirs", "asyncio", "psutil", "numpy", "pathlib"):
+        assert f"'{heavy}'" not in done.stderr, heavy
+
+
+def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
+    code = (
+        "import sys\nfrom tui.cli import main\n"
+        f"code = main(['--bench', {str(DENSE)!r}, '-p', '8', '-n', '0', '-r', '1'])\n"
+        "print(code, sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("0 [") and "'msgspec'" in done.stderr
+    assert "'textual'" not in done.stderr and "'llama_cpp'" not in done.stderr
+
+
+def test_the_choices_are_those_that_the_engine_knows():
+    assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
+
+
+def test_every_load_setting_has_an_argument_and_arrives_under_its_name():
+    fields = _load_fields(parser().parse_args(EVERY_LOAD_ARGUMENT))
+    assert set(fields) == set(LoadDefaults.__struct_fields__)
+    merged, problems = merge_load(LoadDefaults(), {}, fields)
+    assert problems == []
+    assert merged == LoadDefaults(
+        backend="CUDA1", n_ctx=1024, n_gpu_layers=12, n_cpu_moe=3, n_threads=5, n_threads_batch=6, n_batch=256,
+        n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", use_mmap=False, use_mlock=True, seed=42,
+    )  # fmt: skip
+
+
+def test_what_is_not_given_is_left_to_the_settings():
+    assert _load_fields(parser().parse_args([])) == {}
+
+
+def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
+    done = llmtui(DENSE)
+    assert done.returncode == ExitCode.USAGE and done.stdout == ""
+    assert "terminal" in done.stderr and "--bench" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-such-thing"], "--no-such-thing"),
+        (["--ctx", "-4"], "-4 is not 0 or more"),
+        (["--threads", "many"], "'many' is not a whole number"),
+        (["--ubatch", "0"], "0 is not 1 or more"),
+        (["--cache-type-k", "q9_9"], "q9_9"),
+        (["--bench", "--devices"], "not allowed with"),
+        (["--json"], "--bench"),
+        (["--bench", "-p", "0", "-n", "0"], "nothing to measure"),
+        (["--bench", "--settings", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_bad_usage_is_refused_in_two_lines(arguments, said):
+    done = llmtui(*arguments)
+    assert done.returncode == ExitCode.USAGE and done.stdout == ""
+    assert said in done.stderr and "llmtui --help" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_model_that_is_not_there_is_said_before_the_app_starts():
+    with on_terminal("nowhere/model.gguf") as running:
+        code, _ = running.end()
+    assert code == ExitCode.MODEL
+    assert running.seen.splitlines() == [
+        "llmtui: nowhere/model.gguf: there is no such file. Without a path, llmtui lists your models."
+    ]
+
+
+def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly():
+    table = llmtui("--devices")
+    assert table.returncode == 0 and table.stderr == ""
+    assert "CPU" in table.stdout and "GiB" in table.stdout
+    as_json = llmtui("--devices", "--json")
+    devices = json.loads(as_json.stdout)
+    assert any(device["kind"] == "cpu" and device["total_bytes"] > 2**28 for device in devices)
+    has_gpu = any(device["kind"] in ("gpu", "igpu") for device in devices)
+    assert ("found no GPU" in table.stdout) == ("found no GPU" in as_json.stderr) == (not has_gpu)
+
+
+def test_locations_are_those_of_this_user(home):
+    places = json.loads(llmtui("--locate", "--json").stdout)
+    assert places["your settings"] == str(home / ".config" / "llmtui" / "settings.toml")
+    text = llmtui("--locate").stdout
+    assert all(path in text for path in places.values()) and "not there yet" in text
+
+
+def test_a_reader_that_leaves_early_causes_no_noise():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, "--locate"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (ExitCode.FINE, b"")
+
+
+def test_a_closed_stdout_is_no_crash():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--locate"], stderr=subprocess.PIPE, check=False
+    )
+    assert (done.returncode, done.stderr) == (ExitCode.FINE, b"")
+
+
+def test_an_ascii_stream_gets_question_marks_not_a_traceback():
+    done = llmtui("--help", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "?" in done.stdout and done.stderr == ""

@@ -1,0 +1,163 @@
+"""The list of conversations over a real store: finding, opening, renaming, deleting and exporting."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.conftest import until
+from tests.dialogs import KEYS, OPEN, opened
+from tui.app.screens.conversations import ConversationsScreen, when
+from tui.chat import export
+from tui.chat.conversation import new_conversation, user_turn, with_turn
+from tui.chat.store import Store
+
+TITLES = ("Plum cake", "中文的標題 👩‍👩‍👧", "[bold]Markup[/bold] in a title", "A cake without plums")
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """Four conversations; the last of `TITLES` was used last."""
+    store = Store(tmp_path / "conversations.db")
+    await store.start()
+    for title in TITLES:
+        conversation = new_conversation()
+        await store.create(with_turn(conversation, user_turn("A question")))
+        await store.rename(conversation.id, title)
+    yield store
+    await store.close()
+
+
+def dialog(store: Store, folder: Path, current: str = "") -> ConversationsScreen:
+    async def write(conversation_id: str, kind: export.Kind) -> Path:
+        return export.write(await store.open(conversation_id), folder, kind)
+
+    return ConversationsScreen(store.list, store.rename, store.delete, write, KEYS, current=current)
+
+
+async def titles(store: Store) -> set[str]:
+    return {one.title for one in await store.list()}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+async def test_all_conversations_are_listed_with_their_messages(store: Store, tmp_path: Path, size: tuple[int, int]):
+    async with opened(dialog(store, tmp_path), size) as stage:
+        await stage.shows(*(title for title in TITLES if title.isascii()), "中文", "MSGS", "4 conversations")
+
+
+async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path):
+    wanted = next(one for one in await store.list() if one.title == "Plum cake")
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("4 conversations")
+        await stage.type("CAKE pl")
+        await stage.shows("2 of 4 conversations")
+        await stage.press("down", "enter")
+        assert await stage.closes() == wanted.id
+
+
+async def test_the_open_conversation_is_highlighted_at_first(store: Store, tmp_path: Path):
+    current = next(one for one in await store.list() if one.title == "Plum cake")
+    async with opened(dialog(store, tmp_path, current.id)) as stage:
+        await stage.shows("▶ Plum cake")
+
+
+async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path):
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("f2")
+        await stage.shows("Enter saves the new title")
+        await stage.press("ctrl+u")
+        await stage.type("Plumless [i]cake")
+        await stage.press("enter")
+        await stage.shows("▶ Plumless [i]cake")
+        assert "Plumless [i]cake" in await titles(store) and stage.result is OPEN
+
+
+async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path: Path):
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("f2", "x", "escape")
+        assert await titles(store) == set(TITLES) and stage.result is OPEN
+        await stage.press("escape")
+        assert await stage.closes() is None
+
+
+async def test_while_a_title_is_written_the_list_is_left_alone(store: Store, tmp_path: Path):
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("f2", "ctrl+d", "ctrl+s", "down")
+        await stage.pilot.pause()
+        assert stage.host.screen is stage.dialog and "Delete" not in stage.text
+        await stage.shows("▶ A cake without plums")
+
+
+async def test_deleting_asks_first_and_goes_on_to_the_next(store: Store, tmp_path: Path):
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("ctrl+d")
+        await stage.shows("Delete “A cake without plums”?", "1 message.")
+        await stage.press("enter")
+        await until(lambda: stage.host.screen is stage.dialog)
+        assert await titles(store) == set(TITLES)
+        await stage.press("ctrl+d")
+        await stage.shows("Delete “A cake without plums”?")
+        await stage.press("y")
+        await stage.shows("3 conversations", "▶ [bold]Markup[/bold]")
+        assert await titles(store) == set(TITLES[:-1])
+
+
+@pytest.mark.parametrize(("key", "suffix"), [("m", ".md"), ("j", ".json")])
+async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_path: Path, key: str, suffix: str):
+    folder = tmp_path / "out"
+    async with opened(dialog(store, folder), (120, 40)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("ctrl+s")
+        await stage.shows("Markdown", "JSON")
+        await stage.press(key)
+        await stage.shows("Written to")
+        (file,) = folder.iterdir()
+        assert file.suffix == suffix and "A question" in file.read_text()
+
+
+async def test_an_export_that_fails_says_why(store: Store, tmp_path: Path):
+    (tmp_path / "out").write_text("in the way")
+    async with opened(dialog(store, tmp_path / "out"), (120, 40)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("ctrl+s", "m")
+        await stage.shows("It could not be exported:")
+
+
+async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path):
+    store = Store(tmp_path / "missing" / "x.db")
+    await store.start()
+
+    async def broken() -> tuple[()]:
+        await store.open("no such conversation")
+        return ()
+
+    screen = ConversationsScreen(broken, store.rename, store.delete, lambda *_: None, KEYS)  # type: ignore[arg-type]
+    async with opened(screen) as stage:
+        await stage.shows("The conversations cannot be read.")
+        await until(lambda: "-bad" in stage.dialog.query_one("#told").classes)
+    await store.close()
+
+
+async def test_forty_columns_show_title_and_time(store: Store, tmp_path: Path):
+    async with opened(dialog(store, tmp_path), (40, 24)) as stage:
+        await stage.shows("Plum cake", "LAST USED")
+
+
+def test_times_are_short_and_relative_to_the_day():
+    now = datetime(2026, 3, 2, 12, 0)
+
+    def at(*moment: int) -> str:
+        return when(datetime(*moment).timestamp(), now)  # type: ignore[arg-type]
+
+    assert at(2026, 3, 2, 0, 5) == "00:05"
+    assert at(2026, 3, 1, 23, 59) == "yesterday"
+    assert at(2026, 2, 3, 9, 0) == "3 Feb"
+    assert at(2025, 12, 31, 9, 0) == "2025-12-31"

@@ -1,0 +1,176 @@
+"""Exported conversations: what a reader sees, what can be imported again, and how the files are named and written."""
+
+from __future__ import annotations
+
+import resource
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from tui.chat import conversation as chat
+from tui.chat import export
+from tui.chat.conversation import Conversation, Turn
+from tui.engine.messages import Sampling, Timings
+
+TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
+
+
+def answer(text: str, reasoning: str = "", **fields: object) -> Turn:
+    turn = chat.finished(
+        chat.answer_turn("Qwen3", ["Vulkan0"]), text=text, reasoning=reasoning, stop="stop", timings=TIMINGS
+    )
+    return msgspec.structs.replace(turn, **fields)
+
+
+def talk(*turns: Turn, title: str = "", system_prompt: str = "") -> Conversation:
+    conversation = chat.new_conversation(title=title, system_prompt=system_prompt, sampling=Sampling(top_k=7))
+    for turn in turns:
+        conversation = chat.with_turn(conversation, turn)
+    return conversation
+
+
+def headings(markdown: str) -> list[str]:
+    tokens = MarkdownIt().parse(markdown)
+    return [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
+
+
+def test_markdown_has_a_heading_for_each_turn_and_folds_the_thinking():
+    conversation = talk(chat.user_turn("Why?"), answer("Because.", "Let me see."), system_prompt="Be kind.")
+
+    text = export.to_markdown(conversation)
+
+    assert headings(text) == ["Why?", "System", "You", "Qwen3"]
+    assert "<details>\n<summary>Thought for 3.2 s · 96 tokens</summary>\n\nLet me see.\n\n</details>" in text
+    assert "tok/s" not in text
+
+
+def test_markdown_can_leave_thinking_out_and_put_figures_in():
+    text = export.to_markdown(talk(chat.user_turn("Why?"), answer("Because.", "Hm.")), thinking=False, stats=True)
+
+    assert "Hm." not in text
+    assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.6 s · stop · Vulkan0*\n")
+
+
+def test_an_open_code_fence_swallows_nothing_that_follows():
+    conversation = talk(
+        chat.user_turn("Code?"),
+        answer("````python\n```\nprint(1)", "~~~\nhalf a thought", stop="cancelled"),
+        chat.user_turn("More"),
+    )
+
+    text = export.to_markdown(conversation, stats=True)
+
+    assert headings(text) == ["Code?", "You", "Qwen3", "You"]
+    assert "stopped by the user" in text
+
+
+def test_thinking_that_names_the_details_tag_stays_folded():
+    text = export.to_markdown(talk(chat.user_turn("?"), answer("Yes", "a </details> b <DETAILS> c <b>")))
+
+    assert text.count("</details>") == 1
+    assert "a &lt;/details> b &lt;DETAILS> c <b>" in text
+
+
+def test_a_crashed_answer_says_what_happened():
+    crashed = answer("Half", stop="crashed", error="Vulkan:\ndevice lost")
+
+    assert "Half\n\n> **Vulkan: device lost**\n\n*128 tokens" in export.to_markdown(talk(crashed), stats=True)
+
+
+def test_json_reads_back_as_the_same_conversation():
+    conversation = talk(chat.user_turn("为什么? 👩‍👩‍👧"), answer("Because.", "Hm."), system_prompt="Be kind.")
+
+    text = export.to_json(conversation)
+
+    assert text.startswith('{\n  "format": "llmtui-conversation",\n  "version": 1,')
+    assert export.from_json(text) == conversation
+    assert export.from_json(text.encode()) == conversation
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+)
+def test_any_text_survives_json(question: str, reply: str):
+    conversation = talk(chat.user_turn(question), answer(reply, question))
+
+    assert export.from_json(export.to_json(conversation)) == conversation
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("# Title", "not a conversation"),
+        ("[]", "not a conversation"),
+        (b"\xff\xfe", "not a conversation"),
+        ('{"format": "chatgpt", "version": 1}', "'chatgpt'"),
+        ('{"format": "llmtui-conversation", "version": 2, "talk": []}', "Update llmtui"),
+        ('{"format": "llmtui-conversation", "version": 1, "conversation": {"id": 7}}', "damaged"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, says: str):
+    with pytest.raises(export.ImportProblem, match=says):
+        export.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Why is the sky blue?", "Why is the sky blue"),
+        ("../../etc/passwd", "etc passwd"),
+        ("a/b\\c:d*e\x00f\ng", "a b c d e f g"),
+        ("为什么天空是蓝色的", "为什么天空是蓝色的"),
+        ("...", "conversation"),
+        ("", "conversation"),
+        ("con", "_con"),
+        ("👩‍👩‍👧" * 20, "👩‍👩‍👧" * 6),
+    ],
+)
+def test_file_names_are_safe_and_still_readable(title: str, name: str):
+    assert export.file_name(title) == name
+
+
+@given(st.text())
+def test_every_title_makes_a_file_name_that_the_system_takes(title: str):
+    name = export.file_name(title)
+
+    assert 0 < len(name.encode()) <= export.MAX_NAME_BYTES + 1
+    assert not name.startswith(".")
+    assert "/" not in name and "\x00" not in name
+
+
+def test_files_get_names_of_their_own_and_never_replace_one(tmp_path: Path):
+    conversation = talk(chat.user_turn("Why?"), answer("Because."))
+    folder = tmp_path / "exports"
+
+    paths = [export.write(conversation, folder, kind) for kind in ("markdown", "markdown", "json", "markdown")]
+
+    assert [path.name for path in paths] == ["Why.md", "Why (2).md", "Why.json", "Why (3).md"]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(path.name for path in paths)
+    assert paths[1].read_text() == export.to_markdown(conversation)
+    assert export.from_json(paths[2].read_bytes()) == conversation
+    assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
+
+
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            export.write(talk(chat.user_turn("Why? " * 1000)), tmp_path, "markdown")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):
+    conversation = talk(chat.user_turn("half \ud83d"))
+
+    assert "half ?" in export.write(conversation, tmp_path, "markdown").read_text()
+    assert export.from_json(export.to_json(conversation)) == conversation

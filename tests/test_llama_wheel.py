@@ -1,0 +1,321 @@
+"""How llama.cpp gets built and cached: the choice of the backend, what a wheel is kept under, and what a build leaves
+behind when it fails, is interrupted or meets another. The builds here are real `pip wheel` runs of a tiny package."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SCRIPTS = CHECKOUT / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+import llama_wheel  # noqa: E402
+import vulkan_tools  # noqa: E402
+import wheel_cache  # noqa: E402
+
+BACKEND = """
+import os, time, zipfile
+from pathlib import Path
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    print("[1/3] compiling", flush=True)
+    Path(os.environ["STARTED"]).write_text(str(os.getpid()))
+    while not Path(os.environ["GO"]).exists():
+        time.sleep(0.02)
+    if os.environ.get("FAIL"):
+        print("[2/3] compiling\\nggml-vulkan.cpp:7: error: LayerSettingEXT is not a member of vk", flush=True)
+        raise SystemExit(1)
+    name = "tiny_engine-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(Path(folder, name), "w") as wheel:
+        wheel.writestr("tiny_engine.py", "")
+        info = "tiny_engine-1.0.dist-info/"
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny-engine\\nVersion: 1.0\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "")
+    return name
+"""
+
+DRIVER = """
+import os, sys
+sys.path.insert(0, {scripts!r})
+import llama_wheel, wheel_cache
+def work():
+    pip = [sys.executable, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--no-index", {package!r}]
+    print(wheel_cache.wheel("tiny", pip, os.environ))
+    return 0
+sys.exit(llama_wheel.guarded(work))
+"""
+
+
+class Workshop:
+    """A cache folder of its own, a package to build in it, and processes that build it until told to go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = folder / "cache"
+        self.started, self.go = folder / "started", folder / "go"
+        self.package = folder / "package"
+        self.package.mkdir()
+        (self.package / "backend.py").write_text(BACKEND, encoding="utf-8")
+        (self.package / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n', encoding="utf-8"
+        )
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def build(self, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER.format(scripts=str(SCRIPTS), package=str(self.package))],
+            env={
+                **os.environ,
+                **environment,
+                "XDG_CACHE_HOME": str(self.cache),
+                "STARTED": str(self.started),
+                "GO": str(self.go),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        return process.communicate(timeout=60)[0]
+
+    def left(self) -> set[str]:
+        """What lies in the folder of wheels, locks and logs apart."""
+        found = (self.cache / "llmtui" / "wheels").iterdir()
+        return {entry.name for entry in found if entry.suffix not in (".lock", ".log")}
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    shop = Workshop(tmp_path)
+    yield shop
+    shop.go.touch()
+    for process in shop.processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def says(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    assert any(words in line for line in process.stdout), f"never said {words!r}"
+
+
+def running(pid: int) -> bool:
+    """Whether the process lives; one that only waits to be collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_the_version_is_the_one_that_pyproject_asks_for() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (asked,) = (name for name in project["dependencies"] if name.startswith("llama-cpp-python"))
+    assert asked.split(",")[0] == f"llama-cpp-python>={llama_wheel.VERSION}"
+
+
+def test_a_build_is_kept_and_used_again(workshop: Workshop) -> None:
+    workshop.go.touch()
+    first = workshop.build()
+    assert "[1/3]" not in workshop.finish(first), "the compiler's own lines belong into the log"
+    assert first.returncode == 0
+    workshop.started.unlink()
+    told = workshop.finish(workshop.build())
+    assert "Using the wheel in" in told
+    assert not workshop.started.exists(), "built again"
+    assert workshop.left() == {"tiny"}
+    assert "[1/3] compiling" in (workshop.cache / "llmtui" / "wheels" / "tiny.log").read_text(encoding="utf-8")
+
+
+def test_two_builds_at_a_time_build_once(workshop: Workshop) -> None:
+    first = workshop.build()
+    wait_for(workshop.started.exists)
+    second = workshop.build()
+    says(second, "Waiting for another make")
+    workshop.go.touch()
+    wheel = workshop.finish(first).splitlines()[-1]
+    assert workshop.finish(second).splitlines()[-1] == wheel
+    assert Path(wheel).is_file()
+
+
+def test_a_failed_build_tells_the_error_and_the_log_and_leaves_no_wheel(workshop: Workshop) -> None:
+    workshop.go.touch()
+    process = workshop.build(FAIL="1")
+    told = workshop.finish(process)
+    assert process.returncode == 1
+    assert "error: LayerSettingEXT is not a member of vk" in told
+    told_log = re.search(r"The build failed; the log is (\S+)\. ", told)
+    assert told_log is not None
+    assert "LayerSettingEXT" in Path(told_log.group(1)).read_text(encoding="utf-8")
+    assert workshop.left() == set()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_stops_its_compilers_and_leaves_nothing(workshop: Workshop, how: signal.Signals) -> None:
+    process = workshop.build()
+    wait_for(lambda: workshop.started.exists() and workshop.started.read_text(encoding="utf-8"))
+    compiler = int(workshop.started.read_text(encoding="utf-8"))
+    process.send_signal(how)
+    told = workshop.finish(process)
+    assert process.returncode == 130, told
+    wait_for(lambda: not running(compiler))
+    assert workshop.left() == set()
+
+
+def test_what_a_killed_build_left_does_not_disturb_the_next(workshop: Workshop) -> None:
+    killed = workshop.build()
+    wait_for(workshop.started.exists)
+    killed.kill()
+    killed.wait()
+    (remains,) = workshop.left()
+    assert remains.startswith(".tiny.building-")
+    workshop.go.touch()
+    workshop.finish(workshop.build())
+    assert workshop.left() == {"tiny"}
+
+
+CPU_INFO = "processor\t: 0\nflags\t\t: fpu sse2 avx2 fma f16c {}\nprocessor\t: 1\n"
+
+
+def test_a_wheel_is_kept_by_version_backend_arguments_and_instructions() -> None:
+    def key(version: str = "1.0", backend: str = "cpu", arguments: tuple[str, ...] = (), flags: str = "") -> str:
+        return wheel_cache.key(version, backend, arguments, CPU_INFO.format(flags))
+
+    different = [
+        key(),
+        key(version="1.1"),
+        key(backend="vulkan"),
+        key(arguments=("-DGGML_LTO=on",)),
+        key(flags="avx512f"),
+    ]
+    assert len(set(different)) == len(different)
+    assert key() == key(flags="hypervisor ibpb"), "a flag that no compiler heeds must not build all anew"
+    assert key().startswith("1.0-cpu-")
+
+
+def test_arm_features_are_instructions_too() -> None:
+    info = "processor\t: 0\nFeatures\t: fp asimd sve i8mm bf16 cpuid\n"
+    assert wheel_cache.instructions(info) == ["asimd", "bf16", "i8mm", "sve"]
+
+
+TOOLS = vulkan_tools.VulkanTools(True, "glslc is here", Path("/headers"))
+NO_TOOLS = vulkan_tools.VulkanTools(False, "glslc not installed", remedy=("glslc",))
+
+
+def test_vulkan_is_chosen_when_it_can_be_built() -> None:
+    plan = llama_wheel.choose("auto", TOOLS)
+    assert plan.backend == "vulkan"
+    assert "-DGGML_VULKAN=on" in plan.arguments
+    assert plan.paths == ("-DVulkan_INCLUDE_DIR=/headers",)
+    assert str(plan) == "llama.cpp backend: Vulkan and CPU (glslc is here)"
+
+
+def test_where_the_headers_lie_does_not_change_what_a_wheel_is_kept_under() -> None:
+    elsewhere = vulkan_tools.VulkanTools(True, "glslc is here", Path("/other"))
+    assert llama_wheel.choose("auto", TOOLS).key == llama_wheel.choose("auto", elsewhere).key
+
+
+def test_without_the_tools_the_cpu_is_chosen_and_the_remedy_told() -> None:
+    plan = llama_wheel.choose("auto", NO_TOOLS)
+    assert plan.backend == "cpu"
+    assert "-DGGML_VULKAN=on" not in plan.arguments
+    assert "glslc not installed" in str(plan)
+    assert "apt-get install glslc" in str(plan)
+
+
+def test_a_backend_asked_for_by_name_wins() -> None:
+    assert llama_wheel.choose("cpu", TOOLS).backend == "cpu"
+    assert llama_wheel.choose("vulkan", NO_TOOLS).backend == "vulkan"
+
+
+def test_the_users_cmake_arguments_come_last_and_count_for_the_key() -> None:
+    plan = llama_wheel.choose("auto", TOOLS, "-DGGML_VULKAN=off -DCMAKE_C_FLAGS='-O2 -g'")
+    assert plan.arguments[-2:] == ("-DGGML_VULKAN=off", "-DCMAKE_C_FLAGS=-O2 -g")
+    assert plan.key != llama_wheel.choose("auto", TOOLS).key
+
+
+@pytest.mark.parametrize(
+    ("complete", "patch", "version"),
+    [
+        ("VK_MAKE_API_VERSION(0, 1, 3, VK_HEADER_VERSION)", 239, (1, 3, 239)),
+        ("VK_MAKE_API_VERSION(0, 1, 4, VK_HEADER_VERSION)", 309, (1, 4, 309)),
+        ("VK_MAKE_VERSION(1, 2, VK_HEADER_VERSION)", 131, (1, 2, 131)),
+    ],
+)
+def test_the_version_of_the_vulkan_headers_is_read(complete: str, patch: int, version: tuple[int, int, int]) -> None:
+    macros = f"#define VK_HEADER_VERSION {patch}\n#define OTHER 1\n#define VK_HEADER_VERSION_COMPLETE {complete}\n"
+    assert vulkan_tools.parse_header_version(macros) == version
+
+
+@pytest.mark.parametrize(("patch", "usable"), [(239, False), (271, False), (272, True), (309, True)])
+def test_headers_are_usable_from_the_version_on_that_llama_cpp_needs(patch: int, usable: bool, tmp_path: Path) -> None:
+    include = tmp_path / "vulkan"
+    include.mkdir()
+    (include / "vulkan.hpp").touch()
+    (include / "vulkan_core.h").write_text(
+        "#define VK_MAKE_API_VERSION(variant, major, minor, patch) 0\n"
+        f"#define VK_HEADER_VERSION {patch}\n"
+        "#define VK_HEADER_VERSION_COMPLETE VK_MAKE_API_VERSION(0, 1, 3, VK_HEADER_VERSION)\n",
+        encoding="utf-8",
+    )
+    found = vulkan_tools.header_version("c++", tmp_path)
+    assert found == (1, 3, patch)
+    assert (found >= vulkan_tools.MINIMUM) is usable
+
+
+def plan_with(path: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What `llama_wheel.py --plan` says on a machine with these programs; it changes nothing."""
+    return subprocess.run(
+        [sys.executable, SCRIPTS / "llama_wheel.py", "--plan", tmp_path],
+        env={"PATH": path, "HOME": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_machine_without_glslc_is_told_what_to_install(tmp_path: Path) -> None:
+    for program in ("c++", "as", "ld"):
+        (tmp_path / program).symlink_to(shutil.which(program) or program)
+    told = plan_with(str(tmp_path), tmp_path).stdout
+    assert told.startswith("llama.cpp backend: CPU (")
+    assert re.search(r"apt-get install .*glslc", told)
+
+
+def test_a_machine_without_a_compiler_is_told_so(tmp_path: Path) -> None:
+    done = plan_with(str(tmp_path), tmp_path)
+    assert done.returncode == 1
+    assert "There is no C++ compiler" in done.stderr
+    assert "apt-get install build-essential" in done.stderr
+
+
+def test_a_misspelt_backend_is_refused(tmp_path: Path) -> None:
+    done = plan_with(os.environ["PATH"], tmp_path, LLMTUI_BACKEND="vulcan")
+    assert done.returncode == 2
+    assert "may be auto, vulkan or cpu" in done.stderr
+
+
+def test_make_without_a_target_explains_itself() -> None:
+    told = subprocess.run(["make", "-C", CHECKOUT, "-s"], capture_output=True, text=True, check=True).stdout
+    assert told.startswith("make run")

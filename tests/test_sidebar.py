@@ -1,0 +1,404 @@
+"""The small widgets of the main screen, each in a tiny app: what they show for which records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.app.bindings import bind
+from tui.app.markdown.text import width_of
+from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
+from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.lines import LineWidget, shorten
+from tui.app.widgets.readings import SpeedNow, bar, level
+from tui.app.widgets.sidebar import Sidebar
+from tui.app.widgets.status_line import StatusLine
+from tui.config.actions import ACTIONS
+from tui.config.keymap import resolve
+from tui.engine.messages import Prefill
+from tui.monitor.records import GpuSample, HostSample
+
+GIB = 1 << 30
+HOST = HostSample(
+    time=0,
+    cpu_percent=11,
+    ram_total_bytes=31 * GIB,
+    ram_available_bytes=17 * GIB,
+    engine_rss_bytes=GIB,
+    swap_total_bytes=8 * GIB,
+    swap_used_bytes=0,
+    cpu_temperature_c=64,
+)
+RADEON = GpuSample(
+    name="Radeon 860M",
+    kind="igpu",
+    source="amdgpu",
+    dedicated_used_bytes=14 * GIB,
+    dedicated_total_bytes=16 * GIB,
+    shared_used_bytes=GIB // 2,
+    shared_total_bytes=8 * GIB,
+    busy_percent=92,
+    temperature_c=64,
+    power_w=24,
+)
+BIG = GpuSample(
+    name="Big GPU", kind="gpu", source="nvml", dedicated_used_bytes=79 * GIB, dedicated_total_bytes=80 * GIB
+)
+SPEED = SpeedNow(decode_tps=31.4, is_decoding=True, history=(10.0, 20.0, 31.4), prefill_tps=412, ttft_s=0.6)
+MODEL = ModelInUse(
+    name="Qwen3-30B-A3B",
+    quant="Q3_K_L",
+    size="128 experts, 8 used",
+    place="Vulkan0 48/48",
+    n_ctx=8192,
+    flash_attn="auto",
+    kv="f16",
+)
+
+
+class OneWidgetApp(App[None]):
+    """Counts how often anything is laid out and which lines are painted."""
+
+    def __init__(self, widget: Widget) -> None:
+        super().__init__()
+        self.widget = widget
+        self.n_layouts = 0
+
+    def compose(self) -> ComposeResult:
+        yield self.widget
+
+    def on_mount(self) -> None:
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._count)
+
+    def _count(self, _screen: object) -> None:
+        self.n_layouts += 1
+
+
+def feed(widget: Sidebar | StatusLine) -> None:
+    widget.show_speed(SPEED)
+    widget.show_host(HOST)
+    widget.show_gpus((RADEON,))
+    widget.show_context(1204, 8192)
+
+
+async def rows_of(widget: LineWidget, size: tuple[int, int], act: Callable[[Any], None]) -> list[str]:
+    async with OneWidgetApp(widget).run_test(size=size) as pilot:
+        await pilot.pause()
+        act(widget)
+        await pilot.pause()
+        return widget.rows_as_text
+
+
+# Sidebar
+
+
+async def test_the_sidebar_shows_every_panel_in_its_width() -> None:
+    rows = await rows_of(Sidebar(), (100, 40), feed)
+    text = "\n".join(rows)
+    for part in ("31.4 tok/s", "412 tok/s", "ttft 0.60 s", "1,204 / 8,192", "14.0 / 31.0 GiB", "14.0 / 16.0 GiB"):
+        assert part in text
+    for part in ("0.5 / 8.0 GiB", "Radeon 860M", "92%", "64 °C", "24 W", "11%", "swap"):
+        assert part in text
+    assert {width_of(row) for row in rows if row} == {31}
+
+
+async def test_what_a_machine_does_not_have_is_n_a() -> None:
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_host(HostSample(time=0)))
+    labels = [row.split()[0] for row in rows if row.endswith("n/a")]
+    assert labels.count("RAM") == labels.count("GPU") == labels.count("CPU") == labels.count("swap") == 1
+    assert labels.count("CONTEXT") == 1
+
+
+async def test_nothing_moves_when_numbers_change() -> None:
+    sidebar = Sidebar()
+    async with OneWidgetApp(sidebar).run_test(size=(100, 40)) as pilot:
+        places = []
+        for tps, used, busy, prefill in (
+            (0.0, 0, 0, None),
+            (3.2, 9, 7, None),
+            (1234.0, 131_072, 100, None),
+            (99.9, 8192, 50, Prefill(done=1, total=9, tps=3, eta_s=2.5)),
+        ):
+            sidebar.show_speed(SpeedNow(decode_tps=tps, prefill=prefill, prefill_tps=tps, ttft_s=tps))
+            sidebar.show_context(used, 131_072)
+            sidebar.show_host(HostSample(time=0, cpu_percent=busy, ram_total_bytes=GIB, ram_available_bytes=GIB // 2))
+            await pilot.pause()
+            places.append([(row.split()[0], width_of(row)) for row in sidebar.rows_as_text if row[:1].isalpha()])
+        assert all(place == places[0] for place in places)
+
+
+async def test_prefill_shows_its_progress_and_what_is_left() -> None:
+    now = SpeedNow(prefill=Prefill(done=1500, total=4000, tps=120, eta_s=20.8))
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_speed(now))
+    (row,) = [row for row in rows if row.startswith("prefill")]
+    assert "▓" in row
+    assert row.endswith("38% 20.8 s left")
+
+
+@pytest.mark.parametrize(("part", "style"), [(0.5, "good"), (0.85, "tight"), (0.95, "full"), (None, "muted")])
+def test_colour_says_whether_it_fits(part: float | None, style: str) -> None:
+    assert level(part) == style
+
+
+@pytest.mark.parametrize(("part", "filled"), [(None, 0), (0.0, 0), (0.001, 1), (0.5, 5), (1.0, 10)])
+def test_bars_are_as_long_as_their_share_and_always_as_wide(part: float | None, filled: int) -> None:
+    assert tuple(map(len, bar(part, 10))) == (filled, 10 - filled)
+
+
+@pytest.mark.parametrize("height", [24, 21, 18, 12, 5])
+async def test_a_low_sidebar_leaves_out_the_least_important(height: int) -> None:
+    rows = await rows_of(Sidebar(), (100, height), feed)
+    assert len(rows) == height
+    assert rows[0].startswith("SPEED")
+    if height >= 18:
+        assert any(row.startswith("CPU") for row in rows)
+
+
+async def test_each_gpu_has_its_panel() -> None:
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_gpus((RADEON, BIG)))
+    assert [row.split()[1] for row in rows if row.startswith("GPU")] == ["Radeon", "Big"]
+    # A card with memory of its own has no shared part to show.
+    assert len([row for row in rows if row.startswith("shared")]) == 1
+
+
+async def test_a_name_from_a_driver_cannot_break_a_row() -> None:
+    evil = GpuSample(name="[red]Evil\x1b[31m\nGPU 超长的名字超长的名字超长的名字", kind="gpu", source="nvml")
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_gpus((evil,)))
+    (row,) = [row for row in rows if row.startswith("GPU")]
+    assert row.startswith("GPU [red]Evil␛[31m GPU")
+    assert width_of(row) == 31
+
+
+async def test_new_figures_repaint_their_rows_and_lay_nothing_out() -> None:
+    sidebar = Sidebar()
+    app = OneWidgetApp(sidebar)
+    async with app.run_test(size=(100, 40)) as pilot:
+        feed(sidebar)
+        await pilot.pause()
+        app.n_layouts = 0
+        painted = []
+        original = sidebar.render_line
+        sidebar.render_line = lambda y: painted.append(y) or original(y)  # type: ignore[method-assign]
+        feed(sidebar)
+        await pilot.pause()
+        assert painted == []
+        sidebar.show_context(2000, 8192)
+        await pilot.pause()
+        title = next(y for y, row in enumerate(sidebar.rows_as_text) if row.startswith("CONTEXT"))
+        assert set(painted) == {title, title + 1}
+        assert app.n_layouts == 0
+
+
+async def test_a_hidden_sidebar_catches_up_when_it_is_shown() -> None:
+    sidebar = Sidebar()
+    async with OneWidgetApp(sidebar).run_test(size=(100, 40)) as pilot:
+        sidebar.display = False
+        await pilot.pause()
+        sidebar.show_context(77, 100)
+        sidebar.display = True
+        await pilot.pause()
+        await pilot.pause()
+        assert any("77 / 100" in row for row in sidebar.rows_as_text)
+
+
+# Status line
+
+
+@pytest.mark.parametrize(
+    ("width", "parts"),
+    [
+        (100, ["31.4 tok/s", "ctx  15%", "RAM 14.0/31", "GPU 14.0/16", "Vulkan0 48/48"]),
+        (60, ["31.4 tok/s", "ctx  15%", "RAM 14.0/31", "GPU 14.0/16"]),
+        (40, ["31.4 tok/s", "ctx  15%", "RAM 14.0/31"]),
+        (20, ["31.4 tok/s"]),
+    ],
+)
+async def test_the_status_line_keeps_what_matters_most(width: int, parts: list[str]) -> None:
+    def act(line: StatusLine) -> None:
+        feed(line)
+        line.show_place("Vulkan0 48/48")
+
+    (row,) = await rows_of(StatusLine(), (width, 10), act)
+    assert all(part in row for part in parts)
+    assert width_of(row) <= width - 2
+    assert ("Vulkan0" in row) == ("Vulkan0 48/48" in parts)
+
+
+async def test_the_status_line_shows_the_fullest_gpu() -> None:
+    (row,) = await rows_of(StatusLine(), (100, 10), lambda line: line.show_gpus((RADEON, BIG)))
+    assert "GPU 79.0/80" in row
+
+
+# Header
+
+
+async def test_the_header_names_the_model_and_how_it_is_loaded() -> None:
+    (row,) = await rows_of(Header(), (120, 5), lambda header: header.show_state(MODEL))
+    assert row.startswith("Qwen3-30B-A3B · Q3_K_L · 128 experts, 8 used  ")
+    assert row.endswith("  Vulkan0 48/48 · ctx 8,192 · FA auto · KV f16")
+    assert width_of(row) == 118
+
+
+async def test_a_narrow_header_gives_up_the_details_before_the_name() -> None:
+    kept = []
+    for width in (120, 92, 80, 60, 40, 20):
+        (row,) = await rows_of(Header(), (width, 5), lambda header: header.show_state(MODEL))
+        assert width_of(row) <= width - 2
+        kept.append([part for part in ("KV", "FA", "experts", "ctx", "Q3", "Vulkan0", "Qwen3") if part in row])
+    for more, less in pairwise(kept):
+        assert more[-len(less) :] == less
+    assert kept[-1] == ["Qwen3"]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (NoModel(hint="^o chooses one"), "No model is loaded"),
+        (EngineStopped(name="Qwen3", hint="r loads it again"), "The engine stopped · Qwen3"),
+        (LoadingModel(name="Qwen3", fraction=0.42), "loading Qwen3"),
+    ],
+)
+async def test_the_header_says_why_there_is_no_model(state: HeaderState, text: str) -> None:
+    (row,) = await rows_of(Header(), (80, 5), lambda header: header.show_state(state))
+    assert row.startswith(text)
+    if isinstance(state, LoadingModel):
+        assert row.endswith(" 42%")
+        assert row.count("▓") == round(0.42 * (row.count("▓") + row.count("░")))
+
+
+# Key bar
+
+
+class KeyApp(App[None]):
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self, **overrides: str) -> None:
+        super().__init__()
+        keymap, _ = resolve(overrides)
+        bind(self, keymap, "app", "chat")
+        self.ran: list[str] = []
+        self.unavailable = {"stop"}
+        self.absent: set[str] = set()
+
+    def compose(self) -> ComposeResult:
+        yield Input()
+        yield KeyBar()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in self.absent:
+            return False
+        return None if action in self.unavailable else True
+
+    def on_key_bar_pressed(self, message: KeyBar.Pressed) -> None:
+        self.simulate_key(message.key)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.removeprefix("action_") in {action.id for action in ACTIONS}:
+            return lambda: self.ran.append(name.removeprefix("action_"))
+        raise AttributeError(name)
+
+
+async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
+    async with KeyApp(pick_model="f10").run_test(size=(120, 10)) as pilot:
+        await pilot.pause()
+        (row,) = pilot.app.query_one(KeyBar).rows_as_text
+        assert row == ("f10 Model  ^l Load settings  f6 CPU⇄GPU  ^t Thinking  esc Stop  ^n New  ^p Palette  f1 Help")
+
+
+async def test_an_action_that_is_not_available_is_faint_and_an_absent_one_not_there() -> None:
+    app = KeyApp()
+    async with app.run_test(size=(120, 10)) as pilot:
+        bar_ = app.query_one(KeyBar)
+        await pilot.pause()
+        styles = {text.strip(): style for text, style in bar_._rows[0]}
+        assert styles["Stop"] == "faint"
+        assert styles["New"] == ""
+        app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
+        app.refresh_bindings()
+        await pilot.pause()
+        styles = {text.strip(): style for text, style in bar_._rows[0]}
+        assert styles["Stop"] == ""
+        assert "CPU⇄GPU" not in styles
+
+
+@pytest.mark.parametrize("width", [80, 60, 40, 24])
+async def test_a_narrow_bar_keeps_help_longest(width: int) -> None:
+    async with KeyApp().run_test(size=(width, 10)) as pilot:
+        await pilot.pause()
+        (row,) = pilot.app.query_one(KeyBar).rows_as_text
+        assert row.endswith("f1 Help")
+        assert width_of(row) <= width - 2
+
+
+async def test_a_click_does_what_the_key_does() -> None:
+    app = KeyApp()
+    async with app.run_test(size=(120, 10)) as pilot:
+        await pilot.pause()
+        (row,) = app.query_one(KeyBar).rows_as_text
+        for title in ("Thinking", "f1"):
+            await pilot.click(KeyBar, offset=(1 + row.index(title), 0))
+        await pilot.click(KeyBar, offset=(110, 0))
+        await pilot.pause()
+        assert app.ran == ["toggle_thinking_mode", "help"]
+
+
+async def test_a_key_that_the_focused_widget_takes_is_not_promised() -> None:
+    app = KeyApp()
+    bind(app, resolve({})[0], "transcript")
+    async with app.run_test(size=(120, 10)) as pilot:
+        app.screen.set_focus(None)
+        await pilot.pause()
+        assert "y Copy" in app.query_one(KeyBar).rows_as_text[0]
+        # A field takes letters for text, and enter for itself.
+        app.query_one(Input).focus()
+        await pilot.pause()
+        (row,) = app.query_one(KeyBar).rows_as_text
+        assert "Copy" not in row
+        assert "Fold" not in row
+
+
+async def test_the_keys_of_the_focused_widget_come_first() -> None:
+    app = KeyApp()
+    async with app.run_test(size=(120, 10)) as pilot:
+        bind(app.query_one(Input), resolve({})[0], "card")
+        app.refresh_bindings()
+        await pilot.pause()
+        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  l Fewer layers  c CPU  d Details  ^o Model")
+
+
+# Lines
+
+
+@pytest.mark.parametrize("width", range(9))
+def test_shortened_text_fits_and_says_that_it_was_cut(width: int) -> None:
+    for text in ("abcdefgh", "你好世界", "a👩‍👩‍👧b", "short"):
+        cut = shorten(text, width)
+        assert width_of(cut) <= width
+        assert cut == text or not width or cut.endswith("…")
+
+
+async def test_colours_follow_the_theme() -> None:
+    sidebar = Sidebar()
+    app = OneWidgetApp(sidebar)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.pause()
+        dark = sidebar.render_line(0)
+        app.theme = "textual-light"
+        await pilot.pause()
+        await pilot.pause()
+        assert [segment.style for segment in sidebar.render_line(0)] != [segment.style for segment in dark]
+
+
+async def test_resizing_recomposes_the_rows() -> None:
+    header = Header()
+    async with OneWidgetApp(header).run_test(size=(120, 10)) as pilot:
+        header.show_state(MODEL)
+        await pilot.resize_terminal(60, 10)
+        await pilot.pause()
+        assert width_of(header.rows_as_text[0]) == 58

@@ -1,0 +1,3 @@
+"""llmtui: run, measure and chat with local GGUF models in a terminal."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,226 @@
+"""The Textual app: what is above the screens. Owns settings, keys, themes and the controller; everything about a
+conversation is the main screen's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import termios
+from types import FrameType
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
+from textual.screen import ModalScreen
+
+from tui.app.bindings import Keymap, bind
+from tui.app.controller import Controller
+from tui.app.look import ThemeFolder, register
+from tui.app.palette import ActionCommands
+from tui.app.screens.main import MainScreen
+from tui.chat.store import Store, StoreError
+from tui.cli_options import AppOptions
+from tui.config import paths
+from tui.config.actions import BY_ID
+from tui.config.problems import ConfigProblem
+from tui.config.settings import Settings
+from tui.config.state import StateStore
+from tui.config.themes import choose_theme, terminal_is_light
+
+THEME_CHECK_S = 2.0
+TERMINAL_CHECK_S = 2.0
+LEAVE_S = 5.0
+
+
+def terminal_is_there() -> bool:
+    """Whether the terminal that we were started in still is."""
+    try:
+        termios.tcgetattr(0)
+    except (termios.error, OSError):
+        return False
+    return True
+
+
+class LlmtuiApp(App[int], inherit_bindings=False):
+    """llmtui. Start it with `run`; the result is the exit code."""
+
+    TITLE = "llmtui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False  # ours is opened by the action "palette", whose key can be changed
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, system=True)]
+
+    def __init__(
+        self,
+        options: AppOptions,
+        settings: Settings,
+        keymap: Keymap,
+        themes: ThemeFolder,
+        state: StateStore,
+        problems: list[ConfigProblem],
+    ) -> None:
+        super().__init__()
+        self.options, self.settings, self.keymap, self.themes = options, settings, keymap, themes
+        self.problems = problems
+        """What is wrong with the user's files, for the screen that shows it."""
+        self._leaving: asyncio.Task[None] | None = None
+        self.animation_level = "full" if settings.ui.animations else "none"
+        self.store = Store(paths.database_file(), self._store_trouble)
+        self.controller = Controller(settings, state, self.store, dict(options.load))
+        bind(self, keymap, "app")
+        register(self, themes.specs)
+        configured = settings.ui.theme
+        if settings.ui.theme_light and terminal_is_light(os.environ):
+            configured = settings.ui.theme_light
+        settings_file = options.settings_file or paths.user_settings_file()
+        spec, found = choose_theme(themes.specs, options.theme, state.state.theme, configured, file=settings_file)
+        self.problems += found
+        if spec is not None:
+            self.theme = spec.name
+
+    def on_mount(self) -> None:
+        if not self.is_headless:
+            self._watch_terminal()
+        self.set_interval(THEME_CHECK_S, self._reload_themes)
+        if self.problems:
+            n = len(self.problems)
+            text = f"{n} mistake{'s' if n > 1 else ''} in settings, themes or keys. The first: {self.problems[0]}"
+            self.notify(text, severity="warning", timeout=10, markup=False)
+        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options))
+
+    @property
+    def main(self) -> MainScreen:
+        """The main screen, under whatever dialog is open."""
+        return next(screen for screen in self.screen_stack if isinstance(screen, MainScreen))
+
+    async def on_unmount(self) -> None:
+        with contextlib.suppress(StoreError):
+            await self.controller.close()
+
+    def _watch_terminal(self) -> None:
+        """Leave when the terminal goes: the connection broke, or its window was closed."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.exit, 0)
+        loop.add_signal_handler(signal.SIGHUP, self._terminal_gone)
+        resume = signal.getsignal(signal.SIGCONT)
+
+        def continued(number: int, frame: FrameType | None) -> None:
+            # A terminal that hangs up sends SIGCONT too, and Textual would start again on what is not there any more.
+            if callable(resume) and terminal_is_there():
+                resume(number, frame)
+
+        signal.signal(signal.SIGCONT, continued)
+        # Without a controlling terminal there is no SIGHUP, and reading what is closed would take a whole core.
+        self.set_interval(TERMINAL_CHECK_S, lambda: None if terminal_is_there() else self._terminal_gone())
+
+    def _terminal_gone(self) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        """Save all, end the engine, and go without putting in order a terminal that is not there."""
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self.controller.close()
+        except (StoreError, TimeoutError) as error:
+            logging.getLogger("llmtui").warning("Left without saving all: %s", error)
+        finally:
+            os._exit(128 + signal.SIGHUP)
+
+    def _store_trouble(self, error: StoreError | None) -> None:
+        if error is None:
+            self.notify("Conversations are saved again.", markup=False)
+        else:
+            self.notify(str(error), title="Not saved", severity="error", timeout=15, markup=False)
+
+    def _reload_themes(self) -> None:
+        if not self.themes.has_changed():
+            return
+        for problem in self.themes.read():
+            self.notify(str(problem), title="Theme", severity="warning", timeout=15, markup=False)
+        if self.theme not in self.themes.specs:
+            spec, _ = choose_theme(self.themes.specs, self.settings.ui.theme)
+            if spec is not None:
+                self.theme = spec.name
+        register(self, self.themes.specs)
+        self.refresh_css(animate=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Cut and copy of Textual's own widgets go the same way as ours."""
+        self.run_worker(self.main.copy(text), group="copy")
+
+    # Actions of the scope "app" ---------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dialogs do not pile up: while one is open, only leaving works from here."""
+        if action in BY_ID and BY_ID[action].scope == "app" and isinstance(self.screen, ModalScreen):
+            return action == "quit"
+        return super().check_action(action, parameters)
+
+    def action_palette(self) -> None:
+        self.push_screen(CommandPalette(providers=[ActionCommands], placeholder="Find an action…"))
+
+    async def action_interrupt(self) -> None:
+        """Ctrl-C: copy what is marked, else stop what runs, else say how to leave."""
+        if (marked := self.screen.get_selected_text()) is not None:
+            await self.main.copy(marked)
+        elif self.controller.phase in ("answering", "loading"):
+            self.controller.interrupt()
+        else:
+            keys = self.keymap.get("quit", ())
+            self.notify(f"{keys[0] if keys else 'The palette'} quits.", timeout=3, markup=False)
+
+    async def action_quit(self) -> None:
+        if not (self.settings.ui.confirm_quit and self.controller.phase == "answering"):
+            self.exit(0)
+            return
+        from tui.app.screens.confirm import ConfirmScreen
+
+        question = ConfirmScreen("An answer is being written. Stop it and quit?", self.keymap)
+        self.push_screen(question, lambda sure: self.exit(0) if sure else None)
+
+    def action_pick_model(self) -> None:
+        self.main.pick_model()
+
+    def action_load_settings(self) -> None:
+        self.main.change_load_settings()
+
+    def action_switch_backend(self) -> None:
+        self.main.switch_backend()
+
+    def action_raise_context(self) -> None:
+        self.main.raise_context()
+
+    def action_reload_engine(self) -> None:
+        self.controller.restart()
+
+    def action_unload_model(self) -> None:
+        self.run_worker(self.controller.unload(), group="unload")
+
+    def action_conversations(self) -> None:
+        self.main.pick_conversation()
+
+    def action_toggle_sidebar(self) -> None:
+        self.main.toggle_sidebar()
+
+    def action_theme(self) -> None:
+        self.main.pick_theme()
+
+    def action_help(self) -> None:
+        from tui.app.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.keymap))
+
+    def action_log_view(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.main.copy))
+
+    def action_show_problems(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        lines = tuple(map(str, self.problems)) or ("Settings, themes and keys are all fine.",)
+        self.push_screen(LogScreen(lines, self.keymap, title="Problems", copy=self.main.copy))

@@ -1,0 +1,427 @@
+"""What the app does, without a widget: the engine, the loaded model, the open conversation and its store. It owns that
+state; screens ask it to act and hear of every change through `Listener`, on the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from tui.app.listener import Deaf, Listener, Phase
+from tui.chat.conversation import (
+    Conversation,
+    Turn,
+    answer_turn,
+    finished,
+    new_conversation,
+    to_messages,
+    truncate_from,
+    user_turn,
+    with_turn,
+)
+from tui.chat.store import Store
+from tui.config.load import engine_settings, merge_load
+from tui.config.settings import LoadDefaults, Settings
+from tui.config.state import StateStore
+from tui.engine.client import Answer, Engine, EngineError
+from tui.engine.death import EngineDied
+from tui.engine.messages import (
+    Delta,
+    DeltaKind,
+    Device,
+    Done,
+    Event,
+    Loaded,
+    Prefill,
+    Sampling,
+    Started,
+)
+
+
+class Controller:
+    """One engine and one open conversation. `listener` must be set before anything is asked."""
+
+    listener: Listener
+
+    def __init__(self, settings: Settings, state: StateStore, store: Store, cli_load: dict[str, object]) -> None:
+        self.settings, self.state, self.store = settings, state, store
+        self.engine = Engine(on_death=self._on_death)
+        self.phase: Phase = "starting"
+        self.devices: tuple[Device, ...] = ()
+        self.model_path: Path | None = None
+        self.model_name = ""
+        """How the model is called on the screen and in saved answers."""
+        self._loaded_name = ""
+        self.choice: LoadDefaults = settings.load
+        """What the loaded model was asked to be loaded with, or the next one will be."""
+        self.conversation = self._fresh()
+        self.max_tokens = settings.sampling.max_tokens
+        self.n_used = 0
+        self._cli_load = cli_load
+        self._saved = False
+        self._answer: Answer | None = None
+        self._no_answer = asyncio.Event()
+        self._no_answer.set()
+        self._task: asyncio.Task[None] | None = None
+        """What was begun last."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        """What was begun and has not ended: one that runs, and those that wait for its end."""
+        self._n_begun = 0
+        self._writes: set[asyncio.Task[None]] = set()
+
+    # Engine and model -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the engine process; nothing is loaded yet."""
+        await self._guard(self._start())
+
+    async def _start(self) -> None:
+        hello = await self.engine.start()
+        self.devices = hello.devices
+        if self.phase == "starting":  # a model that was chosen meanwhile may be loading already
+            self._set_phase("no_model")
+
+    def choice_for(self, path: Path, n_ctx_train: int = 0) -> LoadDefaults:
+        """The settings that this model would be loaded with: defaults, what is remembered of it, the command line. A
+        default context that is larger than the model was trained for is cut to that."""
+        remembered: dict[str, object] = {"n_ctx": min(self.settings.load.n_ctx, n_ctx_train)} if n_ctx_train else {}
+        remembered |= self.state.load_of(path)
+        choice, problems = merge_load(self.settings.load, remembered, self._cli_load, state_file=self.state.file)
+        for problem in problems:
+            self.listener.problem(problem)
+        return choice
+
+    def load(
+        self, path: Path, choice: LoadDefaults, name: str = "", *, chosen: bool = True, then_answer: bool = False
+    ) -> None:
+        """Load a model in place of the present one, after stopping whatever runs. The outcome comes to the listener.
+        The settings are remembered if they were `chosen` in the app. With `then_answer`, the conversation, whose last
+        turn is the user's, is answered once it is loaded."""
+        self.model_name = name or path.stem
+        self._begin(self._load_and_answer(path, choice) if then_answer else self._load(path, choice, chosen=chosen))
+
+    async def _load_and_answer(self, path: Path, choice: LoadDefaults) -> None:
+        conversation_id = self.conversation.id
+        await self._load(path, choice)
+        if self.phase == "ready" and self.conversation.id == conversation_id:
+            await self._run_answer(self.settings.chat.on_overflow == "drop")
+
+    async def _load(self, path: Path, choice: LoadDefaults, *, chosen: bool = True) -> None:
+        before = self.model_path, self.choice, self._loaded_name
+        self.model_path, self.choice = path, choice
+        if not self.engine.alive or self.engine.hello is None:
+            self._set_phase("starting")
+            await self._start()
+        self._set_phase("loading")
+        settings, problem = engine_settings(choice, self.devices)
+        if problem is not None:
+            self.listener.problem(problem)
+        # The same file again, on another device or with another context: what was read of the conversation goes along.
+        same = self.engine.loaded is not None and self.engine.loaded.path == str(path)
+        try:
+            loaded = await self.engine.load(path, settings, self.listener.load_progressed, keep_context=same)
+        except EngineError as error:
+            if self.engine.loaded is not None:
+                self.model_path, self.choice, self.model_name = before
+            self._set_phase("no_model" if self.engine.loaded is None else "ready")
+            if error.info.kind != "cancelled":
+                self.listener.load_failed(path, error.info)
+            return
+        except asyncio.CancelledError:
+            if self.engine.alive:
+                self._set_phase("no_model")
+            raise
+        self._loaded_name = self.model_name
+        self._set_phase("ready")
+        self.listener.model_loaded(loaded)
+        await self.measure_context()
+        if not chosen:
+            self.remember(last_model=str(path))
+        elif problem := await asyncio.to_thread(self.state.remember_load, path, choice):  # it waits for the disk
+            self.listener.problem(problem)
+
+    def restart(self, **changes: Any) -> None:
+        """A new engine process with the same model, its load settings changed by `changes`."""
+        self._begin(self._restart(changes))
+
+    async def _restart(self, changes: dict[str, Any]) -> None:
+        self._set_phase("starting")
+        await self.engine.close()
+        await self._start()
+        if self.model_path is not None:
+            choice = msgspec.structs.replace(self.choice, **changes)
+            await self._load(self.model_path, choice, chosen=bool(changes))
+
+    async def unload(self) -> None:
+        """Free the model; the conversation stays."""
+        await self.stop()
+        if self.engine.loaded is not None:
+            await self._guard(self.engine.unload())
+            if self.phase == "ready":
+                self._set_phase("no_model")
+
+    # Conversation -----------------------------------------------------------------------------------------------------
+
+    def _fresh(self) -> Conversation:
+        chat = self.settings.chat
+        return new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking)
+
+    async def new(self) -> None:
+        """Leave the conversation, which is saved, for an empty one. A load goes on."""
+        await self._stop_answer()
+        self._show(self._fresh(), saved=False)
+
+    async def open(self, conversation_id: str) -> None:
+        """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
+        await self._stop_answer()
+        self._show(await self.store.open(conversation_id), saved=True)
+        await self.measure_context()
+
+    def _show(self, conversation: Conversation, *, saved: bool) -> None:
+        self.conversation, self._saved, self.n_used = conversation, saved, 0
+        self.remember(conversation=self.conversation.id if self._saved else "")
+        self.listener.conversation_opened(conversation)
+        if self.engine.loaded is not None:
+            self.listener.context_used(0, self.engine.loaded.n_ctx)
+
+    def remember(self, **changes: Any) -> None:
+        """Keep fields of `State` for the next run, without waiting for the disk."""
+
+        async def write() -> None:
+            if problem := await asyncio.to_thread(lambda: self.state.update(**changes)):
+                self.listener.problem(problem)
+
+        task = asyncio.create_task(write())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    def configure(self, **changes: Any) -> None:
+        """Change title, system prompt, thinking or sampling of the open conversation."""
+        self.conversation = msgspec.structs.replace(self.conversation, **changes)
+        if self._saved:
+            self._keep(self.store.configure(self.conversation))
+            if "title" in changes:
+                self._keep(self.store.rename(self.conversation.id, self.conversation.title))
+
+    @property
+    def sampling(self) -> Sampling:
+        """What the next answer is chosen with: the conversation's own values, else the settings'."""
+        return self.conversation.sampling or self.settings.sampling.engine_sampling(thinking=self.conversation.thinking)
+
+    async def measure_context(self) -> None:
+        """Tell the listener how much of the context the open conversation takes."""
+        loaded = self.engine.loaded
+        if loaded is None or self.phase != "ready":
+            return
+        messages = to_messages(self.conversation)
+        n_used = 0
+        if messages:
+            # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
+            with contextlib.suppress(EngineError, EngineDied):
+                n_used = await self.engine.count(messages, thinking=self.conversation.thinking)
+        self.n_used = n_used
+        self.listener.context_used(n_used, loaded.n_ctx)
+
+    # Answers ----------------------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Send what the user wrote; the answer comes to the listener. Only in phase "ready"."""
+        turn = user_turn(text)
+        self.conversation = with_turn(self.conversation, turn)
+        if self._saved:
+            self._keep(self.store.append_turn(self.conversation.id, turn))
+        else:
+            self._saved = True
+            self._keep(self.store.create(self.conversation))
+            self.remember(conversation=self.conversation.id if self._saved else "")
+        self.listener.user_said(turn)
+        self.answer()
+
+    def answer(self, *, drop_oldest: bool = False) -> None:
+        """Answer the conversation as it stands, its last turn being the user's."""
+        self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"))
+
+    def rewind(self, turn_id: str) -> Turn | None:
+        """Take a turn and all after it out of the conversation (the store keeps them as superseded) and give it."""
+        if turn_id not in {turn.id for turn in self.conversation.turns}:
+            return None
+        self.conversation, cut = truncate_from(self.conversation, turn_id)
+        self._keep(self.store.supersede(self.conversation.id, turn_id))
+        self.listener.turns_removed(turn_id)
+        return cut[0]
+
+    async def _run_answer(self, drop_oldest: bool) -> None:
+        loaded = self.engine.loaded
+        if loaded is None:
+            return
+        self._set_phase("answering")
+        if self.conversation.model_path != loaded.path:
+            self.configure(model_path=loaded.path)
+        writing = _Writing(self, loaded)
+        conversation = self.conversation
+        self._no_answer.clear()
+        self._answer = self.engine.generate(
+            to_messages(conversation),
+            self.sampling,
+            thinking=conversation.thinking,
+            max_tokens=self.max_tokens,
+            drop_oldest=drop_oldest,
+        )
+        try:
+            async for event in self._answer:
+                writing.take(event)
+        except EngineError as error:
+            writing.break_off(error.info.detail)
+            self._set_phase("ready")
+            self.listener.answer_refused(error.info)
+        except (EngineDied, asyncio.CancelledError) as error:
+            writing.break_off(str(error) or "llmtui was closed")
+            raise
+        else:
+            self._set_phase("ready")
+        finally:
+            self._answer = None
+            self._no_answer.set()
+
+    def interrupt(self) -> None:
+        """Ask an answer or a load to stop; what there is of an answer stays. Returns at once."""
+        if self._answer is not None:
+            self._answer.cancel()
+        elif self.phase == "loading" and self._task is not None:
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        """As `interrupt`, and wait until it has stopped: on a busy GPU that may take a moment. What waits for its turn
+        is dropped."""
+        self._n_begun += 1
+        self.interrupt()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _stop_answer(self) -> None:
+        """Stop an answer, and wait for its end; a load goes on."""
+        if self._answer is not None:
+            self._answer.cancel()
+        await self._no_answer.wait()
+
+    # Plumbing ---------------------------------------------------------------------------------------------------------
+
+    def _set_phase(self, phase: Phase) -> None:
+        if phase != self.phase:
+            self.phase = phase
+            self.listener.phase_changed(phase)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run one thing at a time: what runs now is stopped first, and of what waits only the newest is done."""
+        before = set(self._tasks)
+        self._n_begun += 1
+        number = self._n_begun
+
+        async def run() -> None:
+            try:
+                if before:
+                    await asyncio.wait(before)
+                if number == self._n_begun:
+                    await self._guard(work)
+            finally:
+                work.close()
+
+        self._interrupt_all()
+        self._task = asyncio.create_task(run())
+        self._tasks.add(self._task)
+        self._task.add_done_callback(self._tasks.discard)
+
+    def _interrupt_all(self) -> None:
+        """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""
+        if self.phase == "starting" and self._task is not None:
+            self._task.cancel()
+        else:
+            self.interrupt()
+
+    async def _guard(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Await `work`; the engine's death is told by `_on_death`, except when it could not even start."""
+        try:
+            await work
+        except EngineDied as died:
+            if died.death.cause == "not_started" or self.phase == "starting":
+                self._on_death(died)
+
+    def _on_death(self, died: EngineDied) -> None:
+        if self.phase == "dead":
+            return
+        self._set_phase("dead")
+        self.listener.engine_died(died.death)
+
+    def _keep(self, future: asyncio.Future[None]) -> None:
+        """A write to the store: its failure is told by the store's own `on_error`."""
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def close(self) -> None:
+        """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
+        self.listener = cast(Listener, Deaf())
+        self._interrupt_all()
+        await self.stop()
+        await self.engine.close()
+        if self._writes:
+            await asyncio.wait(self._writes)
+        await self.store.close()
+
+
+class _Writing:
+    """An answer while it is written: its turn in the conversation, the store and the listener."""
+
+    def __init__(self, controller: Controller, loaded: Loaded) -> None:
+        self._controller, self._loaded = controller, loaded
+        self._turn: Turn | None = None
+        self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
+
+    def take(self, event: Event) -> None:
+        """One event of the engine."""
+        controller, listener = self._controller, self._controller.listener
+        if isinstance(event, Delta) and self._turn:
+            self._text[event.kind] += event.text
+            controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
+            listener.answer_grew(self._turn.id, event)
+        elif isinstance(event, Prefill) and self._turn:
+            listener.prompt_progressed(self._turn.id, event)
+        elif isinstance(event, Started):
+            self._turn = answer_turn(controller.model_name, self._loaded.devices or ("CPU",))
+            controller.conversation = with_turn(controller.conversation, self._turn)
+            controller._keep(controller.store.append_turn(controller.conversation.id, self._turn))
+            listener.answer_began(self._turn, event)
+        elif isinstance(event, Done) and self._turn:
+            controller.n_used = event.n_used
+            self._finish(
+                finished(
+                    self._turn,
+                    text=self._text["answer"],
+                    reasoning=self._text["thinking"].rstrip(),
+                    stop=event.stop,
+                    timings=event.timings,
+                )
+            )
+            listener.context_used(event.n_used, event.n_ctx)
+
+    def break_off(self, why: str) -> None:
+        """The answer ends here, not by itself."""
+        if self._turn:
+            self._finish(
+                finished(
+                    self._turn,
+                    text=self._text["answer"],
+                    reasoning=self._text["thinking"].rstrip(),
+                    stop="crashed",
+                    error=why,
+                )
+            )
+
+    def _finish(self, turn: Turn) -> None:
+        self._turn = None
+        controller = self._controller
+        controller.conversation = with_turn(controller.conversation, turn)
+        controller._keep(controller.store.finish_turn(turn))
+        controller.listener.answer_ended(turn)

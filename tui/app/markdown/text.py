@@ -1,0 +1,163 @@
+"""Text as a terminal sees it: control characters made harmless, and widths, folding and line breaking in cells.
+
+Widths are those of `rich.cells`, the same that Textual's compositor uses, so that no row is ever wider than planned.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from rich.cells import cell_len, split_graphemes
+
+Run = tuple[str, str]
+"""Text and the name of its style; a name may join several with "+", the empty one is plain text."""
+
+
+class Line(NamedTuple):
+    """One row on the screen, no wider than the width that it was rendered for."""
+
+    runs: tuple[Run, ...] = ()
+    fill: str = ""
+    """Style of the row to its end, under the runs as well; "" is the background."""
+    lead: int = 0
+    """Characters at the start that are decoration (indent, bullet, bar) and repeat on rows that go on."""
+    joint: str | None = None
+    """Not None when the row continues the one above: what wrapping swallowed between them, "" or a space."""
+    action: str = ""
+    """What a click at the end of the row does: "copy" or "thinking"; "" is nothing."""
+
+    @property
+    def text(self) -> str:
+        """The characters of the row, decoration included."""
+        return "".join(text for text, _ in self.runs)
+
+
+BLANK = Line()
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_SAFE: dict[int, str] = {
+    **{code: chr(0x2400 + code) for code in range(0x20)},
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+    **dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), ""),
+    0x7F: "\u2421",
+    0x09: "\t",
+    0x0A: "\n",
+    0x0B: " ",
+    0x0C: " ",
+    0x0D: "",
+    0x85: "\n",
+    0x2028: "\n",
+    0x2029: "\n",
+}
+
+
+def clean(text: str) -> str:
+    """Text that a terminal cannot take for a command: escapes become visible signs, direction overrides and carriage
+    returns go, odd line separators become newlines. Works character by character, so pieces may be cleaned apart."""
+    return text.translate(_SAFE) if _UNSAFE.search(text) else text
+
+
+def width_of(text: str) -> int:
+    """Cells that the text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+# Characters that take a line break on either side, as in Chinese and Japanese.
+_CJK = (
+    "\u2e80-\u312f\u31a0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003ffff"
+)
+# What may not start a row: closing punctuation, small kana, and marks that belong to the character before.
+_CLOSE = (
+    "、。，．・：；？！）］｝〕〉》」』】〙〗〟”’…‥～ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
+    ",.!?:;)\\]}%°\u3099\u309a\ufe00-\ufe0f\u200d\u0300-\u036f"
+)
+_OPEN = "（［｛〔〈《「『【〘〖〝“‘(\\[{"
+_ATOM = re.compile(f"(?:[{_OPEN}]*(?:[{_CJK}]|[^ {_CJK}]+)|[{_OPEN}]+)[{_CLOSE}]* *|[{_CLOSE}]+ *| +")
+
+
+def fold(text: str, width: int) -> list[tuple[int, int]]:
+    """Offsets of the pieces when the text is cut wherever a row is full; at least one piece."""
+    if text.isascii():
+        return [(start, min(start + width, len(text))) for start in range(0, len(text), width)] or [(0, 0)]
+    pieces: list[tuple[int, int]] = []
+    start = column = 0
+    for first, _, cells in split_graphemes(text)[0]:
+        if column + cells > width and first > start:
+            pieces.append((start, first))
+            start, column = first, 0
+        column += cells
+    pieces.append((start, len(text)))
+    return pieces
+
+
+def wrap(text: str, width: int) -> list[tuple[int, int]]:
+    """Offsets of the rows of one line of text, broken at spaces and between CJK characters; longer words are folded.
+
+    Spaces at the end of a row belong to none. Greedy, so more text at the end changes the last row only.
+    """
+    if text.isascii() and len(text) <= width:
+        return [(0, len(text.rstrip(" ")))]
+    rows: list[tuple[int, int]] = []
+    start = end = column = 0
+    for match in _ATOM.finditer(text):
+        atom = match.group()
+        word = atom.rstrip(" ")
+        first, last = match.start(), match.start() + len(word)
+        cells = width_of(word)
+        if word and column + cells > width:
+            if column:
+                rows.append((start, end))
+                start, column = first, 0
+            if cells > width:
+                pieces = fold(word, width)
+                rows += [(first + a, first + b) for a, b in pieces[:-1]]
+                start = first + pieces[-1][0]
+                cells = width_of(text[start:last])
+        if word:
+            end = last
+        column += cells + len(atom) - len(word)
+    rows.append((start, max(start, end)))
+    return rows
+
+
+def slice_runs(runs: list[Run], ranges: list[tuple[int, int]]) -> list[list[Run]]:
+    """The runs cut into one list for each range of characters; ranges ascend and do not overlap."""
+    result: list[list[Run]] = []
+    index = offset = 0
+    for start, end in ranges:
+        row: list[Run] = []
+        while index < len(runs):
+            text, style = runs[index]
+            stop = offset + len(text)
+            if stop > start:
+                piece = text[max(0, start - offset) : end - offset]
+                if piece:
+                    row.append((piece, style))
+            if stop > end:
+                break
+            offset = stop
+            index += 1
+        result.append(row)
+    return result
+
+
+def wrap_runs(runs: list[Run], width: int, *, folded: bool = False) -> list[tuple[list[Run], str | None]]:
+    """Rows of styled text with hard breaks at newlines. Each row comes with its `Line.joint`.
+
+    `folded` cuts at the width alone, as code wants it, instead of between words.
+    """
+    text = "".join(text for text, _ in runs)
+    ranges: list[tuple[int, int]] = []
+    joints: list[str | None] = []
+    base = 0
+    for part in text.split("\n"):
+        rows = fold(part, width) if folded else wrap(part, width)
+        for number, (start, end) in enumerate(rows):
+            joints.append(None if number == 0 else " " if start > rows[number - 1][1] else "")
+            ranges.append((base + start, base + end))
+        base += len(part) + 1
+    return list(zip(slice_runs(runs, ranges), joints, strict=True))

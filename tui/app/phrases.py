@@ -1,0 +1,192 @@
+"""The sentences of the app: what the facts of an answer, an error or a dead engine read like. Everything that a person
+is told about them is made here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui.app.widgets.transcript_entries import Card
+from tui.chat.conversation import Turn
+from tui.config.load import CPU
+from tui.config.settings import LoadDefaults
+from tui.engine.death import Death
+from tui.engine.messages import ErrorInfo, Loaded, Prefill, Started
+from tui.models.info import ModelInfo
+from tui.models.modelfile import ModelFileError
+
+STOPS = {
+    "stop": "complete",
+    "length": "token limit reached",
+    "context": "context full: raise n_ctx or start anew",
+    "cancelled": "stopped",
+    "crashed": "broken off",
+}
+SMALL_UBATCH = 128
+
+
+def seconds(value: float) -> str:
+    """A duration: "0.62 s", "12.3 s", "4 min 05 s"."""
+    if value < 1:
+        return f"{value:.2f} s"
+    if value < 100:
+        return f"{value:.1f} s"
+    return f"{int(value) // 60} min {int(value) % 60:02d} s"
+
+
+def speed(tps: float) -> str:
+    """Tokens per second with three digits that count; "–" when unknown."""
+    if tps <= 0:
+        return "–"
+    return f"{tps:.2f}" if tps < 10 else f"{tps:.1f}" if tps < 1000 else f"{tps:,.0f}"
+
+
+def model_size(info: ModelInfo) -> str:
+    """Parameters, or the experts of a mixture of them: "8.2B", "128 experts, 8 used"."""
+    return f"{info.n_expert} experts, {info.n_expert_used} used" if info.is_moe else info.params_label
+
+
+def answer_footer(turn: Turn) -> str:
+    """The line under an answer: tokens, tok/s, time to first token, why it ended."""
+    parts = []
+    if timings := turn.timings:
+        parts.append(f"{timings.n_decode:,} tok")
+        if timings.decode_tps:
+            parts.append(f"{speed(timings.decode_tps)} tok/s")
+        if timings.ttft_s:
+            parts.append(f"ttft {seconds(timings.ttft_s)}")
+    if turn.backend:
+        parts.append(" → ".join(turn.backend))
+    if turn.stop:
+        parts.append(STOPS[turn.stop])
+    return " · ".join(parts)
+
+
+def thinking_label(turn: Turn) -> str:
+    """The line that stands for folded thinking."""
+    if not turn.reasoning:
+        return ""
+    if not turn.n_reasoning:
+        return "thought"
+    return f"thought for {seconds(turn.reasoning_s)} · {turn.n_reasoning:,} tokens"
+
+
+def prompt_progress(progress: Prefill) -> str:
+    """What stands where the answer will come while the prompt is read."""
+    share = 100 * progress.done // max(progress.total, 1)
+    left = f" · {seconds(progress.eta_s)} left" if progress.eta_s >= 1 else ""
+    return f"reading the prompt… {share}% of {progress.total:,} tokens · {speed(progress.tps)} tok/s{left}"
+
+
+def prompt_begun(started: Started) -> str:
+    """The same before the first part is read."""
+    fresh = started.n_prompt - started.n_cached
+    return f"reading the prompt… {fresh:,} tokens" + (f", {started.n_cached:,} known" if started.n_cached else "")
+
+
+def dropped(started: Started) -> str:
+    """That the oldest messages were left out."""
+    return (
+        f"The context is full: the oldest {started.n_dropped} messages were left out of this prompt. They stay in the "
+        "conversation; a larger context (ctrl+l) takes them in again."
+    )
+
+
+_LOAD_CHOICES = (("l", "load settings"), ("o", "other model"), ("d", "engine log"))
+
+
+def no_model_file(error: ModelFileError) -> Card:
+    """Why a file is not even tried."""
+    return Card(
+        "load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", _LOAD_CHOICES[1:2]
+    )
+
+
+def load_failure(path: Path, info: ErrorInfo) -> Card:
+    """Why a model could not be loaded, and what to try."""
+    advice = {
+        "model_not_found": "Check the path, or pick another model (ctrl+o).",
+        "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
+        "model_unsupported": "This llama.cpp does not know this kind of model. A newer llmtui may.",
+        "out_of_memory": "Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.",
+        "bad_settings": "Change the load settings (ctrl+l).",
+        "template": "The chat template in the file cannot be used.",
+    }.get(info.kind, "The engine's log (f12) may tell more.")
+    title = f"{path.name} could not be loaded"
+    return Card("load_failed", title, f"{info.detail}\n{advice}", _LOAD_CHOICES)
+
+
+def refusal(info: ErrorInfo) -> str:
+    """Why a prompt was not answered."""
+    if info.kind == "context_overflow":
+        return (
+            f"This prompt alone has {info.n_prompt:,} tokens and the context only {info.n_ctx:,}. "
+            "Shorten it, or raise the context size (ctrl+l)."
+        )
+    if info.kind == "no_model":
+        return "No model is loaded. Pick one with ctrl+o."
+    if info.kind == "out_of_memory":
+        return f"The engine ran out of memory: {info.detail}. Try a smaller context or fewer layers (ctrl+l)."
+    return f"The prompt was not answered: {info.detail}"
+
+
+def context_kept(loaded: Loaded, prefill_tps: float) -> str:
+    """What taking the context along saved; `prefill_tps` is the speed of the last prompt, 0 when none is known."""
+    place = "+".join(loaded.devices) or "the CPU"
+    instead = f" Reading it again would have taken about {seconds(loaded.n_kept / prefill_tps)}." if prefill_tps else ""
+    return f"Now on {place}; {loaded.n_kept:,} tokens of context came along in {seconds(loaded.keep_s)}.{instead}"
+
+
+def cut_to_fit(choice: LoadDefaults) -> str:
+    """That a model is loaded with less than was asked for, so that it fits."""
+    layers = "all layers" if choice.n_gpu_layers < 0 else f"{choice.n_gpu_layers} layers"
+    place = "on the CPU" if choice.backend == CPU else f"{layers} on the GPU"
+    return f"To fit into memory it is loaded with {place} and a context of {choice.n_ctx:,} tokens."
+
+
+def context_for(n_prompt: int) -> int:
+    """A context size, in steps of 1,024, that a prompt of that many tokens and a long answer fit into."""
+    return -(-(n_prompt + n_prompt // 4 + 1024) // 1024) * 1024
+
+
+def unanswered(info: ErrorInfo) -> str:
+    """That a prompt was left as it is."""
+    return (
+        f"Not answered: the prompt has {info.n_prompt:,} tokens, the context {info.n_ctx:,}. "
+        "Answer again (f5) asks once more; a new conversation (^n) starts empty."
+    )
+
+
+def overflow_question(info: ErrorInfo) -> str:
+    """What is about to be left out of a prompt that does not fit."""
+    return (
+        f"The conversation has {info.n_prompt:,} tokens, the context {info.n_ctx:,}.\n"
+        f"To go on, the oldest {info.n_drop} messages must be left out of the prompt (the system prompt stays, "
+        "nothing is deleted), or the model be loaded again with a larger context."
+    )
+
+
+_CAUSES = {
+    "killed": ("the system ended it, most likely out of memory", "fewer layers or a smaller context"),
+    "out_of_memory": ("a device ran out of memory", "fewer layers on the GPU, a smaller context or ubatch"),
+    "device_lost": ("the GPU driver gave the device up", "a smaller ubatch, or the CPU"),
+    "file_changed": ("the model file changed or its disk failed", "checking the file, then reload"),
+    "assertion": ("llama.cpp found an inconsistency", "other load settings, or the CPU"),
+    "crashed": ("llama.cpp crashed", "other load settings, or the CPU"),
+    "not_started": ("the engine could not be started", "installing llmtui again: `make run` in its folder"),
+}  # fmt: skip
+
+
+def engine_stopped(death: Death, loaded: Loaded | None) -> Card:
+    """The one card about an engine that died: what, why, its last words, what one key does."""
+    why, advice = _CAUSES[death.cause]
+    how = death.signal_name or f"exit code {death.exit_code}"
+    lines = [f"Likely cause: {why} ({how}). Try {advice}."]
+    if death.last_words:
+        lines.append(f"Last words: “{death.last_words}”")
+    choices = [("r", "reload")]
+    if loaded and loaded.devices:
+        choices += [("u", f"reload with ubatch {SMALL_UBATCH}"), ("l", "fewer layers"), ("c", "reload on the CPU")]
+    choices.append(("d", "details"))
+    doing = {"starting": "starting", "loading": "loading the model", "answering": "answering", "idle": "idle"}
+    title = f"The engine stopped while {doing.get(death.running, death.running)}. The conversation is safe."
+    return Card("engine_died", title, "\n".join(lines), tuple(choices))

@@ -1,0 +1,60 @@
+"""Starting the app: reads the user's files, sets up logging, runs Textual until the user leaves."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+
+from tui.app.app import LlmtuiApp
+from tui.app.look import ThemeFolder
+from tui.cli_options import AppOptions
+from tui.config import paths
+from tui.config.keymap import resolve
+from tui.config.problems import ConfigProblem
+from tui.config.settings import load_settings
+from tui.config.state import StateStore
+
+LOG_BYTES = 2 << 20
+
+
+def make_app(options: AppOptions) -> LlmtuiApp:
+    """The app with everything read that it starts from. Problems in the user's files never keep it from starting."""
+    settings_file = options.settings_file or paths.user_settings_file()
+    settings, problems = load_settings(options.settings_file)
+    keymap, found = resolve(settings.keys, file=settings_file)
+    problems += found
+    themes, state = ThemeFolder(), StateStore()
+    problems += themes.read()
+    problems += state.read()
+    problems += _log_to_file(settings.log.level)
+    return LlmtuiApp(options, settings, keymap, themes, state, problems)
+
+
+def run(options: AppOptions) -> int:
+    """Run the app; the process's exit code."""
+    for stale in ("COLUMNS", "LINES"):
+        # Some shells export the size that the terminal had when they started; Textual would believe it.
+        os.environ.pop(stale, None)
+    app = make_app(options)
+    app.run(mouse=app.settings.ui.mouse)
+    return app.return_code or 0
+
+
+def _log_to_file(level: str) -> list[ConfigProblem]:
+    """Send our log and llama.cpp's to a rotating file; without one when it cannot be written."""
+    logger = logging.getLogger("llmtui")
+    logger.propagate = False
+    logger.setLevel(level.upper())
+    if logger.handlers:
+        return []
+    file = paths.log_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    except OSError as error:
+        logger.addHandler(logging.NullHandler())
+        return [ConfigProblem(file=file, key="", message=f"cannot be written ({error.strerror}): no log is kept.")]
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s %(message)s"))
+    logger.addHandler(handler)
+    return []

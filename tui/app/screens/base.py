@@ -1,0 +1,66 @@
+"""What the parts of the main screen share: the controller, the keys, and the two widgets that all of them need."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from textual.screen import ModalScreen, Screen
+
+from tui.app.bindings import Keymap, bind
+from tui.app.controller import Controller
+from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.transcript import Card, Transcript
+from tui.config.settings import Settings
+from tui.models.info import ModelInfo
+
+T = TypeVar("T")
+
+
+class ChatScreen(Screen[None]):
+    """A screen with a transcript and a prompt; subclasses add what can be done with them."""
+
+    def __init__(self, controller: Controller, keymap: Keymap, settings: Settings) -> None:
+        super().__init__()
+        self.controller, self.keymap, self.settings = controller, keymap, settings
+        self.model_info: ModelInfo | None = None
+        """The header of the model that is loaded."""
+        self.model_coming: ModelInfo | None = None
+        """The header of the model that is being loaded."""
+        bind(self, keymap, "chat")
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.query_one(Prompt)
+
+    async def copy(self, text: str) -> None:
+        """Copy `text` and say which way it went."""
+        from tui.app.clipboard import CopyError, copy
+
+        try:
+            result = await copy(text, self.settings.ui.clipboard, write_terminal=self._write_to_terminal)
+        except CopyError as error:
+            self.tell(str(error), bad=True)
+        else:
+            self.tell(f"Copied {len(text):,} characters: {result.detail}")
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        if self.app._driver is not None:
+            self.app._driver.write(sequence)
+
+    async def ask(self, dialog: ModalScreen[T]) -> T | None:
+        """Open a dialog and wait for its result; None when it was closed. Only inside a worker."""
+        return await self.app.push_screen_wait(dialog)
+
+    def show_card(self, card: Card) -> None:
+        """Show a card in place of an older one of its kind; its keys work at once."""
+        self.transcript.remove_card(card.card_id)
+        self.transcript.add_card(card)
+        self.transcript.focus()
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        """A short notice at the corner of the screen."""
+        self.notify(text, severity="warning" if bad else "information", timeout=8 if bad else 4, markup=False)

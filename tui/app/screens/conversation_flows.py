@@ -1,0 +1,190 @@
+"""What leads through dialogs about the open conversation and the saved ones: list, name, system prompt, sampling,
+export, delete, and the question before anything is left out of a prompt."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+from textual import work
+
+from tui.app import phrases
+from tui.app.screens.base import ChatScreen
+from tui.chat import export
+from tui.chat.conversation import Conversation
+from tui.chat.store import StoreError
+from tui.config import paths
+from tui.engine.messages import ErrorInfo
+
+
+class ConversationFlows(ChatScreen):
+    """Dialogs are imported when they are first opened: the first paint does not wait for them."""
+
+    @work(exclusive=True, group="dialog")
+    async def pick_conversation(self) -> None:
+        """Choose a saved conversation and go on with it."""
+        from tui.app.screens.conversations import ConversationsScreen
+
+        controller, store = self.controller, self.controller.store
+
+        async def rename(conversation_id: str, title: str) -> None:
+            if conversation_id == controller.conversation.id:
+                controller.configure(title=title)
+            await store.rename(conversation_id, title)
+
+        async def delete(conversation_id: str) -> None:
+            if conversation_id == controller.conversation.id:
+                await controller.new()
+            await store.delete(conversation_id)
+
+        async def write(conversation_id: str, kind: export.Kind) -> Path:
+            return await asyncio.to_thread(self._write, await store.open(conversation_id), kind)
+
+        chosen = await self.ask(
+            ConversationsScreen(store.list, rename, delete, write, self.keymap, current=controller.conversation.id)
+        )
+        if chosen is not None and chosen != controller.conversation.id:
+            await self.open_conversation(chosen)
+
+    async def open_conversation(self, conversation_id: str) -> None:
+        """Show a saved conversation, or say why it cannot be read."""
+        try:
+            await self.controller.open(conversation_id)
+        except StoreError as error:
+            self.tell(str(error), bad=True)
+
+    @work(exclusive=True, group="dialog")
+    async def action_rename(self) -> None:
+        """Give the open conversation another name."""
+        from tui.app.screens.text_edit import LineEditScreen
+
+        title = await self.ask(LineEditScreen("Rename", self.controller.conversation.title, self.keymap))
+        if title:
+            self.controller.configure(title=title)
+
+    @work(exclusive=True, group="dialog")
+    async def action_system_prompt(self) -> None:
+        """Edit the system prompt of the open conversation."""
+        from tui.app.screens.text_edit import TextEditScreen
+
+        text = await self.ask(
+            TextEditScreen(
+                "System prompt",
+                self.controller.conversation.system_prompt,
+                self.keymap,
+                placeholder="Such as: You are a helpful assistant. Answer in one paragraph.",
+                hint="Sent before everything else, in this conversation only. Empty sends none.",
+                default=self.settings.chat.system_prompt,
+            )
+        )
+        if text is not None:
+            self.controller.configure(system_prompt=text)
+            await self.controller.measure_context()
+
+    @work(exclusive=True, group="dialog")
+    async def action_sampling(self) -> None:
+        """Edit how the next answers of this conversation are chosen."""
+        from tui.app.screens.sampling import SamplingScreen
+
+        controller, sampling = self.controller, self.settings.sampling
+        defaults = sampling.engine_sampling(thinking=controller.conversation.thinking)
+        chosen = await self.ask(
+            SamplingScreen(
+                controller.sampling,
+                controller.max_tokens,
+                self.keymap,
+                defaults=defaults,
+                default_max_tokens=sampling.max_tokens,
+            )
+        )
+        if chosen is not None:
+            controller.max_tokens = chosen.max_tokens
+            # None lets the values go on following thinking on or off.
+            controller.configure(sampling=None if chosen.sampling == defaults else chosen.sampling)
+
+    @work(exclusive=True, group="dialog")
+    async def action_export(self) -> None:
+        """Write the open conversation to a file."""
+        if self.controller.conversation.turns:
+            await self._export(self.controller.conversation)
+        else:
+            self.tell("There is nothing to export yet.")
+
+    async def _export(self, conversation: Conversation) -> None:
+        from tui.app.screens.choice import ChoiceScreen
+        from tui.app.screens.conversations import EXPORTS
+
+        chosen = await self.ask(ChoiceScreen("Export as", EXPORTS, self.keymap))
+        if chosen is not None:
+            kind: export.Kind = "json" if chosen == "json" else "markdown"
+            try:
+                file = await asyncio.to_thread(self._write, conversation, kind)
+            except OSError as error:
+                self.tell(f"Not exported: {error.filename or paths.exports_dir()}: {error.strerror}", bad=True)
+            else:
+                self.tell(f"Exported to {file}")
+
+    @staticmethod
+    def _write(conversation: Conversation, kind: export.Kind) -> Path:
+        return export.write(conversation, paths.exports_dir(), kind, stats=True)
+
+    @work(exclusive=True, group="dialog")
+    async def action_delete(self) -> None:
+        """Delete the open conversation, after a question."""
+        from tui.app.screens.confirm import ConfirmScreen
+
+        conversation = self.controller.conversation
+        question = f"Delete “{conversation.title or 'this conversation'}”?"
+        detail = "All its messages are gone for good."
+        if await self.ask(ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")):
+            await self.controller.new()
+            await self._store_does(self.controller.store.delete(conversation.id))
+
+    async def _store_does(self, work: asyncio.Future[None]) -> None:
+        try:
+            await work
+        except StoreError as error:
+            self.tell(str(error), bad=True)
+
+    @work(exclusive=True, group="dialog")
+    async def ask_about_overflow(self, info: ErrorInfo) -> None:
+        """The prompt does not fit: leave out the oldest turns, raise the context, or do neither."""
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        controller, loaded = self.controller, self.controller.engine.loaded
+        wanted = phrases.context_for(info.n_prompt)
+        choices = [Choice(id="drop", label="Leave out the oldest", note=f"{info.n_drop} messages", key="l")]
+        if loaded is not None and loaded.n_ctx < wanted <= loaded.n_ctx_train:
+            note = f"{wanted:,} tokens; takes more memory"
+            choices.append(Choice(id="raise", label="Load with a larger context", note=note, key="c"))
+        choices.append(Choice(id="leave", label="Do neither", note="the prompt stays unanswered", key="n"))
+        chosen = await self.ask(
+            ChoiceScreen("The context is full", choices, self.keymap, question=phrases.overflow_question(info))
+        )
+        if chosen == "drop":
+            controller.answer(drop_oldest=True)
+        elif chosen == "raise" and controller.model_path is not None:
+            choice = msgspec.structs.replace(controller.choice, n_ctx=wanted)
+            controller.load(controller.model_path, choice, controller.model_name, then_answer=True)
+        else:
+            self.transcript.add_notice(phrases.unanswered(info), "warning")
+
+    @work(exclusive=True, group="dialog")
+    async def pick_theme(self) -> None:
+        """Choose a theme while seeing each of them."""
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        app = self.app
+        choices = [
+            Choice(id=name, label=name, note="dark" if theme.dark else "light")
+            for name, theme in sorted(app.available_themes.items())
+        ]
+
+        def preview(name: str) -> None:
+            app.theme = name
+
+        chosen = await self.ask(ChoiceScreen("Theme", choices, self.keymap, current=app.theme, on_highlight=preview))
+        if chosen is not None:
+            app.theme = chosen
+            self.controller.remember(theme=chosen)

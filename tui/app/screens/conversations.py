@@ -1,0 +1,246 @@
+"""The list of conversations: find, open, rename, export and delete them. Where they are kept is not known here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.widgets import Input, Static
+
+from tui.app.bindings import Keymap
+from tui.app.markdown.text import clean
+from tui.app.screens.choice import Choice, ChoiceScreen
+from tui.app.screens.confirm import ConfirmScreen
+from tui.app.screens.dialog import ListDialog, matches
+from tui.app.widgets.lines import Row
+from tui.app.widgets.row_list import RowList, column
+from tui.chat.conversation import UNTITLED
+from tui.chat.export import Kind
+from tui.chat.store import StoreError, Summary
+
+_TIME, _COUNT = 12, 6
+EXPORTS = (
+    Choice(id="markdown", label="Markdown", note="to read", key="m"),
+    Choice(id="json", label="JSON", note="to keep and to import again", key="j"),
+)
+
+
+class ConversationsScreen(ListDialog[str]):
+    """Gives the id of the conversation to open. Changes are made at once, through the functions that are given:
+
+    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives the file
+    written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the one that is open.
+    """
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "conversations.tcss"]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        load: Callable[[], Awaitable[Sequence[Summary]]],
+        rename: Callable[[str, str], Awaitable[None]],
+        delete: Callable[[str], Awaitable[None]],
+        export: Callable[[str, Kind], Awaitable[Path]],
+        keymap: Keymap,
+        *,
+        current: str = "",
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        super().__init__(keymap, "conversations", title="Conversations")
+        self._load, self._rename, self._delete, self._export = load, rename, delete, export
+        self._current, self._now = current, now
+        self._all: Sequence[Summary] | None = None
+        self._renaming: Summary | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Filter, list, and the line in which a title is changed."""
+        yield from self.filter_line(
+            "Type to filter", *(f"conversation_{what}" for what in ("open", "rename", "export", "delete"))
+        )
+        yield RowList[Summary](self._paint, header=_header)
+        title = Input(id="new-title", compact=True, select_on_focus=False)
+        title.cursor_blink = False
+        self.give_way(title)
+        yield title
+        yield Static("", id="told", markup=False)
+
+    def on_mount(self) -> None:
+        """Ask for the list."""
+        self.rows.show((), hint="Reading…")
+        self._read()
+
+    @work(exclusive=True, group="read")
+    async def _read(self, keep: Summary | None = None) -> None:
+        try:
+            self._all = await self._load()
+        except StoreError as error:
+            self.rows.show((), hint="The conversations cannot be read.")
+            self._tell(str(error), bad=True)
+        else:
+            self._refilter(keep)
+
+    @on(Input.Changed, "#filter")
+    def _typed(self) -> None:
+        self._refilter(self.rows.item)
+
+    def _refilter(self, keep: Summary | None = None) -> None:
+        if self._all is None:
+            return
+        words = self.words
+        found = [one for one in self._all if matches(words, _title(one).casefold())]
+        wanted = keep.id if keep else self._current
+        highlighted = next((one for one in found if one.id == wanted), None)
+        hint = (
+            "Nothing matches. Fewer words find more."
+            if self._all
+            else "No conversations yet: they are kept as you chat."
+        )
+        self.rows.show(found, highlighted, hint=hint)
+        self.show_count(len(found), len(self._all), "conversation")
+
+    def _paint(self, one: Summary, width: int) -> Row:
+        n_count = _COUNT if width >= 44 else 0
+        n_title = width - _TIME - 2 - n_count
+        model = Path(one.model_path).stem if one.model_path else ""
+        n_model = 28 if n_title >= 66 else 0
+        row: list[tuple[str, str]] = [
+            (column(_title(one), n_title - n_model), "strong" if one.id == self._current else "")
+        ]
+        if n_model:
+            row.append(("  " + column(model, n_model - 2), "muted"))
+        if n_count:
+            row.append((column(f"{one.n_turns:,}", n_count, right=True), "muted"))
+        return (*row, ("  " + column(when(one.updated_at, self._now()), _TIME), "muted"))
+
+    def _tell(self, text: str, *, bad: bool = False) -> None:
+        told = self.query_one("#told", Static)
+        told.set_class(bad, "-bad")
+        told.update(clean(text))
+
+    # What is done -----------------------------------------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def action_conversation_open(self) -> None:
+        """Open the highlighted one."""
+        if (one := self.rows.item) is not None and self._renaming is None:
+            self.dismiss(one.id)
+
+    def action_conversation_rename(self) -> None:
+        """Write another title below the list."""
+        one: Summary | None = self.rows.item
+        if one is None:
+            return
+        self._renaming = one
+        self.add_class("-renaming")
+        self._tell("Enter saves the new title, esc keeps the old one.")
+        line = self.query_one("#new-title", Input)
+        line.value = one.title
+        line.cursor_position = len(one.title)
+        line.focus()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a title is written, nothing is done to the list."""
+        if self._renaming is not None and action.startswith(("conversation_", "move")):
+            return False
+        return super().check_action(action, parameters)
+
+    @on(Input.Submitted, "#new-title")
+    def _title_written(self, event: Input.Submitted) -> None:
+        if self._renaming is not None:
+            self._save_title(self._renaming, clean(event.value).strip())
+            self._stop_renaming()
+
+    @work(group="change")
+    async def _save_title(self, one: Summary, title: str) -> None:
+        if title and title != one.title and await self._try(self._rename(one.id, title)):
+            self._tell("Renamed.")
+            self._read(one)
+
+    def _stop_renaming(self) -> None:
+        self._renaming = None
+        self.remove_class("-renaming")
+        self._tell("")
+        self.query_one("#filter").focus()
+        self.refresh_bindings()
+
+    @work(group="change")
+    async def action_conversation_delete(self) -> None:
+        """Delete the highlighted one, after asking."""
+        one: Summary | None = self.rows.item
+        if one is None:
+            return
+        question = f"Delete “{_title(one)}”?"
+        n = one.n_turns
+        detail = f"{n:,} message{'' if n == 1 else 's'}. This cannot be undone."
+        if not await self.app.push_screen_wait(
+            ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")
+        ):
+            return
+        items = list(self.rows.items)
+        at = items.index(one)
+        if await self._try(self._delete(one.id)):
+            self._tell("Deleted.")
+            self._read(next(iter([*items[at + 1 :], *reversed(items[:at])]), None))
+
+    @work(group="change")
+    async def action_conversation_export(self) -> None:
+        """Write the highlighted one to a file, as Markdown or JSON."""
+        one: Summary | None = self.rows.item
+        if one is None:
+            return
+        kind: str | None = await self.app.push_screen_wait(ChoiceScreen("Export as", EXPORTS, self.keymap))
+        if kind is None:
+            return
+        try:
+            file = await self._export(one.id, "json" if kind == "json" else "markdown")
+        except (StoreError, OSError) as error:
+            self._tell(f"It could not be exported: {error}", bad=True)
+        else:
+            self._tell(f"Written to {file}")
+
+    async def _try(self, change: Awaitable[None]) -> bool:
+        """Whether it could be done; if not, it is told why."""
+        try:
+            await change
+        except StoreError as error:
+            self._tell(str(error), bad=True)
+            return False
+        return True
+
+    def action_dialog_close(self) -> None:
+        """Leave the title as it was, or close the dialog."""
+        if self._renaming is not None:
+            self._stop_renaming()
+        else:
+            self.dismiss(None)
+
+
+def when(time: float, now: datetime) -> str:
+    """A moment in 12 cells at most: "14:02" today, "yesterday", "12 Mar", "2025-03-12"."""
+    moment = datetime.fromtimestamp(time)
+    days = (now.date() - moment.date()).days
+    if days == 0:
+        return moment.strftime("%H:%M")
+    if days == 1:
+        return "yesterday"
+    return moment.strftime("%d %b").lstrip("0") if moment.year == now.year else moment.strftime("%Y-%m-%d")
+
+
+def _title(one: Summary) -> str:
+    return one.title or UNTITLED
+
+
+def _header(width: int) -> Row:
+    n_count = _COUNT if width >= 44 else 0
+    n_title = width - _TIME - 2 - n_count
+    n_model = 28 if n_title >= 66 else 0
+    text = column("TITLE", n_title - n_model)
+    if n_model:
+        text += "  " + column("MODEL", n_model - 2)
+    if n_count:
+        text += column("MSGS", n_count, right=True)
+    return ((text + "  " + column("LAST USED", _TIME), "muted"),)

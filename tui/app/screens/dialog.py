@@ -1,0 +1,117 @@
+"""What all dialogs share: a frame over the screen below, the keys of the table of actions, a key bar that can be
+clicked, and lists that are filtered while one types. Knows nothing of models or conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.markup import escape
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from tui.app.bindings import Keymap, bind
+from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.row_list import RowList
+from tui.config.actions import Scope
+
+R = TypeVar("R")
+
+
+class Dialog(ModalScreen[R], Generic[R]):
+    """A modal screen that is dismissed with a result, or None when it is closed. `TITLE` is for its frame."""
+
+    CSS_PATH = "dialog.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (100, "-medium"), (132, "-wide")]  # noqa: RUF012
+
+    def __init__(self, keymap: Keymap, *scopes: Scope, title: str = "") -> None:
+        super().__init__()
+        self.keymap = keymap
+        self._frame_title = title
+        bind(self, keymap, "dialog", *scopes)
+
+    def compose(self) -> ComposeResult:
+        """The frame around what `compose_body` gives, and the keys."""
+        with Vertical(id="frame") as frame:
+            frame.border_title = escape(self._frame_title)
+            yield from self.compose_body()
+            yield KeyBar()
+
+    def compose_body(self) -> ComposeResult:
+        """The dialog itself."""
+        raise NotImplementedError
+
+    def action_dialog_close(self) -> None:
+        """Close and change nothing."""
+        self.dismiss(None)
+
+    def give_way(self, widget: Widget, *action_ids: str) -> None:
+        """Take the keys of these actions, and of closing, away from a widget that would use them for editing."""
+        for action_id in ("dialog_close", *action_ids):
+            for key in self.keymap.get(action_id, ()):
+                widget._bindings.key_to_bindings.pop(key, None)
+
+    @on(KeyBar.Pressed)
+    def _key_clicked(self, event: KeyBar.Pressed) -> None:
+        event.stop()
+        # As the app's own message: a key that a screen sends does not bubble above it, to where keys find their action.
+        self.app.call_later(self.app.simulate_key, event.key)
+
+
+class ListDialog(Dialog[R], Generic[R]):
+    """A dialog with one `RowList` and a line to type in that filters it. The line keeps the focus, so that typing and
+    moving in the list need no switching."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
+        Binding("pageup", "move_page(-1)", "Page up", show=False),
+        Binding("pagedown", "move_page(1)", "Page down", show=False),
+        Binding("ctrl+home", "move(-1000000)", "First", show=False),
+        Binding("ctrl+end", "move(1000000)", "Last", show=False),
+    ]
+    AUTO_FOCUS = "#filter"
+
+    @property
+    def rows(self) -> RowList[Any]:
+        """The list."""
+        return self.query_one(RowList)
+
+    @property
+    def words(self) -> list[str]:
+        """What was typed, in small letters; an entry is shown when it has all of them, in any order."""
+        return self.query_one("#filter", Input).value.casefold().split()
+
+    def filter_line(self, placeholder: str, *action_ids: str) -> ComposeResult:
+        """The line to type in, with room for a count at its right. It leaves the keys of `action_ids` to the dialog."""
+        line = Input(placeholder=placeholder, compact=True, id="filter", select_on_focus=False)
+        line.cursor_blink = False
+        self.give_way(line, *action_ids)
+        with Horizontal(id="filter-line"):
+            yield Static("❯", id="filter-mark", markup=False)
+            yield line
+            yield Static("", id="count", markup=False)
+
+    def show_count(self, n_shown: int, n_all: int, noun: str, note: str = "") -> None:
+        """ "12 of 200 models" at the right of the filter, after the note."""
+        n = f"{n_shown:,} of {n_all:,}" if n_shown != n_all else f"{n_all:,}"
+        count = f"{n} {noun}{'' if n_all == 1 else 's'}" if n_all else ""
+        self.query_one("#count", Static).update(f"{note}  {count}".strip())
+
+    def action_move(self, by: int) -> None:
+        """Move in the list."""
+        self.rows.move(by)
+
+    def action_move_page(self, by: int) -> None:
+        """Move by what is seen at once."""
+        self.rows.move(by * self.rows.page)
+
+
+def matches(words: Iterable[str], text: str) -> bool:
+    """Whether `text`, which is in small letters, has all the words."""
+    return all(word in text for word in words)

@@ -1,0 +1,92 @@
+"""The help screen: every action with its keys, from the same table as keymap, footer and palette."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from tui.app.bindings import Keymap
+from tui.app.screens.dialog import ListDialog, matches
+from tui.app.widgets.lines import Row
+from tui.app.widgets.row_list import RowList, column
+from tui.config.actions import ACTIONS, Action
+from tui.config.keymap import display_keys
+
+_KEYS, _TITLE = 20, 20
+Entry = Action | str
+"""An action, or the heading of a group."""
+
+
+class HelpScreen(ListDialog[None]):
+    """All keys; what is typed finds actions by key, title and description."""
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "help.tcss"]  # type: ignore[assignment]
+
+    def __init__(self, keymap: Keymap) -> None:
+        super().__init__(keymap, title="Keys")
+        self._found = [
+            (f"{action.group} {self._keys_of(action)} {_words(action)}".casefold(), action) for action in ACTIONS
+        ]
+
+    def compose_body(self) -> ComposeResult:
+        """Filter, list, the whole sentence about the highlighted action."""
+        yield from self.filter_line("Find a key or what it does")
+        yield RowList[Entry](self._paint, is_heading=lambda entry: isinstance(entry, str))
+        yield Static("", id="sentence", markup=False)
+
+    def on_mount(self) -> None:
+        """Show everything."""
+        self._refilter()
+
+    @on(Input.Changed, "#filter")
+    def _refilter(self) -> None:
+        words = self.words
+        found = [action for text, action in self._found if matches(words, text)]
+        # The table has some groups in two places, as their actions have two scopes.
+        order = list(dict.fromkeys(action.group for action in ACTIONS))
+        found.sort(key=lambda action: order.index(action.group))
+        entries: list[Entry] = []
+        for group, actions in groupby(found, key=lambda action: action.group):
+            entries += [group, *actions]
+        self.rows.show(entries, hint="No action has these words.")
+        self.show_count(len(found), len(ACTIONS), "action")
+
+    def _keys_of(self, action: Action) -> str:
+        return display_keys(self.keymap.get(action.id, ()))
+
+    def _paint(self, entry: Entry, width: int) -> Row:
+        if isinstance(entry, str):
+            return ((entry, "title"),)
+        n_keys = min(_KEYS, width // 2)
+        n_title = min(_TITLE, width - n_keys - 2)
+        row: Row = (
+            (column(self._keys_of(entry) or "palette", n_keys), "key" if self._keys_of(entry) else "muted"),
+            ("  ", ""),
+            (column(entry.title, n_title), ""),
+        )
+        free = width - n_keys - n_title - 4
+        return row if free < 16 else (*row, ("  ", ""), (column(entry.description, free), "muted"))
+
+    @on(RowList.Highlighted)
+    def _tell(self, event: RowList.Highlighted) -> None:
+        action = event.item
+        sentence = Content("")
+        if isinstance(action, Action):
+            how = Content.styled(
+                f'In settings.toml, [keys]: {action.id} = "{_first(self.keymap, action)}"', "$foreground 65%"
+            )
+            sentence = Content.assemble(action.description, "\n", how)
+        self.query_one("#sentence", Static).update(sentence)
+
+
+def _words(action: Action) -> str:
+    return f"{action.title} {action.description} {action.id}"
+
+
+def _first(keymap: Keymap, action: Action) -> str:
+    return next(iter(keymap.get(action.id, ())), "")

@@ -1,0 +1,274 @@
+"""The load settings: what one turns, and what it costs, moving together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.widgets import Button, Input, Static
+
+from tui.app.bindings import Keymap
+from tui.app.fit import MemoryNow, context_steps, judge, largest_fit
+from tui.app.markdown.text import clean
+from tui.app.screens.dialog import Dialog
+from tui.app.widgets.choice_line import ChoiceLine
+from tui.app.widgets.cost_table import CostTable
+from tui.app.widgets.form import Form, FormRow, end, unit
+from tui.app.widgets.number_input import Number, NumberInput
+from tui.app.widgets.slider import Slider
+from tui.config.load import CPU, auto_devices, backend_devices, backend_name
+from tui.config.settings import LoadDefaults
+from tui.engine.messages import Device
+from tui.models import format
+from tui.models.info import ModelInfo
+
+_NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
+_CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock")
+_SWITCH = (("on", "on"), ("off", "off"))
+_CACHE_TYPES = tuple((name, name) for name in ("f16", "q8_0", "q4_0"))
+_UNQUANTIZED = ("f32", "f16", "bf16")
+
+
+class LoadScreen(Dialog[LoadDefaults]):
+    """Settings for one model. `settings` are those it would be loaded with now, `defaults` what "Defaults" goes back
+    to. The result keeps what was not changed as it was written: "auto", 0 and -1 included."""
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
+    AUTO_FOCUS = "#slide-n_ctx"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", "Field before", show=False),
+        Binding("down", "app.focus_next", "Next field", show=False),
+    ]
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        settings: LoadDefaults,
+        devices: Sequence[Device],
+        memory: MemoryNow,
+        keymap: Keymap,
+        *,
+        defaults: LoadDefaults | None = None,
+    ) -> None:
+        super().__init__(keymap, "load", title="Load settings")
+        self._info, self._devices, self._memory = info, tuple(devices), memory
+        self._base = settings
+        """What the fields were filled with: a field that still says the same gives the same."""
+        self._defaults = defaults or LoadDefaults()
+        self._n_layers = info.n_layers + 1
+        self._n_ctx_train = info.n_ctx_train or 4096
+
+    # What is seen -----------------------------------------------------------------------------------------------------
+
+    def compose_body(self) -> ComposeResult:
+        """The model, the form, the costs, the buttons."""
+        info = self._info
+        facts = [info.name, info.quant, format.size(info.size_bytes), info.experts_label, f"{info.n_layers} layers"]
+        yield Static(clean(" · ".join(facts)), id="model", markup=False)
+        with Container(id="middle"):
+            with Form():
+                yield from self._rows()
+            yield CostTable()
+        with Horizontal(id="buttons"):
+            for label, action in (("Fit", "load_fit"), ("Load", "load_apply"), ("Cancel", "dialog_close")):
+                yield Button(label, compact=True, action=f"screen.{action}", id=f"button-{action}")
+
+    def _rows(self) -> ComposeResult:
+        n_ctx, n_layers, n_moe = self._number("n_ctx"), self._number("n_gpu_layers"), self._number("n_cpu_moe")
+        context = Slider(context_steps(self._n_ctx_train), self._n_ctx_train, id="slide-n_ctx")
+        yield FormRow("Context", n_ctx, context, end(f"{self._n_ctx_train:,}"), id="row-n_ctx")
+        offload = Slider(range(self._n_layers + 1), self._n_layers, id="slide-n_gpu_layers")
+        yield FormRow("Offload", n_layers, offload, end(f"{self._n_layers}"), id="row-n_gpu_layers")
+        yield FormRow("Backend", ChoiceLine(self._backends(), CPU, id="backend"), id="row-backend")
+        if self._info.is_moe:
+            experts = Slider(range(self._info.n_layers + 1), 0, id="slide-n_cpu_moe")
+            note = "layers whose experts stay on the CPU"
+            yield FormRow(
+                "Experts on CPU", n_moe, experts, end(f"{self._info.n_layers}"), note=note, id="row-n_cpu_moe"
+            )
+        threads = (self._number("n_threads"), unit("prefill"), self._number("n_threads_batch"))
+        yield FormRow("Threads", *threads, note="0 takes the physical cores", id="row-n_threads")
+        batch = (self._number("n_batch"), unit("ubatch"), self._number("n_ubatch"))
+        yield FormRow("Batch", *batch, note="a smaller ubatch takes less memory", id="row-n_batch")
+        flash = ChoiceLine([(name, name) for name in ("auto", "on", "off")], "auto", id="flash_attn")
+        yield FormRow("Flash attention", flash, id="row-flash_attn")
+        yield FormRow("K cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_k"), note="q8_0 halves it", id="row-type_k")
+        yield FormRow("V cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_v"), id="row-type_v")
+        yield FormRow("mmap", ChoiceLine(_SWITCH, "on", id="use_mmap"), note="maps the file: starts sooner")
+        yield FormRow("mlock", ChoiceLine(_SWITCH, "off", id="use_mlock"), note="keeps it from being swapped out")
+        yield FormRow("Seed", self._number("seed"), note="-1 draws a new one for every answer", id="row-seed")
+
+    def _number(self, field: str) -> NumberInput:
+        number = NumberInput(LoadDefaults, field, 0)
+        self.give_way(number, "load_apply", "load_fit", "load_reset")
+        return number
+
+    def _backends(self) -> list[tuple[str, str]]:
+        """CPU, each GPU, and all that would be taken together."""
+        found = [(CPU, "CPU")]
+        gpus = (device for device in self._devices if device.kind not in ("cpu", "accel"))
+        found += ((device.name, f"{device.name} {device.description}") for device in gpus)
+        several = auto_devices(self._devices)
+        if len(several) > 1:
+            found.append((backend_name(several), f"all {len(several)} GPUs"))
+        return found
+
+    def on_mount(self) -> None:
+        """Show the settings."""
+        self._fill(self._base)
+
+    def _fill(self, settings: LoadDefaults) -> None:
+        self._base = settings
+        for field in _NUMBERS:
+            for number in self.query(f"#{field}").results(NumberInput):
+                number.show(self._shown(settings, field))
+        for field in _CHOICES:
+            value = getattr(settings, field)
+            self.query_one(f"#{field}", ChoiceLine).show(value if isinstance(value, str) else _switch(value))
+        self.query_one("#backend", ChoiceLine).show(self._backend_of(settings))
+        self._refresh_costs()
+
+    def _shown(self, settings: LoadDefaults, field: str) -> Number:
+        """What a field shows for a setting: "the size it was trained with" and "all layers" as numbers."""
+        value: int = getattr(settings, field)
+        if field == "n_ctx":
+            return value or self._n_ctx_train
+        if field == "n_gpu_layers":
+            return self._n_layers if value < 0 else min(value, self._n_layers)
+        return min(value, self._info.n_layers) if field == "n_cpu_moe" else value
+
+    def _backend_of(self, settings: LoadDefaults) -> str:
+        names = backend_devices(settings.backend, self._devices)
+        return backend_name(auto_devices(self._devices) if names is None else names)
+
+    # What it means ----------------------------------------------------------------------------------------------------
+
+    @property
+    def choice(self) -> LoadDefaults:
+        """The settings as they stand; a field with something wrong in it counts as it was filled."""
+        changes: dict[str, object] = {}
+        for number in self.query(NumberInput):
+            if number.number is not None and number.number != self._shown(self._base, number.field):
+                changes[number.field] = number.number
+        if changes.get("n_gpu_layers") == self._n_layers:
+            changes["n_gpu_layers"] = -1
+        for field in _CHOICES:
+            value = self.query_one(f"#{field}", ChoiceLine).value
+            changes[field] = value == "on" if field.startswith("use_") else value
+        backend = self.query_one("#backend", ChoiceLine).value
+        known = backend_devices(self._base.backend, self._devices) is not None
+        if backend != self._backend_of(self._base) or not known:
+            changes["backend"] = backend
+        return msgspec.structs.replace(self._base, **changes)
+
+    @property
+    def complaints(self) -> dict[str, str]:
+        """What is wrong, by the field where it is to be mended."""
+        found = {number.field: number.complaint for number in self.query(NumberInput) if number.complaint}
+        choice = self.choice
+        if choice.n_gpu_layers > self._n_layers:
+            found["n_gpu_layers"] = f"Write at most {self._n_layers}, all layers."
+        if choice.n_cpu_moe > self._info.n_layers and self._info.is_moe:
+            found["n_cpu_moe"] = f"Write at most {self._info.n_layers}, all layers."
+        if not found and choice.n_ubatch > choice.n_batch:
+            found["n_ubatch"] = f"Write at most {choice.n_batch:,}, the batch size."
+        if choice.type_v not in _UNQUANTIZED and choice.flash_attn == "off":
+            found["type_v"] = "A quantized V cache needs flash attention."
+        return found
+
+    def _refresh_costs(self) -> None:
+        """After every change: sliders, notes, complaints and costs."""
+        choice, complaints = self.choice, self.complaints
+        for slider in self.query(Slider):
+            number = self.query_one(f"#{(slider.id or '').removeprefix('slide-')}", NumberInput)
+            number.set_class(bool(number.complaint), "-invalid")
+            if number.number is not None:
+                slider.show(int(number.number))
+        on_gpu = self.query_one("#backend", ChoiceLine).value != CPU
+        for field in ("n_gpu_layers", "n_cpu_moe"):
+            for widget in (*self.query(f"#{field}"), *self.query(f"#slide-{field}")):
+                widget.disabled = not on_gpu
+        for row in self.query(FormRow):
+            inside = [widget.id or "" for widget in row.query("NumberInput, ChoiceLine")]
+            row.tell(
+                next((complaints[field] for field in inside if field in complaints), ""), self._note(row.id, choice)
+            )
+        self.query_one(CostTable).show(judge(self._info, choice, self._devices, self._memory))
+
+    def _note(self, row_id: str | None, choice: LoadDefaults) -> str | None:
+        """Notes that depend on values; None leaves the row's own."""
+        if row_id == "row-n_ctx":
+            beyond = self._info.n_ctx_train and choice.n_ctx > self._info.n_ctx_train
+            return f"beyond the trained {self._info.n_ctx_train:,}" if beyond else "tokens, up to the trained size"
+        if row_id == "row-n_gpu_layers":
+            on_cpu = self.query_one("#backend", ChoiceLine).value == CPU
+            return "no GPU is used" if on_cpu else "layers on the GPU"
+        if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:
+            return f"{clean(self._base.backend)} is not here"
+        return None
+
+    @on(Slider.Changed)
+    def _slid(self, event: Slider.Changed) -> None:
+        self.query_one(f"#{(event.slider.id or '').removeprefix('slide-')}", NumberInput).show(event.value)
+        self._refresh_costs()
+
+    @on(Input.Changed)
+    @on(ChoiceLine.Changed)
+    def _changed(self) -> None:
+        self._refresh_costs()
+
+    # What is done -----------------------------------------------------------------------------------------------------
+
+    @on(Input.Submitted)
+    def action_load_apply(self) -> None:
+        """Load, unless something is wrong: then go there."""
+        complaints = self.complaints
+        if complaints:
+            self.query_one(f"#{next(iter(complaints))}").focus()
+        else:
+            self.dismiss(self.choice)
+
+    def action_load_fit(self) -> None:
+        """Choose the largest settings that fit."""
+        fitting = largest_fit(self._info, self.choice, self._devices, self._memory)
+        for field in ("n_ctx", "n_gpu_layers"):
+            self.query_one(f"#{field}", NumberInput).show(self._shown(fitting, field))
+        self._refresh_costs()
+
+    def action_load_reset(self) -> None:
+        """Go back to the defaults."""
+        self._fill(self._defaults)
+
+    @property
+    def _adjustable(self) -> Slider | ChoiceLine | None:
+        """What the keys for less and more act on."""
+        return self.focused if isinstance(self.focused, Slider | ChoiceLine) else None
+
+    def action_value_less(self) -> None:
+        """One step down in the focused slider or choice."""
+        if widget := self._adjustable:
+            widget.less()
+
+    def action_value_more(self) -> None:
+        """One step up."""
+        if widget := self._adjustable:
+            widget.more()
+
+    def action_value_least(self) -> None:
+        """To the lower end."""
+        if widget := self._adjustable:
+            widget.least()
+
+    def action_value_most(self) -> None:
+        """To the upper end."""
+        if widget := self._adjustable:
+            widget.most()
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"

@@ -1,0 +1,360 @@
+"""The main screen: transcript, prompt, sidebar, header and key bar. It hears of everything from the controller and
+decides what is shown; the widgets only show it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from tui.app import phrases
+from tui.app.bindings import Keymap, bind
+from tui.app.controller import Controller
+from tui.app.listener import Phase
+from tui.app.monitoring import Monitoring
+from tui.app.screens.conversation_flows import ConversationFlows
+from tui.app.screens.message_actions import MessageActions
+from tui.app.screens.model_flows import ModelFlows
+from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
+from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.readings import SpeedNow
+from tui.app.widgets.sidebar import Sidebar
+from tui.app.widgets.status_line import StatusLine
+from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
+from tui.chat.conversation import Conversation, Turn
+from tui.chat.store import StoreError
+from tui.cli_options import AppOptions
+from tui.config.actions import BY_ID
+from tui.config.keymap import display_keys
+from tui.config.load import CPU
+from tui.config.problems import ConfigProblem
+from tui.config.settings import Settings, expand
+from tui.engine.death import Death
+from tui.engine.messages import Delta, ErrorInfo, Loaded, Prefill, Started
+
+NARROW_COLUMNS = 100
+_CARD_ACTIONS = ("card_reload", "card_fewer_layers", "card_cpu", "card_details")
+READ_EVERY_S = 1.0
+
+
+class MainScreen(ModelFlows, ConversationFlows, MessageActions):
+    """One conversation with one model."""
+
+    CSS_PATH = "main.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW_COLUMNS, "-wide")]  # noqa: RUF012
+    AUTO_FOCUS = "Prompt"
+
+    def __init__(self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions) -> None:
+        super().__init__(controller, keymap, settings)
+        controller.listener = self
+        self._options = options
+        self.monitoring = Monitoring(controller.engine)
+        self._speed = SpeedNow()
+        self._context_now = (0, 0)
+        self._last_loaded: Loaded | None = None
+        self._death: Death | None = None
+        """How the engine died last."""
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        with Horizontal(id="middle"):
+            with Vertical(id="chat"):
+                yield Transcript(expanded=None if self.settings.ui.fold_thinking else True)
+                yield Prompt(self.keymap, history_size=self.settings.chat.history_size, placeholder=self._placeholder())
+            yield Sidebar()
+        yield StatusLine()
+        yield KeyBar()
+
+    def _placeholder(self) -> str:
+        keys = self.keymap.get("newline", ())
+        return "Ask anything…" + (f" ({display_keys(keys, limit=1)} for a new line)" if keys else "")
+
+    def on_mount(self) -> None:
+        remembered = self.controller.state.state.sidebar
+        self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
+        bind(self.transcript, self.keymap, "transcript", namespace="screen.")
+        self._show_header()
+        self.set_interval(READ_EVERY_S, self._read)
+        self.call_after_refresh(self.run_worker, self._begin(), group="begin")
+
+    # Live figures -----------------------------------------------------------------------------------------------------
+
+    def _views(self) -> tuple[Sidebar, StatusLine]:
+        """Both show the same; which of them is seen depends on the width."""
+        return self.query_one(Sidebar), self.query_one(StatusLine)
+
+    async def _read(self) -> None:
+        """Once a second: everything that is read, and the speed, so that the sidebar is painted once."""
+        now = self._speed
+        host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
+        self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
+        for view in self._views():
+            if view.display:
+                view.show_context(*self._context_now)
+                view.show_all(host, gpus, self._speed)
+
+    def _change_speed(self, **changes: Any) -> None:
+        """What the next reading will show."""
+        self._speed = msgspec.structs.replace(self._speed, **changes)
+
+    def context_used(self, n_used: int, n_ctx: int) -> None:
+        self._context_now = (n_used, n_ctx)
+        for view in self._views():
+            view.show_context(n_used, n_ctx)
+
+    # The start --------------------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        """After the first paint: open the store, start the engine, and load what the command line or the last run
+        asks for."""
+        try:
+            opened = await self.controller.store.start()
+        except StoreError as error:
+            self.tell(str(error), bad=True)
+        else:
+            if opened.set_aside is not None:
+                self.tell(
+                    f"The conversations were damaged and are kept as {opened.set_aside}. New ones start.", bad=True
+                )
+        last = self.controller.state.state.conversation
+        if self._options.continue_last and last:
+            await self.open_conversation(last)
+        await self.controller.start()
+        if self.controller.model_path is not None:
+            return  # chosen by the user while the engine started
+        if model := await self._first_model():
+            self.open_model(model)
+        elif self.controller.phase == "no_model":
+            self.pick_model()
+
+    async def _first_model(self) -> Path | None:
+        """The command line's model, else the settings', else the last one if it is still there, else the only one."""
+        if self._options.model is not None:
+            return self._options.model
+        if self.settings.models.default:
+            return expand(self.settings.models.default)
+        return await asyncio.to_thread(self._known_model, self.controller.state.state.last_model)
+
+    def _known_model(self, last: str) -> Path | None:
+        """Blocking, for a thread."""
+        if last and Path(last).is_file():
+            return Path(last)
+        models = self.scan_library().models
+        return models[0].path if len(models) == 1 else None
+
+    # What is typed ----------------------------------------------------------------------------------------------------
+
+    @on(Prompt.Submitted)
+    def _submitted(self, event: Prompt.Submitted) -> None:
+        self.controller.say(event.text)
+
+    @on(Prompt.Refused)
+    def _refused(self) -> None:
+        """Say why the prompt stays where it is."""
+        match self.controller.phase:
+            case "answering":
+                self.tell("The model is still answering: esc stops it.")
+            case "no_model":
+                self.tell("No model is loaded. Choose one, then send again.")
+                self.pick_model()
+            case "dead":
+                self.tell("The engine has stopped. The card above reloads it.", bad=True)
+                self.transcript.focus()
+            case _:
+                self.tell("The model is still loading.")
+
+    @on(KeyBar.Pressed)
+    def _key_clicked(self, event: KeyBar.Pressed) -> None:
+        # Later: sent from here, it would end at this screen and never reach bindings without priority.
+        self.app.call_later(self.app.simulate_key, event.key)
+
+    @on(Transcript.CardChosen)
+    async def _card_chosen(self, event: Transcript.CardChosen) -> None:
+        """One key of a card about a dead engine or a failed load."""
+        controller, loaded = self.controller, self._last_loaded
+        key = event.key
+        if event.card_id == "engine_died":
+            key = next((default for default, chosen in self._card_keys().items() if chosen == key), key)
+        match event.card_id, key:
+            case "engine_died", "r":
+                controller.restart()
+            case "engine_died", "u":
+                controller.restart(n_ubatch=phrases.SMALL_UBATCH)
+            case "engine_died", "l" if loaded:
+                controller.restart(n_gpu_layers=loaded.n_gpu_layers * 3 // 4)
+            case "engine_died", "c":
+                controller.restart(backend=CPU)
+            case _, "d":
+                await self.app.run_action("log_view")
+            case "load_failed", "l":
+                self.change_load_settings()
+            case "load_failed", "o":
+                self.pick_model()
+
+    def action_stop(self) -> None:
+        """Esc: stop what runs; else leave the transcript for the prompt."""
+        if self.controller.phase in ("answering", "loading"):
+            self.controller.interrupt()
+        else:
+            self.transcript.clear_selection()
+            self.prompt.focus()
+
+    def action_toggle_thinking_mode(self) -> None:
+        thinking = not self.controller.conversation.thinking
+        self.controller.configure(thinking=thinking)
+        loaded = self.controller.engine.loaded
+        unable = "" if loaded is None or loaded.can_think else " (this model does not know thinking)"
+        self.tell(f"Thinking is {'on' if thinking else 'off'} in this conversation{unable}.")
+        self._show_header()
+
+    def action_new_chat(self) -> None:
+        self.run_worker(self.controller.new(), group="new")
+        self.prompt.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Letters typed while the transcript has the focus, and nothing there wants them, go to the prompt."""
+        text = event.character if event.is_printable and event.key not in self.active_bindings else None
+        if text and self.focused is self.transcript:
+            event.stop()
+            self.prompt.focus()
+            self.prompt.insert_text(text)
+
+    def toggle_sidebar(self) -> None:
+        """Show or hide the sidebar, and remember it."""
+        hidden = not self.has_class("-no-sidebar")
+        self.set_class(hidden, "-no-sidebar")
+        self.controller.remember(sidebar=not hidden)
+
+    # The header -------------------------------------------------------------------------------------------------------
+
+    def _show_header(self, fraction: float = 0.0) -> None:
+        """The state of model and engine in one line."""
+        controller, loaded = self.controller, self.controller.engine.loaded
+        name = controller.model_name
+        place = ""
+        state: HeaderState
+        if controller.phase == "dead":
+            state = EngineStopped(name=name, hint="reload it from the card or the palette")
+        elif controller.phase == "loading":
+            state = LoadingModel(name=name, fraction=fraction)
+        elif loaded is None:
+            state = NoModel(hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model"))
+        else:
+            place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
+            info = self.model_info
+            state = ModelInUse(
+                name=name,
+                quant=info.quant if info else "",
+                size=phrases.model_size(info) if info else loaded.description,
+                place=place,
+                n_ctx=loaded.n_ctx,
+                flash_attn="on" if loaded.flash_attn else "off",
+                kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
+            )
+        self.query_one(Header).show_state(state)
+        self.query_one(StatusLine).show_place(place)
+
+    def _hint(self, action_id: str) -> str:
+        keys = self.keymap.get(action_id, ())
+        return f"{display_keys(keys, limit=1)} chooses one" if keys else ""
+
+    # What the controller tells ----------------------------------------------------------------------------------------
+
+    def phase_changed(self, phase: Phase) -> None:
+        self.prompt.can_send = phase == "ready"
+        self._show_header()
+        self.refresh_bindings()
+
+    def load_progressed(self, fraction: float) -> None:
+        self._show_header(fraction)
+
+    def model_loaded(self, loaded: Loaded) -> None:
+        self.transcript.remove_card("engine_died")
+        self.transcript.remove_card("load_failed")
+        self._last_loaded, self.model_info = loaded, self.model_coming
+        self._show_header()
+        self.context_used(self.controller.n_used, loaded.n_ctx)
+        if loaded.n_kept:
+            self.tell(phrases.context_kept(loaded, self._speed.prefill_tps))
+        self.prompt.focus()
+
+    def load_failed(self, path: Path, info: ErrorInfo) -> None:
+        self.show_card(phrases.load_failure(path, info))
+
+    def conversation_opened(self, conversation: Conversation) -> None:
+        self.transcript.load(map(_record, conversation.turns))
+        self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
+        if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
+            self.engine_died(self._death)
+        self._show_header()
+
+    def turns_removed(self, turn_id: str) -> None:
+        self.transcript.truncate_from(turn_id)
+
+    def user_said(self, turn: Turn) -> None:
+        self.transcript.add_user(turn.id, turn.text)
+
+    def answer_began(self, turn: Turn, started: Started) -> None:
+        if started.n_dropped:
+            self.transcript.add_notice(phrases.dropped(started), "warning")
+        self.transcript.begin_answer(turn.id, turn.model)
+        self.transcript.set_progress(turn.id, phrases.prompt_begun(started))
+        self.context_used(started.n_cached, started.n_ctx)
+
+    def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
+        self.transcript.set_progress(turn_id, phrases.prompt_progress(progress))
+        self._change_speed(prefill=progress)
+
+    def answer_grew(self, turn_id: str, delta: Delta) -> None:
+        self.transcript.append(turn_id, delta.kind, delta.text)
+        self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
+        self._context_now = (delta.n_used, self._context_now[1])
+
+    def answer_ended(self, turn: Turn) -> None:
+        self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
+        self.transcript.end_answer(turn.id, phrases.answer_footer(turn))
+        self._change_speed(prefill=None, is_decoding=False)
+        if timings := turn.timings:
+            self._change_speed(
+                decode_tps=timings.decode_tps, prefill_tps=timings.prefill_tps, ttft_s=timings.ttft_s or None
+            )
+
+    def answer_refused(self, info: ErrorInfo) -> None:
+        if info.kind == "context_overflow" and info.n_drop:
+            self.ask_about_overflow(info)
+        else:
+            self.transcript.add_notice(phrases.refusal(info), "error")
+
+    def engine_died(self, death: Death) -> None:
+        self._death = death
+        card = phrases.engine_stopped(death, self._last_loaded)
+        choices = tuple((self._card_keys().get(key, key), label) for key, label in card.choices)
+        self.show_card(msgspec.structs.replace(card, choices=choices))
+
+    def _card_keys(self) -> dict[str, str]:
+        """The keys of the card about a dead engine, by those of the defaults."""
+        keys = {BY_ID[id_].keys[0]: self.keymap.get(id_, ()) for id_ in _CARD_ACTIONS}
+        return {default: chosen[0] for default, chosen in keys.items() if chosen}
+
+    def problem(self, problem: ConfigProblem) -> None:
+        self.tell(str(problem), bad=True)
+
+
+def _record(turn: Turn) -> Record:
+    """A saved turn as the transcript shows it."""
+    if turn.role != "assistant":
+        return UserMessage(turn.id, turn.text)
+    return Answer(
+        turn_id=turn.id,
+        label=turn.model,
+        text=turn.text,
+        thinking=turn.reasoning,
+        thinking_label=phrases.thinking_label(turn),
+        footer=phrases.answer_footer(turn),
+    )

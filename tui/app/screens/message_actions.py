@@ -1,0 +1,158 @@
+"""What can be done with messages: select, copy, fold, scroll, edit and send again, answer again."""
+
+from __future__ import annotations
+
+from textual import on
+
+from tui.app.screens.base import ChatScreen
+from tui.app.widgets.transcript import Transcript
+from tui.chat.conversation import Turn, last_answer
+
+
+class MessageActions(ChatScreen):
+    """The scopes "chat" (by a key at any time) and "transcript" (for the selected message)."""
+
+    # What is meant ----------------------------------------------------------------------------------------------------
+
+    def _turn(self, turn_id: object) -> Turn | None:
+        return next((turn for turn in self.controller.conversation.turns if turn.id == turn_id), None)
+
+    def _meant(self) -> Turn | None:
+        """The selected message, else the last answer, else None."""
+        if self.transcript.selected is not None:
+            return self._turn(self.transcript.selected)
+        answers = [turn for turn in self.controller.conversation.turns if turn.role == "assistant"]
+        return answers[-1] if answers else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Actions on the selected message are there only while one is selected."""
+        if action.startswith("message_"):
+            selected = self._turn(self.transcript.selected)
+            return selected is not None and (action != "message_edit" or selected.role == "user")
+        return super().check_action(action, parameters)
+
+    @on(Transcript.Selected)
+    def _selection_changed(self) -> None:
+        self.refresh_bindings()
+
+    # Copy -------------------------------------------------------------------------------------------------------------
+
+    async def action_copy_message(self) -> None:
+        turn = self._meant()
+        text = self.transcript.text_of(turn.id) if turn else ""
+        if text:
+            await self.copy(text)
+        else:
+            self.tell("There is no answer to copy yet.")
+
+    async def action_copy_code(self) -> None:
+        turn = self._meant()
+        blocks = self.transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
+        if blocks:
+            await self.copy(blocks[-1])
+        else:
+            self.tell("There is no code block in this answer.")
+
+    @on(Transcript.CopyRequested)
+    async def _copy_block(self, message: Transcript.CopyRequested) -> None:
+        await self.copy(message.text)
+
+    # Fold, select, scroll ---------------------------------------------------------------------------------------------
+
+    def action_fold_thinking(self) -> None:
+        if (turn := self._meant()) and turn.role == "assistant":
+            self.transcript.toggle_thinking(turn.id)
+
+    def action_fold_all(self) -> None:
+        self.transcript.toggle_thinking(None)
+
+    def action_select_previous(self) -> None:
+        self.transcript.focus()
+        self.transcript.select_previous()
+
+    def action_select_next(self) -> None:
+        self.transcript.select_next()
+        if self.transcript.selected is None:
+            self.prompt.focus()
+
+    def action_scroll_page_up(self) -> None:
+        self.transcript.scroll_page_up(animate=False)
+
+    def action_scroll_page_down(self) -> None:
+        self.transcript.scroll_page_down(animate=False)
+
+    def action_scroll_up(self) -> None:
+        self.transcript.scroll_up(animate=False)
+
+    def action_scroll_down(self) -> None:
+        self.transcript.scroll_down(animate=False)
+
+    def action_scroll_top(self) -> None:
+        self.transcript.scroll_home(animate=False)
+
+    def action_scroll_end(self) -> None:
+        self.transcript.scroll_end(animate=False)
+
+    # Again ------------------------------------------------------------------------------------------------------------
+
+    def action_regenerate(self) -> None:
+        """Answer the last prompt again; the old answer is kept in the store."""
+        answer = last_answer(self.controller.conversation)
+        if answer is not None:
+            self._answer_again(answer)
+        elif self.controller.conversation.turns:
+            self._answer_again(None)
+        else:
+            self.tell("There is nothing to answer yet.")
+
+    def _answer_again(self, answer: Turn | None) -> None:
+        if self.controller.phase != "ready":
+            self.tell("The model is not ready yet." if self.controller.phase != "answering" else "Stop it first (esc).")
+            return
+        if answer is not None:
+            self.controller.rewind(answer.id)
+        self.controller.answer()
+
+    def action_edit_last(self) -> None:
+        """Put the last prompt back into the input, and take it and its answer out of the conversation."""
+        said = [turn for turn in self.controller.conversation.turns if turn.role == "user"]
+        if said:
+            self._edit(said[-1])
+
+    def _edit(self, turn: Turn) -> None:
+        if self.controller.phase == "answering":
+            self.tell("Stop the answer first (esc).")
+            return
+        self.controller.rewind(turn.id)
+        self.prompt.set_text(turn.text)
+        self.prompt.focus()
+
+    # The selected message ---------------------------------------------------------------------------------------------
+
+    def action_message_previous(self) -> None:
+        self.transcript.select_previous()
+
+    def action_message_next(self) -> None:
+        self.action_select_next()
+
+    def action_message_fold(self) -> None:
+        self.action_fold_thinking()
+
+    async def action_message_copy(self) -> None:
+        await self.action_copy_message()
+
+    async def action_message_copy_code(self) -> None:
+        await self.action_copy_code()
+
+    def action_message_edit(self) -> None:
+        if turn := self._turn(self.transcript.selected):
+            self._edit(turn)
+
+    def action_message_regenerate(self) -> None:
+        """Answer again from the selected message on: an answer is replaced, a prompt gets a new one."""
+        turn = self._turn(self.transcript.selected)
+        if turn is None:
+            return
+        turns = self.controller.conversation.turns
+        after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
+        self._answer_again(after[0] if after else None)

@@ -1,0 +1,231 @@
+"""The model picker: what is on this machine, filtered while one types, with what it takes to load each model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from tui.app.bindings import Keymap
+from tui.app.fit import Brief, MemoryNow, brief
+from tui.app.screens.dialog import ListDialog, matches
+from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
+from tui.app.widgets.lines import Row
+from tui.app.widgets.row_list import RowList, column
+from tui.config.keymap import display_keys
+from tui.config.settings import LoadDefaults
+from tui.engine.messages import Device
+from tui.engine.planner import Fit
+from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
+from tui.models.modelfile import ModelFileError
+
+_STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
+
+
+class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What was chosen. With `settings_first` the load settings are to be shown before it is loaded."""
+
+    model: LibraryModel
+    settings_first: bool
+
+    @property
+    def path(self) -> Path:
+        """What llama.cpp wants."""
+        return self.model.path
+
+
+class PickerScreen(ListDialog[PickedModel]):
+    """Give it `scan`, which blocks and is run in a thread, and what is free. It is seen before the scan is done.
+
+    `choice_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
+    nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done.
+    """
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        scan: Callable[[], Library],
+        memory: MemoryNow,
+        keymap: Keymap,
+        *,
+        devices: Sequence[Device] = (),
+        choice_for: Callable[[Path], LoadDefaults] = lambda _: LoadDefaults(),
+        current: Path | None = None,
+        folders: Sequence[Path] = (),
+        library: Library | None = None,
+    ) -> None:
+        super().__init__(keymap, "picker", title="Models")
+        self._scan, self._memory, self._devices, self._choice_for = scan, memory, tuple(devices), choice_for
+        self._current, self._folders = current, tuple(folders)
+        self.library = library
+        """What is shown; None until the first scan is done."""
+        self._is_scanning = False
+        self._found: list[tuple[str, Entry]] = []
+        """Everything with the text that the filter looks at."""
+        self._verdicts: dict[Path, Brief] = {}
+
+    def compose_body(self) -> ComposeResult:
+        """Filter, table, details."""
+        yield from self.filter_line(
+            "Type to filter, or paste the path of a .gguf file", "picker_load", "picker_settings", "picker_rescan"
+        )
+        with Container(id="middle"):
+            yield RowList[Entry](self._paint, header=_header, is_heading=lambda entry: isinstance(entry, Heading))
+            with VerticalScroll(id="details", can_focus=False):
+                yield Static("", markup=False)
+
+    def on_mount(self) -> None:
+        """Show what is known, then look."""
+        if self.library is not None:
+            self._take(self.library)
+        self.action_picker_rescan()
+
+    # The library ------------------------------------------------------------------------------------------------------
+
+    def action_picker_rescan(self) -> None:
+        """Look at the folders again."""
+        if not self._is_scanning:
+            self._is_scanning = True
+            self._look()
+            self._refilter()
+
+    @work(exclusive=True, group="scan")
+    async def _look(self) -> None:
+        try:
+            library = await asyncio.to_thread(self._scan)
+        finally:
+            self._is_scanning = False
+        self._verdicts.clear()
+        self._take(library)
+
+    def _take(self, library: Library) -> None:
+        self.library = library
+        entries: list[LibraryModel | OtherFile | BrokenFile] = [*library.models, *library.other, *library.broken]
+        self._found = [(haystack(entry), entry) for entry in entries]
+        self._refilter()
+
+    @on(Input.Changed, "#filter")
+    def _refilter(self) -> None:
+        """Show what has all the words; keep the highlighted entry if it is among them."""
+        words = self.words
+        found = [entry for text, entry in self._found if matches(words, text)]
+        models = [entry for entry in found if isinstance(entry, LibraryModel)]
+        entries: list[Entry] = [*models]
+        for heading, kind in (("No chat models", OtherFile), ("Broken", BrokenFile)):
+            if group := [entry for entry in found if isinstance(entry, kind)]:
+                entries += [Heading(title=heading), *group]
+        if given := _as_path(self.query_one("#filter", Input).value):
+            entries.insert(0, GivenPath(path=given))
+        highlighted = self.rows.item
+        if highlighted not in entries or isinstance(entries[0], GivenPath):
+            highlighted = next((one for one in models if one.path == self._current and not words), None)
+        self.rows.show(entries, highlighted, hint=self._empty_hint())
+        n_all = len(self.library.models) if self.library else 0
+        self.show_count(len(models), n_all, "model", "looking…" if self._is_scanning else "")
+
+    def _empty_hint(self) -> str:
+        if self.library is None or (self._is_scanning and not self._found):
+            return "Looking for models…"
+        if self._found:
+            return "Nothing matches. Fewer words find more."
+        looked = "\n".join(f"  {folder}" for folder in self._folders)
+        rescan = display_keys(self.keymap.get("picker_rescan", ()), limit=1)
+        again = f" and press {rescan}" if rescan else ""
+        return (
+            f"No models were found in\n{looked}\n  and the caches of Hugging Face and LM Studio.\n\n"
+            f"Put a .gguf file into one of these folders{again}, name another folder\n"
+            "in settings.toml ([models] folders), or paste the path of a file above."
+        )
+
+    # The table --------------------------------------------------------------------------------------------------------
+
+    def _paint(self, entry: Entry, width: int) -> Row:
+        match entry:
+            case Heading(title=title):
+                return ((f"── {title} ──", "muted"),)
+            case GivenPath(path=path):
+                return (("Load this file: ", "key"), (column(str(path), width - 16), ""))
+            case OtherFile(path=path, reason=reason) | BrokenFile(path=path, reason=reason):
+                columns = max(12, min(40, width // 2))
+                bad = "full" if isinstance(entry, BrokenFile) else "muted"
+                return ((column(path.name, columns), "muted"), ("  ", ""), (column(reason, width - columns - 2), bad))
+        columns_ = TableColumns(width)
+        verdict = self.verdict(entry)
+        name = "strong" if entry.path == self._current else ""
+        return (
+            (columns_.name(entry), name),
+            (columns_.figures(entry), "muted"),
+            ("  ", ""),
+            (columns_.fits(verdict), _STYLES[verdict.fit]),
+        )
+
+    def verdict(self, model: LibraryModel) -> Brief:
+        """Whether it fits, found out when its row is first seen."""
+        known = self._verdicts.get(model.path)
+        if known is None:
+            known = brief(model.info, self._choice_for(model.path), self._devices, self._memory)
+            self._verdicts[model.path] = known
+        return known
+
+    @on(RowList.Highlighted)
+    def _show_details(self, event: RowList.Highlighted) -> None:
+        entry = event.item
+        verdict = self.verdict(entry) if isinstance(entry, LibraryModel) else None
+        self._tell(details(entry, verdict) if entry is not None else Content(""))
+
+    def _tell(self, content: Content) -> None:
+        self.query_one("#details Static", Static).update(content)
+        self.query_one("#details").scroll_home(animate=False)
+
+    # Choosing ---------------------------------------------------------------------------------------------------------
+
+    @on(RowList.Chosen)
+    def action_picker_load(self) -> None:
+        """Load the highlighted model with the settings that are remembered of it."""
+        self._choose(settings_first=False)
+
+    def action_picker_settings(self) -> None:
+        """Show the load settings first."""
+        self._choose(settings_first=True)
+
+    def _choose(self, *, settings_first: bool) -> None:
+        match self.rows.item:
+            case LibraryModel() as model:
+                self.dismiss(PickedModel(model=model, settings_first=settings_first))
+            case GivenPath(path=path):
+                self._open(path, settings_first)
+            case OtherFile() | BrokenFile():
+                self.app.bell()
+            case _:
+                pass
+
+    @work(exclusive=True, group="open")
+    async def _open(self, path: Path, settings_first: bool) -> None:
+        """Look at a file that was named, and choose it if it is a model."""
+        try:
+            model = await asyncio.to_thread(inspect, path)
+        except ModelFileError as error:
+            self._tell(Content.assemble((f"{error.path.name}: ", "bold"), (error.reason, "$text-error")))
+        else:
+            self.dismiss(PickedModel(model=model, settings_first=settings_first))
+
+
+def _header(width: int) -> Row:
+    return ((TableColumns(width).header, "muted"),)
+
+
+def _as_path(text: str) -> Path | None:
+    """The path that was typed or pasted, perhaps in quotes, or dragged into the terminal as a URL; else None."""
+    text = text.strip().strip("'\"").removeprefix("file://")
+    if text.startswith(("/", "~", "./", "../")) or (text.lower().endswith(".gguf") and len(text) > len(".gguf")):
+        return Path(text).expanduser() if not text.startswith("~") or "/" in text else None
+    return None

@@ -1,0 +1,141 @@
+"""What the picker's table and its details say about each entry: columns that give way in narrow terminals, and the
+facts from the file's header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from textual.content import Content
+
+from tui.app.fit import MARKS, Brief
+from tui.app.markdown.text import clean
+from tui.app.widgets.row_list import column
+from tui.engine.planner import Fit
+from tui.models import format
+from tui.models.library import BrokenFile, LibraryModel, OtherFile
+
+_GAP = 2
+_MIN_NAME = 20
+_FIGURES = (("size", "SIZE", 9), ("quant", "QUANT", 7), ("params", "PARAMS", 13), ("ctx", "CTX", 5))
+"""Key, title and cells, what is dropped last first."""
+_ORDER = ("params", "quant", "size", "ctx")
+_SHORT_FITS, _LONG_FITS = 13, 25
+
+FIT_STYLES: dict[Fit, str] = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
+_SOURCES = {"folder": "model folder", "huggingface": "Hugging Face cache", "lmstudio": "LM Studio"}
+
+
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """The line above a group."""
+
+    title: str
+
+
+class GivenPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was named in the filter."""
+
+    path: Path
+
+
+Entry = LibraryModel | OtherFile | BrokenFile | Heading | GivenPath
+
+
+class TableColumns:
+    """Which columns a row of `width` cells has room for. The name gets what is left, and "fits" is always there."""
+
+    def __init__(self, width: int) -> None:
+        self.n_fits = _SHORT_FITS if width >= _MIN_NAME + _GAP + _SHORT_FITS else 1
+        self.n_name = width - _GAP - self.n_fits
+        shown = set()
+        for key, _, cells in _FIGURES:
+            if self.n_name - cells - _GAP < _MIN_NAME:
+                break
+            shown.add(key)
+            self.n_name -= cells + _GAP
+        more = _LONG_FITS - _SHORT_FITS
+        if len(shown) == len(_FIGURES) and self.n_name - more >= _MIN_NAME + 6:
+            self.n_fits, self.n_name = _LONG_FITS, self.n_name - more
+        cells_of = {key: (title, cells) for key, title, cells in _FIGURES}
+        self._shown = [(key, *cells_of[key]) for key in _ORDER if key in shown]
+
+    @property
+    def header(self) -> str:
+        """The titles."""
+        titles = {key: title for key, title, _ in self._shown}
+        return column("NAME", self.n_name) + self._join(titles) + " " * _GAP + ("FITS" if self.n_fits > 1 else "")
+
+    def name(self, model: LibraryModel) -> str:
+        """The first column."""
+        return column(model.info.name, self.n_name)
+
+    def fits(self, verdict: Brief) -> str:
+        """The last column: the mark, and as many words as there is room for."""
+        mark = MARKS[verdict.fit]
+        if self.n_fits == 1:
+            return mark
+        return column(f"{mark} {verdict.words if self.n_fits == _LONG_FITS else verdict.short}", self.n_fits)
+
+    def figures(self, model: LibraryModel) -> str:
+        """The columns between name and fits."""
+        info = model.info
+        texts = {"params": info.params_label, "quant": info.quant, "size": format.size(info.size_bytes)}
+        return self._join({**texts, "ctx": format.tokens(info.n_ctx_train) if info.n_ctx_train else "–"})
+
+    def _join(self, texts: dict[str, str]) -> str:
+        return "".join(
+            " " * _GAP + column(texts[key], cells, right=key in ("size", "ctx")) for key, _, cells in self._shown
+        )
+
+
+def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
+    """What the filter looks at, in small letters."""
+    if isinstance(entry, LibraryModel):
+        info = entry.info
+        return f"{info.name} {info.arch} {info.quant} {info.size_label} {entry.path}".casefold()
+    return f"{entry.path} {entry.reason}".casefold()
+
+
+def details(entry: Entry, verdict: Brief | None) -> Content:
+    """The facts about the highlighted entry, for a few lines below the table or a column beside it."""
+    match entry:
+        case LibraryModel():
+            return _model_details(entry, verdict)
+        case GivenPath(path=path):
+            return Content.assemble(("Load this file: ", "bold"), clean(str(path)))
+        case OtherFile() | BrokenFile():
+            bad = FIT_STYLES["no"] if isinstance(entry, BrokenFile) else ""
+            return Content.assemble(
+                (clean(entry.path.name), "bold"), "\n", (entry.reason, bad), "\n", _path(entry.path)
+            )
+        case Heading():
+            return Content("")
+
+
+def _model_details(model: LibraryModel, verdict: Brief | None) -> Content:
+    info = model.info
+    shape = [info.arch, info.experts_label, f"{info.n_layers} layers"]
+    if info.n_head:
+        shape.append(f"{info.n_head} heads, {info.n_head_kv} KV" if info.n_head_kv else f"{info.n_head} heads")
+    facts = [info.quant, format.size(info.size_bytes)]
+    if len(model.paths) > 1:
+        facts.append(f"{len(model.paths)} files")
+    if info.n_ctx_train:
+        facts.append(f"trained for {info.n_ctx_train:,} tokens")
+    facts.append("chat template" if info.has_chat_template else "no chat template: ChatML is used")
+    lines: list[Content] = [
+        Content.styled(clean(info.name), "bold"),
+        Content(clean(" · ".join(shape))),
+        Content(clean(" · ".join(facts))),
+    ]
+    if verdict is not None:
+        lines.append(Content.styled(f"{MARKS[verdict.fit]} {verdict.words}", FIT_STYLES[verdict.fit]))
+    lines.append(Content.assemble(_path(model.path), (f" · {_SOURCES[model.source]}", "$foreground 65%")))
+    return Content("\n").join(lines)
+
+
+def _path(path: Path) -> Content:
+    home = str(Path.home())
+    text = str(path)
+    shown = f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text
+    return Content.styled(clean(shown), "$foreground 65%")

@@ -1,0 +1,124 @@
+"""Writing a text: many lines, as for a system prompt, or one, as for a title."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Static
+
+from tui.app.bindings import Keymap
+from tui.app.markdown.text import clean
+from tui.app.screens.dialog import Dialog
+from tui.app.widgets.prompt import Prompt
+from tui.config.keymap import display_keys
+
+
+class TextEditScreen(Dialog[str]):
+    """Gives the text as it stands, empty included; None when it was closed. Enter starts a new line; the key or the
+    button saves."""
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "text_edit.tcss"]  # type: ignore[assignment]
+    AUTO_FOCUS = "Prompt"
+
+    def __init__(
+        self, title: str, text: str, keymap: Keymap, *, placeholder: str = "", hint: str = "", default: str = ""
+    ) -> None:
+        """`default` is what "Defaults" goes back to; `hint` is told above the text."""
+        super().__init__(keymap, "form", title=title)
+        self._text, self._placeholder, self._hint, self._default = text, placeholder, hint, default
+
+    def compose_body(self) -> ComposeResult:
+        """Hint, text, buttons."""
+        if self._hint:
+            yield Static(clean(self._hint), id="hint", markup=False)
+        # The prompt's editor, which moves by grapheme, without its keys: enter is a new line here.
+        editor = Prompt({}, history_size=0, placeholder=self._placeholder)
+        self.give_way(editor, "form_save", "form_reset")
+        yield editor
+        yield from _buttons(self.keymap)
+
+    def on_mount(self) -> None:
+        """Show the text."""
+        self.query_one(Prompt).set_text(self._text)
+
+    @on(Button.Pressed, "#save")
+    def action_form_save(self) -> None:
+        """Give the text."""
+        self.dismiss(self.query_one(Prompt).text)
+
+    def action_form_reset(self) -> None:
+        """Go back to the default; nothing is saved yet."""
+        self.query_one(Prompt).set_text(self._default)
+
+    @on(Button.Pressed, "#cancel")
+    def _cancel(self) -> None:
+        self.action_dialog_close()
+
+
+class LineEditScreen(Dialog[str]):
+    """Gives one line, without blanks at its ends; None when it was closed. Enter saves.
+
+    `check` says what is wrong with a text, or nothing; without it, anything but an empty line is taken.
+    """
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "small.tcss", "text_edit.tcss"]  # type: ignore[assignment]
+    AUTO_FOCUS = "Input"
+
+    def __init__(
+        self,
+        title: str,
+        text: str,
+        keymap: Keymap,
+        *,
+        placeholder: str = "",
+        hint: str = "",
+        check: Callable[[str], str] | None = None,
+    ) -> None:
+        super().__init__(keymap, "form", title=title)
+        self.add_class("small")
+        self._text, self._placeholder, self._hint = text, placeholder, hint
+        self._check = check or (lambda text: "" if text else "Write something.")
+
+    def compose_body(self) -> ComposeResult:
+        """Hint, line, complaint, buttons."""
+        if self._hint:
+            yield Static(clean(self._hint), id="hint", markup=False)
+        line = Input(self._text, self._placeholder)
+        line.cursor_blink = False
+        self.give_way(line, "form_save")
+        yield line
+        yield Static("", id="complaint", markup=False)
+        yield from _buttons(self.keymap)
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self.query_one("#complaint", Static).update("")
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#save")
+    def action_form_save(self) -> None:
+        """Give the line, unless something is wrong with it."""
+        text = clean(self.query_one(Input).value).strip()
+        if complaint := self._check(text):
+            self.query_one("#complaint", Static).update(complaint)
+        else:
+            self.dismiss(text)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A line has no defaults to go back to."""
+        return False if action == "form_reset" else super().check_action(action, parameters)
+
+    @on(Button.Pressed, "#cancel")
+    def _cancel(self) -> None:
+        self.action_dialog_close()
+
+
+def _buttons(keymap: Keymap) -> ComposeResult:
+    key = display_keys(keymap.get("form_save", ()), limit=1)
+    with Horizontal(id="buttons"):
+        yield Button(f"Save ({key})" if key else "Save", compact=True, id="save")
+        yield Button("Cancel", compact=True, id="cancel")

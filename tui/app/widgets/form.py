@@ -1,0 +1,64 @@
+"""A row of a form: what it is about, the widgets that say how it is set, and a note that tells what the value means or
+what is wrong with it."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Static
+
+
+class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Rows that scroll to the focused one. Its own keys are the dialog's: home and end are for sliders."""
+
+    DEFAULT_CSS = """
+    Form { height: 1fr; scrollbar-size-vertical: 1; }
+    """
+
+
+class FormRow(Container):
+    """`label`, `widgets`, and a note at the right, or below them in narrow terminals. The style sheet of dialogs says
+    which; there, a note that is no complaint is left out."""
+
+    DEFAULT_CSS = """
+    FormRow {
+        height: auto;
+        .form-line { height: auto; }
+        .form-label { width: 16; color: $foreground 65%; }
+        &:focus-within .form-label { color: $text; text-style: bold; }
+        .form-end { width: 8; padding-left: 1; color: $foreground 65%; }
+        .form-unit { width: auto; margin: 0 1; color: $foreground 65%; }
+        .form-note { height: auto; color: $foreground 65%; }
+        &.-wrong .form-note { color: $text-error; }
+    }
+    """
+
+    def __init__(self, label: str, *widgets: Widget, note: str = "", id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._label, self._widgets = label, widgets
+        self._note = note
+
+    def compose(self) -> ComposeResult:
+        """From left to right."""
+        with Horizontal(classes="form-line"):
+            yield Static(self._label, classes="form-label", markup=False)
+            yield from self._widgets
+        yield Static(self._note, classes="form-note", markup=False)
+
+    def tell(self, complaint: str = "", note: str | None = None) -> None:
+        """Show a complaint, or without one the note."""
+        if note is not None:
+            self._note = note
+        self.set_class(bool(complaint), "-wrong")
+        self.query_one(".form-note", Static).update(complaint or self._note)
+
+
+def unit(text: str) -> Static:
+    """A word between the widgets of a row."""
+    return Static(text, classes="form-unit", markup=False)
+
+
+def end(text: str) -> Static:
+    """The greatest value at the right of a slider, in a place of fixed width."""
+    return Static(text, classes="form-end", markup=False)

@@ -1,0 +1,138 @@
+"""The last row of the screen: the keys that do something right now, taken from the screen's active bindings, so that it
+cannot promise what a key press would not do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from textual import events
+from textual.message import Message
+from textual.screen import Screen
+
+from tui.app.markdown.text import width_of
+from tui.app.widgets.lines import LineWidget, Row, one_line
+from tui.config.actions import ACTIONS
+from tui.config.keymap import display_key
+
+_GAP = 2
+_PLACE = {action.id: place for place, action in enumerate(ACTIONS)}
+_KEPT_LONGEST = ("palette", "stop", "help")
+"""Through help and palette every other action is found, and stop is wanted in a hurry."""
+
+
+class KeyHint(msgspec.Struct, frozen=True):
+    """One entry of the bar."""
+
+    key: str
+    """In Textual's spelling."""
+    title: str
+    action: str
+    is_enabled: bool
+
+    @property
+    def label(self) -> str:
+        """The key as people write it."""
+        return display_key(self.key)
+
+    @property
+    def width(self) -> int:
+        """Cells of key, blank and title."""
+        return width_of(self.label) + 1 + width_of(self.title)
+
+
+class KeyBar(LineWidget):
+    """Follows focus and `refresh_bindings()` by itself. A click on an entry posts `Pressed`."""
+
+    DEFAULT_CSS = """
+    KeyBar {
+        width: 1fr;
+        height: 1;
+        padding: 0 1;
+        background: $footer-background;
+        pointer: pointer;
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = set()
+
+    class Pressed(Message):
+        """An entry was clicked: the app is to act as if `key` had been pressed (`App.simulate_key`)."""
+
+        def __init__(self, key_bar: KeyBar, key: str) -> None:
+            super().__init__()
+            self.key_bar = key_bar
+            self.key = key
+
+        @property
+        def control(self) -> KeyBar:
+            """The bar that was clicked."""
+            return self.key_bar
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._shown: list[KeyHint] = []
+
+    def on_mount(self) -> None:
+        """Hear of every change of the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
+
+    def _bindings_updated(self, _screen: Screen[object]) -> None:
+        self.update_rows()
+
+    def compose_rows(self, width: int, height: int) -> list[Row]:
+        """The one row: as many entries as fit whole."""
+        self._shown = _fitting(self._hints(), width)
+        row: list[tuple[str, str]] = []
+        for hint in self._shown:
+            if row:
+                row.append((" " * _GAP, ""))
+            row.append((hint.label, "key" if hint.is_enabled else "faint"))
+            row.append((f" {hint.title}", "" if hint.is_enabled else "faint"))
+        return [tuple(row)]
+
+    def on_click(self, event: events.Click) -> None:
+        """Find the entry below the mouse."""
+        x = event.get_content_offset(self)
+        if x is None:
+            return
+        start = 0
+        for hint in self._shown:
+            if start <= x.x < start + hint.width:
+                event.stop()
+                self.post_message(self.Pressed(self, hint.key))
+                return
+            start += hint.width + _GAP
+
+    def _hints(self) -> list[KeyHint]:
+        """The shown actions with the first of their keys that reaches them: those of the focused widget, then the
+        others in the order of the table of actions."""
+        found: dict[tuple[int, str], tuple[bool, KeyHint]] = {}
+        for key, active in self.screen.active_bindings.items():
+            binding = active.binding
+            if not binding.show or (id(active.node), binding.action) in found:
+                continue
+            is_local = active.node is not self.app and active.node is not self.screen
+            hint = KeyHint(key, one_line(binding.description), binding.action, active.enabled)
+            found[id(active.node), binding.action] = (is_local, hint)
+        hints = sorted(found.values(), key=lambda item: (not item[0], _PLACE.get(item[1].action, len(_PLACE))))
+        return [hint for _, hint in hints]
+
+
+def _fitting(hints: list[KeyHint], width: int) -> list[KeyHint]:
+    """As many as fit, in their order. Those that do nothing now go first, then those at the end."""
+    by_worth = sorted(
+        enumerate(hints),
+        key=lambda item: (
+            not item[1].is_enabled,
+            -_KEPT_LONGEST.index(item[1].action) if item[1].action in _KEPT_LONGEST else 1,
+            item[0],
+        ),
+    )
+    kept: set[int] = set()
+    free = width + _GAP
+    for index, hint in by_worth:
+        if hint.width + _GAP > free:
+            break
+        kept.add(index)
+        free -= hint.width + _GAP
+    return [hint for index, hint in enumerate(hints) if index in kept]

@@ -1,0 +1,117 @@
+"""The base of the small widgets of the main screen: rows of styled text that are painted again only where they changed,
+never laid out again. Colours are those of the theme, by the names of states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.app.markdown.text import Line, Run, clean, fold, width_of
+from tui.app.widgets.direct_paint import DirectPaint
+from tui.app.widgets.transcript_paint import Palette
+
+Row = tuple[Run, ...]
+"""One row: texts with their style names, such as "title" or "muted+strong"; "" is plain."""
+
+STYLE_NAMES = ("strong", "title", "muted", "faint", "key", "good", "tight", "full")
+
+
+class LineWidget(DirectPaint):
+    """A widget whose rows come from `compose_rows`. Its size is set from outside and does not follow its text."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{name}" for name in STYLE_NAMES}
+    DEFAULT_CSS = """
+    LineWidget {
+        .line--strong, .line--title { text-style: bold; }
+        .line--muted { color: $foreground 65%; }
+        .line--faint { color: $foreground 30%; }
+        .line--key { color: $footer-key-foreground; text-style: bold; }
+        .line--good { color: $text-success; }
+        .line--tight { color: $text-warning; }
+        .line--full { color: $text-error; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._rows: list[Row] = []
+        self._palette: Palette | None = None
+
+    def compose_rows(self, width: int, height: int) -> Sequence[Row]:
+        """The rows from the top, for a content area of that size in cells; longer rows are cut, missing ones blank."""
+        raise NotImplementedError
+
+    def update_rows(self) -> None:
+        """Compose the rows again and paint those that changed. Without a size, as when hidden, it does nothing."""
+        width, height = self.size
+        if not width or not height or not self.display:
+            return
+        rows = list(self.compose_rows(width, height))[:height]
+        rows += [()] * (height - len(rows))
+        before, self._rows = self._rows, rows
+        if len(before) != len(rows):
+            self.refresh()
+        else:
+            self.repaint_some([y for y, row in enumerate(rows) if row != before[y]])
+
+    @property
+    def rows_as_text(self) -> list[str]:
+        """What is shown, without styles."""
+        return ["".join(text for text, _ in row) for row in self._rows]
+
+    def on_resize(self) -> None:
+        """Take the new size; hidden widgets get it when they are shown."""
+        self.update_rows()
+
+    def on_show(self) -> None:
+        """Catch up with what was told while the widget was hidden."""
+        self.update_rows()
+
+    def notify_style_update(self) -> None:
+        """Take the colours from the theme again."""
+        super().notify_style_update()
+        self._palette = None
+        self.forget_rows()
+
+    def paint_row(self, y: int) -> Strip:
+        """A row with the theme's colours."""
+        if self._palette is None:
+            base = self.rich_style
+            named = {name: self._named_style(f"line--{name}") for name in STYLE_NAMES}
+            self._palette = Palette(Style(color=base.color, bgcolor=base.bgcolor), named)
+        row = self._rows[y] if y < len(self._rows) else ()
+        return self._palette.strip(Line(row), self.size.width, "", "", None)
+
+    def _named_style(self, name: str) -> Style:
+        styles = self.get_component_styles(name)
+        full = self.get_component_rich_style(name)
+        # Of the terminal's own colours none lies between two others: dim stands for a faint one.
+        faint = styles.color.a < 1 and (self.app.native_ansi_color or self.app.current_theme.ansi)
+        is_coloured = styles.has_rule("color") and not faint
+        return Style(color=full.color if is_coloured else None, bold=full.bold or None, dim=faint or None)
+
+
+def one_line(text: str) -> str:
+    """Text from elsewhere, made safe for a row: no control characters, no line breaks, no runs of blanks."""
+    return clean(" ".join(text.split()))
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most `width` cells; "…" stands for what is left out at its end."""
+    if width_of(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    start, end = fold(text, width - 1)[0] if width > 1 else (0, 0)
+    kept = text[start:end]
+    return f"{kept if width_of(kept) < width else ''}…"
+
+
+def spread(left: Row, right: Row, width: int) -> Row:
+    """Both in one row, `right` at its right end, with at least one blank between them."""
+    used = sum(width_of(text) for text, _ in (*left, *right))
+    return (*left, (" " * max(1, width - used), ""), *right)

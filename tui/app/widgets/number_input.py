@@ -1,0 +1,83 @@
+"""A number that is typed: read strictly, within the range of its field, with a sentence on what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any, get_type_hints
+
+import msgspec
+from textual.widgets import Input
+
+Number = int | float
+_UNBOUNDED = 2**31 - 1
+"""A limit that is only there because llama.cpp counts with 32 bits is not worth a word."""
+
+
+class NumberInput(Input):
+    """One line for a field of a record; range and kind come from the field's type. Group commas are taken, and for
+    whole numbers "32k"."""
+
+    DEFAULT_CSS = """
+    NumberInput {
+        width: 9;
+        background: $surface;
+        padding: 0 1 !important;
+        &.-invalid { color: $text-error; }
+    }
+    """
+
+    def __init__(self, record: type[msgspec.Struct], field: str, value: Number, *, id: str | None = None) -> None:
+        super().__init__(compact=True, id=id or field)
+        self._hint: Any = get_type_hints(record, include_extras=True)[field]
+        self._kind: Any = msgspec.inspect.type_info(self._hint)
+        self.field = field
+        self.cursor_blink = False
+        self.show(value)
+
+    def show(self, value: Number) -> None:
+        """Take another value, without a message."""
+        with self.prevent(Input.Changed):
+            self.value = str(value)
+        self.set_class(False, "-invalid")
+
+    @property
+    def number(self) -> Number | None:
+        """The value; None while what stands there is none."""
+        value = _parse(self.value, whole=isinstance(self._kind, msgspec.inspect.IntType))
+        if value is None:
+            return None
+        try:
+            converted: Number = msgspec.convert(value, self._hint)
+        except msgspec.ValidationError:
+            return None
+        return converted
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with what stands there, and what to write; empty when nothing is."""
+        return "" if self.number is not None else f"Write {expected(self._kind)}."
+
+
+def expected(kind: Any) -> str:
+    """What a field takes: "a whole number of 1 or more", "a number from 0 to 5"."""
+    noun = "a whole number" if isinstance(kind, msgspec.inspect.IntType) else "a number"
+    low = kind.ge if kind.ge is not None else kind.gt
+    if low is None:
+        return noun
+    if kind.le is not None and kind.le < _UNBOUNDED:
+        return (
+            f"{noun} from {low:g} to {kind.le:g}" if kind.gt is None else f"{noun} above {low:g}, at most {kind.le:g}"
+        )
+    return f"{noun} of {low:g} or more"
+
+
+def _parse(text: str, *, whole: bool) -> Number | None:
+    text = text.strip().casefold()
+    if not whole and text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    text = text.replace(",", "").replace(" ", "").replace("_", "")
+    factor = 1024 if whole and text.endswith("k") and text[:-1] else 1
+    try:
+        value = float(text) if not whole else int(text.removesuffix("k") if factor > 1 else text) * factor
+    except ValueError:
+        return None
+    return value if -(2**31) <= value < 2**31 else None

@@ -1,0 +1,288 @@
+"""The input of the main screen: text of one or many lines, sent with a key, with a history of what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.actions import SkipAction
+from textual.binding import BindingsMap
+from textual.document._document import Document, EditResult, Location
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widgets import TextArea
+
+from tui.app.bindings import bind
+from tui.app.markdown.text import clean
+from tui.app.widgets.lines import one_line, shorten
+from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
+from tui.config.actions import ACTIONS
+
+
+class Prompt(TextArea):
+    """A text area that grows from one row to about a third of the screen, and then scrolls.
+
+    Its keys are those of the scope "input". Text that comes in is cleaned of what a terminal could take for a command.
+    """
+
+    DEFAULT_CSS = """
+    Prompt {
+        width: 1fr;
+        height: auto;
+        min-height: 3;
+        max-height: 34vh;
+        padding: 0 1;
+        border: round $border-blurred;
+        background: $background;
+        overflow-x: hidden;
+        scrollbar-size: 0 1;
+        scrollbar-gutter: stable;
+        .text-area--placeholder { color: $foreground 50%; }
+        &:focus { border: round $border; }
+        &.-not-ready { border: round $foreground 25%; color: $foreground 70%; }
+    }
+    """
+
+    can_send: reactive[bool] = reactive(True)
+    """Whether `send` posts `Submitted`; while not, as without a model, typing works and `send` posts `Refused`."""
+
+    class Submitted(Message):
+        """The text was sent; the prompt is empty again. `set_text` gives it back where it cannot be used."""
+
+        def __init__(self, prompt: Prompt, text: str) -> None:
+            super().__init__()
+            self.prompt = prompt
+            self.text = text
+
+        @property
+        def control(self) -> Prompt:
+            """The prompt."""
+            return self.prompt
+
+    class Refused(Message):
+        """`send` was asked for while `can_send` is false; the text is still there."""
+
+        def __init__(self, prompt: Prompt) -> None:
+            super().__init__()
+            self.prompt = prompt
+
+        @property
+        def control(self) -> Prompt:
+            """The prompt."""
+            return self.prompt
+
+    class HistoryChanged(Message):
+        """A text was added to the history."""
+
+        def __init__(self, prompt: Prompt, past: tuple[str, ...]) -> None:
+            super().__init__()
+            self.prompt = prompt
+            self.past = past
+            """Everything that is remembered, oldest first."""
+
+        @property
+        def control(self) -> Prompt:
+            """The prompt."""
+            return self.prompt
+
+    def __init__(
+        self,
+        keymap: Mapping[str, tuple[str, ...]],
+        *,
+        past: Sequence[str] = (),
+        history_size: int = 500,
+        placeholder: str = "",
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        """`past` is what was sent before, oldest first; of it and of what is sent now `history_size` are remembered."""
+        super().__init__(
+            tab_behavior="focus", highlight_cursor_line=False, placeholder=placeholder, id=id, classes=classes
+        )
+        self.cursor_blink = False
+        self.history_size = history_size
+        self.past: tuple[str, ...] = ()
+        self.set_past(past)
+        # Ours first: they pass a key on to the text area's own where they do not apply, as up and down do.
+        inherited, self._bindings = self._bindings, BindingsMap()
+        bind(self, keymap, "input")
+        self._own_keys = {key for action in ACTIONS if action.scope == "input" for key in keymap.get(action.id, ())}
+        self._bindings = BindingsMap.merge([self._bindings, inherited])
+
+    # Text -----------------------------------------------------------------------------------------------------------
+
+    def set_text(self, text: str) -> None:
+        """Take this text in place of what is there, the cursor at its end."""
+        self.load_text(_incoming(text))
+        self.move_cursor(self.document.end)
+
+    def insert_text(self, text: str) -> None:
+        """Put the text where the cursor is, in place of what is selected, as a paste does."""
+        if result := self._replace_via_keyboard(_incoming(text), *self.selection):
+            self.move_cursor(result.end_location)
+
+    def action_send(self) -> None:
+        """Post the text, unless there is nothing but blanks in it."""
+        text = self.text
+        if not text.strip():
+            return
+        if not self.can_send:
+            self.post_message(self.Refused(self))
+            return
+        self._remember(text)
+        self.set_text("")
+        self.post_message(self.Submitted(self, text))
+
+    def action_newline(self) -> None:
+        """Break the line."""
+        self._replace_via_keyboard("\n", *self.selection)
+
+    async def _on_key(self, event: events.Key) -> None:
+        # A key that is bound here is an action, also where the text area would insert it, as enter.
+        if event.key in self._own_keys:
+            event.prevent_default()
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        self.insert_text(event.text)
+
+    def watch_can_send(self, can_send: bool) -> None:
+        """Look ready, or not."""
+        self.set_class(not can_send, "-not-ready")
+
+    # History --------------------------------------------------------------------------------------------------------
+
+    def set_past(self, past: Sequence[str]) -> None:
+        """Take this for the history, oldest first; the text that is being written stays."""
+        self.past = tuple(past[-self.history_size :]) if self.history_size else ()
+        self._at = len(self.past)
+        self._edited: dict[int, str] = {}
+        """Texts as they were left, by place in the history; the one after the last is the draft."""
+
+    def action_history_previous(self) -> None:
+        """The text before, when the cursor is in the first row."""
+        if not self.selection.is_empty or not self.navigator.is_first_wrapped_line(self.cursor_location):
+            raise SkipAction
+        if self._at > 0:
+            self._recall(self._at - 1)
+            self.move_cursor(self.navigator.get_location_end((0, 0)))
+
+    def action_history_next(self) -> None:
+        """The text after, and at last the draft, when the cursor is in the last row."""
+        if not self.selection.is_empty or not self.navigator.is_last_wrapped_line(self.cursor_location):
+            raise SkipAction
+        if self._at < len(self.past):
+            self._recall(self._at + 1)
+
+    def _recall(self, place: int) -> None:
+        self._edited[self._at] = self.text
+        self._at = place
+        self.set_text(self._edited.get(place, self.past[place] if place < len(self.past) else ""))
+
+    def _remember(self, text: str) -> None:
+        before = self.past
+        self.set_past(before if before[-1:] == (text,) else (*before, text))
+        if self.past != before:
+            self.post_message(self.HistoryChanged(self, self.past))
+
+    # By grapheme ----------------------------------------------------------------------------------------------------
+
+    def _set_document(self, text: str, language: str | None) -> None:
+        self.document = Document(text)
+        self.wrapped_document = PromptRows(self.document)
+        self.navigator = PromptNavigator(self.wrapped_document)
+        self.move_cursor((0, 0))
+        self._rewrap_and_refresh_virtual_size()
+
+    @property
+    def wrap_width(self) -> int:
+        """Cells of a row, without one for a blank at its end and one for the cursor after that."""
+        return max(0, super().wrap_width - 1)
+
+    def find_matching_bracket(self, bracket: str, search_from: Location) -> Location | None:
+        """None: this is prose, and the search would go through all of it at each move of the cursor."""
+        return None
+
+    def get_cursor_word_left_location(self) -> Location:
+        """One word to the left."""
+        return self._whole(super().get_cursor_word_left_location())
+
+    def get_cursor_word_right_location(self) -> Location:
+        """One word to the right."""
+        line, _ = location = super().get_cursor_word_right_location()
+        whole = self._whole(location)
+        return whole if whole == location else (line, grapheme_after(self.document[line], whole[1]))
+
+    def _whole(self, location: Location) -> Location:
+        line, column = location
+        return line, grapheme_start(self.document[line], column)
+
+    def _delete_via_keyboard(self, start: Location, end: Location) -> EditResult | None:
+        first, last = sorted((start, end))
+        whole = self._whole(last)
+        if whole != last:
+            last = last[0], grapheme_after(self.document[last[0]], whole[1])
+        return super()._delete_via_keyboard(self._whole(first), last)
+
+    # Painting -------------------------------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """A row with selection and cursor, which covers a whole grapheme."""
+        base = self.rich_style
+        width = self.scrollable_content_region.width
+        rows = self.wrapped_document
+        row = y + self.scroll_offset.y
+        if self.placeholder and self.document.end == (0, 0):
+            return self._placeholder_row(base, width) if row == 0 else Strip.blank(width, base)
+        if not isinstance(rows, PromptRows) or row >= rows.height:
+            return Strip.blank(width, base)
+        line, start, end = rows.row_span(row)
+        strip = Strip(self._row_segments(line, start, end, base))
+        return strip.adjust_cell_length(width, base)
+
+    def _row_segments(self, line: int, start: int, end: int, base: Style) -> list[Segment]:
+        text = self.document[line]
+        is_last = end == len(text)
+        styles: list[tuple[int, int, Style]] = []
+        first, last = sorted(self.selection)
+        if first != last and first[0] <= line <= last[0]:
+            # Beyond the end of a line that is selected to its end, a blank stands for the line break.
+            begin = first[1] if line == first[0] else 0
+            stop = last[1] if line == last[0] else len(text) + 1
+            styles.append((begin, stop, self.get_component_rich_style("text-area--selection")))
+        cursor_line, cursor = self.cursor_location
+        if self._draw_cursor and cursor_line == line:
+            stop = max(grapheme_after(text, cursor), cursor + 1)
+            styles.append((cursor, stop, self.get_component_rich_style("text-area--cursor")))
+
+        shown = text[start:end] + (" " if is_last else "")
+        edges = {
+            edge - start for begin, stop, _ in styles for edge in (begin, stop) if start < edge < start + len(shown)
+        }
+        bounds = [0, *sorted(edges), len(shown)]
+        segments = []
+        for left, right in pairwise(bounds):
+            style = base
+            for begin, stop, over in styles:
+                if begin <= start + left < stop:
+                    style += over
+            segments.append(Segment(shown[left:right].replace("\t", TAB), style))
+        return segments
+
+    def _placeholder_row(self, base: Style, width: int) -> Strip:
+        text = shorten(one_line(str(self.placeholder)), width) or " "
+        style = base + self.get_component_rich_style("text-area--placeholder")
+        split = grapheme_after(text, 0) if self._draw_cursor else 0
+        cursor = self.get_component_rich_style("text-area--cursor")
+        segments = [Segment(text[:split], style + cursor), Segment(text[split:], style)]
+        return Strip(segments, cells(text)).adjust_cell_length(width, base)
+
+
+def _incoming(text: str) -> str:
+    """Text from elsewhere with one kind of line break, which terminals paste as carriage returns."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,0 +1,122 @@
+"""Live figures as the sidebar and the status line get them, and how they are written: numbers that keep their width,
+and bars whose colour says whether it still fits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tui.app.phrases import speed
+from tui.app.widgets.lines import LineWidget
+from tui.engine.messages import Prefill
+from tui.monitor.records import GpuSample, HostSample
+
+TIGHT = 0.85
+FULL = 0.95
+"""From these shares on, a bar is amber and red."""
+NOT_AVAILABLE = "n/a"
+
+
+class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The speed of the engine at one moment."""
+
+    decode_tps: float = 0.0
+    """Tokens per second now, or of the last answer when none is being written; 0 before the first."""
+    is_decoding: bool = False
+    history: tuple[float, ...] = ()
+    """`decode_tps` second by second, oldest first, 0 while nothing was decoded."""
+    prefill: Prefill | None = None
+    """Progress of the prompt that is being evaluated; None when none is."""
+    prefill_tps: float = 0.0
+    """Of the last prompt; 0 before the first."""
+    ttft_s: float | None = None
+    """Time to first token of the last answer."""
+
+
+class Readings(LineWidget):
+    """A widget that shows live figures. Each `show_` takes a new record and repaints what it changes, if anything."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.speed = SpeedNow()
+        self.host: HostSample | None = None
+        self.gpus: tuple[GpuSample, ...] = ()
+        self.context = (0, 0)
+        """Tokens in the context, and its size; 0 for no model."""
+        self._is_stale = False
+
+    def show_speed(self, now: SpeedNow) -> None:
+        """Decode speed, its history, prefill and time to first token."""
+        self.speed = now
+        self._changed()
+
+    def show_host(self, sample: HostSample) -> None:
+        """Memory, CPU and swap."""
+        self.host = sample
+        self._changed()
+
+    def show_gpus(self, samples: tuple[GpuSample, ...]) -> None:
+        """The GPUs, none for a machine without one."""
+        self.gpus = samples
+        self._changed()
+
+    def show_all(self, host: HostSample, gpus: tuple[GpuSample, ...], speed: SpeedNow) -> None:
+        """Everything that is read once a second, painted once."""
+        self.host, self.gpus, self.speed = host, gpus, speed
+        self._changed()
+
+    def show_context(self, n_used: int, n_ctx: int) -> None:
+        """Tokens in the context and its size; a size of 0 when no model is loaded."""
+        self.context = (n_used, n_ctx)
+        self._changed()
+
+    def _changed(self) -> None:
+        # The readings of one second come one after the other: they are put into rows once, when all are there.
+        if self.is_mounted and not self._is_stale:
+            self._is_stale = True
+            self.call_next(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._is_stale = False
+        self.update_rows()
+
+
+def share(used: float | None, total: float | None) -> float | None:
+    """Between 0 and 1; None when either is unknown or there is nothing to share."""
+    return None if used is None or not total else min(1.0, max(0.0, used / total))
+
+
+def level(part: float | None) -> str:
+    """The style that says whether it fits: "good", "tight", "full"; "muted" for the unknown."""
+    if part is None:
+        return "muted"
+    return "full" if part >= FULL else "tight" if part >= TIGHT else "good"
+
+
+def percent(part: float | None) -> str:
+    """Four cells: " 15%", "100%", " n/a"."""
+    return f"{NOT_AVAILABLE:>4}" if part is None else f"{100 * part:3.0f}%"
+
+
+def gib(n_bytes: float | None) -> str:
+    """GiB with one digit behind the point and no unit: "13.9"."""
+    return NOT_AVAILABLE if n_bytes is None else f"{n_bytes / 2**30:.1f}"
+
+
+def gib_of(used: float | None, total: float | None) -> str:
+    """Used and total as one text, "13.9 / 31.2 GiB"; the unknown is "n/a", nothing there "none"."""
+    if total == 0:
+        return "none"
+    if used is None and total is None:
+        return NOT_AVAILABLE
+    return f"{gib(used)} / {gib(total)} GiB"
+
+
+def tokens_per_second(tps: float) -> str:
+    """Eleven cells: " 31.4 tok/s", "  412 tok/s", "    – tok/s" for none."""
+    return f"{f'{tps:,.0f}' if tps >= 100 else speed(tps):>5} tok/s"
+
+
+def bar(part: float | None, width: int) -> tuple[str, str]:
+    """The filled and the empty part of a bar; anything above zero shows at least one cell."""
+    filled = 0 if not part else max(1, round(part * width))
+    return "▓" * filled, "░" * (width - filled)

@@ -1,0 +1,221 @@
+"""A list of which only the visible rows are painted, so that a thousand entries are filtered as fast as ten. It knows
+nothing of what it shows: the owner paints each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import clamp
+from textual.message import Message
+from textual.strip import Strip
+
+from tui.app.markdown.text import Line, Run, clean, width_of
+from tui.app.widgets.lines import STYLE_NAMES, LineWidget, Row, shorten
+from tui.app.widgets.transcript_paint import Palette
+
+T = TypeVar("T")
+
+_POINTER = 2
+"""Cells at the left for the mark of the highlighted row; as many at the right for the scroll bar."""
+
+
+class RowList(LineWidget, Generic[T]):
+    """Entries with one of them highlighted. It takes no focus: whoever owns it has the keys and calls `move`.
+
+    A click highlights, a click on the highlighted entry posts `Chosen`; the wheel scrolls.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor"}
+    DEFAULT_CSS = """
+    RowList {
+        width: 1fr;
+        height: 1fr;
+        .row-list--cursor { background: $primary 28%; }
+    }
+    """
+
+    class Highlighted(Message):
+        """Another entry is highlighted, or the same one in a new list; `item` is None when there is none."""
+
+        def __init__(self, row_list: RowList[Any], item: Any) -> None:
+            super().__init__()
+            self.row_list, self.item = row_list, item
+
+        @property
+        def control(self) -> RowList[Any]:
+            """The list."""
+            return self.row_list
+
+    class Chosen(Highlighted):
+        """The highlighted entry was clicked once more."""
+
+    def __init__(
+        self,
+        paint: Callable[[T, int], Row],
+        *,
+        header: Callable[[int], Row] | None = None,
+        is_heading: Callable[[T], bool] = lambda _: False,
+        choose_at_once: bool = False,
+        id: str | None = None,
+    ) -> None:
+        """`paint` and `header` get the cells that a row has. Headings cannot be highlighted. With `choose_at_once` the
+        first click chooses."""
+        super().__init__(id=id)
+        self._paint, self._header, self._is_heading = paint, header, is_heading
+        self._choose_at_once = choose_at_once
+        self.items: Sequence[T] = ()
+        self._at = -1
+        self._first = 0
+        self._hint = ""
+
+    @property
+    def item(self) -> T | None:
+        """The highlighted entry."""
+        return self.items[self._at] if 0 <= self._at < len(self.items) else None
+
+    @property
+    def page(self) -> int:
+        """Entries that are seen at once."""
+        return max(1, self.size.height - (self._header is not None))
+
+    def show(self, items: Sequence[T], item: T | None = None, *, hint: str = "") -> None:
+        """Take these entries, and highlight `item` if it is among them, else the first. `hint` stands in an empty
+        list."""
+        self.items, self._hint = items, hint
+        places = (place for place, one in enumerate(items) if not self._is_heading(one))
+        first = next(places, -1)
+        self._at = next((place for place, one in enumerate(items) if one == item), first) if item else first
+        self._first = 0
+        self._follow()
+        self.update_rows()
+        self.post_message(self.Highlighted(self, self.item))
+
+    def move(self, by: int) -> None:
+        """Highlight the entry that many places further down, or up when negative; headings are stepped over."""
+        self.highlight(self._at + by, 1 if by > 0 else -1)
+
+    def highlight(self, place: int, step: int = 1) -> None:
+        """Highlight the entry at this place, the nearest one in the direction `step` where that is a heading."""
+        last = len(self.items) - 1
+        place = clamp(place, 0, max(last, 0))
+        for direction in (step, -step):
+            at = place
+            while 0 <= at <= last and self._is_heading(self.items[at]):
+                at += direction
+            if 0 <= at <= last:
+                break
+        else:
+            return
+        if at != self._at:
+            self._at = at
+            self.post_message(self.Highlighted(self, self.item))
+        self._follow()
+        self.update_rows()
+
+    def compose_rows(self, width: int, height: int) -> list[Row]:
+        """Header, the visible entries, and the scroll bar when there are more."""
+        room = max(1, width - 2 * _POINTER)
+        rows: list[Row] = []
+        if self._header is not None:
+            rows.append(((" " * _POINTER, ""), *self._header(room)))
+        if not self.items:
+            return [*rows, *((((" " * _POINTER + line, "muted")),) for line in self._hint.split("\n"))]
+        self._first = clamp(self._first, 0, max(0, len(self.items) - self.page))
+        bar = self._scroll_bar(height - len(rows))
+        for number, item in enumerate(self.items[self._first : self._first + self.page]):
+            pointer = "▶ " if self._first + number == self._at else "  "
+            row: Row = ((pointer, "key"), *self._paint(item, room))
+            if bar:
+                row = _fill(row, width - 1, bar[number])
+            rows.append(row)
+        return rows
+
+    def paint_row(self, y: int) -> Strip:
+        """A row, on the cursor's background where it is highlighted."""
+        if self._palette is None:
+            base = self.rich_style
+            named = {name: self._named_style(f"line--{name}") for name in STYLE_NAMES}
+            terminal_colors = self.app.native_ansi_color or self.app.current_theme.ansi
+            cursor = self.get_component_rich_style("row-list--cursor")
+            named["cursor"] = Style(reverse=True) if terminal_colors else Style(bgcolor=cursor.bgcolor)
+            self._palette = Palette(Style(color=base.color, bgcolor=base.bgcolor), named)
+        row = self._rows[y] if y < len(self._rows) else ()
+        fill = "cursor" if row and row[0] == ("▶ ", "key") else ""
+        return self._palette.strip(Line(tuple(row), fill=fill), self.size.width, "", "", None)
+
+    def on_resize(self) -> None:
+        """Keep the highlighted entry in view."""
+        self._follow()
+        super().on_resize()
+
+    def on_click(self, event: events.Click) -> None:
+        """Highlight or choose."""
+        offset = event.get_content_offset(self)
+        if offset is None or not self.items:
+            return
+        event.stop()
+        line = offset.y - (self._header is not None)
+        if line < 0:
+            return
+        if len(self.items) > self.page and offset.x == self.size.width - 1:
+            self._scroll_list(round(line / max(1, self.page - 1) * (len(self.items) - self.page)))
+            return
+        place = self._first + line
+        if place >= len(self.items) or self._is_heading(self.items[place]):
+            return
+        was_here = place == self._at
+        self.highlight(place)
+        if was_here or self._choose_at_once:
+            self.post_message(self.Chosen(self, self.item))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll; the highlighted entry may leave the view."""
+        event.stop()
+        self._scroll_list(self._first + 3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll."""
+        event.stop()
+        self._scroll_list(self._first - 3)
+
+    def _scroll_list(self, first: int) -> None:
+        self._first = clamp(first, 0, max(0, len(self.items) - self.page))
+        self.update_rows()
+
+    def _follow(self) -> None:
+        """Scroll just so far that the highlighted entry is seen, with the heading above it."""
+        if self._at < 0 or not self.size.height:
+            return
+        top = self._at - 1 if self._at and self._is_heading(self.items[self._at - 1]) else self._at
+        self._first = min(max(self._first, self._at - self.page + 1), top)
+
+    def _scroll_bar(self, height: int) -> list[Run]:
+        n = len(self.items)
+        if n <= self.page:
+            return []
+        thumb = max(1, round(height * height / n))
+        start = round(self._first / (n - self.page) * (height - thumb))
+        return [("┃", "muted") if start <= y < start + thumb else ("│", "faint") for y in range(height)]
+
+
+def column(text: str, width: int, *, right: bool = False) -> str:
+    """Text from anywhere in exactly `width` cells, shortened or padded."""
+    text = shorten(clean(" ".join(text.split())), width)
+    blanks = " " * (width - width_of(text))
+    return blanks + text if right else text + blanks
+
+
+def _fill(row: Row, width: int, last: Run) -> Row:
+    """The row, cut or padded to `width` cells, and one more run."""
+    kept: list[Run] = []
+    free = width
+    for text, style in row:
+        text = shorten(text, free)
+        kept.append((text, style))
+        free -= width_of(text)
+        if free <= 0:
+            break
+    return (*kept, (" " * max(free, 0), ""), last)

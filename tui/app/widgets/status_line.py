@@ -1,0 +1,99 @@
+"""The figures of the sidebar in one row, for terminals of less than 100 columns."""
+
+from __future__ import annotations
+
+from tui.app.markdown.text import width_of
+from tui.app.phrases import seconds
+from tui.app.widgets.lines import Row, one_line
+from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
+from tui.monitor.records import GpuSample
+from tui.monitor.speed import braille_graph
+
+_GAP = 2
+_GRAPH = 8
+# Most important first; what does not fit beside those before it is left out.
+_ORDER = ("speed", "context", "ram", "gpu", "graph", "place")
+_PLACES = ("speed", "graph", "context", "ram", "gpu", "place")
+
+
+class StatusLine(Readings):
+    """Speed, context, RAM, GPU memory and where the model is, as far as they fit."""
+
+    DEFAULT_CSS = """
+    StatusLine {
+        width: 1fr;
+        height: 1;
+        padding: 0 1;
+        background: $background;
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.place = ""
+
+    def show_place(self, place: str) -> None:
+        """Where the model is and with how many layers, "Vulkan0 48/48" or "CPU"; empty for no model."""
+        self.place = one_line(place)
+        self._changed()
+
+    def compose_rows(self, width: int, height: int) -> list[Row]:
+        """The row, fields in a fixed order."""
+        fields = {
+            "speed": self._speed(),
+            "graph": ((braille_graph(self.speed.history, _GRAPH, 1)[0], "muted"),),
+            "context": self._context_meter(),
+            "ram": self._ram(),
+            "gpu": self._gpu(),
+            "place": ((self.place, "muted"),) if self.place else (),
+        }
+        kept: set[str] = set()
+        free = width + _GAP
+        for name in _ORDER:
+            cells = sum(width_of(text) for text, _ in fields[name])
+            if cells and cells + _GAP <= free:
+                kept.add(name)
+                free -= cells + _GAP
+        row: list[tuple[str, str]] = []
+        for name in _PLACES:
+            if name in kept:
+                row += [(" " * _GAP, ""), *fields[name]] if row else fields[name]
+        return [tuple(row)]
+
+    def _speed(self) -> Row:
+        prefill = self.speed.prefill
+        if prefill is None:
+            text = tokens_per_second(self.speed.decode_tps)
+            return ((text, "strong" if self.speed.is_decoding else "muted"),)
+        left = f" {seconds(prefill.eta_s)}" if prefill.eta_s >= 1 else ""
+        return ((f"prefill {percent(share(prefill.done, prefill.total)).strip()}{left}", "strong"),)
+
+    def _context_meter(self) -> Row:
+        part = share(*self.context)
+        return ("ctx ", "muted"), (percent(part), level(part))
+
+    def _ram(self) -> Row:
+        if self.host is None:
+            return ("RAM ", "muted"), ("n/a", "muted")
+        return _memory("RAM ", self.host.ram_used_bytes, self.host.ram_total_bytes)
+
+    def _gpu(self) -> Row:
+        """The memory of the GPU that is fullest."""
+        sizes = [_gpu_memory(gpu) for gpu in self.gpus]
+        if not sizes:
+            return ()
+        used, total = max(sizes, key=lambda size: share(*size) or 0.0)
+        return _memory("GPU ", used, total)
+
+
+def _gpu_memory(gpu: GpuSample) -> tuple[int | None, int | None]:
+    if gpu.dedicated_total_bytes:
+        return gpu.dedicated_used_bytes, gpu.dedicated_total_bytes
+    return gpu.shared_used_bytes, gpu.shared_total_bytes
+
+
+def _memory(label: str, used: int | None, total: int | None) -> Row:
+    if used is None or total is None:
+        return (label, "muted"), ("n/a", "muted")
+    whole = f"{total / 2**30:.0f}"
+    return (label, "muted"), (f"{gib(used):>{len(whole) + 2}}", level(share(used, total))), (f"/{whole}", "muted")

@@ -1,0 +1,229 @@
+"""From lines to what the terminal gets: colours of the theme for style names, and strips that say each colour once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import CompositorUpdate
+from textual.strip import Strip
+
+from tui.app.markdown.text import Line, Run, width_of
+
+COPY_LABEL = "copy "
+
+
+@lru_cache(maxsize=4096)
+def _codes(style: Style, system: ColorSystem) -> tuple[str, str, str]:
+    """SGR parameters of a style's attributes, foreground and background; "" is the terminal's default."""
+    attributes = "".join(
+        f";{code}"
+        for code, is_on in (
+            (1, style.bold),
+            (2, style.dim),
+            (3, style.italic),
+            (4, style.underline),
+            (7, style.reverse),
+            (9, style.strike),
+        )
+        if is_on
+    )
+    front = ";".join(style.color.downgrade(system).get_ansi_codes()) if style.color else ""
+    back = ";".join(style.bgcolor.downgrade(system).get_ansi_codes(foreground=False)) if style.bgcolor else ""
+    return attributes, "" if front == "39" else front, "" if back == "49" else back
+
+
+class CompactStrip(Strip):
+    """A strip whose escape sequences are differences between neighbours.
+
+    Textual sets and resets every colour of every segment, which is 40 bytes for each word of highlighted code; over SSH
+    and through tmux that is most of what a repaint costs. When the compositor has to cut it, the pieces are ordinary
+    strips.
+    """
+
+    def render(self, console: Console) -> str:
+        """The terminal sequences of the strip; ends with all attributes off."""
+        if self._render_cache is None:
+            pen = Pen(console)
+            pen.write(self._segments)
+            self._render_cache = pen.finish()
+        return self._render_cache
+
+
+_JOINED = re.compile("[\u0300-\u036f\u200b-\u200d\ufe00-\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+"""Marks that change the cell before them: a row with one of them is painted whole, not from the middle."""
+
+
+class Pen:
+    """Collects terminal sequences and remembers the colours that are on, so that rows share them too."""
+
+    def __init__(self, console: Console) -> None:
+        self._system = console._color_system or ColorSystem.TRUECOLOR
+        self._out: list[str] = []
+        self._state = ("", "", "")
+
+    def move_to(self, x: int, y: int) -> None:
+        """Go to a cell of the screen, counted from 0."""
+        self._out.append(f"\x1b[{y + 1};{x + 1}H")
+
+    def finish(self) -> str:
+        """All sequences, colours off at the end."""
+        if self._state != ("", "", ""):
+            self._out.append("\x1b[0m")
+        return "".join(self._out)
+
+    def write(self, segments: Iterable[Segment]) -> None:
+        """Text with its styles."""
+        self._state = _encode(segments, self._system, self._out, *self._state)
+
+    def write_change(self, x: int, y: int, old: Strip, new: Strip) -> None:
+        """Make the row that starts at cell (x, y) and shows `old` show `new`, writing the differing part only."""
+        start, segments = _changed(old, new)
+        if segments:
+            self.move_to(x + start, y)
+            self.write(segments)
+
+
+def _changed(old: Strip, new: Strip) -> tuple[int, list[Segment]]:
+    """The cell at which two rows of the same width begin to differ, and the new one from there to where they agree."""
+    before, after = list(old), list(new)
+    if before == after:
+        return 0, []
+    if _is_joined(new.text) or _is_joined(old.text):
+        return 0, after
+    start = 0
+    while before and after and before[0] == after[0]:
+        start += after[0].cell_length
+        del before[0], after[0]
+    while before and after and before[-1] == after[-1]:
+        del before[-1], after[-1]
+    if before and after and before[0].style == after[0].style:
+        style = after[0].style
+        same = _same_prefix(before[0].text, after[0].text)
+        start += width_of(after[0].text[:same])
+        before[0] = Segment(before[0].text[same:], style)
+        after[0] = Segment(after[0].text[same:], style)
+    if before and after and before[-1].style == after[-1].style:
+        style = after[-1].style
+        old_text, new_text = before[-1].text, after[-1].text
+        same = _same_prefix(old_text[::-1], new_text[::-1])
+        if same:
+            after[-1] = Segment(new_text[: len(new_text) - same], style)
+    return start, [segment for segment in after if segment.text]
+
+
+def _is_joined(text: str) -> bool:
+    return not text.isascii() and _JOINED.search(text) is not None
+
+
+def _same_prefix(first: str, second: str) -> int:
+    limit = min(len(first), len(second))
+    if first[:limit] == second[:limit]:
+        return limit
+    return next(index for index in range(limit) if first[index] != second[index])
+
+
+def _encode(
+    segments: Iterable[Segment], system: ColorSystem, out: list[str], attributes: str, front: str, back: str
+) -> tuple[str, str, str]:
+    for text, style, _ in segments:
+        new_attributes, new_front, new_back = _codes(style, system) if style else ("", "", "")
+        if not new_attributes and not attributes and text.isspace():
+            # The colour of a blank does not show.
+            new_front = front
+        if new_attributes != attributes or (front and not new_front) or (back and not new_back):
+            codes = f"{new_attributes};{new_front};{new_back}".replace(";;", ";").strip(";")
+            out.append(f"\x1b[0;{codes}m" if codes else "\x1b[0m")
+        else:
+            codes = ";".join(
+                [new_front] * (new_front != front) + [new_back] * (new_back != back)
+            )  # fmt: skip
+            if codes:
+                out.append(f"\x1b[{codes}m")
+        attributes, front, back = new_attributes, new_front, new_back
+        out.append(text)
+    return attributes, front, back
+
+
+class RowsUpdate(CompositorUpdate):
+    """Sequences made elsewhere, in the form in which `App._display` takes an update of the screen."""
+
+    def __init__(self, sequences: str) -> None:
+        self.sequences = sequences
+
+    def render_segments(self, console: Console) -> str:
+        """The sequences."""
+        return self.sequences
+
+
+class Palette:
+    """The Rich styles of one theme for the style names that lines carry."""
+
+    def __init__(self, base: Style, named: Mapping[str, Style]) -> None:
+        self.base = base
+        self._named = named
+        self._joined: dict[tuple[str, str], Style] = {}
+
+    def style(self, name: str, fill: str = "") -> Style:
+        """The style of a "+"-joined name on a row with that fill; unknown names add nothing."""
+        key = (name, fill)
+        style = self._joined.get(key)
+        if style is None:
+            style = self.base
+            for part in (*fill.split("+"), *name.split("+")):
+                if part in self._named:
+                    style += self._named[part]
+            self._joined[key] = style
+        return style
+
+    def strip(self, line: Line, width: int, margin: str, mark: str, selection: tuple[int, int] | None) -> Strip:
+        """A row of exactly `width` cells: `margin` (in the style `mark`), the line, and blanks.
+
+        `selection` is the range of the line's characters, the margin not counted, that are selected with the mouse;
+        an end of -1 goes to the end of the row.
+        """
+        runs: list[Run] = list(line.runs)
+        if selection is not None:
+            runs = _select(runs, *selection)
+        segments: list[Segment] = []
+        if margin:
+            segments.append(Segment(margin, self.style(mark)))
+        used = len(margin)
+        for text, name in runs:
+            style = self.style(name, line.fill)
+            if len(segments) > 1 and segments[-1].style is style:
+                segments[-1] = Segment(segments[-1].text + text, style)
+            else:
+                segments.append(Segment(text, style))
+            used += width_of(text)
+        if line.action == "copy" and used + len(COPY_LABEL) + 2 <= width:
+            segments.append(Segment(" " * (width - used - len(COPY_LABEL)), self.style("", line.fill)))
+            segments.append(Segment(COPY_LABEL, self.style("code.copy", line.fill)))
+        elif used < width:
+            segments.append(Segment(" " * (width - used), self.style("", line.fill)))
+        strip = CompactStrip(segments, max(width, used))
+        if used > width:
+            return CompactStrip(list(strip.crop(0, width)), width)
+        return strip
+
+
+def _select(runs: list[Run], start: int, end: int) -> list[Run]:
+    result: list[Run] = []
+    offset = 0
+    for text, name in runs:
+        stop = offset + len(text)
+        first = min(max(start - offset, 0), len(text))
+        last = len(text) if end < 0 else min(max(end - offset, first), len(text))
+        if text[:first]:
+            result.append((text[:first], name))
+        if text[first:last]:
+            result.append((text[first:last], f"{name}+selection"))
+        if text[last:]:
+            result.append((text[last:], name))
+        offset = stop
+    return result

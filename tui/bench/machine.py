@@ -1,0 +1,52 @@
+"""The machine that a figure was measured on, as a record that can stand beside the figure."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import msgspec
+import psutil
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a machine matters to its speed."""
+
+    cpu: str
+    """Name that the CPU gives itself; the architecture where it gives none."""
+    n_cores: int
+    """Physical cores."""
+    n_cpus: int
+    """Logical ones."""
+    ram_bytes: int
+    os: str
+    """Distribution and kernel: "Debian GNU/Linux 13 (trixie), Linux 6.12.0"."""
+
+
+def this_machine() -> Machine:
+    """The machine that this runs on."""
+    n_cpus = psutil.cpu_count() or 1
+    return Machine(
+        cpu=_cpu_name(),
+        n_cores=psutil.cpu_count(logical=False) or n_cpus,
+        n_cpus=n_cpus,
+        ram_bytes=psutil.virtual_memory().total,
+        os=_os_name(),
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model", "Hardware")))
+    return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
+
+
+def _os_name() -> str:
+    kernel = f"{platform.system()} {platform.release()}"
+    try:
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
+    except (OSError, KeyError):
+        return kernel

@@ -1,0 +1,40 @@
+"""What is said about a model that cannot be loaded or an engine that died, and what to try next on a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui.engine.death import Cause, Death
+from tui.engine.messages import ErrorInfo, ErrorKind
+
+_LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
+_ADVICE: dict[ErrorKind, str] = {
+    "model_not_found": "Check the path.",
+    "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
+    "model_unsupported": "This llama.cpp does not know this kind of model; a newer one may.",
+    "out_of_memory": _LESS_MEMORY,
+    "bad_settings": "Change the load options; llmtui --help lists them.",
+}
+_DEATHS: dict[Cause, tuple[str, str]] = {
+    "killed": ("it was killed, most likely because the memory ran out", _LESS_MEMORY),
+    "out_of_memory": ("the memory ran out", _LESS_MEMORY),
+    "device_lost": ("the GPU stopped answering", "Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
+    "file_changed": ("the model file changed or shrank while it was used", "Fetch the file again."),
+    "assertion": ("llama.cpp found a mistake in itself", "Try other load options, or --backend cpu."),
+    "crashed": ("llama.cpp crashed", "Try other load options, or --backend cpu."),
+    "not_started": ("it cannot be started", "Installing llmtui again may help; llmtui --devices tests it."),
+}
+
+
+def error_sentence(path: Path, info: ErrorInfo) -> str:
+    """A command that failed while the engine lives on."""
+    return f"{path.name}: {info.detail.rstrip('.')}.\n{_ADVICE.get(info.kind, 'Try other load options.')}"
+
+
+def death_sentence(death: Death) -> str:
+    """The end of the engine process: how, why as far as known, its last words, and what to try."""
+    why, advice = _DEATHS[death.cause]
+    how = death.signal_name or f"exit code {death.exit_code}"
+    doing = {"loading": "while loading the model", "benchmark": "while measuring"}.get(death.running, "")
+    words = f'\nIts last words: "{death.last_words}".' if death.last_words else ""
+    return f"the engine stopped ({how}){' ' if doing else ''}{doing}: {why}.{words}\n{advice}"

@@ -1,0 +1,232 @@
+"""What a conversation is: frozen records of its turns, and the pure functions that edit them or make a prompt of them.
+
+It knows neither the engine process nor the database; `store` keeps these records and `export` writes them out.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+import uuid
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+import wcwidth
+
+from tui.engine.messages import Message, Role, Sampling, StopReason, Timings
+
+TurnStop = StopReason | Literal["crashed"]
+"""Why a turn ended: the engine's own reasons, or "crashed" when the engine or llmtui failed before the end."""
+
+TITLE_COLUMNS = 48
+UNTITLED = "New conversation"
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a conversation, with what is known about how an answer came to be."""
+
+    id: str
+    role: Role
+    text: str
+    created_at: float
+    """Unix time in seconds."""
+    reasoning: str = ""
+    """What the model thought before `text`."""
+    reasoning_s: float = 0.0
+    n_reasoning: int = 0
+    """Tokens of `reasoning`."""
+    timings: Timings | None = None
+    stop: TurnStop | None = None
+    """Why an answer ended; None for one that still streams, and for every turn that no model wrote."""
+    model: str = ""
+    """Name of the model that answered, as shown."""
+    backend: tuple[str, ...] = ()
+    """Labels of the devices that computed the answer, in the order used: ("CPU", "Vulkan0") after a switch."""
+    error: str | None = None
+    """What went wrong, in words for the reader, when `stop` is "crashed"."""
+
+    @property
+    def is_streaming(self) -> bool:
+        """The model has not finished this answer."""
+        return self.role == "assistant" and self.stop is None
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A linear conversation: every turn follows the one before it."""
+
+    id: str
+    created_at: float
+    updated_at: float
+    title: str = ""
+    """Empty until the first message gives one; see `title_from`."""
+    system_prompt: str = ""
+    thinking: bool = True
+    """Ask the model to think, where its template knows how."""
+    sampling: Sampling | None = None
+    """None takes the defaults of the model and the settings."""
+    model_path: str = ""
+    turns: tuple[Turn, ...] = ()
+
+
+def new_id() -> str:
+    """An identifier that no other process or machine gives."""
+    return uuid.uuid4().hex
+
+
+def new_conversation(
+    *,
+    system_prompt: str = "",
+    thinking: bool = True,
+    sampling: Sampling | None = None,
+    model_path: str = "",
+    title: str = "",
+) -> Conversation:
+    """An empty conversation that starts now."""
+    now = time.time()
+    return Conversation(
+        id=new_id(),
+        created_at=now,
+        updated_at=now,
+        title=encodable(title),
+        system_prompt=encodable(system_prompt),
+        thinking=thinking,
+        sampling=sampling,
+        model_path=model_path,
+    )
+
+
+def encodable(text: str) -> str:
+    """`text` as UTF-8 can hold it, for the wire, the database and files: half a surrogate pair, which a broken paste
+    can bring and which is no character, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def user_turn(text: str) -> Turn:
+    """What the user just sent."""
+    return Turn(id=new_id(), role="user", text=encodable(text), created_at=time.time())
+
+
+def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
+    """An answer that starts to stream now: empty, `is_streaming`."""
+    return Turn(id=new_id(), role="assistant", text="", created_at=time.time(), model=model, backend=tuple(backend))
+
+
+def finished(
+    turn: Turn,
+    *,
+    text: str,
+    reasoning: str = "",
+    stop: TurnStop,
+    timings: Timings | None = None,
+    error: str | None = None,
+) -> Turn:
+    """The answer `turn` at its end; thinking's duration and token count are taken from `timings`."""
+    return msgspec.structs.replace(
+        turn,
+        text=text,
+        reasoning=reasoning,
+        reasoning_s=timings.thinking_s if timings else turn.reasoning_s,
+        n_reasoning=timings.n_thinking if timings else turn.n_reasoning,
+        timings=timings,
+        stop=stop,
+        error=error,
+    )
+
+
+def with_turn(conversation: Conversation, turn: Turn) -> Conversation:
+    """The conversation with `turn` in the place of the turn of the same id, or else at the end. The first message of
+    the user gives a conversation without a title its title."""
+    turns = list(conversation.turns)
+    for index, old in enumerate(turns):
+        if old.id == turn.id:
+            turns[index] = turn
+            break
+    else:
+        turns.append(turn)
+    title = conversation.title
+    if not title and turn.role == "user":
+        title = title_from(turn.text)
+    return msgspec.structs.replace(conversation, turns=tuple(turns), title=title, updated_at=time.time())
+
+
+def truncate_from(conversation: Conversation, turn_id: str) -> tuple[Conversation, tuple[Turn, ...]]:
+    """Cut the turn `turn_id` and all that follow it; gives what is left and what was cut.
+
+    Edit-and-resend cuts from the user's turn, regenerate from the answer. Raises KeyError for a turn that is not there.
+    """
+    for index, turn in enumerate(conversation.turns):
+        if turn.id == turn_id:
+            left = msgspec.structs.replace(conversation, turns=conversation.turns[:index], updated_at=time.time())
+            return left, conversation.turns[index:]
+    raise KeyError(turn_id)
+
+
+def last_answer(conversation: Conversation) -> Turn | None:
+    """The answer that regenerate would replace: the last turn, when a model wrote it."""
+    last = conversation.turns[-1] if conversation.turns else None
+    return last if last is not None and last.role == "assistant" else None
+
+
+def copy_with_new_ids(conversation: Conversation) -> Conversation:
+    """The same conversation under ids of its own, so that an imported one never meets the original in the store."""
+    turns = tuple(msgspec.structs.replace(turn, id=new_id()) for turn in conversation.turns)
+    return msgspec.structs.replace(conversation, id=new_id(), turns=turns)
+
+
+def to_messages(conversation: Conversation) -> tuple[Message, ...]:
+    """The conversation as the engine takes it: the system prompt first, then every turn with its reasoning.
+
+    Answers without text (crashed or stopped while thinking, or just begun) are left out. The user's turns on both
+    sides of such a gap become one message, because many templates reject two of the same role in a row.
+    """
+    messages: list[Message] = []
+    if conversation.system_prompt.strip():
+        messages.append(Message(role="system", content=conversation.system_prompt))
+    for turn in conversation.turns:
+        if turn.role == "assistant":
+            if turn.text.strip():
+                messages.append(Message(role="assistant", content=turn.text, reasoning=turn.reasoning or None))
+        elif turn.role == "user" and messages and messages[-1].role == "user":
+            messages[-1] = Message(role="user", content=f"{messages[-1].content}\n\n{turn.text}")
+        else:
+            messages.append(Message(role=turn.role, content=turn.text))
+    return tuple(messages)
+
+
+def title_from(text: str, columns: int = TITLE_COLUMNS) -> str:
+    """A title of one line, at most `columns` terminal cells wide, from the first message; an ellipsis marks a cut.
+
+    Graphemes (emoji sequences, letters with combining marks) are kept whole.
+    """
+    shown = "".join(filter(None, map(_one_line, text.strip()[: columns * 40])))
+    line = " ".join(shown.split())
+    return fit_columns(line, columns) or UNTITLED
+
+
+def fit_columns(line: str, columns: int) -> str:
+    """`line`, cut between graphemes to at most `columns` terminal cells with an ellipsis as the last one."""
+    if wcwidth.wcswidth(line) <= columns:
+        return line
+    kept, used = [], 0
+    for grapheme in wcwidth.iter_graphemes(line):
+        cells = max(0, wcwidth.wcswidth(grapheme))
+        if used + cells > columns - 1:
+            break
+        kept.append(grapheme)
+        used += cells
+    return "".join(kept).rstrip() + "…"
+
+
+def _one_line(char: str) -> str:
+    """`char` as a title may hold it: controls become spaces, and format characters go (bidi overrides would garble the
+    list of conversations), except those that emoji sequences and Persian or Indic words are made with."""
+    match unicodedata.category(char):
+        case "Cc" | "Zl" | "Zp" | "Zs":
+            return " "
+        case "Cs" | "Co" | "Cn":
+            return "\ufffd"
+        case "Cf":
+            return char if char in "\u200c\u200d" or "\U000e0020" <= char <= "\U000e007f" else ""
+        case _:
+            return char

@@ -1,0 +1,191 @@
+"""Conversations as files: Markdown to read, JSON to keep and to import again.
+
+The JSON is one object, `{"format": "llmtui-conversation", "version": 1, "conversation": {...}}`. Its `conversation` has
+the fields of `Conversation`, whose `turns` have those of `Turn`, the oldest first. Times are Unix seconds, durations
+seconds; fields that hold their default may be left out by other writers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+import unicodedata
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import wcwidth
+
+from tui.chat.conversation import Conversation, Turn
+
+FORMAT = "llmtui-conversation"
+VERSION = 1
+MAX_NAME_BYTES = 120
+"""Of a file name without its ending; file systems take 255 bytes in all, encrypted ones about 140."""
+
+Kind = Literal["markdown", "json"]
+_ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
+_STOPS = {"length": "length limit", "context": "context full", "cancelled": "stopped by the user", "crashed": "crashed"}
+
+
+class ImportProblem(ValueError):
+    """A text is not a conversation that this version can read; `str()` says why and what to do."""
+
+
+class _Header(msgspec.Struct):
+    format: str
+    version: int
+
+
+class _File(msgspec.Struct):
+    format: str
+    version: int
+    conversation: Conversation
+
+
+def to_json(conversation: Conversation) -> str:
+    """The whole conversation, indented, as the format at the top of this file."""
+    encoded = msgspec.json.encode(_File(FORMAT, VERSION, conversation))
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def from_json(text: str | bytes) -> Conversation:
+    """The conversation that `to_json` wrote, ids included; see `conversation.copy_with_new_ids`. ImportProblem."""
+    try:
+        header = msgspec.json.decode(text, type=_Header)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {error}.") from error
+    if header.format != FORMAT:
+        raise ImportProblem(f"This is not a conversation exported by llmtui: its format is {header.format!r}.")
+    if header.version > VERSION:
+        raise ImportProblem(
+            f"A newer llmtui wrote this conversation (version {header.version}, this one reads up to {VERSION})."
+            " Update llmtui to import it."
+        )
+    try:
+        return msgspec.json.decode(text, type=_File).conversation
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ImportProblem(f"This conversation is damaged: {error}.") from error
+
+
+def to_markdown(conversation: Conversation, *, thinking: bool = True, stats: bool = False) -> str:
+    """The conversation for a reader: thinking folded in <details>, figures below each answer when `stats`."""
+    parts = [f"# {_one_line(conversation.title) or 'Conversation'}"]
+    parts.append(f"*{time.strftime('%Y-%m-%d %H:%M', time.localtime(conversation.created_at))}*")
+    if conversation.system_prompt.strip():
+        parts.append("## System")
+        parts.append(_closed(conversation.system_prompt))
+    for turn in conversation.turns:
+        parts.append(f"## {_speaker(turn)}")
+        if thinking and turn.reasoning.strip():
+            parts.append(f"<details>\n<summary>{_thought(turn)}</summary>")
+            parts.append(_closed(re.sub(r"<(?=/?(?:details|summary)\b)", "&lt;", turn.reasoning, flags=re.IGNORECASE)))
+            parts.append("</details>")
+        if turn.text.strip():
+            parts.append(_closed(turn.text))
+        if turn.error:
+            parts.append(f"> **{_one_line(turn.error)}**")
+        if stats and turn.role == "assistant":
+            parts.append(f"*{_figures(turn)}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def write(conversation: Conversation, folder: Path, kind: Kind, *, thinking: bool = True, stats: bool = False) -> Path:
+    """Export into a new file of `folder`, named after the title; gives its path. Either the whole file appears or
+    none, and no file is ever overwritten. Raises OSError."""
+    text = to_json(conversation) if kind == "json" else to_markdown(conversation, thinking=thinking, stats=stats)
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # The name is taken first, as an empty file, and the text then moved there in one step.
+        path = _take_name(folder, file_name(conversation.title), _ENDINGS[kind])
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def file_name(title: str) -> str:
+    """`title` as a file name without ending that any file system takes: letters of all scripts stay, separators,
+    controls and what Windows forbids go; at most `MAX_NAME_BYTES` bytes, no grapheme cut."""
+    name = "".join(" " if _is_unsafe(char) else char for char in unicodedata.normalize("NFC", title))
+    name = " ".join(name.split()).strip(". ")
+    kept, n_bytes = [], 0
+    for grapheme in wcwidth.iter_graphemes(name):
+        n_bytes += len(grapheme.encode("utf-8"))
+        if n_bytes > MAX_NAME_BYTES:
+            break
+        kept.append(grapheme)
+    name = "".join(kept).strip(". ")
+    reserved = re.fullmatch(r"(?i:con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
+    return f"_{name}" if reserved else name or "conversation"
+
+
+def _take_name(folder: Path, name: str, ending: str) -> Path:
+    count = 1
+    while True:
+        path = folder / (f"{name}{ending}" if count == 1 else f"{name} ({count}){ending}")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            count += 1
+        else:
+            return path
+
+
+def _is_unsafe(char: str) -> bool:
+    return char in '/\\:*?"<>|' or unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _speaker(turn: Turn) -> str:
+    match turn.role:
+        case "user":
+            return "You"
+        case "system":
+            return "System"
+        case _:
+            return _one_line(turn.model) or "Assistant"
+
+
+def _thought(turn: Turn) -> str:
+    facts = [f"for {turn.reasoning_s:.1f} s"] if turn.reasoning_s else []
+    tokens = [f"{turn.n_reasoning:,} tokens"] if turn.n_reasoning else []
+    return " · ".join([" ".join(["Thought", *facts]), *tokens])
+
+
+def _figures(turn: Turn) -> str:
+    figures = []
+    if turn.timings is not None:
+        figures.append(f"{turn.timings.n_decode:,} tokens")
+        if turn.timings.decode_tps:
+            figures.append(f"{turn.timings.decode_tps:.1f} tok/s")
+        figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
+    figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))
+    return " · ".join([*figures, *turn.backend])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _closed(markdown: str) -> str:
+    """`markdown`, with a code fence that was left open (a stopped answer) closed, so that it ends where it should."""
+    fence = ""
+    for line in markdown.splitlines():
+        found = re.match(r" {0,3}(`{3,}|~{3,})([^`]*)$", line)
+        if found is None:
+            continue
+        marks, rest = found.groups()
+        if not fence:
+            fence = marks
+        elif marks.startswith(fence) and not rest.strip():
+            fence = ""
+    body = markdown.strip("\n")
+    return f"{body}\n{fence}" if fence else body

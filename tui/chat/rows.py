@@ -1,0 +1,306 @@
+"""Conversations as rows: every SQL statement on them, as functions of a connection inside the caller's transaction.
+
+Which thread calls them, when, and what happens when they fail is the business of `store`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from tui.chat.conversation import Conversation, Turn, TurnStop, encodable
+from tui.engine.messages import Role, Sampling, Timings
+
+CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
+
+R = TypeVar("R", Sampling, Timings)
+
+
+class MissingError(LookupError):
+    """There is no conversation or turn of this id."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as a list shows it."""
+
+    id: str
+    title: str
+    model_path: str
+    created_at: float
+    updated_at: float
+    n_turns: int
+    """Superseded turns not counted."""
+
+
+class Superseded(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that an edit or a regenerated answer replaced."""
+
+    turn: Turn
+    superseded_at: float
+    """Unix time; turns that were replaced together share it."""
+
+
+def insert_conversation(connection: sqlite3.Connection, conversation: Conversation, writer: str) -> None:
+    connection.execute(
+        "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            conversation.id,
+            encodable(conversation.title),
+            encodable(conversation.system_prompt),
+            conversation.thinking,
+            _json(conversation.sampling),
+            encodable(conversation.model_path),
+            conversation.created_at,
+            conversation.updated_at,
+        ),
+    )
+    for turn in conversation.turns:
+        insert_turn(connection, conversation.id, turn, writer)
+
+
+def update_conversation(connection: sqlite3.Connection, conversation: Conversation, now: float) -> None:
+    """Everything but the turns and the title."""
+    changed = connection.execute(
+        "UPDATE conversations SET system_prompt = ?, thinking = ?, sampling = ?, model_path = ?, updated_at = ?"
+        " WHERE id = ?",
+        (
+            encodable(conversation.system_prompt),
+            conversation.thinking,
+            _json(conversation.sampling),
+            encodable(conversation.model_path),
+            now,
+            conversation.id,
+        ),
+    )
+    _expect(changed, conversation.id)
+
+
+def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> None:
+    _expect(
+        connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (encodable(title), conversation_id)),
+        conversation_id,
+    )
+
+
+def delete(connection: sqlite3.Connection, conversation_id: str) -> None:
+    connection.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+
+
+def insert_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn, writer: str) -> None:
+    """Put `turn` at the end; one that streams is marked with `writer`, the process that streams it."""
+    parent = connection.execute(
+        "SELECT id FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position DESC LIMIT 1",
+        (conversation_id,),
+    ).fetchone()
+    values = {"id": turn.id, "conversation_id": conversation_id, "parent_id": parent[0] if parent else None}
+    values |= {"role": turn.role, "created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
+    values |= _content(turn)
+    names = ", ".join(values)
+    connection.execute(f"INSERT INTO turns({names}) VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
+    _touch(connection, conversation_id, turn.created_at)
+
+
+def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
+    """Add to the text of a streaming turn; without effect on a turn that is finished or gone."""
+    connection.execute(
+        "INSERT INTO chunks(turn_id, text, reasoning) SELECT id, ?, ? FROM turns WHERE id = ? AND writer IS NOT NULL",
+        (encodable(text), encodable(reasoning), turn_id),
+    )
+
+
+def finish_turn(connection: sqlite3.Connection, turn: Turn, now: float) -> None:
+    """Save the turn as it is at its end; the pieces that it was streamed in go."""
+    values = _content(turn) | {"writer": None}
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    done = connection.execute(f"UPDATE turns SET {assignments} WHERE id = ?", (*values.values(), turn.id))
+    _expect(done, turn.id)
+    connection.execute("DELETE FROM chunks WHERE turn_id = ?", (turn.id,))
+    owner = connection.execute("SELECT conversation_id FROM turns WHERE id = ?", (turn.id,)).fetchone()
+    _touch(connection, owner[0], now)
+
+
+def supersede(connection: sqlite3.Connection, conversation_id: str, turn_id: str, now: float) -> None:
+    """Take this turn and all that follow it out of the conversation, and keep them."""
+    first = connection.execute(
+        "SELECT position FROM turns WHERE conversation_id = ? AND id = ? AND superseded_at IS NULL",
+        (conversation_id, turn_id),
+    ).fetchone()
+    if first is None:
+        raise MissingError(turn_id)
+    connection.execute(
+        "UPDATE turns SET superseded_at = ? WHERE conversation_id = ? AND position >= ? AND superseded_at IS NULL",
+        (now, conversation_id, first[0]),
+    )
+    _touch(connection, conversation_id, now)
+
+
+def superseded(connection: sqlite3.Connection, conversation_id: str) -> tuple[Superseded, ...]:
+    rows = connection.execute(
+        f"SELECT {_TURN_COLUMNS}, superseded_at FROM turns WHERE conversation_id = ? AND superseded_at IS NOT NULL"
+        " ORDER BY superseded_at, position",
+        (conversation_id,),
+    ).fetchall()
+    return tuple(Superseded(turn=_turn(connection, row[:-1]), superseded_at=row[-1]) for row in rows)
+
+
+def bring_back(connection: sqlite3.Connection, turn_id: str, now: float) -> None:
+    """Make the superseded turn part of its conversation again, with the turns before it and those that were replaced
+    together with it after it; what stood in their place is superseded in turn."""
+    row = connection.execute(
+        "SELECT conversation_id, superseded_at FROM turns WHERE id = ? AND superseded_at IS NOT NULL", (turn_id,)
+    ).fetchone()
+    if row is None:
+        raise MissingError(turn_id)
+    conversation_id, replaced_at = row
+    branch = [
+        (found[0],)
+        for found in connection.execute(
+            """WITH RECURSIVE
+                before(id, parent_id) AS (
+                    SELECT id, parent_id FROM turns WHERE id = :turn
+                    UNION SELECT turns.id, turns.parent_id FROM turns JOIN before ON turns.id = before.parent_id
+                ),
+                after(id) AS (
+                    SELECT :turn
+                    UNION SELECT turns.id FROM turns JOIN after ON turns.parent_id = after.id
+                    WHERE turns.superseded_at = :replaced_at
+                )
+            SELECT id FROM before UNION SELECT id FROM after""",
+            {"turn": turn_id, "replaced_at": replaced_at},
+        )
+    ]
+    connection.execute(
+        "UPDATE turns SET superseded_at = ? WHERE conversation_id = ? AND superseded_at IS NULL", (now, conversation_id)
+    )
+    connection.executemany("UPDATE turns SET superseded_at = NULL WHERE id = ?", branch)
+    _touch(connection, conversation_id, now)
+
+
+def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
+    """All conversations, the one used last first."""
+    rows = connection.execute(
+        """SELECT id, title, model_path, created_at, updated_at,
+            (SELECT count(*) FROM turns WHERE conversation_id = conversations.id AND superseded_at IS NULL)
+        FROM conversations ORDER BY updated_at DESC, id"""
+    )
+    return tuple(
+        Summary(id=id_, title=title, model_path=model, created_at=created, updated_at=updated, n_turns=n_turns)
+        for id_, title, model, created, updated, n_turns in rows
+    )
+
+
+def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+    row = connection.execute(
+        "SELECT title, system_prompt, thinking, sampling, model_path, created_at, updated_at"
+        " FROM conversations WHERE id = ?",
+        (conversation_id,),
+    ).fetchone()
+    if row is None:
+        raise MissingError(conversation_id)
+    title, system_prompt, thinking, sampling, model_path, created_at, updated_at = row
+    turns = connection.execute(
+        f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
+        (conversation_id,),
+    ).fetchall()
+    return Conversation(
+        id=conversation_id,
+        title=title,
+        system_prompt=system_prompt,
+        thinking=bool(thinking),
+        sampling=_record(sampling, Sampling),
+        model_path=model_path,
+        created_at=created_at,
+        updated_at=updated_at,
+        turns=tuple(_turn(connection, turn) for turn in turns),
+    )
+
+
+def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Marks of the processes that stream a turn, or died while they did."""
+    return tuple(row[0] for row in connection.execute("SELECT DISTINCT writer FROM turns WHERE writer IS NOT NULL"))
+
+
+def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
+    """End the turns that a dead process was streaming, with the text that arrived; gives how many."""
+    rows = connection.execute(f"SELECT {_TURN_COLUMNS} FROM turns WHERE writer = ?", (writer,)).fetchall()
+    for row in rows:
+        turn = msgspec.structs.replace(_turn(connection, row), stop="crashed", error=CRASHED)
+        finish_turn(connection, turn, turn.created_at)
+    return len(rows)
+
+
+_TURN_COLUMNS = (
+    "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, created_at, writer"
+)
+
+
+def _content(turn: Turn) -> dict[str, str | float | None]:
+    """The columns that change while a turn streams and ends."""
+    return {
+        "text": encodable(turn.text),
+        "reasoning": encodable(turn.reasoning),
+        "reasoning_s": turn.reasoning_s,
+        "n_reasoning": turn.n_reasoning,
+        "timings": _json(turn.timings),
+        "stop": turn.stop,
+        "model": encodable(turn.model),
+        "backend": msgspec.json.encode(turn.backend).decode(),
+        "error": None if turn.error is None else encodable(turn.error),
+    }
+
+
+def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
+    (id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, created_at, writer) = (
+        row
+    )
+    if writer is not None:
+        chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
+        pieces = chunks.fetchall()
+        text += "".join(piece[0] for piece in pieces)
+        reasoning += "".join(piece[1] for piece in pieces)
+    return Turn(
+        id=id_,
+        role=cast("Role", role),
+        text=text,
+        reasoning=reasoning,
+        reasoning_s=reasoning_s,
+        n_reasoning=n_reasoning,
+        timings=_record(timings, Timings),
+        stop=cast("TurnStop | None", stop),
+        model=model,
+        backend=msgspec.json.decode(backend, type=tuple[str, ...]),
+        error=error,
+        created_at=created_at,
+    )
+
+
+def _touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
+    connection.execute("UPDATE conversations SET updated_at = max(updated_at, ?) WHERE id = ?", (now, conversation_id))
+
+
+def _expect(changed: sqlite3.Cursor, id_: str) -> None:
+    if changed.rowcount == 0:
+        raise MissingError(id_)
+
+
+def _json(record: Sampling | Timings | None) -> str | None:
+    return None if record is None else msgspec.json.encode(record).decode()
+
+
+def _record(raw: str | None, kind: type[R]) -> R | None:
+    """A record from its column. Fields that this version does not know, or that hold what it does not expect, are left
+    out: the settings of an old answer are never a reason not to open its conversation."""
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError:
+        known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    try:
+        fields = msgspec.json.decode(raw, type=dict[str, object])
+    except msgspec.DecodeError:
+        return None
+    kept = {name: value for name, value in fields.items() if name in known and type(value) is known[name]}
+    return msgspec.convert(kept, type=kind)

@@ -1,0 +1,256 @@
+"""The conversations' database file: opening it, bringing its schema up to date, and setting a damaged one aside.
+
+SQL on rows is in `rows`, threads and retries are in `store`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+StoreErrorKind = Literal[
+    "full", "read_only", "locked", "unreachable", "io", "corrupt", "set_aside", "newer_schema", "not_found",
+    "rejected", "closed",
+]  # fmt: skip
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE conversations(
+            id TEXT PRIMARY KEY, title TEXT NOT NULL, system_prompt TEXT NOT NULL, thinking INTEGER NOT NULL,
+            sampling TEXT, model_path TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL
+        ) STRICT""",
+        """CREATE TABLE turns(
+            position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            parent_id TEXT, role TEXT NOT NULL, text TEXT NOT NULL, reasoning TEXT NOT NULL,
+            reasoning_s REAL NOT NULL, n_reasoning INTEGER NOT NULL, timings TEXT, stop TEXT, model TEXT NOT NULL,
+            backend TEXT NOT NULL, error TEXT, created_at REAL NOT NULL, superseded_at REAL, writer TEXT
+        ) STRICT""",
+        "CREATE INDEX turns_of_conversation ON turns(conversation_id, position)",
+        "CREATE INDEX streaming_turns ON turns(writer) WHERE writer IS NOT NULL",
+        """CREATE TABLE chunks(
+            position INTEGER PRIMARY KEY, turn_id TEXT NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+            text TEXT NOT NULL, reasoning TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX chunks_of_turn ON chunks(turn_id)",
+    ),
+)
+"""Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
+was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds
+the text of streaming turns in pieces; `parent_id` is the turn before, which superseded branches are found by."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
+
+_ADVICE: dict[StoreErrorKind, str] = {
+    "full": "Free some space; what is not saved yet stays in memory and is tried again.",
+    "read_only": "Make the file and its folder writable; what is not saved yet stays in memory and is tried again.",
+    "locked": "Another program holds it; what is not saved yet stays in memory and is tried again.",
+    "unreachable": "Check the folder; what is not saved yet stays in memory and is tried again.",
+    "io": "Check the disk; what is not saved yet stays in memory and is tried again.",
+    "corrupt": "Restart llmtui: it keeps the damaged file aside and begins a new one.",
+    "set_aside": "The damaged file was kept under this name, and a new one begun.",
+    "newer_schema": "A newer llmtui wrote it: update llmtui. Until then conversations stay in memory only.",
+    "not_found": "It may have been deleted in another llmtui.",
+    "rejected": "It may have been deleted in another llmtui.",
+    "closed": "This is a mistake in llmtui; please report it.",
+}
+
+
+class StoreError(Exception):
+    """Something could not be read from or saved to the database. A write that `is_retried` is
+    kept in memory."""
+
+    def __init__(self, kind: StoreErrorKind, path: Path, detail: str, n_unsaved: int = 0) -> None:
+        super().__init__(kind, path, detail, n_unsaved)
+        self.kind = kind
+        self.path = path
+        self.detail = detail
+        """SQLite's or the system's own words."""
+        self.n_unsaved = n_unsaved
+        """Writes that wait in memory for another try."""
+
+    def __str__(self) -> str:
+        return f"The conversations' database failed: {self.detail} ({self.path}). {_ADVICE[self.kind]}"
+
+    @property
+    def is_retried(self) -> bool:
+        """The write waits in memory and is tried again."""
+        return self.kind not in ("set_aside", "not_found", "rejected", "closed")
+
+
+_KINDS: dict[int, StoreErrorKind] = {
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_READONLY: "read_only",
+    sqlite3.SQLITE_PERM: "read_only",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_PROTOCOL: "locked",
+    sqlite3.SQLITE_CANTOPEN: "unreachable",
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+    sqlite3.SQLITE_CONSTRAINT: "rejected",
+}
+
+_ERRNO_KINDS: dict[int, StoreErrorKind] = {
+    errno.ENOSPC: "full",
+    errno.EDQUOT: "full",
+    errno.EROFS: "read_only",
+    errno.EACCES: "read_only",
+    errno.EPERM: "read_only",
+    errno.EIO: "io",
+}
+
+
+def as_store_error(error: Exception, path: Path) -> StoreError:
+    """The facts of an exception of sqlite3 or of the file system."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        # The low byte is the primary code; sqlite3 leaves it out of errors that Python's own layer raises.
+        code = getattr(error, "sqlite_errorcode", None)
+        return StoreError("rejected" if code is None else _KINDS.get(code & 0xFF, "io"), path, str(error))
+    if isinstance(error, OSError):
+        return StoreError(_ERRNO_KINDS.get(error.errno or 0, "unreachable"), path, error.strerror or str(error))
+    return StoreError("rejected", path, f"{type(error).__name__}: {error}")
+
+
+def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connection:
+    """A connection with this program's settings; None for a database in memory. The schema is not looked at.
+
+    Transactions are explicit. The thread that calls is the only one that may use the connection.
+    """
+    connection = sqlite3.connect(":memory:" if path is None else path, timeout=busy_timeout_s, isolation_level=None)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if path is not None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode this loses nothing when the process dies; after a power cut the last seconds may be missing.
+            connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements inside, or none of them."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself rolls back when a disk is full; a second ROLLBACK is then an error without meaning.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the schema to the version of `migrations`. Raises StoreError "newer_schema" for one from the future."""
+    if _version(connection, path, len(migrations)) == len(migrations):
+        return
+    with transaction(connection):
+        # Another process may have done it while this one waited for the lock.
+        for version in range(_version(connection, path, len(migrations)), len(migrations)):
+            for statement in migrations[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > known:
+        raise StoreError("newer_schema", path, f"its schema is version {version}, this llmtui knows up to {known}")
+    return version
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through the whole file for damage. Raises StoreError "corrupt"; takes about 0.5 ms per MB (measured)."""
+    findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    if findings != ["ok"]:
+        raise StoreError("corrupt", path, "; ".join(findings))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged database, with its journal, to PATH.corrupt-TIMESTAMP; gives the new name."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    count = 1
+    while aside.exists():
+        count += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+@contextmanager
+def opening(path: Path, timeout_s: float) -> Iterator[None]:
+    """Only one process at a time checks, sets aside, migrates or recovers the database. Raises StoreError "locked"
+    when another one takes longer than `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    with path.with_name(path.name + "-lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreError("locked", path, "another llmtui is opening it") from None
+                time.sleep(0.02)
+        yield
+
+
+class Writer:
+    """This process's mark on the turns that it streams: a file that stays locked for as long as the process lives, so
+    that any other process can tell a turn that still streams from one whose process died. Process ids would not do:
+    they are reused, and mean nothing across containers that share a home folder."""
+
+    def __init__(self, path: Path, writer_id: str) -> None:
+        self.id = writer_id
+        self._file = _writer_file(path, writer_id)
+        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """This process streams no more."""
+        self._file.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def is_writer_alive(path: Path, writer_id: str) -> bool:
+    """Whether the process with this mark still runs; the file of a dead one is removed."""
+    file = _writer_file(path, writer_id)
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        file.unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def clear_dead_writers(path: Path) -> None:
+    """Remove the files of processes that died; call it inside `opening`, where no other process makes one."""
+    for file in path.parent.glob(f"{path.name}-writer-*"):
+        is_writer_alive(path, file.name.removeprefix(f"{path.name}-writer-"))
+
+
+def _writer_file(path: Path, writer_id: str) -> Path:
+    return path.with_name(f"{path.name}-writer-{writer_id}")

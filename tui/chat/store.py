@@ -1,0 +1,155 @@
+"""Keeps conversations in SQLite as they happen: one writer thread, an asyncio API that never blocks the event loop.
+
+What cannot be written stays in memory, is seen by every read, and is tried again for as long as the store lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from tui.chat import rows
+from tui.chat.conversation import Conversation, Turn, new_id
+from tui.chat.rows import Summary, Superseded
+from tui.chat.schema import StoreError
+from tui.chat.writer import Job, OnError, Opened, Read, Start, Statement, Stop, Write, WriterThread
+
+__all__ = ["Opened", "Store", "StoreError", "Summary", "Superseded"]
+
+T = TypeVar("T")
+
+
+class Store:
+    """The conversations' database.
+
+    Every method is called on the event loop's thread and returns a future at once; the work is done in the order of
+    the calls, whether or not they are awaited, and is not undone by cancelling the await. A write that fails raises
+    StoreError from its future and reaches `on_error`; if its kind `is_retried`, it has been kept and is tried again
+    with every later call and every `retry_s`, and `on_error(None)` says when all is saved.
+
+        store = Store(paths.database_file())
+        await store.start()
+        await store.create(conversation)
+        store.append_turn(conversation.id, turn)
+        store.update_stream(turn.id, "The answer so far", "and the thinking")
+        store.finish_turn(finished_turn)
+        await store.close()
+    """
+
+    def __init__(
+        self, path: Path, on_error: OnError | None = None, *, busy_timeout_s: float = 2.0, retry_s: float = 5.0
+    ) -> None:
+        self.path = path
+        self._on_error = on_error
+        self._busy_timeout_s, self._retry_s = busy_timeout_s, retry_s
+        self._id = new_id()
+        self._thread: WriterThread | None = None
+        self._is_closed = False
+
+    @property
+    def n_unsaved(self) -> int:
+        """Writes that failed and wait for another try."""
+        return self._thread.n_unsaved if self._thread is not None else 0
+
+    def start(self) -> asyncio.Future[Opened]:
+        """Open the database: set a damaged one aside, bring an old one up to date, close what a crash left open.
+
+        StoreError when it cannot be opened; the store can be used all the same, in memory, and keeps trying.
+        """
+        return self._submit(Start())
+
+    def list(self) -> asyncio.Future[tuple[Summary, ...]]:
+        """All conversations, the one used last first."""
+        return self._submit(Read(rows.summaries))
+
+    def search(self, words: str) -> asyncio.Future[tuple[Summary, ...]]:
+        """The conversations whose title holds each of the words, in any case, in the order of `list`."""
+        wanted = words.casefold().split()
+
+        def read(connection: sqlite3.Connection) -> tuple[Summary, ...]:
+            found = rows.summaries(connection)
+            return tuple(one for one in found if all(word in one.title.casefold() for word in wanted))
+
+        return self._submit(Read(read))
+
+    def open(self, conversation_id: str) -> asyncio.Future[Conversation]:
+        """The conversation with its turns, the text of one that streams included. StoreError "not_found"."""
+        return self._submit(Read(lambda connection: rows.read_conversation(connection, conversation_id)))
+
+    def superseded(self, conversation_id: str) -> asyncio.Future[tuple[Superseded, ...]]:
+        """The turns that edits and regenerated answers replaced, the oldest replacement first."""
+        return self._submit(Read(lambda connection: rows.superseded(connection, conversation_id)))
+
+    def create(self, conversation: Conversation) -> asyncio.Future[None]:
+        """Save a new conversation with the turns it has."""
+        writer = self._id
+        return self._write(lambda connection: rows.insert_conversation(connection, conversation, writer))
+
+    def append_turn(self, conversation_id: str, turn: Turn) -> asyncio.Future[None]:
+        """Add a turn at the end; when it `is_streaming`, `update_stream` and `finish_turn` follow."""
+        writer = self._id
+
+        def write(connection: sqlite3.Connection) -> None:
+            rows.insert_turn(connection, conversation_id, turn, writer)
+
+        if not turn.is_streaming:
+            return self._write(write)
+        return self._submit(Write(write, begins=turn.id))
+
+    def update_stream(self, turn_id: str, text: str, reasoning: str = "") -> None:
+        """The whole text of a streaming turn so far. Cheap: call it at every flush. The newest text is written every
+        `STREAM_S` seconds, and only the part that is new. Without effect once `finish_turn` was called."""
+        if self._thread is not None:
+            self._thread.stream(turn_id, text, reasoning)
+
+    def finish_turn(self, turn: Turn) -> asyncio.Future[None]:
+        """Save a turn of `append_turn` as it is at its end."""
+        now = time.time()
+        return self._submit(Write(lambda connection: rows.finish_turn(connection, turn, now), ends=turn.id))
+
+    def rename(self, conversation_id: str, title: str) -> asyncio.Future[None]:
+        return self._write(lambda connection: rows.rename(connection, conversation_id, title))
+
+    def configure(self, conversation: Conversation) -> asyncio.Future[None]:
+        """Save the system prompt, thinking, sampling and model of a conversation that exists."""
+        now = time.time()
+        return self._write(lambda connection: rows.update_conversation(connection, conversation, now))
+
+    def delete(self, conversation_id: str) -> asyncio.Future[None]:
+        """Delete the conversation with all its turns, superseded ones too. One that is gone already is no error."""
+        return self._write(lambda connection: rows.delete(connection, conversation_id))
+
+    def supersede(self, conversation_id: str, turn_id: str) -> asyncio.Future[None]:
+        """Take the turn and all that follow it out of the conversation; they are kept, see `superseded`."""
+        now = time.time()
+        return self._write(lambda connection: rows.supersede(connection, conversation_id, turn_id, now))
+
+    def bring_back(self, turn_id: str) -> asyncio.Future[None]:
+        """Make a superseded turn part of its conversation again, with those replaced together with it; what stands in
+        their place is superseded instead."""
+        now = time.time()
+        return self._write(lambda connection: rows.bring_back(connection, turn_id, now))
+
+    async def close(self) -> None:
+        """Write all that waits and end the thread. StoreError when some of it cannot be written: that is then lost."""
+        if self._thread is None or self._is_closed:
+            return
+        stopped = self._submit(Stop())
+        self._is_closed = True
+        await asyncio.shield(stopped)
+
+    def _write(self, statement: Statement[None]) -> asyncio.Future[None]:
+        return self._submit(Write(statement))
+
+    def _submit(self, job: Job[T]) -> asyncio.Future[T]:
+        if self._is_closed:
+            raise StoreError("closed", self.path, "the store is closed")
+        if self._thread is None:
+            self._thread = WriterThread(
+                self.path, self._id, self._on_error, busy_timeout_s=self._busy_timeout_s, retry_s=self._retry_s
+            )
+        self._thread.submit(job)
+        return job.future

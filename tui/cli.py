@@ -1,0 +1,233 @@
+"""The `llmtui` command: its arguments, what each asks for, and its behaviour towards pipes and signals. Everything
+that takes time to import, Textual and the settings included, is imported when it is known to be needed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from tui import __version__
+from tui.exit_codes import ExitCode
+
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+"""`tui.engine.messages.CacheType`, without importing it."""
+FLASH_ATTENTION = ("auto", "on", "off")
+_LOAD_FIELDS = (
+    *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
+    *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "seed"),
+)
+_EXAMPLES = """\
+examples:
+  llmtui                                     chat with the model used last
+  llmtui model.gguf -c 16384 --backend cpu   chat with this model, on the CPU
+  llmtui --bench model.gguf                  measure it: 512 tokens read, 128 written
+  llmtui --bench --json -t 8 > score.json    the model used last, 8 threads, for a script
+"""
+
+
+class CommandLineError(Exception):
+    """Arguments that contradict each other or what this is run in; the message says what to do."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandLineError(f"{message}.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, `sys.argv` by default; the process's exit code."""
+    _prepare_streams()
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except CommandLineError as error:
+        print(f"llmtui: {error}\nSee llmtui --help.", file=sys.stderr)
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python flushes stdout once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FINE
+    return code
+
+
+def _prepare_streams() -> None:
+    """A stream of another encoding gets question marks, not a traceback; one that was closed swallows what it gets."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - open until the end
+        else:
+            stream.reconfigure(errors="replace")
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit:  # --help and --version have printed what was asked for
+        return ExitCode.FINE
+    if arguments.settings and not os.path.isfile(arguments.settings):  # noqa: PTH113 - pathlib costs 10 ms here
+        raise CommandLineError(f"--settings {arguments.settings}: there is no such file.")
+    if arguments.locate:
+        from tui.cli_info import print_locations
+
+        return print_locations(as_json=arguments.json)
+    if arguments.devices:
+        from tui.cli_info import print_devices
+
+        return print_devices(as_json=arguments.json)
+    if arguments.bench:
+        return _bench(arguments)
+    return _app(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    if not arguments.n_prompt and not arguments.n_gen:
+        raise CommandLineError("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
+    from pathlib import Path
+
+    from tui.bench.command import bench
+    from tui.cli_options import BenchOptions
+
+    return bench(
+        BenchOptions(
+            model=Path(arguments.model) if arguments.model else None,
+            load=_load_fields(arguments),
+            settings_file=Path(arguments.settings) if arguments.settings else None,
+            n_prompt=arguments.n_prompt,
+            n_gen=arguments.n_gen,
+            n_depth=arguments.n_depth,
+            repetitions=arguments.repetitions,
+            as_json=arguments.json,
+        )
+    )
+
+
+def _app(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        raise CommandLineError("--json goes with --bench, --devices or --locate.")
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise CommandLineError(
+            "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."
+        )
+    from pathlib import Path
+
+    from tui.cli_options import AppOptions
+
+    model = Path(arguments.model) if arguments.model else None
+    if model is not None and not model.expanduser().exists():
+        print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
+        return ExitCode.MODEL
+    from tui.app.run import run
+
+    return run(
+        AppOptions(
+            model=model,
+            load=_load_fields(arguments),
+            settings_file=Path(arguments.settings) if arguments.settings else None,
+            theme=arguments.theme,
+            continue_last=arguments.continue_last,
+        )
+    )
+
+
+def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
+    """The load settings that were given, by the names that the settings file uses."""
+    return {name: value for name in _LOAD_FIELDS if (value := getattr(arguments, name)) is not None}
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """An argument type: a whole number from `least` on."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= value < 2**31:
+            raise argparse.ArgumentTypeError(f"{value} is not {least} or more" if value < least else f"{value} is huge")
+        return value
+
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    """All arguments. Those of loading are stored under the names of `LoadDefaults`, None where not given."""
+    codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
+    parser = _Parser(
+        prog="llmtui",
+        usage="llmtui [OPTIONS] [MODEL]",
+        description="Chat with local GGUF models in the terminal, and measure how fast they run.",
+        epilog=f"{_EXAMPLES}\nexit codes:\n{codes}",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=31),
+        add_help=False,
+        allow_abbrev=False,
+    )
+    what = parser.add_argument_group("model")
+    what.add_argument(
+        "model", nargs="?", metavar="MODEL", help="GGUF file (any part of a split one); else the last used"
+    )
+    _add_tasks(parser)
+    _add_bench(parser)
+    _add_load(parser)
+    app = parser.add_argument_group("app")
+    app.add_argument("--continue", dest="continue_last", action="store_true", help="reopen the last conversation")
+    app.add_argument("--theme", default="", metavar="NAME", help="theme for this run")
+    app.add_argument("--settings", metavar="FILE", help="use FILE in place of your settings.toml (see --locate)")
+    return parser
+
+
+def _add_tasks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("instead of the app")
+    tasks = group.add_mutually_exclusive_group()
+    tasks.add_argument("--bench", action="store_true", help="measure MODEL, the last one used, or the smallest")
+    tasks.add_argument("--devices", action="store_true", help="list what llama.cpp can compute on")
+    tasks.add_argument("--locate", action="store_true", help="print where settings, models, logs … are")
+    group.add_argument("--json", action="store_true", help="print these as JSON; nothing else goes to stdout")
+    group.add_argument("--version", action="version", version=f"llmtui {__version__}", help="print the version")
+    group.add_argument("-h", "--help", action="help", help="print this")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "bench", "Settings remembered by the app do not count, those of settings.toml do."
+    )
+    natural, positive = _at_least(0), _at_least(1)
+    for flags, metavar, default, kind, text in (
+        (("-p", "--n-prompt"), "N", 512, natural, "tokens to read; 0 leaves that test out (512)"),
+        (("-n", "--n-gen"), "N", 128, natural, "tokens to write; 0 leaves that test out (128)"),
+        (("-d", "--n-depth"), "N", 0, natural, "tokens in the context before each test (0)"),
+        (("-r", "--repetitions"), "N", 5, positive, "times to run each test (5)"),
+    ):
+        group.add_argument(*flags, metavar=metavar, default=default, type=kind, help=text)
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how the model is loaded (0: llama.cpp or llmtui chooses)")
+    natural, positive, minus_one = _at_least(0), _at_least(1), _at_least(-1)
+
+    def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
+        group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
+
+    add("--backend", dest="backend", metavar="NAME", help="auto, cpu, or a name from --devices")
+    add("-c", "--ctx", dest="n_ctx", kind=natural, metavar="N", help="context size in tokens; 0: as trained")
+    add("-ngl", "--ngl", dest="n_gpu_layers", kind=minus_one, metavar="N", help="layers on the GPU; -1: all")
+    add("--n-cpu-moe", dest="n_cpu_moe", kind=natural, metavar="N", help="layers whose experts stay on the CPU")
+    add("-t", "--threads", dest="n_threads", kind=natural, metavar="N", help="threads; 0: physical cores")
+    add("-tb", "--threads-batch", dest="n_threads_batch", kind=natural, metavar="N", help="threads for prompts")
+    add("-b", "--batch", dest="n_batch", kind=positive, metavar="N", help="prompt tokens handed over at once")
+    add("-ub", "--ubatch", dest="n_ubatch", kind=positive, metavar="N", help="tokens computed at once")
+    add("-fa", "--flash-attn", dest="flash_attn", choices=FLASH_ATTENTION, metavar="MODE", help="auto, on or off")
+    add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
+    add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
+    add("--seed", dest="seed", kind=minus_one, metavar="N", help="seed of the sampler; -1: a new one each time")
+    group.add_argument("--no-mmap", dest="use_mmap", action="store_const", const=False, help="read, do not map")
+    group.add_argument("--mlock", dest="use_mlock", action="store_const", const=True, help="never swap it out")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What the command line asks of the two front ends, as records: the border between arguments and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What both front ends take."""
+
+    model: Path | None = None
+    """The model named on the command line, as it was written there."""
+    load: Mapping[str, object] = {}
+    """Field of `LoadDefaults` to the value given on the command line, for `tui.config.load.merge_load`."""
+    settings_file: Path | None = None
+    """Take this file in place of the user's `settings.toml`."""
+
+
+class AppOptions(Options, frozen=True):
+    """How the app is to start."""
+
+    theme: str = ""
+    """Name of the theme to use in this run; empty leaves it to state and settings."""
+    continue_last: bool = False
+    """Open the conversation that was open last."""
+
+
+class BenchOptions(Options, frozen=True):
+    """What is to be measured. `n_prompt` or `n_gen` may be 0, which leaves that test out; not both."""
+
+    n_prompt: int = 512
+    n_gen: int = 128
+    n_depth: int = 0
+    """Tokens that the context holds before each test."""
+    repetitions: int = 5
+    as_json: bool = False

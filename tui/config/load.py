@@ -1,0 +1,85 @@
+"""Which settings a model is loaded with: the one place that knows the order built-in < user's file < remembered <
+command line, and that turns a backend's name into devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tui.config.overlay import overlay
+from tui.config.problems import ConfigProblem
+from tui.config.settings import LoadDefaults
+from tui.engine.messages import Device, LoadSettings
+
+AUTO = "auto"
+CPU = "cpu"
+
+
+def merge_load(
+    defaults: LoadDefaults,
+    remembered: Mapping[str, object] | None = None,
+    cli: Mapping[str, object] | None = None,
+    *,
+    state_file: Path | None = None,
+) -> tuple[LoadDefaults, list[ConfigProblem]]:
+    """`defaults` (built-in and user's file already merged), with what is remembered of this model over them
+    (`State.loads.get(path)`), and what the command line said over that (field name to value; None is "not given")."""
+    merged, problems = overlay(defaults, remembered or {}, file=state_file, prefix="load.", report_unknown=False)
+    given = {key: value for key, value in (cli or {}).items() if value is not None}
+    merged, wrong = overlay(merged, given, prefix="command line: ")
+    return merged, problems + wrong
+
+
+def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[LoadSettings, ConfigProblem | None]:
+    """What the engine is to be asked, on a machine with `devices`.
+
+    A backend that the machine lacks falls back to "auto", and the problem says which ones there are.
+    """
+    names = backend_devices(choice.backend, devices)
+    problem = None
+    if names is None:
+        have = ", ".join(["cpu", *(device.name for device in devices if device.kind != "cpu")])
+        message = f'There is no device "{choice.backend}" here, so the backend is chosen by itself. There are: {have}.'
+        problem = ConfigProblem(file=None, key="load.backend", message=message)
+        names = auto_devices(devices)
+    fields = msgspec.structs.asdict(choice)
+    del fields["backend"]
+    return LoadSettings(devices=names, **fields), problem
+
+
+def from_engine(settings: LoadSettings) -> LoadDefaults:
+    """The way back from `engine_settings`: what is to be remembered of a load."""
+    fields = msgspec.structs.asdict(settings)
+    return LoadDefaults(backend=backend_name(fields.pop("devices")), **fields)
+
+
+def backend_name(devices: Sequence[str]) -> str:
+    """The `backend` that stands for these device names: "cpu", "Vulkan0", "CUDA0,CUDA1"."""
+    return ",".join(devices) or CPU
+
+
+def backend_devices(backend: str, devices: Sequence[Device]) -> tuple[str, ...] | None:
+    """Names of the devices that `backend` means, none for the CPU; None when one of them is not in `devices`."""
+    wanted = [name.strip().casefold() for name in backend.split(",") if name.strip()]
+    if wanted == [CPU]:
+        return ()
+    if wanted in ([], [AUTO]):
+        return auto_devices(devices)
+    here = {device.name.casefold(): device.name for device in devices if device.kind != "cpu"}
+    names = tuple(here[name] for name in wanted if name in here)
+    return names if len(names) == len(wanted) else None
+
+
+def auto_devices(devices: Sequence[Device]) -> tuple[str, ...]:
+    """All GPUs of the kind of the first one with memory of its own, else the first integrated one, else none (the CPU).
+
+    Software devices such as llvmpipe are slower than the CPU itself and are never taken. Two backends that both see one
+    GPU ("CUDA0", "Vulkan0") count once: only the first backend's devices are taken.
+    """
+    own = [device.name for device in devices if device.kind == "gpu"]
+    if own:
+        backend = own[0].rstrip("0123456789")
+        return tuple(name for name in own if name.rstrip("0123456789") == backend)
+    return tuple(device.name for device in devices if device.kind == "igpu")[:1]

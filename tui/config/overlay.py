@@ -1,0 +1,96 @@
+"""Laying a table read from TOML over a frozen settings record, key by key: a good value replaces the default, a bad one
+is reported and leaves it. Knows nothing of which settings there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tui.config.problems import ConfigProblem
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def overlay(
+    base: S, table: Mapping[str, object], *, file: Path | None = None, prefix: str = "", report_unknown: bool = True
+) -> tuple[S, list[ConfigProblem]]:
+    """`base` with the values of `table` in it, and what was wrong with the rest.
+
+    Nested records are laid over key by key, dictionaries are merged entry by entry, anything else is replaced whole.
+    `prefix` is put before the keys that problems name, such as "load.".
+    """
+    hints = get_type_hints(type(base), include_extras=True)
+    changes: dict[str, Any] = {}
+    problems: list[ConfigProblem] = []
+
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        if key not in hints:
+            if report_unknown:
+                problems.append(ConfigProblem(file=file, key=path, message=unknown_key(key, hints)))
+            continue
+        default = getattr(base, key)
+        if isinstance(default, msgspec.Struct):
+            if isinstance(value, Mapping):
+                changes[key], nested = overlay(
+                    default, value, file=file, prefix=f"{path}.", report_unknown=report_unknown
+                )
+                problems += nested
+            else:
+                message = f"is a section, not a value, so it is ignored. Write [{path}] above its keys."
+                problems.append(ConfigProblem(file=file, key=path, message=message))
+        elif isinstance(default, Mapping) and isinstance(value, Mapping):
+            changes[key], bad = _merge_entries(default, value, hints[key], path, file)
+            problems += bad
+        else:
+            try:
+                changes[key] = msgspec.convert(value, hints[key])
+            except msgspec.ValidationError as error:
+                message = f"{_why(value, hints[key], error)}. The default {_toml(default)} is used; correct the value."
+                problems.append(ConfigProblem(file=file, key=path, message=message))
+    return msgspec.structs.replace(base, **changes), problems
+
+
+def unknown_key(key: str, known: Collection[str]) -> str:
+    """The sentence about a key that nobody knows, with the nearest one that exists."""
+    near = difflib.get_close_matches(key, list(known), n=1)
+    hint = f'Did you mean "{near[0]}"?' if near else f"Known here: {', '.join(sorted(known))}."
+    return f"is unknown, so it is ignored. {hint}"
+
+
+def _merge_entries(
+    default: Mapping[str, object], value: Mapping[str, object], hint: Any, path: str, file: Path | None
+) -> tuple[dict[str, object], list[ConfigProblem]]:
+    merged, problems = dict(default), []
+    entry_type = get_args(hint)[1]
+    for name, entry in value.items():
+        try:
+            merged[name] = msgspec.convert(entry, entry_type)
+        except msgspec.ValidationError as error:
+            message = f"{_why(entry, entry_type, error)}. It is ignored; correct the value."
+            problems.append(ConfigProblem(file=file, key=f"{path}.{name}", message=message))
+    return merged, problems
+
+
+def _why(value: object, hint: Any, error: msgspec.ValidationError) -> str:
+    if get_origin(hint) is Literal:
+        return f"is {_toml(value)}, but must be one of {', '.join(map(_toml, get_args(hint)))}"
+    text = str(error)
+    return f"is {_toml(value)}: {text[:1].lower()}{text[1:]}".replace("`", "")
+
+
+def _toml(value: object) -> str:
+    """A value as one would write it in the file, cut short when it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        text = '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    elif isinstance(value, tuple | list):
+        text = f"[{', '.join(map(_toml, value))}]"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,89 @@
+"""Where llmtui keeps its files: the one place that knows. Every folder follows the platform's conventions
+(XDG on Linux) and is created by whoever writes into it, not here."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+APP = "llmtui"
+
+
+@cache
+def data_root() -> Path:
+    """Folder that holds the shipped `themes/` and `settings.toml`: inside the wheel, or the checkout's top level."""
+    shipped = Path(__file__).resolve().parent.parent / "_data"
+    return shipped if shipped.is_dir() else shipped.parent.parent
+
+
+def default_settings_file() -> Path:
+    """The documented defaults; never written by the program."""
+    return data_root() / "settings.toml"
+
+
+def builtin_themes_dir() -> Path:
+    """The themes that ship with llmtui."""
+    return data_root() / "themes"
+
+
+def config_dir() -> Path:
+    """The user's own files: `settings.toml` and `themes/`."""
+    return Path(platformdirs.user_config_dir(APP))
+
+
+def user_settings_file() -> Path:
+    """The user's overrides; read, never written."""
+    return config_dir() / "settings.toml"
+
+
+def user_themes_dir() -> Path:
+    """The user's own themes; they win over built-in ones of the same name."""
+    return config_dir() / "themes"
+
+
+def state_file() -> Path:
+    """What the program remembers by itself: last model, load settings per model."""
+    return Path(platformdirs.user_state_dir(APP)) / "state.toml"
+
+
+def log_file() -> Path:
+    """llama.cpp's log and our own, rotated."""
+    return Path(platformdirs.user_log_dir(APP)) / "llmtui.log"
+
+
+def database_file() -> Path:
+    """Conversations."""
+    return Path(platformdirs.user_data_dir(APP)) / "conversations.db"
+
+
+def exports_dir() -> Path:
+    """Default place of exported conversations and of copies that no clipboard took."""
+    return Path(platformdirs.user_data_dir(APP)) / "exports"
+
+
+def models_dir() -> Path:
+    """Default folder for the user's GGUF files."""
+    return Path(platformdirs.user_data_dir(APP)) / "models"
+
+
+def library_cache_file() -> Path:
+    """Headers already read, keyed by path, size and mtime."""
+    return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
+
+
+def locate() -> list[tuple[str, Path]]:
+    """What `llmtui --locate` prints: a label and a path for each place, whether something is there yet or not."""
+    return [
+        ("built-in settings", default_settings_file()),
+        ("your settings", user_settings_file()),
+        ("built-in themes", builtin_themes_dir()),
+        ("your themes", user_themes_dir()),
+        ("remembered state", state_file()),
+        ("conversations", database_file()),
+        ("exports", exports_dir()),
+        ("models", models_dir()),
+        ("model cache", library_cache_file()),
+        ("log", log_file()),
+    ]

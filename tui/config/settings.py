@@ -1,0 +1,223 @@
+"""The settings that a user can write, as typed records with their defaults and ranges, and how the files are read: the
+built-in `settings.toml`, then the user's own over it. What the program remembers by itself is in `tui.config.state`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tui.config import paths
+from tui.config.overlay import overlay
+from tui.config.problems import ConfigProblem, read_toml
+from tui.engine.messages import CacheType, FlashAttention, Sampling
+
+# llama.cpp counts in 32 bits.
+Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Gib = Annotated[float, Meta(ge=0.0, le=65536.0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections of `settings.toml`."""
+
+
+class ModelSettings(Section, frozen=True):
+    """[models]: where models are looked for, and which one is loaded at the start."""
+
+    default: str = ""
+    """Path of the model to load at the start; empty takes the one that was used last."""
+    folders: tuple[str, ...] = ()
+    """Folders to search for GGUF files, subfolders included; `~` and `$VARIABLES` are expanded."""
+    hugging_face: bool = True
+    """Also list what is in the Hugging Face cache."""
+    lm_studio: bool = True
+    """Also list what is in LM Studio's folders."""
+
+    @property
+    def search_folders(self) -> tuple[Path, ...]:
+        """`folders`, expanded, and llmtui's own models folder; each once, whether it exists or not."""
+        return tuple(dict.fromkeys([*map(expand, self.folders), paths.models_dir()]))
+
+
+class LoadDefaults(Section, frozen=True):
+    """[load]: how a model is loaded the first time. What is chosen in the app is then remembered for each model."""
+
+    backend: str = "auto"
+    """ "auto" (the GPU when there is one), "cpu", or llama.cpp's device names, such as "Vulkan0" or "CUDA0,CUDA1"."""
+    n_ctx: Natural = 8192
+    """Context size in tokens; 0 takes the size that the model was trained with."""
+    n_gpu_layers: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
+    """Layers to offload to the GPU, the output layer counted as one; -1 offloads all."""
+    n_cpu_moe: Natural = 0
+    """Keep the experts of this many layers on the CPU (mixture-of-experts models only)."""
+    n_threads: Natural = 0
+    """Threads for decode; 0 takes the physical (performance) cores."""
+    n_threads_batch: Natural = 0
+    """Threads for prefill; 0 takes `n_threads`."""
+    n_batch: Positive = 2048
+    """Tokens of a prompt that are handed to llama.cpp at once."""
+    n_ubatch: Positive = 512
+    """Tokens that are computed at once, `n_batch` at most; less needs a smaller compute buffer."""
+    flash_attn: FlashAttention = "auto"
+    """Flash attention: "auto", "on" or "off". A quantized V cache needs it."""
+    type_k: CacheType = "f16"
+    """Type of the K cache: "f16", or "q8_0" for half and "q4_0" for about a quarter of the memory."""
+    type_v: CacheType = "f16"
+    """Type of the V cache, as for K."""
+    use_mmap: bool = True
+    """Map the file into memory instead of reading it; quicker to start."""
+    use_mlock: bool = False
+    """Keep the model from being swapped out; needs a high enough `ulimit -l`."""
+    seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
+    """Seed of the sampler; -1 draws a new one for every answer."""
+
+
+class SamplingValues(Section, frozen=True):
+    """How the next token is chosen. The defaults are those of Qwen3's model card for answers without thinking."""
+
+    temperature: Annotated[float, Meta(ge=0.0, le=5.0)] = 0.7
+    """0 always takes the likeliest token; higher is more varied."""
+    top_k: Natural = 20
+    """Choose among this many of the likeliest tokens; 0 among all."""
+    top_p: Share = 0.8
+    """Choose among the likeliest tokens that together have this probability; 1 among all."""
+    min_p: Share = 0.0
+    """Leave out tokens less likely than this share of the likeliest one's probability."""
+    repeat_penalty: Annotated[float, Meta(gt=0.0, le=5.0)] = 1.0
+    """Divide the logits of tokens that were used lately; 1 is off."""
+    presence_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
+    """Subtract this once from the logits of tokens that were used lately; 0 is off."""
+    frequency_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
+    """Subtract this for each time that a token was used lately; 0 is off."""
+    penalty_last_n: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
+    """How many tokens back "lately" reaches; -1 is the whole context."""
+
+
+class SamplingSettings(Section, frozen=True):
+    """[sampling]: how answers are chosen, and how long they may get."""
+
+    max_tokens: Natural = 0
+    """Stop an answer after this many tokens, thinking included; 0 goes on to the end of the context."""
+    thinking: SamplingValues = SamplingValues(temperature=0.6, top_p=0.95)
+    """Values for answers with thinking, Qwen3's from its model card."""
+    plain: SamplingValues = SamplingValues()
+    """Values for answers without thinking, Qwen3's from its model card."""
+
+    def engine_sampling(self, *, thinking: bool) -> Sampling:
+        """The values as the engine takes them."""
+        return Sampling(**msgspec.structs.asdict(self.thinking if thinking else self.plain))
+
+
+class ChatSettings(Section, frozen=True):
+    """[chat]: what a new conversation starts with."""
+
+    system_prompt: str = ""
+    """System prompt of new conversations; empty sends none."""
+    thinking: bool = True
+    """Let models that can think do so in new conversations."""
+    on_overflow: Literal["ask", "drop"] = "ask"
+    """When the context is full: "ask" before the oldest turns are left out, or "drop" them and say so."""
+    history_size: Natural = 500
+    """Prompts that the input remembers; 0 remembers none."""
+
+
+class UiSettings(Section, frozen=True):
+    """[ui]: how the app looks and behaves."""
+
+    theme: str = "graphite"
+    """Theme to use until another one is chosen in the app."""
+    theme_light: str = "paper"
+    """Theme to use instead on a terminal that says it has a light background (COLORFGBG); empty: `theme`."""
+    sidebar: bool = True
+    """Show the sidebar when the terminal is wide enough."""
+    animations: bool = False
+    """Animate scrolling and panels; takes CPU time from the model and flickers over SSH."""
+    mouse: bool = True
+    """Take mouse clicks and wheel; off leaves the mouse to the terminal, for selecting text."""
+    fold_thinking: bool = True
+    """Show what a model thought folded to one line."""
+    confirm_quit: bool = True
+    """Ask before quitting while an answer is being written."""
+    clipboard: Literal["auto", "osc52", "tmux", "local", "file"] = "auto"
+    """How text is copied: through the terminal (OSC 52), tmux, a local tool, a file, or whatever works ("auto")."""
+
+
+class MemorySettings(Section, frozen=True):
+    """[memory]: what is left free when llmtui says that a model fits."""
+
+    reserve_gib: Gib = 1.0
+    """RAM to leave to everything else, in GiB."""
+    gpu_reserve_gib: Gib = 0.5
+    """Memory to leave on each GPU, in GiB."""
+
+    @property
+    def reserve_bytes(self) -> int:
+        """`reserve_gib` in bytes."""
+        return int(self.reserve_gib * 2**30)
+
+    @property
+    def gpu_reserve_bytes(self) -> int:
+        """`gpu_reserve_gib` in bytes."""
+        return int(self.gpu_reserve_gib * 2**30)
+
+
+class LogSettings(Section, frozen=True):
+    """[log]: the log file that `llmtui --locate` names."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+
+
+class Settings(Section, frozen=True):
+    """All of `settings.toml`."""
+
+    models: ModelSettings = ModelSettings()
+    """Where models are looked for."""
+    load: LoadDefaults = LoadDefaults()
+    """How a model is loaded the first time."""
+    sampling: SamplingSettings = SamplingSettings()
+    """How answers are chosen."""
+    chat: ChatSettings = ChatSettings()
+    """What a new conversation starts with."""
+    ui: UiSettings = UiSettings()
+    """How the app looks and behaves."""
+    keys: dict[str, str | list[str]] = {}
+    """Action id to key or keys, for `tui.config.keymap.resolve`; an empty list takes the keys away."""
+    memory: MemorySettings = MemorySettings()
+    """What is left free."""
+    log: LogSettings = LogSettings()
+    """The log file."""
+
+
+def load_settings(
+    user_file: Path | None = None, builtin_file: Path | None = None
+) -> tuple[Settings, list[ConfigProblem]]:
+    """The built-in settings with the user's over them, and everything in the files that had to be ignored.
+
+    Never raises on what a file holds: a bad value leaves the default, a broken file is left out whole. A user's file
+    that does not exist is no problem. Without arguments, the files that `tui.config.paths` names.
+    """
+    builtin_file = builtin_file or paths.default_settings_file()
+    user_file = user_file or paths.user_settings_file()
+    settings, problems = Settings(), []
+    for file in (builtin_file, user_file):
+        table, problem = read_toml(file)
+        if problem is not None:
+            problems.append(problem)
+        elif table is not None:
+            settings, found = overlay(settings, table, file=file)
+            problems += found
+        elif file is builtin_file:
+            message = "is missing, so the defaults of the code are used. Install llmtui again."
+            problems.append(ConfigProblem(file=file, key="", message=message))
+    return settings, problems
+
+
+def expand(folder: str) -> Path:
+    """`folder` with `~` and environment variables replaced; an unknown user or variable stays as written."""
+    return Path(os.path.expanduser(os.path.expandvars(folder)))  # noqa: PTH111 - Path.expanduser raises on unknown users

@@ -1,0 +1,156 @@
+"""What the program remembers by itself between runs, in `state.toml`: read with tolerance, written atomically, only
+when something changed, and never in the way of anything when the disk is full or read-only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from tui.config import paths
+from tui.config.overlay import overlay
+from tui.config.problems import ConfigProblem, read_toml
+from tui.config.settings import LoadDefaults
+
+MAX_MODELS = 200
+"""Models whose load settings are kept; the one that was loaded longest ago goes first."""
+
+LoadTable = dict[str, bool | int | str]
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered. Empty and None mean "nothing yet": the settings decide."""
+
+    last_model: str = ""
+    """Absolute path of the model that was loaded last."""
+    theme: str = ""
+    """Theme that was chosen in the app."""
+    sidebar: bool | None = None
+    """Whether the sidebar was shown or hidden by hand."""
+    conversation: str = ""
+    """Id of the conversation that was open last."""
+    loads: dict[str, LoadTable] = {}
+    """Model path to the fields of `LoadDefaults` that it was loaded with, for `tui.config.load.merge_load`."""
+
+
+class StateStore:
+    """The one owner of `state.toml` in a process. Writing blocks for the disk: use a thread when that matters.
+
+    Another llmtui may write the same file: a change is put on top of what the file holds by then.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file = file or paths.state_file()
+        self.state = State()
+        self._signature: tuple[int, int, int] | None = None
+        self._unwritten = False
+
+    def read(self) -> list[ConfigProblem]:
+        """Read the file into `state`. One that cannot be understood is put aside as `state.toml.bad`."""
+        self._signature = self._sign()
+        table, problem = read_toml(self.file)
+        if table is not None:
+            self.state, problems = overlay(State(), table, file=self.file, report_unknown=False)
+            return problems
+        self.state = State()
+        if problem is None:
+            return []
+        return [self._put_aside(problem)]
+
+    def update(self, **changes: Any) -> ConfigProblem | None:
+        """Set fields of `State` and write the file if that changes anything; what kept it from being written, if
+        something did: `state` then holds the change for this run all the same."""
+        before = self._newest()
+        self.state = msgspec.structs.replace(before, **changes)
+        self._unwritten |= self.state != before
+        return self._write() if self._unwritten else None
+
+    def remember_load(self, model: Path, load: LoadDefaults) -> ConfigProblem | None:
+        """Remember that `model` was loaded last and with which settings. As `update` in all else."""
+        key = str(model)
+        if not _is_text(key):
+            message = "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
+            return ConfigProblem(file=model, key="", message=message)
+        loads = {path: table for path, table in self._newest().loads.items() if path != key}
+        for oldest in list(loads)[: max(0, len(loads) + 1 - MAX_MODELS)]:
+            del loads[oldest]
+        loads[key] = msgspec.structs.asdict(load)
+        return self.update(last_model=key, loads=loads)
+
+    def load_of(self, model: Path) -> Mapping[str, bool | int | str]:
+        """What is remembered of `model`; empty when it was never loaded."""
+        return self.state.loads.get(str(model), {})
+
+    def _newest(self) -> State:
+        """`state`, or what another process has written since."""
+        signature = self._sign()
+        if signature is not None and signature != self._signature:
+            table, problem = read_toml(self.file)
+            if table is not None and problem is None:
+                self.state = overlay(self.state, table, report_unknown=False)[0]
+                self._signature = signature
+        return self.state
+
+    def _write(self) -> ConfigProblem | None:
+        """Write to a temporary file beside the real one and rename it, so that a reader sees the old or the new."""
+        table = {key: value for key, value in msgspec.structs.asdict(self.state).items() if value not in (None, "", {})}
+        # A link from someone's dotfiles stays a link.
+        target = Path(os.path.realpath(self.file))
+        temporary: Path | None = None
+        try:
+            data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            temporary = Path(name)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except (OSError, UnicodeEncodeError) as error:
+            if temporary is not None:
+                _remove(temporary)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            message = f"cannot be written ({why}), so this is forgotten at the end. Make room or check permissions."
+            return ConfigProblem(file=self.file, key="", message=message)
+        self._signature = self._sign()
+        self._unwritten = False
+        return None
+
+    def _put_aside(self, problem: ConfigProblem) -> ConfigProblem:
+        aside = self.file.with_name(f"{self.file.name}.bad")
+        try:
+            self.file.replace(aside)
+        except OSError as error:
+            return msgspec.structs.replace(problem, message=f"{problem.message} It stays there ({error.strerror}).")
+        self._signature = None
+        message = f"{problem.message} It was kept as {aside.name}; what was remembered starts afresh."
+        return msgspec.structs.replace(problem, message=message)
+
+    def _sign(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.file.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink()
+    except OSError:
+        # The write has failed already and that is reported; a stray temporary file does no harm.
+        return

@@ -1,0 +1,220 @@
+"""The themes that there are: one TOML file each, the built-in ones and the user's over them, checked when read. Knows
+nothing of Textual; the app makes its own theme from a `ThemeSpec`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tui.config.overlay import unknown_key
+from tui.config.problems import ConfigProblem, read_toml
+
+FALLBACK = "graphite"
+"""The built-in theme that is taken when the wanted one does not exist."""
+
+COLORS = (
+    "primary", "secondary", "accent", "foreground", "background", "surface", "panel", "success", "warning", "error",
+)  # fmt: skip
+"""Keys that [colors] must have."""
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+_TOP = ("name", "dark", "ansi", "colors", "variables", "code")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_HEX_ALPHA = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})")
+_ANSI = re.compile(r"ansi_(?:default|(?:bright_)?(?:black|red|green|yellow|blue|magenta|cyan|white))")
+_VARIABLE = re.compile(r"[a-z][a-z0-9-]*")
+_STYLES = frozenset({"none", "bold", "dim", "italic", "underline", "reverse", "strike", "not"})
+
+
+class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A theme that was checked. Colours are "#rgb" or "#rrggbb", or, with `ansi`, also "ansi_blue" and the like."""
+
+    name: str
+    dark: bool
+    ansi: bool = False
+    """The terminal's own 16 colours are used."""
+    primary: str
+    """Headings, focus and the selected row."""
+    secondary: str
+    """Names of speakers and lesser headings."""
+    accent: str
+    """Keys and figures to look at."""
+    foreground: str
+    background: str
+    surface: str
+    """Background of inputs and code."""
+    panel: str
+    """Background of header, footer and sidebar."""
+    success: str
+    """Fits, is fine."""
+    warning: str
+    """Is tight."""
+    error: str
+    """Does not fit, failed."""
+    boost: str | None = None
+    """Laid over a background to lift it; may have an alpha channel."""
+    variables: dict[str, str]
+    """Variables of the style sheet that differ from those that Textual derives."""
+    code_style: str
+    """Pygments style of code blocks."""
+    file: Path
+
+    def textual_fields(self) -> dict[str, object]:
+        """Keyword arguments for `textual.theme.Theme`."""
+        fields = msgspec.structs.asdict(self)
+        for ours in ("file", "code_style"):
+            del fields[ours]
+        # Textual's style sheets need these two of a theme with the terminal's colours, and derive them for others only.
+        needed = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"} if self.ansi else {}
+        fields["variables"] = needed | self.variables
+        return fields
+
+
+def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:
+    """Every good theme by name, in order of name, and what is wrong with the others.
+
+    A user's theme takes the place of a built-in one of the same name. A user's folder need not exist.
+    """
+    themes, problems = _load_folder(builtin_dir)
+    if not themes:
+        message = "has no themes in it, so only Textual's own are there. Install llmtui again."
+        problems.append(ConfigProblem(file=builtin_dir, key="", message=message))
+    own, found = _load_folder(user_dir)
+    return dict(sorted({**themes, **own}.items())), problems + found
+
+
+def choose_theme(
+    themes: Mapping[str, ThemeSpec], *wanted: str, file: Path | None = None
+) -> tuple[ThemeSpec | None, list[ConfigProblem]]:
+    """The first of the `wanted` names that there is, empty ones skipped, else `FALLBACK`, else any; None when there is
+    no theme at all. A wanted name that does not exist is a problem of `file`."""
+    problems: list[ConfigProblem] = []
+    for name in filter(None, wanted):
+        if name in themes:
+            return themes[name], problems
+        message = f'There is no theme "{name}". Choose one of {", ".join(themes) or "none"}.'
+        problems.append(ConfigProblem(file=file, key="ui.theme", message=message))
+    return themes.get(FALLBACK) or next(iter(themes.values()), None), problems
+
+
+def terminal_is_light(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal says, through COLORFGBG ("15;0": text; background), that its background is light."""
+    background = environ.get("COLORFGBG", "").rpartition(";")[2]
+    return background.isdecimal() and int(background) in (7, *range(9, 16))
+
+
+def fingerprint(folders: Sequence[Path]) -> Fingerprint:
+    """Path, modification time and size of every theme file; differs when one was added, changed or taken away."""
+    found = []
+    for folder in folders:
+        for file in _toml_files(folder):
+            try:
+                status = file.stat()
+            except OSError:
+                # Gone since the folder was listed, which the next fingerprint says too.
+                continue
+            found.append((str(file), status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | None, list[ConfigProblem]]:
+    """The theme that `table`, read from `file`, describes, or None and everything that is wrong with it."""
+    complaints: list[tuple[str, str]] = [(key, unknown_key(key, _TOP)) for key in table if key not in _TOP]
+    colors, variables, code = (_section(table, key, complaints) for key in ("colors", "variables", "code"))
+    name, dark, ansi = table.get("name"), table.get("dark"), table.get("ansi", False)
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        complaints.append(("name", 'must be a name of small letters, digits and hyphens, such as "night-sky".'))
+    for key, value in (("dark", dark), ("ansi", ansi)):
+        if not isinstance(value, bool):
+            complaints.append((key, "must be true or false."))
+
+    known = (*COLORS, "boost")
+    complaints += [(f"colors.{key}", unknown_key(key, known)) for key in colors if key not in known]
+    complaints += [(f"colors.{key}", "is missing. Add it.") for key in COLORS if key not in colors]
+    for key in known:
+        if key in colors and not _is_color(colors[key], ansi=ansi is True, alpha=key == "boost"):
+            wanted = '"#1e2127" or "ansi_blue"' if ansi is True else '"#1e2127"'
+            complaints.append((f"colors.{key}", f"is {colors[key]!r}, which is no colour. Write it like {wanted}."))
+
+    for key, value in variables.items():
+        if not _VARIABLE.fullmatch(key):
+            complaints.append((f"variables.{key}", 'is no name of a variable. Write it like "footer-background".'))
+        elif not _is_variable_value(key, value, ansi=ansi is True):
+            message = (
+                f'is {value!r}. It must be a colour such as "#1e2127", or a style such as "bold" for -style names.'
+            )
+            complaints.append((f"variables.{key}", message))
+
+    complaints += [(f"code.{key}", unknown_key(key, ("style",))) for key in code if key != "style"]
+    style = code.get("style")
+    if not isinstance(style, str) or not _is_pygments_style(style):
+        message = f'is {style!r}. It must be the name of a Pygments style, such as "monokai".'
+        complaints.append(("code.style", message if "style" in code else 'is missing. Add [code] style = "monokai".'))
+
+    if complaints:
+        return None, [ConfigProblem(file=file, key=key, message=message) for key, message in complaints]
+    fields: dict[str, Any] = {"name": name, "dark": dark, "ansi": ansi, "code_style": style, "file": file, **colors}
+    return ThemeSpec(variables={key: str(value) for key, value in variables.items()}, **fields), []
+
+
+def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:
+    themes: dict[str, ThemeSpec] = {}
+    problems: list[ConfigProblem] = []
+    for file in _toml_files(folder):
+        table, problem = read_toml(file)
+        if problem is not None:
+            problems.append(problem)
+        if table is None:
+            continue
+        theme, found = parse_theme(table, file)
+        problems += found
+        if theme is None:
+            continue
+        if theme.name in themes:
+            message = (
+                f'"{theme.name}" is the name of {themes[theme.name].file.name} already. Give this theme another one.'
+            )
+            problems.append(ConfigProblem(file=file, key="name", message=message))
+        else:
+            themes[theme.name] = theme
+    return themes, problems
+
+
+def _toml_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.suffix == ".toml")
+    except OSError:
+        return []
+
+
+def _section(table: Mapping[str, object], key: str, complaints: list[tuple[str, str]]) -> Mapping[str, object]:
+    value = table.get(key, {})
+    if isinstance(value, Mapping):
+        return value
+    complaints.append((key, f"must be a section. Write [{key}] above its keys."))
+    return {}
+
+
+def _is_color(value: object, *, ansi: bool, alpha: bool = False) -> bool:
+    if not isinstance(value, str):
+        return False
+    return bool(_HEX.fullmatch(value) or (alpha and _HEX_ALPHA.fullmatch(value)) or (ansi and _ANSI.fullmatch(value)))
+
+
+def _is_variable_value(key: str, value: object, *, ansi: bool) -> bool:
+    if key.endswith("-style"):
+        return isinstance(value, str) and bool(value.split()) and set(value.split()) <= _STYLES
+    return _is_color(value, ansi=ansi, alpha=True)
+
+
+def _is_pygments_style(name: str) -> bool:
+    from pygments.styles import STYLE_MAP  # takes 9 ms, and `llmtui --help` needs none of it
+
+    return name in STYLE_MAP

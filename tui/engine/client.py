@@ -1,0 +1,411 @@
+"""The front end's side of the engine: starts the process, sends commands, gives back events, notices its death.
+
+A whole program:
+
+    import asyncio
+    from tui.engine.client import Engine
+    from tui.engine.messages import Delta, LoadSettings, Message
+
+    async def main():
+        async with Engine() as engine:
+            await engine.load("model.gguf", LoadSettings(n_ctx=4096))
+            async for event in engine.generate([Message(role="user", content="Hello!")]):
+                if isinstance(event, Delta):
+                    print(event.text, end="", flush=True)
+
+    asyncio.run(main())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import msgspec
+
+from tui.engine.death import EngineDied, examine
+from tui.engine.messages import (
+    AnyEvent,
+    BenchSample,
+    BenchTest,
+    Cancel,
+    Command,
+    Count,
+    Counted,
+    Device,
+    Devices,
+    Done,
+    ErrorInfo,
+    Event,
+    Failed,
+    Generate,
+    Hello,
+    ListDevices,
+    Load,
+    Loaded,
+    LoadProgress,
+    LoadSettings,
+    Message,
+    Ok,
+    Sampling,
+    Unload,
+)
+from tui.engine.wire import FrameDecoder, WireError, encode
+
+LOG_LINES = 400
+CANCEL_GRACE_S = 10.0
+"""How long a cancelled command may go on, on a GPU inside one batch, before the process is ended by force."""
+
+_log = logging.getLogger("llmtui.engine")
+_E = TypeVar("_E", bound=Event)
+
+
+class EngineError(Exception):
+    """A command failed; the engine lives on. `info` holds the facts."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(f"{info.kind}: {info.detail}")
+        self.info = info
+
+
+class _Pipes(asyncio.SubprocessProtocol):
+    """Callbacks of one process's pipes, without a task or a stream object between them and the engine. What a process
+    says after another one took its place is not heard."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def _is_present(self) -> bool:
+        return self._engine._pipes is self
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if not self._is_present:
+            return
+        if fd == 1:
+            self._engine._on_output(data)
+        else:
+            self._engine._on_log(data)
+
+    def process_exited(self) -> None:
+        # The last log lines may still be in the pipe: a moment lets them in.
+        asyncio.get_running_loop().call_later(0.02, self._bury)
+
+    def _bury(self) -> None:
+        if self._is_present:
+            self._engine._bury()
+
+
+class Answer:
+    """A running `generate`: iterate over its events, or `cancel` it. The last event is `Done`.
+
+    Iterating raises `EngineError` when the command fails and `EngineDied` when the process ends.
+    """
+
+    def __init__(self, engine: Engine, command: Generate) -> None:
+        self._engine, self._command = engine, command
+        self._queue = engine._send(command)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        try:
+            async for event in self._engine._events(self._command, self._queue):
+                yield event
+                if isinstance(event, Done):
+                    return
+        finally:
+            self._engine._forget(self._command.id)
+
+    def cancel(self) -> None:
+        """Stop as soon as can be; what was generated stays, and `Done` comes with the stop reason "cancelled"."""
+        self._engine.cancel(self._command.id)
+
+
+class Engine:
+    """One engine process. Use it as an async context manager, or call `start` and `close`.
+
+    `env` adds to the process's environment; `on_death` is called, on the event loop, when the process ends unasked.
+    Every method that waits raises `EngineDied` when the process is gone and `EngineError` when the command failed.
+    """
+
+    def __init__(
+        self, *, env: Mapping[str, str] | None = None, on_death: Callable[[EngineDied], None] | None = None
+    ) -> None:
+        self._env = dict(env or {})
+        self._on_death = on_death
+        self._decoder = msgspec.msgpack.Decoder(AnyEvent)
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._ids = 0
+        self._pending: dict[int, tuple[Command, asyncio.Queue[Event | EngineDied]]] = {}
+        self._partial_log = b""
+        self._pipes: _Pipes | None = None
+        """Of the present process; None when none is wanted."""
+        self._starting = asyncio.Lock()
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        """The last lines that llama.cpp wrote."""
+        self.hello: Hello | None = None
+        self.loaded: Loaded | None = None
+        """What is loaded now, as llama.cpp reported it; None when nothing is."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Life -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._transport is not None and self._transport.get_returncode() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._transport.get_pid() if self.alive and self._transport else None
+
+    async def start(self) -> Hello:
+        """Start the process and wait until it is ready. Does nothing when it runs already."""
+        async with self._starting:
+            if self.alive and self.hello:
+                return self.hello
+            await self.close()  # one that died, or whose start nobody waited for
+            return await self._start()
+
+    async def _start(self) -> Hello:
+        self._frames, self.hello, self.loaded = FrameDecoder(), None, None
+        pipes = self._pipes = _Pipes(self)
+        self._partial_log = b""
+        self.log.clear()
+        ready: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
+        self._pending = {0: (Command(id=0), ready)}
+        try:
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: pipes,
+                *(sys.executable, "-P", "-m", "tui.engine.worker"),
+                env={**os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
+                # A session of its own: Ctrl-C and a closing terminal reach the front end alone.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._pending.clear()
+            raise EngineDied(examine(None, [f"cannot start {sys.executable}: {error.strerror}"], "starting")) from error
+        self._transport = transport
+        hello = await ready.get()
+        self._pending.pop(0, None)
+        if isinstance(hello, EngineDied):
+            raise hello
+        self.hello = cast(Hello, hello)
+        return self.hello
+
+    async def close(self) -> None:
+        """End the process and wait until it is gone."""
+        transport = self._transport
+        self._pipes = None
+        if transport is None:
+            return
+        if transport.get_returncode() is None:
+            with contextlib.suppress(ProcessLookupError):
+                transport.kill()
+            await transport._wait()  # type: ignore[attr-defined]
+        transport.close()
+        self._tell_waiting(self._death())
+        self._transport = None
+
+    async def restart(self) -> Hello:
+        """A new process in place of the old one, dead or alive. Nothing is loaded in it."""
+        await self.close()
+        return await self.start()
+
+    # Commands ---------------------------------------------------------------------------------------------------------
+
+    async def load(
+        self,
+        path: str | Path,
+        settings: LoadSettings,
+        on_progress: Callable[[float], None] | None = None,
+        *,
+        keep_context: bool = False,
+    ) -> Loaded:
+        """Load a model in place of the one that is loaded. `on_progress` gets fractions from 0 to 1.
+
+        Cancelling the task that waits here cancels the load; nothing is loaded then. With `keep_context`, the same file
+        is loaded with other settings and takes its KV cache along; when that fails, the old one stays (see `Load`).
+        """
+        before, self.loaded = self.loaded, None
+        command = Load(id=self._next_id(), path=str(path), settings=settings, keep_context=keep_context)
+        try:
+            return await self._load(command, on_progress)
+        except EngineError:
+            if keep_context and before is not None and before.path == str(path):
+                self.loaded = before
+            raise
+
+    async def _load(self, command: Load, on_progress: Callable[[float], None] | None) -> Loaded:
+        async for event in self._run(command):
+            if isinstance(event, LoadProgress) and on_progress:
+                on_progress(event.fraction)
+            elif isinstance(event, Loaded):
+                self.loaded = event
+                return event
+        raise AssertionError("a load ends with Loaded or an exception")
+
+    async def unload(self) -> None:
+        """Free the model and its context."""
+        self.loaded = None
+        await self._one(Unload(id=self._next_id()), Ok)
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling | None = None,
+        *,
+        thinking: bool = True,
+        max_tokens: int = 0,
+        drop_oldest: bool = False,
+        flush_s: float = 0.1,
+    ) -> Answer:
+        """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
+        return Answer(
+            self,
+            Generate(
+                id=self._next_id(),
+                messages=tuple(messages),
+                sampling=sampling or Sampling(),
+                thinking=thinking,
+                max_tokens=max_tokens,
+                drop_oldest=drop_oldest,
+                flush_s=flush_s,
+            ),
+        )
+
+    async def count(self, messages: Sequence[Message], *, thinking: bool = True) -> int:
+        """Tokens that these messages come to as a prompt."""
+        command = Count(id=self._next_id(), messages=tuple(messages), thinking=thinking)
+        return (await self._one(command, Counted)).n_tokens
+
+    async def bench(self, n_prompt: int, n_gen: int, depth: int = 0) -> float:
+        """Seconds that one repetition of a benchmark test took; see `BenchTest`."""
+        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth)
+        return (await self._one(command, BenchSample)).elapsed_s
+
+    async def devices(self) -> tuple[Device, ...]:
+        """llama.cpp's devices with their memory now; answered also while the engine is busy."""
+        return (await self._one(ListDevices(id=self._next_id()), Devices)).devices
+
+    def cancel(self, command_id: int) -> None:
+        """Ask a running command to stop. One that does not listen within `CANCEL_GRACE_S` is ended by force."""
+        if command_id in self._pending and self.alive:
+            self._write(Cancel(id=self._next_id(), target=command_id))
+            asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._insist, command_id)
+
+    def _insist(self, command_id: int) -> None:
+        if command_id in self._pending and self.alive and self._transport:
+            self.log.append(
+                f"llmtui: the engine did not stop within {CANCEL_GRACE_S:.0f} s of being asked to; ended it"
+            )
+            self._transport.kill()
+
+    # Plumbing ---------------------------------------------------------------------------------------------------------
+
+    def _next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def _send(self, command: Command) -> asyncio.Queue[Event | EngineDied]:
+        events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
+        self._pending[command.id] = (command, events)
+        if self.alive:
+            self._write(command)
+        else:
+            events.put_nowait(self._death())
+        return events
+
+    def _write(self, command: Command) -> None:
+        pipe = self._transport.get_pipe_transport(0) if self._transport else None
+        if pipe is not None:
+            cast(asyncio.WriteTransport, pipe).write(encode(command))
+
+    async def _events(self, command: Command, events: asyncio.Queue[Event | EngineDied]) -> AsyncIterator[Event]:
+        while True:
+            event = await events.get()
+            if isinstance(event, EngineDied):
+                raise event
+            if isinstance(event, Failed):
+                raise EngineError(event.error)
+            yield event
+
+    async def _run(self, command: Command) -> AsyncGenerator[Event, None]:
+        """Send a command and give its events; when whoever waits is cancelled, so is the command."""
+        events = self._send(command)
+        try:
+            async for event in self._events(command, events):
+                yield event
+        finally:
+            self._forget(command.id)
+
+    async def _one(self, command: Command, kind: type[_E]) -> _E:
+        async with contextlib.aclosing(self._run(command)) as events:
+            async for event in events:
+                if isinstance(event, kind):
+                    self._pending.pop(command.id, None)
+                    return event
+        raise AssertionError("a command ends with its answer or an exception")
+
+    def _forget(self, command_id: int) -> None:
+        """Nobody waits for this command any more."""
+        self.cancel(command_id)
+
+    def _on_output(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                event = self._decoder.decode(frame)
+                if entry := self._pending.get(event.id):
+                    entry[1].put_nowait(event)
+                    if isinstance(event, Done | Failed | Loaded | Ok | Counted | BenchSample | Devices):
+                        del self._pending[event.id]
+        except (WireError, msgspec.MsgspecError) as error:
+            self.log.append(f"llmtui: the engine sent what is not a message ({error}); ended it")
+            if self._transport:
+                self._transport.kill()
+
+    def _on_log(self, data: bytes) -> None:
+        *lines, self._partial_log = (self._partial_log + data).split(b"\n")
+        for raw in lines:
+            line = raw.decode("utf-8", "replace")
+            self.log.append(line)
+            _log.info("%s", line)
+
+    def _bury(self) -> None:
+        """The process ended unasked."""
+        if self._partial_log:
+            self._on_log(b"\n")
+        died = self._death()
+        self._tell_waiting(died)
+        _log.error("%s", died)
+        if self._on_death:
+            self._on_death(died)
+
+    def _tell_waiting(self, died: EngineDied) -> None:
+        self.loaded = None
+        waiting, self._pending = self._pending, {}
+        for _, events in waiting.values():
+            events.put_nowait(died)
+
+    def _death(self) -> EngineDied:
+        code = self._transport.get_returncode() if self._transport else None
+        commands = [type(command) for command, _ in self._pending.values()]
+        doing = {Command: "starting", Load: "loading", Generate: "answering", BenchTest: "benchmark"}
+        running = next((doing[kind] for kind in commands if kind in doing), "idle")
+        return EngineDied(examine(code, list(self.log), running))

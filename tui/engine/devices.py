@@ -1,0 +1,127 @@
+"""Compute devices as llama.cpp sees them. Runs in the engine process only."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_cpp._ggml import libggml
+
+from tui.engine.messages import Device, DeviceKind
+
+_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
+_SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe")
+
+
+@functools.cache
+def _api() -> Any:
+    """ggml's device functions, declared: pointers are `void *`, or ctypes would cut them to 32 bits."""
+    lib = libggml
+    for name, restype, argtypes in (
+        ("ggml_commit", ctypes.c_char_p, []),
+        ("ggml_backend_dev_count", ctypes.c_size_t, []),
+        ("ggml_backend_dev_get", ctypes.c_void_p, [ctypes.c_size_t]),
+        ("ggml_backend_dev_name", ctypes.c_char_p, [ctypes.c_void_p]),
+        ("ggml_backend_dev_description", ctypes.c_char_p, [ctypes.c_void_p]),
+        ("ggml_backend_dev_type", ctypes.c_int, [ctypes.c_void_p]),
+        ("ggml_backend_dev_buffer_type", ctypes.c_void_p, [ctypes.c_void_p]),
+        (
+            "ggml_backend_dev_memory",
+            None,
+            [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
+        ),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = restype, argtypes
+    return lib
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "replace")
+
+
+def build_commit() -> str:
+    """The commit that ggml was built from, as it tells itself; llama.cpp's, whose repository it is part of."""
+    return _text(_api().ggml_commit())
+
+
+def handles() -> dict[str, int]:
+    """Address of each `ggml_backend_dev_t` by llama.cpp's name for the device ("CPU", "Vulkan0")."""
+    api = _api()
+    found = (api.ggml_backend_dev_get(i) for i in range(api.ggml_backend_dev_count()))
+    return {_text(api.ggml_backend_dev_name(handle)): handle for handle in found}
+
+
+def cpu_buffer_type() -> int:
+    """Address of the CPU's `ggml_backend_buffer_type_t`, where tensors kept off the GPU go."""
+    address: int = _api().ggml_backend_dev_buffer_type(handles()["CPU"])
+    return address
+
+
+def list_devices() -> tuple[Device, ...]:
+    """Every device with its memory now. llama.cpp's free figure for an integrated GPU can exceed the total (it
+    underflows): it is clamped here."""
+    api = _api()
+    devices = []
+    for name, handle in handles().items():
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        api.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+        description = _text(api.ggml_backend_dev_description(handle))
+        kind = _KINDS.get(api.ggml_backend_dev_type(handle), "gpu")
+        if kind in ("gpu", "igpu") and any(word in description.lower() for word in _SOFTWARE):
+            kind = "software"
+        devices.append(
+            Device(
+                name=name,
+                description=description,
+                kind=kind,
+                total_bytes=total.value,
+                free_bytes=min(free.value, total.value),
+            )
+        )
+    return tuple(devices)
+
+
+def any_software(names: Sequence[str]) -> bool:
+    """Whether one of these devices is a GPU in name only, computed by the CPU."""
+    return any(device.kind == "software" and device.name in names for device in list_devices())
+
+
+def physical_cores() -> int:
+    """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
+    two kinds (the slower ones would hold up every step). Never below one."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    root = Path("/sys/devices/system/cpu")
+    performance = _cpu_list(Path("/sys/devices/cpu_core/cpus"))
+    usable = (allowed & performance) or allowed
+    cores = set()
+    for cpu in usable:
+        try:
+            siblings = (root / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip()
+        except OSError:
+            siblings = str(cpu)
+        cores.add(siblings)
+    return max(1, min(len(cores), _cgroup_cores() or len(cores)))
+
+
+def _cpu_list(path: Path) -> set[int]:
+    """CPUs in a kernel list such as "0-7,16"; empty when the file is not there."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return set()
+    spans = (span.split("-") for span in text.split(",") if span)
+    return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}
+
+
+def _cgroup_cores() -> int | None:
+    """Whole cores that a container's CPU quota allows; None without a quota."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, int(quota) // int(period))

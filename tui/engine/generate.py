@@ -1,0 +1,296 @@
+"""The token loop: one conversation in, events out. Owns the prefix cache, overflow, the split of thinking from answer,
+stop reasons and timings; everything that touches llama.cpp goes through `Session`."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable, Sequence
+
+from tui.engine.llama import Aborted, Session
+from tui.engine.messages import (
+    Delta,
+    DeltaKind,
+    Done,
+    ErrorInfo,
+    Event,
+    Generate,
+    Message,
+    Prefill,
+    Started,
+    StopReason,
+    Timings,
+)
+
+Send = Callable[[Event], None]
+
+ANSWER_RESERVE = 256
+"""Tokens kept free for an answer when deciding whether a prompt fits; less in a context under 2,048."""
+SPEED_WINDOW_S = 1.0
+
+
+class PromptTooLong(Exception):
+    """The prompt leaves no room for an answer. `n_drop` oldest messages would have to go, 0 when that would not do."""
+
+    def __init__(self, n_prompt: int, n_ctx: int, n_drop: int) -> None:
+        super().__init__(f"the prompt has {n_prompt} tokens, the context {n_ctx}")
+        self.n_prompt, self.n_ctx, self.n_drop = n_prompt, n_ctx, n_drop
+
+    def info(self) -> ErrorInfo:
+        return ErrorInfo(
+            kind="context_overflow", detail=str(self), n_prompt=self.n_prompt, n_ctx=self.n_ctx, n_drop=self.n_drop
+        )
+
+
+class Conversation:
+    """A session together with the tokens that its KV cache holds."""
+
+    def __init__(self, session: Session, default_seed: int) -> None:
+        self.session = session
+        self.default_seed = default_seed
+        self.cached: list[int] = []
+
+    # Prompt -----------------------------------------------------------------------------------------------------------
+
+    def prompt(self, messages: Sequence[Message], *, thinking: bool) -> list[int]:
+        """Tokens of the conversation up to where the model goes on. Raises `TemplateError`."""
+        return self.session.tokenize(self.session.template.render(messages, thinking=thinking))
+
+    def fit(self, command: Generate) -> tuple[list[int], int]:
+        """The prompt's tokens and how many messages were left out of it. Raises `PromptTooLong` when it does not fit
+        and nothing may be left out, or when even the last message alone is too long."""
+        messages = list(command.messages)
+        tokens = self.prompt(messages, thinking=command.thinking)
+        room = self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8)
+        if len(tokens) <= room:
+            return tokens, 0
+        n_drop, shorter = self._shorten(messages, command.thinking, room)
+        if not command.drop_oldest or not shorter:
+            raise PromptTooLong(len(tokens), self.session.n_ctx, n_drop)
+        return shorter, n_drop
+
+    def _shorten(self, messages: list[Message], thinking: bool, room: int) -> tuple[int, list[int]]:
+        """Leave out the fewest oldest messages, whole turns (so that what stays begins with the user) and never the
+        system prompt, that make the prompt fit. (0, []) when none do."""
+        first = 1 if messages and messages[0].role == "system" else 0
+        for start in range(first + 1, len(messages)):
+            if messages[start].role != "user":
+                continue
+            tokens = self.prompt(messages[:first] + messages[start:], thinking=thinking)
+            if len(tokens) <= room:
+                return start - first, tokens
+        return 0, []
+
+    # Answer -----------------------------------------------------------------------------------------------------------
+
+    def generate(self, command: Generate, send: Send) -> None:
+        """Answer, telling everything through `send`. Leaves the KV cache and `cached` in step whatever happens."""
+        received = time.perf_counter()
+        tokens, n_dropped = self.fit(command)
+        n_cached = self._reuse(tokens)
+        send(
+            Started(
+                id=command.id,
+                n_prompt=len(tokens),
+                n_cached=n_cached,
+                n_dropped=n_dropped,
+                n_ctx=self.session.n_ctx,
+            )
+        )
+        answer = _Answer(self, command, send, received)
+        answer.n_prompt, answer.n_cached = len(tokens), n_cached
+        sampling = command.sampling
+        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
+        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns())
+        try:
+            answer.prefill(tokens)
+            stop = answer.decode(sampler.sample, self._starts_thinking(tokens))
+        except Aborted:
+            stop = "cancelled"
+        finally:
+            sampler.close()
+            self._resynchronize()
+        answer.finish(stop)
+
+    def _starts_thinking(self, tokens: Sequence[int]) -> bool:
+        """Some templates open the thinking themselves: the prompt then ends inside it."""
+        for token in reversed(tokens):
+            if token == self.session.think_close:
+                return False
+            if token == self.session.think_open:
+                return token >= 0
+        return False
+
+    def _reuse(self, tokens: Sequence[int]) -> int:
+        """Keep the longest common prefix of the KV cache and the prompt, at least one token short of the whole prompt
+        (its logits are needed). Returns how many tokens were kept."""
+        n = 0
+        for have, want in zip(self.cached, tokens[:-1], strict=False):
+            if have != want:
+                break
+            n += 1
+        if n < len(self.cached) and not self.session.truncate(n):
+            n = 0
+        self.cached = list(tokens[:n])
+        return n
+
+    def evaluate(self, tokens: Sequence[int]) -> None:
+        """Decode tokens behind the cached ones and remember them."""
+        self.session.decode(tokens)
+        self.cached.extend(tokens)
+
+    def _resynchronize(self) -> None:
+        """After an abort or an error: believe what llama.cpp says that it kept, as far as our list reaches."""
+        n = self.session.n_past
+        if n == len(self.cached):
+            return
+        keep = min(n, len(self.cached))
+        if not self.session.truncate(keep):
+            keep = 0
+        del self.cached[keep:]
+
+
+class _Answer:
+    """One answer being made: text buffers, clocks and counters."""
+
+    def __init__(self, conversation: Conversation, command: Generate, send: Send, received: float) -> None:
+        self._conversation, self._session = conversation, conversation.session
+        self._command, self._send = command, send
+        self._received = received
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._kind: DeltaKind = "answer"
+        self._text: list[str] = []
+        self._blank = True
+        self._flushed = 0.0
+        self._marks: list[tuple[float, int]] = []
+        self.n_prompt = self.n_cached = self._n_prefill = self._n_decode = self._n_thinking = 0
+        self._prefill_s = self._thinking_s = 0.0
+        self._thinking_since = self._first = self._last = 0.0
+
+    def prefill(self, tokens: Sequence[int]) -> None:
+        """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
+        rest = tokens[self.n_cached :]
+        started = time.perf_counter()
+        step = self._session.n_ubatch
+        try:
+            for at in range(0, len(rest), step):
+                if self._session.abort.is_set:
+                    raise Aborted
+                chunk = rest[at : at + step]
+                self._conversation.evaluate(chunk)
+                self._session.synchronize()
+                self._n_prefill += len(chunk)
+                elapsed = time.perf_counter() - started
+                tps = self._n_prefill / elapsed if elapsed > 0 else 0.0
+                self._send(
+                    Prefill(
+                        id=self._command.id,
+                        done=self._n_prefill,
+                        total=len(rest),
+                        tps=tps,
+                        eta_s=(len(rest) - self._n_prefill) / tps if tps else 0.0,
+                    )
+                )
+        finally:
+            self._prefill_s = time.perf_counter() - started
+
+    def decode(self, sample: Callable[[], int], thinking: bool) -> StopReason:
+        """Sample and decode until something stops it; the text goes out in batches."""
+        session, conversation = self._session, self._conversation
+        limit = self._command.max_tokens or session.n_ctx
+        if thinking:
+            self._switch("thinking", time.perf_counter())
+        while True:
+            if session.abort.is_set:
+                raise Aborted
+            token = sample()
+            now = time.perf_counter()
+            if not self._first:
+                self._first = now
+            if session.is_end(token):
+                return "stop"
+            self._last = now
+            self._n_decode += 1
+            self._take(token, now)
+            if self._n_decode >= limit and self._command.max_tokens:
+                return "length"
+            if len(conversation.cached) >= session.n_ctx:
+                return "context"
+            conversation.evaluate([token])
+
+    def _take(self, token: int, now: float) -> None:
+        """Add one token's text to what goes out next."""
+        if token == self._session.think_open and self._kind == "answer" and self._blank:
+            self._switch("thinking", now)
+        elif token == self._session.think_close and self._kind == "thinking":
+            self._n_thinking += 1
+            self._switch("answer", now)
+            return
+        else:
+            text = self._decoder.decode(self._session.piece(token))
+            if self._blank:
+                text = text.lstrip("\n")
+                self._blank = not text.strip()
+            if text:
+                self._text.append(text)
+        if self._kind == "thinking":
+            self._n_thinking += 1
+        if self._text and now - self._flushed >= self._command.flush_s:
+            self._flush(now)
+
+    def _switch(self, kind: DeltaKind, now: float) -> None:
+        self._flush(now)
+        if self._kind == "thinking":
+            self._thinking_s += now - self._thinking_since
+        self._kind, self._blank, self._thinking_since = kind, True, now
+
+    def _flush(self, now: float) -> None:
+        if not self._text:
+            return
+        self._flushed = now
+        self._send(
+            Delta(
+                id=self._command.id,
+                kind=self._kind,
+                text="".join(self._text),
+                n_decode=self._n_decode,
+                decode_tps=self._speed(now),
+                n_used=len(self._conversation.cached),
+            )
+        )
+        self._text.clear()
+
+    def _speed(self, now: float) -> float:
+        """Tokens per second over about the last second."""
+        self._marks.append((now, self._n_decode))
+        while len(self._marks) > 2 and now - self._marks[1][0] >= SPEED_WINDOW_S:
+            self._marks.pop(0)
+        since, count = self._marks[0]
+        return (self._n_decode - count) / (now - since) if now > since else 0.0
+
+    def finish(self, stop: StopReason) -> None:
+        """Send what is left and the closing event."""
+        now = time.perf_counter()
+        tail = self._decoder.decode(b"", True)
+        if tail:
+            self._text.append(tail)
+        self._switch("answer", self._last or now)
+        self._send(
+            Done(
+                id=self._command.id,
+                stop=stop,
+                timings=Timings(
+                    n_prompt=self.n_prompt,
+                    n_cached=self.n_cached,
+                    n_prefill=self._n_prefill,
+                    prefill_s=self._prefill_s,
+                    ttft_s=self._first - self._received if self._first else 0.0,
+                    n_decode=self._n_decode,
+                    decode_s=self._last - self._first if self._last else 0.0,
+                    n_thinking=self._n_thinking,
+                    thinking_s=self._thinking_s,
+                ),
+                n_used=len(self._conversation.cached),
+                n_ctx=self._session.n_ctx,
+            )
+        )

@@ -1,0 +1,433 @@
+"""One loaded model and its context over the low-level llama.cpp API: load, decode, sample, token text, the KV cache.
+Runs in the engine process only and knows neither the wire nor conversations."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from llama_cpp import llama_cpp as lib
+
+from tui.engine import devices, loadlog
+from tui.engine.messages import CacheType, ErrorKind, Loaded, LoadSettings, Sampling
+from tui.engine.pagecache import read_ahead
+from tui.engine.template import ChatTemplate
+
+_CACHE_TYPES: dict[CacheType, int] = {
+    "f32": lib.GGML_TYPE_F32,
+    "f16": lib.GGML_TYPE_F16,
+    "bf16": 30,
+    "q8_0": lib.GGML_TYPE_Q8_0,
+    "q5_1": lib.GGML_TYPE_Q5_1,
+    "q5_0": lib.GGML_TYPE_Q5_0,
+    "q4_1": lib.GGML_TYPE_Q4_1,
+    "q4_0": lib.GGML_TYPE_Q4_0,
+    "iq4_nl": lib.GGML_TYPE_IQ4_NL,
+}
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+_LOAD_MODE = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
+"""llama.cpp's `llama_load_mode` by (use_mmap, use_mlock)."""
+_LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
+
+
+class _TensorOverride(ctypes.Structure):
+    """`llama_model_tensor_buft_override`, which the Python package does not declare."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p))
+
+
+class LlamaError(Exception):
+    """llama.cpp refused. `kind` says in which way, `detail` holds its last words on the matter."""
+
+    def __init__(self, kind: ErrorKind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind: ErrorKind = kind
+        self.detail = detail
+
+
+class Aborted(Exception):
+    """The abort switch was set while llama.cpp computed. What was decoded so far stays in the KV cache."""
+
+
+class AbortSwitch:
+    """Interrupts a running computation from another thread.
+
+    llama.cpp's CPU backend asks its abort callback at every graph node, about a thousand times a token, so the callback
+    must not enter Python: it is libc's `strlen` over a one-character buffer, whose result, 0 or 1, is the answer.
+    """
+
+    def __init__(self) -> None:
+        self._text = ctypes.create_string_buffer(2)
+        self.callback = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
+        self.data = ctypes.cast(self._text, ctypes.c_void_p)
+
+    def set(self) -> None:
+        self._text[0] = b"!"
+
+    def clear(self) -> None:
+        self._text[0] = b"\0"
+
+    @property
+    def is_set(self) -> bool:
+        return self._text[0] != b"\0"
+
+
+class _Log:
+    """llama.cpp's log: passed on to stderr, and the lines of one step kept to learn what it did."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._warnings: list[str] = []
+        self._errors: list[str] = []
+        self._partial = ""
+        self._callback = lib.llama_log_callback(self._take)
+
+    def install(self) -> None:
+        lib.llama_log_set(self._callback, None)
+
+    def _take(self, level: int, text: bytes, _user_data: object) -> None:
+        if level == _LOG_DEBUG and b"resolve_fused_ops: Flash" not in text:
+            return
+        self._partial += text.decode("utf-8", "replace")
+        *complete, self._partial = self._partial.split("\n")
+        for line in complete:
+            self.lines.append(line)
+            print(line, file=sys.stderr)
+            if level in (_LOG_WARN, _LOG_ERROR) and line.strip():
+                (self._errors if level == _LOG_ERROR else self._warnings).append(line.strip())
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[list[str]]:
+        """The lines logged inside the `with` block."""
+        self.lines, self._warnings, self._errors = [], [], []
+        yield self.lines
+
+    def why(self, fallback: str) -> str:
+        """What llama.cpp complained about since the step began: its errors, else its warnings, else `fallback`."""
+        complaints = self._errors or self._warnings
+        return " · ".join(dict.fromkeys(complaints[-3:])) or fallback
+
+    def error(self, fallback: str) -> LlamaError:
+        """Why a load failed."""
+        detail = self.why(fallback)
+        return LlamaError(loadlog.failure(detail), detail)
+
+
+LOG = _Log()
+
+
+def backend_init() -> None:
+    """Prepare llama.cpp in this process: once, before anything else."""
+    LOG.install()
+    lib.llama_backend_init()
+
+
+def system_info() -> str:
+    """llama.cpp's build features, such as "CPU : AVX2 = 1 | …"."""
+    return str(lib.llama_print_system_info().decode("utf-8", "replace")).strip(" |\n")
+
+
+class Session:
+    """A model with one context and one sequence. Not thread-safe except for `abort`.
+
+    Raises `LlamaError` from the constructor when it cannot be loaded and `Aborted` when `abort` was set meanwhile.
+    `on_progress` gets fractions from 0 to 1.
+    """
+
+    def __init__(
+        self, path: Path, settings: LoadSettings, abort: AbortSwitch, on_progress: Callable[[float], None]
+    ) -> None:
+        started = time.perf_counter()
+        self.abort = abort
+        self._model: int | None = None
+        self._context: int | None = None
+        self._keep: list[object] = []
+        try:
+            with LOG.step() as lines:
+                self._load_model(path, settings, on_progress)
+                self._create_context(settings)
+            self._vocab = lib.llama_model_get_vocab(self._model)
+            self._memory = lib.llama_get_memory(self._context)
+            self._piece = ctypes.create_string_buffer(256)
+            self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
+            self.bos, self.eos = lib.llama_vocab_bos(self._vocab), lib.llama_vocab_eos(self._vocab)
+            self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
+            self.n_batch = int(lib.llama_n_batch(self._context))
+            self.n_ubatch = int(lib.llama_n_ubatch(self._context))
+            self.template = ChatTemplate(
+                self._template_source(), self.special_text(self.bos), self.special_text(self.eos)
+            )
+            self.think_open, self.think_close = self._single_token("<think>"), self._single_token("</think>")
+            self._warm_up()
+        except BaseException:
+            self.close()
+            raise
+        self.loaded = self._describe(path, settings, lines, time.perf_counter() - started)
+
+    def _load_model(self, path: Path, settings: LoadSettings, on_progress: Callable[[float], None]) -> None:
+        def read_progress(fraction: float) -> bool:
+            on_progress(fraction * 0.5)
+            return not self.abort.is_set
+
+        def load_progress(fraction: float, _user_data: object) -> bool:
+            on_progress(0.5 + fraction * 0.5)
+            return not self.abort.is_set
+
+        try:
+            if settings.use_mmap and not read_ahead(split_files(path), read_progress):
+                raise Aborted
+        except OSError as error:
+            raise LlamaError("model_unreadable", f"{error.filename or path}: {error.strerror}") from error
+        params = lib.llama_model_default_params()
+        params.load_mode = _LOAD_MODE[settings.use_mmap, settings.use_mlock]
+        params.devices = self._device_array(settings.devices)
+        params.n_gpu_layers = settings.n_gpu_layers if settings.devices else 0
+        params.tensor_buft_overrides = self._expert_overrides(settings.n_cpu_moe if settings.devices else 0)
+        callback = lib.llama_progress_callback(load_progress)
+        params.progress_callback = callback
+        self._keep.append(callback)
+        self._model = lib.llama_model_load_from_file(str(path).encode(), params)
+        if not self._model:
+            if self.abort.is_set:
+                raise Aborted
+            raise LOG.error("llama.cpp gave no reason")
+
+    def _device_array(self, names: Sequence[str]) -> int | None:
+        """A NULL-terminated array of devices; of NULL alone it means the CPU and nothing else. Without it, a build with
+        a GPU backend sends every batch of 32 tokens or more to the GPU even when no layer is offloaded."""
+        known = devices.handles()
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise LlamaError("bad_settings", f"no device named {', '.join(missing)}; there are {', '.join(known)}")
+        array = (ctypes.c_void_p * (len(names) + 1))(*(known[name] for name in names), None)
+        self._keep.append(array)
+        return ctypes.cast(array, ctypes.c_void_p).value
+
+    def _expert_overrides(self, n_layers: int) -> int | None:
+        """Tensor overrides that keep the experts of the first `n_layers` layers in host memory."""
+        if n_layers <= 0:
+            return None
+        array = (_TensorOverride * (n_layers + 1))()
+        for i in range(n_layers):
+            array[i].pattern = rf"blk\.{i}\.ffn_(up|down|gate|gate_up)_(ch|)exps".encode()
+            array[i].buft = devices.cpu_buffer_type()
+        self._keep.append(array)
+        return ctypes.cast(array, ctypes.c_void_p).value
+
+    def _create_context(self, settings: LoadSettings) -> None:
+        params = lib.llama_context_default_params()
+        params.n_ctx = settings.n_ctx
+        params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
+        params.n_threads = settings.n_threads or devices.physical_cores()
+        params.n_threads_batch = settings.n_threads_batch or params.n_threads
+        flash_attn = settings.flash_attn
+        if flash_attn == "auto" and devices.any_software(settings.devices):
+            # Mesa's llvmpipe (22.3 seen) crashes in llama.cpp's flash attention shader.
+            flash_attn = "off"
+        params.flash_attn_type = _FLASH_ATTENTION[flash_attn]
+        params.type_k, params.type_v = _CACHE_TYPES[settings.type_k], _CACHE_TYPES[settings.type_v]
+        # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
+        params.n_outputs_max = 1
+        params.no_perf = False
+        params.op_offload = bool(settings.devices)
+        params.offload_kqv = bool(settings.devices)
+        params.abort_callback, params.abort_callback_data = self.abort.callback, self.abort.data
+        self._context = lib.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise LOG.error("llama.cpp could not create the context")
+
+    def _warm_up(self) -> None:
+        """Run one token through, so that weights are in memory and shaders compiled before the first question."""
+        lib.llama_set_warmup(self._context, True)
+        try:
+            self.decode([self.bos if self.bos >= 0 else max(self.eos, 0)])
+        finally:
+            lib.llama_set_warmup(self._context, False)
+            self.clear()
+
+    def _template_source(self) -> str:
+        raw = lib.llama_model_chat_template(self._model, None)
+        return raw.decode("utf-8", "replace") if raw else ""
+
+    def _describe(self, path: Path, settings: LoadSettings, lines: Sequence[str], load_s: float) -> Loaded:
+        text = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(self._model, text, len(text))
+        n_layers = int(lib.llama_model_n_layer(self._model)) + 1
+        n_gpu_layers = loadlog.n_offloaded(lines) if settings.devices else 0
+        flash = loadlog.flash_attention(lines)
+        return Loaded(
+            path=str(path),
+            description=text.value.decode("utf-8", "replace"),
+            n_params=int(lib.llama_model_n_params(self._model)),
+            size_bytes=int(lib.llama_model_size(self._model)),
+            n_layers=n_layers,
+            n_gpu_layers=n_gpu_layers,
+            devices=settings.devices if n_gpu_layers else (),
+            n_ctx=self.n_ctx,
+            n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
+            n_batch=self.n_batch,
+            n_ubatch=self.n_ubatch,
+            n_threads=int(lib.llama_n_threads(self._context)),
+            n_threads_batch=int(lib.llama_n_threads_batch(self._context)),
+            flash_attn=settings.flash_attn == "on" if flash is None else flash,
+            type_k=settings.type_k,
+            type_v=settings.type_v,
+            can_think=self.template.can_think,
+            has_template=bool(self._template_source()),
+            buffers=loadlog.buffers(lines),
+            load_s=load_s,
+        )
+
+    def close(self) -> None:
+        """Free context and model. Safe to call twice."""
+        if self._context:
+            lib.llama_free(self._context)
+        if self._model:
+            lib.llama_model_free(self._model)
+        self._context = self._model = None
+
+    # Text -------------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Tokens of a rendered prompt; the model's own beginning-of-text token is added where the vocabulary asks for
+        it and the text does not bring it."""
+        raw = text.encode("utf-8", "replace")
+        add_bos = lib.llama_vocab_get_add_bos(self._vocab) and not text.startswith(self.special_text(self.bos) or "\0")
+        array = (lib.llama_token * (len(raw) + 2))()
+        n = lib.llama_tokenize(self._vocab, raw, len(raw), array, len(array), add_bos, special)
+        if n < 0:
+            raise LlamaError("internal", f"tokenizing {len(raw)} bytes failed with {n}")
+        return list(array[:n])
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token, which may be a part of a character. Control tokens have none unless `special`."""
+        n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
+        if n < 0:
+            self._piece = ctypes.create_string_buffer(-n)
+            n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
+        return self._piece.raw[: max(n, 0)]
+
+    def special_text(self, token: int) -> str:
+        """Text of a control token such as "<|im_end|>"; empty for a token that the vocabulary does not have."""
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends a generation."""
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def _single_token(self, text: str) -> int:
+        """The token that is exactly `text`, -1 when the vocabulary has none."""
+        tokens = [token for token in self.tokenize(text) if token != self.bos]
+        return tokens[0] if len(tokens) == 1 else -1
+
+    # Computing --------------------------------------------------------------------------------------------------------
+
+    def decode(self, tokens: Sequence[int]) -> None:
+        """Evaluate up to `n_batch` tokens behind what the KV cache holds; logits of the last one are kept.
+
+        Raises `Aborted`, and `LlamaError` when the context is full or llama.cpp failed.
+        """
+        n = len(tokens)
+        self._tokens[:n] = tokens
+        status = lib.llama_decode(self._context, lib.llama_batch_get_one(self._tokens, n))
+        if status == 0:
+            return
+        if status == 2 or self.abort.is_set:
+            raise Aborted
+        if status == 1:
+            raise LlamaError("decode", f"no room in the KV cache for {n} more tokens")
+        detail = LOG.why(f"llama_decode returned {status}")
+        raise LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
+
+    def synchronize(self) -> None:
+        """Wait until everything asked for is computed."""
+        lib.llama_synchronize(self._context)
+
+    @property
+    def n_past(self) -> int:
+        """Tokens that the KV cache holds."""
+        return int(lib.llama_memory_seq_pos_max(self._memory, 0)) + 1
+
+    def truncate(self, n_past: int) -> bool:
+        """Forget the KV cache from position `n_past` on. False when this kind of memory cannot; it is then empty."""
+        if n_past > 0 and lib.llama_memory_seq_rm(self._memory, 0, n_past, -1):
+            return True
+        self.clear()
+        return n_past == 0
+
+    def clear(self) -> None:
+        """Forget the whole KV cache."""
+        lib.llama_memory_clear(self._memory, True)
+
+    def save_state(self) -> bytes:
+        """The KV cache as llama.cpp writes it out, for `restore_state`. Logits are not part of it."""
+        size = lib.llama_state_seq_get_size(self._context, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        written = lib.llama_state_seq_get_data(self._context, buffer, size, 0)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore_state(self, state: bytes) -> bool:
+        """Take over a KV cache. False, and empty, when its types, layout or size do not go with this context."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if lib.llama_state_seq_set_data(self._context, buffer, len(state), 0):
+            return True
+        self.clear()
+        return False
+
+    @property
+    def n_vocab(self) -> int:
+        return int(lib.llama_vocab_n_tokens(self._vocab))
+
+    def sampler(self, sampling: Sampling, seed: int) -> Sampler:
+        """A sampler chain in C for one answer; `seed` -1 draws one."""
+        return Sampler(self._context, self.n_vocab, sampling, seed)
+
+
+class Sampler:
+    """llama.cpp's own sampler chain, in the order that llama.cpp uses by default."""
+
+    def __init__(self, context: object, n_vocab: int, sampling: Sampling, seed: int) -> None:
+        self._context = context
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+
+        def add(part: object) -> None:
+            lib.llama_sampler_chain_add(self._chain, part)
+
+        s = sampling
+        if s.repeat_penalty != 1.0 or s.frequency_penalty or s.presence_penalty:
+            add(
+                lib.llama_sampler_init_penalties(
+                    n_vocab, s.penalty_last_n, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
+                )
+            )
+        if s.temperature <= 0:
+            add(lib.llama_sampler_init_greedy())
+            return
+        if s.top_k > 0:
+            add(lib.llama_sampler_init_top_k(s.top_k))
+        if s.top_p < 1.0:
+            add(lib.llama_sampler_init_top_p(s.top_p, 1))
+        if s.min_p > 0:
+            add(lib.llama_sampler_init_min_p(s.min_p, 1))
+        add(lib.llama_sampler_init_temp(s.temperature))
+        add(lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+
+    def sample(self) -> int:
+        """Choose the next token from the logits of the last decoded one, and remember it for the penalties."""
+        return int(lib.llama_sampler_sample(self._chain, self._context, -1))
+
+    def close(self) -> None:
+        lib.llama_sampler_free(self._chain)
+
+
+def split_files(path: Path) -> list[Path]:
+    """All parts of a split model, `path` being its first; else `path` alone."""
+    match = re.fullmatch(r"(.*)-00001-of-(\d{5})\.gguf", path.name)
+    if not match:
+        return [path]
+    return [path.with_name(f"{match[1]}-{i:05d}-of-{match[2]}.gguf") for i in range(1, int(match[2]) + 1)]

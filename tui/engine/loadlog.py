@@ -1,0 +1,54 @@
+"""What llama.cpp's log tells about a load and nothing else does: buffers, offloaded layers, flash attention, and which
+kind of failure its complaints mean. Only reads text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tui.engine.messages import Buffer, ErrorKind
+
+_PURPOSE = {"model": "weights", "KV": "kv", "compute": "compute", "output": "output", "RS": "kv"}
+_BUFFER_LINE = re.compile(r"\s([\w.:-]+)\s+(model|KV|RS|compute|output) buffer size =\s*([\d.]+) MiB")
+_OFFLOAD_LINE = re.compile(r"offloaded (\d+)/\d+ layers")
+_OUT_OF_MEMORY = re.compile(r"(failed|unable) to allocate|out of memory|OutOf(Device|Host)Memory|bad_alloc", re.I)
+_UNSUPPORTED = re.compile(r"unknown (model )?architecture|unknown pre-tokenizer|error loading model vocab", re.I)
+
+
+def buffers(lines: Sequence[str]) -> tuple[Buffer, ...]:
+    """What llama.cpp says it allocated, summed by device and purpose, to a hundredth of a MiB. Compute buffers are
+    reserved several times: the last word counts."""
+    sizes: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        if match := _BUFFER_LINE.search(line):
+            key = (match[1], _PURPOSE[match[2]])
+            n_bytes = int(float(match[3]) * (1 << 20))
+            if key[1] == "compute":
+                sizes[key] = [n_bytes]
+            else:
+                sizes.setdefault(key, []).append(n_bytes)
+    return tuple(
+        Buffer(device=device, purpose=purpose, n_bytes=sum(parts))  # type: ignore[arg-type]
+        for (device, purpose), parts in sizes.items()
+    )
+
+
+def n_offloaded(lines: Sequence[str]) -> int:
+    """Layers that went to devices, the output layer counted as one."""
+    found = [int(match[1]) for line in lines if (match := _OFFLOAD_LINE.search(line))]
+    return found[-1] if found else 0
+
+
+def flash_attention(lines: Sequence[str]) -> bool | None:
+    """What "auto" was resolved to; None when it was not asked."""
+    line = next((line for line in lines if "resolve_fused_ops: Flash Attention" in line), None)
+    return None if line is None else "enabled" in line
+
+
+def failure(detail: str) -> ErrorKind:
+    """The kind of failure that these complaints about a load mean."""
+    if _OUT_OF_MEMORY.search(detail):
+        return "out_of_memory"
+    if _UNSUPPORTED.search(detail):
+        return "model_unsupported"
+    return "bad_settings" if "V cache" in detail else "model_unreadable"

@@ -1,0 +1,336 @@
+"""Commands and events on the wire between a front end and the engine process, and nothing else.
+
+Every command carries an `id` chosen by the client; every event that answers it carries the same `id`. A frame is a
+four-byte little-endian length followed by one MessagePack-encoded tagged struct.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FlashAttention = Literal["auto", "on", "off"]
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+Role = Literal["system", "user", "assistant"]
+StopReason = Literal["stop", "length", "context", "cancelled"]
+DeltaKind = Literal["thinking", "answer"]
+DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
+ErrorKind = Literal[
+    "model_not_found", "model_unreadable", "model_unsupported", "out_of_memory", "bad_settings",
+    "no_model", "template", "context_overflow", "decode", "cancelled", "internal",
+]  # fmt: skip
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of plain records that travel inside commands and events."""
+
+
+class LoadSettings(Record, frozen=True):
+    """How a model is to be loaded. The zero or empty value always means "let the engine choose"."""
+
+    n_ctx: int = 8192
+    """Context size in tokens; 0 takes the size that the model was trained with."""
+    devices: tuple[str, ...] = ()
+    """llama.cpp device names such as "Vulkan0"; empty means the CPU alone."""
+    n_gpu_layers: int = -1
+    """Layers to offload to `devices`, the output layer counted as one; -1 offloads all. Ignored on the CPU alone."""
+    n_cpu_moe: int = 0
+    """Keep the experts of this many layers, from the first, on the CPU (mixture-of-experts models only)."""
+    n_threads: int = 0
+    """Threads for decode; 0 takes the physical (performance) cores."""
+    n_threads_batch: int = 0
+    """Threads for prefill; 0 takes `n_threads`."""
+    n_batch: int = 2048
+    n_ubatch: int = 512
+    flash_attn: FlashAttention = "auto"
+    type_k: CacheType = "f16"
+    type_v: CacheType = "f16"
+    use_mmap: bool = True
+    use_mlock: bool = False
+    seed: int = -1
+    """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+
+
+class Sampling(Record, frozen=True):
+    """How the next token is chosen. `temperature` 0 is greedy: the other values are then without effect."""
+
+    temperature: float = 0.7
+    top_k: int = 20
+    top_p: float = 0.8
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_last_n: int = 64
+    seed: int = -1
+    """-1 takes the seed of the load settings."""
+
+
+class Message(Record, frozen=True):
+    """One turn of a conversation as the chat template sees it."""
+
+    role: Role
+    content: str
+    reasoning: str | None = None
+    """What the model thought before `content`; most templates drop it for earlier turns."""
+
+
+class Timings(Record, frozen=True):
+    """What one answer took; all durations in seconds, measured in the engine with a monotonic clock."""
+
+    n_prompt: int = 0
+    """Tokens of the whole prompt, cached ones included."""
+    n_cached: int = 0
+    """Tokens of the prompt that the KV cache held already."""
+    n_prefill: int = 0
+    """Tokens of the prompt that were evaluated."""
+    prefill_s: float = 0.0
+    ttft_s: float = 0.0
+    """From the engine's receipt of the command to the first token sampled."""
+    n_decode: int = 0
+    """Tokens generated, thinking included, the end-of-generation token not."""
+    decode_s: float = 0.0
+    """From the first token to the last."""
+    n_thinking: int = 0
+    thinking_s: float = 0.0
+
+    @property
+    def prefill_tps(self) -> float:
+        """Prompt tokens evaluated per second; 0 when nothing was evaluated."""
+        return self.n_prefill / self.prefill_s if self.prefill_s > 0 else 0.0
+
+    @property
+    def decode_tps(self) -> float:
+        """Tokens per second after the first one, as llama.cpp counts them; 0 for fewer than two tokens."""
+        return (self.n_decode - 1) / self.decode_s if self.decode_s > 0 and self.n_decode > 1 else 0.0
+
+
+class Device(Record, frozen=True):
+    """A compute device as llama.cpp sees it."""
+
+    name: str
+    """llama.cpp's name: "CPU", "Vulkan0", "CUDA0"."""
+    description: str
+    kind: DeviceKind
+    total_bytes: int
+    free_bytes: int
+
+
+class Buffer(Record, frozen=True):
+    """Memory that llama.cpp reported while loading: weights, KV cache, compute or output, on one device or the host."""
+
+    device: str
+    purpose: Literal["weights", "kv", "compute", "output"]
+    n_bytes: int
+
+
+class ErrorInfo(Record, frozen=True):
+    """What went wrong, as facts; the sentence is made where it is shown."""
+
+    kind: ErrorKind
+    detail: str
+    """The last words of llama.cpp, or of the exception, on the matter."""
+    n_prompt: int = 0
+    n_ctx: int = 0
+    n_drop: int = 0
+    """For `context_overflow`: how many of the oldest messages, never the system prompt, would have to go; 0 when even
+    the last message alone does not fit."""
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of what a front end asks of the engine."""
+
+    id: int
+
+
+class Load(Command, frozen=True):
+    """Load a model, freeing the one that is loaded. Answered by `LoadProgress` … `Loaded` or `Failed`."""
+
+    path: str
+    settings: LoadSettings
+    keep_context: bool = False
+    """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
+    the load fails, the model that was loaded before is loaded again and stays."""
+
+
+class Unload(Command, frozen=True):
+    """Free the model. Answered by `Ok`."""
+
+
+class Generate(Command, frozen=True):
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    thinking: bool = True
+    max_tokens: int = 0
+    """Stop after this many tokens; 0 goes on to the end of the context."""
+    drop_oldest: bool = False
+    """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    flush_s: float = 0.1
+    """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
+
+
+class Cancel(Command, frozen=True):
+    """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
+
+    target: int
+
+
+class Count(Command, frozen=True):
+    """Count the tokens that these messages come to as a prompt. Answered by `Counted`."""
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+
+
+class BenchTest(Command, frozen=True):
+    """One timed repetition, the KV cache cleared before: `depth` random tokens untimed, then `n_prompt` random tokens
+    as a prompt and `n_gen` decoded one by one, synchronised, without sampling, as llama-bench does. `BenchSample`."""
+
+    n_prompt: int
+    n_gen: int
+    depth: int = 0
+
+
+class ListDevices(Command, frozen=True):
+    """Answered at once by `Devices`, even while a model loads or answers."""
+
+
+class Shutdown(Command, frozen=True):
+    """End the process."""
+
+
+# Events --------------------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of what the engine tells."""
+
+    id: int = 0
+
+
+class Hello(Event, frozen=True):
+    """First event of a process: it is ready for commands."""
+
+    pid: int
+    llama_cpp: str
+    """Version of llama-cpp-python and llama.cpp's build features."""
+    devices: tuple[Device, ...]
+    build_commit: str = ""
+    """llama.cpp's commit, "-dirty" where its sources were changed; empty when it does not tell."""
+
+
+class Ok(Event, frozen=True):
+    """Done, nothing to tell."""
+
+
+class LoadProgress(Event, frozen=True):
+    fraction: float
+    """0.0 to 1.0."""
+
+
+class Loaded(Event, frozen=True):
+    """What llama.cpp really did, which may differ from what was asked."""
+
+    path: str
+    description: str
+    """llama.cpp's own, such as "qwen3moe 30B.A3B Q3_K - Large"."""
+    n_params: int
+    size_bytes: int
+    n_layers: int
+    """Layers that can be offloaded, the output layer included."""
+    n_gpu_layers: int
+    devices: tuple[str, ...]
+    """Devices that hold layers; empty for the CPU alone."""
+    n_ctx: int
+    n_ctx_train: int
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+    flash_attn: bool
+    type_k: str
+    type_v: str
+    can_think: bool
+    """The chat template knows thinking."""
+    has_template: bool
+    """The file carries a chat template; otherwise ChatML is used."""
+    buffers: tuple[Buffer, ...]
+    load_s: float
+    n_kept: int = 0
+    """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
+    keep_s: float = 0.0
+    """What taking it along took, out and in."""
+
+
+class Started(Event, frozen=True):
+    """The prompt is rendered and tokenized."""
+
+    n_prompt: int
+    n_cached: int
+    n_dropped: int
+    """Messages left out because the context is full."""
+    n_ctx: int
+
+
+class Prefill(Event, frozen=True):
+    """Progress of the prompt, cached tokens not counted."""
+
+    done: int
+    total: int
+    tps: float
+    eta_s: float
+
+
+class Delta(Event, frozen=True):
+    """Text since the last `Delta`."""
+
+    kind: DeltaKind
+    text: str
+    n_decode: int
+    """Tokens generated so far, thinking included."""
+    decode_tps: float
+    """Over the last second or so; 0 until two tokens are there."""
+    n_used: int
+    """Tokens in the context now."""
+
+
+class Done(Event, frozen=True):
+    """The answer is complete."""
+
+    stop: StopReason
+    timings: Timings
+    n_used: int
+    n_ctx: int
+
+
+class Counted(Event, frozen=True):
+    n_tokens: int
+    n_ctx: int
+
+
+class BenchSample(Event, frozen=True):
+    """Wall time of the timed part of one repetition."""
+
+    elapsed_s: float
+
+
+class Devices(Event, frozen=True):
+    devices: tuple[Device, ...]
+
+
+class Failed(Event, frozen=True):
+    """The command with this id failed; the engine lives on."""
+
+    error: ErrorInfo
+
+
+AnyCommand = Load | Unload | Generate | Cancel | Count | BenchTest | ListDevices | Shutdown
+AnyEvent = (
+    Hello | Ok | LoadProgress | Loaded | Started | Prefill | Delta | Done | Counted | BenchSample | Devices | Failed
+)

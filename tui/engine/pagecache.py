@@ -1,0 +1,67 @@
+"""Bringing a model file into the page cache with progress, before llama.cpp maps it. Its own mapping faults the whole
+file in inside one system call, which on a cold disk takes minutes without progress and cannot be cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ctypes.util
+import mmap
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+CHUNK = 16 << 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def read_ahead(paths: Sequence[Path], on_progress: Callable[[float], bool]) -> bool:
+    """Read what is not cached yet of `paths`, in order. `on_progress` gets the fraction done (0 to 1) and returns False
+    to cancel; the result is False when it did. Does nothing when the files would not fit into free memory."""
+    total = sum(path.stat().st_size for path in paths)
+    if total == 0 or total > psutil.virtual_memory().available:
+        return True
+    done = 0
+    buffer = memoryview(bytearray(CHUNK))
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            resident = _resident_chunks(file.fileno(), size)
+            for index, offset in enumerate(range(0, size, CHUNK)):
+                if not resident[index]:
+                    _read_chunk(file.fileno(), offset, min(CHUNK, size - offset), buffer)
+                    if not on_progress(done / total):
+                        return False
+                done += min(CHUNK, size - offset)
+    return on_progress(1.0)
+
+
+def _read_chunk(fd: int, offset: int, length: int, buffer: memoryview) -> None:
+    got = 0
+    while got < length:
+        n = os.preadv(fd, [buffer[: length - got]], offset + got)
+        if n == 0:
+            return
+        got += n
+
+
+def _resident_chunks(fd: int, size: int) -> list[bool]:
+    """For each chunk of the file, whether all its pages are in the page cache; all False where that cannot be asked."""
+    chunks = -(-size // CHUNK)
+    unknown = [False] * chunks
+    if not hasattr(_libc, "mincore") or size == 0:
+        return unknown
+    page = mmap.PAGESIZE
+    with contextlib.closing(mmap.mmap(fd, size, access=mmap.ACCESS_COPY)) as view:
+        anchor = ctypes.c_char.from_buffer(view)
+        flags = (ctypes.c_ubyte * (-(-size // page)))()
+        failed = _libc.mincore(ctypes.c_void_p(ctypes.addressof(anchor)), ctypes.c_size_t(size), flags)
+        del anchor
+    if failed:
+        return unknown
+    pages = bytes(flags)
+    per_chunk = CHUNK // page
+    return [0 not in pages[i * per_chunk : (i + 1) * per_chunk] for i in range(chunks)]

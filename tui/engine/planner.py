@@ -1,0 +1,282 @@
+"""What loading a model will cost, device by device, by formula: weights from the tensor table, KV cache by layer and
+type, compute buffers from the shapes. Knows how llama.cpp places layers, and which placement fits in what is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from tui.engine.messages import CacheType, LoadSettings
+from tui.models.info import Layer, ModelInfo
+from tui.models.quants import BY_NAME, row_bytes
+
+HOST = "CPU"
+DEFAULT_RESERVE_BYTES = 512 << 20
+"""What should stay free so that neither the system nor llama.cpp's small allocations run out."""
+_CONTEXT_STEP = 256
+"""llama.cpp rounds the context and the cache of sliding-window layers up to this many tokens."""
+
+Fit = Literal["fits", "tight", "no"]
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory on one device, in bytes."""
+
+    device: str
+    weights_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    read_bytes: int = 0
+    """Weights read for each token that is decoded; experts in the share that is used."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Weights, KV cache and compute buffer together."""
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole load. `devices` has one entry for each device of the settings, in their order."""
+
+    host: Cost
+    devices: tuple[Cost, ...]
+    n_gpu_layers: int
+    """Layers on devices, the output layer counted as one."""
+    n_layers: int
+    """Layers that can be on devices: the repeating ones and the output layer."""
+    n_ctx: int
+    """Context size after llama.cpp's rounding."""
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of host and devices."""
+        return sum(cost.weights_bytes for cost in (self.host, *self.devices))
+
+    @property
+    def kv_bytes(self) -> int:
+        """Of host and devices."""
+        return sum(cost.kv_bytes for cost in (self.host, *self.devices))
+
+    @property
+    def compute_bytes(self) -> int:
+        """Of host and devices."""
+        return sum(cost.compute_bytes for cost in (self.host, *self.devices))
+
+    @property
+    def total_bytes(self) -> int:
+        """Of host and devices."""
+        return self.host.total_bytes + sum(cost.total_bytes for cost in self.devices)
+
+
+def estimate(
+    info: ModelInfo,
+    settings: LoadSettings,
+    device_free: Mapping[str, int] | None = None,
+    *,
+    swa_full: bool = True,
+) -> Plan:
+    """What loading `info` with `settings` will take.
+
+    `device_free` (bytes) tells how llama.cpp splits layers over several devices; without it they get equal parts.
+    `swa_full`: sliding-window layers keep the whole context, llama.cpp's default for its library, so that any prefix
+    can be taken up again. Weights and KV cache are exact; compute buffers are within about a fifth, mostly too high.
+    """
+    n_ctx = _pad(settings.n_ctx or info.n_ctx_train)
+    n_offloadable = info.n_layers + 1
+    n_gpu_layers = n_offloadable if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n_offloadable)
+    if not settings.devices:
+        n_gpu_layers = 0
+    place = _Placement(settings.devices, n_gpu_layers, n_offloadable, device_free or {})
+    weights, kv, read = _Tally(), _Tally(), _Tally()
+    weights.add(HOST, info.input_bytes)
+    output_device = place.device(info.n_layers)
+    weights.add(output_device, info.output_bytes)
+    read.add(output_device, info.output_bytes + info.tied_bytes)
+    # On the host the tied output layer is the embedding table itself; a device needs a copy of its own.
+    if output_device != HOST:
+        weights.add(output_device, info.tied_bytes)
+    left_on_host = 0
+    for index, layer in enumerate(info.layers):
+        device = place.device(index)
+        on_host = layer.expert_bytes if device != HOST and index < settings.n_cpu_moe else 0
+        for where, n_bytes in ((device, layer.weights_bytes - on_host), (HOST, on_host)):
+            weights.add(where, n_bytes)
+        idle_bytes = round(layer.expert_bytes * (1 - info.expert_share))
+        read.add(device, layer.weights_bytes - layer.expert_bytes)
+        read.add(HOST if on_host else device, layer.expert_bytes - idle_bytes)
+        kv.add(device, _kv_bytes(layer, settings, n_ctx, swa_full))
+        if device == HOST or on_host:
+            left_on_host = max(left_on_host, layer.largest_tensor_bytes)
+    scratch = _Scratch(info, settings, n_ctx)
+    used = {place.device(index) for index in range(n_offloadable)} - {HOST}
+    compute = {name: scratch.device_bytes(left_on_host) for name in used}
+    compute[HOST] = scratch.host_bytes(any_device=bool(settings.devices))
+    costs = {
+        name: Cost(
+            device=name,
+            weights_bytes=weights.by_device.get(name, 0),
+            kv_bytes=kv.by_device.get(name, 0),
+            compute_bytes=compute.get(name, 0),
+            read_bytes=read.by_device.get(name, 0),
+        )
+        for name in (HOST, *settings.devices)
+    }
+    return Plan(
+        host=costs[HOST],
+        devices=tuple(costs[name] for name in settings.devices),
+        n_gpu_layers=n_gpu_layers,
+        n_layers=n_offloadable,
+        n_ctx=n_ctx,
+    )
+
+
+def fits(
+    plan: Plan,
+    host_free: int,
+    device_free: Mapping[str, int],
+    reserve: int = DEFAULT_RESERVE_BYTES,
+    shared_free: Mapping[str, int] | None = None,
+) -> Fit:
+    """Whether a plan fits in what is free (bytes): "tight" when it does, but leaves less than `reserve` somewhere.
+    What is free is told as to `free_after`."""
+    left = min(free_after(plan, host_free, device_free, shared_free).values())
+    return "no" if left < 0 else "tight" if left < reserve else "fits"
+
+
+def free_after(
+    plan: Plan, host_free: int, device_free: Mapping[str, int], shared_free: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Bytes that stay free on the host (`HOST`) and on each device of the plan; negative where it does not fit.
+
+    `shared_free` says how much of a device's free memory is really the host's, as the GTT of an integrated GPU: what
+    the plan takes of it, after the device's own is used up, is missing on the host. A device that is not in
+    `device_free` has nothing free.
+    """
+    left = {HOST: host_free - plan.host.total_bytes}
+    for cost in plan.devices:
+        free = device_free.get(cost.device, 0)
+        own = free - (shared_free or {}).get(cost.device, 0)
+        left[HOST] -= max(cost.total_bytes - max(own, 0), 0) if own < free else 0
+        left[cost.device] = free - cost.total_bytes
+    return left
+
+
+def best_n_gpu_layers(
+    info: ModelInfo,
+    settings: LoadSettings,
+    host_free: int,
+    device_free: Mapping[str, int],
+    reserve: int = DEFAULT_RESERVE_BYTES,
+    shared_free: Mapping[str, int] | None = None,
+) -> int:
+    """The largest `n_gpu_layers` whose part on the devices leaves `reserve` free there; 0 when none does or there is no
+    device. What remains may still be too much for the host: ask `fits` about it."""
+    if not settings.devices:
+        return 0
+    for n in range(info.n_layers + 1, 0, -1):
+        plan = estimate(info, msgspec.structs.replace(settings, n_gpu_layers=n), device_free)
+        if all(device_free.get(cost.device, 0) - cost.total_bytes >= reserve for cost in plan.devices) and (
+            not shared_free or fits(plan, host_free, device_free, 0, shared_free) != "no"
+        ):
+            return n
+    return 0
+
+
+def read_bytes_per_token(info: ModelInfo, n_past: int = 0, type_k: CacheType = "f16", type_v: CacheType = "f16") -> int:
+    """Bytes that decoding one token reads from memory, with `n_past` tokens in the context: the roofline is the
+    memory's bandwidth over this. The embedding table is read only where it is the output layer too."""
+    weights = info.output_bytes + info.tied_bytes
+    kv = 0
+    for layer in info.layers:
+        weights += layer.weights_bytes - round(layer.expert_bytes * (1 - info.expert_share))
+        n_cells = min(n_past, layer.window) if layer.window else n_past
+        kv += n_cells * _cell_bytes(layer, type_k, type_v) + layer.state_bytes
+    return weights + kv
+
+
+def _pad(n: int) -> int:
+    return -(-n // _CONTEXT_STEP) * _CONTEXT_STEP
+
+
+def _cell_bytes(layer: Layer, type_k: CacheType, type_v: CacheType) -> int:
+    """K and V of one token in one layer."""
+    return row_bytes(BY_NAME[type_k.upper()], layer.k_width) + row_bytes(BY_NAME[type_v.upper()], layer.v_width)
+
+
+def _kv_bytes(layer: Layer, settings: LoadSettings, n_ctx: int, swa_full: bool) -> int:
+    n_cells = n_ctx
+    if layer.window and not swa_full:
+        n_cells = min(n_ctx, _pad(layer.window + _n_ubatch(settings, n_ctx)))
+    return n_cells * _cell_bytes(layer, settings.type_k, settings.type_v) + layer.state_bytes
+
+
+def _n_ubatch(settings: LoadSettings, n_ctx: int) -> int:
+    """llama.cpp takes no batch larger than the context."""
+    return min(settings.n_ubatch, settings.n_batch, n_ctx)
+
+
+class _Tally:
+    """A sum for each device."""
+
+    def __init__(self) -> None:
+        self.by_device: dict[str, int] = {}
+
+    def add(self, device: str, n_bytes: int) -> None:
+        self.by_device[device] = self.by_device.get(device, 0) + n_bytes
+
+
+class _Placement:
+    """Which device gets which layer: the last ones first, as in llama.cpp's `load_tensors`."""
+
+    def __init__(self, devices: tuple[str, ...], n_gpu_layers: int, n_layers: int, free: Mapping[str, int]) -> None:
+        self._devices = devices
+        self._first = n_layers - n_gpu_layers
+        self._n = n_gpu_layers
+        room = [max(free.get(name, 0), 0) for name in devices]
+        if not sum(room):
+            room = [1] * len(devices)
+        self._bounds = [sum(room[: i + 1]) / sum(room) for i in range(len(room))]
+
+    def device(self, layer: int) -> str:
+        """The device of a layer, the host's name for those that are not offloaded. The output layer comes last."""
+        if layer < self._first or not self._n:
+            return HOST
+        part = (layer - self._first) / self._n
+        return next(name for name, bound in zip(self._devices, self._bounds, strict=True) if part < bound)
+
+
+class _Scratch:
+    """Compute buffers: activations of one ubatch at the widest point of a layer, and the attention mask. Fitted to what
+    llama.cpp reserves for Qwen3's shapes; it allocates for the worst case, so these are the figures at any time."""
+
+    def __init__(self, info: ModelInfo, settings: LoadSettings, n_ctx: int) -> None:
+        self._rows = 4 * _n_ubatch(settings, n_ctx)
+        self._n_embd = info.n_embd
+        flash = settings.flash_attn != "off"
+        # With flash attention the mask has 16 bits a cell; without, 32, and scores of all heads are kept.
+        self._mask = n_ctx * self._rows // (2 if flash else 1)
+        q, kv = info.n_head * info.n_embd_head_k, info.n_head_kv * info.n_embd_head_k
+        self._n_ff = info.n_ff
+        feed_forward = 3 * info.n_ff + (q if q > info.n_embd else 0)
+        if info.is_moe:
+            self._n_ff = info.n_expert_used * info.n_ff_expert
+            feed_forward = max(3 * self._n_ff, self._n_ff + 2 * info.n_expert_used * info.n_embd)
+        attends = 2 * q + 3 * kv + (0 if flash else n_ctx * info.n_head)
+        self._widest = 2 * info.n_embd + max(feed_forward, attends)
+        self._logits = 4 * info.n_vocab
+
+    def device_bytes(self, left_on_host: int) -> int:
+        """On a device. Weights that stay on the host (`left_on_host`: the largest tensor) are copied there for large
+        batches, one at a time."""
+        buffer = self._widest * self._rows + self._mask
+        if not left_on_host:
+            return buffer
+        copied = left_on_host + (2 * self._n_ff + 3 * self._n_embd) * self._rows + self._mask
+        return max(buffer + 2 * self._n_embd * self._rows, copied)
+
+    def host_bytes(self, *, any_device: bool) -> int:
+        """On the host: everything, or with a device the inputs alone; the logits of one token in either case."""
+        width = 2 * self._n_embd if any_device else self._widest + self._n_embd
+        return width * self._rows + self._mask + self._logits

@@ -1,0 +1,270 @@
+"""The engine process: reads commands from its standard input, runs them one after the other on the main thread, writes
+events to its standard output. A second thread only reads, so that `Cancel` acts in the middle of whatever runs.
+
+Started by `tui.engine.client`; `python -m tui.engine.worker` by hand waits for frames on stdin.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from tui.engine import devices
+from tui.engine.generate import Conversation, PromptTooLong
+from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
+from tui.engine.messages import (
+    AnyCommand,
+    BenchSample,
+    BenchTest,
+    Cancel,
+    Command,
+    Count,
+    Counted,
+    Devices,
+    ErrorInfo,
+    Event,
+    Failed,
+    Generate,
+    Hello,
+    ListDevices,
+    Load,
+    LoadProgress,
+    LoadSettings,
+    Ok,
+    Shutdown,
+    Unload,
+)
+from tui.engine.template import TemplateError
+from tui.engine.wire import encode, read_frame
+
+PROGRESS_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A KV cache on its way from one session to the next, and how to go back."""
+
+    path: Path
+    settings: LoadSettings
+    tokens: list[int]
+    state: bytes
+    save_s: float
+
+
+class Worker:
+    """Owns the model. Everything but `listen` runs on the main thread."""
+
+    def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
+        self._commands, self._events = commands, events
+        self._decoder = msgspec.msgpack.Decoder(AnyCommand)
+        self._queue: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._write_lock = threading.Lock()
+        self._cancel_lock = threading.Lock()
+        self._cancelled: set[int] = set()
+        self._running = 0
+        self._abort = AbortSwitch()
+        self._conversation: Conversation | None = None
+        self._path = Path()
+        self._settings = LoadSettings()
+
+    def send(self, event: Event) -> None:
+        """Write one event; called from both threads."""
+        with self._write_lock:
+            self._events.write(encode(event))
+            self._events.flush()
+
+    # Reader thread ----------------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Read until the pipe ends. The front end is then gone: end at once, whatever llama.cpp is doing."""
+        while (frame := read_frame(self._commands)) is not None:
+            command = self._decoder.decode(frame)
+            if isinstance(command, Cancel):
+                self._cancel(command.target)
+            elif isinstance(command, ListDevices):
+                self.send(Devices(id=command.id, devices=devices.list_devices()))
+            elif isinstance(command, Shutdown):
+                break
+            else:
+                self._queue.put(command)
+        os._exit(0)
+
+    def _cancel(self, target: int) -> None:
+        with self._cancel_lock:
+            self._cancelled.add(target)
+            if target == self._running:
+                self._abort.set()
+
+    # Main thread ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run commands for ever; the reader thread ends the process."""
+        while (command := self._queue.get()) is not None:
+            with self._cancel_lock:
+                self._running = command.id
+                self._abort.clear()
+                if command.id in self._cancelled:
+                    self._abort.set()
+            try:
+                self._handle(command)
+            except Aborted:
+                self._fail(command, ErrorInfo(kind="cancelled", detail="cancelled"))
+            except LlamaError as error:
+                self._fail(command, ErrorInfo(kind=error.kind, detail=error.detail))
+            except PromptTooLong as error:
+                self._fail(command, error.info())
+            except TemplateError as error:
+                self._fail(command, ErrorInfo(kind="template", detail=str(error)))
+            except MemoryError as error:
+                self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or "Python is out of memory"))
+            finally:
+                with self._cancel_lock:
+                    self._running = 0
+                    self._cancelled.discard(command.id)
+
+    def _fail(self, command: Command, info: ErrorInfo) -> None:
+        self.send(Failed(id=command.id, error=info))
+
+    def _handle(self, command: Command) -> None:
+        if isinstance(command, Load):
+            self._load(command)
+        elif isinstance(command, Unload):
+            self._unload()
+            self.send(Ok(id=command.id))
+        elif isinstance(command, Generate):
+            self._loaded().generate(command, self.send)
+        elif isinstance(command, Count):
+            conversation = self._loaded()
+            n_tokens = len(conversation.prompt(command.messages, thinking=command.thinking))
+            self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
+        elif isinstance(command, BenchTest):
+            self._bench(command)
+
+    def _loaded(self) -> Conversation:
+        if self._conversation is None:
+            raise LlamaError("no_model", "no model is loaded")
+        return self._conversation
+
+    def _unload(self) -> None:
+        if self._conversation is not None:
+            self._conversation.session.close()
+            self._conversation = None
+
+    def _load(self, command: Load) -> None:
+        path = Path(command.path)
+        if not path.is_file():
+            raise LlamaError("model_not_found", f"{path} is not a file")
+        kept = self._carry_out(path) if command.keep_context else None
+        self._unload()
+        try:
+            self._open(command.id, path, command.settings)
+        except (LlamaError, Aborted):
+            if kept is not None:
+                self._open(command.id, kept.path, kept.settings)
+                self._carry_in(kept)
+            raise
+        loaded = self._loaded().session.loaded
+        if kept is not None:
+            started = time.perf_counter()
+            n_kept = self._carry_in(kept)
+            keep_s = kept.save_s + time.perf_counter() - started
+            loaded = msgspec.structs.replace(loaded, n_kept=n_kept, keep_s=keep_s)
+        self.send(msgspec.structs.replace(loaded, id=command.id))
+
+    def _open(self, command_id: int, path: Path, settings: LoadSettings) -> None:
+        last = 0.0
+
+        def progress(fraction: float) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            if now - last >= PROGRESS_EVERY_S or fraction >= 1.0:
+                last = now
+                self.send(LoadProgress(id=command_id, fraction=fraction))
+
+        session = Session(path, settings, self._abort, progress)
+        self._conversation = Conversation(session, settings.seed)
+        self._path, self._settings = path, settings
+
+    def _carry_out(self, path: Path) -> _Kept | None:
+        """What is to be taken along to the next session; None when another file is loaded, or nothing."""
+        if self._conversation is None or path != self._path:
+            return None
+        started = time.perf_counter()
+        tokens = list(self._conversation.cached)
+        state = self._conversation.session.save_state() if tokens else b""
+        return _Kept(self._path, self._settings, tokens, state, time.perf_counter() - started)
+
+    def _carry_in(self, kept: _Kept) -> int:
+        """Take it over; how many tokens need not be evaluated again."""
+        conversation = self._loaded()
+        if (
+            kept.state
+            and len(kept.tokens) < conversation.session.n_ctx
+            and conversation.session.restore_state(kept.state)
+        ):
+            conversation.cached = kept.tokens
+        return len(conversation.cached)
+
+    def _bench(self, command: BenchTest) -> None:
+        """Timed as llama-bench times: prompt tokens in batches of `n_batch`, generated ones one by one, each
+        synchronised. All are drawn at random before the clock starts: one token over and over would choose the same
+        experts of a mixture each time and find them in the CPU's cache."""
+        conversation = self._loaded()
+        session = conversation.session
+        session.clear()
+        conversation.cached.clear()
+        draw = [random.randrange(session.n_vocab) for _ in range(command.depth + command.n_prompt + command.n_gen)]
+        before = command.depth + command.n_prompt
+        try:
+            self._prompt(session, draw[: command.depth])
+            started = time.perf_counter()
+            self._prompt(session, draw[command.depth : before])
+            for token in draw[before:]:
+                session.decode([token])
+                session.synchronize()
+            elapsed = time.perf_counter() - started
+        finally:
+            session.clear()
+        self.send(BenchSample(id=command.id, elapsed_s=elapsed))
+
+    @staticmethod
+    def _prompt(session: Session, tokens: list[int]) -> None:
+        for at in range(0, len(tokens), session.n_batch):
+            session.decode(tokens[at : at + session.n_batch])
+        session.synchronize()
+
+
+def main() -> None:
+    """Take the pipes over, then serve. llama.cpp and its backends print to stdout at times: fd 1 becomes stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    commands = os.fdopen(os.dup(0), "rb")
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    backend_init()
+    worker = Worker(commands, events)
+    hello = Hello(
+        pid=os.getpid(),
+        llama_cpp=f"llama-cpp-python {version('llama_cpp_python')} · {system_info()}",
+        build_commit=devices.build_commit(),
+        devices=devices.list_devices(),
+    )
+    worker.send(hello)
+    threading.Thread(target=worker.listen, name="commands", daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""How the `llmtui` command ends: every exit code with its meaning. Imports nothing that takes time."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes; `meaning` is the sentence that the help shows."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> ExitCode:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    FINE = 0, "everything went well"
+    UNEXPECTED = 1, "a mistake in llmtui itself; the traceback is worth a bug report"
+    USAGE = 2, "the arguments make no sense, or not on this machine or terminal"
+    MODEL = 3, "there is no model, or it cannot be loaded"
+    ENGINE = 4, "the engine process died, or could not compute"
+    INTERRUPTED = 130, "interrupted with Ctrl-C"

@@ -1,0 +1,40 @@
+"""How figures about models are written for people: parameters, sizes, token counts. Every screen and table uses these,
+so that one figure never appears in two ways."""
+
+from __future__ import annotations
+
+_THOUSANDS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+_BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def params(n: float) -> str:
+    """Parameters with three digits at most: 30.5e9 is "30.5B", 235e9 "235B", 596e6 "596M"."""
+    # A figure that rounds up to a thousand belongs to the next unit: 999.6e6 is 1.0B, not 1000M.
+    unit, letter = next(((u, x) for u, x in _THOUSANDS if n >= u * 0.9995), (1, ""))
+    value = n / unit
+    return f"{value:.0f}{letter}" if value >= 99.95 or unit == 1 else f"{value:.1f}{letter}"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in binary units with one digit behind the point: "13.5 GiB", "812 B"."""
+    unit, name = next(((u, x) for u, x in _BINARY if n_bytes >= u * 0.99995), (1, "B"))
+    return f"{n_bytes / unit:.1f} {name}" if unit > 1 else f"{n_bytes:.0f} B"
+
+
+def tokens(n: int) -> str:
+    """A context size the way that people name it: 40960 is "40k", 1048576 "1M", 512 "512"."""
+    if n >= 1 << 20:
+        return f"{n / (1 << 20):.3g}M"
+    return f"{n >> 10}k" if n >= 1 << 10 else str(n)
+
+
+def n_params(total: int, active: int) -> str:
+    """Parameters of a model, with those used for each token where they are fewer: "30.5B (3.3B)", "8.2B"."""
+    return params(total) if active >= total else f"{params(total)} ({params(active)})"
+
+
+def experts(total: int, active: int, n_expert: int, n_expert_used: int) -> str:
+    """One line about the size: "30.5B · 3.3B active · 128 experts, 8 used", or "8.2B" without experts."""
+    if not n_expert:
+        return params(total)
+    return f"{params(total)} · {params(active)} active · {n_expert} experts, {n_expert_used} used"

@@ -1,0 +1,230 @@
+"""What a GGUF header says about a model, as one record: what people choose by (size, quantization, context) and what
+the memory formula needs (bytes and cache widths of every layer). Pure: header in, record out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from tui.models import attention, format
+from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
+from tui.models.metadata import Metadata
+from tui.models.quants import FILE_TYPES
+
+Kind = Literal["model", "mmproj", "adapter", "vocab", "embedding", "other"]
+"""Only a "model" can be chatted with."""
+
+MAX_LAYERS = 1024
+"""Twice llama.cpp's own limit."""
+
+_EXPERTS = re.compile(r"^blk\.\d+\.ffn_(up|down|gate|gate_up)_(ch)?exps")
+_LAYER = re.compile(r"^blk\.(\d+)\.(.+)$")
+_INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
+_UNQUANTIZED = ("F32", "F16", "BF16")
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One layer as the memory formula sees it."""
+
+    weights_bytes: int
+    """All weights, experts included."""
+    expert_bytes: int
+    """Of these, what belongs to experts that are chosen token by token."""
+    largest_tensor_bytes: int
+    k_width: int
+    """Numbers that one token adds to the K cache: KV heads times head size; 0 without attention."""
+    v_width: int
+    window: int
+    """Tokens that sliding-window attention looks back; 0 is the whole context."""
+    state_bytes: int
+    """Fixed size of a recurrent layer's state; 0 for attention."""
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, all files of a split one taken together. Sizes in bytes, lengths in tokens or numbers."""
+
+    kind: Kind
+    name: str
+    arch: str
+    """llama.cpp's name of the architecture: "qwen3", "qwen3moe", "llama"."""
+    size_label: str
+    """What the maker calls it, such as "30B-A3B"; may be empty."""
+    quant: str
+    """As in file names: "Q4_K_M", "Q8_0", "MXFP4"."""
+    size_bytes: int
+    """Of all files."""
+    weights_bytes: int
+    n_params: int
+    n_params_active: int
+    """Parameters that one token passes: all but the experts that are not chosen for it."""
+    n_expert: int
+    n_expert_used: int
+    n_layers: int
+    """Repeating layers; llama.cpp counts the output layer as one more to offload."""
+    n_ctx_train: int
+    n_embd: int
+    n_ff: int
+    """Width of the widest feed-forward layer, an expert's not counted."""
+    n_ff_expert: int
+    n_head: int
+    n_head_kv: int
+    """Of the widest layer, as `n_head`."""
+    n_embd_head_k: int
+    n_embd_head_v: int
+    n_vocab: int
+    n_swa: int
+    """Sliding window; 0 when no layer has one."""
+    has_chat_template: bool
+    layers: tuple[Layer, ...]
+    input_bytes: int
+    """Embedding tables, which stay on the host."""
+    output_bytes: int
+    """Output layer; without `output.weight` when it is tied to the embedding."""
+    tied_bytes: int
+    """The embedding table if it also serves as output layer, else 0: a second copy goes where the output layer is."""
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether it is a mixture of experts."""
+        return self.n_expert > 0
+
+    @property
+    def params_label(self) -> str:
+        """ "30.5B (3.3B)" or "8.2B"."""
+        return format.n_params(self.n_params, self.n_params_active)
+
+    @property
+    def experts_label(self) -> str:
+        """ "30.5B · 3.3B active · 128 experts, 8 used" or "8.2B"."""
+        return format.experts(self.n_params, self.n_params_active, self.n_expert, self.n_expert_used)
+
+    @property
+    def expert_share(self) -> float:
+        """Part of the experts' weights that one token reads: 8 of 128 is 0.0625; 1.0 without experts."""
+        return self.n_expert_used / self.n_expert if self.n_expert else 1.0
+
+
+def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
+    """Make the record from the headers of all files of a model, in order. `fallback_name` serves a model that has no
+    name of its own. Raises `GGUFError` (corrupt) when the metadata contradict each other."""
+    meta = Metadata(headers[0].metadata)
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    n_layers = meta.number("block_count")
+    if n_layers > MAX_LAYERS:
+        raise GGUFError("corrupt", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
+    n_expert = meta.number("expert_count")
+    n_expert_used = min(meta.number("expert_used_count"), n_expert)
+    by_layer, rest = _by_layer(tensors, n_layers)
+    layers = _layers(meta, by_layer)
+    n_params = sum(tensor.n_elements for tensor in tensors)
+    n_idle = _expert_params(tensors) * (1 - n_expert_used / n_expert) if n_expert else 0
+    embedding = next((tensor for tensor in tensors if tensor.name == "token_embd.weight"), None)
+    tied = embedding is not None and all(tensor.name != "output.weight" for tensor in tensors)
+    input_bytes = sum(tensor.n_bytes for tensor in rest if tensor.name in _INPUT)
+    return ModelInfo(
+        kind=_kind(meta, tensors),
+        name=_name(meta, fallback_name),
+        arch=meta.arch,
+        size_label=meta.text("general.size_label"),
+        quant=_quant(meta, tensors),
+        size_bytes=sum(header.file_size or header.data_offset for header in headers),
+        weights_bytes=sum(tensor.n_bytes for tensor in tensors),
+        n_params=n_params,
+        n_params_active=n_params - round(n_idle),
+        n_expert=n_expert,
+        n_expert_used=n_expert_used,
+        n_layers=n_layers,
+        n_ctx_train=meta.number("context_length"),
+        n_embd=meta.number("embedding_length"),
+        n_ff=max(meta.per_layer("feed_forward_length", n_layers), default=0),
+        n_ff_expert=max(meta.per_layer("expert_feed_forward_length", n_layers), default=0),
+        n_head=max(meta.per_layer("attention.head_count", n_layers), default=0),
+        n_head_kv=max(attention.kv_heads(meta, n_layers), default=0),
+        n_embd_head_k=attention.head_size(meta, "key"),
+        n_embd_head_v=attention.head_size(meta, "value"),
+        n_vocab=embedding.shape[-1] if embedding and len(embedding.shape) == 2 else _n_vocab(meta),
+        n_swa=max((layer.window for layer in layers), default=0),
+        has_chat_template=bool(meta.text("tokenizer.chat_template")),
+        layers=layers,
+        input_bytes=input_bytes,
+        output_bytes=sum(tensor.n_bytes for tensor in rest) - input_bytes,
+        tied_bytes=embedding.n_bytes if embedding and tied else 0,
+    )
+
+
+def _by_layer(tensors: Sequence[TensorInfo], n_layers: int) -> tuple[list[dict[str, TensorInfo]], list[TensorInfo]]:
+    """Tensors of each layer by the rest of their name, and those that belong to none."""
+    by_layer: list[dict[str, TensorInfo]] = [{} for _ in range(n_layers)]
+    rest: list[TensorInfo] = []
+    for tensor in tensors:
+        match = _LAYER.match(tensor.name)
+        if match and int(match[1]) < n_layers:
+            by_layer[int(match[1])][match[2]] = tensor
+        else:
+            rest.append(tensor)
+    return by_layer, rest
+
+
+def _layers(meta: Metadata, by_layer: Sequence[dict[str, TensorInfo]]) -> tuple[Layer, ...]:
+    caches = attention.caches(meta, [frozenset(tensors) for tensors in by_layer])
+    return tuple(
+        Layer(
+            weights_bytes=sum(tensor.n_bytes for tensor in tensors.values()),
+            expert_bytes=sum(tensor.n_bytes for tensor in tensors.values() if _EXPERTS.match(tensor.name)),
+            largest_tensor_bytes=max((tensor.n_bytes for tensor in tensors.values()), default=0),
+            k_width=cache.k_width,
+            v_width=cache.v_width,
+            window=cache.window,
+            state_bytes=cache.state_bytes,
+        )
+        for tensors, cache in zip(by_layer, caches, strict=True)
+    )
+
+
+def _expert_params(tensors: Sequence[TensorInfo]) -> int:
+    return sum(tensor.n_elements for tensor in tensors if _EXPERTS.match(tensor.name))
+
+
+def _kind(meta: Metadata, tensors: Sequence[TensorInfo]) -> Kind:
+    declared = meta.text("general.type")
+    if meta.arch == "clip" or declared == "mmproj":
+        return "mmproj"
+    if declared == "adapter":
+        return "adapter"
+    if not tensors:
+        return "vocab"
+    if not meta.number("block_count") or not meta.number("embedding_length"):
+        return "other"
+    # Encoders and embedding models do not generate text: they say that their attention is not causal.
+    if meta.values.get(f"{meta.arch}.attention.causal") is False:
+        return "embedding"
+    return "model"
+
+
+def _name(meta: Metadata, fallback: str) -> str:
+    """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files."""
+    name = " ".join(meta.text("general.name").split())
+    return name if sum(character.isalnum() for character in name) >= 4 else fallback
+
+
+def _quant(meta: Metadata, tensors: Sequence[TensorInfo]) -> str:
+    """The label of the file, unless the file has none or calls itself unquantized while most of it is not."""
+    by_type: Counter[str] = Counter()
+    for tensor in tensors:
+        by_type[tensor.ggml_type.name] += tensor.n_bytes
+    heaviest = by_type.most_common(1)[0][0] if by_type else ""
+    file_type = meta.values.get("general.file_type")
+    # llama.cpp adds 1024 to a type that it guessed.
+    label = FILE_TYPES.get(file_type & 1023, "") if isinstance(file_type, int) else ""
+    return heaviest if not label or (label in _UNQUANTIZED and heaviest) else label
+
+
+def _n_vocab(meta: Metadata) -> int:
+    tokens = meta.values.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, ArrayStub):
+        return tokens.count
+    return len(tokens) if isinstance(tokens, tuple) else meta.number("vocab_size")

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,18 @@ def test_two_programs_do_not_forget_each_others_changes(tmp_path: Path) -> None:
     first.update(theme="sand")
     state = reread(first)
     assert (sorted(state.loads), state.theme) == (["/m/a.gguf", "/m/b.gguf"], "sand")
+
+
+def test_threads_do_not_undo_each_others_changes(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    def remember(thread: int) -> None:
+        for n in range(10):
+            store.remember_load(Path(f"/m/{thread}-{n}.gguf"), LoadDefaults())
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(remember, range(6)))
+    assert len(reread(store).loads) == 60
 
 
 def test_a_name_that_is_not_utf8_is_reported_and_spoils_nothing(tmp_path: Path) -> None:

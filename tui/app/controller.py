@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from tui.chat.conversation import (
 )
 from tui.chat.store import Store
 from tui.config.load import engine_settings, merge_load
+from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
@@ -72,6 +73,8 @@ class Controller:
         """What was begun and has not ended: one that runs, and those that wait for its end."""
         self._n_begun = 0
         self._writes: set[asyncio.Task[None]] = set()
+        # What was chosen last is what stays: writes to `state` happen in the order in which they were asked for.
+        self._state_order = asyncio.Lock()
 
     # Engine and model -------------------------------------------------------------------------------------------------
 
@@ -139,10 +142,11 @@ class Controller:
         self._set_phase("ready")
         self.listener.model_loaded(loaded)
         await self.measure_context()
-        if not chosen:
+        if chosen:
+            # The next load of this model starts from these settings.
+            await asyncio.shield(self._remember(lambda: self.state.remember_load(path, choice)))
+        else:
             self.remember(last_model=str(path))
-        elif problem := await asyncio.to_thread(self.state.remember_load, path, choice):  # it waits for the disk
-            self.listener.problem(problem)
 
     def restart(self, **changes: Any) -> None:
         """A new engine process with the same model, its load settings changed by `changes`."""
@@ -190,14 +194,18 @@ class Controller:
 
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
+        self._remember(lambda: self.state.update(**changes))
 
+    def _remember(self, change: Callable[[], ConfigProblem | None]) -> asyncio.Task[None]:
         async def write() -> None:
-            if problem := await asyncio.to_thread(lambda: self.state.update(**changes)):
-                self.listener.problem(problem)
+            async with self._state_order:
+                if problem := await asyncio.to_thread(change):
+                    self.listener.problem(problem)
 
         task = asyncio.create_task(write())
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        return task
 
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateStore:
-    """The one owner of `state.toml` in a process. Writing blocks for the disk: use a thread when that matters.
+    """The one owner of `state.toml` in a process. Writing blocks for the disk: use a thread when that matters; several
+    threads may change it at once.
 
     Another llmtui may write the same file: a change is put on top of what the file holds by then.
     """
@@ -49,6 +51,8 @@ class StateStore:
         self.state = State()
         self._signature: tuple[int, int, int] | None = None
         self._unwritten = False
+        # A change is read, made and written as one: threads that change different fields would undo each other.
+        self._lock = threading.RLock()
 
     def read(self) -> list[ConfigProblem]:
         """Read the file into `state`. One that cannot be understood is put aside as `state.toml.bad`."""
@@ -65,10 +69,11 @@ class StateStore:
     def update(self, **changes: Any) -> ConfigProblem | None:
         """Set fields of `State` and write the file if that changes anything; what kept it from being written, if
         something did: `state` then holds the change for this run all the same."""
-        before = self._newest()
-        self.state = msgspec.structs.replace(before, **changes)
-        self._unwritten |= self.state != before
-        return self._write() if self._unwritten else None
+        with self._lock:
+            before = self._newest()
+            self.state = msgspec.structs.replace(before, **changes)
+            self._unwritten |= self.state != before
+            return self._write() if self._unwritten else None
 
     def remember_load(self, model: Path, load: LoadDefaults) -> ConfigProblem | None:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
@@ -76,11 +81,12 @@ class StateStore:
         if not _is_text(key):
             message = "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
             return ConfigProblem(file=model, key="", message=message)
-        loads = {path: table for path, table in self._newest().loads.items() if path != key}
-        for oldest in list(loads)[: max(0, len(loads) + 1 - MAX_MODELS)]:
-            del loads[oldest]
-        loads[key] = msgspec.structs.asdict(load)
-        return self.update(last_model=key, loads=loads)
+        with self._lock:
+            loads = {path: table for path, table in self._newest().loads.items() if path != key}
+            for oldest in list(loads)[: max(0, len(loads) + 1 - MAX_MODELS)]:
+                del loads[oldest]
+            loads[key] = msgspec.structs.asdict(load)
+            return self.update(last_model=key, loads=loads)
 
     def load_of(self, model: Path) -> Mapping[str, bool | int | str]:
         """What is remembered of `model`; empty when it was never loaded."""

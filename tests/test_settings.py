@@ -131,7 +131,7 @@ def test_whole_numbers_are_fine_where_fractions_are_wanted(tmp_path: Path) -> No
         ('models.folders = ["~/a", 3]', "models.folders", '["~/a", 3]'),
         ("keys.stop = 3", "keys.stop", "is 3"),
         ('ui.themes = "paper"', "ui.themes", 'Did you mean "theme"?'),
-        ("[colours]", "colours", "Known here: chat, keys, load"),
+        ("[colours]", "colours", "Known here: chat, engine, keys, load"),
     ],
 )
 def test_a_bad_value_leaves_its_default_and_says_where_and_why(

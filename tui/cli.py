@@ -77,9 +77,12 @@ def _run(argv: Sequence[str] | None) -> int:
 
         return print_locations(as_json=arguments.json)
     if arguments.devices:
+        from pathlib import Path
+
         from tui.cli_info import print_devices
 
-        return print_devices(as_json=arguments.json)
+        settings_file = Path(arguments.settings) if arguments.settings else None
+        return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
     if arguments.bench:
         return _bench(arguments)
     return _app(arguments)
@@ -98,6 +101,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             model=Path(arguments.model) if arguments.model else None,
             load=_load_fields(arguments),
             settings_file=Path(arguments.settings) if arguments.settings else None,
+            software_vulkan=arguments.software_vulkan,
             n_prompt=arguments.n_prompt,
             n_gen=arguments.n_gen,
             n_depth=arguments.n_depth,
@@ -129,6 +133,7 @@ def _app(arguments: argparse.Namespace) -> int:
             model=model,
             load=_load_fields(arguments),
             settings_file=Path(arguments.settings) if arguments.settings else None,
+            software_vulkan=arguments.software_vulkan,
             theme=arguments.theme,
             continue_last=arguments.continue_last,
         )
@@ -214,6 +219,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
 
     add("--backend", dest="backend", metavar="NAME", help="auto, cpu, or a name from --devices")
+    group.add_argument("--software-vulkan", action="store_true", help="also list Vulkan devices that the CPU computes")
     add("-c", "--ctx", dest="n_ctx", kind=natural, metavar="N", help="context size in tokens; 0: as trained")
     add("-ngl", "--ngl", dest="n_gpu_layers", kind=minus_one, metavar="N", help="layers on the GPU; -1: all")
     add("--n-cpu-moe", dest="n_cpu_moe", kind=natural, metavar="N", help="layers whose experts stay on the CPU")

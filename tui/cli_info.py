@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
+from textwrap import fill
+from typing import TextIO
 
 import msgspec
 
 from tui.config import paths
+from tui.config.settings import load_settings
 from tui.engine.client import Engine
 from tui.engine.death import EngineDied
 from tui.engine.messages import Device
+from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
+from tui.missing_gpu import explain, gather
 
-_KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "software"}
-_NO_GPU = (
-    "llama.cpp found no GPU that it can use, so models run on the CPU. A GPU needs its driver, and llama.cpp built\n"
-    "for it: LLMTUI_BACKEND=vulkan make run builds it and says what is missing."
-)
+_KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
+_NO_GPU = "llama.cpp found no GPU that it can use, so models run on the CPU."
 
 
 def print_locations(*, as_json: bool) -> int:
@@ -33,24 +36,36 @@ def print_locations(*, as_json: bool) -> int:
     return ExitCode.FINE
 
 
-def print_devices(*, as_json: bool) -> int:
-    """Start the engine and print its devices with their memory."""
+def print_devices(settings_file: Path | None = None, *, as_json: bool, software_vulkan: bool = False) -> int:
+    """Start the engine and print its devices with their memory; where there is no GPU, why, and what to do."""
+    settings, problems = load_settings(settings_file, software_vulkan=software_vulkan)
+    for problem in problems:
+        print(f"llmtui: {problem}", file=sys.stderr)
     try:
-        devices = asyncio.run(_ask())
+        devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
         print(f"llmtui: {died}.\nllama.cpp cannot start; installing llmtui again may help.", file=sys.stderr)
+        _print_reasons(sys.stderr)
         return ExitCode.ENGINE
     if as_json:
         print(json.dumps([msgspec.to_builtins(device) for device in devices], indent=2))
     else:
         print(devices_table(devices))
     if not any(device.kind in ("gpu", "igpu") for device in devices):
-        print(_NO_GPU, file=sys.stderr if as_json else sys.stdout)
+        stream = sys.stderr if as_json else sys.stdout
+        print(f"\n{_NO_GPU}", file=stream)
+        _print_reasons(stream)
     return ExitCode.FINE
 
 
-async def _ask() -> tuple[Device, ...]:
-    async with Engine() as engine:
+def _print_reasons(stream: TextIO) -> None:
+    for reason in explain(gather()):
+        # Commands in it are to be copied: never cut at a hyphen.
+        print(fill(reason, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False), file=stream)
+
+
+async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
+    async with Engine(env=engine_environment(software=software_vulkan)) as engine:
         return await engine.devices()
 
 

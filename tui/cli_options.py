@@ -15,8 +15,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The model named on the command line, as it was written there."""
     load: Mapping[str, object] = {}
     """Field of `LoadDefaults` to the value given on the command line, for `tui.config.load.merge_load`."""
+    fit: bool = False
+    """Place layers and experts where they are fastest, of all that fits."""
+    force: bool = False
+    """Load even when too little memory would be left."""
     settings_file: Path | None = None
     """Take this file in place of the user's `settings.toml`."""
+    software_vulkan: bool = False
+    """List software Vulkan devices too, whatever the settings say."""
 
 
 class AppOptions(Options, frozen=True):

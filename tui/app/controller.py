@@ -41,6 +41,7 @@ from tui.engine.messages import (
     Sampling,
     Started,
 )
+from tui.engine.vulkan import engine_environment
 
 
 class Controller:
@@ -50,7 +51,7 @@ class Controller:
 
     def __init__(self, settings: Settings, state: StateStore, store: Store, cli_load: dict[str, object]) -> None:
         self.settings, self.state, self.store = settings, state, store
-        self.engine = Engine(on_death=self._on_death)
+        self.engine = Engine(env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death)
         self.phase: Phase = "starting"
         self.devices: tuple[Device, ...] = ()
         self.model_path: Path | None = None

@@ -22,6 +22,7 @@ from tui.config.state import StateStore
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import Device
+from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.models import format
 from tui.models.library import LibraryModel
@@ -34,7 +35,7 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
-    settings, problems = load_settings(options.settings_file)
+    settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     state = StateStore()
     problems += state.read()
     _report(problems)
@@ -59,7 +60,7 @@ async def _measure(options: BenchOptions, model: LibraryModel, settings: Setting
     line = ProgressLine(sys.stderr)
     runner: Runner | None = None
     try:
-        async with Engine() as engine:
+        async with Engine(env=engine_environment(software=settings.engine.software_vulkan)) as engine:
             hello = await engine.start()
             plan = make_plan(options, model, settings.load, hello.devices)
             runner = Runner(engine, plan, line.show)

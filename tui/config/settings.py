@@ -168,6 +168,13 @@ class MemorySettings(Section, frozen=True):
 
 class LogSettings(Section, frozen=True):
     """[log]: the log file that `llmtui --locate` names."""
+class EngineSettings(Section, frozen=True):
+    """[engine]: the process that llama.cpp runs in."""
+
+    software_vulkan: bool = False
+    """Also list Vulkan devices that the CPU computes, such as llvmpipe; they are slower than the CPU itself."""
+
+
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written."""
@@ -192,15 +199,18 @@ class Settings(Section, frozen=True):
     """What is left free."""
     log: LogSettings = LogSettings()
     """The log file."""
+    engine: EngineSettings = EngineSettings()
+    """The engine's process."""
 
 
 def load_settings(
-    user_file: Path | None = None, builtin_file: Path | None = None
+    user_file: Path | None = None, builtin_file: Path | None = None, *, software_vulkan: bool = False
 ) -> tuple[Settings, list[ConfigProblem]]:
     """The built-in settings with the user's over them, and everything in the files that had to be ignored.
 
     Never raises on what a file holds: a bad value leaves the default, a broken file is left out whole. A user's file
-    that does not exist is no problem. Without arguments, the files that `tui.config.paths` names.
+    that does not exist is no problem. Without arguments, the files that `tui.config.paths` names. `software_vulkan` is
+    what the command line asks for: it goes before the files.
     """
     builtin_file = builtin_file or paths.default_settings_file()
     user_file = user_file or paths.user_settings_file()
@@ -217,6 +227,8 @@ def load_settings(
             problems.append(ConfigProblem(file=file, key="", message=message))
     return settings, problems
 
+    if software_vulkan:
+        settings = msgspec.structs.replace(settings, engine=EngineSettings(software_vulkan=True))
 
 def expand(folder: str) -> Path:
     """`folder` with `~` and environment variables replaced; an unknown user or variable stays as written."""

@@ -65,6 +65,7 @@ CANCEL_GRACE_S = 10.0
 """How long a cancelled command may go on, on a GPU inside one batch, before the process is ended by force."""
 
 _log = logging.getLogger("llmtui.engine")
+_log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
 
 

@@ -46,6 +46,7 @@ from tui.engine.messages import (
     Unload,
 )
 from tui.engine.template import TemplateError
+from tui.engine.vulkan import show_software_devices
 from tui.engine.wire import encode, read_frame
 
 PROGRESS_EVERY_S = 0.05
@@ -253,6 +254,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    show_software_devices()
     backend_init()
     worker = Worker(commands, events)
     hello = Hello(

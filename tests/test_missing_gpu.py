@@ -1,0 +1,172 @@
+"""`llmtui --devices` says why there is no GPU and what to do: real processes in manipulated environments, and facts
+of machines that are not here."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import llmtui
+from tui.engine.vulkan import Vulkan, VulkanDevice, look, with_software
+from tui.exit_codes import ExitCode
+from tui.missing_gpu import Facts, RenderNode, explain, gather
+
+RADEON = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="aa")
+SAME_RADEON = VulkanDevice(name="AMD Radeon 860M (AMDVLK)", kind="integrated", uuid="aa")
+ARC = VulkanDevice(name="Intel Arc", kind="discrete", uuid="bb")
+LLVMPIPE = VulkanDevice(name="llvmpipe (LLVM 15.0.6, 256 bits)", kind="software", uuid="cc")
+VENUS = VulkanDevice(name="Virtio-GPU Venus", kind="virtual", uuid="dd")
+NODE = RenderNode(path="/dev/dri/renderD128", group="render", usable=True, by_group=True)
+FINE = Facts(
+    backends=frozenset({"cpu", "vulkan"}), vulkan=Vulkan(devices=(RADEON,)), vendors=("AMD",), nodes=(NODE,), user="ada"
+)
+
+HERE = gather()
+needs_vulkan_build = pytest.mark.skipif("vulkan" not in HERE.backends, reason="this llama.cpp was built without Vulkan")
+needs_llvmpipe = pytest.mark.skipif(
+    HERE.vulkan is None or not HERE.vulkan.software, reason="this machine has no Vulkan device in software"
+)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def but(**facts: object) -> tuple[str, ...]:
+    """What is said of a machine that is fine except for these facts."""
+    return explain(Facts(**{**{name: getattr(FINE, name) for name in Facts.__struct_fields__}, **facts}))
+
+
+def test_a_missing_driver_is_said_with_the_command_that_installs_it():
+    done = llmtui("--devices", VK_DRIVER_FILES="/nonexistent", VK_ICD_FILENAMES="/nonexistent")
+    if HERE.vulkan is not None and HERE.vulkan.loader_error:
+        assert "apt-get install libvulkan1" in done.stdout
+    else:
+        assert done.returncode == 0
+        assert "Vulkan has no driver for a GPU. On Debian: apt-get install" in one_line(done.stdout)
+
+
+@needs_vulkan_build
+def test_a_missing_loader_keeps_llama_cpp_from_starting_and_is_named_as_the_cause(tmp_path: Path):
+    (tmp_path / "libvulkan.so.1").touch()  # the dynamic linker finds it first, and cannot use it
+    done = llmtui("--devices", LD_LIBRARY_PATH=str(tmp_path))
+    assert done.returncode == ExitCode.ENGINE and done.stdout == ""
+    assert "The Vulkan loader cannot be used" in done.stderr and "file too short" in done.stderr
+    assert "apt-get install libvulkan1" in one_line(done.stderr)
+
+
+@needs_vulkan_build
+@needs_llvmpipe
+def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path):
+    def listed(*arguments: str, **environment: str) -> list[str]:
+        done = llmtui("--devices", "--json", *arguments, **environment)
+        return [device["kind"] for device in json.loads(done.stdout)]
+
+    assert "software" not in listed()
+    assert "software" in listed("--software-vulkan")
+    assert "software" in listed(LLMTUI_SOFTWARE_VULKAN="1")
+    settings = home / ".config" / "llmtui" / "settings.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[engine]\nsoftware_vulkan = true\n")
+    assert "software" in listed()
+    # Somebody's own choice of devices, here of none, goes before all of it.
+    assert "software" not in listed("--software-vulkan", GGML_VK_VISIBLE_DEVICES="")
+
+
+@needs_llvmpipe
+def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it():
+    if HERE.vulkan.hardware:
+        pytest.skip("this machine has a GPU")
+    said = one_line(llmtui("--devices").stdout)
+    assert "Vulkan offers only llvmpipe" in said and "llmtui --software-vulkan" in said
+
+
+def test_a_process_that_asks_vulkan_prints_what_it_sees():
+    done = subprocess.run([sys.executable, "-m", "tui.engine.vulkan"], capture_output=True, check=True)
+    assert json.loads(done.stdout).keys() == {"loader_error", "error", "devices"}
+
+
+def test_a_loader_that_is_not_there_is_a_fact_and_no_exception():
+    assert "libnowhere.so.1" in look("libnowhere.so.1").loader_error
+
+
+def test_the_render_node_and_its_group_are_read_from_the_device_files(tmp_path: Path):
+    node = tmp_path / "dev" / "dri" / "renderD128"
+    node.parent.mkdir(parents=True)
+    node.touch()
+    vendor = tmp_path / "sys" / "class" / "drm" / "card1" / "device" / "vendor"
+    vendor.parent.mkdir(parents=True)
+    vendor.write_text("0x1002\n")
+    node.chmod(0o660)
+    facts = gather(sysfs=tmp_path / "sys", dev=tmp_path / "dev")
+    assert facts.vendors == ("AMD",)
+    group = grp.getgrgid(os.getegid()).gr_name
+    assert facts.nodes == (RenderNode(path=str(node), group=group, usable=True, by_group=True),)
+    node.chmod(0o600)
+    assert not gather(sysfs=tmp_path / "sys", dev=tmp_path / "dev").nodes[0].by_group
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every device file")
+def test_a_render_node_without_permission_is_not_usable(tmp_path: Path):
+    node = tmp_path / "dri" / "renderD128"
+    node.parent.mkdir()
+    node.touch()
+    node.chmod(0)
+    assert not gather(dev=tmp_path).nodes[0].usable
+
+
+def test_a_closed_render_node_is_said_with_group_and_command():
+    closed = RenderNode(path="/dev/dri/renderD128", group="render", usable=False, by_group=True)
+    first, *_ = but(nodes=(closed,), vulkan=Vulkan(devices=(LLVMPIPE,)))
+    assert "only members of the group render may" in first and "usermod -aG render ada" in first
+    [of_nobody] = but(nodes=(RenderNode(path="/dev/dri/renderD128", group="root", usable=False, by_group=False),))[:1]
+    assert "usermod" not in of_nobody and "ls -l /dev/dri/renderD128" in of_nobody
+
+
+def test_one_open_render_node_of_two_is_enough():
+    closed = RenderNode(path="/dev/dri/renderD128", group="render", usable=False, by_group=True)
+    assert not any("You may not" in reason for reason in but(nodes=(closed, NODE), vulkan=Vulkan(devices=(LLVMPIPE,))))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"backends": frozenset()}, "llama.cpp is not installed"),
+        ({"backends": frozenset({"cpu"})}, "for the CPU alone and not for Vulkan"),
+        ({"backends": frozenset({"cpu"})}, "LLMTUI_BACKEND=vulkan make run"),
+        ({"backends": frozenset({"cpu", "cuda"})}, "for cuda, which finds no device"),
+        ({"nodes": (), "vendors": ()}, "The kernel shows no GPU"),
+        ({"nodes": ()}, "The kernel knows a GPU (AMD), but there is no /dev/dri/renderD*"),
+        ({"vulkan": None}, "apt-get install --reinstall mesa-vulkan-drivers"),
+        ({"vulkan": Vulkan(error="no driver")}, "apt-get install mesa-vulkan-drivers"),
+        ({"vulkan": Vulkan(error="no driver"), "vendors": ("NVIDIA",)}, "apt-get install nvidia-driver"),
+        ({"vulkan": Vulkan(error="error -7")}, "Vulkan cannot be used: error -7"),
+        ({"vulkan": Vulkan(devices=(LLVMPIPE,))}, "no driver for this GPU, only llvmpipe"),
+        ({"visible": ""}, "GGML_VK_VISIBLE_DEVICES= in your environment"),
+        ({}, "llama.cpp does not take what Vulkan offers (AMD Radeon 860M (RADV))"),
+    ],
+)
+def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str):
+    assert any(said in reason for reason in but(**facts)), but(**facts)
+
+
+@pytest.mark.parametrize(
+    ("devices", "visible"),
+    [
+        ((LLVMPIPE,), "0"),
+        ((RADEON, LLVMPIPE), "0,1"),
+        ((LLVMPIPE, RADEON, SAME_RADEON, ARC), "1,3,0"),
+        ((VENUS, LLVMPIPE), "0,1"),
+        ((RADEON, VENUS, LLVMPIPE), "0,2"),
+        ((RADEON,), ""),
+        ((), ""),
+    ],
+)
+def test_software_devices_are_shown_behind_those_that_llama_cpp_would_take(devices, visible):
+    assert with_software(devices) == visible

@@ -1,0 +1,200 @@
+"""Why llama.cpp lists no GPU on this machine, and what to do about it: the facts, read from llama.cpp's libraries, the
+Vulkan loader and the kernel's device files, and the sentences made of them."""
+
+from __future__ import annotations
+
+import grp
+import importlib.util
+import os
+import pwd
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from tui.engine import vulkan
+from tui.engine.vulkan import Vulkan
+
+PROBE_S = 20.0
+"""A driver may take a second or two to load; one that hangs is a fact too."""
+
+_VENDORS = {"0x1002": "AMD", "0x10de": "NVIDIA", "0x8086": "Intel"}
+_DRIVERS = {
+    "AMD": "apt-get install mesa-vulkan-drivers",
+    "Intel": "apt-get install mesa-vulkan-drivers",
+    "NVIDIA": "apt-get install nvidia-driver (from Debian's non-free section)",
+}
+
+
+class RenderNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A device file through which programs compute on a GPU."""
+
+    path: str
+    group: str
+    """Name of the group that may use it; its number when it has no name."""
+    usable: bool
+    """This process may read and write it."""
+    by_group: bool
+    """Members of `group` may."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine and this llama.cpp have."""
+
+    backends: frozenset[str]
+    """Backends that llama.cpp was built with: "cpu", "vulkan", "cuda", "hip" …; empty when it is not installed."""
+    vulkan: Vulkan | None
+    """What the Vulkan loader says; None when asking it ended the process that asked."""
+    vendors: tuple[str, ...]
+    """Vendors of the graphics cards that the kernel has a driver for: "AMD", "Intel", "NVIDIA" or a PCI number."""
+    nodes: tuple[RenderNode, ...]
+    user: str
+    """Login name of whoever runs this."""
+    visible: str | None = None
+    """The user's own `GGML_VK_VISIBLE_DEVICES`."""
+
+
+def gather(*, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Facts:
+    """Look. Starts a process that loads the machine's Vulkan drivers; blocks until it ends, `PROBE_S` at most."""
+    return Facts(
+        backends=_backends(),
+        vulkan=_ask_vulkan(),
+        vendors=_vendors(sysfs, dev),
+        nodes=tuple(_node(path) for path in sorted((dev / "dri").glob("renderD*"))),
+        user=_login_name(),
+        visible=os.environ.get(vulkan.VISIBLE),
+    )
+
+
+def _login_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _backends() -> frozenset[str]:
+    """From the names of the libraries that llama.cpp is made of, without loading them."""
+    package = importlib.util.find_spec("llama_cpp")
+    if package is None or package.origin is None:
+        return frozenset()
+    files = (Path(package.origin).parent / "lib").glob("libggml-*.so")
+    return frozenset(file.name.removeprefix("libggml-").removesuffix(".so") for file in files) - {"base"}
+
+
+def _ask_vulkan() -> Vulkan | None:
+    command = (sys.executable, "-P", "-m", "tui.engine.vulkan")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_S, check=True)
+        return msgspec.json.decode(done.stdout, type=Vulkan)
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+        return None
+
+
+def _vendors(sysfs: Path, dev: Path) -> tuple[str, ...]:
+    found = []
+    for file in sorted(sysfs.glob("class/drm/card*/device/vendor")):
+        try:
+            number = file.read_text().strip()
+        except OSError:
+            continue
+        found.append(_VENDORS.get(number, f"PCI vendor {number}"))
+    if (dev / "nvidiactl").exists():  # NVIDIA's driver may run without the kernel's graphics system
+        found.append("NVIDIA")
+    return tuple(dict.fromkeys(found))
+
+
+def _node(path: Path) -> RenderNode:
+    try:
+        found = path.stat()
+    except OSError:
+        return RenderNode(path=str(path), group="", usable=False, by_group=False)
+    try:
+        group = grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        group = str(found.st_gid)
+    wanted = stat.S_IRGRP | stat.S_IWGRP
+    return RenderNode(
+        path=str(path),
+        group=group,
+        usable=os.access(path, os.R_OK | os.W_OK),
+        by_group=found.st_mode & wanted == wanted,
+    )
+
+
+def explain(facts: Facts) -> tuple[str, ...]:
+    """What is missing, each with what to do, the one that has to be mended first at the beginning."""
+    if not facts.backends:
+        return ("llama.cpp is not installed. In llmtui's folder: make run",)
+    found = [_no_device_file(facts), _not_built(facts), _no_permission(facts), _no_driver(facts)]
+    return tuple(reason for reason in found if reason)
+
+
+def _no_device_file(facts: Facts) -> str:
+    if facts.nodes or facts.vendors == ("NVIDIA",):
+        return ""
+    if facts.vendors:
+        return (
+            f"The kernel knows a GPU ({', '.join(facts.vendors)}), but there is no /dev/dri/renderD*. A container has "
+            "to be started with --device /dev/dri; otherwise its driver failed: dmesg says why."
+        )
+    return (
+        "The kernel shows no GPU: there is none, its kernel driver is not loaded, or this is a container (start it "
+        "with --device /dev/dri) or a virtual machine that was not given one."
+    )
+
+
+def _not_built(facts: Facts) -> str:
+    if "vulkan" in facts.backends:
+        return ""
+    others = ", ".join(sorted(facts.backends - {"cpu"}))
+    built = f"for {others}, which finds no device," if others else "for the CPU alone"
+    return f"This llama.cpp was built {built} and not for Vulkan. In llmtui's folder: LLMTUI_BACKEND=vulkan make run"
+
+
+def _no_permission(facts: Facts) -> str:
+    if not facts.nodes or any(node.usable for node in facts.nodes):
+        return ""
+    names, first = ", ".join(node.path for node in facts.nodes), facts.nodes[0]
+    if not first.by_group:
+        return f"You may not use {names}, and no group may. Look at it: ls -l {shlex.quote(first.path)}"
+    return (
+        f"You may not use {names}: only members of the group {first.group} may. As root: "
+        f"usermod -aG {first.group} {shlex.quote(facts.user)} and then log in again."
+    )
+
+
+def _no_driver(facts: Facts) -> str:
+    """What is wrong between the Vulkan loader and a device; "" when nothing is."""
+    seen = facts.vulkan
+    install = " or ".join(dict.fromkeys(_DRIVERS[vendor] for vendor in facts.vendors if vendor in _DRIVERS))
+    install = install or _DRIVERS["AMD"]
+    if seen is None:
+        return "Asking Vulkan for its devices crashed or hung: a driver is broken. Install it again. On Debian: " + (
+            install.replace("install", "install --reinstall", 1)
+        )
+    if seen.loader_error:
+        return f"The Vulkan loader cannot be used ({seen.loader_error}). On Debian: apt-get install libvulkan1"
+    if seen.error and seen.error != vulkan.NO_DRIVER:
+        return f"Vulkan cannot be used: {seen.error}. The command vulkaninfo (package vulkan-tools) may say more."
+    if not seen.devices:
+        return f"Vulkan has no driver for a GPU. On Debian: {install}"
+    software = ", ".join(device.name for device in seen.software)
+    if not seen.hardware and facts.vendors and any(node.usable for node in facts.nodes):
+        return f"Vulkan has no driver for this GPU, only {software}, which the CPU computes. On Debian: {install}"
+    if not seen.hardware:
+        return (
+            f"Vulkan offers only {software}, which the CPU computes, more slowly than llama.cpp does without it; "
+            "llmtui --software-vulkan lists it all the same."
+        )
+    if facts.visible is not None:
+        return f"{vulkan.VISIBLE}={facts.visible} in your environment may hide devices. Unset it and look again."
+    names = ", ".join(device.name for device in seen.hardware)
+    return (
+        f"llama.cpp does not take what Vulkan offers ({names}): it needs Vulkan 1.2 with 16-bit storage."
+        if "vulkan" in facts.backends
+        else ""
+    )

@@ -169,6 +169,7 @@ _CAUSES = {
     "killed": ("the system ended it, most likely out of memory", "fewer layers or a smaller context"),
     "out_of_memory": ("a device ran out of memory", "fewer layers on the GPU, a smaller context or ubatch"),
     "device_lost": ("the GPU driver gave the device up", "a smaller ubatch, or the CPU"),
+    "shader": ("the GPU driver could not compile a shader", "the CPU, or a newer driver"),
     "file_changed": ("the model file changed or its disk failed", "checking the file, then reload"),
     "assertion": ("llama.cpp found an inconsistency", "other load settings, or the CPU"),
     "crashed": ("llama.cpp crashed", "other load settings, or the CPU"),
@@ -176,16 +177,26 @@ _CAUSES = {
 }  # fmt: skip
 
 
-def engine_stopped(death: Death, loaded: Loaded | None) -> Card:
-    """The one card about an engine that died: what, why, its last words, what one key does."""
+def fewer_layers(n_gpu_layers: int) -> int:
+    """What the card about a dead engine offers instead of so many."""
+    return n_gpu_layers * 3 // 4
+
+
+def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int) -> Card:
+    """The one card about an engine that died: what, why, its last words, what one key does. `n_gpu_layers` were on a
+    GPU or on their way to it; 0 for the CPU alone."""
     why, advice = _CAUSES[death.cause]
     how = death.signal_name or f"exit code {death.exit_code}"
     lines = [f"Likely cause: {why} ({how}). Try {advice}."]
     if death.last_words:
         lines.append(f"Last words: “{death.last_words}”")
     choices = [("r", "reload")]
-    if loaded and loaded.devices:
-        choices += [("u", f"reload with ubatch {SMALL_UBATCH}"), ("l", "fewer layers"), ("c", "reload on the CPU")]
+    if n_gpu_layers and n_ubatch > SMALL_UBATCH:
+        choices.append(("u", f"reload with ubatch {SMALL_UBATCH}"))
+    if n_gpu_layers > 1:
+        choices.append(("l", f"{fewer_layers(n_gpu_layers)} of {n_gpu_layers} layers on the GPU"))
+    if n_gpu_layers:
+        choices.append(("c", "reload on the CPU"))
     choices.append(("d", "details"))
     doing = {"starting": "starting", "loading": "loading the model", "answering": "answering", "idle": "idle"}
     title = f"The engine stopped while {doing.get(death.running, death.running)}. The conversation is safe."

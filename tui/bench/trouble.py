@@ -19,6 +19,7 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "killed": ("it was killed, most likely because the memory ran out", _LESS_MEMORY),
     "out_of_memory": ("the memory ran out", _LESS_MEMORY),
     "device_lost": ("the GPU stopped answering", "Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
+    "shader": ("the GPU driver could not compile a shader", "Try --backend cpu, or a newer driver."),
     "file_changed": ("the model file changed or shrank while it was used", "Fetch the file again."),
     "assertion": ("llama.cpp found a mistake in itself", "Try other load options, or --backend cpu."),
     "crashed": ("llama.cpp crashed", "Try other load options, or --backend cpu."),

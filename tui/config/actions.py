@@ -139,6 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         "Engine stopped",
         "card",
         ("card_reload", "Reload", "Load the model again.", "r", "footer"),
+        ("card_small_ubatch", "Small ubatch", "Load with less memory for computing on the GPU.", "u", "footer"),
         ("card_fewer_layers", "Fewer layers", "Load with fewer layers on the GPU.", "l", "footer"),
         ("card_cpu", "CPU", "Load on the CPU.", "c", "footer"),
         ("card_details", "Details", "Show the engine's last words.", "d", "footer"),

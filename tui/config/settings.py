@@ -166,8 +166,6 @@ class MemorySettings(Section, frozen=True):
         return int(self.gpu_reserve_gib * 2**30)
 
 
-class LogSettings(Section, frozen=True):
-    """[log]: the log file that `llmtui --locate` names."""
 class EngineSettings(Section, frozen=True):
     """[engine]: the process that llama.cpp runs in."""
 
@@ -175,6 +173,8 @@ class EngineSettings(Section, frozen=True):
     """Also list Vulkan devices that the CPU computes, such as llvmpipe; they are slower than the CPU itself."""
 
 
+class LogSettings(Section, frozen=True):
+    """[log]: the log file that `llmtui --locate` names."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written."""
@@ -197,10 +197,10 @@ class Settings(Section, frozen=True):
     """Action id to key or keys, for `tui.config.keymap.resolve`; an empty list takes the keys away."""
     memory: MemorySettings = MemorySettings()
     """What is left free."""
-    log: LogSettings = LogSettings()
-    """The log file."""
     engine: EngineSettings = EngineSettings()
     """The engine's process."""
+    log: LogSettings = LogSettings()
+    """The log file."""
 
 
 def load_settings(
@@ -225,10 +225,10 @@ def load_settings(
         elif file is builtin_file:
             message = "is missing, so the defaults of the code are used. Install llmtui again."
             problems.append(ConfigProblem(file=file, key="", message=message))
-    return settings, problems
-
     if software_vulkan:
         settings = msgspec.structs.replace(settings, engine=EngineSettings(software_vulkan=True))
+    return settings, problems
+
 
 def expand(folder: str) -> Path:
     """`folder` with `~` and environment variables replaced; an unknown user or variable stays as written."""

@@ -195,7 +195,8 @@ class Engine:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: pipes,
                 *(sys.executable, "-P", "-m", "tui.engine.worker"),
-                env={**os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
+                # A failed assertion would start a debugger: death comes seconds later, its reason far up in the log.
+                env={"GGML_NO_BACKTRACE": "1", **os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
                 # A session of its own: Ctrl-C and a closing terminal reach the front end alone.
                 start_new_session=True,
             )

@@ -9,16 +9,20 @@ from typing import Literal
 
 import msgspec
 
-Cause = Literal["killed", "out_of_memory", "device_lost", "file_changed", "assertion", "crashed", "not_started"]
+Cause = Literal[
+    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "crashed", "not_started"
+]  # fmt: skip
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("device_lost", re.compile(r"ErrorDeviceLost|device lost", re.I)),
     ("out_of_memory", re.compile(r"OutOf\w*Memory|out of memory|fail.* allocate|bad_alloc|MemoryError", re.I)),
+    ("shader", re.compile(r"Compute pipeline creation failed|create(ComputePipeline|ShaderModule): Error", re.I)),
     ("assertion", re.compile(r"GGML_ASSERT|GGML_ABORT|Assertion .* failed", re.I)),
 )  # fmt: skip
 _NOISE = re.compile(
     r"^\s*$|^\s*(File |\[New LWP|Thread debugging|Using host|warning: |#\d)|ptrace|gdb|core dumped", re.I
 )
+_EXCEPTION = re.compile(r"^what\(\):\s*")
 _TELLING = re.compile(r"error|fail|assert|abort|lost|out of memory|exception|terminate|cannot", re.I)
 
 
@@ -57,6 +61,7 @@ def examine(return_code: int | None, log: Sequence[str], running: str) -> Death:
             signal_name = f"signal {-return_code}"
     tail = [line for line in log[-60:] if not _NOISE.search(line)]
     last_words = next((line.strip() for line in reversed(tail) if _TELLING.search(line)), "")
+    last_words = _EXCEPTION.sub("", last_words)  # how C++ prefaces what was thrown and not caught
     return Death(
         cause=_cause(return_code, signal_name, tail),
         exit_code=return_code if return_code is not None and return_code >= 0 else None,

@@ -32,14 +32,14 @@ from tui.chat.store import StoreError
 from tui.cli_options import AppOptions
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
-from tui.config.load import CPU
+from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings, expand
 from tui.engine.death import Death
 from tui.engine.messages import Delta, ErrorInfo, Loaded, Prefill, Started
 
 NARROW_COLUMNS = 100
-_CARD_ACTIONS = ("card_reload", "card_fewer_layers", "card_cpu", "card_details")
+_CARD_ACTIONS = ("card_reload", "card_small_ubatch", "card_fewer_layers", "card_cpu", "card_details")
 READ_EVERY_S = 1.0
 
 
@@ -177,8 +177,7 @@ class MainScreen(ModelFlows, ConversationFlows, MessageActions):
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
         """One key of a card about a dead engine or a failed load."""
-        controller, loaded = self.controller, self._last_loaded
-        key = event.key
+        controller, key = self.controller, event.key
         if event.card_id == "engine_died":
             key = next((default for default, chosen in self._card_keys().items() if chosen == key), key)
         match event.card_id, key:
@@ -186,8 +185,8 @@ class MainScreen(ModelFlows, ConversationFlows, MessageActions):
                 controller.restart()
             case "engine_died", "u":
                 controller.restart(n_ubatch=phrases.SMALL_UBATCH)
-            case "engine_died", "l" if loaded:
-                controller.restart(n_gpu_layers=loaded.n_gpu_layers * 3 // 4)
+            case "engine_died", "l":
+                controller.restart(n_gpu_layers=phrases.fewer_layers(self._gpu_layers()))
             case "engine_died", "c":
                 controller.restart(backend=CPU)
             case _, "d":
@@ -333,9 +332,20 @@ class MainScreen(ModelFlows, ConversationFlows, MessageActions):
 
     def engine_died(self, death: Death) -> None:
         self._death = death
-        card = phrases.engine_stopped(death, self._last_loaded)
+        card = phrases.engine_stopped(death, self._gpu_layers(), self.controller.choice.n_ubatch)
         choices = tuple((self._card_keys().get(key, key), label) for key, label in card.choices)
         self.show_card(msgspec.structs.replace(card, choices=choices))
+
+    def _gpu_layers(self) -> int:
+        """Layers that the engine had on a GPU when it died, or was bringing there; 0 for the CPU alone."""
+        controller, loaded, death = self.controller, self._last_loaded, self._death
+        if loaded is not None and death is not None and death.running != "loading":
+            return loaded.n_gpu_layers if loaded.devices else 0
+        if not backend_devices(controller.choice.backend, controller.devices):
+            return 0
+        all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
+        asked = controller.choice.n_gpu_layers
+        return all_layers if asked < 0 else min(asked, all_layers)
 
     def _card_keys(self) -> dict[str, str]:
         """The keys of the card about a dead engine, by those of the defaults."""

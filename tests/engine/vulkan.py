@@ -1,0 +1,89 @@
+"""Engines with Vulkan for the tests: on llvmpipe, and with a driver that fails when it is told to."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.conftest import TINY
+from tui.engine.client import Engine
+from tui.engine.vulkan import engine_environment, look
+
+ON_GPU = msgspec.structs.replace(TINY, devices=("Vulkan0",))
+
+
+def require_vulkan(devices: tuple[str, ...]) -> None:
+    """Skip unless these devices of an engine have one of Vulkan."""
+    if "Vulkan0" not in devices:
+        pytest.skip("this llama.cpp was built without Vulkan, or the machine has no Vulkan driver")
+
+
+@asynccontextmanager
+async def vulkan_engine(**environment: str) -> AsyncIterator[Engine]:
+    """An engine that sees llvmpipe, or skip."""
+    async with Engine(env={**engine_environment(software=True), **environment}) as engine:
+        require_vulkan(tuple(device.name for device in engine.hello.devices))
+        yield engine
+
+
+@functools.cache
+def _library() -> Path:
+    """`vulkan_faults.c`, compiled once a run."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        pytest.skip("there is no C compiler, which the failing Vulkan driver is built with")
+    library = Path(tempfile.mkdtemp(prefix="llmtui-faults-")) / "vulkan_faults.so"
+    source = Path(__file__).with_name("vulkan_faults.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+class Driver:
+    """llvmpipe with a hand on it: what is asked of it is counted, and it fails from `fail` on."""
+
+    def __init__(self, folder: Path, fault: str = "") -> None:
+        if look().loader_error:
+            pytest.skip("this machine has no Vulkan loader")
+        self._notes, self._trigger = folder / "notes", folder / "trigger"
+        self.environment = {
+            **engine_environment(software=True),
+            "LD_PRELOAD": str(_library()),
+            "VULKAN_NOTES": str(self._notes),
+            "VULKAN_TRIGGER": str(self._trigger),
+            "VULKAN_FAULT": fault,
+        }
+
+    def fail(self) -> None:
+        """From now on the call that `fault` names fails."""
+        self._trigger.touch()
+
+    def recover(self) -> None:
+        """It works again."""
+        self._trigger.unlink()
+
+    def _count(self, what: str) -> int:
+        return self._notes.read_text().count(what) if self._notes.exists() else 0
+
+    @property
+    def n_submits(self) -> int:
+        """Batches of work that were sent to the device."""
+        return self._count("s")
+
+    @property
+    def n_allocations(self) -> int:
+        """Pieces of memory that were taken on the device or for it."""
+        return self._count("m")
+
+
+def use(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that are started from here on run on this driver."""
+    for name, value in driver.environment.items():
+        monkeypatch.setenv(name, value)

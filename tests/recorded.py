@@ -17,7 +17,7 @@ from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
 from tui.engine.client import Engine
 from tui.engine.death import Death, EngineDied
-from tui.engine.messages import Delta, Device, Done, Event, Hello, Loaded, Prefill, Started, Timings
+from tui.engine.messages import Buffer, Delta, Device, Done, Event, Hello, Loaded, Prefill, Started, Timings
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -49,6 +49,10 @@ RADEON = GpuSample(
     temperature_c=64,
     power_w=24,
 )
+IDLE_RADEON = msgspec.structs.replace(
+    RADEON, dedicated_used_bytes=round(0.3 * GIB), shared_used_bytes=round(0.1 * GIB), busy_percent=0
+)
+"""Before the model is loaded."""
 HELLO = Hello(
     pid=1,
     llama_cpp="0.3.36",
@@ -147,7 +151,12 @@ LOADED = Loaded(
     type_v="f16",
     can_think=True,
     has_template=True,
-    buffers=(),
+    buffers=(
+        Buffer(device="Vulkan0", purpose="weights", n_bytes=round(13.0 * GIB)),
+        Buffer(device="Vulkan0", purpose="kv", n_bytes=round(0.4 * GIB)),
+        Buffer(device="Vulkan0", purpose="compute", n_bytes=round(0.2 * GIB)),
+        Buffer(device="CPU", purpose="weights", n_bytes=round(0.5 * GIB)),
+    ),
     load_s=4.2,
 )
 
@@ -288,7 +297,8 @@ class RecordedEngine(Engine):
 class RecordedMonitoring:
     """Reads the same figures whenever it is asked."""
 
-    def __init__(self, _: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.history = SpeedHistory()
         for tps in (0, 0, 12, 24, 30, 31, 31.4, 30.8, 31.2, 0, 0, 0, 18, 29, 31.4):
             self.history.add(tps)
@@ -297,7 +307,7 @@ class RecordedMonitoring:
         return HOST, (RADEON,)
 
     async def look(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
-        return HOST, (RADEON,)
+        return HOST, (RADEON if self._engine.loaded else IDLE_RADEON,)
 
 
 def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY) -> None:

@@ -9,13 +9,13 @@ from textual.events import MouseMove
 
 from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
-from tui.app.fit import MemoryNow
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device
+from tui.memory.now import MemoryNow
 from tui.models.library import inspect
 
 GIB, MIB = 2**30, 2**20

@@ -15,7 +15,6 @@ from textual.screen import ModalScreen
 
 from tests.conftest import DENSE, MOE
 from tests.dialogs import KEYS, opened
-from tui.app.fit import MemoryNow
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.conversations import ConversationsScreen
@@ -30,6 +29,7 @@ from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.engine.messages import Device, Sampling
+from tui.memory.now import MemoryNow
 from tui.models.folders import Folder
 from tui.models.library import Library, inspect, scan
 

@@ -22,6 +22,9 @@ LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 GREEDY = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n"
 """The tiny models give the answers that they were trained to give, and no others."""
 
+NO_RESERVE = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\ngpu_reserve_gib = 0.0\n"
+"""However little memory the machine that runs the tests has free, the tiny models are loaded without a question."""
+
 
 class Person:
     """Somebody in front of the app: types, presses keys, waits for what should come, reads the screen."""
@@ -88,7 +91,7 @@ def start(home: Path) -> StartApp:
     ) -> AsyncIterator[Person]:
         settings = paths.user_settings_file()
         settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(GREEDY)
+        settings.write_text(GREEDY + NO_RESERVE)
         app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
         async with app.run_test(size=size, notifications=True) as pilot:
             person = Person(app, pilot)

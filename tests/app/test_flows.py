@@ -9,8 +9,6 @@ import msgspec
 from textual.widgets import Input
 
 from tests.conftest import DENSE, MOE
-from tui.app.fit import MemoryNow
-from tui.app.screens import model_flows
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
 from tui.config import paths
@@ -219,25 +217,6 @@ async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
         await person.app.run_action("show_problems")
         await opened(person, "Problems")
         assert "ui.theme" in person.screen_text()
-
-
-async def test_what_does_not_fit_into_memory_is_loaded_with_less_and_says_so(start, monkeypatch):
-    little = MemoryNow(host_free_bytes=8 << 20, host_total_bytes=16 << 20, reserve_bytes=0)
-    monkeypatch.setattr(model_flows, "memory_now", lambda *_: little)
-    async with start(load={"n_ctx": 4096}) as person:
-        assert "To fit into memory it is loaded with" in person.screen_text()
-        assert person.app.controller.engine.loaded.n_ctx < 4096
-
-
-async def test_what_cannot_fit_at_all_is_left_to_the_user(start, monkeypatch):
-    nothing = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=16 << 20)
-    monkeypatch.setattr(model_flows, "memory_now", lambda *_: nothing)
-    async with start(model=None) as person:
-        await person.wait_for(lambda: person.phase == "no_model")
-        person.app.main.open_model(DENSE)
-        await opened(person, "Load settings")
-        assert "does not fit into memory" in person.screen_text()
-        assert person.phase == "no_model"
 
 
 async def test_earlier_prompts_come_back_with_the_arrow_key(start):

@@ -99,6 +99,13 @@ class Controller:
             self.listener.problem(problem)
         return choice
 
+    def chosen_for(self, path: Path) -> frozenset[str]:
+        """Fields of `choice_for` that somebody chose: on the command line, in the app before, or in the settings."""
+        built_in, own = LoadDefaults(), self.settings.load
+        in_settings = {name for name in own.__struct_fields__ if getattr(own, name) != getattr(built_in, name)}
+        given = {name for name, value in self._cli_load.items() if value is not None}
+        return frozenset({*in_settings, *self.state.load_of(path), *given})
+
     def load(
         self, path: Path, choice: LoadDefaults, name: str = "", *, chosen: bool = True, then_answer: bool = False
     ) -> None:

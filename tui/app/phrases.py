@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tui.app.widgets.transcript_entries import Card
 from tui.chat.conversation import Turn
-from tui.config.load import CPU
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ErrorInfo, Loaded, Prefill, Started
@@ -136,7 +135,10 @@ def context_kept(loaded: Loaded, prefill_tps: float) -> str:
     return f"Now on {place}; {loaded.n_kept:,} tokens of context came along in {seconds(loaded.keep_s)}.{instead}"
 
 
-def cut_to_fit(choice: LoadDefaults) -> str:
+NOTHING_FITS = "Nothing fits: even with the smallest context there is too little memory for this file."
+
+
+def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
     """That a model is loaded with less than was asked for, so that it fits."""
     layers = "all layers" if choice.n_gpu_layers < 0 else f"{choice.n_gpu_layers} layers"
     place = "on the CPU" if choice.backend == CPU else f"{layers} on the GPU"

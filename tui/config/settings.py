@@ -20,6 +20,7 @@ Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Gib = Annotated[float, Meta(ge=0.0, le=65536.0)]
+Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,14 +152,15 @@ class MemorySettings(Section, frozen=True):
     """[memory]: what is left free when llmtui says that a model fits."""
 
     reserve_gib: Gib = 1.0
-    """RAM to leave to everything else, in GiB."""
+    """RAM to leave to everything else, in GiB; `reserve_percent` counts where it is more."""
+    reserve_percent: Percent = 5.0
+    """RAM to leave to everything else, in percent of all; `reserve_gib` counts where it is more."""
     gpu_reserve_gib: Gib = 0.5
     """Memory to leave on each GPU, in GiB."""
 
-    @property
-    def reserve_bytes(self) -> int:
-        """`reserve_gib` in bytes."""
-        return int(self.reserve_gib * 2**30)
+    def reserve_bytes(self, ram_total_bytes: int) -> int:
+        """What to leave of that much RAM: the larger of the two reserves."""
+        return int(max(self.reserve_gib * 2**30, self.reserve_percent / 100 * ram_total_bytes))
 
     @property
     def gpu_reserve_bytes(self) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
-from tui.app.screens.base import ChatScreen
+from tui.app.screens.model_flows import ModelFlows
 from tui.chat import export
 from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
@@ -18,7 +18,7 @@ from tui.config import paths
 from tui.engine.messages import ErrorInfo
 
 
-class ConversationFlows(ChatScreen):
+class ConversationFlows(ModelFlows):
     """Dialogs are imported when they are first opened: the first paint does not wait for them."""
 
     @work(exclusive=True, group="dialog")
@@ -166,7 +166,8 @@ class ConversationFlows(ChatScreen):
             controller.answer(drop_oldest=True)
         elif chosen == "raise" and controller.model_path is not None:
             choice = msgspec.structs.replace(controller.choice, n_ctx=wanted)
-            controller.load(controller.model_path, choice, controller.model_name, then_answer=True)
+            if not await self.load_again(choice, then_answer=True):
+                self.transcript.add_notice(phrases.unanswered(info), "warning")
         else:
             self.transcript.add_notice(phrases.unanswered(info), "warning")
 

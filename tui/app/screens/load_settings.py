@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.widgets import Button, Input, Static
 
+from tui.app import phrases
 from tui.app.bindings import Keymap
-from tui.app.fit import MemoryNow, context_steps, judge, largest_fit
 from tui.app.markdown.text import clean
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
@@ -24,6 +24,9 @@ from tui.app.widgets.slider import Slider
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device
+from tui.memory.now import MemoryNow
+from tui.memory.search import auto_fit, context_steps
+from tui.memory.verdict import judge
 from tui.models import format
 from tui.models.info import ModelInfo
 
@@ -234,10 +237,18 @@ class LoadScreen(Dialog[LoadDefaults]):
             self.dismiss(self.choice)
 
     def action_load_fit(self) -> None:
-        """Choose the largest settings that fit."""
-        fitting = largest_fit(self._info, self.choice, self._devices, self._memory)
-        for field in ("n_ctx", "n_gpu_layers"):
-            self.query_one(f"#{field}", NumberInput).show(self._shown(fitting, field))
+        """Choose what is fastest of all that fits, and say so where that takes a smaller context."""
+        asked = self.choice
+        found = auto_fit(self._info, asked, self._devices, self._memory)
+        if found is None:
+            self.notify(phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
+            return
+        for field in ("n_ctx", "n_gpu_layers", "n_cpu_moe"):
+            for number in self.query(f"#{field}").results(NumberInput):
+                number.show(self._shown(found.choice, field))
+        if found.is_cut:
+            told = phrases.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
+            self.notify(told, severity="warning", timeout=8, markup=False)
         self._refresh_costs()
 
     def action_load_reset(self) -> None:

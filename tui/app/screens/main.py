@@ -19,7 +19,6 @@ from tui.app.listener import Phase
 from tui.app.monitoring import Monitoring
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.message_actions import MessageActions
-from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
@@ -43,7 +42,7 @@ _CARD_ACTIONS = ("card_reload", "card_small_ubatch", "card_fewer_layers", "card_
 READ_EVERY_S = 1.0
 
 
-class MainScreen(ModelFlows, ConversationFlows, MessageActions):
+class MainScreen(ConversationFlows, MessageActions):
     """One conversation with one model."""
 
     CSS_PATH = "main.tcss"
@@ -129,7 +128,7 @@ class MainScreen(ModelFlows, ConversationFlows, MessageActions):
         if self.controller.model_path is not None:
             return  # chosen by the user while the engine started
         if model := await self._first_model():
-            self.open_model(model)
+            self.open_model(model, fit=self._options.fit, force=self._options.force)
         elif self.controller.phase == "no_model":
             self.pick_model()
 

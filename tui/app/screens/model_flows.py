@@ -11,16 +11,35 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
-from tui.app.fit import MemoryNow, judge, largest_fit, memory_now
 from tui.app.monitoring import Monitoring
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name
+from tui.config.settings import LoadDefaults
 from tui.engine.death import EngineDied
 from tui.engine.messages import Device
+from tui.memory.guard import remedies
+from tui.memory.now import MemoryNow, memory_now
+from tui.memory.search import auto_fit
+from tui.memory.verdict import judge
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
+
+
+class Coming(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that is being settled."""
+
+    model: LibraryModel
+    choice: LoadDefaults
+    chosen: frozenset[str] = frozenset()
+    """Fields of `choice` that somebody chose: they are not changed without a question."""
+    is_new: bool = False
+    """The user chose it in the app just now: it is to be remembered."""
+
+    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+        """What the user has decided."""
+        return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows(ChatScreen):
@@ -67,10 +86,11 @@ class ModelFlows(ChatScreen):
             await self._load(picked.model, ask_settings=picked.settings_first)
 
     @work(exclusive=True, group="dialog")
-    async def open_model(self, path: Path) -> None:
-        """Load the model at `path` after a look at its header."""
+    async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
+        """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
+        whatever it leaves."""
         if model := await self._inspect(path):
-            await self._load(model, ask_settings=False)
+            await self._load(model, ask_settings=False, fit=fit, force=force)
 
     @work(exclusive=True, group="dialog")
     async def change_load_settings(self) -> None:
@@ -88,29 +108,85 @@ class ModelFlows(ChatScreen):
             self.show_card(phrases.no_model_file(error))
             return None
 
-    async def _load(self, model: LibraryModel, *, ask_settings: bool) -> None:
-        """Load with the remembered settings, or those that the user chooses. Settings that would not fit are cut to
-        those that do, and said so; what cannot fit at all is left to the user."""
+    async def _load(self, model: LibraryModel, *, ask_settings: bool, fit: bool = False, force: bool = False) -> None:
+        """Load with the remembered settings, or those that the user chooses now."""
         choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
         memory, devices = await self._memory_now()
-        if not ask_settings and judge(model.info, choice, devices, memory).fit == "no":
-            fitting = await asyncio.to_thread(largest_fit, model.info, choice, devices, memory)
-            ask_settings = judge(model.info, fitting, devices, memory).fit == "no"
-            choice = fitting
-            if ask_settings:
-                self.tell(f"{model.info.name} does not fit into memory. Change what it is loaded with.", bad=True)
-            else:
-                self.tell(phrases.cut_to_fit(choice))
+        plan: Coming | None
+        plan = Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
         if ask_settings:
-            from tui.app.screens.load_settings import LoadScreen
+            plan = await self._ask_settings(plan, devices, memory)
+        elif fit:
+            plan = await self._fit(plan, devices, memory)
+        settled: Coming | None = plan if force else await self._settle(plan, devices, memory)
+        if settled is not None:
+            self._start_load(settled)
 
-            defaults = self.settings.load
-            chosen = await self.ask(LoadScreen(model.info, choice, devices, memory, self.keymap, defaults=defaults))
-            if chosen is None:
-                return
-            choice = chosen
-        self.model_coming = model.info
-        self.controller.load(model.path, choice, model.info.name, chosen=ask_settings)
+    def _start_load(self, plan: Coming, *, then_answer: bool = False) -> None:
+        self.model_coming = plan.model.info
+        self.controller.load(
+            plan.model.path, plan.choice, plan.model.info.name, chosen=plan.is_new, then_answer=then_answer
+        )
+
+    async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
+        from tui.app.screens.load_settings import LoadScreen
+
+        defaults = self.settings.load
+        chosen = await self.ask(
+            LoadScreen(plan.model.info, plan.choice, devices, memory, self.keymap, defaults=defaults)
+        )
+        return None if chosen is None else plan.with_choice(chosen)
+
+    async def _fit(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming:
+        """The fastest load that fits, and a word where that takes a smaller context; `plan` when none does."""
+        info = plan.model.info
+        found = await asyncio.to_thread(auto_fit, info, plan.choice, devices, memory, worst="fits")
+        if found is None:
+            return plan
+        if found.is_cut:
+            self.tell(phrases.context_cut(plan.choice.n_ctx or info.n_ctx_train, found.choice.n_ctx), bad=True)
+        return msgspec.structs.replace(plan, choice=found.choice)
+
+    async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
+        """The guardrail: what fits and leaves the reserve goes on. Else what nobody chose is cut to what fits, and said
+        so; what somebody chose is asked about. None when it is not to be loaded."""
+        from tui.app.screens import guard
+
+        while plan is not None:
+            info = plan.model.info
+            verdict = judge(info, plan.choice, devices, memory)
+            if verdict.fit == "fits":
+                return plan
+            fitting = await asyncio.to_thread(auto_fit, info, plan.choice, devices, memory, worst="fits")
+            if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
+                self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
+                return msgspec.structs.replace(plan, choice=fitting.choice)
+            library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
+            found = await asyncio.to_thread(remedies, info, plan.choice, devices, memory, library.models)
+            question = guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
+            match await self.ask(question):
+                case None:
+                    return None
+                case guard.ANYWAY:
+                    return plan
+                case guard.SETTINGS:
+                    plan = await self._ask_settings(plan, devices, memory)
+                case change:
+                    remedy = next(remedy for remedy in found if remedy.change == change)
+                    return plan.with_choice(remedy.choice, remedy.model)
+        return None
+
+    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+        """Load the present model with other settings that the user asked for, unless too little memory would be left
+        and the user decides against it: False. Only inside a worker."""
+        path = self.controller.model_path
+        if path is not None and (model := await self._inspect(path)):
+            memory, devices = await self._memory_now()
+            plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
+            if settled := await self._settle(plan, devices, memory):
+                self._start_load(settled, then_answer=then_answer)
+                return True
+        return False
 
     def switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
@@ -123,7 +199,11 @@ class ModelFlows(ChatScreen):
         else:
             backend = CPU if controller.engine.loaded.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.choice, backend=backend)
-            controller.load(controller.model_path, choice, controller.model_name)
+            self._load_again(choice)
+
+    @work(exclusive=True, group="dialog")
+    async def _load_again(self, choice: LoadDefaults) -> None:
+        await self.load_again(choice)
 
     def raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
@@ -134,5 +214,8 @@ class ModelFlows(ChatScreen):
             self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
-            choice = msgspec.structs.replace(controller.choice, n_ctx=n_ctx)
-            controller.load(controller.model_path, choice, controller.model_name)
+            self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
+
+
+def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
+    return frozenset(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.fit import Brief, MemoryNow, brief
+from tui.app.fit import Brief, brief
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
 from tui.app.widgets.lines import Row
@@ -24,6 +24,7 @@ from tui.config.keymap import display_keys
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device
 from tui.engine.planner import Fit
+from tui.memory.now import MemoryNow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 

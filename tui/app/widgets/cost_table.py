@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tui.app.fit import MARKS, Verdict
+from tui.app.fit import MARKS
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
 from tui.engine.planner import Fit
+from tui.memory.verdict import Verdict
 
 STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 _NUMBER = 8

@@ -1,0 +1,202 @@
+"""The guardrail in the app: what nobody chose is cut to what fits, what somebody chose is asked about, and nothing that
+leaves too little memory is loaded without a second yes. The free memory is invented, the load is real."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.widgets import Static
+
+from tests.app.test_flows import opened
+from tests.conftest import DENSE, MOE
+from tui.app.screens import model_flows
+from tui.config import paths
+from tui.config.settings import LoadDefaults
+from tui.config.state import StateStore
+from tui.engine.messages import LoadSettings
+from tui.engine.planner import estimate
+from tui.memory.now import MemoryNow
+from tui.models.library import inspect
+
+MIB = 1 << 20
+
+
+def need(n_ctx: int, model: Path = DENSE) -> int:
+    """What a load on the CPU takes, in bytes."""
+    return estimate(inspect(model).info, LoadSettings(n_ctx=n_ctx)).total_bytes
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Let the app believe in so much free memory."""
+
+    def believe(host_free_bytes: int, reserve_bytes: int = 0) -> None:
+        memory = MemoryNow(host_free_bytes=host_free_bytes, host_total_bytes=32 * MIB, reserve_bytes=reserve_bytes)
+        monkeypatch.setattr(model_flows, "memory_now", lambda *_: memory)
+
+    return believe
+
+
+def loaded(person):
+    return person.app.controller.engine.loaded
+
+
+def told(person) -> str:
+    """The notices of this run."""
+    return "\n".join(notice.message for notice in person.app._notifications)
+
+
+def question(person) -> str:
+    """What the open dialog asks."""
+    return str(person.app.screen.query_one("#question", Static).content)
+
+
+async def started_without_a_model(person) -> None:
+    await person.wait_for(lambda: person.phase == "no_model")
+    await opened(person, "Models")
+    await person.press("escape")
+
+
+async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start, free):
+    free(need(2048))
+    async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
+        assert told(person) == (
+            "To fit into memory it is loaded with all layers on the CPU and a context of 2,048 tokens."
+        )
+        assert loaded(person).n_ctx == 2048
+    remembered = StateStore()
+    assert remembered.read() == [] and not remembered.load_of(DENSE)
+
+
+async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer_mends_it(start, free):
+    free(need(2048))
+    async with start(model=None, load={"n_ctx": 4096}) as person:
+        await started_without_a_model(person)
+        person.app.main.open_model(DENSE)
+        await opened(person, "Too little memory")
+        assert "a context of 4,096 tokens is" in question(person) and "too much for RAM" in question(person)
+        assert "Smaller context: 2,048" in person.screen_text() and loaded(person) is None
+        await person.press("enter")
+        await person.wait_until_ready()
+        assert loaded(person).n_ctx == 2048
+
+
+async def test_a_second_explicit_yes_loads_it_all_the_same(start, free):
+    free(need(4096) + MIB, reserve_bytes=2 * MIB)
+    async with start(model=None, load={"n_ctx": 4096}) as person:
+        await started_without_a_model(person)
+        person.app.main.open_model(DENSE)
+        await opened(person, "Too little memory")
+        assert "leaves only 1.0 MiB free in RAM, where 2.0 MiB should stay" in question(person)
+        await person.press("y")
+        await person.wait_until_ready()
+        assert loaded(person).n_ctx == 4096
+
+
+async def test_leaving_the_question_loads_nothing(start, free):
+    free(need(2048))
+    async with start(model=None, load={"n_ctx": 4096}) as person:
+        await started_without_a_model(person)
+        person.app.main.open_model(DENSE)
+        await opened(person, "Too little memory")
+        await person.press("escape")
+        await person.wait_for(lambda: "Too little memory" not in person.screen_text())
+        assert person.phase == "no_model" and loaded(person) is None
+
+
+async def test_a_quantized_cache_is_one_key_away(start, free):
+    asked = LoadSettings(n_ctx=4096, type_k="q8_0", type_v="q8_0")
+    free(estimate(inspect(DENSE).info, asked).total_bytes)
+    async with start(model=None, load={"n_ctx": 4096}) as person:
+        await started_without_a_model(person)
+        person.app.main.open_model(DENSE)
+        await opened(person, "KV cache in q8_0")
+        await person.press("k")
+        await person.wait_until_ready()
+        assert (loaded(person).n_ctx, loaded(person).type_k, loaded(person).type_v) == (4096, "q8_0", "q8_0")
+
+
+async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):
+    async with start() as person:
+        before = loaded(person)
+        free(need(2048))
+        await person.press("ctrl+l")
+        await opened(person, "Load settings")
+        await person.press("end", "f5")
+        await opened(person, "Too little memory")
+        await person.press("s")
+        await opened(person, "Load settings")
+        await person.press("f5")
+        await opened(person, "Too little memory")
+        assert loaded(person) is before
+        await person.press("c")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
+
+
+async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, free):
+    async with start() as person:
+        free(need(1024))
+        person.app.main.raise_context()
+        await opened(person, "Too little memory")
+        await person.press("escape")
+        await person.wait_for(lambda: "Too little memory" not in person.screen_text())
+        assert loaded(person).n_ctx == 1024
+    StateStore().remember_load(DENSE, LoadDefaults(n_ctx=4096, backend="cpu"))
+    async with start(model=None, load={"n_ctx": None, "backend": None}) as person:
+        await opened(person, "Too little memory")
+        await person.press("y")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 4096)
+
+
+async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start, free):
+    free(64 << 10)
+    async with start(model=None) as person:
+        await started_without_a_model(person)
+        person.app.main.open_model(DENSE)
+        await opened(person, "Too little memory")
+        assert "No single change makes it fit" in question(person)
+        assert "Smaller context" not in person.screen_text()
+        await person.press("enter")
+        await opened(person, "Load settings")
+        assert person.phase == "no_model"
+
+
+async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, home, monkeypatch):
+    folder = paths.models_dir()
+    folder.mkdir(parents=True)
+    large = shutil.copy(DENSE, home / "large.gguf")
+    small = shutil.copy(DENSE, folder / "small.gguf")
+    read = model_flows.inspect
+
+    def heavier(path):
+        """The header of a file of twice the size."""
+        model = read(path)
+        info = model.info
+        doubled = msgspec.structs.replace(info, weights_bytes=2 * info.weights_bytes, output_bytes=info.weights_bytes)
+        return msgspec.structs.replace(model, info=doubled) if path == large else model
+
+    monkeypatch.setattr(model_flows, "inspect", heavier)
+    async with start() as person:
+        free(need(1024) + MIB // 2)
+        person.app.main.open_model(large)
+        await opened(person, "Smaller file: Q8_0")
+        await person.press("m")
+        await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == small)
+
+
+async def test_force_asks_nothing_and_fit_takes_what_fits(start, free):
+    free(need(2048))
+    async with start(load={"n_ctx": 4096}, force=True) as person:
+        assert loaded(person).n_ctx == 4096
+    async with start(load={"n_ctx": 4096}, fit=True) as person:
+        assert loaded(person).n_ctx == 2048
+        assert "with a context of 4,096 tokens: it is cut to 2,048" in told(person)
+
+
+async def test_a_mixture_of_experts_is_guarded_as_well(start, free):
+    free(need(2048, MOE))
+    async with start(model=MOE, load={"n_ctx": None, "backend": "cpu"}) as person:
+        assert loaded(person).n_ctx == 2048

@@ -141,8 +141,16 @@ NOTHING_FITS = "Nothing fits: even with the smallest context there is too little
 def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
     """That a model is loaded with less than was asked for, so that it fits."""
     layers = "all layers" if choice.n_gpu_layers < 0 else f"{choice.n_gpu_layers} layers"
-    place = "on the CPU" if choice.backend == CPU else f"{layers} on the GPU"
-    return f"To fit into memory it is loaded with {place} and a context of {choice.n_ctx:,} tokens."
+    place = f"{layers} on the GPU" if on_gpu and choice.n_gpu_layers else "all layers on the CPU"
+    if on_gpu and choice.n_gpu_layers and choice.n_cpu_moe:
+        place += f", the experts of {choice.n_cpu_moe} on the CPU,"
+    size = f"{choice.n_ctx:,} tokens" if choice.n_ctx else "the trained size"
+    return f"To fit into memory it is loaded with {place} and a context of {size}."
+
+
+def context_cut(n_ctx_asked: int, n_ctx: int) -> str:
+    """That nothing fits with the context that was asked for."""
+    return f"No placement fits with a context of {n_ctx_asked:,} tokens: it is cut to {n_ctx:,}."
 
 
 def context_for(n_prompt: int) -> int:

@@ -149,7 +149,7 @@ class UiSettings(Section, frozen=True):
 
 
 class MemorySettings(Section, frozen=True):
-    """[memory]: what is left free when llmtui says that a model fits."""
+    """[memory]: what is left free when llmtui says that a model fits; a load that would leave less is asked about."""
 
     reserve_gib: Gib = 1.0
     """RAM to leave to everything else, in GiB; `reserve_percent` counts where it is more."""

@@ -100,6 +100,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         BenchOptions(
             model=Path(arguments.model) if arguments.model else None,
             load=_load_fields(arguments),
+            fit=arguments.fit,
+            force=arguments.force,
             settings_file=Path(arguments.settings) if arguments.settings else None,
             software_vulkan=arguments.software_vulkan,
             n_prompt=arguments.n_prompt,
@@ -132,6 +134,8 @@ def _app(arguments: argparse.Namespace) -> int:
         AppOptions(
             model=model,
             load=_load_fields(arguments),
+            fit=arguments.fit,
+            force=arguments.force,
             settings_file=Path(arguments.settings) if arguments.settings else None,
             software_vulkan=arguments.software_vulkan,
             theme=arguments.theme,
@@ -231,6 +235,8 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
     add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
     add("--seed", dest="seed", kind=minus_one, metavar="N", help="seed of the sampler; -1: a new one each time")
+    group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
+    group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")
     group.add_argument("--no-mmap", dest="use_mmap", action="store_const", const=False, help="read, do not map")
     group.add_argument("--mlock", dest="use_mlock", action="store_const", const=True, help="never swap it out")
 

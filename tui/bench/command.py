@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.bench import render
+from tui.bench.guard import TooLittleMemory, read_memory, settle
 from tui.bench.pick import NoModel, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.report import Report
@@ -63,6 +64,8 @@ async def _measure(options: BenchOptions, model: LibraryModel, settings: Setting
         async with Engine(env=engine_environment(software=settings.engine.software_vulkan)) as engine:
             hello = await engine.start()
             plan = make_plan(options, model, settings.load, hello.devices)
+            memory = await read_memory(hello.devices, settings.memory)
+            plan = settle(options, model.info, plan, hello.devices, memory)
             runner = Runner(engine, plan, line.show)
             await runner.run()
     except asyncio.CancelledError:
@@ -70,6 +73,8 @@ async def _measure(options: BenchOptions, model: LibraryModel, settings: Setting
         code, message = ExitCode.INTERRUPTED, "interrupted."
     except UsageError as error:
         code, message = ExitCode.USAGE, str(error)
+    except TooLittleMemory as error:
+        code, message = ExitCode.MODEL, str(error)
     except EngineError as error:
         code = ExitCode.ENGINE if runner and runner.report else ExitCode.MODEL
         message = error_sentence(model.path, error.info)

@@ -13,7 +13,7 @@ from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device
 from tui.memory.now import MemoryNow
 from tui.memory.search import auto_fit, fewest_experts, largest_context, most_layers
-from tui.memory.verdict import Planner, Verdict, by_formula, judge
+from tui.memory.verdict import PlanMaker, Verdict, by_formula, judge
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 
@@ -43,7 +43,7 @@ def remedies(
     devices: Sequence[Device],
     memory: MemoryNow,
     others: Iterable[LibraryModel] = (),
-    planner: Planner = by_formula,
+    planner: PlanMaker = by_formula,
 ) -> tuple[Remedy, ...]:
     """What would help, the fastest of all first. `others` are the models on disk. Empty when nothing does. Takes up to
     a second with a large mixture of experts: not for the UI's thread."""
@@ -60,7 +60,7 @@ def remedies(
 
 
 def _singles(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: Planner
+    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Iterator[Remedy]:
     if layers := most_layers(info, choice, devices, memory, planner):
         yield Remedy(change="layers", choice=layers.choice, verdict=layers.verdict)
@@ -87,7 +87,7 @@ def _smaller_file(
     devices: Sequence[Device],
     memory: MemoryNow,
     others: Iterable[LibraryModel],
-    planner: Planner,
+    planner: PlanMaker,
 ) -> Remedy | None:
     """The largest file of the same model that fits as it is."""
     for other in sorted(others, key=lambda other: -other.info.weights_bytes):

@@ -12,7 +12,7 @@ from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device, LoadSettings
 from tui.engine.planner import Fit
 from tui.memory.now import MemoryNow
-from tui.memory.verdict import FITS, Planner, Verdict, by_formula, judge_plan
+from tui.memory.verdict import FITS, PlanMaker, Verdict, by_formula, judge_plan
 from tui.models.info import ModelInfo
 
 _CTX_STEPS = (512, 1024, 2048, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536, 98304)
@@ -32,7 +32,7 @@ def auto_fit(
     choice: LoadDefaults,
     devices: Sequence[Device],
     memory: MemoryNow,
-    planner: Planner = by_formula,
+    planner: PlanMaker = by_formula,
     *,
     worst: Fit = "tight",
     may_cut: bool = True,
@@ -56,7 +56,7 @@ def fastest(
     choice: LoadDefaults,
     devices: Sequence[Device],
     memory: MemoryNow,
-    planner: Planner = by_formula,
+    planner: PlanMaker = by_formula,
     wanted: Fit = "fits",
 ) -> Fitted | None:
     """Of all numbers of layers on the device and of layers with experts on the CPU, with which `choice` is at least
@@ -93,7 +93,7 @@ def fastest(
 
 
 def most_layers(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: Planner = by_formula
+    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """The largest number of layers on the device, below that of `choice`, with which it fits and leaves the reserve;
     everything else stays as it is. None when there is no device or no such number."""
@@ -106,7 +106,7 @@ def most_layers(
 
 
 def fewest_experts(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: Planner = by_formula
+    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the smallest number of layers whose experts must stay on the CPU, above that of `choice`."""
     if not info.is_moe or not engine_settings(choice, devices)[0].devices:
@@ -117,7 +117,7 @@ def fewest_experts(
 
 
 def largest_context(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: Planner = by_formula
+    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the largest context below that of `choice`, of those that a slider stops at."""
     changes = (
@@ -135,7 +135,7 @@ def context_steps(n_ctx_train: int) -> tuple[int, ...]:
 
 
 def _first_that_fits(
-    info: ModelInfo, changes: Iterator[LoadDefaults], devices: Sequence[Device], memory: MemoryNow, planner: Planner
+    info: ModelInfo, changes: Iterator[LoadDefaults], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Fitted | None:
     for choice in changes:
         verdict = judge_plan(planner(info, engine_settings(choice, devices)[0], memory), memory)
@@ -156,7 +156,7 @@ def _expert_counts(info: ModelInfo, n_gpu_layers: int) -> Iterator[int]:
         yield from range(info.n_layers + 2 - n_gpu_layers, info.n_layers + 1)
 
 
-def _is_hopeless(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, planner: Planner) -> bool:
+def _is_hopeless(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, planner: PlanMaker) -> bool:
     """Whether weights and KV cache alone, which take the same room wherever they are, are more than there is."""
     plan = planner(info, settings, memory)
     own = sum(memory.own_free(name) for name in settings.devices)

@@ -19,7 +19,7 @@ from tui.models.info import ModelInfo
 FITS: tuple[Fit, ...] = ("fits", "tight", "no")
 """From the best to the worst."""
 
-Planner = Callable[[ModelInfo, LoadSettings, MemoryNow], Plan]
+PlanMaker = Callable[[ModelInfo, LoadSettings, MemoryNow], Plan]
 """Says what a load takes. It must be quick: a search asks it hundreds of times."""
 
 
@@ -110,7 +110,7 @@ def judge(
     choice: LoadDefaults,
     devices: Sequence[Device],
     memory: MemoryNow,
-    planner: Planner = by_formula,
+    planner: PlanMaker = by_formula,
 ) -> Verdict:
     """What loading with `choice` would mean. A backend that is not there counts as "auto", as when it is loaded."""
     return judge_plan(planner(info, engine_settings(choice, devices)[0], memory), memory)

@@ -1,0 +1,86 @@
+"""The guardrail of the bench: a load that would leave too little memory is refused, with the options that would make it
+fit, and `--fit` takes the fastest placement there is room for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from tui.bench.runner import Plan, tokens_needed
+from tui.cli_options import BenchOptions
+from tui.config.load import engine_settings, from_engine
+from tui.config.settings import MemorySettings
+from tui.engine.messages import Device
+from tui.memory.guard import Remedy, remedies
+from tui.memory.now import MemoryNow, memory_now
+from tui.memory.search import auto_fit
+from tui.memory.verdict import Verdict, judge
+from tui.models import format
+from tui.models.info import ModelInfo
+from tui.monitor.gpu import GpuReader
+from tui.monitor.host import HostReader
+
+
+class TooLittleMemory(Exception):
+    """The load is refused; the message says what would fit."""
+
+
+async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> MemoryNow:
+    """What a model may take now. Asks the GPUs' drivers, in a thread."""
+    reader = GpuReader()
+    try:
+        gpus = await asyncio.to_thread(reader.read)
+    finally:
+        reader.close()
+    return memory_now(HostReader().read(), devices, reserves, gpus=gpus)
+
+
+def settle(options: BenchOptions, info: ModelInfo, plan: Plan, devices: Sequence[Device], memory: MemoryNow) -> Plan:
+    """The plan as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
+    it leaves the reserve, or `--force` was given."""
+    choice = from_engine(plan.settings)
+    if options.fit and (found := auto_fit(info, choice, devices, memory, worst="fits", may_cut=False)):
+        choice = found.choice
+        plan = msgspec.structs.replace(plan, settings=engine_settings(choice, devices)[0])
+    verdict = judge(info, choice, devices, memory)
+    if verdict.fit == "fits" or options.force:
+        return plan
+    helping = [
+        option
+        for remedy in remedies(info, choice, devices, memory)
+        if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(plan.tests)
+        if (option := _option(remedy))
+    ]
+    would = f"What would fit: {'; '.join(helping)}." if helping else "No option makes it fit."
+    raise TooLittleMemory(
+        f"not measured: this load {_wrong(verdict, memory)}.\n{would} --force measures it all the same."
+    )
+
+
+def _wrong(verdict: Verdict, memory: MemoryNow) -> str:
+    worst = verdict.worst
+    if worst.fit == "no":
+        return f"takes {format.size(-worst.left_bytes)} more than {worst.name} has free"
+    should = format.size(memory.reserve(worst.cost.device))
+    return f"would leave {format.size(worst.left_bytes)} free in {worst.name}, where {should} should stay"
+
+
+def _option(remedy: Remedy) -> str:
+    """What brings it about on a command line."""
+    match remedy.change:
+        case "fit":
+            return "--fit"
+        case "layers":
+            return f"--ngl {remedy.choice.n_gpu_layers}"
+        case "experts":
+            return f"--n-cpu-moe {remedy.choice.n_cpu_moe}"
+        case "context":
+            return f"--ctx {remedy.choice.n_ctx}"
+        case "cache":
+            return f"-ctk {remedy.choice.type_k} -ctv {remedy.choice.type_v}"
+        case "quant":
+            return f"a {remedy.quant} file of this model, about {format.size(remedy.verdict.plan.weights_bytes)}"
+        case _:
+            return ""

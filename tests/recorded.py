@@ -309,6 +309,9 @@ class RecordedMonitoring:
     async def look(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         return HOST, (RADEON if self._engine.loaded else IDLE_RADEON,)
 
+    def swap_used(self) -> int | None:
+        return HOST.swap_used_bytes
+
 
 def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY) -> None:
     """Put the records in the place of engine, monitors and model files."""

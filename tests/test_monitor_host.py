@@ -204,6 +204,30 @@ def test_the_limit_of_a_control_group_counts_as_the_machines_memory(tree: Tree, 
     assert (sample.ram_total_bytes, sample.ram_available_bytes) == (500 * MIB, 200 * MIB)
 
 
+def test_pressure_in_the_control_group_counts_where_it_is_more_than_the_machines(tree: Tree):
+    tree(**V2, **{"sys__fs__cgroup__user.slice__memory.pressure": "some avg10=35.50 avg60=0.00\n"})
+    in_group = HostReader(source=Linux(tree())).read()
+    tree(proc__pressure__memory="some avg10=40.00 avg60=0.00\n")
+    on_machine = HostReader(source=Linux(tree())).read()
+
+    assert (in_group.memory_pressure_percent, on_machine.memory_pressure_percent) == (35.5, 40.0)
+
+
+def test_pressure_that_is_no_number_is_none(tree: Tree):
+    sample = HostReader(source=Linux(tree(proc__pressure__memory="some avg10=much\n"))).read()
+
+    assert sample.memory_pressure_percent is None
+
+
+def test_swap_in_use_can_be_asked_for_between_two_readings(tree: Tree):
+    reader = HostReader(source=Linux(tree()))
+    reader.read()
+    tree(proc__meminfo="SwapTotal: 2000 kB\nSwapFree: 1000 kB\n")
+
+    assert reader.swap_used_bytes() == 1000 * 1024
+    assert reader.read().swap_delta_bytes == 500 * 1024
+
+
 def test_a_limit_above_the_machines_memory_changes_nothing(tree: Tree):
     files = V1 | {"sys__fs__cgroup__memory__memory.limit_in_bytes": "9223372036854771712\n"}
 

@@ -497,6 +497,28 @@ async def test_an_older_schema_is_brought_up_to_date_with_its_rows_or_not_at_all
     connection.close()
 
 
+async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path):
+    path.parent.mkdir()
+    connection = connect(path)
+    migrate(connection, path, MIGRATIONS[:1])
+    connection.execute("INSERT INTO conversations VALUES ('c', 'Old', '', 1, NULL, '', 1.0, 1.0)")
+    connection.execute(
+        "INSERT INTO turns VALUES (1, 't', 'c', NULL, 'assistant', 'Hello', '', 0.0, 0, NULL, 'stop', '', '[]', NULL,"
+        " 1.0, NULL, NULL)"
+    )
+    connection.close()
+    store = Store(path)
+    await store.start()
+    swapped = chat.answer_turn("Qwen3")
+    await store.append_turn("c", swapped)
+    await store.finish_turn(msgspec.structs.replace(done(swapped, "Hi"), swapped_bytes=120 << 20))
+    old, new = (await store.open("c")).turns
+    await store.close()
+
+    assert (old.text, old.swapped_bytes) == ("Hello", 0)
+    assert (new.text, new.swapped_bytes) == ("Hi", 120 << 20)
+
+
 async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversation(store: Store, path: Path):
     conversation = question(sampling=Sampling(top_k=7))
     await store.create(conversation)

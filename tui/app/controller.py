@@ -42,6 +42,7 @@ from tui.engine.messages import (
     Started,
 )
 from tui.engine.vulkan import engine_environment
+from tui.monitor.pressure import swap_growth
 
 
 class Controller:
@@ -63,6 +64,8 @@ class Controller:
         self.conversation = self._fresh()
         self.max_tokens = settings.sampling.max_tokens
         self.n_used = 0
+        self.swap_used: Callable[[], int | None] = lambda: None
+        """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
         self._cli_load = cli_load
         self._saved = False
         self._answer: Answer | None = None
@@ -394,6 +397,7 @@ class _Writing:
         self._controller, self._loaded = controller, loaded
         self._turn: Turn | None = None
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
+        self._swap_before = controller.swap_used()
 
     def take(self, event: Event) -> None:
         """One event of the engine."""
@@ -438,6 +442,7 @@ class _Writing:
     def _finish(self, turn: Turn) -> None:
         self._turn = None
         controller = self._controller
+        turn = msgspec.structs.replace(turn, swapped_bytes=swap_growth(self._swap_before, controller.swap_used()))
         controller.conversation = with_turn(controller.conversation, turn)
         controller._keep(controller.store.finish_turn(turn))
         controller.listener.answer_ended(turn)

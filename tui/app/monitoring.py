@@ -36,6 +36,10 @@ class Monitoring:
             self._newest = self._host.read(), await self._read_gpus()
         return self._newest
 
+    def swap_used(self) -> int | None:
+        """Swap in use right now, in bytes."""
+        return self._host.swap_used_bytes()
+
     async def _read_gpus(self) -> tuple[GpuSample, ...]:
         """The drivers may take milliseconds, so they are asked in a thread, and not again where there are none."""
         gpus: tuple[GpuSample, ...] = ()

@@ -10,8 +10,10 @@ from tui.chat.conversation import Turn
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ErrorInfo, Loaded, Prefill, Started
+from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
+from tui.monitor.pressure import Shortage
 
 STOPS = {
     "stop": "complete",
@@ -57,6 +59,8 @@ def answer_footer(turn: Turn) -> str:
         parts.append(" → ".join(turn.backend))
     if turn.stop:
         parts.append(STOPS[turn.stop])
+    if turn.swapped_bytes:
+        parts.append(f"swapped {format.size(turn.swapped_bytes)}")
     return " · ".join(parts)
 
 
@@ -167,6 +171,19 @@ def unanswered(info: ErrorInfo) -> str:
 
 
 def overflow_question(info: ErrorInfo) -> str:
+def shortage(found: Shortage) -> str:
+    """That memory runs out, before the machine starts to swap."""
+    signs = []
+    if found.ram_available_bytes is not None and found.ram_total_bytes:
+        signs.append(f"{format.size(found.ram_available_bytes)} of {format.size(found.ram_total_bytes)} are available")
+    if found.pressure_percent:
+        signs.append(f"programs waited for memory {found.pressure_percent:.0f}% of the last 10 s")
+    return (
+        f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
+        "context or fewer layers (ctrl+l), before the machine starts to swap."
+    )
+
+
     """What is about to be left out of a prompt that does not fit."""
     return (
         f"The conversation has {info.n_prompt:,} tokens, the context {info.n_ctx:,}.\n"

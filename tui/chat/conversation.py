@@ -45,6 +45,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """Labels of the devices that computed the answer, in the order used: ("CPU", "Vulkan0") after a switch."""
     error: str | None = None
     """What went wrong, in words for the reader, when `stop` is "crashed"."""
+    swapped_bytes: int = 0
+    """By how much the machine's swap in use grew while the answer was written."""
 
     @property
     def is_streaming(self) -> bool:

@@ -232,7 +232,8 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 
 _TURN_COLUMNS = (
-    "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, created_at, writer"
+    "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
+    " created_at, writer"
 )
 
 
@@ -248,13 +249,15 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "model": encodable(turn.model),
         "backend": msgspec.json.encode(turn.backend).decode(),
         "error": None if turn.error is None else encodable(turn.error),
+        "swapped_bytes": turn.swapped_bytes,
     }
 
 
 def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
-    (id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, created_at, writer) = (
-        row
-    )
+    (
+        id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
+        created_at, writer,
+    ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
         pieces = chunks.fetchall()
@@ -272,6 +275,7 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         model=model,
         backend=msgspec.json.decode(backend, type=tuple[str, ...]),
         error=error,
+        swapped_bytes=swapped_bytes,
         created_at=created_at,
     )
 

@@ -77,6 +77,10 @@ class HostReader:
             cpu_temperature_c=machine.temperature_c,
         )
 
+    def swap_used_bytes(self) -> int | None:
+        """Swap in use right now; what `read` compares is left as it is."""
+        return self._source.machine().swap_used_bytes
+
     def _read_engine(self) -> Process | None:
         """The engine, unless it is gone; a later process that was given its id is not the engine."""
         pid = self.engine_pid

@@ -112,10 +112,9 @@ class Linux:
         return total - sum(times[3:5]), total
 
     def _pressure(self) -> float | None:
-        pressure = read_text(f"{self._proc}/pressure/memory")
-        if not pressure or not pressure.startswith("some avg10="):
-            return None
-        return float(pressure[len("some avg10=") :].split(None, 1)[0])
+        """Of the machine or of a group that limits this process, whichever suffers more."""
+        files = [f"{self._proc}/pressure/memory", *(group.pressure_file for group in self._limits)]
+        return max((percent for percent in map(_waiting_percent, files) if percent is not None), default=None)
 
 
 class _Group:
@@ -125,6 +124,7 @@ class _Group:
         names = ("memory.max", "memory.current") if is_v2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
         self._limit, self._usage = (str(folder / name) for name in names)
         self._stat = str(folder / "memory.stat")
+        self.pressure_file = str(folder / "memory.pressure")
         prefix = "" if is_v2 else "total_"
         self._cache = (f"{prefix}active_file", f"{prefix}inactive_file")
 
@@ -177,6 +177,17 @@ def _cpu_sensor(root: Path) -> str | None:
         if (read_text(str(folder / "type")) or "").strip() == "x86_pkg_temp":
             return str(folder / "temp")
     return None
+
+
+def _waiting_percent(file: str) -> float | None:
+    """The first figure of a file with pressure stall information: time in which some task waited, of the last 10 s."""
+    text = read_text(file)
+    if not text or not text.startswith("some avg10="):
+        return None
+    try:
+        return float(text[len("some avg10=") :].split(None, 1)[0])
+    except ValueError:
+        return None
 
 
 def _kib(field: str | None) -> int | None:

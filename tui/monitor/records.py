@@ -37,7 +37,8 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     swap_delta_bytes: int | None = None
     """Growth of `swap_used_bytes` since the read before, negative when it shrank; None for the first one."""
     memory_pressure_percent: float | None = None
-    """Time over the last 10 s in which some task waited for memory (Linux pressure stall information)."""
+    """Time over the last 10 s in which some task waited for memory (Linux pressure stall information): of the machine,
+    or of the control group that limits this process if that is more."""
     cpu_temperature_c: float | None = None
 
     @property

@@ -36,6 +36,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings, expand
 from tui.engine.death import Death
 from tui.engine.messages import Delta, ErrorInfo, Loaded, Prefill, Started
+from tui.monitor.pressure import MemoryWatch
 
 NARROW_COLUMNS = 100
 _CARD_ACTIONS = ("card_reload", "card_small_ubatch", "card_fewer_layers", "card_cpu", "card_details")
@@ -54,6 +55,8 @@ class MainScreen(ConversationFlows, MessageActions):
         controller.listener = self
         self._options = options
         self.monitoring = Monitoring(controller.engine)
+        self._watch = MemoryWatch()
+        controller.swap_used = self.monitoring.swap_used
         self._speed = SpeedNow()
         self._context_now = (0, 0)
         self._last_loaded: Loaded | None = None
@@ -92,6 +95,8 @@ class MainScreen(ConversationFlows, MessageActions):
         """Once a second: everything that is read, and the speed, so that the sidebar is painted once."""
         now = self._speed
         host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
+        if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
+            self.tell(phrases.shortage(short), bad=True)
         self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
         for view in self._views():
             if view.display:

@@ -43,6 +43,7 @@ from tui.engine.messages import (
     Device,
     Devices,
     Done,
+    DryRun,
     ErrorInfo,
     Event,
     Failed,
@@ -55,6 +56,7 @@ from tui.engine.messages import (
     LoadSettings,
     Message,
     Ok,
+    Planned,
     Sampling,
     Unload,
 )
@@ -302,6 +304,11 @@ class Engine:
         command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth)
         return (await self._one(command, BenchSample)).elapsed_s
 
+    async def dry_run(self, path: str | Path, settings: LoadSettings, device_free: Sequence[int] = ()) -> Planned:
+        """What loading would put where, without allocating it; what is loaded stays. See `DryRun`."""
+        command = DryRun(id=self._next_id(), path=str(path), settings=settings, device_free=tuple(device_free))
+        return await self._one(command, Planned)
+
     async def devices(self) -> tuple[Device, ...]:
         """llama.cpp's devices with their memory now; answered also while the engine is busy."""
         return (await self._one(ListDevices(id=self._next_id()), Devices)).devices
@@ -375,7 +382,7 @@ class Engine:
                 event = self._decoder.decode(frame)
                 if entry := self._pending.get(event.id):
                     entry[1].put_nowait(event)
-                    if isinstance(event, Done | Failed | Loaded | Ok | Counted | BenchSample | Devices):
+                    if isinstance(event, Done | Failed | Loaded | Planned | Ok | Counted | BenchSample | Devices):
                         del self._pending[event.id]
         except (WireError, msgspec.MsgspecError) as error:
             self.log.append(f"llmtui: the engine sent what is not a message ({error}); ended it")
@@ -408,6 +415,6 @@ class Engine:
     def _death(self) -> EngineDied:
         code = self._transport.get_returncode() if self._transport else None
         commands = [type(command) for command, _ in self._pending.values()]
-        doing = {Command: "starting", Load: "loading", Generate: "answering", BenchTest: "benchmark"}
+        doing = {Command: "starting", Load: "loading", Generate: "answering", BenchTest: "benchmark", DryRun: "planning"}
         running = next((doing[kind] for kind in commands if kind in doing), "idle")
         return EngineDied(examine(code, list(self.log), running))

@@ -39,7 +39,7 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     log: tuple[str, ...]
     """The last lines of its log, oldest first."""
     running: str
-    """What it was doing: "starting", "loading", "answering", "benchmark" or "idle"."""
+    """What it was doing: "starting", "loading", "answering", "benchmark", "planning" or "idle"."""
 
 
 class EngineDied(Exception):

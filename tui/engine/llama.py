@@ -11,34 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 from llama_cpp import llama_cpp as lib
 
-from tui.engine import devices, loadlog
-from tui.engine.messages import CacheType, ErrorKind, Loaded, LoadSettings, Sampling
+from tui.engine import anatomy, footprint, loadlog
+from tui.engine.messages import ErrorKind, Loaded, LoadSettings, Placed, Sampling
 from tui.engine.pagecache import read_ahead
+from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.template import ChatTemplate
 
-_CACHE_TYPES: dict[CacheType, int] = {
-    "f32": lib.GGML_TYPE_F32,
-    "f16": lib.GGML_TYPE_F16,
-    "bf16": 30,
-    "q8_0": lib.GGML_TYPE_Q8_0,
-    "q5_1": lib.GGML_TYPE_Q5_1,
-    "q5_0": lib.GGML_TYPE_Q5_0,
-    "q4_1": lib.GGML_TYPE_Q4_1,
-    "q4_0": lib.GGML_TYPE_Q4_0,
-    "iq4_nl": lib.GGML_TYPE_IQ4_NL,
-}
-_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-_LOAD_MODE = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
-"""llama.cpp's `llama_load_mode` by (use_mmap, use_mlock)."""
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
-
-
-class _TensorOverride(ctypes.Structure):
-    """`llama_model_tensor_buft_override`, which the Python package does not declare."""
-
-    _fields_ = (("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p))
 
 
 class LlamaError(Exception):
@@ -85,6 +67,7 @@ class _Log:
         self._warnings: list[str] = []
         self._errors: list[str] = []
         self._partial = ""
+        self._is_quiet = False
         self._callback = lib.llama_log_callback(self._take)
 
     def install(self) -> None:
@@ -97,15 +80,20 @@ class _Log:
         *complete, self._partial = self._partial.split("\n")
         for line in complete:
             self.lines.append(line)
-            print(line, file=sys.stderr)
+            if not self._is_quiet:
+                print(line, file=sys.stderr)
             if level in (_LOG_WARN, _LOG_ERROR) and line.strip():
                 (self._errors if level == _LOG_ERROR else self._warnings).append(line.strip())
 
     @contextlib.contextmanager
-    def step(self) -> Iterator[list[str]]:
-        """The lines logged inside the `with` block."""
+    def step(self, *, quiet: bool = False) -> Iterator[list[str]]:
+        """The lines logged inside the `with` block; `quiet` ones are not passed on."""
         self.lines, self._warnings, self._errors = [], [], []
-        yield self.lines
+        self._is_quiet = quiet
+        try:
+            yield self.lines
+        finally:
+            self._is_quiet = False
 
     def why(self, fallback: str) -> str:
         """What llama.cpp complained about since the step began: its errors, else its warnings, else `fallback`."""
@@ -143,6 +131,7 @@ class Session:
         self, path: Path, settings: LoadSettings, abort: AbortSwitch, on_progress: Callable[[float], None]
     ) -> None:
         started = time.perf_counter()
+        before = footprint.Before()
         self.abort = abort
         self._model: int | None = None
         self._context: int | None = None
@@ -167,7 +156,10 @@ class Session:
         except BaseException:
             self.close()
             raise
-        self.loaded = self._describe(path, settings, lines, time.perf_counter() - started)
+        load_s = time.perf_counter() - started
+        self.loaded = msgspec.structs.replace(
+            self._describe(path, settings, lines, load_s), footprint=before.after(self._placed(settings, lines))
+        )
 
     def _load_model(self, path: Path, settings: LoadSettings, on_progress: Callable[[float], None]) -> None:
         def read_progress(fraction: float) -> bool:
@@ -183,11 +175,10 @@ class Session:
                 raise Aborted
         except OSError as error:
             raise LlamaError("model_unreadable", f"{error.filename or path}: {error.strerror}") from error
-        params = lib.llama_model_default_params()
-        params.load_mode = _LOAD_MODE[settings.use_mmap, settings.use_mlock]
-        params.devices = self._device_array(settings.devices)
-        params.n_gpu_layers = settings.n_gpu_layers if settings.devices else 0
-        params.tensor_buft_overrides = self._expert_overrides(settings.n_cpu_moe if settings.devices else 0)
+        try:
+            params = model_params(settings, self._keep)
+        except UnknownDevice as error:
+            raise LlamaError("bad_settings", str(error)) from error
         callback = lib.llama_progress_callback(load_progress)
         params.progress_callback = callback
         self._keep.append(callback)
@@ -197,45 +188,8 @@ class Session:
                 raise Aborted
             raise LOG.error("llama.cpp gave no reason")
 
-    def _device_array(self, names: Sequence[str]) -> int | None:
-        """A NULL-terminated array of devices; of NULL alone it means the CPU and nothing else. Without it, a build with
-        a GPU backend sends every batch of 32 tokens or more to the GPU even when no layer is offloaded."""
-        known = devices.handles()
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise LlamaError("bad_settings", f"no device named {', '.join(missing)}; there are {', '.join(known)}")
-        array = (ctypes.c_void_p * (len(names) + 1))(*(known[name] for name in names), None)
-        self._keep.append(array)
-        return ctypes.cast(array, ctypes.c_void_p).value
-
-    def _expert_overrides(self, n_layers: int) -> int | None:
-        """Tensor overrides that keep the experts of the first `n_layers` layers in host memory."""
-        if n_layers <= 0:
-            return None
-        array = (_TensorOverride * (n_layers + 1))()
-        for i in range(n_layers):
-            array[i].pattern = rf"blk\.{i}\.ffn_(up|down|gate|gate_up)_(ch|)exps".encode()
-            array[i].buft = devices.cpu_buffer_type()
-        self._keep.append(array)
-        return ctypes.cast(array, ctypes.c_void_p).value
-
     def _create_context(self, settings: LoadSettings) -> None:
-        params = lib.llama_context_default_params()
-        params.n_ctx = settings.n_ctx
-        params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
-        params.n_threads = settings.n_threads or devices.physical_cores()
-        params.n_threads_batch = settings.n_threads_batch or params.n_threads
-        flash_attn = settings.flash_attn
-        if flash_attn == "auto" and devices.any_software(settings.devices):
-            # Mesa's llvmpipe (22.3 seen) crashes in llama.cpp's flash attention shader.
-            flash_attn = "off"
-        params.flash_attn_type = _FLASH_ATTENTION[flash_attn]
-        params.type_k, params.type_v = _CACHE_TYPES[settings.type_k], _CACHE_TYPES[settings.type_v]
-        # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
-        params.n_outputs_max = 1
-        params.no_perf = False
-        params.op_offload = bool(settings.devices)
-        params.offload_kqv = bool(settings.devices)
+        params = context_params(settings)
         params.abort_callback, params.abort_callback_data = self.abort.callback, self.abort.data
         self._context = lib.llama_init_from_model(self._model, params)
         if not self._context:
@@ -282,6 +236,17 @@ class Session:
             buffers=loadlog.buffers(lines),
             load_s=load_s,
         )
+
+    def _placed(self, settings: LoadSettings, lines: Sequence[str]) -> tuple[Placed, ...]:
+        """What lies where, by llama.cpp's books; empty where they cannot be read."""
+        output = sum(buffer.n_bytes for buffer in loadlog.buffers(lines) if buffer.purpose == "output")
+        if self._model is None or self._context is None:
+            return ()
+        try:
+            return anatomy.placed(self._model, self._context, output, mapped=settings.use_mmap)
+        except anatomy.BooksUnreadable as error:
+            print(f"llmtui: {error}", file=sys.stderr)
+            return ()
 
     def close(self) -> None:
         """Free context and model. Safe to call twice."""

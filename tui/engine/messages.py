@@ -125,6 +125,44 @@ class Buffer(Record, frozen=True):
     n_bytes: int
 
 
+class Placed(Record, frozen=True):
+    """What a load puts into the host's or one device's memory, in bytes."""
+
+    device: str
+    """ "CPU" for the host."""
+    weights_bytes: int = 0
+    mapped_bytes: int = 0
+    """Of the weights, what is used as it lies in the file: page cache that the system can drop and read again."""
+    repacked_bytes: int = 0
+    """Of the weights, what the CPU keeps in an order of its own: private memory, even where the file is mapped."""
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    output_bytes: int = 0
+    """Logits."""
+
+
+class ProcessMemory(Record, frozen=True):
+    """The engine process's own memory, in bytes, as the system counts it."""
+
+    private_bytes: int
+    """Asked for and writable by it alone, used yet or not."""
+    resident_bytes: int
+    """Of that, what has been written to, so that it lies in RAM."""
+    file_bytes: int
+    """Pages of mapped files that it has looked at, libraries included: the system can drop them."""
+
+
+class Footprint(Record, frozen=True):
+    """What a load really took: figures of the system from before and after it, and llama.cpp's books."""
+
+    before: ProcessMemory
+    after: ProcessMemory
+    device_free_before: dict[str, int]
+    device_free_after: dict[str, int]
+    placed: tuple[Placed, ...] = ()
+    """By llama.cpp's books, the host first; empty where they cannot be read."""
+
+
 class ErrorInfo(Record, frozen=True):
     """What went wrong, as facts; the sentence is made where it is shown."""
 
@@ -197,6 +235,19 @@ class BenchTest(Command, frozen=True):
     depth: int = 0
 
 
+class DryRun(Command, frozen=True):
+    """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
+
+    Only the header of the file, and of all parts of a split one, is read; the weights need not be there.
+    """
+
+    path: str
+    settings: LoadSettings
+    device_free: tuple[int, ...] = ()
+    """Bytes to count as free on each of the devices, which decides how layers are split over several of them; without
+    it they are as they are now."""
+
+
 class ListDevices(Command, frozen=True):
     """Answered at once by `Devices`, even while a model loads or answers."""
 
@@ -266,6 +317,16 @@ class Loaded(Event, frozen=True):
     """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
     keep_s: float = 0.0
     """What taking it along took, out and in."""
+    footprint: Footprint | None = None
+    """None where the system does not tell."""
+
+
+class Planned(Event, frozen=True):
+    """The outcome of a dry run."""
+
+    placed: tuple[Placed, ...]
+    """The host first, then each device that gets anything."""
+    n_ctx: int
 
 
 class Started(Event, frozen=True):
@@ -330,7 +391,8 @@ class Failed(Event, frozen=True):
     error: ErrorInfo
 
 
-AnyCommand = Load | Unload | Generate | Cancel | Count | BenchTest | ListDevices | Shutdown
+AnyCommand = Load | Unload | Generate | Cancel | Count | BenchTest | DryRun | ListDevices | Shutdown
 AnyEvent = (
-    Hello | Ok | LoadProgress | Loaded | Started | Prefill | Delta | Done | Counted | BenchSample | Devices | Failed
-)
+    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample | Devices
+    | Failed
+)  # fmt: skip

@@ -1,14 +1,16 @@
 """What loading a model will cost, device by device, by formula: weights from the tensor table, KV cache by layer and
-type, compute buffers from the shapes. Knows how llama.cpp places layers, and which placement fits in what is free."""
+type, compute buffers from the shapes. Knows how llama.cpp places layers, and which placement fits in what is free.
+
+What llama.cpp itself would allocate is asked by `tui.engine.plan_client`; its answer takes the formula's place here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from tui.engine.messages import CacheType, LoadSettings
+from tui.engine.messages import CacheType, LoadSettings, Placed
 from tui.models.info import Layer, ModelInfo
 from tui.models.quants import BY_NAME, row_bytes
 
@@ -26,8 +28,13 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str
     weights_bytes: int = 0
+    mapped_bytes: int = 0
+    """Of the weights, what is used as it lies in the file: page cache that the system can drop and read again."""
+    repacked_bytes: int = 0
+    """Of the weights, what the CPU keeps in an order of its own, in private memory. Only an exact plan knows."""
     kv_bytes: int = 0
     compute_bytes: int = 0
+    """Logits included."""
     read_bytes: int = 0
     """Weights read for each token that is decoded; experts in the share that is used."""
 
@@ -48,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Layers that can be on devices: the repeating ones and the output layer."""
     n_ctx: int
     """Context size after llama.cpp's rounding."""
+    exact: bool = False
+    """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
 
     @property
     def weights_bytes(self) -> int:
@@ -117,6 +126,7 @@ def estimate(
         name: Cost(
             device=name,
             weights_bytes=weights.by_device.get(name, 0),
+            mapped_bytes=weights.by_device.get(name, 0) if name == HOST and settings.use_mmap else 0,
             kv_bytes=kv.by_device.get(name, 0),
             compute_bytes=compute.get(name, 0),
             read_bytes=read.by_device.get(name, 0),
@@ -129,6 +139,27 @@ def estimate(
         n_gpu_layers=n_gpu_layers,
         n_layers=n_offloadable,
         n_ctx=n_ctx,
+    )
+
+
+def exactly(formula: Plan, placed: Sequence[Placed], n_ctx: int) -> Plan:
+    """The plan of a dry run: llama.cpp's figures in place of the formula's, of which only what a token reads stays."""
+    by_device = {place.device: place for place in placed}
+
+    def cost(old: Cost) -> Cost:
+        place = by_device.get(old.device, Placed(device=old.device))
+        return Cost(
+            device=old.device,
+            weights_bytes=place.weights_bytes,
+            mapped_bytes=place.mapped_bytes,
+            repacked_bytes=place.repacked_bytes,
+            kv_bytes=place.kv_bytes,
+            compute_bytes=place.compute_bytes + place.output_bytes,
+            read_bytes=old.read_bytes,
+        )
+
+    return msgspec.structs.replace(
+        formula, host=cost(formula.host), devices=tuple(map(cost, formula.devices)), n_ctx=n_ctx, exact=True
     )
 
 

@@ -21,6 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from tui.engine import devices
+from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, PromptTooLong
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
@@ -32,6 +33,7 @@ from tui.engine.messages import (
     Count,
     Counted,
     Devices,
+    DryRun,
     ErrorInfo,
     Event,
     Failed,
@@ -42,6 +44,7 @@ from tui.engine.messages import (
     LoadProgress,
     LoadSettings,
     Ok,
+    Planned,
     Shutdown,
     Unload,
 )
@@ -78,6 +81,7 @@ class Worker:
         self._conversation: Conversation | None = None
         self._path = Path()
         self._settings = LoadSettings()
+        self._dry_runner = DryRunner()
 
     def send(self, event: Event) -> None:
         """Write one event; called from both threads."""
@@ -151,6 +155,14 @@ class Worker:
             self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
         elif isinstance(command, BenchTest):
             self._bench(command)
+        elif isinstance(command, DryRun):
+            self._dry_run(command)
+
+    def _dry_run(self, command: DryRun) -> None:
+        if self._abort.is_set:
+            raise Aborted
+        placed, n_ctx = self._dry_runner.run(Path(command.path), command.settings, command.device_free)
+        self.send(Planned(id=command.id, placed=placed, n_ctx=n_ctx))
 
     def _loaded(self) -> Conversation:
         if self._conversation is None:

@@ -31,6 +31,8 @@ MAX_KEPT_STRINGS = 64
 MAX_KEPT_NUMBERS = 1024
 """Arrays up to these lengths are kept: values per layer and lists of tags, never a vocabulary."""
 
+DEFAULT_ALIGNMENT = 32
+
 _CHUNK = 256 << 10
 _ARRAY, _STRING = 9, 8
 _SCALARS: dict[int, tuple[str, struct.Struct]] = {
@@ -102,6 +104,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_size: int | None
+    spans: dict[str, tuple[int, int]] = {}
+    """Where each entry of the metadata, key included, begins and ends in the file."""
+
+    @property
+    def alignment(self) -> int:
+        """Tensors begin at multiples of this."""
+        value = self.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+        return value if isinstance(value, int) else DEFAULT_ALIGNMENT
 
 
 class ArrayMemo:
@@ -228,12 +238,12 @@ class _Parser:
         n_tensors, n_keys = self._in.number(_U64), self._in.number(_U64)
         if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
             raise self._in.fail(f"{n_tensors:,} tensors and {n_keys:,} keys are more than any model has")
-        metadata = self._metadata(n_keys)
-        alignment = metadata.get("general.alignment", 32)
+        metadata, spans = self._metadata(n_keys)
+        alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._in.fail(f"general.alignment is {alignment}, not a power of two")
         tensors = self._tensors(n_tensors, alignment)
-        data_offset = _pad(self._in.offset, alignment) if tensors else self._in.offset
+        data_offset = aligned(self._in.offset, alignment) if tensors else self._in.offset
         size = self._in.source.size
         if check_data and size is not None and tensors:
             expected = data_offset + tensors[-1].offset + tensors[-1].n_bytes
@@ -245,7 +255,14 @@ class _Parser:
                     expected_size=expected,
                     actual_size=size,
                 )
-        return Header(version=version, metadata=metadata, tensors=tensors, data_offset=data_offset, file_size=size)
+        return Header(
+            version=version,
+            metadata=metadata,
+            tensors=tensors,
+            data_offset=data_offset,
+            file_size=size,
+            spans=spans,
+        )
 
     def _version(self) -> int:
         magic = self._in.source.read_at(0, 4)
@@ -260,15 +277,18 @@ class _Parser:
             raise self._in.fail(f"GGUF version {version}; versions 2 and 3 can be read", "unsupported_version")
         return version
 
-    def _metadata(self, n_keys: int) -> dict[str, Value]:
+    def _metadata(self, n_keys: int) -> tuple[dict[str, Value], dict[str, tuple[int, int]]]:
         found: dict[str, Value] = {}
+        spans: dict[str, tuple[int, int]] = {}
         for _ in range(n_keys):
+            start = self._in.offset
             key = self._text(MAX_KEY_BYTES, "a key")
             if not key or key in found:
                 raise self._in.fail(f"the key {key!r} occurs twice" if key else "an empty key")
             kind = self._in.number(_U32)
             found[key] = self._array(key) if kind == _ARRAY else self._reader(key, kind)()
-        return found
+            spans[key] = start, self._in.offset
+        return found, spans
 
     def _text(self, limit: int, what: str) -> str:
         """Text that names something, so it must be right."""
@@ -326,7 +346,7 @@ class _Parser:
             # llama.cpp refuses gaps and overlaps too, so nothing is lost by it.
             if tensor.offset != expected:
                 raise self._in.fail(f"the tensor {tensor.name!r} is at {tensor.offset:,} and not at {expected:,}")
-            expected = _pad(expected + tensor.n_bytes, alignment)
+            expected = aligned(expected + tensor.n_bytes, alignment)
             names.add(tensor.name)
             found.append(tensor)
         return tuple(found)
@@ -349,5 +369,6 @@ class _Parser:
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)
 
 
-def _pad(n: int, alignment: int) -> int:
+def aligned(n: int, alignment: int) -> int:
+    """`n` rounded up to a multiple of `alignment`."""
     return -(-n // alignment) * alignment

@@ -1,0 +1,172 @@
+"""What a dry run says is what a load takes: on the stub, on the file itself, and really."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.conftest import DENSE, MOE, TINY
+from tests.engine.asking import ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.engine.vulkan import vulkan_engine
+from tests.models_on_disk.gguf_files import Shape, header
+from tui.engine.client import Engine, EngineError
+from tui.engine.messages import LoadSettings, Placed
+from tui.engine.vulkan import engine_environment
+from tui.models.gguf import read_header
+from tui.models.source import FileSource
+from tui.models.stub import stub
+
+ON_CPU = [
+    {},
+    {"n_ctx": 1000, "n_ubatch": 128},
+    {"flash_attn": "on", "type_k": "q8_0", "type_v": "q4_0"},
+    {"flash_attn": "off", "type_k": "q4_0"},
+    {"use_mmap": False},
+]
+ON_VULKAN = [
+    {},
+    {"n_gpu_layers": 2},
+    {"n_gpu_layers": 0},
+    {"n_gpu_layers": 0, "use_mmap": False},
+    {"n_cpu_moe": 2},
+    {"n_gpu_layers": 3, "n_ubatch": 64, "type_k": "q8_0"},
+]
+SLACK = 64
+"""Bytes: a driver that pins no memory aligns in another way than one that does."""
+
+
+def changed(**changes: object) -> LoadSettings:
+    return msgspec.structs.replace(TINY, **changes)
+
+
+def on_the_file_itself(model: Path, settings: list[LoadSettings]) -> list[tuple[tuple[Placed, ...], int]]:
+    command = ["-m", "tests.engine.real_file_dry_run", str(model), msgspec.json.encode(settings).decode()]
+    environment = {**engine_environment(software=True), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, *command], env=environment, check=True, capture_output=True, text=True, cwd=Path.cwd()
+    )
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=list[tuple[tuple[Placed, ...], int]])
+
+
+def figures(placed: tuple[Placed, ...]) -> dict[str, dict[str, object]]:
+    fields = {place.device: msgspec.structs.asdict(place) for place in placed}
+    return {device: {key: pytest.approx(n, abs=SLACK) for key, n in of.items() if key != "device"}
+            for device, of in fields.items()}  # fmt: skip
+
+
+async def check(engine: Engine, model: Path, settings: list[LoadSettings]) -> None:
+    for one, (on_file, n_ctx) in zip(settings, on_the_file_itself(model, settings), strict=True):
+        planned = await engine.dry_run(model, one)
+        assert (planned.placed, planned.n_ctx) == (on_file, n_ctx), one
+        loaded = await engine.load(model, one)
+        assert loaded.n_ctx == planned.n_ctx
+        assert loaded.footprint is not None
+        real = {place.device: msgspec.structs.asdict(place) for place in loaded.footprint.placed}
+        assert real == {device: {"device": device, **of} for device, of in figures(planned.placed).items()}, one
+
+
+@pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
+async def test_on_the_cpu_stub_file_and_load_agree(engine: Engine, model: Path):
+    await check(engine, model, [changed(**changes) for changes in ON_CPU])
+
+
+@pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
+async def test_on_vulkan_stub_file_and_load_agree(model: Path):
+    async with vulkan_engine() as engine:
+        await check(engine, model, [changed(devices=("Vulkan0",), **changes) for changes in ON_VULKAN])
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool):
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=tied), tmp_path / "model.gguf")
+    await check(engine, model, [changed(), changed(use_mmap=False)])
+    placed = (await engine.dry_run(model, changed())).placed[0]
+    assert placed.mapped_bytes + placed.repacked_bytes == placed.weights_bytes
+    whole = sum(tensor.n_bytes for tensor in read_header(model).tensors)
+    # A tied output layer that is repacked is there twice.
+    assert placed.weights_bytes >= whole
+    assert placed.weights_bytes == whole or (tied and placed.repacked_bytes)
+
+
+async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path):
+    start = tmp_path / "download.gguf"
+    start.write_bytes(DENSE.read_bytes()[: read_header(DENSE).data_offset])
+    assert (await engine.dry_run(start, TINY)).placed == (await engine.dry_run(DENSE, TINY)).placed
+
+
+async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Path):
+    shape = Shape(n_layers=4)
+    whole = shape.write(tmp_path / "whole.gguf")
+    tensors = shape.tensors()
+    for number, part in enumerate((tensors[:20], tensors[20:])):
+        of_split = {"split.no": number, "split.count": 2, "split.tensors.count": len(tensors)}
+        metadata = shape.metadata() | of_split if number == 0 else of_split
+        raw, _ = header(metadata, part)
+        (tmp_path / f"model-{number + 1:05d}-of-00002.gguf").write_bytes(raw)
+    parts = await engine.dry_run(tmp_path / "model-00001-of-00002.gguf", TINY)
+    assert parts.placed == (await engine.dry_run(whole, TINY)).placed
+
+
+async def test_a_changed_file_is_planned_anew(engine: Engine, tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    before = (await engine.dry_run(Shape(n_layers=2).write(path), TINY)).placed[0]
+    after = (await engine.dry_run(Shape(n_layers=4).write(path), TINY)).placed[0]
+    assert after.kv_bytes == 2 * before.kv_bytes
+
+
+async def test_more_models_than_stubs_are_kept_do_no_harm(engine: Engine, tmp_path: Path):
+    paths = [Shape(n_layers=n).write(tmp_path / f"{n}.gguf") for n in range(1, 20)]
+    kv = [(await engine.dry_run(path, TINY)).placed[0].kv_bytes for path in paths]
+    assert kv == [kv[0] * n for n in range(1, 20)]
+    assert (await engine.dry_run(paths[0], TINY)).placed[0].kv_bytes == kv[0]
+
+
+async def test_what_is_loaded_stays_as_it_is(tiny: Engine):
+    before = tiny.loaded
+    await tiny.dry_run(MOE, changed(n_ctx=4096))
+    assert tiny.loaded is before
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({"devices": ("Vulkan7",)}, "bad_settings"), ({"type_v": "q8_0", "flash_attn": "off"}, "bad_settings")],
+)
+async def test_settings_that_llama_cpp_refuses_are_refused(engine: Engine, changes: dict[str, object], kind: str):
+    with pytest.raises(EngineError) as refused:
+        await engine.dry_run(DENSE, changed(**changes))
+    assert refused.value.info.kind == kind
+
+
+async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Path):
+    text, alien = tmp_path / "text.gguf", tmp_path / "alien.gguf"
+    text.write_text("Not a model.")
+    raw, _ = header(Shape().metadata() | {"general.architecture": "alien"}, Shape().tensors())
+    alien.write_bytes(raw)
+    for path, kind in (
+        (text, "model_unreadable"),
+        (tmp_path / "none", "model_unreadable"),
+        (alien, "model_unsupported"),
+    ):
+        with pytest.raises(EngineError) as refused:
+            await engine.dry_run(path, TINY)
+        assert refused.value.info.kind == kind
+
+
+def test_a_stub_is_small_and_has_no_vocabulary():
+    with FileSource(DENSE) as source:
+        raw, size = stub([(source, read_header(source))])
+    rebuilt, real = read_header(raw, check_data=False), read_header(DENSE)
+    assert rebuilt.tensors == real.tensors
+    assert size == rebuilt.data_offset + real.file_size - real.data_offset
+    assert len(raw) < 16_384 < real.data_offset
+    assert rebuilt.metadata["tokenizer.ggml.model"] == "no_vocab"
+    assert rebuilt.metadata["qwen3.vocab_size"] == 1982
+    assert "tokenizer.ggml.tokens" not in rebuilt.metadata
+    kept = {key for key in real.metadata if not key.startswith("tokenizer.")}
+    assert {key: rebuilt.metadata[key] for key in kept} == {key: real.metadata[key] for key in kept}

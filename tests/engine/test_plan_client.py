@@ -1,0 +1,196 @@
+"""The planner: exact plans from a process of its own, and the formula's when that cannot give any."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.conftest import DENSE, MOE, TINY, until
+from tests.engine.vulkan import require_vulkan
+from tests.models_on_disk.gguf_files import Shape
+from tui.engine.client import Engine
+from tui.engine.messages import LoadSettings
+from tui.engine.plan_client import MAX_DEATHS, Planner
+from tui.engine.planner import estimate
+from tui.engine.vulkan import engine_environment
+from tui.models.info import ModelInfo
+from tui.models.library import inspect
+
+MIB = 1 << 20
+
+
+@pytest_asyncio.fixture
+async def planner() -> AsyncIterator[Planner]:
+    planner = Planner()
+    yield planner
+    await planner.close()
+
+
+@pytest.fixture(scope="module")
+def dense() -> ModelInfo:
+    return inspect(DENSE).info
+
+
+def is_there(pid: int | None) -> bool:
+    try:
+        os.kill(pid or 0, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def deadly(path: Path) -> Path:
+    """A file over which llama.cpp fails an assertion."""
+    return Shape().write(path, qwen3__rope__dimension_count=63)
+
+
+@pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
+async def test_a_plan_is_what_the_engine_takes(planner: Planner, engine: Engine, model: Path):
+    plan = await planner.plan(model, inspect(model).info, TINY)
+    assert plan.exact
+    loaded = await engine.load(model, TINY)
+    assert loaded.footprint is not None
+    (real,) = loaded.footprint.placed
+    assert plan.host.weights_bytes == real.weights_bytes
+    assert plan.host.mapped_bytes == real.mapped_bytes
+    assert plan.host.kv_bytes == real.kv_bytes
+    assert plan.host.compute_bytes == real.compute_bytes + real.output_bytes
+    assert plan.n_ctx == loaded.n_ctx
+
+
+async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: Planner, dense: ModelInfo):
+    formula, exact = estimate(dense, TINY), await planner.plan(DENSE, dense, TINY)
+    assert exact.exact and not formula.exact
+    assert formula.total_bytes == pytest.approx(exact.total_bytes, rel=0.2, abs=MIB)
+    assert formula.host.read_bytes == exact.host.read_bytes
+
+
+async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
+    planner = Planner(env=engine_environment(software=True))
+    try:
+        await planner.warm_up()
+        async with Engine(env=engine_environment(software=True)) as engine:
+            require_vulkan(tuple(device.name for device in engine.hello.devices))
+        settings = msgspec.structs.replace(TINY, devices=("Vulkan0",), n_gpu_layers=2)
+        plan = await planner.plan(DENSE, dense, settings, {"Vulkan0": 1 << 30})
+        assert plan.exact and [cost.device for cost in plan.devices] == ["Vulkan0"]
+        assert plan.devices[0].kv_bytes * 3 == plan.host.kv_bytes
+    finally:
+        await planner.close()
+
+
+async def test_what_was_planned_is_remembered(planner: Planner, dense: ModelInfo, tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(DENSE.read_bytes())
+    assert planner.known(path, TINY) is None
+    plan = await planner.plan(path, dense, TINY)
+    more_threads = msgspec.structs.replace(TINY, n_threads=4, seed=1, use_mlock=True, n_gpu_layers=3)
+    assert planner.known(path, TINY) is planner.known(path, more_threads) is plan
+    assert planner.known(path, msgspec.structs.replace(TINY, n_ctx=512)) is None
+    os.utime(path, (1, 1))
+    assert planner.known(path, TINY) is None
+
+
+async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_up(planner: Planner, dense: ModelInfo):
+    tasks = [
+        asyncio.create_task(planner.plan(DENSE, dense, LoadSettings(n_ctx=256 * n, n_threads=1))) for n in range(1, 17)
+    ]
+    await asyncio.sleep(0)
+    for task in tasks[:-2]:
+        task.cancel()
+    done = await asyncio.gather(*tasks[-2:])
+    assert [plan.n_ctx for plan in done] == [256 * 15, 256 * 16]
+    assert all(plan.exact for plan in done)
+
+
+async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: Planner, dense: ModelInfo):
+    task = asyncio.create_task(planner.plan(DENSE, dense, TINY))
+    await until(lambda: planner.pid)
+    pid = planner.pid
+    task.cancel()
+    assert (await planner.plan(DENSE, dense, TINY)).exact
+    assert planner.pid == pid
+
+
+async def test_a_process_that_was_killed_is_replaced(planner: Planner, dense: ModelInfo):
+    await planner.warm_up()
+    pid = planner.pid
+    os.kill(pid or 0, signal.SIGSTOP)
+    waiting = asyncio.create_task(planner.plan(DENSE, dense, TINY))
+    await asyncio.sleep(0)
+    os.kill(pid or 0, signal.SIGKILL)
+    assert not (await waiting).exact
+    again = await planner.plan(DENSE, dense, TINY)
+    assert again.exact
+    assert planner.pid != pid
+
+
+async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
+    planner: Planner, dense: ModelInfo, tiny: Engine, tmp_path: Path
+):
+    path = deadly(tmp_path / "deadly.gguf")
+    info = inspect(path).info
+    for n in range(1, MAX_DEATHS + 3):
+        settings = msgspec.structs.replace(TINY, n_ctx=512 * n)
+        assert await planner.plan(path, info, settings) == estimate(info, settings)
+    assert planner.pid is None, "it is not asked again about a file that it died of"
+    assert (await planner.plan(DENSE, dense, TINY)).exact, "other files are none the worse"
+    assert tiny.alive and tiny.loaded
+
+
+async def test_what_llama_cpp_refuses_is_planned_by_the_formula(planner: Planner, dense: ModelInfo, tmp_path: Path):
+    gone = tmp_path / "gone.gguf"
+    for _ in range(2):
+        assert await planner.plan(gone, dense, TINY) == estimate(dense, TINY)
+
+
+async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: Path):
+    (tmp_path / "llama_cpp").mkdir()
+    (tmp_path / "llama_cpp" / "__init__.py").write_text("raise ImportError('broken')")
+    planner = Planner(env={"PYTHONPATH": str(tmp_path)})
+    try:
+        for _ in range(MAX_DEATHS + 1):
+            assert await planner.plan(DENSE, dense, TINY) == estimate(dense, TINY)
+        await planner.warm_up()
+        assert planner.pid is None
+    finally:
+        await planner.close()
+
+
+async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo):
+    planner = Planner(idle_s=0.01)
+    try:
+        await planner.plan(DENSE, dense, TINY)
+        await until(lambda: planner.pid is None)
+        assert (await planner.plan(DENSE, dense, msgspec.structs.replace(TINY, n_ctx=512))).exact
+    finally:
+        await planner.close()
+
+
+async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo):
+    starting = Planner()
+    warming = asyncio.create_task(starting.warm_up())
+    await until(lambda: starting.pid)
+    pid = starting.pid
+    waiting = asyncio.create_task(starting.plan(DENSE, dense, TINY))
+    await asyncio.sleep(0)
+    await starting.close()
+    await warming
+    assert not (await waiting).exact
+    assert not is_there(pid)
+    assert await starting.plan(MOE, dense, TINY) == estimate(dense, TINY)
+    assert starting.pid is None
+
+
+async def test_closing_before_anything_was_asked_does_nothing():
+    planner = Planner()
+    await planner.close()
+    await planner.close()
+    assert planner.pid is None

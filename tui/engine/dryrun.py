@@ -1,0 +1,105 @@
+"""Dry runs: what llama.cpp would allocate for a load, asked of llama.cpp itself, which allocates nothing.
+
+Runs in an engine process only, in one of its own: a file that llama.cpp chokes on ends that one, and not the one that
+answers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from llama_cpp import llama_cpp as lib
+
+from tui.engine import anatomy, loadlog
+from tui.engine.anatomy import BooksUnreadable
+from tui.engine.llama import LOG, LlamaError
+from tui.engine.messages import LoadSettings, Placed
+from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.models.gguf import GGUFError, read_header
+from tui.models.modelfile import part_of
+from tui.models.source import FileSource
+from tui.models.stub import stub
+
+_LOAD_MODE_NONE = 0
+_MAX_STUBS = 16
+
+_Identity = tuple[tuple[str, int, int], ...]
+"""Path, size and time of the last change of each file of a model."""
+
+
+class DryRunner:
+    """Makes dry runs, and keeps the stubs of the models that it was asked about last (`tui.models.stub`)."""
+
+    def __init__(self) -> None:
+        self._stubs: dict[_Identity, int] = {}
+
+    def run(self, path: Path, settings: LoadSettings, device_free: Sequence[int]) -> tuple[tuple[Placed, ...], int]:
+        """What the load would put where, the host first, and the context size. Takes some 20 ms; see `DryRun`.
+
+        Raises `LlamaError` when llama.cpp would not load it, or when the file or llama.cpp's books cannot be read.
+        """
+        keep: list[object] = []
+        model = context = None
+        try:
+            params = model_params(settings, keep)
+            params.no_alloc, params.load_mode = True, _LOAD_MODE_NONE
+            if len(device_free) > 1 and len(device_free) == len(settings.devices):
+                # As llama.cpp does by itself, with what is free now.
+                room = (ctypes.c_float * int(lib.llama_max_devices()))(*device_free)
+                params.tensor_split = ctypes.cast(room, ctypes.POINTER(ctypes.c_float))
+            with LOG.step(quiet=True) as lines:
+                model = lib.llama_model_load_from_file(self._stub(path), params)
+                if not model:
+                    raise LOG.error("llama.cpp gave no reason")
+                context = lib.llama_init_from_model(model, context_params(settings))
+                if not context:
+                    raise LOG.error("llama.cpp could not create the context")
+                output = sum(buffer.n_bytes for buffer in loadlog.buffers(lines) if buffer.purpose == "output")
+            placed = anatomy.placed(model, context, output, mapped=settings.use_mmap)
+            return placed, int(lib.llama_n_ctx_seq(context))
+        except UnknownDevice as error:
+            raise LlamaError("bad_settings", str(error)) from error
+        except BooksUnreadable as error:
+            raise LlamaError("internal", str(error)) from error
+        finally:
+            if context:
+                lib.llama_free(context)
+            if model:
+                lib.llama_model_free(model)
+
+    def _stub(self, path: Path) -> bytes:
+        """A path by which llama.cpp can open the stub of this model."""
+        parts = part_of(path)[1]
+        try:
+            with ExitStack() as files:
+                sources = [files.enter_context(FileSource(part)) for part in parts]
+                identity = tuple(
+                    (str(part), source.stat.st_size, source.stat.st_mtime_ns)
+                    for part, source in zip(parts, sources, strict=True)
+                )
+                if identity not in self._stubs:
+                    headers = [read_header(source, check_data=False) for source in sources]
+                    self._keep(identity, *stub(list(zip(sources, headers, strict=True))))
+        except (GGUFError, OSError) as error:
+            raise LlamaError("model_unreadable", str(error)) from error
+        return f"/proc/self/fd/{self._stubs[identity]}".encode()
+
+    def _keep(self, identity: _Identity, header: bytes, size: int) -> None:
+        while len(self._stubs) >= _MAX_STUBS:
+            os.close(self._stubs.pop(next(iter(self._stubs))))
+        file = _nameless_file()
+        self._stubs[identity] = file
+        os.write(file, header)
+        os.truncate(file, size)
+
+
+def _nameless_file() -> int:
+    """A file in memory, or where the system has none, a temporary one without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("llmtui-stub")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -415,6 +415,12 @@ class Engine:
     def _death(self) -> EngineDied:
         code = self._transport.get_returncode() if self._transport else None
         commands = [type(command) for command, _ in self._pending.values()]
-        doing = {Command: "starting", Load: "loading", Generate: "answering", BenchTest: "benchmark", DryRun: "planning"}
+        doing = {
+            Command: "starting",
+            Load: "loading",
+            Generate: "answering",
+            BenchTest: "benchmark",
+            DryRun: "planning",
+        }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")
         return EngineDied(examine(code, list(self.log), running))

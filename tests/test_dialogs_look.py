@@ -15,9 +15,11 @@ from textual.screen import ModalScreen
 
 from tests.conftest import DENSE, MOE
 from tests.dialogs import KEYS, opened
+from tests.memory.shapes import QWEN3_30B_A3B
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.guard import guard_screen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.log_view import LogScreen
@@ -29,7 +31,9 @@ from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.engine.messages import Device, Sampling
+from tui.memory.guard import remedies
 from tui.memory.now import MemoryNow
+from tui.memory.verdict import judge
 from tui.models.folders import Folder
 from tui.models.library import Library, inspect, scan
 
@@ -37,6 +41,16 @@ SNAPSHOTS = Path(__file__).parent / "snapshots" / "dialogs"
 GIB = 2**30
 MEMORY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
 GPU = Device(name="Vulkan0", description="Radeon 860M", kind="igpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
+APU = MemoryNow(
+    host_free_bytes=12 * GIB,
+    host_total_bytes=23 * GIB,
+    device_free={"Vulkan0": 17 * GIB},
+    shared_free={"Vulkan0": 11 * GIB},
+    own_total={"Vulkan0": 8 * GIB},
+    shared_total={"Vulkan0": 12 * GIB},
+    shared_used={"Vulkan0": GIB},
+)
+TOO_MUCH = LoadDefaults(n_ctx=32768)
 NOW = datetime(2026, 3, 2, 12, 0)
 CHATS = tuple(
     Summary(
@@ -79,9 +93,17 @@ def conversations(_: Path) -> ModalScreen[Any]:
     return ConversationsScreen(load, unused, unused, unused, KEYS, current="3", now=lambda: NOW)  # type: ignore[arg-type]
 
 
+def guard(_: Path) -> ModalScreen[Any]:
+    verdict = judge(QWEN3_30B_A3B, TOO_MUCH, (GPU,), APU)
+    found = remedies(QWEN3_30B_A3B, TOO_MUCH, (GPU,), APU)
+    return guard_screen(QWEN3_30B_A3B, TOO_MUCH, (GPU,), APU, verdict, found, KEYS)
+
+
 DIALOGS: dict[str, tuple[Callable[[Path], ModalScreen[Any]], str]] = {
     "picker": (picker, "half.gguf"),
     "load": (lambda _: LoadScreen(inspect(MOE).info, LoadDefaults(), (GPU,), MEMORY, KEYS), "Fits."),
+    "load-apu": (lambda _: LoadScreen(QWEN3_30B_A3B, LoadDefaults(n_cpu_moe=4), (GPU,), APU, KEYS), "dedicated"),
+    "guard": (guard, "Load anyway"),
     "conversations": (conversations, "LAST USED"),
     "sampling": (lambda _: SamplingScreen(Sampling(temperature=0.6), 0, KEYS, defaults=Sampling()), "default 0.7"),
     "text": (lambda _: TextEditScreen("System prompt", "Be 好.", KEYS, hint="Sent first.", default="x"), "Be 好."),

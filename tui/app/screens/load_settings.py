@@ -24,6 +24,7 @@ from tui.app.widgets.slider import Slider
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device
+from tui.memory.guard import placement
 from tui.memory.now import MemoryNow
 from tui.memory.search import auto_fit, context_steps
 from tui.memory.verdict import judge
@@ -201,7 +202,8 @@ class LoadScreen(Dialog[LoadDefaults]):
             row.tell(
                 next((complaints[field] for field in inside if field in complaints), ""), self._note(row.id, choice)
             )
-        self.query_one(CostTable).show(judge(self._info, choice, self._devices, self._memory))
+        _, n_cpu_moe = placement(self._info, choice, self._devices)
+        self.query_one(CostTable).show(judge(self._info, choice, self._devices, self._memory), n_cpu_moe)
 
     def _note(self, row_id: str | None, choice: LoadDefaults) -> str | None:
         """Notes that depend on values; None leaves the row's own."""

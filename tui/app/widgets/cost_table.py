@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tui.app.fit import MARKS
 from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.app.widgets.memory_bars import STYLES, pool_row
 from tui.app.widgets.row_list import column
-from tui.engine.planner import Fit
 from tui.memory.verdict import Verdict
 
-STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 _NUMBER = 8
 
 
 class CostTable(LineWidget):
-    """Rows for host and devices, then the sentence. Its least height follows the number of devices alone."""
+    """Rows for host and devices, the sentence, and a bar for each pool of memory. Its least height follows the number
+    of devices and pools alone."""
 
     DEFAULT_CSS = """
     CostTable { width: 1fr; height: 4; }
@@ -22,11 +22,12 @@ class CostTable(LineWidget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.verdict: Verdict | None = None
+        self._n_cpu_moe = 0
 
-    def show(self, verdict: Verdict) -> None:
-        """Take another verdict."""
-        self.verdict = verdict
-        self.styles.min_height = 4 + len(verdict.places)
+    def show(self, verdict: Verdict, n_cpu_moe: int = 0) -> None:
+        """Take another verdict; the experts of `n_cpu_moe` layers are on the CPU, the rest of these layers is not."""
+        self.verdict, self._n_cpu_moe = verdict, n_cpu_moe
+        self.styles.min_height = 4 + len(verdict.places) + len(verdict.pools)
         self.update_rows()
 
     def compose_rows(self, width: int, height: int) -> list[Row]:
@@ -36,8 +37,10 @@ class CostTable(LineWidget):
         verdict = self.verdict
         with_compute = width >= 44
         titles = ["weights", "KV", *["compute"] * with_compute]
-        n_name = max(3, min(10, width - _NUMBER * len(titles) - 14))
-        header = column("GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
+        # Until llama.cpp has said what it would allocate, the figures are an estimate.
+        about = "" if verdict.plan.exact else "≈"
+        n_name = max(4, min(10, width - _NUMBER * len(titles) - 14))
+        header = column(f"{about}GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
         rows: list[Row] = [((header + column("free after", 12, right=True), "muted"),)]
         for place in verdict.places:
             cost = place.cost
@@ -54,9 +57,13 @@ class CostTable(LineWidget):
             )
         plan = verdict.plan
         layers = f"{plan.n_gpu_layers}/{plan.n_layers} layers on GPU" if plan.devices else "CPU only"
+        if self._n_cpu_moe:
+            layers += f" · experts on CPU: {self._n_cpu_moe} layer{'s' * (self._n_cpu_moe > 1)}"
         rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict.sentence}", width), STYLES[verdict.fit]),))
-        rows.append(((shorten(f"{layers} · {plan.n_ctx:,} tokens · {_gib(plan.total_bytes)} GiB", width), "muted"),))
-        return rows
+        rows.append(
+            ((shorten(f"{layers} · {plan.n_ctx:,} tokens · {about}{_gib(plan.total_bytes)} GiB", width), "muted"),)
+        )
+        return rows + [pool_row(pool, width) for pool in verdict.pools]
 
 
 def _gib(n_bytes: int) -> str:

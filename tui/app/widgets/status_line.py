@@ -87,7 +87,8 @@ class StatusLine(Readings):
 
 
 def _gpu_memory(gpu: GpuSample) -> tuple[int | None, int | None]:
-    if gpu.dedicated_total_bytes:
+    """Of an integrated GPU the larger part, be it dedicated or shared."""
+    if gpu.dedicated_total_bytes and gpu.dedicated_total_bytes >= (gpu.shared_total_bytes or 0) * (gpu.kind == "igpu"):
         return gpu.dedicated_used_bytes, gpu.dedicated_total_bytes
     return gpu.shared_used_bytes, gpu.shared_total_bytes
 

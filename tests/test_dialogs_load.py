@@ -3,8 +3,13 @@ stays in the dialog."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
+import pytest_asyncio
 from textual.events import MouseMove
 
 from tests.conftest import DENSE, MOE, until
@@ -13,8 +18,10 @@ from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
+from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.messages import Device, LoadSettings
+from tui.engine.plan_client import Planner
 from tui.memory.now import MemoryNow
 from tui.models.library import inspect
 
@@ -240,3 +247,56 @@ async def test_forty_columns_are_enough():
         await stage.shows("Context", "Offload", "RAM", "free after", "● Fits.")
         await focus(stage, "seed")
         await stage.shows("Seed")
+
+
+@pytest_asyncio.fixture
+async def planner() -> AsyncIterator[Planner]:
+    planner = Planner()
+    yield planner
+    await planner.close()
+
+
+def planned_dialog(planner: Planner, path: Path = DENSE, **settings: Any) -> LoadScreen:
+    choice = LoadDefaults(**{"n_ctx": 2048, "backend": "cpu", **settings})
+    return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
+
+
+async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow(planner: Planner):
+    async with opened(planned_dialog(planner)) as stage:
+        table = stage.dialog.query_one(CostTable)
+        assert table.verdict and not table.verdict.plan.exact
+        await stage.shows("≈GiB", "· ≈")
+        await until(lambda: table.verdict.plan.exact)
+        await until(lambda: "≈" not in stage.text)
+        settings = engine_settings(stage.dialog.choice, (CPU,))[0]
+        assert table.verdict.plan == await planner.plan(DENSE, inspect(DENSE).info, settings)
+
+
+async def test_the_figures_follow_the_slider_to_where_it_stops(planner: Planner):
+    async with opened(planned_dialog(planner)) as stage:
+        table = stage.dialog.query_one(CostTable)
+        await stage.press("home", "right", "right", "end")
+        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096)
+        await stage.press("left")
+        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 2048)
+        await stage.press("end")
+        assert table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096, "known by now, so there at once"
+
+
+async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: Planner, tmp_path: Path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF and nothing more")
+    async with opened(planned_dialog(planner, broken)) as stage:
+        await stage.press("end")
+        plan = await planner.plan(broken, inspect(DENSE).info, LoadSettings(n_ctx=4096))
+        await stage.shows("≈GiB", "4,096 tokens")
+        assert not plan.exact and not stage.dialog.query_one(CostTable).verdict.plan.exact
+        await stage.press("f5")
+        assert (await stage.closes()).n_ctx == 4096
+
+
+async def test_a_dialog_that_closes_leaves_no_question_open(planner: Planner):
+    async with opened(planned_dialog(planner)) as stage:
+        await stage.press("end", "escape")
+        assert await stage.closes() is None
+        await until(lambda: not list(stage.host.workers))

@@ -41,6 +41,7 @@ from tui.engine.messages import (
     Sampling,
     Started,
 )
+from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.monitor.pressure import swap_growth
 
@@ -53,6 +54,8 @@ class Controller:
     def __init__(self, settings: Settings, state: StateStore, store: Store, cli_load: dict[str, object]) -> None:
         self.settings, self.state, self.store = settings, state, store
         self.engine = Engine(env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death)
+        self.planner = Planner(env=engine_environment(software=settings.engine.software_vulkan))
+        """Says what loads would take, in a process of its own."""
         self.phase: Phase = "starting"
         self.devices: tuple[Device, ...] = ()
         self.model_path: Path | None = None
@@ -384,7 +387,7 @@ class Controller:
         self.listener = cast(Listener, Deaf())
         self._interrupt_all()
         await self.stop()
-        await self.engine.close()
+        await asyncio.gather(self.engine.close(), self.planner.close())
         if self._writes:
             await asyncio.wait(self._writes)
         await self.store.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
@@ -21,13 +23,15 @@ from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.form import Form, FormRow, end, unit
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
-from tui.config.load import CPU, auto_devices, backend_devices, backend_name
+from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.messages import Device, LoadSettings
+from tui.engine.plan_client import Planner
+from tui.engine.planner import Plan, estimate
 from tui.memory.guard import placement
 from tui.memory.now import MemoryNow
 from tui.memory.search import auto_fit, context_steps
-from tui.memory.verdict import judge
+from tui.memory.verdict import judge_plan
 from tui.models import format
 from tui.models.info import ModelInfo
 
@@ -36,11 +40,15 @@ _CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock")
 _SWITCH = (("on", "on"), ("off", "off"))
 _CACHE_TYPES = tuple((name, name) for name in ("f16", "q8_0", "q4_0"))
 _UNQUANTIZED = ("f32", "f16", "bf16")
+_SETTLE_S = 0.03
+"""A slider that moves on within this time is not worth a question: keys repeat about so fast."""
 
 
 class LoadScreen(Dialog[LoadDefaults]):
     """Settings for one model. `settings` are those it would be loaded with now, `defaults` what "Defaults" goes back
-    to. The result keeps what was not changed as it was written: "auto", 0 and -1 included."""
+    to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
+
+    Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -58,12 +66,15 @@ class LoadScreen(Dialog[LoadDefaults]):
         keymap: Keymap,
         *,
         defaults: LoadDefaults | None = None,
+        path: Path | None = None,
+        planner: Planner | None = None,
     ) -> None:
         super().__init__(keymap, "load", title="Load settings")
         self._info, self._devices, self._memory = info, tuple(devices), memory
         self._base = settings
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or LoadDefaults()
+        self._path, self._planner = path, planner
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -124,6 +135,8 @@ class LoadScreen(Dialog[LoadDefaults]):
 
     def on_mount(self) -> None:
         """Show the settings."""
+        if self._planner is not None:
+            self.run_worker(self._planner.warm_up(), group="warm up")
         self._fill(self._base)
 
     def _fill(self, settings: LoadDefaults) -> None:
@@ -202,8 +215,31 @@ class LoadScreen(Dialog[LoadDefaults]):
             row.tell(
                 next((complaints[field] for field in inside if field in complaints), ""), self._note(row.id, choice)
             )
-        _, n_cpu_moe = placement(self._info, choice, self._devices)
-        self.query_one(CostTable).show(judge(self._info, choice, self._devices, self._memory), n_cpu_moe)
+        self._show_costs(choice)
+
+    def _show_costs(self, choice: LoadDefaults) -> None:
+        """At once what is known, and llama.cpp's own figures when they come."""
+        settings, free = engine_settings(choice, self._devices)[0], self._memory.device_free
+        plan = None
+        if self._planner is not None and self._path is not None:
+            plan = self._planner.known(self._path, settings, free)
+            if plan is None:
+                self._ask_planner(self._planner, self._path, settings)
+            else:
+                self.workers.cancel_group(self, "plan")
+        self._show_plan(plan or estimate(self._info, settings, free))
+
+    @work(exclusive=True, group="plan")
+    async def _ask_planner(self, planner: Planner, path: Path, settings: LoadSettings) -> None:
+        """Only the newest question is answered: the next one cancels this."""
+        await asyncio.sleep(_SETTLE_S)
+        plan = await planner.plan(path, self._info, settings, self._memory.device_free)
+        if plan.exact:
+            self._show_plan(plan)
+
+    def _show_plan(self, plan: Plan) -> None:
+        _, n_cpu_moe = placement(self._info, self.choice, self._devices)
+        self.query_one(CostTable).show(judge_plan(plan, self._memory), n_cpu_moe)
 
     def _note(self, row_id: str | None, choice: LoadDefaults) -> str | None:
         """Notes that depend on values; None leaves the row's own."""

@@ -17,12 +17,14 @@ from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name
 from tui.config.settings import LoadDefaults
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device
+from tui.engine.messages import Device, LoadSettings
+from tui.engine.planner import Plan
 from tui.memory.guard import remedies
 from tui.memory.now import MemoryNow, memory_now
 from tui.memory.search import auto_fit
-from tui.memory.verdict import judge
+from tui.memory.verdict import PlanMaker, by_formula, judge
 from tui.models.folders import configured_folders
+from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 
@@ -133,7 +135,16 @@ class ModelFlows(ChatScreen):
 
         defaults = self.settings.load
         chosen = await self.ask(
-            LoadScreen(plan.model.info, plan.choice, devices, memory, self.keymap, defaults=defaults)
+            LoadScreen(
+                plan.model.info,
+                plan.choice,
+                devices,
+                memory,
+                self.keymap,
+                defaults=defaults,
+                path=plan.model.path,
+                planner=self.controller.planner,
+            )
         )
         return None if chosen is None else plan.with_choice(chosen)
 
@@ -154,7 +165,7 @@ class ModelFlows(ChatScreen):
 
         while plan is not None:
             info = plan.model.info
-            verdict = judge(info, plan.choice, devices, memory)
+            verdict = judge(info, plan.choice, devices, memory, self._planned(plan.model.path))
             if verdict.fit == "fits":
                 return plan
             fitting = await asyncio.to_thread(auto_fit, info, plan.choice, devices, memory, worst="fits")
@@ -175,6 +186,15 @@ class ModelFlows(ChatScreen):
                     remedy = next(remedy for remedy in found if remedy.change == change)
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
+
+    def _planned(self, path: Path) -> PlanMaker:
+        """What llama.cpp itself said of a load, where it was asked in the load settings, else the formula."""
+
+        def plan(info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
+            known = self.controller.planner.known(path, settings, memory.device_free)
+            return known or by_formula(info, settings, memory)
+
+        return plan
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left

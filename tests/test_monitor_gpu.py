@@ -73,6 +73,12 @@ def test_intel_integrated_graphics_give_a_clock_and_nothing_invented():
     )
 
 
+def test_intel_integrated_graphics_of_the_xe_driver_are_told_from_its_cards_by_their_slot():
+    (igpu,) = read("intel-igpu-xe")
+
+    assert igpu == GpuSample(name="Intel GPU 8086:64a0", kind="igpu", source="xe", id="0000:00:02.0", clock_mhz=1950.0)
+
+
 def test_an_intel_card_gives_its_power_from_the_second_read_on(tmp_path: Path):
     tree = shutil.copytree(TREES / "intel-arc-xe", tmp_path / "sys")
     reader = GpuReader(tree, load_nvml=lambda: None)

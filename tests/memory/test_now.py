@@ -108,12 +108,20 @@ def test_what_the_loaded_model_holds_on_the_host_comes_back_but_for_mapped_weigh
     assert memory.shared_free == {}
 
 
-def test_an_igpu_of_which_no_driver_says_more_takes_all_its_memory_from_the_host():
-    (sample,) = gpus("intel-igpu-i915")
+@pytest.mark.parametrize("tree", ["intel-igpu-i915", "intel-igpu-xe"])
+def test_an_igpu_of_which_no_driver_says_more_takes_all_its_memory_from_the_host(tree: str):
+    (sample,) = gpus(tree)
     memory = memory_now(host(6 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
     assert memory.own_free("Vulkan0") == 0
     assert memory.shared_free["Vulkan0"] == 6 * GIB
     assert memory.usable("Vulkan0") == 5 * GIB
+
+
+def test_a_cards_own_memory_is_apart_from_the_hosts_whatever_the_driver_shares_with_it():
+    (sample,) = gpus("radeon-rx-7900-xtx")
+    memory = memory_now(host(6 * GIB), (CPU, GPU), RESERVES, gpus=(sample,))
+    assert memory.shared_free == {} and memory.own_free("Vulkan0") == 24 * GIB
+    assert memory.usable("Vulkan0") == 23 * GIB + 512 * MIB
 
 
 def test_free_memory_that_llama_cpp_makes_more_of_than_there_is_counts_only_as_far_as_ram_goes():
@@ -157,3 +165,34 @@ def pools_of(device: Device, memory: MemoryNow) -> list[str]:
 def test_a_card_is_one_pool_and_graphics_without_a_carve_out_too():
     assert pools_of(GPU, memory_now(host(12 * GIB), (CPU, GPU), RESERVES)) == ["RAM", "Vulkan0"]
     assert pools_of(IGPU, memory_now(host(12 * GIB), (CPU, IGPU), RESERVES)) == ["RAM", "Vulkan0 shared"]
+
+
+def table_of_settings() -> list[list[float]]:
+    """The rows of the table in docs/memory.md on what the BIOS gives to the GPU."""
+    lines = (Path(__file__).parents[2] / "docs/memory.md").read_text().splitlines()
+    start = lines.index("| total | setting | dedicated | system | shared | usable |")
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([float(cell) for cell in line.strip("|").split("|")])
+    return rows
+
+
+@pytest.mark.parametrize("row", table_of_settings(), ids=lambda row: f"{row[0]:g} with {row[1]:g}")
+def test_the_table_in_the_documentation_is_what_the_planner_counts_with(row: list[float]):
+    total, setting, dedicated, system, shared, usable = row
+    sample = GpuSample(
+        name="Radeon",
+        kind="igpu",
+        source="amdgpu",
+        dedicated_total_bytes=int(setting * GIB),
+        dedicated_used_bytes=0,
+        shared_total_bytes=int((total - setting) / 2 * GIB),
+        shared_used_bytes=0,
+    )
+    ram = int((total - setting) * GIB)
+    memory = memory_now(host(ram - 2 * GIB, ram), (CPU, IGPU), MemorySettings(), gpus=(sample,))
+    assert (dedicated, system) == (setting, total - setting)
+    assert memory.shared_total["Vulkan0"] / GIB == pytest.approx(shared, abs=0.051)
+    assert memory.usable("Vulkan0") / GIB == pytest.approx(usable, abs=0.051)

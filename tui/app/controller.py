@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import msgspec
 
+from tui.app.context_keeper import ContextKeeper, context_files
 from tui.app.listener import Deaf, Listener, Phase
+from tui.app.writing import Writing, keep
 from tui.chat.conversation import (
     Conversation,
     Turn,
-    answer_turn,
-    finished,
     new_conversation,
     to_messages,
     truncate_from,
@@ -31,19 +31,11 @@ from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import (
-    Delta,
-    DeltaKind,
     Device,
-    Done,
-    Event,
-    Loaded,
-    Prefill,
     Sampling,
-    Started,
 )
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
-from tui.monitor.pressure import swap_growth
 
 
 class Controller:
@@ -54,6 +46,12 @@ class Controller:
     def __init__(self, settings: Settings, state: StateStore, store: Store, cli_load: dict[str, object]) -> None:
         self.settings, self.state, self.store = settings, state, store
         self.engine = Engine(env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death)
+        self.contexts = ContextKeeper(
+            self.engine,
+            context_files(settings.chat),
+            lambda: self.conversation,
+            lambda restored: self.listener.context_restored(restored),
+        )
         self.planner = Planner(env=engine_environment(software=settings.engine.software_vulkan))
         """Says what loads would take, in a process of its own."""
         self.phase: Phase = "starting"
@@ -87,6 +85,7 @@ class Controller:
 
     async def start(self) -> None:
         """Start the engine process; nothing is loaded yet."""
+        self.contexts.start()
         await self._guard(self._start())
 
     async def _start(self) -> None:
@@ -155,6 +154,7 @@ class Controller:
         self._loaded_name = self.model_name
         self._set_phase("ready")
         self.listener.model_loaded(loaded)
+        self.contexts.loaded(loaded, self.conversation.id)
         await self.measure_context()
         if chosen:
             # The next load of this model starts from these settings.
@@ -168,6 +168,7 @@ class Controller:
 
     async def _restart(self, changes: dict[str, Any]) -> None:
         self._set_phase("starting")
+        await self.contexts.flush()
         await self.engine.close()
         await self._start()
         if self.model_path is not None:
@@ -177,6 +178,7 @@ class Controller:
     async def unload(self) -> None:
         """Free the model; the conversation stays."""
         await self.stop()
+        self.contexts.save()
         if self.engine.loaded is not None:
             await self._guard(self.engine.unload())
             if self.phase == "ready":
@@ -197,9 +199,11 @@ class Controller:
         """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
         await self._stop_answer()
         self._show(await self.store.open(conversation_id), saved=True)
+        self.contexts.opened(conversation_id)
         await self.measure_context()
 
     def _show(self, conversation: Conversation, *, saved: bool) -> None:
+        self.contexts.save()
         self.conversation, self._saved, self.n_used = conversation, saved, 0
         self.remember(conversation=self.conversation.id if self._saved else "")
         self.listener.conversation_opened(conversation)
@@ -225,9 +229,9 @@ class Controller:
         """Change title, system prompt, thinking or sampling of the open conversation."""
         self.conversation = msgspec.structs.replace(self.conversation, **changes)
         if self._saved:
-            self._keep(self.store.configure(self.conversation))
+            keep(self.store.configure(self.conversation))
             if "title" in changes:
-                self._keep(self.store.rename(self.conversation.id, self.conversation.title))
+                keep(self.store.rename(self.conversation.id, self.conversation.title))
 
     @property
     def sampling(self) -> Sampling:
@@ -255,10 +259,10 @@ class Controller:
         turn = user_turn(text)
         self.conversation = with_turn(self.conversation, turn)
         if self._saved:
-            self._keep(self.store.append_turn(self.conversation.id, turn))
+            keep(self.store.append_turn(self.conversation.id, turn))
         else:
             self._saved = True
-            self._keep(self.store.create(self.conversation))
+            keep(self.store.create(self.conversation))
             self.remember(conversation=self.conversation.id if self._saved else "")
         self.listener.user_said(turn)
         self.answer()
@@ -272,7 +276,7 @@ class Controller:
         if turn_id not in {turn.id for turn in self.conversation.turns}:
             return None
         self.conversation, cut = truncate_from(self.conversation, turn_id)
-        self._keep(self.store.supersede(self.conversation.id, turn_id))
+        keep(self.store.supersede(self.conversation.id, turn_id))
         self.listener.turns_removed(turn_id)
         return cut[0]
 
@@ -283,9 +287,10 @@ class Controller:
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
             self.configure(model_path=loaded.path)
-        writing = _Writing(self, loaded)
+        writing = Writing(self, loaded)
         conversation = self.conversation
         self._no_answer.clear()
+        self.contexts.began(conversation.id)
         self._answer = self.engine.generate(
             to_messages(conversation),
             self.sampling,
@@ -308,6 +313,7 @@ class Controller:
         finally:
             self._answer = None
             self._no_answer.set()
+            self.contexts.ended()
 
     def interrupt(self) -> None:
         """Ask an answer or a load to stop; what there is of an answer stays. Returns at once."""
@@ -335,6 +341,8 @@ class Controller:
     def _set_phase(self, phase: Phase) -> None:
         if phase != self.phase:
             self.phase = phase
+            if phase != "ready":
+                self.contexts.busy()
             self.listener.phase_changed(phase)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -375,77 +383,17 @@ class Controller:
     def _on_death(self, died: EngineDied) -> None:
         if self.phase == "dead":
             return
+        self.contexts.lost()
         self._set_phase("dead")
         self.listener.engine_died(died.death)
-
-    def _keep(self, future: asyncio.Future[None]) -> None:
-        """A write to the store: its failure is told by the store's own `on_error`."""
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def close(self) -> None:
         """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
         self.listener = cast(Listener, Deaf())
         self._interrupt_all()
         await self.stop()
+        await self.contexts.flush()
         await asyncio.gather(self.engine.close(), self.planner.close())
         if self._writes:
             await asyncio.wait(self._writes)
         await self.store.close()
-
-
-class _Writing:
-    """An answer while it is written: its turn in the conversation, the store and the listener."""
-
-    def __init__(self, controller: Controller, loaded: Loaded) -> None:
-        self._controller, self._loaded = controller, loaded
-        self._turn: Turn | None = None
-        self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
-        self._swap_before = controller.swap_used()
-
-    def take(self, event: Event) -> None:
-        """One event of the engine."""
-        controller, listener = self._controller, self._controller.listener
-        if isinstance(event, Delta) and self._turn:
-            self._text[event.kind] += event.text
-            controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
-            listener.answer_grew(self._turn.id, event)
-        elif isinstance(event, Prefill) and self._turn:
-            listener.prompt_progressed(self._turn.id, event)
-        elif isinstance(event, Started):
-            self._turn = answer_turn(controller.model_name, self._loaded.devices or ("CPU",))
-            controller.conversation = with_turn(controller.conversation, self._turn)
-            controller._keep(controller.store.append_turn(controller.conversation.id, self._turn))
-            listener.answer_began(self._turn, event)
-        elif isinstance(event, Done) and self._turn:
-            controller.n_used = event.n_used
-            self._finish(
-                finished(
-                    self._turn,
-                    text=self._text["answer"],
-                    reasoning=self._text["thinking"].rstrip(),
-                    stop=event.stop,
-                    timings=event.timings,
-                )
-            )
-            listener.context_used(event.n_used, event.n_ctx)
-
-    def break_off(self, why: str) -> None:
-        """The answer ends here, not by itself."""
-        if self._turn:
-            self._finish(
-                finished(
-                    self._turn,
-                    text=self._text["answer"],
-                    reasoning=self._text["thinking"].rstrip(),
-                    stop="crashed",
-                    error=why,
-                )
-            )
-
-    def _finish(self, turn: Turn) -> None:
-        self._turn = None
-        controller = self._controller
-        turn = msgspec.structs.replace(turn, swapped_bytes=swap_growth(self._swap_before, controller.swap_used()))
-        controller.conversation = with_turn(controller.conversation, turn)
-        controller._keep(controller.store.finish_turn(turn))
-        controller.listener.answer_ended(turn)

@@ -9,7 +9,7 @@ from tui.app.widgets.transcript_entries import Card
 from tui.chat.conversation import Turn
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
-from tui.engine.messages import ErrorInfo, Loaded, Prefill, Started
+from tui.engine.messages import ContextProblem, ContextRestored, ErrorInfo, Loaded, Prefill, Started
 from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
@@ -139,6 +139,25 @@ def context_kept(loaded: Loaded, prefill_tps: float) -> str:
     return f"Now on {place}; {loaded.n_kept:,} tokens of context came along in {seconds(loaded.keep_s)}.{instead}"
 
 
+_NOT_RESTORED: dict[ContextProblem, str] = {
+    "other_model": "is of another model",
+    "other_build": "is of another llama.cpp",
+    "other_settings": "was made with other KV cache or context settings",
+    "too_long": "is longer than the context is now",
+    "memory": "does not fit into memory now",
+    "disk": "cannot be read",
+}
+
+
+def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
+    """That the kept KV cache of a conversation was read back, or why it was thrown away."""
+    if restored.problem is not None:
+        why = _NOT_RESTORED.get(restored.problem, "is damaged")
+        return f"The kept context of this conversation {why}: discarded. The next answer evaluates it again."
+    instead = f" instead of about {seconds(restored.n_tokens / prefill_tps)}" if prefill_tps else ""
+    return f"{restored.n_tokens:,} tokens of context are back from the disk in {seconds(restored.restore_s)}{instead}."
+
+
 NOTHING_FITS = "Nothing fits: even with the smallest context there is too little memory for this file."
 
 
@@ -150,6 +169,19 @@ def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
         place += f", the experts of {choice.n_cpu_moe} on the CPU,"
     size = f"{choice.n_ctx:,} tokens" if choice.n_ctx else "the trained size"
     return f"To fit into memory it is loaded with {place} and a context of {size}."
+
+
+def shortage(found: Shortage) -> str:
+    """That memory runs out, before the machine starts to swap."""
+    signs = []
+    if found.ram_available_bytes is not None and found.ram_total_bytes:
+        signs.append(f"{format.size(found.ram_available_bytes)} of {format.size(found.ram_total_bytes)} are available")
+    if found.pressure_percent:
+        signs.append(f"programs waited for memory {found.pressure_percent:.0f}% of the last 10 s")
+    return (
+        f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
+        "context or fewer layers (ctrl+l), before the machine starts to swap."
+    )
 
 
 def context_cut(n_ctx_asked: int, n_ctx: int) -> str:
@@ -171,19 +203,6 @@ def unanswered(info: ErrorInfo) -> str:
 
 
 def overflow_question(info: ErrorInfo) -> str:
-def shortage(found: Shortage) -> str:
-    """That memory runs out, before the machine starts to swap."""
-    signs = []
-    if found.ram_available_bytes is not None and found.ram_total_bytes:
-        signs.append(f"{format.size(found.ram_available_bytes)} of {format.size(found.ram_total_bytes)} are available")
-    if found.pressure_percent:
-        signs.append(f"programs waited for memory {found.pressure_percent:.0f}% of the last 10 s")
-    return (
-        f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
-        "context or fewer layers (ctrl+l), before the machine starts to swap."
-    )
-
-
     """What is about to be left out of a prompt that does not fit."""
     return (
         f"The conversation has {info.n_prompt:,} tokens, the context {info.n_ctx:,}.\n"

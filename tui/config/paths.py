@@ -73,6 +73,11 @@ def library_cache_file() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
 
 
+def contexts_dir() -> Path:
+    """KV caches of conversations, to go on without evaluating them again."""
+    return Path(platformdirs.user_cache_dir(APP)) / "contexts"
+
+
 def locate() -> list[tuple[str, Path]]:
     """What `llmtui --locate` prints: a label and a path for each place, whether something is there yet or not."""
     return [
@@ -85,5 +90,6 @@ def locate() -> list[tuple[str, Path]]:
         ("exports", exports_dir()),
         ("models", models_dir()),
         ("model cache", library_cache_file()),
+        ("kept contexts", contexts_dir()),
         ("log", log_file()),
     ]

@@ -125,6 +125,10 @@ class ChatSettings(Section, frozen=True):
     """When the context is full: "ask" before the oldest turns are left out, or "drop" them and say so."""
     history_size: Natural = 500
     """Prompts that the input remembers; 0 remembers none."""
+    keep_context: Natural = 5
+    """Keep what was evaluated (the KV cache) of this many conversations on the disk; 0 keeps none."""
+    keep_context_gib: Gib = 2.0
+    """What the kept KV caches together may take on the disk, in GiB."""
 
 
 class UiSettings(Section, frozen=True):

@@ -38,6 +38,8 @@ from tui.engine.messages import (
     BenchTest,
     Cancel,
     Command,
+    ContextRestored,
+    ContextSaved,
     Count,
     Counted,
     Device,
@@ -57,7 +59,10 @@ from tui.engine.messages import (
     Message,
     Ok,
     Planned,
+    ReadAhead,
+    RestoreContext,
     Sampling,
+    SaveContext,
     Unload,
 )
 from tui.engine.wire import FrameDecoder, WireError, encode
@@ -69,6 +74,8 @@ CANCEL_GRACE_S = 10.0
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
+_LAST = (Done, Failed, Loaded, Planned, Ok, Counted, BenchSample, ContextSaved, ContextRestored, Devices)
+"""Nothing comes after these in answer to a command."""
 
 
 class EngineError(Exception):
@@ -309,6 +316,18 @@ class Engine:
         command = DryRun(id=self._next_id(), path=str(path), settings=settings, device_free=tuple(device_free))
         return await self._one(command, Planned)
 
+    async def read_ahead(self, messages: Sequence[Message], *, thinking: bool = True) -> None:
+        """Evaluate what the next prompt will begin with; see `ReadAhead`. Cancelling the task that waits stops it."""
+        await self._one(ReadAhead(id=self._next_id(), messages=tuple(messages), thinking=thinking), Ok)
+
+    async def save_context(self, path: Path, max_bytes: int = 0) -> ContextSaved:
+        """Write the KV cache to a file; comes back when it is on the disk. See `SaveContext`."""
+        return await self._one(SaveContext(id=self._next_id(), path=str(path), max_bytes=max_bytes), ContextSaved)
+
+    async def restore_context(self, path: Path) -> ContextRestored:
+        """Take the KV cache from a file that `save_context` wrote, if it goes with what is loaded."""
+        return await self._one(RestoreContext(id=self._next_id(), path=str(path)), ContextRestored)
+
     async def devices(self) -> tuple[Device, ...]:
         """llama.cpp's devices with their memory now; answered also while the engine is busy."""
         return (await self._one(ListDevices(id=self._next_id()), Devices)).devices
@@ -382,7 +401,7 @@ class Engine:
                 event = self._decoder.decode(frame)
                 if entry := self._pending.get(event.id):
                     entry[1].put_nowait(event)
-                    if isinstance(event, Done | Failed | Loaded | Planned | Ok | Counted | BenchSample | Devices):
+                    if isinstance(event, _LAST):
                         del self._pending[event.id]
         except (WireError, msgspec.MsgspecError) as error:
             self.log.append(f"llmtui: the engine sent what is not a message ({error}); ended it")

@@ -134,6 +134,23 @@ class Conversation:
         self.cached = list(tokens[:n])
         return n
 
+    def read_ahead(self, messages: Sequence[Message], *, thinking: bool) -> None:
+        """Bring the KV cache to where the next prompt will go on, whatever is asked in it. Raises `Aborted`, the cache
+        being some way there, and `TemplateError`; does nothing when that would not leave room for an answer."""
+        one, other = (self.prompt([*messages, Message(role="user", content=c)], thinking=thinking) for c in "a1")
+        n_same = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+        if n_same > self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8):
+            return
+        n_known = self._reuse(one[: n_same + 1])
+        try:
+            for at in range(n_known, n_same, self.session.n_ubatch):
+                if self.session.abort.is_set:
+                    raise Aborted
+                self.evaluate(one[at : min(at + self.session.n_ubatch, n_same)])
+                self.session.synchronize()
+        finally:
+            self._resynchronize()
+
     def evaluate(self, tokens: Sequence[int]) -> None:
         """Decode tokens behind the cached ones and remember them."""
         self.session.decode(tokens)

@@ -140,6 +140,7 @@ class Session:
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
+            self.rope = loadlog.rope(lines)
             self._vocab = lib.llama_model_get_vocab(self._model)
             self._memory = lib.llama_get_memory(self._context)
             self._piece = ctypes.create_string_buffer(256)
@@ -329,16 +330,23 @@ class Session:
         """Forget the whole KV cache."""
         lib.llama_memory_clear(self._memory, True)
 
-    def save_state(self) -> bytes:
-        """The KV cache as llama.cpp writes it out, for `restore_state`. Logits are not part of it."""
-        size = lib.llama_state_seq_get_size(self._context, 0)
-        buffer = (ctypes.c_uint8 * size)()
-        written = lib.llama_state_seq_get_data(self._context, buffer, size, 0)
-        return bytes(memoryview(buffer)[:written])
+    @property
+    def state_bytes(self) -> int:
+        """What `save_state` will come to."""
+        return int(lib.llama_state_seq_get_size(self._context, 0))
 
-    def restore_state(self, state: bytes) -> bool:
+    def save_state(self) -> bytearray:
+        """The KV cache as llama.cpp writes it out, for `restore_state`. Logits are not part of it."""
+        state = bytearray(self.state_bytes)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        written = lib.llama_state_seq_get_data(self._context, buffer, len(state), 0)
+        del buffer  # a bytearray that somebody looks into cannot be cut
+        del state[written:]
+        return state
+
+    def restore_state(self, state: bytearray) -> bool:
         """Take over a KV cache. False, and empty, when its types, layout or size do not go with this context."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
         if lib.llama_state_seq_set_data(self._context, buffer, len(state), 0):
             return True
         self.clear()

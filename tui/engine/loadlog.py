@@ -11,6 +11,7 @@ from tui.engine.messages import Buffer, ErrorKind
 _PURPOSE = {"model": "weights", "KV": "kv", "compute": "compute", "output": "output", "RS": "kv"}
 _BUFFER_LINE = re.compile(r"\s([\w.:-]+)\s+(model|KV|RS|compute|output) buffer size =\s*([\d.]+) MiB")
 _OFFLOAD_LINE = re.compile(r"offloaded (\d+)/\d+ layers")
+_ROPE_LINE = re.compile(r"(freq_base|freq_scale)\s+= ([\d.e+-]+)")
 _OUT_OF_MEMORY = re.compile(r"(failed|unable) to allocate|out of memory|OutOf(Device|Host)Memory|bad_alloc", re.I)
 _UNSUPPORTED = re.compile(r"unknown (model )?architecture|unknown pre-tokenizer|error loading model vocab", re.I)
 
@@ -43,6 +44,11 @@ def flash_attention(lines: Sequence[str]) -> bool | None:
     """What "auto" was resolved to; None when it was not asked."""
     line = next((line for line in lines if "resolve_fused_ops: Flash Attention" in line), None)
     return None if line is None else "enabled" in line
+
+
+def rope(lines: Sequence[str]) -> str:
+    """How positions are encoded, such as "freq_base 1000000.0 freq_scale 1"."""
+    return " ".join(dict.fromkeys(f"{match[1]} {match[2]}" for line in lines if (match := _ROPE_LINE.search(line))))
 
 
 def failure(detail: str) -> ErrorKind:

@@ -21,6 +21,12 @@ ErrorKind = Literal[
     "no_model", "template", "context_overflow", "decode", "cancelled", "internal",
 ]  # fmt: skip
 
+ContextProblem = Literal[
+    "empty", "too_large", "memory", "disk", "missing", "damaged",
+    "other_model", "other_build", "other_settings", "too_long",
+]  # fmt: skip
+"""Why a KV cache was not written to a file or not taken from it: "too_large" for a limit, "too_long" for a context."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of plain records that travel inside commands and events."""
@@ -248,6 +254,28 @@ class DryRun(Command, frozen=True):
     it they are as they are now."""
 
 
+class ReadAhead(Command, frozen=True):
+    """Evaluate what the next prompt will begin with, these messages being all before it: most templates drop what was
+    thought, so that all behind it is to be evaluated again. Answered by `Ok`."""
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+
+
+class SaveContext(Command, frozen=True):
+    """Write the KV cache to a file; the next command waits for a copy only. `ContextSaved` when it is on the disk."""
+
+    path: str
+    max_bytes: int = 0
+    """Write nothing when the cache is larger; 0 writes any."""
+
+
+class RestoreContext(Command, frozen=True):
+    """Take the KV cache from a file. Answered by `ContextRestored`."""
+
+    path: str
+
+
 class ListDevices(Command, frozen=True):
     """Answered at once by `Devices`, even while a model loads or answers."""
 
@@ -381,6 +409,27 @@ class BenchSample(Event, frozen=True):
     elapsed_s: float
 
 
+class ContextSaved(Event, frozen=True):
+    """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
+
+    n_tokens: int = 0
+    n_bytes: int = 0
+    held_up_s: float = 0.0
+    """What the copy took: for so long the next command had to wait."""
+    problem: ContextProblem | None = None
+    detail: str = ""
+
+
+class ContextRestored(Event, frozen=True):
+    """The outcome of `RestoreContext`. With a `problem` the cache is as it was, or empty."""
+
+    n_tokens: int = 0
+    """Tokens that need not be evaluated again."""
+    restore_s: float = 0.0
+    problem: ContextProblem | None = None
+    detail: str = ""
+
+
 class Devices(Event, frozen=True):
     devices: tuple[Device, ...]
 
@@ -391,8 +440,11 @@ class Failed(Event, frozen=True):
     error: ErrorInfo
 
 
-AnyCommand = Load | Unload | Generate | Cancel | Count | BenchTest | DryRun | ListDevices | Shutdown
+AnyCommand = (
+    Load | Unload | Generate | Cancel | Count | BenchTest | DryRun
+    | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
+)  # fmt: skip
 AnyEvent = (
-    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample | Devices
-    | Failed
+    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
+    | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip

@@ -23,6 +23,7 @@ import msgspec
 from tui.engine import devices
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, PromptTooLong
+from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
@@ -45,6 +46,9 @@ from tui.engine.messages import (
     LoadSettings,
     Ok,
     Planned,
+    ReadAhead,
+    RestoreContext,
+    SaveContext,
     Shutdown,
     Unload,
 )
@@ -62,7 +66,7 @@ class _Kept:
     path: Path
     settings: LoadSettings
     tokens: list[int]
-    state: bytes
+    state: bytearray
     save_s: float
 
 
@@ -82,6 +86,7 @@ class Worker:
         self._path = Path()
         self._settings = LoadSettings()
         self._dry_runner = DryRunner()
+        self._contexts = ContextKeeper(self.send)
 
     def send(self, event: Event) -> None:
         """Write one event; called from both threads."""
@@ -157,6 +162,13 @@ class Worker:
             self._bench(command)
         elif isinstance(command, DryRun):
             self._dry_run(command)
+        elif isinstance(command, ReadAhead):
+            self._loaded().read_ahead(command.messages, thinking=command.thinking)
+            self.send(Ok(id=command.id))
+        elif isinstance(command, SaveContext):
+            self._contexts.save(command, self._loaded(), self._context_key)
+        elif isinstance(command, RestoreContext):
+            self._contexts.restore(command, self._loaded(), self._context_key)
 
     def _dry_run(self, command: DryRun) -> None:
         if self._abort.is_set:
@@ -208,6 +220,7 @@ class Worker:
         session = Session(path, settings, self._abort, progress)
         self._conversation = Conversation(session, settings.seed)
         self._path, self._settings = path, settings
+        self._context_key = key_of(path, session)
 
     def _carry_out(self, path: Path) -> _Kept | None:
         """What is to be taken along to the next session; None when another file is loaded, or nothing."""
@@ -215,7 +228,7 @@ class Worker:
             return None
         started = time.perf_counter()
         tokens = list(self._conversation.cached)
-        state = self._conversation.session.save_state() if tokens else b""
+        state = self._conversation.session.save_state() if tokens else bytearray()
         return _Kept(self._path, self._settings, tokens, state, time.perf_counter() - started)
 
     def _carry_in(self, kept: _Kept) -> int:

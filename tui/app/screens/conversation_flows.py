@@ -34,6 +34,7 @@ class ConversationFlows(ModelFlows):
             await store.rename(conversation_id, title)
 
         async def delete(conversation_id: str) -> None:
+            controller.contexts.forget(conversation_id)
             if conversation_id == controller.conversation.id:
                 await controller.new()
             await store.delete(conversation_id)
@@ -138,6 +139,7 @@ class ConversationFlows(ModelFlows):
         question = f"Delete “{conversation.title or 'this conversation'}”?"
         detail = "All its messages are gone for good."
         if await self.ask(ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")):
+            self.controller.contexts.forget(conversation.id)
             await self.controller.new()
             await self._store_does(self.controller.store.delete(conversation.id))
 

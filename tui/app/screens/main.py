@@ -35,7 +35,7 @@ from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings, expand
 from tui.engine.death import Death
-from tui.engine.messages import Delta, ErrorInfo, Loaded, Prefill, Started
+from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
 from tui.monitor.pressure import MemoryWatch
 
 NARROW_COLUMNS = 100
@@ -286,6 +286,9 @@ class MainScreen(ConversationFlows, MessageActions):
         if loaded.n_kept:
             self.tell(phrases.context_kept(loaded, self._speed.prefill_tps))
         self.prompt.focus()
+
+    def context_restored(self, restored: ContextRestored) -> None:
+        self.tell(phrases.context_restored(restored, self._speed.prefill_tps))
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
         self.show_card(phrases.load_failure(path, info))

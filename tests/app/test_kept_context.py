@@ -1,0 +1,159 @@
+"""A conversation that is opened again goes on where it was: what was evaluated comes back from the disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.conftest import MOE
+from tui.app import context_keeper
+from tui.config import paths
+
+LONG = "one two three " * 50
+
+
+def files() -> list[str]:
+    folder = paths.contexts_dir()
+    return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+
+
+def file_of(person) -> str:
+    return f"{person.app.controller.conversation.id}.kv"
+
+
+def told(person) -> str:
+    """What the notifications say, which are wrapped on the screen."""
+    return "\n".join(notification.message for notification in person.app._notifications)
+
+
+def n_evaluated(person) -> int:
+    return person.turns[-1].timings.n_prefill
+
+
+async def test_quitting_and_continuing_evaluates_only_the_new_message(start):
+    async with start(load={"n_ctx": 4096}) as person:
+        await person.ask(LONG)
+        await person.ask("用Python写冒泡排序")
+        assert n_evaluated(person) > 20
+        name = file_of(person)
+    assert files() == [name]
+    async with start(load={"n_ctx": 4096}, continue_last=True) as person:
+        await person.wait_for(lambda: "back from the disk" in told(person) and not person.app.controller.contexts.works)
+        assert person.turns[0].text == LONG
+        await person.ask("ping")
+        assert person.turns[-1].timings.n_cached > 200
+        # "ping" between the template's marks; what the model thought and said before is evaluated already.
+        assert n_evaluated(person) <= 12
+
+
+async def test_what_is_asked_at_once_does_not_wait_for_what_is_evaluated_ahead(start):
+    async with start() as person:
+        await person.ask(LONG)
+    async with start(continue_last=True) as person:
+        await person.ask("ping")
+        assert person.turns[-1].stop
+
+
+async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start):
+    async with start() as person:
+        await person.ask(LONG)
+        first, name = person.app.controller.conversation.id, file_of(person)
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: files() == [name])
+        await person.ask("hello")
+        await person.app.controller.open(first)
+        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.ask("ping")
+        assert person.turns[-1].timings.n_cached > 150
+
+
+async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start):
+    async with start() as person:
+        await person.ask(LONG)
+        first = person.app.controller.conversation.id
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: not person.turns)
+        await person.app.controller.open(first)
+        await person.ask("ping")
+        assert person.turns[-1].timings.n_cached > 150
+        assert "back from the disk" not in told(person)
+
+
+async def test_it_is_saved_when_nothing_was_asked_for_a_while(start, monkeypatch):
+    monkeypatch.setattr(context_keeper, "IDLE_S", 0.05)
+    async with start() as person:
+        await person.ask("hello")
+        await person.wait_for(lambda: files() == [file_of(person)])
+
+
+async def test_an_engine_that_died_gets_it_back(start, monkeypatch):
+    monkeypatch.setattr(context_keeper, "IDLE_S", 0.05)
+    async with start() as person:
+        await person.ask(LONG)
+        await person.wait_for(lambda: files() == [file_of(person)])
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead")
+        await person.press("r")
+        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.ask("ping")
+        assert person.turns[-1].timings.n_cached > 150
+
+
+async def test_another_model_discards_it_with_a_note(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+    assert len(files()) == 1
+    async with start(model=MOE, continue_last=True) as person:
+        await person.wait_for(lambda: "is of another model: discarded" in told(person))
+        await person.wait_for(lambda: files() == [])
+        assert "Ada" in await person.ask("What is my name?")
+
+
+async def test_a_damaged_file_costs_nothing_but_time(start):
+    async with start() as person:
+        await person.ask("My name is Ada.")
+    [name] = files()
+    file = paths.contexts_dir() / name
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+    async with start(continue_last=True) as person:
+        await person.wait_for(lambda: "is damaged: discarded" in told(person))
+        assert "Ada" in await person.ask("What is my name?")
+
+
+async def test_a_deleted_conversation_leaves_nothing_behind(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: len(files()) == 1)
+        await person.ask("ping")
+        await person.app.run_action("screen.delete")
+        await person.wait_for(lambda: "Delete" in person.screen_text())
+        await person.press("y")
+        await person.wait_for(lambda: not person.turns)
+        [other] = await person.app.store.list()
+        await person.wait_for(lambda: files() == [f"{other.id}.kv"])
+    assert files() == [f"{other.id}.kv"]
+
+
+async def test_switched_off_nothing_is_kept_and_what_was_kept_goes(start, monkeypatch):
+    async with start() as person:
+        await person.ask("hello")
+    assert len(files()) == 1
+    monkeypatch.setattr("tests.app.conftest.GREEDY", "[chat]\nkeep_context = 0\n")
+    async with start(continue_last=True) as person:
+        await person.wait_for(lambda: files() == [])
+        await person.ask("ping")
+        await person.press("ctrl+n")
+    assert files() == []
+
+
+async def test_a_disk_that_refuses_is_not_in_the_way(start):
+    paths.contexts_dir().parent.mkdir(parents=True, exist_ok=True)
+    paths.contexts_dir().write_text("a file where the folder should be")
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("ctrl+n")
+        await person.ask("ping")
+        assert person.turns[-1].text == "pong"

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "tui"
-IN_THE_CHILD = {f"tui.engine.{name}" for name in ("llama", "devices", "generate", "worker")}
+IN_THE_CHILD = {
+    f"tui.engine.{name}"
+    for name in (
+        *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler"),
+        *("dryrun", "anatomy", "footprint"),
+    )
+}
 """Modules that only the engine's own process imports."""
 
 

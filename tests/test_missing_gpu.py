@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import DENSE
 from tests.running import llmtui
 from tui.engine.vulkan import Vulkan, VulkanDevice, look, with_software
 from tui.exit_codes import ExitCode
@@ -77,6 +78,20 @@ def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path):
     assert "software" in listed()
     # Somebody's own choice of devices, here of none, goes before all of it.
     assert "software" not in listed("--software-vulkan", GGML_VK_VISIBLE_DEVICES="")
+
+
+@needs_vulkan_build
+@needs_llvmpipe
+def test_a_software_device_is_taken_by_name_and_never_by_itself():
+    if HERE.vulkan.hardware:
+        pytest.skip("this machine has a GPU")
+
+    def used(*arguments: str) -> str:
+        done = llmtui("--bench", DENSE, "-p", "4", "-n", "0", "-r", "1", "--json", "--software-vulkan", *arguments)
+        return json.loads(done.stdout)[0]["backends"]
+
+    assert used() == "CPU"
+    assert used("--backend", "vulkan") == "Vulkan"
 
 
 @needs_llvmpipe

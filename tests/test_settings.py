@@ -260,6 +260,8 @@ def test_bad_values_in_state_and_command_line_are_reported_by_name() -> None:
         ("vulkan0", ("Vulkan0",)),
         ("Vulkan2, Vulkan1", ("Vulkan2", "Vulkan1")),
         ("Vulkan3", ("Vulkan3",)),
+        ("vulkan", ("Vulkan1", "Vulkan2")),
+        ("cuda", None),
         ("CUDA0", None),
         ("Vulkan1,CUDA0", None),
     ],
@@ -271,6 +273,7 @@ def test_a_backend_names_devices(backend: str, names: tuple[str, ...] | None) ->
 def test_auto_takes_an_integrated_gpu_when_there_is_no_other_and_never_a_software_one() -> None:
     assert load.auto_devices(GPU[:2]) == ("Vulkan0",)
     assert load.auto_devices([GPU[0], GPU[4]]) == ()
+    assert load.backend_devices("vulkan", [GPU[0], GPU[4]]) == ("Vulkan3",), "asked for by name"
 
 
 def test_auto_does_not_take_one_gpu_twice_through_two_backends() -> None:

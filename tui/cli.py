@@ -222,7 +222,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
         group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
 
-    add("--backend", dest="backend", metavar="NAME", help="auto, cpu, or a name from --devices")
+    add("--backend", dest="backend", metavar="NAME", help="auto, cpu, vulkan, or a name from --devices")
     group.add_argument("--software-vulkan", action="store_true", help="also list Vulkan devices that the CPU computes")
     add("-c", "--ctx", dest="n_ctx", kind=natural, metavar="N", help="context size in tokens; 0: as trained")
     add("-ngl", "--ngl", dest="n_gpu_layers", kind=minus_one, metavar="N", help="layers on the GPU; -1: all")

@@ -61,12 +61,20 @@ def backend_name(devices: Sequence[str]) -> str:
 
 
 def backend_devices(backend: str, devices: Sequence[Device]) -> tuple[str, ...] | None:
-    """Names of the devices that `backend` means, none for the CPU; None when one of them is not in `devices`."""
+    """Names of the devices that `backend` means, none for the CPU; None when one of them is not in `devices`.
+
+    A backend without a number, "vulkan", means what "auto" would take if there were no other backend, and, as it was
+    asked for by name, its software devices where it has nothing else.
+    """
     wanted = [name.strip().casefold() for name in backend.split(",") if name.strip()]
     if wanted == [CPU]:
         return ()
     if wanted in ([], [AUTO]):
         return auto_devices(devices)
+    if len(wanted) == 1:
+        family = [device for device in devices if _family(device.name).casefold() == wanted[0] and device.kind != "cpu"]
+        if family:
+            return auto_devices(family) or (family[0].name,)
     here = {device.name.casefold(): device.name for device in devices if device.kind != "cpu"}
     names = tuple(here[name] for name in wanted if name in here)
     return names if len(names) == len(wanted) else None
@@ -80,6 +88,10 @@ def auto_devices(devices: Sequence[Device]) -> tuple[str, ...]:
     """
     own = [device.name for device in devices if device.kind == "gpu"]
     if own:
-        backend = own[0].rstrip("0123456789")
-        return tuple(name for name in own if name.rstrip("0123456789") == backend)
+        return tuple(name for name in own if _family(name) == _family(own[0]))
     return tuple(device.name for device in devices if device.kind == "igpu")[:1]
+
+
+def _family(name: str) -> str:
+    """The backend of a device's name: "Vulkan" of "Vulkan0"."""
+    return name.rstrip("0123456789")

@@ -49,7 +49,7 @@ class LoadDefaults(Section, frozen=True):
     """[load]: how a model is loaded the first time. What is chosen in the app is then remembered for each model."""
 
     backend: str = "auto"
-    """ "auto" (the GPU when there is one), "cpu", or llama.cpp's device names, such as "Vulkan0" or "CUDA0,CUDA1"."""
+    """ "auto" (the GPU when there is one), "cpu", "vulkan" and the like, or device names: "Vulkan0", "CUDA0,CUDA1"."""
     n_ctx: Natural = 8192
     """Context size in tokens; 0 takes the size that the model was trained with."""
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1

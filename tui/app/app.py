@@ -191,6 +191,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     def action_switch_backend(self) -> None:
         self.main.switch_backend()
 
+    def action_memory_report(self) -> None:
+        self.main.show_memory()
+
     def action_raise_context(self) -> None:
         self.main.raise_context()
 

@@ -193,6 +193,7 @@ ACTIONS: tuple[Action, ...] = (
         ("help", "Help", "Show all actions and their keys.", "f1 ctrl+g", "footer"),
         ("toggle_sidebar", "Sidebar", "Show or hide the sidebar.", "f4"),
         ("theme", "Theme", "Choose a theme.", "f8"),
+        ("memory_report", "Memory", "Compare what the model was planned to take with what it takes.", ""),
         ("log_view", "Engine log", "Show the last lines of the engine's log.", "f12"),
         ("show_problems", "Problems", "Show what is wrong in settings, themes and keys.", ""),
         ("quit", "Quit", "Leave llmtui.", "ctrl+q"),

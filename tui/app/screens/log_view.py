@@ -15,7 +15,7 @@ from tui.app.screens.dialog import Dialog
 
 
 class LogScreen(Dialog[None]):
-    """Shows the end first; long lines are wrapped. Text can be marked with the mouse.
+    """Shows the end first, unless told otherwise; long lines are wrapped. Text can be marked with the mouse.
 
     `copy` takes what is to be copied, and tells about it; without it, the terminal's clipboard is used.
     """
@@ -33,10 +33,11 @@ class LogScreen(Dialog[None]):
         keymap: Keymap,
         *,
         title: str = "Engine log",
+        from_start: bool = False,
         copy: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(keymap, "log", title=title)
-        self._lines, self._copy = tuple(lines), copy
+        self._lines, self._copy, self._from_start = tuple(lines), copy, from_start
 
     def compose_body(self) -> ComposeResult:
         """The lines."""
@@ -52,7 +53,8 @@ class LogScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Go to the end."""
-        self.call_after_refresh(self.action_end)
+        if not self._from_start:
+            self.call_after_refresh(self.action_end)
 
     def action_start(self) -> None:
         """Go to the first line."""

@@ -14,17 +14,13 @@ from tui.app import phrases
 from tui.app.monitoring import Monitoring
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
-from tui.config.load import CPU, auto_devices, backend_name
+from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device, LoadSettings
-from tui.engine.planner import Plan
-from tui.memory.guard import remedies
+from tui.engine.messages import Device
+from tui.memory.exact import Confirmed
 from tui.memory.now import MemoryNow, memory_now
-from tui.memory.search import auto_fit
-from tui.memory.verdict import PlanMaker, by_formula, judge
 from tui.models.folders import configured_folders
-from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 
@@ -150,12 +146,12 @@ class ModelFlows(ChatScreen):
 
     async def _fit(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming:
         """The fastest load that fits, and a word where that takes a smaller context; `plan` when none does."""
-        info = plan.model.info
-        found = await asyncio.to_thread(auto_fit, info, plan.choice, devices, memory, worst="fits")
+        found = await self._confirmed(plan, devices, memory).auto_fit(plan.choice)
         if found is None:
             return plan
         if found.is_cut:
-            self.tell(phrases.context_cut(plan.choice.n_ctx or info.n_ctx_train, found.choice.n_ctx), bad=True)
+            asked = plan.choice.n_ctx or plan.model.info.n_ctx_train
+            self.tell(phrases.context_cut(asked, found.choice.n_ctx), bad=True)
         return msgspec.structs.replace(plan, choice=found.choice)
 
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
@@ -165,15 +161,16 @@ class ModelFlows(ChatScreen):
 
         while plan is not None:
             info = plan.model.info
-            verdict = judge(info, plan.choice, devices, memory, self._planned(plan.model.path))
+            confirmed = self._confirmed(plan, devices, memory)
+            verdict = await confirmed.judge(plan.choice)
             if verdict.fit == "fits":
                 return plan
-            fitting = await asyncio.to_thread(auto_fit, info, plan.choice, devices, memory, worst="fits")
+            fitting = await confirmed.auto_fit(plan.choice)
             if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
                 self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
                 return msgspec.structs.replace(plan, choice=fitting.choice)
             library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
-            found = await asyncio.to_thread(remedies, info, plan.choice, devices, memory, library.models)
+            found = await confirmed.remedies(plan.choice, library.models)
             question = guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
             match await self.ask(question):
                 case None:
@@ -187,14 +184,8 @@ class ModelFlows(ChatScreen):
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
 
-    def _planned(self, path: Path) -> PlanMaker:
-        """What llama.cpp itself said of a load, where it was asked in the load settings, else the formula."""
-
-        def plan(info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
-            known = self.controller.planner.known(path, settings, memory.device_free)
-            return known or by_formula(info, settings, memory)
-
-        return plan
+    def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
+        return Confirmed(self.controller.planner, plan.model.path, plan.model.info, devices, memory)
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
@@ -224,6 +215,22 @@ class ModelFlows(ChatScreen):
     @work(exclusive=True, group="dialog")
     async def _load_again(self, choice: LoadDefaults) -> None:
         await self.load_again(choice)
+
+    @work(exclusive=True, group="dialog")
+    async def show_memory(self) -> None:
+        """What the loaded model was planned to take, and what it takes."""
+        from tui.app.memory_report import memory_lines
+        from tui.app.screens.log_view import LogScreen
+
+        controller, loaded = self.controller, self.controller.engine.loaded
+        if loaded is None:
+            self.tell("No model is loaded.")
+        elif model := await self._inspect(Path(loaded.path)):
+            memory, devices = await self._memory_now()
+            settings = engine_settings(controller.choice, devices)[0]
+            plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
+            lines = memory_lines(model.info.name, plan, loaded)
+            await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
     def raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""

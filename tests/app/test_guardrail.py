@@ -3,8 +3,10 @@ leaves too little memory is loaded without a second yes. The free memory is inve
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,16 +19,24 @@ from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
 from tui.engine.messages import LoadSettings
-from tui.engine.planner import estimate
+from tui.engine.plan_client import Planner
 from tui.memory.now import MemoryNow
-from tui.models.library import inspect
+from tui.models.library import LibraryModel, inspect
 
 MIB = 1 << 20
 
 
-def need(n_ctx: int, model: Path = DENSE) -> int:
-    """What a load on the CPU takes, in bytes."""
-    return estimate(inspect(model).info, LoadSettings(n_ctx=n_ctx)).total_bytes
+_asked: dict[tuple[Path, LoadSettings], int] = {}
+
+
+async def need(n_ctx: int, model: Path = DENSE, **more: Any) -> int:
+    """What llama.cpp takes for a load on the CPU, in bytes."""
+    settings = LoadSettings(n_ctx=n_ctx, **more)
+    if (model, settings) not in _asked:
+        planner = Planner()
+        _asked[model, settings] = (await planner.plan(model, inspect(model).info, settings)).total_bytes
+        await planner.close()
+    return _asked[model, settings]
 
 
 @pytest.fixture
@@ -61,7 +71,7 @@ async def started_without_a_model(person) -> None:
 
 
 async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start, free):
-    free(need(2048))
+    free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
             "To fit into memory it is loaded with all layers on the CPU and a context of 2,048 tokens."
@@ -72,7 +82,7 @@ async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start
 
 
 async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer_mends_it(start, free):
-    free(need(2048))
+    free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
@@ -85,19 +95,19 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
 
 
 async def test_a_second_explicit_yes_loads_it_all_the_same(start, free):
-    free(need(4096) + MIB, reserve_bytes=2 * MIB)
+    free(await need(4096) + MIB, reserve_bytes=2 * MIB)
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
         await opened(person, "Too little memory")
-        assert "leaves only 1.0 MiB free in RAM, where 2.0 MiB should stay" in question(person)
+        assert re.search(r"leaves only 1\.\d MiB free in RAM, where 2\.0 MiB should stay", question(person))
         await person.press("y")
         await person.wait_until_ready()
         assert loaded(person).n_ctx == 4096
 
 
 async def test_leaving_the_question_loads_nothing(start, free):
-    free(need(2048))
+    free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
@@ -108,8 +118,7 @@ async def test_leaving_the_question_loads_nothing(start, free):
 
 
 async def test_a_quantized_cache_is_one_key_away(start, free):
-    asked = LoadSettings(n_ctx=4096, type_k="q8_0", type_v="q8_0")
-    free(estimate(inspect(DENSE).info, asked).total_bytes)
+    free(await need(4096, type_k="q8_0", type_v="q8_0"))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
@@ -122,7 +131,7 @@ async def test_a_quantized_cache_is_one_key_away(start, free):
 async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):
     async with start() as person:
         before = loaded(person)
-        free(need(2048))
+        free(await need(2048))
         await person.press("ctrl+l")
         await opened(person, "Load settings")
         await person.press("end", "f5")
@@ -138,7 +147,7 @@ async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(sta
 
 async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, free):
     async with start() as person:
-        free(need(1024))
+        free(await need(1024))
         person.app.main.raise_context()
         await opened(person, "Too little memory")
         await person.press("escape")
@@ -167,20 +176,22 @@ async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start
 async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, home, monkeypatch):
     folder = paths.models_dir()
     folder.mkdir(parents=True)
-    large = shutil.copy(DENSE, home / "large.gguf")
-    small = shutil.copy(DENSE, folder / "small.gguf")
+    small = Path(shutil.copy(DENSE, folder / "small.gguf"))
+    large = home / "large.gguf"
+    large.write_bytes(b"GGUF, of which llama.cpp can make nothing")
     read = model_flows.inspect
 
     def heavier(path):
-        """The header of a file of twice the size."""
-        model = read(path)
-        info = model.info
+        """The header of a file of twice the size, and of that name."""
+        if path != large:
+            return read(path)
+        info = read(DENSE).info
         doubled = msgspec.structs.replace(info, weights_bytes=2 * info.weights_bytes, output_bytes=info.weights_bytes)
-        return msgspec.structs.replace(model, info=doubled) if path == large else model
+        return LibraryModel(path=large, paths=(large,), info=doubled, source="folder")
 
     monkeypatch.setattr(model_flows, "inspect", heavier)
     async with start() as person:
-        free(need(1024) + MIB // 2)
+        free(await need(1024) + MIB // 2)
         person.app.main.open_model(large)
         await opened(person, "Smaller file: Q8_0")
         await person.press("m")
@@ -188,7 +199,7 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, h
 
 
 async def test_force_asks_nothing_and_fit_takes_what_fits(start, free):
-    free(need(2048))
+    free(await need(2048))
     async with start(load={"n_ctx": 4096}, force=True) as person:
         assert loaded(person).n_ctx == 4096
     async with start(load={"n_ctx": 4096}, fit=True) as person:
@@ -197,6 +208,6 @@ async def test_force_asks_nothing_and_fit_takes_what_fits(start, free):
 
 
 async def test_a_mixture_of_experts_is_guarded_as_well(start, free):
-    free(need(2048, MOE))
+    free(await need(2048, MOE))
     async with start(model=MOE, load={"n_ctx": None, "backend": "cpu"}) as person:
         assert loaded(person).n_ctx == 2048

@@ -56,42 +56,42 @@ def plan_of(choice: LoadDefaults, devices: tuple = DEVICES) -> Plan:
     return Plan(model=DENSE, settings=engine_settings(choice, devices)[0], tests=plan_tests(600, 128))
 
 
-def refusal(info, choice: LoadDefaults, memory: MemoryNow) -> str:
+async def refusal(info, choice: LoadDefaults, memory: MemoryNow) -> str:
     with pytest.raises(TooLittleMemory) as refused:
-        settle(BenchOptions(), info, plan_of(choice), DEVICES, memory)
+        await settle(BenchOptions(), info, plan_of(choice), DEVICES, memory)
     return str(refused.value)
 
 
-def test_the_options_that_are_proposed_make_it_fit():
+async def test_the_options_that_are_proposed_make_it_fit():
     memory = machine(24 * GIB, 10 * GIB, reserve=GIB)
-    text = refusal(QWEN3_30B_A3B, LoadDefaults(), memory)
+    text = await refusal(QWEN3_30B_A3B, LoadDefaults(), memory)
     assert "more than Vulkan0 has free" in text
     n_cpu_moe = re.search(r"--n-cpu-moe (\d+)", text)
     n_gpu_layers = re.search(r"--ngl (\d+)", text)
     assert n_cpu_moe and n_gpu_layers
     for choice in (LoadDefaults(n_cpu_moe=int(n_cpu_moe[1])), LoadDefaults(n_gpu_layers=int(n_gpu_layers[1]))):
-        assert settle(BenchOptions(), QWEN3_30B_A3B, plan_of(choice), DEVICES, memory) == plan_of(choice)
+        assert await settle(BenchOptions(), QWEN3_30B_A3B, plan_of(choice), DEVICES, memory) == plan_of(choice)
 
 
-def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
+async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
     asked = LoadDefaults(n_ctx=32768)
     need = judge(QWEN3_8B, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0].total_bytes
-    assert re.search(r"--ctx \d+", refusal(QWEN3_8B, asked, machine(4 * GIB, need - GIB)))
+    assert re.search(r"--ctx \d+", await refusal(QWEN3_8B, asked, machine(4 * GIB, need - GIB)))
     smallest = judge(QWEN3_8B, LoadDefaults(n_ctx=512), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     tests_only = msgspec.structs.replace(asked, n_ctx=1024)
-    text = refusal(QWEN3_8B, tests_only, machine(4 * GIB, smallest.total_bytes + MIB))
+    text = await refusal(QWEN3_8B, tests_only, machine(4 * GIB, smallest.total_bytes + MIB))
     assert "--ctx" not in text
 
 
-def test_fit_places_layers_and_experts_and_leaves_the_context():
+async def test_fit_places_layers_and_experts_and_leaves_the_context():
     memory = machine(24 * GIB, 10 * GIB, reserve=GIB)
     asked = plan_of(LoadDefaults(n_ctx=768, n_gpu_layers=0))
-    fitted = settle(BenchOptions(fit=True), QWEN3_30B_A3B, asked, DEVICES, memory)
+    fitted = await settle(BenchOptions(fit=True), QWEN3_30B_A3B, asked, DEVICES, memory)
     assert fitted.settings.n_gpu_layers == -1 and fitted.settings.n_cpu_moe > 0
     assert fitted.settings.n_ctx == 768
 
 
-def test_fit_is_refused_too_where_nothing_fits():
+async def test_fit_is_refused_too_where_nothing_fits():
     plan = plan_of(LoadDefaults(n_ctx=768), (CPU,))
     with pytest.raises(TooLittleMemory, match="No option makes it fit"):
-        settle(BenchOptions(fit=True), QWEN3_30B_A3B, plan, (CPU,), machine(4 * GIB))
+        await settle(BenchOptions(fit=True), QWEN3_30B_A3B, plan, (CPU,), machine(4 * GIB))

@@ -23,6 +23,7 @@ from tui.config.state import StateStore
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import Device
+from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.models import format
@@ -60,12 +61,15 @@ async def _measure(options: BenchOptions, model: LibraryModel, settings: Setting
     code, message = ExitCode.FINE, ""
     line = ProgressLine(sys.stderr)
     runner: Runner | None = None
+    environment = engine_environment(software=settings.engine.software_vulkan)
+    planner = Planner(env=environment)
     try:
-        async with Engine(env=engine_environment(software=settings.engine.software_vulkan)) as engine:
+        async with Engine(env=environment) as engine:
             hello = await engine.start()
             plan = make_plan(options, model, settings.load, hello.devices)
             memory = await read_memory(hello.devices, settings.memory)
-            plan = settle(options, model.info, plan, hello.devices, memory)
+            plan = await settle(options, model.info, plan, hello.devices, memory, planner)
+            await planner.close()
             runner = Runner(engine, plan, line.show)
             await runner.run()
     except asyncio.CancelledError:
@@ -81,6 +85,7 @@ async def _measure(options: BenchOptions, model: LibraryModel, settings: Setting
     except EngineDied as died:
         code, message = ExitCode.ENGINE, death_sentence(died.death)
     finally:
+        await planner.close()
         line.clear()
     report = runner.report if runner else None
     if report and report.results:

@@ -13,10 +13,11 @@ from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings, from_engine
 from tui.config.settings import MemorySettings
 from tui.engine.messages import Device
-from tui.memory.guard import Remedy, remedies
+from tui.engine.plan_client import Planner
+from tui.memory.exact import Confirmed
+from tui.memory.guard import Remedy
 from tui.memory.now import MemoryNow, memory_now
-from tui.memory.search import auto_fit
-from tui.memory.verdict import Verdict, judge
+from tui.memory.verdict import Verdict
 from tui.models import format
 from tui.models.info import ModelInfo
 from tui.monitor.gpu import GpuReader
@@ -37,19 +38,29 @@ async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> Me
     return memory_now(HostReader().read(), devices, reserves, gpus=gpus)
 
 
-def settle(options: BenchOptions, info: ModelInfo, plan: Plan, devices: Sequence[Device], memory: MemoryNow) -> Plan:
+async def settle(
+    options: BenchOptions,
+    info: ModelInfo,
+    plan: Plan,
+    devices: Sequence[Device],
+    memory: MemoryNow,
+    planner: Planner | None = None,
+) -> Plan:
     """The plan as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
     it leaves the reserve, or `--force` was given."""
     choice = from_engine(plan.settings)
-    if options.fit and (found := auto_fit(info, choice, devices, memory, worst="fits", may_cut=False)):
+    confirmed = Confirmed(planner, plan.model, info, devices, memory)
+    if options.fit and (found := await confirmed.auto_fit(choice, may_cut=False)):
         choice = found.choice
         plan = msgspec.structs.replace(plan, settings=engine_settings(choice, devices)[0])
-    verdict = judge(info, choice, devices, memory)
-    if verdict.fit == "fits" or options.force:
+    if options.force:
+        return plan
+    verdict = await confirmed.judge(choice)
+    if verdict.fit == "fits":
         return plan
     helping = [
         option
-        for remedy in remedies(info, choice, devices, memory)
+        for remedy in await confirmed.remedies(choice)
         if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(plan.tests)
         if (option := _option(remedy))
     ]

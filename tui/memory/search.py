@@ -68,28 +68,23 @@ def fastest(
         verdict = judge_plan(planner(info, settings, memory), memory)
         return Fitted(choice=choice, verdict=verdict) if _is(verdict, wanted) else None
     n_all = info.n_layers + 1
-    best: tuple[int, int, Verdict] | None = None
+    best: Fitted | None = None
     for n_gpu_layers in range(n_all, -1, -1):
         for n_cpu_moe in _expert_counts(info, n_gpu_layers):
-            placed = msgspec.structs.replace(settings, n_gpu_layers=n_gpu_layers, n_cpu_moe=n_cpu_moe)
-            plan = planner(info, placed, memory)
-            if best and plan.host.read_bytes >= best[2].plan.host.read_bytes:
+            # All layers are written as -1, as users and planners do.
+            place = {"n_gpu_layers": -1 if n_gpu_layers == n_all else n_gpu_layers, "n_cpu_moe": n_cpu_moe}
+            plan = planner(info, msgspec.structs.replace(settings, **place), memory)
+            if best and plan.host.read_bytes >= best.verdict.plan.host.read_bytes:
                 break
             verdict = judge_plan(plan, memory)
             if _is(verdict, wanted):
-                best = n_gpu_layers, n_cpu_moe, verdict
+                best = Fitted(choice=msgspec.structs.replace(choice, **place), verdict=verdict)
                 break
         else:
             continue
         if best and n_cpu_moe == 0:
             break  # With fewer layers on the device, more is read on the host, wherever the experts are.
-    if best is None:
-        return None
-    n_gpu_layers, n_cpu_moe, verdict = best
-    placed_choice = msgspec.structs.replace(
-        choice, n_gpu_layers=-1 if n_gpu_layers == n_all else n_gpu_layers, n_cpu_moe=n_cpu_moe
-    )
-    return Fitted(choice=placed_choice, verdict=verdict)
+    return best
 
 
 def most_layers(

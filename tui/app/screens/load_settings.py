@@ -28,9 +28,10 @@ from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
+from tui.memory.exact import Confirmed
 from tui.memory.guard import placement
 from tui.memory.now import MemoryNow
-from tui.memory.search import auto_fit, context_steps
+from tui.memory.search import context_steps
 from tui.memory.verdict import judge_plan
 from tui.models import format
 from tui.models.info import ModelInfo
@@ -274,10 +275,13 @@ class LoadScreen(Dialog[LoadDefaults]):
         else:
             self.dismiss(self.choice)
 
-    def action_load_fit(self) -> None:
+    @work(exclusive=True, group="fit")
+    async def action_load_fit(self) -> None:
         """Choose what is fastest of all that fits, and say so where that takes a smaller context."""
         asked = self.choice
-        found = auto_fit(self._info, asked, self._devices, self._memory)
+        planner = self._planner if self._path else None
+        confirmed = Confirmed(planner, self._path or Path(), self._info, self._devices, self._memory)
+        found = await confirmed.auto_fit(asked, worst="tight")
         if found is None:
             self.notify(phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
             return

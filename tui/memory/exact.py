@@ -1,0 +1,113 @@
+"""Searches whose results llama.cpp has confirmed: the formula says where to look, a dry run whether it is so. Dry runs
+are asked for only near the limits: what fits by far needs none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tui.config.load import engine_settings
+from tui.config.settings import LoadDefaults
+from tui.engine.messages import Device, LoadSettings
+from tui.engine.plan_client import Planner
+from tui.engine.planner import Fit, Plan
+from tui.memory import guard, search
+from tui.memory.guard import Remedy, placement
+from tui.memory.now import MemoryNow
+from tui.memory.search import Fitted
+from tui.memory.verdict import Verdict, by_formula, judge
+from tui.models.info import ModelInfo
+from tui.models.library import LibraryModel
+
+_ROUNDS = 8
+"""Of search and confirmation. With each, more of what matters is exact; one or two are the rule."""
+_MARGIN_BYTES = 64 << 20
+
+
+class Confirmed:
+    """What fits of one file on one machine. All methods may take a second, and never block the event loop for long.
+    Without a planner the formula has the last word."""
+
+    def __init__(
+        self, planner: Planner | None, path: Path, info: ModelInfo, devices: Sequence[Device], memory: MemoryNow
+    ) -> None:
+        self._planner, self._path, self._info = planner, path, info
+        self._devices, self._memory = devices, memory
+
+    async def judge(self, choice: LoadDefaults) -> Verdict:
+        """What loading with `choice` would mean."""
+        verdict = judge(self._info, choice, self._devices, self._memory, self._known)
+        if verdict.plan.exact or self._is_far(verdict) or not await self._confirm([choice]):
+            return verdict
+        return judge(self._info, choice, self._devices, self._memory, self._known)
+
+    async def auto_fit(self, choice: LoadDefaults, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
+        """As `search.auto_fit`, and not one layer less than llama.cpp has room for."""
+
+        def look() -> Fitted | None:
+            return search.auto_fit(
+                self._info, choice, self._devices, self._memory, self._known, worst=worst, may_cut=may_cut
+            )
+
+        found = await asyncio.to_thread(look)
+        for _ in range(_ROUNDS):
+            if found is None or not await self._confirm([found.choice, *self._better(found.choice)]):
+                break
+            found = await asyncio.to_thread(look)
+        return found
+
+    async def remedies(self, choice: LoadDefaults, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
+        """As `guard.remedies`; other files and quantizations are judged by the formula."""
+        others = tuple(others)
+
+        def look() -> tuple[Remedy, ...]:
+            return guard.remedies(self._info, choice, self._devices, self._memory, others, self._known)
+
+        found = await asyncio.to_thread(look)
+        for _ in range(_ROUNDS):
+            if not await self._confirm([remedy.choice for remedy in found if not remedy.model and not remedy.quant]):
+                break
+            found = await asyncio.to_thread(look)
+        return found
+
+    def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
+        """What llama.cpp has said already, else the formula."""
+        known = None
+        if self._planner is not None and info is self._info:
+            known = self._planner.known(self._path, settings, memory.device_free)
+        return known or by_formula(info, settings, memory)
+
+    async def _confirm(self, choices: Iterable[LoadDefaults]) -> bool:
+        """Ask llama.cpp about those that it was not asked about; whether that brought anything new."""
+        news = False
+        if self._planner is None:
+            return news
+        for choice in choices:
+            settings, _ = engine_settings(choice, self._devices)
+            if self._planner.known(self._path, settings, self._memory.device_free) is None:
+                plan = await self._planner.plan(self._path, self._info, settings, self._memory.device_free)
+                news |= plan.exact
+        return news
+
+    def _is_far(self, verdict: Verdict) -> bool:
+        """Whether it fits even if the formula, which is within a fifth of the compute buffers, were wrong by twice
+        that."""
+        return all(
+            place.left_bytes >= self._memory.reserve(place.cost.device) + _MARGIN_BYTES + place.cost.compute_bytes // 2
+            for place in verdict.places
+            if place.cost.total_bytes
+        )
+
+    def _better(self, choice: LoadDefaults) -> Iterator[LoadDefaults]:
+        """The next placements that would be faster: one more layer on the device, or its experts too."""
+        n_gpu_layers, n_cpu_moe = placement(self._info, choice, self._devices)
+        if not engine_settings(choice, self._devices)[0].devices:
+            return
+        if n_cpu_moe:
+            yield msgspec.structs.replace(choice, n_cpu_moe=choice.n_cpu_moe - 1)
+        if n_gpu_layers <= self._info.n_layers:
+            more = n_gpu_layers + 1
+            yield msgspec.structs.replace(choice, n_gpu_layers=-1 if more > self._info.n_layers else more)

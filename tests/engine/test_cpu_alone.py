@@ -11,7 +11,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 
-LONG = user("one two three " * 60)
+LONG = user("one two three " * 20)
 """More than the 32 tokens from which on llama.cpp sends a batch to a GPU that holds nothing of the model."""
 
 TIMINGS = "Vulkan Timings:"
@@ -33,7 +33,7 @@ async def test_no_batch_of_a_cpu_load_reaches_the_gpu():
     async with vulkan_engine(GGML_VK_PERF_LOGGER="1") as engine:
         await engine.load(DENSE, TINY)
         reply = await ask(engine, LONG, thinking=False, max_tokens=2)
-        assert reply.started.n_prompt > 100
+        assert reply.started.n_prompt > 64
         assert not any(TIMINGS in line for line in engine.log)
 
 

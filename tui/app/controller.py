@@ -37,6 +37,9 @@ from tui.engine.messages import (
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 
+FLUSH_S = 0.125
+"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model."""
+
 
 class Controller:
     """One engine and one open conversation. `listener` must be set before anything is asked."""
@@ -297,6 +300,7 @@ class Controller:
             thinking=conversation.thinking,
             max_tokens=self.max_tokens,
             drop_oldest=drop_oldest,
+            flush_s=FLUSH_S,
         )
         try:
             async for event in self._answer:

@@ -18,6 +18,7 @@ from tui.engine import anatomy, footprint, loadlog
 from tui.engine.messages import ErrorKind, Loaded, LoadSettings, Placed, Sampling
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.sampler import Sampler
 from tui.engine.template import ChatTemplate
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
@@ -357,45 +358,8 @@ class Session:
         return int(lib.llama_vocab_n_tokens(self._vocab))
 
     def sampler(self, sampling: Sampling, seed: int) -> Sampler:
-        """A sampler chain in C for one answer; `seed` -1 draws one."""
+        """A sampler chain for one answer."""
         return Sampler(self._context, self.n_vocab, sampling, seed)
-
-
-class Sampler:
-    """llama.cpp's own sampler chain, in the order that llama.cpp uses by default."""
-
-    def __init__(self, context: object, n_vocab: int, sampling: Sampling, seed: int) -> None:
-        self._context = context
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-
-        def add(part: object) -> None:
-            lib.llama_sampler_chain_add(self._chain, part)
-
-        s = sampling
-        if s.repeat_penalty != 1.0 or s.frequency_penalty or s.presence_penalty:
-            add(
-                lib.llama_sampler_init_penalties(
-                    n_vocab, s.penalty_last_n, s.repeat_penalty, s.frequency_penalty, s.presence_penalty
-                )
-            )
-        if s.temperature <= 0:
-            add(lib.llama_sampler_init_greedy())
-            return
-        if s.top_k > 0:
-            add(lib.llama_sampler_init_top_k(s.top_k))
-        if s.top_p < 1.0:
-            add(lib.llama_sampler_init_top_p(s.top_p, 1))
-        if s.min_p > 0:
-            add(lib.llama_sampler_init_min_p(s.min_p, 1))
-        add(lib.llama_sampler_init_temp(s.temperature))
-        add(lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
-
-    def sample(self) -> int:
-        """Choose the next token from the logits of the last decoded one, and remember it for the penalties."""
-        return int(lib.llama_sampler_sample(self._chain, self._context, -1))
-
-    def close(self) -> None:
-        lib.llama_sampler_free(self._chain)
 
 
 def split_files(path: Path) -> list[Path]:

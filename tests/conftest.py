@@ -22,7 +22,7 @@ TINY = LoadSettings(n_ctx=2048, n_threads=1)
 """Two threads on a busy machine are slower than one with models this small."""
 
 
-async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
     """Wait until `condition()` holds, looking at it every few milliseconds."""
     deadline = asyncio.get_running_loop().time() + within_s
     while not condition():

@@ -1,5 +1,5 @@
-"""Generates with the sampler as it is and with llama.cpp's chain over the whole vocabulary, and prints as JSON the tokens
-that each of them chose. A program of its own, as only the engine's process may hold llama.cpp.
+"""Generates with the sampler as it is and with llama.cpp's chain over the whole vocabulary, and prints as JSON the
+tokens that each of them chose. A program of its own, as only the engine's process may hold llama.cpp.
 
 usage: python -m tests.engine.sampler_check MODEL N SAMPLING, the sampling being a `Sampling` in JSON.
 """

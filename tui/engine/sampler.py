@@ -50,7 +50,7 @@ class Sampler:
     """A sampler chain for one answer, its parts in the order that llama.cpp uses by default. `seed` as llama.cpp takes
     it, of which 32 bits count."""
 
-    def __init__(self, context: int, n_vocab: int, sampling: Sampling, seed: int) -> None:
+    def __init__(self, context: int | None, n_vocab: int, sampling: Sampling, seed: int) -> None:
         self._context, self._n_vocab = context, n_vocab
         self._n_needed = min(needed_candidates(sampling), n_vocab)
         self._takes_best = sampling.temperature <= 0 and not _penalizes(sampling)

@@ -57,7 +57,9 @@ async def test_another_process_takes_it_back_and_evaluates_no_more_than_one_that
     assert again.done.timings.n_prefill == again.started.n_prompt - again.started.n_cached
 
 
-async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine):
+@pytest.mark.parametrize("n_ubatch", [16, 512])
+async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine, n_ubatch):
+    await tiny.load(DENSE, msgspec.structs.replace(TINY, n_batch=n_ubatch, n_ubatch=n_ubatch))
     first = await ask(tiny, QUESTION, thinking=True)
     assert first.thinking
     known = [QUESTION, answered(first.text)]

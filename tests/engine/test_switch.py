@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import DENSE, MOE, TINY
-from tests.engine.asking import ask, user
+from tests.engine.asking import GREEDY, Reply, ask, user
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Message
+from tui.engine.messages import Delta, Done, Message
 
 QUESTION = user("用Python写冒泡排序")
 
@@ -62,6 +63,95 @@ async def test_when_the_new_settings_cannot_be_loaded_the_old_ones_stay_with_the
     assert reply.started.n_cached >= first.started.n_prompt - 8
 
 
+async def paused(engine: Engine, question: Message, thinking: bool = True) -> Reply:
+    """An answer that was cancelled in its middle. A model as small as this is sometimes done before."""
+    for _ in range(30):
+        reply = Reply()
+        answer = engine.generate([question], GREEDY, thinking=thinking, flush_s=0)
+        async for event in answer:
+            reply.add(event)
+            if isinstance(event, Delta):
+                answer.cancel()
+        if reply.done.stop == "cancelled":
+            return reply
+    raise AssertionError("the answer was always complete before it could be cancelled")
+
+
+async def resumed(engine: Engine, reply: Reply) -> Reply:
+    """The same answer to its end; what came is added to `reply`."""
+    async for event in engine.generate([], GREEDY, resume=True):
+        reply.add(event)
+    return reply
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_an_answer_that_was_cancelled_goes_on_where_it_stopped(tiny: Engine, thinking: bool):
+    question = user("Count to 100")
+    whole = await ask(tiny, question, thinking=thinking)
+    begun = await paused(tiny, question, thinking)
+    n_before = begun.done.timings.n_decode
+    n_used = begun.done.n_used
+    both = await resumed(tiny, begun)
+    assert (both.thinking, both.text) == (whole.thinking, whole.text)
+    assert both.done.stop == whole.done.stop
+    assert n_before + both.done.timings.n_decode == whole.done.timings.n_decode
+    assert both.done.timings.n_prefill <= 1 and both.started.n_cached >= n_used - 1
+
+
+async def test_an_answer_goes_on_in_another_session_and_after_a_load_that_failed(tiny: Engine):
+    question = user("Count to 100")
+    whole = await ask(tiny, question)
+    begun = await paused(tiny, question)
+    with pytest.raises(EngineError):
+        await tiny.load(DENSE, msgspec.structs.replace(TINY, devices=("Vulkan9",)), keep_context=True)
+    await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ubatch=64), keep_context=True, load_first=True)
+    both = await resumed(tiny, begun)
+    assert both.text == whole.text and both.done.timings.n_prefill <= 1
+
+
+async def test_without_the_cache_all_is_evaluated_again_and_the_text_goes_on(tiny: Engine):
+    begun = await paused(tiny, user("Count to 100"))
+    before, n_tokens = begun.text + begun.thinking, begun.done.timings.n_prompt + begun.done.timings.n_decode
+    await tiny.load(DENSE, msgspec.structs.replace(TINY, type_k="q8_0", type_v="q8_0"), keep_context=True)
+    both = await resumed(tiny, begun)
+    assert both.started.n_cached == 0 and both.done.timings.n_prefill == n_tokens
+    assert len(both.text + both.thinking) > len(before)
+
+
+async def test_there_is_nothing_to_go_on_with_after_an_answer_that_ended(tiny: Engine):
+    await ask(tiny, user("ping"))
+    with pytest.raises(EngineError, match="no cancelled answer"):
+        await resumed(tiny, Reply())
+
+
+async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny: Engine):
+    whole = await ask(tiny, QUESTION)
+    await tiny.load(DENSE, TINY)
+    answer = tiny.generate([QUESTION], GREEDY)
+    answer.cancel()
+    stops = [event.stop async for event in answer if isinstance(event, Done)]
+    assert stops == ["cancelled"]
+    assert (await resumed(tiny, Reply())).text == whole.text
+
+
+async def test_what_is_loaded_stays_when_the_new_is_loaded_first_and_fails_or_is_cancelled(tiny: Engine):
+    first = await ask(tiny, QUESTION, thinking=False)
+    before = tiny.loaded
+    with pytest.raises(EngineError):
+        await tiny.load(MOE, msgspec.structs.replace(TINY, devices=("Vulkan9",)), load_first=True)
+    assert tiny.loaded == before
+    again = await ask(tiny, QUESTION, thinking=False)
+    assert again.text == first.text and again.done.timings.n_prefill == 1  # its KV cache is as it was
+
+    load = asyncio.create_task(tiny.load(MOE, TINY, load_first=True))
+    await asyncio.sleep(0)
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    assert tiny.loaded.path in (str(DENSE), str(MOE))  # it may have been complete
+    assert (await tiny.devices()) and (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
 @pytest_asyncio.fixture
 async def vulkan() -> AsyncIterator[Engine]:
     """An engine that sees llvmpipe, Vulkan computed by the CPU: llama.cpp hides such devices unless they are named."""
@@ -87,6 +177,18 @@ async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(vulkan:
     back = await vulkan.load(DENSE, cpu, keep_context=True)
     assert back.n_kept == again.done.n_used and back.devices == ()
     assert (await ask(vulkan, user("hello"), thinking=False)).text == first.text
+
+
+async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine):
+    cpu = msgspec.structs.replace(TINY, flash_attn="off")
+    gpu = msgspec.structs.replace(cpu, devices=("Vulkan0",))
+    question = user("Count to 100")
+    await vulkan.load(DENSE, cpu)
+    whole = await ask(vulkan, question)
+    begun = await paused(vulkan, question)
+    assert (await vulkan.load(DENSE, gpu, keep_context=True, load_first=True)).n_kept == begun.done.n_used
+    both = await resumed(vulkan, begun)
+    assert (both.thinking, both.text) == (whole.thinking, whole.text) and both.done.timings.n_prefill <= 1
 
 
 async def test_a_part_of_the_layers_can_be_offloaded(vulkan: Engine):

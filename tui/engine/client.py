@@ -248,23 +248,41 @@ class Engine:
         on_progress: Callable[[float], None] | None = None,
         *,
         keep_context: bool = False,
+        load_first: bool = False,
     ) -> Loaded:
         """Load a model in place of the one that is loaded. `on_progress` gets fractions from 0 to 1.
 
         Cancelling the task that waits here cancels the load; nothing is loaded then. With `keep_context`, the same file
-        is loaded with other settings and takes its KV cache along; when that fails, the old one stays (see `Load`).
+        is loaded with other settings and takes its KV cache along; when that fails, the old one stays. With
+        `load_first` the old one stays when the load fails or is cancelled, and memory must do for both (see `Load`).
         """
         before, self.loaded = self.loaded, None
-        command = Load(id=self._next_id(), path=str(path), settings=settings, keep_context=keep_context)
+        command = Load(
+            id=self._next_id(), path=str(path), settings=settings, keep_context=keep_context, load_first=load_first
+        )
+        events = self._send(command)
         try:
-            return await self._load(command, on_progress)
+            return await self._load(command, events, on_progress)
         except EngineError:
-            if keep_context and before is not None and before.path == str(path):
+            if load_first or (keep_context and before is not None and before.path == str(path)):
                 self.loaded = before
             raise
+        except asyncio.CancelledError:
+            self.cancel(command.id)
+            if load_first and before is not None:
+                self.loaded = before
+                # It ends at once, be it because it was complete already.
+                with contextlib.suppress(EngineError, EngineDied):
+                    await self._load(command, events, None)
+            raise
 
-    async def _load(self, command: Load, on_progress: Callable[[float], None] | None) -> Loaded:
-        async for event in self._run(command):
+    async def _load(
+        self,
+        command: Load,
+        events: asyncio.Queue[Event | EngineDied],
+        on_progress: Callable[[float], None] | None,
+    ) -> Loaded:
+        async for event in self._events(command, events):
             if isinstance(event, LoadProgress) and on_progress:
                 on_progress(event.fraction)
             elif isinstance(event, Loaded):
@@ -286,6 +304,7 @@ class Engine:
         max_tokens: int = 0,
         drop_oldest: bool = False,
         flush_s: float = 0.1,
+        resume: bool = False,
     ) -> Answer:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
         return Answer(
@@ -298,6 +317,7 @@ class Engine:
                 max_tokens=max_tokens,
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
+                resume=resume,
             ),
         )
 

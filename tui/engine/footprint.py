@@ -9,18 +9,18 @@ from pathlib import Path
 from tui.engine import devices
 from tui.engine.messages import Footprint, Placed, ProcessMemory
 
-_FIELD = re.compile(r"^(VmData|RssAnon|RssFile):\s+(\d+) kB$", re.M)
+_FIELD = re.compile(r"^(RssAnon|RssFile):\s+(\d+) kB$", re.M)
 
 
 def process_memory(status: Path = Path("/proc/self/status")) -> ProcessMemory | None:
-    """This process's memory now; None where the system does not tell."""
+    """This process's memory now, or another's; None where the system does not tell."""
     try:
         found = {name: int(kib) << 10 for name, kib in _FIELD.findall(status.read_text())}
     except OSError:
         return None
-    if len(found) < 3:
+    if len(found) < 2:
         return None
-    return ProcessMemory(private_bytes=found["VmData"], resident_bytes=found["RssAnon"], file_bytes=found["RssFile"])
+    return ProcessMemory(resident_bytes=found["RssAnon"], file_bytes=found["RssFile"])
 
 
 class Before:

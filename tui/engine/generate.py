@@ -6,8 +6,9 @@ from __future__ import annotations
 import codecs
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from tui.engine.llama import Aborted, Session
+from tui.engine.llama import Aborted, LlamaError, Session
 from tui.engine.messages import (
     Delta,
     DeltaKind,
@@ -21,6 +22,7 @@ from tui.engine.messages import (
     StopReason,
     Timings,
 )
+from tui.engine.sampler import Sampler
 
 Send = Callable[[Event], None]
 
@@ -44,6 +46,20 @@ class PromptTooLong(Exception):
         )
 
 
+@dataclass(frozen=True)
+class Paused:
+    """An answer that was cancelled, as far as it must be known to go on with it, with another session too."""
+
+    tokens: list[int]
+    """Of prompt and answer; the last may not be in the KV cache."""
+    n_prompt: int
+    kind: DeltaKind
+    is_blank: bool
+    """Nothing but blanks was written since `kind` began."""
+    pending: tuple[bytes, int]
+    """State of the UTF-8 decoder: the beginning of a character."""
+
+
 class Conversation:
     """A session together with the tokens that its KV cache holds."""
 
@@ -51,6 +67,8 @@ class Conversation:
         self.session = session
         self.default_seed = default_seed
         self.cached: list[int] = []
+        self.paused: Paused | None = None
+        """The last answer, if it was cancelled."""
 
     # Prompt -----------------------------------------------------------------------------------------------------------
 
@@ -88,7 +106,9 @@ class Conversation:
     def generate(self, command: Generate, send: Send) -> None:
         """Answer, telling everything through `send`. Leaves the KV cache and `cached` in step whatever happens."""
         received = time.perf_counter()
-        tokens, n_dropped = self.fit(command)
+        paused = self._take_paused() if command.resume else None
+        tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
+        self.paused = paused  # an answer that cannot begin for want of memory can be tried again
         n_cached = self._reuse(tokens)
         send(
             Started(
@@ -100,19 +120,29 @@ class Conversation:
             )
         )
         answer = _Answer(self, command, send, received)
-        answer.n_prompt, answer.n_cached = len(tokens), n_cached
+        answer.tokens, answer.n_cached = list(tokens), n_cached
         sampling = command.sampling
         seed = sampling.seed if sampling.seed >= 0 else self.default_seed
         sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns())
+        answer.begin(sampler, paused, thinking=self._starts_thinking(tokens))
         try:
             answer.prefill(tokens)
-            stop = answer.decode(sampler.sample, self._starts_thinking(tokens))
+            stop = answer.decode(sampler.sample)
+            self.paused = None
         except Aborted:
             stop = "cancelled"
+            self.paused = answer.pause()
         finally:
             sampler.close()
             self._resynchronize()
         answer.finish(stop)
+
+    def _take_paused(self) -> Paused:
+        if self.paused is None:
+            raise LlamaError("internal", "there is no cancelled answer to go on with")
+        if len(self.paused.tokens) >= self.session.n_ctx:
+            raise PromptTooLong(len(self.paused.tokens), self.session.n_ctx, 0)
+        return self.paused
 
     def _starts_thinking(self, tokens: Sequence[int]) -> bool:
         """Some templates open the thinking themselves: the prompt then ends inside it."""
@@ -182,9 +212,27 @@ class _Answer:
         self._blank = True
         self._flushed = 0.0
         self._marks: list[tuple[float, int]] = []
-        self.n_prompt = self.n_cached = self._n_prefill = self._n_decode = self._n_thinking = 0
+        self.tokens: list[int] = []
+        """Of the prompt, and what was chosen since."""
+        self.n_cached = self._n_prompt = self._n_prefill = self._n_decode = self._n_thinking = 0
         self._prefill_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
+
+    def begin(self, sampler: Sampler, paused: Paused | None, *, thinking: bool) -> None:
+        """Before anything is computed: take up where `paused` stopped, or start at the prompt's end, inside of
+        `thinking` or not."""
+        if paused is None:
+            self._n_prompt = len(self.tokens)
+            self._kind = "thinking" if thinking else "answer"
+            return
+        self._n_prompt, self._kind, self._blank = paused.n_prompt, paused.kind, paused.is_blank
+        self._decoder.setstate(paused.pending)
+        for token in paused.tokens[paused.n_prompt :]:
+            sampler.accept(token)
+
+    def pause(self) -> Paused:
+        """Where this answer stopped. Before `finish`, which ends a character that is not complete."""
+        return Paused(self.tokens, self._n_prompt, self._kind, self._blank, self._decoder.getstate())
 
     def prefill(self, tokens: Sequence[int]) -> None:
         """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
@@ -213,12 +261,11 @@ class _Answer:
         finally:
             self._prefill_s = time.perf_counter() - started
 
-    def decode(self, sample: Callable[[], int], thinking: bool) -> StopReason:
+    def decode(self, sample: Callable[[], int]) -> StopReason:
         """Sample and decode until something stops it; the text goes out in batches."""
         session, conversation = self._session, self._conversation
         limit = self._command.max_tokens or session.n_ctx
-        if thinking:
-            self._switch("thinking", time.perf_counter())
+        self._thinking_since = time.perf_counter()
         while True:
             if session.abort.is_set:
                 raise Aborted
@@ -230,6 +277,7 @@ class _Answer:
                 return "stop"
             self._last = now
             self._n_decode += 1
+            self.tokens.append(token)
             self._take(token, now)
             if self._n_decode >= limit and self._command.max_tokens:
                 return "length"
@@ -259,7 +307,7 @@ class _Answer:
 
     def _switch(self, kind: DeltaKind, now: float) -> None:
         self._flush(now)
-        if self._kind == "thinking":
+        if self._kind == "thinking" and self._thinking_since:
             self._thinking_s += now - self._thinking_since
         self._kind, self._blank, self._thinking_since = kind, True, now
 
@@ -290,16 +338,15 @@ class _Answer:
     def finish(self, stop: StopReason) -> None:
         """Send what is left and the closing event."""
         now = time.perf_counter()
-        tail = self._decoder.decode(b"", True)
-        if tail:
-            self._text.append(tail)
+        if stop != "cancelled":  # Else it may go on: the rest of a character may still come.
+            self._text.append(self._decoder.decode(b"", True))
         self._switch("answer", self._last or now)
         self._send(
             Done(
                 id=self._command.id,
                 stop=stop,
                 timings=Timings(
-                    n_prompt=self.n_prompt,
+                    n_prompt=self._n_prompt,
                     n_cached=self.n_cached,
                     n_prefill=self._n_prefill,
                     prefill_s=self._prefill_s,

@@ -150,10 +150,8 @@ class Placed(Record, frozen=True):
 class ProcessMemory(Record, frozen=True):
     """The engine process's own memory, in bytes, as the system counts it."""
 
-    private_bytes: int
-    """Asked for and writable by it alone, used yet or not."""
     resident_bytes: int
-    """Of that, what has been written to, so that it lies in RAM."""
+    """Its own, written to already, so that it lies in RAM."""
     file_bytes: int
     """Pages of mapped files that it has looked at, libraries included: the system can drop them."""
 
@@ -199,6 +197,9 @@ class Load(Command, frozen=True):
     keep_context: bool = False
     """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
     the load fails, the model that was loaded before is loaded again and stays."""
+    load_first: bool = False
+    """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
+    cancelled, nothing has changed."""
 
 
 class Unload(Command, frozen=True):
@@ -209,7 +210,10 @@ class Generate(Command, frozen=True):
     """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`."""
 
     messages: tuple[Message, ...]
+    """Empty with `resume`."""
     sampling: Sampling
+    resume: bool = False
+    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context."""
     thinking: bool = True
     max_tokens: int = 0
     """Stop after this many tokens; 0 goes on to the end of the context."""

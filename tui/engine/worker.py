@@ -22,7 +22,7 @@ import msgspec
 
 from tui.engine import devices
 from tui.engine.dryrun import DryRunner
-from tui.engine.generate import Conversation, PromptTooLong
+from tui.engine.generate import Conversation, Paused, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
@@ -66,6 +66,7 @@ class _Kept:
     path: Path
     settings: LoadSettings
     tokens: list[int]
+    paused: Paused | None
     state: bytearray
     save_s: float
 
@@ -191,14 +192,18 @@ class Worker:
         if not path.is_file():
             raise LlamaError("model_not_found", f"{path} is not a file")
         kept = self._carry_out(path) if command.keep_context else None
-        self._unload()
+        before = self._conversation if command.load_first else None
+        if before is None:
+            self._unload()
         try:
             self._open(command.id, path, command.settings)
-        except (LlamaError, Aborted):
-            if kept is not None:
+        except LlamaError:
+            if kept is not None and before is None:
                 self._open(command.id, kept.path, kept.settings)
                 self._carry_in(kept)
             raise
+        if before is not None:
+            before.session.close()
         loaded = self._loaded().session.loaded
         if kept is not None:
             started = time.perf_counter()
@@ -227,13 +232,15 @@ class Worker:
         if self._conversation is None or path != self._path:
             return None
         started = time.perf_counter()
-        tokens = list(self._conversation.cached)
-        state = self._conversation.session.save_state() if tokens else bytearray()
-        return _Kept(self._path, self._settings, tokens, state, time.perf_counter() - started)
+        now = self._conversation
+        tokens = list(now.cached)
+        state = now.session.save_state() if tokens else bytearray()
+        return _Kept(self._path, self._settings, tokens, now.paused, state, time.perf_counter() - started)
 
     def _carry_in(self, kept: _Kept) -> int:
         """Take it over; how many tokens need not be evaluated again."""
         conversation = self._loaded()
+        conversation.paused = kept.paused
         if (
             kept.state
             and len(kept.tokens) < conversation.session.n_ctx

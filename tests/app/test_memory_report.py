@@ -35,7 +35,7 @@ async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, si
             assert f"{purpose} " in text
         kv = next(row for row in text.splitlines() if "KV cache" in row)
         assert kv.split("KV cache")[1].replace("│", "").split() == ["1.0", "MiB", "1.0", "MiB", "0"]
-        assert "private memory asked for" in text
+        assert "the engine's own memory" in text
 
 
 async def test_a_load_on_a_device_has_its_own_rows(start: StartApp):

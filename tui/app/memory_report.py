@@ -50,6 +50,6 @@ def _notes(loaded: Loaded) -> Iterator[str]:
         yield from ("", "This system does not tell what the engine's process takes.")
         return
     yield ""
-    yield f"{SYSTEM}, vocabulary and threads come on top of what is planned,"
-    yield "less what an earlier model left behind. Pages of files can be dropped when"
-    yield "memory is short; those of repacked weights are not needed again."
+    yield f"{SYSTEM}, right after the load: buffers for computing fill with the first long"
+    yield "prompt, and the vocabulary is part of what is planned. Pages of files can be dropped"
+    yield "when memory is short; those of repacked weights are not needed again."

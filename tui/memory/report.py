@@ -28,8 +28,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SYSTEM = "As the system counts"
-PRIVATE = "private memory asked for"
-RESIDENT = "of it written to"
+PRIVATE = "the engine's own memory"
 FILES = "pages of mapped files"
 
 
@@ -94,9 +93,8 @@ def _as_the_system_counts(plan: Plan, loaded: Loaded) -> Iterator[Line]:
         purpose=PRIVATE,
         # What a driver pins for a GPU is the host's memory too, and not counted as the process's own.
         planned_bytes=None if plan.devices else private_bytes(plan),
-        actual_bytes=after.private_bytes - before.private_bytes,
+        actual_bytes=after.resident_bytes - before.resident_bytes,
     )
-    yield Line(place=SYSTEM, purpose=RESIDENT, actual_bytes=after.resident_bytes - before.resident_bytes)
     yield Line(place=SYSTEM, purpose=FILES, actual_bytes=after.file_bytes - before.file_bytes)
     for cost in plan.devices:
         taken = found.device_free_before.get(cost.device, 0) - found.device_free_after.get(cost.device, 0)

@@ -16,8 +16,10 @@ from tests.engine.vulkan import vulkan_engine
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import LoadSettings, Placed
+from tui.engine.planner import estimate
 from tui.engine.vulkan import engine_environment
 from tui.models.gguf import read_header
+from tui.models.library import inspect
 from tui.models.source import FileSource
 from tui.models.stub import stub
 
@@ -79,6 +81,24 @@ async def test_on_the_cpu_stub_file_and_load_agree(engine: Engine, model: Path):
 async def test_on_vulkan_stub_file_and_load_agree(model: Path):
     async with vulkan_engine() as engine:
         await check(engine, model, [changed(devices=("Vulkan0",), **changes) for changes in ON_VULKAN])
+
+
+async def test_two_devices_share_the_layers_as_is_free():
+    """The one device, seen twice."""
+    settings = changed(devices=("Vulkan0", "Vulkan1"))
+    async with vulkan_engine(GGML_VK_VISIBLE_DEVICES="0,0") as engine:
+        planned, loaded = await engine.dry_run(DENSE, settings), await engine.load(DENSE, settings)
+        assert loaded.footprint is not None
+        for plan, real in zip(planned.placed, loaded.footprint.placed, strict=True):
+            assert (plan.device, plan.weights_bytes, plan.kv_bytes) == (real.device, real.weights_bytes, real.kv_bytes)
+            assert plan.compute_bytes == pytest.approx(real.compute_bytes, rel=0.05)
+        # Four layers and the output layer: what is free decides who gets how many of them.
+        for free, layers in (((30, 10), [4, 0]), ((10, 30), [2, 2]), ((20, 20), [3, 1])):
+            placed = (await engine.dry_run(DENSE, settings, [n << 30 for n in free])).placed
+            assert [place.kv_bytes // (512 << 10) for place in placed[1:]] == layers
+            info = inspect(DENSE).info
+            formula = estimate(info, settings, dict(zip(settings.devices, (n << 30 for n in free), strict=True)))
+            assert [place.weights_bytes for place in placed[1:]] == [cost.weights_bytes for cost in formula.devices]
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])

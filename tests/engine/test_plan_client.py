@@ -146,9 +146,9 @@ async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
 
 
 async def test_what_llama_cpp_refuses_is_planned_by_the_formula(planner: Planner, dense: ModelInfo, tmp_path: Path):
-    gone = tmp_path / "gone.gguf"
-    for _ in range(2):
-        assert await planner.plan(gone, dense, TINY) == estimate(dense, TINY)
+    for path in (tmp_path / "gone.gguf", tmp_path / os.fsdecode(b"\xff.gguf")):
+        for _ in range(2):
+            assert await planner.plan(path, dense, TINY) == estimate(dense, TINY)
 
 
 async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: Path):

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE
+from tests.engine.vulkan import require_vulkan
 from tui.app.screens import model_flows
 from tui.config import paths
 from tui.config.settings import LoadDefaults
@@ -211,3 +212,12 @@ async def test_a_mixture_of_experts_is_guarded_as_well(start, free):
     free(await need(2048, MOE))
     async with start(model=MOE, load={"n_ctx": None, "backend": "cpu"}) as person:
         assert loaded(person).n_ctx == 2048
+
+
+async def test_experts_on_the_cpu_are_said_beside_where_the_model_is(start):
+    async with start(model=MOE, load={"backend": "Vulkan0", "n_cpu_moe": 2}, software_vulkan=True) as person:
+        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        assert "Vulkan0 5/5 · experts on CPU: 2" in person.screen_text()
+        await person.press("ctrl+l")
+        await opened(person, "Load settings")
+        await person.wait_for(lambda: "experts on CPU: 2 layers" in person.screen_text())

@@ -11,14 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.engine.client import Engine
 from tui.engine.messages import LoadSettings
-from tui.engine.planner import Plan, best_n_gpu_layers, estimate, fits, read_bytes_per_token
+from tui.engine.planner import estimate, read_bytes_per_token
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
@@ -193,68 +191,7 @@ def test_sliding_windows_save_memory_only_when_asked_to():
     assert saving.kv_bytes == (32768 + 5 * (1024 + 512)) * per_token
 
 
-def plan_of(host: int, *devices: int) -> Plan:
-    empty = estimate(described(Shape()), LoadSettings(devices=TWO[: len(devices)]))
-
-    def cost(old: Any, n_bytes: int) -> Any:
-        return msgspec.structs.replace(old, weights_bytes=n_bytes, kv_bytes=0, compute_bytes=0)
-
-    return msgspec.structs.replace(
-        empty,
-        host=cost(empty.host, host),
-        devices=tuple(cost(old, n) for old, n in zip(empty.devices, devices, strict=True)),
-    )
-
-
-@pytest.mark.parametrize(
-    ("plan", "host", "devices", "shared", "expected"),
-    [
-        (plan_of(4 * GIB), 8 * GIB, {}, {}, "fits"),
-        (plan_of(4 * GIB), 4 * GIB, {}, {}, "tight"),
-        (plan_of(4 * GIB), 4 * GIB - 1, {}, {}, "no"),
-        (plan_of(GIB, 6 * GIB), 8 * GIB, {"Vulkan0": 8 * GIB}, {}, "fits"),
-        (plan_of(GIB, 8 * GIB), 8 * GIB, {"Vulkan0": 8 * GIB}, {}, "tight"),
-        (plan_of(GIB, 9 * GIB), 80 * GIB, {"Vulkan0": 8 * GIB}, {}, "no"),
-        (plan_of(GIB, 4 * GIB, 9 * GIB), 80 * GIB, {"Vulkan0": 8 * GIB, "Vulkan1": 8 * GIB}, {}, "no"),
-        (plan_of(GIB, GIB), 80 * GIB, {}, {}, "no"),
-        # An integrated GPU: 2 GiB of its own, 8 of the host's. 6 GiB on it take 4 from the host.
-        (plan_of(GIB, 6 * GIB), 8 * GIB, {"Vulkan0": 10 * GIB}, {"Vulkan0": 8 * GIB}, "fits"),
-        (plan_of(4 * GIB, 6 * GIB), 8 * GIB, {"Vulkan0": 10 * GIB}, {"Vulkan0": 8 * GIB}, "tight"),
-        (plan_of(5 * GIB, 6 * GIB), 8 * GIB, {"Vulkan0": 10 * GIB}, {"Vulkan0": 8 * GIB}, "no"),
-    ],
-)
-def test_a_plan_fits_is_tight_or_does_not(
-    plan: Plan, host: int, devices: dict[str, int], shared: dict[str, int], expected: str
-):
-    assert fits(plan, host, devices, GIB, shared) == expected
-
-
-@given(st.integers(0, 12 * GIB), st.integers(0, 24 * GIB))
-def test_the_best_number_of_layers_fits_and_one_more_does_not(free: int, reserve: int):
-    info, settings = INFO_14B, LoadSettings(devices=VULKAN, n_ctx=8192)
-    best = best_n_gpu_layers(info, settings, 64 * GIB, {"Vulkan0": free}, reserve)
-
-    def left(n: int) -> int:
-        return free - estimate(info, msgspec.structs.replace(settings, n_gpu_layers=n)).devices[0].total_bytes
-
-    assert best == 0 or left(best) >= reserve
-    assert best == info.n_layers + 1 or left(best + 1) < reserve
-
-
 INFO_14B = described(QWEN3_14B)
-
-
-def test_memory_that_a_device_shares_with_the_host_is_counted_once():
-    settings = LoadSettings(devices=VULKAN, n_ctx=4096)
-    free, shared = {"Vulkan0": 16 * GIB}, {"Vulkan0": 16 * GIB}
-    apart = best_n_gpu_layers(INFO_14B, settings, 10 * GIB, free, 0)
-    together = best_n_gpu_layers(INFO_14B, settings, 8 * GIB, free, 0, shared)
-    assert apart == INFO_14B.n_layers + 1
-    assert together < apart
-
-
-def test_no_device_holds_no_layers():
-    assert best_n_gpu_layers(INFO_14B, LoadSettings(), 64 * GIB, {"Vulkan0": 64 * GIB}) == 0
 
 
 def test_a_token_of_a_dense_model_reads_all_but_the_embedding_table():

@@ -36,6 +36,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings, expand
 from tui.engine.death import Death
 from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
+from tui.memory.guard import placement
 from tui.monitor.pressure import MemoryWatch
 
 NARROW_COLUMNS = 100
@@ -251,6 +252,8 @@ class MainScreen(ConversationFlows, MessageActions):
         else:
             place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
             info = self.model_info
+            if info and (n_cpu_moe := placement(info, controller.choice, controller.devices)[1]):
+                place += f" · experts on CPU: {n_cpu_moe}"
             state = ModelInUse(
                 name=name,
                 quant=info.quant if info else "",

@@ -9,6 +9,7 @@ import msgspec
 from textual.widgets import Input
 
 from tests.conftest import DENSE, MOE
+from tui.app.controller import Move
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
 from tui.config import paths
@@ -67,7 +68,7 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
         controller = person.app.controller
         before = controller.choice
         impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
-        controller.load(controller.model_path, impossible, controller.model_name)
+        controller.load(Move(path=controller.model_path, choice=impossible), controller.model_name)
         await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
         assert controller.choice == before
         await person.press("p")  # no key of the card: the prompt takes it

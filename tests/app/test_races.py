@@ -6,6 +6,7 @@ import os
 import signal
 
 from tests.conftest import DENSE, MOE, until
+from tui.app.controller import Move
 from tui.app.screens.picker import PickerScreen
 
 
@@ -18,7 +19,7 @@ def held(person):
 
 def load(person, path) -> None:
     controller = person.app.controller
-    controller.load(path, controller.choice_for(path))
+    controller.load(Move(path=path, choice=controller.choice_for(path)))
 
 
 async def test_a_new_conversation_does_not_stop_a_load(start):

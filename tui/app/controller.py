@@ -13,6 +13,7 @@ import msgspec
 
 from tui.app.context_keeper import ContextKeeper, context_files
 from tui.app.listener import Deaf, Listener, Phase
+from tui.app.state_writer import StateWriter
 from tui.app.writing import Writing, keep
 from tui.chat.conversation import (
     Conversation,
@@ -25,20 +26,27 @@ from tui.chat.conversation import (
 )
 from tui.chat.store import Store
 from tui.config.load import engine_settings, merge_load
-from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import (
-    Device,
-    Sampling,
-)
+from tui.engine.messages import Device, Done, Sampling
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 
 FLUSH_S = 0.125
 """Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model."""
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that was decided on."""
+
+    path: Path
+    choice: LoadDefaults
+    chosen: bool = True
+    """The settings were chosen in the app: they are remembered for this model."""
+    load_first: bool = False
+    """There is memory for both: the present model stays until the new one is there."""
 
 
 class Controller:
@@ -75,14 +83,16 @@ class Controller:
         self._answer: Answer | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
+        self._writing: Writing | None = None
+        """The answer that is being written, also while it is paused."""
+        self._move: Move | None = None
+        """What is to be loaded before the answer goes on."""
         self._task: asyncio.Task[None] | None = None
         """What was begun last."""
         self._tasks: set[asyncio.Task[None]] = set()
         """What was begun and has not ended: one that runs, and those that wait for its end."""
         self._n_begun = 0
-        self._writes: set[asyncio.Task[None]] = set()
-        # What was chosen last is what stays: writes to `state` happen in the order in which they were asked for.
-        self._state_order = asyncio.Lock()
+        self._remembered = StateWriter(state, lambda problem: self.listener.problem(problem))
 
     # Engine and model -------------------------------------------------------------------------------------------------
 
@@ -114,24 +124,29 @@ class Controller:
         given = {name for name, value in self._cli_load.items() if value is not None}
         return frozenset({*in_settings, *self.state.load_of(path), *given})
 
-    def load(
-        self, path: Path, choice: LoadDefaults, name: str = "", *, chosen: bool = True, then_answer: bool = False
-    ) -> None:
-        """Load a model in place of the present one, after stopping whatever runs. The outcome comes to the listener.
-        The settings are remembered if they were `chosen` in the app. With `then_answer`, the conversation, whose last
-        turn is the user's, is answered once it is loaded."""
-        self.model_name = name or path.stem
-        self._begin(self._load_and_answer(path, choice) if then_answer else self._load(path, choice, chosen=chosen))
+    def load(self, move: Move, name: str = "", *, then_answer: bool = False) -> None:
+        """Load a model in place of the present one. The outcome comes to the listener. An answer of the same model
+        waits meanwhile and goes on then; whatever else runs is stopped. With `then_answer`, the conversation, whose
+        last turn is the user's, is answered once it is loaded."""
+        self.model_name = name or move.path.stem
+        if then_answer:
+            self._begin(self._load_and_answer(move))
+        elif self._writing is not None and move.path == self.model_path:
+            self._move = move
+            if self._answer is not None:
+                self._answer.cancel()
+        else:
+            self._begin(self._load(move))
 
-    async def _load_and_answer(self, path: Path, choice: LoadDefaults) -> None:
+    async def _load_and_answer(self, move: Move) -> None:
         conversation_id = self.conversation.id
-        await self._load(path, choice)
+        await self._load(move)
         if self.phase == "ready" and self.conversation.id == conversation_id:
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
-    async def _load(self, path: Path, choice: LoadDefaults, *, chosen: bool = True) -> None:
+    async def _load(self, move: Move) -> None:
         before = self.model_path, self.choice, self._loaded_name
-        self.model_path, self.choice = path, choice
+        path, choice = self.model_path, self.choice = move.path, move.choice
         if not self.engine.alive or self.engine.hello is None:
             self._set_phase("starting")
             await self._start()
@@ -142,26 +157,29 @@ class Controller:
         # The same file again, on another device or with another context: what was read of the conversation goes along.
         same = self.engine.loaded is not None and self.engine.loaded.path == str(path)
         try:
-            loaded = await self.engine.load(path, settings, self.listener.load_progressed, keep_context=same)
+            loaded = await self.engine.load(
+                path, settings, self.listener.load_progressed, keep_context=same, load_first=move.load_first
+            )
         except EngineError as error:
             if self.engine.loaded is not None:
                 self.model_path, self.choice, self.model_name = before
-            self._set_phase("no_model" if self.engine.loaded is None else "ready")
+            self._set_idle_phase()
             if error.info.kind != "cancelled":
                 self.listener.load_failed(path, error.info)
             return
         except asyncio.CancelledError:
-            if self.engine.alive:
-                self._set_phase("no_model")
+            if self.engine.loaded is not None:
+                self.model_path, self.choice, self.model_name = before
+            self._set_idle_phase()
             raise
         self._loaded_name = self.model_name
-        self._set_phase("ready")
+        self._set_idle_phase()
         self.listener.model_loaded(loaded)
-        self.contexts.loaded(loaded, self.conversation.id)
-        await self.measure_context()
-        if chosen:
-            # The next load of this model starts from these settings.
-            await asyncio.shield(self._remember(lambda: self.state.remember_load(path, choice)))
+        if self._writing is None:
+            self.contexts.loaded(loaded, self.conversation.id)
+            await self.measure_context()
+        if move.chosen:
+            await self._remembered.remember_load(path, choice)
         else:
             self.remember(last_model=str(path))
 
@@ -176,7 +194,7 @@ class Controller:
         await self._start()
         if self.model_path is not None:
             choice = msgspec.structs.replace(self.choice, **changes)
-            await self._load(self.model_path, choice, chosen=bool(changes))
+            await self._load(Move(path=self.model_path, choice=choice, chosen=bool(changes)))
 
     async def unload(self) -> None:
         """Free the model; the conversation stays."""
@@ -215,18 +233,7 @@ class Controller:
 
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
-        self._remember(lambda: self.state.update(**changes))
-
-    def _remember(self, change: Callable[[], ConfigProblem | None]) -> asyncio.Task[None]:
-        async def write() -> None:
-            async with self._state_order:
-                if problem := await asyncio.to_thread(change):
-                    self.listener.problem(problem)
-
-        task = asyncio.create_task(write())
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        return task
+        self._remembered.update(**changes)
 
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""
@@ -290,38 +297,71 @@ class Controller:
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
             self.configure(model_path=loaded.path)
-        writing = Writing(self, loaded)
-        conversation = self.conversation
+        self._writing = writing = Writing(self, loaded)
         self._no_answer.clear()
-        self.contexts.began(conversation.id)
-        self._answer = self.engine.generate(
-            to_messages(conversation),
-            self.sampling,
-            thinking=conversation.thinking,
-            max_tokens=self.max_tokens,
-            drop_oldest=drop_oldest,
-            flush_s=FLUSH_S,
-        )
         try:
-            async for event in self._answer:
-                writing.take(event)
+            await self._write(writing, drop_oldest)
+            while writing.is_paused and await self._carry_on(writing):
+                await self._write(writing, drop_oldest)
         except EngineError as error:
             writing.break_off(error.info.detail)
             self._set_phase("ready")
             self.listener.answer_refused(error.info)
         except (EngineDied, asyncio.CancelledError) as error:
-            writing.break_off(str(error) or "llmtui was closed")
+            self._move = None
+            if writing.is_paused and isinstance(error, asyncio.CancelledError):
+                writing.stop()
+                self._set_idle_phase()
+            else:
+                writing.break_off(str(error) or "llmtui was closed")
             raise
         else:
-            self._set_phase("ready")
+            self._set_idle_phase()
         finally:
-            self._answer = None
+            self._answer = self._writing = None
             self._no_answer.set()
             self.contexts.ended()
+        if (move := self._move) is not None:  # asked for just before the answer ended by itself
+            self._move = None
+            await self._load(move)
+
+    async def _write(self, writing: Writing, drop_oldest: bool) -> None:
+        """One part of an answer: all of it, or up to a pause, or what comes behind one."""
+        conversation, before = self.conversation, writing.n_decode
+        self.contexts.began(conversation.id)
+        self._answer = self.engine.generate(
+            () if writing.has_begun else to_messages(conversation),
+            self.sampling,
+            thinking=conversation.thinking,
+            max_tokens=self.max_tokens and max(1, self.max_tokens - before),
+            drop_oldest=drop_oldest,
+            flush_s=FLUSH_S,
+            resume=writing.has_begun,
+        )
+        async for event in self._answer:
+            if isinstance(event, Done) and event.stop == "cancelled" and self._move and writing.may_pause:
+                writing.pause(event)
+            else:
+                writing.take(event)
+        self._answer = None
+
+    async def _carry_on(self, writing: Writing) -> bool:
+        """Load what is to be loaded in the middle of an answer; whether the answer can go on."""
+        while (move := self._move) is not None:
+            self._move = None
+            await self._load(move)
+        if self.engine.loaded is None:
+            writing.stop()
+        if writing.is_paused and self.engine.loaded is not None:
+            self._set_phase("answering")
+            writing.go_on(self.engine.loaded)
+            return True
+        return False
 
     def interrupt(self) -> None:
         """Ask an answer or a load to stop; what there is of an answer stays. Returns at once."""
         if self._answer is not None:
+            self._move = None
             self._answer.cancel()
         elif self.phase == "loading" and self._task is not None:
             self._task.cancel()
@@ -336,8 +376,12 @@ class Controller:
 
     async def _stop_answer(self) -> None:
         """Stop an answer, and wait for its end; a load goes on."""
-        if self._answer is not None:
+        if self._writing is not None and self._answer is not None:
+            self._writing.may_pause = False
             self._answer.cancel()
+        elif self._writing is not None and self._writing.is_paused:
+            self._writing.stop()
+            self._no_answer.set()
         await self._no_answer.wait()
 
     # Plumbing ---------------------------------------------------------------------------------------------------------
@@ -348,6 +392,11 @@ class Controller:
             if phase != "ready":
                 self.contexts.busy()
             self.listener.phase_changed(phase)
+
+    def _set_idle_phase(self) -> None:
+        """Nothing runs any more, unless an answer waits for the end of a load."""
+        if self.engine.alive and not (self._writing is not None and self._writing.is_paused):
+            self._set_phase("no_model" if self.engine.loaded is None else "ready")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run one thing at a time: what runs now is stopped first, and of what waits only the newest is done."""
@@ -398,6 +447,5 @@ class Controller:
         await self.stop()
         await self.contexts.flush()
         await asyncio.gather(self.engine.close(), self.planner.close())
-        if self._writes:
-            await asyncio.wait(self._writes)
+        await self._remembered.flush()
         await self.store.close()

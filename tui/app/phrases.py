@@ -51,11 +51,16 @@ def answer_footer(turn: Turn) -> str:
     parts = []
     if timings := turn.timings:
         parts.append(f"{timings.n_decode:,} tok")
-        if timings.decode_tps:
+        if turn.speeds:
+            parts.append(
+                " → ".join(f"{where} {speed(tps)}" for where, tps in zip(turn.backend, turn.speeds, strict=False))
+                + " tok/s"
+            )
+        elif timings.decode_tps:
             parts.append(f"{speed(timings.decode_tps)} tok/s")
         if timings.ttft_s:
             parts.append(f"ttft {seconds(timings.ttft_s)}")
-    if turn.backend:
+    if turn.backend and not turn.speeds:
         parts.append(" → ".join(turn.backend))
     if turn.stop:
         parts.append(STOPS[turn.stop])
@@ -130,6 +135,17 @@ def refusal(info: ErrorInfo) -> str:
     if info.kind == "out_of_memory":
         return f"The engine ran out of memory: {info.detail}. Try a smaller context or fewer layers (ctrl+l)."
     return f"The prompt was not answered: {info.detail}"
+
+
+PAUSED = "paused: the model moves, then the answer goes on…"
+
+
+def context_lost(loaded: Loaded) -> str:
+    """That the context could not be taken along."""
+    return (
+        "The context could not be taken along (another KV cache type, layout or size): "
+        f"its {loaded.n_lost:,} tokens are evaluated again."
+    )
 
 
 def context_kept(loaded: Loaded, prefill_tps: float) -> str:

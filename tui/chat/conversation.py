@@ -42,7 +42,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     """Name of the model that answered, as shown."""
     backend: tuple[str, ...] = ()
-    """Labels of the devices that computed the answer, in the order used: ("CPU", "Vulkan0") after a switch."""
+    """Labels of the backends that computed the answer, in the order used: ("CPU", "Vulkan0") after a switch in its
+    middle; several devices of one load are one label, "Vulkan0+Vulkan1"."""
+    speeds: tuple[float, ...] = ()
+    """Decode tok/s with each of `backend`, 0 where unknown; empty for an answer that stayed where it was."""
     error: str | None = None
     """What went wrong, in words for the reader, when `stop` is "crashed"."""
     swapped_bytes: int = 0
@@ -121,6 +124,7 @@ def finished(
     reasoning: str = "",
     stop: TurnStop,
     timings: Timings | None = None,
+    speeds: tuple[float, ...] = (),
     error: str | None = None,
 ) -> Turn:
     """The answer `turn` at its end; thinking's duration and token count are taken from `timings`."""
@@ -131,6 +135,7 @@ def finished(
         reasoning_s=timings.thinking_s if timings else turn.reasoning_s,
         n_reasoning=timings.n_thinking if timings else turn.n_reasoning,
         timings=timings,
+        speeds=speeds,
         stop=stop,
         error=error,
     )

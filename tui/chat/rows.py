@@ -233,7 +233,7 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 _TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " created_at, writer"
+    " speeds, created_at, writer"
 )
 
 
@@ -250,13 +250,14 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "backend": msgspec.json.encode(turn.backend).decode(),
         "error": None if turn.error is None else encodable(turn.error),
         "swapped_bytes": turn.swapped_bytes,
+        "speeds": msgspec.json.encode(turn.speeds).decode(),
     }
 
 
 def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        created_at, writer,
+        speeds, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -276,6 +277,7 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         backend=msgspec.json.decode(backend, type=tuple[str, ...]),
         error=error,
         swapped_bytes=swapped_bytes,
+        speeds=msgspec.json.decode(speeds, type=tuple[float, ...]),
         created_at=created_at,
     )
 

@@ -42,6 +42,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX chunks_of_turn ON chunks(turn_id)",
     ),
     ("ALTER TABLE turns ADD COLUMN swapped_bytes INTEGER NOT NULL DEFAULT 0",),
+    ("ALTER TABLE turns ADD COLUMN speeds TEXT NOT NULL DEFAULT '[]'",),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds

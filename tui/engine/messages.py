@@ -101,6 +101,20 @@ class Timings(Record, frozen=True):
     n_thinking: int = 0
     thinking_s: float = 0.0
 
+    def plus(self, later: Timings) -> Timings:
+        """Of an answer that went on after a pause; the prompt is that of the first part."""
+        return Timings(
+            n_prompt=self.n_prompt,
+            n_cached=self.n_cached,
+            n_prefill=self.n_prefill + later.n_prefill,
+            prefill_s=self.prefill_s + later.prefill_s,
+            ttft_s=self.ttft_s or later.ttft_s,
+            n_decode=self.n_decode + later.n_decode,
+            decode_s=self.decode_s + later.decode_s,
+            n_thinking=self.n_thinking + later.n_thinking,
+            thinking_s=self.thinking_s + later.thinking_s,
+        )
+
     @property
     def prefill_tps(self) -> float:
         """Prompt tokens evaluated per second; 0 when nothing was evaluated."""
@@ -347,6 +361,8 @@ class Loaded(Event, frozen=True):
     load_s: float
     n_kept: int = 0
     """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
+    n_lost: int = 0
+    """Tokens that were to be taken along and could not: they will be evaluated again."""
     keep_s: float = 0.0
     """What taking it along took, out and in."""
     footprint: Footprint | None = None

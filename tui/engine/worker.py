@@ -209,7 +209,8 @@ class Worker:
             started = time.perf_counter()
             n_kept = self._carry_in(kept)
             keep_s = kept.save_s + time.perf_counter() - started
-            loaded = msgspec.structs.replace(loaded, n_kept=n_kept, keep_s=keep_s)
+            n_lost = len(kept.tokens) - n_kept
+            loaded = msgspec.structs.replace(loaded, n_kept=n_kept, n_lost=n_lost, keep_s=keep_s)
         self.send(msgspec.structs.replace(loaded, id=command.id))
 
     def _open(self, command_id: int, path: Path, settings: LoadSettings) -> None:

@@ -288,6 +288,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_kept:
             self.tell(phrases.context_kept(loaded, self._speed.prefill_tps))
+        elif loaded.n_lost:
+            self.tell(phrases.context_lost(loaded), bad=True)
         self.prompt.focus()
 
     def context_restored(self, restored: ContextRestored) -> None:
@@ -324,6 +326,10 @@ class MainScreen(ConversationFlows, MessageActions):
         self.transcript.append(turn_id, delta.kind, delta.text)
         self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
         self._context_now = (delta.n_used, self._context_now[1])
+
+    def answer_paused(self, turn_id: str) -> None:
+        self.transcript.set_progress(turn_id, phrases.PAUSED)
+        self._change_speed(prefill=None, is_decoding=False)
 
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))

@@ -11,6 +11,7 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
+from tui.app.controller import Move
 from tui.app.monitoring import Monitoring
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
@@ -20,6 +21,7 @@ from tui.engine.death import EngineDied
 from tui.engine.messages import Device
 from tui.memory.exact import Confirmed
 from tui.memory.now import MemoryNow, memory_now
+from tui.memory.verdict import judge
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -52,14 +54,14 @@ class ModelFlows(ChatScreen):
         self.library = scan(configured_folders(self.settings.models), paths.library_cache_file())
         return self.library
 
-    async def _memory_now(self) -> tuple[MemoryNow, tuple[Device, ...]]:
-        """What a model may take now, and llama.cpp's devices with their memory."""
+    async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
+        """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
         engine, devices = self.controller.engine, self.controller.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = await engine.devices()
         host, gpus = await self.monitoring.look()
-        return memory_now(host, devices, self.settings.memory, engine.loaded, gpus), devices
+        return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")
     async def pick_model(self) -> None:
@@ -118,13 +120,21 @@ class ModelFlows(ChatScreen):
             plan = await self._fit(plan, devices, memory)
         settled: Coming | None = plan if force else await self._settle(plan, devices, memory)
         if settled is not None:
-            self._start_load(settled)
+            await self._start_load(settled)
 
-    def _start_load(self, plan: Coming, *, then_answer: bool = False) -> None:
-        self.model_coming = plan.model.info
-        self.controller.load(
-            plan.model.path, plan.choice, plan.model.info.name, chosen=plan.is_new, then_answer=then_answer
-        )
+    async def _start_load(self, plan: Coming, *, then_answer: bool = False) -> None:
+        info = plan.model.info
+        load_first = await self._there_is_room_for_both(plan)
+        self.model_coming = info
+        move = Move(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        self.controller.load(move, info.name, then_answer=then_answer)
+
+    async def _there_is_room_for_both(self, plan: Coming) -> bool:
+        """Whether the present model can stay until the new one is there, so that a failure leaves it in place."""
+        if self.controller.engine.loaded is None:
+            return False
+        memory, devices = await self._memory_now(beside=True)
+        return judge(plan.model.info, plan.choice, devices, memory).fit == "fits"
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
@@ -195,14 +205,15 @@ class ModelFlows(ChatScreen):
             memory, devices = await self._memory_now()
             plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
             if settled := await self._settle(plan, devices, memory):
-                self._start_load(settled, then_answer=then_answer)
+                await self._start_load(settled, then_answer=then_answer)
                 return True
         return False
 
     def switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
-        gpu = auto_devices(controller.devices)
+        # A software device is what somebody wants who asked for it and has no other.
+        gpu = auto_devices(controller.devices) or [d.name for d in controller.devices if d.kind == "software"][:1]
         if controller.engine.loaded is None or controller.model_path is None:
             self.tell("No model is loaded.")
         elif not gpu:

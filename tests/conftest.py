@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -20,6 +21,10 @@ DENSE = MODELS / "tiny-qwen3-q8_0.gguf"
 MOE = MODELS / "tiny-qwen3moe-q8_0.gguf"
 TINY = LoadSettings(n_ctx=2048, n_threads=1)
 """Two threads on a busy machine are slower than one with models this small."""
+
+# On a busy machine the time that an example takes says nothing about it.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:

@@ -17,12 +17,14 @@ from tests.engine.asking import ask, user
 from tests.running import llmtui, on_terminal
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
-from tui.bench.report import Test, deviation, mean
-from tui.bench.runner import Plan, Progress, Runner, context_for, plan_tests
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
 from tui.engine.client import Engine
 from tui.exit_codes import ExitCode
+from tui.measure.report import Test
+from tui.measure.runner import Job, Plan, Progress, Runner, context_for, plan_tests, visits
+from tui.measure.stats import deviation, mean
+from tui.models.library import inspect
 
 SMALL = ("-p", "32", "-n", "8", "-r", "3", "-t", "1")
 ENDLESS = ("-p", "0", "-n", "64", "-r", "1000000", "-t", "1")
@@ -220,29 +222,60 @@ def test_settings_of_the_users_file_count_but_not_those_remembered_by_the_app(ho
 # Parts ----------------------------------------------------------------------------------------------------------------
 
 
+def plan_of(*models: Path, repetitions: int) -> Plan:
+    jobs = tuple(Job(model=inspect(model), settings=TINY) for model in models)
+    return Plan(jobs=jobs, tests=plan_tests([16], [4]), repetitions=repetitions)
+
+
 async def test_the_runner_tells_every_step_and_measures_each_repetition(engine: Engine):
     told: list[Progress] = []
-    tests = plan_tests(16, 4)
-    runner = Runner(engine, Plan(model=DENSE, settings=TINY, tests=tests, repetitions=2), told.append)
-    report = await runner.run()
+    runner = Runner(engine, plan_of(DENSE, repetitions=2), told.append)
+    (report,) = (await runner.run()).reports
     steps = [(progress.test.name, progress.repetition) for progress in told if progress.test]
     assert steps == [(name, repetition) for name in ("pp16", "tg4") for repetition in (0, 1, 2)]
     assert [len(result.samples_ns) for result in report.results] == [2, 2]
     assert all(ns > 0 for result in report.results for ns in result.samples_ns)
     assert report.loaded.n_ctx == TINY.n_ctx and report.backend == "CPU"
-    assert runner.report == report
+    assert runner.report_of(0) == report and runner.failures == []
+
+
+async def test_several_jobs_are_measured_there_and_back_each_in_a_process_of_its_own(engine: Engine):
+    told: list[Progress] = []
+    runner = Runner(engine, plan_of(DENSE, MOE, repetitions=3), told.append)
+    dense, moe = (await runner.run()).reports
+    order = [progress.job for progress in told if progress.test and progress.repetition]
+    assert order == [0] * 4 + [1] * 6 + [0] * 2
+    assert [len(result.samples_ns) for report in (dense, moe) for result in report.results] == [3, 3, 3, 3]
+    assert dense.hello.pid != moe.hello.pid and moe.model.n_expert == 8
+    fractions = [progress.fraction for progress in told if progress.test]
+    assert fractions == sorted(fractions)
+
+
+async def test_a_job_that_fails_does_not_end_the_others(engine: Engine, tmp_path: Path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(DENSE.read_bytes())
+    plan = plan_of(broken, MOE, repetitions=1)
+    broken.write_bytes(DENSE.read_bytes()[:600_000])
+    runner = Runner(engine, plan)
+    (report,) = (await runner.run()).reports
+    assert report.model.is_moe and [failure.job for failure in runner.failures] == [0]
+
+
+def test_the_last_of_several_jobs_is_not_loaded_twice_and_none_is_measured_less():
+    assert visits(3, 5) == [(0, 3), (1, 3), (2, 5), (1, 2), (0, 2)]
+    assert visits(1, 5) == [(0, 5)] and visits(2, 1) == [(0, 1), (1, 1)]
 
 
 async def test_the_engine_is_as_good_for_chat_after_a_benchmark(engine: Engine):
-    await Runner(engine, Plan(model=DENSE, settings=TINY, tests=plan_tests(16, 4), repetitions=1)).run()
+    await Runner(engine, plan_of(DENSE, repetitions=1)).run()
     reply = await ask(engine, user("Count to 3"), thinking=False)
     assert reply.text.startswith("1, 2") and reply.started.n_cached == 0
 
 
 def test_the_context_is_as_large_as_the_largest_test_in_steps_of_256():
-    assert context_for(plan_tests(512, 128)) == 512
-    assert context_for(plan_tests(512, 128, n_depth=1)) == 768
-    assert context_for(plan_tests(0, 128)) == 256
+    assert context_for(plan_tests([512], [128])) == 512
+    assert context_for(plan_tests([512], [128], [1])) == 768
+    assert context_for(plan_tests([0], [128])) == 256
 
 
 def test_mean_and_deviation_are_those_of_the_statistics_module():
@@ -253,8 +286,9 @@ def test_mean_and_deviation_are_those_of_the_statistics_module():
 
 
 def test_tests_are_named_as_llama_bench_names_them():
-    names = [test.name for test in (*plan_tests(512, 128), Test(n_gen=32, n_depth=4096))]
-    assert names == ["pp512", "tg128", "tg32 @ d4096"]
+    names = [test.name for test in (*plan_tests([512, 64], [128], [0, 4096], [(512, 128)]), Test(n_gen=32))]
+    at_start = ["pp512", "pp64", "tg128", "pp512+tg128"]
+    assert names == [*at_start, *(f"{name} @ d4096" for name in at_start), "tg32"]
 
 
 def test_signs_beyond_ascii_are_replaced_where_the_stream_lacks_them():

@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import DENSE
 from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
-from tui.cli import CACHE_TYPES, FLASH_ATTENTION, _load_fields, parser
+from tui.bench.render import FORMATS
+from tui.cli import CACHE_TYPES, FLASH_ATTENTION, OUTPUTS, _load_fields, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import CacheType, FlashAttention
@@ -62,6 +63,7 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
 
 def test_the_choices_are_those_that_the_engine_knows():
     assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
+    assert tuple(FORMATS) == OUTPUTS
 
 
 def test_every_load_setting_has_an_argument_and_arrives_under_its_name():

@@ -56,7 +56,7 @@ def test_the_command_line_answers_without_loading_textual_or_llama_cpp(arguments
     assert loaded.isdisjoint({"textual", "llama_cpp"})
 
 
-@pytest.mark.parametrize("part", ["cli", "bench", "chat", "config", "models", "monitor"])
+@pytest.mark.parametrize("part", ["cli", "bench", "chat", "config", "measure", "memory", "models", "monitor"])
 def test_what_is_not_the_app_loads_neither_textual_nor_llama_cpp(part: str) -> None:
     assert importing(modules_of(part)).isdisjoint({"textual", "llama_cpp"})
 

@@ -7,18 +7,21 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from tui import __version__
 from tui.exit_codes import ExitCode
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.messages.CacheType`, without importing it."""
+OUTPUTS = ("table", "md", "json")
+"""Keys of `tui.bench.render.FORMATS`, without importing it."""
 FLASH_ATTENTION = ("auto", "on", "off")
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
     *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "seed"),
 )
+_T = TypeVar("_T")
 _EXAMPLES = """\
 examples:
   llmtui                                     chat with the model used last
@@ -89,8 +92,10 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    if not arguments.n_prompt and not arguments.n_gen:
+    if not (any(arguments.n_prompt) or any(arguments.n_gen) or arguments.pairs):
         raise CommandLineError("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
+    if arguments.all and arguments.models:
+        raise CommandLineError("--all measures every model of the library: name none, or leave it out.")
     from pathlib import Path
 
     from tui.bench.command import bench
@@ -98,7 +103,9 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     return bench(
         BenchOptions(
-            model=Path(arguments.model) if arguments.model else None,
+            models=tuple(map(Path, arguments.models)),
+            every_model=arguments.all,
+            backends=arguments.backends,
             load=_load_fields(arguments),
             fit=arguments.fit,
             force=arguments.force,
@@ -106,9 +113,10 @@ def _bench(arguments: argparse.Namespace) -> int:
             software_vulkan=arguments.software_vulkan,
             n_prompt=arguments.n_prompt,
             n_gen=arguments.n_gen,
+            pairs=tuple(arguments.pairs),
             n_depth=arguments.n_depth,
             repetitions=arguments.repetitions,
-            as_json=arguments.json,
+            output="json" if arguments.json else arguments.output,
         )
     )
 
@@ -124,7 +132,9 @@ def _app(arguments: argparse.Namespace) -> int:
 
     from tui.cli_options import AppOptions
 
-    model = Path(arguments.model) if arguments.model else None
+    if len(arguments.models) > 1:
+        raise CommandLineError("the app loads one model. Name one, or measure several with --bench.")
+    model = Path(arguments.models[0]) if arguments.models else None
     if model is not None and not model.expanduser().exists():
         print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
         return ExitCode.MODEL
@@ -164,12 +174,29 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def _list_of(kind: Callable[[str], _T]) -> Callable[[str], tuple[_T, ...]]:
+    """An argument type: values with commas between them."""
+
+    def values(text: str) -> tuple[_T, ...]:
+        return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+
+    return values
+
+
+def _pair(text: str) -> tuple[int, int]:
+    """An argument type: two numbers with a comma between them."""
+    numbers = _list_of(_at_least(1))(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers such as 512,128")
+    return numbers[0], numbers[1]
+
+
 def parser() -> argparse.ArgumentParser:
     """All arguments. Those of loading are stored under the names of `LoadDefaults`, None where not given."""
     codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
     parser = _Parser(
         prog="llmtui",
-        usage="llmtui [OPTIONS] [MODEL]",
+        usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]",
         description="Chat with local GGUF models in the terminal, and measure how fast they run.",
         epilog=f"{_EXAMPLES}\nexit codes:\n{codes}",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=31),
@@ -178,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     )
     what = parser.add_argument_group("model")
     what.add_argument(
-        "model", nargs="?", metavar="MODEL", help="GGUF file (any part of a split one); else the last used"
+        "models", nargs="*", metavar="MODEL", help="GGUF file (any part of a split one); else the last used"
     )
     _add_tasks(parser)
     _add_bench(parser)
@@ -205,14 +232,22 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "bench", "Settings remembered by the app do not count, those of settings.toml do."
     )
-    natural, positive = _at_least(0), _at_least(1)
+    numbers = _list_of(_at_least(0))
+    group.add_argument("--all", action="store_true", help="measure every model of the library that fits")
+    group.add_argument(
+        "--backends", default=(), type=_list_of(str), metavar="A,B", help="measure each model on each: cpu,vulkan"
+    )
     for flags, metavar, default, kind, text in (
-        (("-p", "--n-prompt"), "N", 512, natural, "tokens to read; 0 leaves that test out (512)"),
-        (("-n", "--n-gen"), "N", 128, natural, "tokens to write; 0 leaves that test out (128)"),
-        (("-d", "--n-depth"), "N", 0, natural, "tokens in the context before each test (0)"),
-        (("-r", "--repetitions"), "N", 5, positive, "times to run each test (5)"),
+        (("-p", "--n-prompt"), "N,…", (512,), numbers, "tokens to read; 0 leaves that test out (512)"),
+        (("-n", "--n-gen"), "N,…", (128,), numbers, "tokens to write; 0 leaves that test out (128)"),
+        (("-d", "--n-depth"), "N,…", (0,), numbers, "tokens in the context before each test (0)"),
+        (("-r", "--repetitions"), "N", 5, _at_least(1), "times to run each test (5)"),
     ):
         group.add_argument(*flags, metavar=metavar, default=default, type=kind, help=text)
+    group.add_argument(
+        "-pg", dest="pairs", action="append", default=[], type=_pair, metavar="P,G", help="read P, then write G tokens"
+    )
+    group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help="table, md or json")
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:

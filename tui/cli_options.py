@@ -11,8 +11,6 @@ import msgspec
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What both front ends take."""
 
-    model: Path | None = None
-    """The model named on the command line, as it was written there."""
     load: Mapping[str, object] = {}
     """Field of `LoadDefaults` to the value given on the command line, for `tui.config.load.merge_load`."""
     fit: bool = False
@@ -28,6 +26,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class AppOptions(Options, frozen=True):
     """How the app is to start."""
 
+    model: Path | None = None
+    """The model named on the command line, as it was written there."""
     theme: str = ""
     """Name of the theme to use in this run; empty leaves it to state and settings."""
     continue_last: bool = False
@@ -35,11 +35,20 @@ class AppOptions(Options, frozen=True):
 
 
 class BenchOptions(Options, frozen=True):
-    """What is to be measured. `n_prompt` or `n_gen` may be 0, which leaves that test out; not both."""
+    """What is to be measured, and what is to be done with it."""
 
-    n_prompt: int = 512
-    n_gen: int = 128
-    n_depth: int = 0
+    models: tuple[Path, ...] = ()
+    """As they were written; none takes one by itself."""
+    every_model: bool = False
+    """All of the library that fit, in place of `models`."""
+    backends: tuple[str, ...] = ()
+    """Each model on each of these; none takes the one of `load` and the settings."""
+    n_prompt: tuple[int, ...] = (512,)
+    n_gen: tuple[int, ...] = (128,)
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Prompt and generation in one test."""
+    n_depth: tuple[int, ...] = (0,)
     """Tokens that the context holds before each test."""
     repetitions: int = 5
-    as_json: bool = False
+    output: str = ""
+    """A format of `tui.bench.output`; empty takes the table on a terminal and Markdown in a pipe."""

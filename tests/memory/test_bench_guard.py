@@ -14,14 +14,16 @@ from tests.conftest import DENSE
 from tests.memory.shapes import CPU, DEVICES, GIB, MIB, QWEN3_8B, QWEN3_30B_A3B, machine
 from tests.running import llmtui
 from tui.bench.guard import TooLittleMemory, settle
-from tui.bench.runner import Plan, plan_tests
 from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.exit_codes import ExitCode
+from tui.measure.runner import Job, plan_tests
 from tui.memory.now import MemoryNow
 from tui.memory.verdict import judge
 from tui.models.format import size
+from tui.models.info import ModelInfo
+from tui.models.library import LibraryModel
 
 SHORT = ("-p", "16", "-n", "0", "-r", "1", "-t", "1", "--backend", "cpu")
 
@@ -52,13 +54,17 @@ def test_fit_is_taken_where_there_is_room():
     assert done.returncode == ExitCode.FINE, done.stderr
 
 
-def plan_of(choice: LoadDefaults, devices: tuple = DEVICES) -> Plan:
-    return Plan(model=DENSE, settings=engine_settings(choice, devices)[0], tests=plan_tests(600, 128))
+TESTS = plan_tests([600], [128])
 
 
-async def refusal(info, choice: LoadDefaults, memory: MemoryNow) -> str:
+def job_of(info: ModelInfo, choice: LoadDefaults, devices: tuple = DEVICES) -> Job:
+    model = LibraryModel(path=DENSE, paths=(DENSE,), info=info, source="folder")
+    return Job(model=model, settings=engine_settings(choice, devices)[0])
+
+
+async def refusal(info: ModelInfo, choice: LoadDefaults, memory: MemoryNow) -> str:
     with pytest.raises(TooLittleMemory) as refused:
-        await settle(BenchOptions(), info, plan_of(choice), DEVICES, memory)
+        await settle(BenchOptions(), job_of(info, choice), TESTS, DEVICES, memory)
     return str(refused.value)
 
 
@@ -70,7 +76,8 @@ async def test_the_options_that_are_proposed_make_it_fit():
     n_gpu_layers = re.search(r"--ngl (\d+)", text)
     assert n_cpu_moe and n_gpu_layers
     for choice in (LoadDefaults(n_cpu_moe=int(n_cpu_moe[1])), LoadDefaults(n_gpu_layers=int(n_gpu_layers[1]))):
-        assert await settle(BenchOptions(), QWEN3_30B_A3B, plan_of(choice), DEVICES, memory) == plan_of(choice)
+        job = job_of(QWEN3_30B_A3B, choice)
+        assert await settle(BenchOptions(), job, TESTS, DEVICES, memory) == job
 
 
 async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
@@ -85,13 +92,13 @@ async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
 
 async def test_fit_places_layers_and_experts_and_leaves_the_context():
     memory = machine(24 * GIB, 10 * GIB, reserve=GIB)
-    asked = plan_of(LoadDefaults(n_ctx=768, n_gpu_layers=0))
-    fitted = await settle(BenchOptions(fit=True), QWEN3_30B_A3B, asked, DEVICES, memory)
+    asked = job_of(QWEN3_30B_A3B, LoadDefaults(n_ctx=768, n_gpu_layers=0))
+    fitted = await settle(BenchOptions(fit=True), asked, TESTS, DEVICES, memory)
     assert fitted.settings.n_gpu_layers == -1 and fitted.settings.n_cpu_moe > 0
     assert fitted.settings.n_ctx == 768
 
 
 async def test_fit_is_refused_too_where_nothing_fits():
-    plan = plan_of(LoadDefaults(n_ctx=768), (CPU,))
+    job = job_of(QWEN3_30B_A3B, LoadDefaults(n_ctx=768), (CPU,))
     with pytest.raises(TooLittleMemory, match="No option makes it fit"):
-        await settle(BenchOptions(fit=True), QWEN3_30B_A3B, plan, (CPU,), machine(4 * GIB))
+        await settle(BenchOptions(fit=True), job, TESTS, (CPU,), machine(4 * GIB))

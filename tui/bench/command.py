@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from tui.bench import render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
-from tui.bench.pick import NoModel, pick
+from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
-from tui.bench.report import Report
-from tui.bench.runner import Plan, Runner, context_for, plan_tests, tokens_needed
 from tui.bench.trouble import death_sentence, error_sentence
 from tui.cli_options import BenchOptions
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
-from tui.engine.client import Engine, EngineError
+from tui.engine.client import Engine
 from tui.engine.death import EngineDied
 from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
+from tui.measure.report import Comparison, ModelFacts, Refused, Test
+from tui.measure.runner import Failure, Job, Plan, Runner, context_for, plan_tests, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
@@ -42,82 +43,143 @@ def bench(options: BenchOptions) -> ExitCode:
     problems += state.read()
     _report(problems)
     try:
-        picked = pick(options.model, settings, state.state)
-        path = picked.model.path
-        str(path).encode()
+        picks = _picks(options, settings, state)
     except NoModel as error:
         return _fail(ExitCode.MODEL, str(error))
     except ModelFileError as error:
         return _fail(ExitCode.MODEL, f"{error.path}: {error.reason}")
-    except UnicodeEncodeError:
-        return _fail(ExitCode.MODEL, f"{path}: its name is not UTF-8, which llama.cpp cannot open. Rename the file.")
-    if picked.reason:
-        size = format.size(picked.model.info.size_bytes)
-        print(f"Measuring {path}: {picked.reason}, {size}.", file=sys.stderr)
-    return asyncio.run(_measure(options, picked.model, settings))
+    for picked in picks:
+        try:
+            str(picked.model.path).encode()
+        except UnicodeEncodeError:
+            sentence = f"{picked.model.path}: its name is not UTF-8, which llama.cpp cannot open. Rename the file."
+            return _fail(ExitCode.MODEL, sentence)
+        if picked.reason:
+            size = format.size(picked.model.info.size_bytes)
+            print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)
+    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings).run())
 
 
-async def _measure(options: BenchOptions, model: LibraryModel, settings: Settings) -> ExitCode:
-    code, message = ExitCode.FINE, ""
-    line = ProgressLine(sys.stderr)
-    runner: Runner | None = None
-    environment = engine_environment(software=settings.engine.software_vulkan)
-    planner = Planner(env=environment)
-    try:
-        async with Engine(env=environment) as engine:
-            hello = await engine.start()
-            plan = make_plan(options, model, settings.load, hello.devices)
-            memory = await read_memory(hello.devices, settings.memory)
-            plan = await settle(options, model.info, plan, hello.devices, memory, planner)
+def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
+    if options.every_model:
+        return every_model(settings)
+    named: Sequence[Path | None] = options.models or (None,)
+    return [pick(path, settings, state.state) for path in named]
+
+
+class _Bench:
+    """One run of the command: what is to be measured is settled first, then measured, then printed."""
+
+    def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings) -> None:
+        self._options, self._models, self._settings = options, models, settings
+        self._tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
+        self._line = ProgressLine(sys.stderr)
+        self._refused: list[Refused] = []
+        self._runner: Runner | None = None
+        self._jobs: list[Job] = []
+
+    @property
+    def _is_one(self) -> bool:
+        """Whether there is one row only: what is wrong with it is then said, not shown."""
+        return len(self._models) * max(1, len(self._options.backends)) == 1
+
+    async def run(self) -> ExitCode:
+        """Measure and print; how it went."""
+        code, message = ExitCode.FINE, ""
+        environment = engine_environment(software=self._settings.engine.software_vulkan)
+        planner = Planner(env=environment)
+        try:
+            async with Engine(env=environment) as engine:
+                hello = await engine.start()
+                self._jobs = await self._settle(hello.devices, planner)
+                await planner.close()
+                if self._jobs:
+                    plan = Plan(jobs=tuple(self._jobs), tests=self._tests, repetitions=self._options.repetitions)
+                    self._runner = Runner(engine, plan, self._line.show)
+                    await self._runner.run()
+        except asyncio.CancelledError:
+            # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
+            code, message = ExitCode.INTERRUPTED, "interrupted."
+        except UsageError as error:
+            code, message = ExitCode.USAGE, str(error)
+        except TooLittleMemory as error:
+            code, message = ExitCode.MODEL, str(error)
+        except EngineDied as died:
+            code, message = ExitCode.ENGINE, death_sentence(died.death)
+        finally:
             await planner.close()
-            runner = Runner(engine, plan, line.show)
-            await runner.run()
-    except asyncio.CancelledError:
-        # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
-        code, message = ExitCode.INTERRUPTED, "interrupted."
-    except UsageError as error:
-        code, message = ExitCode.USAGE, str(error)
-    except TooLittleMemory as error:
-        code, message = ExitCode.MODEL, str(error)
-    except EngineError as error:
-        code = ExitCode.ENGINE if runner and runner.report else ExitCode.MODEL
-        message = error_sentence(model.path, error.info)
-    except EngineDied as died:
-        code, message = ExitCode.ENGINE, death_sentence(died.death)
-    finally:
-        await planner.close()
-        line.clear()
-    report = runner.report if runner else None
-    if report and report.results:
-        _print(report, as_json=options.as_json)
-    return _fail(code, message) if message else code
+            self._line.clear()
+        for failure in self._runner.failures if self._runner else ():
+            code, message = self._failed(failure, code, message)
+        self._print()
+        return _fail(code, message) if message else code
+
+    def _failed(self, failure: Failure, code: ExitCode, message: str) -> tuple[ExitCode, str]:
+        """What a job that ended before its time does to the exit code and to what is said."""
+        job, report = self._jobs[failure.job], self._runner.report_of(failure.job) if self._runner else None
+        if isinstance(failure.error, EngineDied):
+            how, sentence = ExitCode.ENGINE, death_sentence(failure.error.death)
+        else:
+            how = ExitCode.ENGINE if report else ExitCode.MODEL
+            sentence = error_sentence(job.model.path, failure.error.info)
+        if not self._is_one:
+            self._refuse(job.model, render.backend_of(job.settings), sentence)
+            sentence = "not everything could be measured; the rows say why."
+        return (code, message) if message else (how, sentence)
+
+    async def _settle(self, devices: Sequence[Device], planner: Planner) -> list[Job]:
+        """The jobs that there is room for; the others are rows with the reason. Raises `UsageError`, and
+        `TooLittleMemory` where there is but one."""
+        memory = await read_memory(devices, self._settings.memory)
+        jobs = []
+        for model in self._models:
+            for backend in self._options.backends or (None,):
+                load = self._options.load if backend is None else {**self._options.load, "backend": backend}
+                job = make_job(model, load, self._settings.load, devices, self._tests)
+                try:
+                    jobs.append(await settle(self._options, job, self._tests, devices, memory, planner))
+                except TooLittleMemory as error:
+                    if self._is_one:
+                        raise
+                    self._refuse(model, render.backend_of(job.settings), str(error))
+        return jobs
+
+    def _refuse(self, model: LibraryModel, backend: str, reason: str) -> None:
+        row = Refused(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
+        self._refused.append(row)
+
+    def _print(self) -> None:
+        comparison = self._runner.comparison if self._runner else Comparison()
+        comparison = Comparison(
+            reports=tuple(report for report in comparison.reports if report.results), refused=tuple(self._refused)
+        )
+        if not comparison.reports and (self._is_one or not comparison.refused):
+            return
+        output = self._options.output or ("table" if sys.stdout.isatty() else "md")
+        text = render.FORMATS[output](comparison)
+        print(render.for_encoding(text, sys.stdout.encoding), flush=True)
 
 
-def make_plan(options: BenchOptions, model: LibraryModel, defaults: LoadDefaults, devices: Sequence[Device]) -> Plan:
-    """What to measure on a machine with these devices. The context is as large as the largest test, unless the command
-    line says more. Raises `UsageError`."""
-    choice, problems = merge_load(defaults, None, options.load)
-    if "backend" in options.load and backend_devices(choice.backend, devices) is None:
+def make_job(
+    model: LibraryModel,
+    load: Mapping[str, object],
+    defaults: LoadDefaults,
+    devices: Sequence[Device],
+    tests: Sequence[Test],
+) -> Job:
+    """How to load a model on a machine with these devices. The context is as large as the largest test, unless the
+    command line (`load`) says more. Raises `UsageError`."""
+    choice, problems = merge_load(defaults, None, load)
+    if "backend" in load and backend_devices(choice.backend, devices) is None:
         have = ", ".join([AUTO, CPU, *(device.name for device in devices if device.kind != "cpu")])
         raise UsageError(f"--backend {choice.backend}: there is no such device here. There are: {have}.")
-    tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth)
-    if "n_ctx" not in options.load:
+    if "n_ctx" not in load:
         choice = msgspec.structs.replace(choice, n_ctx=context_for(tests))
     elif (n_ctx := choice.n_ctx or model.info.n_ctx_train) < (needed := tokens_needed(tests)):
         raise UsageError(f"--ctx {choice.n_ctx}: a context of {n_ctx} tokens is too small, these tests need {needed}.")
-    load, problem = engine_settings(choice, devices)
+    settings, problem = engine_settings(choice, devices)
     _report(problems + ([problem] if problem else []))
-    return Plan(model=model.path, settings=load, tests=tests, repetitions=options.repetitions)
-
-
-def _print(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        text = render.as_json(report)
-    elif sys.stdout.isatty():
-        text = render.terminal(report)
-    else:
-        text = render.markdown(report)
-    print(render.for_encoding(text, sys.stdout.encoding), flush=True)
+    return Job(model=model, settings=settings)
 
 
 def _report(problems: Sequence[ConfigProblem]) -> None:

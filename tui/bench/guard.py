@@ -8,18 +8,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.bench.runner import Plan, tokens_needed
 from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings, from_engine
 from tui.config.settings import MemorySettings
 from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
+from tui.measure.report import Test
+from tui.measure.runner import Job, tokens_needed
 from tui.memory.exact import Confirmed
 from tui.memory.guard import Remedy
 from tui.memory.now import MemoryNow, memory_now
 from tui.memory.verdict import Verdict
 from tui.models import format
-from tui.models.info import ModelInfo
 from tui.monitor.gpu import GpuReader
 from tui.monitor.host import HostReader
 
@@ -40,28 +40,28 @@ async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> Me
 
 async def settle(
     options: BenchOptions,
-    info: ModelInfo,
-    plan: Plan,
+    job: Job,
+    tests: Sequence[Test],
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: Planner | None = None,
-) -> Plan:
-    """The plan as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
+) -> Job:
+    """The job as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
     it leaves the reserve, or `--force` was given."""
-    choice = from_engine(plan.settings)
-    confirmed = Confirmed(planner, plan.model, info, devices, memory)
+    choice = from_engine(job.settings)
+    confirmed = Confirmed(planner, job.model.path, job.model.info, devices, memory)
     if options.fit and (found := await confirmed.auto_fit(choice, may_cut=False)):
         choice = found.choice
-        plan = msgspec.structs.replace(plan, settings=engine_settings(choice, devices)[0])
+        job = msgspec.structs.replace(job, settings=engine_settings(choice, devices)[0])
     if options.force:
-        return plan
+        return job
     verdict = await confirmed.judge(choice)
     if verdict.fit == "fits":
-        return plan
+        return job
     helping = [
         option
         for remedy in await confirmed.remedies(choice)
-        if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(plan.tests)
+        if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(tests)
         if (option := _option(remedy))
     ]
     would = f"What would fit: {'; '.join(helping)}." if helping else "No option makes it fit."

@@ -39,14 +39,23 @@ def pick(named: Path | None, settings: Settings, state: State) -> Pick:
     for path, reason in remembered:
         if path and (model := _usable(expand(path))):
             return Pick(model=model, reason=reason)
+    smallest = min(_library(settings), key=lambda model: model.info.size_bytes)
+    return Pick(model=smallest, reason="the smallest model here")
+
+
+def every_model(settings: Settings) -> list[Pick]:
+    """All models of the library, the smallest first. Raises `NoModel`."""
+    return [Pick(model=model) for model in sorted(_library(settings), key=lambda model: model.info.size_bytes)]
+
+
+def _library(settings: Settings) -> tuple[LibraryModel, ...]:
     library = scan(configured_folders(settings.models), paths.library_cache_file())
     if not library.models:
         raise NoModel(
             f"there is no model on this machine. Put a GGUF file into {paths.models_dir()}, or name one: "
             "llmtui --bench model.gguf"
         )
-    smallest = min(library.models, key=lambda model: model.info.size_bytes)
-    return Pick(model=smallest, reason="the smallest model here")
+    return library.models
 
 
 def _usable(path: Path) -> LibraryModel | None:

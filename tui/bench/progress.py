@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from tui.bench.render import for_encoding
-from tui.bench.runner import Progress
+from tui.measure.runner import Progress
 
 _WIDTH = 20
 _ERASE = "\r\x1b[K"

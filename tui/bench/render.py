@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui import __version__
-from tui.bench.report import Report, Result
+from tui.bench.records import as_json
+from tui.engine.messages import LoadSettings
+from tui.measure.report import Comparison, ModelFacts, Report, Result
 from tui.models import format
 
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
 
 
-def terminal(report: Report) -> str:
+def table(comparison: Comparison) -> str:
+    """For eyes, in 80 columns: the figures of one model under a headline, or a row for each model and backend."""
+    if len(comparison.reports) == 1 and not comparison.refused:
+        return _single(comparison.reports[0])
+    rows = [_ROW_HEAD, *map(_row, comparison.reports)]
+    lines = _columns(rows, "<>>>>>>", "  ")
+    lines += [f"{_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    return "\n".join([*lines, "", *_common_facts(comparison)])
+
+
+_ROW_HEAD = ("model", "size", "on", "pp t/s", "tg t/s", "memory", "J/token")
+
+
+def _row(report: Report) -> tuple[str, ...]:
+    prefill, decode = report.prefill, report.decode
+    joules = decode.j_per_token if decode else None
+    return (
+        _row_name(report.model, report.loaded.path),
+        format.size(report.model.file_bytes),
+        backend_of(report.settings),
+        f"{prefill.avg_ts:.1f}" if prefill else "",
+        f"{decode.avg_ts:.2f}" if decode else "",
+        format.size(report.memory_bytes) if report.memory_bytes is not None else "n/a",
+        f"{joules:.2f}" if joules is not None else "n/a",
+    )
+
+
+def _row_name(model: ModelFacts | None, path: str) -> str:
+    return f"{model.name} {model.quant}" if model else Path(path).name
+
+
+def _common_facts(comparison: Comparison) -> list[str]:
+    return _facts(comparison.reports[0]) if comparison.reports else []
+
+
+def backend_of(settings: LoadSettings) -> str:
+    """Where a load is to be: "CPU" or the devices."""
+    return "+".join(settings.devices) or "CPU"
+
+
+def _single(report: Report) -> str:
     """The figures under a headline, and below them what they were measured with; at most about 80 columns."""
     loaded = report.loaded
     headline = f"{Path(loaded.path).name}\n{loaded.description} · {_size(report)} · {_params(report)} parameters"
@@ -29,39 +70,33 @@ def terminal(report: Report) -> str:
         )
         for result in report.results
     ]
-    table = _columns(rows, "<><>><")
-    return "\n".join([headline, "", *table, "", *_facts(report)])
+    return "\n".join([headline, "", *_columns(rows, "<><>><"), "", *_facts(report)])
 
 
-def markdown(report: Report) -> str:
+def markdown(comparison: Comparison) -> str:
     """A Markdown table with llama-bench's columns, and the facts as a list."""
-    loaded = report.loaded
-    gpu = report.backend != "CPU"
+    gpu = any(report.backend != "CPU" for report in comparison.reports)
     head = ["model", "size", "params", "backend", *(["ngl"] if gpu else []), "threads", "test", "t/s"]
     rows = [tuple(head)]
-    for result in report.results:
-        cells = [loaded.description, _size(report), _params(report), report.backend]
-        cells += [str(loaded.n_gpu_layers)] if gpu else []
-        cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
-        rows.append((*cells, result.test.name, _ts(result)))
+    for report in comparison.reports:
+        loaded = report.loaded
+        for result in report.results:
+            cells = [loaded.description, _size(report), _params(report), report.backend]
+            cells += [str(loaded.n_gpu_layers)] if gpu else []
+            cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
+            rows.append((*cells, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
     lines = [f"| {line} |" for line in _columns(rows, sides, " | ")]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths, sides, strict=True)]
     lines.insert(1, f"|{'|'.join(rule)}|")
-    unfinished = [f"- {result.test.name}: {_runs(report, result)}" for result in _unfinished(report)]
-    return "\n".join([*lines, "", *(f"- {line}" for line in _facts(report)), *unfinished])
-
-
-def as_json(report: Report) -> str:
-    """A list with one object for each test, as `llama-bench -o json` prints it and under its keys; `n_batch` and
-    `n_ubatch`, `n_gpu_layers`, `flash_attn` (1 or 0) and `devices` are what was really used. Keys of our own:
-
-    `llmtui_version`; `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `n_ctx`, `n_threads_batch`, `use_mmap`,
-    `use_mlock` and `load_s` (seconds) of the load; `repetitions`, the number asked for: `samples_ns` holds fewer when
-    the run was interrupted.
-    """
-    return json.dumps([_record(report, result) for result in report.results], indent=2)
+    unfinished = [
+        f"- {result.test.name}: {_runs(report, result)}"
+        for report in comparison.reports
+        for result in _unfinished(report)
+    ]
+    refused = [f"- {_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    return "\n".join([*lines, "", *(f"- {line}" for line in _common_facts(comparison)), *unfinished, *refused])
 
 
 def for_encoding(text: str, encoding: str | None) -> str:
@@ -71,50 +106,6 @@ def for_encoding(text: str, encoding: str | None) -> str:
     except (UnicodeEncodeError, LookupError):
         return text.translate(_ASCII)
     return text
-
-
-def _record(report: Report, result: Result) -> dict[str, object]:
-    loaded, machine, settings = report.loaded, report.machine, report.settings
-    return {
-        "llmtui_version": __version__,
-        "build_commit": report.hello.build_commit,
-        "cpu_info": machine.cpu,
-        "gpu_info": ", ".join(filter(None, map(report.describe, loaded.devices))),
-        "backends": report.backend,
-        "n_cores": machine.n_cores,
-        "n_cpus": machine.n_cpus,
-        "ram_bytes": machine.ram_bytes,
-        "os": machine.os,
-        "model_filename": loaded.path,
-        "model_type": loaded.description,
-        "model_size": loaded.size_bytes,
-        "model_n_params": loaded.n_params,
-        "n_ctx": loaded.n_ctx,
-        "n_batch": loaded.n_batch,
-        "n_ubatch": loaded.n_ubatch,
-        "n_threads": loaded.n_threads,
-        "n_threads_batch": loaded.n_threads_batch,
-        "type_k": loaded.type_k,
-        "type_v": loaded.type_v,
-        "n_gpu_layers": loaded.n_gpu_layers,
-        "n_cpu_moe": settings.n_cpu_moe,
-        "flash_attn": int(loaded.flash_attn),
-        "devices": "/".join(loaded.devices) or "none",
-        "use_mmap": settings.use_mmap,
-        "use_mlock": settings.use_mlock,
-        "load_s": round(loaded.load_s, 3),
-        "n_prompt": result.test.n_prompt,
-        "n_gen": result.test.n_gen,
-        "n_depth": result.test.n_depth,
-        "repetitions": report.repetitions,
-        "test_time": result.test_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "avg_ns": round(result.avg_ns),
-        "stddev_ns": round(result.stddev_ns),
-        "avg_ts": round(result.avg_ts, 6),
-        "stddev_ts": round(result.stddev_ts, 6),
-        "samples_ns": result.samples_ns,
-        "samples_ts": [round(ts, 6) for ts in result.samples_ts],
-    }
 
 
 def _facts(report: Report) -> list[str]:
@@ -171,3 +162,7 @@ def _columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> l
         gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {"table": table, "md": markdown, "json": as_json}
+"""By the name that `--output` takes."""

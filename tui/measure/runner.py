@@ -1,0 +1,222 @@
+"""Runs a benchmark: each job is loaded into an engine process of its own and measured as llama-bench does, a warm-up
+and then the repetitions of each test. Several jobs are measured there and back. Knows nothing of terminals; what is done
+so far can be had at any time, also after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from tui.engine.client import Engine, EngineError
+from tui.engine.death import EngineDied
+from tui.engine.messages import LoadSettings
+from tui.measure.machine import this_machine
+from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Test
+from tui.models.library import LibraryModel
+
+N_CTX_STEP = 256
+"""llama.cpp pads a context to a multiple of this."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: a model with the settings that it is to be loaded with. `settings.n_ctx` must hold the tests."""
+
+    model: LibraryModel
+    settings: LoadSettings
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to measure."""
+
+    jobs: tuple[Job, ...]
+    tests: tuple[Test, ...]
+    repetitions: int = 5
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runner is at."""
+
+    fraction: float
+    """Of the load while `test` is None, else of all runs, warm-ups included."""
+    job: int = 0
+    """Index of the job."""
+    test: Test | None = None
+    repetition: int = 0
+    """From 1; 0 is the warm-up."""
+    last_ts: float = 0.0
+    """Tokens per second of the repetition before, 0 when there was none."""
+
+
+class Probe(Protocol):
+    """Looks at the machine from before a repetition to after it."""
+
+    def begin(self) -> None:
+        """The repetition starts now."""
+
+    def end(self) -> tuple[float | None, tuple[Mark, ...]]:
+        """It is over: the joules that it took, None where nobody counts them, and why not to trust it."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that ended before its time; what it had measured is in the comparison."""
+
+    job: int
+    error: EngineError | EngineDied
+
+
+def plan_tests(
+    n_prompts: Sequence[int],
+    n_gens: Sequence[int],
+    n_depths: Sequence[int] = (0,),
+    pairs: Sequence[tuple[int, int]] = (),
+) -> tuple[Test, ...]:
+    """The prompt tests, the generation tests and those of both at each depth, in llama-bench's order, less those of no
+    tokens."""
+    wanted = (*((p, 0) for p in n_prompts), *((0, g) for g in n_gens), *pairs)
+    return tuple(Test(n_prompt=p, n_gen=g, n_depth=d) for d in n_depths for p, g in wanted if p or g)
+
+
+def tokens_needed(tests: Sequence[Test]) -> int:
+    """Tokens of the largest test, which the context must hold."""
+    return max(test.n_tokens + test.n_depth for test in tests)
+
+
+def context_for(tests: Sequence[Test]) -> int:
+    """The context that llama-bench would give the largest test: one for all, so that the model is loaded once."""
+    return -(-tokens_needed(tests) // N_CTX_STEP) * N_CTX_STEP
+
+
+def visits(n_jobs: int, repetitions: int) -> list[tuple[int, int]]:
+    """Jobs in the order in which they are measured, each with its number of repetitions. Several are gone through there
+    and back, so that what changes steadily meanwhile, as a machine gets hot, adds up to the same for each; the last
+    one is not loaded twice."""
+    if n_jobs == 1 or repetitions == 1:
+        return [(job, repetitions) for job in range(n_jobs)]
+    there, back = repetitions - repetitions // 2, repetitions // 2
+    last = n_jobs - 1
+    return [
+        *((job, there) for job in range(last)),
+        (last, repetitions),
+        *((job, back) for job in reversed(range(last))),
+    ]
+
+
+class Runner:
+    """One benchmark on an engine that is started, and restarted between jobs. After `run` was cancelled or raised
+    `EngineDied`, `comparison` holds what was measured until then."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        plan: Plan,
+        on_progress: Callable[[Progress], None] | None = None,
+        probe: Probe | None = None,
+    ) -> None:
+        self._engine, self._plan, self._probe = engine, plan, probe
+        self._on_progress = on_progress or (lambda progress: None)
+        self._reports: dict[int, Report] = {}
+        self._loaded_job: int | None = None
+        self._n_done = 0
+        self._visits = visits(len(plan.jobs), plan.repetitions)
+        self._n_steps = len(plan.tests) * sum(repetitions + 1 for _, repetitions in self._visits)
+        self.failures: list[Failure] = []
+        """Jobs that could not be loaded or measured to the end; the others went on."""
+
+    @property
+    def comparison(self) -> Comparison:
+        """What is measured so far, in the order of the jobs."""
+        return Comparison(reports=tuple(self._reports[job] for job in sorted(self._reports)))
+
+    def report_of(self, job: int) -> Report | None:
+        """What is measured so far of one job."""
+        return self._reports.get(job)
+
+    async def run(self) -> Comparison:
+        """Load and measure everything. Cancelling the task that waits here stops at once. A job that fails is noted in
+        `failures` and the others go on."""
+        for job, repetitions in self._visits:
+            if any(failure.job == job for failure in self.failures):
+                continue
+            try:
+                await self._load(job)
+                for number in range(len(self._plan.tests)):
+                    await self._measure(job, number, repetitions)
+            except (EngineError, EngineDied) as error:
+                self.failures.append(Failure(job=job, error=error))
+                self._loaded_job = None
+        return self.comparison
+
+    async def _load(self, job: int) -> None:
+        if self._loaded_job == job:
+            return
+        wanted = self._plan.jobs[job]
+        if self._loaded_job is None and self._engine.loaded is None and not self.failures:
+            hello = await self._engine.start()
+        else:
+            hello = await self._engine.restart()  # memory is given back for certain only when the process ends
+        self._loaded_job = None
+        loaded = await self._engine.load(
+            wanted.model.path,
+            wanted.settings,
+            lambda fraction: self._on_progress(Progress(fraction=fraction, job=job)),
+        )
+        self._loaded_job = job
+        if job not in self._reports:
+            self._reports[job] = Report(
+                machine=this_machine(),
+                hello=hello,
+                model=ModelFacts.of(wanted.model.info),
+                loaded=loaded,
+                settings=wanted.settings,
+                repetitions=self._plan.repetitions,
+            )
+
+    async def _measure(self, job: int, number: int, repetitions: int) -> None:
+        test = self._plan.tests[number]
+        before = self._reports[job].results
+        result = before[number] if number < len(before) else Result(test=test, test_time=_now())
+        for repetition in range(repetitions + 1):
+            self._tell(job, result, repetition)
+            if repetition == 0:
+                await self._engine.bench(test.n_prompt, min(test.n_gen, 1))
+            else:
+                result = await self._repeat(result)
+                self._put(job, number, result)
+            self._n_done += 1
+
+    async def _repeat(self, result: Result) -> Result:
+        test = result.test
+        if self._probe:
+            self._probe.begin()
+        elapsed_s = await self._engine.bench(test.n_prompt, test.n_gen, test.n_depth)
+        joules, marks = self._probe.end() if self._probe else (None, ())
+        return msgspec.structs.replace(
+            result,
+            samples_ns=(*result.samples_ns, round(elapsed_s * 1e9)),
+            energy_j=(*result.energy_j, joules),
+            marks=(*result.marks, marks),
+        )
+
+    def _put(self, job: int, number: int, result: Result) -> None:
+        report = self._reports[job]
+        results = (*report.results[:number], result, *report.results[number + 1 :])
+        self._reports[job] = msgspec.structs.replace(report, results=results)
+
+    def _tell(self, job: int, result: Result, repetition: int) -> None:
+        done_before = len(result.samples_ns) if repetition else 0
+        self._on_progress(
+            Progress(
+                fraction=self._n_done / self._n_steps,
+                job=job,
+                test=result.test,
+                repetition=done_before + 1 if repetition else 0,
+                last_ts=result.samples_ts[-1] if result.samples_ns else 0.0,
+            )
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -163,6 +163,9 @@ class NvmlLibrary:
     def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
         return self._only(handle, 118_250)
 
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        return self._only(handle, 1_234_500)
+
     def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
         return self._only(handle, 1980)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tui.monitor.files import key_values, read_int, read_scaled, read_text
-from tui.monitor.records import GpuSample, GpuSource
+from tui.monitor.records import GpuKind, GpuSample, GpuSource
 
 AMDGPU_IDS = Path("/usr/share/libdrm/amdgpu.ids")
 """Marketing names of AMD's GPUs, shipped with libdrm: device, revision and name, separated by commas."""
@@ -16,7 +16,18 @@ AMDGPU_IDS = Path("/usr/share/libdrm/amdgpu.ids")
 class Card(Protocol):
     """One GPU."""
 
+    @property
+    def id(self) -> str:
+        """PCI address."""
+
+    @property
+    def kind(self) -> GpuKind:
+        """ "igpu" for one that is part of the CPU's package."""
+
     def read(self) -> GpuSample: ...
+
+    def energy_j(self) -> float | None:
+        """What it has taken since some moment in the past, in joules; None where the driver does not count."""
 
 
 def find_cards(sysfs: Path, amdgpu_ids: Path = AMDGPU_IDS) -> tuple[Card, ...]:
@@ -42,10 +53,10 @@ class AmdCard:
 
     def __init__(self, device: Path, uevent: dict[str, str], amdgpu_ids: Path) -> None:
         self._device = str(device)
-        self._id = uevent.get("PCI_SLOT_NAME", "")
+        self.id = uevent.get("PCI_SLOT_NAME", "")
         self._hwmon = _hwmon(device)
         # The driver shows a northbridge voltage for integrated GPUs only.
-        self._kind: Literal["gpu", "igpu"] = "igpu" if Path(self._hwmon, "in1_input").exists() else "gpu"
+        self.kind: GpuKind = "igpu" if Path(self._hwmon, "in1_input").exists() else "gpu"
         self._name = _amd_name(device, uevent.get("PCI_ID", ""), amdgpu_ids)
 
     def read(self) -> GpuSample:
@@ -59,9 +70,9 @@ class AmdCard:
                 power = read_scaled(f"{hwmon}/power1_input", 1e6)
         return GpuSample(
             name=self._name,
-            kind=self._kind,
+            kind=self.kind,
             source="amdgpu",
-            id=self._id,
+            id=self.id,
             dedicated_used_bytes=read_int(f"{device}/mem_info_vram_used"),
             dedicated_total_bytes=read_int(f"{device}/mem_info_vram_total"),
             shared_used_bytes=read_int(f"{device}/mem_info_gtt_used"),
@@ -72,13 +83,18 @@ class AmdCard:
             clock_mhz=read_scaled(f"{hwmon}/freq1_input", 1e6) if is_awake else None,
         )
 
+    def energy_j(self) -> float | None:
+        return _energy_j(self._hwmon)
+
 
 class IntelCard:
     """A GPU of the i915 or xe driver. Memory and use are not in sysfs: None."""
 
     def __init__(self, card: Path, uevent: dict[str, str], driver: GpuSource) -> None:
         self._driver = driver
-        self._id = uevent.get("PCI_SLOT_NAME", "")
+        self.id = uevent.get("PCI_SLOT_NAME", "")
+        # Intel's integrated graphics has had this PCI slot in every generation.
+        self.kind: GpuKind = "igpu" if self.id == "0000:00:02.0" else "gpu"
         self._name = f"Intel GPU {uevent.get('PCI_ID', '').lower()}".strip()
         self._hwmon = _hwmon(card / "device")
         clocks = (
@@ -93,14 +109,16 @@ class IntelCard:
     def read(self) -> GpuSample:
         return GpuSample(
             name=self._name,
-            # Intel's integrated graphics has had this PCI slot in every generation.
-            kind="igpu" if self._id == "0000:00:02.0" else "gpu",
+            kind=self.kind,
             source=self._driver,
-            id=self._id,
+            id=self.id,
             temperature_c=self._temperature(),
             power_w=self._power(),
             clock_mhz=read_scaled(self._clock, 1),
         )
+
+    def energy_j(self) -> float | None:
+        return _energy_j(self._hwmon)
 
     def _temperature(self) -> float | None:
         # xe numbers the package's sensor 2, i915 has only the first.
@@ -112,7 +130,7 @@ class IntelCard:
 
     def _power(self) -> float | None:
         """From the energy counter, so None for the first read."""
-        joules, now = read_scaled(f"{self._hwmon}/energy1_input", 1e6), time.monotonic()
+        joules, now = self.energy_j(), time.monotonic()
         before, self._energy = self._energy, None if joules is None else (joules, now)
         if joules is None or before is None or now <= before[1] or joules < before[0]:
             return None
@@ -122,6 +140,10 @@ class IntelCard:
 def _hwmon(device: Path) -> str:
     """The folder of the device's sensors; one that does not exist when it has none."""
     return str(next(iter(sorted((device / "hwmon").glob("hwmon*"))), device / "hwmon/none"))
+
+
+def _energy_j(hwmon: str) -> float | None:
+    return read_scaled(f"{hwmon}/energy1_input", 1e6)
 
 
 def _amd_name(device: Path, pci_id: str, amdgpu_ids: Path) -> str:

@@ -20,26 +20,41 @@ class Nvml:
 
     def read(self) -> tuple[GpuSample, ...]:
         """A sample of each GPU; one that fell off the bus is left out."""
-        nvml = self._library
-        count = self._ask(nvml.nvmlDeviceGetCount) or 0
-        handles = (self._ask(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
-        return tuple(self._sample(handle) for handle in handles if handle is not None)
+        return tuple(self._sample(handle) for handle in self._handles())
+
+    def energy_j(self) -> list[tuple[str, float | None]]:
+        """Each GPU's PCI address and what it has taken since its driver was loaded, in joules; None for one that does
+        not count. GPUs count since Volta."""
+        counts = []
+        for handle in self._handles():
+            millijoules = self._ask(self._library.nvmlDeviceGetTotalEnergyConsumption, handle)
+            counts.append((self._address(handle), None if millijoules is None else millijoules / 1000))
+        return counts
 
     def close(self) -> None:
         """Let go of the driver."""
         self._ask(self._library.nvmlShutdown)
+
+    def _handles(self) -> list[Any]:
+        nvml = self._library
+        count = self._ask(nvml.nvmlDeviceGetCount) or 0
+        handles = [self._ask(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+        return [handle for handle in handles if handle is not None]
+
+    def _address(self, handle: Any) -> str:
+        pci = self._ask(self._library.nvmlDeviceGetPciInfo, handle)
+        return "" if pci is None else _pci_address(_string(pci.busId))
 
     def _sample(self, handle: Any) -> GpuSample:
         nvml = self._library
         memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
         use = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle)
         milliwatts = self._ask(nvml.nvmlDeviceGetPowerUsage, handle)
-        pci = self._ask(nvml.nvmlDeviceGetPciInfo, handle)
         return GpuSample(
             name=_string(self._ask(nvml.nvmlDeviceGetName, handle)) or "NVIDIA GPU",
             kind="gpu",
             source="nvml",
-            id=_pci_address(_string(pci.busId)) if pci is not None else "",
+            id=self._address(handle),
             dedicated_used_bytes=memory.used if memory is not None else None,
             dedicated_total_bytes=memory.total if memory is not None else None,
             busy_percent=use.gpu if use is not None else None,

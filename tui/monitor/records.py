@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 GpuSource = Literal["nvml", "amdgpu", "i915", "xe", "llama.cpp"]
+GpuKind = Literal["gpu", "igpu"]
 
 
 class HostSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU at one moment."""
 
     name: str
-    kind: Literal["gpu", "igpu"]
+    kind: GpuKind
     """"igpu" shares the machine's RAM: its dedicated memory is a carve-out of it."""
     source: GpuSource
     id: str = ""

@@ -1,6 +1,6 @@
 """Runs a benchmark: each job is loaded into an engine process of its own and measured as llama-bench does, a warm-up
-and then the repetitions of each test. Several jobs are measured there and back. Knows nothing of terminals; what is done
-so far can be had at any time, also after a failure."""
+and then the repetitions of each test. Several jobs are measured there and back. Knows nothing of terminals; what is
+done so far can be had at any time, also after a failure."""
 
 from __future__ import annotations
 
@@ -51,10 +51,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probe(Protocol):
-    """Looks at the machine from before a repetition to after it."""
+    """Looks at the machine before the run, and from before a repetition to after it."""
 
-    def begin(self) -> None:
-        """The repetition starts now."""
+    async def look(self) -> tuple[str, ...]:
+        """What about the machine is not right, each a sentence; nothing is computed meanwhile."""
+
+    def begin(self, job: int, test: Test) -> None:
+        """A repetition starts now; those of the same job and test are alike."""
 
     def end(self) -> tuple[float | None, tuple[Mark, ...]]:
         """It is over: the joules that it took, None where nobody counts them, and why not to trust it."""
@@ -118,6 +121,7 @@ class Runner:
         self._engine, self._plan, self._probe = engine, plan, probe
         self._on_progress = on_progress or (lambda progress: None)
         self._reports: dict[int, Report] = {}
+        self._warnings: tuple[str, ...] = ()
         self._loaded_job: int | None = None
         self._n_done = 0
         self._visits = visits(len(plan.jobs), plan.repetitions)
@@ -137,6 +141,8 @@ class Runner:
     async def run(self) -> Comparison:
         """Load and measure everything. Cancelling the task that waits here stops at once. A job that fails is noted in
         `failures` and the others go on."""
+        if self._probe:
+            self._warnings = await self._probe.look()
         for job, repetitions in self._visits:
             if any(failure.job == job for failure in self.failures):
                 continue
@@ -172,6 +178,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
+                warnings=self._warnings,
             )
 
     async def _measure(self, job: int, number: int, repetitions: int) -> None:
@@ -183,16 +190,18 @@ class Runner:
             if repetition == 0:
                 await self._engine.bench(test.n_prompt, min(test.n_gen, 1))
             else:
-                result = await self._repeat(result)
+                result = await self._repeat(job, result)
                 self._put(job, number, result)
             self._n_done += 1
 
-    async def _repeat(self, result: Result) -> Result:
+    async def _repeat(self, job: int, result: Result) -> Result:
         test = result.test
         if self._probe:
-            self._probe.begin()
+            self._probe.begin(job, test)
         elapsed_s = await self._engine.bench(test.n_prompt, test.n_gen, test.n_depth)
         joules, marks = self._probe.end() if self._probe else (None, ())
+        if test.n_depth:
+            joules = None  # part of it went into what is not timed, which no counter tells apart
         return msgspec.structs.replace(
             result,
             samples_ns=(*result.samples_ns, round(elapsed_s * 1e9)),

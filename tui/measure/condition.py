@@ -1,0 +1,170 @@
+"""Judges the machine: what is not right about it before a run, in sentences, and what went wrong during a repetition,
+as marks, with the energy that it took. What it judges is read by `tui.monitor`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tui.engine.client import Engine
+from tui.measure.report import Mark, Test
+from tui.models.format import size
+from tui.monitor.condition import Condition, ConditionReader, Moment, others_percent, own_percent
+from tui.monitor.energy import EnergyMeter, EnergyReading, joules
+from tui.monitor.pressure import swap_growth
+from tui.monitor.records import GpuKind
+
+LOOK_S = 1.0
+"""For how long the machine is watched before a run."""
+BUSY_PERCENT = 10.0
+"""Other programs that take more of the CPU than this are in the way."""
+WARM_C = 85.0
+"""A CPU that is so hot before it computes will slow down."""
+HOT_C = 95.0
+"""CPUs slow down between this and 105 °C."""
+SWAPPED_BYTES = 512 << 20
+"""Less than this lies in the swap of any machine that has been up for a while."""
+CLOCK_FELL = 0.9
+"""A clock below this part of the highest that the same test had is marked."""
+
+
+def warnings(condition: Condition) -> tuple[str, ...]:
+    """What makes figures worse or less steady than they could be, a sentence each with what to do; mostly nothing."""
+    found = []
+    slow = [name for name in condition.governors if name != "performance"]
+    if slow:
+        names = " and ".join(slow)
+        found.append(
+            f"The CPU governor is {names}; performance gives steadier figures: "
+            "`sudo cpupower frequency-set -g performance`."
+        )
+    limit, highest = condition.limit_clock_mhz, condition.max_clock_mhz
+    if limit is not None and highest is not None and limit < CLOCK_FELL * highest:
+        found.append(
+            f"The clock is limited to {limit / 1000:.1f} of {highest / 1000:.1f} GHz; choose the fastest power profile."
+        )
+    others, load = condition.others_percent, condition.load
+    if others is not None and others > BUSY_PERCENT:
+        found.append(f"Other programs use {others:.0f}% of the CPU; close them, or measure when they are done.")
+    elif others is None and load is not None and load > condition.n_cpus / 2:
+        found.append(f"The load is {load:.1f} on {condition.n_cpus} CPUs; close what computes, or measure later.")
+    if condition.swap_used_bytes is not None and condition.swap_used_bytes >= SWAPPED_BYTES:
+        found.append(f"{size(condition.swap_used_bytes)} are swapped out; close programs that hold much memory.")
+    if condition.temperature_c is not None and condition.temperature_c >= WARM_C:
+        found.append(f"The CPU is at {condition.temperature_c:.0f} °C; let it cool down, or it will lower its clock.")
+    if condition.on_battery:
+        found.append("Running on battery; plug it in, as many machines are slower without.")
+    return tuple(found)
+
+
+class MachineProbe:
+    """Watches the machine before a run and during each repetition: the runner's `Probe`. Nothing is read while a
+    repetition computes. Made for one run, on one thread."""
+
+    def __init__(
+        self,
+        engine_pid: Callable[[], int | None],
+        gpu: Callable[[], GpuKind | None],
+        reader: ConditionReader | None = None,
+        meter: EnergyMeter | None = None,
+    ) -> None:
+        """`engine_pid` is asked anew each time, as engines are restarted between jobs. So is `gpu`: what sort of GPU
+        holds layers, None for the CPU alone."""
+        self._engine_pid, self._gpu = engine_pid, gpu
+        self._reader, self._meter = reader or ConditionReader(), meter or EnergyMeter()
+        self._test: tuple[int, Test] | None = None
+        self._moment: Moment | None = None
+        self._energy: EnergyReading | None = None
+        self._highest_mhz: dict[tuple[int, Test], float] = {}
+
+    @classmethod
+    def of(cls, engine: Engine) -> MachineProbe:
+        """For whatever this engine has loaded at the time."""
+        return cls(lambda: engine.pid, lambda: _gpu_of(engine))
+
+    async def look(self) -> tuple[str, ...]:
+        """What is not right about the machine, a sentence each. Watches it for `LOOK_S` while nothing is computed."""
+        before = self._reader.moment(self._engine_pid())
+        await asyncio.sleep(LOOK_S)
+        return warnings(await asyncio.to_thread(self._reader.condition, before, self._engine_pid()))
+
+    def begin(self, job: int, test: Test) -> None:
+        """A repetition of this test of this job begins. Takes about a millisecond, with a GPU up to a second once."""
+        self._test = (job, test)
+        self._moment = self._reader.moment(self._engine_pid())
+        # An integrated GPU is part of the CPU's package.
+        self._energy = self._meter.read(gpus=self._gpu() == "gpu")
+
+    def end(self) -> tuple[float | None, tuple[Mark, ...]]:
+        """It is over: the joules that it took, and why not to trust it."""
+        before, energy = self._moment, self._energy
+        if before is None or energy is None:
+            return None, ()
+        after = self._reader.moment(self._engine_pid())
+        self._energy = self._meter.read(gpus=energy.gpu is not None)
+        return joules(energy, self._energy), self._marks(before, after)
+
+    @property
+    def energy_note(self) -> str:
+        """What the joules leave out, or why there are none, in one sentence; empty when all that computes is counted,
+        or before the first repetition."""
+        return "" if self._energy is None else energy_note(self._energy)
+
+    def close(self) -> None:
+        """Let go of the GPU's driver."""
+        self._meter.close()
+
+    def _marks(self, before: Moment, after: Moment) -> tuple[Mark, ...]:
+        found: list[Mark] = []
+        if swap_growth(before.swap_used_bytes, after.swap_used_bytes):
+            found.append("swapped")
+        if _grew(before.throttle_count, after.throttle_count) or self._clock_fell(before, after):
+            found.append("throttled")
+        others = others_percent(before, after)
+        if others is not None and others > BUSY_PERCENT:
+            found.append("busy")
+        if after.temperature_c is not None and after.temperature_c >= HOT_C:
+            found.append("hot")
+        return tuple(found)
+
+    def _clock_fell(self, before: Moment, after: Moment) -> bool:
+        """Whether as many of the fastest CPUs as have computed are slower than in another repetition of the same test.
+        Beside a GPU, CPUs wait for most of the time: their clocks say nothing."""
+        own = own_percent(before, after)
+        if own is None or self._test is None or self._gpu() is not None:
+            return False
+        clock = after.fastest_clock_mhz(own / 100)
+        if clock is None:
+            return False
+        highest = self._highest_mhz[self._test] = max(clock, self._highest_mhz.get(self._test, 0.0))
+        return clock < CLOCK_FELL * highest
+
+
+def energy_note(reading: EnergyReading) -> str:
+    """What `joules` leaves out with such readings, or why it gives nothing, in one sentence; empty when it counts all
+    that computes."""
+    refused = (
+        "only root may read the CPU's counter (`sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj` allows it)"
+    )
+    why = refused if reading.cpu else "this machine does not tell what its CPU takes"
+    if reading.gpu is not None and not reading.counts_gpu:
+        silent = ", ".join(count.name for count in reading.gpu if count.joules is None)
+        return f"Energy is not counted: the GPU {f'at {silent} ' if silent else ''}does not tell what it takes."
+    if reading.counts_cpu:
+        return ""
+    if reading.gpu is None:
+        return f"Energy is not counted: {why}."
+    whose = "the GPU" if len(reading.gpu) == 1 else f"the {len(reading.gpu)} GPUs"
+    return f"Energy is that of {whose} alone: {why}."
+
+
+def _gpu_of(engine: Engine) -> GpuKind | None:
+    """What sort of GPU holds layers; one with memory of its own before an integrated one."""
+    if engine.loaded is None or engine.hello is None:
+        return None
+    used = {device.kind for device in engine.hello.devices if device.name in engine.loaded.devices}
+    return "gpu" if "gpu" in used else "igpu" if "igpu" in used else None
+
+
+def _grew(before: int | None, after: int | None) -> bool:
+    return before is not None and after is not None and after > before

@@ -89,7 +89,8 @@ class MachineProbe:
         return warnings(await asyncio.to_thread(self._reader.condition, before, self._engine_pid()))
 
     def begin(self, job: int, test: Test) -> None:
-        """A repetition of this test of this job begins. Takes about a millisecond, with a GPU up to a second once."""
+        """A repetition of this test of this job begins. Takes about a millisecond, and some more for each GPU; the
+        first time with one up to a second."""
         self._test = (job, test)
         self._moment = self._reader.moment(self._engine_pid())
         # An integrated GPU is part of the CPU's package.

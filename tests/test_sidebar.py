@@ -56,6 +56,7 @@ MODEL = ModelInUse(
     quant="Q3_K_L",
     size="128 experts, 8 used",
     place="Vulkan0 48/48",
+    threads="8 threads",
     n_ctx=8192,
     flash_attn="auto",
     kv="f16",
@@ -241,16 +242,17 @@ async def test_the_status_line_shows_the_fullest_gpu() -> None:
 async def test_the_header_names_the_model_and_how_it_is_loaded() -> None:
     (row,) = await rows_of(Header(), (120, 5), lambda header: header.show_state(MODEL))
     assert row.startswith("Qwen3-30B-A3B · Q3_K_L · 128 experts, 8 used  ")
-    assert row.endswith("  Vulkan0 48/48 · ctx 8,192 · FA auto · KV f16")
+    assert row.endswith("  Vulkan0 48/48 · 8 threads · ctx 8,192 · FA auto · KV f16")
     assert width_of(row) == 118
 
 
 async def test_a_narrow_header_gives_up_the_details_before_the_name() -> None:
     kept = []
-    for width in (120, 92, 80, 60, 40, 20):
+    details = ("KV", "FA", "experts", "threads", "ctx", "Q3", "Vulkan0", "Qwen3")
+    for width in (120, 104, 92, 80, 60, 40, 20):
         (row,) = await rows_of(Header(), (width, 5), lambda header: header.show_state(MODEL))
         assert width_of(row) <= width - 2
-        kept.append([part for part in ("KV", "FA", "experts", "ctx", "Q3", "Vulkan0", "Qwen3") if part in row])
+        kept.append([part for part in details if part in row])
     for more, less in pairwise(kept):
         assert more[-len(less) :] == less
     assert kept[-1] == ["Qwen3"]
@@ -369,7 +371,7 @@ async def test_the_keys_of_the_focused_widget_come_first() -> None:
         bind(app.query_one(Input), resolve({})[0], "card")
         app.refresh_bindings()
         await pilot.pause()
-        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  l Fewer layers  c CPU  d Details  ^o Model")
+        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Small ubatch  l Fewer layers  c CPU  s")
 
 
 # Lines

@@ -53,6 +53,7 @@ async def test_a_conversation_reads_back_as_it_was_saved(store: Store):
     conversation = question(
         system_prompt="Be kind.", thinking=False, sampling=Sampling(temperature=0.6), model_path="/models/qwen.gguf"
     )
+    conversation = msgspec.structs.replace(conversation, max_tokens=0)
     answer = chat.finished(
         chat.answer_turn("Qwen3", ["CPU", "Vulkan0"]),
         text="Rayleigh 散射 👩‍👩‍👧",
@@ -90,11 +91,13 @@ async def test_renaming_and_configuring_change_what_they_name(store: Store):
     conversation = question()
     await store.create(conversation)
     await store.rename(conversation.id, "Sky")
-    await store.configure(msgspec.structs.replace(conversation, thinking=False, sampling=Sampling(top_k=7)))
+    changed = msgspec.structs.replace(conversation, thinking=False, sampling=Sampling(top_k=7), max_tokens=40)
+    await store.configure(changed)
 
     saved = await store.open(conversation.id)
 
     assert (saved.title, saved.thinking, saved.sampling) == ("Sky", False, Sampling(top_k=7))
+    assert (conversation.max_tokens, saved.max_tokens) == (None, 40)
     assert saved.turns == conversation.turns
 
 

@@ -26,7 +26,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static, TextArea
 
 from tests.conftest import until
-from tui.app.widgets.transcript import Answer, Card, Notice, Transcript, UserMessage
+from tui.app.widgets.transcript import Answer, Card, CardChoice, Notice, Transcript, UserMessage
 
 CODE = "Here:\n\n```python\nprint('hello')\n```\n\nand\n\n```\nplain\n```\n"
 MANY = [
@@ -203,7 +203,7 @@ async def test_the_copy_label_of_a_fence_gives_its_code() -> None:
         second = len(row) - 1 - row[::-1].index(True)
         await pilot.click(Transcript, offset=(transcript.size.width - 5, second))
         assert [message.text for message in app.heard if isinstance(message, Transcript.CopyRequested)] == ["plain"]
-        assert transcript.code_blocks("a") == ["print('hello')", "plain"]
+        assert transcript.code_blocks("a") == [("print('hello')", "python"), ("plain", "")]
 
 
 async def test_messages_are_selected_with_the_keyboard_and_marked() -> None:
@@ -241,12 +241,17 @@ async def test_truncating_removes_a_message_and_what_follows() -> None:
 
 async def test_a_card_offers_its_keys_to_key_and_mouse() -> None:
     async with running() as (app, transcript, pilot):
-        transcript.add_card(Card("died", "The engine stopped", "last words", (("r", "reload"), ("c", "on CPU"))))
+        choices = (
+            CardChoice("card_reload", ("r", "f10"), "reload"),
+            CardChoice("card_cpu", ("question_mark",), "on CPU"),
+        )
+        transcript.add_card(Card("died", "The engine stopped", "last words", choices))
         row = next(y for y, row in enumerate(shown(transcript)) if "[r]" in row)
-        await pilot.press("c")
+        assert "[?] on CPU" in shown(transcript)[row]
+        await pilot.press("question_mark", "f10")
         await pilot.click(Transcript, offset=(2 + shown(transcript)[row].index("reload"), row))
-        chosen = [message.key for message in app.heard if isinstance(message, Transcript.CardChosen)]
-        assert chosen == ["c", "r"]
+        chosen = [message.action for message in app.heard if isinstance(message, Transcript.CardChosen)]
+        assert chosen == ["card_cpu", "card_reload", "card_reload"]
         transcript.remove_card("died")
         assert not any(shown(transcript))
 

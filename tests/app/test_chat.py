@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 
+import msgspec
+
 from tests.conftest import DENSE, MOE, until
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.transcript import Transcript
+from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 
 
 async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start):
@@ -147,6 +150,32 @@ async def test_copy_says_where_the_text_went(start):
         await person.ask("用Python写冒泡排序")
         await person.press("f7")
         await person.wait_for(lambda: "Copied" in person.screen_text())
+
+
+async def test_of_several_code_blocks_any_can_be_copied_by_key(start):
+    text = "Write it:\n\n```python\nprint('hello')\n```\n\nand run it:\n\n```sh\n\npython hello.py\n```\n"
+    turns = (user_turn("How?"), finished(answer_turn("Tiny"), text=text, stop="stop"))
+    conversation = msgspec.structs.replace(new_conversation(), turns=turns)
+    async with start() as person:
+        await person.app.store.create(conversation)
+        await person.app.main.open_conversation(conversation.id)
+        await person.press("f7")
+        await person.wait_for(lambda: "Copy code" in person.screen_text())
+        shown = " ".join(person.screen_text().split())
+        assert "print('hello') python · 1 line" in shown and "python hello.py sh · 2 lines" in shown
+        await person.press("1")
+        await person.wait_for(lambda: "Copied 14 characters" in person.screen_text())
+        await person.press("ctrl+up", "c")
+        await person.wait_for(lambda: "Copy code" in person.screen_text())
+        await person.press("enter")  # the last one, which is wanted most
+        await person.wait_for(lambda: "Copied 16 characters" in person.screen_text())
+
+
+async def test_the_header_says_with_how_many_threads_the_model_was_loaded(start):
+    async with start(load={"n_threads": 1, "n_threads_batch": 2}) as person:
+        assert "CPU · 1/2 threads · ctx 1,024" in person.screen_text()
+    async with start(size=(80, 24)) as person:
+        assert "CPU · 1 thread · ctx 1,024" in person.screen_text()
 
 
 async def test_the_model_is_changed_in_mid_conversation(start):

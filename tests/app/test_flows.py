@@ -139,6 +139,15 @@ async def test_sampling_values_are_those_of_the_conversation(start):
         await person.ask("Count to 100")
         assert person.turns[-1].timings.n_decode == 5
         assert "token limit reached" in person.screen_text()
+        limited = person.app.controller.conversation.id
+        await person.press("ctrl+n")
+        await person.ask("Count to 100")
+        assert person.turns[-1].timings.n_decode > 5
+    async with start() as person:
+        await person.app.main.open_conversation(limited)
+        await person.wait_until_ready()
+        await person.ask("Count to 100")
+        assert person.turns[-1].timings.n_decode == 5
 
 
 async def test_a_theme_is_seen_while_choosing_and_remembered(start):

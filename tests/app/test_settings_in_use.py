@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.app.conftest import GREEDY
+from tui.app import phrases
+from tui.app.controller import Move
 from tui.app.widgets.sidebar import Sidebar
+from tui.config.settings import LoadDefaults
 from tui.engine.messages import Delta
 
 
@@ -44,6 +47,20 @@ async def test_the_keys_of_the_card_can_be_changed(with_settings):
         assert "[r]" not in person.screen_text()
         await person.press("z")
         await person.wait_until_ready()
+
+
+async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path):
+    keys = '[keys]\npick_model = "f10"\ncard_other_model = "x"\ncard_load_settings = []\nstop = []\n'
+    async with with_settings(keys, model=None) as person:
+        await person.wait_for(lambda: "No models were found" in person.screen_text())
+        await person.press("escape")
+        person.app.controller.load(Move(path=tmp_path / "gone.gguf", choice=LoadDefaults()))
+        await person.wait_for(lambda: "gone.gguf could not be loaded" in person.screen_text())
+        shown = " ".join(person.screen_text().split())
+        assert "pick another model (f10)" in shown and "[x] other model" in shown and "load settings" not in shown
+        await person.press("x")
+        await person.wait_for(lambda: "No models were found" in person.screen_text())
+        assert phrases.still_answering(person.app.keymap).endswith("stop it first.")
 
 
 async def test_the_context_meter_moves_while_the_answer_is_written(start):

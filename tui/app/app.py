@@ -26,6 +26,7 @@ from tui.chat.store import Store, StoreError
 from tui.cli_options import AppOptions
 from tui.config import paths
 from tui.config.actions import BY_ID
+from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
@@ -171,7 +172,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.controller.interrupt()
         else:
             keys = self.keymap.get("quit", ())
-            self.notify(f"{keys[0] if keys else 'The palette'} quits.", timeout=3, markup=False)
+            self.notify(f"{display_keys(keys, limit=1) or 'The palette'} quits.", timeout=3, markup=False)
 
     async def action_quit(self) -> None:
         if not (self.settings.ui.confirm_quit and self.controller.phase == "answering"):

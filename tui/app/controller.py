@@ -74,7 +74,6 @@ class Controller:
         self.choice: LoadDefaults = settings.load
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.conversation = self._fresh()
-        self.max_tokens = settings.sampling.max_tokens
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
@@ -247,6 +246,12 @@ class Controller:
     def sampling(self) -> Sampling:
         """What the next answer is chosen with: the conversation's own values, else the settings'."""
         return self.conversation.sampling or self.settings.sampling.engine_sampling(thinking=self.conversation.thinking)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the next answer at most, 0 for no limit: the conversation's own, else the settings'."""
+        own = self.conversation.max_tokens
+        return self.settings.sampling.max_tokens if own is None else own
 
     async def measure_context(self) -> None:
         """Tell the listener how much of the context the open conversation takes."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.app.widgets.transcript_entries import Card
-from tui.chat.conversation import Turn
+from tui.app.bindings import Keymap
+from tui.app.markdown.blocks import CodeBlock
+from tui.app.markdown.text import clean
+from tui.app.widgets.transcript_entries import Card, CardChoice
+from tui.chat.conversation import Turn, fit_columns
+from tui.config.keymap import display_keys
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ContextProblem, ContextRestored, ErrorInfo, Loaded, Prefill, Started
@@ -23,6 +27,8 @@ STOPS = {
     "crashed": "broken off",
 }
 SMALL_UBATCH = 128
+CODE_COLUMNS = 40
+"""What a list shows of the first line of a code block."""
 
 
 def seconds(value: float) -> str:
@@ -39,6 +45,12 @@ def speed(tps: float) -> str:
     if tps <= 0:
         return "–"
     return f"{tps:.2f}" if tps < 10 else f"{tps:.1f}" if tps < 1000 else f"{tps:,.0f}"
+
+
+def threads(loaded: Loaded) -> str:
+    """Threads of decode, and of prefill where they are others: "8 threads", "8/16 threads"."""
+    n, n_batch = loaded.n_threads, loaded.n_threads_batch
+    return f"{n} thread{'' if n == 1 else 's'}" if n == n_batch else f"{n}/{n_batch} threads"
 
 
 def model_size(info: ModelInfo) -> str:
@@ -91,49 +103,76 @@ def prompt_begun(started: Started) -> str:
     return f"reading the prompt… {fresh:,} tokens" + (f", {started.n_cached:,} known" if started.n_cached else "")
 
 
-def dropped(started: Started) -> str:
+def code_block(block: CodeBlock) -> tuple[str, str]:
+    """A code block in a list: the first line with something on it, and its language and length."""
+    lines = block.text.splitlines()
+    first = next((line.strip() for line in lines if line.strip()), "(empty)")
+    length = f"{len(lines):,} line{'' if len(lines) == 1 else 's'}"
+    return fit_columns(clean(first), CODE_COLUMNS), " · ".join(filter(None, (block.language, length)))
+
+
+def hint(keymap: Keymap, action_id: str) -> str:
+    """What stands behind the name of an action, with a space before it: " (^l)"; empty when it has no key."""
+    keys = keymap.get(action_id, ())
+    return f" ({display_keys(keys, limit=1)})" if keys else ""
+
+
+def still_answering(keymap: Keymap) -> str:
+    """Why something cannot be done now."""
+    return f"The model is still answering: stop it first{hint(keymap, 'stop')}."
+
+
+def dropped(started: Started, keymap: Keymap) -> str:
     """That the oldest messages were left out."""
     return (
         f"The context is full: the oldest {started.n_dropped} messages were left out of this prompt. They stay in the "
-        "conversation; a larger context (ctrl+l) takes them in again."
+        f"conversation; a larger context{hint(keymap, 'load_settings')} takes them in again."
     )
 
 
-_LOAD_CHOICES = (("l", "load settings"), ("o", "other model"), ("d", "engine log"))
+def _choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...]:
+    """The actions of a card, each an id and its words; those without a key are left out."""
+    return tuple(CardChoice(action, keys, label) for action, label in offered if (keys := keymap.get(action, ())))
 
 
-def no_model_file(error: ModelFileError) -> Card:
+def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
-    return Card(
-        "load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", _LOAD_CHOICES[1:2]
-    )
+    choices = _choices(keymap, ("card_other_model", "other model"))
+    return Card("load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", choices)
 
 
-def load_failure(path: Path, info: ErrorInfo) -> Card:
+def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
     """Why a model could not be loaded, and what to try."""
     advice = {
-        "model_not_found": "Check the path, or pick another model (ctrl+o).",
+        "model_not_found": f"Check the path, or pick another model{hint(keymap, 'pick_model')}.",
         "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
         "model_unsupported": "This llama.cpp does not know this kind of model. A newer llmtui may.",
         "out_of_memory": "Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.",
-        "bad_settings": "Change the load settings (ctrl+l).",
+        "bad_settings": f"Change the load settings{hint(keymap, 'load_settings')}.",
         "template": "The chat template in the file cannot be used.",
-    }.get(info.kind, "The engine's log (f12) may tell more.")
+    }.get(info.kind, f"The engine's log{hint(keymap, 'log_view')} may tell more.")
     title = f"{path.name} could not be loaded"
-    return Card("load_failed", title, f"{info.detail}\n{advice}", _LOAD_CHOICES)
+    choices = _choices(
+        keymap,
+        ("card_load_settings", "load settings"),
+        ("card_other_model", "other model"),
+        ("card_details", "engine log"),
+    )
+    return Card("load_failed", title, f"{info.detail}\n{advice}", choices)
 
 
-def refusal(info: ErrorInfo) -> str:
+def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     """Why a prompt was not answered."""
     if info.kind == "context_overflow":
         return (
             f"This prompt alone has {info.n_prompt:,} tokens and the context only {info.n_ctx:,}. "
-            "Shorten it, or raise the context size (ctrl+l)."
+            f"Shorten it, or raise the context size{hint(keymap, 'load_settings')}."
         )
     if info.kind == "no_model":
-        return "No model is loaded. Pick one with ctrl+o."
+        return f"No model is loaded. Pick one{hint(keymap, 'pick_model')}."
     if info.kind == "out_of_memory":
-        return f"The engine ran out of memory: {info.detail}. Try a smaller context or fewer layers (ctrl+l)."
+        remedy = f"Try a smaller context or fewer layers{hint(keymap, 'load_settings')}."
+        return f"The engine ran out of memory: {info.detail}. {remedy}"
     return f"The prompt was not answered: {info.detail}"
 
 
@@ -187,7 +226,7 @@ def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
     return f"To fit into memory it is loaded with {place} and a context of {size}."
 
 
-def shortage(found: Shortage) -> str:
+def shortage(found: Shortage, keymap: Keymap) -> str:
     """That memory runs out, before the machine starts to swap."""
     signs = []
     if found.ram_available_bytes is not None and found.ram_total_bytes:
@@ -196,7 +235,7 @@ def shortage(found: Shortage) -> str:
         signs.append(f"programs waited for memory {found.pressure_percent:.0f}% of the last 10 s")
     return (
         f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
-        "context or fewer layers (ctrl+l), before the machine starts to swap."
+        f"context or fewer layers{hint(keymap, 'load_settings')}, before the machine starts to swap."
     )
 
 
@@ -210,11 +249,12 @@ def context_for(n_prompt: int) -> int:
     return -(-(n_prompt + n_prompt // 4 + 1024) // 1024) * 1024
 
 
-def unanswered(info: ErrorInfo) -> str:
+def unanswered(info: ErrorInfo, keymap: Keymap) -> str:
     """That a prompt was left as it is."""
     return (
         f"Not answered: the prompt has {info.n_prompt:,} tokens, the context {info.n_ctx:,}. "
-        "Answer again (f5) asks once more; a new conversation (^n) starts empty."
+        f"Answer again{hint(keymap, 'regenerate')} asks once more; a new conversation{hint(keymap, 'new_chat')} starts "
+        "empty."
     )
 
 
@@ -244,7 +284,7 @@ def fewer_layers(n_gpu_layers: int) -> int:
     return n_gpu_layers * 3 // 4
 
 
-def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int) -> Card:
+def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int, keymap: Keymap) -> Card:
     """The one card about an engine that died: what, why, its last words, what one key does. `n_gpu_layers` were on a
     GPU or on their way to it; 0 for the CPU alone."""
     why, advice = _CAUSES[death.cause]
@@ -252,14 +292,14 @@ def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int) -> Card:
     lines = [f"Likely cause: {why} ({how}). Try {advice}."]
     if death.last_words:
         lines.append(f"Last words: “{death.last_words}”")
-    choices = [("r", "reload")]
+    offered = [("card_reload", "reload")]
     if n_gpu_layers and n_ubatch > SMALL_UBATCH:
-        choices.append(("u", f"reload with ubatch {SMALL_UBATCH}"))
+        offered.append(("card_small_ubatch", f"reload with ubatch {SMALL_UBATCH}"))
     if n_gpu_layers > 1:
-        choices.append(("l", f"{fewer_layers(n_gpu_layers)} of {n_gpu_layers} layers on the GPU"))
+        offered.append(("card_fewer_layers", f"{fewer_layers(n_gpu_layers)} of {n_gpu_layers} layers on the GPU"))
     if n_gpu_layers:
-        choices.append(("c", "reload on the CPU"))
-    choices.append(("d", "details"))
+        offered.append(("card_cpu", "reload on the CPU"))
+    offered.append(("card_details", "details"))
     doing = {"starting": "starting", "loading": "loading the model", "answering": "answering", "idle": "idle"}
     title = f"The engine stopped while {doing.get(death.running, death.running)}. The conversation is safe."
-    return Card("engine_died", title, "\n".join(lines), tuple(choices))
+    return Card("engine_died", title, "\n".join(lines), _choices(keymap, *offered))

@@ -70,6 +70,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Ask the model to think, where its template knows how."""
     sampling: Sampling | None = None
     """None takes the defaults of the model and the settings."""
+    max_tokens: int | None = None
+    """Tokens of an answer at most, 0 for no limit; None takes the settings'."""
     model_path: str = ""
     turns: tuple[Turn, ...] = ()
 

@@ -44,13 +44,15 @@ class Superseded(msgspec.Struct, frozen=True, kw_only=True):
 
 def insert_conversation(connection: sqlite3.Connection, conversation: Conversation, writer: str) -> None:
     connection.execute(
-        "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations(id, title, system_prompt, thinking, sampling, max_tokens, model_path, created_at,"
+        " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation.id,
             encodable(conversation.title),
             encodable(conversation.system_prompt),
             conversation.thinking,
             _json(conversation.sampling),
+            conversation.max_tokens,
             encodable(conversation.model_path),
             conversation.created_at,
             conversation.updated_at,
@@ -63,12 +65,13 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
 def update_conversation(connection: sqlite3.Connection, conversation: Conversation, now: float) -> None:
     """Everything but the turns and the title."""
     changed = connection.execute(
-        "UPDATE conversations SET system_prompt = ?, thinking = ?, sampling = ?, model_path = ?, updated_at = ?"
-        " WHERE id = ?",
+        "UPDATE conversations SET system_prompt = ?, thinking = ?, sampling = ?, max_tokens = ?, model_path = ?,"
+        " updated_at = ? WHERE id = ?",
         (
             encodable(conversation.system_prompt),
             conversation.thinking,
             _json(conversation.sampling),
+            conversation.max_tokens,
             encodable(conversation.model_path),
             now,
             conversation.id,
@@ -193,13 +196,13 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
 
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
     row = connection.execute(
-        "SELECT title, system_prompt, thinking, sampling, model_path, created_at, updated_at"
+        "SELECT title, system_prompt, thinking, sampling, max_tokens, model_path, created_at, updated_at"
         " FROM conversations WHERE id = ?",
         (conversation_id,),
     ).fetchone()
     if row is None:
         raise MissingError(conversation_id)
-    title, system_prompt, thinking, sampling, model_path, created_at, updated_at = row
+    title, system_prompt, thinking, sampling, max_tokens, model_path, created_at, updated_at = row
     turns = connection.execute(
         f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
         (conversation_id,),
@@ -210,6 +213,7 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         system_prompt=system_prompt,
         thinking=bool(thinking),
         sampling=_record(sampling, Sampling),
+        max_tokens=max_tokens,
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,

@@ -114,7 +114,7 @@ class Store:
         return self._write(lambda connection: rows.rename(connection, conversation_id, title))
 
     def configure(self, conversation: Conversation) -> asyncio.Future[None]:
-        """Save the system prompt, thinking, sampling and model of a conversation that exists."""
+        """Save the system prompt, thinking, sampling, `max_tokens` and model of a conversation that exists."""
         now = time.time()
         return self._write(lambda connection: rows.update_conversation(connection, conversation, now))
 

@@ -24,8 +24,8 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "log": "dialog",
 }
 """A scope is live together with all those above it. "app" is everywhere; "chat" is the main screen, within it "input"
-is the prompt, "transcript" a selected message, "card" the card of an engine that died; "dialog" is any dialog, within
-it "form" is one whose text or values are saved, "log" one with lines to read."""
+is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that failed; "dialog"
+is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ ACTIONS: tuple[Action, ...] = (
         "Messages",
         "chat",
         ("copy_message", "Copy answer", "Copy the selected message, or the last answer.", "ctrl+y"),
-        ("copy_code", "Copy code", "Copy the last code block of the selected message or last answer.", "f7"),
+        ("copy_code", "Copy code", "Copy a code block of the selected message or last answer.", "f7"),
         ("fold_thinking", "Fold thinking", "Fold or unfold thinking of the selected or last answer.", "ctrl+f"),
         ("fold_all", "Fold all thinking", "Fold or unfold all thinking.", "f9"),
         ("select_previous", "Previous message", "Select the message before.", "alt+up ctrl+up", "hidden"),
@@ -123,7 +123,7 @@ ACTIONS: tuple[Action, ...] = (
         ("message_next", "Next", "Select the message after.", "j down"),
         ("message_fold", "Fold", "Fold or unfold its thinking.", "space enter", "footer"),
         ("message_copy", "Copy", "Copy it.", "y", "footer"),
-        ("message_copy_code", "Copy code", "Copy its last code block.", "c", "footer"),
+        ("message_copy_code", "Copy code", "Copy its code block, or one of several.", "c", "footer"),
         ("message_edit", "Edit", "Edit it and send it again, if it is a prompt.", "e", "footer"),
         ("message_regenerate", "Regenerate", "Answer again from here.", "r", "footer"),
     ),
@@ -136,13 +136,15 @@ ACTIONS: tuple[Action, ...] = (
         ("history_next", "Later prompt", "The prompt after, when the cursor is in the last line.", "down"),
     ),
     *_rows(
-        "Engine stopped",
+        "After a failure",
         "card",
         ("card_reload", "Reload", "Load the model again.", "r", "footer"),
         ("card_small_ubatch", "Small ubatch", "Load with less memory for computing on the GPU.", "u", "footer"),
         ("card_fewer_layers", "Fewer layers", "Load with fewer layers on the GPU.", "l", "footer"),
         ("card_cpu", "CPU", "Load on the CPU.", "c", "footer"),
-        ("card_details", "Details", "Show the engine's last words.", "d", "footer"),
+        ("card_load_settings", "Load settings", "Choose other load settings after a load that failed.", "s", "footer"),
+        ("card_other_model", "Other model", "Choose another model after a load that failed.", "o", "footer"),
+        ("card_details", "Details", "Show the engine's log.", "d", "footer"),
     ),
     *_rows(
         "Dialogs",

@@ -224,6 +224,7 @@ class Session:
             n_layers=n_layers,
             n_gpu_layers=n_gpu_layers,
             devices=settings.devices if n_gpu_layers else (),
+            n_cpu_moe=settings.n_cpu_moe if n_gpu_layers else 0,
             n_ctx=self.n_ctx,
             n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
             n_batch=self.n_batch,

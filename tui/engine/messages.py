@@ -359,6 +359,8 @@ class Loaded(Event, frozen=True):
     """The file carries a chat template; otherwise ChatML is used."""
     buffers: tuple[Buffer, ...]
     load_s: float
+    n_cpu_moe: int = 0
+    """Of how many layers, from the first on, the experts were kept in host memory; 0 without devices."""
     n_kept: int = 0
     """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
     n_lost: int = 0

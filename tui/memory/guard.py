@@ -147,4 +147,11 @@ def placement(info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device]) 
         return 0, 0
     n_all = info.n_layers + 1
     n_gpu_layers = n_all if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n_all)
-    return n_gpu_layers, max(0, min(settings.n_cpu_moe, info.n_layers) - (n_all - n_gpu_layers)) if info.is_moe else 0
+    return n_gpu_layers, experts_on_cpu(info, n_gpu_layers, settings.n_cpu_moe)
+
+
+def experts_on_cpu(info: ModelInfo, n_gpu_layers: int, n_cpu_moe: int) -> int:
+    """Layers on the device whose experts stay on the CPU, when those of the first `n_cpu_moe` layers do. The device
+    holds the last `n_gpu_layers`, the output layer counted."""
+    on_cpu_anyway = info.n_layers + 1 - n_gpu_layers
+    return max(0, min(n_cpu_moe, info.n_layers) - on_cpu_anyway) if info.is_moe else 0

@@ -17,6 +17,14 @@ class Container(NamedTuple):
     """The block is the first one in this container, so the marker is to be drawn."""
 
 
+class CodeBlock(NamedTuple):
+    """A whole fence, to be copied."""
+
+    text: str
+    language: str = ""
+    """As the fence names it; empty where it does not."""
+
+
 class Block(NamedTuple):
     """A leaf block, or a piece of a long fence or table. It can be rendered without knowing any other block."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.app.markdown.blocks import Block
+from tui.app.markdown.blocks import Block, CodeBlock
 from tui.app.markdown.code import LiveCode
 from tui.app.markdown.render import render
 from tui.app.markdown.splitter import Splitter
@@ -50,16 +50,16 @@ class MarkdownStream:
         blocks, self.blocks = self.blocks, []
         self._update(blocks, [] if self.is_complete else self._splitter.tail())
 
-    def code_blocks(self) -> list[str]:
-        """The text of each code block, in order, pieces joined."""
-        texts: list[str] = []
+    def code_blocks(self) -> list[CodeBlock]:
+        """The code blocks in order, pieces joined."""
+        found: list[CodeBlock] = []
         for block in [*self.blocks, *([] if self.is_complete else self._splitter.tail())]:
             if block.kind == "code":
                 if block.first:
-                    texts.append(block.text)
+                    found.append(CodeBlock(block.text, block.info))
                 else:
-                    texts[-1] += f"\n{block.text}"
-        return texts
+                    found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{block.text}")
+        return found
 
     def _update(self, closed: list[Block], tail: list[Block]) -> int:
         if not closed and len(tail) == 1 and self._extend_plain(tail[0]):

@@ -100,9 +100,11 @@ class ConversationFlows(ModelFlows):
             )
         )
         if chosen is not None:
-            controller.max_tokens = chosen.max_tokens
-            # None lets the values go on following thinking on or off.
-            controller.configure(sampling=None if chosen.sampling == defaults else chosen.sampling)
+            # None lets the values go on following the settings, and thinking on or off.
+            controller.configure(
+                sampling=None if chosen.sampling == defaults else chosen.sampling,
+                max_tokens=None if chosen.max_tokens == sampling.max_tokens else chosen.max_tokens,
+            )
 
     @work(exclusive=True, group="dialog")
     async def action_export(self) -> None:
@@ -169,9 +171,9 @@ class ConversationFlows(ModelFlows):
         elif chosen == "raise" and controller.model_path is not None:
             choice = msgspec.structs.replace(controller.choice, n_ctx=wanted)
             if not await self.load_again(choice, then_answer=True):
-                self.transcript.add_notice(phrases.unanswered(info), "warning")
+                self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
         else:
-            self.transcript.add_notice(phrases.unanswered(info), "warning")
+            self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
 
     @work(exclusive=True, group="dialog")
     async def pick_theme(self) -> None:

@@ -21,6 +21,7 @@ from tui.app.widgets.row_list import RowList, column
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
+from tui.config.keymap import display_keys
 
 _TIME, _COUNT = 12, 6
 EXPORTS = (
@@ -135,7 +136,8 @@ class ConversationsScreen(ListDialog[str]):
             return
         self._renaming = one
         self.add_class("-renaming")
-        self._tell("Enter saves the new title, esc keeps the old one.")
+        close = display_keys(self.keymap.get("dialog_close", ()), limit=1)
+        self._tell(f"Enter saves the new title{f', {close} keeps the old one' if close else ''}.")
         line = self.query_one("#new-title", Input)
         line.value = one.title
         line.cursor_position = len(one.title)

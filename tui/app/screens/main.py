@@ -29,18 +29,16 @@ from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
 from tui.cli_options import AppOptions
-from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings, expand
 from tui.engine.death import Death
 from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
-from tui.memory.guard import placement
+from tui.memory.guard import experts_on_cpu
 from tui.monitor.pressure import MemoryWatch
 
 NARROW_COLUMNS = 100
-_CARD_ACTIONS = ("card_reload", "card_small_ubatch", "card_fewer_layers", "card_cpu", "card_details")
 READ_EVERY_S = 1.0
 
 
@@ -97,7 +95,7 @@ class MainScreen(ConversationFlows, MessageActions):
         now = self._speed
         host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
         if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
-            self.tell(phrases.shortage(short), bad=True)
+            self.tell(phrases.shortage(short, self.keymap), bad=True)
         self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
         for view in self._views():
             if view.display:
@@ -164,7 +162,7 @@ class MainScreen(ConversationFlows, MessageActions):
         """Say why the prompt stays where it is."""
         match self.controller.phase:
             case "answering":
-                self.tell("The model is still answering: esc stops it.")
+                self.tell(phrases.still_answering(self.keymap))
             case "no_model":
                 self.tell("No model is loaded. Choose one, then send again.")
                 self.pick_model()
@@ -181,25 +179,23 @@ class MainScreen(ConversationFlows, MessageActions):
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
-        """One key of a card about a dead engine or a failed load."""
-        controller, key = self.controller, event.key
-        if event.card_id == "engine_died":
-            key = next((default for default, chosen in self._card_keys().items() if chosen == key), key)
-        match event.card_id, key:
-            case "engine_died", "r":
+        """One action of a card about a dead engine or a failed load."""
+        controller = self.controller
+        match event.action:
+            case "card_reload":
                 controller.restart()
-            case "engine_died", "u":
+            case "card_small_ubatch":
                 controller.restart(n_ubatch=phrases.SMALL_UBATCH)
-            case "engine_died", "l":
+            case "card_fewer_layers":
                 controller.restart(n_gpu_layers=phrases.fewer_layers(self._gpu_layers()))
-            case "engine_died", "c":
+            case "card_cpu":
                 controller.restart(backend=CPU)
-            case _, "d":
-                await self.app.run_action("log_view")
-            case "load_failed", "l":
+            case "card_load_settings":
                 self.change_load_settings()
-            case "load_failed", "o":
+            case "card_other_model":
                 self.pick_model()
+            case "card_details":
+                await self.app.run_action("log_view")
 
     def action_stop(self) -> None:
         """Esc: stop what runs; else leave the transcript for the prompt."""
@@ -252,13 +248,14 @@ class MainScreen(ConversationFlows, MessageActions):
         else:
             place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
             info = self.model_info
-            if info and (n_cpu_moe := placement(info, controller.choice, controller.devices)[1]):
+            if info and (n_cpu_moe := experts_on_cpu(info, loaded.n_gpu_layers, loaded.n_cpu_moe)):
                 place += f" · experts on CPU: {n_cpu_moe}"
             state = ModelInUse(
                 name=name,
                 quant=info.quant if info else "",
                 size=phrases.model_size(info) if info else loaded.description,
                 place=place,
+                threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if loaded.flash_attn else "off",
                 kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
@@ -296,7 +293,7 @@ class MainScreen(ConversationFlows, MessageActions):
         self.tell(phrases.context_restored(restored, self._speed.prefill_tps))
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
-        self.show_card(phrases.load_failure(path, info))
+        self.show_card(phrases.load_failure(path, info, self.keymap))
 
     def conversation_opened(self, conversation: Conversation) -> None:
         self.transcript.load(map(_record, conversation.turns))
@@ -313,7 +310,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def answer_began(self, turn: Turn, started: Started) -> None:
         if started.n_dropped:
-            self.transcript.add_notice(phrases.dropped(started), "warning")
+            self.transcript.add_notice(phrases.dropped(started, self.keymap), "warning")
         self.transcript.begin_answer(turn.id, turn.model)
         self.transcript.set_progress(turn.id, phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)
@@ -344,13 +341,12 @@ class MainScreen(ConversationFlows, MessageActions):
         if info.kind == "context_overflow" and info.n_drop:
             self.ask_about_overflow(info)
         else:
-            self.transcript.add_notice(phrases.refusal(info), "error")
+            self.transcript.add_notice(phrases.refusal(info, self.keymap), "error")
 
     def engine_died(self, death: Death) -> None:
         self._death = death
-        card = phrases.engine_stopped(death, self._gpu_layers(), self.controller.choice.n_ubatch)
-        choices = tuple((self._card_keys().get(key, key), label) for key, label in card.choices)
-        self.show_card(msgspec.structs.replace(card, choices=choices))
+        n_ubatch = self.controller.choice.n_ubatch
+        self.show_card(phrases.engine_stopped(death, self._gpu_layers(), n_ubatch, self.keymap))
 
     def _gpu_layers(self) -> int:
         """Layers that the engine had on a GPU when it died, or was bringing there; 0 for the CPU alone."""
@@ -362,11 +358,6 @@ class MainScreen(ConversationFlows, MessageActions):
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
         asked = controller.choice.n_gpu_layers
         return all_layers if asked < 0 else min(asked, all_layers)
-
-    def _card_keys(self) -> dict[str, str]:
-        """The keys of the card about a dead engine, by those of the defaults."""
-        keys = {BY_ID[id_].keys[0]: self.keymap.get(id_, ()) for id_ in _CARD_ACTIONS}
-        return {default: chosen[0] for default, chosen in keys.items() if chosen}
 
     def problem(self, problem: ConfigProblem) -> None:
         self.tell(str(problem), bad=True)

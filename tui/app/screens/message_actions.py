@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from textual import on
+from textual import on, work
 
+from tui.app import phrases
+from tui.app.markdown.blocks import CodeBlock
 from tui.app.screens.base import ChatScreen
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
@@ -48,10 +50,25 @@ class MessageActions(ChatScreen):
     async def action_copy_code(self) -> None:
         turn = self._meant()
         blocks = self.transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
-        if blocks:
-            await self.copy(blocks[-1])
+        if len(blocks) > 1:
+            self._choose_code(blocks)
+        elif blocks:
+            await self.copy(blocks[0].text)
         else:
             self.tell("There is no code block in this answer.")
+
+    @work(exclusive=True, group="dialog")
+    async def _choose_code(self, blocks: list[CodeBlock]) -> None:
+        """Copy one of several blocks; the last, which is wanted most, needs only enter."""
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        choices = [
+            Choice(id=str(number), label=label, note=note, key=str(number) if number < 10 else "")
+            for number, (label, note) in enumerate(map(phrases.code_block, blocks), start=1)
+        ]
+        chosen = await self.ask(ChoiceScreen("Copy code", choices, self.keymap, current=choices[-1].id))
+        if chosen is not None:
+            await self.copy(blocks[int(chosen) - 1].text)
 
     @on(Transcript.CopyRequested)
     async def _copy_block(self, message: Transcript.CopyRequested) -> None:
@@ -107,7 +124,8 @@ class MessageActions(ChatScreen):
 
     def _answer_again(self, answer: Turn | None) -> None:
         if self.controller.phase != "ready":
-            self.tell("The model is not ready yet." if self.controller.phase != "answering" else "Stop it first (esc).")
+            is_answering = self.controller.phase == "answering"
+            self.tell(phrases.still_answering(self.keymap) if is_answering else "The model is not ready yet.")
             return
         if answer is not None:
             self.controller.rewind(answer.id)
@@ -121,7 +139,7 @@ class MessageActions(ChatScreen):
 
     def _edit(self, turn: Turn) -> None:
         if self.controller.phase == "answering":
-            self.tell("Stop the answer first (esc).")
+            self.tell(phrases.still_answering(self.keymap))
             return
         self.controller.rewind(turn.id)
         self.prompt.set_text(turn.text)

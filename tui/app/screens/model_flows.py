@@ -105,7 +105,7 @@ class ModelFlows(ChatScreen):
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
-            self.show_card(phrases.no_model_file(error))
+            self.show_card(phrases.no_model_file(error, self.keymap))
             return None
 
     async def _load(self, model: LibraryModel, *, ask_settings: bool, fit: bool = False, force: bool = False) -> None:

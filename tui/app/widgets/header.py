@@ -36,6 +36,8 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters or experts: "8.2B", "128 experts, 8 used"."""
     place: str = ""
     """Backend and layers: "Vulkan0 48/48", "CPU"."""
+    threads: str = ""
+    """Threads that compute on the CPU: "8 threads"."""
     n_ctx: int = 0
     flash_attn: str = ""
     """ "auto", "on" or "off"."""
@@ -109,12 +111,14 @@ def _model(model: ModelInUse, width: int) -> Row:
     left = [one_line(model.name), one_line(model.quant), one_line(model.size)]
     right = [
         one_line(model.place),
+        model.threads,
         f"ctx {model.n_ctx:,}" if model.n_ctx else "",
         f"FA {model.flash_attn}" if model.flash_attn else "",
         f"KV {model.kv}" if model.kv else "",
     ]
-    # The least important part first: how the KV cache is kept, flash attention, size, context, quantization, place.
-    for side, index in ((right, 3), (right, 2), (left, 2), (right, 1), (left, 1), (right, 0)):
+    # The least important part first: how the KV cache is kept, flash attention, size, threads, context, quantization,
+    # place.
+    for side, index in ((right, 4), (right, 3), (left, 2), (right, 1), (right, 2), (left, 1), (right, 0)):
         if _length(left) + _length(right) + 2 <= width:
             break
         side[index] = ""

@@ -11,10 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from tui.app.markdown.blocks import CodeBlock
+from tui.app.markdown.text import width_of
 from tui.app.widgets.transcript_entries import (
     Answer,
     AnswerEntry,
     Card,
+    CardChoice,
     CardEntry,
     Entry,
     Notice,
@@ -28,7 +31,7 @@ from tui.app.widgets.transcript_entries import (
 from tui.app.widgets.transcript_paint import COPY_LABEL
 from tui.app.widgets.transcript_view import MARGIN, TranscriptView
 
-__all__ = ["Answer", "Card", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
+__all__ = ["Answer", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
 
 
 class Transcript(TranscriptView, can_focus=True):
@@ -71,12 +74,12 @@ class Transcript(TranscriptView, can_focus=True):
             self.text = text
 
     class CardChosen(Message):
-        """The reader chose one of a card's keys, by key or mouse."""
+        """The reader chose an action of a card, by key or mouse."""
 
-        def __init__(self, card_id: str, key: str) -> None:
+        def __init__(self, card_id: str, action: str) -> None:
             super().__init__()
             self.card_id = card_id
-            self.key = key
+            self.action = action
 
     class NewText(Message):
         """Whether there is text below the view that the reader has not seen."""
@@ -165,7 +168,7 @@ class Transcript(TranscriptView, can_focus=True):
         """The source of a message; of an answer without its thinking."""
         return self.document.entries[self._index(turn_id, role)].text
 
-    def code_blocks(self, turn_id: TurnId) -> list[str]:
+    def code_blocks(self, turn_id: TurnId) -> list[CodeBlock]:
         """The code blocks of an answer, in order."""
         return self._answer(turn_id)[1].code_blocks()
 
@@ -231,10 +234,10 @@ class Transcript(TranscriptView, can_focus=True):
     def on_key(self, event: events.Key) -> None:
         """A key of the last card."""
         if card := self._open_card():
-            for key, _ in card.record.choices:
-                if key == event.key:
+            for choice in card.record.choices:
+                if event.key in choice.keys:
                     event.stop()
-                    self.post_message(self.CardChosen(card.record.card_id, key))
+                    self.post_message(self.CardChosen(card.record.card_id, choice.action))
 
     def on_click(self, event: events.Click) -> None:
         """Fold thinking, copy a code block, or choose from a card."""
@@ -249,11 +252,12 @@ class Transcript(TranscriptView, can_focus=True):
                 number = sum(entry.line(above).action == "copy" for above in range(row))
                 blocks = entry.code_blocks()
                 if number < len(blocks):
-                    self.post_message(self.CopyRequested(blocks[number]))
+                    self.post_message(self.CopyRequested(blocks[number].text))
         elif line.action == "choice" and isinstance(entry, CardEntry):
-            key = _choice_at(line.runs, event.x - MARGIN)
-            if key:
-                self.post_message(self.CardChosen(entry.record.card_id, key))
+            shown = _choice_at(line.runs, event.x - MARGIN)
+            for choice in entry.record.choices:
+                if choice.shown == shown:
+                    self.post_message(self.CardChosen(entry.record.card_id, choice.action))
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -345,12 +349,12 @@ class Transcript(TranscriptView, can_focus=True):
 
 
 def _choice_at(runs: tuple[tuple[str, str], ...], x: int) -> str:
-    """The key of the choice that a click at cell `x` hits; "" for none."""
+    """The key, as it is shown, of the choice that a click at cell `x` hits; "" for none."""
     column, key = 0, ""
     for text, style in runs:
-        column += len(text)
+        column += width_of(text)
         if style == "key":
-            key = text.strip("[]")
+            key = text
         if x < column and key and text.strip():
             return key
     return ""

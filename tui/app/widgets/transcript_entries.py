@@ -8,8 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.stream import MarkdownStream
-from tui.app.markdown.text import BLANK, Line, Run, clean, wrap_runs
+from tui.app.markdown.text import BLANK, Line, Run, clean, width_of, wrap_runs
+from tui.config.keymap import display_keys
 
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]
@@ -46,14 +48,29 @@ class Notice(msgspec.Struct, frozen=True):
     style: NoticeStyle = "dim"
 
 
+class CardChoice(msgspec.Struct, frozen=True):
+    """One way on from a card."""
+
+    action: str
+    """Id in the table of actions."""
+    keys: tuple[str, ...]
+    """In Textual's spelling; the first is shown."""
+    label: str
+    """What it does, such as "reload with ubatch 128"."""
+
+    @property
+    def shown(self) -> str:
+        """The key in brackets: "[r]"."""
+        return f"[{display_keys(self.keys, limit=1)}]"
+
+
 class Card(msgspec.Struct, frozen=True):
     """Something that needs a decision: what happened, details, and keys to choose from."""
 
     card_id: str
     title: str
     body: str
-    choices: tuple[tuple[str, str], ...] = ()
-    """Key and what it does, such as ("r", "reload with ubatch 128")."""
+    choices: tuple[CardChoice, ...] = ()
     style: NoticeStyle = "error"
 
 
@@ -170,12 +187,12 @@ class CardEntry(Entry):
         lines += [line._replace(runs=(("  ", ""), *line.runs), lead=2) for line in body]
         row: list[Run] = []
         used = 0
-        for key, label in card.choices:
-            size = len(key) + len(label) + 6
+        for choice in card.choices:
+            size = width_of(choice.shown) + width_of(choice.label) + 4
             if row and used + size > width:
                 lines.append(Line(tuple(row), action="choice"))
                 row, used = [], 0
-            row += [("  ", ""), (f"[{key}]", "key"), (f" {label} ", "")]
+            row += [("  ", ""), (choice.shown, "key"), (f" {choice.label} ", "")]
             used += size
         if row:
             lines.append(Line(tuple(row), action="choice"))
@@ -213,7 +230,7 @@ class AnswerEntry(Entry):
     def estimate(self, width: int) -> int:
         return _estimate(self.text, width) + 3 + bool(self.thinking_text)
 
-    def code_blocks(self) -> list[str]:
+    def code_blocks(self) -> list[CodeBlock]:
         """The code blocks of the answer, in order."""
         return (self._body or MarkdownStream(80, self._source, complete=self.is_complete)).code_blocks()
 

@@ -15,9 +15,23 @@ from tests.conftest import MOE
 from tui.app import controller
 from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.client import Engine
+from tui.engine.client import Engine, EngineError
 from tui.engine.death import Death, EngineDied
-from tui.engine.messages import Buffer, Delta, Device, Done, Event, Hello, Loaded, Prefill, Started, Timings
+from tui.engine.messages import (
+    Buffer,
+    Delta,
+    Device,
+    Done,
+    ErrorInfo,
+    Event,
+    Footprint,
+    Hello,
+    Loaded,
+    Prefill,
+    ProcessMemory,
+    Started,
+    Timings,
+)
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -155,9 +169,16 @@ LOADED = Loaded(
         Buffer(device="Vulkan0", purpose="weights", n_bytes=round(13.0 * GIB)),
         Buffer(device="Vulkan0", purpose="kv", n_bytes=round(0.4 * GIB)),
         Buffer(device="Vulkan0", purpose="compute", n_bytes=round(0.2 * GIB)),
-        Buffer(device="CPU", purpose="weights", n_bytes=round(0.5 * GIB)),
+        Buffer(device="CPU_Mapped", purpose="weights", n_bytes=round(0.3 * GIB)),
+        Buffer(device="Vulkan_Host", purpose="compute", n_bytes=round(0.02 * GIB)),
     ),
     load_s=4.2,
+    footprint=Footprint(
+        before=ProcessMemory(resident_bytes=0, file_bytes=0),
+        after=ProcessMemory(resident_bytes=round(0.6 * GIB), file_bytes=round(0.4 * GIB)),
+        device_free_before={"Vulkan0": 18 * GIB},
+        device_free_after={"Vulkan0": round(4.3 * GIB)},
+    ),
 )
 
 TABLE = """Because only **8 of 128 experts** are read for each token. What a token costs is `n_active`, not `n_params`:
@@ -269,13 +290,31 @@ class RecordedEngine(Engine):
 
     events: tuple[Event, ...] = ANSWER
     answer: RecordedAnswer
+    load_stops_at: float | None = None
+    """The next load gets that far, 0 to 1, and goes on until it is cancelled."""
+    load_error: ErrorInfo | None = None
+    """The next load fails with this."""
+
+    _is_alive = False
+
+    @property
+    def alive(self) -> bool:
+        return self._is_alive
+
+    async def devices(self) -> tuple[Device, ...]:
+        return HELLO.devices
 
     async def start(self) -> Hello:
-        self.hello = HELLO
+        self.hello, self._is_alive = HELLO, True
         self.log.extend(LOG)
         return HELLO
 
-    async def load(self, *_: Any, **__: Any) -> Loaded:
+    async def load(self, path: Any, settings: Any, on_progress: Any = None, **_: Any) -> Loaded:
+        if self.load_error is not None:
+            raise EngineError(self.load_error)
+        if self.load_stops_at is not None:
+            on_progress(self.load_stops_at)
+            await asyncio.Event().wait()
         self.loaded = LOADED
         return LOADED
 
@@ -289,6 +328,7 @@ class RecordedEngine(Engine):
     def die(self) -> None:
         """In the middle of an answer, as a process that the driver took down."""
         assert self._on_death is not None
+        self._is_alive = False
         death = EngineDied(DEATH)
         self.answer.die(death)
         self._on_death(death)

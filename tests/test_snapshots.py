@@ -1,5 +1,5 @@
-"""What every screen looks like in the app, text and colours, as files in `tests/__snapshots__`: first the terminal's
-rows, then one letter per cell for its style, then what the letters mean.
+"""What every screen and dialog looks like in the app, text and colours, as files in `tests/__snapshots__`: first the
+terminal's rows, then one letter per cell for its style, then what the letters mean. And that every theme can show them.
 
 After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/test_snapshots.py, and read the difference."""
 
@@ -12,29 +12,54 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from rich.style import Style
 from textual.command import CommandList
+from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
-from tests.recorded import CONVERSATION, LIBRARY, PROMPT_HALF_READ, QUESTION, QWEN, replace_machine
+from tests.memory.shapes import QWEN3_30B_A3B
+from tests.recorded import CHINESE, CONVERSATION, GIB, LIBRARY, PROMPT_HALF_READ, QUESTION, QWEN, replace_machine
+from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.guard import guard_screen
+from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.main import MainScreen
+from tui.chat.conversation import answer_turn, finished
 from tui.chat.store import Summary
 from tui.cli_options import AppOptions
+from tui.config import paths
 from tui.config.actions import ACTIONS
-from tui.engine.messages import ErrorInfo
+from tui.config.problems import ConfigProblem
+from tui.config.settings import LoadDefaults
+from tui.config.themes import load_themes
+from tui.engine.messages import Device, ErrorInfo
+from tui.memory.guard import remedies
+from tui.memory.now import MemoryNow
+from tui.memory.verdict import judge
 from tui.models.library import Library
 
 SNAPSHOTS = Path(__file__).parent / "__snapshots__"
 LETTERS = string.ascii_letters + string.digits + string.punctuation
 NOW = datetime(2026, 3, 2, 12, 0)
+GPU = Device(name="Vulkan0", description="Radeon 860M", kind="igpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
+APU = MemoryNow(
+    host_free_bytes=12 * GIB,
+    host_total_bytes=23 * GIB,
+    device_free={"Vulkan0": 17 * GIB},
+    shared_free={"Vulkan0": 11 * GIB},
+    own_total={"Vulkan0": 8 * GIB},
+    shared_total={"Vulkan0": 12 * GIB},
+    shared_used={"Vulkan0": GIB},
+)
+NARROW = ((40, 24), (80, 24), (120, 40))
 
 
 # What a person does until the screen is there ---------------------------------------------------------------------
@@ -78,6 +103,62 @@ async def pick_model(person: Person) -> None:
 async def change_load_settings(person: Person) -> None:
     await chat(person)
     await person.press("ctrl+l")
+
+
+async def load_half(person: Person) -> None:
+    await chat(person)
+    person.app.controller.engine.load_stops_at = 0.62
+    person.app.main.open_model(QWEN.path)
+
+
+async def fail_to_load(person: Person) -> None:
+    await chat(person)
+    detail = "ggml_vulkan: Device memory allocation of size 15569256448 failed."
+    person.app.controller.engine.load_error = ErrorInfo(kind="out_of_memory", detail=detail)
+    person.app.main.open_model(QWEN.path)
+
+
+async def read_problems(person: Person) -> None:
+    await chat(person)
+    file = paths.user_settings_file()
+    person.app.problems += [
+        ConfigProblem(file=file, key="load.n_ctx", message='is "many", so 8192 is used. Write a whole number.'),
+        ConfigProblem(file=file, key="keys.pick_modell", message='is unknown. Did you mean "pick_model"?'),
+        ConfigProblem(file=paths.user_themes_dir() / "我的.toml", key="", message="is no TOML: line 3, column 7."),
+    ]
+    await person.app.run_action("show_problems")
+
+
+async def choose_code(person: Person) -> None:
+    """Of an answer with several blocks; the one with none in it is long."""
+    await chat(person)
+    long = "```\n" + "a line that is longer than any list of code blocks could show\n" * 12 + "```\n"
+    turn = finished(answer_turn("Qwen3"), text=f"{CHINESE}\n```sh\npython sort.py\n```\n{long}", stop="stop")
+    conversation = msgspec.structs.replace(CONVERSATION, id="c2", turns=(turn,))
+    await person.app.store.create(conversation)
+    await person.app.main.open_conversation(conversation.id)
+    await person.press("f7")
+
+
+def dialog(make: Callable[[Keymap], ModalScreen[Any]]) -> Callable[[Person], Awaitable[None]]:
+    """The conversation, and over it a dialog about what this machine of records does not have."""
+
+    async def act(person: Person) -> None:
+        await chat(person)
+        person.app.push_screen(make(person.app.keymap))
+
+    return act
+
+
+def settings_of_apu(keymap: Keymap) -> ModalScreen[Any]:
+    return LoadScreen(QWEN3_30B_A3B, LoadDefaults(n_cpu_moe=4), (GPU,), APU, keymap)
+
+
+def guard(keymap: Keymap) -> ModalScreen[Any]:
+    too_much = LoadDefaults(n_ctx=32768)
+    verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
+    found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
+    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
 
 
 async def list_conversations(person: Person) -> None:
@@ -148,8 +229,17 @@ SCENES = {
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
     "empty-start": Scene(start_empty, "No models were found", has_model=False),
-    "picker": Scene(pick_model, "half.gguf"),
-    "load-settings": Scene(change_load_settings, "free after"),
+    "main-loading": Scene(load_half, "62%"),
+    "main-load-failed": Scene(fail_to_load, "could not be loaded"),
+    "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
+    "load-settings": Scene(change_load_settings, "free after", sizes=NARROW),
+    "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
+    "guard": Scene(dialog(guard), "Load anyway"),
+    "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
+    "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
+    "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),
+    "rename": Scene(action("screen.rename"), "Rename"),
+    "theme": Scene(action("theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
@@ -174,6 +264,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.main._read()
+        app.screen.refresh()  # what is behind a dialog too, as it is now
         await pilot.pause()
         yield person
         await app.controller.stop()
@@ -228,3 +319,10 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
         with contextlib.suppress(AssertionError):
             await until(lambda: seen() == expected, within_s=5)
         assert seen() == expected
+
+
+@pytest.mark.parametrize("name", ["picker", "load-settings"])
+@pytest.mark.parametrize("theme", load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0])
+async def test_every_theme_shows_list_and_form(theme: str, name: str, monkeypatch: pytest.MonkeyPatch):
+    async with shown(SCENES[name]._replace(theme=theme), (80, 24), monkeypatch) as person:
+        assert person.app.theme == theme

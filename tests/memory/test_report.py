@@ -46,6 +46,15 @@ async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_
     assert "This system does not tell what the engine's process takes." in memory_lines("x", plan, blind)
 
 
+async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine):
+    plan = estimate(inspect(DENSE).info, TINY)
+    wide, narrow = memory_lines("x", plan, tiny.loaded), memory_lines("x", plan, tiny.loaded, width=36)
+    *table, _ = narrow
+    assert max(map(len, table)) == 36
+    [kv] = [line for line in wide if line.startswith("  KV cache")]
+    assert narrow[narrow.index("  KV cache") + 1].split() == kv.removeprefix("  KV cache").split()
+
+
 async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine):
     info, settings = inspect(DENSE).info, msgspec.structs.replace(TINY, devices=("Vulkan0",))
     buffers = [

@@ -17,9 +17,10 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import ModalScreen
 
+from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
-from tui.app.look import ThemeFolder, register
+from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.chat.store import Store, StoreError
@@ -81,6 +82,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.problems += found
         if spec is not None:
             self.theme = spec.name
+            forget_others(self, themes.specs)  # Textual's own was in use until now
 
     def on_mount(self) -> None:
         if not self.is_headless:
@@ -226,5 +228,5 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen
 
-        lines = tuple(map(str, self.problems)) or ("Settings, themes and keys are all fine.",)
-        self.push_screen(LogScreen(lines, self.keymap, title="Problems", copy=self.main.copy))
+        lines = phrases.problems(self.problems)
+        self.push_screen(LogScreen(lines, self.keymap, title="Problems", from_start=True, copy=self.main.copy))

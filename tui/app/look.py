@@ -36,5 +36,10 @@ def register(app: App[Any], specs: Mapping[str, ThemeSpec]) -> None:
     """Make our themes, and only ours, the app's."""
     for spec in specs.values():
         app.register_theme(Theme(**spec.textual_fields()))  # type: ignore[arg-type]
+    forget_others(app, specs)
+
+
+def forget_others(app: App[Any], specs: Mapping[str, ThemeSpec]) -> None:
+    """Take themes that are not ours away, but for the one that the app has now."""
     for name in set(app.available_themes) - set(specs) - {app.theme}:
         app.unregister_theme(name)

@@ -10,17 +10,19 @@ from tui.memory.report import SYSTEM, Line, report
 from tui.models import format
 
 _NAME, _FIGURE = 34, 12
+_WIDE = _NAME + 3 * _FIGURE
 
 
-def memory_lines(name: str, plan: Plan, loaded: Loaded) -> tuple[str, ...]:
-    """A table of at most 70 columns with a heading for each place, and what its figures mean."""
+def memory_lines(name: str, plan: Plan, loaded: Loaded, width: int = _WIDE) -> tuple[str, ...]:
+    """A table with a heading for each place, and what its figures mean. The table has 70 columns, or, where `width` is
+    less, 36: then the figures stand below their names."""
     where = f"{plan.n_gpu_layers} of {plan.n_layers} layers on {', '.join(loaded.devices)}" if loaded.devices else "CPU"
     planner = "by llama.cpp itself, in a dry run" if plan.exact else "by the formula, about"
     return (
         f"{name} · {where} · {loaded.n_ctx:,} tokens",
         f"Planned {planner}.",
         "",
-        *_table(report(plan, loaded)),
+        *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
         *_notes(loaded),
     )
 
@@ -29,14 +31,34 @@ def _table(lines: tuple[Line, ...]) -> Iterator[str]:
     place = None
     for line in lines:
         if line.place != place:
-            titles = ("planned", "actual", "difference")
             if place is not None:
                 yield ""
-            yield f"{line.place:<{_NAME}}" + "".join(f"{title:>{_FIGURE}}" for title in titles if place is None)
+            yield f"{line.place:<{_NAME}}{'' if place is not None else _columns(_TITLES)}"
             place = line.place
-        planned = "" if line.planned_bytes is None else format.size(line.planned_bytes)
-        figures = (planned, format.size(max(line.actual_bytes, 0)), _signed(line.difference_bytes))
-        yield f"  {line.purpose:<{_NAME - 2}}" + "".join(f"{figure:>{_FIGURE}}" for figure in figures)
+        yield f"  {line.purpose:<{_NAME - 2}}{_columns(_figures(line))}"
+
+
+def _narrow_table(lines: tuple[Line, ...]) -> Iterator[str]:
+    place = None
+    for line in lines:
+        if line.place != place:
+            yield from ([""] if place is not None else [_columns(_TITLES)])
+            yield line.place
+            place = line.place
+        yield f"  {line.purpose}"
+        yield _columns(_figures(line))
+
+
+_TITLES = ("planned", "actual", "difference")
+
+
+def _figures(line: Line) -> tuple[str, str, str]:
+    planned = "" if line.planned_bytes is None else format.size(line.planned_bytes)
+    return planned, format.size(max(line.actual_bytes, 0)), _signed(line.difference_bytes)
+
+
+def _columns(texts: tuple[str, ...]) -> str:
+    return "".join(f"{text:>{_FIGURE}}" for text in texts)
 
 
 def _signed(n_bytes: int | None) -> str:
@@ -50,6 +72,8 @@ def _notes(loaded: Loaded) -> Iterator[str]:
         yield from ("", "This system does not tell what the engine's process takes.")
         return
     yield ""
-    yield f"{SYSTEM}, right after the load: buffers for computing fill with the first long"
-    yield "prompt, and the vocabulary is part of what is planned. Pages of files can be dropped"
-    yield "when memory is short; those of repacked weights are not needed again."
+    yield (
+        f"{SYSTEM}, right after the load: buffers for computing fill with the first long prompt, and the vocabulary is "
+        "part of what is planned. Pages of files can be dropped when memory is short; those of repacked weights are "
+        "not needed again."
+    )

@@ -3,6 +3,7 @@ is told about them is made here and nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.bindings import Keymap
@@ -11,6 +12,7 @@ from tui.app.markdown.text import clean
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Turn, fit_columns
 from tui.config.keymap import display_keys
+from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ContextProblem, ContextRestored, ErrorInfo, Loaded, Prefill, Started
@@ -247,6 +249,20 @@ def context_cut(n_ctx_asked: int, n_ctx: int) -> str:
 def context_for(n_prompt: int) -> int:
     """A context size, in steps of 1,024, that a prompt of that many tokens and a long answer fit into."""
     return -(-(n_prompt + n_prompt // 4 + 1024) // 1024) * 1024
+
+
+def problems(found: Sequence[ConfigProblem]) -> tuple[str, ...]:
+    """What is wrong in the user's files, file by file."""
+    lines: list[str] = []
+    for file in dict.fromkeys(problem.file for problem in found):
+        if file is not None:
+            lines.append(format.path(file))
+        lines += [f"{'  ' * (file is not None)}{_mistake(problem)}" for problem in found if problem.file == file]
+    return tuple(lines) or ("Settings, themes and keys are all fine.",)
+
+
+def _mistake(problem: ConfigProblem) -> str:
+    return f"{problem.key}: {problem.message}" if problem.key else problem.message
 
 
 def unanswered(info: ErrorInfo, keymap: Keymap) -> str:

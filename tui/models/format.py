@@ -1,7 +1,9 @@
-"""How figures about models are written for people: parameters, sizes, token counts. Every screen and table uses these,
-so that one figure never appears in two ways."""
+"""How facts about models are written for people: parameters, sizes, token counts, paths. Every screen and table uses
+these, so that one figure never appears in two ways."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 _THOUSANDS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -38,3 +40,9 @@ def experts(total: int, active: int, n_expert: int, n_expert_used: int) -> str:
     if not n_expert:
         return params(total)
     return f"{params(total)} · {params(active)} active · {n_expert} experts, {n_expert_used} used"
+
+
+def path(file: Path) -> str:
+    """A path with "~" for the home folder."""
+    home, text = str(Path.home()), str(file)
+    return f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text

@@ -235,7 +235,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         """Only the newest question is answered: the next one cancels this."""
         await asyncio.sleep(_SETTLE_S)
         plan = await planner.plan(path, self._info, settings, self._memory.device_free)
-        if plan.exact:
+        if plan.exact and self.display:  # not while the dialog is being taken apart
             self._show_plan(plan)
 
     def _show_plan(self, plan: Plan) -> None:

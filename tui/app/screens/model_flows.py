@@ -240,7 +240,7 @@ class ModelFlows(ChatScreen):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
-            lines = memory_lines(model.info.name, plan, loaded)
+            lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
     def raise_context(self) -> None:

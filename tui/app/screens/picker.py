@@ -77,7 +77,7 @@ class PickerScreen(ListDialog[PickedModel]):
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
         yield from self.filter_line(
-            "Type to filter, or paste the path of a .gguf file", "picker_load", "picker_settings", "picker_rescan"
+            "Type to filter, or paste a path", "picker_load", "picker_settings", "picker_rescan"
         )
         with Container(id="middle"):
             yield RowList[Entry](self._paint, header=_header, is_heading=lambda entry: isinstance(entry, Heading))

@@ -135,7 +135,4 @@ def _model_details(model: LibraryModel, verdict: Brief | None) -> Content:
 
 
 def _path(path: Path) -> Content:
-    home = str(Path.home())
-    text = str(path)
-    shown = f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text
-    return Content.styled(clean(shown), "$foreground 65%")
+    return Content.styled(clean(format.path(path)), "$foreground 65%")

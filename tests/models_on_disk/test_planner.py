@@ -16,7 +16,7 @@ from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.engine.client import Engine
 from tui.engine.messages import LoadSettings
-from tui.engine.planner import estimate, read_bytes_per_token
+from tui.engine.planner import HOST, estimate, reads
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
@@ -194,24 +194,29 @@ def test_sliding_windows_save_memory_only_when_asked_to():
 INFO_14B = described(QWEN3_14B)
 
 
+def read(info: ModelInfo, n_past: int = 0, **more: Any) -> int:
+    """Bytes that one token reads on the CPU alone."""
+    found = reads(info, LoadSettings(**more), n_past)
+    assert set(found) == {HOST}
+    return found[HOST]
+
+
 def test_a_token_of_a_dense_model_reads_all_but_the_embedding_table():
-    assert read_bytes_per_token(INFO_14B) == INFO_14B.weights_bytes - INFO_14B.input_bytes
+    assert read(INFO_14B) == INFO_14B.weights_bytes - INFO_14B.input_bytes
     tied = described(QWEN3_4B)
-    assert read_bytes_per_token(tied) == tied.weights_bytes
+    assert read(tied) == tied.weights_bytes
 
 
 def test_a_token_of_a_mixture_of_experts_reads_the_experts_in_use():
     info = described(QWEN3_30B_A3B)
     experts = sum(layer.expert_bytes for layer in info.layers)
-    assert read_bytes_per_token(info) == pytest.approx(
-        info.weights_bytes - info.input_bytes - experts * 15 / 16, rel=1e-6
-    )
+    assert read(info) == pytest.approx(info.weights_bytes - info.input_bytes - experts * 15 / 16, rel=1e-6)
 
 
 def test_the_context_so_far_is_read_with_every_token():
-    n = read_bytes_per_token(INFO_14B, 1000) - read_bytes_per_token(INFO_14B)
+    n = read(INFO_14B, 1000) - read(INFO_14B)
     assert n == 1000 * 40 * 2 * (8 * 128) * 2
-    quantized = read_bytes_per_token(INFO_14B, 1000, "q8_0", "q8_0") - read_bytes_per_token(INFO_14B)
+    quantized = read(INFO_14B, 1000, type_k="q8_0", type_v="q8_0") - read(INFO_14B)
     assert quantized == n * 34 // 64
 
 
@@ -220,4 +225,4 @@ def test_the_parts_of_a_plan_say_together_what_a_token_reads(shape: str):
     info = described(SHAPES[shape])
     for n in (0, 1, 20, -1):
         plan = estimate(info, LoadSettings(devices=VULKAN, n_gpu_layers=n))
-        assert plan.host.read_bytes + plan.devices[0].read_bytes == read_bytes_per_token(info)
+        assert plan.host.read_bytes + plan.devices[0].read_bytes == read(info)

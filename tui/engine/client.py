@@ -34,6 +34,7 @@ import msgspec
 from tui.engine.death import EngineDied, examine
 from tui.engine.messages import (
     AnyEvent,
+    Bandwidths,
     BenchSample,
     BenchTest,
     Cancel,
@@ -56,6 +57,7 @@ from tui.engine.messages import (
     Loaded,
     LoadProgress,
     LoadSettings,
+    MeasureBandwidth,
     Message,
     Ok,
     Planned,
@@ -74,7 +76,7 @@ CANCEL_GRACE_S = 10.0
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
-_LAST = (Done, Failed, Loaded, Planned, Ok, Counted, BenchSample, ContextSaved, ContextRestored, Devices)
+_LAST = (Done, Failed, Loaded, Planned, Ok, Counted, BenchSample, Bandwidths, ContextSaved, ContextRestored, Devices)
 """Nothing comes after these in answer to a command."""
 
 
@@ -331,6 +333,12 @@ class Engine:
         command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth)
         return (await self._one(command, BenchSample)).elapsed_s
 
+    async def bandwidth(self, devices: Sequence[str], n_threads: int = 0) -> dict[str, float]:
+        """Bytes per second that the memory of each device gives, "CPU" read by `n_threads` threads, measured now. Takes
+        about a second for each; what cannot be measured is left out. See `MeasureBandwidth`."""
+        command = MeasureBandwidth(id=self._next_id(), devices=tuple(devices), n_threads=n_threads)
+        return (await self._one(command, Bandwidths)).bytes_per_s
+
     async def dry_run(self, path: str | Path, settings: LoadSettings, device_free: Sequence[int] = ()) -> Planned:
         """What loading would put where, without allocating it; what is loaded stays. See `DryRun`."""
         command = DryRun(id=self._next_id(), path=str(path), settings=settings, device_free=tuple(device_free))
@@ -459,6 +467,7 @@ class Engine:
             Load: "loading",
             Generate: "answering",
             BenchTest: "benchmark",
+            MeasureBandwidth: "benchmark",
             DryRun: "planning",
         }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")

@@ -259,6 +259,16 @@ class BenchTest(Command, frozen=True):
     depth: int = 0
 
 
+class MeasureBandwidth(Command, frozen=True):
+    """Measure how fast memory can be read, which takes about a second for each device and, while it lasts, at most a
+    fourth of the free memory. Answered by `Bandwidths`; what is loaded stays."""
+
+    devices: tuple[str, ...]
+    """llama.cpp's names; "CPU" for the host's memory."""
+    n_threads: int = 0
+    """Threads that read on the CPU; 0 takes the physical (performance) cores."""
+
+
 class DryRun(Command, frozen=True):
     """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
 
@@ -431,6 +441,13 @@ class BenchSample(Event, frozen=True):
     elapsed_s: float
 
 
+class Bandwidths(Event, frozen=True):
+    """The outcome of `MeasureBandwidth`."""
+
+    bytes_per_s: dict[str, float]
+    """By device. Those are left out that there are not, that failed, or that had too little free memory."""
+
+
 class ContextSaved(Event, frozen=True):
     """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
 
@@ -463,10 +480,10 @@ class Failed(Event, frozen=True):
 
 
 AnyCommand = (
-    Load | Unload | Generate | Cancel | Count | BenchTest | DryRun
+    Load | Unload | Generate | Cancel | Count | BenchTest | MeasureBandwidth | DryRun
     | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
 )  # fmt: skip
 AnyEvent = (
     Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
-    | ContextSaved | ContextRestored | Devices | Failed
+    | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip

@@ -38,7 +38,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     other_bytes: int = 0
     """The vocabulary, on the host: about, even in an exact plan."""
     read_bytes: int = 0
-    """Weights read for each token that is decoded; experts in the share that is used."""
+    """Read for each token that is decoded, the context so far not counted; see `reads`."""
 
     @property
     def total_bytes(self) -> int:
@@ -95,33 +95,25 @@ def estimate(
     can be taken up again. Weights and KV cache are exact; compute buffers are within about a fifth, mostly too high.
     """
     n_ctx = _pad(settings.n_ctx or info.n_ctx_train)
-    n_offloadable = info.n_layers + 1
-    n_gpu_layers = n_offloadable if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n_offloadable)
-    if not settings.devices:
-        n_gpu_layers = 0
-    place = _Placement(settings.devices, n_gpu_layers, n_offloadable, device_free or {})
-    weights, kv, read = _Tally(), _Tally(), _Tally()
+    place = _Placement(info, settings, device_free or {})
+    weights, kv = _Tally(), _Tally()
     weights.add(HOST, info.input_bytes)
     output_device = place.device(info.n_layers)
     weights.add(output_device, info.output_bytes)
-    read.add(output_device, info.output_bytes + info.tied_bytes)
     # On the host the tied output layer is the embedding table itself; a device needs a copy of its own.
     if output_device != HOST:
         weights.add(output_device, info.tied_bytes)
     left_on_host = 0
     for index, layer in enumerate(info.layers):
-        device = place.device(index)
-        on_host = layer.expert_bytes if device != HOST and index < settings.n_cpu_moe else 0
-        for where, n_bytes in ((device, layer.weights_bytes - on_host), (HOST, on_host)):
-            weights.add(where, n_bytes)
-        idle_bytes = round(layer.expert_bytes * (1 - info.expert_share))
-        read.add(device, layer.weights_bytes - layer.expert_bytes)
-        read.add(HOST if on_host else device, layer.expert_bytes - idle_bytes)
+        device, experts_device = place.device(index), place.experts_device(index)
+        weights.add(device, layer.weights_bytes - layer.expert_bytes)
+        weights.add(experts_device, layer.expert_bytes)
         kv.add(device, _kv_bytes(layer, settings, n_ctx, swa_full))
-        if device == HOST or on_host:
+        if device == HOST or (layer.expert_bytes and experts_device == HOST):
             left_on_host = max(left_on_host, layer.largest_tensor_bytes)
     scratch = _Scratch(info, settings, n_ctx)
-    used = {place.device(index) for index in range(n_offloadable)} - {HOST}
+    read = reads(info, settings, 0, device_free)
+    used = {place.device(index) for index in range(place.n_layers)} - {HOST}
     compute = {name: scratch.device_bytes(left_on_host) for name in used}
     compute[HOST] = scratch.host_bytes(any_device=bool(settings.devices))
     costs = {
@@ -132,15 +124,15 @@ def estimate(
             kv_bytes=kv.by_device.get(name, 0),
             compute_bytes=compute.get(name, 0),
             other_bytes=VOCABULARY_BYTES * info.n_vocab if name == HOST else 0,
-            read_bytes=read.by_device.get(name, 0),
+            read_bytes=read.get(name, 0),
         )
         for name in (HOST, *settings.devices)
     }
     return Plan(
         host=costs[HOST],
         devices=tuple(costs[name] for name in settings.devices),
-        n_gpu_layers=n_gpu_layers,
-        n_layers=n_offloadable,
+        n_gpu_layers=place.n_gpu_layers,
+        n_layers=place.n_layers,
         n_ctx=n_ctx,
     )
 
@@ -185,16 +177,22 @@ def free_after(
     return left
 
 
-def read_bytes_per_token(info: ModelInfo, n_past: int = 0, type_k: CacheType = "f16", type_v: CacheType = "f16") -> int:
-    """Bytes that decoding one token reads from memory, with `n_past` tokens in the context: the roofline is the
-    memory's bandwidth over this. The embedding table is read only where it is the output layer too."""
-    weights = info.output_bytes + info.tied_bytes
-    kv = 0
-    for layer in info.layers:
-        weights += layer.weights_bytes - round(layer.expert_bytes * (1 - info.expert_share))
+def reads(
+    info: ModelInfo, settings: LoadSettings, n_past: int = 0, device_free: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Bytes that decoding one token reads from the memory of the host (`HOST`) and of each device, with `n_past` tokens
+    in the context: all weights but the embedding table, which is read only where it is the output layer too; of the
+    experts the share that is used; K and V of the tokens that the layer looks back to. Devices that read nothing are
+    left out. `device_free` as in `estimate`."""
+    place, read = _Placement(info, settings, device_free or {}), _Tally()
+    read.add(place.device(info.n_layers), info.output_bytes + info.tied_bytes)
+    for index, layer in enumerate(info.layers):
         n_cells = min(n_past, layer.window) if layer.window else n_past
-        kv += n_cells * _cell_bytes(layer, type_k, type_v) + layer.state_bytes
-    return weights + kv
+        kept = n_cells * _cell_bytes(layer, settings.type_k, settings.type_v) + layer.state_bytes
+        idle_bytes = round(layer.expert_bytes * (1 - info.expert_share))
+        read.add(place.device(index), layer.weights_bytes - layer.expert_bytes + kept)
+        read.add(place.experts_device(index), layer.expert_bytes - idle_bytes)
+    return {device: n_bytes for device, n_bytes in read.by_device.items() if n_bytes}
 
 
 def _pad(n: int) -> int:
@@ -231,21 +229,29 @@ class _Tally:
 class _Placement:
     """Which device gets which layer: the last ones first, as in llama.cpp's `load_tensors`."""
 
-    def __init__(self, devices: tuple[str, ...], n_gpu_layers: int, n_layers: int, free: Mapping[str, int]) -> None:
-        self._devices = devices
-        self._first = n_layers - n_gpu_layers
-        self._n = n_gpu_layers
-        room = [max(free.get(name, 0), 0) for name in devices]
+    def __init__(self, info: ModelInfo, settings: LoadSettings, free: Mapping[str, int]) -> None:
+        self.n_layers = info.n_layers + 1
+        """Layers that can be offloaded: the repeating ones and the output layer."""
+        self._devices = settings.devices
+        self._n_cpu_moe = settings.n_cpu_moe
+        asked = settings.n_gpu_layers if self._devices else 0
+        self.n_gpu_layers = self.n_layers if asked < 0 else min(asked, self.n_layers)
+        self._first = self.n_layers - self.n_gpu_layers
+        room = [max(free.get(name, 0), 0) for name in self._devices]
         if not sum(room):
-            room = [1] * len(devices)
+            room = [1] * len(room)
         self._bounds = [sum(room[: i + 1]) / sum(room) for i in range(len(room))]
 
     def device(self, layer: int) -> str:
         """The device of a layer, the host's name for those that are not offloaded. The output layer comes last."""
-        if layer < self._first or not self._n:
+        if layer < self._first or not self.n_gpu_layers:
             return HOST
-        part = (layer - self._first) / self._n
+        part = (layer - self._first) / self.n_gpu_layers
         return next(name for name, bound in zip(self._devices, self._bounds, strict=True) if part < bound)
+
+    def experts_device(self, layer: int) -> str:
+        """That of a layer's experts, some of which are kept on the host."""
+        return HOST if layer < self._n_cpu_moe else self.device(layer)
 
 
 class _Scratch:

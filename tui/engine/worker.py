@@ -20,13 +20,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from tui.engine import devices
+from tui.engine import bandwidth, devices
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, Paused, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
+    Bandwidths,
     BenchSample,
     BenchTest,
     Cancel,
@@ -44,6 +45,7 @@ from tui.engine.messages import (
     Load,
     LoadProgress,
     LoadSettings,
+    MeasureBandwidth,
     Ok,
     Planned,
     ReadAhead,
@@ -161,6 +163,9 @@ class Worker:
             self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
         elif isinstance(command, BenchTest):
             self._bench(command)
+        elif isinstance(command, MeasureBandwidth):
+            found = bandwidth.measure(command.devices, command.n_threads, self._abort)
+            self.send(Bandwidths(id=command.id, bytes_per_s=found))
         elif isinstance(command, DryRun):
             self._dry_run(command)
         elif isinstance(command, ReadAhead):

@@ -33,6 +33,11 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_prompt + self.n_gen
 
     @property
+    def is_decode(self) -> bool:
+        """Whether it only generates."""
+        return self.n_gen > 0 and not self.n_prompt
+
+    @property
     def name(self) -> str:
         """llama-bench's name for it: "pp512", "tg128", "pp512+tg128", "tg128 @ d4096"."""
         parts = [f"pp{self.n_prompt}"] if self.n_prompt else []
@@ -52,6 +57,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What each repetition took from where the platform counts it, in joules; None where it does not tell."""
     marks: tuple[tuple[Mark, ...], ...] = ()
     """For each repetition, why it is not to be trusted; mostly nothing."""
+    read_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    """Bytes that each token of a test that only generates reads, by device ("CPU" for the host), half-way through it;
+    empty for other tests."""
 
     @property
     def samples_ts(self) -> tuple[float, ...]:
@@ -157,7 +165,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast decode could be if memory alone held it back."""
+    """How fast decode could be if memory alone held it back: with one length of the context, and measured before the
+    run. See `tui.measure.roofline`."""
 
     tps: float
     """Tokens per second at which every byte that a token needs is read at the measured bandwidth."""
@@ -185,6 +194,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One for each repetition."""
     parallel: tuple[ParallelResult, ...] = ()
     roofline: Roofline | None = None
+    """Of the first test that only generates, else with nothing in the context; None where a bandwidth is not known."""
     warnings: tuple[str, ...] = ()
     """What about the machine was not right before the run, each a sentence."""
 
@@ -211,7 +221,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def decode(self) -> Result | None:
         """The first test that only generates."""
-        return next((r for r in self.results if r.test.n_gen and not r.test.n_prompt and r.samples_ns), None)
+        return next((r for r in self.results if r.test.is_decode and r.samples_ns), None)
 
     def describe(self, name: str) -> str:
         """llama.cpp's description of a device; empty for one that it does not know."""

@@ -4,6 +4,7 @@ done so far can be had at any time, also after a failure."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,9 +13,10 @@ import msgspec
 
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import LoadSettings
+from tui.engine.messages import Loaded, LoadSettings
+from tui.measure import roofline
 from tui.measure.machine import this_machine
-from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Test
+from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Roofline, Test
 from tui.models.library import LibraryModel
 
 N_CTX_STEP = 256
@@ -34,6 +36,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[Job, ...]
     tests: tuple[Test, ...]
     repetitions: int = 5
+    bandwidth: bool = True
+    """Measure first how fast the memory of the host and of the jobs' devices is: about a second for each."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +127,8 @@ class Runner:
         self._reports: dict[int, Report] = {}
         self._warnings: tuple[str, ...] = ()
         self._loaded_job: int | None = None
+        self._bandwidth: dict[int, dict[str, float]] = {}
+        """Bytes per second by device, for each number of threads that the jobs ask for."""
         self._n_done = 0
         self._visits = visits(len(plan.jobs), plan.repetitions)
         self._n_steps = len(plan.tests) * sum(repetitions + 1 for _, repetitions in self._visits)
@@ -143,6 +149,8 @@ class Runner:
         `failures` and the others go on."""
         if self._probe:
             self._warnings = await self._probe.look()
+        if self._plan.bandwidth:
+            await self._measure_bandwidth()
         for job, repetitions in self._visits:
             if any(failure.job == job for failure in self.failures):
                 continue
@@ -154,6 +162,18 @@ class Runner:
                 self.failures.append(Failure(job=job, error=error))
                 self._loaded_job = None
         return self.comparison
+
+    async def _measure_bandwidth(self) -> None:
+        """Before anything is loaded. Without these figures a report has no roofline, which is no failure of a job: a
+        device that takes the engine with it here is heard of again, if it is needed, when a model is loaded."""
+        devices = tuple(dict.fromkeys(name for job in self._plan.jobs for name in job.settings.devices))
+        n_threads = dict.fromkeys(job.settings.n_threads for job in self._plan.jobs)
+        with contextlib.suppress(EngineError, EngineDied):
+            await self._engine.start()
+            for n in n_threads:
+                self._bandwidth[n] = await self._engine.bandwidth(("CPU",), n)
+            of_devices = await self._engine.bandwidth(devices) if devices else {}
+            self._bandwidth = {n: found | of_devices for n, found in self._bandwidth.items()}
 
     async def _load(self, job: int) -> None:
         if self._loaded_job == job:
@@ -179,12 +199,19 @@ class Runner:
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
                 warnings=self._warnings,
+                roofline=self._roofline(job, loaded),
             )
+
+    def _roofline(self, job: int, loaded: Loaded) -> Roofline | None:
+        wanted = self._plan.jobs[job]
+        test = next((test for test in self._plan.tests if test.is_decode), Test())
+        read = roofline.read_bytes(wanted.model.info, loaded, wanted.settings, roofline.n_past(test))
+        return roofline.roofline(read, self._bandwidth.get(wanted.settings.n_threads, {}))
 
     async def _measure(self, job: int, number: int, repetitions: int) -> None:
         test = self._plan.tests[number]
         before = self._reports[job].results
-        result = before[number] if number < len(before) else Result(test=test, test_time=_now())
+        result = before[number] if number < len(before) else self._begin(job, test)
         for repetition in range(repetitions + 1):
             self._tell(job, result, repetition)
             if repetition == 0:
@@ -193,6 +220,12 @@ class Runner:
                 result = await self._repeat(job, result)
                 self._put(job, number, result)
             self._n_done += 1
+
+    def _begin(self, job: int, test: Test) -> Result:
+        wanted, loaded = self._plan.jobs[job], self._reports[job].loaded
+        past = roofline.n_past(test)
+        read = roofline.read_bytes(wanted.model.info, loaded, wanted.settings, past) if test.is_decode else {}
+        return Result(test=test, test_time=_now(), read_bytes=read)
 
     async def _repeat(self, job: int, result: Result) -> Result:
         test = result.test

@@ -1,0 +1,158 @@
+"""Why decode is as fast as it is: how fast it could be if memory alone held it back, how much of that is reached, and
+one sentence on what holds it back, decided by what the report holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tui.engine.messages import Loaded, LoadSettings
+from tui.engine.planner import HOST, reads
+from tui.measure.report import Mark, Report, Result, Roofline, Test
+from tui.models.info import ModelInfo
+
+BOUND_BY_MEMORY = 0.7
+"""From this part of the roofline on, memory is what decode waits for."""
+_BEYOND_MEMORY = 1.05
+"""From here on it cannot be the measuring: some of what a token needs does not come from memory."""
+_MATTERS = 0.25
+"""Part of a token's time from which on the host counts beside the devices."""
+_TINY_TPS = 500
+"""With a roofline above this, the steps between reading take a good part of the 2 ms that a token has."""
+_FEW_THREADS = 4
+_COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
+"""Quantizations that take more computing to unpack than their bytes take to read."""
+_BY_MARK: tuple[tuple[Mark, str], ...] = (
+    ("swapped", "memory ran short meanwhile and was swapped to the disk"),
+    ("throttled", "the clock of the CPU fell meanwhile"),
+    ("hot", "the CPU was too hot meanwhile"),
+    ("busy", "other programs took part of the CPU meanwhile"),
+)
+
+
+def read_bytes(info: ModelInfo, loaded: Loaded, settings: LoadSettings, n_past: int) -> dict[str, int]:
+    """Bytes that decoding one token reads, by device ("CPU" for the host), with `n_past` tokens in the context, the
+    layers being where llama.cpp put them."""
+    placed = msgspec.structs.replace(settings, devices=loaded.devices, n_gpu_layers=loaded.n_gpu_layers)
+    return reads(info, placed, n_past, loaded.footprint.device_free_before if loaded.footprint else None)
+
+
+def n_past(test: Test) -> int:
+    """Tokens in the context in the middle of what a test generates."""
+    return test.n_depth + test.n_prompt + test.n_gen // 2
+
+
+def roofline(read: Mapping[str, int], bandwidth: Mapping[str, float]) -> Roofline | None:
+    """Of a token that reads these bytes, at these bytes per second. Devices work one after the other, so that their
+    times add up. None when one of them was not measured, or nothing is read."""
+    if not read or not all(bandwidth.get(device) for device in read):
+        return None
+    seconds = sum(n_bytes / bandwidth[device] for device, n_bytes in read.items())
+    return Roofline(tps=1 / seconds, read_bytes=dict(read), bandwidth={device: bandwidth[device] for device in read})
+
+
+def limit(report: Report, result: Result) -> Roofline | None:
+    """The roofline of one test of a report; None for one that reads a prompt, and where bandwidth is not known."""
+    return roofline(result.read_bytes, report.roofline.bandwidth) if report.roofline else None
+
+
+def share(report: Report, result: Result) -> float | None:
+    """Part of the roofline that a test that generates reached, mostly below 1.0; None as `limit`."""
+    top = limit(report, result)
+    return result.avg_ts / top.tps if top and result.samples_ns else None
+
+
+def why(report: Report) -> str:
+    """What holds decode back, in one sentence; empty when none was measured."""
+    reason = _reason(report, report.decode) if report.decode else ""
+    return f"{reason[0].upper()}{reason[1:]}." if reason else ""
+
+
+def sentence(report: Report) -> str:
+    """The same with the figures before it, where they are known: "41 of 47 tok/s that memory allows (88%): memory
+    bandwidth holds it back." """
+    decode = report.decode
+    top = limit(report, decode) if decode else None
+    if decode is None or top is None:
+        return why(report)
+    reached = decode.avg_ts / top.tps
+    figures = f"{_tps(decode.avg_ts)} of {_tps(top.tps)} tok/s that memory allows ({reached:.0%})"
+    return f"{figures}: {_reason(report, decode)}."
+
+
+def _reason(report: Report, decode: Result) -> str:
+    """The first that holds, without a capital and a full stop."""
+    return (
+        _disturbed(decode) or _software(report) or _left_on_host(report, decode) or _threads(report, decode)
+        or _memory_or_compute(report, decode)
+    )  # fmt: skip
+
+
+def _disturbed(decode: Result) -> str:
+    """What at least half of the repetitions suffered from."""
+    for mark, reason in _BY_MARK:
+        if 0 < len(decode.samples_ns) <= 2 * sum(mark in marks for marks in decode.marks):
+            return reason
+    return ""
+
+
+def _software(report: Report) -> str:
+    kinds = {device.name: device.kind for device in report.hello.devices}
+    name = next((name for name in report.loaded.devices if kinds.get(name) == "software"), "")
+    return f"{name} is the CPU that plays GPU" if name else ""
+
+
+def _left_on_host(report: Report, decode: Result) -> str:
+    loaded, n_experts = report.loaded, report.settings.n_cpu_moe
+    host = _host_share(report, decode)
+    if not report.settings.devices or host is None or host < _MATTERS:
+        return ""
+    n_left = loaded.n_layers - loaded.n_gpu_layers
+    what = f"{n_left} of {loaded.n_layers} layers" if n_left else f"the experts of {n_experts} layers"
+    return f"{what} are left on the CPU, where a token spends {host:.0%} of its reading"
+
+
+def _threads(report: Report, decode: Result) -> str:
+    """More than physical cores, or fewer where it was the user who said so: the engine's own choice leaves out the slow
+    cores of a CPU that has two kinds."""
+    host = _host_share(report, decode)
+    if not decode.read_bytes.get(HOST) or (host is not None and host < _MATTERS):
+        return ""
+    n, n_cores = report.loaded.n_threads, report.machine.n_cores
+    if n > n_cores:
+        cores = f"{n_cores} core{'s' if n_cores != 1 else ''}"
+        return f"{n} threads share {cores}, and each step waits for the slowest of them"
+    if report.settings.n_threads and n < n_cores:
+        return f"only {n} of {n_cores} cores {'is' if n == 1 else 'are'} used"
+    return ""
+
+
+def _memory_or_compute(report: Report, decode: Result) -> str:
+    top, reached = limit(report, decode), share(report, decode)
+    if top is None or reached is None:
+        return "what holds it back is not known, as the bandwidth of its memory could not be measured"
+    if reached > _BEYOND_MEMORY:
+        return "it is faster than memory, so that part of what a token reads is in a cache"
+    if reached >= BOUND_BY_MEMORY:
+        return "memory bandwidth holds it back"
+    if top.tps > _TINY_TPS:
+        return "the model is so small that the steps between reading take longest"
+    n, quant = report.loaded.n_threads, report.model.quant
+    if set(top.read_bytes) == {HOST} and n <= _FEW_THREADS:
+        return f"compute holds it back: {n} thread{'s are' if n != 1 else ' is'} few"
+    if quant.startswith(_COSTLY):
+        return f"compute holds it back: {quant} is costly to unpack"
+    return "compute holds it back, not memory"
+
+
+def _host_share(report: Report, decode: Result) -> float | None:
+    """Part of a token's time that the host takes, by the roofline."""
+    top = limit(report, decode)
+    if top is None:
+        return None
+    return top.tps * top.read_bytes[HOST] / top.bandwidth[HOST] if HOST in top.read_bytes else 0.0
+
+
+def _tps(value: float) -> str:
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"

@@ -155,7 +155,7 @@ LOADED = Loaded(
         Buffer(device="Vulkan0", purpose="weights", n_bytes=round(13.0 * GIB)),
         Buffer(device="Vulkan0", purpose="kv", n_bytes=round(0.4 * GIB)),
         Buffer(device="Vulkan0", purpose="compute", n_bytes=round(0.2 * GIB)),
-        Buffer(device="CPU", purpose="weights", n_bytes=round(0.5 * GIB)),
+        Buffer(device="CPU_Mapped", purpose="weights", n_bytes=round(0.5 * GIB)),
     ),
     load_s=4.2,
 )

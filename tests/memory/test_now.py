@@ -11,15 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import TINY
+from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.memory.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
 from tests.models_on_disk.gguf_files import Shape
 from tests.recorded import LOADED
+from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
 from tui.engine.client import Engine
 from tui.engine.messages import Buffer, Device, Footprint, Loaded, Placed, ProcessMemory
 from tui.engine.planner import HOST, Cost, Plan
 from tui.memory.now import MemoryNow, memory_now
+from tui.memory.taken import context_bytes
 from tui.memory.verdict import judge, judge_plan
 from tui.monitor.gpu import GpuReader
 from tui.monitor.records import GpuSample, HostSample
@@ -155,6 +158,21 @@ async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_pat
     # The log says the same, to a hundredth of a MiB for each buffer.
     by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, msgspec.structs.replace(model_now, footprint=None))
     assert by_log.host_free_bytes - 4 * GIB == pytest.approx(back, abs=MIB // 10)
+
+
+def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies():
+    now = loaded(
+        on("CPU_Mapped", GIB), on("CPU", GIB, "kv"), on("Vulkan0", 3 * GIB, "kv"), on("Vulkan0", GIB, "compute")
+    )
+    assert [context_bytes(now, n) for n in (0, 2048, 8192, 9000)] == [0, GIB, 4 * GIB, 4 * GIB]
+
+
+async def test_the_real_copy_is_of_that_size(tiny: Engine):
+    reply = await ask(tiny, user("ping"), thinking=False)
+    saved = await tiny.save_context(Path(paths.contexts_dir()) / "copy.kv")
+    assert tiny.loaded is not None and reply.done is not None
+    copy = context_bytes(tiny.loaded, reply.done.n_used)
+    assert saved.n_bytes == pytest.approx(copy, rel=0.05, abs=4096)
 
 
 @pytest.mark.parametrize("tree", ["intel-igpu-i915", "intel-igpu-xe"])

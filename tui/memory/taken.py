@@ -1,5 +1,5 @@
 """What the loaded model takes, place by place: by llama.cpp's own books, or where those cannot be read, by what its log
-said. Nothing is planned or judged here."""
+said; and what of it comes back, or goes along to the next load. Nothing is planned or judged here."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def given_back(place: Placed) -> int:
     """Bytes that are free again once the model is gone. Mapped weights are free already: the system can drop them."""
     own = place.weights_bytes - place.mapped_bytes
     return own + place.kv_bytes + place.compute_bytes + place.output_bytes
+
+
+def context_bytes(loaded: Loaded, n_tokens: int) -> int:
+    """What a copy of the KV cache takes that holds so many tokens. The engine keeps one in RAM while it loads the same
+    file again."""
+    kv_bytes = sum(place.kv_bytes for place in taken(loaded, loaded.devices).values())
+    return -(-kv_bytes * min(n_tokens, loaded.n_ctx) // loaded.n_ctx)

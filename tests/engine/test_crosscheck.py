@@ -56,8 +56,11 @@ def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None =
         (found(host={"weights_bytes": TIED + GIB, "repacked_bytes": GIB}), GIB - GIB // 8),
         (found(host={"weights_bytes": -GIB, "repacked_bytes": GIB}), GIB),
         (found(host={"kv_bytes": GIB}), GIB),
-        (found(device={"weights_bytes": -GIB}), GIB),
-        (found(host={"weights_bytes": GIB}, device={"weights_bytes": -GIB}), 2 * GIB),
+        (found(device={"kv_bytes": -GIB}), GIB),
+        (found(host={"weights_bytes": -GIB}, device={"weights_bytes": GIB}), GIB),
+        (found(host={"weights_bytes": GIB}, device={"weights_bytes": -GIB}), 0),
+        (found(device={"weights_bytes": -TIED}), 0),
+        (found(device={"weights_bytes": -TIED - GIB}), GIB),
         (found(host={"compute_bytes": GIB}, device={"compute_bytes": GIB}), 0),
     ],
 )

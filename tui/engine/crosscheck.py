@@ -16,19 +16,23 @@ def apart(formula: Plan, found: Plan, tied_bytes: int) -> int:
     """By how many bytes of weights and KV cache the two plans of one load disagree, beyond what repacking explains; 0
     where they agree. `tied_bytes` is the embedding table that is the output layer too, which may be kept twice.
 
-    Several devices count as one: how layers are split over them depends on what is free at that moment.
+    Several devices count as one: how layers are split over them depends on what is free at that moment. Fewer weights
+    on the devices are no dispute: what one cannot take in one piece, as llvmpipe an output layer of more than 128 MiB,
+    llama.cpp leaves on the host, where a tied one is no second copy.
     """
     repacked = found.host.repacked_bytes
-    explained = min(repacked, tied_bytes) + int(repacked * _REPACKED_MORE)
+    twice = min(repacked, tied_bytes) + int(repacked * _REPACKED_MORE)
+    on_devices = formula.weights_bytes - formula.host.weights_bytes, found.weights_bytes - found.host.weights_bytes
+    stayed = max(0, on_devices[0] - on_devices[1])
     return (
-        _apart(formula.host.weights_bytes, found.host.weights_bytes, explained)
+        _apart(formula.weights_bytes, found.weights_bytes, more=twice, less=min(stayed, tied_bytes))
+        + _apart(*on_devices, less=stayed)
         + _apart(formula.host.kv_bytes, found.host.kv_bytes)
-        + _apart(formula.weights_bytes - formula.host.weights_bytes, found.weights_bytes - found.host.weights_bytes)
         + _apart(formula.kv_bytes - formula.host.kv_bytes, found.kv_bytes - found.host.kv_bytes)
     )
 
 
-def _apart(planned: int, found: int, explained: int = 0) -> int:
-    """`explained`: so much may be found beyond what was planned."""
-    n_bytes = planned - found if planned > found else max(0, found - planned - explained)
+def _apart(planned: int, found: int, *, more: int = 0, less: int = 0) -> int:
+    """So much `more` or `less` than was planned is explained."""
+    n_bytes = max(found - planned - more, planned - found - less, 0)
     return n_bytes if n_bytes > max(SHARE * max(planned, found), LEAST_BYTES) else 0

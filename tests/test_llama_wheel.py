@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tui.config import paths
+from tui.missing_gpu import Build, read_build
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCRIPTS = CHECKOUT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -253,6 +256,19 @@ def test_the_users_cmake_arguments_come_last_and_count_for_the_key() -> None:
     plan = llama_wheel.choose("auto", TOOLS, "-DGGML_VULKAN=off -DCMAKE_C_FLAGS='-O2 -g'")
     assert plan.arguments[-2:] == ("-DGGML_VULKAN=off", "-DCMAKE_C_FLAGS=-O2 -g")
     assert plan.key != llama_wheel.choose("auto", TOOLS).key
+
+
+def test_what_was_built_and_why_is_noted_where_llmtui_looks_for_it(tmp_path: Path) -> None:
+    assert llama_wheel.report_file(Path(sys.prefix)) == paths.llama_build_file()
+    llama_wheel.report(tmp_path, llama_wheel.choose("auto", NO_TOOLS, "-DGGML_LTO=on"), "-DGGML_LTO=on")
+    build = read_build(llama_wheel.report_file(tmp_path))
+    assert build == Build(
+        version=llama_wheel.VERSION,
+        backend="cpu",
+        reason="glslc not installed",
+        packages=("glslc",),
+        cmake_args="-DGGML_LTO=on",
+    )
 
 
 @pytest.mark.parametrize(

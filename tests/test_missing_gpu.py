@@ -8,19 +8,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conftest import DENSE
 from tests.running import llmtui
+from tui.engine.messages import Device
 from tui.engine.vulkan import Vulkan, VulkanDevice, look, with_software
 from tui.exit_codes import ExitCode
-from tui.missing_gpu import Facts, RenderNode, explain, gather
+from tui.missing_gpu import Facts, RenderNode, explain, gather, read_build
 
-RADEON = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="aa")
+GIB = 1 << 30
+RADEON = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="aa", vendor="0x1002")
+TWIN = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="ab", vendor="0x1002")
 SAME_RADEON = VulkanDevice(name="AMD Radeon 860M (AMDVLK)", kind="integrated", uuid="aa")
-ARC = VulkanDevice(name="Intel Arc", kind="discrete", uuid="bb")
+ARC = VulkanDevice(name="Intel Arc", kind="discrete", uuid="bb", vendor="0x8086")
 LLVMPIPE = VulkanDevice(name="llvmpipe (LLVM 15.0.6, 256 bits)", kind="software", uuid="cc")
 VENUS = VulkanDevice(name="Virtio-GPU Venus", kind="virtual", uuid="dd")
 NODE = RenderNode(path="/dev/dri/renderD128", group="render", usable=True, by_group=True)
@@ -39,9 +45,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def but(**facts: object) -> tuple[str, ...]:
-    """What is said of a machine that is fine except for these facts."""
-    return explain(Facts(**{**{name: getattr(FINE, name) for name in Facts.__struct_fields__}, **facts}))
+def but(listed: Sequence[Device] = (), **facts: object) -> tuple[str, ...]:
+    """What is said of a machine that is fine except for these facts, when llama.cpp lists these devices."""
+    return explain(msgspec.structs.replace(FINE, **facts), listed)
 
 
 def test_a_missing_driver_is_said_with_the_command_that_installs_it():
@@ -102,6 +108,11 @@ def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it():
     assert "Vulkan offers only llvmpipe" in said and "llmtui --software-vulkan" in said
 
 
+@needs_llvmpipe
+def test_the_maker_of_a_device_is_told_as_the_kernel_tells_it():
+    assert all(device.vendor.startswith("0x") and len(device.vendor) >= 6 for device in HERE.vulkan.devices)
+
+
 def test_a_process_that_asks_vulkan_prints_what_it_sees():
     done = subprocess.run([sys.executable, "-m", "tui.engine.vulkan"], capture_output=True, check=True)
     assert json.loads(done.stdout).keys() == {"loader_error", "error", "devices"}
@@ -144,9 +155,95 @@ def test_a_closed_render_node_is_said_with_group_and_command():
     assert "usermod" not in of_nobody and "ls -l /dev/dri/renderD128" in of_nobody
 
 
-def test_one_open_render_node_of_two_is_enough():
-    closed = RenderNode(path="/dev/dri/renderD128", group="render", usable=False, by_group=True)
-    assert not any("You may not" in reason for reason in but(nodes=(closed, NODE), vulkan=Vulkan(devices=(LLVMPIPE,))))
+def test_each_closed_render_node_is_said_those_of_one_group_together():
+    def node(number: int, group: str = "render", *, usable: bool = False, by_group: bool = True) -> RenderNode:
+        return RenderNode(path=f"/dev/dri/renderD{number}", group=group, usable=usable, by_group=by_group)
+
+    nodes = (node(128, usable=True), node(129), node(130), node(131, "video"), node(132, "root", by_group=False))
+    for listed in ((), (GPU,)):
+        said = [reason for reason in but(listed, nodes=nodes) if "You may not" in reason]
+        assert [reason.partition(":")[0] for reason in said] == [
+            "You may not use /dev/dri/renderD129, /dev/dri/renderD130",
+            "You may not use /dev/dri/renderD131",
+            "You may not use /dev/dri/renderD132, and no group may. Look at it",
+        ]
+        assert "usermod -aG render ada" in said[0] and "usermod -aG video ada" in said[1]
+
+
+def listed_as(name: str, description: str = "") -> Device:
+    kind = "cpu" if name == "CPU" else "gpu"
+    return Device(name=name, description=description, kind=kind, total_bytes=GIB, free_bytes=GIB)
+
+
+GPU = listed_as("Vulkan0", RADEON.name)
+CUDA = (listed_as("CPU"), listed_as("CUDA0", "NVIDIA H100"))
+BOTH = Vulkan(devices=(RADEON, ARC))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"vulkan": Vulkan(devices=(RADEON, SAME_RADEON, VENUS, LLVMPIPE))},
+        {"vulkan": Vulkan(devices=(SAME_RADEON, RADEON))},
+        {"vendors": ("PCI vendor 0x1a03", "AMD")},
+        {"visible": "0"},
+    ],
+)
+def test_where_all_is_listed_nothing_is_said(facts: dict[str, object]):
+    assert but((listed_as("CPU"), GPU), **facts) == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "facts", "said"),
+    [
+        (CUDA, {"backends": frozenset({"cpu", "cuda"})}, "built for cuda and not for Vulkan. In llmtui's folder"),
+        (CUDA, {"vulkan": Vulkan(error="no driver"), "vendors": ("NVIDIA",)}, "apt-get install nvidia-driver"),
+        (CUDA, {"vulkan": Vulkan(loader_error="not there")}, "apt-get install libvulkan1"),
+        ((GPU,), {"vendors": ("AMD", "NVIDIA")}, "Vulkan has no driver for the GPU of NVIDIA. On Debian: apt-get"),
+        ((GPU, *CUDA), {"vendors": ("AMD", "Intel", "NVIDIA")}, "Vulkan has no driver for the GPU of Intel"),
+        ((GPU,), {"vulkan": BOTH}, "llama.cpp does not take what Vulkan offers (Intel Arc)"),
+        (
+            (GPU,),
+            {"vulkan": Vulkan(devices=(RADEON, TWIN))},
+            "does not take what Vulkan offers (AMD Radeon 860M (RADV))",
+        ),
+        ((GPU,), {"vulkan": BOTH, "visible": "0"}, "GGML_VK_VISIBLE_DEVICES=0 in your environment"),
+    ],
+)
+def test_what_is_missing_beside_a_gpu_that_is_listed_is_said_too(
+    listed: tuple[Device, ...], facts: dict[str, object], said: str
+):
+    (reason,) = but(listed, **facts)
+    assert said in reason
+
+
+def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_path: Path):
+    """As `make` has left it in the environment."""
+    told = {
+        "version": version("llama-cpp-python"),
+        "backend": "cpu",
+        "reason": "glslc libvulkan-dev not installed",
+        "packages": ["glslc", "libvulkan-dev"],
+        "cmake_args": "-DGGML_CUDA=on -DGGML_LTO=on",
+    }
+    file = tmp_path / "llama-build.json"
+    file.write_text(json.dumps(told))
+    for listed, others in (((), "cuda, which finds no device,"), (CUDA, "cuda")):
+        first, *_ = but(listed, backends=frozenset({"cpu", "cuda"}), build=read_build(file))
+        assert first == (
+            f"This llama.cpp was built for {others} and not for Vulkan (glslc libvulkan-dev not installed). As root: "
+            "apt-get install glslc libvulkan-dev. Then in llmtui's folder: "
+            "CMAKE_ARGS='-DGGML_CUDA=on -DGGML_LTO=on' LLMTUI_BACKEND=vulkan make run"
+        )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "not JSON", '{"version": "0.0.1", "backend": "cpu", "reason": "x"}'])
+def test_a_note_that_is_damaged_or_of_another_llama_cpp_is_not_believed(tmp_path: Path, text: str):
+    file = tmp_path / "llama-build.json"
+    assert read_build(file) is None
+    file.write_text(text)
+    assert read_build(file) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TextIO
@@ -22,6 +23,7 @@ from tui.missing_gpu import explain, gather
 
 _KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
 _NO_GPU = "llama.cpp found no GPU that it can use, so models run on the CPU."
+_MORE = "There may be more than llama.cpp lists:"
 
 
 def print_locations(*, as_json: bool) -> int:
@@ -37,7 +39,7 @@ def print_locations(*, as_json: bool) -> int:
 
 
 def print_devices(settings_file: Path | None = None, *, as_json: bool, software_vulkan: bool = False) -> int:
-    """Start the engine and print its devices with their memory; where there is no GPU, why, and what to do."""
+    """Start the engine and print its devices with their memory; then what is missing, why, and what to do."""
     settings, problems = load_settings(settings_file, software_vulkan=software_vulkan)
     for problem in problems:
         print(f"llmtui: {problem}", file=sys.stderr)
@@ -45,21 +47,23 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
         devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
         print(f"llmtui: {died}.\nllama.cpp cannot start; installing llmtui again may help.", file=sys.stderr)
-        _print_reasons(sys.stderr)
+        _print_reasons(explain(gather()), sys.stderr)
         return ExitCode.ENGINE
     if as_json:
         print(json.dumps([msgspec.to_builtins(device) for device in devices], indent=2))
     else:
         print(devices_table(devices))
-    if not any(device.kind in ("gpu", "igpu") for device in devices):
+    has_gpu = any(device.kind in ("gpu", "igpu") for device in devices)
+    reasons = explain(gather(), devices)
+    if reasons or not has_gpu:
         stream = sys.stderr if as_json else sys.stdout
-        print(f"\n{_NO_GPU}", file=stream)
-        _print_reasons(stream)
+        print(f"\n{_MORE if has_gpu else _NO_GPU}", file=stream)
+        _print_reasons(reasons, stream)
     return ExitCode.FINE
 
 
-def _print_reasons(stream: TextIO) -> None:
-    for reason in explain(gather()):
+def _print_reasons(reasons: Sequence[str], stream: TextIO) -> None:
+    for reason in reasons:
         # Commands in it are to be copied: never cut at a hyphen.
         print(fill(reason, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False), file=stream)
 

@@ -1,9 +1,10 @@
-"""Why llama.cpp lists no GPU on this machine, and what to do about it: the facts, read from llama.cpp's libraries, the
-Vulkan loader and the kernel's device files, and the sentences made of them."""
+"""Why llama.cpp lists no GPU on this machine, or not every one, and what to do about it: the facts, read from its
+libraries, the Vulkan loader and the kernel's device files, and the sentences made of them."""
 
 from __future__ import annotations
 
 import grp
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -11,11 +12,14 @@ import shlex
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from tui.config import paths
 from tui.engine import vulkan
+from tui.engine.messages import Device
 from tui.engine.vulkan import Vulkan
 
 PROBE_S = 20.0
@@ -27,6 +31,8 @@ _DRIVERS = {
     "Intel": "apt-get install mesa-vulkan-drivers",
     "NVIDIA": "apt-get install nvidia-driver (from Debian's non-free section)",
 }
+_MAKERS = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
+"""By the beginning of llama.cpp's names for devices of one maker only."""
 
 
 class RenderNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +45,21 @@ class RenderNode(msgspec.Struct, frozen=True, kw_only=True):
     """This process may read and write it."""
     by_group: bool
     """Members of `group` may."""
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """What `make` built llama.cpp with."""
+
+    version: str
+    """Of llama-cpp-python."""
+    backend: str
+    """ "vulkan" or "cpu"."""
+    reason: str
+    """Why that one: "glslc not installed"."""
+    packages: tuple[str, ...] = ()
+    """Of Debian, which it lacked for Vulkan."""
+    cmake_args: str = ""
+    """The user's own, which another build needs again."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +76,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Login name of whoever runs this."""
     visible: str | None = None
     """The user's own `GGML_VK_VISIBLE_DEVICES`."""
+    build: Build | None = None
+    """None when llama.cpp did not come from `make`."""
 
 
 def gather(*, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Facts:
@@ -66,7 +89,17 @@ def gather(*, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Facts:
         nodes=tuple(_node(path) for path in sorted((dev / "dri").glob("renderD*"))),
         user=_login_name(),
         visible=os.environ.get(vulkan.VISIBLE),
+        build=read_build(paths.llama_build_file()),
     )
+
+
+def read_build(file: Path) -> Build | None:
+    """What the file says of the llama.cpp that is installed; None when it says nothing, or is about another one."""
+    try:
+        build = msgspec.json.decode(file.read_bytes(), type=Build)
+        return build if build.version == importlib.metadata.version("llama-cpp-python") else None
+    except (OSError, msgspec.MsgspecError, importlib.metadata.PackageNotFoundError):
+        return None
 
 
 def _login_name() -> str:
@@ -125,11 +158,20 @@ def _node(path: Path) -> RenderNode:
     )
 
 
-def explain(facts: Facts) -> tuple[str, ...]:
-    """What is missing, each with what to do, the one that has to be mended first at the beginning."""
+def explain(facts: Facts, listed: Sequence[Device] = ()) -> tuple[str, ...]:
+    """What is missing beside the devices that llama.cpp has `listed`, each with what to do, the one that has to be
+    mended first at the beginning."""
     if not facts.backends:
         return ("llama.cpp is not installed. In llmtui's folder: make run",)
-    found = [_no_device_file(facts), _not_built(facts), _no_permission(facts), _no_driver(facts)]
+    gpus = [device for device in listed if device.kind in ("gpu", "igpu")]
+    if not gpus:
+        found = [_no_device_file(facts), _not_built(facts), *_no_permission(facts), _no_driver(facts)]
+    elif "vulkan" not in facts.backends:
+        found = [_not_built(facts, finds_devices=True), *_no_permission(facts)]
+    elif not any(_is_vulkan(device) for device in gpus):
+        found = [*_no_permission(facts), _no_driver(facts)]
+    else:
+        found = [*_no_permission(facts), *_other_drivers(facts, gpus), _not_taken(facts, gpus)]
     return tuple(reason for reason in found if reason)
 
 
@@ -147,24 +189,72 @@ def _no_device_file(facts: Facts) -> str:
     )
 
 
-def _not_built(facts: Facts) -> str:
+def _not_built(facts: Facts, *, finds_devices: bool = False) -> str:
     if "vulkan" in facts.backends:
         return ""
     others = ", ".join(sorted(facts.backends - {"cpu"}))
-    built = f"for {others}, which finds no device," if others else "for the CPU alone"
-    return f"This llama.cpp was built {built} and not for Vulkan. In llmtui's folder: LLMTUI_BACKEND=vulkan make run"
-
-
-def _no_permission(facts: Facts) -> str:
-    if not facts.nodes or any(node.usable for node in facts.nodes):
-        return ""
-    names, first = ", ".join(node.path for node in facts.nodes), facts.nodes[0]
-    if not first.by_group:
-        return f"You may not use {names}, and no group may. Look at it: ls -l {shlex.quote(first.path)}"
+    built = f"for {others}{'' if finds_devices else ', which finds no device,'}" if others else "for the CPU alone"
+    build = facts.build if facts.build is not None and facts.build.backend != "vulkan" else None
+    why = f" ({build.reason})" if build else ""
+    first = f"As root: apt-get install {' '.join(build.packages)}. Then in" if build and build.packages else "In"
+    again = f"CMAKE_ARGS={shlex.quote(build.cmake_args)} " if build and build.cmake_args else ""
     return (
-        f"You may not use {names}: only members of the group {first.group} may. As root: "
-        f"usermod -aG {first.group} {shlex.quote(facts.user)} and then log in again."
+        f"This llama.cpp was built {built} and not for Vulkan{why}. {first} llmtui's folder: "
+        f"{again}LLMTUI_BACKEND=vulkan make run"
     )
+
+
+def _no_permission(facts: Facts) -> Iterator[str]:
+    """One sentence for all device files that are closed for one reason."""
+    closed = [node for node in facts.nodes if not node.usable]
+    for group, by_group in dict.fromkeys((node.group, node.by_group) for node in closed):
+        paths = [node.path for node in closed if (node.group, node.by_group) == (group, by_group)]
+        names = ", ".join(paths)
+        if by_group:
+            yield (
+                f"You may not use {names}: only members of the group {group} may. As root: "
+                f"usermod -aG {group} {shlex.quote(facts.user)} and then log in again."
+            )
+        else:
+            yield f"You may not use {names}, and no group may. Look at it: ls -l {shlex.quote(paths[0])}"
+
+
+def _is_vulkan(device: Device) -> bool:
+    return device.name.startswith("Vulkan")
+
+
+def _other_drivers(facts: Facts, gpus: Iterable[Device]) -> Iterator[str]:
+    """Makers of whose graphics cards nothing is listed; a device file that is closed is to be mended first."""
+    if facts.vulkan is None or not all(node.usable for node in facts.nodes):
+        return
+    makers = {_VENDORS.get(device.vendor) for device in facts.vulkan.hardware}
+    makers |= {maker for name, maker in _MAKERS.items() if any(device.name.startswith(name) for device in gpus)}
+    for vendor in facts.vendors:
+        if vendor in _DRIVERS and vendor not in makers:
+            yield f"Vulkan has no driver for the GPU of {vendor}. On Debian: {_DRIVERS[vendor]}"
+
+
+def _not_taken(facts: Facts, gpus: Iterable[Device]) -> str:
+    """GPUs that Vulkan has and llama.cpp does not list. Of one that two drivers offer it lists one."""
+    left = [device.description for device in gpus if _is_vulkan(device)]
+    offered: dict[str, list[str]] = {}
+    for device in facts.vulkan.hardware if facts.vulkan else ():
+        if device.kind in ("discrete", "integrated"):  # others it takes only when there is none of these
+            offered.setdefault(device.uuid, []).append(device.name)
+    missing = []
+    for names in offered.values():
+        found = next((name for name in names if name in left), None)
+        if found is None:
+            missing.append(names[0])
+        else:
+            left.remove(found)
+    return _refused(facts, ", ".join(missing)) if missing else ""
+
+
+def _refused(facts: Facts, names: str) -> str:
+    if facts.visible is not None:
+        return f"{vulkan.VISIBLE}={facts.visible} in your environment may hide devices. Unset it and look again."
+    return f"llama.cpp does not take what Vulkan offers ({names}): it needs Vulkan 1.2 with 16-bit storage."
 
 
 def _no_driver(facts: Facts) -> str:
@@ -190,11 +280,6 @@ def _no_driver(facts: Facts) -> str:
             f"Vulkan offers only {software}, which the CPU computes, more slowly than llama.cpp does without it; "
             "llmtui --software-vulkan lists it all the same."
         )
-    if facts.visible is not None:
-        return f"{vulkan.VISIBLE}={facts.visible} in your environment may hide devices. Unset it and look again."
-    names = ", ".join(device.name for device in seen.hardware)
-    return (
-        f"llama.cpp does not take what Vulkan offers ({names}): it needs Vulkan 1.2 with 16-bit storage."
-        if "vulkan" in facts.backends
-        else ""
-    )
+    if facts.visible is None and "vulkan" not in facts.backends:
+        return ""
+    return _refused(facts, ", ".join(device.name for device in seen.hardware))

@@ -22,6 +22,7 @@ from tui.config.state import StateStore
 from tui.engine.messages import LoadSettings
 from tui.engine.plan_client import Planner
 from tui.memory.now import MemoryNow
+from tui.memory.taken import context_bytes
 from tui.models.library import LibraryModel, inspect
 
 MIB = 1 << 20
@@ -159,6 +160,27 @@ async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, fr
         await opened(person, "Too little memory")
         await person.press("y")
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 4096)
+
+
+async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(start, free):
+    async with start() as person:
+        free(await need(2048))
+        await person.ask("ping")
+        assert person.app.controller.n_used > 0
+        person.app.main.raise_context()
+        await opened(person, "Too little memory")
+        assert "too much for RAM" in question(person)
+        await person.press("escape")
+        await person.wait_for(lambda: "Too little memory" not in person.screen_text())
+        kept = context_bytes(loaded(person), person.app.controller.n_used)
+        assert 0 < kept < sum(b.n_bytes for b in loaded(person).buffers if b.purpose == "kv")
+        free(await need(2048) + kept)
+        person.app.main.raise_context()
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
+        # Another model takes nothing along.
+        free(await need(2048, MOE))
+        person.app.main.open_model(MOE)
+        await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == MOE)
 
 
 async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start, free):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -21,9 +22,12 @@ ON_GPU = msgspec.structs.replace(TINY, devices=("Vulkan0",))
 
 
 def require_vulkan(devices: tuple[str, ...]) -> None:
-    """Skip unless these devices of an engine have one of Vulkan."""
+    """Skip unless these devices of an engine have one of Vulkan; fail where Vulkan was asked for by name."""
     if "Vulkan0" not in devices:
-        pytest.skip("this llama.cpp was built without Vulkan, or the machine has no Vulkan driver")
+        why = "this llama.cpp was built without Vulkan, or the machine has no Vulkan driver"
+        if os.environ.get("LLMTUI_BACKEND", "").lower() == "vulkan":
+            pytest.fail(f"LLMTUI_BACKEND=vulkan, and {why}")
+        pytest.skip(why)
 
 
 @asynccontextmanager

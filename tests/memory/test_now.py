@@ -10,12 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import TINY
+from tests.engine.asking import ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.memory.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
+from tests.models_on_disk.gguf_files import Shape
 from tests.recorded import LOADED
+from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
-from tui.engine.messages import Buffer, Device, Loaded
+from tui.engine.client import Engine
+from tui.engine.messages import Buffer, Device, Footprint, Loaded, Placed, ProcessMemory
 from tui.engine.planner import HOST, Cost, Plan
 from tui.memory.now import MemoryNow, memory_now
+from tui.memory.taken import context_bytes
 from tui.memory.verdict import judge, judge_plan
 from tui.monitor.gpu import GpuReader
 from tui.monitor.records import GpuSample, HostSample
@@ -99,13 +106,73 @@ def test_what_the_loaded_model_holds_of_an_apu_comes_back_to_where_it_was_taken(
     assert before.shared_used["Vulkan0"] - after.shared_used["Vulkan0"] == 5 * GIB - of_carve_out
 
 
-def test_what_the_loaded_model_holds_on_the_host_comes_back_but_for_mapped_weights():
-    buffers = (on("CPU", 3 * GIB), on("CPU", GIB, "kv"), on("CPU", 100 * MIB, "compute"), on("Vulkan0", 2 * GIB))
+REST = (on("CPU", GIB, "kv"), on("CPU", 100 * MIB, "compute"), on("CPU", 4 * MIB, "output"))
+BACK = GIB + 104 * MIB
+HELD = Placed(device="CPU", weights_bytes=5 * GIB, kv_bytes=GIB, compute_bytes=100 * MIB, output_bytes=4 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("weights", "back"),
+    [
+        ((on("CPU_Mapped", 3 * GIB),), 0),
+        ((on("CPU_Mapped", 2 * GIB), on("CPU_REPACK", 3 * GIB)), 3 * GIB),
+        ((on("CPU", 3 * GIB),), 3 * GIB),
+        ((on("Vulkan_Host", 3 * GIB),), 3 * GIB),
+    ],
+    ids=["mapped", "repacked", "without mmap", "pinned for a GPU"],
+)
+def test_what_the_loaded_model_holds_on_the_host_comes_back_but_for_mapped_weights(
+    weights: tuple[Buffer, ...], back: int
+):
     gpu = msgspec.structs.replace(GPU, free_bytes=20 * GIB)
-    memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, loaded(*buffers))
-    assert memory.host_free_bytes == 5 * GIB + 100 * MIB
+    memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, loaded(*weights, *REST, on("Vulkan0", 2 * GIB)))
+    assert memory.host_free_bytes == 4 * GIB + BACK + back
     assert memory.device_free == {"Vulkan0": 22 * GIB}
     assert memory.shared_free == {}
+
+
+@pytest.mark.parametrize(("mapped", "repacked"), [(5 * GIB, 0), (2 * GIB, 3 * GIB), (0, 0)])
+def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int):
+    idle = ProcessMemory(resident_bytes=0, file_bytes=0)
+    booked = msgspec.structs.replace(HELD, mapped_bytes=mapped, repacked_bytes=repacked)
+    on_card = Placed(device="Vulkan0", weights_bytes=GIB, kv_bytes=GIB)
+    footprint = Footprint(
+        before=idle, after=idle, device_free_before={}, device_free_after={}, placed=(booked, on_card)
+    )
+    now = msgspec.structs.replace(LOADED, footprint=footprint)
+    gpu = msgspec.structs.replace(GPU, free_bytes=20 * GIB)
+    memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, now)
+    assert memory.host_free_bytes == 4 * GIB + BACK + 5 * GIB - mapped
+    assert memory.device_free == {"Vulkan0": 22 * GIB}
+
+
+@pytest.mark.parametrize("use_mmap", [True, False])
+async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_path: Path, use_mmap: bool):
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+    model_now = await engine.load(model, msgspec.structs.replace(TINY, use_mmap=use_mmap))
+    assert model_now.footprint is not None
+    (booked,) = model_now.footprint.placed
+    back = memory_now(host(4 * GIB), (CPU,), RESERVES, model_now).host_free_bytes - 4 * GIB
+    rest = booked.kv_bytes + booked.compute_bytes + booked.output_bytes
+    assert back == rest + (booked.repacked_bytes if use_mmap else booked.weights_bytes)
+    # The log says the same, to a hundredth of a MiB for each buffer.
+    by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, msgspec.structs.replace(model_now, footprint=None))
+    assert by_log.host_free_bytes - 4 * GIB == pytest.approx(back, abs=MIB // 10)
+
+
+def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies():
+    now = loaded(
+        on("CPU_Mapped", GIB), on("CPU", GIB, "kv"), on("Vulkan0", 3 * GIB, "kv"), on("Vulkan0", GIB, "compute")
+    )
+    assert [context_bytes(now, n) for n in (0, 2048, 8192, 9000)] == [0, GIB, 4 * GIB, 4 * GIB]
+
+
+async def test_the_real_copy_is_of_that_size(tiny: Engine):
+    reply = await ask(tiny, user("ping"), thinking=False)
+    saved = await tiny.save_context(Path(paths.contexts_dir()) / "copy.kv")
+    assert tiny.loaded is not None and reply.done is not None
+    copy = context_bytes(tiny.loaded, reply.done.n_used)
+    assert saved.n_bytes == pytest.approx(copy, rel=0.05, abs=4096)
 
 
 @pytest.mark.parametrize("tree", ["intel-igpu-i915", "intel-igpu-xe"])

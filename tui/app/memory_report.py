@@ -21,10 +21,17 @@ def memory_lines(name: str, plan: Plan, loaded: Loaded, width: int = _WIDE) -> t
     return (
         f"{name} · {where} · {loaded.n_ctx:,} tokens",
         f"Planned {planner}.",
+        *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
         *_notes(loaded),
     )
+
+
+def _dispute(plan: Plan) -> Iterator[str]:
+    if plan.apart_bytes:
+        yield f"The file's header comes to weights and a KV cache that are {format.size(plan.apart_bytes)}"
+        yield "apart from that: one of the two is mistaken."
 
 
 def _table(lines: tuple[Line, ...]) -> Iterator[str]:

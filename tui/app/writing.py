@@ -46,6 +46,7 @@ class Writing:
         controller, listener = self._controller, self._controller.listener
         if isinstance(event, Delta) and self._turn:
             self._text[event.kind] += event.text
+            controller.n_used = event.n_used
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             listener.answer_grew(self._turn.id, event)
         elif isinstance(event, Prefill) and self._turn:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def contexts_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
 
 
+def llama_build_file() -> Path:
+    """What `scripts/llama_wheel.py` built llama.cpp with here, and why: JSON, in the environment that it went into."""
+    return Path(sys.prefix) / "share" / APP / "llama-build.json"
+
+
 def locate() -> list[tuple[str, Path]]:
     """What `llmtui --locate` prints: a label and a path for each place, whether something is there yet or not."""
     return [
@@ -91,5 +97,6 @@ def locate() -> list[tuple[str, Path]]:
         ("models", models_dir()),
         ("model cache", library_cache_file()),
         ("kept contexts", contexts_dir()),
+        ("llama.cpp's build", llama_build_file()),
         ("log", log_file()),
     ]

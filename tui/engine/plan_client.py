@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tui.engine.client import Engine, EngineError
+from tui.engine.crosscheck import apart
 from tui.engine.death import EngineDied
 from tui.engine.messages import LoadSettings, Planned
 from tui.engine.planner import Plan, estimate, exactly
@@ -44,6 +45,8 @@ class Planner:
         self._plans: dict[_Key, Plan] = {}
         self._refused: set[_Key] = set()
         """What llama.cpp would not load."""
+        self._disputed: set[_Identity] = set()
+        """Files of which the formula says something else."""
         self._deaths: Counter[_Identity] = Counter()
         self._n_waiting = 0
         self._is_closed = False
@@ -75,11 +78,24 @@ class Planner:
         answer = await self._ask(key, path, settings, free if any(free) else [])
         if answer is None:
             return formula
-        plan = exactly(formula, answer.placed, answer.n_ctx)
+        plan = self._cross_checked(key[0], formula, exactly(formula, answer.placed, answer.n_ctx), info.tied_bytes)
         if len(self._plans) >= _MAX_PLANS:
             self._plans.pop(next(iter(self._plans)))
         self._plans[key] = plan
         return plan
+
+    def _cross_checked(self, identity: _Identity, formula: Plan, plan: Plan, tied_bytes: int) -> Plan:
+        """`plan`, marked where the formula disagrees; said once of each file."""
+        apart_bytes = apart(formula, plan, tied_bytes)
+        if apart_bytes and identity not in self._disputed:
+            self._disputed.add(identity)
+            _log.warning(
+                "%r: llama.cpp plans %d MiB of weights and %d of KV cache where the formula comes to %d and %d",
+                identity[0],
+                *(n_bytes >> 20 for n_bytes in (plan.weights_bytes, plan.kv_bytes)),
+                *(n_bytes >> 20 for n_bytes in (formula.weights_bytes, formula.kv_bytes)),
+            )
+        return msgspec.structs.replace(plan, apart_bytes=apart_bytes)
 
     async def _ask(self, key: _Key, path: Path, settings: LoadSettings, free: list[int]) -> Planned | None:
         self._n_waiting += 1

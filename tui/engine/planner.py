@@ -17,6 +17,8 @@ from tui.models.quants import BY_NAME, row_bytes
 HOST = "CPU"
 VOCABULARY_BYTES = 310
 """Of RAM for each token: measured with Qwen's 151,936 tokens and as many merges, 45 MiB."""
+COMPUTE_WITHIN = 0.25
+"""Of llama.cpp's own figure: so near the formula's compute buffers are to it, in each place."""
 _CONTEXT_STEP = 256
 """llama.cpp rounds the context and the cache of sliding-window layers up to this many tokens."""
 
@@ -59,6 +61,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Context size after llama.cpp's rounding."""
     exact: bool = False
     """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
+    apart_bytes: int = 0
+    """Of an exact plan: by how much the formula disagrees about weights and KV cache, beyond what repacking explains.
+    One of the two is then mistaken; these are llama.cpp's figures."""
+
+    @property
+    def is_sure(self) -> bool:
+        """llama.cpp said it, and the formula agrees."""
+        return self.exact and not self.apart_bytes
 
     @property
     def weights_bytes(self) -> int:
@@ -92,7 +102,7 @@ def estimate(
 
     `device_free` (bytes) tells how llama.cpp splits layers over several devices; without it they get equal parts.
     `swa_full`: sliding-window layers keep the whole context, llama.cpp's default for its library, so that any prefix
-    can be taken up again. Weights and KV cache are exact; compute buffers are within about a fifth, mostly too high.
+    can be taken up again. Weights and KV cache are exact; compute buffers are within `COMPUTE_WITHIN`, mostly too high.
     """
     n_ctx = _pad(settings.n_ctx or info.n_ctx_train)
     place = _Placement(info, settings, device_free or {})

@@ -39,6 +39,8 @@ class VulkanDevice(msgspec.Struct, frozen=True, kw_only=True):
     kind: VulkanKind
     uuid: str
     """The same for one GPU that two drivers offer; hexadecimal."""
+    vendor: str = ""
+    """PCI number of who made it, such as "0x1002", as in the kernel's device files."""
 
 
 class Vulkan(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +145,7 @@ def look(loader: str = LOADER) -> Vulkan:
                     name=properties.name.decode("utf-8", "replace"),
                     kind=_KINDS[properties.device_type] if properties.device_type < len(_KINDS) else "other",
                     uuid=bytes(ids.device_uuid).hex(),
+                    vendor=f"{properties.versions_and_ids[2]:#06x}",
                 )
             )
     finally:

@@ -13,7 +13,7 @@ from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
-from tui.engine.planner import Fit, Plan
+from tui.engine.planner import COMPUTE_WITHIN, Fit, Plan
 from tui.memory import guard, search
 from tui.memory.guard import Remedy, placement
 from tui.memory.now import MemoryNow
@@ -93,10 +93,11 @@ class Confirmed:
         return news
 
     def _is_far(self, verdict: Verdict) -> bool:
-        """Whether it fits even if the formula, which is within a fifth of the compute buffers, were wrong by twice
-        that."""
+        """Whether it fits even if the formula were wrong about the compute buffers by twice what it ever is."""
+        wrong = 2 * COMPUTE_WITHIN
         return all(
-            place.left_bytes >= self._memory.reserve(place.cost.device) + _MARGIN_BYTES + place.cost.compute_bytes // 2
+            place.left_bytes
+            >= self._memory.reserve(place.cost.device) + _MARGIN_BYTES + int(wrong * place.cost.compute_bytes)
             for place in verdict.places
             if place.cost.total_bytes
         )

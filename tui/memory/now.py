@@ -10,6 +10,7 @@ import msgspec
 from tui.config.settings import MemorySettings
 from tui.engine.messages import Device, Loaded
 from tui.engine.planner import HOST
+from tui.memory.taken import given_back, taken
 from tui.monitor.records import GpuSample, HostSample
 
 
@@ -66,16 +67,11 @@ def memory_now(
     but for the carve-out, which only the driver's own figures (`gpus`) tell apart; without them all of it is the
     host's. llama.cpp's figure for such a GPU is not trusted beyond what the host has.
     """
-    host_free = host.ram_available_bytes or 0
-    taken: dict[str, int] = {}
-    """By the loaded model, on each device."""
     known = {device.name: device for device in devices if device.kind not in ("cpu", "accel")}
-    for buffer in loaded.buffers if loaded else ():
-        if buffer.device in known:
-            taken[buffer.device] = taken.get(buffer.device, 0) + buffer.n_bytes
-        elif buffer.purpose != "weights":
-            host_free += buffer.n_bytes
-    views = {name: _view(device, devices, gpus, taken.get(name, 0)) for name, device in known.items()}
+    back = {name: given_back(place) for name, place in taken(loaded, known).items()} if loaded else {}
+    views = {name: _view(device, devices, gpus, back.pop(name, 0)) for name, device in known.items()}
+    # What is left lay on the host, or on what computes in its memory.
+    host_free = (host.ram_available_bytes or 0) + sum(back.values())
     host_free += sum(view.returned_bytes for view in views.values())
     shared_free = {
         name: min(view.shared_free_bytes, host_free)

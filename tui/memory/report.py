@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tui.engine.messages import Buffer, Loaded, Placed
+from tui.engine.messages import Loaded, Placed
 from tui.engine.planner import HOST, Cost, Plan
+from tui.memory.taken import taken
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +45,9 @@ def private_bytes(plan: Plan) -> int:
 
 
 def _by_the_books(plan: Plan, loaded: Loaded) -> Iterator[Line]:
-    placed = loaded.footprint.placed if loaded.footprint is not None else ()
-    taken = {place.device: place for place in placed or _from_the_log(loaded.buffers, plan)}
+    found = taken(loaded, [cost.device for cost in plan.devices])
     for cost in (plan.host, *plan.devices):
-        actual = taken.get(cost.device, Placed(device=cost.device))
+        actual = found.get(cost.device, Placed(device=cost.device))
         place = "RAM" if cost.device == HOST else cost.device
         for purpose, planned_bytes, actual_bytes in _purposes(cost, actual):
             yield Line(place=place, purpose=purpose, planned_bytes=planned_bytes, actual_bytes=actual_bytes)
@@ -61,26 +61,6 @@ def _purposes(cost: Cost, actual: Placed) -> Iterator[tuple[str, int, int]]:
     yield "weights", other, actual.weights_bytes - actual.mapped_bytes - actual.repacked_bytes
     yield "KV cache", cost.kv_bytes, actual.kv_bytes
     yield "compute buffers, logits", cost.compute_bytes, actual.compute_bytes + actual.output_bytes
-
-
-def _from_the_log(buffers: tuple[Buffer, ...], plan: Plan) -> Iterator[Placed]:
-    """Where llama.cpp's books cannot be read: what its log said. Buffers that are no device's are the host's."""
-    names = [cost.device for cost in plan.devices]
-    for device in (HOST, *names):
-        own = [buffer for buffer in buffers if (buffer.device if buffer.device in names else HOST) == device]
-        sums = {
-            purpose: sum(buffer.n_bytes for buffer in own if buffer.purpose == purpose)
-            for purpose in ("weights", "kv", "compute", "output")
-        }
-        yield Placed(
-            device=device,
-            weights_bytes=sums["weights"],
-            mapped_bytes=sum(b.n_bytes for b in own if b.purpose == "weights" and b.device.endswith("_Mapped")),
-            repacked_bytes=sum(b.n_bytes for b in own if b.purpose == "weights" and b.device.endswith("_REPACK")),
-            kv_bytes=sums["kv"],
-            compute_bytes=sums["compute"],
-            output_bytes=sums["output"],
-        )
 
 
 def _as_the_system_counts(plan: Plan, loaded: Loaded) -> Iterator[Line]:

@@ -21,7 +21,7 @@ from tui.engine.death import EngineDied
 from tui.engine.messages import Device
 from tui.memory.exact import Confirmed
 from tui.memory.now import MemoryNow, memory_now
-from tui.memory.verdict import judge
+from tui.memory.taken import context_bytes
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -134,7 +134,7 @@ class ModelFlows(ChatScreen):
         if self.controller.engine.loaded is None:
             return False
         memory, devices = await self._memory_now(beside=True)
-        return judge(plan.model.info, plan.choice, devices, memory).fit == "fits"
+        return (await self._confirmed(plan, devices, memory).judge(plan.choice)).fit == "fits"
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
@@ -195,7 +195,12 @@ class ModelFlows(ChatScreen):
         return None
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
-        return Confirmed(self.controller.planner, plan.model.path, plan.model.info, devices, memory)
+        """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
+        controller, loaded = self.controller, self.controller.engine.loaded
+        if loaded is not None and loaded.path == str(plan.model.path):
+            left = memory.host_free_bytes - context_bytes(loaded, controller.n_used)
+            memory = msgspec.structs.replace(memory, host_free_bytes=left)
+        return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left

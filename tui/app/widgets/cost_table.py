@@ -37,8 +37,9 @@ class CostTable(LineWidget):
         verdict = self.verdict
         with_compute = width >= 44
         titles = ["weights", "KV", *["compute"] * with_compute]
-        # Until llama.cpp has said what it would allocate, the figures are an estimate.
-        about = "" if verdict.plan.exact else "≈"
+        # Until llama.cpp has said what it would allocate, the figures are an estimate; where header and llama.cpp
+        # disagree, too.
+        about = "" if verdict.plan.is_sure else "≈"
         n_name = max(4, min(10, width - _NUMBER * len(titles) - 14))
         header = column(f"{about}GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
         rows: list[Row] = [((header + column("free after", 12, right=True), "muted"),)]

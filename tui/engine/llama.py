@@ -202,6 +202,9 @@ class Session:
         lib.llama_set_warmup(self._context, True)
         try:
             self.decode([self.bos if self.bos >= 0 else max(self.eos, 0)])
+            self.synchronize()
+            if self.abort.is_set:  # a GPU does not notice
+                raise Aborted
         finally:
             lib.llama_set_warmup(self._context, False)
             self.clear()

@@ -210,7 +210,7 @@ class Load(Command, frozen=True):
     settings: LoadSettings
     keep_context: bool = False
     """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
-    the load fails, the model that was loaded before is loaded again and stays."""
+    the load fails or is cancelled, the model that was loaded before is loaded again and stays."""
     load_first: bool = False
     """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
     cancelled, nothing has changed."""
@@ -458,6 +458,8 @@ class Failed(Event, frozen=True):
     """The command with this id failed; the engine lives on."""
 
     error: ErrorInfo
+    loaded: Loaded | None = None
+    """For a `Load`: what is loaded now. A model that stayed, or was loaded again, is told as it was told at first."""
 
 
 AnyCommand = (

@@ -278,6 +278,7 @@ class Engine:
         drop_oldest: bool = False,
         flush_s: float = 0.1,
         resume: bool = False,
+        ignore_end: bool = False,
     ) -> Answer:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
         return Answer(
@@ -291,6 +292,7 @@ class Engine:
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
                 resume=resume,
+                ignore_end=ignore_end,
             ),
         )
 

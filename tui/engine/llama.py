@@ -364,6 +364,10 @@ class Session:
         """A sampler chain for one answer."""
         return Sampler(self._context, self.n_vocab, sampling, seed)
 
+    def take_over(self, sampler: Sampler) -> Sampler:
+        """A sampler that goes on here where that one is, of this session or one of the same model."""
+        return sampler.copy(self._context, self.n_vocab)
+
 
 def split_files(path: Path) -> list[Path]:
     """All parts of a split model, `path` being its first; else `path` alone."""

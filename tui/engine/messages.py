@@ -221,18 +221,22 @@ class Unload(Command, frozen=True):
 
 
 class Generate(Command, frozen=True):
-    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`."""
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`. Cancelled while it is
+    looked for what of a long conversation fits, it is answered by `Done` alone."""
 
     messages: tuple[Message, ...]
     """Empty with `resume`."""
     sampling: Sampling
     resume: bool = False
-    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context."""
+    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
+    the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
     thinking: bool = True
     max_tokens: int = 0
     """Stop after this many tokens; 0 goes on to the end of the context."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    ignore_end: bool = False
+    """Go on after the model's end token, for benchmarks."""
     flush_s: float = 0.1
     """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
 

@@ -68,7 +68,7 @@ class _Kept:
     settings: LoadSettings
     told: Loaded
     tokens: list[int]
-    paused: Paused | None
+    paused: Paused | Generate | None
     state: bytearray
     save_s: float
 

@@ -347,7 +347,7 @@ class Loaded(Event, frozen=True):
     """Layers that can be offloaded, the output layer included."""
     n_gpu_layers: int
     devices: tuple[str, ...]
-    """Devices that hold layers; empty for the CPU alone."""
+    """Those of the devices asked for that really hold weights; empty for the CPU alone."""
     n_ctx: int
     n_ctx_train: int
     n_batch: int

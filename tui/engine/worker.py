@@ -24,6 +24,7 @@ from tui.engine import devices
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, Paused, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
+from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
@@ -259,12 +260,12 @@ class Worker:
     def _carry_in(self, kept: _Kept) -> int:
         """Take it over; how many tokens need not be evaluated again."""
         conversation = self._loaded()
+        session = conversation.session
         conversation.paused = kept.paused
-        if (
-            kept.state
-            and len(kept.tokens) < conversation.session.n_ctx
-            and conversation.session.restore_state(kept.state)
-        ):
+        if not kept.state or len(kept.tokens) >= session.n_ctx:
+            return 0
+        same_layout = kept.told.flash_attn == session.loaded.flash_attn
+        if (same_layout or transpose_v(kept.state)) and session.restore_state(kept.state):
             conversation.cached = kept.tokens
         return len(conversation.cached)
 

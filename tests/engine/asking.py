@@ -50,3 +50,24 @@ async def ask(engine: Engine, *turns: Message, **options) -> Reply:
         reply.add(event)
     assert reply.done is not None
     return reply
+
+
+async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY, **options) -> Reply:
+    """An answer that was cancelled in its middle. A model as small as this is sometimes done before."""
+    for _ in range(30):
+        reply = Reply()
+        answer = engine.generate([question], sampling, flush_s=0, **options)
+        async for event in answer:
+            reply.add(event)
+            if isinstance(event, Delta):
+                answer.cancel()
+        if reply.done.stop == "cancelled":
+            return reply
+    raise AssertionError("the answer was always complete before it could be cancelled")
+
+
+async def resumed(engine: Engine, reply: Reply, sampling: Sampling = GREEDY, **options) -> Reply:
+    """The same answer to its end; what came is added to `reply`."""
+    async for event in engine.generate([], sampling, resume=True, **options):
+        reply.add(event)
+    return reply

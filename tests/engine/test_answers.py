@@ -98,6 +98,22 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(
     assert reply.started.n_prompt == kept
 
 
+async def test_no_more_turns_are_left_out_than_must_be(engine: Engine):
+    await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
+    turns = [user("word " * (3 + i % 5)) for i in range(60)]
+    reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=1)
+    n_dropped, room = reply.started.n_dropped, 512 - 512 // 8
+    assert 0 < n_dropped < len(turns) - 1
+    assert await engine.count(turns[n_dropped:], thinking=False) == reply.started.n_prompt <= room
+    assert await engine.count(turns[n_dropped - 1 :], thinking=False) > room
+
+
+async def test_for_a_benchmark_it_goes_on_after_the_models_end(tiny: Engine):
+    assert (await ask(tiny, user("ping"), thinking=False, max_tokens=40)).done.timings.n_decode < 40
+    reply = await ask(tiny, user("ping"), thinking=False, max_tokens=40, ignore_end=True)
+    assert reply.done.stop == "length" and reply.done.timings.n_decode == 40
+
+
 async def test_a_single_message_that_is_too_long_cannot_be_helped_by_dropping(engine: Engine):
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     with pytest.raises(EngineError) as refused:

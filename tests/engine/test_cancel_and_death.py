@@ -1,4 +1,5 @@
-"""Stopping in every phase, and every way in which the engine process can go: the front end always knows and goes on."""
+"""Stopping an answer in every phase, and every way in which the engine process can go: the front end knows and goes
+on."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ import pytest
 
 from tests.conftest import DENSE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, user
-from tui.engine.client import Engine, EngineError
+from tui.engine import client
+from tui.engine.client import Engine
 from tui.engine.death import EngineDied, examine
 from tui.engine.messages import Delta, Done, LoadSettings, Prefill
 
@@ -53,22 +55,29 @@ async def test_cancel_before_the_engine_has_begun(tiny: Engine):
     assert reply.done.stop == "cancelled" and reply.done.timings.n_decode <= 1
 
 
-async def test_cancel_while_loading_leaves_nothing_loaded_and_the_engine_ready(engine: Engine, tmp_path):
-    # Many small parts: a file of real weights would need gigabytes to load for long enough to be cancelled.
-    path = tmp_path / "slow.gguf"
-    shutil.copy(DENSE, path)
-    first = asyncio.Event()
-    load = asyncio.create_task(engine.load(path, TINY, lambda fraction: first.set()))
-    await asyncio.sleep(0)
-    load.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await load
-    assert engine.loaded is None
-    with pytest.raises(EngineError) as refused:
-        await engine.count([user("hello")])
-    assert refused.value.info.kind == "no_model"
-    await engine.load(DENSE, TINY)
-    assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
+async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, monkeypatch):
+    monkeypatch.setattr(client, "CANCEL_GRACE_S", 0.01)
+    long_after = asyncio.Event()
+    answer = tiny.generate([user("Count to 100")], GREEDY, thinking=False)
+    os.kill(tiny.pid, signal.SIGSTOP)  # as on a GPU that computes a large ubatch
+    answer.cancel(insist=False)
+    asyncio.get_running_loop().call_later(10 * client.CANCEL_GRACE_S, long_after.set)
+    await long_after.wait()
+    assert tiny.alive and not any("did not stop" in line for line in tiny.log)
+    answer.cancel()
+    with pytest.raises(EngineDied) as died:
+        async for _ in answer:
+            pass
+    assert died.value.death.cause == "killed" and any("did not stop" in line for line in tiny.log)
+
+
+async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engine):
+    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0)
+    async for event in answer:
+        reply.add(event)
+        if isinstance(event, Delta):
+            answer.cancel(insist=False)
+    assert reply.done.stop == "cancelled" and reply.text.startswith("1")
 
 
 async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):

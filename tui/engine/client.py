@@ -67,6 +67,7 @@ from tui.engine.messages import (
     SaveContext,
     Unload,
 )
+from tui.engine.pipes import Pipes
 from tui.engine.wire import FrameDecoder, WireError, encode
 
 LOG_LINES = 400
@@ -88,34 +89,6 @@ class EngineError(Exception):
         self.info = info
 
 
-class _Pipes(asyncio.SubprocessProtocol):
-    """Callbacks of one process's pipes, without a task or a stream object between them and the engine. What a process
-    says after another one took its place is not heard."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def _is_present(self) -> bool:
-        return self._engine._pipes is self
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if not self._is_present:
-            return
-        if fd == 1:
-            self._engine._on_output(data)
-        else:
-            self._engine._on_log(data)
-
-    def process_exited(self) -> None:
-        # The last log lines may still be in the pipe: a moment lets them in.
-        asyncio.get_running_loop().call_later(0.02, self._bury)
-
-    def _bury(self) -> None:
-        if self._is_present:
-            self._engine._bury()
-
-
 class Answer:
     """A running `generate`: iterate over its events, or `cancel` it. The last event is `Done`.
 
@@ -135,9 +108,10 @@ class Answer:
         finally:
             self._engine._forget(self._command.id)
 
-    def cancel(self) -> None:
-        """Stop as soon as can be; what was generated stays, and `Done` comes with the stop reason "cancelled"."""
-        self._engine.cancel(self._command.id)
+    def cancel(self, *, insist: bool = True) -> None:
+        """Stop as soon as can be; what was generated stays, and `Done` comes with the stop reason "cancelled". For
+        `insist` see `Engine.cancel`."""
+        self._engine.cancel(self._command.id, insist=insist)
 
 
 class Engine:
@@ -156,15 +130,19 @@ class Engine:
         self._transport: asyncio.SubprocessTransport | None = None
         self._ids = 0
         self._pending: dict[int, tuple[Command, asyncio.Queue[Event | EngineDied]]] = {}
-        self._partial_log = b""
-        self._pipes: _Pipes | None = None
+        self._pipes: Pipes | None = None
         """Of the present process; None when none is wanted."""
         self._starting = asyncio.Lock()
+        self._held: Loaded | None = None
+        self._settled = asyncio.Event()
+        """No load and no unload is under way."""
+        self._settled.set()
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         """The last lines that llama.cpp wrote."""
         self.hello: Hello | None = None
         self.loaded: Loaded | None = None
-        """What is loaded now, as llama.cpp reported it; None when nothing is."""
+        """What is loaded, as the engine said last: the same object until it says that something else is. None when
+        nothing is, and while a model is loaded or freed, be it that nobody waits for that any more."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -187,6 +165,12 @@ class Engine:
         """Process id while it runs."""
         return self._transport.get_pid() if self.alive and self._transport else None
 
+    async def settled(self) -> Loaded | None:
+        """Wait until nothing is being loaded or freed any more, such as after a load that was cancelled; what is
+        loaded then. None too when the process ends meanwhile."""
+        await self._settled.wait()
+        return self.loaded
+
     async def start(self) -> Hello:
         """Start the process and wait until it is ready. Does nothing when it runs already."""
         async with self._starting:
@@ -196,9 +180,8 @@ class Engine:
             return await self._start()
 
     async def _start(self) -> Hello:
-        self._frames, self.hello, self.loaded = FrameDecoder(), None, None
-        pipes = self._pipes = _Pipes(self)
-        self._partial_log = b""
+        self._frames, self.hello, self.loaded, self._held = FrameDecoder(), None, None, None
+        pipes = self._pipes = Pipes(self._on_output, self._on_line, self._bury)
         self.log.clear()
         ready: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         self._pending = {0: (Command(id=0), ready)}
@@ -225,7 +208,9 @@ class Engine:
     async def close(self) -> None:
         """End the process and wait until it is gone."""
         transport = self._transport
-        self._pipes = None
+        if self._pipes is not None:
+            self._pipes.close()
+            self._pipes = None
         if transport is None:
             return
         if transport.get_returncode() is None:
@@ -254,47 +239,35 @@ class Engine:
     ) -> Loaded:
         """Load a model in place of the one that is loaded. `on_progress` gets fractions from 0 to 1.
 
-        Cancelling the task that waits here cancels the load; nothing is loaded then. With `keep_context`, the same file
-        is loaded with other settings and takes its KV cache along; when that fails, the old one stays. With
-        `load_first` the old one stays when the load fails or is cancelled, and memory must do for both (see `Load`).
+        With `keep_context`, the same file is loaded with other settings and takes its KV cache along; when that fails,
+        the old settings are loaded again. With `load_first` the old model stays when the load fails, and memory must do
+        for both (see `Load`). `loaded` tells what came of it.
+
+        Cancelling the task that waits here cancels the load. With `load_first` that ends at once, and is waited for:
+        `loaded` is then what it was, or the new model if that was complete. Otherwise this returns before the engine
+        has stopped, or has loaded the old settings again: wait for `settled`.
         """
-        before, self.loaded = self.loaded, None
         command = Load(
             id=self._next_id(), path=str(path), settings=settings, keep_context=keep_context, load_first=load_first
         )
         events = self._send(command)
         try:
-            return await self._load(command, events, on_progress)
-        except EngineError:
-            if load_first or (keep_context and before is not None and before.path == str(path)):
-                self.loaded = before
-            raise
+            async for event in self._events(command, events):
+                if isinstance(event, LoadProgress) and on_progress:
+                    on_progress(event.fraction)
+                elif isinstance(event, Loaded):
+                    return event
         except asyncio.CancelledError:
-            self.cancel(command.id)
-            if load_first and before is not None:
-                self.loaded = before
-                # It ends at once, be it because it was complete already.
-                with contextlib.suppress(EngineError, EngineDied):
-                    await self._load(command, events, None)
+            # A model that is to stay is worth waiting for, however long it takes to load it again.
+            self.cancel(command.id, insist=self._held is None or not (keep_context or load_first))
+            while load_first and not self._settled.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._settled.wait()
             raise
-
-    async def _load(
-        self,
-        command: Load,
-        events: asyncio.Queue[Event | EngineDied],
-        on_progress: Callable[[float], None] | None,
-    ) -> Loaded:
-        async for event in self._events(command, events):
-            if isinstance(event, LoadProgress) and on_progress:
-                on_progress(event.fraction)
-            elif isinstance(event, Loaded):
-                self.loaded = event
-                return event
         raise AssertionError("a load ends with Loaded or an exception")
 
     async def unload(self) -> None:
         """Free the model and its context."""
-        self.loaded = None
         await self._one(Unload(id=self._next_id()), Ok)
 
     def generate(
@@ -307,6 +280,7 @@ class Engine:
         drop_oldest: bool = False,
         flush_s: float = 0.1,
         resume: bool = False,
+        ignore_end: bool = False,
     ) -> Answer:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
         return Answer(
@@ -320,6 +294,7 @@ class Engine:
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
                 resume=resume,
+                ignore_end=ignore_end,
             ),
         )
 
@@ -360,11 +335,13 @@ class Engine:
         """llama.cpp's devices with their memory now; answered also while the engine is busy."""
         return (await self._one(ListDevices(id=self._next_id()), Devices)).devices
 
-    def cancel(self, command_id: int) -> None:
-        """Ask a running command to stop. One that does not listen within `CANCEL_GRACE_S` is ended by force."""
+    def cancel(self, command_id: int, *, insist: bool = True) -> None:
+        """Ask a running command to stop. With `insist`, one that does not listen within `CANCEL_GRACE_S` is ended by
+        force, and the process with it. Without, it may take its time: a GPU cannot be stopped inside a ubatch."""
         if command_id in self._pending and self.alive:
             self._write(Cancel(id=self._next_id(), target=command_id))
-            asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._insist, command_id)
+            if insist:
+                asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._insist, command_id)
 
     def _insist(self, command_id: int) -> None:
         if command_id in self._pending and self.alive and self._transport:
@@ -383,9 +360,11 @@ class Engine:
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         self._pending[command.id] = (command, events)
         if self.alive:
+            self._look_for_loads()
             self._write(command)
         else:
             events.put_nowait(self._death())
+            del self._pending[command.id]
         return events
 
     def _write(self, command: Command) -> None:
@@ -431,22 +410,36 @@ class Engine:
                     entry[1].put_nowait(event)
                     if isinstance(event, _LAST):
                         del self._pending[event.id]
+                        self._note(entry[0], event)
         except (WireError, msgspec.MsgspecError) as error:
             self.log.append(f"llmtui: the engine sent what is not a message ({error}); ended it")
             if self._transport:
                 self._transport.kill()
 
-    def _on_log(self, data: bytes) -> None:
-        *lines, self._partial_log = (self._partial_log + data).split(b"\n")
-        for raw in lines:
-            line = raw.decode("utf-8", "replace")
-            self.log.append(line)
-            _log.info("%s", line)
+    def _note(self, command: Command, last: Event) -> None:
+        """What is loaded, as the last event of a command tells it, whether or not somebody still waits for it."""
+        if isinstance(last, Loaded):
+            self._held = last
+        elif isinstance(last, Failed) and isinstance(command, Load) and last.loaded != self._held:
+            self._held = last.loaded
+        elif isinstance(last, Ok) and isinstance(command, Unload):
+            self._held = None
+        self._look_for_loads()
+
+    def _look_for_loads(self) -> None:
+        if any(isinstance(command, Load | Unload) for command, _ in self._pending.values()):
+            self.loaded = None
+            self._settled.clear()
+        else:
+            self.loaded = self._held
+            self._settled.set()
+
+    def _on_line(self, line: str) -> None:
+        self.log.append(line)
+        _log.info("%s", line)
 
     def _bury(self) -> None:
         """The process ended unasked."""
-        if self._partial_log:
-            self._on_log(b"\n")
         died = self._death()
         self._tell_waiting(died)
         _log.error("%s", died)
@@ -454,8 +447,9 @@ class Engine:
             self._on_death(died)
 
     def _tell_waiting(self, died: EngineDied) -> None:
-        self.loaded = None
+        self._held = None
         waiting, self._pending = self._pending, {}
+        self._look_for_loads()
         for _, events in waiting.values():
             events.put_nowait(died)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import codecs
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from tui.engine.llama import Aborted, LlamaError, Session
 from tui.engine.messages import (
@@ -18,6 +21,7 @@ from tui.engine.messages import (
     Generate,
     Message,
     Prefill,
+    Sampling,
     Started,
     StopReason,
     Timings,
@@ -58,6 +62,8 @@ class Paused:
     """Nothing but blanks was written since `kind` began."""
     pending: tuple[bytes, int]
     """State of the UTF-8 decoder: the beginning of a character."""
+    sampler: Sampler
+    """What chose the tokens, its random numbers drawn up to here."""
 
 
 class Conversation:
@@ -67,8 +73,8 @@ class Conversation:
         self.session = session
         self.default_seed = default_seed
         self.cached: list[int] = []
-        self.paused: Paused | None = None
-        """The last answer, if it was cancelled."""
+        self.paused: Paused | Generate | None = None
+        """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
     # Prompt -----------------------------------------------------------------------------------------------------------
 
@@ -91,15 +97,23 @@ class Conversation:
 
     def _shorten(self, messages: list[Message], thinking: bool, room: int) -> tuple[int, list[int]]:
         """Leave out the fewest oldest messages, whole turns (so that what stays begins with the user) and never the
-        system prompt, that make the prompt fit. (0, []) when none do."""
+        system prompt, that make the prompt fit. (0, []) when none do. Raises `Aborted`: a long conversation takes a
+        while to render."""
         first = 1 if messages and messages[0].role == "system" else 0
-        for start in range(first + 1, len(messages)):
-            if messages[start].role != "user":
-                continue
+        starts = [i for i in range(first + 1, len(messages)) if messages[i].role == "user"]
+        shortest: list[int] = []
+
+        def fits(start: int) -> bool:
+            nonlocal shortest
+            if self.session.abort.is_set:
+                raise Aborted
             tokens = self.prompt(messages[:first] + messages[start:], thinking=thinking)
             if len(tokens) <= room:
-                return start - first, tokens
-        return 0, []
+                shortest = tokens  # each that fits is longer than the one before
+            return len(tokens) <= room
+
+        found = bisect_left(starts, True, key=fits)
+        return (starts[found] - first, shortest) if found < len(starts) else (0, [])
 
     # Answer -----------------------------------------------------------------------------------------------------------
 
@@ -107,8 +121,15 @@ class Conversation:
         """Answer, telling everything through `send`. Leaves the KV cache and `cached` in step whatever happens."""
         received = time.perf_counter()
         paused = self._take_paused() if command.resume else None
-        tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
         self.paused = paused  # an answer that cannot begin for want of memory can be tried again
+        if isinstance(paused, Generate):
+            command, paused = _asked_again(command, paused), None
+        try:
+            tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
+        except Aborted:
+            self.paused = command
+            _Answer(self, command, send, received).finish("cancelled")
+            return
         n_cached = self._reuse(tokens)
         send(
             Started(
@@ -121,26 +142,38 @@ class Conversation:
         )
         answer = _Answer(self, command, send, received)
         answer.tokens, answer.n_cached = list(tokens), n_cached
-        sampling = command.sampling
-        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
-        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns())
-        answer.begin(sampler, paused, thinking=self._starts_thinking(tokens))
+        sampler = self._sampler(command.sampling, paused)
+        answer.begin(paused, thinking=self._starts_thinking(tokens))
+        is_paused = False
         try:
             answer.prefill(tokens)
             stop = answer.decode(sampler.sample)
             self.paused = None
         except Aborted:
             stop = "cancelled"
-            self.paused = answer.pause()
+            self.paused = answer.pause(sampler)
+            is_paused = True
         finally:
-            sampler.close()
+            if not is_paused:
+                sampler.close()
             self._resynchronize()
         answer.finish(stop)
 
-    def _take_paused(self) -> Paused:
+    def _sampler(self, sampling: Sampling, paused: Paused | None) -> Sampler:
+        """One for a new answer; or one that goes on with the draws of a paused one, which stays as it is: it may be
+        tried again."""
+        if paused is not None and paused.sampler.sampling == sampling:
+            return self.session.take_over(paused.sampler)
+        seed = sampling.seed if sampling.seed >= 0 else self.default_seed
+        sampler = self.session.sampler(sampling, seed if seed >= 0 else time.time_ns())
+        for token in paused.tokens[paused.n_prompt :] if paused else ():
+            sampler.accept(token)
+        return sampler
+
+    def _take_paused(self) -> Paused | Generate:
         if self.paused is None:
             raise LlamaError("internal", "there is no cancelled answer to go on with")
-        if len(self.paused.tokens) >= self.session.n_ctx:
+        if isinstance(self.paused, Paused) and len(self.paused.tokens) >= self.session.n_ctx:
             raise PromptTooLong(len(self.paused.tokens), self.session.n_ctx, 0)
         return self.paused
 
@@ -199,6 +232,13 @@ class Conversation:
         del self.cached[keep:]
 
 
+def _asked_again(command: Generate, before: Generate) -> Generate:
+    """The question that was cancelled before its prompt was known, asked by a command to go on."""
+    return msgspec.structs.replace(
+        command, messages=before.messages, thinking=before.thinking, drop_oldest=before.drop_oldest
+    )
+
+
 class _Answer:
     """One answer being made: text buffers, clocks and counters."""
 
@@ -218,7 +258,7 @@ class _Answer:
         self._prefill_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
 
-    def begin(self, sampler: Sampler, paused: Paused | None, *, thinking: bool) -> None:
+    def begin(self, paused: Paused | None, *, thinking: bool) -> None:
         """Before anything is computed: take up where `paused` stopped, or start at the prompt's end, inside of
         `thinking` or not."""
         if paused is None:
@@ -227,12 +267,10 @@ class _Answer:
             return
         self._n_prompt, self._kind, self._blank = paused.n_prompt, paused.kind, paused.is_blank
         self._decoder.setstate(paused.pending)
-        for token in paused.tokens[paused.n_prompt :]:
-            sampler.accept(token)
 
-    def pause(self) -> Paused:
+    def pause(self, sampler: Sampler) -> Paused:
         """Where this answer stopped. Before `finish`, which ends a character that is not complete."""
-        return Paused(self.tokens, self._n_prompt, self._kind, self._blank, self._decoder.getstate())
+        return Paused(self.tokens, self._n_prompt, self._kind, self._blank, self._decoder.getstate(), sampler)
 
     def prefill(self, tokens: Sequence[int]) -> None:
         """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
@@ -273,7 +311,7 @@ class _Answer:
             now = time.perf_counter()
             if not self._first:
                 self._first = now
-            if session.is_end(token):
+            if session.is_end(token) and not self._command.ignore_end:
                 return "stop"
             self._last = now
             self._n_decode += 1

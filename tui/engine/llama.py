@@ -159,8 +159,9 @@ class Session:
             self.close()
             raise
         load_s = time.perf_counter() - started
+        placed = self._placed(settings, lines)
         self.loaded = msgspec.structs.replace(
-            self._describe(path, settings, lines, load_s), footprint=before.after(self._placed(settings, lines))
+            self._describe(path, settings, lines, placed, load_s), footprint=before.after(placed)
         )
 
     def _load_model(self, path: Path, settings: LoadSettings, on_progress: Callable[[float], None]) -> None:
@@ -202,6 +203,9 @@ class Session:
         lib.llama_set_warmup(self._context, True)
         try:
             self.decode([self.bos if self.bos >= 0 else max(self.eos, 0)])
+            self.synchronize()
+            if self.abort.is_set:  # a GPU does not notice
+                raise Aborted
         finally:
             lib.llama_set_warmup(self._context, False)
             self.clear()
@@ -210,12 +214,19 @@ class Session:
         raw = lib.llama_model_chat_template(self._model, None)
         return raw.decode("utf-8", "replace") if raw else ""
 
-    def _describe(self, path: Path, settings: LoadSettings, lines: Sequence[str], load_s: float) -> Loaded:
+    def _describe(
+        self, path: Path, settings: LoadSettings, lines: Sequence[str], placed: Sequence[Placed], load_s: float
+    ) -> Loaded:
         text = ctypes.create_string_buffer(256)
         lib.llama_model_desc(self._model, text, len(text))
         n_layers = int(lib.llama_model_n_layer(self._model)) + 1
         n_gpu_layers = loadlog.n_offloaded(lines) if settings.devices else 0
         flash = loadlog.flash_attention(lines)
+        type_k, type_v = loadlog.cache_types(lines) or (settings.type_k, settings.type_v)
+        buffers = loadlog.buffers(lines)
+        holding = {place.device for place in placed if place.weights_bytes}
+        if not placed:
+            holding = {buffer.device for buffer in buffers if buffer.purpose == "weights"}
         return Loaded(
             path=str(path),
             description=text.value.decode("utf-8", "replace"),
@@ -223,7 +234,7 @@ class Session:
             size_bytes=int(lib.llama_model_size(self._model)),
             n_layers=n_layers,
             n_gpu_layers=n_gpu_layers,
-            devices=settings.devices if n_gpu_layers else (),
+            devices=tuple(name for name in settings.devices if name in holding) if n_gpu_layers else (),
             n_cpu_moe=settings.n_cpu_moe if n_gpu_layers else 0,
             n_ctx=self.n_ctx,
             n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
@@ -232,11 +243,11 @@ class Session:
             n_threads=int(lib.llama_n_threads(self._context)),
             n_threads_batch=int(lib.llama_n_threads_batch(self._context)),
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
-            type_k=settings.type_k,
-            type_v=settings.type_v,
+            type_k=type_k,
+            type_v=type_v,
             can_think=self.template.can_think,
             has_template=bool(self._template_source()),
-            buffers=loadlog.buffers(lines),
+            buffers=buffers,
             load_s=load_s,
         )
 
@@ -361,6 +372,10 @@ class Session:
     def sampler(self, sampling: Sampling, seed: int) -> Sampler:
         """A sampler chain for one answer."""
         return Sampler(self._context, self.n_vocab, sampling, seed)
+
+    def take_over(self, sampler: Sampler) -> Sampler:
+        """A sampler that goes on here where that one is, of this session or one of the same model."""
+        return sampler.copy(self._context, self.n_vocab)
 
 
 def split_files(path: Path) -> list[Path]:

@@ -11,6 +11,10 @@ from tui.engine.messages import Buffer, ErrorKind
 _PURPOSE = {"model": "weights", "KV": "kv", "compute": "compute", "output": "output", "RS": "kv"}
 _BUFFER_LINE = re.compile(r"\s([\w.:-]+)\s+(model|KV|RS|compute|output) buffer size =\s*([\d.]+) MiB")
 _OFFLOAD_LINE = re.compile(r"offloaded (\d+)/\d+ layers")
+_FLASH_LINE = re.compile(
+    r"llama_context: flash_attn\s+= (enabled|disabled)|resolve_fused_ops: Flash Attention.* (enabled|disabled)"
+)
+_TYPES_LINE = re.compile(r"llama_kv_cache: size =.* K \((\w+)\):.* V \((\w+)\):")
 _ROPE_LINE = re.compile(r"(freq_base|freq_scale)\s+= ([\d.e+-]+)")
 _OUT_OF_MEMORY = re.compile(r"(failed|unable) to allocate|out of memory|OutOf(Device|Host)Memory|bad_alloc", re.I)
 _UNSUPPORTED = re.compile(r"unknown (model )?architecture|unknown pre-tokenizer|error loading model vocab", re.I)
@@ -41,9 +45,16 @@ def n_offloaded(lines: Sequence[str]) -> int:
 
 
 def flash_attention(lines: Sequence[str]) -> bool | None:
-    """What "auto" was resolved to; None when it was not asked."""
-    line = next((line for line in lines if "resolve_fused_ops: Flash Attention" in line), None)
-    return None if line is None else "enabled" in line
+    """Whether it is on: as it was asked for, as a quantized V cache needs it, or what "auto" was resolved to last. None
+    when the log does not tell."""
+    found = [match[1] or match[2] for line in lines if (match := _FLASH_LINE.search(line))]
+    return found[-1] == "enabled" if found else None
+
+
+def cache_types(lines: Sequence[str]) -> tuple[str, str] | None:
+    """Types of the K and the V cache; None for a model that has none."""
+    match = next((match for line in lines if (match := _TYPES_LINE.search(line))), None)
+    return (match[1], match[2]) if match else None
 
 
 def rope(lines: Sequence[str]) -> str:

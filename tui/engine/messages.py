@@ -210,7 +210,7 @@ class Load(Command, frozen=True):
     settings: LoadSettings
     keep_context: bool = False
     """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
-    the load fails, the model that was loaded before is loaded again and stays."""
+    the load fails or is cancelled, the model that was loaded before is loaded again and stays."""
     load_first: bool = False
     """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
     cancelled, nothing has changed."""
@@ -221,18 +221,22 @@ class Unload(Command, frozen=True):
 
 
 class Generate(Command, frozen=True):
-    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`."""
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`. Cancelled while it is
+    looked for what of a long conversation fits, it is answered by `Done` alone."""
 
     messages: tuple[Message, ...]
     """Empty with `resume`."""
     sampling: Sampling
     resume: bool = False
-    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context."""
+    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
+    the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
     thinking: bool = True
     max_tokens: int = 0
     """Stop after this many tokens; 0 goes on to the end of the context."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    ignore_end: bool = False
+    """Go on after the model's end token, for benchmarks."""
     flush_s: float = 0.1
     """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
 
@@ -353,7 +357,7 @@ class Loaded(Event, frozen=True):
     """Layers that can be offloaded, the output layer included."""
     n_gpu_layers: int
     devices: tuple[str, ...]
-    """Devices that hold layers; empty for the CPU alone."""
+    """Those of the devices asked for that really hold weights; empty for the CPU alone."""
     n_ctx: int
     n_ctx_train: int
     n_batch: int
@@ -477,6 +481,8 @@ class Failed(Event, frozen=True):
     """The command with this id failed; the engine lives on."""
 
     error: ErrorInfo
+    loaded: Loaded | None = None
+    """For a `Load`: what is loaded now. A model that stayed, or was loaded again, is told as it was told at first."""
 
 
 AnyCommand = (

@@ -9,6 +9,8 @@ token that it would have given (see `needed_candidates`). Runs in the engine pro
 from __future__ import annotations
 
 import ctypes
+import weakref
+from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -23,6 +25,9 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 
 # As the Python package declares it, but for the result, which is wanted as a number.
 _logits_address = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)(("llama_get_logits_ith", lib._lib))
+
+# The Python package does not declare it.
+_clone = ctypes.CFUNCTYPE(lib.llama_sampler_p_ctypes, lib.llama_sampler_p_ctypes)(("llama_sampler_clone", lib._lib))
 
 
 def needed_candidates(sampling: Sampling) -> int:
@@ -48,17 +53,31 @@ def _penalizes(sampling: Sampling) -> bool:
 
 class Sampler:
     """A sampler chain for one answer, its parts in the order that llama.cpp uses by default. `seed` as llama.cpp takes
-    it, of which 32 bits count."""
+    it, of which 32 bits count. It outlives the context, but for `sample`."""
 
     def __init__(self, context: int | None, n_vocab: int, sampling: Sampling, seed: int) -> None:
+        self.sampling = sampling
+        self._set_up(context, n_vocab, lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params()))
+        self._fill_chain(sampling, seed)
+
+    def _set_up(self, context: int | None, n_vocab: int, chain: Any) -> None:
+        sampling = self.sampling
         self._context, self._n_vocab = context, n_vocab
         self._n_needed = min(needed_candidates(sampling), n_vocab)
         self._takes_best = sampling.temperature <= 0 and not _penalizes(sampling)
         self._width = _START_WIDTH
         self._address = 0
         self._logits = np.empty(0, np.float32)
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        self._fill_chain(sampling, seed)
+        self._chain = chain
+        self._free = weakref.finalize(self, lib.llama_sampler_free, chain)
+
+    def copy(self, context: int | None, n_vocab: int) -> Sampler:
+        """One that goes on from here in another context: what was chosen counts for its penalties, and its draws are
+        those that would have come next."""
+        other = Sampler.__new__(Sampler)
+        other.sampling = self.sampling
+        other._set_up(context, n_vocab, _clone(self._chain))
+        return other
 
     def _fill_chain(self, s: Sampling, seed: int) -> None:
         def add(part: object) -> None:
@@ -135,5 +154,5 @@ class Sampler:
         return ids
 
     def close(self) -> None:
-        """Free the chain."""
-        lib.llama_sampler_free(self._chain)
+        """Free the chain; it is freed too when nobody holds this any more."""
+        self._free()

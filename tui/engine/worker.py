@@ -24,6 +24,7 @@ from tui.engine import bandwidth, devices
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, Paused, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
+from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
@@ -43,6 +44,7 @@ from tui.engine.messages import (
     Hello,
     ListDevices,
     Load,
+    Loaded,
     LoadProgress,
     LoadSettings,
     MeasureBandwidth,
@@ -67,8 +69,9 @@ class _Kept:
 
     path: Path
     settings: LoadSettings
+    told: Loaded
     tokens: list[int]
-    paused: Paused | None
+    paused: Paused | Generate | None
     state: bytearray
     save_s: float
 
@@ -88,6 +91,8 @@ class Worker:
         self._conversation: Conversation | None = None
         self._path = Path()
         self._settings = LoadSettings()
+        self._told: Loaded | None = None
+        """What the front end knows to be loaded."""
         self._dry_runner = DryRunner()
         self._contexts = ContextKeeper(self.send)
 
@@ -147,7 +152,7 @@ class Worker:
                     self._cancelled.discard(command.id)
 
     def _fail(self, command: Command, info: ErrorInfo) -> None:
-        self.send(Failed(id=command.id, error=info))
+        self.send(Failed(id=command.id, error=info, loaded=self._told if isinstance(command, Load) else None))
 
     def _handle(self, command: Command) -> None:
         if isinstance(command, Load):
@@ -190,7 +195,7 @@ class Worker:
     def _unload(self) -> None:
         if self._conversation is not None:
             self._conversation.session.close()
-            self._conversation = None
+            self._conversation = self._told = None
 
     def _load(self, command: Load) -> None:
         path = Path(command.path)
@@ -202,10 +207,9 @@ class Worker:
             self._unload()
         try:
             self._open(command.id, path, command.settings)
-        except LlamaError:
+        except Exception:  # whatever it was: it goes on from here, once the old model is back
             if kept is not None and before is None:
-                self._open(command.id, kept.path, kept.settings)
-                self._carry_in(kept)
+                self._go_back(command.id, kept)
             raise
         if before is not None:
             before.session.close()
@@ -216,7 +220,22 @@ class Worker:
             keep_s = kept.save_s + time.perf_counter() - started
             n_lost = len(kept.tokens) - n_kept
             loaded = msgspec.structs.replace(loaded, n_kept=n_kept, n_lost=n_lost, keep_s=keep_s)
-        self.send(msgspec.structs.replace(loaded, id=command.id))
+        self._told = msgspec.structs.replace(loaded, id=command.id)
+        self.send(self._told)
+
+    def _go_back(self, command_id: int, kept: _Kept) -> None:
+        """Load the old settings again, with their KV cache, after the new ones failed or were cancelled. From here on
+        the command cannot be cancelled. Where that fails too, nothing is loaded."""
+        with self._cancel_lock:
+            self._running = 0
+            self._abort.clear()
+        try:
+            self._open(command_id, kept.path, kept.settings)
+        except LlamaError as error:
+            print(f"llmtui: what was loaded before cannot be loaded again: {error.detail}", file=sys.stderr)
+        else:
+            self._carry_in(kept)
+            self._told = kept.told
 
     def _open(self, command_id: int, path: Path, settings: LoadSettings) -> None:
         last = 0.0
@@ -235,23 +254,23 @@ class Worker:
 
     def _carry_out(self, path: Path) -> _Kept | None:
         """What is to be taken along to the next session; None when another file is loaded, or nothing."""
-        if self._conversation is None or path != self._path:
+        if self._conversation is None or self._told is None or path != self._path:
             return None
         started = time.perf_counter()
         now = self._conversation
         tokens = list(now.cached)
         state = now.session.save_state() if tokens else bytearray()
-        return _Kept(self._path, self._settings, tokens, now.paused, state, time.perf_counter() - started)
+        return _Kept(self._path, self._settings, self._told, tokens, now.paused, state, time.perf_counter() - started)
 
     def _carry_in(self, kept: _Kept) -> int:
         """Take it over; how many tokens need not be evaluated again."""
         conversation = self._loaded()
+        session = conversation.session
         conversation.paused = kept.paused
-        if (
-            kept.state
-            and len(kept.tokens) < conversation.session.n_ctx
-            and conversation.session.restore_state(kept.state)
-        ):
+        if not kept.state or len(kept.tokens) >= session.n_ctx:
+            return 0
+        same_layout = kept.told.flash_attn == session.loaded.flash_attn
+        if (same_layout or transpose_v(kept.state)) and session.restore_state(kept.state):
             conversation.cached = kept.tokens
         return len(conversation.cached)
 

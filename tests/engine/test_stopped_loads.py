@@ -1,0 +1,182 @@
+"""A load that failed or was cancelled, in each of its phases: the front end knows what is loaded then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.conftest import DENSE, MOE, TINY
+from tests.engine.asking import ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models_on_disk.gguf_files import Shape
+from tui.engine.client import Engine, EngineError
+from tui.engine.messages import Loaded
+
+LARGE = Shape(n_vocab=N_VOCAB, n_embd=512, n_layers=8, n_expert=64, n_expert_used=1, n_ff_expert=512)
+"""220 MB, to be read and laid out anew, and hardly more to compute than with the tiny models."""
+OTHER = msgspec.structs.replace(TINY, n_ubatch=64)
+QUESTION = user("What is the capital of France?")
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file that takes a while to load; its weights are a hole, and not in the page cache."""
+    return with_vocabulary(LARGE, tmp_path / "large.gguf")
+
+
+Progress = Callable[[float], None]
+
+
+async def cancel(
+    engine: Engine, load: Callable[[Progress], Coroutine[object, object, Loaded]], at: float, times: int = 1
+) -> list[float]:
+    """Cancel a load once it is at this fraction, or beyond; what it told until then. The process stands still while it
+    is being cancelled: on a busy machine it could be done otherwise."""
+    seen: list[float] = []
+    reached = asyncio.Event()
+
+    def progress(fraction: float) -> None:
+        seen.append(fraction)
+        if fraction >= at and not reached.is_set():
+            os.kill(engine.pid, signal.SIGSTOP)
+            reached.set()
+
+    task = asyncio.create_task(load(progress))
+    await reached.wait()
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)  # lets the task hear of it
+    os.kill(engine.pid, signal.SIGCONT)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return seen
+
+
+async def test_cancel_while_the_file_is_read_ahead_loads_nothing(engine: Engine, large: Path):
+    seen = await cancel(engine, lambda progress: engine.load(large, TINY, progress), at=0.0)
+    assert engine.loaded is None  # it is not known yet
+    assert seen[-1] < 0.5 and await engine.settled() is None
+    assert not any("llama_model_loader" in line for line in engine.log)  # llama.cpp was not asked
+    with pytest.raises(EngineError) as refused:
+        await engine.count([QUESTION])
+    assert refused.value.info.kind == "no_model"
+    await engine.load(DENSE, TINY)
+    assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
+
+
+@pytest.mark.parametrize("use_mmap", [True, False], ids=["mapped", "read"])
+async def test_cancel_while_llama_cpp_loads_ends_inside_it(engine: Engine, large: Path, use_mmap: bool):
+    settings = msgspec.structs.replace(TINY, use_mmap=use_mmap)
+    whole = await engine.load(large, settings)  # from here on it is in the page cache
+    if use_mmap and "CPU_REPACK" not in {buffer.device for buffer in whole.buffers}:
+        pytest.skip("this CPU uses the weights as they lie in the file: a mapped one is loaded in no time")
+    await engine.unload()
+    seen = await cancel(engine, lambda progress: engine.load(large, settings, progress), at=0.501)
+    assert 0.5 < seen[-1] < 1.0
+    assert await engine.settled() is None and engine.alive
+    with pytest.raises(EngineError):
+        await engine.count([QUESTION])
+
+
+async def test_a_cancelled_load_ends_before_the_next_begins(engine: Engine, large: Path):
+    await cancel(engine, lambda progress: engine.load(large, TINY, progress), at=0.0)
+    loaded = await engine.load(DENSE, TINY)
+    assert engine.loaded is loaded and loaded.path == str(DENSE)
+    assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: Engine):
+    await cancel(engine, lambda progress: engine.load(DENSE, TINY, progress), at=1.0)
+    loaded = await engine.settled()
+    assert engine.loaded is loaded
+    if loaded is None:
+        with pytest.raises(EngineError):
+            await engine.count([QUESTION])
+    else:
+        assert await engine.count([QUESTION]) > 0
+
+
+async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_cache(engine: Engine, large: Path):
+    before = await engine.load(large, TINY)
+    first = await ask(engine, QUESTION, max_tokens=2)
+    seen = await cancel(
+        engine, lambda progress: engine.load(large, OTHER, progress, keep_context=True), at=0.501, times=2
+    )
+    assert seen[-1] < 1.0 and engine.loaded is None
+    assert await engine.settled() is before is engine.loaded
+    again = await ask(engine, QUESTION, max_tokens=2)
+    assert again.done.timings.n_prefill == 1 and again.text == first.text
+
+
+async def test_a_cancelled_load_beside_the_old_model_changes_nothing_however_often_it_is_cancelled(
+    tiny: Engine, large: Path
+):
+    before = tiny.loaded
+    first = await ask(tiny, QUESTION, thinking=False)
+    for at, times in ((0.0, 1), (0.501, 3)):
+        await cancel(tiny, lambda progress: tiny.load(large, TINY, progress, load_first=True), at=at, times=times)
+        assert tiny.loaded is before is not None
+    again = await ask(tiny, QUESTION, thinking=False)
+    assert again.text == first.text and again.done.timings.n_prefill == 1
+
+
+async def test_cancelled_beside_the_old_model_in_the_last_moment_what_is_loaded_is_known(tiny: Engine):
+    before = tiny.loaded
+    await cancel(tiny, lambda progress: tiny.load(MOE, TINY, progress, load_first=True), at=1.0, times=2)
+    assert tiny.loaded is before or tiny.loaded.path == str(MOE)
+    description = tiny.loaded.description
+    assert ("moe" in description) == (tiny.loaded is not before)
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Engine, tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    shutil.copy(DENSE, path)
+    await engine.load(path, msgspec.structs.replace(TINY, use_mmap=False))
+    path.write_bytes(b"this is no GGUF file any more" * 50)
+    with pytest.raises(EngineError) as refused:
+        await engine.load(path, OTHER, keep_context=True)
+    assert refused.value.info.kind == "model_unreadable" and engine.loaded is None
+    assert any("cannot be loaded again" in line for line in engine.log)
+    with pytest.raises(EngineError):
+        await engine.count([QUESTION])
+
+
+async def test_a_file_that_is_not_there_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):
+    before = tiny.loaded
+    with pytest.raises(EngineError) as refused:
+        await tiny.load(tmp_path / "nowhere.gguf", TINY)
+    assert refused.value.info.kind == "model_not_found" and tiny.loaded is before is not None
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_settings_that_fail_leave_the_very_record_of_the_old_ones(tiny: Engine):
+    before = tiny.loaded
+    with pytest.raises(EngineError):
+        await tiny.load(DENSE, msgspec.structs.replace(TINY, devices=("Vulkan9",)), keep_context=True)
+    assert tiny.loaded is before is not None
+
+
+async def test_a_load_that_fails_after_the_old_model_was_freed_leaves_nothing(tiny: Engine):
+    with pytest.raises(EngineError):
+        await tiny.load(DENSE, msgspec.structs.replace(TINY, devices=("Vulkan9",)))
+    assert tiny.loaded is None
+
+
+async def test_whoever_waits_for_a_load_to_settle_is_told_when_the_process_ends(engine: Engine, large: Path):
+    load = asyncio.create_task(engine.load(large, TINY))
+    await asyncio.sleep(0)  # lets the command go out
+    settled = asyncio.create_task(engine.settled())
+    os.kill(engine.pid, signal.SIGKILL)
+    assert await settled is None
+    with suppress(Exception):
+        await load
+    assert engine.loaded is None

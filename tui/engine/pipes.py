@@ -1,0 +1,45 @@
+"""What the engine's process says and when it ends, as callbacks: its output in pieces, its log in lines. Without a task
+or a stream object between the pipe and whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+LAST_WORDS_S = 0.02
+"""How long the pipes of a process that has ended are still read."""
+
+
+class Pipes(asyncio.SubprocessProtocol):
+    """Of one process, from its start to its end, or until `close`."""
+
+    def __init__(
+        self, on_output: Callable[[bytes], None], on_line: Callable[[str], None], on_exit: Callable[[], None]
+    ) -> None:
+        self._on_output, self._on_line, self._on_exit = on_output, on_line, on_exit
+        self._partial = b""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Nothing is to be heard of this process any more: no exit either."""
+        self._is_open = False
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if not self._is_open:
+            return
+        if fd == 1:
+            self._on_output(data)
+            return
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._on_line(line.decode("utf-8", "replace"))
+
+    def process_exited(self) -> None:
+        asyncio.get_running_loop().call_later(LAST_WORDS_S, self._end)
+
+    def _end(self) -> None:
+        if not self._is_open:
+            return
+        if self._partial:
+            self._on_line(self._partial.decode("utf-8", "replace"))
+        self._on_exit()

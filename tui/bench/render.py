@@ -91,11 +91,16 @@ def markdown(comparison: Comparison) -> str:
 
 def for_encoding(text: str, encoding: str | None) -> str:
     """`text`, its few signs beyond ASCII replaced when the encoding of a stream lacks them."""
+    return text if can_encode("".join(map(chr, _ASCII)), encoding) else text.translate(_ASCII)
+
+
+def can_encode(signs: str, encoding: str | None) -> bool:
+    """Whether a stream of this encoding, None for an unknown one, can show all of `signs`."""
     try:
-        "".join(map(chr, _ASCII)).encode(encoding or "ascii")
+        signs.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return text.translate(_ASCII)
-    return text
+        return False
+    return True
 
 
 def _facts(report: Report) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import DENSE
 from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
+from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
 from tui.cli import CACHE_TYPES, FLASH_ATTENTION, OUTPUTS, _load_fields, parser
 from tui.config.load import merge_load
@@ -63,7 +64,7 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
 
 def test_the_choices_are_those_that_the_engine_knows():
     assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
-    assert tuple(FORMATS) == OUTPUTS
+    assert (*FORMATS, *PICTURES) == OUTPUTS
 
 
 def test_every_load_setting_has_an_argument_and_arrives_under_its_name():

@@ -14,8 +14,8 @@ from tui.exit_codes import ExitCode
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.messages.CacheType`, without importing it."""
-OUTPUTS = ("table", "md", "json")
-"""Keys of `tui.bench.render.FORMATS`, without importing it."""
+OUTPUTS = ("table", "md", "json", "chart", "svg", "png")
+"""Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 FLASH_ATTENTION = ("auto", "on", "off")
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
@@ -117,6 +117,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             n_depth=arguments.n_depth,
             repetitions=arguments.repetitions,
             output="json" if arguments.json else arguments.output,
+            baseline=arguments.baseline,
         )
     )
 
@@ -247,7 +248,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-pg", dest="pairs", action="append", default=[], type=_pair, metavar="P,G", help="read P, then write G tokens"
     )
-    group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help="table, md or json")
+    group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help=", ".join(OUTPUTS))
+    group.add_argument("--baseline", default="", metavar="NAME", help="row that is 1 in charts: part of its name[@cpu]")
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:

@@ -51,4 +51,7 @@ class BenchOptions(Options, frozen=True):
     """Tokens that the context holds before each test."""
     repetitions: int = 5
     output: str = ""
-    """A format of `tui.bench.output`; empty takes the table on a terminal and Markdown in a pipe."""
+    """A name of `tui.bench.render.FORMATS` or `tui.bench.picture.PICTURES`; empty takes the table on a terminal and
+    Markdown in a pipe."""
+    baseline: str = ""
+    """The row whose speed counts as 1 in charts, as `tui.measure.chart.find_baseline` reads it; empty chooses one."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.bench import render
+from tui.bench import picture, render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
@@ -25,7 +25,8 @@ from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
-from tui.measure.report import Comparison, ModelFacts, Refused, Test
+from tui.measure.chart import row_names
+from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
 from tui.measure.runner import Failure, Job, Plan, Runner, context_for, plan_tests, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
@@ -38,6 +39,12 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
+    output = options.output or ("table" if sys.stdout.isatty() else "md")
+    options = msgspec.structs.replace(options, output=output)
+    try:
+        picture.check(output, options.baseline, _tests(options), sys.stdout)
+    except picture.CannotDraw as error:
+        return _fail(ExitCode.USAGE, str(error))
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     state = StateStore()
     problems += state.read()
@@ -67,12 +74,16 @@ def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequ
     return [pick(path, settings, state.state) for path in named]
 
 
+def _tests(options: BenchOptions) -> tuple[Test, ...]:
+    return plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
+
+
 class _Bench:
     """One run of the command: what is to be measured is settled first, then measured, then printed."""
 
     def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings) -> None:
         self._options, self._models, self._settings = options, models, settings
-        self._tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
+        self._tests = _tests(options)
         self._line = ProgressLine(sys.stderr)
         self._refused: list[Refused] = []
         self._runner: Runner | None = None
@@ -93,6 +104,7 @@ class _Bench:
                 hello = await engine.start()
                 self._jobs = await self._settle(hello.devices, planner)
                 await planner.close()
+                self._check_baseline()
                 if self._jobs:
                     plan = Plan(jobs=tuple(self._jobs), tests=self._tests, repetitions=self._options.repetitions)
                     self._runner = Runner(engine, plan, self._line.show)
@@ -100,7 +112,7 @@ class _Bench:
         except asyncio.CancelledError:
             # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
             code, message = ExitCode.INTERRUPTED, "interrupted."
-        except UsageError as error:
+        except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
         except TooLittleMemory as error:
             code, message = ExitCode.MODEL, str(error)
@@ -109,9 +121,14 @@ class _Bench:
         finally:
             await planner.close()
             self._line.clear()
+        if code == ExitCode.USAGE:
+            return _fail(code, message)
         for failure in self._runner.failures if self._runner else ():
             code, message = self._failed(failure, code, message)
-        self._print()
+        try:
+            self._print()
+        except picture.CannotDraw as error:
+            code, message = code or ExitCode.MODEL, f"{message} {error}".strip()
         return _fail(code, message) if message else code
 
     def _failed(self, failure: Failure, code: ExitCode, message: str) -> tuple[ExitCode, str]:
@@ -123,7 +140,7 @@ class _Bench:
             how = ExitCode.ENGINE if report else ExitCode.MODEL
             sentence = error_sentence(job.model.path, failure.error.info)
         if not self._is_one:
-            self._refuse(job.model, render.backend_of(job.settings), sentence)
+            self._refuse(job.model, backend_of(job.settings), sentence)
             sentence = "not everything could be measured; the rows say why."
         return (code, message) if message else (how, sentence)
 
@@ -141,8 +158,16 @@ class _Bench:
                 except TooLittleMemory as error:
                     if self._is_one:
                         raise
-                    self._refuse(model, render.backend_of(job.settings), str(error))
+                    self._refuse(model, backend_of(job.settings), str(error))
         return jobs
+
+    def _check_baseline(self) -> None:
+        if self._options.baseline:
+            rows = [
+                (ModelFacts.of(job.model.info), str(job.model.path), backend_of(job.settings)) for job in self._jobs
+            ]
+            rows += [(row.model, row.path, row.backend) for row in self._refused if row.model]
+            picture.check_baseline(self._options.baseline, row_names(rows))
 
     def _refuse(self, model: LibraryModel, backend: str, reason: str) -> None:
         row = Refused(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
@@ -155,9 +180,18 @@ class _Bench:
         )
         if not comparison.reports and (self._is_one or not comparison.refused):
             return
-        output = self._options.output or ("table" if sys.stdout.isatty() else "md")
-        text = render.FORMATS[output](comparison)
-        print(render.for_encoding(text, sys.stdout.encoding), flush=True)
+        output, baseline = self._options.output, self._options.baseline
+        if output in picture.PICTURES:
+            shown = picture.picture(output, comparison, baseline, sys.stdout)
+        else:
+            shown = render.FORMATS[output](comparison)
+            if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
+                shown = f"{shown}\n{chart}"
+        if isinstance(shown, bytes):
+            sys.stdout.buffer.write(shown)
+            sys.stdout.buffer.flush()
+        else:
+            print(render.for_encoding(shown, sys.stdout.encoding), flush=True)
 
 
 def make_job(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tui import __version__
 from tui.bench.records import as_json
-from tui.engine.messages import LoadSettings
-from tui.measure.report import Comparison, ModelFacts, Report, Result
+from tui.measure.report import Comparison, Report, Result, backend_of, row_name
 from tui.models import format
 
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
@@ -20,7 +19,7 @@ def table(comparison: Comparison) -> str:
         return _single(comparison.reports[0])
     rows = [_ROW_HEAD, *map(_row, comparison.reports)]
     lines = _columns(rows, "<>>>>>>", "  ")
-    lines += [f"{_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    lines += [f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
     return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
@@ -31,7 +30,7 @@ def _row(report: Report) -> tuple[str, ...]:
     prefill, decode = report.prefill, report.decode
     joules = decode.j_per_token if decode else None
     return (
-        _row_name(report.model, report.loaded.path),
+        row_name(report.model, report.loaded.path),
         format.size(report.model.file_bytes),
         backend_of(report.settings),
         f"{prefill.avg_ts:.1f}" if prefill else "",
@@ -41,17 +40,8 @@ def _row(report: Report) -> tuple[str, ...]:
     )
 
 
-def _row_name(model: ModelFacts | None, path: str) -> str:
-    return f"{model.name} {model.quant}" if model else Path(path).name
-
-
 def _common_facts(comparison: Comparison) -> list[str]:
     return _facts(comparison.reports[0]) if comparison.reports else []
-
-
-def backend_of(settings: LoadSettings) -> str:
-    """Where a load is to be: "CPU" or the devices."""
-    return "+".join(settings.devices) or "CPU"
 
 
 def _single(report: Report) -> str:
@@ -95,17 +85,22 @@ def markdown(comparison: Comparison) -> str:
         for report in comparison.reports
         for result in _unfinished(report)
     ]
-    refused = [f"- {_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    refused = [f"- {row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
     return "\n".join([*lines, "", *(f"- {line}" for line in _common_facts(comparison)), *unfinished, *refused])
 
 
 def for_encoding(text: str, encoding: str | None) -> str:
     """`text`, its few signs beyond ASCII replaced when the encoding of a stream lacks them."""
+    return text if can_encode("".join(map(chr, _ASCII)), encoding) else text.translate(_ASCII)
+
+
+def can_encode(signs: str, encoding: str | None) -> bool:
+    """Whether a stream of this encoding, None for an unknown one, can show all of `signs`."""
     try:
-        "".join(map(chr, _ASCII)).encode(encoding or "ascii")
+        signs.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return text.translate(_ASCII)
-    return text
+        return False
+    return True
 
 
 def _facts(report: Report) -> list[str]:
@@ -122,14 +117,13 @@ def _facts(report: Report) -> list[str]:
         *(["no mmap"] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
     ]
-    cores = f"{machine.n_cores} core{'s' if machine.n_cores != 1 else ''}"
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC, " if report.results else ""
     return [
         f"measured  {started}llmtui {__version__}, mean ± standard deviation of {report.repetitions} runs",
         f"device    {where}{experts}",
         f"settings  {', '.join(used)}",
-        f"machine   {machine.cpu}, {cores}, {format.size(machine.ram_bytes)} RAM, {machine.os}",
+        f"machine   {machine.hardware}, {machine.os}",
         f"engine    {package}, llama.cpp {report.hello.build_commit or 'of unknown commit'}",
     ]
 

@@ -6,15 +6,14 @@ It knows neither the engine process nor the database; `store` keeps these record
 from __future__ import annotations
 
 import time
-import unicodedata
 import uuid
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
-import wcwidth
 
 from tui.engine.messages import Message, Role, Sampling, StopReason, Timings
+from tui.lines import fit_columns, one_line
 
 TurnStop = StopReason | Literal["crashed"]
 """Why a turn ended: the engine's own reasons, or "crashed" when the engine or llmtui failed before the end."""
@@ -204,38 +203,5 @@ def to_messages(conversation: Conversation) -> tuple[Message, ...]:
 
 
 def title_from(text: str, columns: int = TITLE_COLUMNS) -> str:
-    """A title of one line, at most `columns` terminal cells wide, from the first message; an ellipsis marks a cut.
-
-    Graphemes (emoji sequences, letters with combining marks) are kept whole.
-    """
-    shown = "".join(filter(None, map(_one_line, text.strip()[: columns * 40])))
-    line = " ".join(shown.split())
-    return fit_columns(line, columns) or UNTITLED
-
-
-def fit_columns(line: str, columns: int) -> str:
-    """`line`, cut between graphemes to at most `columns` terminal cells with an ellipsis as the last one."""
-    if wcwidth.wcswidth(line) <= columns:
-        return line
-    kept, used = [], 0
-    for grapheme in wcwidth.iter_graphemes(line):
-        cells = max(0, wcwidth.wcswidth(grapheme))
-        if used + cells > columns - 1:
-            break
-        kept.append(grapheme)
-        used += cells
-    return "".join(kept).rstrip() + "…"
-
-
-def _one_line(char: str) -> str:
-    """`char` as a title may hold it: controls become spaces, and format characters go (bidi overrides would garble the
-    list of conversations), except those that emoji sequences and Persian or Indic words are made with."""
-    match unicodedata.category(char):
-        case "Cc" | "Zl" | "Zp" | "Zs":
-            return " "
-        case "Cs" | "Co" | "Cn":
-            return "\ufffd"
-        case "Cf":
-            return char if char in "\u200c\u200d" or "\U000e0020" <= char <= "\U000e007f" else ""
-        case _:
-            return char
+    """A title of one line, at most `columns` terminal cells wide, from the first message; an ellipsis marks a cut."""
+    return fit_columns(one_line(text.strip()[: columns * 40]), columns) or UNTITLED

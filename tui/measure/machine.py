@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from tui.models import format
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What of a machine matters to its speed."""
@@ -21,6 +23,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int
     os: str
     """Distribution and kernel: "Debian GNU/Linux 13 (trixie), Linux 6.12.0"."""
+
+    @property
+    def hardware(self) -> str:
+        """ "Intel(R) Core(TM) Ultra 7 258V, 8 cores, 30.8 GiB RAM"."""
+        cores = f"{self.n_cores} core{'s' if self.n_cores != 1 else ''}"
+        return f"{self.cpu}, {cores}, {format.size(self.ram_bytes)} RAM"
 
 
 def this_machine() -> Machine:

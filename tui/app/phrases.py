@@ -10,12 +10,13 @@ from tui.app.bindings import Keymap
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.text import clean
 from tui.app.widgets.transcript_entries import Card, CardChoice
-from tui.chat.conversation import Turn, fit_columns
+from tui.chat.conversation import Turn
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ContextProblem, ContextRestored, ErrorInfo, Loaded, Prefill, Started
+from tui.lines import fit_columns
 from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError

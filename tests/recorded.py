@@ -278,8 +278,9 @@ class RecordedAnswer:
         if not isinstance(self._events[-1], Done):
             yield await self._end
 
-    def cancel(self) -> None:
-        self._end.set_result(Done(stop="cancelled", timings=Timings(), n_used=0, n_ctx=LOADED.n_ctx))
+    def cancel(self, *, insist: bool = True) -> None:
+        if not self._end.done():
+            self._end.set_result(Done(stop="cancelled", timings=Timings(), n_used=0, n_ctx=LOADED.n_ctx))
 
     def die(self, death: EngineDied) -> None:
         self._end.set_exception(death)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +35,7 @@ class Person:
 
     def __init__(self, app: LlmtuiApp, pilot: Pilot[int]) -> None:
         self.app, self.pilot = app, pilot
+        self._is_held = False
 
     @property
     def turns(self):
@@ -68,6 +73,66 @@ class Person:
             lambda: self.phase == "ready" and self.turns[-1].role == "assistant" and self.turns[-1].stop
         )
         return self.turns[-1].text
+
+    @property
+    def told(self) -> str:
+        """What the notices say, which are wrapped on the screen."""
+        return "\n".join(notice.message for notice in self.app._notifications)
+
+    @asynccontextmanager
+    async def slowly(self) -> AsyncIterator[None]:
+        """The engine gets a small share of its time: what happens in the middle of an answer does so on any machine."""
+        pid = self.app.controller.engine.pid
+
+        async def hold_back() -> None:
+            while True:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                await asyncio.sleep(0.05)
+                self._go_on(pid)
+                await asyncio.sleep(0.005)
+
+        holding = asyncio.create_task(hold_back())
+        try:
+            yield
+        finally:
+            holding.cancel()
+            self._go_on(pid)
+
+    def _go_on(self, pid: int) -> None:
+        if not self._is_held:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def hold_at_the_pause(self) -> Callable[[], None]:
+        """Hold the engine still from when an answer pauses, before the load that it pauses for; the result lets it go
+        on."""
+        main, pid = self.app.main, self.app.controller.engine.pid
+        tell = main.answer_paused
+
+        def paused(turn_id: str) -> None:
+            tell(turn_id)
+            self._is_held = True
+            os.kill(pid, signal.SIGSTOP)
+
+        def go_on() -> None:
+            self._is_held = False
+            self._go_on(pid)
+
+        main.answer_paused = paused
+        return go_on
+
+    def at_the_first(self, event: str, act: Callable[[], object]) -> None:
+        """Do something at once when the screen is told of `event` for the first time, such as "answer_grew"."""
+        main = self.app.main
+        tell = getattr(main, event)
+
+        def told(*args: Any) -> None:
+            setattr(main, event, tell)
+            tell(*args)
+            act()
+
+        setattr(main, event, told)
 
     def screen_text(self) -> str:
         """The whole screen as text, as a person reads it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 import msgspec
 
-from tests.conftest import DENSE, MOE, until
+from tests.conftest import DENSE, MOE
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
@@ -96,11 +97,34 @@ async def test_the_last_prompt_can_be_edited_and_sent_again(start):
         await person.ask("ping")
         await person.press("f2")
         prompt = person.app.main.query_one(Prompt)
-        assert prompt.text == "ping" and len(person.turns) == 2
+        assert prompt.text == "ping" and len(person.turns) == 4
         prompt.set_text("谢谢")
         await person.press("enter")
-        await person.wait_for(lambda: len(person.turns) == 4 and person.turns[-1].stop)
-        assert person.turns[-1].text.startswith("不客气")
+        await person.wait_for(lambda: person.turns[-2].text == "谢谢" and person.turns[-1].stop)
+        assert len(person.turns) == 4 and person.turns[-1].text.startswith("不客气")
+
+
+async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_back(start):
+    async with start() as person:
+        prompt = person.app.main.query_one(Prompt)
+        await person.ask("hello")
+        before = person.turns
+        await person.type("a draft")
+        await person.press("f2")
+        assert prompt.text == "hello" and "editing" in person.screen_text()
+        prompt.set_text("hello again")
+        await person.press("f2")  # the same once more: what was changed stays
+        assert prompt.text == "hello again"
+        await person.press("escape")
+        assert prompt.text == "a draft" and person.turns == before and "editing" not in person.screen_text()
+        await person.press("f2")
+        prompt.set_text("ping")
+        await person.press("enter")
+        await person.wait_for(lambda: person.turns[0].text == "ping" and person.turns[-1].stop)
+        assert len(person.turns) == 2 and prompt.text == "a draft"
+        await person.press("f2", "ctrl+n")
+        await person.wait_for(lambda: not person.turns)
+        assert prompt.text == "a draft" and "editing" not in person.screen_text()
 
 
 async def test_a_selected_message_can_be_answered_again(start):
@@ -207,12 +231,48 @@ async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start):
 
 async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):
     async with start() as person:
-        await person.send("Count to 100")
-        await until(lambda: person.turns[-1].role == "assistant")
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
-        await person.wait_for(lambda: person.phase in ("dead", "ready"))
+        pid = person.app.controller.engine.pid
+        person.at_the_first("answer_grew", lambda: os.kill(pid, signal.SIGKILL))
+        async with person.slowly():
+            await person.send("Count to 100")
+            await person.wait_for(lambda: person.phase == "dead")
         saved = await person.app.store.open(person.app.controller.conversation.id)
-        assert saved.turns[-1].stop in ("crashed", "stop")
+        assert saved.turns[-1] == person.turns[-1] and saved.turns[-1].stop == "crashed"
+        assert saved.turns[-1].reasoning and "broken off" in person.screen_text()
+
+
+async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one_key(start, tmp_path):
+    path = tmp_path / "model.gguf"
+    shutil.copy(DENSE, path)
+    async with start(model=path) as person:
+        await person.ask("My name is Ada.")
+        os.truncate(path, 4096)
+        await person.send("What is my name?")
+        await person.wait_for(lambda: person.phase == "dead")
+        assert "the model file changed or its disk failed" in person.screen_text()
+        assert [turn.text for turn in person.turns if turn.role == "user"] == ["My name is Ada.", "What is my name?"]
+        await person.press("r")
+        await person.wait_for(lambda: "model.gguf could not be loaded" in person.screen_text())
+        assert "The engine stopped" not in person.screen_text() and person.phase == "no_model"
+        shutil.copy(DENSE, path)
+        await person.press("r")
+        await person.wait_until_ready()
+        assert "could not be loaded" not in person.screen_text()
+        await person.press("f5")
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
+        assert "Ada" in person.turns[-1].text
+
+
+async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start, tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"half")
+    async with start() as person:
+        person.app.main.open_model(path)
+        await person.wait_for(lambda: "cannot be loaded" in person.screen_text())
+        shutil.copy(DENSE, path)
+        await person.press("r")
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == path)
+        assert "cannot be loaded" not in person.screen_text()
 
 
 async def test_a_broken_model_is_a_card_with_a_reason(start, tmp_path):

@@ -57,7 +57,8 @@ async def test_other_load_settings_take_the_context_along(start):
         await person.ask("用Python写冒泡排序")
         person.app.main.raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
-        await person.wait_for(lambda: "tokens of context came along" in person.screen_text())
+        await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
+        assert "tokens again would take" in person.told
         await person.ask("谢谢")
         assert person.turns[-1].timings.n_cached > 0
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.conftest import MOE
+import msgspec
+
+from tests.conftest import DENSE, MOE
 from tui.app import context_keeper
+from tui.app.controller import Move
 from tui.config import paths
 
 LONG = "one two three " * 50
@@ -94,6 +97,29 @@ async def test_an_engine_that_died_gets_it_back(start, monkeypatch):
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.press("r")
+        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.ask("ping")
+        assert person.turns[-1].timings.n_cached > 150
+
+
+async def test_one_that_is_left_while_its_model_moves_is_kept(start):
+    async with start() as person:
+        controller = person.app.controller
+        await person.ask(LONG)
+        first, name = controller.conversation.id, file_of(person)
+        go_on = person.hold_at_the_pause()
+        choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+        person.at_the_first("answer_grew", lambda: controller.load(Move(path=DENSE, choice=choice)))
+        async with person.slowly():
+            await person.send("Count to 100")
+            await person.wait_for(lambda: person.phase == "loading")
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: not person.turns)
+        go_on()
+        await person.wait_for(lambda: files() == [name])
+        await person.wait_until_ready()
+        await person.ask("hello")
+        await controller.open(first)
         await person.wait_for(lambda: "back from the disk" in told(person))
         await person.ask("ping")
         assert person.turns[-1].timings.n_cached > 150

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import msgspec
+
 from tests.conftest import DENSE, MOE, until
 from tui.app.controller import Move
 from tui.app.screens.picker import PickerScreen
@@ -41,8 +43,10 @@ async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start):
             load(person, path)
         await person.wait_for(lambda: person.phase == "loading")
         await person.press("escape")
-        await person.wait_for(lambda: person.phase == "no_model")
         go_on()
+        controller = person.app.controller
+        await person.wait_for(lambda: not controller._works.is_busy)
+        assert person.phase == ("ready" if controller.engine.loaded else "no_model")
         for path in (MOE, DENSE, MOE):
             load(person, path)
         await person.wait_until_ready()
@@ -56,6 +60,47 @@ async def test_a_model_chosen_in_mid_answer_follows_the_answer(start):
         load(person, MOE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.path == str(MOE))
         assert person.turns[-1].stop in ("cancelled", "stop")
+
+
+async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done(start):
+    async with start() as person:
+        controller = person.app.controller
+        go_on = held(person)
+        await person.send("Count to 100")
+        load(person, MOE)
+        choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+        controller.load(Move(path=DENSE, choice=choice))
+        go_on()
+        await person.wait_for(lambda: not controller._works.is_busy)
+        assert (controller.engine.loaded.path, controller.engine.loaded.n_ctx) == (str(DENSE), 2048)
+        assert (controller.model_path, controller.choice) == (DENSE, choice)
+        assert person.phase == "ready"
+
+
+async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(start):
+    async with start() as person:
+        controller = person.app.controller
+        async with person.slowly():
+            person.at_the_first("answer_grew", controller.interrupt)
+            await person.send("Count to 100")
+            controller.load(Move(path=DENSE, choice=msgspec.structs.replace(controller.choice, n_ctx=2048)))
+            await person.wait_for(lambda: not controller._works.is_busy)
+        assert person.turns[-1].stop == "cancelled"
+
+
+async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_one_comes(start):
+    async with start() as person:
+        main = person.app.main
+
+        def fail() -> None:
+            raise KeyError("no such message")
+
+        person.at_the_first("answer_grew", fail)
+        await person.send("Count to 100")
+        await person.wait_until_ready()
+        assert person.turns[-1].stop == "crashed" and "a fault of llmtui: KeyError" in person.told
+        main.prompt.focus()
+        assert await person.ask("ping") == "pong"
 
 
 async def test_a_living_engine_can_be_reloaded_even_twice_at_once(start):

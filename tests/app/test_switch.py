@@ -1,21 +1,43 @@
-"""The switch of the backend in the middle of an answer: it pauses, moves, goes on in the same message. llvmpipe is slow
-enough that "in the middle" is certain."""
+"""The switch of the backend before an answer, in its middle and after it: the answer pauses, moves, goes on in the same
+message, and where the other backend cannot be had, all is as it was. llvmpipe is the GPU, slow enough that "in the
+middle" is certain; the CPU has to be held back for that."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import signal
 
 import msgspec
 import pytest
 
+from tests.conftest import until
+from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.controller import Move
+from tui.app.widgets.header import Header
+from tui.app.widgets.prompt import Prompt
 from tui.chat.export import to_markdown
 
 QUESTION = "Count to 100"
+LONG = "one two three " * 50
+CPU = {"flash_attn": "off"}
 SOFTWARE = {"backend": "Vulkan0", "flash_attn": "off"}
+OUT_OF_MEMORY = -2
 
 
 def need_vulkan(person) -> None:
-    if not any(device.name == "Vulkan0" for device in person.app.controller.devices):
-        pytest.skip("this llama.cpp was built without Vulkan, or the machine has no Vulkan driver")
+    require_vulkan(tuple(device.name for device in person.app.controller.devices))
+
+
+def loaded(person):
+    return person.app.controller.engine.loaded
+
+
+def load(person, *, load_first: bool = False, **changes) -> None:
+    """Load the same model with other settings, as the load settings do."""
+    controller = person.app.controller
+    choice = msgspec.structs.replace(controller.choice, **changes)
+    controller.load(Move(path=controller.model_path, choice=choice, load_first=load_first), controller.model_name)
 
 
 async def in_the_middle(person) -> None:
@@ -24,74 +46,229 @@ async def in_the_middle(person) -> None:
     await person.wait_for(lambda: person.app.main._speed.is_decoding)
 
 
-async def whole_answer(start) -> tuple[str, str]:
+async def until_answered(person) -> None:
+    await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+
+
+async def whole_answer(start, question: str = QUESTION) -> tuple[str, str]:
     """Thinking and text of the answer that nothing disturbs."""
-    async with start(load={"flash_attn": "off"}) as person:
-        await person.ask(QUESTION)
+    async with start(load=CPU) as person:
+        await person.ask(question)
         return person.turns[1].reasoning, person.turns[1].text
 
 
-async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start):
+def shown(person) -> str:
+    """What is left of the sidebar, the lines joined, so that what is wrapped can be found."""
+    return " ".join(" ".join(line.split("│")[0] for line in person.screen_text().splitlines()).split())
+
+
+@pytest.mark.parametrize(("there", "back"), [(SOFTWARE, ("Vulkan0", "CPU")), (CPU, ("CPU", "Vulkan0"))])
+async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start, there, back):
     expected = await whole_answer(start)
-    async with start(load=SOFTWARE, software_vulkan=True) as person:
+    async with start(load=there, software_vulkan=True) as person:
         need_vulkan(person)
-        await in_the_middle(person)
-        await person.press("f6")
-        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+        async with person.slowly() if there is CPU else contextlib.nullcontext():
+            await in_the_middle(person)
+            await person.press("f6")
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
         turn = person.turns[-1]
         assert [turn.role for turn in person.turns] == ["user", "assistant"]
         assert (turn.reasoning, turn.text) == expected and turn.stop == "stop"
-        assert turn.backend == ("Vulkan0", "CPU") and len(turn.speeds) == 2 and all(turn.speeds)
+        assert turn.backend == back and len(turn.speeds) == 2 and all(turn.speeds)
         assert turn.timings.n_prefill == turn.timings.n_prompt + 1  # the last token, once more
-        assert person.app.controller.engine.loaded.devices == ()
-        assert "Vulkan0" in (footer := person.screen_text()) and "→ CPU" in footer
-        assert "→ CPU" in to_markdown(person.app.controller.conversation, stats=True)
+        assert ("+".join(loaded(person).devices) or "CPU") == back[1]
+        footer = shown(person)
+        assert back[0] in footer and f"→ {back[1]}" in footer
+        assert f"moved to {back[1]} in" in footer and "tokens again would take" in footer
+        assert f"at the speed of {back[0]}" in footer  # nothing was read on the other one yet
+        assert f"→ {back[1]}" in to_markdown(person.app.controller.conversation, stats=True)
         conversation_id = person.app.controller.conversation.id
         saved = await person.app.store.open(conversation_id)
         assert saved.turns[-1] == turn
 
 
-async def test_when_the_other_backend_cannot_be_loaded_the_answer_goes_on_where_it_was(start):
-    expected = await whole_answer(start)
-    async with start(load=SOFTWARE, software_vulkan=True) as person:
+async def test_before_any_answer_and_after_one_f6_goes_there_and_back(start):
+    async with start(load=CPU, software_vulkan=True) as person:
         need_vulkan(person)
-        await in_the_middle(person)
-        controller = person.app.controller
-        impossible = msgspec.structs.replace(controller.choice, flash_attn="off", type_v="q4_0")
-        controller.load(Move(path=controller.model_path, choice=impossible), controller.model_name)
-        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ("Vulkan0",))
+        assert "Moved to Vulkan0 in" in person.told and "would take" not in person.told
+        await person.ask("My name is Ada.")
+        assert person.turns[-1].backend == ("Vulkan0",)
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ())
+        assert "Moved to CPU in" in shown(person) and "at the speed of Vulkan0" in shown(person)
+        assert "Ada" in await person.ask("What is my name?")
+        assert person.turns[-1].backend == ("CPU",) and person.turns[-1].timings.n_cached > 5
+
+
+async def test_a_gpu_without_layers_is_no_gpu_to_f6(start):
+    async with start(load={**SOFTWARE, "n_gpu_layers": 0}, software_vulkan=True) as person:
+        need_vulkan(person)
+        assert loaded(person).devices == ()
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ("Vulkan0",))
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ())
+
+
+async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start):
+    expected = await whole_answer(start, LONG)
+    async with start(load={**CPU, "n_ubatch": 32}) as person:
+        person.at_the_first("prompt_progressed", lambda: load(person, n_ubatch=64))
+        async with person.slowly():
+            await person.send(LONG)
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
+        turn = person.turns[-1]
+        assert (turn.reasoning, turn.text) == expected and loaded(person).n_ubatch == 64
+        assert turn.timings.n_prompt > 150 and turn.timings.n_prefill <= turn.timings.n_prompt + 1
+        assert turn.backend == ("CPU",) and turn.speeds == ()
+        assert "loaded again on CPU in" in shown(person) and "→ CPU" not in shown(person)
+
+
+async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(start):
+    async with start(load={"flash_attn": "on"}) as person:
+        person.at_the_first("answer_grew", lambda: load(person, type_k="q8_0", type_v="q8_0"))
+        async with person.slowly():
+            await in_the_middle(person)
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
+        turn = person.turns[-1]
+        assert loaded(person).type_k == "q8_0" and turn.stop == "stop"
+        assert turn.timings.n_prefill > turn.timings.n_prompt  # all of it, and what was written, once more
+        assert "could not be taken along" in person.told
+        assert "tokens of context did not come along" in shown(person)
+
+
+async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start):
+    expected = await whole_answer(start)
+    async with start(load=CPU) as person:
+        before = person.app.controller.choice
+        person.at_the_first("answer_grew", lambda: load(person, type_v="q4_0"))
+        async with person.slowly():
+            await in_the_middle(person)
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
         turn = person.turns[-1]
         assert (turn.reasoning, turn.text) == expected
-        assert "could not be loaded" in person.screen_text()
-        assert controller.engine.loaded.devices == ("Vulkan0",)
+        assert turn.backend == ("CPU",) and turn.speeds == () and "CPU" in shown(person)
+        assert "could not be loaded" in shown(person) and "[r] try again" in shown(person)
+        assert person.app.controller.choice == before and loaded(person).type_v == "f16"
+
+
+async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(start, tmp_path, monkeypatch):
+    expected = await whole_answer(start)
+    driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
+    use(driver, monkeypatch)
+    async with start(load=CPU) as person:
+        need_vulkan(person)
+        driver.fail()
+        async with person.slowly():
+            await in_the_middle(person)
+            await person.press("f6")
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
+        turn = person.turns[-1]
+        assert (turn.reasoning, turn.text) == expected
+        assert turn.backend == ("CPU",) and turn.speeds == ()
+        assert "could not be loaded" in shown(person)
+        assert loaded(person).devices == () and person.app.controller.choice.backend == "cpu"
+        # The card's key tries once more what failed.
+        driver.recover()
+        person.app.main.transcript.focus()
+        await person.press("r")
+        await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ("Vulkan0",))
+        assert "could not be loaded" not in shown(person)
 
 
 async def test_esc_during_the_move_keeps_what_was_written(start):
     async with start(load=SOFTWARE, software_vulkan=True) as person:
         need_vulkan(person)
+        go_on = person.hold_at_the_pause()
         await in_the_middle(person)
-        controller = person.app.controller
-        choice = msgspec.structs.replace(controller.choice, backend="cpu")
-        controller.load(Move(path=controller.model_path, choice=choice, load_first=True), controller.model_name)
-        await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "loading")
         await person.press("escape")
-        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
-        assert person.turns[-1].stop == "cancelled"
-        assert person.turns[-1].reasoning or person.turns[-1].text
+        go_on()
+        await until(lambda: person.phase in ("ready", "no_model") and person.turns[-1].stop)
+        turn = person.turns[-1]
+        assert turn.stop == "cancelled" and (turn.reasoning or turn.text)
+        assert turn.backend == ("Vulkan0",)
+
+
+async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_late(start):
+    async with start(load=CPU) as person:
+        controller, engine = person.app.controller, person.app.controller.engine
+        hear = engine._on_output
+
+        def too_late(data: bytes) -> None:
+            if b"Loaded" in data:
+                controller.interrupt()
+            hear(data)
+
+        engine._on_output = too_late
+        load(person, n_ctx=2048, load_first=True)
+        await person.wait_for(lambda: person.phase == "loading")
+        await person.wait_until_ready()
+        state = person.app.main.query_one(Header).state
+        assert controller.choice.n_ctx == engine.loaded.n_ctx == state.n_ctx == 2048
+        assert await person.ask("ping") == "pong"
+
+
+async def test_another_conversation_can_be_opened_during_the_move(start):
+    async with start(load=CPU) as person:
+        go_on = person.hold_at_the_pause()
+        person.at_the_first("answer_grew", lambda: load(person, n_ctx=2048))
+        first = person.app.controller.conversation.id
+        async with person.slowly():
+            await person.send(QUESTION)
+            await person.wait_for(lambda: person.phase == "loading")
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: person.turns == ())
+        go_on()
+        await person.wait_until_ready()
+        await person.ask("ping")
+        assert person.turns[-1].text == "pong" and loaded(person).n_ctx == 2048
+        assert (await person.app.store.open(first)).turns[-1].stop == "cancelled"
+
+
+async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(start):
+    async with start(load=SOFTWARE, software_vulkan=True) as person:
+        need_vulkan(person)
+        before = person.app.controller.choice
+        person.hold_at_the_pause()
+        await in_the_middle(person)
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "loading")
+        assert person.app.controller.choice.backend == "cpu"
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead" and person.turns[-1].stop)
+        turn = person.turns[-1]
+        assert turn.stop == "crashed" and (turn.reasoning or turn.text) and turn.backend == ("Vulkan0",)
+        assert "stopped while loading the model" in shown(person) and "[r] reload as it was before" in shown(person)
+        assert person.app.controller.choice == before
+        await person.press("r")
+        await person.wait_until_ready()
+        assert loaded(person).devices == ("Vulkan0",)
         await person.ask("ping")
         assert person.turns[-1].text == "pong"
 
 
-async def test_another_conversation_can_be_opened_during_the_move(start):
-    async with start(load=SOFTWARE, software_vulkan=True) as person:
-        need_vulkan(person)
-        await in_the_middle(person)
-        controller = person.app.controller
-        first = controller.conversation.id
-        choice = msgspec.structs.replace(controller.choice, backend="cpu")
-        controller.load(Move(path=controller.model_path, choice=choice), controller.model_name)
-        await person.press("ctrl+n")
-        await person.wait_for(lambda: person.turns == () and person.phase == "ready")
-        await person.ask("ping")
-        assert person.turns[-1].text == "pong" and person.turns[-1].backend == ("CPU",)
-        assert (await person.app.store.open(first)).turns[-1].stop == "cancelled"
+async def test_a_prompt_cannot_be_edited_during_the_move(start):
+    expected = await whole_answer(start)
+    async with start(load=CPU) as person:
+        go_on = person.hold_at_the_pause()
+        person.at_the_first("answer_grew", lambda: load(person, n_ctx=2048))
+        async with person.slowly():
+            await person.send(QUESTION)
+            await person.wait_for(lambda: person.phase == "loading")
+        await person.press("f2")
+        assert "Stop the answer first" in person.told and person.app.main.query_one(Prompt).text == ""
+        assert person.app.controller.rewind(person.turns[0].id) is None and len(person.turns) == 2
+        await person.press("f6")
+        assert "still loading" in person.told
+        go_on()
+        await until_answered(person)
+        assert (person.turns[-1].reasoning, person.turns[-1].text) == expected

@@ -9,7 +9,7 @@ from tests.conftest import DENSE
 from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.widgets.prompt import Prompt
 
-DEVICE_LOST, UNKNOWN = -4, -13
+DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
 GPU = {"backend": "Vulkan0"}
 
 
@@ -70,6 +70,44 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
         await person.wait_until_ready()
         assert person.app.controller.engine.loaded.devices == ()
         assert person.app.main.query_one(Prompt).can_send
+
+
+async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path, monkeypatch):
+    driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
+    use(driver, monkeypatch)
+    async with start() as person:
+        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        before = person.app.controller.choice
+        await person.ask("My name is Ada.")
+        driver.fail()
+        await person.press("f6")
+        await person.wait_for(lambda: person.phase == "dead")
+        assert offered(person) == ["[r]", "[u]", "[l]", "[c]", "[d]"]
+        assert "[r] reload as it was before" in person.screen_text()
+        await person.press("r")
+        await person.wait_until_ready()
+        assert person.app.controller.engine.loaded.devices == () and person.app.controller.choice == before
+        assert "Ada" in await person.ask("What is my name?")
+
+
+async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on(start, tmp_path, monkeypatch):
+    driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
+    use(driver, monkeypatch)
+    async with start(load=GPU) as person:
+        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        driver.fail()
+        await person.send("My name is Ada.")
+        await person.wait_for(lambda: person.phase == "dead")
+        driver.recover()
+        shown = " ".join(person.screen_text().split())
+        assert "a device ran out of memory" in shown and "The conversation is safe" in shown
+        assert person.turns[0].text == "My name is Ada."
+        await person.press("r")
+        await person.wait_until_ready()
+        assert person.app.controller.engine.loaded.devices == ("Vulkan0",)
+        await person.press("f5")
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
+        assert "Ada" in person.turns[-1].text
 
 
 async def test_what_cannot_help_is_not_offered(start, tmp_path, monkeypatch):

@@ -177,7 +177,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.notify(f"{display_keys(keys, limit=1) or 'The palette'} quits.", timeout=3, markup=False)
 
     async def action_quit(self) -> None:
-        if not (self.settings.ui.confirm_quit and self.controller.phase == "answering"):
+        if not (self.settings.ui.confirm_quit and self.controller.is_writing):
             self.exit(0)
             return
         from tui.app.screens.confirm import ConfirmScreen

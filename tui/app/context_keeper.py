@@ -110,16 +110,16 @@ class ContextKeeper:
             await asyncio.to_thread(self._files.forget, conversation_id)
         await asyncio.to_thread(self._files.tidy)
 
-    def loaded(self, loaded: Loaded, conversation_id: str) -> None:
-        """A model was loaded, while this conversation is open. What was held is gone, unless it was taken along."""
+    def loaded(self, loaded: Loaded) -> None:
+        """A model was loaded. What was held is gone, unless it was taken along."""
         if not loaded.n_kept:
             self._held, self._unsaved = "", False
-        self.opened(conversation_id)
 
     def opened(self, conversation_id: str) -> None:
         """This conversation is open: take its cache back, if there is a file and a model."""
         if not self._files.is_on or self._engine.loaded is None or self._held == conversation_id:
             return
+        self.save()  # of one that was left while the model moved
         if self._files.path(conversation_id).is_file():
             self._held, self._unsaved = conversation_id, False
             self._do(self._restore(conversation_id))

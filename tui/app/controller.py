@@ -5,48 +5,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
+from tui.app.choices import LoadChoices
 from tui.app.context_keeper import ContextKeeper, context_files
 from tui.app.listener import Deaf, Listener, Phase
+from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
+from tui.app.one_at_a_time import OneAtATime, Work
+from tui.app.open_conversation import OpenConversation
 from tui.app.state_writer import StateWriter
-from tui.app.writing import Writing, keep
-from tui.chat.conversation import (
-    Conversation,
-    Turn,
-    new_conversation,
-    to_messages,
-    truncate_from,
-    user_turn,
-    with_turn,
-)
+from tui.app.writing import Writing
+from tui.chat.conversation import Conversation, Turn, to_messages
 from tui.chat.store import Store
-from tui.config.load import engine_settings, merge_load
+from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device, Done, Sampling
+from tui.engine.messages import Device, Done, Loaded
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 
-FLUSH_S = 0.125
-"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model."""
-
-
-class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """A load that was decided on."""
-
-    path: Path
-    choice: LoadDefaults
-    chosen: bool = True
-    """The settings were chosen in the app: they are remembered for this model."""
-    load_first: bool = False
-    """There is memory for both: the present model stays until the new one is there."""
+_log = logging.getLogger("llmtui")
 
 
 class Controller:
@@ -70,15 +56,21 @@ class Controller:
         self.model_path: Path | None = None
         self.model_name = ""
         """How the model is called on the screen and in saved answers."""
-        self._loaded_name = ""
         self.choice: LoadDefaults = settings.load
         """What the loaded model was asked to be loaded with, or the next one will be."""
-        self.conversation = self._fresh()
+        self.fatal_choice: LoadDefaults | None = None
+        """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
+        self._held: Held | None = None
+        """What was loaded last; it may be gone."""
+        self._failed: Move | None = None
+        """The load that failed last."""
+        self.prefill_speeds = PrefillSpeeds()
+        self.opened = OpenConversation(store, settings)
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
-        self._cli_load = cli_load
-        self._saved = False
+        choices = LoadChoices(settings.load, state, cli_load, lambda problem: self.listener.problem(problem))
+        self.choice_for, self.chosen_for = choices.of, choices.chosen
         self._answer: Answer | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
@@ -86,11 +78,9 @@ class Controller:
         """The answer that is being written, also while it is paused."""
         self._move: Move | None = None
         """What is to be loaded before the answer goes on."""
-        self._task: asyncio.Task[None] | None = None
-        """What was begun last."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        """What was begun and has not ended: one that runs, and those that wait for its end."""
-        self._n_begun = 0
+        self._works = OneAtATime(self._guard)
+        self._rests = True
+        """What is cancelled waits for the engine to come to rest; not so when something else is to be done at once."""
         self._remembered = StateWriter(state, lambda problem: self.listener.problem(problem))
 
     # Engine and model -------------------------------------------------------------------------------------------------
@@ -106,36 +96,24 @@ class Controller:
         if self.phase == "starting":  # a model that was chosen meanwhile may be loading already
             self._set_phase("no_model")
 
-    def choice_for(self, path: Path, n_ctx_train: int = 0) -> LoadDefaults:
-        """The settings that this model would be loaded with: defaults, what is remembered of it, the command line. A
-        default context that is larger than the model was trained for is cut to that."""
-        remembered: dict[str, object] = {"n_ctx": min(self.settings.load.n_ctx, n_ctx_train)} if n_ctx_train else {}
-        remembered |= self.state.load_of(path)
-        choice, problems = merge_load(self.settings.load, remembered, self._cli_load, state_file=self.state.file)
-        for problem in problems:
-            self.listener.problem(problem)
-        return choice
-
-    def chosen_for(self, path: Path) -> frozenset[str]:
-        """Fields of `choice_for` that somebody chose: on the command line, in the app before, or in the settings."""
-        built_in, own = LoadDefaults(), self.settings.load
-        in_settings = {name for name in own.__struct_fields__ if getattr(own, name) != getattr(built_in, name)}
-        given = {name for name, value in self._cli_load.items() if value is not None}
-        return frozenset({*in_settings, *self.state.load_of(path), *given})
-
     def load(self, move: Move, name: str = "", *, then_answer: bool = False) -> None:
         """Load a model in place of the present one. The outcome comes to the listener. An answer of the same model
         waits meanwhile and goes on then; whatever else runs is stopped. With `then_answer`, the conversation, whose
         last turn is the user's, is answered once it is loaded."""
-        self.model_name = name or move.path.stem
+        move = msgspec.structs.replace(move, name=name or move.name or move.path.stem)
         if then_answer:
             self._begin(self._load_and_answer(move))
-        elif self._writing is not None and move.path == self.model_path:
+        elif self._writing is not None and self._writing.may_pause and move.path == self.model_path:
             self._move = move
             if self._answer is not None:
-                self._answer.cancel()
+                self._answer.cancel(insist=False)
         else:
             self._begin(self._load(move))
+
+    def retry(self) -> None:
+        """Try the load that failed last once more."""
+        if self._failed is not None:
+            self.load(msgspec.structs.replace(self._failed, asked_at=time.perf_counter()))
 
     async def _load_and_answer(self, move: Move) -> None:
         conversation_id = self.conversation.id
@@ -144,46 +122,78 @@ class Controller:
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
     async def _load(self, move: Move) -> None:
-        before = self.model_path, self.choice, self._loaded_name
-        path, choice = self.model_path, self.choice = move.path, move.choice
+        """Load, and tell the outcome. Path, settings and name are those of what is loaded then; after a death those of
+        what was loaded before, if it was the same model: the new settings may be what it died of."""
+        asked_before = self.choice, self.model_name
+        self.model_path, self.choice, self.model_name = move.path, move.choice, move.name
         if not self.engine.alive or self.engine.hello is None:
             self._set_phase("starting")
             await self._start()
         self._set_phase("loading")
-        settings, problem = engine_settings(choice, self.devices)
+        settings, problem = engine_settings(move.choice, self.devices)
         if problem is not None:
             self.listener.problem(problem)
-        # The same file again, on another device or with another context: what was read of the conversation goes along.
-        same = self.engine.loaded is not None and self.engine.loaded.path == str(path)
         try:
+            before = await self.engine.settled()
+            if before is not None and (self._held is None or before is not self._held.loaded):
+                self._hold(before, *asked_before)  # complete before its cancel came, and nobody waited for it
+            # The same file, on another device or with another context: what was read of the conversation goes along.
+            same = before is not None and before.path == str(move.path)
             loaded = await self.engine.load(
-                path, settings, self.listener.load_progressed, keep_context=same, load_first=move.load_first
+                move.path, settings, self.listener.load_progressed, keep_context=same, load_first=move.load_first
             )
         except EngineError as error:
-            if self.engine.loaded is not None:
-                self.model_path, self.choice, self.model_name = before
-            self._set_idle_phase()
+            self._agree()
             if error.info.kind != "cancelled":
-                self.listener.load_failed(path, error.info)
+                self._failed = move
+                self.listener.load_failed(move.path, error.info)
             return
         except asyncio.CancelledError:
-            if self.engine.loaded is not None:
-                self.model_path, self.choice, self.model_name = before
-            self._set_idle_phase()
+            try:
+                if self._rests:
+                    await self.engine.settled()
+            finally:
+                self._agree()
             raise
-        self._loaded_name = self.model_name
-        self._set_idle_phase()
-        self.listener.model_loaded(loaded)
-        if self._writing is None:
-            self.contexts.loaded(loaded, self.conversation.id)
+        self._is_loaded(loaded)
+        if not self.is_paused:
+            if before is not None and same:
+                self.listener.model_moved(self.prefill_speeds.moved(move, backend_label(before), loaded))
+            self.contexts.opened(self.conversation.id)
             await self.measure_context()
         if move.chosen:
-            await self._remembered.remember_load(path, choice)
+            await self._remembered.remember_load(move.path, move.choice)
         else:
-            self.remember(last_model=str(path))
+            self.remember(last_model=str(move.path))
+
+    def _agree(self) -> None:
+        """After a load that was not complete: path, settings and name are those of what is loaded."""
+        now = self.engine.loaded
+        if self._held is not None and now is self._held.loaded:
+            self._go_back(self._held)
+        elif now is not None:  # it was complete when the cancel came
+            self._is_loaded(now)
+        self._set_idle_phase()
+
+    def _go_back(self, held: Held) -> None:
+        self.model_path, self.choice, self.model_name = held.path, held.choice, held.name
+
+    def _is_loaded(self, loaded: Loaded) -> None:
+        self.fatal_choice = self._failed = None
+        self._hold(loaded, self.choice, self.model_name)
+        self._set_idle_phase()
+        self.listener.model_loaded(loaded)
+
+    def _hold(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
+        path = Path(loaded.path)
+        if self._held is None or self._held.path != path:
+            self.prefill_speeds.clear()
+        self._held = Held(loaded=loaded, path=path, choice=choice, name=name)
+        self.contexts.loaded(loaded)
 
     def restart(self, **changes: Any) -> None:
-        """A new engine process with the same model, its load settings changed by `changes`."""
+        """A new engine process with the same model. `changes` are made to the load settings, after a death to those
+        that it died with."""
         self._begin(self._restart(changes))
 
     async def _restart(self, changes: dict[str, Any]) -> None:
@@ -192,8 +202,9 @@ class Controller:
         await self.engine.close()
         await self._start()
         if self.model_path is not None:
-            choice = msgspec.structs.replace(self.choice, **changes)
-            await self._load(Move(path=self.model_path, choice=choice, chosen=bool(changes)))
+            base = self.fatal_choice if changes and self.fatal_choice else self.choice
+            choice = msgspec.structs.replace(base, **changes)
+            await self._load(Move(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes)))
 
     async def unload(self) -> None:
         """Free the model; the conversation stays."""
@@ -206,27 +217,31 @@ class Controller:
 
     # Conversation -----------------------------------------------------------------------------------------------------
 
-    def _fresh(self) -> Conversation:
-        chat = self.settings.chat
-        return new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking)
+    @property
+    def conversation(self) -> Conversation:
+        """The one that is open."""
+        return self.opened.now
 
     async def new(self) -> None:
         """Leave the conversation, which is saved, for an empty one. A load goes on."""
         await self._stop_answer()
-        self._show(self._fresh(), saved=False)
+        self.contexts.save()
+        self.opened.start_new()
+        self._show()
 
     async def open(self, conversation_id: str) -> None:
         """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
         await self._stop_answer()
-        self._show(await self.store.open(conversation_id), saved=True)
+        self.contexts.save()
+        await self.opened.open(conversation_id)
+        self._show()
         self.contexts.opened(conversation_id)
         await self.measure_context()
 
-    def _show(self, conversation: Conversation, *, saved: bool) -> None:
-        self.contexts.save()
-        self.conversation, self._saved, self.n_used = conversation, saved, 0
-        self.remember(conversation=self.conversation.id if self._saved else "")
-        self.listener.conversation_opened(conversation)
+    def _show(self) -> None:
+        self.n_used = 0
+        self.remember(conversation=self.opened.saved_id)
+        self.listener.conversation_opened(self.conversation)
         if self.engine.loaded is not None:
             self.listener.context_used(0, self.engine.loaded.n_ctx)
 
@@ -236,22 +251,7 @@ class Controller:
 
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""
-        self.conversation = msgspec.structs.replace(self.conversation, **changes)
-        if self._saved:
-            keep(self.store.configure(self.conversation))
-            if "title" in changes:
-                keep(self.store.rename(self.conversation.id, self.conversation.title))
-
-    @property
-    def sampling(self) -> Sampling:
-        """What the next answer is chosen with: the conversation's own values, else the settings'."""
-        return self.conversation.sampling or self.settings.sampling.engine_sampling(thinking=self.conversation.thinking)
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of the next answer at most, 0 for no limit: the conversation's own, else the settings'."""
-        own = self.conversation.max_tokens
-        return self.settings.sampling.max_tokens if own is None else own
+        self.opened.configure(**changes)
 
     async def measure_context(self) -> None:
         """Tell the listener how much of the context the open conversation takes."""
@@ -269,16 +269,21 @@ class Controller:
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_writing(self) -> bool:
+        """An answer is being written, or waits for the model to move."""
+        return self._writing is not None and not self._writing.is_over
+
+    @property
+    def is_paused(self) -> bool:
+        """An answer waits for the model to move."""
+        return self._writing is not None and self._writing.is_paused
+
     def say(self, text: str) -> None:
         """Send what the user wrote; the answer comes to the listener. Only in phase "ready"."""
-        turn = user_turn(text)
-        self.conversation = with_turn(self.conversation, turn)
-        if self._saved:
-            keep(self.store.append_turn(self.conversation.id, turn))
-        else:
-            self._saved = True
-            keep(self.store.create(self.conversation))
-            self.remember(conversation=self.conversation.id if self._saved else "")
+        was_saved, turn = self.opened.saved_id, self.opened.say(text)
+        if not was_saved:
+            self.remember(conversation=self.opened.saved_id)
         self.listener.user_said(turn)
         self.answer()
 
@@ -287,13 +292,12 @@ class Controller:
         self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"))
 
     def rewind(self, turn_id: str) -> Turn | None:
-        """Take a turn and all after it out of the conversation (the store keeps them as superseded) and give it."""
-        if turn_id not in {turn.id for turn in self.conversation.turns}:
-            return None
-        self.conversation, cut = truncate_from(self.conversation, turn_id)
-        keep(self.store.supersede(self.conversation.id, turn_id))
-        self.listener.turns_removed(turn_id)
-        return cut[0]
+        """Take a turn and all after it out of the conversation (the store keeps them as superseded) and give it; None,
+        and nothing happens, when it is not there or an answer is being written."""
+        cut = None if self.is_writing else self.opened.cut_from(turn_id)
+        if cut is not None:
+            self.listener.turns_removed(turn_id)
+        return cut
 
     async def _run_answer(self, drop_oldest: bool) -> None:
         loaded = self.engine.loaded
@@ -302,7 +306,7 @@ class Controller:
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
             self.configure(model_path=loaded.path)
-        self._writing = writing = Writing(self, loaded)
+        self._writing = writing = Writing(self, self.opened, loaded)
         self._no_answer.clear()
         try:
             await self._write(writing, drop_oldest)
@@ -310,74 +314,73 @@ class Controller:
                 await self._write(writing, drop_oldest)
         except EngineError as error:
             writing.break_off(error.info.detail)
-            self._set_phase("ready")
+            self._set_idle_phase()
             self.listener.answer_refused(error.info)
-        except (EngineDied, asyncio.CancelledError) as error:
-            self._move = None
-            if writing.is_paused and isinstance(error, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            if writing.is_paused:
                 writing.stop()
                 self._set_idle_phase()
             else:
-                writing.break_off(str(error) or "llmtui was closed")
+                writing.break_off("llmtui was closed")
+            raise
+        except Exception as error:
+            writing.break_off(str(error))
             raise
         else:
             self._set_idle_phase()
         finally:
+            move, self._move = self._move, None
             self._answer = self._writing = None
             self._no_answer.set()
             self.contexts.ended()
-        if (move := self._move) is not None:  # asked for just before the answer ended by itself
-            self._move = None
+        if move is not None:  # asked for just before the answer ended by itself
             await self._load(move)
 
     async def _write(self, writing: Writing, drop_oldest: bool) -> None:
         """One part of an answer: all of it, or up to a pause, or what comes behind one."""
-        conversation, before = self.conversation, writing.n_decode
-        self.contexts.began(conversation.id)
-        self._answer = self.engine.generate(
-            () if writing.has_begun else to_messages(conversation),
-            self.sampling,
-            thinking=conversation.thinking,
-            max_tokens=self.max_tokens and max(1, self.max_tokens - before),
-            drop_oldest=drop_oldest,
-            flush_s=FLUSH_S,
-            resume=writing.has_begun,
-        )
-        async for event in self._answer:
-            if isinstance(event, Done) and event.stop == "cancelled" and self._move and writing.may_pause:
-                writing.pause(event)
-            else:
-                writing.take(event)
-        self._answer = None
+        self.contexts.began(self.conversation.id)
+        self._answer = writing.ask(drop_oldest)
+        try:
+            async for event in self._answer:
+                if isinstance(event, Done) and event.stop == "cancelled" and self._move and writing.may_pause:
+                    writing.pause(event)
+                else:
+                    writing.take(event)
+        finally:
+            self._answer.cancel()  # where it ended by itself, nothing is left to cancel
+            self._answer = None
 
     async def _carry_on(self, writing: Writing) -> bool:
         """Load what is to be loaded in the middle of an answer; whether the answer can go on."""
+        first = self._move
         while (move := self._move) is not None:
             self._move = None
             await self._load(move)
-        if self.engine.loaded is None:
-            writing.stop()
-        if writing.is_paused and self.engine.loaded is not None:
+        if writing.is_paused and self.engine.loaded is not None and first is not None:
             self._set_phase("answering")
-            writing.go_on(self.engine.loaded)
+            writing.go_on(self.engine.loaded, first)
             return True
+        if writing.is_paused:
+            writing.stop()
         return False
 
     def interrupt(self) -> None:
         """Ask an answer or a load to stop; what there is of an answer stays. Returns at once."""
+        self._rests = True
+        self._interrupt()
+
+    def _interrupt(self, *, again: bool = False) -> None:
+        if self._writing is not None:
+            self._move, self._writing.may_pause = None, False
         if self._answer is not None:
-            self._move = None
             self._answer.cancel()
-        elif self.phase == "loading" and self._task is not None:
-            self._task.cancel()
+        elif self.phase == "loading":
+            self._works.cancel(again=again)
 
     async def stop(self) -> None:
         """As `interrupt`, and wait until it has stopped: on a busy GPU that may take a moment. What waits for its turn
         is dropped."""
-        self._n_begun += 1
-        self.interrupt()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._works.end(self.interrupt)
 
     async def _stop_answer(self) -> None:
         """Stop an answer, and wait for its end; a load goes on."""
@@ -400,47 +403,38 @@ class Controller:
 
     def _set_idle_phase(self) -> None:
         """Nothing runs any more, unless an answer waits for the end of a load."""
-        if self.engine.alive and not (self._writing is not None and self._writing.is_paused):
+        if self.engine.alive and not self.is_paused:
             self._set_phase("no_model" if self.engine.loaded is None else "ready")
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run one thing at a time: what runs now is stopped first, and of what waits only the newest is done."""
-        before = set(self._tasks)
-        self._n_begun += 1
-        number = self._n_begun
-
-        async def run() -> None:
-            try:
-                if before:
-                    await asyncio.wait(before)
-                if number == self._n_begun:
-                    await self._guard(work)
-            finally:
-                work.close()
-
-        self._interrupt_all()
-        self._task = asyncio.create_task(run())
-        self._tasks.add(self._task)
-        self._task.add_done_callback(self._tasks.discard)
+    def _begin(self, work: Work) -> None:
+        self._works.begin(work, self._interrupt_all)
 
     def _interrupt_all(self) -> None:
         """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""
-        if self.phase == "starting" and self._task is not None:
-            self._task.cancel()
+        self._rests = False
+        if self.phase == "starting":
+            self._works.cancel(again=True)
         else:
-            self.interrupt()
+            self._interrupt(again=True)
 
-    async def _guard(self, work: Coroutine[Any, Any, Any]) -> None:
+    async def _guard(self, work: Work) -> None:
         """Await `work`; the engine's death is told by `_on_death`, except when it could not even start."""
         try:
             await work
         except EngineDied as died:
             if died.death.cause == "not_started" or self.phase == "starting":
                 self._on_death(died)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not keep the next thing from being done
+            _log.exception("Something was broken off")
+            self._set_idle_phase()
+            self.listener.fault(error)
 
     def _on_death(self, died: EngineDied) -> None:
         if self.phase == "dead":
             return
+        self.fatal_choice = self.choice
+        if self.phase == "loading" and self._held is not None and self._held.path == self.model_path:
+            self._go_back(self._held)
         self.contexts.lost()
         self._set_phase("dead")
         self.listener.engine_died(died.death)
@@ -448,8 +442,7 @@ class Controller:
     async def close(self) -> None:
         """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
         self.listener = cast(Listener, Deaf())
-        self._interrupt_all()
-        await self.stop()
+        await self._works.end(self._interrupt_all)
         await self.contexts.flush()
         await asyncio.gather(self.engine.close(), self.planner.close())
         await self._remembered.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 from tui.app.bindings import Keymap
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.text import clean
+from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Turn
 from tui.config.keymap import display_keys
@@ -61,8 +62,9 @@ def model_size(info: ModelInfo) -> str:
     return f"{info.n_expert} experts, {info.n_expert_used} used" if info.is_moe else info.params_label
 
 
-def answer_footer(turn: Turn) -> str:
-    """The line under an answer: tokens, tok/s, time to first token, why it ended."""
+def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
+    """The line under an answer: tokens, tok/s, time to first token, why it ended, and what the `moves` in its middle
+    took."""
     parts = []
     if timings := turn.timings:
         parts.append(f"{timings.n_decode:,} tok")
@@ -81,6 +83,7 @@ def answer_footer(turn: Turn) -> str:
         parts.append(STOPS[turn.stop])
     if turn.swapped_bytes:
         parts.append(f"swapped {format.size(turn.swapped_bytes)}")
+    parts += moves
     return " · ".join(parts)
 
 
@@ -140,7 +143,7 @@ def _choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...
 
 def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
-    choices = _choices(keymap, ("card_other_model", "other model"))
+    choices = _choices(keymap, ("card_reload", "try again"), ("card_other_model", "other model"))
     return Card("load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", choices)
 
 
@@ -157,6 +160,7 @@ def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
     title = f"{path.name} could not be loaded"
     choices = _choices(
         keymap,
+        ("card_reload", "try again"),
         ("card_load_settings", "load settings"),
         ("card_other_model", "other model"),
         ("card_details", "engine log"),
@@ -179,6 +183,11 @@ def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     return f"The prompt was not answered: {info.detail}"
 
 
+def fault(error: Exception) -> str:
+    """That llmtui has a fault."""
+    return f"Broken off by a fault of llmtui: {error!r}. Its log file, which `llmtui --locate` names, tells more."
+
+
 PAUSED = "paused: the model moves, then the answer goes on…"
 
 
@@ -190,11 +199,29 @@ def context_lost(loaded: Loaded) -> str:
     )
 
 
-def context_kept(loaded: Loaded, prefill_tps: float) -> str:
-    """What taking the context along saved; `prefill_tps` is the speed of the last prompt, 0 when none is known."""
-    place = "+".join(loaded.devices) or "the CPU"
-    instead = f" Reading it again would have taken about {seconds(loaded.n_kept / prefill_tps)}." if prefill_tps else ""
-    return f"Now on {place}; {loaded.n_kept:,} tokens of context came along in {seconds(loaded.keep_s)}.{instead}"
+def moved(moved: Moved) -> str:
+    """What it took to load the model again on another backend or with other settings, and what taking the context along
+    saved: for the line under an answer."""
+    where = f"moved to {moved.target}" if moved.target != moved.source else f"loaded again on {moved.target}"
+    took = f"{where} in {seconds(moved.took_s)}"
+    if moved.n_lost:
+        return f"{took}; {moved.n_lost:,} tokens of context did not come along"
+    if not moved.n_kept:
+        return took
+    took += f" (context {seconds(moved.keep_s)})"
+    if not moved.reading_s:
+        return f"{took}; {moved.n_kept:,} tokens came along"
+    speed_of = f" at the speed of {moved.measured_on}" if moved.measured_on != moved.target else ""
+    return f"{took}; reading {moved.n_kept:,} tokens again would take {seconds(moved.reading_s)}{speed_of}"
+
+
+def sentence(words: str) -> str:
+    """The same words as a sentence of their own."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+STILL_LOADING = "The model is still loading."
+NO_MODEL = "No model is loaded."
 
 
 _NOT_RESTORED: dict[ContextProblem, str] = {
@@ -301,15 +328,15 @@ def fewer_layers(n_gpu_layers: int) -> int:
     return n_gpu_layers * 3 // 4
 
 
-def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int, keymap: Keymap) -> Card:
+def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int, keymap: Keymap, *, goes_back: bool = False) -> Card:
     """The one card about an engine that died: what, why, its last words, what one key does. `n_gpu_layers` were on a
-    GPU or on their way to it; 0 for the CPU alone."""
+    GPU or on their way to it; 0 for the CPU alone. `goes_back` if to reload means the settings from before."""
     why, advice = _CAUSES[death.cause]
     how = death.signal_name or f"exit code {death.exit_code}"
     lines = [f"Likely cause: {why} ({how}). Try {advice}."]
     if death.last_words:
         lines.append(f"Last words: “{death.last_words}”")
-    offered = [("card_reload", "reload")]
+    offered = [("card_reload", "reload as it was before" if goes_back else "reload")]
     if n_gpu_layers and n_ubatch > SMALL_UBATCH:
         offered.append(("card_small_ubatch", f"reload with ubatch {SMALL_UBATCH}"))
     if n_gpu_layers > 1:

@@ -3,43 +3,59 @@ listener."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, with_turn
+from tui.app.moves import Move, backend_label
+from tui.app.open_conversation import OpenConversation
+from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages
+from tui.engine.client import Answer
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Started, Timings
 from tui.monitor.pressure import swap_growth
 
 if TYPE_CHECKING:
     from tui.app.controller import Controller
 
-
-def keep(future: asyncio.Future[None]) -> None:
-    """A write to the store: its failure is told by the store's own `on_error`."""
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def backend_label(loaded: Loaded) -> str:
-    """The backend of a load, as an answer's footer names it: "CPU", "Vulkan0+Vulkan1"."""
-    return "+".join(loaded.devices) or "CPU"
+FLUSH_S = 0.125
+"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model."""
 
 
 class Writing:
     """One answer. `take` its events, or `break_off`; `pause` it while the model moves, then `go_on` or `stop`."""
 
-    def __init__(self, controller: Controller, loaded: Loaded) -> None:
-        self._controller, self._loaded = controller, loaded
+    def __init__(self, controller: Controller, conversation: OpenConversation, loaded: Loaded) -> None:
+        self._controller, self._conversation, self._loaded = controller, conversation, loaded
         self._turn: Turn | None = None
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
-        self._parts: list[Timings] = []
-        """Of what was written before each pause."""
+        self._parts: list[tuple[str, Timings]] = []
+        """What was written before each pause, and on which backend."""
+        self._move: tuple[Move, str] | None = None
+        """The move that ended the last pause, and where it came from, until the next token is there."""
+        self._has_begun = False
+        """The engine has something to go on with."""
         self.is_paused = False
         self.may_pause = True
         """False once it is to end, whatever is loaded."""
+        self.is_over = False
         self._swap_before = controller.swap_used()
+
+    def ask(self, drop_oldest: bool) -> Answer:
+        """Have the engine begin, or go on after a pause."""
+        conversation, max_tokens = self._conversation.now, self._conversation.max_tokens
+        n_decode = sum(timings.n_decode for _, timings in self._parts)
+        return self._controller.engine.generate(
+            () if self._has_begun else to_messages(conversation),
+            self._conversation.sampling,
+            thinking=conversation.thinking,
+            max_tokens=max_tokens and max(1, max_tokens - n_decode),
+            drop_oldest=drop_oldest,
+            flush_s=FLUSH_S,
+            resume=self._has_begun,
+        )
 
     def take(self, event: Event) -> None:
         """One event of the engine."""
@@ -47,6 +63,7 @@ class Writing:
         if isinstance(event, Delta) and self._turn:
             self._text[event.kind] += event.text
             controller.n_used = event.n_used
+            self._arrive()
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             listener.answer_grew(self._turn.id, event)
         elif isinstance(event, Prefill) and self._turn:
@@ -55,65 +72,80 @@ class Writing:
             listener.context_used(event.n_cached, event.n_ctx)
         elif isinstance(event, Started):
             self._turn = answer_turn(controller.model_name, (backend_label(self._loaded),))
-            controller.conversation = with_turn(controller.conversation, self._turn)
-            keep(controller.store.append_turn(controller.conversation.id, self._turn))
+            self._conversation.begin_answer(self._turn)
             listener.answer_began(self._turn, event)
         elif isinstance(event, Done) and self._turn:
             controller.n_used = event.n_used
-            self._parts.append(event.timings)
+            self._add_part(event.timings)
+            if event.stop != "cancelled":
+                self._arrive()
             self._finish(event.stop)
             listener.context_used(event.n_used, event.n_ctx)
 
-    @property
-    def has_begun(self) -> bool:
-        """Something of it was computed: the rest is a matter of going on."""
-        return bool(self._parts)
-
-    @property
-    def n_decode(self) -> int:
-        """Tokens written before the last pause."""
-        return sum(part.n_decode for part in self._parts)
-
     def pause(self, done: Done) -> None:
         """The engine stopped because the model is to be moved."""
-        self._parts.append(done.timings)
-        self._controller.n_used = done.n_used
-        self.is_paused = True
-        if self._turn:
+        self._has_begun, self.is_paused, self._move = True, True, None
+        if self._turn:  # else it had not even looked at the prompt
+            self._add_part(done.timings)
+            self._controller.n_used = done.n_used
             self._controller.listener.answer_paused(self._turn.id)
 
-    def go_on(self, loaded: Loaded) -> None:
-        """The model is there again; the rest of the answer comes from it."""
+    def go_on(self, loaded: Loaded, move: Move) -> None:
+        """The model is there again, moved or where it was; the rest of the answer comes from it."""
+        if loaded is not self._loaded:
+            self._move = move, backend_label(self._loaded)
         self._loaded, self.is_paused = loaded, False
-        if self._turn:
-            backend = (*self._turn.backend, backend_label(loaded))
-            self._turn = msgspec.structs.replace(self._turn, backend=backend)
 
     def stop(self) -> None:
         """A paused answer does not go on."""
-        self.is_paused = False
         self._finish("cancelled")
 
     def break_off(self, why: str) -> None:
         """The answer ends here, not by itself."""
-        self.is_paused = False
+        if self._parts and not self.is_paused:
+            self._add_part(Timings())  # it went on, and nobody told how fast
         self._finish("crashed", why)
 
+    def _add_part(self, timings: Timings) -> None:
+        label = backend_label(self._loaded)
+        self._parts.append((label, timings))
+        self._controller.prefill_speeds.note(label, timings)
+
+    def _arrive(self) -> None:
+        """The first token after a pause is there."""
+        if self._move is not None and self._turn is not None:
+            (move, source), self._move = self._move, None
+            moved = self._controller.prefill_speeds.moved(move, source, self._loaded)
+            self._controller.listener.model_moved(moved, self._turn.id)
+
+    def _by_backend(self) -> list[tuple[str, Timings]]:
+        """The backends in the order in which they were used, two parts on the same one being one."""
+        return [
+            (label, functools.reduce(Timings.plus, (timings for _, timings in parts)))
+            for label, parts in groupby(self._parts, itemgetter(0))
+        ]
+
     def _finish(self, stop: TurnStop, error: str | None = None) -> None:
+        self.is_paused = self.may_pause = False
+        self.is_over = True
         if self._turn is None:
             return
+        used = self._by_backend()
         turn = finished(
             self._turn,
             text=self._text["answer"],
             reasoning=self._text["thinking"].rstrip(),
             stop=stop,
-            timings=functools.reduce(Timings.plus, self._parts) if self._parts else None,
-            speeds=tuple(part.decode_tps for part in self._parts) if len(self._turn.backend) > 1 else (),
+            timings=functools.reduce(Timings.plus, (timings for _, timings in used)) if used else None,
+            speeds=tuple(timings.decode_tps for _, timings in used) if len(used) > 1 else (),
             error=error,
         )
         self._turn = None
         controller = self._controller
-        turn = msgspec.structs.replace(turn, swapped_bytes=swap_growth(self._swap_before, controller.swap_used()))
-        controller.conversation = with_turn(controller.conversation, turn)
-        keep(controller.store.finish_turn(turn))
+        turn = msgspec.structs.replace(
+            turn,
+            backend=tuple(label for label, _ in used) or turn.backend,
+            swapped_bytes=swap_growth(self._swap_before, controller.swap_used()),
+        )
+        self._conversation.end_answer(turn)
         controller.listener.answer_ended(turn)

@@ -32,6 +32,16 @@ def merge_load(
     return merged, problems + wrong
 
 
+def chosen_fields(
+    defaults: LoadDefaults, remembered: Mapping[str, object], cli: Mapping[str, object]
+) -> frozenset[str]:
+    """Fields of what `merge_load` gives that somebody chose: in the user's file, in the app, on the command line."""
+    built_in = LoadDefaults()
+    in_file = {name for name in defaults.__struct_fields__ if getattr(defaults, name) != getattr(built_in, name)}
+    given = {name for name, value in cli.items() if value is not None}
+    return frozenset({*in_file, *remembered, *given})
+
+
 def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[LoadSettings, ConfigProblem | None]:
     """What the engine is to be asked, on a machine with `devices`.
 

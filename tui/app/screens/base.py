@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from textual.screen import ModalScreen, Screen
@@ -25,7 +26,11 @@ class ChatScreen(Screen[None]):
         self.model_info: ModelInfo | None = None
         """The header of the model that is loaded."""
         self.model_coming: ModelInfo | None = None
-        """The header of the model that is being loaded."""
+        """The header of the model that is being loaded, or was to be last."""
+        self.headers: dict[str, ModelInfo] = {}
+        """Of models that were to be loaded, by path."""
+        self.try_again: Callable[[], object] = controller.retry
+        """What the card about a load that failed does once more."""
         bind(self, keymap, "chat")
 
     @property
@@ -56,10 +61,15 @@ class ChatScreen(Screen[None]):
         return await self.app.push_screen_wait(dialog)
 
     def show_card(self, card: Card) -> None:
-        """Show a card in place of an older one of its kind; its keys work at once."""
-        self.transcript.remove_card(card.card_id)
+        """Show a card in place of an older one; its keys work at once."""
+        self.remove_cards()
         self.transcript.add_card(card)
         self.transcript.focus()
+
+    def remove_cards(self) -> None:
+        """What the cards tell is over."""
+        for card_id in ("engine_died", "load_failed"):
+            self.transcript.remove_card(card_id)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """A short notice at the corner of the screen."""

@@ -92,8 +92,8 @@ class ConversationFlows(ModelFlows):
         defaults = sampling.engine_sampling(thinking=controller.conversation.thinking)
         chosen = await self.ask(
             SamplingScreen(
-                controller.sampling,
-                controller.max_tokens,
+                controller.opened.sampling,
+                controller.opened.max_tokens,
                 self.keymap,
                 defaults=defaults,
                 default_max_tokens=sampling.max_tokens,

@@ -17,6 +17,7 @@ from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
 from tui.app.listener import Phase
 from tui.app.monitoring import Monitoring
+from tui.app.moves import Moved, backend_label
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
@@ -32,7 +33,7 @@ from tui.cli_options import AppOptions
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
-from tui.config.settings import Settings, expand
+from tui.config.settings import LoadDefaults, Settings, expand
 from tui.engine.death import Death
 from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
 from tui.memory.guard import experts_on_cpu
@@ -61,6 +62,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
         """How the engine died last."""
+        self._moves: dict[str, tuple[str, ...]] = {}
+        """What the moves in the middle of an answer took, by its turn."""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -155,7 +158,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
-        self.controller.say(event.text)
+        self.send(event.text)
 
     @on(Prompt.Refused)
     def _refused(self) -> None:
@@ -164,13 +167,13 @@ class MainScreen(ConversationFlows, MessageActions):
             case "answering":
                 self.tell(phrases.still_answering(self.keymap))
             case "no_model":
-                self.tell("No model is loaded. Choose one, then send again.")
+                self.tell(f"{phrases.NO_MODEL} Choose one, then send again.")
                 self.pick_model()
             case "dead":
                 self.tell("The engine has stopped. The card above reloads it.", bad=True)
                 self.transcript.focus()
             case _:
-                self.tell("The model is still loading.")
+                self.tell(phrases.STILL_LOADING)
 
     @on(KeyBar.Pressed)
     def _key_clicked(self, event: KeyBar.Pressed) -> None:
@@ -182,6 +185,8 @@ class MainScreen(ConversationFlows, MessageActions):
         """One action of a card about a dead engine or a failed load."""
         controller = self.controller
         match event.action:
+            case "card_reload" if event.card_id == "load_failed":
+                self.try_again()
             case "card_reload":
                 controller.restart()
             case "card_small_ubatch":
@@ -198,10 +203,11 @@ class MainScreen(ConversationFlows, MessageActions):
                 await self.app.run_action("log_view")
 
     def action_stop(self) -> None:
-        """Esc: stop what runs; else leave the transcript for the prompt."""
+        """Esc: stop what runs; else leave the prompt that is being edited; else leave the transcript for the prompt."""
         if self.controller.phase in ("answering", "loading"):
             self.controller.interrupt()
         else:
+            self.leave_edit()
             self.transcript.clear_selection()
             self.prompt.focus()
 
@@ -278,24 +284,35 @@ class MainScreen(ConversationFlows, MessageActions):
         self._show_header(fraction)
 
     def model_loaded(self, loaded: Loaded) -> None:
-        self.transcript.remove_card("engine_died")
-        self.transcript.remove_card("load_failed")
-        self._last_loaded, self.model_info = loaded, self.model_coming
+        self.remove_cards()
+        self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
         self._show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
-        if loaded.n_kept:
-            self.tell(phrases.context_kept(loaded, self._speed.prefill_tps))
-        elif loaded.n_lost:
+        if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
         self.prompt.focus()
 
+    def model_moved(self, moved: Moved, turn_id: str = "") -> None:
+        words = phrases.moved(moved)
+        if not moved.n_lost:  # that was told when it was lost
+            self.tell(phrases.sentence(words))
+        if turn_id:
+            self._moves[turn_id] = (*self._moves.get(turn_id, ()), words)
+        elif self.controller.conversation.turns:
+            self.transcript.add_notice(phrases.sentence(words))
+
     def context_restored(self, restored: ContextRestored) -> None:
-        self.tell(phrases.context_restored(restored, self._speed.prefill_tps))
+        loaded = self.controller.engine.loaded
+        prefill_tps = self.controller.prefill_speeds.of(backend_label(loaded)) if loaded else 0.0
+        self.tell(phrases.context_restored(restored, prefill_tps))
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
+        self.try_again = self.controller.retry
         self.show_card(phrases.load_failure(path, info, self.keymap))
 
     def conversation_opened(self, conversation: Conversation) -> None:
+        self.leave_edit()
+        self._moves.clear()
         self.transcript.load(map(_record, conversation.turns))
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
@@ -330,7 +347,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
-        self.transcript.end_answer(turn.id, phrases.answer_footer(turn))
+        self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
         self._change_speed(prefill=None, is_decoding=False)
         if timings := turn.timings:
             self._change_speed(
@@ -345,22 +362,33 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def engine_died(self, death: Death) -> None:
         self._death = death
-        n_ubatch = self.controller.choice.n_ubatch
-        self.show_card(phrases.engine_stopped(death, self._gpu_layers(), n_ubatch, self.keymap))
+        fatal, now = self._fatal_choice, self.controller.choice
+        layers = self._gpu_layers()
+        card = phrases.engine_stopped(death, layers, fatal.n_ubatch, self.keymap, goes_back=fatal != now)
+        self.show_card(card)
+
+    @property
+    def _fatal_choice(self) -> LoadDefaults:
+        """The settings that the engine died with."""
+        return self.controller.fatal_choice or self.controller.choice
 
     def _gpu_layers(self) -> int:
         """Layers that the engine had on a GPU when it died, or was bringing there; 0 for the CPU alone."""
-        controller, loaded, death = self.controller, self._last_loaded, self._death
+        controller, choice = self.controller, self._fatal_choice
+        loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
             return loaded.n_gpu_layers if loaded.devices else 0
-        if not backend_devices(controller.choice.backend, controller.devices):
+        if not backend_devices(choice.backend, controller.devices):
             return 0
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
-        asked = controller.choice.n_gpu_layers
+        asked = choice.n_gpu_layers
         return all_layers if asked < 0 else min(asked, all_layers)
 
     def problem(self, problem: ConfigProblem) -> None:
         self.tell(str(problem), bad=True)
+
+    def fault(self, error: Exception) -> None:
+        self.tell(phrases.fault(error), bad=True)
 
 
 def _record(turn: Turn) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from textual import on, work
 
 from tui.app import phrases
@@ -11,8 +12,18 @@ from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
 
 
+class Edit(msgspec.Struct, frozen=True):
+    """A prompt that is being written anew. It stays in the conversation until it is sent."""
+
+    turn_id: str
+    draft: str
+    """What stood in the input before."""
+
+
 class MessageActions(ChatScreen):
     """The scopes "chat" (by a key at any time) and "transcript" (for the selected message)."""
+
+    _edit_now: Edit | None = None
 
     # What is meant ----------------------------------------------------------------------------------------------------
 
@@ -132,18 +143,37 @@ class MessageActions(ChatScreen):
         self.controller.answer()
 
     def action_edit_last(self) -> None:
-        """Put the last prompt back into the input, and take it and its answer out of the conversation."""
+        """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
         said = [turn for turn in self.controller.conversation.turns if turn.role == "user"]
         if said:
             self._edit(said[-1])
 
     def _edit(self, turn: Turn) -> None:
-        if self.controller.phase == "answering":
+        if self.controller.is_writing:
             self.tell(phrases.still_answering(self.keymap))
             return
-        self.controller.rewind(turn.id)
-        self.prompt.set_text(turn.text)
+        now = self._edit_now
+        if now is None or now.turn_id != turn.id:
+            self._edit_now = Edit(turn.id, self.prompt.text if now is None else now.draft)
+            self.prompt.set_text(turn.text)
+            self.prompt.border_title = "editing: enter sends it anew, esc leaves it"
         self.prompt.focus()
+
+    def leave_edit(self) -> bool:
+        """Put back what stood in the input before a prompt was edited; False when none is."""
+        edit, self._edit_now = self._edit_now, None
+        if edit is None:
+            return False
+        self.prompt.border_title = ""
+        self.prompt.set_text(edit.draft)
+        return True
+
+    def send(self, text: str) -> None:
+        """Send what was written, in place of the prompt that was being edited, if one was."""
+        if self._edit_now is not None:
+            self.controller.rewind(self._edit_now.turn_id)
+            self.leave_edit()
+        self.controller.say(text)
 
     # The selected message ---------------------------------------------------------------------------------------------
 

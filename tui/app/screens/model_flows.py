@@ -11,14 +11,14 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
-from tui.app.controller import Move
 from tui.app.monitoring import Monitoring
+from tui.app.moves import Move
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device
+from tui.engine.messages import Device, Loaded
 from tui.memory.exact import Confirmed
 from tui.memory.now import MemoryNow, memory_now
 from tui.memory.taken import context_bytes
@@ -105,7 +105,12 @@ class ModelFlows(ChatScreen):
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
-            self.show_card(phrases.no_model_file(error, self.keymap))
+            card = phrases.no_model_file(error, self.keymap)
+            if self.controller.phase == "dead":  # the card that is there has the keys which are needed
+                self.tell(f"{card.title}: {card.body}", bad=True)
+            else:
+                self.try_again = lambda: self.open_model(path)
+                self.show_card(card)
             return None
 
     async def _load(self, model: LibraryModel, *, ask_settings: bool, fit: bool = False, force: bool = False) -> None:
@@ -125,7 +130,7 @@ class ModelFlows(ChatScreen):
     async def _start_load(self, plan: Coming, *, then_answer: bool = False) -> None:
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
-        self.model_coming = info
+        self.model_coming = self.headers[str(plan.model.path)] = info
         move = Move(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
@@ -214,18 +219,30 @@ class ModelFlows(ChatScreen):
                 return True
         return False
 
+    def _present(self) -> Loaded | None:
+        """The model that is loaded, for doing something with it; None, and said so, while there is none to rely on."""
+        if self.controller.phase in ("starting", "loading"):
+            self.tell(phrases.STILL_LOADING)
+            return None
+        if self.controller.engine.loaded is None:
+            self.tell(phrases.NO_MODEL)
+        return self.controller.engine.loaded
+
     def switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
         gpu = auto_devices(controller.devices) or [d.name for d in controller.devices if d.kind == "software"][:1]
-        if controller.engine.loaded is None or controller.model_path is None:
-            self.tell("No model is loaded.")
-        elif not gpu:
+        loaded = self._present()
+        if loaded is None:
+            return
+        if not gpu:
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
-            backend = CPU if controller.engine.loaded.devices else backend_name(gpu)
+            backend = CPU if loaded.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.choice, backend=backend)
+            if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
+                choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
 
     @work(exclusive=True, group="dialog")
@@ -238,10 +255,8 @@ class ModelFlows(ChatScreen):
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
 
-        controller, loaded = self.controller, self.controller.engine.loaded
-        if loaded is None:
-            self.tell("No model is loaded.")
-        elif model := await self._inspect(Path(loaded.path)):
+        controller, loaded = self.controller, self._present()
+        if loaded is not None and (model := await self._inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
@@ -250,10 +265,10 @@ class ModelFlows(ChatScreen):
 
     def raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
-        controller, loaded = self.controller, self.controller.engine.loaded
-        if loaded is None or controller.model_path is None:
-            self.tell("No model is loaded.")
-        elif loaded.n_ctx >= loaded.n_ctx_train:
+        controller, loaded = self.controller, self._present()
+        if loaded is None:
+            return
+        if loaded.n_ctx >= loaded.n_ctx_train:
             self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)

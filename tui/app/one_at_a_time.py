@@ -1,0 +1,61 @@
+"""Work of which only one piece runs at a time. Knows nothing of what the work is; how what runs is brought to an end is
+said by whoever begins the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+Work = Coroutine[Any, Any, None]
+
+
+class OneAtATime:
+    """Runs coroutines one after the other. All of it on the event loop."""
+
+    def __init__(self, guard: Callable[[Work], Work]) -> None:
+        """`guard` awaits one piece of work, and deals with what it raises."""
+        self._guard = guard
+        self._tasks: set[asyncio.Task[None]] = set()
+        """What was begun and has not ended: one that runs, and those that wait for its end."""
+        self._n_begun = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs or waits."""
+        return bool(self._tasks)
+
+    def begin(self, work: Work, interrupt: Callable[[], None]) -> None:
+        """Do `work` when what runs now has ended, which `interrupt` is to bring about. Of what waits only the newest is
+        done."""
+        before = set(self._tasks)
+        self._n_begun += 1
+        number = self._n_begun
+
+        async def run() -> None:
+            try:
+                if before:
+                    await asyncio.wait(before)
+                if number == self._n_begun:
+                    await self._guard(work)
+            finally:
+                work.close()
+
+        interrupt()
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self, *, again: bool = False) -> None:
+        """Cancel what runs and what waits. What was cancelled before has its time to end, unless it is to be cancelled
+        `again`."""
+        for task in self._tasks:
+            if again or not task.cancelling():
+                task.cancel()
+
+    async def end(self, interrupt: Callable[[], None]) -> None:
+        """Drop what waits, `interrupt` what runs, and wait for its end."""
+        self._n_begun += 1
+        interrupt()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))

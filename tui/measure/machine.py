@@ -8,6 +8,10 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from tui.monitor.files import read_text
+
+_DRIVERS = ("nvidia", "amdgpu", "i915", "xe")
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What of a machine matters to its speed."""
@@ -21,6 +25,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int
     os: str
     """Distribution and kernel: "Debian GNU/Linux 13 (trixie), Linux 6.12.0"."""
+    gpu_driver: str = ""
+    """GPU drivers that are versioned apart from the kernel: "nvidia 570.86.15"; empty where there is none."""
 
 
 def this_machine() -> Machine:
@@ -32,6 +38,7 @@ def this_machine() -> Machine:
         n_cpus=n_cpus,
         ram_bytes=psutil.virtual_memory().total,
         os=_os_name(),
+        gpu_driver=_gpu_drivers(),
     )
 
 
@@ -50,3 +57,9 @@ def _os_name() -> str:
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     except (OSError, KeyError):
         return kernel
+
+
+def _gpu_drivers(modules: Path = Path("/sys/module")) -> str:
+    """Modules of the kernel tell a version only when they do not come with it."""
+    told = ((name, read_text(str(modules / name / "version"))) for name in _DRIVERS)
+    return ", ".join(f"{name} {version.strip()}" for name, version in told if version)

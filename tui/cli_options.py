@@ -51,4 +51,12 @@ class BenchOptions(Options, frozen=True):
     """Tokens that the context holds before each test."""
     repetitions: int = 5
     output: str = ""
-    """A format of `tui.bench.output`; empty takes the table on a terminal and Markdown in a pipe."""
+    """A format of `tui.bench.render`; empty takes the table on a terminal and Markdown in a pipe."""
+    history: bool = False
+    """List the runs that were kept, and measure nothing."""
+    compare: str = ""
+    """What to compare with: "last", the ID of a run, or a file of records; empty for nothing."""
+    fail_below: float | None = None
+    """How many percent slower a test may be without failing."""
+    keep: bool = True
+    """Put the run into the history."""

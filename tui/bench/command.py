@@ -11,6 +11,7 @@ import msgspec
 
 from tui.bench import render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
+from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence
@@ -38,10 +39,16 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
+    if options.history:
+        return show_history(options.output)
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     state = StateStore()
     problems += state.read()
     _report(problems)
+    try:
+        past = Past(options)
+    except NoBaseline as error:
+        return _fail(ExitCode.USAGE, str(error))
     try:
         picks = _picks(options, settings, state)
     except NoModel as error:
@@ -57,7 +64,7 @@ def bench(options: BenchOptions) -> ExitCode:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
             print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)
-    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings).run())
+    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
 
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
@@ -70,8 +77,8 @@ def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequ
 class _Bench:
     """One run of the command: what is to be measured is settled first, then measured, then printed."""
 
-    def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings) -> None:
-        self._options, self._models, self._settings = options, models, settings
+    def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings, past: Past) -> None:
+        self._options, self._models, self._settings, self._past = options, models, settings, past
         self._tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
         self._line = ProgressLine(sys.stderr)
         self._refused: list[Refused] = []
@@ -111,8 +118,8 @@ class _Bench:
             self._line.clear()
         for failure in self._runner.failures if self._runner else ():
             code, message = self._failed(failure, code, message)
-        self._print()
-        return _fail(code, message) if message else code
+        outcome = self._finish()
+        return _fail(code, message) if message else code or outcome
 
     def _failed(self, failure: Failure, code: ExitCode, message: str) -> tuple[ExitCode, str]:
         """What a job that ended before its time does to the exit code and to what is said."""
@@ -148,16 +155,28 @@ class _Bench:
         row = Refused(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
         self._refused.append(row)
 
-    def _print(self) -> None:
+    def _finish(self) -> ExitCode:
+        """Print what was measured and how it compares, and keep it, also when whoever reads stdout has left."""
         comparison = self._runner.comparison if self._runner else Comparison()
         comparison = Comparison(
             reports=tuple(report for report in comparison.reports if report.results), refused=tuple(self._refused)
         )
+        output = self._options.output or render.default_format(sys.stdout)
+        try:
+            self._print(comparison, output)
+            return self._past.compare(comparison, output)
+        finally:
+            self._past.keep(comparison)
+
+    def _print(self, comparison: Comparison, output: str) -> None:
         if not comparison.reports and (self._is_one or not comparison.refused):
             return
-        output = self._options.output or ("table" if sys.stdout.isatty() else "md")
         text = render.FORMATS[output](comparison)
-        print(render.for_encoding(text, sys.stdout.encoding), flush=True)
+        if text:
+            print(render.for_encoding(text, sys.stdout.encoding), flush=True)
+        if output not in FOR_EYES:
+            for row in comparison.refused:
+                print(f"llmtui: {render.refusal(row)}", file=sys.stderr)
 
 
 def make_job(

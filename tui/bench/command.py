@@ -26,7 +26,7 @@ from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
-from tui.measure.report import Comparison, ModelFacts, Refused, Test
+from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
 from tui.measure.runner import Failure, Job, Plan, Runner, context_for, plan_tests, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
@@ -130,7 +130,7 @@ class _Bench:
             how = ExitCode.ENGINE if report else ExitCode.MODEL
             sentence = error_sentence(job.model.path, failure.error.info)
         if not self._is_one:
-            self._refuse(job.model, render.backend_of(job.settings), sentence)
+            self._refuse(job.model, backend_of(job.settings), sentence)
             sentence = "not everything could be measured; the rows say why."
         return (code, message) if message else (how, sentence)
 
@@ -148,7 +148,7 @@ class _Bench:
                 except TooLittleMemory as error:
                     if self._is_one:
                         raise
-                    self._refuse(model, render.backend_of(job.settings), str(error))
+                    self._refuse(model, backend_of(job.settings), str(error))
         return jobs
 
     def _refuse(self, model: LibraryModel, backend: str, reason: str) -> None:

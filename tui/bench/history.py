@@ -15,7 +15,7 @@ from tui.config import paths
 from tui.exit_codes import ExitCode
 from tui.measure.compare import Change, Run, closest, compare, differences, runs_of
 from tui.measure.history import History, HistoryError, Kept
-from tui.measure.report import Comparison, Report
+from tui.measure.report import Comparison, Report, row_name
 
 LAST = "last"
 FOR_EYES = ("table", "md")
@@ -48,7 +48,7 @@ class Past:
         more than `--fail-below` allows, `USAGE` when the run that was named has nothing in common with a new one."""
         code = ExitCode.FINE
         for report in comparison.reports if self._options.compare else ():
-            name = f"{render.row_name(report.model, report.loaded.path)} on {report.backend}"
+            name = f"{row_name(report.model, report.loaded.path)} on {report.backend}"
             try:
                 baseline = self._baseline(report)
             except (NoBaseline, HistoryError) as error:

@@ -8,8 +8,7 @@ from typing import TextIO
 
 from tui import __version__
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
-from tui.engine.messages import LoadSettings
-from tui.measure.report import Comparison, ModelFacts, Refused, Report, Result
+from tui.measure.report import Comparison, Refused, Report, Result, backend_of, row_name
 from tui.models import format
 
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
@@ -42,11 +41,6 @@ def _row(report: Report) -> tuple[str, ...]:
     )
 
 
-def row_name(model: ModelFacts | None, path: str) -> str:
-    """How a model is called in a table."""
-    return f"{model.name} {model.quant}" if model else Path(path).name
-
-
 def refusal(row: Refused) -> str:
     """Which model could not be measured where, and why."""
     return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
@@ -54,11 +48,6 @@ def refusal(row: Refused) -> str:
 
 def _common_facts(comparison: Comparison) -> list[str]:
     return _facts(comparison.reports[0]) if comparison.reports else []
-
-
-def backend_of(settings: LoadSettings) -> str:
-    """Where a load is to be: "CPU" or the devices."""
-    return "+".join(settings.devices) or "CPU"
 
 
 def _single(report: Report) -> str:

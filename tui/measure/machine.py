@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,8 @@ import psutil
 
 from tui.monitor.files import read_text
 
+_NVIDIA = "proc/driver/nvidia/version"
+"""Where a container sees the version of NVIDIA's driver though it does not see the module's."""
 _DRIVERS = ("nvidia", "amdgpu", "i915", "xe")
 
 
@@ -38,7 +41,7 @@ def this_machine() -> Machine:
         n_cpus=n_cpus,
         ram_bytes=psutil.virtual_memory().total,
         os=_os_name(),
-        gpu_driver=_gpu_drivers(),
+        gpu_driver=gpu_drivers(),
     )
 
 
@@ -59,7 +62,9 @@ def _os_name() -> str:
         return kernel
 
 
-def _gpu_drivers(modules: Path = Path("/sys/module")) -> str:
-    """Modules of the kernel tell a version only when they do not come with it."""
-    told = ((name, read_text(str(modules / name / "version"))) for name in _DRIVERS)
-    return ", ".join(f"{name} {version.strip()}" for name, version in told if version)
+def gpu_drivers(root: Path = Path("/")) -> str:
+    """Drivers with a version of their own, which modules that come with the kernel lack."""
+    told = {name: read_text(str(root / "sys/module" / name / "version")) for name in _DRIVERS}
+    if not told["nvidia"] and (found := re.search(r"\s(\d+\.[\d.]+)\s", read_text(str(root / _NVIDIA)) or "")):
+        told["nvidia"] = found[1]
+    return ", ".join(f"{name} {version.strip()}" for name, version in told.items() if version)

@@ -4,6 +4,7 @@ computed here and stored nowhere; how they are shown is the front ends' business
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -245,3 +246,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     reports: tuple[Report, ...] = ()
     refused: tuple[Refused, ...] = ()
+
+
+def row_name(model: ModelFacts | None, path: str) -> str:
+    """What a row calls its model."""
+    return f"{model.name} {model.quant}" if model else Path(path).name
+
+
+def backend_of(settings: LoadSettings) -> str:
+    """Where a load is to be, as a row calls it: "CPU" or the devices."""
+    return "+".join(settings.devices) or "CPU"

@@ -180,3 +180,11 @@ def test_a_damaged_history_is_set_aside_and_said():
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and len(json.loads(done.stdout)) == 2
     assert "bench.sqlite.corrupt-" in done.stderr and len(history()) == 1
+
+
+def test_a_guard_whose_history_cannot_be_read_does_not_pass():
+    paths.bench_file().parent.mkdir(parents=True)
+    paths.bench_file().write_bytes(b"not a database at all" * 100)
+    done = llmtui("--bench", DENSE, *SMALL, "--compare", "last", "--fail-below", "5")
+    assert done.returncode == ExitCode.USAGE and "pp16" in done.stdout
+    assert "is compared with nothing" in done.stderr and "damaged file" in done.stderr

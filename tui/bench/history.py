@@ -44,8 +44,12 @@ class Past:
         self._given = self._look_up(options.compare) if options.compare not in ("", LAST) else ()
 
     def compare(self, comparison: Comparison, output: str) -> ExitCode:
-        """Print what changed: after the report, or on stderr where stdout is for programs. `SLOWER` when a test lost
-        more than `--fail-below` allows, `USAGE` when the run that was named has nothing in common with a new one."""
+        """Print what changed: after the report, or on stderr where stdout is for programs.
+
+        `SLOWER` when a test lost more than `--fail-below` allows; `USAGE` when the run that was named has nothing in
+        common with a new one or the history cannot be read, because a guard that looks at nothing must not pass. The
+        first run of a model has no last one, which is fine.
+        """
         code = ExitCode.FINE
         for report in comparison.reports if self._options.compare else ():
             name = f"{row_name(report.model, report.loaded.path)} on {report.backend}"
@@ -53,7 +57,8 @@ class Past:
                 baseline = self._baseline(report)
             except (NoBaseline, HistoryError) as error:
                 _say(f"{name} is compared with nothing: {error}")
-                code = code or (ExitCode.FINE if self._options.compare == LAST else ExitCode.USAGE)
+                is_first = self._options.compare == LAST and isinstance(error, NoBaseline)
+                code = code or (ExitCode.FINE if is_first else ExitCode.USAGE)
                 continue
             changes = compare(baseline.run, report)
             text = changes_text(name, baseline, report, changes, output)

@@ -14,7 +14,7 @@ from tui.exit_codes import ExitCode
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.messages.CacheType`, without importing it."""
-OUTPUTS = ("table", "md", "json", "chart", "svg", "png")
+OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 FLASH_ATTENTION = ("auto", "on", "off")
 _LOAD_FIELDS = (
@@ -28,6 +28,7 @@ examples:
   llmtui model.gguf -c 16384 --backend cpu   chat with this model, on the CPU
   llmtui --bench model.gguf                  measure it: 512 tokens read, 128 written
   llmtui --bench --json -t 8 > score.json    the model used last, 8 threads, for a script
+  llmtui --bench --compare last              and what changed since it was measured before
 """
 
 
@@ -96,6 +97,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         raise CommandLineError("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
     if arguments.all and arguments.models:
         raise CommandLineError("--all measures every model of the library: name none, or leave it out.")
+    _check_history(arguments)
     from pathlib import Path
 
     from tui.bench.command import bench
@@ -118,13 +120,30 @@ def _bench(arguments: argparse.Namespace) -> int:
             repetitions=arguments.repetitions,
             output="json" if arguments.json else arguments.output,
             baseline=arguments.baseline,
+            history=arguments.history,
+            compare=arguments.compare,
+            fail_below=arguments.fail_below,
+            keep=arguments.keep,
         )
     )
+
+
+def _check_history(arguments: argparse.Namespace) -> None:
+    if arguments.fail_below is not None and not arguments.compare:
+        raise CommandLineError("--fail-below needs something to compare with: add --compare last, an ID or a file.")
+    if not arguments.history:
+        return
+    if arguments.models or arguments.all or arguments.compare or not arguments.keep:
+        raise CommandLineError("--history lists what was measured and measures nothing: give no models, no --compare.")
+    if arguments.output not in ("", "table", "md", "json"):
+        raise CommandLineError(f"--history has no {arguments.output}. Choose table, md or json.")
 
 
 def _app(arguments: argparse.Namespace) -> int:
     if arguments.json:
         raise CommandLineError("--json goes with --bench, --devices or --locate.")
+    if arguments.history or arguments.compare or arguments.fail_below is not None:
+        raise CommandLineError("--history, --compare and --fail-below go with --bench.")
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."
@@ -173,6 +192,17 @@ def _at_least(least: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def _percent(text: str) -> float:
+    """An argument type: from 0 to 100, with or without a percent sign."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
+    return value
 
 
 def _list_of(kind: Callable[[str], _T]) -> Callable[[str], tuple[_T, ...]]:
@@ -250,6 +280,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help=", ".join(OUTPUTS))
     group.add_argument("--baseline", default="", metavar="NAME", help="row that is 1 in charts: part of its name[@cpu]")
+    group.add_argument("--history", action="store_true", help="list the runs that were kept; measure nothing")
+    group.add_argument(
+        "--compare", default="", metavar="WHAT", help="with the last run, the one with this ID, or FILE.json"
+    )
+    group.add_argument(
+        "--fail-below", type=_percent, metavar="PERCENT", help="exit code 1 when --compare finds a larger loss"
+    )
+    group.add_argument("--no-history", dest="keep", action="store_false", help="keep this run out of the history")
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:

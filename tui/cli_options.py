@@ -55,3 +55,11 @@ class BenchOptions(Options, frozen=True):
     Markdown in a pipe."""
     baseline: str = ""
     """The row whose speed counts as 1 in charts, as `tui.measure.chart.find_baseline` reads it; empty chooses one."""
+    history: bool = False
+    """List the runs that were kept, and measure nothing."""
+    compare: str = ""
+    """What to compare with: "last", the ID of a run, or a file of records; empty for nothing."""
+    fail_below: float | None = None
+    """How many percent slower a test may be without failing."""
+    keep: bool = True
+    """Put the run into the history."""

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
         return code
 
     FINE = 0, "everything went well"
-    UNEXPECTED = 1, "a mistake in llmtui itself; the traceback is worth a bug report"
+    SLOWER = 1, "slower than --fail-below allows; with a traceback: a mistake in llmtui, worth a bug report"
     USAGE = 2, "the arguments make no sense, or not on this machine or terminal"
     MODEL = 3, "there is no model, it cannot be loaded, or it would leave too little memory"
     ENGINE = 4, "the engine process died, or could not compute"

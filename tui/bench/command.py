@@ -11,6 +11,7 @@ import msgspec
 
 from tui.bench import picture, render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
+from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence
@@ -39,16 +40,21 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
-    output = options.output or ("table" if sys.stdout.isatty() else "md")
-    options = msgspec.structs.replace(options, output=output)
+    if options.history:
+        return show_history(options.output)
+    options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))
     try:
-        picture.check(output, options.baseline, _tests(options), sys.stdout)
+        picture.check(options.output, options.baseline, _tests(options), sys.stdout)
     except picture.CannotDraw as error:
         return _fail(ExitCode.USAGE, str(error))
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     state = StateStore()
     problems += state.read()
     _report(problems)
+    try:
+        past = Past(options)
+    except NoBaseline as error:
+        return _fail(ExitCode.USAGE, str(error))
     try:
         picks = _picks(options, settings, state)
     except NoModel as error:
@@ -64,7 +70,7 @@ def bench(options: BenchOptions) -> ExitCode:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
             print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)
-    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings).run())
+    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
 
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
@@ -81,8 +87,8 @@ def _tests(options: BenchOptions) -> tuple[Test, ...]:
 class _Bench:
     """One run of the command: what is to be measured is settled first, then measured, then printed."""
 
-    def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings) -> None:
-        self._options, self._models, self._settings = options, models, settings
+    def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings, past: Past) -> None:
+        self._options, self._models, self._settings, self._past = options, models, settings, past
         self._tests = _tests(options)
         self._line = ProgressLine(sys.stderr)
         self._refused: list[Refused] = []
@@ -125,11 +131,12 @@ class _Bench:
             return _fail(code, message)
         for failure in self._runner.failures if self._runner else ():
             code, message = self._failed(failure, code, message)
+        outcome = ExitCode.FINE
         try:
-            self._print()
+            outcome = self._finish()
         except picture.CannotDraw as error:
             code, message = code or ExitCode.MODEL, f"{message} {error}".strip()
-        return _fail(code, message) if message else code
+        return _fail(code, message) if message else code or outcome
 
     def _failed(self, failure: Failure, code: ExitCode, message: str) -> tuple[ExitCode, str]:
         """What a job that ended before its time does to the exit code and to what is said."""
@@ -173,11 +180,19 @@ class _Bench:
         row = Refused(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
         self._refused.append(row)
 
-    def _print(self) -> None:
+    def _finish(self) -> ExitCode:
+        """Print what was measured and how it compares, and keep it, also when whoever reads stdout has left."""
         comparison = self._runner.comparison if self._runner else Comparison()
         comparison = Comparison(
             reports=tuple(report for report in comparison.reports if report.results), refused=tuple(self._refused)
         )
+        try:
+            self._print(comparison)
+            return self._past.compare(comparison, self._options.output)
+        finally:
+            self._past.keep(comparison)
+
+    def _print(self, comparison: Comparison) -> None:
         if not comparison.reports and (self._is_one or not comparison.refused):
             return
         output, baseline = self._options.output, self._options.baseline
@@ -190,8 +205,11 @@ class _Bench:
         if isinstance(shown, bytes):
             sys.stdout.buffer.write(shown)
             sys.stdout.buffer.flush()
-        else:
+        elif shown:
             print(render.for_encoding(shown, sys.stdout.encoding), flush=True)
+        if output not in FOR_EYES:
+            for row in comparison.refused:
+                print(f"llmtui: {render.refusal(row)}", file=sys.stderr)
 
 
 def make_job(

@@ -1,22 +1,63 @@
-"""A comparison as plain records under llama-bench's keys, one for each test, in the formats that programs read."""
+"""A comparison as plain records under llama-bench's keys, one for each test, in the formats that programs read. What
+could not be measured has no record: programs expect figures; the command says it on stderr."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Mapping
 
 from tui import __version__
 from tui.measure.report import Comparison, Report, Result
 
+TABLE = "llama_bench"
+"""Name of the table that SQL creates and fills: llama-bench's."""
+
+_Value = str | int | float | bool | None
+
 
 def as_json(comparison: Comparison) -> str:
-    """A list with one object for each test, as `llama-bench -o json` prints it and under its keys; `n_batch` and
-    `n_ubatch`, `n_gpu_layers`, `flash_attn` (1 or 0) and `devices` are what was really used. Keys of our own:
+    """A list with one object for each test, as `llama-bench -o json` prints it: its keys in its order, then ours.
 
-    `llmtui_version`; `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `n_ctx`, `n_threads_batch`, `use_mmap`,
-    `use_mlock` and `load_s` (seconds) of the load; `repetitions`, the number asked for: `samples_ns` holds fewer when
-    the run was interrupted.
+    `n_batch` and `n_ubatch`, `n_gpu_layers`, `flash_attn` (1 or 0), `devices` and `load_mode` are what was really
+    used; `build_number` is 0, because llama.cpp's sources do not know theirs. Keys of our own, null where unknown:
+
+    `llmtui_version`; `gpu_driver`, `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `model_name`, `quant`,
+    `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `load_s`
+    (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run was
+    interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
+    repetitions are not to be trusted; `samples_ns` and `samples_ts`.
     """
     return json.dumps(records(comparison), indent=2)
+
+
+def as_jsonl(comparison: Comparison) -> str:
+    """The objects of `as_json`, one a line."""
+    return "\n".join(json.dumps(record) for record in records(comparison))
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line of keys, then one for each test, every value quoted, as llama-bench does it; without the samples."""
+    lines = io.StringIO()
+    rows = [_flat(record) for record in records(comparison)]
+    writer = csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    for row in rows:
+        writer.writerow("" if value is None else value for value in row.values())
+    return f"{','.join(rows[0])}\n{lines.getvalue()}".rstrip("\n") if rows else ""
+
+
+def as_sql(comparison: Comparison) -> str:
+    """Statements that create llama-bench's table, with our columns too, and insert a row for each test; without the
+    samples."""
+    rows = [_flat(record) for record in records(comparison)]
+    if not rows:
+        return ""
+    columns = ",\n".join(f"  {name} {_sql_type(name, rows)}" for name in rows[0])
+    inserts = (
+        f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({', '.join(map(_sql_literal, row.values()))});" for row in rows
+    )
+    return "\n".join((f"CREATE TABLE IF NOT EXISTS {TABLE} (\n{columns}\n);\n", *inserts))
 
 
 def records(comparison: Comparison) -> list[dict[str, object]]:
@@ -25,44 +66,110 @@ def records(comparison: Comparison) -> list[dict[str, object]]:
 
 
 def _record(report: Report, result: Result) -> dict[str, object]:
-    loaded, machine, settings = report.loaded, report.machine, report.settings
+    loaded, settings = report.loaded, report.settings
+    on_cpu = not loaded.devices
     return {
-        "llmtui_version": __version__,
         "build_commit": report.hello.build_commit,
-        "cpu_info": machine.cpu,
-        "gpu_info": ", ".join(filter(None, map(report.describe, loaded.devices))),
+        "build_number": 0,
+        "cpu_info": report.machine.cpu,
+        "gpu_info": report.gpu_info,
         "backends": report.backend,
-        "n_cores": machine.n_cores,
-        "n_cpus": machine.n_cpus,
-        "ram_bytes": machine.ram_bytes,
-        "os": machine.os,
         "model_filename": loaded.path,
         "model_type": loaded.description,
         "model_size": loaded.size_bytes,
         "model_n_params": loaded.n_params,
-        "n_ctx": loaded.n_ctx,
         "n_batch": loaded.n_batch,
         "n_ubatch": loaded.n_ubatch,
         "n_threads": loaded.n_threads,
-        "n_threads_batch": loaded.n_threads_batch,
+        **_UNTOUCHED_THREADS,
         "type_k": loaded.type_k,
         "type_v": loaded.type_v,
         "n_gpu_layers": loaded.n_gpu_layers,
         "n_cpu_moe": settings.n_cpu_moe,
+        "split_mode": "layer",
+        "main_gpu": 0,
+        "no_kv_offload": on_cpu,
         "flash_attn": int(loaded.flash_attn),
         "devices": "/".join(loaded.devices) or "none",
-        "use_mmap": settings.use_mmap,
-        "use_mlock": settings.use_mlock,
-        "load_s": round(loaded.load_s, 3),
+        "tensor_split": "0.00",
+        "tensor_buft_overrides": "none",
+        "load_mode": report.load_mode,
+        "lazy_mode": "auto",
+        "embeddings": False,
+        "no_op_offload": int(on_cpu),
+        **_UNTOUCHED_LOAD,
         "n_prompt": result.test.n_prompt,
         "n_gen": result.test.n_gen,
         "n_depth": result.test.n_depth,
-        "repetitions": report.repetitions,
         "test_time": result.test_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "avg_ns": round(result.avg_ns),
         "stddev_ns": round(result.stddev_ns),
         "avg_ts": round(result.avg_ts, 6),
         "stddev_ts": round(result.stddev_ts, 6),
+        **_ours(report, result),
         "samples_ns": result.samples_ns,
         "samples_ts": [round(ts, 6) for ts in result.samples_ts],
     }
+
+
+_UNTOUCHED_THREADS = {"cpu_mask": "0x0", "cpu_strict": False, "poll": 50}
+_UNTOUCHED_LOAD = {"no_host": False, "repack": True, "fit_target": 0, "fit_min_ctx": 0}
+"""What llmtui leaves as llama.cpp has it."""
+
+
+def _ours(report: Report, result: Result) -> dict[str, object]:
+    machine, model, loaded, settings = report.machine, report.model, report.loaded, report.settings
+    generates_only = result.test.n_gen and not result.test.n_prompt
+    return {
+        "use_mmap": settings.use_mmap,
+        "use_direct_io": False,
+        "llmtui_version": __version__,
+        "gpu_driver": machine.gpu_driver,
+        "n_cores": machine.n_cores,
+        "n_cpus": machine.n_cpus,
+        "ram_bytes": machine.ram_bytes,
+        "os": machine.os,
+        "model_name": model.name,
+        "quant": model.quant,
+        "n_params_active": model.n_params_active,
+        "file_bytes": model.file_bytes,
+        "n_ctx": loaded.n_ctx,
+        "n_threads_batch": loaded.n_threads_batch,
+        "use_mlock": settings.use_mlock,
+        "load_s": round(loaded.load_s, 3),
+        "memory_bytes": report.memory_bytes,
+        "repetitions": report.repetitions,
+        "j_per_token": result.j_per_token,
+        "roofline_ts": report.roofline.tps if report.roofline and generates_only else None,
+        "marks": result.all_marks,
+    }
+
+
+def _flat(record: Mapping[str, object]) -> dict[str, _Value]:
+    """What fits into one cell each, as llama-bench writes it: truth as 1 or 0, several words with commas."""
+    flat: dict[str, _Value] = {}
+    for key, value in record.items():
+        match value:
+            case bool():
+                flat[key] = int(value)
+            case None | str() | int() | float():
+                flat[key] = value
+            case tuple() if key == "marks":
+                flat[key] = ",".join(value)
+    return flat
+
+
+def _sql_type(name: str, rows: list[dict[str, _Value]]) -> str:
+    values = [row[name] for row in rows]
+    if name in _REAL or any(isinstance(value, float) for value in values):
+        return "REAL"
+    return "TEXT" if any(isinstance(value, str) for value in values) else "INTEGER"
+
+
+_REAL = ("avg_ts", "stddev_ts", "load_s", "j_per_token", "roofline_ts")
+
+
+def _sql_literal(value: _Value) -> str:
+    if value is None:
+        return "NULL"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

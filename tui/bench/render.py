@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from tui import __version__
-from tui.bench.records import as_json
-from tui.measure.report import Comparison, Report, Result, backend_of, row_name
+from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
+from tui.measure.report import Comparison, Refused, Report, Result, backend_of, row_name
 from tui.models import format
 
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
@@ -18,8 +19,8 @@ def table(comparison: Comparison) -> str:
     if len(comparison.reports) == 1 and not comparison.refused:
         return _single(comparison.reports[0])
     rows = [_ROW_HEAD, *map(_row, comparison.reports)]
-    lines = _columns(rows, "<>>>>>>", "  ")
-    lines += [f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    lines = columns(rows, "<>>>>>>", "  ")
+    lines += map(refusal, comparison.refused)
     return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
@@ -38,6 +39,11 @@ def _row(report: Report) -> tuple[str, ...]:
         format.size(report.memory_bytes) if report.memory_bytes is not None else "n/a",
         f"{joules:.2f}" if joules is not None else "n/a",
     )
+
+
+def refusal(row: Refused) -> str:
+    """Which model could not be measured where, and why."""
+    return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
 
 
 def _common_facts(comparison: Comparison) -> list[str]:
@@ -60,7 +66,7 @@ def _single(report: Report) -> str:
         )
         for result in report.results
     ]
-    return "\n".join([headline, "", *_columns(rows, "<><>><"), "", *_facts(report)])
+    return "\n".join([headline, "", *columns(rows, "<><>><"), "", *_facts(report)])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -76,17 +82,24 @@ def markdown(comparison: Comparison) -> str:
             cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
             rows.append((*cells, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
-    lines = [f"| {line} |" for line in _columns(rows, sides, " | ")]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths, sides, strict=True)]
-    lines.insert(1, f"|{'|'.join(rule)}|")
     unfinished = [
         f"- {result.test.name}: {_runs(report, result)}"
         for report in comparison.reports
         for result in _unfinished(report)
     ]
-    refused = [f"- {row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
-    return "\n".join([*lines, "", *(f"- {line}" for line in _common_facts(comparison)), *unfinished, *refused])
+    refused = [f"- {refusal(row)}" for row in comparison.refused]
+    facts = [f"- {line}" for line in _common_facts(comparison)]
+    return "\n".join([table_of(rows, sides, "md"), "", *facts, *unfinished, *refused])
+
+
+def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
+    """Rows, the first of them the headings, as a Markdown table for `output` "md", else in plain columns; `sides` says
+    where each column is aligned: "<" or ">"."""
+    if output != "md":
+        return "\n".join(columns(rows, sides, "  "))
+    lines = [f"| {line} |" for line in _padded(rows, sides, " | ")]
+    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(_widths(rows), sides, strict=True)]
+    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
 def for_encoding(text: str, encoding: str | None) -> str:
@@ -149,14 +162,33 @@ def _params(report: Report) -> str:
     return format.params(report.loaded.n_params)
 
 
-def _columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> list[str]:
     """Rows with every column as wide as its widest cell, `sides` saying where each is aligned: "<" or ">"."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
+    return [line.rstrip() for line in _padded(rows, sides, gap)]
+
+
+def _padded(rows: Sequence[tuple[str, ...]], sides: str, gap: str) -> list[str]:
     return [
-        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, _widths(rows), strict=True))
         for row in rows
     ]
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {"table": table, "md": markdown, "json": as_json}
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def default_format(stream: TextIO) -> str:
+    """The format when none is named: the table on a terminal, Markdown in a pipe."""
+    return "table" if stream.isatty() else "md"
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "table": table,
+    "md": markdown,
+    "csv": as_csv,
+    "json": as_json,
+    "jsonl": as_jsonl,
+    "sql": as_sql,
+}
 """By the name that `--output` takes."""

@@ -59,6 +59,11 @@ def database_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "conversations.db"
 
 
+def bench_file() -> Path:
+    """Every benchmark that was run."""
+    return Path(platformdirs.user_data_dir(APP)) / "bench.sqlite"
+
+
 def exports_dir() -> Path:
     """Default place of exported conversations and of copies that no clipboard took."""
     return Path(platformdirs.user_data_dir(APP)) / "exports"
@@ -93,6 +98,7 @@ def locate() -> list[tuple[str, Path]]:
         ("your themes", user_themes_dir()),
         ("remembered state", state_file()),
         ("conversations", database_file()),
+        ("benchmarks", bench_file()),
         ("exports", exports_dir()),
         ("models", models_dir()),
         ("model cache", library_cache_file()),

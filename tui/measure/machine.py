@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from tui.models import format
+from tui.monitor.files import read_text
+
+_NVIDIA = "proc/driver/nvidia/version"
+"""Where a container sees the version of NVIDIA's driver though it does not see the module's."""
+_DRIVERS = ("nvidia", "amdgpu", "i915", "xe")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +29,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int
     os: str
     """Distribution and kernel: "Debian GNU/Linux 13 (trixie), Linux 6.12.0"."""
+    gpu_driver: str = ""
+    """GPU drivers that are versioned apart from the kernel: "nvidia 570.86.15"; empty where there is none."""
 
     @property
     def hardware(self) -> str:
@@ -40,6 +48,7 @@ def this_machine() -> Machine:
         n_cpus=n_cpus,
         ram_bytes=psutil.virtual_memory().total,
         os=_os_name(),
+        gpu_driver=gpu_drivers(),
     )
 
 
@@ -58,3 +67,11 @@ def _os_name() -> str:
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     except (OSError, KeyError):
         return kernel
+
+
+def gpu_drivers(root: Path = Path("/")) -> str:
+    """Drivers with a version of their own, which modules that come with the kernel lack."""
+    told = {name: read_text(str(root / "sys/module" / name / "version")) for name in _DRIVERS}
+    if not told["nvidia"] and (found := re.search(r"\s(\d+\.[\d.]+)\s", read_text(str(root / _NVIDIA)) or "")):
+        told["nvidia"] = found[1]
+    return ", ".join(f"{name} {version.strip()}" for name, version in told.items() if version)

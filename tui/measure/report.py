@@ -206,6 +206,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return ",".join(names) or "CPU"
 
     @property
+    def gpu_info(self) -> str:
+        """llama.cpp's descriptions of the devices that held layers; empty for the CPU alone."""
+        return ", ".join(filter(None, map(self.describe, self.loaded.devices)))
+
+    @property
+    def load_mode(self) -> str:
+        """How the file was read, as llama.cpp names it: "none", "mmap", "mlock" or "mmap+mlock"."""
+        modes = {"mmap": self.settings.use_mmap, "mlock": self.settings.use_mlock}
+        return "+".join(mode for mode, is_used in modes.items() if is_used) or "none"
+
+    @property
     def memory_bytes(self) -> int | None:
         """What the load took: the process's own memory, the weights that it maps, and the devices'. None where the
         system does not tell."""

@@ -1,0 +1,176 @@
+"""The history of benchmarks: what is kept, what is found again, and what survives damage, full disks and company."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.measure.reports import PP, TG, report
+from tests.test_store import files_cannot_grow_beyond
+from tui.measure.history import MIGRATIONS, History, HistoryError
+from tui.measure.report import Comparison, ParallelResult, Report, Roofline, Test
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "data" / "bench.sqlite")
+
+
+def add(history: History, *reports: Report) -> tuple[int, ...]:
+    return history.add(Comparison(reports=reports))
+
+
+def test_a_report_comes_back_whole(history: History):
+    rich = report(
+        parallel=(ParallelResult(n_parallel=4, n_prompt=128, n_gen=64, prefill_s=1.0, decode_s=2.0),),
+        roofline=Roofline(tps=31.5, read_bytes={"CPU": 2_400_000_000}, bandwidth={"CPU": 8e10}),
+        warnings=("The governor is powersave.",),
+    )
+    assert add(history, report(), rich) == (1, 2)
+    assert history.get(2) == rich and history.get(1) == report()
+    assert history.get(3) is None
+
+
+def test_the_list_tells_what_one_searches_by_the_newest_first(history: History):
+    add(history, report(path="model.gguf"), report({TG: (20.0, 22.0)}, name="Qwen3 8B"))
+    newest, oldest = history.list()
+    assert (newest.id, newest.model_name, newest.pp_name, newest.tg_name, newest.tests) == (
+        *(2, "Qwen3 8B", None, "tg128"),
+        ("tg128",),
+    )
+    assert newest.tg_ts == pytest.approx(21.0)
+    assert (oldest.quant, oldest.backend, oldest.n_gpu_layers, oldest.build) == ("Q4_K_M", "CPU", 0, "0c1e570")
+    assert oldest.time == report().results[0].test_time and oldest.machine == "AMD EPYC 9R14"
+    assert oldest.model_path == str(Path("model.gguf").absolute())
+    assert history.list(limit=1) == (newest,)
+
+
+def test_the_last_run_of_a_report_has_its_model_its_backend_and_all_of_its_tests(history: History):
+    deep = Test(n_gen=128, n_depth=4096)
+    ids = add(
+        history,
+        report({PP: (1.0,), TG: (1.0,), deep: (1.0,)}),
+        report({PP: (1.0,)}),
+        report(devices=("Vulkan0",)),
+        report(quant="Q8_0"),
+        report(name="Qwen3 8B"),
+    )
+    found = history.last(report({TG: (1.0,), PP: (1.0,)}))
+    assert found is not None and found.id == ids[0]
+    assert (only_pp := history.last(report({PP: (1.0,)}))) is not None and only_pp.id == ids[1]
+    assert (before := history.last(report({PP: (1.0,)}), before=ids[1])) is not None and before.id == ids[0]
+    assert history.last(report(), before=ids[0]) is None
+    assert history.last(report({Test(n_prompt=7): (1.0,)})) is None
+
+
+def test_a_deleted_run_is_gone_and_its_id_is_not_used_again(history: History):
+    add(history, report(), report())
+    assert history.delete(2) and not history.delete(2)
+    assert add(history, report()) == (3,)
+    assert [kept.id for kept in history.list()] == [3, 1]
+
+
+def test_what_has_no_results_is_not_kept(history: History):
+    assert add(history, report({})) == () and not history.path.exists()
+
+
+def test_before_anything_was_kept_nothing_is_found_and_no_file_made(history: History):
+    assert history.list() == () and history.get(1) is None and history.last(report()) is None
+    assert not history.delete(1) and not history.path.parent.exists()
+
+
+def test_two_processes_that_write_at_once_lose_nothing(history: History, tmp_path: Path):
+    comparison = tmp_path / "comparison.json"
+    comparison.write_bytes(msgspec.json.encode(Comparison(reports=(report(),))))
+    code = (
+        "import sys, msgspec\nfrom pathlib import Path\n"
+        "from tui.measure.history import History\nfrom tui.measure.report import Comparison\n"
+        "comparison = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Comparison)\n"
+        "history = History(Path(sys.argv[2]), busy_timeout_s=60)\n"
+        "for _ in range(20):\n    history.add(comparison)\n"
+    )
+    command = [sys.executable, "-c", code, str(comparison), str(history.path)]
+    writers = [subprocess.Popen(command) for _ in range(2)]
+    assert [writer.wait(timeout=100) for writer in writers] == [0, 0]
+    assert [kept.id for kept in history.list(limit=100)] == list(range(40, 0, -1))
+
+
+def test_while_another_program_holds_it_the_history_says_so(history: History):
+    add(history, report())
+    with sqlite3.connect(history.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(HistoryError, match="Another program holds it") as caught:
+            add(History(history.path, busy_timeout_s=0.01), report())
+        assert caught.value.kind == "locked"
+        assert [kept.id for kept in history.list()] == [1], "reading waits for nobody"
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "everything"])
+def test_a_damaged_file_is_set_aside_by_the_next_run_that_is_kept(history: History, damage: str):
+    add(history, *[report()] * 20)
+    good = history.path.read_bytes()
+    history.path.write_bytes(
+        {
+            "header": os.urandom(200) + good[200:],
+            "middle": good[:4096] + os.urandom(len(good) - 4096),
+            "everything": b"not a database at all" * 500,
+        }[damage]
+    )
+    assert add(history, report()) == (1,)
+    assert history.set_aside is not None and history.set_aside.name.startswith("bench.sqlite.corrupt-")
+    assert [kept.id for kept in history.list()] == [1]
+
+
+def test_reading_a_damaged_file_says_what_will_happen_and_changes_nothing(history: History):
+    history.path.parent.mkdir()
+    history.path.write_bytes(b"not a database at all" * 500)
+    with pytest.raises(HistoryError, match="sets the damaged file aside") as caught:
+        history.list()
+    assert caught.value.kind == "corrupt" and history.path.read_bytes().startswith(b"not a database")
+
+
+def test_a_history_of_a_newer_llmtui_is_left_alone(history: History):
+    add(history, report())
+    with sqlite3.connect(history.path) as other:
+        other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    for read_or_write in (history.list, lambda: add(history, report())):
+        with pytest.raises(HistoryError, match="update llmtui") as caught:
+            read_or_write()
+        assert caught.value.kind == "newer_schema"
+
+
+def test_a_report_that_a_newer_llmtui_wrote_in_another_form_is_none(history: History):
+    add(history, report())
+    with sqlite3.connect(history.path) as other:
+        other.execute("""UPDATE runs SET report = '{"machine": 7}'""")
+    assert history.get(1) is None and len(history.list()) == 1
+
+
+def test_a_full_disk_is_told_and_what_was_kept_is_still_there(history: History):
+    add(history, report())
+    huge = report(warnings=("x" * 300_000,))
+    with files_cannot_grow_beyond(100_000), pytest.raises(HistoryError):
+        add(history, huge)
+    assert [kept.id for kept in history.list()] == [1]
+    assert history.get(1) == report()
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
+    (tmp_path / "data").write_text("in the way")
+    history = History(tmp_path / "data" / "bench.sqlite")
+    with pytest.raises(HistoryError, match="Check the folder") as caught:
+        add(history, report())
+    assert str(tmp_path / "data") in str(caught.value)
+
+
+def test_where_nothing_can_be_written_beside_the_file_it_is_read_all_the_same(history: History):
+    """A folder in the way of SQLite's own file does what a read-only folder does, to root as well."""
+    add(history, report())
+    history.path.with_name("bench.sqlite-shm").mkdir()
+    assert [kept.id for kept in history.list()] == [1] and history.get(1) == report()

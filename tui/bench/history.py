@@ -1,0 +1,217 @@
+"""What the command line does with earlier runs: lists them, compares with one of them, and keeps the new ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tui.bench import render
+from tui.cli_options import BenchOptions
+from tui.config import paths
+from tui.exit_codes import ExitCode
+from tui.measure.compare import Change, Run, closest, compare, differences, runs_of
+from tui.measure.history import History, HistoryError, Kept
+from tui.measure.report import Comparison, Report, row_name
+
+LAST = "last"
+FOR_EYES = ("table", "md")
+"""Formats that further tables and sentences may follow on stdout."""
+_WHEN = "%Y-%m-%d %H:%M UTC"
+
+
+class NoBaseline(Exception):
+    """There is nothing to compare with; the message says why and what to do."""
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run and how it is called: "run 12 of 2026-11-25 10:11 UTC", "score.json"."""
+
+    label: str
+    run: Run
+
+
+class Past:
+    """The earlier runs, as one benchmark uses them. Raises `NoBaseline` when `--compare` names an ID or a file that
+    cannot be had, before anything is measured."""
+
+    def __init__(self, options: BenchOptions) -> None:
+        self._options = options
+        self._history = History(paths.bench_file())
+        self._given = self._look_up(options.compare) if options.compare not in ("", LAST) else ()
+
+    def compare(self, comparison: Comparison, output: str) -> ExitCode:
+        """Print what changed: after the report, or on stderr where stdout is for programs.
+
+        `SLOWER` when a test lost more than `--fail-below` allows; `USAGE` when the run that was named has nothing in
+        common with a new one or the history cannot be read, because a guard that looks at nothing must not pass. The
+        first run of a model has no last one, which is fine.
+        """
+        code = ExitCode.FINE
+        for report in comparison.reports if self._options.compare else ():
+            name = f"{row_name(report.model, report.loaded.path)} on {report.backend}"
+            try:
+                baseline = self._baseline(report)
+            except (NoBaseline, HistoryError) as error:
+                _say(f"{name} is compared with nothing: {error}")
+                is_first = self._options.compare == LAST and isinstance(error, NoBaseline)
+                code = code or (ExitCode.FINE if is_first else ExitCode.USAGE)
+                continue
+            changes = compare(baseline.run, report)
+            text = changes_text(name, baseline, report, changes, output)
+            stream = sys.stdout if output in FOR_EYES else sys.stderr
+            print(render.for_encoding(f"\n{text}", stream.encoding), file=stream, flush=True)
+            if self._has_lost(name, baseline, changes):
+                code = ExitCode.SLOWER
+        return code
+
+    def keep(self, comparison: Comparison) -> None:
+        """Into the history, unless that is not wanted; what prevents it is said and is no failure."""
+        if not self._options.keep:
+            return
+        try:
+            self._history.add(comparison)
+        except HistoryError as error:
+            _say(f"not kept: {error}")
+        if self._history.set_aside:
+            _say(f"the history of benchmarks was damaged; it is now {self._history.set_aside}, and a new one begun.")
+
+    def _look_up(self, what: str) -> Sequence[Baseline]:
+        if not what.isdecimal():
+            return [Baseline(label=Path(what).name, run=run) for run in _read(Path(what))]
+        try:
+            report = self._history.get(int(what)) if int(what) < 2**63 else None
+        except HistoryError as error:
+            raise NoBaseline(str(error)) from error
+        if report is None:
+            raise NoBaseline(f"--compare {what}: there is no such run. llmtui --bench --history lists those there are.")
+        return [Baseline(label=_label(int(what), report), run=Run.of(report))]
+
+    def _baseline(self, report: Report) -> Baseline:
+        if self._options.compare != LAST:
+            return self._closest(report)
+        kept = self._history.last(report)
+        found = self._history.get(kept.id) if kept else None
+        if kept is None or found is None:
+            raise NoBaseline("no earlier run of this model on this backend has these tests.")
+        return Baseline(label=_label(kept.id, found), run=Run.of(found))
+
+    def _closest(self, report: Report) -> Baseline:
+        now = Run.of(report)
+        if self._options.compare.isdecimal():  # whoever names a run wants that one, whatever its model
+            found = next((baseline for baseline in self._given if compare(baseline.run, now)), None)
+        else:
+            run = closest([baseline.run for baseline in self._given], now)
+            found = next((baseline for baseline in self._given if baseline.run is run), None)
+        if found is None:
+            tests = ", ".join(test.name for test in now.tests)
+            raise NoBaseline(f"{self._given[0].label} has no run of it with any of these tests ({tests}).")
+        return found
+
+    def _has_lost(self, name: str, baseline: Baseline, changes: Sequence[Change]) -> bool:
+        allowed = self._options.fail_below
+        if allowed is None:
+            return False
+        lost = [change for change in changes if change.verdict == "slower" and -change.percent > allowed]
+        for change in lost:
+            _say(
+                f"{name}: {change.test} is {-change.percent:.1f}% slower than in {baseline.label}; "
+                f"--fail-below allows {allowed:g}%."
+            )
+        return bool(lost)
+
+
+def show_history(output: str) -> ExitCode:
+    """Print the kept runs, the last one first."""
+    history = History(paths.bench_file())
+    try:
+        kept = history.list()
+    except HistoryError as error:
+        _say(str(error))
+        return ExitCode.USAGE
+    if output == "json":
+        print(json.dumps([msgspec.to_builtins(run) for run in kept], indent=2))
+    elif kept:
+        text = history_text(kept, output or render.default_format(sys.stdout))
+        print(render.for_encoding(text, sys.stdout.encoding))
+    else:
+        _say(f"no benchmark was kept yet ({history.path}).")
+    return ExitCode.FINE
+
+
+def history_text(kept: Sequence[Kept], output: str) -> str:
+    """A row for each run."""
+    rows = [("id", "date (UTC)", "model", "on", "prefill t/s", "decode t/s")]
+    rows += [
+        (
+            str(run.id),
+            f"{run.time:%Y-%m-%d %H:%M}",
+            f"{run.model_name} {run.quant}",
+            run.backend,
+            f"{run.pp_name} {run.pp_ts:.1f}" if run.pp_ts is not None else "",
+            f"{run.tg_name} {run.tg_ts:.2f}" if run.tg_ts is not None else "",
+        )
+        for run in kept
+    ]
+    return render.table_of(rows, "><<<>>", output)
+
+
+def changes_text(
+    name: str, baseline: Baseline, report: Report, changes: Sequence[Change], output: str = "table"
+) -> str:
+    """A row for each test that both runs have, and below them what else differs."""
+    rows = [("test", "before", "now", "change", "95% between", "p", "verdict")]
+    rows += [
+        (
+            change.test,
+            f"{change.before_ts:.2f}",
+            f"{change.after_ts:.2f}",
+            f"{change.percent:+.1f}%",
+            f"{change.low:+.1f}…{change.high:+.1f}%" if change.low is not None else "n/a",
+            _p(change.p),
+            change.verdict,
+        )
+        for change in changes
+    ]
+    compared = {change.test for change in changes}
+    notes = [f"{test.test.name}: only measured now" for test in report.results if test.test.name not in compared]
+    notes += [note for change in changes for note in change.notes]
+    notes += differences(baseline.run, report)
+    head = f"{name}, compared with {baseline.label}:"
+    return "\n".join(
+        [head, "", render.table_of(rows, "<>>>>><", output), "", *(f"- {note}" for note in notes)]
+    ).rstrip()
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "n/a"
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _label(run_id: int, report: Report) -> str:
+    return f"run {run_id} of {report.results[0].test_time:{_WHEN}}"
+
+
+def _read(path: Path) -> tuple[Run, ...]:
+    """The runs in a file that `--output json` or `jsonl` printed, ours or llama-bench's."""
+    try:
+        text = path.read_text("utf-8")
+        records = json.loads(text) if text.lstrip().startswith("[") else list(map(json.loads, text.splitlines()))
+        runs = runs_of(records)
+    except OSError as error:
+        raise NoBaseline(f"--compare {path}: {error.strerror}. Name last, the ID of a run, or a file.") from error
+    except (ValueError, AttributeError, msgspec.ValidationError) as error:
+        raise NoBaseline(
+            f"--compare {path}: this is not what --output json prints, or llama-bench -o json ({error})."
+        ) from error
+    if not runs:
+        raise NoBaseline(f"--compare {path}: there is nothing in it.")
+    return runs
+
+
+def _say(sentence: str) -> None:
+    print(f"llmtui: {sentence}", file=sys.stderr)

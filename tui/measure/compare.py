@@ -1,0 +1,225 @@
+"""What changed from one run of a benchmark to another, how sure that is, and what else differs between the two, so that
+nobody takes another machine or another setting for a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Literal
+
+import msgspec
+
+from tui.measure.report import Report, Test
+from tui.measure.stats import mean, relative_difference, welch
+
+Record = Mapping[str, object]
+"""One test under llama-bench's keys, as `llama-bench -o json` and `llmtui --bench --output json` print it."""
+Verdict = Literal["faster", "slower", "no difference seen", "too few runs"]
+
+P_SIGNIFICANT = 0.05
+MIN_REPETITIONS = 3
+"""Of fewer repetitions a t test says little, whatever its p."""
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """One test of a run."""
+
+    name: str
+    samples_ts: tuple[float, ...]
+    """Tokens per second of each repetition."""
+    marks: tuple[str, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One model with one set of settings, as far as a comparison needs it; of a report, or of another program's
+    records."""
+
+    model_file: str
+    """Name of the file, without its folders."""
+    model_type: str
+    """llama.cpp's description."""
+    facts: Mapping[str, str]
+    """What the figures depend on, by the name that it is shown under; what is not known is left out."""
+    tests: tuple[Measured, ...]
+
+    @classmethod
+    def of(cls, report: Report) -> Run:
+        return cls(
+            model_file=PurePath(report.loaded.path).name,
+            model_type=report.loaded.description,
+            facts=_known((fact.name, fact.of_report(report)) for fact in _FACTS),
+            tests=tuple(
+                Measured(name=result.test.name, samples_ts=result.samples_ts, marks=result.all_marks)
+                for result in report.results
+            ),
+        )
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One test in both runs."""
+
+    test: str
+    before_ts: float
+    after_ts: float
+    """Means, in tokens per second."""
+    n_before: int
+    n_after: int
+    """Repetitions."""
+    percent: float
+    """How much faster it is now, in percent of before; negative for slower."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds of `percent` with 95% confidence; None where samples cannot tell."""
+    p: float | None = None
+    """Of Welch's t test; None where samples cannot tell."""
+    notes: tuple[str, ...] = ()
+    """Why one of the figures is not to be trusted."""
+
+    @property
+    def is_significant(self) -> bool:
+        """Hardly by chance, and of enough repetitions on both sides."""
+        return self._has_enough and self.p is not None and self.p < P_SIGNIFICANT
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self._has_enough:
+            return "too few runs"
+        if not self.is_significant:
+            return "no difference seen"
+        return "faster" if self.percent > 0 else "slower"
+
+    @property
+    def _has_enough(self) -> bool:
+        return min(self.n_before, self.n_after) >= MIN_REPETITIONS
+
+
+def compare(before: Report | Run, after: Report | Run) -> tuple[Change, ...]:
+    """The tests that both have, by name, in the order of `after`."""
+    then = {test.name: test for test in _run(before).tests if test.samples_ts}
+    return tuple(_change(then[now.name], now) for now in _run(after).tests if now.samples_ts and now.name in then)
+
+
+def differences(before: Report | Run, after: Report | Run) -> tuple[str, ...]:
+    """What differs between the two runs apart from their speed: "threads: 8, now 4". What only one of them tells is no
+    difference."""
+    then, now = _run(before), _run(after)
+    told = [("model", then.model_file, now.model_file)]
+    told += [(name, then.facts[name], now.facts[name]) for name in then.facts if name in now.facts]
+    apart = ((name, *_apart(old, new)) for name, old, new in told if old != new)
+    return tuple(f"{name}: {old}, now {new}" for name, old, new in apart)
+
+
+def runs_of(records: Iterable[Record]) -> tuple[Run, ...]:
+    """The runs that a list of records holds: those of the same model and facts are tests of one run. Raises
+    `msgspec.ValidationError` for what is no record of llama-bench."""
+    runs: dict[tuple[object, ...], Run] = {}
+    for record in records:
+        told = msgspec.convert(record, _Told, strict=False)
+        facts = _known((fact.name, str(record.get(fact.key, ""))) for fact in _FACTS if fact.key)
+        key = (told.model_filename, told.model_type, *facts.items())
+        empty = Run(model_file=PurePath(told.model_filename).name, model_type=told.model_type, facts=facts, tests=())
+        run = runs.get(key, empty)
+        test = Test(n_prompt=told.n_prompt, n_gen=told.n_gen, n_depth=told.n_depth)
+        measured = Measured(name=test.name, samples_ts=told.samples_ts or (told.avg_ts,), marks=told.marks)
+        runs[key] = msgspec.structs.replace(run, tests=(*run.tests, measured))
+    return tuple(runs.values())
+
+
+def closest(runs: Iterable[Run], to: Run) -> Run | None:
+    """Of the runs of the same model with a test in common, the one that differs in the fewest things; the last of
+    several. The same model has the same file name or, under another name, llama.cpp's same description of the same
+    size."""
+    alike = [run for run in runs if _same_model(run, to) and compare(run, to)]
+    return min(
+        reversed(alike), key=lambda run: (run.model_file != to.model_file, len(differences(run, to))), default=None
+    )
+
+
+def _same_model(one: Run, other: Run) -> bool:
+    if one.model_file == other.model_file:
+        return True
+    return one.model_type == other.model_type and one.facts.get("model size") == other.facts.get("model size")
+
+
+def _run(run: Report | Run) -> Run:
+    return Run.of(run) if isinstance(run, Report) else run
+
+
+def _change(then: Measured, now: Measured) -> Change:
+    before, after = mean(then.samples_ts), mean(now.samples_ts)
+    test = welch(then.samples_ts, now.samples_ts)
+    bounds = relative_difference(then.samples_ts, now.samples_ts)
+    marked = (("before", then.marks), ("now", now.marks))
+    return Change(
+        test=now.name,
+        before_ts=before,
+        after_ts=after,
+        n_before=len(then.samples_ts),
+        n_after=len(now.samples_ts),
+        percent=100 * (after / before - 1) if before else 0.0,
+        low=bounds.low if bounds else None,
+        high=bounds.high if bounds else None,
+        p=test.p if test else None,
+        notes=tuple(f"{now.name}: {when} {', '.join(marks)}" for when, marks in marked if marks),
+    )
+
+
+class _Told(msgspec.Struct):
+    """What every record must tell; the types are what llama-bench writes, numbers as text included (CSV)."""
+
+    model_filename: str
+    model_type: str
+    n_prompt: int
+    n_gen: int
+    avg_ts: float
+    n_depth: int = 0
+    samples_ts: tuple[float, ...] = ()
+    marks: tuple[str, ...] = ()
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    """Something that figures depend on: how it is shown, where a report has it, and llama-bench's key for it, or ours;
+    empty where no record tells."""
+
+    name: str
+    of_report: Callable[[Report], str]
+    key: str
+
+
+_FACTS = (
+    _Fact("CPU", lambda report: report.machine.cpu, "cpu_info"),
+    _Fact("cores", lambda report: str(report.machine.n_cores), "n_cores"),
+    _Fact("RAM in bytes", lambda report: str(report.machine.ram_bytes), "ram_bytes"),
+    _Fact("system", lambda report: report.machine.os, "os"),
+    _Fact("GPU", lambda report: report.gpu_info, "gpu_info"),
+    _Fact("GPU driver", lambda report: report.machine.gpu_driver, "gpu_driver"),
+    _Fact("llama.cpp", lambda report: report.hello.build_commit, "build_commit"),
+    _Fact("build", lambda report: report.hello.llama_cpp, ""),
+    _Fact("backend", lambda report: report.backend, "backends"),
+    _Fact("model type", lambda report: report.loaded.description, "model_type"),
+    _Fact("model size", lambda report: str(report.loaded.size_bytes), "model_size"),
+    _Fact("context", lambda report: str(report.loaded.n_ctx), "n_ctx"),
+    _Fact("batch", lambda report: str(report.loaded.n_batch), "n_batch"),
+    _Fact("ubatch", lambda report: str(report.loaded.n_ubatch), "n_ubatch"),
+    _Fact("threads", lambda report: str(report.loaded.n_threads), "n_threads"),
+    _Fact("threads for prompts", lambda report: str(report.loaded.n_threads_batch), "n_threads_batch"),
+    _Fact("type of K", lambda report: report.loaded.type_k, "type_k"),
+    _Fact("type of V", lambda report: report.loaded.type_v, "type_v"),
+    _Fact("layers on the GPU", lambda report: str(report.loaded.n_gpu_layers), "n_gpu_layers"),
+    _Fact("layers with experts on the CPU", lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
+    _Fact("flash attention", lambda report: str(int(report.loaded.flash_attn)), "flash_attn"),
+    _Fact("load mode", lambda report: report.load_mode, "load_mode"),
+)
+_UNKNOWN = ("", "-1", "auto")
+"""What llama-bench writes for settings that llama.cpp chose, without saying what was chosen."""
+
+
+def _known(facts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name: text for name, text in facts if text not in _UNKNOWN}
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Of two lists of features, those that only one of them has."""
+    olds, news = old.split(" | "), new.split(" | ")
+    only_old, only_new = ([x for x in some if x not in others] for some, others in ((olds, news), (news, olds)))
+    return " | ".join(only_old) or "without", " | ".join(only_new) or "without"

@@ -328,8 +328,12 @@ class Engine:
 
     async def bench(self, n_prompt: int, n_gen: int, depth: int = 0) -> float:
         """Seconds that one repetition of a benchmark test took; see `BenchTest`."""
-        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth)
-        return (await self._one(command, BenchSample)).elapsed_s
+        return (await self.bench_sample(n_prompt, n_gen, depth)).elapsed_s
+
+    async def bench_sample(self, n_prompt: int, n_gen: int, depth: int = 0, n_threads: int = 0) -> BenchSample:
+        """One repetition of a benchmark test, timed by phase; see `BenchTest`."""
+        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth, n_threads=n_threads)
+        return await self._one(command, BenchSample)
 
     async def dry_run(self, path: str | Path, settings: LoadSettings, device_free: Sequence[int] = ()) -> Planned:
         """What loading would put where, without allocating it; what is loaded stays. See `DryRun`."""

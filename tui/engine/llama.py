@@ -228,8 +228,8 @@ class Session:
             n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
             n_batch=self.n_batch,
             n_ubatch=self.n_ubatch,
-            n_threads=int(lib.llama_n_threads(self._context)),
-            n_threads_batch=int(lib.llama_n_threads_batch(self._context)),
+            n_threads=self.n_threads[0],
+            n_threads_batch=self.n_threads[1],
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
             type_k=settings.type_k,
             type_v=settings.type_v,
@@ -314,6 +314,22 @@ class Session:
     def synchronize(self) -> None:
         """Wait until everything asked for is computed."""
         lib.llama_synchronize(self._context)
+
+    @property
+    def n_threads(self) -> tuple[int, int]:
+        """Threads that compute: for decode and for prompts."""
+        return int(lib.llama_n_threads(self._context)), int(lib.llama_n_threads_batch(self._context))
+
+    @contextlib.contextmanager
+    def threads(self, n: int) -> Iterator[None]:
+        """Compute with `n` threads, prompts too, inside the `with` block; 0 changes nothing."""
+        before = self.n_threads
+        if n:
+            lib.llama_set_n_threads(self._context, n, n)
+        try:
+            yield
+        finally:
+            lib.llama_set_n_threads(self._context, *before)
 
     @property
     def n_past(self) -> int:

@@ -257,6 +257,8 @@ class BenchTest(Command, frozen=True):
     n_prompt: int
     n_gen: int
     depth: int = 0
+    n_threads: int = 0
+    """Threads for prompt and generation in this repetition alone; 0 takes those of the load."""
 
 
 class DryRun(Command, frozen=True):
@@ -424,9 +426,14 @@ class Counted(Event, frozen=True):
 
 
 class BenchSample(Event, frozen=True):
-    """Wall time of the timed part of one repetition."""
+    """Wall time of the timed part of one repetition, from its start to the end of each of its phases."""
 
     elapsed_s: float
+    """The whole."""
+    prefill_s: float = 0.0
+    """To the end of the prompt's evaluation; 0 without a prompt."""
+    ttft_s: float = 0.0
+    """To the end of the first generated token's evaluation; 0 without generation."""
 
 
 class ContextSaved(Event, frozen=True):

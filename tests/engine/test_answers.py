@@ -201,3 +201,10 @@ def test_after_it_the_threads_are_those_of_the_load_again():
         [sys.executable, "-m", "tests.engine.threads_check", str(DENSE)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == [[1, 2], [3, 3], [1, 2], [1, 2]]
+
+
+async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine):
+    ended = await ask(tiny, user("hello"), thinking=False)
+    events = [e async for e in tiny.generate([user("hello")], GREEDY, thinking=False, max_tokens=200, ignore_end=True)]
+    assert ended.done.stop == "stop" and ended.done.timings.n_decode < 200
+    assert events[-1].stop == "length" and events[-1].timings.n_decode == 200

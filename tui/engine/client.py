@@ -34,6 +34,7 @@ import msgspec
 from tui.engine.death import EngineDied, examine
 from tui.engine.messages import (
     AnyEvent,
+    BenchParallel,
     BenchSample,
     BenchTest,
     Cancel,
@@ -58,6 +59,7 @@ from tui.engine.messages import (
     LoadSettings,
     Message,
     Ok,
+    ParallelSample,
     Planned,
     ReadAhead,
     RestoreContext,
@@ -74,7 +76,19 @@ CANCEL_GRACE_S = 10.0
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
-_LAST = (Done, Failed, Loaded, Planned, Ok, Counted, BenchSample, ContextSaved, ContextRestored, Devices)
+_LAST = (
+    Done,
+    Failed,
+    Loaded,
+    Planned,
+    Ok,
+    Counted,
+    BenchSample,
+    ParallelSample,
+    ContextSaved,
+    ContextRestored,
+    Devices,
+)
 """Nothing comes after these in answer to a command."""
 
 
@@ -304,6 +318,7 @@ class Engine:
         max_tokens: int = 0,
         drop_oldest: bool = False,
         flush_s: float = 0.1,
+        ignore_end: bool = False,
         resume: bool = False,
     ) -> Answer:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
@@ -317,6 +332,7 @@ class Engine:
                 max_tokens=max_tokens,
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
+                ignore_end=ignore_end,
                 resume=resume,
             ),
         )
@@ -334,6 +350,12 @@ class Engine:
         """One repetition of a benchmark test, timed by phase; see `BenchTest`."""
         command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth, n_threads=n_threads)
         return await self._one(command, BenchSample)
+
+    async def bench_parallel(self, n_parallel: int, n_prompt: int, n_gen: int) -> ParallelSample:
+        """One repetition with several users at once, for which the model must be loaded with as large an `n_parallel`;
+        see `BenchParallel`."""
+        command = BenchParallel(id=self._next_id(), n_parallel=n_parallel, n_prompt=n_prompt, n_gen=n_gen)
+        return await self._one(command, ParallelSample)
 
     async def dry_run(self, path: str | Path, settings: LoadSettings, device_free: Sequence[int] = ()) -> Planned:
         """What loading would put where, without allocating it; what is loaded stays. See `DryRun`."""
@@ -463,6 +485,7 @@ class Engine:
             Load: "loading",
             Generate: "answering",
             BenchTest: "benchmark",
+            BenchParallel: "benchmark",
             DryRun: "planning",
         }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")

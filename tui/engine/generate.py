@@ -273,7 +273,7 @@ class _Answer:
             now = time.perf_counter()
             if not self._first:
                 self._first = now
-            if session.is_end(token):
+            if session.is_end(token) and not self._command.ignore_end:
                 return "stop"
             self._last = now
             self._n_decode += 1

@@ -56,6 +56,8 @@ class LoadSettings(Record, frozen=True):
     use_mlock: bool = False
     seed: int = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+    n_parallel: int = 1
+    """Sequences that `n_ctx` is divided between, each with its own part of it: one, but for `BenchParallel`."""
 
 
 class Sampling(Record, frozen=True):
@@ -233,6 +235,8 @@ class Generate(Command, frozen=True):
     """Stop after this many tokens; 0 goes on to the end of the context."""
     drop_oldest: bool = False
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    ignore_end: bool = False
+    """Go on where the model would end its answer, as a benchmark needs."""
     flush_s: float = 0.1
     """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
 
@@ -259,6 +263,16 @@ class BenchTest(Command, frozen=True):
     depth: int = 0
     n_threads: int = 0
     """Threads for prompt and generation in this repetition alone; 0 takes those of the load."""
+
+
+class BenchParallel(Command, frozen=True):
+    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
+    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
+    it. `n_prompt` is 1 at least. Answered by `ParallelSample`."""
+
+    n_parallel: int
+    n_prompt: int
+    n_gen: int
 
 
 class DryRun(Command, frozen=True):
@@ -436,6 +450,13 @@ class BenchSample(Event, frozen=True):
     """To the end of the first generated token's evaluation; 0 without generation."""
 
 
+class ParallelSample(Event, frozen=True):
+    """Wall time of the two phases of one repetition, all sequences together."""
+
+    prefill_s: float
+    decode_s: float
+
+
 class ContextSaved(Event, frozen=True):
     """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
 
@@ -468,10 +489,10 @@ class Failed(Event, frozen=True):
 
 
 AnyCommand = (
-    Load | Unload | Generate | Cancel | Count | BenchTest | DryRun
+    Load | Unload | Generate | Cancel | Count | BenchTest | BenchParallel | DryRun
     | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
 )  # fmt: skip
 AnyEvent = (
     Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
-    | ContextSaved | ContextRestored | Devices | Failed
+    | ParallelSample | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip

@@ -26,6 +26,7 @@ from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
+    BenchParallel,
     BenchTest,
     Cancel,
     Command,
@@ -157,7 +158,7 @@ class Worker:
             conversation = self._loaded()
             n_tokens = len(conversation.prompt(command.messages, thinking=command.thinking))
             self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
-        elif isinstance(command, BenchTest):
+        elif isinstance(command, BenchTest | BenchParallel):
             self._bench(command)
         elif isinstance(command, DryRun):
             self._dry_run(command)
@@ -248,10 +249,13 @@ class Worker:
             conversation.cached = kept.tokens
         return len(conversation.cached)
 
-    def _bench(self, command: BenchTest) -> None:
+    def _bench(self, command: BenchTest | BenchParallel) -> None:
         conversation = self._loaded()
         conversation.cached.clear()
-        self.send(benchmark.measure(conversation.session, command))
+        if isinstance(command, BenchTest):
+            self.send(benchmark.measure(conversation.session, command))
+        else:
+            self.send(benchmark.measure_parallel(conversation.session, command))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from tui.bench import render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
+from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence
@@ -26,7 +27,7 @@ from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.measure.report import Comparison, ModelFacts, Refused, Test
-from tui.measure.runner import Failure, Job, Plan, Runner, context_for, plan_tests, tokens_needed
+from tui.measure.runner import Failure, Job, Runner, context_for, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
@@ -72,7 +73,7 @@ class _Bench:
 
     def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings) -> None:
         self._options, self._models, self._settings = options, models, settings
-        self._tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
+        self._kind = kind_of(options)
         self._line = ProgressLine(sys.stderr)
         self._refused: list[Refused] = []
         self._runner: Runner | None = None
@@ -94,8 +95,7 @@ class _Bench:
                 self._jobs = await self._settle(hello.devices, planner)
                 await planner.close()
                 if self._jobs:
-                    plan = Plan(jobs=tuple(self._jobs), tests=self._tests, repetitions=self._options.repetitions)
-                    self._runner = Runner(engine, plan, self._line.show)
+                    self._runner = Runner(engine, self._kind.plan_for(self._jobs), self._line.show)
                     await self._runner.run()
         except asyncio.CancelledError:
             # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
@@ -135,9 +135,9 @@ class _Bench:
         for model in self._models:
             for backend in self._options.backends or (None,):
                 load = self._options.load if backend is None else {**self._options.load, "backend": backend}
-                job = make_job(model, load, self._settings.load, devices, self._tests)
+                job = make_job(model, {**self._kind.load, **load}, self._settings.load, devices, self._kind.room)
                 try:
-                    jobs.append(await settle(self._options, job, self._tests, devices, memory, planner))
+                    jobs.append(await settle(self._options, job, self._kind.room, devices, memory, planner))
                 except TooLittleMemory as error:
                     if self._is_one:
                         raise
@@ -151,12 +151,13 @@ class _Bench:
     def _print(self) -> None:
         comparison = self._runner.comparison if self._runner else Comparison()
         comparison = Comparison(
-            reports=tuple(report for report in comparison.reports if report.results), refused=tuple(self._refused)
+            reports=tuple(report for report in comparison.reports if report.results or report.parallel),
+            refused=tuple(self._refused),
         )
         if not comparison.reports and (self._is_one or not comparison.refused):
             return
         output = self._options.output or ("table" if sys.stdout.isatty() else "md")
-        text = render.FORMATS[output](comparison)
+        text = self._kind.formats[output](comparison)
         print(render.for_encoding(text, sys.stdout.encoding), flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tui import __version__
+from tui.bench import endtoend
 from tui.measure.report import Comparison, Report, Result
 
 
@@ -14,7 +15,7 @@ def as_json(comparison: Comparison) -> str:
 
     `llmtui_version`; `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `n_ctx`, `n_threads_batch`, `use_mmap`,
     `use_mlock` and `load_s` (seconds) of the load; `repetitions`, the number asked for: `samples_ns` holds fewer when
-    the run was interrupted.
+    the run was interrupted. With `--e2e`, `end_to_end` holds what an answer took as a user gets it.
     """
     return json.dumps(records(comparison), indent=2)
 
@@ -65,4 +66,5 @@ def _record(report: Report, result: Result) -> dict[str, object]:
         "stddev_ts": round(result.stddev_ts, 6),
         "samples_ns": result.samples_ns,
         "samples_ts": [round(ts, 6) for ts in result.samples_ts],
+        **endtoend.record(report),
     }

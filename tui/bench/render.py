@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui import __version__
+from tui.bench import endtoend
 from tui.bench.records import as_json
 from tui.engine.messages import LoadSettings
-from tui.measure.report import Comparison, ModelFacts, Report, Result
+from tui.measure.report import Comparison, ModelFacts, Refused, Report, Result
 from tui.models import format
+
+Format = Callable[[Comparison], str]
 
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
 
@@ -19,8 +22,13 @@ def table(comparison: Comparison) -> str:
     if len(comparison.reports) == 1 and not comparison.refused:
         return _single(comparison.reports[0])
     rows = [_ROW_HEAD, *map(_row, comparison.reports)]
-    lines = _columns(rows, "<>>>>>>", "  ")
-    lines += [f"{_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
+    lines = columns(rows, "<>>>>>>", "  ")
+    lines += map(refusal, comparison.refused)
+    lines += [
+        f"{row_name(report.model, report.loaded.path)} on {backend_of(report.settings)}: {more}"
+        for report in comparison.reports
+        if (more := endtoend.sentence(report))
+    ]
     return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
@@ -31,7 +39,7 @@ def _row(report: Report) -> tuple[str, ...]:
     prefill, decode = report.prefill, report.decode
     joules = decode.j_per_token if decode else None
     return (
-        _row_name(report.model, report.loaded.path),
+        row_name(report.model, report.loaded.path),
         format.size(report.model.file_bytes),
         backend_of(report.settings),
         f"{prefill.avg_ts:.1f}" if prefill else "",
@@ -41,12 +49,24 @@ def _row(report: Report) -> tuple[str, ...]:
     )
 
 
-def _row_name(model: ModelFacts | None, path: str) -> str:
+def row_name(model: ModelFacts | None, path: str) -> str:
+    """How a model is called in a table."""
     return f"{model.name} {model.quant}" if model else Path(path).name
 
 
+def refusal(row: Refused) -> str:
+    """Which model could not be measured where, and why."""
+    return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
+
+
+def headline(report: Report) -> tuple[str, str]:
+    """The model's file, and what is in it."""
+    what = f"{report.loaded.description} · {_size(report)} · {_params(report)} parameters"
+    return Path(report.loaded.path).name, what
+
+
 def _common_facts(comparison: Comparison) -> list[str]:
-    return _facts(comparison.reports[0]) if comparison.reports else []
+    return facts(comparison.reports[0]) if comparison.reports else []
 
 
 def backend_of(settings: LoadSettings) -> str:
@@ -57,7 +77,6 @@ def backend_of(settings: LoadSettings) -> str:
 def _single(report: Report) -> str:
     """The figures under a headline, and below them what they were measured with; at most about 80 columns."""
     loaded = report.loaded
-    headline = f"{Path(loaded.path).name}\n{loaded.description} · {_size(report)} · {_params(report)} parameters"
     rows = [("backend", "threads", "test", "tokens/s", "", "runs")]
     rows += [
         (
@@ -70,7 +89,8 @@ def _single(report: Report) -> str:
         )
         for result in report.results
     ]
-    return "\n".join([headline, "", *_columns(rows, "<><>><"), "", *_facts(report)])
+    more = [endtoend.sentence(report)] if report.end_to_end else []
+    return "\n".join([*headline(report), "", *columns(rows, "<><>><"), *more, "", *facts(report)])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -86,17 +106,29 @@ def markdown(comparison: Comparison) -> str:
             cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
             rows.append((*cells, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
-    lines = [f"| {line} |" for line in _columns(rows, sides, " | ")]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths, sides, strict=True)]
-    lines.insert(1, f"|{'|'.join(rule)}|")
     unfinished = [
         f"- {result.test.name}: {_runs(report, result)}"
         for report in comparison.reports
         for result in _unfinished(report)
     ]
-    refused = [f"- {_row_name(row.model, row.path)} on {row.backend}: {row.reason}" for row in comparison.refused]
-    return "\n".join([*lines, "", *(f"- {line}" for line in _common_facts(comparison)), *unfinished, *refused])
+    refused = [f"- {refusal(row)}" for row in comparison.refused]
+    common = [f"- {line}" for line in _common_facts(comparison)]
+    more = [
+        f"- {row_name(report.model, report.loaded.path)} on {report.backend}: {sentence}"
+        for report in comparison.reports
+        if (sentence := endtoend.sentence(report))
+    ]
+    return "\n".join([table_of(rows, sides, "md"), "", *more, *common, *unfinished, *refused])
+
+
+def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
+    """Rows, the first of them the headings, as a Markdown table for `output` "md", else in plain columns; `sides` says
+    where each column is aligned: "<" or ">"."""
+    if output != "md":
+        return "\n".join(columns(rows, sides, "  "))
+    lines = [f"| {line} |" for line in _padded(rows, sides, " | ")]
+    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(_widths(rows), sides, strict=True)]
+    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
 def for_encoding(text: str, encoding: str | None) -> str:
@@ -108,14 +140,14 @@ def for_encoding(text: str, encoding: str | None) -> str:
     return text
 
 
-def _facts(report: Report) -> list[str]:
+def facts(report: Report) -> list[str]:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
     devices = ", ".join(f"{name} {report.describe(name)}".strip() for name in loaded.devices)
     where = f"{devices}, {loaded.n_gpu_layers} of {loaded.n_layers} layers" if devices else "the CPU alone"
     experts = f", experts of {settings.n_cpu_moe} layers on the CPU" if devices and settings.n_cpu_moe else ""
     used = [
-        f"ctx {loaded.n_ctx:,}",
+        f"ctx {f'{settings.n_parallel} x ' if settings.n_parallel > 1 else ''}{loaded.n_ctx:,}",
         f"batch {loaded.n_batch}/{loaded.n_ubatch}",
         f"flash attention {'on' if loaded.flash_attn else 'off'}",
         f"KV {loaded.type_k}/{loaded.type_v}",
@@ -155,14 +187,21 @@ def _params(report: Report) -> str:
     return format.params(report.loaded.n_params)
 
 
-def _columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> list[str]:
     """Rows with every column as wide as its widest cell, `sides` saying where each is aligned: "<" or ">"."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
+    return [line.rstrip() for line in _padded(rows, sides, gap)]
+
+
+def _padded(rows: Sequence[tuple[str, ...]], sides: str, gap: str) -> list[str]:
     return [
-        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, _widths(rows), strict=True))
         for row in rows
     ]
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {"table": table, "md": markdown, "json": as_json}
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+FORMATS: dict[str, Format] = {"table": table, "md": markdown, "json": as_json}
 """By the name that `--output` takes."""

@@ -9,6 +9,7 @@ import signal
 import statistics
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -301,3 +302,5 @@ def test_a_progress_line_is_never_wider_than_a_small_terminal():
     test = Test(n_prompt=131072, n_depth=131072)
     progress = Progress(fraction=1.0, test=test, repetition=100, last_ts=123456.789)
     assert len(describe(progress)) < 80
+    line = describe(msgspec.structs.replace(progress, left_s=36_000.0))
+    assert len(line) < 80 and "10.0 h left" in line

@@ -15,7 +15,7 @@ IN_THE_CHILD = {
     f"tui.engine.{name}"
     for name in (
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler"),
-        *("dryrun", "anatomy", "footprint", "bandwidth"),
+        *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark"),
     )
 }
 """Modules that only the engine's own process imports."""

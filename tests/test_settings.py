@@ -85,6 +85,7 @@ def test_the_load_section_has_the_fields_and_defaults_of_the_engine() -> None:
     theirs = msgspec.structs.asdict(LoadSettings())
     assert ours.pop("backend") == "auto"
     assert theirs.pop("devices") == ()
+    assert theirs.pop("n_parallel") == 1  # for the bench alone: nobody sets it, nothing remembers it
     assert ours == theirs
 
 
@@ -286,6 +287,7 @@ def test_what_is_remembered_of_a_load_gives_the_same_load_again() -> None:
     again, problem = load.engine_settings(load.from_engine(asked), GPU)
     assert (again, problem) == (asked, None)
     assert load.from_engine(LoadSettings()).backend == "cpu"
+    assert load.from_engine(LoadSettings(n_parallel=8)) == load.from_engine(LoadSettings())
 
 
 def test_a_backend_that_the_machine_lacks_falls_back_and_says_what_there_is() -> None:

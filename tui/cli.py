@@ -7,15 +7,20 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from tui import __version__
 from tui.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from tui.cli_options import BenchKind
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.messages.CacheType`, without importing it."""
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
+MOST_USERS = 256
+"""llama.cpp's LLAMA_MAX_SEQ."""
 FLASH_ATTENTION = ("auto", "on", "off")
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
@@ -27,8 +32,9 @@ examples:
   llmtui                                     chat with the model used last
   llmtui model.gguf -c 16384 --backend cpu   chat with this model, on the CPU
   llmtui --bench model.gguf                  measure it: 512 tokens read, 128 written
-  llmtui --bench --json -t 8 > score.json    the model used last, 8 threads, for a script
-  llmtui --bench --compare last              and what changed since it was measured before
+  llmtui --bench                             one number, within a minute, for the model used last
+  llmtui --bench model.gguf --compare last   and what changed since it was measured before
+  llmtui --bench model.gguf --json -t 8      with 8 threads, for a script
 """
 
 
@@ -87,12 +93,53 @@ def _run(argv: Sequence[str] | None) -> int:
 
         settings_file = Path(arguments.settings) if arguments.settings else None
         return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
-    if arguments.bench:
+    if arguments.bench or arguments.quick or arguments.localscore or arguments.n_parallel:
         return _bench(arguments)
     return _app(arguments)
 
 
+_NOT_OF_A_TEST = {"bench", "json", "settings", "software_vulkan", "fit", "force", *_LOAD_FIELDS}
+"""Options that say nothing about what is to be measured, by the names that they are stored under."""
+
+
+def _kind_of_bench(arguments: argparse.Namespace) -> BenchKind:
+    """What the arguments ask for; those of its tests that were not given are filled in. Without any that say something
+    about models or tests, that is the quick score."""
+    default = parser().get_default
+    given = {name for name, value in vars(arguments).items() if value not in (default(name), [])}
+    kind: BenchKind = "tests"
+    if arguments.quick or given <= _NOT_OF_A_TEST:
+        kind = "quick"
+    elif arguments.localscore:
+        kind = "localscore"
+    elif arguments.n_parallel:
+        kind = "parallel"
+    if kind != "tests":
+        _check_own_tests(kind, arguments)
+    n = 128 if kind == "parallel" else 512
+    arguments.n_prompt = arguments.n_prompt or (n,)
+    arguments.n_gen = arguments.n_gen or (128,)
+    arguments.n_depth = arguments.n_depth or (0,)
+    arguments.repetitions = arguments.repetitions or (5 if kind in ("tests", "quick") else 1)
+    return kind
+
+
+def _check_own_tests(kind: BenchKind, arguments: argparse.Namespace) -> None:
+    """Raises `CommandLineError` for what does not go with a kind of benchmark that has tests of its own."""
+    wrong = {"-d": arguments.n_depth, "-pg": arguments.pairs, "--e2e": arguments.end_to_end}
+    if kind != "parallel":
+        wrong |= {"-p": arguments.n_prompt, "-n": arguments.n_gen}
+        wrong |= {"--all": arguments.all, "--backends": arguments.backends, "a second MODEL": arguments.models[1:]}
+    elif arguments.n_prompt and 0 in arguments.n_prompt:
+        raise CommandLineError("--parallel needs prompts: give -p a number of tokens.")
+    if found := [flag for flag, value in wrong.items() if value]:
+        raise CommandLineError(f"--{kind} has tests of its own: leave out {' and '.join(found)}.")
+    if arguments.output not in ("", "table", "md", "json"):
+        raise CommandLineError(f"--{kind} has no {arguments.output}. Choose table, md or json.")
+
+
 def _bench(arguments: argparse.Namespace) -> int:
+    kind = _kind_of_bench(arguments)
     if not (any(arguments.n_prompt) or any(arguments.n_gen) or arguments.pairs):
         raise CommandLineError("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
     if arguments.all and arguments.models:
@@ -105,6 +152,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     return bench(
         BenchOptions(
+            kind=kind,
             models=tuple(map(Path, arguments.models)),
             every_model=arguments.all,
             backends=arguments.backends,
@@ -118,6 +166,8 @@ def _bench(arguments: argparse.Namespace) -> int:
             pairs=tuple(arguments.pairs),
             n_depth=arguments.n_depth,
             repetitions=arguments.repetitions,
+            end_to_end=arguments.end_to_end,
+            n_parallel=arguments.n_parallel,
             output="json" if arguments.json else arguments.output,
             baseline=arguments.baseline,
             history=arguments.history,
@@ -144,6 +194,8 @@ def _app(arguments: argparse.Namespace) -> int:
         raise CommandLineError("--json goes with --bench, --devices or --locate.")
     if arguments.history or arguments.compare or arguments.fail_below is not None:
         raise CommandLineError("--history, --compare and --fail-below go with --bench.")
+    if arguments.end_to_end:
+        raise CommandLineError("--e2e goes with --bench.")
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."
@@ -214,6 +266,14 @@ def _list_of(kind: Callable[[str], _T]) -> Callable[[str], tuple[_T, ...]]:
     return values
 
 
+def _users(text: str) -> int:
+    """An argument type: as many sequences as llama.cpp can tell apart."""
+    value = _at_least(1)(text)
+    if value > MOST_USERS:
+        raise argparse.ArgumentTypeError(f"{value} is more than the {MOST_USERS} that llama.cpp can do")
+    return value
+
+
 def _pair(text: str) -> tuple[int, int]:
     """An argument type: two numbers with a comma between them."""
     numbers = _list_of(_at_least(1))(text)
@@ -268,13 +328,20 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backends", default=(), type=_list_of(str), metavar="A,B", help="measure each model on each: cpu,vulkan"
     )
-    for flags, metavar, default, kind, text in (
-        (("-p", "--n-prompt"), "N,…", (512,), numbers, "tokens to read; 0 leaves that test out (512)"),
-        (("-n", "--n-gen"), "N,…", (128,), numbers, "tokens to write; 0 leaves that test out (128)"),
-        (("-d", "--n-depth"), "N,…", (0,), numbers, "tokens in the context before each test (0)"),
-        (("-r", "--repetitions"), "N", 5, _at_least(1), "times to run each test (5)"),
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--quick", action="store_true", help="one number within a minute; also without any option")
+    which.add_argument("--localscore", action="store_true", help="LocalScore's nine tests and its number: takes long")
+    which.add_argument(
+        "--parallel", dest="n_parallel", default=(), type=_list_of(_users), metavar="N,…", help="many users at once"
+    )
+    for flags, metavar, kind, text in (
+        (("-p", "--n-prompt"), "N,…", numbers, "tokens to read; 0 leaves that test out (512)"),
+        (("-n", "--n-gen"), "N,…", numbers, "tokens to write; 0 leaves that test out (128)"),
+        (("-d", "--n-depth"), "N,…", numbers, "tokens in the context before each test (0)"),
+        (("-r", "--repetitions"), "N", _at_least(1), "times to run each test (5)"),
     ):
-        group.add_argument(*flags, metavar=metavar, default=default, type=kind, help=text)
+        group.add_argument(*flags, metavar=metavar, type=kind, help=text)
+    group.add_argument("--e2e", dest="end_to_end", action="store_true", help="time answers as a user gets them, too")
     group.add_argument(
         "-pg", dest="pairs", action="append", default=[], type=_pair, metavar="P,G", help="read P, then write G tokens"
     )

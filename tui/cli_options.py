@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -34,9 +35,14 @@ class AppOptions(Options, frozen=True):
     """Open the conversation that was open last."""
 
 
+BenchKind = Literal["tests", "quick", "localscore", "parallel"]
+"""llama-bench's tests, the quick score, LocalScore, or many users at once."""
+
+
 class BenchOptions(Options, frozen=True):
     """What is to be measured, and what is to be done with it."""
 
+    kind: BenchKind = "tests"
     models: tuple[Path, ...] = ()
     """As they were written; none takes one by itself."""
     every_model: bool = False
@@ -50,6 +56,10 @@ class BenchOptions(Options, frozen=True):
     n_depth: tuple[int, ...] = (0,)
     """Tokens that the context holds before each test."""
     repetitions: int = 5
+    end_to_end: bool = False
+    """Time an answer as a user gets it, too."""
+    n_parallel: tuple[int, ...] = ()
+    """For how many users at once, each with `n_prompt` and `n_gen`; for the kind "parallel"."""
     output: str = ""
     """A name of `tui.bench.render.FORMATS` or `tui.bench.picture.PICTURES`; empty takes the table on a terminal and
     Markdown in a pipe."""

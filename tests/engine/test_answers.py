@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
+import sys
+
+import psutil
 import pytest
 
-from tests.conftest import DENSE, MOE, TINY
+from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, ask, messages, user
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import Delta, LoadSettings, Message, Prefill, Sampling
@@ -183,3 +189,38 @@ async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: En
     async for event in tiny.generate([user("hello")], GREEDY, thinking=False):
         last = event
     assert last.stop == "stop" and last.timings.n_cached == 0
+
+
+async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine):
+    whole = await tiny.bench_sample(n_prompt=64, n_gen=8)
+    assert 0 < whole.prefill_s < whole.ttft_s < whole.elapsed_s
+    prompt = await tiny.bench_sample(n_prompt=64, n_gen=0)
+    assert 0 < prompt.prefill_s <= prompt.elapsed_s and prompt.ttft_s == 0
+    written = await tiny.bench_sample(n_prompt=0, n_gen=8, depth=32)
+    assert written.prefill_s == 0 < written.ttft_s < written.elapsed_s
+
+
+async def test_a_repetition_may_have_threads_of_its_own(tiny: Engine):
+    process = psutil.Process(tiny.pid)
+    before = process.num_threads()
+    await tiny.bench_sample(n_prompt=8, n_gen=8)
+    assert process.num_threads() == before
+    seen: set[int] = set()
+    running = asyncio.create_task(tiny.bench_sample(n_prompt=8, n_gen=500, n_threads=3))
+    await until(lambda: seen.add(process.num_threads()) or running.done())
+    await running
+    assert max(seen) == before + 2
+
+
+def test_after_it_the_threads_are_those_of_the_load_again():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.threads_check", str(DENSE)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [[1, 2], [3, 3], [1, 2], [1, 2]]
+
+
+async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine):
+    ended = await ask(tiny, user("hello"), thinking=False)
+    events = [e async for e in tiny.generate([user("hello")], GREEDY, thinking=False, max_tokens=200, ignore_end=True)]
+    assert ended.done.stop == "stop" and ended.done.timings.n_decode < 200
+    assert events[-1].stop == "length" and events[-1].timings.n_decode == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from tui.bench import picture, render
 from tui.bench.guard import TooLittleMemory, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
+from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence
@@ -27,8 +29,9 @@ from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.measure.chart import row_names
+from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
-from tui.measure.runner import Failure, Job, Plan, Runner, context_for, plan_tests, tokens_needed
+from tui.measure.runner import Failure, Job, Runner, context_for, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
@@ -44,7 +47,7 @@ def bench(options: BenchOptions) -> ExitCode:
         return show_history(options.output)
     options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))
     try:
-        picture.check(options.output, options.baseline, _tests(options), sys.stdout)
+        picture.check(options.output, options.baseline, kind_of(options).plan.tests, sys.stdout)
     except picture.CannotDraw as error:
         return _fail(ExitCode.USAGE, str(error))
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
@@ -80,20 +83,17 @@ def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequ
     return [pick(path, settings, state.state) for path in named]
 
 
-def _tests(options: BenchOptions) -> tuple[Test, ...]:
-    return plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
-
-
 class _Bench:
     """One run of the command: what is to be measured is settled first, then measured, then printed."""
 
     def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings, past: Past) -> None:
         self._options, self._models, self._settings, self._past = options, models, settings, past
-        self._tests = _tests(options)
+        self._kind = kind_of(options)
         self._line = ProgressLine(sys.stderr)
         self._refused: list[Refused] = []
         self._runner: Runner | None = None
         self._jobs: list[Job] = []
+        self._energy_note = ""
 
     @property
     def _is_one(self) -> bool:
@@ -106,15 +106,16 @@ class _Bench:
         environment = engine_environment(software=self._settings.engine.software_vulkan)
         planner = Planner(env=environment)
         try:
-            async with Engine(env=environment) as engine:
+            async with Engine(env=environment) as engine, contextlib.AsyncExitStack() as stack:
                 hello = await engine.start()
                 self._jobs = await self._settle(hello.devices, planner)
                 await planner.close()
                 self._check_baseline()
                 if self._jobs:
-                    plan = Plan(jobs=tuple(self._jobs), tests=self._tests, repetitions=self._options.repetitions)
-                    self._runner = Runner(engine, plan, self._line.show)
+                    probe = stack.enter_context(contextlib.closing(MachineProbe.of(engine)))
+                    self._runner = Runner(engine, self._kind.plan_for(self._jobs), self._line.show, probe)
                     await self._runner.run()
+                    self._energy_note = probe.energy_note
         except asyncio.CancelledError:
             # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
             code, message = ExitCode.INTERRUPTED, "interrupted."
@@ -159,9 +160,9 @@ class _Bench:
         for model in self._models:
             for backend in self._options.backends or (None,):
                 load = self._options.load if backend is None else {**self._options.load, "backend": backend}
-                job = make_job(model, load, self._settings.load, devices, self._tests)
+                job = make_job(model, {**self._kind.load, **load}, self._settings.load, devices, self._kind.room)
                 try:
-                    jobs.append(await settle(self._options, job, self._tests, devices, memory, planner))
+                    jobs.append(await settle(self._options, job, self._kind.room, devices, memory, planner))
                 except TooLittleMemory as error:
                     if self._is_one:
                         raise
@@ -184,7 +185,8 @@ class _Bench:
         """Print what was measured and how it compares, and keep it, also when whoever reads stdout has left."""
         comparison = self._runner.comparison if self._runner else Comparison()
         comparison = Comparison(
-            reports=tuple(report for report in comparison.reports if report.results), refused=tuple(self._refused)
+            reports=tuple(report for report in comparison.reports if report.results or report.parallel),
+            refused=tuple(self._refused),
         )
         try:
             self._print(comparison)
@@ -199,7 +201,7 @@ class _Bench:
         if output in picture.PICTURES:
             shown = picture.picture(output, comparison, baseline, sys.stdout)
         else:
-            shown = render.FORMATS[output](comparison)
+            shown = self._kind.formats[output](comparison)
             if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
                 shown = f"{shown}\n{chart}"
         if isinstance(shown, bytes):
@@ -210,6 +212,8 @@ class _Bench:
         if output not in FOR_EYES:
             for row in comparison.refused:
                 print(f"llmtui: {render.refusal(row)}", file=sys.stderr)
+        if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
+            print(f"llmtui: {self._energy_note}", file=sys.stderr)
 
 
 def make_job(

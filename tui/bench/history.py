@@ -73,7 +73,8 @@ class Past:
         if not self._options.keep:
             return
         try:
-            self._history.add(comparison)
+            # What several users get at once has no test that a later run could be compared with.
+            self._history.add(Comparison(reports=tuple(row for row in comparison.reports if row.results)))
         except HistoryError as error:
             _say(f"not kept: {error}")
         if self._history.set_aside:

@@ -8,6 +8,8 @@ from tui.bench.render import for_encoding
 from tui.measure.runner import Progress
 
 _WIDTH = 20
+_MOST = 80
+"""The line is shorter than this, in small terminals too."""
 _ERASE = "\r\x1b[K"
 
 
@@ -45,8 +47,22 @@ def describe(progress: Progress) -> str:
     """What the line says: a bar, the percentage, and what is being done."""
     filled = int(progress.fraction * _WIDTH)
     bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {100 * progress.fraction:3.0f}%"
-    if progress.test is None:
+    name = progress.test.name if progress.test else progress.what
+    if not name:
         return f"{bar}  loading"
     what = f"run {progress.repetition}" if progress.repetition else "warm-up"
-    last = f" · {progress.last_ts:.2f} tokens/s" if progress.last_ts else ""
-    return f"{bar}  {progress.test.name} {what}{last}"
+    line = f"{bar}  {name} {what}"
+    more = [f"{progress.last_ts:.2f} tokens/s"] if progress.last_ts else []
+    if progress.left_s is not None:
+        more.insert(0, f"{_about(progress.left_s)} left")
+    for part in more:
+        if len(line) + len(part) + 3 < _MOST:
+            line += f" · {part}"
+    return line
+
+
+def _about(seconds: float) -> str:
+    """A duration that nobody knows exactly: "20 s", "12 min", "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

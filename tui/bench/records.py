@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 
 from tui import __version__
+from tui.bench import endtoend
 from tui.measure.report import Comparison, Report, Result
 
 TABLE = "llama_bench"
@@ -28,6 +29,7 @@ def as_json(comparison: Comparison) -> str:
     (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run was
     interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
     repetitions are not to be trusted; `samples_ns` and `samples_ts`.
+    With `--e2e`, `end_to_end` holds what an answer took as a user gets it.
     """
     return json.dumps(records(comparison), indent=2)
 
@@ -109,6 +111,7 @@ def _record(report: Report, result: Result) -> dict[str, object]:
         **_ours(report, result),
         "samples_ns": result.samples_ns,
         "samples_ts": [round(ts, 6) for ts in result.samples_ts],
+        **endtoend.record(report),
     }
 
 

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TextIO
 
 from tui import __version__
+from tui.bench import endtoend
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
+from tui.measure import roofline
 from tui.measure.report import Comparison, Refused, Report, Result, backend_of, row_name
 from tui.models import format
 
+Format = Callable[[Comparison], str]
+
+_GIB = 1 << 30
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
 
 
@@ -18,27 +23,47 @@ def table(comparison: Comparison) -> str:
     """For eyes, in 80 columns: the figures of one model under a headline, or a row for each model and backend."""
     if len(comparison.reports) == 1 and not comparison.refused:
         return _single(comparison.reports[0])
-    rows = [_ROW_HEAD, *map(_row, comparison.reports)]
-    lines = columns(rows, "<>>>>>>", "  ")
+    lines = columns(_rows(comparison.reports), "<>><>>>>"[: len(_rows(comparison.reports)[0])], "  ")
     lines += map(refusal, comparison.refused)
+    lines += [f"{_row_of(report)}: {more}" for report in comparison.reports for more in _sentences(report)]
     return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
-_ROW_HEAD = ("model", "size", "on", "pp t/s", "tg t/s", "memory", "J/token")
+def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
+    """A heading and a row for each; energy only where some platform told it, so that the rest has 80 columns."""
+    joules = [report.decode.j_per_token if report.decode else None for report in reports]
+    tells = any(value is not None for value in joules)
+    rows = [("model", "params", "GiB", "on", "pp t/s", "tg t/s", "takes GiB", *(["J/token"] if tells else []))]
+    for report, value in zip(reports, joules, strict=True):
+        prefill, decode, memory = report.prefill, report.decode, report.memory_bytes
+        cells = (
+            row_name(report.model, report.loaded.path),
+            format.n_params(report.model.n_params, report.model.n_params_active),
+            f"{report.model.file_bytes / _GIB:.1f}",
+            _place(report),
+            f"{prefill.avg_ts:.1f}" if prefill else "",
+            f"{decode.avg_ts:.2f}" if decode else "",
+            f"{memory / _GIB:.1f}" if memory is not None else "n/a",
+        )
+        rows.append((*cells, *([f"{value:.2f}" if value is not None else "n/a"] if tells else [])))
+    return rows
 
 
-def _row(report: Report) -> tuple[str, ...]:
-    prefill, decode = report.prefill, report.decode
-    joules = decode.j_per_token if decode else None
-    return (
-        row_name(report.model, report.loaded.path),
-        format.size(report.model.file_bytes),
-        backend_of(report.settings),
-        f"{prefill.avg_ts:.1f}" if prefill else "",
-        f"{decode.avg_ts:.2f}" if decode else "",
-        format.size(report.memory_bytes) if report.memory_bytes is not None else "n/a",
-        f"{joules:.2f}" if joules is not None else "n/a",
-    )
+def _place(report: Report) -> str:
+    """ "CPU", or the devices with how many layers are there: "Vulkan0 41/65"."""
+    loaded = report.loaded
+    where = f"{loaded.n_gpu_layers}/{loaded.n_layers}"
+    return f"{'+'.join(loaded.devices)} {where}" if loaded.devices else "CPU"
+
+
+def _row_of(report: Report) -> str:
+    return f"{row_name(report.model, report.loaded.path)} on {backend_of(report.settings)}"
+
+
+def _sentences(report: Report) -> list[str]:
+    """What there is to say about one row beside its figures."""
+    speed = roofline.sentence(report) if report.roofline else ""
+    return [text for text in (endtoend.sentence(report), speed) if text]
 
 
 def refusal(row: Refused) -> str:
@@ -46,14 +71,19 @@ def refusal(row: Refused) -> str:
     return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
 
 
+def headline(report: Report) -> tuple[str, str]:
+    """The model's file, and what is in it."""
+    what = f"{report.loaded.description} · {_size(report)} · {_params(report)} parameters"
+    return Path(report.loaded.path).name, what
+
+
 def _common_facts(comparison: Comparison) -> list[str]:
-    return _facts(comparison.reports[0]) if comparison.reports else []
+    return facts(comparison.reports[0]) if comparison.reports else []
 
 
 def _single(report: Report) -> str:
     """The figures under a headline, and below them what they were measured with; at most about 80 columns."""
     loaded = report.loaded
-    headline = f"{Path(loaded.path).name}\n{loaded.description} · {_size(report)} · {_params(report)} parameters"
     rows = [("backend", "threads", "test", "tokens/s", "", "runs")]
     rows += [
         (
@@ -66,7 +96,7 @@ def _single(report: Report) -> str:
         )
         for result in report.results
     ]
-    return "\n".join([headline, "", *columns(rows, "<><>><"), "", *_facts(report)])
+    return "\n".join([*headline(report), "", *columns(rows, "<><>><"), *_sentences(report), "", *facts(report)])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -116,14 +146,14 @@ def can_encode(signs: str, encoding: str | None) -> bool:
     return True
 
 
-def _facts(report: Report) -> list[str]:
+def facts(report: Report) -> list[str]:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
     devices = ", ".join(f"{name} {report.describe(name)}".strip() for name in loaded.devices)
     where = f"{devices}, {loaded.n_gpu_layers} of {loaded.n_layers} layers" if devices else "the CPU alone"
     experts = f", experts of {settings.n_cpu_moe} layers on the CPU" if devices and settings.n_cpu_moe else ""
     used = [
-        f"ctx {loaded.n_ctx:,}",
+        f"ctx {f'{settings.n_parallel} x ' if settings.n_parallel > 1 else ''}{loaded.n_ctx:,}",
         f"batch {loaded.n_batch}/{loaded.n_ubatch}",
         f"flash attention {'on' if loaded.flash_attn else 'off'}",
         f"KV {loaded.type_k}/{loaded.type_v}",
@@ -138,6 +168,12 @@ def _facts(report: Report) -> list[str]:
         f"settings  {', '.join(used)}",
         f"machine   {machine.hardware}, {machine.os}",
         f"engine    {package}, llama.cpp {report.hello.build_commit or 'of unknown commit'}",
+        *(f"beware    {warning}" for warning in report.warnings),
+        *(
+            f"beware    {result.test.name}: {', '.join(result.all_marks)}"
+            for result in report.results
+            if result.all_marks
+        ),
     ]
 
 
@@ -183,7 +219,7 @@ def default_format(stream: TextIO) -> str:
     return "table" if stream.isatty() else "md"
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {
+FORMATS: dict[str, Format] = {
     "table": table,
     "md": markdown,
     "csv": as_csv,

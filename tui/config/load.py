@@ -62,6 +62,7 @@ def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[Lo
 def from_engine(settings: LoadSettings) -> LoadDefaults:
     """The way back from `engine_settings`: what is to be remembered of a load."""
     fields = msgspec.structs.asdict(settings)
+    del fields["n_parallel"]  # for the bench alone
     return LoadDefaults(backend=backend_name(fields.pop("devices")), **fields)
 
 

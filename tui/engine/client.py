@@ -35,6 +35,7 @@ from tui.engine.death import EngineDied, examine
 from tui.engine.messages import (
     AnyEvent,
     Bandwidths,
+    BenchParallel,
     BenchSample,
     BenchTest,
     Cancel,
@@ -60,6 +61,7 @@ from tui.engine.messages import (
     MeasureBandwidth,
     Message,
     Ok,
+    ParallelSample,
     Planned,
     ReadAhead,
     RestoreContext,
@@ -77,7 +79,20 @@ CANCEL_GRACE_S = 10.0
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
-_LAST = (Done, Failed, Loaded, Planned, Ok, Counted, BenchSample, Bandwidths, ContextSaved, ContextRestored, Devices)
+_LAST = (
+    Done,
+    Failed,
+    Loaded,
+    Planned,
+    Ok,
+    Counted,
+    BenchSample,
+    ParallelSample,
+    Bandwidths,
+    ContextSaved,
+    ContextRestored,
+    Devices,
+)
 """Nothing comes after these in answer to a command."""
 
 
@@ -279,8 +294,8 @@ class Engine:
         max_tokens: int = 0,
         drop_oldest: bool = False,
         flush_s: float = 0.1,
-        resume: bool = False,
         ignore_end: bool = False,
+        resume: bool = False,
     ) -> Answer:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
         return Answer(
@@ -293,8 +308,8 @@ class Engine:
                 max_tokens=max_tokens,
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
-                resume=resume,
                 ignore_end=ignore_end,
+                resume=resume,
             ),
         )
 
@@ -305,8 +320,18 @@ class Engine:
 
     async def bench(self, n_prompt: int, n_gen: int, depth: int = 0) -> float:
         """Seconds that one repetition of a benchmark test took; see `BenchTest`."""
-        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth)
-        return (await self._one(command, BenchSample)).elapsed_s
+        return (await self.bench_sample(n_prompt, n_gen, depth)).elapsed_s
+
+    async def bench_sample(self, n_prompt: int, n_gen: int, depth: int = 0, n_threads: int = 0) -> BenchSample:
+        """One repetition of a benchmark test, timed by phase; see `BenchTest`."""
+        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth, n_threads=n_threads)
+        return await self._one(command, BenchSample)
+
+    async def bench_parallel(self, n_parallel: int, n_prompt: int, n_gen: int) -> ParallelSample:
+        """One repetition with several users at once, for which the model must be loaded with as large an `n_parallel`;
+        see `BenchParallel`."""
+        command = BenchParallel(id=self._next_id(), n_parallel=n_parallel, n_prompt=n_prompt, n_gen=n_gen)
+        return await self._one(command, ParallelSample)
 
     async def bandwidth(self, devices: Sequence[str], n_threads: int = 0) -> dict[str, float]:
         """Bytes per second that the memory of each device gives, "CPU" read by `n_threads` threads, measured now. Takes
@@ -462,6 +487,7 @@ class Engine:
             Generate: "answering",
             BenchTest: "benchmark",
             MeasureBandwidth: "benchmark",
+            BenchParallel: "benchmark",
             DryRun: "planning",
         }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")

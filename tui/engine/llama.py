@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import anatomy, footprint, loadlog
+from tui.engine.batch import Batch
 from tui.engine.messages import ErrorKind, Loaded, LoadSettings, Placed, Sampling
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
@@ -122,7 +124,7 @@ def system_info() -> str:
 
 
 class Session:
-    """A model with one context and one sequence. Not thread-safe except for `abort`.
+    """A model with one context; but for `decode_batch`, of one sequence. Not thread-safe except for `abort`.
 
     Raises `LlamaError` from the constructor when it cannot be loaded and `Aborted` when `abort` was set meanwhile.
     `on_progress` gets fractions from 0 to 1.
@@ -148,6 +150,7 @@ class Session:
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self.bos, self.eos = lib.llama_vocab_bos(self._vocab), lib.llama_vocab_eos(self._vocab)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
+            self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
             self.template = ChatTemplate(
@@ -240,8 +243,8 @@ class Session:
             n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
             n_batch=self.n_batch,
             n_ubatch=self.n_ubatch,
-            n_threads=int(lib.llama_n_threads(self._context)),
-            n_threads_batch=int(lib.llama_n_threads_batch(self._context)),
+            n_threads=self.n_threads[0],
+            n_threads_batch=self.n_threads[1],
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
             type_k=type_k,
             type_v=type_v,
@@ -313,19 +316,43 @@ class Session:
         """
         n = len(tokens)
         self._tokens[:n] = tokens
-        status = lib.llama_decode(self._context, lib.llama_batch_get_one(self._tokens, n))
+        self._decode(lib.llama_batch_get_one(self._tokens, n))
+
+    def decode_batch(self, batch: Batch) -> None:
+        """Evaluate tokens of several sequences together, `n_batch` at a time. Raises as `decode` does."""
+        for part in batch.parts(self.n_batch):
+            self._decode(part)
+
+    def _decode(self, batch: Any) -> None:
+        status = lib.llama_decode(self._context, batch)
         if status == 0:
             return
         if status == 2 or self.abort.is_set:
             raise Aborted
         if status == 1:
-            raise LlamaError("decode", f"no room in the KV cache for {n} more tokens")
+            raise LlamaError("decode", f"no room in the KV cache for {batch.n_tokens} more tokens")
         detail = LOG.why(f"llama_decode returned {status}")
         raise LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
 
     def synchronize(self) -> None:
         """Wait until everything asked for is computed."""
         lib.llama_synchronize(self._context)
+
+    @property
+    def n_threads(self) -> tuple[int, int]:
+        """Threads that compute: for decode and for prompts."""
+        return int(lib.llama_n_threads(self._context)), int(lib.llama_n_threads_batch(self._context))
+
+    @contextlib.contextmanager
+    def threads(self, n: int) -> Iterator[None]:
+        """Compute with `n` threads, prompts too, inside the `with` block; 0 changes nothing."""
+        before = self.n_threads
+        if n:
+            lib.llama_set_n_threads(self._context, n, n)
+        try:
+            yield
+        finally:
+            lib.llama_set_n_threads(self._context, *before)
 
     @property
     def n_past(self) -> int:

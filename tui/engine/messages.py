@@ -56,6 +56,8 @@ class LoadSettings(Record, frozen=True):
     use_mlock: bool = False
     seed: int = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+    n_parallel: int = 1
+    """Sequences that `n_ctx` is divided between, each with its own part of it: one, but for `BenchParallel`."""
 
 
 class Sampling(Record, frozen=True):
@@ -261,6 +263,18 @@ class BenchTest(Command, frozen=True):
     n_prompt: int
     n_gen: int
     depth: int = 0
+    n_threads: int = 0
+    """Threads for prompt and generation in this repetition alone; 0 takes those of the load."""
+
+
+class BenchParallel(Command, frozen=True):
+    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
+    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
+    it. `n_prompt` is 1 at least. Answered by `ParallelSample`."""
+
+    n_parallel: int
+    n_prompt: int
+    n_gen: int
 
 
 class MeasureBandwidth(Command, frozen=True):
@@ -440,9 +454,21 @@ class Counted(Event, frozen=True):
 
 
 class BenchSample(Event, frozen=True):
-    """Wall time of the timed part of one repetition."""
+    """Wall time of the timed part of one repetition, from its start to the end of each of its phases."""
 
     elapsed_s: float
+    """The whole."""
+    prefill_s: float = 0.0
+    """To the end of the prompt's evaluation; 0 without a prompt."""
+    ttft_s: float = 0.0
+    """To the end of the first generated token's evaluation; 0 without generation."""
+
+
+class ParallelSample(Event, frozen=True):
+    """Wall time of the two phases of one repetition, all sequences together."""
+
+    prefill_s: float
+    decode_s: float
 
 
 class Bandwidths(Event, frozen=True):
@@ -486,10 +512,10 @@ class Failed(Event, frozen=True):
 
 
 AnyCommand = (
-    Load | Unload | Generate | Cancel | Count | BenchTest | MeasureBandwidth | DryRun
+    Load | Unload | Generate | Cancel | Count | BenchTest | BenchParallel | MeasureBandwidth | DryRun
     | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
 )  # fmt: skip
 AnyEvent = (
     Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
-    | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
+    | ParallelSample | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip

@@ -50,7 +50,8 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
 
 
 def context_params(settings: LoadSettings) -> Any:
-    """`llama_context_params` for these settings: one sequence, logits of one token."""
+    """`llama_context_params` for these settings: logits of one token for each sequence, of which there is mostly one.
+    Several have their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
     params = lib.llama_context_default_params()
     params.n_ctx = settings.n_ctx
     params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
@@ -63,7 +64,7 @@ def context_params(settings: LoadSettings) -> Any:
     params.flash_attn_type = _FLASH_ATTENTION[flash_attn]
     params.type_k, params.type_v = CACHE_TYPES[settings.type_k], CACHE_TYPES[settings.type_v]
     # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
-    params.n_outputs_max = 1
+    params.n_outputs_max = params.n_seq_max = settings.n_parallel
     params.no_perf = False
     params.op_offload = bool(settings.devices)
     params.offload_kqv = bool(settings.devices)

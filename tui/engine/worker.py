@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import random
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from tui.engine import bandwidth, devices
+from tui.engine import bandwidth, benchmark, devices
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, Paused, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
@@ -29,7 +28,7 @@ from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_
 from tui.engine.messages import (
     AnyCommand,
     Bandwidths,
-    BenchSample,
+    BenchParallel,
     BenchTest,
     Cancel,
     Command,
@@ -166,7 +165,7 @@ class Worker:
             conversation = self._loaded()
             n_tokens = len(conversation.prompt(command.messages, thinking=command.thinking))
             self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
-        elif isinstance(command, BenchTest):
+        elif isinstance(command, BenchTest | BenchParallel):
             self._bench(command)
         elif isinstance(command, MeasureBandwidth):
             found = bandwidth.measure(command.devices, command.n_threads, self._abort)
@@ -274,33 +273,13 @@ class Worker:
             conversation.cached = kept.tokens
         return len(conversation.cached)
 
-    def _bench(self, command: BenchTest) -> None:
-        """Timed as llama-bench times: prompt tokens in batches of `n_batch`, generated ones one by one, each
-        synchronised. All are drawn at random before the clock starts: one token over and over would choose the same
-        experts of a mixture each time and find them in the CPU's cache."""
+    def _bench(self, command: BenchTest | BenchParallel) -> None:
         conversation = self._loaded()
-        session = conversation.session
-        session.clear()
         conversation.cached.clear()
-        draw = [random.randrange(session.n_vocab) for _ in range(command.depth + command.n_prompt + command.n_gen)]
-        before = command.depth + command.n_prompt
-        try:
-            self._prompt(session, draw[: command.depth])
-            started = time.perf_counter()
-            self._prompt(session, draw[command.depth : before])
-            for token in draw[before:]:
-                session.decode([token])
-                session.synchronize()
-            elapsed = time.perf_counter() - started
-        finally:
-            session.clear()
-        self.send(BenchSample(id=command.id, elapsed_s=elapsed))
-
-    @staticmethod
-    def _prompt(session: Session, tokens: list[int]) -> None:
-        for at in range(0, len(tokens), session.n_batch):
-            session.decode(tokens[at : at + session.n_batch])
-        session.synchronize()
+        if isinstance(command, BenchTest):
+            self.send(benchmark.measure(conversation.session, command))
+        else:
+            self.send(benchmark.measure_parallel(conversation.session, command))
 
 
 def main() -> None:

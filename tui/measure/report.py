@@ -54,6 +54,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     test_time: datetime
     """When its warm-up began, in UTC."""
     samples_ns: tuple[int, ...] = ()
+    prefill_ns: tuple[int, ...] = ()
+    """For each repetition, until its prompt was evaluated; 0 without a prompt."""
+    ttft_ns: tuple[int, ...] = ()
+    """For each repetition, until its first generated token was evaluated; 0 without generation."""
     energy_j: tuple[float | None, ...] = ()
     """What each repetition took from where the platform counts it, in joules; None where it does not tell."""
     marks: tuple[tuple[Mark, ...], ...] = ()

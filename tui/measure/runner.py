@@ -5,6 +5,7 @@ done so far can be had at any time, also after a failure."""
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,13 +15,17 @@ import msgspec
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import Loaded, LoadSettings
-from tui.measure import roofline
+from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
-from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Roofline, Test
+from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test
+from tui.measure.timeleft import TimeLeft
 from tui.models.library import LibraryModel
 
 N_CTX_STEP = 256
 """llama.cpp pads a context to a multiple of this."""
+END_TO_END = Test(n_prompt=endtoend.N_PROMPT, n_gen=endtoend.N_GEN)
+PARALLEL_WARM_UP = (16, 1)
+"""Tokens that each user reads and writes before the clock starts."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +33,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     model: LibraryModel
     settings: LoadSettings
+
+
+class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
+    """`n_parallel` users at once, each with a prompt of `n_prompt` tokens, none of it shared, and `n_gen` written."""
+
+    n_parallel: int
+    n_prompt: int
+    n_gen: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.n_parallel} user{'s' if self.n_parallel > 1 else ''}"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +55,33 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int = 5
     bandwidth: bool = True
     """Measure first how fast the memory of the host and of the jobs' devices is: about a second for each."""
+    warm_up: Test | None = None
+    """Runs once when a model is loaded, in place of the warm-up of each test."""
+    budget_s: float = 0.0
+    """Begin no repetition of a test, but the first, that would not be over so many seconds after the run began; 0 for
+    no such limit."""
+    end_to_end: bool = False
+    """Time an answer as a user gets it, too; the contexts must hold `END_TO_END`."""
+    parallel: tuple[ParallelTest, ...] = ()
+    """For which `settings.n_parallel` and `n_ctx` of the jobs must do: see `context_for_users`."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What the runner is at."""
 
     fraction: float
-    """Of the load while `test` is None, else of all runs, warm-ups included."""
+    """Of the load while there is no `test` and no `what`, else of all runs, warm-ups included."""
     job: int = 0
     """Index of the job."""
     test: Test | None = None
+    what: str = ""
+    """What is measured, where that is no `test`."""
     repetition: int = 0
     """From 1; 0 is the warm-up."""
     last_ts: float = 0.0
     """Tokens per second of the repetition before, 0 when there was none."""
+    left_s: float | None = None
+    """About how long it will still take, where that can be told."""
 
 
 class Probe(Protocol):
@@ -96,6 +126,12 @@ def context_for(tests: Sequence[Test]) -> int:
     return -(-tokens_needed(tests) // N_CTX_STEP) * N_CTX_STEP
 
 
+def context_for_users(tests: Sequence[ParallelTest]) -> int:
+    """The context that holds each of these: a part for each user, all parts of the same size."""
+    each = max(test.n_prompt + test.n_gen for test in tests)
+    return max(test.n_parallel for test in tests) * -(-each // N_CTX_STEP) * N_CTX_STEP
+
+
 def visits(n_jobs: int, repetitions: int) -> list[tuple[int, int]]:
     """Jobs in the order in which they are measured, each with its number of repetitions. Several are gone through there
     and back, so that what changes steadily meanwhile, as a machine gets hot, adds up to the same for each; the last
@@ -131,7 +167,9 @@ class Runner:
         """Bytes per second by device, for each number of threads that the jobs ask for."""
         self._n_done = 0
         self._visits = visits(len(plan.jobs), plan.repetitions)
-        self._n_steps = len(plan.tests) * sum(repetitions + 1 for _, repetitions in self._visits)
+        self._n_steps = sum(self._steps_of_visit(repetitions) for _, repetitions in self._visits)
+        self._left = TimeLeft([run for _, repetitions in self._visits for run in self._runs_of_visit(repetitions)])
+        self._began = 0.0
         self.failures: list[Failure] = []
         """Jobs that could not be loaded or measured to the end; the others went on."""
 
@@ -144,9 +182,22 @@ class Runner:
         """What is measured so far of one job."""
         return self._reports.get(job)
 
+    def _runs_of_visit(self, repetitions: int) -> list[Test]:
+        warm_ups = [self._plan.warm_up] if self._plan.warm_up else map(_warm_up_of, self._plan.tests)
+        return [*warm_ups, *(test for test in self._plan.tests for _ in range(repetitions))]
+
+    def _steps_of_visit(self, repetitions: int) -> int:
+        plan = self._plan
+        return (
+            len(self._runs_of_visit(repetitions))
+            + (repetitions if plan.end_to_end else 0)
+            + len(plan.parallel) * (repetitions + 1)
+        )
+
     async def run(self) -> Comparison:
         """Load and measure everything. Cancelling the task that waits here stops at once. A job that fails is noted in
         `failures` and the others go on."""
+        self._began = time.monotonic()
         if self._probe:
             self._warnings = await self._probe.look()
         if self._plan.bandwidth:
@@ -156,8 +207,14 @@ class Runner:
                 continue
             try:
                 await self._load(job)
+                if self._plan.warm_up:
+                    await self._warm_up(job, self._plan.warm_up)
                 for number in range(len(self._plan.tests)):
                     await self._measure(job, number, repetitions)
+                if self._plan.end_to_end:
+                    await self._measure_end_to_end(job, repetitions)
+                for test in self._plan.parallel:
+                    await self._measure_parallel(job, test, repetitions)
             except (EngineError, EngineDied) as error:
                 self.failures.append(Failure(job=job, error=error))
                 self._loaded_job = None
@@ -212,13 +269,59 @@ class Runner:
         test = self._plan.tests[number]
         before = self._reports[job].results
         result = before[number] if number < len(before) else self._begin(job, test)
-        for repetition in range(repetitions + 1):
+        if not self._plan.warm_up:
+            self._tell(job, result, 0)
+            warm_up = _warm_up_of(test)
+            await self._engine.bench(warm_up.n_prompt, warm_up.n_gen)
+            self._left.did(warm_up)
+            self._n_done += 1
+        for repetition in range(1, repetitions + 1):
+            if not self._has_time(result):
+                break
             self._tell(job, result, repetition)
+            result = await self._repeat(job, result)
+            self._put(job, number, result)
+            self._n_done += 1
+
+    def _has_time(self, result: Result) -> bool:
+        """Whether another repetition would be over in time."""
+        if not self._plan.budget_s or not result.samples_ns:
+            return True
+        return time.monotonic() - self._began + result.samples_ns[-1] / 1e9 <= self._plan.budget_s
+
+    async def _warm_up(self, job: int, test: Test) -> None:
+        self._tell_of(job, test.name, 0)
+        await self._engine.bench(test.n_prompt, test.n_gen)
+        self._left.did(test)
+        self._n_done += 1
+
+    async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
+        for repetition in range(1, repetitions + 1):
+            before = self._reports[job].end_to_end
+            self._tell_of(job, "end to end", repetition, before[-1].decode_tps if before else 0.0)
+            found = await endtoend.end_to_end(self._engine)
+            self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
+            self._n_done += 1
+
+    async def _measure_parallel(self, job: int, test: ParallelTest, repetitions: int) -> None:
+        last_ts = 0.0
+        for repetition in range(repetitions + 1):
+            self._tell_of(job, test.name, repetition, last_ts)
             if repetition == 0:
-                await self._engine.bench(test.n_prompt, min(test.n_gen, 1))
+                n_prompt, n_gen = map(min, PARALLEL_WARM_UP, (test.n_prompt, test.n_gen))
+                await self._engine.bench_parallel(test.n_parallel, n_prompt, n_gen)
             else:
-                result = await self._repeat(job, result)
-                self._put(job, number, result)
+                sample = await self._engine.bench_parallel(test.n_parallel, test.n_prompt, test.n_gen)
+                found = ParallelResult(
+                    n_parallel=test.n_parallel,
+                    n_prompt=test.n_prompt,
+                    n_gen=test.n_gen,
+                    prefill_s=sample.prefill_s,
+                    decode_s=sample.decode_s,
+                )
+                report = self._reports[job]
+                self._reports[job] = msgspec.structs.replace(report, parallel=(*report.parallel, found))
+                last_ts = found.decode_tps
             self._n_done += 1
 
     def _begin(self, job: int, test: Test) -> Result:
@@ -231,13 +334,16 @@ class Runner:
         test = result.test
         if self._probe:
             self._probe.begin(job, test)
-        elapsed_s = await self._engine.bench(test.n_prompt, test.n_gen, test.n_depth)
+        sample = await self._engine.bench_sample(test.n_prompt, test.n_gen, test.n_depth)
+        self._left.did(test, sample)
         joules, marks = self._probe.end() if self._probe else (None, ())
         if test.n_depth:
             joules = None  # part of it went into what is not timed, which no counter tells apart
         return msgspec.structs.replace(
             result,
-            samples_ns=(*result.samples_ns, round(elapsed_s * 1e9)),
+            samples_ns=(*result.samples_ns, round(sample.elapsed_s * 1e9)),
+            prefill_ns=(*result.prefill_ns, round(sample.prefill_s * 1e9)),
+            ttft_ns=(*result.ttft_ns, round(sample.ttft_s * 1e9)),
             energy_j=(*result.energy_j, joules),
             marks=(*result.marks, marks),
         )
@@ -256,8 +362,25 @@ class Runner:
                 test=result.test,
                 repetition=done_before + 1 if repetition else 0,
                 last_ts=result.samples_ts[-1] if result.samples_ns else 0.0,
+                left_s=self._left_s,
             )
         )
+
+    def _tell_of(self, job: int, what: str, repetition: int, last_ts: float = 0.0) -> None:
+        self._on_progress(
+            Progress(fraction=self._n_done / self._n_steps, job=job, what=what, repetition=repetition, last_ts=last_ts)
+        )
+
+    @property
+    def _left_s(self) -> float | None:
+        """Where nothing but tests is planned."""
+        if self._plan.end_to_end or self._plan.parallel or self._plan.budget_s:
+            return None
+        return self._left.seconds
+
+
+def _warm_up_of(test: Test) -> Test:
+    return Test(n_prompt=test.n_prompt, n_gen=min(test.n_gen, 1))
 
 
 def _now() -> datetime:

@@ -1,0 +1,31 @@
+"""Prints as JSON the threads for decode and for prompts: as loaded, in a block with three, after it, and in one with 0.
+A program of its own, as only the engine's process may hold llama.cpp.
+
+usage: python -m tests.engine.threads_check MODEL
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.messages import LoadSettings
+
+
+def main(path: Path) -> None:
+    backend_init()
+    settings = LoadSettings(n_ctx=256, n_threads=1, n_threads_batch=2)
+    session = Session(path, settings, AbortSwitch(), lambda _: None)
+    seen = [session.n_threads]
+    with session.threads(3):
+        seen.append(session.n_threads)
+    seen.append(session.n_threads)
+    with session.threads(0):
+        seen.append(session.n_threads)
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

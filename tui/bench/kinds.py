@@ -1,0 +1,90 @@
+"""What kinds of benchmark there are: what each measures, what that needs of a load, and how its report is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tui.bench import render, scores, users
+from tui.cli_options import BenchOptions
+from tui.measure import score
+from tui.measure.report import Test
+from tui.measure.runner import (
+    END_TO_END,
+    Job,
+    ParallelTest,
+    Plan,
+    context_for_users,
+    plan_tests,
+)
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One of them, as the options ask for it."""
+
+    plan: Plan
+    """Without jobs."""
+    formats: Mapping[str, render.Format]
+    """By the name that `--output` takes."""
+    room: tuple[Test, ...]
+    """The context must hold each of these."""
+    load: Mapping[str, object] = {}
+    """Load settings that it wants unless the command line says otherwise."""
+    n_parallel: int = 1
+
+    def plan_for(self, jobs: Sequence[Job]) -> Plan:
+        """The plan with these jobs."""
+        settings = [msgspec.structs.replace(job.settings, n_parallel=self.n_parallel) for job in jobs]
+        loads = tuple(msgspec.structs.replace(job, settings=s) for job, s in zip(jobs, settings, strict=True))
+        return msgspec.structs.replace(self.plan, jobs=loads)
+
+
+def kind_of(options: BenchOptions) -> Kind:
+    """What these options ask for."""
+    makers = {"tests": _tests, "quick": _quick, "localscore": _localscore, "parallel": _parallel}
+    return makers[options.kind](options)
+
+
+def _tests(options: BenchOptions) -> Kind:
+    tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
+    return Kind(
+        plan=Plan(jobs=(), tests=tests, repetitions=options.repetitions, end_to_end=options.end_to_end),
+        formats=render.FORMATS,
+        room=(*tests, END_TO_END) if options.end_to_end else tests,
+    )
+
+
+def _quick(options: BenchOptions) -> Kind:
+    plan = Plan(
+        jobs=(),
+        tests=(score.QUICK_TEST,),
+        repetitions=options.repetitions,
+        warm_up=score.QUICK_WARM_UP,
+        budget_s=score.QUICK_BUDGET_S,
+        bandwidth=False,
+    )
+    return Kind(plan=plan, formats=scores.QUICK_FORMATS, room=plan.tests)
+
+
+def _localscore(options: BenchOptions) -> Kind:
+    tests = score.LOCALSCORE_TESTS
+    plan = Plan(
+        jobs=(), tests=tests, repetitions=options.repetitions, warm_up=score.LOCALSCORE_WARM_UP, bandwidth=False
+    )
+    return Kind(plan=plan, formats=scores.LOCALSCORE_FORMATS, room=tests, load=score.LOCALSCORE_LOAD)
+
+
+def _parallel(options: BenchOptions) -> Kind:
+    tests = tuple(
+        ParallelTest(n_parallel=n, n_prompt=n_prompt, n_gen=n_gen)
+        for n_prompt in options.n_prompt
+        for n_gen in options.n_gen
+        for n in options.n_parallel
+    )
+    return Kind(
+        plan=Plan(jobs=(), tests=(), repetitions=options.repetitions, parallel=tests, bandwidth=False),
+        formats=users.FORMATS,
+        room=(Test(n_prompt=context_for_users(tests)),),
+        n_parallel=max(options.n_parallel),
+    )

@@ -1,0 +1,103 @@
+"""How a benchmark of many users at once is shown: what all get together and what each of them sees."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+
+from tui import __version__
+from tui.bench.figures import spread
+from tui.bench.render import Format, facts, headline, refusal, table_of
+from tui.measure.report import Comparison, ParallelResult, Report
+from tui.measure.stats import mean
+
+
+def _shown(output: str) -> Format:
+    def show(comparison: Comparison) -> str:
+        bullet = "- " if output == "md" else ""
+        parts = [_block(report, output) for report in comparison.reports]
+        below = [*map(refusal, comparison.refused), *(facts(comparison.reports[0]) if comparison.reports else [])]
+        return "\n\n".join([*parts, "\n".join(f"{bullet}{line}" for line in below)])
+
+    return show
+
+
+def _block(report: Report, output: str) -> str:
+    """The figures of one model, for each length of prompts and answers."""
+    name, size = headline(report)
+    lines = [name, f"{size} · {report.backend}"] if output == "table" else [f"**{name}** · {size} · {report.backend}"]
+    for (n_prompt, n_gen), found in itertools.groupby(report.parallel, lambda result: (result.n_prompt, result.n_gen)):
+        lines += ["", f"each user: {n_prompt} tokens read, {n_gen} written", ""]
+        lines.append(table_of(_rows(list(found), report.repetitions), ">>>>><", output))
+    return "\n".join(lines)
+
+
+def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, ...]]:
+    """A row for each number of users, below the headings."""
+    groups = [list(same) for _, same in itertools.groupby(found, lambda result: result.n_parallel)]
+    written = [mean([run.decode_tps for run in runs]) for runs in groups]
+    rows: list[tuple[str, ...]] = [
+        ("users", "read t/s", "written t/s", "each t/s", f"against {found[0].n_parallel}", "runs")
+    ]
+    for runs, together in zip(groups, written, strict=True):
+        n_parallel, n_runs = runs[0].n_parallel, len(runs)
+        rows.append(
+            (
+                str(n_parallel),
+                spread([run.prefill_tps for run in runs]),
+                spread([run.decode_tps for run in runs]),
+                f"{together / n_parallel:.2f}",
+                f"{together / written[0]:.2f} x" if written[0] else "",
+                str(n_runs) if n_runs == repetitions else f"{n_runs} of {repetitions} runs",
+            )
+        )
+    return rows
+
+
+def as_json(comparison: Comparison) -> str:
+    """A list with one object for each run, under the keys of `llama-batched-bench --output-format jsonl`: `pl` users,
+    `pp` and `tg` tokens of each, `t_pp` and `t_tg` seconds, speeds in tokens per second of all together. Keys of our
+    own: `llmtui_version`; `build_commit`, `cpu_info`, `gpu_info`, `backends` and `devices`; `model_filename` and
+    `model_type`; and `speed_tg_each`, which is what one user sees."""
+    records = [_record(report, found) for report in comparison.reports for found in report.parallel]
+    return json.dumps(records, indent=2)
+
+
+def _record(report: Report, found: ParallelResult) -> dict[str, object]:
+    loaded = report.loaded
+    n_read, n_written = found.n_parallel * found.n_prompt, found.n_parallel * found.n_gen
+    took_s = found.prefill_s + found.decode_s
+    return {
+        "n_kv_max": loaded.n_ctx * report.settings.n_parallel,
+        "n_batch": loaded.n_batch,
+        "n_ubatch": loaded.n_ubatch,
+        "flash_attn": int(loaded.flash_attn),
+        "is_pp_shared": 0,
+        "n_gpu_layers": loaded.n_gpu_layers,
+        "n_threads": loaded.n_threads,
+        "n_threads_batch": loaded.n_threads_batch,
+        "pp": found.n_prompt,
+        "tg": found.n_gen,
+        "pl": found.n_parallel,
+        "n_kv": n_read + n_written,
+        "t_pp": round(found.prefill_s, 6),
+        "speed_pp": round(found.prefill_tps, 6),
+        "t_tg": round(found.decode_s, 6),
+        "speed_tg": round(found.decode_tps, 6),
+        "t": round(took_s, 6),
+        "speed": round((n_read + n_written) / took_s, 6),
+        "llmtui_version": __version__,
+        "build_commit": report.hello.build_commit,
+        "cpu_info": report.machine.cpu,
+        "gpu_info": ", ".join(filter(None, map(report.describe, loaded.devices))),
+        "backends": report.backend,
+        "devices": "/".join(loaded.devices) or "none",
+        "model_filename": loaded.path,
+        "model_type": loaded.description,
+        "speed_tg_each": round(found.decode_tps_each, 6),
+    }
+
+
+FORMATS: dict[str, Format] = {"table": _shown("table"), "md": _shown("md"), "json": as_json}
+"""By the name that `--output` takes."""

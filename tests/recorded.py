@@ -19,6 +19,7 @@ from tui.engine.client import Engine, EngineError
 from tui.engine.death import Death, EngineDied
 from tui.engine.messages import (
     Buffer,
+    ContextSaved,
     Delta,
     Device,
     Done,
@@ -305,6 +306,9 @@ class RecordedEngine(Engine):
     async def devices(self) -> tuple[Device, ...]:
         return HELLO.devices
 
+    async def save_context(self, *_: Any, **__: Any) -> ContextSaved:
+        return ContextSaved(problem="empty")
+
     async def start(self) -> Hello:
         self.hello, self._is_alive = HELLO, True
         self.log.extend(LOG)
@@ -316,7 +320,7 @@ class RecordedEngine(Engine):
         if self.load_stops_at is not None:
             on_progress(self.load_stops_at)
             await asyncio.Event().wait()
-        self.loaded = LOADED
+        self.loaded = self._held = LOADED
         return LOADED
 
     async def count(self, *_: Any, **__: Any) -> int:

@@ -11,7 +11,6 @@ import signal
 import msgspec
 import pytest
 
-from tests.conftest import until
 from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.controller import Move
 from tui.app.widgets.header import Header
@@ -192,10 +191,14 @@ async def test_esc_during_the_move_keeps_what_was_written(start):
         await person.wait_for(lambda: person.phase == "loading")
         await person.press("escape")
         go_on()
-        await until(lambda: person.phase in ("ready", "no_model") and person.turns[-1].stop)
+        await until_answered(person)
         turn = person.turns[-1]
         assert turn.stop == "cancelled" and (turn.reasoning or turn.text)
         assert turn.backend == ("Vulkan0",)
+        # What was loaded before is there again, and is what the app believes to be.
+        assert loaded(person).devices == ("Vulkan0",) and person.app.controller.choice.backend == "Vulkan0"
+        await person.ask("ping")
+        assert person.turns[-1].text == "pong"
 
 
 async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_late(start):
@@ -265,7 +268,7 @@ async def test_a_prompt_cannot_be_edited_during_the_move(start):
             await person.send(QUESTION)
             await person.wait_for(lambda: person.phase == "loading")
         await person.press("f2")
-        assert "Stop the answer first" in person.told and person.app.main.query_one(Prompt).text == ""
+        assert "stop it first" in person.told and person.app.main.query_one(Prompt).text == ""
         assert person.app.controller.rewind(person.turns[0].id) is None and len(person.turns) == 2
         await person.press("f6")
         assert "still loading" in person.told

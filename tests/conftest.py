@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -41,6 +42,12 @@ def interruptible() -> None:
     such jobs with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shader_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One for all tests, whose homes are all new: compiling llama.cpp's shaders for llvmpipe takes half a minute."""
+    os.environ.setdefault("MESA_SHADER_CACHE_DIR", str(tmp_path_factory.mktemp("shaders")))
 
 
 @pytest.fixture(autouse=True)

@@ -84,10 +84,17 @@ async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(planner: P
 
 @pytest.mark.parametrize(("model", "info"), [(DENSE, QWEN3_8B), (MOE, QWEN3_30B_A3B)], ids=["dense", "experts"])
 async def test_a_plan_that_the_header_contradicts_is_marked_and_logged_once(
-    planner: Planner, engine: Engine, caplog: pytest.LogCaptureFixture, model: Path, info: ModelInfo
+    planner: Planner,
+    engine: Engine,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    model: Path,
+    info: ModelInfo,
 ):
     """The file was replaced after its header was read."""
     caplog.set_level(logging.WARNING, "llmtui.planner")
+    # The app, where another test has run it, keeps what is logged from the root's handlers.
+    monkeypatch.setattr(logging.getLogger("llmtui"), "propagate", True)
     plans = [await planner.plan(model, info, msgspec.structs.replace(TINY, n_ctx=n)) for n in (512, 1024)]
     assert all(plan.exact and not plan.is_sure for plan in plans)
     formula = estimate(info, msgspec.structs.replace(TINY, n_ctx=1024))

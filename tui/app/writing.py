@@ -4,6 +4,7 @@ listener."""
 from __future__ import annotations
 
 import functools
+import os
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ from tui.monitor.pressure import swap_growth
 if TYPE_CHECKING:
     from tui.app.controller import Controller
 
-FLUSH_S = 0.125
-"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model."""
+FLUSH_S, CROWDED_FLUSH_S = 0.125, 0.2
+"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model.
+Five times where the model computes on every CPU there is: its threads wait for the one that the screen interrupts."""
 
 
 class Writing:
@@ -53,9 +55,14 @@ class Writing:
             thinking=conversation.thinking,
             max_tokens=max_tokens and max(1, max_tokens - n_decode),
             drop_oldest=drop_oldest,
-            flush_s=FLUSH_S,
+            flush_s=CROWDED_FLUSH_S if self._is_crowded() else FLUSH_S,
             resume=self._has_begun,
         )
+
+    def _is_crowded(self) -> bool:
+        loaded = self._loaded
+        is_all_on_gpu = loaded.n_gpu_layers >= loaded.n_layers and not loaded.n_cpu_moe
+        return not is_all_on_gpu and loaded.n_threads >= (os.cpu_count() or 1)
 
     def take(self, event: Event) -> None:
         """One event of the engine."""

@@ -148,6 +148,9 @@ class Session:
             self._memory = lib.llama_get_memory(self._context)
             self._piece = ctypes.create_string_buffer(256)
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
+            self._single = lib.llama_batch_get_one(self._tokens, 1)
+            self._pieces: dict[tuple[int, bool], bytes] = {}
+            self._ends: dict[int, bool] = {}
             self.bos, self.eos = lib.llama_vocab_bos(self._vocab), lib.llama_vocab_eos(self._vocab)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
@@ -288,11 +291,14 @@ class Session:
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token, which may be a part of a character. Control tokens have none unless `special`."""
+        if (known := self._pieces.get((token, special))) is not None:
+            return known
         n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
         if n < 0:
             self._piece = ctypes.create_string_buffer(-n)
             n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
-        return self._piece.raw[: max(n, 0)]
+        piece = self._pieces[token, special] = self._piece.raw[: max(n, 0)]
+        return piece
 
     def special_text(self, token: int) -> str:
         """Text of a control token such as "<|im_end|>"; empty for a token that the vocabulary does not have."""
@@ -300,7 +306,9 @@ class Session:
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends a generation."""
-        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+        if (known := self._ends.get(token)) is None:
+            known = self._ends[token] = bool(lib.llama_vocab_is_eog(self._vocab, token))
+        return known
 
     def _single_token(self, text: str) -> int:
         """The token that is exactly `text`, -1 when the vocabulary has none."""
@@ -315,6 +323,10 @@ class Session:
         Raises `Aborted`, and `LlamaError` when the context is full or llama.cpp failed.
         """
         n = len(tokens)
+        if n == 1:  # what an answer does for each token: nothing is made anew
+            self._tokens[0] = tokens[0]
+            self._decode(self._single)
+            return
         self._tokens[:n] = tokens
         self._decode(lib.llama_batch_get_one(self._tokens, n))
 

@@ -68,6 +68,8 @@ class Sampler:
         self._width = _START_WIDTH
         self._address = 0
         self._logits = np.empty(0, np.float32)
+        self._is_likely = np.empty(n_vocab, np.bool_)
+        self._room = np.zeros(0, _CANDIDATE)
         self._chain = chain
         self._free = weakref.finalize(self, lib.llama_sampler_free, chain)
 
@@ -111,10 +113,12 @@ class Sampler:
         ids = self._likeliest(logits)
         if ids is None:
             return self.sample_from_all()
-        candidates = np.empty(len(ids), _CANDIDATE)
+        if len(ids) > len(self._room):
+            self._room = np.zeros(2 * len(ids), _CANDIDATE)
+            self._candidates = self._room.ctypes.data_as(lib.llama_token_data_p)
+        candidates = self._room[: len(ids)]
         candidates["id"], candidates["logit"], candidates["p"] = ids, logits[ids], 0
-        data = candidates.ctypes.data_as(lib.llama_token_data_p)
-        array = lib.llama_token_data_array(data=data, size=len(ids), selected=-1, sorted=False)
+        array = lib.llama_token_data_array(data=self._candidates, size=len(ids), selected=-1, sorted=False)
         lib.llama_sampler_apply(self._chain, ctypes.byref(array))
         token = int(array.data[array.selected].id)
         lib.llama_sampler_accept(self._chain, token)
@@ -143,7 +147,7 @@ class Sampler:
         if not np.isfinite(best):
             return None
         while True:
-            ids = np.flatnonzero(logits >= best - self._width)
+            ids = np.flatnonzero(np.greater_equal(logits, best - self._width, out=self._is_likely))
             if len(ids) >= self._n_needed:
                 break
             if self._width > 1e4:

@@ -1,6 +1,6 @@
 """The chart of docs/performance.md: models of real shapes with random weights, written, measured and deleted one at a
-time, on every backend named. Prints the bench's own table and writes the chart as SVG; the samples are kept as JSON, and
-a run that is given the JSON of an earlier one leaves out what it holds.
+time, on every backend named. Prints the bench's own table and writes the chart as SVG; the samples are kept as JSON,
+and a run that is given the JSON of an earlier one leaves out what it holds.
 
     python tests/performance/model_chart.py synth_gguf.py --backends cpu,vulkan --samples all.json --svg chart.svg
 """

@@ -74,6 +74,7 @@ def test_another_width_gives_what_it_gives_at_once(text: str, width: int, other:
     assert stream.lines == MarkdownStream(other, text, complete=True).lines
 
 
+@settings(max_examples=30)  # each of them is long
 @given(st.text(alphabet="abc de\n*`", min_size=2_500, max_size=4_000), st.integers(10, 80))
 def test_a_very_long_paragraph_grows_row_by_row_and_closes_like_any_other(text: str, width: int) -> None:
     text = text.replace("\n\n", "\n")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.app.phrases import shortage
+from tui.config.keymap import default_keymap
 from tui.monitor.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
 from tui.monitor.records import HostSample
 
@@ -28,7 +29,7 @@ def told(*samples: HostSample) -> list[int]:
 def test_programs_that_wait_for_memory_bring_a_warning_with_the_figures():
     found = MemoryWatch().take(reading(3 * GIB, 12.4), GIB)
     assert found == Shortage(ram_available_bytes=3 * GIB, ram_total_bytes=16 * GIB, pressure_percent=12.4)
-    assert shortage(found).startswith(
+    assert shortage(found, default_keymap()).startswith(
         "Memory is running out: 3.0 GiB of 16.0 GiB are available, programs waited for memory 12% of the last 10 s. "
     )
 
@@ -37,7 +38,9 @@ def test_where_the_system_does_not_tell_who_waits_little_memory_is_enough():
     assert told(reading(700 * MIB, None), reading(500 * MIB, None)) == [1]
     found = MemoryWatch().take(reading(500 * MIB, None), GIB)
     assert found is not None
-    assert shortage(found).startswith("Memory is running out: 500.0 MiB of 16.0 GiB are available. Close")
+    assert shortage(found, default_keymap()).startswith(
+        "Memory is running out: 500.0 MiB of 16.0 GiB are available. Close"
+    )
 
 
 def test_a_machine_with_memory_left_is_left_alone():

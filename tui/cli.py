@@ -93,7 +93,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
         settings_file = Path(arguments.settings) if arguments.settings else None
         return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
-    if arguments.bench or arguments.quick or arguments.localscore or arguments.n_parallel:
+    if arguments.bench or arguments.quick or arguments.localscore or arguments.n_parallel or arguments.tune:
         return _bench(arguments)
     return _app(arguments)
 
@@ -112,6 +112,8 @@ def _kind_of_bench(arguments: argparse.Namespace) -> BenchKind:
         kind = "quick"
     elif arguments.localscore:
         kind = "localscore"
+    elif arguments.tune:
+        kind = "tune"
     elif arguments.n_parallel:
         kind = "parallel"
     if kind != "tests":
@@ -168,6 +170,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             repetitions=arguments.repetitions,
             end_to_end=arguments.end_to_end,
             n_parallel=arguments.n_parallel,
+            tune_s=arguments.seconds or 110.0,
             output="json" if arguments.json else arguments.output,
             baseline=arguments.baseline,
             history=arguments.history,
@@ -331,6 +334,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     which = group.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="one number within a minute; also without any option")
     which.add_argument("--localscore", action="store_true", help="LocalScore's nine tests and its number: takes long")
+    which.add_argument("--tune", action="store_true", help="find the fastest load settings; the chat then uses them")
     which.add_argument(
         "--parallel", dest="n_parallel", default=(), type=_list_of(_users), metavar="N,…", help="many users at once"
     )
@@ -341,6 +345,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         (("-r", "--repetitions"), "N", _at_least(1), "times to run each test (5)"),
     ):
         group.add_argument(*flags, metavar=metavar, type=kind, help=text)
+    group.add_argument("--seconds", type=_at_least(1), metavar="N", help="time that --tune may take (110)")
     group.add_argument("--e2e", dest="end_to_end", action="store_true", help="time answers as a user gets them, too")
     group.add_argument(
         "-pg", dest="pairs", action="append", default=[], type=_pair, metavar="P,G", help="read P, then write G tokens"

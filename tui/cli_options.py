@@ -35,8 +35,8 @@ class AppOptions(Options, frozen=True):
     """Open the conversation that was open last."""
 
 
-BenchKind = Literal["tests", "quick", "localscore", "parallel"]
-"""llama-bench's tests, the quick score, LocalScore, or many users at once."""
+BenchKind = Literal["tests", "quick", "localscore", "parallel", "tune"]
+"""llama-bench's tests, the quick score, LocalScore, many users at once, or the search for the fastest settings."""
 
 
 class BenchOptions(Options, frozen=True):
@@ -60,6 +60,8 @@ class BenchOptions(Options, frozen=True):
     """Time an answer as a user gets it, too."""
     n_parallel: tuple[int, ...] = ()
     """For how many users at once, each with `n_prompt` and `n_gen`; for the kind "parallel"."""
+    tune_s: float = 110.0
+    """Seconds that the search of the kind "tune" may take."""
     output: str = ""
     """A name of `tui.bench.render.FORMATS` or `tui.bench.picture.PICTURES`; empty takes the table on a terminal and
     Markdown in a pipe."""

@@ -17,6 +17,7 @@ from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence
+from tui.bench.tune import tune
 from tui.cli_options import BenchOptions
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.problems import ConfigProblem
@@ -47,7 +48,8 @@ def bench(options: BenchOptions) -> ExitCode:
         return show_history(options.output)
     options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))
     try:
-        picture.check(options.output, options.baseline, kind_of(options).plan.tests, sys.stdout)
+        if options.kind != "tune":
+            picture.check(options.output, options.baseline, kind_of(options).plan.tests, sys.stdout)
     except picture.CannotDraw as error:
         return _fail(ExitCode.USAGE, str(error))
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
@@ -73,6 +75,8 @@ def bench(options: BenchOptions) -> ExitCode:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
             print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)
+    if options.kind == "tune":
+        return tune(options, picks[0].model, settings, state)
     return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
 
 

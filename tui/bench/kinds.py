@@ -41,7 +41,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kind_of(options: BenchOptions) -> Kind:
-    """What these options ask for."""
+    """What these options ask for; the kind "tune" has no tests of its own and is not among them."""
     makers = {"tests": _tests, "quick": _quick, "localscore": _localscore, "parallel": _parallel}
     return makers[options.kind](options)
 

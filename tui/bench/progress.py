@@ -23,7 +23,14 @@ class ProgressLine:
 
     def show(self, progress: Progress) -> None:
         """Put this in place of what stands there."""
-        line = for_encoding(describe(progress), self._stream.encoding)
+        self._put(describe(progress))
+
+    def say(self, fraction: float, what: str) -> None:
+        """As `show`, for what is no test."""
+        self._put(f"{_bar(fraction)}  {what}"[: _MOST - 1])
+
+    def _put(self, text: str) -> None:
+        line = for_encoding(text, self._stream.encoding)
         if self._live and line != self._shown:
             self._shown = line
             self._write(f"{_ERASE}{line}")
@@ -45,8 +52,7 @@ class ProgressLine:
 
 def describe(progress: Progress) -> str:
     """What the line says: a bar, the percentage, and what is being done."""
-    filled = int(progress.fraction * _WIDTH)
-    bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {100 * progress.fraction:3.0f}%"
+    bar = _bar(progress.fraction)
     name = progress.test.name if progress.test else progress.what
     if not name:
         return f"{bar}  loading"
@@ -59,6 +65,11 @@ def describe(progress: Progress) -> str:
         if len(line) + len(part) + 3 < _MOST:
             line += f" · {part}"
     return line
+
+
+def _bar(fraction: float) -> str:
+    filled = int(fraction * _WIDTH)
+    return f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {100 * fraction:3.0f}%"
 
 
 def _about(seconds: float) -> str:

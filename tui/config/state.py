@@ -24,6 +24,15 @@ MAX_MODELS = 200
 LoadTable = dict[str, bool | int | str]
 
 
+class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+    """Load settings that `--tune` found to be the fastest for a model on one machine."""
+
+    machine: str = ""
+    """That machine, as `tui.measure.machine.Machine.hardware` describes it: a home folder may be shared by several."""
+    load: LoadTable = {}
+    """Only the fields of `LoadDefaults` that it changed."""
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered. Empty and None mean "nothing yet": the settings decide."""
 
@@ -37,6 +46,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the conversation that was open last."""
     loads: dict[str, LoadTable] = {}
     """Model path to the fields of `LoadDefaults` that it was loaded with, for `tui.config.load.merge_load`."""
+    tuned: dict[str, Tuned] = {}
+    """Model path to what was tuned for it. What is chosen in the app afterwards takes its place."""
 
 
 class StateStore:
@@ -86,11 +97,23 @@ class StateStore:
             for oldest in list(loads)[: max(0, len(loads) + 1 - MAX_MODELS)]:
                 del loads[oldest]
             loads[key] = msgspec.structs.asdict(load)
-            return self.update(last_model=key, loads=loads)
+            tuned = {path: found for path, found in self.state.tuned.items() if path != key}
+            return self.update(last_model=key, loads=loads, tuned=tuned)
 
-    def load_of(self, model: Path) -> Mapping[str, bool | int | str]:
-        """What is remembered of `model`; empty when it was never loaded."""
-        return self.state.loads.get(str(model), {})
+    def remember_tuned(self, model: Path, tuned: Tuned) -> ConfigProblem | None:
+        """Load `model` so from now on, on the machine that it was tuned on. As `update` in all else."""
+        with self._lock:
+            before = self._newest().tuned
+            kept = {path: found for path, found in before.items() if path != str(model)}
+            for oldest in list(kept)[: max(0, len(kept) + 1 - MAX_MODELS)]:
+                del kept[oldest]
+            return self.update(tuned={**kept, str(model): tuned})
+
+    def load_of(self, model: Path, machine: str = "") -> Mapping[str, bool | int | str]:
+        """What is remembered of `model`, with what was tuned for it on `machine` over it; empty without either."""
+        tuned = self.state.tuned.get(str(model))
+        found = tuned.load if tuned and machine and tuned.machine == machine else {}
+        return {**self.state.loads.get(str(model), {}), **found}
 
     def _newest(self) -> State:
         """`state`, or what another process has written since."""
@@ -104,7 +127,8 @@ class StateStore:
 
     def _write(self) -> ConfigProblem | None:
         """Write to a temporary file beside the real one and rename it, so that a reader sees the old or the new."""
-        table = {key: value for key, value in msgspec.structs.asdict(self.state).items() if value not in (None, "", {})}
+        everything = msgspec.to_builtins(self.state)
+        table = {key: value for key, value in everything.items() if value not in (None, "", {})}
         # A link from someone's dotfiles stays a link.
         target = Path(os.path.realpath(self.file))
         temporary: Path | None = None

@@ -1,0 +1,116 @@
+"""The search for the fastest settings: what it tries, when it stops, what it takes, and that the chat then uses it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DENSE, MOE
+from tests.running import llmtui, on_terminal
+from tui.app.choices import LoadChoices
+from tui.config.settings import LoadDefaults
+from tui.config.state import State, StateStore, Tuned
+from tui.engine.client import Engine
+from tui.exit_codes import ExitCode
+from tui.measure.machine import this_machine
+from tui.measure.tune import Trial, Tuner, halved
+from tui.models.library import inspect
+
+START = LoadDefaults(backend="cpu", n_ctx=512, n_threads=1)
+HERE = this_machine().hardware
+
+
+def trial(ubatch: int, speed: float) -> Trial:
+    return Trial(choice=LoadDefaults(n_ubatch=ubatch), prefill_tps=(512 * speed * 2,), decode_tps=(256 * speed * 2,))
+
+
+async def has_room(choice: LoadDefaults) -> bool:
+    return True
+
+
+async def tuned(engine: Engine, model: Path = DENSE, **more) -> Tuner:
+    found = inspect(model)
+    devices = (await engine.start()).devices
+    tuner = Tuner(engine, found.path, found.info, START, devices, **{"fits": has_room, "budget_s": 8.0, **more})
+    await tuner.run()
+    return tuner
+
+
+def test_the_faster_half_stays_and_one_at_least():
+    fast, middle, slow = trial(1, 3.0), trial(2, 2.0), trial(3, 1.0)
+    assert halved([slow, fast, middle]) == ([fast, middle], [slow])
+    assert halved([slow, fast]) == ([fast], [slow]) and halved([slow]) == ([slow], [])
+
+
+def test_a_turn_takes_the_time_of_its_prompt_and_of_its_answer():
+    assert trial(1, 2.0).speed == pytest.approx(2.0) and trial(1, 2.0).turn_s == pytest.approx(0.5)
+    assert Trial(choice=START).speed == 0 and Trial(choice=START).turn_s == 0
+
+
+async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(engine: Engine):
+    tuner = await tuned(engine)
+    result = tuner.result
+    tried = [one.choice for one in result.trials]
+    assert START in tried and not set(tried) & set(result.not_tried)
+    # On a busy machine there may be time for little; what there was none for is told.
+    assert {256, 1024, 128, 2048} <= {choice.n_ubatch for choice in (*tried, *result.not_tried)}
+    assert all(len(one.prefill_tps) == len(one.decode_tps) for one in result.trials)
+    assert result.best == START or (result.gain is not None and result.gain.low > 0)
+
+
+async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
+    async def small_batches_only(choice: LoadDefaults) -> bool:
+        return choice.n_ubatch <= 512
+
+    result = (await tuned(engine, MOE, fits=small_batches_only)).result
+    assert result.n_too_large >= 2 and all(one.choice.n_ubatch <= 512 for one in result.trials)
+
+
+async def test_with_no_time_at_all_the_settings_stay_and_what_was_not_tried_is_named(engine: Engine):
+    result = (await tuned(engine, budget_s=0.01)).result
+    assert result.best == START and result.gain is None and result.not_tried and not result.is_better
+
+
+def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faster(home: Path):
+    done = llmtui("--tune", DENSE, "--seconds", "8", "--json", "--backend", "cpu", "-c", "512", "-t", "1")
+    assert done.returncode == ExitCode.FINE, done.stderr
+    found = json.loads(done.stdout)
+    store = StateStore()
+    assert store.read() == []
+    kept = store.state.tuned.get(str(DENSE))
+    assert (kept is not None) == bool(found["changes"])
+    assert kept is None or kept == Tuned(machine=HERE, load=found["changes"])
+    assert len(found["trials"]) >= 3 and any(trial["outcome"] == "start" for trial in found["trials"])
+
+
+def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
+    with on_terminal("--bench", "--tune", DENSE, "--seconds", "1000") as running:
+        running.read_until("ubatch")
+        running.process.send_signal(signal.SIGINT)
+        code, _ = running.end()
+    assert code == ExitCode.INTERRUPTED and "nothing is remembered" in running.seen
+    assert re.search(r"the settings as they are +[\d.]+ +[\d.]+", running.seen)
+    assert StateStore().state == State()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(("-p", "5"), "-p"), (("-o", "svg"), "svg"), (("--all",), "--all")])
+def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said: str):
+    done = llmtui("--tune", *(() if said == "--all" else (DENSE,)), *arguments)
+    assert done.returncode == ExitCode.USAGE and said in done.stderr
+
+
+def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):
+    store = StateStore()
+    choices = LoadChoices(LoadDefaults(), store, {}, lambda problem: None)
+    store.remember_load(DENSE, LoadDefaults(n_ubatch=64, n_ctx=1024))
+    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"n_ubatch": 256}))
+    assert (choices.of(DENSE).n_ubatch, choices.of(DENSE).n_ctx) == (256, 1024)
+    again = StateStore()
+    assert again.read() == [] and again.load_of(DENSE, HERE)["n_ubatch"] == 256
+    assert again.load_of(DENSE, "another machine")["n_ubatch"] == 64
+    store.remember_load(DENSE, LoadDefaults(n_ubatch=128))
+    assert choices.of(DENSE).n_ubatch == 128 and store.state.tuned == {}

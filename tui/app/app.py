@@ -194,6 +194,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     def action_switch_backend(self) -> None:
         self.main.switch_backend()
 
+    def action_bench(self) -> None:
+        self.main.bench()
+
     def action_memory_report(self) -> None:
         self.main.show_memory()
 

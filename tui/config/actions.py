@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 Scope = Literal[
-    "app", "chat", "input", "transcript", "card", "dialog", "picker", "load", "conversations", "form", "log"
+    "app", "chat", "input", "transcript", "card", "dialog", "picker", "load", "conversations", "form", "log", "bench"
 ]
 
 SCOPE_PARENTS: dict[Scope, Scope] = {
@@ -22,10 +22,12 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "conversations": "dialog",
     "form": "dialog",
     "log": "dialog",
+    "bench": "dialog",
 }
 """A scope is live together with all those above it. "app" is everywhere; "chat" is the main screen, within it "input"
 is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that failed; "dialog"
-is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read."""
+is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read, "bench" the one
+that measures."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -189,12 +191,20 @@ ACTIONS: tuple[Action, ...] = (
         ("log_copy", "Copy", "Copy all lines.", "ctrl+y", "footer"),
     ),
     *_rows(
+        "Bench",
+        "bench",
+        ("bench_run", "Run", "Measure what is named at the top.", "enter", "footer"),
+        ("bench_models", "This model or all", "Measure this model, or all of the library that fit.", "m", "footer"),
+        ("bench_history", "Earlier runs", "Show the runs that were kept, or the present one.", "h", "footer"),
+    ),
+    *_rows(
         "Program",
         "app",
         ("palette", "Palette", "Find any action by its name.", "ctrl+p", "footer", "hidden"),
         ("help", "Help", "Show all actions and their keys.", "f1 ctrl+g", "footer"),
         ("toggle_sidebar", "Sidebar", "Show or hide the sidebar.", "f4"),
         ("theme", "Theme", "Choose a theme.", "f8"),
+        ("bench", "Bench", "Measure models on every backend, and see earlier runs.", ""),
         ("memory_report", "Memory", "Compare what the model was planned to take with what it takes.", ""),
         ("log_view", "Engine log", "Show the last lines of the engine's log.", "f12"),
         ("show_problems", "Problems", "Show what is wrong in settings, themes and keys.", ""),
@@ -212,7 +222,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load")
+    return scope not in ("transcript", "card", "load", "bench")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

@@ -178,6 +178,10 @@ class Runner:
         """What is measured so far, in the order of the jobs."""
         return Comparison(reports=tuple(self._reports[job] for job in sorted(self._reports)))
 
+    def model_of(self, job: int) -> str:
+        """Name of the model that a job measures."""
+        return self._plan.jobs[job].model.info.name
+
     def report_of(self, job: int) -> Report | None:
         """What is measured so far of one job."""
         return self._reports.get(job)

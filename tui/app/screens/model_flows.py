@@ -93,6 +93,39 @@ class ModelFlows(ChatScreen):
             await self._load(model, ask_settings=False, fit=fit, force=force)
 
     @work(exclusive=True, group="dialog")
+    async def bench(self) -> None:
+        """Measure models, with the one that is loaded out of the way meanwhile."""
+        from tui.app.screens.bench import BenchScreen
+        from tui.engine.vulkan import engine_environment
+        from tui.measure.history import History
+        from tui.memory.verdict import judge
+
+        controller = self.controller
+        if controller.is_writing or controller.phase == "loading":
+            self.tell(phrases.still_answering(self.keymap), bad=True)
+            return
+        library = await asyncio.to_thread(self.scan_library)
+        path, choice, name = controller.model_path, controller.choice, controller.model_name
+        current = await self._inspect(path) if path is not None else None
+        was_loaded = controller.engine.loaded is not None
+        await controller.unload()
+        memory, devices = await self._memory_now()
+        await self.ask(
+            BenchScreen(
+                sorted(library.models, key=lambda model: model.info.size_bytes),
+                current,
+                devices,
+                self.settings.load,
+                lambda model, wanted: judge(model.info, wanted, devices, memory).fit == "fits",
+                engine_environment(software=self.settings.engine.software_vulkan),
+                History(paths.bench_file()),
+                self.keymap,
+            )
+        )
+        if was_loaded and path is not None:
+            controller.load(Move(path=path, choice=choice, name=name))
+
+    @work(exclusive=True, group="dialog")
     async def change_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
         path = self.controller.model_path

@@ -1,0 +1,107 @@
+"""The bench in the app, with the real engine: rows and chart while it runs, stopping, a dead engine, what is kept, and
+the chat's model afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import DENSE, MOE
+from tui.app.screens.bench import BenchScreen
+from tui.config import paths
+from tui.measure.history import History
+
+
+@pytest.fixture(autouse=True)
+def library(home: Path) -> None:
+    """Both tiny models are in the user's folder."""
+    folder = paths.models_dir()
+    folder.mkdir(parents=True)
+    for model in (DENSE, MOE):
+        shutil.copy(model, folder)
+
+
+async def opened(person) -> BenchScreen:
+    await person.app.run_action("bench")
+    await person.wait_for(lambda: isinstance(person.app.screen, BenchScreen))
+    return person.app.screen
+
+
+def is_done(screen: BenchScreen) -> bool:
+    return screen._measuring is None and bool(screen._state.comparison.reports) and not screen._state.doing
+
+
+def bench_engine(person) -> int:
+    """Process id of the engine that measures."""
+    chat = person.app.controller.engine.pid
+    (child,) = [child for child in psutil.Process().children() if child.pid != chat and "worker" in child.cmdline()[-1]]
+    return child.pid
+
+
+async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        assert person.app.controller.engine.loaded is None
+        await person.press("enter")
+        await person.wait_for(lambda: is_done(screen))
+        text = person.screen_text()
+        assert "pp t/s" in text and "end to end, through the app" in text and "Decode tg128" in text
+        assert "tok/s that memory allows" in text
+        (kept,) = History(paths.bench_file()).list()
+        assert kept.model_path == str(DENSE) and set(kept.tests) >= {"pp512", "tg128"}
+        await person.press("escape")
+        await person.wait_until_ready()
+        assert person.app.controller.engine.loaded.path == str(DENSE)
+
+
+async def test_a_second_run_is_compared_with_the_first_and_both_are_listed(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        for _ in range(2):
+            await person.press("enter")
+            await person.wait_for(lambda: is_done(screen))
+        assert "against run 1 of" in person.screen_text()
+        await person.press("h")
+        await person.wait_for(lambda: screen._state.earlier is not None)
+        assert [kept.id for kept in screen._state.earlier] == [2, 1]
+        assert "date (UTC)" in person.screen_text()
+
+
+async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        await person.press("m", "enter")
+        await person.wait_for(lambda: any(report.results for report in screen._state.comparison.reports))
+        await person.press("escape")
+        await person.wait_for(lambda: screen._measuring is None)
+        assert person.app.screen is screen and "pp512" in History(paths.bench_file()).list()[0].tests
+        await person.press("escape")
+        await person.wait_until_ready()
+
+
+async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        await person.press("enter")
+        await person.wait_for(lambda: screen._runner is not None and screen._runner.comparison.reports)
+        os.kill(bench_engine(person), signal.SIGKILL)
+        await person.wait_for(lambda: screen._measuring is None)
+        assert "on CPU:" in person.screen_text() and "SIGKILL" in "".join(screen._state.trouble)
+        await person.press("escape")
+        await person.wait_until_ready()
+
+
+async def test_while_an_answer_is_written_the_bench_does_not_open(start):
+    async with start(DENSE) as person:
+        async with person.slowly():
+            await person.send("Count to 20")
+            await person.wait_for(lambda: person.phase == "answering")
+            await person.app.run_action("bench")
+            await person.pilot.pause()
+            assert not isinstance(person.app.screen, BenchScreen)
+        assert "stop it first" in person.told

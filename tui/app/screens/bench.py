@@ -1,0 +1,243 @@
+"""The bench: measures a model, or all that fit, on every backend, and shows rows and chart while they come. It has an
+engine of its own; whoever opens it sees to it that the chat's model is out of the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.worker import Worker
+
+from tui.app.bindings import Keymap
+from tui.app.screens.dialog import Dialog
+from tui.app.widgets.bench_board import BenchBoard, BenchState
+from tui.app.widgets.transcript import Transcript
+from tui.config.load import CPU, engine_settings
+from tui.config.settings import LoadDefaults
+from tui.engine.client import Engine, EngineError
+from tui.engine.death import EngineDied
+from tui.engine.messages import Delta, Device, Event
+from tui.measure import endtoend
+from tui.measure.compare import compare
+from tui.measure.condition import MachineProbe
+from tui.measure.history import History, HistoryError
+from tui.measure.report import Comparison, Report
+from tui.measure.runner import END_TO_END, Failure, Job, Plan, Progress, Runner, context_for, plan_tests
+from tui.models.library import LibraryModel
+
+REPETITIONS = 3
+TESTS = plan_tests([512], [128])
+
+
+class BenchScreen(Dialog[None]):
+    """Enter starts; esc stops, and leaves when nothing runs. `has_room` says whether a load leaves enough memory."""
+
+    CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "bench.tcss"]  # type: ignore[assignment]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
+        Binding("pageup", "move(-10)", "Page up", show=False),
+        Binding("pagedown", "move(10)", "Page down", show=False),
+    ]
+    AUTO_FOCUS = ""
+
+    def __init__(
+        self,
+        models: Sequence[LibraryModel],
+        current: LibraryModel | None,
+        devices: Sequence[Device],
+        defaults: LoadDefaults,
+        has_room: Callable[[LibraryModel, LoadDefaults], bool],
+        environment: Mapping[str, str],
+        history: History,
+        keymap: Keymap,
+    ) -> None:
+        super().__init__(keymap, "bench", title="Bench")
+        self._all, self._current, self._devices = tuple(models), current, tuple(devices)
+        self._defaults, self._has_room = defaults, has_room
+        self._environment, self._history = dict(environment), history
+        self._wants_all = current is None
+        self._state = BenchState()
+        self._measuring: Worker[None] | None = None
+        self._runner: Runner | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """The board, and the answer that is timed as a user gets it."""
+        yield BenchBoard()
+        yield Transcript()
+
+    def on_mount(self) -> None:
+        """Say what would be measured."""
+        self.query_one(Transcript).display = False
+        self._change(plan=self._plan_text())
+
+    # What can be done -------------------------------------------------------------------------------------------------
+
+    def action_bench_run(self) -> None:
+        """Start, unless it runs."""
+        if self._measuring is None and self._models:
+            self._measuring = self._measure()
+
+    def action_bench_models(self) -> None:
+        """This model, or all of the library."""
+        if self._measuring is None and self._current is not None:
+            self._wants_all = not self._wants_all
+            self._change(plan=self._plan_text())
+
+    @work(exclusive=True, group="history")
+    async def action_bench_history(self) -> None:
+        """Show the earlier runs, or the present one again."""
+        if self._state.earlier is not None:
+            self._change(earlier=None)
+            return
+        try:
+            self._change(earlier=await asyncio.to_thread(self._history.list))
+        except HistoryError as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    def action_move(self, by: int) -> None:
+        """Show other rows."""
+        self.query_one(BenchBoard).move(by)
+
+    def action_dialog_close(self) -> None:
+        """Stop what runs; what was measured stays. Leave when nothing runs."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+        else:
+            self.dismiss(None)
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _models(self) -> tuple[LibraryModel, ...]:
+        if self._wants_all or self._current is None:
+            return self._all
+        return (self._current,)
+
+    def _backends(self) -> tuple[str, ...]:
+        """The CPU, and each device that llama.cpp has here but those in software."""
+        return (CPU, *(device.name for device in self._devices if device.kind in ("gpu", "igpu", "accel")))
+
+    def _plan_text(self) -> str:
+        models = self._models
+        what = models[0].info.name if len(models) == 1 else f"{len(models)} models"
+        where = " and ".join(name.upper() if name == CPU else name for name in self._backends())
+        return f"{what or 'no model'} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
+
+    def _jobs(self) -> tuple[Job, ...]:
+        """A row for each model on each backend that there is room for; the others are told."""
+        jobs, trouble = [], []
+        for model in self._models:
+            for backend in self._backends():
+                n_ctx = context_for((*TESTS, END_TO_END))
+                choice = msgspec.structs.replace(self._defaults, backend=backend, n_ctx=n_ctx)
+                if self._has_room(model, choice):
+                    jobs.append(Job(model=model, settings=engine_settings(choice, self._devices)[0]))
+                else:
+                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
+        self._change(trouble=tuple(trouble))
+        return tuple(jobs)
+
+    @work(exclusive=True, group="bench")
+    async def _measure(self) -> None:
+        jobs = self._jobs()
+        self._change(comparison=Comparison(), notes={}, earlier=None)
+        try:
+            if jobs:
+                async with Engine(env=self._environment) as engine:
+                    await self._run(engine, jobs)
+        except EngineDied as died:
+            self._tell(str(died))
+        finally:
+            self._measuring = None
+            self.query_one(Transcript).display = False
+            self._change(doing="", plan=self._plan_text())
+
+    async def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
+        with contextlib.closing(MachineProbe.of(engine)) as probe:
+            plan = Plan(jobs=tuple(jobs), tests=TESTS, repetitions=REPETITIONS)
+            runner = self._runner = Runner(engine, plan, self._progressed, probe)
+            through_app: dict[int, Report] = {}
+            try:
+                await runner.run()
+                if len(jobs) == 1 and not runner.failures:
+                    await self._through_the_app(engine, runner, through_app)
+            finally:
+                for failure in runner.failures:
+                    self._tell(_failed(jobs, failure))
+                reports = [through_app.get(n, report) for n, report in enumerate(runner.comparison.reports)]
+                await asyncio.shield(self._keep(Comparison(reports=tuple(r for r in reports if r.results))))
+
+    async def _through_the_app(self, engine: Engine, runner: Runner, into: dict[int, Report]) -> None:
+        """Time an answer that the widget of the chat shows, so that what the screen takes is in the figures."""
+        transcript = self.query_one(Transcript)
+        transcript.display = True
+        transcript.begin_answer(1, "")
+        self._change(doing="end to end, through the app")
+
+        def show(event: Event) -> None:
+            if isinstance(event, Delta):
+                transcript.append(1, event.kind, event.text)
+
+        found = await endtoend.end_to_end(engine, on_event=show)
+        transcript.end_answer(1, "")
+        report = runner.comparison.reports[0]
+        into[0] = msgspec.structs.replace(report, end_to_end=(found,))
+
+    async def _keep(self, comparison: Comparison) -> None:
+        """Show it, put it into the history, and say how it compares with the run before."""
+        self._change(comparison=comparison)
+        if not comparison.reports:
+            return
+        try:
+            ids = await asyncio.to_thread(self._history.add, comparison)
+            notes = {}
+            for number, (run_id, report) in enumerate(zip(ids, comparison.reports, strict=True)):
+                if note := await asyncio.to_thread(self._compared, run_id, report):
+                    notes[number] = note
+        except HistoryError as error:
+            self._tell(str(error))
+            return
+        self._change(notes=notes)
+
+    def _compared(self, run_id: int, report: Report) -> str:
+        """Against the last run of the same model on the same backend; empty where there was none."""
+        last = self._history.last(report, before=run_id)
+        before = self._history.get(last.id) if last else None
+        if last is None or before is None:
+            return ""
+        said = [
+            f"{change.test} {change.percent:+.1f}%{'' if change.is_significant else ' (may be chance)'}"
+            for change in compare(before, report)
+        ]
+        return f"against run {last.id} of {last.time:%Y-%m-%d}: {', '.join(said)}" if said else ""
+
+    def _progressed(self, progress: Progress) -> None:
+        name = progress.test.name if progress.test else progress.what
+        what = f"{name} run {progress.repetition}" if name and progress.repetition else f"{name or 'loading'} …"
+        left = f" · {progress.left_s:.0f} s left" if progress.left_s is not None else ""
+        model = self._runner.model_of(progress.job) if self._runner else ""
+        comparison = self._runner.comparison if self._runner else Comparison()
+        self._change(fraction=progress.fraction, doing=f"{model} {what}{left}", comparison=comparison)
+
+    def _tell(self, sentence: str) -> None:
+        self._change(trouble=(*self._state.trouble, " ".join(sentence.split())))
+
+    def _change(self, **fields: object) -> None:
+        self._state = msgspec.structs.replace(self._state, **fields)
+        if self.is_mounted:
+            self.query_one(BenchBoard).show(self._state)
+
+
+def _failed(jobs: Sequence[Job], failure: Failure) -> str:
+    job = jobs[failure.job]
+    where = "+".join(job.settings.devices) or "CPU"
+    error = failure.error
+    why = error.info.detail if isinstance(error, EngineError) else str(error)
+    return f"{job.model.info.name} {job.model.info.quant} on {where}: {why}"

@@ -1,0 +1,135 @@
+"""What a benchmark shows while it runs and when it is done: progress, a row for each model and backend, the chart, and
+earlier runs. Gets records, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.app.widgets.row_list import column
+from tui.measure import roofline
+from tui.measure.chart import charts, speed
+from tui.measure.chart_text import Role, chart_lines
+from tui.measure.history import Kept
+from tui.measure.report import Comparison, Report, row_name
+from tui.measure.stats import mean
+
+_STYLES: Mapping[Role, str] = {
+    "title": "title", "model": "strong", "about": "muted", "cpu": "key", "gpu": "good", "reason": "tight",
+    "mark": "full",
+}  # fmt: skip
+_FIGURE = 9
+
+
+class BenchState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is shown."""
+
+    plan: str = ""
+    """What is, or will be, measured."""
+    doing: str = ""
+    """What is measured now; empty when nothing is."""
+    fraction: float = 0.0
+    comparison: Comparison = Comparison()
+    notes: Mapping[int, str] = {}
+    """For a row, how it compares with the run before."""
+    trouble: tuple[str, ...] = ()
+    earlier: tuple[Kept, ...] | None = None
+    """When the earlier runs are looked at, in place of the rest."""
+
+
+class BenchBoard(LineWidget):
+    """Its rows are as many as they are; `move` shows others."""
+
+    DEFAULT_CSS = "BenchBoard { width: 1fr; height: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = BenchState()
+        self._first = 0
+
+    def show(self, state: BenchState) -> None:
+        """Take another state."""
+        self.state = state
+        self.update_rows()
+
+    def move(self, by: int) -> None:
+        """Show the rows further down, or up."""
+        self._first = max(0, self._first + by)
+        self.update_rows()
+
+    def compose_rows(self, width: int, height: int) -> Sequence[Row]:
+        """Progress stays on top; the rest can be moved."""
+        state = self.state
+        top: list[Row] = [((shorten(state.plan, width), "title"),), self._progress(width), ()]
+        rest = list(_earlier(state.earlier, width) if state.earlier is not None else self._found(width))
+        room = max(1, height - len(top))
+        self._first = max(0, min(self._first, len(rest) - room))
+        return [*top, *rest[self._first : self._first + room]]
+
+    def _progress(self, width: int) -> Row:
+        state = self.state
+        if not state.doing:
+            return ()
+        n = max(10, min(40, width // 3))
+        filled = int(state.fraction * n)
+        return (
+            ("▓" * filled, "key"),
+            ("░" * (n - filled), "faint"),
+            (shorten(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
+        )
+
+    def _found(self, width: int) -> Iterator[Row]:
+        state = self.state
+        reports = state.comparison.reports
+        if reports:
+            yield from _table(reports, state.notes, width)
+        for line in state.trouble:
+            yield ((shorten(line, width), "full"),)
+        if any(report.results for report in reports):
+            for chart in charts(state.comparison)[:1]:
+                yield ()
+                for spans in chart_lines(chart, max(40, width)):
+                    yield tuple((span.text, _STYLES.get(span.role, "")) for span in spans)
+
+
+def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:
+    """Two lines a row where there is something to say beside the figures."""
+    n_name = max(12, min(36, width - 3 * _FIGURE - 3))
+    titles = "".join(column(title, _FIGURE, right=True) for title in ("on", "pp t/s", "tg t/s"))
+    yield ((column("", n_name) + titles, "muted"),)
+    for number, report in enumerate(reports):
+        figures = [
+            "+".join(report.loaded.devices) or "CPU",
+            *(speed(result.avg_ts) if result else "" for result in (report.prefill, report.decode)),
+        ]
+        name = column(row_name(report.model, report.loaded.path), n_name)
+        yield ((name, "strong"), ("".join(column(text, _FIGURE, right=True) for text in figures), ""))
+        for text in _said(report, notes.get(number, "")):
+            yield ((shorten(f"  {text}", width), "muted"),)
+
+
+def _said(report: Report, note: str) -> Iterator[str]:
+    if report.end_to_end:
+        ttft_s, tps = (mean([getattr(run, name) for run in report.end_to_end]) for name in ("ttft_s", "decode_tps"))
+        yield f"end to end, through the app: first token after {ttft_s:.2f} s, {speed(tps)} tok/s"
+    if report.roofline and report.decode:
+        yield roofline.sentence(report)
+    if note:
+        yield note
+    marks = [f"{result.test.name}: {', '.join(result.all_marks)}" for result in report.results if result.all_marks]
+    yield from (f"not to be trusted: {mark}" for mark in marks)
+    yield from report.warnings
+
+
+def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:
+    if not runs:
+        yield (("No benchmark was kept yet.", "muted"),)
+        return
+    n_name = max(10, width - 44)
+    yield ((f"{'id':>5}  {'date (UTC)':<17}{column('model', n_name)}{'on':>9}{'tg t/s':>9}", "muted"),)
+    for run in runs:
+        figures = f"{shorten(run.backend, 8):>9}{speed(run.tg_ts) if run.tg_ts else '':>9}"
+        name = column(f"{run.model_name} {run.quant}", n_name)
+        yield ((f"{run.id:>5}  {run.time:%Y-%m-%d %H:%M} {name}{figures}", ""),)

@@ -24,14 +24,17 @@ from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
+from tests.measure.fixed import COMPARISON
 from tests.memory.shapes import QWEN3_30B_A3B
 from tests.recorded import CHINESE, CONVERSATION, GIB, LIBRARY, PROMPT_HALF_READ, QUESTION, QWEN, replace_machine
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
+from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.main import MainScreen
+from tui.app.widgets.bench_board import BenchState
 from tui.chat.conversation import answer_turn, finished
 from tui.chat.store import Summary
 from tui.cli_options import AppOptions
@@ -41,6 +44,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.engine.messages import Device, ErrorInfo
+from tui.measure.history import History
 from tui.memory.guard import remedies
 from tui.memory.now import MemoryNow
 from tui.memory.verdict import judge
@@ -161,6 +165,19 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
 
 
+def bench(keymap: Keymap) -> ModalScreen[Any]:
+    """Six models on two backends, measured, and one more being measured."""
+    history = History(Path("/nowhere/bench.sqlite"))
+    screen = BenchScreen((), QWEN, (GPU,), LoadDefaults(), lambda model, choice: True, {}, history, keymap)
+    screen._state = BenchState(
+        comparison=COMPARISON,
+        fraction=0.62,
+        doing="Qwen3 32B tg128 run 2 · 40 s left",
+        notes={1: "against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)"},
+    )
+    return screen
+
+
 async def list_conversations(person: Person) -> None:
     await chat(person)
     hour = 3600
@@ -235,6 +252,7 @@ SCENES = {
     "load-settings": Scene(change_load_settings, "free after", sizes=NARROW),
     "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
     "guard": Scene(dialog(guard), "Load anyway"),
+    "bench": Scene(dialog(bench), "against run 12", sizes=NARROW),
     "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
     "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
     "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),

@@ -75,7 +75,8 @@ class BenchScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Say what would be measured."""
         self.query_one(Transcript).display = False
-        self._change(plan=self._plan_text())
+        self._state = msgspec.structs.replace(self._state, plan=self._plan_text())
+        self.query_one(BenchBoard).show(self._state)
 
     # What can be done -------------------------------------------------------------------------------------------------
 

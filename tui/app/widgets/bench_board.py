@@ -96,7 +96,7 @@ class BenchBoard(LineWidget):
 
 def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:
     """Two lines a row where there is something to say beside the figures."""
-    n_name = max(12, min(36, width - 3 * _FIGURE - 3))
+    n_name = max(8, min(36, width - 3 * _FIGURE))
     titles = "".join(column(title, _FIGURE, right=True) for title in ("on", "pp t/s", "tg t/s"))
     yield ((column("", n_name) + titles, "muted"),)
     for number, report in enumerate(reports):

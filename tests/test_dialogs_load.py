@@ -3,6 +3,8 @@ stays in the dialog."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
+from tui.engine.planner import Plan
 from tui.memory.now import MemoryNow
 from tui.models.library import inspect
 
@@ -261,11 +264,26 @@ def planned_dialog(planner: Planner, path: Path = DENSE, **settings: Any) -> Loa
     return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
 
 
-async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow(planner: Planner):
-    async with opened(planned_dialog(planner)) as stage:
+class HeldPlanner(Planner):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def plan(self, *arguments: Any, **more: Any) -> Plan:
+        await self.may_answer.wait()
+        return await super().plan(*arguments, **more)
+
+
+async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow():
+    planner = HeldPlanner()
+    async with contextlib.AsyncExitStack() as stack, opened(planned_dialog(planner)) as stage:
+        stack.push_async_callback(planner.close)
         table = stage.dialog.query_one(CostTable)
         assert table.verdict and not table.verdict.plan.exact
         await stage.shows("≈GiB", "· ≈")
+        planner.may_answer.set()
         await until(lambda: table.verdict.plan.exact)
         await until(lambda: "≈" not in stage.text)
         settings = engine_settings(stage.dialog.choice, (CPU,))[0]

@@ -124,3 +124,11 @@ def test_code_of_a_cut_fence_is_copied_whole() -> None:
     stream = MarkdownStream(40, f"a\n```\n{code}\n```\nb", complete=True)
     assert [block.text for block in stream.code_blocks()] == [code]
     assert [line.text for line in stream.lines if line.action == "copy"] == [" "]
+
+
+def test_a_row_that_goes_on_from_the_one_before_still_does_when_it_grows():
+    stream = MarkdownStream(10)
+    stream.append("word " * 600)
+    for _ in range(20):
+        stream.append("more ")
+        assert all(line.joint == " " for line in stream.lines[1:])

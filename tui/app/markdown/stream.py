@@ -62,8 +62,10 @@ class MarkdownStream:
         return found
 
     def _update(self, closed: list[Block], tail: list[Block]) -> int:
-        if not closed and len(tail) == 1 and self._extend_plain(tail[0]):
-            return self._plain[2]
+        if not closed and len(tail) == 1:
+            row, last = self._plain[2], self.lines[self._plain[2] : self._plain[2] + 1]
+            if self._extend_plain(tail[0]):
+                return row if self.lines[row : row + 1] != last else row + 1
         old = self.lines[self._n_closed :]
         start = self._n_closed
         new: list[Line] = []
@@ -115,8 +117,10 @@ class MarkdownStream:
         text, offset, row = self._plain
         if not text or block.kind != "paragraph" or not block.text.startswith(text):
             return False
+        joint = self.lines[row].joint  # it may go on from the row before
         del self.lines[row:]
         self._plain_lines(block, offset, block.text[offset:])
+        self.lines[row] = self.lines[row]._replace(joint=joint)
         last = self.lines[-1]
         start = len(block.text) - (len(last.text) - last.lead)
         self._plain = (block.text, start, len(self.lines) - 1)

@@ -7,6 +7,7 @@ import re
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
@@ -32,10 +33,10 @@ async def has_room(choice: LoadDefaults) -> bool:
     return True
 
 
-async def tuned(engine: Engine, model: Path = DENSE, **more) -> Tuner:
+async def tuned(engine: Engine, model: Path = DENSE, start: LoadDefaults = START, **more) -> Tuner:
     found = inspect(model)
     devices = (await engine.start()).devices
-    tuner = Tuner(engine, found.path, found.info, START, devices, **{"fits": has_room, "budget_s": 8.0, **more})
+    tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})
     await tuner.run()
     return tuner
 
@@ -60,6 +61,19 @@ async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(eng
     assert {256, 1024, 128, 2048} <= {choice.n_ubatch for choice in (*tried, *result.not_tried)}
     assert all(len(one.prefill_tps) == len(one.decode_tps) for one in result.trials)
     assert result.best == START or (result.gain is not None and result.gain.low > 0)
+
+
+async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    sample = engine.bench_sample
+
+    async def noted(n_prompt: int, n_gen: int, *more: int, **named: int):
+        asked.append(n_prompt + n_gen)
+        return await sample(n_prompt, n_gen, *more, **named)
+
+    monkeypatch.setattr(engine, "bench_sample", noted)
+    result = (await tuned(engine, budget_s=60.0, start=msgspec.structs.replace(START, n_ctx=256))).result
+    assert 200 < max(asked) <= 256 and not [one for one in result.trials if one.outcome == "failed"]
 
 
 async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,19 @@ async def planner() -> AsyncIterator[Planner]:
     planner = Planner()
     yield planner
     await planner.close()
+
+
+@pytest.fixture
+def said() -> Iterator[list[logging.LogRecord]]:
+    """What the planner warns of. Not pytest's own fixture: the app, where another test has run it, keeps its log from
+    the root's handlers."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = records.append
+    logger = logging.getLogger("llmtui.planner")
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
 
 
 def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None = None) -> Plan:
@@ -86,20 +99,16 @@ async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(planner: P
 async def test_a_plan_that_the_header_contradicts_is_marked_and_logged_once(
     planner: Planner,
     engine: Engine,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[logging.LogRecord],
     model: Path,
     info: ModelInfo,
 ):
     """The file was replaced after its header was read."""
-    caplog.set_level(logging.WARNING, "llmtui.planner")
-    # The app, where another test has run it, keeps what is logged from the root's handlers.
-    monkeypatch.setattr(logging.getLogger("llmtui"), "propagate", True)
     plans = [await planner.plan(model, info, msgspec.structs.replace(TINY, n_ctx=n)) for n in (512, 1024)]
     assert all(plan.exact and not plan.is_sure for plan in plans)
     formula = estimate(info, msgspec.structs.replace(TINY, n_ctx=1024))
     assert plans[1].apart_bytes == formula.weights_bytes + formula.kv_bytes - plans[1].weights_bytes - plans[1].kv_bytes
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert str(model) in said and "where the formula comes to" in said
+    (record,) = said
+    assert str(model) in record.getMessage() and "where the formula comes to" in record.getMessage()
     told = memory_lines("x", plans[1], await engine.load(model, TINY))
     assert any("The file's header comes to" in line for line in told)

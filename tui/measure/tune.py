@@ -217,7 +217,7 @@ class Tuner:
             for trial in dropped:
                 self._mark(trial.choice, "dropped")
             left = [trial.choice for trial in ranked]
-            step = Test(n_prompt=2 * step.n_prompt, n_gen=2 * step.n_gen)
+            step = self._scaled(step, 2)
         return ranked[0] if ranked else None
 
     async def _decide(self, base: LoadDefaults, singles: Sequence[LoadDefaults]) -> None:
@@ -229,7 +229,7 @@ class Tuner:
             return
         ours: list[float] = []
         theirs: list[float] = []
-        step = Test(n_prompt=2 * self._step.n_prompt, n_gen=2 * self._step.n_gen)
+        step = self._scaled(self._step, 2)
         for number in range(_PAIRS):
             # A B, B A, …: what changes steadily meanwhile is the same for both, and half of the loads are saved.
             pair = [(self._start, theirs), (winner, ours)]
@@ -307,11 +307,18 @@ class Tuner:
 
     async def _choose_step(self) -> None:
         """As many tokens as take about `_STEP_S`, or less where the budget is small."""
-        sample = await self._engine.bench_sample(32, 4)
+        n_tokens = self._step.n_tokens
+        sample = await self._engine.bench_sample(self._step.n_prompt, self._step.n_gen)
         wanted_s = min(_STEP_S, self._budget_s / 40)
         factor = min(8.0, max(0.25, wanted_s / max(sample.elapsed_s, 1e-9)))
-        self._step = Test(n_prompt=max(8, round(32 * factor)), n_gen=max(2, round(4 * factor)))
-        self._step_s = sample.elapsed_s * factor
+        self._step = self._scaled(self._step, factor)
+        self._step_s = sample.elapsed_s * self._step.n_tokens / n_tokens
+
+    def _scaled(self, step: Test, factor: float) -> Test:
+        """A step of `factor` times the tokens, or of as many as the context holds."""
+        n_ctx = self._engine.loaded.n_ctx if self._engine.loaded else self._start.n_ctx
+        factor = min(factor, n_ctx / step.n_tokens)
+        return Test(n_prompt=max(8, int(step.n_prompt * factor)), n_gen=max(2, int(step.n_gen * factor)))
 
 
 def _without_threads(choice: LoadDefaults) -> LoadDefaults:

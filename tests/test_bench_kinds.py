@@ -18,13 +18,13 @@ from tests.running import llmtui, on_terminal
 from tui.config import paths
 from tui.config.state import StateStore
 from tui.engine.client import Engine
-from tui.engine.messages import BenchSample, Event, LoadSettings, Started
+from tui.engine.messages import Event, LoadSettings, Started
 from tui.exit_codes import ExitCode
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import Result, Test
 from tui.measure.runner import Job, ParallelTest, Plan, Progress, Runner, context_for_users, plan_tests
 from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, localscore, quick_score
-from tui.measure.timeleft import TimeLeft
+from tui.measure.timeleft import Run, TimeLeft
 from tui.models.library import inspect
 
 SMALL = ("-p", "32", "-n", "8", "-r", "2", "-t", "1")
@@ -180,14 +180,34 @@ def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests():
 
 
 def test_time_left_is_told_once_the_speeds_are_known():
-    long, short = Test(n_prompt=1000, n_gen=100), Test(n_prompt=100, n_gen=10)
+    short, long = (Run.of(Test(n_prompt=n, n_gen=n // 10)) for n in (100, 1000))
     left = TimeLeft([short, short, long])
     left.did(short)
     assert left.seconds is None
-    left.did(short, BenchSample(elapsed_s=3.0, prefill_s=1.0))
+    left.measured(short, 100, 1.0, 2.0)
     assert left.seconds == pytest.approx(10.0 + 20.0)
-    left.did(long, BenchSample(elapsed_s=30.0, prefill_s=10.0))
+    left.measured(long, 1000, 10.0, 20.0)
     assert left.seconds == 0
+
+
+def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far():
+    one, two, four = (ParallelTest(n_parallel=n, n_prompt=10, n_gen=5).run for n in (1, 2, 4))
+    left = TimeLeft([one, two, two, four])
+    left.measured(one, 10, 1.0, 5.0)
+    assert left.seconds == pytest.approx((20 + 20 + 40) * 0.1 + 15 * 1.0)
+    left.measured(two, 20, 2.0, 10.0)
+    assert left.seconds == pytest.approx((20 + 40) * 0.1 + 10 * 2.0)
+
+
+async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine):
+    users = tuple(ParallelTest(n_parallel=n, n_prompt=8, n_gen=4) for n in (1, 2))
+    settings = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=2)
+    jobs = (Job(model=inspect(DENSE), settings=settings),)
+    told: list[Progress] = []
+    await Runner(engine, Plan(jobs=jobs, tests=(), repetitions=2, parallel=users), told.append).run()
+    left = [progress.left_s for progress in told if progress.what]
+    # A warm-up of each is not timed; the first run is.
+    assert left[:2] == [None, None] and all(seconds is not None and seconds > 0 for seconds in left[2:])
 
 
 # Many users at once ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from tui.bench.render import for_encoding
 from tui.measure.runner import Progress
+from tui.measure.timeleft import about
 
 _WIDTH = 20
 _MOST = 80
@@ -60,7 +61,7 @@ def describe(progress: Progress) -> str:
     line = f"{bar}  {name} {what}"
     more = [f"{progress.last_ts:.2f} tokens/s"] if progress.last_ts else []
     if progress.left_s is not None:
-        more.insert(0, f"{_about(progress.left_s)} left")
+        more.insert(0, f"{about(progress.left_s)} left")
     for part in more:
         if len(line) + len(part) + 3 < _MOST:
             line += f" · {part}"
@@ -70,10 +71,3 @@ def describe(progress: Progress) -> str:
 def _bar(fraction: float) -> str:
     filled = int(fraction * _WIDTH)
     return f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {100 * fraction:3.0f}%"
-
-
-def _about(seconds: float) -> str:
-    """A duration that nobody knows exactly: "20 s", "12 min", "3.5 h"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

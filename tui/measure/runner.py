@@ -18,12 +18,13 @@ from tui.engine.messages import Loaded, LoadSettings
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test
-from tui.measure.timeleft import TimeLeft
+from tui.measure.timeleft import Run, TimeLeft
 from tui.models.library import LibraryModel
 
 N_CTX_STEP = 256
 """llama.cpp pads a context to a multiple of this."""
 END_TO_END = Test(n_prompt=endtoend.N_PROMPT, n_gen=endtoend.N_GEN)
+_END_TO_END_RUN = Run.of(END_TO_END)
 PARALLEL_WARM_UP = (16, 1)
 """Tokens that each user reads and writes before the clock starts."""
 
@@ -45,6 +46,17 @@ class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return f"{self.n_parallel} user{'s' if self.n_parallel > 1 else ''}"
+
+    @property
+    def run(self) -> Run:
+        """One repetition."""
+        return Run(n_read=self.n_parallel * self.n_prompt, n_steps=self.n_gen, n_users=self.n_parallel)
+
+    @property
+    def warm_up(self) -> ParallelTest:
+        """What comes before."""
+        n_prompt, n_gen = map(min, PARALLEL_WARM_UP, (self.n_prompt, self.n_gen))
+        return ParallelTest(n_parallel=self.n_parallel, n_prompt=n_prompt, n_gen=n_gen)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,8 +179,9 @@ class Runner:
         """Bytes per second by device, for each number of threads that the jobs ask for."""
         self._n_done = 0
         self._visits = visits(len(plan.jobs), plan.repetitions)
-        self._n_steps = sum(self._steps_of_visit(repetitions) for _, repetitions in self._visits)
-        self._left = TimeLeft([run for _, repetitions in self._visits for run in self._runs_of_visit(repetitions)])
+        runs = [run for job, repetitions in self._visits for run in self._runs_of_visit(job, repetitions)]
+        self._n_steps = len(runs)
+        self._left = TimeLeft(runs)
         self._began = 0.0
         self.failures: list[Failure] = []
         """Jobs that could not be loaded or measured to the end; the others went on."""
@@ -186,17 +199,26 @@ class Runner:
         """What is measured so far of one job."""
         return self._reports.get(job)
 
-    def _runs_of_visit(self, repetitions: int) -> list[Test]:
-        warm_ups = [self._plan.warm_up] if self._plan.warm_up else map(_warm_up_of, self._plan.tests)
-        return [*warm_ups, *(test for test in self._plan.tests for _ in range(repetitions))]
+    def _common_warm_up(self, job: int) -> Test | None:
+        """The plan's one warm-up. A GPU reads as long a prompt as the tests do, or a whole micro-batch: the program for
+        prompts of that length is compiled when it is first needed, which takes seconds."""
+        warm_up, settings = self._plan.warm_up, self._plan.jobs[job].settings
+        if warm_up is None or not settings.devices:
+            return warm_up
+        longest = min(settings.n_ubatch, max(test.n_prompt for test in self._plan.tests))
+        return msgspec.structs.replace(warm_up, n_prompt=max(warm_up.n_prompt, longest))
 
-    def _steps_of_visit(self, repetitions: int) -> int:
+    def _runs_of_visit(self, job: int, repetitions: int) -> list[Run]:
+        """All that is run while the job is loaded once."""
         plan = self._plan
-        return (
-            len(self._runs_of_visit(repetitions))
-            + (repetitions if plan.end_to_end else 0)
-            + len(plan.parallel) * (repetitions + 1)
-        )
+        warm_up = self._common_warm_up(job)
+        warm_ups = [warm_up] if warm_up else map(_warm_up_of, plan.tests)
+        return [
+            *map(Run.of, warm_ups),
+            *(Run.of(test) for test in plan.tests for _ in range(repetitions)),
+            *([_END_TO_END_RUN] * (repetitions if plan.end_to_end else 0)),
+            *(run for test in plan.parallel for run in (test.warm_up.run, *[test.run] * repetitions)),
+        ]
 
     async def run(self) -> Comparison:
         """Load and measure everything. Cancelling the task that waits here stops at once. A job that fails is noted in
@@ -211,8 +233,8 @@ class Runner:
                 continue
             try:
                 await self._load(job)
-                if self._plan.warm_up:
-                    await self._warm_up(job, self._plan.warm_up)
+                if warm_up := self._common_warm_up(job):
+                    await self._warm_up(job, warm_up)
                 for number in range(len(self._plan.tests)):
                     await self._measure(job, number, repetitions)
                 if self._plan.end_to_end:
@@ -277,15 +299,13 @@ class Runner:
             self._tell(job, result, 0)
             warm_up = _warm_up_of(test)
             await self._engine.bench(warm_up.n_prompt, warm_up.n_gen)
-            self._left.did(warm_up)
-            self._n_done += 1
+            self._done(Run.of(warm_up))
         for repetition in range(1, repetitions + 1):
             if not self._has_time(result):
                 break
             self._tell(job, result, repetition)
             result = await self._repeat(job, result)
             self._put(job, number, result)
-            self._n_done += 1
 
     def _has_time(self, result: Result) -> bool:
         """Whether another repetition would be over in time."""
@@ -296,8 +316,7 @@ class Runner:
     async def _warm_up(self, job: int, test: Test) -> None:
         self._tell_of(job, test.name, 0)
         await self._engine.bench(test.n_prompt, test.n_gen)
-        self._left.did(test)
-        self._n_done += 1
+        self._done(Run.of(test))
 
     async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
         for repetition in range(1, repetitions + 1):
@@ -305,15 +324,17 @@ class Runner:
             self._tell_of(job, "end to end", repetition, before[-1].decode_tps if before else 0.0)
             found = await endtoend.end_to_end(self._engine)
             self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
-            self._n_done += 1
+            written_s = found.n_gen / found.decode_tps if found.decode_tps else 0.0
+            self._done(_END_TO_END_RUN, found.n_prompt, found.ttft_s, written_s)
 
     async def _measure_parallel(self, job: int, test: ParallelTest, repetitions: int) -> None:
         last_ts = 0.0
         for repetition in range(repetitions + 1):
             self._tell_of(job, test.name, repetition, last_ts)
             if repetition == 0:
-                n_prompt, n_gen = map(min, PARALLEL_WARM_UP, (test.n_prompt, test.n_gen))
-                await self._engine.bench_parallel(test.n_parallel, n_prompt, n_gen)
+                first = test.warm_up
+                await self._engine.bench_parallel(first.n_parallel, first.n_prompt, first.n_gen)
+                self._done(first.run)
             else:
                 sample = await self._engine.bench_parallel(test.n_parallel, test.n_prompt, test.n_gen)
                 found = ParallelResult(
@@ -326,7 +347,7 @@ class Runner:
                 report = self._reports[job]
                 self._reports[job] = msgspec.structs.replace(report, parallel=(*report.parallel, found))
                 last_ts = found.decode_tps
-            self._n_done += 1
+                self._done(test.run, test.run.n_read, sample.prefill_s, sample.decode_s)
 
     def _begin(self, job: int, test: Test) -> Result:
         wanted, loaded = self._plan.jobs[job], self._reports[job].loaded
@@ -339,7 +360,7 @@ class Runner:
         if self._probe:
             self._probe.begin(job, test)
         sample = await self._engine.bench_sample(test.n_prompt, test.n_gen, test.n_depth)
-        self._left.did(test, sample)
+        self._done(Run.of(test), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
         joules, marks = self._probe.end() if self._probe else (None, ())
         if test.n_depth:
             joules = None  # part of it went into what is not timed, which no counter tells apart
@@ -372,15 +393,30 @@ class Runner:
 
     def _tell_of(self, job: int, what: str, repetition: int, last_ts: float = 0.0) -> None:
         self._on_progress(
-            Progress(fraction=self._n_done / self._n_steps, job=job, what=what, repetition=repetition, last_ts=last_ts)
+            Progress(
+                fraction=self._n_done / self._n_steps,
+                job=job,
+                what=what,
+                repetition=repetition,
+                last_ts=last_ts,
+                left_s=self._left_s,
+            )
         )
 
     @property
     def _left_s(self) -> float | None:
-        """Where nothing but tests is planned."""
-        if self._plan.end_to_end or self._plan.parallel or self._plan.budget_s:
-            return None
-        return self._left.seconds
+        left_s = self._left.seconds
+        if left_s is None or not self._plan.budget_s:
+            return left_s
+        return max(0.0, min(left_s, self._plan.budget_s - (time.monotonic() - self._began)))
+
+    def _done(self, run: Run, n_read: int = 0, read_s: float = 0.0, written_s: float = 0.0) -> None:
+        """One more run is over; with figures, if it was timed."""
+        self._n_done += 1
+        if n_read or written_s:
+            self._left.measured(run, n_read, read_s, written_s)
+        else:
+            self._left.did(run)
 
 
 def _warm_up_of(test: Test) -> Test:

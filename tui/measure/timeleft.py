@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-from tui.engine.messages import BenchSample
+from collections.abc import Iterable
+
+import msgspec
+
 from tui.measure.report import Test
 
 
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run reads and writes, timed or not."""
+
+    n_read: int
+    """Prompt tokens of all users, and what is in the context before."""
+    n_steps: int
+    """Steps of generation, each of a token for every user."""
+    n_users: int = 1
+
+    @classmethod
+    def of(cls, test: Test) -> Run:
+        """A test of one user."""
+        return cls(n_read=test.n_depth + test.n_prompt, n_steps=test.n_gen)
+
+
 class TimeLeft:
-    """Counts tokens that are to be read and written, and the seconds that they took. Those of several models are taken
-    as equally slow."""
+    """Counts what is to be read and written, and the seconds that it took. Several models are taken as equally slow; a
+    step for more users than were measured as no slower than the slowest that was."""
 
-    def __init__(self, tests: list[Test]) -> None:
-        """`tests` are all runs that are planned, warm-ups included."""
-        self._n_prompt = sum(test.n_depth + test.n_prompt for test in tests)
-        self._n_gen = sum(test.n_gen for test in tests)
+    def __init__(self, runs: Iterable[Run]) -> None:
+        """`runs` are all that are planned, warm-ups included."""
+        self._runs = list(runs)
         self._read, self._read_s = 0, 0.0
-        self._written, self._written_s = 0, 0.0
+        self._steps: dict[int, tuple[int, float]] = {}
+        """Steps and seconds, by the number of users."""
 
-    def did(self, test: Test, sample: BenchSample | None = None) -> None:
-        """A run is over, `sample` being what it took where that was measured."""
-        self._n_prompt -= test.n_depth + test.n_prompt
-        self._n_gen -= test.n_gen
-        if sample is None:
-            return
-        self._read += test.n_prompt
-        self._read_s += sample.prefill_s
-        self._written += test.n_gen
-        self._written_s += sample.elapsed_s - sample.prefill_s
+    def did(self, run: Run) -> None:
+        """A run is over that was not measured."""
+        self._runs.remove(run)
+
+    def measured(self, run: Run, n_read: int, read_s: float, written_s: float) -> None:
+        """A run is over: `n_read` of its tokens were read in `read_s` seconds, its steps took `written_s`."""
+        self.did(run)
+        self._read += n_read
+        self._read_s += read_s
+        if run.n_steps:
+            n, seconds = self._steps.get(run.n_users, (0, 0.0))
+            self._steps[run.n_users] = n + run.n_steps, seconds + written_s
 
     @property
     def seconds(self) -> float | None:
         """What is left; None while there is no telling."""
-        if (self._n_prompt and not self._read) or (self._n_gen and not self._written):
+        n_read = sum(run.n_read for run in self._runs)
+        writing = [run for run in self._runs if run.n_steps]
+        if (n_read and not self._read) or (writing and not self._steps):
             return None
-        read_s = self._n_prompt * self._read_s / self._read if self._n_prompt else 0.0
-        return read_s + (self._n_gen * self._written_s / self._written if self._n_gen else 0.0)
+        read_s = n_read * self._read_s / self._read if n_read else 0.0
+        return read_s + sum(run.n_steps * self._step_s(run.n_users) for run in writing)
+
+    def _step_s(self, n_users: int) -> float:
+        n, seconds = self._steps.get(n_users) or max(self._steps.values(), key=lambda took: took[1] / took[0])
+        return seconds / n
+
+
+def about(seconds: float) -> str:
+    """A duration that nobody knows exactly: "20 s", "12 min", "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

@@ -120,6 +120,8 @@ class Tuner:
         self._loaded: LoadDefaults | None = None
         self._began = time.monotonic()
         self._load_s = self._step_s = 0.0
+        self._warm_prompt = 0
+        """The longest prompt that was read since the last load."""
         self._step = Test(n_prompt=32, n_gen=4)
         self._n_threads = psutil.cpu_count(logical=False) or 1
         """What 0 stands for; what is loaded may have been loaded with another number."""
@@ -140,7 +142,7 @@ class Tuner:
         """Search. Raises `EngineError` when not even the start settings can be loaded, `EngineDied` when the engine
         ends; cancelling the task that waits stops at once."""
         self._began = time.monotonic()
-        loaded = await self._load(self._start)
+        loaded = await self._load(self._start, self._step)
         if not self._start.n_threads:
             self._n_threads = loaded.n_threads
         await self._choose_step()
@@ -274,7 +276,7 @@ class Tuner:
             return False
         self._on_progress(min(1.0, (time.monotonic() - self._began) / self._budget_s), choice)
         try:
-            await self._load(choice)
+            await self._load(choice, step)
             n_threads = choice.n_threads or self._n_threads
             sample = await self._engine.bench_sample(step.n_prompt, step.n_gen, n_threads=n_threads)
         except EngineError:
@@ -294,15 +296,21 @@ class Tuner:
     def _needs_load(self, choice: LoadDefaults) -> bool:
         return self._loaded is None or _without_threads(choice) != _without_threads(self._loaded)
 
-    async def _load(self, choice: LoadDefaults) -> Loaded:
-        if not self._needs_load(choice) and self._engine.loaded is not None:
-            return self._engine.loaded
+    async def _load(self, choice: LoadDefaults, step: Test) -> Loaded:
+        settings = engine_settings(choice, self._devices)[0]
         began = time.monotonic()
-        self._loaded = None
-        loaded = await self._engine.load(self._path, engine_settings(choice, self._devices)[0])
-        self._loaded = choice
-        await self._engine.bench(self._step.n_prompt, 1)  # a warm-up
-        self._load_s = time.monotonic() - began
+        loaded = None if self._needs_load(choice) else self._engine.loaded
+        is_new = loaded is None
+        if loaded is None:
+            self._loaded = None
+            loaded = await self._engine.load(self._path, settings)
+            self._loaded = choice
+        # A GPU's programs for prompts of a length are compiled when the first comes; for a CPU any warm-up will do.
+        if is_new or (settings.devices and step.n_prompt > self._warm_prompt):
+            self._warm_prompt = step.n_prompt if settings.devices else self._step.n_prompt
+            await self._engine.bench(self._warm_prompt, 1)
+        if is_new:
+            self._load_s = time.monotonic() - began
         return loaded
 
     async def _choose_step(self) -> None:

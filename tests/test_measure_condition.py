@@ -47,15 +47,16 @@ class Played(ConditionReader):
 
 
 class PlayedMeter(EnergyMeter):
-    """Gives the counts of a package that takes 40 J a second, and of GPUs when they are asked for."""
+    """Gives the counts of a package that takes 40 J a second, and, when asked for, of a GPU that heat slows down for
+    some part of each second."""
 
-    def __init__(self) -> None:
+    def __init__(self, slowed: float = 0.0) -> None:
         super().__init__()
-        self._n = 0
+        self._n, self._slowed = 0, slowed
 
     def read(self, *, gpus: bool = False) -> EnergyReading:
         self._n += 1
-        gpu = Count(name="0000:01:00.0", joules=300.0 * self._n)
+        gpu = Count(name="0000:01:00.0", joules=300.0 * self._n, slowed_s=self._slowed * self._n)
         cpu = Count(name="package-0", joules=40.0 * self._n, range_j=65_532.0)
         return EnergyReading(time_s=float(self._n), cpu=(cpu,), gpu=(gpu,) if gpus else None)
 
@@ -160,6 +161,15 @@ def test_clocks_of_different_tests_are_not_compared_and_beside_a_gpu_none_are():
     assert marks(at(), fast, at(), slow, tests=(DECODE, prefill)) == [(), ()]
     assert marks(at(), fast, at(), slow, tests=(DECODE, DECODE)) == [(), ("throttled",)]
     assert marks(at(), fast, at(), slow, gpu="gpu") == marks(at(), fast, at(), slow, gpu="igpu") == [(), ()]
+
+
+@pytest.mark.parametrize(("gpu", "slowed", "mark"), [("gpu", 0.3, ("throttled",)), ("gpu", 0.0, ()), (None, 0.3, ())])
+def test_a_gpu_that_heat_slowed_down_is_marked_when_it_computes(
+    gpu: GpuKind | None, slowed: float, mark: tuple[str, ...]
+):
+    probe = MachineProbe(lambda: 7, lambda: gpu, Played(at(), at()), PlayedMeter(slowed))
+    probe.begin(0, DECODE)
+    assert probe.end()[1] == mark
 
 
 def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path):

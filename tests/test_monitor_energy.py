@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_monitor_gpu import NvmlLibrary
-from tui.monitor.energy import MOST_W, Count, EnergyMeter, EnergyReading, joules
+from tui.monitor.energy import MOST_W, Count, EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.monitor.nvml import Nvml
 
 TREES = Path(__file__).parent / "sysfs"
@@ -77,6 +77,7 @@ def test_gpus_are_counted_when_asked_for_and_integrated_ones_are_part_of_the_pac
     reading = meter.read(gpus=True)
     assert reading.gpu is not None
     assert [count.joules for count in reading.gpu] == [1234.5, None, 812_500.0]
+    assert [count.slowed_s for count in reading.gpu] == [2.5, None, None]
     assert [count.name for count in reading.gpu] == ["0000:8d:00.0", "000f:01:00.0", "0000:03:00.0"]
     assert not reading.counts_gpu
     meter.close()
@@ -114,6 +115,21 @@ def test_a_time_too_short_for_the_counters_tells_nothing(seconds: float, has_gpu
     after = EnergyReading(time_s=10.0 + seconds, cpu=(package(101.0),), gpu=(card(12.0),) if has_gpu else None)
 
     assert (joules(before, after) is not None) == is_told
+
+
+@pytest.mark.parametrize(
+    ("slowed_s", "is_told"),
+    [((3.0, 3.0), False), ((3.0, 3.01), False), ((3.0, 3.5), True), ((None, 3.5), False), ((3.0, None), False)],
+)
+def test_a_gpu_that_heat_slowed_down_for_more_than_a_moment_is_told(
+    slowed_s: tuple[float | None, float | None], is_told: bool
+):
+    before, after = (
+        EnergyReading(time_s=2.0 * number, gpu=(msgspec.structs.replace(card(1.0), slowed_s=seconds),))
+        for number, seconds in enumerate(slowed_s)
+    )
+    assert gpu_was_slowed(before, after) == is_told
+    assert not gpu_was_slowed(EnergyReading(time_s=0.0), EnergyReading(time_s=2.0))
 
 
 def test_a_time_in_which_a_counter_may_have_started_again_twice_tells_nothing():

@@ -127,6 +127,7 @@ class NvmlLibrary:
 
     NVML_TEMPERATURE_GPU = 0
     NVML_CLOCK_GRAPHICS = 0
+    NVML_PERF_POLICY_THERMAL = 1
 
     class NVMLError(Exception):
         pass
@@ -165,6 +166,9 @@ class NvmlLibrary:
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
         return self._only(handle, 1_234_500)
+
+    def nvmlDeviceGetViolationStatus(self, handle: str, policy: int) -> SimpleNamespace:
+        return self._only(handle, SimpleNamespace(referenceTime=90_000_000_000, violationTime=2_500_000_000))
 
     def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
         return self._only(handle, 1980)

@@ -238,7 +238,7 @@ MEMORY = "memory bandwidth holds it back"
             "30 of 50 (60%)",
             "memory ran short meanwhile and was swapped to the disk",
         ),
-        (report(30, marks=(("hot", "throttled"),) * 3), "30 of 50 (60%)", "the clock of the CPU fell meanwhile"),
+        (report(30, marks=(("hot", "throttled"),) * 3), "30 of 50 (60%)", "the clock fell meanwhile"),
         (report(44, marks=(("throttled",), (), ())), "44 of 50 (88%)", MEMORY),
         (
             report(30, SPLIT, devices=("Vulkan0",), n_gpu_layers=30),

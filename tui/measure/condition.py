@@ -10,7 +10,7 @@ from tui.engine.client import Engine
 from tui.measure.report import Mark, Test
 from tui.models.format import size
 from tui.monitor.condition import Condition, ConditionReader, Moment, others_percent, own_percent
-from tui.monitor.energy import EnergyMeter, EnergyReading, joules
+from tui.monitor.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.monitor.pressure import swap_growth
 from tui.monitor.records import GpuKind
 
@@ -103,7 +103,8 @@ class MachineProbe:
             return None, ()
         after = self._reader.moment(self._engine_pid())
         self._energy = self._meter.read(gpus=energy.gpu is not None)
-        return joules(energy, self._energy), self._marks(before, after)
+        hot_gpu = gpu_was_slowed(energy, self._energy)
+        return joules(energy, self._energy), self._marks(before, after, hot_gpu=hot_gpu)
 
     @property
     def energy_note(self) -> str:
@@ -115,11 +116,13 @@ class MachineProbe:
         """Let go of the GPU's driver."""
         self._meter.close()
 
-    def _marks(self, before: Moment, after: Moment) -> tuple[Mark, ...]:
+    def _marks(self, before: Moment, after: Moment, *, hot_gpu: bool) -> tuple[Mark, ...]:
         found: list[Mark] = []
         if swap_growth(before.swap_used_bytes, after.swap_used_bytes):
             found.append("swapped")
-        if _grew(before.throttle_count, after.throttle_count) or self._clock_fell(before, after):
+        # The clocks are looked at each time, to know the highest.
+        fell = self._clock_fell(before, after)
+        if hot_gpu or fell or _grew(before.throttle_count, after.throttle_count):
             found.append("throttled")
         others = others_percent(before, after)
         if others is not None and others > BUSY_PERCENT:

@@ -25,7 +25,7 @@ _COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
 """Quantizations that take more computing to unpack than their bytes take to read."""
 _BY_MARK: tuple[tuple[Mark, str], ...] = (
     ("swapped", "memory ran short meanwhile and was swapped to the disk"),
-    ("throttled", "the clock of the CPU fell meanwhile"),
+    ("throttled", "the clock fell meanwhile"),
     ("hot", "the CPU was too hot meanwhile"),
     ("busy", "other programs took part of the CPU meanwhile"),
 )

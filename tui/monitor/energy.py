@@ -1,5 +1,6 @@
 """Energy that CPU packages and GPUs take, from counters that only grow: `joules` tells what was taken between two
-readings of them. A counter that cannot be read is None, never an exception."""
+readings of them, `gpu_was_slowed` whether a GPU got too hot. A counter that cannot be read is None, never an
+exception."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ LEAST_S = 0.02
 """RAPL renews its counters about every millisecond: over less than this, when it did matters."""
 GPU_LEAST_S = 0.2
 """The same for GPUs: an H100 renews its counter every 100 ms (measured)."""
+SLOWED_PART = 0.01
+"""A GPU that is slowed down for less of the time than this changes no figure."""
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     """None where the system refuses or the device does not count."""
     range_j: float | None = None
     """What it starts again at; None for a counter that does not."""
+    slowed_s: float | None = None
+    """For how long heat has slowed a GPU down, all in all; None for one that does not tell."""
 
 
 class EnergyReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,18 @@ def joules(before: EnergyReading, after: EnergyReading) -> float | None:
     return total
 
 
+def gpu_was_slowed(before: EnergyReading, after: EnergyReading) -> bool:
+    """Whether heat slowed a GPU down for more than a moment between two readings."""
+    most_s = SLOWED_PART * (after.time_s - before.time_s)
+    return any(
+        old.name == new.name
+        and old.slowed_s is not None
+        and new.slowed_s is not None
+        and new.slowed_s - old.slowed_s > most_s
+        for old, new in zip(before.gpu or (), after.gpu or (), strict=False)
+    )
+
+
 def _growth(before: Count, after: Count, elapsed_s: float) -> float | None:
     if before.joules is None or after.joules is None or before.name != after.name:
         return None
@@ -115,9 +132,9 @@ class EnergyMeter:
         if self._cards is None:
             self._cards = tuple(card for card in find_cards(self._sysfs) if card.kind == "gpu")
             self._nvml = self._load_nvml()
-        counted = self._nvml.energy_j() if self._nvml is not None else []
-        counted += [(card.id, card.energy_j()) for card in self._cards]
-        return tuple(Count(name=name, joules=count) for name, count in counted)
+        counted = self._nvml.counters() if self._nvml is not None else []
+        counted += [(card.id, card.energy_j(), None) for card in self._cards]
+        return tuple(Count(name=name, joules=taken_j, slowed_s=slowed_s) for name, taken_j, slowed_s in counted)
 
 
 class _Package(msgspec.Struct, frozen=True):

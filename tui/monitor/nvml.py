@@ -22,14 +22,17 @@ class Nvml:
         """A sample of each GPU; one that fell off the bus is left out."""
         return tuple(self._sample(handle) for handle in self._handles())
 
-    def energy_j(self) -> list[tuple[str, float | None]]:
-        """Each GPU's PCI address and what it has taken since its driver was loaded, in joules; None for one that does
-        not count. GPUs count since Volta."""
-        counts = []
+    def counters(self) -> list[tuple[str, float | None, float | None]]:
+        """Each GPU's PCI address, the joules that it has taken and the seconds that heat has slowed it down for, both
+        since its driver was loaded; None for what one does not count. Joules are counted since Volta."""
+        nvml = self._library
+        found = []
         for handle in self._handles():
-            millijoules = self._ask(self._library.nvmlDeviceGetTotalEnergyConsumption, handle)
-            counts.append((self._address(handle), None if millijoules is None else millijoules / 1000))
-        return counts
+            millijoules = self._ask(nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
+            slowed = self._ask(nvml.nvmlDeviceGetViolationStatus, handle, nvml.NVML_PERF_POLICY_THERMAL)
+            taken_j = None if millijoules is None else millijoules / 1000
+            found.append((self._address(handle), taken_j, None if slowed is None else slowed.violationTime / 1e9))
+        return found
 
     def close(self) -> None:
         """Let go of the driver."""

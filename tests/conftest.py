@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tui.engine.client import Engine
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 
 MODELS = Path(__file__).parent / "models"
 DENSE = MODELS / "tiny-qwen3-q8_0.gguf"
@@ -53,7 +53,9 @@ def interruptible() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def shader_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One for all tests, whose homes are all new: compiling llama.cpp's shaders for llvmpipe takes half a minute."""
-    os.environ.setdefault("MESA_SHADER_CACHE_DIR", str(tmp_path_factory.mktemp("shaders")))
+    ours = tmp_path_factory.getbasetemp()
+    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
+    os.environ.setdefault("MESA_SHADER_CACHE_DIR", str(shared / "shaders"))
 
 
 @pytest.fixture(autouse=True)

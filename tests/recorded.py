@@ -17,22 +17,8 @@ from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import Death, EngineDied
-from tui.engine.messages import (
-    Buffer,
-    ContextSaved,
-    Delta,
-    Device,
-    Done,
-    ErrorInfo,
-    Event,
-    Footprint,
-    Hello,
-    Loaded,
-    Prefill,
-    ProcessMemory,
-    Started,
-    Timings,
-)
+from tui.engine.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
+from tui.engine.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect

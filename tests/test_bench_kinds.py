@@ -18,7 +18,8 @@ from tests.running import llmtui, on_terminal
 from tui.config import paths
 from tui.config.state import StateStore
 from tui.engine.client import Engine
-from tui.engine.messages import Event, LoadSettings, Started
+from tui.engine.messages import Event, Started
+from tui.engine.records import LoadSettings
 from tui.exit_codes import ExitCode
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import Result, Test
@@ -158,7 +159,7 @@ def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number():
 
 
 def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number():
-    with on_terminal("--localscore", DENSE, "-t", "1", "-r", "300", "-o", "table") as running:
+    with on_terminal("--localscore", DENSE, "-t", "1", "-r", "20", "-o", "table") as running:
         running.read_until("pp4096+tg256 run 2")
         assert re.search(r"pp4096\+tg256 run 1 · [\d.]+ (s|min|h) left", running.seen)
         running.process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ from tui.bench.render import FORMATS
 from tui.cli import CACHE_TYPES, FLASH_ATTENTION, OUTPUTS, _load_fields, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import CacheType, FlashAttention
+from tui.engine.records import CacheType, FlashAttention
 from tui.exit_codes import ExitCode
 
 EVERY_LOAD_ARGUMENT = shlex.split(

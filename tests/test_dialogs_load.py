@@ -22,9 +22,9 @@ from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan
+from tui.engine.records import Device, LoadSettings
 from tui.memory.now import MemoryNow
 from tui.models.library import inspect
 

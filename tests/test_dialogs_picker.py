@@ -14,7 +14,7 @@ from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan

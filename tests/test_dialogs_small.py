@@ -15,7 +15,7 @@ from tui.app.screens.text_edit import LineEditScreen, TextEditScreen
 from tui.app.widgets.number_input import NumberInput
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
-from tui.engine.messages import Sampling
+from tui.engine.records import Sampling
 
 SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.messages import Sampling, Timings
+from tui.engine.records import Sampling, Timings
 
 TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
 

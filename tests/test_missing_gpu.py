@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.running import llmtui
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.engine.vulkan import Vulkan, VulkanDevice, look, with_software
 from tui.exit_codes import ExitCode
 from tui.missing_gpu import Facts, RenderNode, explain, gather, read_build

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.monitor.gpu import GpuReader, GpuSample, from_devices
 from tui.monitor.nvml import Nvml
 

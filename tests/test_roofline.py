@@ -15,7 +15,8 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.models_on_disk.gguf_files import Shape, Tensor, header, tensor_bytes
 from tui.engine.client import Engine
-from tui.engine.messages import Device, Footprint, Hello, Loaded, LoadSettings, ProcessMemory
+from tui.engine.messages import Hello, Loaded
+from tui.engine.records import Device, Footprint, LoadSettings, ProcessMemory
 from tui.measure.machine import Machine
 from tui.measure.report import ModelFacts, Report, Result, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why

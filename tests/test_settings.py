@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tui.config import load, overlay, paths, settings
 from tui.config.actions import ACTIONS
 from tui.config.settings import LoadDefaults, SamplingSettings, Settings, load_settings
-from tui.engine.messages import Device, DeviceKind, LoadSettings, Sampling
+from tui.engine.records import Device, DeviceKind, LoadSettings, Sampling
 
 BUILTIN = paths.default_settings_file()
 

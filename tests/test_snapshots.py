@@ -43,7 +43,7 @@ from tui.config.actions import ACTIONS
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
-from tui.engine.messages import Device, ErrorInfo
+from tui.engine.records import Device, ErrorInfo
 from tui.measure.history import History
 from tui.memory.guard import remedies
 from tui.memory.now import MemoryNow

@@ -20,7 +20,7 @@ from tui.chat import conversation as chat
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.schema import MIGRATIONS, SCHEMA_VERSION, connect, migrate
 from tui.chat.store import Store, StoreError
-from tui.engine.messages import Sampling, Timings
+from tui.engine.records import Sampling, Timings
 
 
 @pytest.fixture

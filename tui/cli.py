@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tui.cli_options import BenchKind
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-"""`tui.engine.messages.CacheType`, without importing it."""
+"""`tui.engine.records.CacheType`, without importing it."""
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 MOST_USERS = 256

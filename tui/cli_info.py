@@ -16,7 +16,7 @@ from tui.config import paths
 from tui.config.settings import load_settings
 from tui.engine.client import Engine
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.missing_gpu import explain, gather

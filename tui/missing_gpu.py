@@ -19,7 +19,7 @@ import msgspec
 
 from tui.config import paths
 from tui.engine import vulkan
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.engine.vulkan import Vulkan
 
 PROBE_S = 20.0

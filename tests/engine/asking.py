@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Message, Sampling, Started
+from tui.engine.messages import Delta, Done, Event, Started
+from tui.engine.records import Message, Sampling
 
 GREEDY = Sampling(temperature=0)
 

@@ -18,7 +18,7 @@ from llama_cpp import llama_cpp as lib
 from tui.engine.batch import Batch
 from tui.engine.benchmark import add_prompts, add_step
 from tui.engine.llama import AbortSwitch, Session, backend_init
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 
 
 def alone(session: Session, prompt: Sequence[int], n_gen: int) -> list[int]:

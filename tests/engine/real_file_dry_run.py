@@ -12,7 +12,7 @@ import msgspec
 
 from tui.engine.dryrun import DryRunner
 from tui.engine.llama import backend_init
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 from tui.engine.vulkan import show_software_devices
 
 

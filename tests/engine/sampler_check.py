@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tui.engine.llama import AbortSwitch, Session, backend_init
-from tui.engine.messages import LoadSettings, Sampling
+from tui.engine.records import LoadSettings, Sampling
 
 
 def main(path: Path, n: int, sampling: Sampling) -> None:

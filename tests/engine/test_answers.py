@@ -13,7 +13,8 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, ask, messages, user
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Delta, LoadSettings, Message, Prefill, Sampling
+from tui.engine.messages import Delta, Prefill
+from tui.engine.records import LoadSettings, Message, Sampling
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])

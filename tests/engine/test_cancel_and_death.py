@@ -18,7 +18,8 @@ from tests.engine.asking import GREEDY, Reply, ask, user
 from tui.engine import client
 from tui.engine.client import Engine
 from tui.engine.death import EngineDied, examine
-from tui.engine.messages import Delta, Done, LoadSettings, Prefill
+from tui.engine.messages import Delta, Done, Prefill
+from tui.engine.records import LoadSettings
 
 
 async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):

@@ -20,7 +20,7 @@ from tests.engine.vulkan import ON_GPU, vulkan_engine
 from tui.engine import contextfile
 from tui.engine.client import Engine
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
-from tui.engine.messages import Message
+from tui.engine.records import Message
 
 QUESTION = user("用Python写冒泡排序")
 KEY = ContextKey(model="a", build="b", type_k="f16", type_v="f16", flash_attn=True, rope="freq_base 10000")

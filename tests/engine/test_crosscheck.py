@@ -17,9 +17,9 @@ from tests.models_on_disk.gguf_files import Shape
 from tui.app.memory_report import memory_lines
 from tui.engine.client import Engine
 from tui.engine.crosscheck import apart
-from tui.engine.messages import LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
+from tui.engine.records import LoadSettings
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 

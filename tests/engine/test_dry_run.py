@@ -15,8 +15,8 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import LoadSettings, Placed
 from tui.engine.planner import estimate
+from tui.engine.records import LoadSettings, Placed
 from tui.engine.vulkan import engine_environment
 from tui.models.gguf import read_header
 from tui.models.library import inspect

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 
 
 async def test_what_was_really_used_comes_back(engine: Engine):

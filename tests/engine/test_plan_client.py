@@ -16,9 +16,9 @@ from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.vulkan import require_vulkan
 from tests.models_on_disk.gguf_files import Shape
 from tui.engine.client import Engine
-from tui.engine.messages import LoadSettings
-from tui.engine.plan_client import MAX_DEATHS, Planner
+from tui.engine.plan_client import MAX_DEATHS, MOST_CELLS, Planner
 from tui.engine.planner import estimate
+from tui.engine.records import LoadSettings
 from tui.engine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
@@ -63,6 +63,12 @@ async def test_a_plan_is_what_the_engine_takes(planner: Planner, engine: Engine,
     assert plan.host.kv_bytes == real.kv_bytes
     assert plan.host.compute_bytes == real.compute_bytes + real.output_bytes
     assert plan.n_ctx == loaded.n_ctx
+
+
+async def test_a_context_that_nobody_means_is_left_to_the_formula(planner: Planner, dense: ModelInfo):
+    most, more = (msgspec.structs.replace(TINY, n_ctx=n) for n in (MOST_CELLS, MOST_CELLS + 256))
+    assert (await planner.plan(DENSE, dense, most)).exact
+    assert await planner.plan(DENSE, dense, more) == estimate(dense, more)
 
 
 async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: Planner, dense: ModelInfo):

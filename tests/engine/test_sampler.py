@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE
-from tui.engine.messages import Sampling
+from tui.engine.records import Sampling
 from tui.engine.sampler import needed_candidates
 
 HOT = Sampling(temperature=3.0, top_k=40, top_p=1.0)

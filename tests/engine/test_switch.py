@@ -8,7 +8,8 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import GREEDY, Reply, ask, paused, resumed, user
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Done, LoadSettings, Message, Sampling
+from tui.engine.messages import Done
+from tui.engine.records import LoadSettings, Message, Sampling
 
 QUESTION = user("用Python写冒泡排序")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.asking import user
-from tui.engine.messages import Message
+from tui.engine.records import Message
 from tui.engine.template import ChatTemplate, TemplateError
 
 

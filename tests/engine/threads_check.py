@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tui.engine.llama import AbortSwitch, Session, backend_init
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 
 
 def main(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tui.engine.messages import Device, Hello, Loaded, LoadSettings
+from tui.engine.messages import Hello, Loaded
+from tui.engine.records import Device, LoadSettings
 from tui.measure.machine import Machine
 from tui.measure.report import Comparison, Mark, ModelFacts, Refused, Report, Result, Test
 

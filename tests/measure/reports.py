@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tui.engine.messages import Device, Hello, Loaded, LoadSettings
+from tui.engine.messages import Hello, Loaded
+from tui.engine.records import Device, LoadSettings
 from tui.measure.machine import Machine
 from tui.measure.report import Mark, ModelFacts, Report, Result, Test
 

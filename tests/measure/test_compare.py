@@ -8,7 +8,7 @@ import scipy.stats
 
 from tests.measure.reports import HELLO, MACHINE, PP, TG, report, result
 from tui.bench.records import records
-from tui.engine.messages import LoadSettings
+from tui.engine.records import LoadSettings
 from tui.measure.compare import Run, closest, compare, differences, runs_of
 from tui.measure.report import Comparison, Report, Test
 

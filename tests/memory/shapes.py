@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers

@@ -19,8 +19,9 @@ from tests.recorded import LOADED
 from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
 from tui.engine.client import Engine
-from tui.engine.messages import Buffer, Device, Footprint, Loaded, Placed, ProcessMemory
+from tui.engine.messages import Loaded
 from tui.engine.planner import HOST, Cost, Plan
+from tui.engine.records import Buffer, Device, Footprint, Placed, ProcessMemory
 from tui.memory.now import MemoryNow, memory_now
 from tui.memory.taken import context_bytes
 from tui.memory.verdict import judge, judge_plan

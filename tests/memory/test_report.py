@@ -10,9 +10,9 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape
 from tui.app.memory_report import memory_lines
 from tui.engine.client import Engine
-from tui.engine.messages import Buffer, Footprint, ProcessMemory
 from tui.engine.plan_client import Planner
 from tui.engine.planner import estimate
+from tui.engine.records import Buffer, Footprint, ProcessMemory
 from tui.memory.report import FILES, PRIVATE, SYSTEM, report
 from tui.models.library import inspect
 

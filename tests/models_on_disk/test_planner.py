@@ -15,8 +15,8 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.engine.client import Engine
-from tui.engine.messages import LoadSettings
 from tui.engine.planner import COMPUTE_WITHIN, HOST, estimate, reads
+from tui.engine.records import LoadSettings
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect

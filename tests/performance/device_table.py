@@ -22,9 +22,10 @@ from pathlib import Path
 import msgspec
 
 from tui.engine.client import Engine
-from tui.engine.messages import Done, Loaded, LoadSettings, Message, Sampling, Started
+from tui.engine.messages import Done, Loaded, Started
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan
+from tui.engine.records import LoadSettings, Message, Sampling
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import psutil
 
 from tui.engine.client import Engine
-from tui.engine.messages import CacheType, LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
+from tui.engine.records import CacheType, LoadSettings
 from tui.memory.report import SYSTEM, private_bytes, report
 from tui.models.library import inspect
 

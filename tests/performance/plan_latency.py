@@ -26,9 +26,9 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from tui.engine.messages import LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
+from tui.engine.records import LoadSettings
 from tui.engine.vulkan import engine_environment
 from tui.memory.search import context_steps
 from tui.models.info import ModelInfo

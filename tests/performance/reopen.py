@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from tui.engine.client import Engine
-from tui.engine.messages import Done, LoadSettings, Message, Sampling, Timings
+from tui.engine.messages import Done
+from tui.engine.records import LoadSettings, Message, Sampling, Timings
 
 QUESTION = Message(role="user", content="And in one word?")
 _SENTENCE = "The quick brown fox jumps over the lazy dog while the patient cat counts every leaf. "

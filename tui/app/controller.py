@@ -28,8 +28,9 @@ from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device, Done, Loaded
+from tui.engine.messages import Done, Loaded
 from tui.engine.plan_client import Planner
+from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 
 _log = logging.getLogger("llmtui")

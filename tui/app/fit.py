@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
 from tui.engine.planner import Fit
+from tui.engine.records import Device
 from tui.memory.guard import placement
 from tui.memory.now import MemoryNow
 from tui.memory.search import fastest

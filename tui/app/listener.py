@@ -10,7 +10,8 @@ from tui.app.moves import Moved
 from tui.chat.conversation import Conversation, Turn
 from tui.config.problems import ConfigProblem
 from tui.engine.death import Death
-from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
+from tui.engine.messages import ContextRestored, Delta, Loaded, Prefill, Started
+from tui.engine.records import ErrorInfo
 
 Phase = Literal["starting", "no_model", "loading", "ready", "answering", "dead"]
 """What the engine is at: only in "ready" a prompt can be sent, only in "answering" one can be stopped."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Loaded, Timings
+from tui.engine.messages import Loaded
+from tui.engine.records import Timings
 
 TELLING_TOKENS = 32
 """The speed at which fewer tokens were read says little of how long a prompt would take."""

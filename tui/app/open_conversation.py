@@ -10,7 +10,7 @@ import msgspec
 from tui.chat.conversation import Turn, new_conversation, truncate_from, user_turn, with_turn
 from tui.chat.store import Store
 from tui.config.settings import Settings
-from tui.engine.messages import Sampling
+from tui.engine.records import Sampling
 
 
 def keep(future: asyncio.Future[None]) -> None:

@@ -16,7 +16,8 @@ from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
-from tui.engine.messages import ContextProblem, ContextRestored, ErrorInfo, Loaded, Prefill, Started
+from tui.engine.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
+from tui.engine.records import ErrorInfo
 from tui.lines import fit_columns
 from tui.models import format
 from tui.models.info import ModelInfo

@@ -15,7 +15,8 @@ from tui.app.moves import Move, backend_label
 from tui.app.open_conversation import OpenConversation
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages
 from tui.engine.client import Answer
-from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Started, Timings
+from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Started
+from tui.engine.records import Timings
 from tui.monitor.pressure import swap_growth
 
 if TYPE_CHECKING:

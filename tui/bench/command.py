@@ -25,8 +25,8 @@ from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
 from tui.engine.client import Engine
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
+from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.measure.chart import row_names

@@ -11,8 +11,8 @@ import msgspec
 from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings, from_engine
 from tui.config.settings import MemorySettings
-from tui.engine.messages import Device
 from tui.engine.plan_client import Planner
+from tui.engine.records import Device
 from tui.measure.report import Test
 from tui.measure.runner import Job, tokens_needed
 from tui.memory.exact import Confirmed

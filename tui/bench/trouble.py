@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui.engine.death import Cause, Death
-from tui.engine.messages import ErrorInfo, ErrorKind
+from tui.engine.records import ErrorInfo, ErrorKind
 
 _LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
 _ADVICE: dict[ErrorKind, str] = {

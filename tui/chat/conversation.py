@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.messages import Message, Role, Sampling, StopReason, Timings
+from tui.engine.records import Message, Role, Sampling, StopReason, Timings
 from tui.lines import fit_columns, one_line
 
 TurnStop = StopReason | Literal["crashed"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from tui.chat.conversation import Conversation, Turn, TurnStop, encodable
-from tui.engine.messages import Role, Sampling, Timings
+from tui.engine.records import Role, Sampling, Timings
 
 CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
 

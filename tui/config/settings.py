@@ -13,7 +13,7 @@ from msgspec import Meta
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.engine.messages import CacheType, FlashAttention, Sampling
+from tui.engine.records import CacheType, FlashAttention, Sampling
 
 # llama.cpp counts in 32 bits.
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]

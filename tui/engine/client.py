@@ -4,7 +4,8 @@ A whole program:
 
     import asyncio
     from tui.engine.client import Engine
-    from tui.engine.messages import Delta, LoadSettings, Message
+    from tui.engine.messages import Delta
+    from tui.engine.records import LoadSettings, Message
 
     async def main():
         async with Engine() as engine:
@@ -44,11 +45,9 @@ from tui.engine.messages import (
     ContextSaved,
     Count,
     Counted,
-    Device,
     Devices,
     Done,
     DryRun,
-    ErrorInfo,
     Event,
     Failed,
     Generate,
@@ -57,19 +56,17 @@ from tui.engine.messages import (
     Load,
     Loaded,
     LoadProgress,
-    LoadSettings,
     MeasureBandwidth,
-    Message,
     Ok,
     ParallelSample,
     Planned,
     ReadAhead,
     RestoreContext,
-    Sampling,
     SaveContext,
     Unload,
 )
 from tui.engine.pipes import Pipes
+from tui.engine.records import Device, ErrorInfo, LoadSettings, Message, Sampling
 from tui.engine.wire import FrameDecoder, WireError, encode
 
 LOG_LINES = 400

@@ -17,8 +17,8 @@ from llama_cpp import llama_cpp as lib
 from tui.engine import anatomy, loadlog
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.llama import LOG, LlamaError
-from tui.engine.messages import LoadSettings, Placed
 from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.records import LoadSettings, Placed
 from tui.models.gguf import GGUFError, read_header
 from tui.models.modelfile import part_of
 from tui.models.source import FileSource

@@ -12,20 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from tui.engine.llama import Aborted, LlamaError, Session
-from tui.engine.messages import (
-    Delta,
-    DeltaKind,
-    Done,
-    ErrorInfo,
-    Event,
-    Generate,
-    Message,
-    Prefill,
-    Sampling,
-    Started,
-    StopReason,
-    Timings,
-)
+from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Started
+from tui.engine.records import ErrorInfo, Message, Sampling, StopReason, Timings
 from tui.engine.sampler import Sampler
 
 Send = Callable[[Event], None]

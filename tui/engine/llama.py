@@ -17,9 +17,10 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine import anatomy, footprint, loadlog
 from tui.engine.batch import Batch
-from tui.engine.messages import ErrorKind, Loaded, LoadSettings, Placed, Sampling
+from tui.engine.messages import Loaded
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
 from tui.engine.template import ChatTemplate
 

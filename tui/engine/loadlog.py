@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tui.engine.messages import Buffer, ErrorKind
+from tui.engine.records import Buffer, ErrorKind
 
 _PURPOSE = {"model": "weights", "KV": "kv", "compute": "compute", "output": "output", "RS": "kv"}
 _BUFFER_LINE = re.compile(r"\s([\w.:-]+)\s+(model|KV|RS|compute|output) buffer size =\s*([\d.]+) MiB")

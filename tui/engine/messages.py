@@ -10,190 +10,26 @@ from typing import Literal
 
 import msgspec
 
-FlashAttention = Literal["auto", "on", "off"]
-CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
-Role = Literal["system", "user", "assistant"]
-StopReason = Literal["stop", "length", "context", "cancelled"]
+from tui.engine.records import (
+    Buffer,
+    Device,
+    ErrorInfo,
+    Footprint,
+    LoadSettings,
+    Message,
+    Placed,
+    Sampling,
+    StopReason,
+    Timings,
+)
+
 DeltaKind = Literal["thinking", "answer"]
-DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
-ErrorKind = Literal[
-    "model_not_found", "model_unreadable", "model_unsupported", "out_of_memory", "bad_settings",
-    "no_model", "template", "context_overflow", "decode", "cancelled", "internal",
-]  # fmt: skip
 
 ContextProblem = Literal[
     "empty", "too_large", "memory", "disk", "missing", "damaged",
     "other_model", "other_build", "other_settings", "too_long",
 ]  # fmt: skip
 """Why a KV cache was not written to a file or not taken from it: "too_large" for a limit, "too_long" for a context."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of plain records that travel inside commands and events."""
-
-
-class LoadSettings(Record, frozen=True):
-    """How a model is to be loaded. The zero or empty value always means "let the engine choose"."""
-
-    n_ctx: int = 8192
-    """Context size in tokens; 0 takes the size that the model was trained with."""
-    devices: tuple[str, ...] = ()
-    """llama.cpp device names such as "Vulkan0"; empty means the CPU alone."""
-    n_gpu_layers: int = -1
-    """Layers to offload to `devices`, the output layer counted as one; -1 offloads all. Ignored on the CPU alone."""
-    n_cpu_moe: int = 0
-    """Keep the experts of this many layers, from the first, on the CPU (mixture-of-experts models only)."""
-    n_threads: int = 0
-    """Threads for decode; 0 takes the physical (performance) cores."""
-    n_threads_batch: int = 0
-    """Threads for prefill; 0 takes `n_threads`."""
-    n_batch: int = 2048
-    n_ubatch: int = 512
-    flash_attn: FlashAttention = "auto"
-    type_k: CacheType = "f16"
-    type_v: CacheType = "f16"
-    use_mmap: bool = True
-    use_mlock: bool = False
-    seed: int = -1
-    """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
-    n_parallel: int = 1
-    """Sequences that `n_ctx` is divided between, each with its own part of it: one, but for `BenchParallel`."""
-
-
-class Sampling(Record, frozen=True):
-    """How the next token is chosen. `temperature` 0 is greedy: the other values are then without effect."""
-
-    temperature: float = 0.7
-    top_k: int = 20
-    top_p: float = 0.8
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    penalty_last_n: int = 64
-    seed: int = -1
-    """-1 takes the seed of the load settings."""
-
-
-class Message(Record, frozen=True):
-    """One turn of a conversation as the chat template sees it."""
-
-    role: Role
-    content: str
-    reasoning: str | None = None
-    """What the model thought before `content`; most templates drop it for earlier turns."""
-
-
-class Timings(Record, frozen=True):
-    """What one answer took; all durations in seconds, measured in the engine with a monotonic clock."""
-
-    n_prompt: int = 0
-    """Tokens of the whole prompt, cached ones included."""
-    n_cached: int = 0
-    """Tokens of the prompt that the KV cache held already."""
-    n_prefill: int = 0
-    """Tokens of the prompt that were evaluated."""
-    prefill_s: float = 0.0
-    ttft_s: float = 0.0
-    """From the engine's receipt of the command to the first token sampled."""
-    n_decode: int = 0
-    """Tokens generated, thinking included, the end-of-generation token not."""
-    decode_s: float = 0.0
-    """From the first token to the last."""
-    n_thinking: int = 0
-    thinking_s: float = 0.0
-
-    def plus(self, later: Timings) -> Timings:
-        """Of an answer that went on after a pause; the prompt is that of the first part."""
-        return Timings(
-            n_prompt=self.n_prompt,
-            n_cached=self.n_cached,
-            n_prefill=self.n_prefill + later.n_prefill,
-            prefill_s=self.prefill_s + later.prefill_s,
-            ttft_s=self.ttft_s or later.ttft_s,
-            n_decode=self.n_decode + later.n_decode,
-            decode_s=self.decode_s + later.decode_s,
-            n_thinking=self.n_thinking + later.n_thinking,
-            thinking_s=self.thinking_s + later.thinking_s,
-        )
-
-    @property
-    def prefill_tps(self) -> float:
-        """Prompt tokens evaluated per second; 0 when nothing was evaluated."""
-        return self.n_prefill / self.prefill_s if self.prefill_s > 0 else 0.0
-
-    @property
-    def decode_tps(self) -> float:
-        """Tokens per second after the first one, as llama.cpp counts them; 0 for fewer than two tokens."""
-        return (self.n_decode - 1) / self.decode_s if self.decode_s > 0 and self.n_decode > 1 else 0.0
-
-
-class Device(Record, frozen=True):
-    """A compute device as llama.cpp sees it."""
-
-    name: str
-    """llama.cpp's name: "CPU", "Vulkan0", "CUDA0"."""
-    description: str
-    kind: DeviceKind
-    total_bytes: int
-    free_bytes: int
-
-
-class Buffer(Record, frozen=True):
-    """Memory that llama.cpp reported while loading: weights, KV cache, compute or output, on one device or the host."""
-
-    device: str
-    purpose: Literal["weights", "kv", "compute", "output"]
-    n_bytes: int
-
-
-class Placed(Record, frozen=True):
-    """What a load puts into the host's or one device's memory, in bytes."""
-
-    device: str
-    """ "CPU" for the host."""
-    weights_bytes: int = 0
-    mapped_bytes: int = 0
-    """Of the weights, what is used as it lies in the file: page cache that the system can drop and read again."""
-    repacked_bytes: int = 0
-    """Of the weights, what the CPU keeps in an order of its own: private memory, even where the file is mapped."""
-    kv_bytes: int = 0
-    compute_bytes: int = 0
-    output_bytes: int = 0
-    """Logits."""
-
-
-class ProcessMemory(Record, frozen=True):
-    """The engine process's own memory, in bytes, as the system counts it."""
-
-    resident_bytes: int
-    """Its own, written to already, so that it lies in RAM."""
-    file_bytes: int
-    """Pages of mapped files that it has looked at, libraries included: the system can drop them."""
-
-
-class Footprint(Record, frozen=True):
-    """What a load really took: figures of the system from before and after it, and llama.cpp's books."""
-
-    before: ProcessMemory
-    after: ProcessMemory
-    device_free_before: dict[str, int]
-    device_free_after: dict[str, int]
-    placed: tuple[Placed, ...] = ()
-    """By llama.cpp's books, the host first; empty where they cannot be read."""
-
-
-class ErrorInfo(Record, frozen=True):
-    """What went wrong, as facts; the sentence is made where it is shown."""
-
-    kind: ErrorKind
-    detail: str
-    """The last words of llama.cpp, or of the exception, on the matter."""
-    n_prompt: int = 0
-    n_ctx: int = 0
-    n_drop: int = 0
-    """For `context_overflow`: how many of the oldest messages, never the system prompt, would have to go; 0 when even
-    the last message alone does not fit."""
 
 
 # Commands ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
-from tui.engine.messages import CacheType, LoadSettings
+from tui.engine.records import CacheType, LoadSettings
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,

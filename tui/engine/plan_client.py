@@ -14,14 +14,18 @@ import msgspec
 from tui.engine.client import Engine, EngineError
 from tui.engine.crosscheck import apart
 from tui.engine.death import EngineDied
-from tui.engine.messages import LoadSettings, Planned
+from tui.engine.messages import Planned
 from tui.engine.planner import Plan, estimate, exactly
+from tui.engine.records import LoadSettings
 from tui.models.info import ModelInfo
 
 IDLE_S = 60.0
 """The process ends when nothing was planned for so long: on a GPU it holds some memory."""
 MAX_DEATHS = 2
 """Of the process over one file, or at its start: then it is not tried again."""
+MOST_CELLS = 1 << 22
+"""Of a KV cache. llama.cpp keeps books of some 40 bytes for each, in a dry run too: that of a context of hundreds of
+millions, asked for by mistake, would take a minute and gigabytes."""
 _MAX_PLANS = 4096
 _log = logging.getLogger("llmtui.planner")
 
@@ -72,7 +76,7 @@ class Planner:
         key = _key(path, settings, device_free or {})
         if (plan := self._plans.get(key)) is not None:
             return plan
-        if key in self._refused or self._deaths[key[0]] >= MAX_DEATHS:
+        if settings.n_ctx > MOST_CELLS or key in self._refused or self._deaths[key[0]] >= MAX_DEATHS:
             return formula
         free = [(device_free or {}).get(name, 0) for name in settings.devices]
         answer = await self._ask(key, path, settings, free if any(free) else [])

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.messages import CacheType, LoadSettings, Placed
+from tui.engine.records import CacheType, LoadSettings, Placed
 from tui.models.info import Layer, ModelInfo
 from tui.models.quants import BY_NAME, row_bytes
 

@@ -36,7 +36,6 @@ from tui.engine.messages import (
     Counted,
     Devices,
     DryRun,
-    ErrorInfo,
     Event,
     Failed,
     Generate,
@@ -45,7 +44,6 @@ from tui.engine.messages import (
     Load,
     Loaded,
     LoadProgress,
-    LoadSettings,
     MeasureBandwidth,
     Ok,
     Planned,
@@ -55,6 +53,7 @@ from tui.engine.messages import (
     Shutdown,
     Unload,
 )
+from tui.engine.records import ErrorInfo, LoadSettings
 from tui.engine.template import TemplateError
 from tui.engine.vulkan import show_software_devices
 from tui.engine.wire import encode, read_frame

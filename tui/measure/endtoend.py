@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Message, Sampling, Started
+from tui.engine.messages import Delta, Done, Event, Started
+from tui.engine.records import Message, Sampling
 from tui.measure.report import EndToEnd
 
 N_PROMPT, N_GEN = 512, 256

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.messages import Hello, Loaded, LoadSettings
+from tui.engine.messages import Hello, Loaded
+from tui.engine.records import LoadSettings
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
 from tui.models.info import ModelInfo

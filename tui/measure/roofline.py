@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tui.engine.messages import Loaded, LoadSettings
+from tui.engine.messages import Loaded
 from tui.engine.planner import HOST, reads
+from tui.engine.records import LoadSettings
 from tui.measure.report import Mark, Report, Result, Roofline, Test
 from tui.models.info import ModelInfo
 

@@ -14,7 +14,8 @@ import msgspec
 
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import Loaded, LoadSettings
+from tui.engine.messages import Loaded
+from tui.engine.records import LoadSettings
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test

@@ -14,7 +14,8 @@ import psutil
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Device, Loaded
+from tui.engine.messages import Loaded
+from tui.engine.records import Device
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo

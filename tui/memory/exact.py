@@ -11,9 +11,9 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import COMPUTE_WITHIN, Fit, Plan
+from tui.engine.records import Device, LoadSettings
 from tui.memory import guard, search
 from tui.memory.guard import Remedy, placement
 from tui.memory.now import MemoryNow

@@ -10,7 +10,7 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.memory.search import auto_fit, fewest_experts, largest_context, most_layers
 from tui.memory.verdict import PlanMaker, Verdict, by_formula, judge

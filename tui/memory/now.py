@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.config.settings import MemorySettings
-from tui.engine.messages import Device, Loaded
+from tui.engine.messages import Loaded
 from tui.engine.planner import HOST
+from tui.engine.records import Device
 from tui.memory.taken import given_back, taken
 from tui.monitor.records import GpuSample, HostSample
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tui.engine.messages import Loaded, Placed
+from tui.engine.messages import Loaded
 from tui.engine.planner import HOST, Cost, Plan
+from tui.engine.records import Placed
 from tui.memory.taken import taken
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device, LoadSettings
 from tui.engine.planner import Fit
+from tui.engine.records import Device, LoadSettings
 from tui.memory.now import MemoryNow
 from tui.memory.verdict import FITS, PlanMaker, Verdict, by_formula, judge_plan
 from tui.models.info import ModelInfo

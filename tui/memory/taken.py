@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tui.engine.messages import Buffer, Loaded, Placed
+from tui.engine.messages import Loaded
 from tui.engine.planner import HOST
+from tui.engine.records import Buffer, Placed
 
 
 def taken(loaded: Loaded, devices: Collection[str]) -> dict[str, Placed]:

@@ -10,8 +10,8 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device, LoadSettings
 from tui.engine.planner import HOST, Cost, Fit, Plan, estimate, free_after
+from tui.engine.records import Device, LoadSettings
 from tui.memory.now import MemoryNow
 from tui.models import format
 from tui.models.info import ModelInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.monitor.drm import AMDGPU_IDS, Card, find_cards
 from tui.monitor.nvml import Nvml, load_nvml
 from tui.monitor.records import GpuSample

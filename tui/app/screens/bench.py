@@ -22,7 +22,8 @@ from tui.config.load import CPU, engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import Delta, Device, Event
+from tui.engine.messages import Delta, Event
+from tui.engine.records import Device
 from tui.measure import endtoend
 from tui.measure.compare import compare
 from tui.measure.condition import MachineProbe

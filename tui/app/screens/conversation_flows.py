@@ -15,7 +15,7 @@ from tui.chat import export
 from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
 from tui.config import paths
-from tui.engine.messages import ErrorInfo
+from tui.engine.records import ErrorInfo
 
 
 class ConversationFlows(ModelFlows):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tui.app.bindings import Keymap
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
+from tui.engine.records import Device
 from tui.memory.guard import Remedy, placement
 from tui.memory.now import MemoryNow
 from tui.memory.verdict import Verdict

@@ -25,9 +25,9 @@ from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device, LoadSettings
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
+from tui.engine.records import Device, LoadSettings
 from tui.memory.exact import Confirmed
 from tui.memory.guard import placement
 from tui.memory.now import MemoryNow

@@ -35,7 +35,8 @@ from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
 from tui.engine.death import Death
-from tui.engine.messages import ContextRestored, Delta, ErrorInfo, Loaded, Prefill, Started
+from tui.engine.messages import ContextRestored, Delta, Loaded, Prefill, Started
+from tui.engine.records import ErrorInfo
 from tui.memory.guard import experts_on_cpu
 from tui.monitor.pressure import MemoryWatch
 

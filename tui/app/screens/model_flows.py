@@ -18,7 +18,8 @@ from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.death import EngineDied
-from tui.engine.messages import Device, Loaded
+from tui.engine.messages import Loaded
+from tui.engine.records import Device
 from tui.memory.exact import Confirmed
 from tui.memory.now import MemoryNow, memory_now
 from tui.memory.taken import context_bytes

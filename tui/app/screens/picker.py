@@ -22,8 +22,8 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.config.keymap import display_keys
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Device
 from tui.engine.planner import Fit
+from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError

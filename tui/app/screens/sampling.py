@@ -16,7 +16,7 @@ from tui.app.screens.dialog import Dialog
 from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
-from tui.engine.messages import Sampling
+from tui.engine.records import Sampling
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
     ("Temperature", "temperature", SamplingValues, "0 always takes the likeliest"),

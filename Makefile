@@ -6,6 +6,8 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 WHEEL_SCRIPTS := scripts/llama_wheel.py scripts/wheel_cache.py scripts/vulkan_tools.py scripts/debian_packages.py
 CHECKED := tui tests scripts
+# More than a few engines and apps at once would only wait for each other.
+PROCESSES := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,7 +53,7 @@ run: install
 	@$(PY) -m tui $(ARGS)
 
 test: lint
-	@model="$$($(PY) scripts/small_model.py --cached)" && LLMTUI_SMOLLM2="$$model" $(PY) -m pytest $(TESTS)
+	@model="$$($(PY) scripts/small_model.py --cached)" && LLMTUI_SMOLLM2="$$model" $(PY) -m pytest $(PROCESSES) $(TESTS)
 
 lint: dev
 	$(VENV)/bin/ruff check $(CHECKED)

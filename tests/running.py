@@ -24,7 +24,7 @@ def llmtui(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
         env={**os.environ, **environment},
     )

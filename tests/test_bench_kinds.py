@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 
+import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
@@ -192,12 +193,25 @@ def test_time_left_is_told_once_the_speeds_are_known():
 
 
 def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far():
-    one, two, four = (ParallelTest(n_parallel=n, n_prompt=10, n_gen=5).run for n in (1, 2, 4))
+    one, two, four = (ParallelTest(n_parallel=n, n_prompt=10, n_gen=5).run() for n in (1, 2, 4))
     left = TimeLeft([one, two, two, four])
     left.measured(one, 10, 1.0, 5.0)
     assert left.seconds == pytest.approx((20 + 20 + 40) * 0.1 + 15 * 1.0)
     left.measured(two, 20, 2.0, 10.0)
     assert left.seconds == pytest.approx((20 + 40) * 0.1 + 10 * 2.0)
+
+
+async def test_what_failed_takes_no_more_time(engine: Engine):
+    bad, good = (
+        Job(model=inspect(DENSE), settings=settings)
+        for settings in (msgspec.structs.replace(TINY, devices=("Vulkan9",)), TINY)
+    )
+    told: list[Progress] = []
+    runner = Runner(engine, Plan(jobs=(bad, good), tests=plan_tests([16], [4]), repetitions=2), told.append)
+    await runner.run()
+    assert [failure.job for failure in runner.failures] == [0]
+    # Of six runs of the other one, five are over when the last one begins, and it is short.
+    assert told[-1].job == 1 and told[-1].fraction == pytest.approx(5 / 6)
 
 
 async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine):

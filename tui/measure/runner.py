@@ -25,7 +25,6 @@ from tui.models.library import LibraryModel
 N_CTX_STEP = 256
 """llama.cpp pads a context to a multiple of this."""
 END_TO_END = Test(n_prompt=endtoend.N_PROMPT, n_gen=endtoend.N_GEN)
-_END_TO_END_RUN = Run.of(END_TO_END)
 PARALLEL_WARM_UP = (16, 1)
 """Tokens that each user reads and writes before the clock starts."""
 
@@ -48,10 +47,9 @@ class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return f"{self.n_parallel} user{'s' if self.n_parallel > 1 else ''}"
 
-    @property
-    def run(self) -> Run:
+    def run(self, job: int = 0) -> Run:
         """One repetition."""
-        return Run(n_read=self.n_parallel * self.n_prompt, n_steps=self.n_gen, n_users=self.n_parallel)
+        return Run(n_read=self.n_parallel * self.n_prompt, n_steps=self.n_gen, n_users=self.n_parallel, job=job)
 
     @property
     def warm_up(self) -> ParallelTest:
@@ -181,7 +179,6 @@ class Runner:
         self._n_done = 0
         self._visits = visits(len(plan.jobs), plan.repetitions)
         runs = [run for job, repetitions in self._visits for run in self._runs_of_visit(job, repetitions)]
-        self._n_steps = len(runs)
         self._left = TimeLeft(runs)
         self._began = 0.0
         self.failures: list[Failure] = []
@@ -215,10 +212,10 @@ class Runner:
         warm_up = self._common_warm_up(job)
         warm_ups = [warm_up] if warm_up else map(_warm_up_of, plan.tests)
         return [
-            *map(Run.of, warm_ups),
-            *(Run.of(test) for test in plan.tests for _ in range(repetitions)),
-            *([_END_TO_END_RUN] * (repetitions if plan.end_to_end else 0)),
-            *(run for test in plan.parallel for run in (test.warm_up.run, *[test.run] * repetitions)),
+            *(Run.of(test, job) for test in warm_ups),
+            *(Run.of(test, job) for test in plan.tests for _ in range(repetitions)),
+            *(Run.of(END_TO_END, job) for _ in range(repetitions if plan.end_to_end else 0)),
+            *(run for test in plan.parallel for run in (test.warm_up.run(job), *[test.run(job)] * repetitions)),
         ]
 
     async def run(self) -> Comparison:
@@ -244,6 +241,7 @@ class Runner:
                     await self._measure_parallel(job, test, repetitions)
             except (EngineError, EngineDied) as error:
                 self.failures.append(Failure(job=job, error=error))
+                self._left.give_up(job)
                 self._loaded_job = None
         return self.comparison
 
@@ -300,7 +298,7 @@ class Runner:
             self._tell(job, result, 0)
             warm_up = _warm_up_of(test)
             await self._engine.bench(warm_up.n_prompt, warm_up.n_gen)
-            self._done(Run.of(warm_up))
+            self._done(Run.of(warm_up, job))
         for repetition in range(1, repetitions + 1):
             if not self._has_time(result):
                 break
@@ -317,7 +315,7 @@ class Runner:
     async def _warm_up(self, job: int, test: Test) -> None:
         self._tell_of(job, test.name, 0)
         await self._engine.bench(test.n_prompt, test.n_gen)
-        self._done(Run.of(test))
+        self._done(Run.of(test, job))
 
     async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
         for repetition in range(1, repetitions + 1):
@@ -326,7 +324,7 @@ class Runner:
             found = await endtoend.end_to_end(self._engine)
             self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
             written_s = found.n_gen / found.decode_tps if found.decode_tps else 0.0
-            self._done(_END_TO_END_RUN, found.n_prompt, found.ttft_s, written_s)
+            self._done(Run.of(END_TO_END, job), found.n_prompt, found.ttft_s, written_s)
 
     async def _measure_parallel(self, job: int, test: ParallelTest, repetitions: int) -> None:
         last_ts = 0.0
@@ -335,7 +333,7 @@ class Runner:
             if repetition == 0:
                 first = test.warm_up
                 await self._engine.bench_parallel(first.n_parallel, first.n_prompt, first.n_gen)
-                self._done(first.run)
+                self._done(first.run(job))
             else:
                 sample = await self._engine.bench_parallel(test.n_parallel, test.n_prompt, test.n_gen)
                 found = ParallelResult(
@@ -348,7 +346,7 @@ class Runner:
                 report = self._reports[job]
                 self._reports[job] = msgspec.structs.replace(report, parallel=(*report.parallel, found))
                 last_ts = found.decode_tps
-                self._done(test.run, test.run.n_read, sample.prefill_s, sample.decode_s)
+                self._done(test.run(job), test.n_parallel * test.n_prompt, sample.prefill_s, sample.decode_s)
 
     def _begin(self, job: int, test: Test) -> Result:
         wanted, loaded = self._plan.jobs[job], self._reports[job].loaded
@@ -361,7 +359,7 @@ class Runner:
         if self._probe:
             self._probe.begin(job, test)
         sample = await self._engine.bench_sample(test.n_prompt, test.n_gen, test.n_depth)
-        self._done(Run.of(test), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
+        self._done(Run.of(test, job), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
         joules, marks = self._probe.end() if self._probe else (None, ())
         if test.n_depth:
             joules = None  # part of it went into what is not timed, which no counter tells apart
@@ -383,7 +381,7 @@ class Runner:
         done_before = len(result.samples_ns) if repetition else 0
         self._on_progress(
             Progress(
-                fraction=self._n_done / self._n_steps,
+                fraction=self._fraction,
                 job=job,
                 test=result.test,
                 repetition=done_before + 1 if repetition else 0,
@@ -395,7 +393,7 @@ class Runner:
     def _tell_of(self, job: int, what: str, repetition: int, last_ts: float = 0.0) -> None:
         self._on_progress(
             Progress(
-                fraction=self._n_done / self._n_steps,
+                fraction=self._fraction,
                 job=job,
                 what=what,
                 repetition=repetition,
@@ -403,6 +401,10 @@ class Runner:
                 left_s=self._left_s,
             )
         )
+
+    @property
+    def _fraction(self) -> float:
+        return self._n_done / max(1, self._n_done + self._left.n_runs)
 
     @property
     def _left_s(self) -> float | None:

@@ -17,11 +17,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     n_steps: int
     """Steps of generation, each of a token for every user."""
     n_users: int = 1
+    job: int = 0
 
     @classmethod
-    def of(cls, test: Test) -> Run:
+    def of(cls, test: Test, job: int = 0) -> Run:
         """A test of one user."""
-        return cls(n_read=test.n_depth + test.n_prompt, n_steps=test.n_gen)
+        return cls(n_read=test.n_depth + test.n_prompt, n_steps=test.n_gen, job=job)
 
 
 class TimeLeft:
@@ -38,6 +39,15 @@ class TimeLeft:
     def did(self, run: Run) -> None:
         """A run is over that was not measured."""
         self._runs.remove(run)
+
+    def give_up(self, job: int) -> None:
+        """Nothing more of this job is run."""
+        self._runs = [run for run in self._runs if run.job != job]
+
+    @property
+    def n_runs(self) -> int:
+        """How many are left."""
+        return len(self._runs)
 
     def measured(self, run: Run, n_read: int, read_s: float, written_s: float) -> None:
         """A run is over: `n_read` of its tokens were read in `read_s` seconds, its steps took `written_s`."""

@@ -41,8 +41,10 @@ def load(person, *, load_first: bool = False, **changes) -> None:
 
 async def in_the_middle(person) -> None:
     """Ask, and wait for the first words."""
+    begun: list[bool] = []
+    person.at_the_first("answer_grew", lambda: begun.append(True))  # it may have paused before anyone looks
     await person.send(QUESTION)
-    await person.wait_for(lambda: person.app.main._speed.is_decoding)
+    await person.wait_for(lambda: begun)
 
 
 async def until_answered(person) -> None:

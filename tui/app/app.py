@@ -15,6 +15,8 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import ModalScreen
 
 from tui.app import phrases
@@ -23,6 +25,7 @@ from tui.app.controller import Controller
 from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
+from tui.app.terminal_input import TerminalDriver
 from tui.chat.store import Store, StoreError
 from tui.cli_options import AppOptions
 from tui.config import paths
@@ -83,6 +86,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         if spec is not None:
             self.theme = spec.name
             forget_others(self, themes.specs)  # Textual's own was in use until now
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours where Textual would take its own for terminals."""
+        chosen = super().get_driver_class()
+        return TerminalDriver if chosen is LinuxDriver else chosen
 
     def on_mount(self) -> None:
         if not self.is_headless:

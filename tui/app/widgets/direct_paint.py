@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rich.style import Style
 from textual.filter import LineFilter
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.widgets.transcript_paint import CompactStrip, Pen, RowsUpdate
+from tui.app.widgets.transcript_paint import Palette, Pen
+
+SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
+"""Between them a terminal with synchronized output shows nothing half painted."""
+RowPainter = Callable[[int], Strip]
+"""Gives row `y` of a view."""
 
 
 class DirectPaint(Widget):
     """A widget that knows the rows of its content, inside border and padding, that are on the terminal.
 
-    `repaint_rows` compares them with what `paint_row` gives now. When the widget is covered, hidden, about to be laid
-    out, or not on a terminal of its own, the compositor paints as usual; what it paints are the same rows.
+    `repaint_rows` compares them with what the `row_painter` gives now. When the widget is covered, hidden, about to be
+    laid out, or not on a terminal of its own, the compositor paints as usual; what it paints are the same rows.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -29,66 +35,92 @@ class DirectPaint(Widget):
         self._painted: list[Strip | None] = []
         """What the terminal shows; None where a refresh is on its way."""
         self._checked: object = None
-        """The compositor's map of widgets that `_is_clear` was found in."""
+        """The compositor's map of widgets in which the next three were found."""
         self._is_clear = False
+        self._area = Region()
+        self._inside = 0
+        """Rows of border and padding above the content."""
         self.painted_chars = 0
         """Characters of the last painting, escape sequences included; 0 when it was left to the compositor."""
+        self._palette: Palette | None = None
+        self._filters: Sequence[LineFilter] = ()
+        """Those that the palette was made with."""
+
+    def row_painter(self, size: Size) -> RowPainter:
+        """What gives the rows of the view, of that content size, as they should be now and as wide as the widget. What
+        all rows share is looked up once, here."""
+        raise NotImplementedError
 
     def paint_row(self, y: int) -> Strip:
-        """Row `y` of the view as it should be now, as wide as the widget."""
-        raise NotImplementedError
+        """Row `y` of the view as it should be now."""
+        return self.row_painter(self.size)(y)
 
     def repaint_rows(self, first: int = 0, stop: int | None = None) -> None:
         """Paint the rows of a range again, in the cells that differ; all rows without arguments."""
-        height = self.size.height
-        first, stop = max(0, first), height if stop is None else min(height, stop)
+        area = self.area
+        first, stop = max(0, first), area.height if stop is None else min(area.height, stop)
         if first >= stop:
             return
         if self._can_paint():
             self._paint_changes(range(first, stop))
         else:
             self.painted_chars = 0
-            self.refresh(Region(0, first, self.size.width, stop - first))
+            self.refresh(Region(0, first, area.width, stop - first))
 
     def repaint_some(self, rows: Sequence[int]) -> None:
         """Paint these rows again, in the cells that differ."""
+        if not rows:
+            return
         if self._can_paint():
             self._paint_changes(rows)
-        elif rows:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in rows))
+        else:
+            self.refresh(*(Region(0, y, self.area.width, 1) for y in rows))
+
+    @property
+    def area(self) -> Region:
+        """The cells of the terminal that the content has. `Widget.size` and `content_region` find them anew each time,
+        which is a tenth of what a few tokens cost."""
+        return self._area if self._can_paint() else self.content_region
 
     def _paint_changes(self, rows: Iterable[int]) -> None:
-        x, top, _, _ = self.content_region
-        inside = self.content_offset.y
-        make_row = self._row_maker()
+        x, top, _, _ = self._area
+        paint = self.row_painter(self._area.size)
         pen = Pen(self.app.console)
         for y in rows:
             old = self._painted[y]
             if old is not None:  # None is painted by the refresh that it waits for.
-                self._painted[y] = new = make_row(y)
+                self._painted[y] = new = paint(y)
                 pen.write_change(x, top + y, old, new)
-                self._styles_cache.set_dirty(Region(0, inside + y, 1, 1))
+                self._styles_cache.set_dirty(Region(0, self._inside + y, 1, 1))
         sequences = pen.finish()
         self.painted_chars = len(sequences)
         if sequences:
-            # Declared for Rich renderables, and written for updates of the compositor, whose kind this is.
-            self.app._display(self.screen, RowsUpdate(sequences))  # type: ignore[arg-type]
+            self._send(sequences)
+
+    def _send(self, sequences: str) -> None:
+        """Write to the terminal as `App._display` does, but in one piece: each piece wakes the thread that writes."""
+        app = self.app
+        if app._driver is None or not app._running or app._closed:
+            return
+        column, row = app.screen.outer_size.clamp_offset(app.cursor_position)
+        frame = f"{sequences}\x1b[{row + 1};{column + 1}H"
+        app._driver.write(f"{SYNC_START}{frame}{SYNC_END}" if app._sync_available else frame)
 
     def _can_paint(self) -> bool:
         """Whether the cells of this widget on the terminal are its own and where they will stay."""
         app = self.app
-        if len(self._painted) != self.size.height or not self.is_attached:
+        driver = app._driver
+        if driver is None or driver.is_inline or app.is_headless or app._batch_count or app._exit or self._pruning:
             return False
-        if self.screen is not app.screen or app._batch_count or app._driver is None:
-            return False
-        screen = self.screen
-        if screen._layout_required or self._layout_required or app._driver.is_inline or app.is_headless:
+        screen = app.screen
+        if screen._layout_required or self._layout_required:
             return False
         visible = screen._compositor.visible_widgets
         if visible is not self._checked:
             self._checked = visible
             self._is_clear = self._nothing_covers(visible)
-        return self._is_clear
+            self._area, self._inside = self.content_region, self.content_offset.y
+        return self._is_clear and len(self._painted) == self._area.height
 
     def _nothing_covers(self, visible: dict[Widget, tuple[Region, Region]]) -> bool:
         if self not in visible:
@@ -113,19 +145,29 @@ class DirectPaint(Widget):
             self._painted = []
         super()._set_dirty(*regions)
 
-    def _row_maker(self) -> Callable[[int], Strip]:
-        """What gives row `y` as the terminal gets it. Filters and background are looked up once for many rows."""
-        filters: Sequence[LineFilter] = self.get_line_filters()
-        background = self.background_colors[1]
+    def named_styles(self) -> dict[str, Style]:
+        """The theme's styles for the names that rows carry."""
+        raise NotImplementedError
 
-        def make_row(y: int) -> Strip:
-            strip = self.paint_row(y)
-            # Textual filters rows once more where it puts them into a border, which changes nothing the second time.
-            for line_filter in filters:
-                strip = CompactStrip(list(strip.apply_filter(line_filter, background)), strip.cell_length)
-            return strip
+    @property
+    def palette(self) -> Palette:
+        """Those styles as the terminal gets them: Textual's filters (true colours, monochrome, no dim) look at nothing
+        but styles, so each is filtered once and rows need not be. Where Textual filters a row again, because it puts it
+        into a border, that changes nothing."""
+        filters = self.get_line_filters()
+        if self._palette is None or self._filters != filters:
+            base, background = self.rich_style, self.background_colors[1]
+            self._palette = Palette(
+                Style(color=base.color, bgcolor=base.bgcolor), self.named_styles(), filters, background
+            )
+            self._filters = filters
+        return self._palette
 
-        return make_row
+    def notify_style_update(self) -> None:
+        """Take the colours from the theme again."""
+        super().notify_style_update()
+        self._palette = None
+        self.forget_rows()
 
     def forget_rows(self) -> None:
         """All rows have to be made again, as after a change of theme, which refreshes the screen by itself."""
@@ -140,7 +182,7 @@ class DirectPaint(Widget):
             return Strip.blank(width)
         strip = self._painted[y]
         if strip is None:
-            strip = self._painted[y] = self._row_maker()(y)
+            strip = self._painted[y] = self.paint_row(y)
         return strip
 
     def render_lines(self, crop: Region) -> list[Strip]:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.style import Style
+from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.app.markdown.text import Line, Run, clean, fold, width_of
-from tui.app.widgets.direct_paint import DirectPaint
-from tui.app.widgets.transcript_paint import Palette
+from tui.app.widgets.direct_paint import DirectPaint, RowPainter
 
 Row = tuple[Run, ...]
 """One row: texts with their style names, such as "title" or "muted+strong"; "" is plain."""
@@ -39,7 +39,6 @@ class LineWidget(DirectPaint):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._rows: list[Row] = []
-        self._palette: Palette | None = None
 
     def compose_rows(self, width: int, height: int) -> Sequence[Row]:
         """The rows from the top, for a content area of that size in cells; longer rows are cut, missing ones blank."""
@@ -71,20 +70,19 @@ class LineWidget(DirectPaint):
         """Catch up with what was told while the widget was hidden."""
         self.update_rows()
 
-    def notify_style_update(self) -> None:
-        """Take the colours from the theme again."""
-        super().notify_style_update()
-        self._palette = None
-        self.forget_rows()
+    def row_painter(self, size: Size) -> RowPainter:
+        """Rows with the theme's colours."""
+        palette, rows, width = self.palette, self._rows, size.width
 
-    def paint_row(self, y: int) -> Strip:
-        """A row with the theme's colours."""
-        if self._palette is None:
-            base = self.rich_style
-            named = {name: self._named_style(f"line--{name}") for name in STYLE_NAMES}
-            self._palette = Palette(Style(color=base.color, bgcolor=base.bgcolor), named)
-        row = self._rows[y] if y < len(self._rows) else ()
-        return self._palette.strip(Line(row), self.size.width, "", "", None)
+        def paint(y: int) -> Strip:
+            row = rows[y] if y < len(rows) else ()
+            return palette.strip(Line(row), width, "", "", None)
+
+        return paint
+
+    def named_styles(self) -> dict[str, Style]:
+        """The theme's styles for the names of states."""
+        return {name: self._named_style(f"line--{name}") for name in STYLE_NAMES}
 
     def _named_style(self, name: str) -> Style:
         styles = self.get_component_styles(name)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.style import Style
 from textual import events
-from textual.geometry import clamp
+from textual.geometry import Size, clamp
 from textual.message import Message
 from textual.strip import Strip
 
 from tui.app.markdown.text import Line, Run, clean, width_of
-from tui.app.widgets.lines import STYLE_NAMES, LineWidget, Row, shorten
-from tui.app.widgets.transcript_paint import Palette
+from tui.app.widgets.direct_paint import RowPainter
+from tui.app.widgets.lines import LineWidget, Row, shorten
 
 T = TypeVar("T")
 
@@ -133,18 +133,23 @@ class RowList(LineWidget, Generic[T]):
             rows.append(row)
         return rows
 
-    def paint_row(self, y: int) -> Strip:
-        """A row, on the cursor's background where it is highlighted."""
-        if self._palette is None:
-            base = self.rich_style
-            named = {name: self._named_style(f"line--{name}") for name in STYLE_NAMES}
-            terminal_colors = self.app.native_ansi_color or self.app.current_theme.ansi
-            cursor = self.get_component_rich_style("row-list--cursor")
-            named["cursor"] = Style(reverse=True) if terminal_colors else Style(bgcolor=cursor.bgcolor)
-            self._palette = Palette(Style(color=base.color, bgcolor=base.bgcolor), named)
-        row = self._rows[y] if y < len(self._rows) else ()
-        fill = "cursor" if row and row[0] == ("▶ ", "key") else ""
-        return self._palette.strip(Line(tuple(row), fill=fill), self.size.width, "", "", None)
+    def row_painter(self, size: Size) -> RowPainter:
+        """Rows, on the cursor's background where one is highlighted."""
+        palette, rows, width = self.palette, self._rows, size.width
+
+        def paint(y: int) -> Strip:
+            row = rows[y] if y < len(rows) else ()
+            fill = "cursor" if row and row[0] == ("▶ ", "key") else ""
+            return palette.strip(Line(tuple(row), fill=fill), width, "", "", None)
+
+        return paint
+
+    def named_styles(self) -> dict[str, Style]:
+        """Those of all rows, and the cursor's background."""
+        terminal_colors = self.app.native_ansi_color or self.app.current_theme.ansi
+        cursor = self.get_component_rich_style("row-list--cursor")
+        own = Style(reverse=True) if terminal_colors else Style(bgcolor=cursor.bgcolor)
+        return {**super().named_styles(), "cursor": own}
 
     def on_resize(self) -> None:
         """Keep the highlighted entry in view."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import CompositorUpdate
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.strip import Strip
 
 from tui.app.markdown.text import Line, Run, width_of
@@ -150,36 +151,34 @@ def _encode(
     return attributes, front, back
 
 
-class RowsUpdate(CompositorUpdate):
-    """Sequences made elsewhere, in the form in which `App._display` takes an update of the screen."""
-
-    def __init__(self, sequences: str) -> None:
-        self.sequences = sequences
-
-    def render_segments(self, console: Console) -> str:
-        """The sequences."""
-        return self.sequences
-
-
 class Palette:
-    """The Rich styles of one theme for the style names that lines carry."""
+    """The Rich styles of one theme for the style names that lines carry, after Textual's line filters."""
 
-    def __init__(self, base: Style, named: Mapping[str, Style]) -> None:
-        self.base = base
+    def __init__(
+        self, base: Style, named: Mapping[str, Style], filters: Sequence[LineFilter], background: Color
+    ) -> None:
+        self._base = base
         self._named = named
+        self._filters, self._background = filters, background
         self._joined: dict[tuple[str, str], Style] = {}
 
-    def style(self, name: str, fill: str = "") -> Style:
+    def style(self, name: str = "", fill: str = "") -> Style:
         """The style of a "+"-joined name on a row with that fill; unknown names add nothing."""
         key = (name, fill)
         style = self._joined.get(key)
         if style is None:
-            style = self.base
+            style = self._base
             for part in (*fill.split("+"), *name.split("+")):
                 if part in self._named:
                     style += self._named[part]
-            self._joined[key] = style
+            style = self._joined[key] = self._filter(style)
         return style
+
+    def _filter(self, style: Style) -> Style:
+        segments = [Segment(" ", style)]
+        for line_filter in self._filters:
+            segments = line_filter.apply(segments, self._background)
+        return segments[0].style or Style.null()
 
     def strip(self, line: Line, width: int, margin: str, mark: str, selection: tuple[int, int] | None) -> Strip:
         """A row of exactly `width` cells: `margin` (in the style `mark`), the line, and blanks.

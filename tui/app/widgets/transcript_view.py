@@ -8,6 +8,7 @@ without layout, and the scrollbar is drawn as the last column of the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -22,8 +23,8 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.markdown.text import width_of
-from tui.app.widgets.direct_paint import DirectPaint
+from tui.app.markdown.text import Line, width_of
+from tui.app.widgets.direct_paint import DirectPaint, RowPainter
 from tui.app.widgets.transcript_document import Document
 from tui.app.widgets.transcript_paint import CompactStrip, Palette
 
@@ -31,6 +32,8 @@ MARGIN = 2
 """Cells at the left for the mark of the selected message; as many are left free at the right, bar included."""
 REPAINT_SHARE = 10
 """Characters that repainting after a jump may send for each character of new text."""
+STRIPS_KEPT = 8
+"""Views of rows that are remembered as they were painted."""
 HINT = " ↓ new text "
 
 STYLE_NAMES = (
@@ -107,7 +110,9 @@ class TranscriptView(DirectPaint, ScrollView):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.document = Document()
-        self._palette: Palette | None = None
+        self._strips: dict[int, tuple[Line, Strip]] = {}
+        """Lines by their rows in the document, and how they look: most of a view is there again after scrolling."""
+        self._strips_for: tuple[Palette, int] | None = None
         self._marked = -1
         """Index of the entry with the mark of selection."""
         self._moving = False
@@ -166,7 +171,8 @@ class TranscriptView(DirectPaint, ScrollView):
     def _set_scroll(self, y: int) -> None:
         """Put row `y` at the top, past the last full view if need be. Nothing is laid out or animated."""
         y = max(0, y)
-        virtual = Size(self.size.width, max(self.document.height, y + self.size.height))
+        size = self.area.size
+        virtual = Size(size.width, max(self.document.height, y + size.height))
         if virtual != self.virtual_size:
             self.set_reactive(Widget.virtual_size, virtual)
         if y != round(self.scroll_y):
@@ -210,7 +216,7 @@ class TranscriptView(DirectPaint, ScrollView):
         start = document.start(index)
         before = document.start(index + 1)
         change = document.measure(index)
-        y, height = round(self.scroll_y), self.size.height
+        y, height = round(self.scroll_y), self.area.height
         if not height:
             return
         if change and before <= y and not self.following:
@@ -259,21 +265,11 @@ class TranscriptView(DirectPaint, ScrollView):
 
     # Painting -------------------------------------------------------------------------------------------------------
 
-    def notify_style_update(self) -> None:
-        """Take the colours from the theme again."""
-        super().notify_style_update()
-        self._palette = None
-        self.forget_rows()
-
-    @property
-    def palette(self) -> Palette:
-        """The theme's colours for the style names of lines."""
-        if self._palette is None:
-            base = self.rich_style
-            named = {name: self._named_style(component(name)) for name in STYLE_NAMES}
-            named["selection"] = self.screen.get_component_rich_style("screen--selection")
-            self._palette = Palette(Style(color=base.color, bgcolor=base.bgcolor), named)
-        return self._palette
+    def named_styles(self) -> dict[str, Style]:
+        """The theme's styles for the names of lines."""
+        named = {name: self._named_style(component(name)) for name in STYLE_NAMES}
+        named["selection"] = self.screen.get_component_rich_style("screen--selection")
+        return named
 
     def _named_style(self, name: str) -> Style:
         styles = self.get_component_styles(name)
@@ -294,31 +290,48 @@ class TranscriptView(DirectPaint, ScrollView):
         """A row with the positions of its characters, which Textual asks for where the mouse is."""
         return self.paint_row(y).apply_offsets(-MARGIN, round(self.scroll_y) + y)
 
-    def paint_row(self, y: int) -> Strip:
-        """A row of the view: margin, line, scrollbar, and the hint in the last one."""
-        selection = self.text_selection
-        palette = self.palette
-        row = round(self.scroll_y) + y
-        index, _, line = self.document.line(row)
-        span = selection.get_span(row) if selection is not None else None
-        if span is not None:
-            span = (max(0, span[0]), span[1])
-        margin = "▌ " if index >= 0 and index == self._marked else "  "
-        strip = palette.strip(line, self.size.width - 1, margin, "mark", span)
-        if y == self.size.height - 1 and self.has_new_text:
-            kept = self.size.width - 1 - width_of(HINT)
-            strip = Strip([*strip.crop(0, kept), Segment(HINT, palette.style("hint"))])
-        return CompactStrip([*strip, self._bar(y)], self.size.width)
+    def row_painter(self, size: Size) -> RowPainter:
+        """Rows of the view: margin, line, scrollbar, and the hint in the last one."""
+        width, height = size
+        top = round(self.scroll_y)
+        selection, palette, marked = self.text_selection, self.palette, self._marked
+        hint_at = height - 1 if self.has_new_text else -1
+        bar = self._bar(height, palette)
+        if self._strips_for != (palette, width) or len(self._strips) > STRIPS_KEPT * height:
+            self._strips_for, self._strips = (palette, width), {}
+        made = self._strips
 
-    def _bar(self, y: int) -> Segment:
+        def paint(y: int) -> Strip:
+            row = top + y
+            index, _, line = self.document.line(row)
+            span = selection.get_span(row) if selection is not None else None
+            is_marked = index >= 0 and index == marked
+            strip: Strip | None
+            if span is not None or is_marked:
+                span = span and (max(0, span[0]), span[1])
+                strip = palette.strip(line, width - 1, "▌ " if is_marked else "  ", "mark", span)
+            else:
+                known, strip = made.get(row, (None, None))
+                if known is not line or strip is None:
+                    strip = palette.strip(line, width - 1, "  ", "mark", None)
+                    made[row] = line, strip
+            if y == hint_at:
+                kept = width - 1 - width_of(HINT)
+                strip = Strip([*strip.crop(0, kept), Segment(HINT, palette.style("hint"))])
+            return CompactStrip([*strip, bar(y)], width)
+
+        return paint
+
+    def _bar(self, height: int, palette: Palette) -> Callable[[int], Segment]:
         """The scrollbar's cell in a row: a thumb where the view is in the document, nothing while all fits."""
-        height, total = self.size.height, max(self.virtual_size.height, 1)
+        total = max(self.virtual_size.height, 1)
         if total <= height:
-            return Segment(" ", self.palette.base)
+            blank = Segment(" ", palette.style())
+            return lambda _: blank
         size = max(1, height * height // total)
         top = round(self.scroll_y * (height - size) / (total - height))
-        is_thumb = top <= y < top + size
-        return Segment("▐" if is_thumb else "▕", self.palette.style("thumb" if is_thumb else "bar"))
+        thumb, rest = Segment("▐", palette.style("thumb")), Segment("▕", palette.style("bar"))
+        return lambda y: thumb if top <= y < top + size else rest
 
     # The mouse ------------------------------------------------------------------------------------------------------
 

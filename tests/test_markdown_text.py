@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.markdown.text import clean, fold, slice_runs, wrap, wrap_runs
+from tui.app.markdown.text import GrowingText, clean, fold, slice_runs, wrap, wrap_runs
 
 TRICKY = st.text(
     st.one_of(
@@ -34,6 +34,21 @@ def test_no_row_is_wider_than_asked(text: str, width: int) -> None:
 def test_wrapping_loses_nothing_but_spaces(text: str, width: int) -> None:
     assert "".join(rows_of(text, width)).replace(" ", "") == text.replace(" ", "")
     assert "".join(text[start:end] for start, end in fold(text, width)) == text
+
+
+@given(
+    st.lists(TRICKY.map(lambda text: clean(text).replace("\n", " ")), max_size=8),
+    st.integers(2, 30),
+    st.text(max_size=3),
+)
+def test_a_growing_text_is_wrapped_as_if_it_came_at_once(pieces: list[str], width: int, other: str) -> None:
+    growing, text = GrowingText(), ""
+    for piece in pieces:
+        text += piece
+        assert growing.wrap(text, width) == wrap(text, width)
+    assert growing.wrap(text, width + 1) == wrap(text, width + 1)
+    other = clean(other).replace("\n", " ")
+    assert growing.wrap(other + text, width + 1) == wrap(other + text, width + 1)
 
 
 @given(TRICKY.map(lambda text: clean(text).replace("\n", " ")), st.integers(2, 30))

@@ -6,12 +6,20 @@ from tui.app.markdown.blocks import Block
 from tui.app.markdown.code import LiveCode, highlight
 from tui.app.markdown.inline import close_open_marks, inline
 from tui.app.markdown.table import layout
-from tui.app.markdown.text import BLANK, Line, Run, fold, width_of, wrap_runs
+from tui.app.markdown.text import BLANK, GrowingText, Line, Run, fold, width_of, wrap_runs
 
 MIN_WIDTH = 8
 """Text is never wrapped narrower, however deep it is nested: deeper levels lose their indent instead."""
 
 _QUOTE_BAR = ("▎ ", "quote.bar")
+
+
+class Live:
+    """What rendering remembers of a block that is still being written."""
+
+    def __init__(self) -> None:
+        self.code = LiveCode()
+        self.text = GrowingText()
 
 
 def _prefixes(block: Block, width: int) -> tuple[list[Run], list[Run], list[Run], int]:
@@ -43,7 +51,7 @@ def _is_quoted(block: Block) -> bool:
     return any(container.kind == "quote" for container in block.containers)
 
 
-def _body(block: Block, width: int, live: LiveCode | None) -> list[Line]:
+def _body(block: Block, width: int, live: Live | None) -> list[Line]:
     """Lines of the block itself, without decoration."""
     base = "quote" if _is_quoted(block) else ""
     if block.kind == "code":
@@ -59,16 +67,16 @@ def _body(block: Block, width: int, live: LiveCode | None) -> list[Line]:
             base = f"h{min(block.level, 4)}"
         text = block.text if block.closed else close_open_marks(block.text)
         runs = inline(text, base)
-    return [Line(tuple(row), joint=joint) for row, joint in wrap_runs(runs, width)]
+    return [Line(tuple(row), joint=joint) for row, joint in wrap_runs(runs, width, growing=live.text if live else None)]
 
 
-def _code(block: Block, width: int, live: LiveCode | None) -> list[Line]:
+def _code(block: Block, width: int, live: Live | None) -> list[Line]:
     lines: list[Line] = []
     if block.first and (block.info or block.closed):
         label = f" {block.info}"
         label = label[: fold(label, width)[0][1]]
         lines.append(Line(((label, "code.label"),), fill="fence", action="copy"))
-    rows = (live.rows if live else highlight)(block.text, block.info, block.context)
+    rows = (live.code.rows if live else highlight)(block.text, block.info, block.context)
     for row in rows:
         for part, joint in wrap_runs(row, max(1, width - 2), folded=True):
             lines.append(Line(((" ", "code.text"), *part), fill="fence", lead=1, joint=joint))
@@ -93,9 +101,9 @@ def _table(block: Block, width: int) -> list[Line]:
     return [Line(tuple(line)) for line in lines]
 
 
-def render(block: Block, width: int, live: LiveCode | None = None) -> list[Line]:
-    """The rows of a block in `width` cells, with the empty row before it where it wants one. `live` remembers the
-    lines already highlighted of a fence that is still open."""
+def render(block: Block, width: int, live: Live | None = None) -> list[Line]:
+    """The rows of a block in `width` cells, with the empty row before it where it wants one. `live` remembers
+    what is already highlighted and broken into rows of a block that is still being written."""
     first, rest, before, used = _prefixes(block, width)
     lines = [Line(tuple(before), lead=sum(len(text) for text, _ in before)) if before else BLANK] if block.gap else []
     lead = first

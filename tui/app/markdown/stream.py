@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tui.app.markdown.blocks import Block, CodeBlock
-from tui.app.markdown.code import LiveCode
-from tui.app.markdown.render import render
+from tui.app.markdown.render import Live, render
 from tui.app.markdown.splitter import Splitter
 from tui.app.markdown.text import Line, wrap
 
@@ -25,7 +24,7 @@ class MarkdownStream:
         self._splitter = Splitter()
         self._n_closed = 0
         """Lines of closed blocks; those after them belong to the tail."""
-        self._live_code = LiveCode()
+        self._live = Live()
         self._plain: tuple[str, int, int] = ("", 0, 0)
         """Text of a plain tail, the offset where its last row starts, and that row's index in `lines`."""
         if text:
@@ -80,7 +79,7 @@ class MarkdownStream:
                 self._start_plain(block)
                 new = self.lines[start:]
             else:
-                new += render(block, self.width, self._live_code if block.kind == "code" else None)
+                new += render(block, self.width, self._live)
         self.lines[start:] = new
         same = 0
         for before, after in zip(old, new, strict=False):

@@ -78,6 +78,9 @@ _CLOSE = (
 _OPEN = "（［｛〔〈《「『【〘〖〝“‘(\\[{"
 _ATOM = re.compile(f"(?:[{_OPEN}]*(?:[{_CJK}]|[^ {_CJK}]+)|[{_OPEN}]+)[{_CLOSE}]* *|[{_CLOSE}]+ *| +")
 
+_BEFORE_ATOM = re.compile(f" |[^{_OPEN}](?=[{_CJK}])(?![{_CLOSE}])")
+"""A character behind which an atom starts for sure."""
+
 
 def fold(text: str, width: int) -> list[tuple[int, int]]:
     """Offsets of the pieces when the text is cut wherever a row is full; at least one piece."""
@@ -124,6 +127,31 @@ def wrap(text: str, width: int) -> list[tuple[int, int]]:
     return rows
 
 
+class GrowingText:
+    """`wrap` for a line of text that is being written: while it only grows, the rows before the last are kept."""
+
+    def __init__(self) -> None:
+        self._text, self._width = "", 0
+        self._rows: list[tuple[int, int]] = []
+
+    def wrap(self, text: str, width: int) -> list[tuple[int, int]]:
+        """What `wrap` gives."""
+        if width == self._width and text.startswith(self._text):
+            kept = len(self._rows) - 1
+            # A row that starts within a word, which was too long for one, cannot be broken without what is before it.
+            while kept > 0 and not _BEFORE_ATOM.match(text, self._rows[kept][0] - 1):
+                kept -= 1
+        else:
+            kept = 0
+        if kept > 0:
+            start = self._rows[kept][0]
+            rows = [*self._rows[:kept], *((start + first, start + end) for first, end in wrap(text[start:], width))]
+        else:
+            rows = wrap(text, width)
+        self._text, self._width, self._rows = text, width, rows
+        return rows
+
+
 def slice_runs(runs: list[Run], ranges: list[tuple[int, int]]) -> list[list[Run]]:
     """The runs cut into one list for each range of characters; ranges ascend and do not overlap."""
     result: list[list[Run]] = []
@@ -145,17 +173,22 @@ def slice_runs(runs: list[Run], ranges: list[tuple[int, int]]) -> list[list[Run]
     return result
 
 
-def wrap_runs(runs: list[Run], width: int, *, folded: bool = False) -> list[tuple[list[Run], str | None]]:
+def wrap_runs(
+    runs: list[Run], width: int, *, folded: bool = False, growing: GrowingText | None = None
+) -> list[tuple[list[Run], str | None]]:
     """Rows of styled text with hard breaks at newlines. Each row comes with its `Line.joint`.
 
-    `folded` cuts at the width alone, as code wants it, instead of between words.
+    `folded` cuts at the width alone, as code wants it, instead of between words. `growing` remembers the rows of a text
+    that is still being written.
     """
     text = "".join(text for text, _ in runs)
     ranges: list[tuple[int, int]] = []
     joints: list[str | None] = []
     base = 0
-    for part in text.split("\n"):
-        rows = fold(part, width) if folded else wrap(part, width)
+    parts = text.split("\n")
+    for index, part in enumerate(parts):
+        break_up = growing.wrap if growing is not None and index == len(parts) - 1 else wrap
+        rows = fold(part, width) if folded else break_up(part, width)
         for number, (start, end) in enumerate(rows):
             joints.append(None if number == 0 else " " if start > rows[number - 1][1] else "")
             ranges.append((base + start, base + end))

@@ -1,5 +1,5 @@
-"""Generates with the sampler as it is and with llama.cpp's chain over the whole vocabulary, and prints as JSON the
-tokens that each of them chose. A program of its own, as only the engine's process may hold llama.cpp.
+"""Generates with the sampler that sees few candidates and with llama.cpp's chain over the whole vocabulary, and prints
+as JSON the tokens that each of them chose. A program of its own, as only the engine's process may hold llama.cpp.
 
 usage: python -m tests.engine.sampler_check MODEL N SAMPLING, the sampling being a `Sampling` in JSON.
 """
@@ -24,7 +24,7 @@ def main(path: Path, n: int, sampling: Sampling) -> None:
     chosen: list[int] = []
     expected: list[int] = []
     for _ in range(n):
-        chosen.append(few.sample())
+        chosen.append(few.sample_from_few())
         expected.append(everything.sample_from_all())
         session.decode([expected[-1]])
     print(json.dumps([chosen, expected]))

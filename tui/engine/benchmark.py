@@ -28,7 +28,7 @@ def measure(session: Session, test: BenchTest) -> BenchSample:
             if test.n_prompt:
                 prefill_s = time.perf_counter() - started
             for token in draw[before:]:
-                session.decode([token])
+                session.decode_one(token)
                 session.synchronize()
                 ttft_s = ttft_s or time.perf_counter() - started
             elapsed_s = time.perf_counter() - started

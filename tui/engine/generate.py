@@ -141,6 +141,9 @@ class Conversation:
             stop = "cancelled"
             self.paused = answer.pause(sampler)
             is_paused = True
+        except LlamaError:
+            answer.tell_rest()
+            raise
         finally:
             if not is_paused:
                 sampler.close()
@@ -236,6 +239,8 @@ class _Answer:
         self._received = received
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._kind: DeltaKind = "answer"
+        self._fresh: list[tuple[int, float]] = []
+        """Tokens that are chosen and not yet looked at, and when they were."""
         self._text: list[str] = []
         self._blank = True
         self._flushed = 0.0
@@ -258,6 +263,7 @@ class _Answer:
 
     def pause(self, sampler: Sampler) -> Paused:
         """Where this answer stopped. Before `finish`, which ends a character that is not complete."""
+        self._take_fresh()
         return Paused(self.tokens, self._n_prompt, self._kind, self._blank, self._decoder.getstate(), sampler)
 
     def prefill(self, tokens: Sequence[int]) -> None:
@@ -288,9 +294,13 @@ class _Answer:
             self._prefill_s = time.perf_counter() - started
 
     def decode(self, sample: Callable[[], int]) -> StopReason:
-        """Sample and decode until something stops it; the text goes out in batches."""
-        session, conversation = self._session, self._conversation
-        limit = self._command.max_tokens or session.n_ctx
+        """Sample and decode until something stops it; the text goes out in batches.
+
+        Between two tokens the compute threads wait, and the model has driven Python out of the CPU's caches: what is
+        not needed for the next token is left for the batch.
+        """
+        session, conversation, fresh = self._session, self._conversation, self._fresh
+        limit, flush_s = self._command.max_tokens or session.n_ctx, self._command.flush_s
         self._thinking_since = time.perf_counter()
         while True:
             if session.abort.is_set:
@@ -302,17 +312,27 @@ class _Answer:
             if session.is_end(token) and not self._command.ignore_end:
                 return "stop"
             self._last = now
-            self._n_decode += 1
-            self.tokens.append(token)
-            self._take(token, now)
-            if self._n_decode >= limit and self._command.max_tokens:
+            fresh.append((token, now))
+            if now - self._flushed >= flush_s:
+                self._take_fresh()
+                if self._text:
+                    self._flush(now)
+            if self._n_decode + len(fresh) >= limit and self._command.max_tokens:
                 return "length"
             if len(conversation.cached) >= session.n_ctx:
                 return "context"
-            conversation.evaluate([token])
+            session.decode_one(token)
+            conversation.cached.append(token)
+
+    def _take_fresh(self) -> None:
+        """Add the text of the tokens since the last time to what goes out next."""
+        for token, chosen_at in self._fresh:
+            self.tokens.append(token)
+            self._n_decode += 1
+            self._take(token, chosen_at)
+        self._fresh.clear()
 
     def _take(self, token: int, now: float) -> None:
-        """Add one token's text to what goes out next."""
         if token == self._session.think_open and self._kind == "answer" and self._blank:
             self._switch("thinking", now)
         elif token == self._session.think_close and self._kind == "thinking":
@@ -328,8 +348,6 @@ class _Answer:
                 self._text.append(text)
         if self._kind == "thinking":
             self._n_thinking += 1
-        if self._text and now - self._flushed >= self._command.flush_s:
-            self._flush(now)
 
     def _switch(self, kind: DeltaKind, now: float) -> None:
         self._flush(now)
@@ -361,9 +379,15 @@ class _Answer:
         since, count = self._marks[0]
         return (self._n_decode - count) / (now - since) if now > since else 0.0
 
+    def tell_rest(self) -> None:
+        """Send the text that waits for the next batch."""
+        self._take_fresh()
+        self._flush(time.perf_counter())
+
     def finish(self, stop: StopReason) -> None:
         """Send what is left and the closing event."""
         now = time.perf_counter()
+        self._take_fresh()
         if stop != "cancelled":  # Else it may go on: the rest of a character may still come.
             self._text.append(self._decoder.decode(b"", True))
         self._switch("answer", self._last or now)

@@ -51,16 +51,15 @@ class AbortSwitch:
         self._text = ctypes.create_string_buffer(2)
         self.callback = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
         self.data = ctypes.cast(self._text, ctypes.c_void_p)
+        self.is_set = False
 
     def set(self) -> None:
+        self.is_set = True
         self._text[0] = b"!"
 
     def clear(self) -> None:
+        self.is_set = False
         self._text[0] = b"\0"
-
-    @property
-    def is_set(self) -> bool:
-        return self._text[0] != b"\0"
 
 
 class _Log:
@@ -324,12 +323,13 @@ class Session:
         Raises `Aborted`, and `LlamaError` when the context is full or llama.cpp failed.
         """
         n = len(tokens)
-        if n == 1:  # what an answer does for each token: nothing is made anew
-            self._tokens[0] = tokens[0]
-            self._decode(self._single)
-            return
         self._tokens[:n] = tokens
         self._decode(lib.llama_batch_get_one(self._tokens, n))
+
+    def decode_one(self, token: int) -> None:
+        """As `decode`, for each token of an answer: nothing is made anew."""
+        self._tokens[0] = token
+        self._decode(self._single)
 
     def decode_batch(self, batch: Batch) -> None:
         """Evaluate tokens of several sequences together, `n_batch` at a time. Raises as `decode` does."""

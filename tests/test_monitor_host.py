@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+from tui.monitor.cpus import cpu_quota, n_usable_cpus, usable_cpus
 from tui.monitor.host import HostReader, Portable
 from tui.monitor.procfs import Linux
 from tui.monitor.records import HostSample
@@ -252,3 +253,26 @@ def test_proportional_memory_is_read_when_asked_for_and_then_only_now_and_then(c
     assert (unasked.n_calls, source.n_calls) == (0, 1)
     assert len({sample.engine_pss_bytes for sample in samples}) == 1
     assert msgspec.structs.asdict(samples[-1])["engine_pss_bytes"] is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "quota"), [("max 100000\n", None), ("200000 100000\n", 2), ("50000 100000\n", 1), ("what\n", None)]
+)
+def test_the_time_that_a_container_may_have_is_read_in_whole_cpus(
+    tmp_path: Path, written: str, quota: int | None
+) -> None:
+    file = tmp_path / "cpu.max"
+    assert cpu_quota(file) is None
+    file.write_text(written)
+    assert cpu_quota(file) == quota
+
+
+@linux_only
+def test_under_taskset_only_the_cpus_that_are_allowed_count() -> None:
+    before = usable_cpus()
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert usable_cpus() == {min(before)}
+        assert n_usable_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, before)

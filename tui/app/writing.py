@@ -4,7 +4,6 @@ listener."""
 from __future__ import annotations
 
 import functools
-import os
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_mess
 from tui.engine.client import Answer
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Started
 from tui.engine.records import Timings
+from tui.monitor.cpus import n_usable_cpus
 from tui.monitor.pressure import swap_growth
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FLUSH_S, CROWDED_FLUSH_S = 0.125, 0.2
 """Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model.
-Five times where the model computes on every CPU there is: its threads wait for the one that the screen interrupts."""
+Five times where the model computes on every CPU that it may use: its threads wait for the one that is interrupted."""
 
 
 class Writing:
@@ -63,7 +63,7 @@ class Writing:
     def _is_crowded(self) -> bool:
         loaded = self._loaded
         is_all_on_gpu = loaded.n_gpu_layers >= loaded.n_layers and not loaded.n_cpu_moe
-        return not is_all_on_gpu and loaded.n_threads >= (os.cpu_count() or 1)
+        return not is_all_on_gpu and loaded.n_threads >= n_usable_cpus()
 
     def take(self, event: Event) -> None:
         """One event of the engine."""

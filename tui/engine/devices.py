@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from llama_cpp._ggml import libggml
 
 from tui.engine.records import Device, DeviceKind
+from tui.monitor.cpus import cpu_quota, usable_cpus
 
 _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
 _SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe")
@@ -94,7 +94,7 @@ def any_software(names: Sequence[str]) -> bool:
 def physical_cores() -> int:
     """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
     two kinds (the slower ones would hold up every step). Never below one."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    allowed = usable_cpus()
     root = Path("/sys/devices/system/cpu")
     performance = _cpu_list(Path("/sys/devices/cpu_core/cpus"))
     usable = (allowed & performance) or allowed
@@ -105,7 +105,7 @@ def physical_cores() -> int:
         except OSError:
             siblings = str(cpu)
         cores.add(siblings)
-    return max(1, min(len(cores), _cgroup_cores() or len(cores)))
+    return max(1, min(len(cores), cpu_quota() or len(cores)))
 
 
 def _cpu_list(path: Path) -> set[int]:
@@ -116,12 +116,3 @@ def _cpu_list(path: Path) -> set[int]:
         return set()
     spans = (span.split("-") for span in text.split(",") if span)
     return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}
-
-
-def _cgroup_cores() -> int | None:
-    """Whole cores that a container's CPU quota allows; None without a quota."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else max(1, int(quota) // int(period))

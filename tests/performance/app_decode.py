@@ -8,13 +8,16 @@ process took for each token, and how much of the cores others took meanwhile. Th
 llama-bench's tg test starts at an empty context and the app's answer behind a prompt of some tokens, so llama-bench is
 given the same depth. Sampling, detokenizing, the wire, the transcript and the sidebar are all in the app's figure.
 llama.cpp's threads wait for each other: a neighbour that takes 10% of one core can take half of the speed. Therefore a
-round during which others were busy is shown, but counts only when --quiet allows it.
+round during which others were busy is shown, but counts only when --quiet allows it. The neighbours of a virtual
+machine are not seen, and one round says little: many of them, as with `--patience 0 --rounds 300`, give a mean ratio
+with a standard error that means something.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import time
@@ -64,9 +67,9 @@ def with_others(measure: Callable[[], tuple[float, float, float, int]]) -> Half:
 def app_half(app: Program, engine: int, number: int) -> Half:
     """One answer of the app, in a new conversation."""
     app.send(CTRL_N)
-    app.read(0.4)
+    app.read(0.3)
     app.send(b"Tell me a very long story about dragon number %d." % number)
-    app.read(0.4)
+    app.read(0.3)
 
     def measure() -> tuple[float, float, float, int]:
         ui_before, engine_before, mine = cpu_s(app.pid), cpu_s(engine), time.process_time()
@@ -74,7 +77,7 @@ def app_half(app: Program, engine: int, number: int) -> Half:
         app.wait_for("tok/s · ttft", here)
         ui = cpu_s(app.pid) - ui_before
         own = ui + cpu_s(engine) - engine_before + time.process_time() - mine
-        app.read(0.4)
+        app.read(0.3)
         n_tokens, tps, _ = last_footer(app)
         return tps, own, 1000 * ui / n_tokens, n_tokens
 
@@ -94,6 +97,12 @@ def bench_half(model: Path, threads: int, n_gen: int) -> Half:
     return with_others(measure)
 
 
+def rest(patience_s: float) -> None:
+    """Wait for quiet, if there is any patience."""
+    if patience_s > 0:
+        wait_until_quiet(patience_s)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -102,6 +111,7 @@ def main() -> None:
     parser.add_argument("--n-gen", type=int, default=256)
     parser.add_argument("--quiet", type=float, default=0.05, help="cores that others may take in a round (0.05)")
     parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for quiet before a half (30)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no round after so long (60)")
     arguments = parser.parse_args()
     rounds: list[tuple[Half, Half]] = []
     print(f"{'round':>6} {'llama-bench':>12} {'app':>8} {'ratio':>7} {'UI ms/token':>12} {'others':>12}")
@@ -109,11 +119,17 @@ def main() -> None:
         wait_until_loaded(app)
         (engine,) = children(app.pid)
         app_half(app, engine, 0)  # llama-bench warms up too
+        end = time.monotonic() + 60 * arguments.minutes
         for number in range(1, arguments.rounds + 1):
-            wait_until_quiet(arguments.patience)
-            bench = bench_half(arguments.model, arguments.threads, arguments.n_gen)
-            wait_until_quiet(arguments.patience)
-            mine = app_half(app, engine, number)
+            if time.monotonic() > end:
+                break
+            # In turn the one and the other first: what comes first follows another kind of pause.
+            for is_bench in (True, False) if number % 2 else (False, True):
+                rest(arguments.patience)
+                if is_bench:
+                    bench = bench_half(arguments.model, arguments.threads, arguments.n_gen)
+                else:
+                    mine = app_half(app, engine, number)
             if mine.n_tokens < arguments.n_gen // 2:
                 print(f"{number:>6}  the answer has only {mine.n_tokens} tokens; left out")
                 continue
@@ -129,10 +145,15 @@ def main() -> None:
         print("No round was quiet: nothing can be said.")
         return
     theirs, ours = [bench.tps for bench, _ in rounds], [mine.tps for _, mine in rounds]
-    ratio = statistics.median(mine.tps / bench.tps for bench, mine in rounds)
+    ratios = [mine.tps / bench.tps for bench, mine in rounds]
+    ratio = statistics.median(ratios)
     ui_ms = statistics.median(mine.ui_ms for _, mine in rounds)
     middle = statistics.median(theirs), statistics.median(ours)
     print(f"median {middle[0]:>12.1f} {middle[1]:>8.1f} {ratio:>7.1%} {ui_ms:>12.3f}   ({len(rounds)} quiet rounds)")
+    if len(ratios) > 2:
+        logs = [math.log(one) for one in ratios]
+        error = statistics.stdev(logs) / math.sqrt(len(logs))
+        print(f"mean ratio {math.exp(statistics.fmean(logs)):.1%} ± {error:.1%} (geometric mean, standard error)")
     print(f"best   {max(theirs):>12.1f} {max(ours):>8.1f} {max(ours) / max(theirs):>7.1%}")
 
 

@@ -99,6 +99,13 @@ def test_an_escape_alone_is_a_key_without_waiting_for_more(typing: Typing) -> No
     assert typing.keys(1) == ["\x1b"]
 
 
+def test_a_terminal_that_another_program_made_non_blocking_is_read_on(typing: Typing) -> None:
+    os.set_blocking(typing.driver.fileno, False)
+    assert typing.driver._read() == b""
+    typing.type(b"a")
+    assert typing.keys(1) == ["a"]
+
+
 def test_while_nothing_is_typed_the_thread_sleeps(typing: Typing) -> None:
     typing.type(b"a")
     typing.keys(1)

@@ -63,7 +63,8 @@ class TerminalDriver(LinuxDriver):
                 for key, _ in selector.select(self._patience_s(parser)):
                     if key.fd != self.fileno:
                         continue
-                    if not (data := self._read()):
+                    data = self._read()
+                    if data is None:
                         selector.unregister(self.fileno)
                     elif text := decode(data):  # nothing yet of a character that is not complete
                         for event in parser.feed(text):
@@ -73,12 +74,14 @@ class TerminalDriver(LinuxDriver):
         with contextlib.suppress(EOFError, ParseError):
             list(parser.feed(""))
 
-    def _read(self) -> bytes:
-        """What was typed; nothing at the end of the input."""
+    def _read(self) -> bytes | None:
+        """What was typed; None at the end of the input."""
         try:
-            return os.read(self.fileno, CHUNK)
-        except OSError:
+            return os.read(self.fileno, CHUNK) or None
+        except BlockingIOError:  # another program on this terminal was quicker
             return b""
+        except OSError:
+            return None
 
     @staticmethod
     def _patience_s(parser: XTermParser) -> float | None:

@@ -22,7 +22,8 @@ from tui.engine.records import Sampling
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""
 _LARGE_VOCABULARY = 80_000
-"""From so many tokens on it is quicker to look for the few than to hand over all."""
+"""From so many tokens on it is quicker to look for the few than to hand over all; with penalties, which look up each
+candidate, it always is."""
 _START_WIDTH = 8.0
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """`llama_token_data`."""
@@ -69,7 +70,8 @@ class Sampler:
         self._context, self._n_vocab = context, n_vocab
         self._n_needed = min(needed_candidates(sampling), n_vocab)
         self._takes_best = sampling.temperature <= 0 and not _penalizes(sampling)
-        self._sees_few = bool(self._n_needed) and (self._takes_best or n_vocab >= _LARGE_VOCABULARY)
+        is_quick_with_all = n_vocab < _LARGE_VOCABULARY and sampling.temperature > 0 and not _penalizes(sampling)
+        self._sees_few = bool(self._n_needed) and not is_quick_with_all
         self._width = _START_WIDTH
         self._address = 0
         self._logits = np.empty(0, np.float32)

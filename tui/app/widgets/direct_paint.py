@@ -57,11 +57,12 @@ class DirectPaint(Widget):
 
     def repaint_rows(self, first: int = 0, stop: int | None = None) -> None:
         """Paint the rows of a range again, in the cells that differ; all rows without arguments."""
-        area = self.area
+        can_paint = self._can_paint()
+        area = self._area if can_paint else self.content_region
         first, stop = max(0, first), area.height if stop is None else min(area.height, stop)
         if first >= stop:
             return
-        if self._can_paint():
+        if can_paint:
             self._paint_changes(range(first, stop))
         else:
             self.painted_chars = 0
@@ -74,7 +75,8 @@ class DirectPaint(Widget):
         if self._can_paint():
             self._paint_changes(rows)
         else:
-            self.refresh(*(Region(0, y, self.area.width, 1) for y in rows))
+            width = self.size.width
+            self.refresh(*(Region(0, y, width, 1) for y in rows))
 
     @property
     def area(self) -> Region:

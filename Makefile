@@ -6,6 +6,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 WHEEL_SCRIPTS := scripts/llama_wheel.py scripts/wheel_cache.py scripts/vulkan_tools.py scripts/debian_packages.py
 CHECKED := tui tests scripts
+TOKEN_LOOP := tui/engine/libtokenloop.so
 # More than a few engines and apps at once would only wait for each other.
 PROCESSES := --numprocesses auto --maxprocesses 4 --dist worksteal
 
@@ -33,9 +34,10 @@ $(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI
 	@$(PY) scripts/llama_wheel.py $(VENV)
 	@touch $@
 
-$(STAMPS)/app: pyproject.toml $(STAMPS)/llama
+$(STAMPS)/app: pyproject.toml scripts/token_loop_build.py tui/engine/tokenloop.c $(STAMPS)/llama
 	@echo "Installing llmtui and what it needs"
 	@$(PIP) --editable .
+	@test -f $(TOKEN_LOOP) || echo "Without a C compiler: the engine's token loop runs in Python, a little slower"
 	@touch $@
 
 # Dependency groups need pip 25.1, and Debian 12 has an older one.
@@ -74,5 +76,5 @@ screenshots: dev
 	@$(PY) scripts/screenshots.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(TOKEN_LOOP) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +

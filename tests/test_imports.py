@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tui"
 IN_THE_CHILD = {
     f"tui.engine.{name}"
     for name in (
-        *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler"),
+        *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark"),
     )
 }

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -14,22 +16,32 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+TOKEN_LOOP = "tui/engine/libtokenloop.so"
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **more: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=cwd, env=environment | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
     return done.stdout.strip()
 
 
+def build(checkout: Path, folder: Path, **environment: str) -> str:
+    """Build the wheel of a checkout as any installer builds it; what was said meanwhile."""
+    return run(
+        *(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, checkout),
+        cwd=checkout.parent,
+        **environment,
+    )
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the checkout as any installer builds it."""
+    """The wheel of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, CHECKOUT, cwd=folder)
+    build(CHECKOUT, folder)
     (built,) = folder.glob("llmtui-*.whl")
     return built
 
@@ -67,7 +79,28 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -
     tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "tui", cwd=CHECKOUT).splitlines()
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name and "/_data/" not in name}
-    assert names == set(tracked)
+    assert names == set(tracked) | ({TOKEN_LOOP} if shutil.which("cc") else set())
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
+def test_the_wheel_with_compiled_code_is_for_this_kind_of_machine(wheel: Path, environment: Path) -> None:
+    assert wheel.name.endswith(f"-py3-none-linux_{platform.machine()}.whl")
+    loaded = ask(environment, "from tui.engine.tokenloop import _library; print(_library())")
+    assert f"{environment}/" in loaded and TOKEN_LOOP in loaded
+
+
+def test_without_a_compiler_the_wheel_is_for_any_machine(tmp_path: Path) -> None:
+    for name in ("tui", "themes", "scripts"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "settings.toml"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    said = build(tmp_path, tmp_path / "dist", CC="no-such-compiler")
+    assert "no-such-compiler" in said and "build-essential" in said
+    (wheel,) = (tmp_path / "dist").iterdir()
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "tui/engine/tokenloop.py" in archive.namelist()
+        assert TOKEN_LOOP not in archive.namelist()
 
 
 def test_the_installed_package_finds_its_files_outside_the_checkout(environment: Path) -> None:

@@ -1,81 +1,96 @@
-"""What the engine does between two tokens: time in `llama_decode`, during which llama.cpp's threads compute, and time
-from there to the next one, during which they wait for the sampler and the bookkeeping. Answers of the app's own loop,
-with no screen attached. Nothing is compared, so a machine that changes its speed matters little.
+"""What the engine adds to `llama_decode`: the two token loops, compiled and in Python, beside the bare decoding of
+tokens known before, eight tokens each in random order, all in one process. A machine that changes its speed from second
+to second then matters little: what is compared lies a tenth of a second apart.
 
-    python tests/performance/token_gap.py MODEL.gguf --threads 2 --answers 5
+    python tests/performance/token_gap.py MODEL.gguf --threads 2 --minutes 3
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import ctypes
+import math
+import random
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tui.engine.generate import Conversation
+from llama_cpp import llama_cpp as lib
+
 from tui.engine.llama import AbortSwitch, Session, backend_init
-from tui.engine.messages import Event, Generate
-from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engine.records import LoadSettings, Sampling
+from tui.engine.tokenloop import PythonLoop, TokenLoop, token_loop
+
+BLOCK = 8
+"""Tokens."""
+DEPTH, N_GEN = 40, 240
 
 
-class Clock:
-    """Notes when each single-token decode of a session began and ended."""
+def bare_decode(session: Session) -> Callable[[], None]:
+    """llama-bench's loop, without its random tokens."""
+    token = (lib.llama_token * 1)(400)
+    batch, address = lib.llama_batch_get_one(token, 1), ctypes.c_void_p(session.context)
 
-    def __init__(self, session: Session) -> None:
-        self.spans: list[tuple[float, float]] = []
-        self._decode_one = session.decode_one
-        session.decode_one = self._timed  # type: ignore[method-assign]
+    def decode() -> None:
+        for _ in range(BLOCK):
+            lib.llama_decode(address, batch)
+            lib.llama_synchronize(address)
 
-    def _timed(self, token: int) -> None:
-        began = time.perf_counter()
-        self._decode_one(token)
-        self.spans.append((began, time.perf_counter()))
+    return decode
 
 
-def ignore(_event: Event) -> None:
-    """Nobody looks at the text."""
+def answering(loop: TokenLoop) -> Callable[[], None]:
+    """A loop that goes on for so many tokens at a time."""
+    last = [400]
+
+    def go_on() -> None:
+        run = loop.run(last[0], BLOCK, math.inf)
+        if run.error or len(run.tokens) != BLOCK:
+            raise SystemExit(f"the loop stopped: {run}")
+        last[0] = run.tokens[-1]
+
+    return go_on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--answers", type=int, default=5)
-    parser.add_argument("--n-gen", type=int, default=256)
-    parser.add_argument("--flush", type=float, default=0.2, help="seconds from one batch of text to the next (0.2)")
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--devices", default="", help="such as Vulkan0, with all layers; without: the CPU")
     arguments = parser.parse_args()
     backend_init()
-    settings = LoadSettings(n_ctx=4096, n_threads=arguments.threads, n_gpu_layers=0, devices=())
+    devices = tuple(filter(None, arguments.devices.split(",")))
+    settings = LoadSettings(n_ctx=1024, n_threads=arguments.threads, n_gpu_layers=999 * len(devices), devices=devices)
     session = Session(arguments.model, settings, AbortSwitch(), lambda _: None)
-    conversation, clock = Conversation(session, -1), Clock(session)
-    sampling = Sampling(temperature=0.7, top_k=20, top_p=0.8)
-    print(f"{'answer':>6} {'decode, ms':>16} {'between, us':>18} {'share':>7}")
-    print(f"{'':>6} {'median':>8} {'mean':>7} {'median':>9} {'mean':>8}")
-    shares: list[float] = []
-    for number in range(1, arguments.answers + 1):
-        message = Message(role="user", content=f"Tell me a very long story about dragon number {number}.")
-        conversation.generate(
-            Generate(
-                id=number,
-                messages=(message,),
-                sampling=sampling,
-                max_tokens=arguments.n_gen,
-                flush_s=arguments.flush,
-                ignore_end=True,
-            ),
-            ignore,
-        )
-        spans, clock.spans = clock.spans, []
-        decode = [1e3 * (end - began) for began, end in spans]
-        between = [1e6 * (after[0] - before[1]) for before, after in itertools.pairwise(spans)]
-        share = statistics.fmean(between) / (1e3 * statistics.fmean(decode) + statistics.fmean(between))
-        shares.append(share)
-        print(
-            f"{number:>6} {statistics.median(decode):>8.2f} {statistics.fmean(decode):>7.2f}"
-            f" {statistics.median(between):>9.0f} {statistics.fmean(between):>8.0f} {share:>7.2%}"
-        )
-    print(f"median share of the time between tokens: {statistics.median(shares):.2%}")
+    sampler = session.sampler(Sampling(temperature=0.7, top_k=20, top_p=0.8), 1)
+    ways = {
+        "llama_decode": bare_decode(session),
+        "compiled loop": answering(token_loop(session, sampler, ignore_end=True)),
+        "Python loop": answering(PythonLoop(session, sampler, True)),
+    }
+    chance = random.Random(1)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    end = time.monotonic() + 60 * arguments.minutes
+    while time.monotonic() < end:
+        session.clear()
+        session.decode([chance.randrange(session.n_vocab // 2) for _ in range(DEPTH)])
+        session.synchronize()
+        for _ in range(N_GEN // BLOCK // len(ways)):
+            for name in chance.sample(list(ways), len(ways)):
+                began = time.perf_counter()
+                ways[name]()
+                seconds[name].append((time.perf_counter() - began) / BLOCK)
+    reference = seconds["llama_decode"]
+    print(f"{'':<14} {'ms/token':>9} {'over llama_decode, us':>24} {'share':>7}   ({len(reference)} blocks of {BLOCK})")
+    for name, times in seconds.items():
+        over = [1e6 * (mine - theirs) for mine, theirs in zip(times, reference, strict=True)]
+        cut = len(over) // 20
+        trimmed = sorted(over)[cut : len(over) - cut] or over
+        mean, error = statistics.fmean(trimmed), statistics.stdev(over) / math.sqrt(len(over))
+        share = mean / 1e6 / statistics.fmean(reference)
+        print(f"{name:<14} {1e3 * statistics.fmean(times):>9.3f} {mean:>15.1f} ± {error:>6.1f} {share:>7.2%}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tui.engine.llama import Aborted, LlamaError, Session
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Started
 from tui.engine.records import ErrorInfo, Message, Sampling, StopReason, Timings
 from tui.engine.sampler import Sampler
+from tui.engine.tokenloop import NO_TOKEN, TokenLoop, token_loop
 
 Send = Callable[[Event], None]
 
@@ -135,7 +136,7 @@ class Conversation:
         is_paused = False
         try:
             answer.prefill(tokens)
-            stop = answer.decode(sampler.sample)
+            stop = answer.decode(token_loop(self.session, sampler, ignore_end=command.ignore_end))
             self.paused = None
         except Aborted:
             stop = "cancelled"
@@ -239,8 +240,6 @@ class _Answer:
         self._received = received
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._kind: DeltaKind = "answer"
-        self._fresh: list[tuple[int, float]] = []
-        """Tokens that are chosen and not yet looked at, and when they were."""
         self._text: list[str] = []
         self._blank = True
         self._flushed = 0.0
@@ -263,7 +262,6 @@ class _Answer:
 
     def pause(self, sampler: Sampler) -> Paused:
         """Where this answer stopped. Before `finish`, which ends a character that is not complete."""
-        self._take_fresh()
         return Paused(self.tokens, self._n_prompt, self._kind, self._blank, self._decoder.getstate(), sampler)
 
     def prefill(self, tokens: Sequence[int]) -> None:
@@ -293,44 +291,37 @@ class _Answer:
         finally:
             self._prefill_s = time.perf_counter() - started
 
-    def decode(self, sample: Callable[[], int]) -> StopReason:
-        """Sample and decode until something stops it; the text goes out in batches.
-
-        Between two tokens the compute threads wait, and the model has driven Python out of the CPU's caches: what is
-        not needed for the next token is left for the batch.
-        """
-        session, conversation, fresh = self._session, self._conversation, self._fresh
-        limit, flush_s = self._command.max_tokens or session.n_ctx, self._command.flush_s
+    def decode(self, loop: TokenLoop) -> StopReason:
+        """Choose and decode tokens until something stops it; the text goes out in batches."""
+        session, cached = self._session, self._conversation.cached
+        limit, flush_s = self._command.max_tokens, self._command.flush_s
         self._thinking_since = time.perf_counter()
+        pending: list[int] = []
         while True:
-            if session.abort.is_set:
-                raise Aborted
-            token = sample()
-            now = time.perf_counter()
-            if not self._first:
-                self._first = now
-            if session.is_end(token) and not self._command.ignore_end:
+            n_most = session.n_ctx - len(cached) - len(pending) + 1
+            if limit:
+                n_most = min(n_most, limit - self._n_decode)
+            due = self._flushed + flush_s
+            run = loop.run(pending[0] if pending else NO_TOKEN, n_most, due)
+            cached.extend([*pending, *run.tokens][: run.n_decoded])
+            for token, chosen_at in zip(run.tokens, run.times, strict=True):
+                self.tokens.append(token)
+                self._n_decode += 1
+                self._take(token, chosen_at)
+            if run.tokens:
+                self._first, self._last = self._first or run.times[0], run.times[-1]
+            if run.error:
+                raise run.error
+            if run.is_end:
+                self._first = self._first or time.perf_counter()
                 return "stop"
-            self._last = now
-            fresh.append((token, now))
-            if now - self._flushed >= flush_s:
-                self._take_fresh()
-                if self._text:
-                    self._flush(now)
-            if self._n_decode + len(fresh) >= limit and self._command.max_tokens:
+            if self._last >= due:
+                self._flush(self._last)
+            if limit and self._n_decode >= limit:
                 return "length"
-            if len(conversation.cached) >= session.n_ctx:
+            if len(cached) >= session.n_ctx:
                 return "context"
-            session.decode_one(token)
-            conversation.cached.append(token)
-
-    def _take_fresh(self) -> None:
-        """Add the text of the tokens since the last time to what goes out next."""
-        for token, chosen_at in self._fresh:
-            self.tokens.append(token)
-            self._n_decode += 1
-            self._take(token, chosen_at)
-        self._fresh.clear()
+            pending = run.tokens[-1:]
 
     def _take(self, token: int, now: float) -> None:
         if token == self._session.think_open and self._kind == "answer" and self._blank:
@@ -381,13 +372,11 @@ class _Answer:
 
     def tell_rest(self) -> None:
         """Send the text that waits for the next batch."""
-        self._take_fresh()
         self._flush(time.perf_counter())
 
     def finish(self, stop: StopReason) -> None:
         """Send what is left and the closing event."""
         now = time.perf_counter()
-        self._take_fresh()
         if stop != "cancelled":  # Else it may go on: the rest of a character may still come.
             self._text.append(self._decoder.decode(b"", True))
         self._switch("answer", self._last or now)

@@ -144,14 +144,14 @@ class Session:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
             self.rope = loadlog.rope(lines)
-            self._vocab = lib.llama_model_get_vocab(self._model)
+            self.vocab = lib.llama_model_get_vocab(self._model)
             self._memory = lib.llama_get_memory(self._context)
             self._piece = ctypes.create_string_buffer(256)
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
             self._pieces: dict[tuple[int, bool], bytes] = {}
             self._ends: dict[int, bool] = {}
-            self.bos, self.eos = lib.llama_vocab_bos(self._vocab), lib.llama_vocab_eos(self._vocab)
+            self.bos, self.eos = lib.llama_vocab_bos(self.vocab), lib.llama_vocab_eos(self.vocab)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
@@ -282,9 +282,9 @@ class Session:
         """Tokens of a rendered prompt; the model's own beginning-of-text token is added where the vocabulary asks for
         it and the text does not bring it."""
         raw = text.encode("utf-8", "replace")
-        add_bos = lib.llama_vocab_get_add_bos(self._vocab) and not text.startswith(self.special_text(self.bos) or "\0")
+        add_bos = lib.llama_vocab_get_add_bos(self.vocab) and not text.startswith(self.special_text(self.bos) or "\0")
         array = (lib.llama_token * (len(raw) + 2))()
-        n = lib.llama_tokenize(self._vocab, raw, len(raw), array, len(array), add_bos, special)
+        n = lib.llama_tokenize(self.vocab, raw, len(raw), array, len(array), add_bos, special)
         if n < 0:
             raise LlamaError("internal", f"tokenizing {len(raw)} bytes failed with {n}")
         return list(array[:n])
@@ -293,10 +293,10 @@ class Session:
         """The bytes of one token, which may be a part of a character. Control tokens have none unless `special`."""
         if (known := self._pieces.get((token, special))) is not None:
             return known
-        n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
+        n = lib.llama_token_to_piece(self.vocab, token, self._piece, len(self._piece), 0, special)
         if n < 0:
             self._piece = ctypes.create_string_buffer(-n)
-            n = lib.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, special)
+            n = lib.llama_token_to_piece(self.vocab, token, self._piece, len(self._piece), 0, special)
         piece = self._pieces[token, special] = self._piece.raw[: max(n, 0)]
         return piece
 
@@ -307,7 +307,7 @@ class Session:
     def is_end(self, token: int) -> bool:
         """Whether the token ends a generation."""
         if (known := self._ends.get(token)) is None:
-            known = self._ends[token] = bool(lib.llama_vocab_is_eog(self._vocab, token))
+            known = self._ends[token] = bool(lib.llama_vocab_is_eog(self.vocab, token))
         return known
 
     def _single_token(self, text: str) -> int:
@@ -338,14 +338,17 @@ class Session:
 
     def _decode(self, batch: Any) -> None:
         status = lib.llama_decode(self._context, batch)
-        if status == 0:
-            return
+        if status != 0:
+            raise self.failure(status, batch.n_tokens)
+
+    def failure(self, status: int, n_tokens: int) -> Aborted | LlamaError:
+        """What a result of `llama_decode` for so many tokens, not 0, means."""
         if status == 2 or self.abort.is_set:
-            raise Aborted
+            return Aborted()
         if status == 1:
-            raise LlamaError("decode", f"no room in the KV cache for {batch.n_tokens} more tokens")
+            return LlamaError("decode", f"no room in the KV cache for {n_tokens} more tokens")
         detail = LOG.why(f"llama_decode returned {status}")
-        raise LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
+        return LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
 
     def synchronize(self) -> None:
         """Wait until everything asked for is computed."""
@@ -406,8 +409,13 @@ class Session:
         return False
 
     @property
+    def context(self) -> int | None:
+        """llama.cpp's context, for those who call it themselves."""
+        return self._context
+
+    @property
     def n_vocab(self) -> int:
-        return int(lib.llama_vocab_n_tokens(self._vocab))
+        return int(lib.llama_vocab_n_tokens(self.vocab))
 
     def sampler(self, sampling: Sampling, seed: int) -> Sampler:
         """A sampler chain for one answer."""
@@ -415,7 +423,7 @@ class Session:
 
     def take_over(self, sampler: Sampler) -> Sampler:
         """A sampler that goes on here where that one is, of this session or one of the same model."""
-        return sampler.copy(self._context, self.n_vocab)
+        return sampler.copy(self._context)
 
 
 def split_files(path: Path) -> list[Path]:

@@ -1,0 +1,148 @@
+"""Runs the compiled token loop beside the one in Python and prints as JSON what each did. A program of its own, as
+only the engine's process may hold llama.cpp.
+
+usage: python -m tests.engine.token_loop_check MODEL CHECK [SAMPLING], the sampling being a `Sampling` in JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.records import LoadSettings, Sampling
+from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
+
+N_CTX = 512
+Loops = dict[str, tuple[Session, TokenLoop]]
+
+
+def both(path: Path, sampling: Sampling, *, ignore_end: bool) -> Loops:
+    """The two loops, each over a session of its own that has read the same prompt."""
+    loops: Loops = {}
+    for name in ("compiled", "python"):
+        session = Session(path, LoadSettings(n_ctx=N_CTX, n_threads=1), AbortSwitch(), lambda _: None)
+        session.decode(session.tokenize("The quick brown fox"))
+        sampler = session.sampler(sampling, 7)
+        if name == "python":
+            loops[name] = session, PythonLoop(session, sampler, ignore_end)
+        else:
+            loops[name] = session, token_loop(session, sampler, ignore_end=ignore_end)
+            assert isinstance(loops[name][1], CompiledLoop)
+    return loops
+
+
+def tokens(loops: Loops) -> dict[str, Any]:
+    """Runs of several lengths, until the model ends or 150 tokens are chosen."""
+    told: dict[str, Any] = {}
+    for name, (session, loop) in loops.items():
+        lengths, chosen, runs = random.Random(3), list[int](), list[tuple[int, int, bool]]()
+        while len(chosen) < 150:
+            due = math.inf if lengths.random() < 0.8 else 0.0
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, lengths.randint(1, 20), due)
+            chosen += run.tokens
+            runs.append((len(run.tokens), run.n_decoded, run.is_end))
+            assert run.error is None
+            assert run.times == sorted(run.times) and all(at <= time.perf_counter() for at in run.times)
+            if run.is_end:
+                break
+        told[name] = {"tokens": chosen, "runs": runs, "n_past": session.n_past}
+    return told
+
+
+def full(loops: Loops) -> dict[str, Any]:
+    """On and on, past the end of the context."""
+    told: dict[str, Any] = {}
+    for name, (session, loop) in loops.items():
+        chosen, n_decoded = list[int](), session.n_past
+        while True:
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, 10_000, math.inf)
+            chosen += run.tokens
+            n_decoded += run.n_decoded
+            if run.error:
+                break
+        told[name] = {"error": str(run.error), "n": len(chosen), "decoded": n_decoded, "n_past": session.n_past}
+    return told
+
+
+def abort(loops: Loops) -> dict[str, Any]:
+    """Stopped before it begins, and from another thread in the middle of it."""
+    told: dict[str, Any] = {}
+    for name, (session, loop) in loops.items():
+        session.abort.set()
+        first = loop.run(NO_TOKEN, 100, math.inf)
+        session.abort.clear()
+        n_before, chosen, errors = session.n_past, list[int](), list[str]()
+        threading.Timer(0.05, session.abort.set).start()
+        while not errors:
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, 100, math.inf)
+            chosen += run.tokens
+            errors += [type(run.error).__name__] if run.error else []
+            n_before += run.n_decoded
+            if session.n_past > N_CTX - 110:  # the tiny model is quick: begin the context anew
+                session.truncate(10)
+                n_before = 10
+        told[name] = {
+            "first": [first.tokens, first.n_decoded, type(first.error).__name__],
+            "error": errors[0],
+            "is_in_step": n_before == session.n_past,
+        }
+    return told
+
+
+def logits(loops: Loops) -> dict[str, Any]:
+    """What is chosen from logits that no model gives."""
+    session, loop = loops["compiled"]
+    assert isinstance(loop, CompiledLoop)
+    n = session.n_vocab
+    address = ctypes.cast(lib.llama_get_logits_ith(session.context, -1), ctypes.c_void_p).value
+    newest = np.ctypeslib.as_array((ctypes.c_float * n).from_address(address or 0))
+    noise = np.random.default_rng(5)
+    ramp = np.linspace(-3, 3, n, dtype=np.float32)
+    makers: dict[str, Callable[[], Any]] = {
+        "flat": lambda: np.zeros(n),
+        "ramp": lambda: ramp,
+        "noise": lambda: noise.normal(0, 4, n),
+        "a few": lambda: np.where(np.arange(n) % 97 == 0, ramp, -math.inf),
+        "one far above": lambda: np.where(np.arange(n) == n - 1, 1e6, ramp),
+        "only one": lambda: np.where(np.arange(n) == n - 1, 0.0, -math.inf),
+        "infinite": lambda: np.where(np.arange(n) == 5, math.inf, ramp),
+        "far apart": lambda: ramp * 1e5,
+    }
+    told: dict[str, Any] = {}
+    for name, make in makers.items():
+        told[name] = []
+        for seed in range(5):
+            sampling = Sampling(temperature=0.0 if seed == 0 else 1.0, top_k=20, top_p=1.0)
+            few, everything = (session.sampler(sampling, seed) for _ in range(2))
+            chosen = token_loop(session, few, ignore_end=True)
+            assert isinstance(chosen, CompiledLoop)
+            newest[:] = make()
+            told[name].append([chosen.choose(), everything.sample()])
+    newest[:] = np.where(np.arange(n) % 2 == 0, math.nan, ramp)
+    told["odd ones are numbers"] = loop.choose()
+    return told
+
+
+CHECKS = {check.__name__: check for check in (tokens, full, abort, logits)}
+
+
+def main(path: Path, check: str, sampling: Sampling) -> None:
+    backend_init()
+    print(json.dumps(CHECKS[check](both(path, sampling, ignore_end=check != "tokens"))))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], msgspec.json.decode(sys.argv[3] if len(sys.argv) > 3 else "{}", type=Sampling))

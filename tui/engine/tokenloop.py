@@ -1,0 +1,189 @@
+"""The loop that decodes a token and chooses the next one, until text is due.
+
+llama.cpp's threads wait between two tokens, so the loop is compiled (`tokenloop.c`, when llmtui is installed). Where
+there is no C compiler, `PythonLoop` does the same: 1.5% slower with a small model on a CPU. Runs in the engine process
+only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from tui.engine.llama import Aborted, LlamaError, Session
+from tui.engine.sampler import Sampler
+
+NO_TOKEN = -1
+LIBRARY = Path(__file__).with_name("libtokenloop.so")
+
+_N_MOST = 512
+"""Tokens that one run of the compiled loop has room for."""
+_BLOCK = 64
+_CANDIDATE_BYTES = ctypes.sizeof(lib.llama_token_data)
+_IS_END, _IS_ABORTED, _HAS_FAILED = 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the loop did."""
+
+    tokens: list[int]
+    """Those chosen. The last one is not in the KV cache yet, and never one that ends the answer."""
+    times: list[float]
+    """When each was chosen, as `time.perf_counter` tells."""
+    n_decoded: int
+    """Of the pending token and those chosen: how many went into the KV cache."""
+    is_end: bool = False
+    """The model ended its answer."""
+    error: Aborted | LlamaError | None = None
+    """What stopped the run; the rest holds all the same."""
+
+
+class TokenLoop(Protocol):
+    """One answer's loop over a session and a sampler."""
+
+    def run(self, pending: int, n_most: int, due: float) -> Run:
+        """Decode `pending`, unless that is `NO_TOKEN`, choose the next token from the newest logits, decode it, and so
+        on: until about `n_most` are chosen (never more), one at or after the time `due`, or something ends it."""
+
+
+def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool) -> TokenLoop:
+    """The compiled loop, where it is there."""
+    library = _library()
+    return CompiledLoop(library, session, sampler, ignore_end) if library else PythonLoop(session, sampler, ignore_end)
+
+
+class PythonLoop:
+    """The loop in Python; llama.cpp's chain looks at the whole vocabulary for each token."""
+
+    def __init__(self, session: Session, sampler: Sampler, ignore_end: bool) -> None:
+        self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
+
+    def run(self, pending: int, n_most: int, due: float) -> Run:
+        """See `TokenLoop`."""
+        session, tokens, times, n_decoded = self._session, list[int](), list[float](), 0
+        try:
+            while True:
+                if session.abort.is_set:
+                    raise Aborted  # noqa: TRY301 - as from `decode_one`
+                if pending != NO_TOKEN:
+                    session.decode_one(pending)
+                    n_decoded += 1
+                    if session.abort.is_set:
+                        raise Aborted  # noqa: TRY301
+                pending = self._sampler.sample()
+                if not self._ignore_end and session.is_end(pending):
+                    return Run(tokens, times, n_decoded, is_end=True)
+                tokens.append(pending)
+                times.append(time.perf_counter())
+                if len(tokens) >= n_most or times[-1] >= due:
+                    return Run(tokens, times, n_decoded)
+        except (Aborted, LlamaError) as error:
+            return Run(tokens, times, n_decoded, error=error)
+
+
+class _Loop(ctypes.Structure):
+    """`struct token_loop`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("context", "chain", "vocab")),
+        *((name, ctypes.c_void_p) for name in ("decode", "get_logits_ith", "sample", "apply", "accept", "is_eog")),
+        *((name, ctypes.c_void_p) for name in ("abort", "room", "maxima")),
+        *((name, ctypes.c_int32) for name in ("n_vocab", "n_needed", "takes_best", "ignores_end")),
+        ("width", ctypes.c_float),
+        *((name, ctypes.c_int32) for name in ("status", "n_decoded")),
+    )
+
+
+class CompiledLoop:
+    """The loop in C. The chain sees only the candidates that can be chosen at all, if that can be told (see
+    `Sampler.n_needed`), and gives the very token that it would have given: Qwen has 152 thousand."""
+
+    def __init__(self, library: ctypes.CDLL, session: Session, sampler: Sampler, ignore_end: bool) -> None:
+        self._library, self._session = library, session
+        n_vocab = session.n_vocab
+        # Not zeroed: of the room, only what is used becomes real memory.
+        self._room = np.empty(n_vocab * _CANDIDATE_BYTES, np.uint8)
+        self._maxima = np.empty(-(-n_vocab // _BLOCK), np.float32)
+        self._keep_alive = sampler
+        self._loop = _Loop(
+            context=session.context,
+            chain=ctypes.cast(sampler.chain, ctypes.c_void_p).value,
+            vocab=session.vocab,
+            decode=_address("llama_decode"),
+            get_logits_ith=_address("llama_get_logits_ith"),
+            sample=_address("llama_sampler_sample"),
+            apply=_address("llama_sampler_apply"),
+            accept=_address("llama_sampler_accept"),
+            is_eog=_address("llama_vocab_is_eog"),
+            abort=session.abort.data,
+            room=self._room.ctypes.data,
+            maxima=self._maxima.ctypes.data,
+            n_vocab=n_vocab,
+            n_needed=min(sampler.n_needed, n_vocab),
+            takes_best=sampler.takes_best,
+            ignores_end=ignore_end,
+        )
+        self._tokens = (ctypes.c_int32 * _N_MOST)()
+        self._times = (ctypes.c_double * _N_MOST)()
+        self._ending = ctypes.c_int32()
+
+    def run(self, pending: int, n_most: int, due: float) -> Run:
+        """See `TokenLoop`."""
+        loop = self._loop
+        n = self._library.token_loop_run(
+            ctypes.byref(loop),
+            pending,
+            min(n_most, _N_MOST),
+            due,
+            self._tokens,
+            self._times,
+            ctypes.byref(self._ending),
+        )
+        ending = self._ending.value
+        error: Aborted | LlamaError | None = None
+        if ending == _IS_ABORTED:
+            error = Aborted()
+        elif ending == _HAS_FAILED:
+            error = self._session.failure(loop.status, 1)
+        return Run(self._tokens[:n], self._times[:n], loop.n_decoded, ending == _IS_END, error)
+
+    def choose(self) -> int:
+        """Choose a token from the newest logits, as `run` does."""
+        return int(self._library.token_loop_choose(ctypes.byref(self._loop)))
+
+
+def _address(function: str) -> int | None:
+    return ctypes.cast(getattr(lib._lib, function), ctypes.c_void_p).value
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled loop; None, and a line for the log, when it is not there or of another build than what it meets."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        sizes = (ctypes.c_int32 * 4).in_dll(library, "token_loop_sizes")
+    except (OSError, ValueError) as error:
+        print(f"llmtui: the token loop runs in Python, as it was not compiled: {error}", file=sys.stderr)
+        return None
+    kinds = (_Loop, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
+    if list(sizes) != [ctypes.sizeof(kind) for kind in kinds]:
+        print(f"llmtui: the token loop runs in Python: {LIBRARY} is of another version", file=sys.stderr)
+        return None
+    pointer = ctypes.c_void_p
+    library.token_loop_run.argtypes = (
+        *(pointer, ctypes.c_int32, ctypes.c_int32, ctypes.c_double),
+        *(pointer, pointer, pointer),
+    )
+    library.token_loop_run.restype = ctypes.c_int32
+    library.token_loop_choose.argtypes = (pointer,)
+    library.token_loop_choose.restype = ctypes.c_int32
+    return library

@@ -112,7 +112,7 @@ async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny:
 
 async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_question(engine: Engine):
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
-    turns = [user(f"Remember the number {i} for me, please.") for i in range(40)]
+    turns = [user(f"Remember the number {i} for me, please.") for i in range(400)]  # long to look through
     whole = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=20)
     answer = engine.generate(turns, GREEDY, thinking=False, drop_oldest=True)
     answer.cancel()

@@ -37,7 +37,8 @@ $(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI
 $(STAMPS)/app: pyproject.toml scripts/token_loop_build.py tui/engine/tokenloop.c $(STAMPS)/llama
 	@echo "Installing llmtui and what it needs"
 	@$(PIP) --editable .
-	@test -f $(TOKEN_LOOP) || echo "Without a C compiler: the engine's token loop runs in Python, a little slower"
+	@test -f $(TOKEN_LOOP) || echo "The token loop could not be compiled and runs in Python, a little slower. With a C" \
+		"compiler installed: rm $@; make install"
 	@touch $@
 
 # Dependency groups need pip 25.1, and Debian 12 has an older one.

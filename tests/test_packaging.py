@@ -17,6 +17,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TOKEN_LOOP = "tui/engine/libtokenloop.so"
+HAS_COMPILER = shutil.which(os.environ.get("CC", "cc").split()[0]) is not None
 
 
 def run(*command: str | Path, cwd: Path, **more: str) -> str:
@@ -85,28 +86,47 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -
     tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "tui", cwd=CHECKOUT).splitlines()
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name and "/_data/" not in name}
-    assert names == set(tracked) | ({TOKEN_LOOP} if shutil.which("cc") else set())
+    assert names == set(tracked) | ({TOKEN_LOOP} if HAS_COMPILER else set())
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
+@pytest.mark.skipif(not HAS_COMPILER, reason="the token loop needs a C compiler: build-essential")
 def test_the_wheel_with_compiled_code_is_for_this_kind_of_machine(wheel: Path, environment: Path) -> None:
     assert wheel.name.endswith(f"-py3-none-linux_{platform.machine()}.whl")
     loaded = ask(environment, "from tui.engine.tokenloop import _library; print(_library())")
     assert f"{environment}/" in loaded and TOKEN_LOOP in loaded
 
 
-def test_without_a_compiler_the_wheel_is_for_any_machine(tmp_path: Path) -> None:
+def copy_of_checkout(folder: Path) -> Path:
+    """What a build needs of it, without what was built."""
     for name in ("tui", "themes", "scripts"):
-        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        built = shutil.ignore_patterns("__pycache__", "*.so", "*.partial")
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=built)
     for name in ("pyproject.toml", "README.md", "LICENSE", "settings.toml"):
-        shutil.copy(CHECKOUT / name, tmp_path)
-    said = build(tmp_path, tmp_path / "dist", CC="no-such-compiler")
+        shutil.copy(CHECKOUT / name, folder)
+    return folder
+
+
+def test_without_a_compiler_the_wheel_is_for_any_machine(tmp_path: Path) -> None:
+    checkout = copy_of_checkout(tmp_path / "checkout")
+    said = build(checkout, tmp_path / "dist", CC="no-such-compiler")
     assert "no-such-compiler" in said and "build-essential" in said
     (wheel,) = (tmp_path / "dist").iterdir()
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert "tui/engine/tokenloop.py" in archive.namelist()
         assert TOKEN_LOOP not in archive.namelist()
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="the token loop needs a C compiler: build-essential")
+@pytest.mark.parametrize(("target", "place"), [("standard", "dist"), ("editable", "checkout")])
+def test_only_an_editable_install_compiles_into_the_checkout(target: str, place: str, tmp_path: Path) -> None:
+    checkout = copy_of_checkout(tmp_path / "checkout")
+    run(sys.executable, "-m", "hatchling", "build", "-t", f"wheel:{target}", "-d", tmp_path / "dist", cwd=checkout)
+    (wheel,) = (tmp_path / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        assert (TOKEN_LOOP in archive.namelist()) == (place == "dist")
+    assert (checkout / TOKEN_LOOP).is_file() == (place == "checkout")
+    assert not list(checkout.rglob("*.partial"))
 
 
 def test_the_installed_package_finds_its_files_outside_the_checkout(environment: Path) -> None:

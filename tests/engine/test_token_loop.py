@@ -19,10 +19,20 @@ from tui.engine.records import Sampling
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from token_loop_build import CompileError, compile_token_loop  # noqa: E402
+from token_loop_build import SOURCE, CompileError, compile_token_loop  # noqa: E402
 
 HOT = Sampling(temperature=3.0, top_k=40, top_p=1.0)
 """Hot enough that tokens far down the list are chosen."""
+
+SAMPLINGS = [
+    Sampling(temperature=0.0),
+    Sampling(temperature=0.0, repeat_penalty=1.3, penalty_last_n=32),
+    Sampling(),
+    HOT,
+    msgspec.structs.replace(HOT, repeat_penalty=1.2, presence_penalty=1.5, frequency_penalty=0.5),
+    msgspec.structs.replace(HOT, presence_penalty=-2.0),
+    msgspec.structs.replace(HOT, min_p=0.02, top_k=0),
+]
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
 
@@ -36,18 +46,7 @@ def check(what: str, sampling: Sampling = HOT) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(
-    "sampling",
-    [
-        Sampling(temperature=0.0),
-        Sampling(temperature=0.0, repeat_penalty=1.3, penalty_last_n=32),
-        Sampling(),
-        HOT,
-        msgspec.structs.replace(HOT, repeat_penalty=1.2, presence_penalty=1.5, frequency_penalty=0.5),
-        msgspec.structs.replace(HOT, presence_penalty=-2.0),
-        msgspec.structs.replace(HOT, min_p=0.02, top_k=0),
-    ],
-)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_both_loops_choose_the_same_tokens(sampling: Sampling) -> None:
     done = check("tokens", sampling)
     assert done["compiled"] == done["python"]
@@ -55,11 +54,19 @@ def test_both_loops_choose_the_same_tokens(sampling: Sampling) -> None:
     assert len(chosen) > 5 and len(set(chosen)) > 1
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_numpys_few_give_the_token_that_all_would_give(sampling: Sampling) -> None:
+    done = check("few", sampling)
+    assert done["few"] == done["all"]
+    assert len(set(done["all"])) > 1
+
+
 def test_a_full_context_stops_both_loops_with_what_was_chosen_kept() -> None:
     done = check("full")
     assert done["compiled"] == done["python"]
     assert "no room in the KV cache" in done["compiled"]["error"]
-    assert done["compiled"]["decoded"] == done["compiled"]["n_past"] == 512
+    assert done["compiled"]["decoded"] == done["compiled"]["n_past"] == 1280
+    assert done["compiled"]["n"] > 1024
 
 
 def test_both_loops_stop_at_the_abort_switch() -> None:
@@ -74,22 +81,29 @@ def test_odd_logits_are_chosen_from_as_by_the_chain_alone() -> None:
         assert all(chosen == expected for chosen, expected in pairs), (name, pairs)
 
 
+def test_without_the_library_of_this_source_answers_come_from_the_loop_in_python() -> None:
+    done = check("fallback")
+    loop, text = done.pop("compiled")
+    assert loop == "CompiledLoop" and text
+    assert set(done) == {"missing", "no library", "foreign", "old"}
+    assert all(told == ["PythonLoop", text] for told in done.values()), done
+
+
 def test_a_source_that_cannot_be_compiled_is_an_error_that_names_the_place(tmp_path: Path) -> None:
-    folder = tmp_path / "tui" / "engine"
-    folder.mkdir(parents=True)
-    (folder / "tokenloop.c").write_text("int broken(void) { return }\n")
+    source = tmp_path / "tokenloop.c"
+    source.write_text("int broken(void) { return }\n")
     with pytest.raises(CompileError, match=r"tokenloop\.c:1"):
-        compile_token_loop(tmp_path)
-    assert [path.name for path in folder.iterdir()] == ["tokenloop.c"]
+        compile_token_loop(source, tmp_path / "made.so")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="nowhere"):
+        compile_token_loop(CHECKOUT / SOURCE, tmp_path / "nowhere" / "made.so")
 
 
 def test_without_a_compiler_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler -m64")
     with pytest.raises(CompileError, match="no-such-compiler"):
-        compile_token_loop(tmp_path)
-
-
-def test_the_source_compiles_into_a_folder_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "tui" / "engine").mkdir(parents=True)
-    shutil.copy(CHECKOUT / "tui" / "engine" / "tokenloop.c", tmp_path / "tui" / "engine")
-    assert compile_token_loop(tmp_path).stat().st_size > 0
+        compile_token_loop(CHECKOUT / SOURCE, tmp_path / "made.so")
+    assert not list(tmp_path.iterdir())

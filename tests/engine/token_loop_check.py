@@ -7,10 +7,12 @@ usage: python -m tests.engine.token_loop_check MODEL CHECK [SAMPLING], the sampl
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
 import json
 import math
 import random
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +23,16 @@ import msgspec
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from tui.engine import tokenloop
+from tui.engine.generate import Conversation
 from tui.engine.llama import AbortSwitch, Session, backend_init
-from tui.engine.records import LoadSettings, Sampling
+from tui.engine.messages import Delta, Event, Generate
+from tui.engine.records import LoadSettings, Message, Sampling
 from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
 
-N_CTX = 512
+HALF_WARM = Sampling(temperature=0.5, top_k=20)
+N_CTX = 1280
+"""More than one run of the compiled loop has room for."""
 Loops = dict[str, tuple[Session, TokenLoop]]
 
 
@@ -44,7 +51,7 @@ def both(path: Path, sampling: Sampling, *, ignore_end: bool) -> Loops:
     return loops
 
 
-def tokens(loops: Loops) -> dict[str, Any]:
+def tokens(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """Runs of several lengths, until the model ends or 150 tokens are chosen."""
     told: dict[str, Any] = {}
     for name, (session, loop) in loops.items():
@@ -62,7 +69,19 @@ def tokens(loops: Loops) -> dict[str, Any]:
     return told
 
 
-def full(loops: Loops) -> dict[str, Any]:
+def few(loops: Loops, sampling: Sampling) -> dict[str, Any]:
+    """The chain on few candidates, as numpy finds them, and on all."""
+    session, _ = loops["python"]
+    samplers = [session.sampler(sampling, 7) for _ in range(2)]
+    told: dict[str, Any] = {"few": [], "all": []}
+    for _ in range(150):
+        told["few"].append(samplers[0].sample_from_few())
+        told["all"].append(samplers[1].sample_from_all())
+        session.decode(told["all"][-1:])
+    return told
+
+
+def full(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """On and on, past the end of the context."""
     told: dict[str, Any] = {}
     for name, (session, loop) in loops.items():
@@ -77,7 +96,7 @@ def full(loops: Loops) -> dict[str, Any]:
     return told
 
 
-def abort(loops: Loops) -> dict[str, Any]:
+def abort(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """Stopped before it begins, and from another thread in the middle of it."""
     told: dict[str, Any] = {}
     for name, (session, loop) in loops.items():
@@ -102,7 +121,7 @@ def abort(loops: Loops) -> dict[str, Any]:
     return told
 
 
-def logits(loops: Loops) -> dict[str, Any]:
+def logits(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """What is chosen from logits that no model gives."""
     session, loop = loops["compiled"]
     assert isinstance(loop, CompiledLoop)
@@ -130,18 +149,49 @@ def logits(loops: Loops) -> dict[str, Any]:
             chosen = token_loop(session, few, ignore_end=True)
             assert isinstance(chosen, CompiledLoop)
             newest[:] = make()
-            told[name].append([chosen.choose(), everything.sample()])
+            told[name].append([chosen.choose(), everything.sample_from_all()])
     newest[:] = np.where(np.arange(n) % 2 == 0, math.nan, ramp)
     told["odd ones are numbers"] = loop.choose()
     return told
 
 
-CHECKS = {check.__name__: check for check in (tokens, full, abort, logits)}
+def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
+    """Answers with the library, without one, with a file that is none, with a foreign one and with one that was made of
+    another source."""
+    session, _ = loops["python"]
+    session.clear()
+    library, source = tokenloop.LIBRARY, tokenloop.SOURCE
+    told: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / "tokenloop.c"
+        other.write_bytes(source.read_bytes() + b"\n")
+        cases = {
+            "compiled": (library, source),
+            "missing": (other.with_name("nothing.so"), source),
+            "no library": (other, source),
+            "foreign": (Path(ctypes.util.find_library("c") or ""), source),
+            "old": (library, other),
+        }
+        for name, (tokenloop.LIBRARY, tokenloop.SOURCE) in cases.items():
+            tokenloop._library.cache_clear()
+            loop = token_loop(session, session.sampler(HALF_WARM, 7), ignore_end=True)
+            events: list[Event] = []
+            Conversation(session, 7).generate(
+                Generate(id=1, messages=(Message(role="user", content="Hello"),), sampling=HALF_WARM, max_tokens=40),
+                events.append,
+            )
+            session.clear()
+            text = "".join(event.text for event in events if isinstance(event, Delta))
+            told[name] = [type(loop).__name__, text]
+    return told
+
+
+CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback)}
 
 
 def main(path: Path, check: str, sampling: Sampling) -> None:
     backend_init()
-    print(json.dumps(CHECKS[check](both(path, sampling, ignore_end=check != "tokens"))))
+    print(json.dumps(CHECKS[check](both(path, sampling, ignore_end=check != "tokens"), sampling)))
 
 
 if __name__ == "__main__":

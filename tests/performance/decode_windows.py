@@ -32,6 +32,9 @@ from llama_bench import CPU_ARGUMENTS, llama_bench_path
 from terminal import CTRL_N, ENTER, Program, children, llmtui, wait_until_loaded
 
 TRACING = Path("/sys/kernel/tracing")
+GROUP = f"llmtui_{os.getpid()}"
+BUFFER = TRACING / "instances" / GROUP
+"""A trace buffer of our own."""
 EVENT = re.compile(r"-(\d+) +\[\d+\] .*? (\d+\.\d+): (decode|process|clear): .*?(?:n=(\d+))?$", re.MULTILINE)
 N_GEN = 256
 SETTLE_S = 0.03
@@ -82,43 +85,46 @@ def offset(library: Path, function: str) -> int:
     raise SystemExit(f"{function} lies in no segment of {library}")
 
 
-def write(name: str, text: str, *, append: bool = False) -> None:
-    """Write to one of the kernel's files; Python's own append mode seeks, which they do not know."""
-    file = os.open(TRACING / name, os.O_WRONLY | (os.O_APPEND if append else os.O_TRUNC))
+def write(file: Path, text: str) -> None:
+    """Write to one of the kernel's files, adding to what it holds. Python's own append mode seeks, which they do not
+    know."""
+    opened = os.open(file, os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(file, text.encode())
+        os.write(opened, text.encode())
     finally:
-        os.close(file)
+        os.close(opened)
 
 
 @contextlib.contextmanager
 def probes(engine: Path, bench: Path) -> Iterator[None]:
     """Note the calls of both programs' libraries, which may be two copies, inside the `with` block."""
-    decode = f"p:uprobes/decode {engine}:{offset(engine, 'llama_decode'):#x} n=+8(%sp):u32"
-    process = f"p:uprobes/process {bench}:{offset(bench, 'llama_process'):#x}"
-    clear = f"p:uprobes/clear {bench}:{offset(bench, 'llama_memory_clear'):#x}"
-    write("uprobe_events", "\n")
-    for probe in (decode, process, clear):
-        write("uprobe_events", probe + "\n", append=True)
-    write("trace_clock", "mono")
-    write("buffer_size_kb", "16384")
-    write("trace", "\n")
-    write("events/uprobes/enable", "1")
-    write("tracing_on", "1")
+    places = {
+        "decode": f"{engine}:{offset(engine, 'llama_decode'):#x} n=+8(%sp):u32",
+        "process": f"{bench}:{offset(bench, 'llama_process'):#x}",
+        "clear": f"{bench}:{offset(bench, 'llama_memory_clear'):#x}",
+    }
+    BUFFER.mkdir(exist_ok=True)
     try:
+        for name, place in places.items():
+            write(TRACING / "uprobe_events", f"p:{GROUP}/{name} {place}\n")
+        write(BUFFER / "trace_clock", "mono")
+        write(BUFFER / "buffer_size_kb", "16384")
+        write(BUFFER / "events" / GROUP / "enable", "1")
         yield
-        write("tracing_on", "0")
     finally:
-        write("events/uprobes/enable", "0")
-        write("uprobe_events", "\n")
+        with contextlib.suppress(OSError):
+            write(BUFFER / "events" / GROUP / "enable", "0")
+        BUFFER.rmdir()
+        for name in places:
+            with contextlib.suppress(OSError):
+                write(TRACING / "uprobe_events", f"-:{GROUP}/{name}\n")
 
 
 def events() -> list[Event]:
     """What was noted, in order."""
-    found = EVENT.findall((TRACING / "trace").read_text())
-    return sorted(
-        (Event(float(at), int(thread), what, int(n or 0)) for thread, at, what, n in found), key=lambda e: e.at
-    )
+    found = EVENT.findall((BUFFER / "trace").read_text())
+    noted = [Event(float(at), int(thread), what, int(n or 0)) for thread, at, what, n in found]
+    return sorted(noted, key=lambda event: event.at)
 
 
 def token_times(noted: list[Event], began: float, ended: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""The token loop: one conversation in, events out. Owns the prefix cache, overflow, the split of thinking from answer,
+"""An answer: one conversation in, events out. Owns the prefix cache, overflow, the split of thinking from answer,
 stop reasons and timings; everything that touches llama.cpp goes through `Session`."""
 
 from __future__ import annotations

@@ -423,7 +423,7 @@ class Session:
 
     def take_over(self, sampler: Sampler) -> Sampler:
         """A sampler that goes on here where that one is, of this session or one of the same model."""
-        return sampler.copy(self._context)
+        return sampler.copy(self._context, self.n_vocab)
 
 
 def split_files(path: Path) -> list[Path]:

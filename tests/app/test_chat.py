@@ -9,6 +9,7 @@ import signal
 import msgspec
 
 from tests.conftest import DENSE, MOE
+from tui.app.screens.main import MainScreen
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
@@ -65,6 +66,16 @@ async def test_escape_stops_an_answer_and_keeps_its_beginning(start):
         await person.wait_until_ready()
         assert person.turns[-1].role == "assistant" and person.turns[-1].stop == "cancelled"
         assert "stopped" in person.screen_text()
+
+
+async def test_the_speed_of_the_prompt_is_known_while_the_answer_is_written(start, monkeypatch):
+    known = []
+    change = MainScreen._change_speed
+    monkeypatch.setattr(MainScreen, "_change_speed", lambda self, **to: (change(self, **to), known.append(self._speed)))
+    async with start() as person:
+        await person.ask("Count to 100")
+    decoding = [now for now in known if now.is_decoding]
+    assert decoding and all(now.prefill_tps > 0 and now.prefill is None for now in decoding)
 
 
 async def test_leaving_while_the_model_answers_saves_what_there_is(start):

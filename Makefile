@@ -36,6 +36,7 @@ $(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI
 
 $(STAMPS)/app: pyproject.toml scripts/token_loop_build.py tui/engine/tokenloop.c $(STAMPS)/llama
 	@echo "Installing llmtui and what it needs"
+	@rm -f $(TOKEN_LOOP)
 	@$(PIP) --editable .
 	@test -f $(TOKEN_LOOP) || echo "The token loop could not be compiled and runs in Python, a little slower. With a C" \
 		"compiler installed: rm $@; make install"

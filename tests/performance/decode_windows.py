@@ -1,6 +1,6 @@
 """Decode through the whole app against llama-bench, a fraction of a second each in turn: both programs run all the
 time, and one of them is always stopped (SIGSTOP). A machine whose speed changes from second to second, as a virtual
-one's, is the same for both then, and ten minutes tell what `app_decode.py` needs hours for.
+one's, is the same for both then, and nine minutes tell what `app_decode.py` tells in half an hour.
 
 The kernel notes the times: a uprobe on the function of libllama that decodes, in both programs, 2 us a token. What
 counts is the time from one token's decode to the next one's: computing, sampling and all that the app does meanwhile.
@@ -61,7 +61,7 @@ class Side:
     turns: list[tuple[float, float]] = field(default_factory=list)
 
 
-def libraries(pid: int) -> Path:
+def libllama(pid: int) -> Path:
     """The libllama that a process has mapped."""
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         if re.search(r"/libllama\.so[.\d]*$", line):
@@ -199,7 +199,7 @@ def main() -> None:
             (engine,) = children(app.pid)
             sides = {"llama-bench": Side(bench.pid), "app": Side(engine)}
             try:
-                with probes(libraries(engine), libraries(bench.pid)):
+                with probes(libllama(engine), libllama(bench.pid)):
                     os.kill(engine, signal.SIGSTOP)
                     take_turns(app, sides, arguments.minutes, arguments.window)
                     noted = events()

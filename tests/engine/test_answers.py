@@ -37,6 +37,12 @@ async def test_thinking_is_counted_apart_and_off_when_switched_off(tiny: Engine)
     assert off.thinking == "" and off.done.timings.n_thinking == 0
 
 
+@pytest.mark.parametrize("question", ["<think> hello", "</think> hello <think>"])
+async def test_what_somebody_writes_of_think_does_not_turn_the_answer_into_thinking(tiny: Engine, question):
+    on, off = await ask(tiny, user(question), thinking=True), await ask(tiny, user(question), thinking=False)
+    assert "<think>" not in on.thinking + on.text and on.text and off.text and not off.thinking
+
+
 async def test_a_second_turn_remembers_the_first_and_evaluates_only_what_is_new(tiny: Engine):
     first = await ask(tiny, user("My name is Ada."), thinking=False)
     second = await ask(

@@ -50,3 +50,18 @@ def test_a_template_that_does_not_compile_says_so():
 def test_generation_blocks_of_training_templates_are_passed_through():
     template = ChatTemplate("{% generation %}{{ messages[0].content }}{% endgeneration %}", "", "")
     assert template.render([user("Hi")], thinking=False) == "Hi"
+
+
+OPENS = "{% for m in messages %}[{{ m.content }}]{% endfor %}{% if add_generation_prompt %}<bot>{{ opened }}{% endif %}"
+
+
+@pytest.mark.parametrize("opened", ["", "<think>\n", "<think>\n\n</think>\n\n"])
+@pytest.mark.parametrize("said", ["hello", "<think>", "<bot>"])
+def test_what_the_template_opens_is_told_apart_from_what_was_said(opened, said):
+    template = ChatTemplate(OPENS.replace("{{ opened }}", opened.replace("\n", "{{ '\\n' }}")), "", "")
+    assert template.opening([user(said)], thinking=True) == f"<bot>{opened}"
+
+
+def test_a_template_that_ends_a_finished_prompt_otherwise_still_tells_what_it_opens():
+    template = ChatTemplate("[{{ messages[0].content }}]{{ '<bot>' if add_generation_prompt else '<end>' }}", "", "")
+    assert template.opening([user("hello")], thinking=True) == "bot>"

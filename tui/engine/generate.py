@@ -132,7 +132,7 @@ class Conversation:
         answer = _Answer(self, command, send, received)
         answer.tokens, answer.n_cached = list(tokens), n_cached
         sampler = self._sampler(command.sampling, paused)
-        answer.begin(paused, thinking=self._starts_thinking(tokens))
+        answer.begin(paused, thinking=paused is None and self._starts_thinking(command, tokens))
         is_paused = False
         try:
             answer.prefill(tokens)
@@ -169,14 +169,15 @@ class Conversation:
             raise PromptTooLong(len(self.paused.tokens), self.session.n_ctx, 0)
         return self.paused
 
-    def _starts_thinking(self, tokens: Sequence[int]) -> bool:
-        """Some templates open the thinking themselves: the prompt then ends inside it."""
-        for token in reversed(tokens):
-            if token == self.session.think_close:
-                return False
-            if token == self.session.think_open:
-                return token >= 0
-        return False
+    def _starts_thinking(self, command: Generate, tokens: Sequence[int]) -> bool:
+        """Some templates open the thinking themselves: the prompt then ends inside it. What the messages say of
+        `<think>` is not that, though it becomes the same token."""
+        session = self.session
+        if session.think_open < 0 or session.think_open not in tokens:
+            return False
+        opening = session.tokenize(session.template.opening(command.messages, thinking=command.thinking))
+        marks = [token for token in opening if token in (session.think_open, session.think_close)]
+        return marks[-1:] == [session.think_open]
 
     def _reuse(self, tokens: Sequence[int]) -> int:
         """Keep the longest common prefix of the KV cache and the prompt, at least one token short of the whole prompt

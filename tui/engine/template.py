@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,8 +66,16 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self.can_think = "enable_thinking" in source or "<think>" in source
 
-    def render(self, messages: Sequence[Message], *, thinking: bool) -> str:
-        """The prompt, ready for the model to go on with its answer. Raises `TemplateError`."""
+    def opening(self, messages: Sequence[Message], *, thinking: bool) -> str:
+        """What the template writes behind the last message for the model to go on from. Raises `TemplateError`."""
+        prompt = self.render(messages, thinking=thinking)
+        without = self.render(messages, thinking=thinking, opening=False)
+        if prompt.startswith(without):
+            return prompt[len(without) :]
+        return prompt[len(os.path.commonprefix([prompt, without])) :]  # noqa: RUF071 - not paths
+
+    def render(self, messages: Sequence[Message], *, thinking: bool, opening: bool = True) -> str:
+        """The prompt, with `opening` ready for the model to go on with its answer. Raises `TemplateError`."""
         turns = []
         for message in messages:
             turn = {"role": message.role, "content": message.content}
@@ -75,7 +84,7 @@ class ChatTemplate:
             turns.append(turn)
         try:
             return self._template.render(
-                messages=turns, add_generation_prompt=True, enable_thinking=thinking, tools=None, **self._tokens
+                messages=turns, add_generation_prompt=opening, enable_thinking=thinking, tools=None, **self._tokens
             )
         except (
             jinja2.TemplateError,

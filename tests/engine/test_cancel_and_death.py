@@ -69,7 +69,13 @@ async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, 
     with pytest.raises(EngineDied) as died:
         async for _ in answer:
             pass
-    assert died.value.death.cause == "killed" and any("did not stop" in line for line in tiny.log)
+    death = died.value.death
+    assert death.cause == "not_stopped" and "did not stop" in death.last_words and death.last_words == tiny.log[-1]
+    await tiny.restart()
+    os.kill(tiny.pid, signal.SIGKILL)
+    with pytest.raises(EngineDied) as died:
+        await tiny.count([user("hello")])
+    assert died.value.death.cause == "killed"
 
 
 async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engine):

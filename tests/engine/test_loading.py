@@ -128,3 +128,22 @@ async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path):
     with pytest.raises(EngineError) as refused:
         await engine.load(path, TINY)
     assert refused.value.info.kind == "model_unreadable" and "Permission denied" in refused.value.info.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [(b"bad\xff.gguf", "not UTF-8"), (b"x" * 300, "File name too long")], ids=["bytes", "long"]
+)
+async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(tiny: Engine, tmp_path, name, why):
+    before = tiny.loaded
+    with pytest.raises(EngineError, match=why) as refused:
+        await tiny.load(tmp_path / os.fsdecode(name), TINY, load_first=True)
+    assert refused.value.info.kind == "model_unreadable"
+    assert refused.value.info.detail.encode()  # can be shown
+    assert await tiny.settled() is before is tiny.loaded
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_text_that_is_none_is_refused_and_the_engine_goes_on(tiny: Engine):
+    with pytest.raises(EngineError, match="lone surrogates"):
+        await ask(tiny, user("half a \ud83d"))
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"

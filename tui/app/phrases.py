@@ -321,6 +321,8 @@ _CAUSES = {
     "assertion": ("llama.cpp found an inconsistency", "other load settings, or the CPU"),
     "crashed": ("llama.cpp crashed", "other load settings, or the CPU"),
     "not_started": ("the engine could not be started", "installing llmtui again: `make run` in its folder"),
+    "not_stopped": ("it did not stop when asked to, so llmtui ended it", "a smaller ubatch, which stops sooner"),
+    "out_of_step": ("what it said made no sense, so llmtui ended it", "reloading; the details are in the log"),
 }  # fmt: skip
 
 

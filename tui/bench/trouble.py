@@ -24,6 +24,8 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "assertion": ("llama.cpp found a mistake in itself", "Try other load options, or --backend cpu."),
     "crashed": ("llama.cpp crashed", "Try other load options, or --backend cpu."),
     "not_started": ("it cannot be started", "Installing llmtui again may help; llmtui --devices tests it."),
+    "not_stopped": ("it did not stop when asked to, so llmtui ended it", "A smaller --ubatch stops sooner."),
+    "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
 }
 
 

@@ -32,7 +32,7 @@ from typing import Self, TypeVar, cast
 
 import msgspec
 
-from tui.engine.death import EngineDied, examine
+from tui.engine.death import Cause, EngineDied, examine
 from tui.engine.messages import (
     AnyEvent,
     Bandwidths,
@@ -64,6 +64,7 @@ from tui.engine.messages import (
     RestoreContext,
     SaveContext,
     Unload,
+    not_text,
 )
 from tui.engine.pipes import Pipes
 from tui.engine.records import Device, ErrorInfo, LoadSettings, Message, Sampling
@@ -146,6 +147,8 @@ class Engine:
         """Of the present process; None when none is wanted."""
         self._starting = asyncio.Lock()
         self._held: Loaded | None = None
+        self._ended_for: Cause | None = None
+        """Why llmtui itself ended the process, if it did."""
         self._settled = asyncio.Event()
         """No load and no unload is under way."""
         self._settled.set()
@@ -195,6 +198,7 @@ class Engine:
         self._frames, self.hello, self.loaded, self._held = FrameDecoder(), None, None, None
         pipes = self._pipes = Pipes(self._on_output, self._on_line, self._bury)
         self.log.clear()
+        self._ended_for = None
         ready: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         self._pending = {0: (Command(id=0), ready)}
         try:
@@ -361,15 +365,19 @@ class Engine:
         """Ask a running command to stop. With `insist`, one that does not listen within `CANCEL_GRACE_S` is ended by
         force, and the process with it. Without, it may take its time: a GPU cannot be stopped inside a ubatch."""
         if command_id in self._pending and self.alive:
-            self._write(Cancel(id=self._next_id(), target=command_id))
+            self._write(encode(Cancel(id=self._next_id(), target=command_id)))
             if insist:
                 asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._insist, command_id)
 
     def _insist(self, command_id: int) -> None:
-        if command_id in self._pending and self.alive and self._transport:
-            self.log.append(
-                f"llmtui: the engine did not stop within {CANCEL_GRACE_S:.0f} s of being asked to; ended it"
-            )
+        if command_id in self._pending and self.alive:
+            self._put_down("not_stopped", f"it did not stop within {CANCEL_GRACE_S:.0f} s of being asked to")
+
+    def _put_down(self, cause: Cause, why: str) -> None:
+        """End a process that cannot be worked with."""
+        if self._transport:
+            self._ended_for = cause
+            self._on_line(f"llmtui ended the engine: {why}")
             self._transport.kill()
 
     # Plumbing ---------------------------------------------------------------------------------------------------------
@@ -380,19 +388,24 @@ class Engine:
 
     def _send(self, command: Command) -> asyncio.Queue[Event | EngineDied]:
         events: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
+        try:
+            frame = encode(command)
+        except UnicodeEncodeError:  # such as a file name that is no text: nothing was sent, nothing has changed
+            events.put_nowait(Failed(id=command.id, error=not_text(command)))
+            return events
         self._pending[command.id] = (command, events)
         if self.alive:
             self._look_for_loads()
-            self._write(command)
+            self._write(frame)
         else:
             events.put_nowait(self._death())
             del self._pending[command.id]
         return events
 
-    def _write(self, command: Command) -> None:
+    def _write(self, frame: bytes) -> None:
         pipe = self._transport.get_pipe_transport(0) if self._transport else None
         if pipe is not None:
-            cast(asyncio.WriteTransport, pipe).write(encode(command))
+            cast(asyncio.WriteTransport, pipe).write(frame)
 
     async def _events(self, command: Command, events: asyncio.Queue[Event | EngineDied]) -> AsyncIterator[Event]:
         while True:
@@ -434,9 +447,7 @@ class Engine:
                         del self._pending[event.id]
                         self._note(entry[0], event)
         except (WireError, msgspec.MsgspecError) as error:
-            self.log.append(f"llmtui: the engine sent what is not a message ({error}); ended it")
-            if self._transport:
-                self._transport.kill()
+            self._put_down("out_of_step", f"it sent what is not a message ({error})")
 
     def _note(self, command: Command, last: Event) -> None:
         """What is loaded, as the last event of a command tells it, whether or not somebody still waits for it."""
@@ -488,4 +499,4 @@ class Engine:
             DryRun: "planning",
         }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")
-        return EngineDied(examine(code, list(self.log), running))
+        return EngineDied(examine(code, list(self.log), running, self._ended_for))

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 Cause = Literal[
-    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "crashed", "not_started"
+    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "crashed", "not_started",
+    "not_stopped", "out_of_step",
 ]  # fmt: skip
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
@@ -24,6 +25,7 @@ _NOISE = re.compile(
 )
 _EXCEPTION = re.compile(r"^what\(\):\s*")
 _TELLING = re.compile(r"error|fail|assert|abort|lost|out of memory|exception|terminate|cannot", re.I)
+_OURS = re.compile(r"^llmtui ended the engine")
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +53,9 @@ class EngineDied(Exception):
         self.death = death
 
 
-def examine(return_code: int | None, log: Sequence[str], running: str) -> Death:
-    """The death of a process that ended with `return_code` (negative: a signal; None: it could not be started)."""
+def examine(return_code: int | None, log: Sequence[str], running: str, ended_for: Cause | None = None) -> Death:
+    """The death of a process that ended with `return_code` (negative: a signal; None: it could not be started).
+    `ended_for` is why llmtui ended it, its last line then saying so; None when that did not happen."""
     signal_name = ""
     if return_code is not None and return_code < 0:
         try:
@@ -60,10 +63,11 @@ def examine(return_code: int | None, log: Sequence[str], running: str) -> Death:
         except ValueError:
             signal_name = f"signal {-return_code}"
     tail = [line for line in log[-60:] if not _NOISE.search(line)]
-    last_words = next((line.strip() for line in reversed(tail) if _TELLING.search(line)), "")
+    is_telling = _TELLING if ended_for is None else _OURS
+    last_words = next((line.strip() for line in reversed(tail) if is_telling.search(line)), "")
     last_words = _EXCEPTION.sub("", last_words)  # how C++ prefaces what was thrown and not caught
     return Death(
-        cause=_cause(return_code, signal_name, tail),
+        cause=ended_for or _cause(return_code, signal_name, tail),
         exit_code=return_code if return_code is not None and return_code >= 0 else None,
         signal_name=signal_name,
         last_words=last_words,

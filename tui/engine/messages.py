@@ -355,3 +355,12 @@ AnyEvent = (
     Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
     | ParallelSample | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip
+
+
+def not_text(command: Command) -> ErrorInfo:
+    """Why a command cannot be sent that holds what UTF-8 cannot encode."""
+    if isinstance(command, Load | DryRun):
+        # Shown as it is where nothing else stands for the bytes that are no text.
+        path = command.path.encode("utf-8", "replace").decode()
+        return ErrorInfo(kind="model_unreadable", detail=f"{path}: its name is not UTF-8. Rename the file")
+    return ErrorInfo(kind="internal", detail="it holds characters that no text may have (lone surrogates)")

@@ -108,7 +108,7 @@ class Planner:
             if not await self._is_up():
                 return None
             return await self._engine.dry_run(path, settings, free)
-        except (EngineError, UnicodeEncodeError) as error:  # a name that is no text does not go over the wire
+        except EngineError as error:
             _log.info("no exact plan for %r: %s", path, error)
             if len(self._refused) >= _MAX_PLANS:
                 self._refused.clear()

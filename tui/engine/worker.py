@@ -68,6 +68,7 @@ class _Kept:
     path: Path
     settings: LoadSettings
     told: Loaded
+    rope: str
     tokens: list[int]
     paused: Paused | Generate | None
     state: bytearray
@@ -142,6 +143,8 @@ class Worker:
                 self._fail(command, error.info())
             except TemplateError as error:
                 self._fail(command, ErrorInfo(kind="template", detail=str(error)))
+            except OSError as error:  # a disk that is gone, a folder that was closed
+                self._fail(command, ErrorInfo(kind="internal", detail=str(error)))
             except MemoryError as error:
                 self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or "Python is out of memory"))
             finally:
@@ -197,7 +200,11 @@ class Worker:
 
     def _load(self, command: Load) -> None:
         path = Path(command.path)
-        if not path.is_file():
+        try:
+            is_file = path.is_file()
+        except OSError as error:
+            raise LlamaError("model_unreadable", f"{path}: {error.strerror}") from error
+        if not is_file:
             raise LlamaError("model_not_found", f"{path} is not a file")
         kept = self._carry_out(path) if command.keep_context else None
         before = self._conversation if command.load_first else None
@@ -258,14 +265,15 @@ class Worker:
         now = self._conversation
         tokens = list(now.cached)
         state = now.session.save_state() if tokens else bytearray()
-        return _Kept(self._path, self._settings, self._told, tokens, now.paused, state, time.perf_counter() - started)
+        save_s = time.perf_counter() - started
+        return _Kept(self._path, self._settings, self._told, now.session.rope, tokens, now.paused, state, save_s)
 
     def _carry_in(self, kept: _Kept) -> int:
         """Take it over; how many tokens need not be evaluated again."""
         conversation = self._loaded()
         session = conversation.session
         conversation.paused = kept.paused
-        if not kept.state or len(kept.tokens) >= session.n_ctx:
+        if not kept.state or len(kept.tokens) >= session.n_ctx or kept.rope != session.rope:
             return 0
         same_layout = kept.told.flash_attn == session.loaded.flash_attn
         if (same_layout or transpose_v(kept.state)) and session.restore_state(kept.state):

@@ -25,7 +25,8 @@ def _vocabulary() -> dict[str, object]:
     return found
 
 
-def with_vocabulary(shape: Shape, path: Path) -> Path:
-    """A model of this shape, whose `n_vocab` must be `N_VOCAB`, with all that a chat needs but sense."""
+def with_vocabulary(shape: Shape, path: Path, **more: object) -> Path:
+    """A model of this shape, whose `n_vocab` must be `N_VOCAB`, with all that a chat needs but sense. `more` as for
+    `Shape.metadata`."""
     assert shape.n_vocab == N_VOCAB
-    return write(path, shape.metadata() | _vocabulary(), shape.tensors())
+    return write(path, shape.metadata(**more) | _vocabulary(), shape.tensors())

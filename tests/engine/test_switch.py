@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import GREEDY, Reply, ask, paused, resumed, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models_on_disk.gguf_files import Shape
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import Done
 from tui.engine.records import LoadSettings, Message, Sampling
@@ -43,6 +45,17 @@ async def test_a_cache_that_is_larger_than_the_new_context_is_left_behind(tiny: 
     assert first.done.n_used > 64
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=64), keep_context=True)
     assert loaded.n_kept == 0 or loaded.n_ctx > first.done.n_used
+
+
+@pytest.mark.parametrize(("n_ctx", "is_kept"), [(512, True), (2048, False)])
+async def test_a_cache_does_not_go_where_long_rope_turns_positions_otherwise(engine: Engine, tmp_path, n_ctx, is_kept):
+    model = with_vocabulary(
+        Shape(n_vocab=N_VOCAB), tmp_path / "long.gguf", qwen3__rope__scaling__original_context_length=1024
+    )
+    await engine.load(model, msgspec.structs.replace(TINY, n_ctx=256))
+    first = await ask(engine, user("hello"), max_tokens=4)
+    loaded = await engine.load(model, msgspec.structs.replace(TINY, n_ctx=n_ctx), keep_context=True)
+    assert loaded.n_kept == (first.done.n_used if is_kept else 0)
 
 
 async def test_another_model_takes_nothing_along(tiny: Engine):

@@ -13,8 +13,9 @@ import psutil
 from tui.engine.contextfile import ContextFileError, ContextKey, model_identity, read, write
 from tui.engine.devices import build_commit
 from tui.engine.generate import Conversation
-from tui.engine.llama import Session, split_files
+from tui.engine.llama import Session
 from tui.engine.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
+from tui.models.modelfile import part_of
 
 SPARE_MEMORY_BYTES = 512 << 20
 """RAM that a copy of the cache has to leave free."""
@@ -24,7 +25,7 @@ def key_of(path: Path, session: Session) -> ContextKey:
     """What a KV cache of this session goes with."""
     loaded = session.loaded
     try:
-        model = model_identity(split_files(path))
+        model = model_identity(part_of(path)[1])
     except OSError:
         model = f"gone since it was loaded, at {time.time_ns()}"  # like no other
     return ContextKey(
@@ -33,8 +34,7 @@ def key_of(path: Path, session: Session) -> ContextKey:
         type_k=loaded.type_k,
         type_v=loaded.type_v,
         flash_attn=loaded.flash_attn,
-        # Some models are stretched beyond the context that they were trained with.
-        rope=f"{session.rope} {'stretched' if loaded.n_ctx > loaded.n_ctx_train else ''}".strip(),
+        rope=session.rope,
     )
 
 

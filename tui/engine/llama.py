@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
 from tui.engine.template import ChatTemplate
+from tui.models.modelfile import part_of
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 
@@ -143,7 +143,6 @@ class Session:
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
-            self.rope = loadlog.rope(lines)
             self.vocab = lib.llama_model_get_vocab(self._model)
             self._memory = lib.llama_get_memory(self._context)
             self._piece = ctypes.create_string_buffer(256)
@@ -153,6 +152,7 @@ class Session:
             self._ends: dict[int, bool] = {}
             self.bos, self.eos = lib.llama_vocab_bos(self.vocab), lib.llama_vocab_eos(self.vocab)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
+            self.rope = f"{loadlog.rope(lines)}{' long' if self._is_long_rope() else ''}"
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
@@ -180,7 +180,7 @@ class Session:
             return not self.abort.is_set
 
         try:
-            if settings.use_mmap and not read_ahead(split_files(path), read_progress):
+            if settings.use_mmap and not read_ahead(part_of(path)[1], read_progress):
                 raise Aborted
         except OSError as error:
             raise LlamaError("model_unreadable", f"{error.filename or path}: {error.strerror}") from error
@@ -215,6 +215,20 @@ class Session:
         finally:
             lib.llama_set_warmup(self._context, False)
             self.clear()
+
+    def _is_long_rope(self) -> bool:
+        """LongRoPE (Phi-3, MiniCPM) has two sets of rotations: this context is too long for that of short ones."""
+        architecture = self._metadata("general.architecture")
+        kind = self._metadata(f"{architecture}.rope.scaling.type")
+        original = self._metadata(f"{architecture}.rope.scaling.original_context_length")
+        # Phi-3 names no type. The others that know an original length scale all contexts alike.
+        return kind in ("", "longrope") and original.isdecimal() and self.n_ctx > int(original)
+
+    def _metadata(self, key: str) -> str:
+        """An entry of the model file as text; "" where there is none."""
+        value = ctypes.create_string_buffer(128)
+        found = lib.llama_model_meta_val_str(self._model, key.encode(), value, len(value))
+        return value.value.decode("utf-8", "replace") if found >= 0 else ""
 
     def _template_source(self) -> str:
         raw = lib.llama_model_chat_template(self._model, None)
@@ -424,11 +438,3 @@ class Session:
     def take_over(self, sampler: Sampler) -> Sampler:
         """A sampler that goes on here where that one is, of this session or one of the same model."""
         return sampler.copy(self._context, self.n_vocab)
-
-
-def split_files(path: Path) -> list[Path]:
-    """All parts of a split model, `path` being its first; else `path` alone."""
-    match = re.fullmatch(r"(.*)-00001-of-(\d{5})\.gguf", path.name)
-    if not match:
-        return [path]
-    return [path.with_name(f"{match[1]}-{i:05d}-of-{match[2]}.gguf") for i in range(1, int(match[2]) + 1)]

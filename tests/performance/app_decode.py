@@ -10,12 +10,14 @@ given the same depth. Sampling, detokenizing, the wire, the transcript and the s
 llama.cpp's threads wait for each other: a neighbour that takes 10% of one core can take half of the speed. Therefore a
 round during which others were busy is shown, but counts only when --quiet allows it. The neighbours of a virtual
 machine are not seen, and one round says little: many of them, as with `--patience 0 --rounds 300`, give a mean ratio
-with a standard error that means something.
+with a standard error that means something. The app is started anew every few rounds, as llama-bench is in each: where a
+process's memory lies makes it a percent or two faster or slower for as long as it lives.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import statistics
@@ -109,20 +111,26 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--n-gen", type=int, default=256)
+    parser.add_argument("--restart", type=int, default=4, help="rounds after which the app is started anew (4)")
     parser.add_argument("--quiet", type=float, default=0.05, help="cores that others may take in a round (0.05)")
     parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for quiet before a half (30)")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no round after so long (60)")
     arguments = parser.parse_args()
     rounds: list[tuple[Half, Half]] = []
     print(f"{'round':>6} {'llama-bench':>12} {'app':>8} {'ratio':>7} {'UI ms/token':>12} {'others':>12}")
-    with llmtui(arguments.model, "--threads", str(arguments.threads), max_tokens=arguments.n_gen) as app:
-        wait_until_loaded(app)
-        (engine,) = children(app.pid)
-        app_half(app, engine, 0)  # llama-bench warms up too
+    with contextlib.ExitStack() as running:
         end = time.monotonic() + 60 * arguments.minutes
         for number in range(1, arguments.rounds + 1):
             if time.monotonic() > end:
                 break
+            if (number - 1) % arguments.restart == 0:
+                running.close()
+                app = running.enter_context(
+                    llmtui(arguments.model, "--threads", str(arguments.threads), max_tokens=arguments.n_gen)
+                )
+                wait_until_loaded(app)
+                (engine,) = children(app.pid)
+                app_half(app, engine, 0)  # llama-bench warms up too
             # In turn the one and the other first: what comes first follows another kind of pause.
             for is_bench in (True, False) if number % 2 else (False, True):
                 rest(arguments.patience)

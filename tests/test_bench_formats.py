@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
-from tests.measure.reports import TG, report, result
+from tests.measure.reports import PP, TG, report, result
 from tests.running import llmtui
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql, records
 from tui.exit_codes import ExitCode
@@ -90,10 +91,8 @@ def test_active_parameters_of_a_mixture_of_experts_are_told():
 
 
 def test_energy_marks_and_roofline_are_told_where_there_are_any():
-    rich = report(
-        results=(result(TG, (20.0, 21.0), ((), ("swapped", "hot"))),),
-        roofline=Roofline(tps=31.5, read_bytes={"CPU": 1}, bandwidth={"CPU": 1.0}),
-    )
+    measured = msgspec.structs.replace(result(TG, (20.0, 21.0), ((), ("swapped", "hot"))), read_bytes={"CPU": 4})
+    rich = report(results=(measured,), roofline=Roofline(tps=31.5, read_bytes={"CPU": 4}, bandwidth={"CPU": 126.0}))
     comparison = Comparison(reports=(rich, report()))
     marked, prefill, decode = records(comparison)
     assert (marked["marks"], marked["roofline_ts"], marked["j_per_token"]) == (("swapped", "hot"), 31.5, None)
@@ -103,6 +102,16 @@ def test_energy_marks_and_roofline_are_told_where_there_are_any():
         database.executescript(as_sql(comparison))
         told = database.execute("SELECT marks, roofline_ts, j_per_token FROM llama_bench").fetchall()
     assert told == [("swapped,hot", 31.5, None), ("", None, None), ("", None, None)]
+
+
+def test_each_test_that_generates_has_the_roofline_of_what_it_reads():
+    deep = msgspec.structs.replace(TG, n_depth=4096)
+    results = [msgspec.structs.replace(result(t, (9.0,)), read_bytes={"CPU": n}) for t, n in ((TG, 4), (deep, 8))]
+    both = report(
+        results=(*results, result(PP, (99.0,))),
+        roofline=Roofline(tps=25.0, read_bytes={"CPU": 4}, bandwidth={"CPU": 100.0}),
+    )
+    assert [record["roofline_ts"] for record in records(Comparison(reports=(both,)))] == [25.0, 12.5, None]
 
 
 def test_a_comparison_without_figures_is_empty_in_every_format():

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tui import __version__
 from tui.bench import endtoend
+from tui.measure import roofline
 from tui.measure.report import Comparison, Report, Result
 
 TABLE = "llama_bench"
@@ -122,7 +123,7 @@ _UNTOUCHED_LOAD = {"no_host": False, "repack": True, "fit_target": 0, "fit_min_c
 
 def _ours(report: Report, result: Result) -> dict[str, object]:
     machine, model, loaded, settings = report.machine, report.model, report.loaded, report.settings
-    generates_only = result.test.n_gen and not result.test.n_prompt
+    top = roofline.limit(report, result)
     return {
         "use_mmap": settings.use_mmap,
         "use_direct_io": False,
@@ -143,7 +144,7 @@ def _ours(report: Report, result: Result) -> dict[str, object]:
         "memory_bytes": report.memory_bytes,
         "repetitions": report.repetitions,
         "j_per_token": result.j_per_token,
-        "roofline_ts": report.roofline.tps if report.roofline and generates_only else None,
+        "roofline_ts": top.tps if top else None,
         "marks": result.all_marks,
     }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from tui import __version__
 from tui.bench.figures import spread
 from tui.bench.render import Format, facts, headline, refusal, table_of
 from tui.measure.report import Comparison, ParallelResult, Report
 from tui.measure.stats import mean
+
+_Key = TypeVar("_Key")
 
 
 def _shown(output: str) -> Format:
@@ -27,21 +29,31 @@ def _block(report: Report, output: str) -> str:
     """The figures of one model, for each length of prompts and answers."""
     name, size = headline(report)
     lines = [name, f"{size} · {report.backend}"] if output == "table" else [f"**{name}** · {size} · {report.backend}"]
-    for (n_prompt, n_gen), found in itertools.groupby(report.parallel, lambda result: (result.n_prompt, result.n_gen)):
+    for (n_prompt, n_gen), found in _grouped(report.parallel, lambda result: (result.n_prompt, result.n_gen)).items():
         lines += ["", f"each user: {n_prompt} tokens read, {n_gen} written", ""]
-        lines.append(table_of(_rows(list(found), report.repetitions), ">>>>><", output))
+        lines.append(table_of(_rows(found, report.repetitions), ">>>>><", output))
     return "\n".join(lines)
+
+
+def _grouped(
+    results: Iterable[ParallelResult], key: Callable[[ParallelResult], _Key]
+) -> dict[_Key, list[ParallelResult]]:
+    """Those that are alike together: of several rows, each is measured there and back, so that they come apart."""
+    groups: dict[_Key, list[ParallelResult]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return groups
 
 
 def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, ...]]:
     """A row for each number of users, below the headings."""
-    groups = [list(same) for _, same in itertools.groupby(found, lambda result: result.n_parallel)]
-    written = [mean([run.decode_tps for run in runs]) for runs in groups]
+    groups = _grouped(found, lambda result: result.n_parallel)
+    written = [mean([run.decode_tps for run in runs]) for runs in groups.values()]
     rows: list[tuple[str, ...]] = [
         ("users", "read t/s", "written t/s", "each t/s", f"against {found[0].n_parallel}", "runs")
     ]
-    for runs, together in zip(groups, written, strict=True):
-        n_parallel, n_runs = runs[0].n_parallel, len(runs)
+    for (n_parallel, runs), together in zip(groups.items(), written, strict=True):
+        n_runs = len(runs)
         rows.append(
             (
                 str(n_parallel),

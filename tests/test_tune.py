@@ -76,6 +76,21 @@ async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engin
     assert 200 < max(asked) <= 256 and not [one for one in result.trials if one.outcome == "failed"]
 
 
+async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    asked: set[tuple[int, int]] = set()
+    sample = engine.bench_sample
+
+    async def noted(*lengths: int, n_threads: int = 0, n_threads_batch: int = 0):
+        asked.add((n_threads, n_threads_batch))
+        return await sample(*lengths, n_threads=n_threads, n_threads_batch=n_threads_batch)
+
+    monkeypatch.setattr(engine, "bench_sample", noted)
+    await tuned(engine, budget_s=2.0, start=msgspec.structs.replace(START, n_threads_batch=2))
+    assert (1, 2) in asked and (1, 0) not in asked
+
+
 async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
     async def small_batches_only(choice: LoadDefaults) -> bool:
         return choice.n_ubatch <= 512

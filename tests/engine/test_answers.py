@@ -207,13 +207,21 @@ async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine):
     assert written.prefill_s == 0 < written.ttft_s < written.elapsed_s
 
 
-async def test_a_repetition_may_have_threads_of_its_own(tiny: Engine):
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"n_prompt": 8, "n_gen": 500, "n_threads": 3},
+        {"n_prompt": 2000, "n_gen": 0, "n_threads": 1, "n_threads_batch": 3},
+    ],
+    ids=["decode", "prompt"],
+)
+async def test_a_repetition_may_have_threads_of_its_own(tiny: Engine, test: dict[str, int]):
     process = psutil.Process(tiny.pid)
     before = process.num_threads()
     await tiny.bench_sample(n_prompt=8, n_gen=8)
     assert process.num_threads() == before
     seen: set[int] = set()
-    running = asyncio.create_task(tiny.bench_sample(n_prompt=8, n_gen=500, n_threads=3))
+    running = asyncio.create_task(tiny.bench_sample(**test))
     await until(lambda: seen.add(process.num_threads()) or running.done())
     await running
     assert max(seen) == before + 2
@@ -223,7 +231,7 @@ def test_after_it_the_threads_are_those_of_the_load_again():
     done = subprocess.run(
         [sys.executable, "-m", "tests.engine.threads_check", str(DENSE)], capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout) == [[1, 2], [3, 3], [1, 2], [1, 2]]
+    assert json.loads(done.stdout) == [[1, 2], [3, 3], [3, 4], [1, 2], [1, 2]]
 
 
 async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine):

@@ -1,5 +1,5 @@
-"""Prints as JSON the threads for decode and for prompts: as loaded, in a block with three, after it, and in one with 0.
-A program of its own, as only the engine's process may hold llama.cpp.
+"""Prints as JSON the threads for decode and for prompts: as loaded, in a block with three, in one with four for
+prompts, after these, and in one with 0. A program of its own, as only the engine's process may hold llama.cpp.
 
 usage: python -m tests.engine.threads_check MODEL
 """
@@ -20,6 +20,8 @@ def main(path: Path) -> None:
     session = Session(path, settings, AbortSwitch(), lambda _: None)
     seen = [session.n_threads]
     with session.threads(3):
+        seen.append(session.n_threads)
+    with session.threads(3, 4):
         seen.append(session.n_threads)
     seen.append(session.n_threads)
     with session.threads(0):

@@ -21,7 +21,7 @@ def measure(session: Session, test: BenchTest) -> BenchSample:
     before = test.depth + test.n_prompt
     prefill_s = ttft_s = 0.0
     try:
-        with session.threads(test.n_threads):
+        with session.threads(test.n_threads, test.n_threads_batch):
             _prompt(session, draw[: test.depth])
             started = time.perf_counter()
             _prompt(session, draw[test.depth : before])

@@ -323,9 +323,18 @@ class Engine:
         """Seconds that one repetition of a benchmark test took; see `BenchTest`."""
         return (await self.bench_sample(n_prompt, n_gen, depth)).elapsed_s
 
-    async def bench_sample(self, n_prompt: int, n_gen: int, depth: int = 0, n_threads: int = 0) -> BenchSample:
+    async def bench_sample(
+        self, n_prompt: int, n_gen: int, depth: int = 0, *, n_threads: int = 0, n_threads_batch: int = 0
+    ) -> BenchSample:
         """One repetition of a benchmark test, timed by phase; see `BenchTest`."""
-        command = BenchTest(id=self._next_id(), n_prompt=n_prompt, n_gen=n_gen, depth=depth, n_threads=n_threads)
+        command = BenchTest(
+            id=self._next_id(),
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            depth=depth,
+            n_threads=n_threads,
+            n_threads_batch=n_threads_batch,
+        )
         return await self._one(command, BenchSample)
 
     async def bench_parallel(self, n_parallel: int, n_prompt: int, n_gen: int) -> ParallelSample:

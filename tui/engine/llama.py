@@ -374,11 +374,11 @@ class Session:
         return int(lib.llama_n_threads(self._context)), int(lib.llama_n_threads_batch(self._context))
 
     @contextlib.contextmanager
-    def threads(self, n: int) -> Iterator[None]:
-        """Compute with `n` threads, prompts too, inside the `with` block; 0 changes nothing."""
+    def threads(self, n: int, n_batch: int = 0) -> Iterator[None]:
+        """Compute with `n` threads inside the `with` block, prompts with `n_batch` or as many; 0 changes nothing."""
         before = self.n_threads
         if n:
-            lib.llama_set_n_threads(self._context, n, n)
+            lib.llama_set_n_threads(self._context, n, n_batch or n)
         try:
             yield
         finally:

@@ -100,7 +100,9 @@ class BenchTest(Command, frozen=True):
     n_gen: int
     depth: int = 0
     n_threads: int = 0
-    """Threads for prompt and generation in this repetition alone; 0 takes those of the load."""
+    """Threads in this repetition alone; 0 takes those of the load, whatever `n_threads_batch` is."""
+    n_threads_batch: int = 0
+    """Threads for prompts, the depth included; 0 takes `n_threads`."""
 
 
 class BenchParallel(Command, frozen=True):

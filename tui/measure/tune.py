@@ -278,8 +278,12 @@ class Tuner:
         self._on_progress(min(1.0, (time.monotonic() - self._began) / self._budget_s), choice)
         try:
             await self._load(choice, step)
-            n_threads = choice.n_threads or self._n_threads
-            sample = await self._engine.bench_sample(step.n_prompt, step.n_gen, n_threads=n_threads)
+            sample = await self._engine.bench_sample(
+                step.n_prompt,
+                step.n_gen,
+                n_threads=choice.n_threads or self._n_threads,
+                n_threads_batch=choice.n_threads_batch,
+            )
         except EngineError:
             # llama.cpp refuses this combination, or there was no memory for it after all.
             self._loaded = None

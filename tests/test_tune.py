@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import signal
 from pathlib import Path
@@ -89,6 +91,35 @@ async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them
     monkeypatch.setattr(engine, "bench_sample", noted)
     await tuned(engine, budget_s=2.0, start=msgspec.structs.replace(START, n_threads_batch=2))
     assert (1, 2) in asked and (1, 0) not in asked
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the CPUs of a process are chosen on Linux only")
+async def test_no_more_threads_are_tried_than_cpus_may_be_used():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        async with Engine() as engine:
+            result = (await tuned(engine, budget_s=2.0)).result
+    finally:
+        os.sched_setaffinity(0, before)
+    assert {one.n_threads for one in (*(trial.choice for trial in result.trials), *result.not_tried)} == {1}
+
+
+async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    trying = [START]
+    sample = engine.bench_sample
+
+    async def endless_but_for_the_start(*lengths: int, **threads: int):
+        while trying[-1] != START:
+            await sample(*lengths, **threads)
+        return await sample(*lengths, **threads)
+
+    monkeypatch.setattr(engine, "bench_sample", endless_but_for_the_start)
+    tuner = tuned(engine, budget_s=4.0, on_progress=lambda spent, choice: trying.append(choice))
+    result = (await asyncio.wait_for(tuner, 60)).result
+    stopped = [trial for trial in result.trials if trial.choice != START]
+    assert stopped and {(trial.outcome, trial.speeds) for trial in stopped} == {("stopped", ())}
+    assert result.best == START and not {trial.choice for trial in stopped} & set(result.not_tried)
 
 
 async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):

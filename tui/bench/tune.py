@@ -150,7 +150,10 @@ def _mean(values: tuple[float, ...]) -> str:
 
 
 def _said(trial: Trial) -> str:
-    said = {"best": "best", "failed": "cannot be loaded", "dropped": "dropped", "start": "start", "tried": ""}
+    said = {
+        "best": "best", "dropped": "dropped", "failed": "cannot be loaded", "start": "start",
+        "stopped": "not over in time", "tried": "",
+    }  # fmt: skip
     costs = " (costs a little quality)" if trial.choice.type_k != "f16" and trial.outcome != "start" else ""
     return f"{said[trial.outcome]}{costs}"
 

@@ -3,6 +3,7 @@ one change at a time, then the good ones together against what it began with. Kn
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tui.engine.records import Device
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo
+from tui.monitor.cpus import n_usable_cpus
 
 BUDGET_S = 110.0
 TURN_PROMPT, TURN_GEN = 512, 256
@@ -31,7 +33,8 @@ _PAIRS = 5
 _WORTHWHILE = 1.02
 """A single change must be so much faster to be put together with others."""
 
-Outcome = Literal["start", "tried", "dropped", "failed", "best"]
+Outcome = Literal["start", "tried", "dropped", "stopped", "failed", "best"]
+"""What was not over in time is "stopped"; "failed" cannot be loaded."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +95,7 @@ def halved(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
 
 
 class Tuner:
-    """One search, on a started engine of its own. `result` is what was found so far, at any time."""
+    """One search, on an engine of its own, which it may start anew. `result` is what was found so far, at any time."""
 
     def __init__(
         self,
@@ -124,8 +127,8 @@ class Tuner:
         self._warm_prompt = 0
         """The longest prompt that was read since the last load."""
         self._step = Test(n_prompt=32, n_gen=4)
-        self._n_threads = psutil.cpu_count(logical=False) or 1
-        """What 0 stands for; what is loaded may have been loaded with another number."""
+        self._n_threads = self._n_ctx = 0
+        """What 0 in the start settings stands for; what is loaded later may be loaded with other threads."""
 
     @property
     def result(self) -> Tuned:
@@ -144,8 +147,7 @@ class Tuner:
         ends; cancelling the task that waits stops at once."""
         self._began = time.monotonic()
         loaded = await self._load(self._start, self._step)
-        if not self._start.n_threads:
-            self._n_threads = loaded.n_threads
+        self._n_threads, self._n_ctx = loaded.n_threads, loaded.n_ctx
         await self._choose_step()
         self._trials[self._start] = Trial(choice=self._start, outcome="start")
         threads = await self._halve(list(self._thread_choices()), _THREADS_UNTIL)
@@ -158,13 +160,13 @@ class Tuner:
     # Candidates -------------------------------------------------------------------------------------------------------
 
     def _thread_choices(self) -> Iterator[LoadDefaults]:
-        """The start settings with each number of threads worth trying, their own first."""
+        """The start settings with each number of threads worth trying, their own first. llama.cpp's threads spin while
+        they wait for each other: more of them than CPUs that may be used, as in a container, would take for ever."""
         yield self._start
-        n_cores = psutil.cpu_count(logical=False) or 1
-        n_cpus = psutil.cpu_count() or n_cores
-        now = self._engine.loaded.n_threads if self._engine.loaded else n_cores
+        n_cpus = n_usable_cpus()
+        n_cores = min(psutil.cpu_count(logical=False) or n_cpus, n_cpus)
         for n in dict.fromkeys((n_cores, n_cores - 1, n_cores // 2, n_cpus)):
-            if n > 0 and n != now:
+            if n > 0 and n != self._n_threads:
                 yield msgspec.structs.replace(self._start, n_threads=n, n_threads_batch=0)
 
     def _single_changes(self, base: LoadDefaults, loaded: Loaded) -> Iterator[LoadDefaults]:
@@ -267,23 +269,31 @@ class Tuner:
     # Measuring --------------------------------------------------------------------------------------------------------
 
     async def _try(self, choice: LoadDefaults, step: Test, until: float) -> bool:
-        """Measure once, if there is time for it and it can be loaded."""
-        if (trial := self._trials.get(choice)) and trial.outcome == "failed":
+        """Measure once, if there is time for it and it can be loaded; what takes longer than that is stopped."""
+        if (trial := self._trials.get(choice)) and trial.outcome in ("failed", "stopped"):
             return False
         expected_s = self._step_s * step.n_tokens / max(1, self._step.n_tokens)
         if self._needs_load(choice):
             expected_s += self._load_s
-        if time.monotonic() - self._began + expected_s > until * self._budget_s:
+        spent_s = time.monotonic() - self._began
+        if spent_s + expected_s > until * self._budget_s:
             return False
-        self._on_progress(min(1.0, (time.monotonic() - self._began) / self._budget_s), choice)
+        self._on_progress(min(1.0, spent_s / self._budget_s), choice)
         try:
-            await self._load(choice, step)
-            sample = await self._engine.bench_sample(
-                step.n_prompt,
-                step.n_gen,
-                n_threads=choice.n_threads or self._n_threads,
-                n_threads_batch=choice.n_threads_batch,
-            )
+            async with asyncio.timeout(until * self._budget_s - spent_s):
+                await self._load(choice, step)
+                sample = await self._engine.bench_sample(
+                    step.n_prompt,
+                    step.n_gen,
+                    n_threads=choice.n_threads or self._n_threads,
+                    n_threads_batch=choice.n_threads_batch,
+                )
+        except TimeoutError:
+            # What was measured of it before stays. A GPU goes on with what it has begun: its process must end.
+            self._trials.setdefault(choice, Trial(choice=choice, outcome="stopped"))
+            self._loaded = None
+            await self._engine.close()
+            return False
         except EngineError:
             # llama.cpp refuses this combination, or there was no memory for it after all.
             self._loaded = None
@@ -308,6 +318,7 @@ class Tuner:
         is_new = loaded is None
         if loaded is None:
             self._loaded = None
+            await self._engine.start()
             loaded = await self._engine.load(self._path, settings)
             self._loaded = choice
         # A GPU's programs for prompts of a length are compiled when the first comes; for a CPU any warm-up will do.
@@ -329,8 +340,7 @@ class Tuner:
 
     def _scaled(self, step: Test, factor: float) -> Test:
         """A step of `factor` times the tokens, or of as many as the context holds."""
-        n_ctx = self._engine.loaded.n_ctx if self._engine.loaded else self._start.n_ctx
-        factor = min(factor, n_ctx / step.n_tokens)
+        factor = min(factor, self._n_ctx / step.n_tokens)
         return Test(n_prompt=max(8, int(step.n_prompt * factor)), n_gen=max(2, int(step.n_gen * factor)))
 
 

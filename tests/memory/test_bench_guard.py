@@ -12,18 +12,20 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.memory.shapes import CPU, DEVICES, GIB, MIB, QWEN3_8B, QWEN3_30B_A3B, machine
+from tests.models_on_disk.gguf_files import write_recurrent
 from tests.running import llmtui
 from tui.bench.guard import TooLittleMemory, settle
 from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
+from tui.engine.planner import estimate
 from tui.exit_codes import ExitCode
 from tui.measure.runner import Job, plan_tests
 from tui.memory.now import MemoryNow
 from tui.memory.verdict import judge
 from tui.models.format import size
 from tui.models.info import ModelInfo
-from tui.models.library import LibraryModel
+from tui.models.library import LibraryModel, inspect
 
 SHORT = ("-p", "16", "-n", "0", "-r", "1", "-t", "1", "--backend", "cpu")
 
@@ -66,6 +68,18 @@ async def refusal(info: ModelInfo, choice: LoadDefaults, memory: MemoryNow) -> s
     with pytest.raises(TooLittleMemory) as refused:
         await settle(BenchOptions(), job_of(info, choice), TESTS, DEVICES, memory)
     return str(refused.value)
+
+
+async def test_many_users_are_refused_where_there_is_room_for_one(tmp_path: Path):
+    info = inspect(write_recurrent(tmp_path / "model.gguf", n_layers=16)).info
+    one = job_of(info, LoadDefaults(n_ctx=64 * 256, backend="cpu"))
+    many = msgspec.structs.replace(one, settings=msgspec.structs.replace(one.settings, n_parallel=64))
+    memory = machine(estimate(info, one.settings).total_bytes)
+    assert await settle(BenchOptions(), one, TESTS, DEVICES, memory) == one
+    with pytest.raises(TooLittleMemory, match="more than RAM has free"):
+        await settle(BenchOptions(), many, TESTS, DEVICES, memory)
+    fitted = await settle(BenchOptions(fit=True), many, TESTS, DEVICES, machine(GIB))
+    assert fitted.settings.n_parallel == 64
 
 
 async def test_the_options_that_are_proposed_make_it_fit():

@@ -58,6 +58,16 @@ async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: Planner, pa
     assert (enough.fit, too_little.fit) == ("fits", "no")
 
 
+async def test_what_many_sequences_take_is_asked_about(planner: Planner):
+    settings = msgspec.structs.replace(engine_settings(ON_CPU, (CPU,))[0], n_parallel=8)
+    plan = await planner.plan(DENSE, TINY_DENSE, settings)
+    assert plan.exact and plan.total_bytes != await need(planner, ON_CPU)
+    for left_bytes, fit in ((0, "fits"), (-1, "no")):
+        memory = machine(plan.total_bytes + left_bytes)
+        verdict = await Confirmed(planner, DENSE, TINY_DENSE, (CPU,), memory, n_parallel=8).judge(ON_CPU)
+        assert verdict.plan.exact and verdict.fit == fit
+
+
 async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(planner: Planner):
     asked = msgspec.structs.replace(ON_CPU, n_ctx=4096)
     memory = machine(await need(planner, ON_CPU))

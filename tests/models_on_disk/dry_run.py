@@ -20,7 +20,7 @@ from tui.engine.records import LoadSettings
 
 TYPES = {"f16": 1, "f32": 0, "q8_0": 8, "q4_0": 2}
 LINE = re.compile(r"\s([\w.:-]+)\s+(compute|output) buffer size =\s*([\d.]+) MiB")
-CACHE = re.compile(r"llama_kv_cache: size =\s*([\d.]+) MiB")
+CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size =\s*([\d.]+) MiB")
 LAYER = re.compile(r"layer\s+(\d+) assigned to device (\w+)")
 
 
@@ -48,7 +48,8 @@ def main(path: Path, settings: LoadSettings) -> None:
     assert model, "".join(log)
     context_params = lib.llama_context_default_params()
     context_params.n_ctx, context_params.n_batch = settings.n_ctx, settings.n_batch
-    context_params.n_ubatch, context_params.n_outputs_max = settings.n_ubatch, 1
+    context_params.n_ubatch = settings.n_ubatch
+    context_params.n_outputs_max = context_params.n_seq_max = settings.n_parallel
     context_params.flash_attn_type = {"auto": -1, "off": 0, "on": 1}[settings.flash_attn]
     context_params.type_k, context_params.type_v = TYPES[settings.type_k], TYPES[settings.type_v]
     context_params.op_offload = context_params.offload_kqv = bool(settings.devices)
@@ -59,7 +60,7 @@ def main(path: Path, settings: LoadSettings) -> None:
         json.dumps(
             {
                 "kv": float(CACHE.findall(text)[-1]) * 2**20,
-                "n_ctx": int(lib.llama_n_ctx(context)),
+                "n_ctx": int(lib.llama_n_ctx_seq(context)),
                 "weights": int(lib.llama_model_size(model)),
                 "layers": [device for _, device in LAYER.findall(text)],
                 "compute": {

@@ -181,3 +181,42 @@ class Shape:
     def write(self, path: Path, **more: object) -> Path:
         """The model as a file whose weights are a hole."""
         return write(path, self.metadata(**more), self.tensors())
+
+
+def write_recurrent(path: Path, n_layers: int = 2) -> Path:
+    """A model of Mamba's kind as a file whose weights are a hole: no KV cache, but a state for each sequence."""
+    n_embd, inner, state, taps, rank, n_vocab = 256, 512, 16, 4, 16, 512
+    metadata: dict[str, object] = {
+        "general.architecture": "mamba",
+        "general.name": "Test Mamba",
+        "mamba.block_count": n_layers,
+        "mamba.context_length": 40960,
+        "mamba.embedding_length": n_embd,
+        "mamba.feed_forward_length": 0,
+        "mamba.attention.head_count": 0,
+        "mamba.attention.layer_norm_rms_epsilon": 1e-5,
+        "mamba.ssm.conv_kernel": taps,
+        "mamba.ssm.inner_size": inner,
+        "mamba.ssm.state_size": state,
+        "mamba.ssm.time_step_rank": rank,
+        "mamba.vocab_size": n_vocab,
+        "tokenizer.ggml.model": "no_vocab",
+    }
+    layer: dict[str, tuple[int, ...]] = {
+        "attn_norm.weight": (n_embd,),
+        "ssm_in.weight": (n_embd, 2 * inner),
+        "ssm_conv1d.weight": (taps, inner),
+        "ssm_conv1d.bias": (inner,),
+        "ssm_x.weight": (inner, rank + 2 * state),
+        "ssm_dt.weight": (rank, inner),
+        "ssm_dt.bias": (inner,),
+        "ssm_a": (state, inner),
+        "ssm_d": (inner,),
+        "ssm_out.weight": (inner, n_embd),
+    }
+    tensors: list[Tensor] = [
+        ("token_embd.weight", (n_embd, n_vocab), "F32"),
+        ("output_norm.weight", (n_embd,), "F32"),
+        *((f"blk.{i}.{name}", shape, "F32") for i in range(n_layers) for name, shape in layer.items()),
+    ]
+    return write(path, metadata, tensors)

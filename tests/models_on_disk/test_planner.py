@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
-from tests.models_on_disk.gguf_files import Shape, header
+from tests.models_on_disk.gguf_files import Shape, header, write_recurrent
 from tui.engine.client import Engine
 from tui.engine.planner import COMPUTE_WITHIN, HOST, estimate, reads
 from tui.engine.records import LoadSettings
@@ -90,6 +90,9 @@ async def test_what_the_engine_takes_is_what_was_planned(engine: Engine, model: 
         ("14B", LoadSettings(n_ctx=8192, n_ubatch=1024)),
         ("30B-A3B", LoadSettings(n_ctx=8192)),
         ("30B-A3B", LoadSettings(n_ctx=0, n_ubatch=256)),
+        ("4B", LoadSettings(n_ctx=8192, n_parallel=32)),
+        ("4B", LoadSettings(n_ctx=65536, n_parallel=256)),
+        ("4B", LoadSettings(n_ctx=1000, n_parallel=3, flash_attn="off")),
     ],
     ids=lambda value: value if isinstance(value, str) else f"ctx {value.n_ctx} ub {value.n_ubatch} {value.type_k}",
 )
@@ -101,6 +104,15 @@ def test_large_models_take_on_the_cpu_what_was_planned(tmp_path: Path, shape: st
     assert plan.kv_bytes == pytest.approx(real["kv"], abs=0.01 * MIB)
     assert plan.weights_bytes == real["weights"]
     assert plan.compute_bytes == pytest.approx(sum(real["compute"].values()) + real["output"], rel=COMPUTE_WITHIN)
+
+
+@pytest.mark.parametrize("n_parallel", [1, 64])
+def test_each_sequence_has_a_recurrent_state_of_its_own(tmp_path: Path, n_parallel: int):
+    path = write_recurrent(tmp_path / "model.gguf")
+    settings = LoadSettings(n_ctx=64 * 256, n_parallel=n_parallel)
+    plan, real = estimate(inspect(path).info, settings), dry_run(path, settings)
+    assert plan.n_ctx == real["n_ctx"] == 64 * 256 // n_parallel
+    assert plan.kv_bytes == pytest.approx(real["kv"], abs=0.01 * MIB)
 
 
 @pytest.mark.parametrize("shape", ["4B", "30B-A3B"])

@@ -117,7 +117,8 @@ class _Bench:
                 self._check_baseline()
                 if self._jobs:
                     probe = stack.enter_context(contextlib.closing(MachineProbe.of(engine)))
-                    self._runner = Runner(engine, self._kind.plan_for(self._jobs), self._line.show, probe)
+                    plan = msgspec.structs.replace(self._kind.plan, jobs=tuple(self._jobs))
+                    self._runner = Runner(engine, plan, self._line.show, probe)
                     await self._runner.run()
                     self._energy_note = probe.energy_note
         except asyncio.CancelledError:
@@ -165,6 +166,8 @@ class _Bench:
             for backend in self._options.backends or (None,):
                 load = self._options.load if backend is None else {**self._options.load, "backend": backend}
                 job = make_job(model, {**self._kind.load, **load}, self._settings.load, devices, self._kind.room)
+                settings = msgspec.structs.replace(job.settings, n_parallel=self._kind.n_parallel)
+                job = msgspec.structs.replace(job, settings=settings)
                 try:
                     jobs.append(await settle(self._options, job, self._kind.room, devices, memory, planner))
                 except TooLittleMemory as error:

@@ -49,10 +49,12 @@ async def settle(
     """The job as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
     it leaves the reserve, or `--force` was given."""
     choice = from_engine(job.settings)
-    confirmed = Confirmed(planner, job.model.path, job.model.info, devices, memory)
+    n_parallel = job.settings.n_parallel
+    confirmed = Confirmed(planner, job.model.path, job.model.info, devices, memory, n_parallel)
     if options.fit and (found := await confirmed.auto_fit(choice, may_cut=False)):
         choice = found.choice
-        job = msgspec.structs.replace(job, settings=engine_settings(choice, devices)[0])
+        settings = msgspec.structs.replace(engine_settings(choice, devices)[0], n_parallel=n_parallel)
+        job = msgspec.structs.replace(job, settings=settings)
     if options.force:
         return job
     verdict = await confirmed.judge(choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,14 +10,7 @@ from tui.bench import render, scores, users
 from tui.cli_options import BenchOptions
 from tui.measure import score
 from tui.measure.report import Test
-from tui.measure.runner import (
-    END_TO_END,
-    Job,
-    ParallelTest,
-    Plan,
-    context_for_users,
-    plan_tests,
-)
+from tui.measure.runner import END_TO_END, ParallelTest, Plan, context_for_users, plan_tests
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +25,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     load: Mapping[str, object] = {}
     """Load settings that it wants unless the command line says otherwise."""
     n_parallel: int = 1
-
-    def plan_for(self, jobs: Sequence[Job]) -> Plan:
-        """The plan with these jobs."""
-        settings = [msgspec.structs.replace(job.settings, n_parallel=self.n_parallel) for job in jobs]
-        loads = tuple(msgspec.structs.replace(job, settings=s) for job, s in zip(jobs, settings, strict=True))
-        return msgspec.structs.replace(self.plan, jobs=loads)
+    """Sequences that the context is divided between."""
 
 
 def kind_of(options: BenchOptions) -> Kind:

@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     n_layers: int
     """Layers that can be on devices: the repeating ones and the output layer."""
     n_ctx: int
-    """Context size after llama.cpp's rounding."""
+    """Context size of each sequence after llama.cpp's rounding."""
     exact: bool = False
     """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
     apart_bytes: int = 0
@@ -104,7 +104,8 @@ def estimate(
     `swa_full`: sliding-window layers keep the whole context, llama.cpp's default for its library, so that any prefix
     can be taken up again. Weights and KV cache are exact; compute buffers are within `COMPUTE_WITHIN`, mostly too high.
     """
-    n_ctx = _pad(settings.n_ctx or info.n_ctx_train)
+    n_all = _pad(settings.n_ctx or info.n_ctx_train)
+    n_ctx = _pad(n_all // settings.n_parallel)
     place = _Placement(info, settings, device_free or {})
     weights, kv = _Tally(), _Tally()
     weights.add(HOST, info.input_bytes)
@@ -118,10 +119,10 @@ def estimate(
         device, experts_device = place.device(index), place.experts_device(index)
         weights.add(device, layer.weights_bytes - layer.expert_bytes)
         weights.add(experts_device, layer.expert_bytes)
-        kv.add(device, _kv_bytes(layer, settings, n_ctx, swa_full))
+        kv.add(device, settings.n_parallel * _kv_bytes(layer, settings, n_ctx, swa_full))
         if device == HOST or (layer.expert_bytes and experts_device == HOST):
             left_on_host = max(left_on_host, layer.largest_tensor_bytes)
-    scratch = _Scratch(info, settings, n_ctx)
+    scratch = _Scratch(info, settings, n_ctx, _n_ubatch(settings, n_all))
     read = reads(info, settings, 0, device_free)
     used = {place.device(index) for index in range(place.n_layers)} - {HOST}
     compute = {name: scratch.device_bytes(left_on_host) for name in used}
@@ -215,6 +216,7 @@ def _cell_bytes(layer: Layer, type_k: CacheType, type_v: CacheType) -> int:
 
 
 def _kv_bytes(layer: Layer, settings: LoadSettings, n_ctx: int, swa_full: bool) -> int:
+    """What one sequence keeps in one layer."""
     n_cells = n_ctx
     if layer.window and not swa_full:
         n_cells = min(n_ctx, _pad(layer.window + _n_ubatch(settings, n_ctx)))
@@ -268,8 +270,9 @@ class _Scratch:
     """Compute buffers: activations of one ubatch at the widest point of a layer, and the attention mask. Fitted to what
     llama.cpp reserves for Qwen3's shapes; it allocates for the worst case, so these are the figures at any time."""
 
-    def __init__(self, info: ModelInfo, settings: LoadSettings, n_ctx: int) -> None:
-        self._rows = 4 * _n_ubatch(settings, n_ctx)
+    def __init__(self, info: ModelInfo, settings: LoadSettings, n_ctx: int, n_ubatch: int) -> None:
+        """`n_ctx` is what each sequence has."""
+        self._rows = 4 * n_ubatch
         self._n_embd = info.n_embd
         flash = settings.flash_attn != "off"
         # With flash attention the mask has 16 bits a cell; without, 32, and scores of all heads are kept.
@@ -282,18 +285,21 @@ class _Scratch:
             feed_forward = max(3 * self._n_ff, self._n_ff + 2 * info.n_expert_used * info.n_embd)
         attends = 2 * q + 3 * kv + (0 if flash else n_ctx * info.n_head)
         self._widest = 2 * info.n_embd + max(feed_forward, attends)
-        self._logits = 4 * info.n_vocab
+        self._logits = 4 * info.n_vocab * settings.n_parallel
+        self._output = self._n_embd * (self._rows + 4 * settings.n_parallel) + self._logits
+        """The output layer, which with many sequences is the widest point."""
 
     def device_bytes(self, left_on_host: int) -> int:
         """On a device. Weights that stay on the host (`left_on_host`: the largest tensor) are copied there for large
         batches, one at a time."""
-        buffer = self._widest * self._rows + self._mask
+        buffer = max(self._widest * self._rows + self._mask, self._output)
         if not left_on_host:
             return buffer
         copied = left_on_host + (2 * self._n_ff + 3 * self._n_embd) * self._rows + self._mask
         return max(buffer + 2 * self._n_embd * self._rows, copied)
 
     def host_bytes(self, *, any_device: bool) -> int:
-        """On the host: everything, or with a device the inputs alone; the logits of one token in either case."""
-        width = 2 * self._n_embd if any_device else self._widest + self._n_embd
-        return width * self._rows + self._mask + self._logits
+        """On the host: everything, or with a device the inputs alone; one token's logits for each sequence anyway."""
+        if any_device:
+            return 2 * self._n_embd * self._rows + self._mask + self._logits
+        return max((self._widest + self._n_embd) * self._rows + self._mask, self._output) + self._logits

@@ -29,13 +29,19 @@ _MARGIN_BYTES = 64 << 20
 
 class Confirmed:
     """What fits of one file on one machine. All methods may take a second, and never block the event loop for long.
-    Without a planner the formula has the last word."""
+    Without a planner the formula has the last word. `n_parallel` sequences share the context: no choice tells that."""
 
     def __init__(
-        self, planner: Planner | None, path: Path, info: ModelInfo, devices: Sequence[Device], memory: MemoryNow
+        self,
+        planner: Planner | None,
+        path: Path,
+        info: ModelInfo,
+        devices: Sequence[Device],
+        memory: MemoryNow,
+        n_parallel: int = 1,
     ) -> None:
         self._planner, self._path, self._info = planner, path, info
-        self._devices, self._memory = devices, memory
+        self._devices, self._memory, self._n_parallel = devices, memory, n_parallel
 
     async def judge(self, choice: LoadDefaults) -> Verdict:
         """What loading with `choice` would mean."""
@@ -75,6 +81,7 @@ class Confirmed:
 
     def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
         """What llama.cpp has said already, else the formula."""
+        settings = msgspec.structs.replace(settings, n_parallel=self._n_parallel)
         known = None
         if self._planner is not None and info is self._info:
             known = self._planner.known(self._path, settings, memory.device_free)
@@ -86,7 +93,7 @@ class Confirmed:
         if self._planner is None:
             return news
         for choice in choices:
-            settings, _ = engine_settings(choice, self._devices)
+            settings = msgspec.structs.replace(engine_settings(choice, self._devices)[0], n_parallel=self._n_parallel)
             if self._planner.known(self._path, settings, self._memory.device_free) is None:
                 plan = await self._planner.plan(self._path, self._info, settings, self._memory.device_free)
                 news |= plan.exact

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui
 from tui.config import paths
 from tui.exit_codes import ExitCode
@@ -119,12 +121,34 @@ def test_a_gain_and_an_allowed_loss_are_fine(scores: Callable[[float], Path]):
 
 def test_a_file_without_the_model_or_its_tests_guards_nothing_and_is_exit_code_2(scores: Callable[[float], Path]):
     path = scores(1)
-    for arguments in ((MOE, *SMALL), (DENSE, "-p", "8", "-n", "0", "-r", "1")):
+    for arguments in ((MOE, *SMALL), (DENSE, "-p", "8", "-n", "0", "-r", "3")):
         done = llmtui("--bench", *arguments, "--compare", path, "--fail-below", "5")
         assert (
             done.returncode == ExitCode.USAGE and "scores.json has no run of it with any of these tests" in done.stderr
         )
         assert "t/s" in done.stdout, "the figures are printed"
+
+
+def test_a_guard_does_not_pass_on_too_few_runs():
+    llmtui("--bench", DENSE, *SMALL, "-r", "2")
+    done = llmtui("--bench", DENSE, *SMALL, "--compare", "last", "--fail-below", "100")
+    assert done.returncode == ExitCode.UNDECIDED and "too few runs" in done.stdout
+    assert re.search(r"pp16 ran 2 times in run 1 of .* and 3 now; --fail-below cannot tell", done.stderr)
+
+
+def test_a_guard_does_not_pass_over_what_was_refused(home: Path):
+    folder = home / ".local" / "share" / "llmtui" / "models"
+    huge = Shape(16384, 200, 128, 8, 128, 65536, kind="F32").write(folder / "huge.gguf")
+    dense = Path(shutil.copy(DENSE, folder))
+    guard = (*SMALL, "--compare", "last", "--fail-below", "100")
+    llmtui("--bench", dense, *SMALL)
+    named = llmtui("--bench", dense, huge, *guard)
+    assert named.returncode == ExitCode.UNDECIDED and "| tg4 " in named.stdout
+    assert "Test Qwen3 Q4_K_M on CPU was not measured: --fail-below cannot tell." in named.stderr
+    every = llmtui("--bench", "--all", *guard)
+    assert every.returncode == ExitCode.FINE and "takes" in every.stdout, "--all means all that fit"
+    alone = llmtui("--bench", huge, "--backends", "cpu,cpu", *guard)
+    assert alone.returncode == ExitCode.MODEL and "nothing could be measured" in alone.stderr
 
 
 def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp_path: Path):
@@ -152,6 +176,8 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("--bench", "--fail-below", "5"), "--compare last"),
         (("--bench", "--compare", "last", "--fail-below", "much"), "'much' is not a percentage"),
         (("--bench", "--compare", "last", "--fail-below", "-3"), "not a percentage"),
+        (("--bench", DENSE, "-r", "2", "--compare", "last", "--fail-below", "5"), "add -r 3, or more"),
+        (("--localscore", DENSE, "--compare", "last", "--fail-below", "5"), "add -r 3, or more"),
         (("--bench", "--history", DENSE), "give no models"),
         (("--bench", "--history", "--compare", "last"), "measures nothing"),
         (("--bench", "--history", "-o", "sql"), "--history has no sql"),

@@ -307,6 +307,8 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine):
         (("--parallel", "0"), "0 is not 1 or more"),
         (("--parallel", "300"), "more than the 256"),
         (("--parallel", "2", "-p", "0"), "give -p a number of tokens"),
+        (("--parallel", "2", DENSE, "--compare", "last"), "--parallel has tests of its own: leave out --compare."),
+        (("--tune", DENSE, "--compare", "last"), "leave out --compare"),
         (("--e2e",), "--e2e goes with --bench"),
     ],
 )

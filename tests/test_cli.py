@@ -16,11 +16,12 @@ from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
-from tui.cli import CACHE_TYPES, FLASH_ATTENTION, OUTPUTS, _load_fields, parser
+from tui.cli import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, _load_fields, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
 from tui.engine.records import CacheType, FlashAttention
 from tui.exit_codes import ExitCode
+from tui.measure import compare
 
 EVERY_LOAD_ARGUMENT = shlex.split(
     "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
@@ -65,6 +66,7 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
 def test_the_choices_are_those_that_the_engine_knows():
     assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
     assert (*FORMATS, *PICTURES) == OUTPUTS
+    assert compare.MIN_REPETITIONS == MIN_REPETITIONS
 
 
 def test_every_load_setting_has_an_argument_and_arrives_under_its_name():

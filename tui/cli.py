@@ -21,6 +21,8 @@ OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 MOST_USERS = 256
 """llama.cpp's LLAMA_MAX_SEQ."""
+MIN_REPETITIONS = 3
+"""`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
 FLASH_ATTENTION = ("auto", "on", "off")
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
@@ -134,6 +136,8 @@ def _check_own_tests(kind: BenchKind, arguments: argparse.Namespace) -> None:
         wrong |= {"--all": arguments.all, "--backends": arguments.backends, "a second MODEL": arguments.models[1:]}
     elif arguments.n_prompt and 0 in arguments.n_prompt:
         raise CommandLineError("--parallel needs prompts: give -p a number of tokens.")
+    if kind in ("parallel", "tune"):
+        wrong["--compare"] = arguments.compare  # no run that is kept has such tests
     if found := [flag for flag, value in wrong.items() if value]:
         raise CommandLineError(f"--{kind} has tests of its own: leave out {' and '.join(found)}.")
     if arguments.output not in ("", "table", "md", "json"):
@@ -184,6 +188,8 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _check_history(arguments: argparse.Namespace) -> None:
     if arguments.fail_below is not None and not arguments.compare:
         raise CommandLineError("--fail-below needs something to compare with: add --compare last, an ID or a file.")
+    if arguments.fail_below is not None and arguments.repetitions < MIN_REPETITIONS:
+        raise CommandLineError(f"--fail-below cannot tell from so few runs: add -r {MIN_REPETITIONS}, or more.")
     if not arguments.history:
         return
     if arguments.models or arguments.all or arguments.compare or not arguments.keep:

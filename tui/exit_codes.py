@@ -21,4 +21,5 @@ class ExitCode(IntEnum):
     USAGE = 2, "the arguments make no sense, or not on this machine or terminal"
     MODEL = 3, "there is no model, it cannot be loaded, or it would leave too little memory"
     ENGINE = 4, "the engine process died, or could not compute"
+    UNDECIDED = 5, "--fail-below could not tell: too few runs, or something was not measured"
     INTERRUPTED = 130, "interrupted with Ctrl-C"

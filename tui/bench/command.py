@@ -121,6 +121,8 @@ class _Bench:
                     self._runner = Runner(engine, plan, self._line.show, probe)
                     await self._runner.run()
                     self._energy_note = probe.energy_note
+                else:
+                    code, message = ExitCode.MODEL, "nothing could be measured; the rows say why."
         except asyncio.CancelledError:
             # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
             code, message = ExitCode.INTERRUPTED, "interrupted."

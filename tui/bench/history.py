@@ -13,7 +13,7 @@ from tui.bench import render
 from tui.cli_options import BenchOptions
 from tui.config import paths
 from tui.exit_codes import ExitCode
-from tui.measure.compare import Change, Run, closest, compare, differences, runs_of
+from tui.measure.compare import MIN_REPETITIONS, Change, Run, closest, compare, differences, runs_of
 from tui.measure.history import History, HistoryError, Kept
 from tui.measure.report import Comparison, Report, row_name
 
@@ -46,9 +46,10 @@ class Past:
     def compare(self, comparison: Comparison, output: str) -> ExitCode:
         """Print what changed: after the report, or on stderr where stdout is for programs.
 
-        `SLOWER` when a test lost more than `--fail-below` allows; `USAGE` when the run that was named has nothing in
-        common with a new one or the history cannot be read, because a guard that looks at nothing must not pass. The
-        first run of a model has no last one, which is fine.
+        `SLOWER` when a test lost more than `--fail-below` allows. A guard that looks at nothing must not pass: `USAGE`
+        when the run that was named has nothing in common with a new one or the history cannot be read, `UNDECIDED` when
+        there were too few runs to tell or a row was refused. The first run of a model has no last one, which is fine,
+        and `--all` means all that fit.
         """
         code = ExitCode.FINE
         for report in comparison.reports if self._options.compare else ():
@@ -64,8 +65,12 @@ class Past:
             text = changes_text(name, baseline, report, changes, output)
             stream = sys.stdout if output in FOR_EYES else sys.stderr
             print(render.for_encoding(f"\n{text}", stream.encoding), file=stream, flush=True)
-            if self._has_lost(name, baseline, changes):
-                code = ExitCode.SLOWER
+            found = self._judged(name, baseline, changes)
+            code = found if found == ExitCode.SLOWER else code or found
+        if self._options.fail_below is not None and not self._options.every_model:
+            for row in comparison.refused:
+                _say(f"{row_name(row.model, row.path)} on {row.backend} was not measured: --fail-below cannot tell.")
+                code = code or ExitCode.UNDECIDED
         return code
 
     def keep(self, comparison: Comparison) -> None:
@@ -112,17 +117,26 @@ class Past:
             raise NoBaseline(f"{self._given[0].label} has no run of it with any of these tests ({tests}).")
         return found
 
-    def _has_lost(self, name: str, baseline: Baseline, changes: Sequence[Change]) -> bool:
+    def _judged(self, name: str, baseline: Baseline, changes: Sequence[Change]) -> ExitCode:
+        """What `--fail-below` says of one row; why is said on stderr."""
         allowed = self._options.fail_below
         if allowed is None:
-            return False
+            return ExitCode.FINE
         lost = [change for change in changes if change.verdict == "slower" and -change.percent > allowed]
         for change in lost:
             _say(
                 f"{name}: {change.test} is {-change.percent:.1f}% slower than in {baseline.label}; "
                 f"--fail-below allows {allowed:g}%."
             )
-        return bool(lost)
+        unclear = [change for change in changes if change.verdict == "too few runs"]
+        for change in unclear:
+            _say(
+                f"{name}: {change.test} ran {change.n_before} times in {baseline.label} and {change.n_after} now; "
+                f"--fail-below cannot tell from fewer than {MIN_REPETITIONS}."
+            )
+        if lost:
+            return ExitCode.SLOWER
+        return ExitCode.UNDECIDED if unclear or not changes else ExitCode.FINE
 
 
 def show_history(output: str) -> ExitCode:

@@ -134,10 +134,11 @@ def test_when_the_bench_is_killed_its_engine_goes_too():
     assert alive == []
 
 
-def test_a_wrong_path_is_exit_code_3():
-    done = llmtui("--bench", "nowhere.gguf")
+@pytest.mark.parametrize("path", ["nowhere.gguf", "~nobody-of-this-name/model.gguf"])
+def test_a_wrong_path_is_exit_code_3(path: str):
+    done = llmtui("--bench", path)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
-    assert done.stderr == "llmtui: nowhere.gguf: There is no such file.\n"
+    assert done.stderr == f"llmtui: {path}: There is no such file.\n"
 
 
 @pytest.mark.parametrize(("source", "n_bytes", "said"), [(DENSE, 500_000, "Incomplete"), (__file__, 500, "Not a GGUF")])

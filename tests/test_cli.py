@@ -111,13 +111,19 @@ def test_bad_usage_is_refused_in_two_lines(arguments, said):
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_a_model_that_is_not_there_is_said_before_the_app_starts():
-    with on_terminal("nowhere/model.gguf") as running:
+@pytest.mark.parametrize("path", ["nowhere/model.gguf", "~nobody-of-this-name/model.gguf"])
+def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str):
+    with on_terminal(path) as running:
         code, _ = running.end()
     assert code == ExitCode.MODEL
     assert running.seen.splitlines() == [
-        "llmtui: nowhere/model.gguf: there is no such file. Without a path, llmtui lists your models."
+        f"llmtui: {path}: there is no such file. Without a path, llmtui lists your models."
     ]
+
+
+def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():
+    with on_terminal("x" * 300) as running:
+        running.read_until("file name too long")
 
 
 def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly():

@@ -216,7 +216,7 @@ def _app(arguments: argparse.Namespace) -> int:
     if len(arguments.models) > 1:
         raise CommandLineError("the app loads one model. Name one, or measure several with --bench.")
     model = Path(arguments.models[0]) if arguments.models else None
-    if model is not None and not model.expanduser().exists():
+    if model is not None and _is_missing(arguments.models[0]):
         print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
         return ExitCode.MODEL
     from tui.app.run import run
@@ -233,6 +233,17 @@ def _app(arguments: argparse.Namespace) -> int:
             continue_last=arguments.continue_last,
         )
     )
+
+
+def _is_missing(path: str) -> bool:
+    """Whether there is surely no such file. What else may be wrong with it is said when it is read."""
+    try:
+        os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 - Path.expanduser raises on unknown users
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:

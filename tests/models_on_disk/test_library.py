@@ -299,6 +299,14 @@ def test_the_usual_places_are_searched(home: Path):
     ]
 
 
+def test_a_folder_of_an_unknown_user_stays_as_written():
+    found = default_folders(["~nobody-of-this-name/mine"], {"HF_HOME": "~nobody-of-this-name/hf"})
+    assert [str(f.path) for f in found if str(f.path).startswith("~")] == [
+        "~nobody-of-this-name/mine",
+        "~nobody-of-this-name/hf/hub",
+    ]
+
+
 @pytest.mark.parametrize(
     ("environ", "hub"),
     [

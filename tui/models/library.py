@@ -74,7 +74,7 @@ def scan(
 
 def inspect(path: Path) -> LibraryModel:
     """The model at a path given by the user; any part of a split model will do. Raises `ModelFileError`."""
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises on unknown users
     try:
         path.stat()
     except FileNotFoundError as error:

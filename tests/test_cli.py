@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -23,6 +24,7 @@ from tui.engine.records import CacheType, FlashAttention
 from tui.exit_codes import ExitCode
 from tui.measure import compare
 
+FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
     "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
     "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --no-mmap --mlock --seed 42"
@@ -150,6 +152,40 @@ def test_a_reader_that_leaves_early_causes_no_noise():
     done = subprocess.run([*COMMAND, "--locate"], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (ExitCode.FINE, b"")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--locate"],
+        ["--devices", "--json"],
+        ["--bench", DENSE, "-p", "8", "-n", "0", "-r", "1", "--json"],
+        ["--tune", DENSE, "--seconds", "1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_full_disk_under_stdout_is_said_and_is_not_the_code_of_a_slower_run(arguments: list[str | Path]):
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )
+    assert done.returncode == ExitCode.UNWRITTEN
+    assert done.stderr == "llmtui: cannot write to stdout: No space left on device.\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
+def test_nor_is_it_when_stderr_is_as_full():
+    with FULL.open("w") as full:
+        bench = [*COMMAND, "--bench", str(DENSE), "-p", "8", "-n", "0", "-r", "1"]
+        done = subprocess.run(bench, stdout=full, stderr=full, check=False)
+    assert done.returncode == ExitCode.UNWRITTEN
 
 
 def test_a_closed_stdout_is_no_crash():

@@ -4,13 +4,15 @@ that takes time to import, Textual and the settings included, is imported when i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from tui import __version__
 from tui.exit_codes import ExitCode
+from tui.stdout import CannotWrite, flush
 
 if TYPE_CHECKING:
     from tui.cli_options import BenchKind
@@ -54,17 +56,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         code = _run(argv)
-        sys.stdout.flush()
+        flush()
     except CommandLineError as error:
         print(f"llmtui: {error}\nSee llmtui --help.", file=sys.stderr)
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python flushes stdout once more at exit: into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _into_nothing(sys.stdout)
         return ExitCode.FINE
+    except CannotWrite as error:
+        _into_nothing(sys.stdout)
+        with contextlib.suppress(OSError):
+            print(f"llmtui: cannot write to stdout: {error}.", file=sys.stderr)
+        _can_be_told()
+        return ExitCode.UNWRITTEN
+    except OSError:
+        if _can_be_told():
+            raise
+        return ExitCode.UNWRITTEN
     return code
+
+
+def _can_be_told() -> bool:
+    """Whether stderr takes what is said there: it may lead to the same full disk as stdout, and a traceback that nobody
+    sees must not end with the exit code of a benchmark that was slower."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _into_nothing(sys.stderr)
+        return False
+    return True
+
+
+def _into_nothing(stream: TextIO) -> None:
+    """What was not written is dropped: Python flushes its streams once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _prepare_streams() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TextIO
 
 import msgspec
 
@@ -20,6 +20,7 @@ from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.missing_gpu import explain, gather
+from tui.stdout import put
 
 _KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
 _NO_GPU = "llama.cpp found no GPU that it can use, so models run on the CPU."
@@ -30,11 +31,12 @@ def print_locations(*, as_json: bool) -> int:
     """Print where everything is; a path that holds nothing yet is marked."""
     places = paths.locate()
     if as_json:
-        print(json.dumps({label: str(path) for label, path in places}, indent=2))
+        put(json.dumps({label: str(path) for label, path in places}, indent=2))
         return ExitCode.FINE
     width = max(len(label) for label, _ in places)
-    for label, path in places:
-        print(f"{label:<{width}}  {path}{'' if path.exists() else '  (not there yet)'}")
+    # Path.exists raises where it may not look.
+    notes = ["" if os.path.exists(path) else "  (not there yet)" for _, path in places]  # noqa: PTH110
+    put("\n".join(f"{label:<{width}}  {path}{note}" for (label, path), note in zip(places, notes, strict=True)))
     return ExitCode.FINE
 
 
@@ -47,25 +49,26 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
         devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
         print(f"llmtui: {died}.\nllama.cpp cannot start; installing llmtui again may help.", file=sys.stderr)
-        _print_reasons(explain(gather()), sys.stderr)
+        print("\n".join(_listed(explain(gather()))), file=sys.stderr)
         return ExitCode.ENGINE
     if as_json:
-        print(json.dumps([msgspec.to_builtins(device) for device in devices], indent=2))
+        put(json.dumps([msgspec.to_builtins(device) for device in devices], indent=2))
     else:
-        print(devices_table(devices))
+        put(devices_table(devices))
     has_gpu = any(device.kind in ("gpu", "igpu") for device in devices)
     reasons = explain(gather(), devices)
     if reasons or not has_gpu:
-        stream = sys.stderr if as_json else sys.stdout
-        print(f"\n{_MORE if has_gpu else _NO_GPU}", file=stream)
-        _print_reasons(reasons, stream)
+        missing = "\n".join(["", _MORE if has_gpu else _NO_GPU, *_listed(reasons)])
+        if as_json:
+            print(missing, file=sys.stderr)
+        else:
+            put(missing)
     return ExitCode.FINE
 
 
-def _print_reasons(reasons: Sequence[str], stream: TextIO) -> None:
-    for reason in reasons:
-        # Commands in it are to be copied: never cut at a hyphen.
-        print(fill(reason, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False), file=stream)
+def _listed(reasons: Sequence[str]) -> list[str]:
+    """Commands in them are to be copied: never cut at a hyphen."""
+    return [fill(text, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) for text in reasons]
 
 
 async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:

@@ -36,6 +36,7 @@ from tui.measure.runner import Failure, Job, Runner, context_for, tokens_needed
 from tui.models import format
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
+from tui.stdout import put
 
 
 class UsageError(Exception):
@@ -213,11 +214,8 @@ class _Bench:
             shown = self._kind.formats[output](comparison)
             if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
                 shown = f"{shown}\n{chart}"
-        if isinstance(shown, bytes):
-            sys.stdout.buffer.write(shown)
-            sys.stdout.buffer.flush()
-        elif shown:
-            print(render.for_encoding(shown, sys.stdout.encoding), flush=True)
+        if shown:
+            put(shown if isinstance(shown, bytes) else render.for_encoding(shown, sys.stdout.encoding))
         if output not in FOR_EYES:
             for row in comparison.refused:
                 print(f"llmtui: {render.refusal(row)}", file=sys.stderr)

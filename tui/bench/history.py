@@ -16,6 +16,7 @@ from tui.exit_codes import ExitCode
 from tui.measure.compare import MIN_REPETITIONS, Change, Run, closest, compare, differences, runs_of
 from tui.measure.history import History, HistoryError, Kept
 from tui.measure.report import Comparison, Report, row_name
+from tui.stdout import put
 
 LAST = "last"
 FOR_EYES = ("table", "md")
@@ -63,8 +64,10 @@ class Past:
                 continue
             changes = compare(baseline.run, report)
             text = changes_text(name, baseline, report, changes, output)
-            stream = sys.stdout if output in FOR_EYES else sys.stderr
-            print(render.for_encoding(f"\n{text}", stream.encoding), file=stream, flush=True)
+            if output in FOR_EYES:
+                put(render.for_encoding(f"\n{text}", sys.stdout.encoding))
+            else:
+                print(render.for_encoding(f"\n{text}", sys.stderr.encoding), file=sys.stderr)
             found = self._judged(name, baseline, changes)
             code = found if found == ExitCode.SLOWER else code or found
         if self._options.fail_below is not None and not self._options.every_model:
@@ -148,10 +151,10 @@ def show_history(output: str) -> ExitCode:
         _say(str(error))
         return ExitCode.USAGE
     if output == "json":
-        print(json.dumps([msgspec.to_builtins(run) for run in kept], indent=2))
+        put(json.dumps([msgspec.to_builtins(run) for run in kept], indent=2))
     elif kept:
         text = history_text(kept, output or render.default_format(sys.stdout))
-        print(render.for_encoding(text, sys.stdout.encoding))
+        put(render.for_encoding(text, sys.stdout.encoding))
     else:
         _say(f"no benchmark was kept yet ({history.path}).")
     return ExitCode.FINE

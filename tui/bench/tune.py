@@ -29,6 +29,7 @@ from tui.measure.timeleft import about
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, Tuned, Tuner, changes
 from tui.memory.exact import Confirmed
 from tui.models.library import LibraryModel
+from tui.stdout import put
 
 _NAMES = {
     "n_threads": "threads", "n_threads_batch": "threads for prompts", "n_batch": "batch", "n_ubatch": "ubatch",
@@ -124,7 +125,7 @@ class _Command:
             text = json.dumps(_record(found), indent=2)
         else:
             text = "\n".join([f"{self._model.path.name}", "", table_of(_rows(found), "<>>>><", output), "", sentence])
-        print(for_encoding(text, sys.stdout.encoding), flush=True)
+        put(for_encoding(text, sys.stdout.encoding))
 
 
 class _NoDevice(Exception):

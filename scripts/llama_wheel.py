@@ -26,6 +26,9 @@ PACKAGE = "llama-cpp-python"
 VERSION = "0.3.36"
 """The one version that llmtui is developed and tested with."""
 
+UNFINISHED = "unfinished"
+"""In place of a wheel's key in the environment's marker."""
+
 COMMON_ARGUMENTS = ("-DLLAVA_BUILD=off",)
 """llmtui does not use the multimodal library, which would take a fifth of the build."""
 
@@ -173,7 +176,8 @@ def ensure(environment: Path, wanted: str) -> int:
         plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
         wheel = build(python, plan)
-    marker.unlink(missing_ok=True)
+    # Until it is seen to load, what is there is ours and not whole: the next run installs it again.
+    marker.write_text(UNFINISHED, encoding="utf-8")
     report_file(environment).unlink(missing_ok=True)
     install(python, wheel, plan)
     marker.write_text(plan.key, encoding="utf-8")

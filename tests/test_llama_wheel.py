@@ -11,9 +11,12 @@ import subprocess
 import sys
 import time
 import tomllib
+import venv
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pip
 import pytest
 
 from tui.config import paths
@@ -220,6 +223,41 @@ def test_a_wheel_is_kept_by_version_backend_arguments_and_instructions() -> None
 def test_arm_features_are_instructions_too() -> None:
     info = "processor\t: 0\nFeatures\t: fp asimd sve i8mm bf16 cpuid\n"
     assert wheel_cache.instructions(info) == ["asimd", "bf16", "i8mm", "sve"]
+
+
+def keep_wheel(code: str, folder: Path) -> None:
+    """A wheel that pip takes for llama-cpp-python, whose module is this code."""
+    version = llama_wheel.VERSION
+    name, info = f"llama_cpp_python-{version}", f"llama_cpp_python-{version}.dist-info/"
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("llama_cpp.py", code)
+        wheel.writestr(info + "METADATA", f"Metadata-Version: 2.1\nName: llama-cpp-python\nVersion: {version}\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(info + "RECORD", "")
+
+
+def test_a_build_that_does_not_load_is_installed_again_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = tmp_path / ".venv"
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "pip").symlink_to(Path(pip.__file__).parent)  # to install pip would take seconds
+    (packages / "tools.pth").write_text(str(tools))
+    monkeypatch.setattr(vulkan_tools, "provide", lambda *_: NO_TOOLS)
+    monkeypatch.setenv("CXX", "true")
+    kept = wheel_cache.root() / "wheels" / llama_wheel.choose("auto", NO_TOOLS).key
+    keep_wheel("raise OSError('libgomp.so.1: cannot open shared object file')", kept)
+    with pytest.raises(llama_wheel.SetupError, match="does not load here: OSError: libgomp"):
+        llama_wheel.ensure(environment, "auto")
+    keep_wheel("", kept)
+    assert llama_wheel.ensure(environment, "auto") == 0
+    assert "Installed llama-cpp-python" in capsys.readouterr().out
+    assert llama_wheel.ensure(environment, "auto") == 0
+    assert "Using the wheel" not in capsys.readouterr().out, "what is whole is left as it is"
 
 
 TOOLS = vulkan_tools.VulkanTools(True, "glslc is here", Path("/headers"))

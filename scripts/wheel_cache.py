@@ -130,8 +130,8 @@ def _build(command: Sequence[str], scratch: Path, environment: Mapping[str, str]
         errors="replace",
         start_new_session=True,
     )
-    progress = _Progress()
-    reader = threading.Thread(target=_read, args=(process, log, progress), daemon=True)
+    progress, unwritten = _Progress(), list[OSError]()
+    reader = threading.Thread(target=_read, args=(process, log, progress, unwritten), daemon=True)
     reader.start()
     try:
         while reader.is_alive():
@@ -144,15 +144,23 @@ def _build(command: Sequence[str], scratch: Path, environment: Mapping[str, str]
         raise
     finally:
         progress.end()
+    if code != 0 and unwritten:
+        raise BuildError(f"The build failed, and its log {log} could not be written: {unwritten[0].strerror}.")
     if code != 0:
         raise BuildError(f"The build failed; the log is {log}. It ends with:\n{_telling_lines(log)}")
 
 
-def _read(process: subprocess.Popen[str], log: Path, progress: _Progress) -> None:
+def _read(process: subprocess.Popen[str], log: Path, progress: _Progress, unwritten: list[OSError]) -> None:
+    """Keep the log, or what prevents that in `unwritten`. All is read in any case: a build waits while nobody reads."""
     assert process.stdout is not None
-    with log.open("w", encoding="utf-8") as file:
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            for line in process.stdout:
+                file.write(line)
+                progress.read(line)
+    except OSError as error:
+        unwritten.append(error)
         for line in process.stdout:
-            file.write(line)
             progress.read(line)
 
 

@@ -39,6 +39,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     Path(os.environ["STARTED"]).write_text(str(os.getpid()))
     while not Path(os.environ["GO"]).exists():
         time.sleep(0.02)
+    print("a line of the compiler\\n" * int(os.environ.get("LINES", "0")), flush=True)
     if os.environ.get("FAIL"):
         print("[2/3] compiling\\nggml-vulkan.cpp:7: error: LayerSettingEXT is not a member of vk", flush=True)
         raise SystemExit(1)
@@ -175,6 +176,19 @@ def test_a_failed_build_tells_the_error_and_the_log_and_leaves_no_wheel(workshop
     assert told_log is not None
     assert "LayerSettingEXT" in Path(told_log.group(1)).read_text(encoding="utf-8")
     assert workshop.left() == set()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+@pytest.mark.parametrize(("failing", "left"), [("", {"tiny"}), ("1", set[str]())], ids=["built", "failed"])
+def test_a_log_that_cannot_be_written_holds_up_no_build(workshop: Workshop, failing: str, left: set[str]) -> None:
+    workshop.go.touch()
+    log = workshop.cache / "llmtui" / "wheels" / "tiny.log"
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    process = workshop.build(FAIL=failing, LINES="20000")
+    told = workshop.finish(process)
+    assert process.returncode == int(bool(failing)) and workshop.left() == left
+    assert ("could not be written: No space left on device" in told) == bool(failing)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -277,14 +277,18 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(folder: Path, tmp
     assert len(search(folder, tmp_path / "file" / "library.msgpack").models) == 1
 
 
-def test_a_name_that_is_not_text_does_no_harm(folder: Path, cache: Path):
+def test_a_name_that_is_not_text_is_refused_with_what_to_do(folder: Path, cache: Path):
     path = Path(os.fsdecode(bytes(folder) + b"/caf\xe9.gguf"))
-    Shape().write(path, general__name="")
+    Shape().write(path)
     Shape().write(folder / "plain.gguf")
     for _ in range(2):
         library = search(folder, cache)
-        assert len(library.models) == 2
-        assert {model.info.name for model in library.models} == {"caf?", "Test Qwen3"}
+        assert [model.path.name for model in library.models] == ["plain.gguf"]
+        assert [(file.path, file.reason) for file in library.broken] == [
+            (path, "Its path is not UTF-8: rename the file or its folder.")
+        ]
+    with pytest.raises(ModelFileError, match="rename"):
+        inspect(path)
 
 
 def test_the_usual_places_are_searched(home: Path):

@@ -68,11 +68,6 @@ def bench(options: BenchOptions) -> ExitCode:
     except ModelFileError as error:
         return _fail(ExitCode.MODEL, f"{error.path}: {error.reason}")
     for picked in picks:
-        try:
-            str(picked.model.path).encode()
-        except UnicodeEncodeError:
-            sentence = f"{picked.model.path}: its name is not UTF-8, which llama.cpp cannot open. Rename the file."
-            return _fail(ExitCode.MODEL, sentence)
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
             print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)

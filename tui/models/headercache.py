@@ -63,9 +63,7 @@ class HeaderCache:
         return entry
 
     def put(self, entry: Entry) -> None:
-        """Remember an entry, unless its path is not text: such a file is read again each time."""
-        if any("\udc80" <= character <= "\udcff" for path, _, _ in entry.stamps for character in path):
-            return
+        """Remember an entry."""
         self._new[entry.stamps[0][0]] = entry
         self._changed = True
 

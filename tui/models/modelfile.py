@@ -70,6 +70,8 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
     """Read the headers of all parts of a model, the first one first. Raises `ModelFileError`."""
     headers = []
     for part in parts:
+        if not _is_text(part):
+            raise ModelFileError("unusable", part, "Its path is not UTF-8: rename the file or its folder.")
         try:
             headers.append(read_header(part, memo=memo))
         except GGUFError as error:
@@ -84,6 +86,15 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
         return from_headers(headers, stem(parts[0]))
     except GGUFError as error:
         raise ModelFileError("broken", parts[0], _why_broken(parts[0], error)) from error
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be stored, shown and told to the engine."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def os_error(path: Path, error: OSError) -> ModelFileError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -249,12 +249,21 @@ def test_a_file_that_changed_is_read_again_and_one_that_went_is_forgotten(
     assert b"gone.gguf" not in cache.read_bytes()
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xc1 not msgpack", b"\x92\x01"])
-def test_a_damaged_cache_is_ignored_and_written_anew(folder: Path, cache: Path, damage: bytes):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"\xc1 not msgpack",
+        lambda _: b"\x92\x01",
+        lambda whole: whole.replace(b"Test Qwen3", b"Test \xffwen3"),
+    ],
+    ids=["empty", "not MessagePack", "cut short", "not UTF-8"],
+)
+def test_a_damaged_cache_is_ignored_and_written_anew(folder: Path, cache: Path, damage: Callable[[bytes], bytes]):
     Shape().write(folder / "model.gguf")
     good = search(folder, cache)
     whole = cache.read_bytes()
-    cache.write_bytes(damage)
+    cache.write_bytes(damage(whole))
     assert search(folder, cache) == good
     assert cache.read_bytes() == whole
     assert [file.name for file in cache.parent.iterdir()] == [cache.name]

@@ -48,7 +48,7 @@ class HeaderCache:
         """Read the file; a missing, damaged or outdated one counts as empty."""
         try:
             found = msgspec.msgpack.decode(self._file.read_bytes(), type=_File)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             _LOG.info("no cache of model headers at %s: %s", self._file, error)
             return
         if found.version == _VERSION:

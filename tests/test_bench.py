@@ -45,6 +45,17 @@ def test_a_pipe_gets_a_markdown_table_and_nothing_but_the_report():
     assert any("ctx 256, batch 256/256, flash attention on, KV f16/f16" in line for line in rest)
 
 
+def test_the_name_of_a_file_is_no_command_to_the_terminal(tmp_path: Path):
+    evil = tmp_path / "a\x1b[2J\x9b31m\u202ename.gguf"
+    missing = llmtui("--bench", evil)
+    shutil.copy(DENSE, evil)
+    done = llmtui("--bench", evil, "-p", "16", "-n", "0", "-r", "1", "-t", "1", "-o", "table")
+    assert (missing.returncode, done.returncode) == (ExitCode.MODEL, ExitCode.FINE)
+    assert "name.gguf: There is no such file." in missing.stderr and "name.gguf" in done.stdout
+    for said in (missing.stderr, done.stdout, done.stderr):
+        assert not {"\x1b", "\x9b", "\u202e"} & set(said)
+
+
 def test_json_has_llama_benchs_keys_and_figures_that_follow_from_the_samples():
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and done.stderr == ""

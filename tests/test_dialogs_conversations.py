@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from textual.events import Paste
 
 from tests.conftest import until
 from tests.dialogs import KEYS, OPEN, opened
@@ -75,6 +76,19 @@ async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path):
         await stage.press("enter")
         await stage.shows("▶ Plumless [i]cake")
         assert "Plumless [i]cake" in await titles(store) and stage.result is OPEN
+
+
+async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(store: Store, tmp_path: Path):
+    evil = "a\x1b[2J\x9b31m\u202etitle"
+    [first, *_] = await store.list()
+    await store.rename(first.id, evil)
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows("▶ a")
+        await stage.press("f2")
+        await stage.shows("Enter saves the new title")
+        stage.host.post_message(Paste(evil))
+        await until(lambda: stage.text.count("title") == 4)  # in the list, in the hint, and twice in the line
+        assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
 
 
 async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path: Path):

@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual.events import MouseScrollDown
+from textual.widgets import Input
 
 from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
+from tests.models_on_disk.gguf_files import Shape
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import LoadDefaults
 from tui.engine.records import Device
@@ -210,6 +212,24 @@ async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path):
         await listed(stage)
         await stage.press("ctrl+end")
         await stage.shows("[bold]x[red].gguf")
+
+
+async def test_nothing_that_a_file_or_its_name_says_is_a_command_to_the_terminal(folder: Path):
+    evil = "\x1b[2J\x9b31m\u202e"
+    Shape().write(folder / f"a{evil}.gguf", general__name=f"Aaa {evil} model")
+    (folder / f"big{evil}-00001-of-00002.gguf").write_bytes(DENSE.read_bytes())
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("Aaa [2J 31m model")
+        await stage.press("ctrl+end", "up", "up")
+        await stage.shows("Part 2 of 2 is missing (big [2J 31m-00002-of-00002.gguf)")
+        assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
+        await stage.press("ctrl+u")
+        await stage.type(str(folder / "nowhere"))
+        stage.dialog.query_one("#filter", Input).value += f"{evil}.gguf"
+        await stage.press("enter")
+        await stage.shows("There is no such file.")
+        assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
 
 
 async def test_forty_columns_keep_name_and_fit(folder: Path):

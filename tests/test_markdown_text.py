@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.markdown.text import GrowingText, clean, fold, slice_runs, wrap, wrap_runs
+from tui.app.markdown.text import GrowingText, fold, slice_runs, wrap, wrap_runs
+from tui.lines import clean
 
 TRICKY = st.text(
     st.one_of(

@@ -270,12 +270,12 @@ async def test_nothing_in_a_message_reaches_the_terminal_as_a_command() -> None:
     async with running() as (_, transcript, _):
         evil = "\x1b[2J\x07\x9b31m\u202e[bold]x[/bold]"
         transcript.load(
-            [UserMessage(1, evil), Notice(evil), Card("c", evil, evil), Answer(2, "Q", evil, thinking=evil)]
+            [UserMessage(1, evil), Notice(evil), Card("c", evil, evil), Answer(2, evil, evil, thinking=evil)]
         )
         transcript.toggle_thinking(2)
         text = "\n".join(shown(transcript))
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
-        assert text.count("[bold]x[/bold]") == 6
+        assert text.count("[bold]x[/bold]") == 7
 
 
 async def test_a_theme_changes_colours_and_nothing_else() -> None:

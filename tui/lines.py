@@ -1,10 +1,37 @@
-"""Text that has to fit into one line of a terminal: cleaned of what would garble it, measured and cut in cells."""
+"""Text from elsewhere, such as the header of a model, made safe for a terminal: cleaned of what would be taken for a
+command or garble what stands beside it; where it has to fit into one line, also measured and cut in cells."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import wcwidth
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_SAFE: dict[int, str] = {
+    **{code: chr(0x2400 + code) for code in range(0x20)},
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+    **dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), ""),
+    0x7F: "\u2421",
+    0x09: "\t",
+    0x0A: "\n",
+    0x0B: " ",
+    0x0C: " ",
+    0x0D: "",
+    0x85: "\n",
+    0x2028: "\n",
+    0x2029: "\n",
+}
+
+
+def clean(text: str) -> str:
+    """Text that a terminal cannot take for a command: escapes become visible signs, direction overrides and carriage
+    returns go, odd line separators become newlines. Works character by character, so pieces may be cleaned apart."""
+    return text.translate(_SAFE) if _UNSAFE.search(text) else text
 
 
 def one_line(text: str) -> str:

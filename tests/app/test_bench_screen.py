@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import DENSE, MOE
 from tui.app.screens.bench import BenchScreen
+from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.config import paths
 from tui.measure.history import History
 
@@ -41,6 +42,14 @@ def bench_engine(person) -> int:
     chat = person.app.controller.engine.pid
     (child,) = [child for child in psutil.Process().children() if child.pid != chat and "worker" in child.cmdline()[-1]]
     return child.pid
+
+
+def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal():
+    evil = "a\x1b[2J\x9b31m\u202ename"
+    board = BenchBoard()
+    board.state = BenchState(plan=evil, doing=evil, trouble=(evil,))
+    text = "".join(text for row in board.compose_rows(80, 20) for text, _ in row)
+    assert text.count("name") == 3 and not {"\x1b", "\x9b", "\u202e"} & set(text)
 
 
 async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):

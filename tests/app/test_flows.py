@@ -230,6 +230,13 @@ async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
         assert "ui.theme" in person.screen_text()
 
 
+async def test_a_notice_that_names_a_file_is_no_command_to_the_terminal(start):
+    async with start(model=None) as person:
+        person.app.main.tell("a\x1b[2J\x9b31m\u202ename is not there", bad=True)
+        await person.wait_for(lambda: "name is not there" in person.told)
+        assert not {"\x1b", "\x9b", "\u202e"} & set(person.told)
+
+
 async def test_earlier_prompts_come_back_with_the_arrow_key(start):
     async with start() as person:
         await person.ask("ping")

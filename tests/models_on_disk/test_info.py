@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from tests.models_on_disk.gguf_files import Shape, Tensor, Typed, header
 from tui.models import format
 from tui.models.gguf import ArrayStub, GGUFError, Header, Value, read_header
 from tui.models.info import ModelInfo, from_headers
+from tui.models.modelfile import ModelFileError
 
 QWEN3_30B = Shape(2048, 48, 32, 4, 128, 6144, 151936, n_expert=128, n_expert_used=8, n_ff_expert=768)
 
@@ -120,6 +123,18 @@ def test_a_vocabulary_without_weights_is_no_model():
 @pytest.mark.parametrize("name", ["", ".", "V1", "  "])
 def test_a_name_that_tells_nothing_gives_way_to_the_name_of_the_file(name: str):
     assert info(Shape().metadata(general__name=name), Shape().tensors()).name == "file-name"
+
+
+def test_no_text_of_a_header_is_a_command_to_a_terminal():
+    evil = "Evil\x1b[2J \x9b31m\u202eModel\n"
+    metadata = {key.replace("qwen3", evil): value for key, value in Shape().metadata().items()}
+    texts = {"general.architecture": evil, "general.name": evil, "general.size_label": evil}
+    found = info(metadata | texts, Shape().tensors())
+    assert (found.name, found.arch, found.size_label) == ("Evil [2J 31mModel",) * 3
+    assert found.n_layers == 2  # found by the name as it stands in the header
+    with pytest.raises(ModelFileError) as refused:
+        raise ModelFileError("broken", Path("x"), f"{evil} is no architecture.")
+    assert refused.value.reason == "Evil [2J 31mModel is no architecture."
 
 
 def test_heads_may_differ_from_layer_to_layer():

@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen
 
 from tui.app import phrases
@@ -35,6 +36,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme, terminal_is_light
+from tui.lines import clean
 
 THEME_CHECK_S = 2.0
 TERMINAL_CHECK_S = 2.0
@@ -140,6 +142,18 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             logging.getLogger("llmtui").warning("Left without saving all: %s", error)
         finally:
             os._exit(128 + signal.SIGHUP)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Whatever a notice quotes, names of files for example, the terminal gets nothing that it would obey."""
+        super().notify(clean(message), title=title, severity=severity, timeout=timeout, markup=markup)
 
     def _store_trouble(self, error: StoreError | None) -> None:
         if error is None:

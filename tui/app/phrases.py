@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tui.app.bindings import Keymap
 from tui.app.markdown.blocks import CodeBlock
-from tui.app.markdown.text import clean
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Turn
@@ -18,7 +17,7 @@ from tui.config.settings import LoadDefaults
 from tui.engine.death import Death
 from tui.engine.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
-from tui.lines import fit_columns
+from tui.lines import clean, fit_columns
 from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError

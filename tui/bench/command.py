@@ -16,7 +16,7 @@ from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
-from tui.bench.trouble import death_sentence, error_sentence
+from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.bench.tune import tune
 from tui.cli_options import BenchOptions
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
@@ -29,6 +29,7 @@ from tui.engine.plan_client import Planner
 from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
+from tui.lines import clean
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
@@ -70,7 +71,7 @@ def bench(options: BenchOptions) -> ExitCode:
     for picked in picks:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
-            print(f"Measuring {picked.model.path}: {picked.reason}, {size}.", file=sys.stderr)
+            print(clean(f"Measuring {picked.model.path}: {picked.reason}, {size}."), file=sys.stderr)
     if options.kind == "tune":
         return tune(options, picks[0].model, settings, state)
     return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
@@ -207,15 +208,17 @@ class _Bench:
             shown = picture.picture(output, comparison, baseline, sys.stdout)
         else:
             shown = self._kind.formats[output](comparison)
+            if output in FOR_EYES:  # before the chart, whose colours are commands
+                shown = clean(shown)
             if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
                 shown = f"{shown}\n{chart}"
         if shown:
             put(shown if isinstance(shown, bytes) else render.for_encoding(shown, sys.stdout.encoding))
         if output not in FOR_EYES:
             for row in comparison.refused:
-                print(f"llmtui: {render.refusal(row)}", file=sys.stderr)
+                say(render.refusal(row))
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
-            print(f"llmtui: {self._energy_note}", file=sys.stderr)
+            say(self._energy_note)
 
 
 def make_job(
@@ -242,9 +245,9 @@ def make_job(
 
 def _report(problems: Sequence[ConfigProblem]) -> None:
     for problem in problems:
-        print(f"llmtui: {problem}", file=sys.stderr)
+        say(str(problem))
 
 
 def _fail(code: ExitCode, message: str) -> ExitCode:
-    print(f"llmtui: {message}", file=sys.stderr)
+    say(message)
     return code

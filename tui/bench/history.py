@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tui.bench import render
+from tui.bench.trouble import say
 from tui.cli_options import BenchOptions
 from tui.config import paths
 from tui.exit_codes import ExitCode
@@ -58,21 +59,18 @@ class Past:
             try:
                 baseline = self._baseline(report)
             except (NoBaseline, HistoryError) as error:
-                _say(f"{name} is compared with nothing: {error}")
+                say(f"{name} is compared with nothing: {error}")
                 is_first = self._options.compare == LAST and isinstance(error, NoBaseline)
                 code = code or (ExitCode.FINE if is_first else ExitCode.USAGE)
                 continue
             changes = compare(baseline.run, report)
             text = changes_text(name, baseline, report, changes, output)
-            if output in FOR_EYES:
-                put(render.for_encoding(f"\n{text}", sys.stdout.encoding))
-            else:
-                print(render.for_encoding(f"\n{text}", sys.stderr.encoding), file=sys.stderr)
+            render.show(f"\n{text}", sys.stdout if output in FOR_EYES else sys.stderr)
             found = self._judged(name, baseline, changes)
             code = found if found == ExitCode.SLOWER else code or found
         if self._options.fail_below is not None and not self._options.every_model:
             for row in comparison.refused:
-                _say(f"{row_name(row.model, row.path)} on {row.backend} was not measured: --fail-below cannot tell.")
+                say(f"{row_name(row.model, row.path)} on {row.backend} was not measured: --fail-below cannot tell.")
                 code = code or ExitCode.UNDECIDED
         return code
 
@@ -84,9 +82,9 @@ class Past:
             # What several users get at once has no test that a later run could be compared with.
             self._history.add(Comparison(reports=tuple(row for row in comparison.reports if row.results)))
         except HistoryError as error:
-            _say(f"not kept: {error}")
+            say(f"not kept: {error}")
         if self._history.set_aside:
-            _say(f"the history of benchmarks was damaged; it is now {self._history.set_aside}, and a new one begun.")
+            say(f"the history of benchmarks was damaged; it is now {self._history.set_aside}, and a new one begun.")
 
     def _look_up(self, what: str) -> Sequence[Baseline]:
         if not what.isdecimal():
@@ -127,13 +125,13 @@ class Past:
             return ExitCode.FINE
         lost = [change for change in changes if change.verdict == "slower" and -change.percent > allowed]
         for change in lost:
-            _say(
+            say(
                 f"{name}: {change.test} is {-change.percent:.1f}% slower than in {baseline.label}; "
                 f"--fail-below allows {allowed:g}%."
             )
         unclear = [change for change in changes if change.verdict == "too few runs"]
         for change in unclear:
-            _say(
+            say(
                 f"{name}: {change.test} ran {change.n_before} times in {baseline.label} and {change.n_after} now; "
                 f"--fail-below cannot tell from fewer than {MIN_REPETITIONS}."
             )
@@ -148,15 +146,15 @@ def show_history(output: str) -> ExitCode:
     try:
         kept = history.list()
     except HistoryError as error:
-        _say(str(error))
+        say(str(error))
         return ExitCode.USAGE
     if output == "json":
         put(json.dumps([msgspec.to_builtins(run) for run in kept], indent=2))
     elif kept:
         text = history_text(kept, output or render.default_format(sys.stdout))
-        put(render.for_encoding(text, sys.stdout.encoding))
+        render.show(text, sys.stdout)
     else:
-        _say(f"no benchmark was kept yet ({history.path}).")
+        say(f"no benchmark was kept yet ({history.path}).")
     return ExitCode.FINE
 
 
@@ -229,7 +227,3 @@ def _read(path: Path) -> tuple[Run, ...]:
     if not runs:
         raise NoBaseline(f"--compare {path}: there is nothing in it.")
     return runs
-
-
-def _say(sentence: str) -> None:
-    print(f"llmtui: {sentence}", file=sys.stderr)

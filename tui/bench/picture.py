@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tui.bench.render import can_encode
+from tui.bench.trouble import say
 from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, find_baseline
 from tui.measure.chart_plot import PlottingMissing, draw, require_matplotlib
 from tui.measure.chart_text import SIGNS, Role, Span, chart_lines, text_of
@@ -84,7 +84,7 @@ def _charts(comparison: Comparison, baseline: str) -> tuple[Chart, ...]:
         return charts(comparison, baseline)
     except UnknownBaseline:
         # It was to be measured, and was refused or interrupted: the others are worth a chart all the same.
-        print(f"llmtui: --baseline {baseline} was not measured; another row is taken for it.", file=sys.stderr)
+        say(f"--baseline {baseline} was not measured; another row is taken for it.")
         return charts(comparison)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -9,9 +10,11 @@ from typing import TextIO
 from tui import __version__
 from tui.bench import endtoend
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
+from tui.lines import clean
 from tui.measure import roofline
 from tui.measure.report import Comparison, Refused, Report, Result, backend_of, row_name
 from tui.models import format
+from tui.stdout import put
 
 Format = Callable[[Comparison], str]
 
@@ -135,6 +138,15 @@ def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
 def for_encoding(text: str, encoding: str | None) -> str:
     """`text`, its few signs beyond ASCII replaced when the encoding of a stream lacks them."""
     return text if can_encode("".join(map(chr, _ASCII)), encoding) else text.translate(_ASCII)
+
+
+def show(text: str, stream: TextIO) -> None:
+    """Print `text`, which names models, for eyes: nothing in it is a command for a terminal."""
+    shown = for_encoding(clean(text), stream.encoding)
+    if stream is sys.stdout:
+        put(shown)
+    else:
+        print(shown, file=stream)
 
 
 def can_encode(signs: str, encoding: str | None) -> bool:

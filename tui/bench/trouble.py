@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tui.engine.death import Cause, Death
 from tui.engine.records import ErrorInfo, ErrorKind
+from tui.lines import clean
 
 _LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
 _ADVICE: dict[ErrorKind, str] = {
@@ -27,6 +29,11 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "not_stopped": ("it did not stop when asked to, so llmtui ended it", "A smaller --ubatch stops sooner."),
     "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
 }
+
+
+def say(sentence: str) -> None:
+    """Tell it on stderr, with nothing in it that a terminal would obey: it may name a file or quote one."""
+    print(clean(f"llmtui: {sentence}"), file=sys.stderr)
 
 
 def error_sentence(path: Path, info: ErrorInfo) -> str:

@@ -12,8 +12,8 @@ import msgspec
 
 from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
-from tui.bench.render import default_format, for_encoding, table_of
-from tui.bench.trouble import death_sentence, error_sentence
+from tui.bench.render import default_format, show, table_of
+from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.cli_options import BenchOptions
 from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.settings import LoadDefaults, Settings
@@ -29,7 +29,6 @@ from tui.measure.timeleft import about
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, Tuned, Tuner, changes
 from tui.memory.exact import Confirmed
 from tui.models.library import LibraryModel
-from tui.stdout import put
 
 _NAMES = {
     "n_threads": "threads", "n_threads_batch": "threads for prompts", "n_batch": "batch", "n_ubatch": "ubatch",
@@ -75,14 +74,14 @@ class _Command:
                 message = str(problem)
             self._print(found, sentence)
         if message:
-            print(f"llmtui: {message}", file=sys.stderr)
+            say(message)
         return code
 
     async def _search(self, engine: Engine, planner: Planner) -> None:
         devices = (await engine.start()).devices
         start, problems = merge_load(self._settings.load, None, self._options.load)
         for problem in problems:
-            print(f"llmtui: {problem}", file=sys.stderr)
+            say(str(problem))
         if backend_devices(start.backend, devices) is None:
             raise _NoDevice(f"--backend {start.backend}: there is no such device here; see llmtui --devices.")
         if self._model.info.n_ctx_train and "n_ctx" not in self._options.load:
@@ -125,7 +124,7 @@ class _Command:
             text = json.dumps(_record(found), indent=2)
         else:
             text = "\n".join([f"{self._model.path.name}", "", table_of(_rows(found), "<>>>><", output), "", sentence])
-        put(for_encoding(text, sys.stdout.encoding))
+        show(text, sys.stdout)
 
 
 class _NoDevice(Exception):

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from tui.lines import one_line
 from tui.models import attention, format
 from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
 from tui.models.metadata import Metadata
@@ -49,6 +50,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     name: str
+    """As all texts here one line, with nothing in it that a terminal would obey, whatever the header holds."""
     arch: str
     """llama.cpp's name of the architecture: "qwen3", "qwen3moe", "llama"."""
     size_label: str
@@ -128,8 +130,8 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
     return ModelInfo(
         kind=_kind(meta, tensors),
         name=_name(meta, fallback_name),
-        arch=meta.arch,
-        size_label=meta.text("general.size_label"),
+        arch=one_line(meta.arch),
+        size_label=one_line(meta.text("general.size_label")),
         quant=_quant(meta, tensors),
         size_bytes=sum(header.file_size or header.data_offset for header in headers),
         weights_bytes=sum(tensor.n_bytes for tensor in tensors),
@@ -207,7 +209,7 @@ def _kind(meta: Metadata, tensors: Sequence[TensorInfo]) -> Kind:
 
 def _name(meta: Metadata, fallback: str) -> str:
     """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files."""
-    name = " ".join(meta.text("general.name").split())
+    name = one_line(meta.text("general.name"))
     return name if sum(character.isalnum() for character in name) >= 4 else fallback
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tui.lines import one_line
 from tui.models import format
 from tui.models.gguf import ArrayMemo, GGUFError, read_header
 from tui.models.info import Kind, ModelInfo, from_headers
@@ -30,13 +31,14 @@ UNUSABLE: dict[Kind, str] = {
 
 
 class ModelFileError(Exception):
-    """A file that cannot be loaded as a model. `reason` is a sentence for people; `path` the file or folder meant."""
+    """A file that cannot be loaded as a model. `reason` is a sentence for people, made safe for a terminal, as it may
+    quote the file; `path` is the file or folder meant."""
 
     def __init__(self, kind: ModelFileErrorKind, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.kind: ModelFileErrorKind = kind
         self.path = path
-        self.reason = reason
+        self.reason = one_line(reason)
 
 
 def part_of(path: Path) -> tuple[int, tuple[Path, ...]]:
@@ -55,7 +57,7 @@ def stem(path: Path) -> str:
     """The name of a file, fit for showing, without its ending and without its number within a split model."""
     match = _PART.match(path.name)
     name: str = match["stem"] if match else path.stem
-    return name.encode("utf-8", "replace").decode()
+    return one_line(name.encode("utf-8", "replace").decode())
 
 
 def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:

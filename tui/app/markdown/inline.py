@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tui.app.markdown.text import Run, clean
+from tui.app.markdown.text import Run
+from tui.lines import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tui.app.markdown.blocks import Block, BlockKind, Container
-from tui.app.markdown.text import clean
+from tui.lines import clean
 
 FENCE_PIECE = 24
 """A fence is cut at the first empty line after so many, or at twice as many: a piece is what is highlighted at once."""

@@ -12,10 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean, width_of
+from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.lines import clean
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

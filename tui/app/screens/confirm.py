@@ -11,8 +11,8 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean
 from tui.app.screens.dialog import Dialog
+from tui.lines import clean
 
 
 class ConfirmScreen(Dialog[bool]):

@@ -12,16 +12,17 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog, matches
+from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
+from tui.lines import clean
 
 _TIME, _COUNT = 12, 6
 EXPORTS = (
@@ -62,8 +63,7 @@ class ConversationsScreen(ListDialog[str]):
             "Type to filter", *(f"conversation_{what}" for what in ("open", "rename", "export", "delete"))
         )
         yield RowList[Summary](self._paint, header=_header)
-        title = Input(id="new-title", compact=True, select_on_focus=False)
-        title.cursor_blink = False
+        title = LineInput(id="new-title", compact=True, select_on_focus=False)
         self.give_way(title)
         yield title
         yield Static("", id="told", markup=False)
@@ -153,7 +153,7 @@ class ConversationsScreen(ListDialog[str]):
     @on(Input.Submitted, "#new-title")
     def _title_written(self, event: Input.Submitted) -> None:
         if self._renaming is not None:
-            self._save_title(self._renaming, clean(event.value).strip())
+            self._save_title(self._renaming, event.value.strip())
             self._stop_renaming()
 
     @work(group="change")

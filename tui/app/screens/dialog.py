@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap, bind
 from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.row_list import RowList
 from tui.config.actions import Scope
 
@@ -89,8 +90,7 @@ class ListDialog(Dialog[R], Generic[R]):
 
     def filter_line(self, placeholder: str, *action_ids: str) -> ComposeResult:
         """The line to type in, with room for a count at its right. It leaves the keys of `action_ids` to the dialog."""
-        line = Input(placeholder=placeholder, compact=True, id="filter", select_on_focus=False)
-        line.cursor_blink = False
+        line = LineInput(placeholder=placeholder, compact=True, id="filter", select_on_focus=False)
         self.give_way(line, *action_ids)
         with Horizontal(id="filter-line"):
             yield Static("❯", id="filter-mark", markup=False)

@@ -16,7 +16,6 @@ from textual.widgets import Button, Input, Static
 
 from tui.app import phrases
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -28,6 +27,7 @@ from tui.config.settings import LoadDefaults
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
 from tui.engine.records import Device, LoadSettings
+from tui.lines import clean
 from tui.memory.exact import Confirmed
 from tui.memory.guard import placement
 from tui.memory.now import MemoryNow

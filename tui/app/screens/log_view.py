@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean
 from tui.app.screens.dialog import Dialog
+from tui.lines import clean
 
 
 class LogScreen(Dialog[None]):

@@ -24,6 +24,7 @@ from tui.config.keymap import display_keys
 from tui.config.settings import LoadDefaults
 from tui.engine.planner import Fit
 from tui.engine.records import Device
+from tui.lines import clean
 from tui.memory.now import MemoryNow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
@@ -215,7 +216,7 @@ class PickerScreen(ListDialog[PickedModel]):
         try:
             model = await asyncio.to_thread(inspect, path)
         except ModelFileError as error:
-            self._tell(Content.assemble((f"{error.path.name}: ", "bold"), (error.reason, "$text-error")))
+            self._tell(Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")))
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))
 

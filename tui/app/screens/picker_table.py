@@ -9,9 +9,9 @@ import msgspec
 from textual.content import Content
 
 from tui.app.fit import MARKS, Brief
-from tui.app.markdown.text import clean
 from tui.app.widgets.row_list import column
 from tui.engine.planner import Fit
+from tui.lines import clean
 from tui.models import format
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
 
@@ -106,7 +106,7 @@ def details(entry: Entry, verdict: Brief | None) -> Content:
         case OtherFile() | BrokenFile():
             bad = FIT_STYLES["no"] if isinstance(entry, BrokenFile) else ""
             return Content.assemble(
-                (clean(entry.path.name), "bold"), "\n", (entry.reason, bad), "\n", _path(entry.path)
+                (clean(entry.path.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
             )
         case Heading():
             return Content("")

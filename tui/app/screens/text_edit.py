@@ -11,10 +11,11 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.text import clean
 from tui.app.screens.dialog import Dialog
+from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.config.keymap import display_keys
+from tui.lines import clean
 
 
 class TextEditScreen(Dialog[str]):
@@ -87,8 +88,7 @@ class LineEditScreen(Dialog[str]):
         """Hint, line, complaint, buttons."""
         if self._hint:
             yield Static(clean(self._hint), id="hint", markup=False)
-        line = Input(self._text, self._placeholder)
-        line.cursor_blink = False
+        line = LineInput(self._text, self._placeholder)
         self.give_way(line, "form_save")
         yield line
         yield Static("", id="complaint", markup=False)
@@ -102,7 +102,7 @@ class LineEditScreen(Dialog[str]):
     @on(Button.Pressed, "#save")
     def action_form_save(self) -> None:
         """Give the line, unless something is wrong with it."""
-        text = clean(self.query_one(Input).value).strip()
+        text = self.query_one(Input).value.strip()
         if complaint := self._check(text):
             self.query_one("#complaint", Static).update(complaint)
         else:

@@ -9,6 +9,7 @@ import msgspec
 
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
+from tui.lines import clean
 from tui.measure import roofline
 from tui.measure.chart import charts, speed
 from tui.measure.chart_text import Role, chart_lines
@@ -62,7 +63,7 @@ class BenchBoard(LineWidget):
     def compose_rows(self, width: int, height: int) -> Sequence[Row]:
         """Progress stays on top; the rest can be moved."""
         state = self.state
-        top: list[Row] = [((shorten(state.plan, width), "title"),), self._progress(width), ()]
+        top: list[Row] = [((_cut(state.plan, width), "title"),), self._progress(width), ()]
         rest = list(_earlier(state.earlier, width) if state.earlier is not None else self._found(width))
         room = max(1, height - len(top))
         self._first = max(0, min(self._first, len(rest) - room))
@@ -77,7 +78,7 @@ class BenchBoard(LineWidget):
         return (
             ("▓" * filled, "key"),
             ("░" * (n - filled), "faint"),
-            (shorten(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
+            (_cut(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
         )
 
     def _found(self, width: int) -> Iterator[Row]:
@@ -86,12 +87,17 @@ class BenchBoard(LineWidget):
         if reports:
             yield from _table(reports, state.notes, width)
         for line in state.trouble:
-            yield ((shorten(line, width), "full"),)
+            yield ((_cut(line, width), "full"),)
         if any(report.results for report in reports):
             for chart in charts(state.comparison)[:1]:
                 yield ()
                 for spans in chart_lines(chart, max(40, width)):
                     yield tuple((span.text, _STYLES.get(span.role, "")) for span in spans)
+
+
+def _cut(text: str, width: int) -> str:
+    """What names a model or quotes somebody, in one row."""
+    return shorten(clean(text), width)
 
 
 def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:
@@ -107,7 +113,7 @@ def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> I
         name = column(row_name(report.model, report.loaded.path), n_name)
         yield ((name, "strong"), ("".join(column(text, _FIGURE, right=True) for text in figures), ""))
         for text in _said(report, notes.get(number, "")):
-            yield ((shorten(f"  {text}", width), "muted"),)
+            yield ((_cut(f"  {text}", width), "muted"),)
 
 
 def _said(report: Report, note: str) -> Iterator[str]:

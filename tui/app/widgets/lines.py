@@ -10,8 +10,9 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.app.markdown.text import Line, Run, clean, fold, width_of
+from tui.app.markdown.text import Line, Run, fold, width_of
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
+from tui.lines import clean
 
 Row = tuple[Run, ...]
 """One row: texts with their style names, such as "title" or "muted+strong"; "" is plain."""

@@ -7,12 +7,14 @@ from typing import Any, get_type_hints
 import msgspec
 from textual.widgets import Input
 
+from tui.app.widgets.line_input import LineInput
+
 Number = int | float
 _UNBOUNDED = 2**31 - 1
 """A limit that is only there because llama.cpp counts with 32 bits is not worth a word."""
 
 
-class NumberInput(Input):
+class NumberInput(LineInput):
     """One line for a field of a record; range and kind come from the field's type. Group commas are taken, and for
     whole numbers "32k"."""
 
@@ -30,7 +32,6 @@ class NumberInput(Input):
         self._hint: Any = get_type_hints(record, include_extras=True)[field]
         self._kind: Any = msgspec.inspect.type_info(self._hint)
         self.field = field
-        self.cursor_blink = False
         self.show(value)
 
     def show(self, value: Number) -> None:

@@ -17,10 +17,10 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from tui.app.bindings import bind
-from tui.app.markdown.text import clean
 from tui.app.widgets.lines import one_line, shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
 from tui.config.actions import ACTIONS
+from tui.lines import clean
 
 
 class Prompt(TextArea):

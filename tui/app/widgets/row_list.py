@@ -12,9 +12,10 @@ from textual.geometry import Size, clamp
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.app.markdown.text import Line, Run, clean, width_of
+from tui.app.markdown.text import Line, Run, width_of
 from tui.app.widgets.direct_paint import RowPainter
 from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.lines import clean
 
 T = TypeVar("T")
 

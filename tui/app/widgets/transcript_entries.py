@@ -10,8 +10,9 @@ import msgspec
 
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.stream import MarkdownStream
-from tui.app.markdown.text import BLANK, Line, Run, clean, width_of, wrap_runs
+from tui.app.markdown.text import BLANK, Line, Run, width_of, wrap_runs
 from tui.config.keymap import display_keys
+from tui.lines import clean, one_line
 
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]
@@ -206,7 +207,7 @@ class AnswerEntry(Entry):
 
     def __init__(self, record: Answer, *, complete: bool, expanded: bool | None = None) -> None:
         super().__init__(record.turn_id)
-        self.label = record.label
+        self.label = one_line(record.label)
         self.thinking_label = record.thinking_label
         self.progress = ""
         self.footer = record.footer

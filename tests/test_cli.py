@@ -128,6 +128,11 @@ def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():
         running.read_until("file name too long")
 
 
+def test_a_home_that_nobody_has_is_no_traceback_in_a_bench():
+    done = llmtui("--bench", "~nobody-of-that-name/model.gguf")
+    assert done.returncode == ExitCode.MODEL and "There is no such file." in done.stderr
+
+
 def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly():
     table = llmtui("--devices")
     assert table.returncode == 0 and table.stderr == ""

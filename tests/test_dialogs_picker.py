@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from textual.events import MouseScrollDown
+from textual.events import MouseScrollDown, Paste
 from textual.widgets import Input
 
 from tests.conftest import DENSE, MOE, until
@@ -132,6 +132,27 @@ async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder:
         await stage.press("enter")
         picked = await stage.closes()
         assert picked.path == folder / DENSE.name and picked.model.info.arch == "qwen3"
+
+
+async def test_a_file_that_is_dragged_into_the_terminal_as_a_url_is_loaded(folder: Path):
+    shutil.copy(DENSE, folder / "my 模型 100%.gguf")
+    url = (folder / "my 模型 100%.gguf").as_uri()
+    assert "my%20" in url
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        stage.host.post_message(Paste(url))
+        await stage.shows("Load this file:")
+        await stage.press("enter")
+        assert (await stage.closes()).path == folder / "my 模型 100%.gguf"
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/x.gguf", "file:///x%00.gguf", f"/{'x' * 300}.gguf"])
+async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str):
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        stage.host.post_message(Paste(text))
+        await stage.shows("Load this file:")
+        await stage.press("enter")
+        await until(lambda: "There is no such file." in stage.text or "file name too long" in stage.text)
+        assert stage.result is OPEN
 
 
 async def test_a_path_that_is_no_model_says_why_and_stays(folder: Path):

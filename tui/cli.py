@@ -15,6 +15,8 @@ from tui.exit_codes import ExitCode
 from tui.stdout import CannotWrite, flush
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tui.cli_options import BenchKind
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
@@ -240,11 +242,12 @@ def _app(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from tui.cli_options import AppOptions
+    from tui.userpath import user_path
 
     if len(arguments.models) > 1:
         raise CommandLineError("the app loads one model. Name one, or measure several with --bench.")
-    model = Path(arguments.models[0]) if arguments.models else None
-    if model is not None and _is_missing(arguments.models[0]):
+    model = user_path(arguments.models[0]) if arguments.models else None
+    if model is not None and _is_missing(model):
         print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
         return ExitCode.MODEL
     from tui.app.run import run
@@ -263,10 +266,10 @@ def _app(arguments: argparse.Namespace) -> int:
     )
 
 
-def _is_missing(path: str) -> bool:
-    """Whether there is surely no such file. What else may be wrong with it is said when it is read."""
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file for sure. Of one in a closed folder nobody knows: the app says so."""
     try:
-        os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 - Path.expanduser raises on unknown users
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

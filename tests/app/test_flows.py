@@ -52,6 +52,13 @@ async def test_what_the_command_line_says_is_not_remembered(start):
     assert remembered.state.last_model == str(DENSE) and "n_ctx" not in remembered.load_of(DENSE)
 
 
+async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start):
+    assert StateStore().update(last_model=f"/{'x' * 300}.gguf") is None
+    async with start(model=None) as person:
+        await person.wait_for(lambda: "It cannot be read: file name too long." in person.screen_text())
+        assert "other model" in person.screen_text()
+
+
 async def test_other_load_settings_take_the_context_along(start):
     async with start() as person:
         await person.ask("用Python写冒泡排序")

@@ -323,6 +323,7 @@ def test_a_folder_of_an_unknown_user_stays_as_written():
 @pytest.mark.parametrize(
     ("environ", "hub"),
     [
+        ({"HF_HUB_CACHE": "~nobody-of-that-name/hub"}, "~nobody-of-that-name/hub"),
         ({"HF_HUB_CACHE": "/data/hub", "HF_HOME": "/data/hf"}, "/data/hub"),
         ({"HF_HOME": "/data/hf"}, "/data/hf/hub"),
         ({"XDG_CACHE_HOME": "/data/cache"}, "/data/cache/huggingface/hub"),

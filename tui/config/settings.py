@@ -14,6 +14,7 @@ from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.engine.records import CacheType, FlashAttention, Sampling
+from tui.userpath import user_path
 
 # llama.cpp counts in 32 bits.
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -238,4 +239,4 @@ def load_settings(
 
 def expand(folder: str) -> Path:
     """`folder` with `~` and environment variables replaced; an unknown user or variable stays as written."""
-    return Path(os.path.expanduser(os.path.expandvars(folder)))  # noqa: PTH111 - Path.expanduser raises on unknown users
+    return user_path(os.path.expandvars(folder))

@@ -12,6 +12,7 @@ import msgspec
 
 from tui.config import paths
 from tui.config.settings import ModelSettings, expand
+from tui.userpath import user_path
 
 Source = Literal["folder", "huggingface", "lmstudio"]
 
@@ -26,10 +27,10 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_folders(extra: Sequence[Path | str] = (), environ: Mapping[str, str] = os.environ) -> tuple[Folder, ...]:
-    """The user's folders `extra`, written as in the settings, llmtui's own, the Hugging Face cache, LM Studio's."""
+    """The user's folders `extra` ("~" is expanded), llmtui's own, the Hugging Face cache, LM Studio's."""
     home = Path.home()
     return (
-        *(Folder(path=expand(str(path)), must_exist=True) for path in extra),
+        *(Folder(path=user_path(path), must_exist=True) for path in extra),
         Folder(path=paths.models_dir()),
         Folder(path=huggingface_cache(environ), source="huggingface"),
         Folder(path=home / ".lmstudio" / "models", source="lmstudio"),
@@ -40,15 +41,15 @@ def default_folders(extra: Sequence[Path | str] = (), environ: Mapping[str, str]
 def configured_folders(models: ModelSettings) -> tuple[Folder, ...]:
     """`default_folders` with those that the settings add, without those that they leave out."""
     wanted: dict[Source, bool] = {"folder": True, "huggingface": models.hugging_face, "lmstudio": models.lm_studio}
-    folders = default_folders(models.folders)
+    folders = default_folders([expand(folder) for folder in models.folders])
     return tuple(folder for folder in folders if wanted[folder.source])
 
 
 def huggingface_cache(environ: Mapping[str, str] = os.environ) -> Path:
     """The cache of huggingface_hub, by the same variables as that package uses (which is slow to import)."""
     if cache := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
-        return expand(cache)
+        return user_path(cache)
     if home := environ.get("HF_HOME"):
-        return expand(home) / "hub"
+        return user_path(home) / "hub"
     base = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return expand(base) / "huggingface" / "hub"
+    return user_path(base) / "huggingface" / "hub"

@@ -14,6 +14,7 @@ from tui.models.gguf import ArrayMemo
 from tui.models.headercache import Entry, HeaderCache, Stamp
 from tui.models.info import Kind, ModelInfo
 from tui.models.modelfile import UNUSABLE, ModelFileError, missing_part, os_error, part_of, read_model
+from tui.userpath import user_path
 
 
 class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +75,10 @@ def scan(
 
 def inspect(path: Path) -> LibraryModel:
     """The model at a path given by the user; any part of a split model will do. Raises `ModelFileError`."""
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises on unknown users
+    path = user_path(path)
     try:
         path.stat()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # ValueError: a zero byte, which no name has
         raise ModelFileError("not_found", path, "There is no such file.") from error
     except OSError as error:
         raise os_error(path, error) from error

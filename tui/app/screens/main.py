@@ -150,7 +150,11 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def _known_model(self, last: str) -> Path | None:
         """Blocking, for a thread."""
-        if last and Path(last).is_file():
+        try:
+            is_there = bool(last) and Path(last).is_file()
+        except OSError:  # as in a folder that is closed by now: the attempt to load it says why
+            is_there = True
+        if is_there:
             return Path(last)
         models = self.scan_library().models
         return models[0].path if len(models) == 1 else None

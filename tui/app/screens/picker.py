@@ -28,6 +28,7 @@ from tui.lines import clean
 from tui.memory.now import MemoryNow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
+from tui.userpath import typed_path
 
 _STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 
@@ -226,8 +227,8 @@ def _header(width: int) -> Row:
 
 
 def _as_path(text: str) -> Path | None:
-    """The path that was typed or pasted, perhaps in quotes, or dragged into the terminal as a URL; else None."""
-    text = text.strip().strip("'\"").removeprefix("file://")
-    if text.startswith(("/", "~", "./", "../")) or (text.lower().endswith(".gguf") and len(text) > len(".gguf")):
-        return Path(text).expanduser() if not text.startswith("~") or "/" in text else None
-    return None
+    """The path that was typed, pasted or dragged into the terminal; None for words to filter with."""
+    bare = text.strip().strip("'\"")
+    is_path = bare.startswith(("/", "./", "../", "file:///")) or (bare.startswith("~") and "/" in bare)
+    is_file = bare.lower().endswith(".gguf") and len(bare) > len(".gguf")
+    return typed_path(text) if is_path or is_file else None

@@ -15,6 +15,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
+from tui.config import paths
 
 
 async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start):
@@ -180,11 +181,26 @@ async def test_a_new_conversation_leaves_the_old_one_in_the_list(start):
         assert len(await person.app.store.list()) == 2
 
 
-async def test_copy_says_where_the_text_went(start):
+async def test_copy_says_where_the_text_went(start, home, monkeypatch):
+    own = home / "own.toml"
     async with start() as person:
         await person.ask("用Python写冒泡排序")
         await person.press("f7")
-        await person.wait_for(lambda: "Copied" in person.screen_text())
+        await person.wait_for(lambda: "Copied" in person.told)
+        assert person.told.endswith(" characters to the terminal's clipboard (OSC 52), if the terminal allows it")
+    own.write_text('[ui]\nclipboard = "file"\n')
+    async with start(model=None, settings_file=own) as person:
+        await person.app.main.copy("what is copied")
+        [file] = paths.exports_dir().iterdir()
+        await person.wait_for(lambda: f"Copied 14 characters to {file}" in person.told.splitlines())
+    own.write_text('[ui]\nclipboard = "local"\n')
+    monkeypatch.setenv("DISPLAY", ":77")
+    monkeypatch.setenv("PATH", str(home))
+    (home / "xsel").write_text("#!/bin/sh\necho no such display >&2\nexit 1\n")
+    (home / "xsel").chmod(0o700)
+    async with start(model=None, settings_file=own) as person:
+        await person.app.main.copy("what is copied")
+        await person.wait_for(lambda: ".txt (xsel: no such display)" in person.told)
 
 
 async def test_of_several_code_blocks_any_can_be_copied_by_key(start):

@@ -50,7 +50,8 @@ class ChatScreen(Screen[None]):
         except CopyError as error:
             self.tell(str(error), bad=True)
         else:
-            self.tell(f"Copied {len(text):,} characters: {result.detail}")
+            not_taken = f" ({result.detail})" if result.detail else ""
+            self.tell(f"Copied {len(text):,} characters to {result.place}{not_taken}")
 
     def _write_to_terminal(self, sequence: str) -> None:
         if self.app._driver is not None:

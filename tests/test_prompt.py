@@ -111,6 +111,16 @@ async def test_pasted_line_breaks_stay_and_do_not_send(pasted: str) -> None:
         assert app.heard == []
 
 
+@pytest.mark.parametrize("key", ["ctrl+x", "ctrl+k", "ctrl+shift+k"])
+@pytest.mark.parametrize("text", ["", "one", "one\n", "one\n\n"])
+async def test_deleting_the_last_line_deletes_it(text: str, key: str) -> None:
+    app = prompt_app()
+    async with app.run_test() as pilot:
+        app.prompt.set_text(text)
+        await pilot.press("home", key)
+        assert app.prompt.text == text[: text.rfind("\n") + 1]
+
+
 async def test_a_paste_cannot_carry_commands_for_the_terminal() -> None:
     app = prompt_app()
     async with app.run_test() as pilot:

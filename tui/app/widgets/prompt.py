@@ -220,6 +220,8 @@ class Prompt(TextArea):
 
     def _whole(self, location: Location) -> Location:
         line, column = location
+        if line >= self.document.line_count:  # what follows the last line, where that is deleted whole
+            return location
         return line, grapheme_start(self.document[line], column)
 
     def _delete_via_keyboard(self, start: Location, end: Location) -> EditResult | None:

@@ -203,6 +203,21 @@ async def test_copy_says_where_the_text_went(start, home, monkeypatch):
         await person.wait_for(lambda: ".txt (xsel: no such display)" in person.told)
 
 
+async def test_what_was_cut_or_copied_can_be_put_in_again(start):
+    async with start() as person:
+        prompt = person.app.main.query_one(Prompt)
+        await person.type("a line")
+        await person.press("ctrl+x")
+        assert prompt.text == ""
+        await person.press("ctrl+v")
+        assert prompt.text.rstrip("\n") == "a line"
+        await person.app.main.copy("of an answer \x1b[2J")
+        prompt.set_text("replaced")
+        prompt.select_all()
+        await person.press("ctrl+v")
+        assert prompt.text == "of an answer ␛[2J"
+
+
 async def test_of_several_code_blocks_any_can_be_copied_by_key(start):
     text = "Write it:\n\n```python\nprint('hello')\n```\n\nand run it:\n\n```sh\n\npython hello.py\n```\n"
     turns = (user_turn("How?"), finished(answer_turn("Tiny"), text=text, stop="stop"))

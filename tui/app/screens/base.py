@@ -12,6 +12,7 @@ from tui.app.controller import Controller
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
 from tui.config.settings import Settings
+from tui.lines import clean
 from tui.models.info import ModelInfo
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class ChatScreen(Screen[None]):
         """Copy `text` and say which way it went."""
         from tui.app.clipboard import CopyError, copy
 
+        self.app._clipboard = clean(text)  # what ctrl+v puts in; Textual sets it only where it copies by itself
         try:
             result = await copy(text, self.settings.ui.clipboard, write_terminal=self._write_to_terminal)
         except CopyError as error:

@@ -59,7 +59,7 @@ async def test_settings_and_costs_are_seen_together(size: tuple[int, int]):
 
 
 async def test_unchanged_settings_come_back_as_they_were_written():
-    asked = LoadDefaults(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=7)
+    asked = LoadDefaults(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=2**32 - 1)
     async with opened(dialog(asked)) as stage:
         await stage.press("f5")
         assert await stage.closes() == asked

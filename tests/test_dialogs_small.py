@@ -236,7 +236,7 @@ async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
         presence_penalty=-0.5,
         frequency_penalty=0.25,
         penalty_last_n=-1,
-        seed=42,
+        seed=2**32 - 1,
     )
     async with opened(sampling(), size) as stage:
         for field in wanted.__struct_fields__:
@@ -263,13 +263,16 @@ async def test_unchanged_sampling_comes_back_exactly():
         ("top_p", "", "Write a number from 0 to 1."),
         ("repeat_penalty", "0", "Write a number above 0, at most 5."),
         ("penalty_last_n", "-2", "Write a whole number of -1 or more."),
+        ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
+        ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
+        ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
     ],
 )
 async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str, complaint: str):
     async with opened(sampling()) as stage:
         await write(stage, field, text)
         await stage.shows(complaint)
-        stage.dialog.query_one("#seed").focus()
+        stage.dialog.query_one("#min_p").focus()
         await stage.press("ctrl+s")
         assert stage.result is OPEN
         assert stage.dialog.query_one(f"#{field}").has_focus

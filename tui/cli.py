@@ -282,7 +282,7 @@ def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: value for name in _LOAD_FIELDS if (value := getattr(arguments, name)) is not None}
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     """An argument type: a whole number from `least` on."""
 
     def number(text: str) -> int:
@@ -290,7 +290,7 @@ def _at_least(least: int) -> Callable[[str], int]:
             value = int(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not least <= value < 2**31:
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{value} is not {least} or more" if value < least else f"{value} is huge")
         return value
 
@@ -412,7 +412,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the model is loaded (0: llama.cpp or llmtui chooses)")
-    natural, positive, minus_one = _at_least(0), _at_least(1), _at_least(-1)
+    natural, positive, minus_one, seed = _at_least(0), _at_least(1), _at_least(-1), _at_least(-1, 2**32 - 1)
 
     def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
         group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
@@ -429,7 +429,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     add("-fa", "--flash-attn", dest="flash_attn", choices=FLASH_ATTENTION, metavar="MODE", help="auto, on or off")
     add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
     add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
-    add("--seed", dest="seed", kind=minus_one, metavar="N", help="seed of the sampler; -1: a new one each time")
+    add("--seed", dest="seed", kind=seed, metavar="N", help="seed of the sampler; -1: a new one each time")
     group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
     group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")
     group.add_argument("--no-mmap", dest="use_mmap", action="store_const", const=False, help="read, do not map")

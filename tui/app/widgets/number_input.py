@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_type_hints
 
 import msgspec
@@ -11,7 +12,7 @@ from tui.app.widgets.line_input import LineInput
 
 Number = int | float
 _UNBOUNDED = 2**31 - 1
-"""A limit that is only there because llama.cpp counts with 32 bits is not worth a word."""
+"""A limit that is only there because llama.cpp counts with 32 bits is worth a word only to who is beyond it."""
 
 
 class NumberInput(LineInput):
@@ -43,7 +44,7 @@ class NumberInput(LineInput):
     @property
     def number(self) -> Number | None:
         """The value; None while what stands there is none."""
-        value = _parse(self.value, whole=isinstance(self._kind, msgspec.inspect.IntType))
+        value = self._written
         if value is None:
             return None
         try:
@@ -55,20 +56,28 @@ class NumberInput(LineInput):
     @property
     def complaint(self) -> str:
         """What is wrong with what stands there, and what to write; empty when nothing is."""
-        return "" if self.number is not None else f"Write {expected(self._kind)}."
+        return "" if self.number is not None else f"Write {expected(self._kind, self._written)}."
+
+    @property
+    def _written(self) -> Number | None:
+        """What stands there, whatever the field takes; None where it is no number."""
+        return _parse(self.value, whole=isinstance(self._kind, msgspec.inspect.IntType))
 
 
-def expected(kind: Any) -> str:
-    """What a field takes: "a whole number of 1 or more", "a number from 0 to 5"."""
+def expected(kind: Any, written: Number | None = None) -> str:
+    """What a field takes, for somebody who wrote `written`: "a whole number of 1 or more", "a number from 0 to 5"."""
     noun = "a whole number" if isinstance(kind, msgspec.inspect.IntType) else "a number"
     low = kind.ge if kind.ge is not None else kind.gt
     if low is None:
         return noun
-    if kind.le is not None and kind.le < _UNBOUNDED:
-        return (
-            f"{noun} from {low:g} to {kind.le:g}" if kind.gt is None else f"{noun} above {low:g}, at most {kind.le:g}"
-        )
-    return f"{noun} of {low:g} or more"
+    if kind.le is not None and (kind.le < _UNBOUNDED or (written is not None and written > kind.le)):
+        low, high = _shown(low), _shown(kind.le)
+        return f"{noun} from {low} to {high}" if kind.gt is None else f"{noun} above {low}, at most {high}"
+    return f"{noun} of {_shown(low)} or more"
+
+
+def _shown(limit: Number) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def _parse(text: str, *, whole: bool) -> Number | None:
@@ -81,4 +90,4 @@ def _parse(text: str, *, whole: bool) -> Number | None:
         value = float(text) if not whole else int(text.removesuffix("k") if factor > 1 else text) * factor
     except ValueError:
         return None
-    return value if -(2**31) <= value < 2**31 else None
+    return value if whole or math.isfinite(value) else None

@@ -8,6 +8,7 @@ import shutil
 import msgspec
 from textual.widgets import Input
 
+from tests.app.conftest import GREEDY, NO_RESERVE
 from tests.conftest import DENSE, MOE
 from tui.app.controller import Move
 from tui.app.screens.main import MainScreen
@@ -209,6 +210,20 @@ async def test_a_key_is_changed_in_the_settings(start):
     async with start(settings_file=own) as person:
         await person.press("f10")
         await opened(person, "Keys")
+
+
+async def test_a_key_that_edits_text_does_what_the_settings_say(start):
+    paths.user_settings_file().parent.mkdir(parents=True, exist_ok=True)
+    own = paths.user_settings_file().parent / "own.toml"
+    own.write_text(f'{GREEDY}{NO_RESERVE}[keys]\nstop = "ctrl+x"\n')
+    async with start(settings_file=own) as person:
+        async with person.slowly():
+            await person.send("Count to 100")
+            await person.type("a draft")
+            await person.press("ctrl+x")
+            await person.wait_for(lambda: person.phase == "ready")
+        assert person.turns[-1].stop == "cancelled"
+        assert person.app.main.query_one(Prompt).text == "a draft"
 
 
 async def test_the_engine_log_can_be_read(start):

@@ -34,7 +34,7 @@ def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, namespace: str = "") -> 
                 action.title,
                 action.footer,
                 shown,
-                action.priority,
+                action.has_priority(key),
                 tooltip=action.description,
             )
             ours.key_to_bindings.setdefault(key, []).append(binding)

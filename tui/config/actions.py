@@ -50,11 +50,10 @@ class Action(msgspec.Struct, frozen=True):
     palette: bool = False
     """Listed in the command palette."""
 
-    @property
-    def priority(self) -> bool:
-        """Whether its keys must be bound with priority: the prompt, which has the focus most of the time, would take
-        them for editing. Not so escape, which a menu that is open over the prompt closes first."""
-        return self.scope in ("app", "chat") and "escape" not in self.keys
+    def has_priority(self, key: str) -> bool:
+        """Whether this key of it must be bound with priority: the prompt, which has the focus most of the time, would
+        take it for editing. Not so escape, which a menu that is open over the prompt closes first."""
+        return self.scope in ("app", "chat") and key != "escape"
 
 
 def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...]:

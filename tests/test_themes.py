@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import math
 import os
-from itertools import combinations
+import tomllib
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
+from rich.errors import StyleSyntaxError
 from textual.color import Color
+from textual.css.errors import StyleValueError
+from textual.css.styles import Styles
 from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.config import paths, themes
 from tui.config.settings import UiSettings
-from tui.config.themes import COLORS, ThemeSpec, choose_theme, fingerprint, load_themes, terminal_is_light
+from tui.config.themes import COLORS, ThemeSpec, choose_theme, fingerprint, load_themes, parse_theme, terminal_is_light
 
 BUILTIN, PROBLEMS = load_themes(paths.builtin_themes_dir(), Path("/nonexistent"))
 OWN_COLORS = [theme for theme in BUILTIN.values() if not theme.ansi]
@@ -195,6 +199,9 @@ def test_a_users_theme_is_added_and_one_of_the_same_name_replaces_the_built_in(t
         ("[code]", '[variables]\n"Not One" = "#fff"\n[code]', "variables.Not One", "no name of a variable"),
         ("[code]", '[variables]\nborder = "bold; dock: top"\n[code]', "variables.border", "must be a colour"),
         ("[code]", '[variables]\nlink-style = "fat"\n[code]', "variables.link-style", '"bold"'),
+        ("[code]", '[variables]\nlink-style = "none bold"\n[code]', "variables.link-style", '"bold"'),
+        ("[code]", '[variables]\nlink-style = "bold not"\n[code]', "variables.link-style", '"bold"'),
+        ("[code]", '[variables]\nlink-style-hover = "#fff"\n[code]', "variables.link-style-hover", '"bold"'),
         ("dark = true", "dark = true\nvariables = 3", "variables", "must be a section"),
         ("monokai", "monokay", "code.style", "Pygments style"),
         ('[code]\nstyle = "monokai"\n', "", "code.style", "is missing"),
@@ -235,6 +242,19 @@ def test_ansi_colours_and_styles_are_taken_where_they_belong(tmp_path: Path) -> 
     found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
     assert problems == []
     assert (found["mine"].error, found["mine"].variables) == ("ansi_bright_red", {"link-style": "bold not italic"})
+
+
+def test_a_style_is_taken_if_textual_takes_it() -> None:
+    for count in range(4):
+        for words in product(("none", "not", "bold", "strike"), repeat=count):
+            style = " ".join(words)
+            made, _ = parse_theme({**tomllib.loads(GOOD), "variables": {"link-style": style}}, Path("mine.toml"))
+            try:
+                Styles().text_style = style
+            except (StyleValueError, StyleSyntaxError):
+                assert made is None, style
+            else:
+                assert made is not None, style
 
 
 def test_missing_built_in_themes_are_reported(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ _HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _HEX_ALPHA = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})")
 _ANSI = re.compile(r"ansi_(?:default|(?:bright_)?(?:black|red|green|yellow|blue|magenta|cyan|white))")
 _VARIABLE = re.compile(r"[a-z][a-z0-9-]*")
-_STYLES = frozenset({"none", "bold", "dim", "italic", "underline", "reverse", "strike", "not"})
+_STYLE_VARIABLE = re.compile(r".*-style(?:-hover)?")
+_STYLE = re.compile(r"none|(?:(?:^| )(?:not )?(?:bold|dim|italic|underline|reverse|strike))+")
+"""What Textual takes for a style, or it would not start."""
 
 
 class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,8 +211,8 @@ def _is_color(value: object, *, ansi: bool, alpha: bool = False) -> bool:
 
 
 def _is_variable_value(key: str, value: object, *, ansi: bool) -> bool:
-    if key.endswith("-style"):
-        return isinstance(value, str) and bool(value.split()) and set(value.split()) <= _STYLES
+    if _STYLE_VARIABLE.fullmatch(key):
+        return isinstance(value, str) and bool(_STYLE.fullmatch(" ".join(value.split())))
     return _is_color(value, ansi=ansi, alpha=True)
 
 

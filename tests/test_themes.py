@@ -39,9 +39,8 @@ panel = "#24282e"
 success = "#7fc48a"
 warning = "#e0b04c"
 error = "#f0757c"
-[code]
-style = "monokai"
 """
+END = GOOD.splitlines()[-1]
 
 
 def linear(hex_color: str) -> tuple[float, float, float]:
@@ -189,23 +188,18 @@ def test_a_users_theme_is_added_and_one_of_the_same_name_replaces_the_built_in(t
         ('"mine"', '"My Theme"', "name", "must be a name"),
         ("dark = true", 'dark = "yes"', "dark", "true or false"),
         ("dark = true", "dark = true\nansi = 1", "ansi", "true or false"),
-        ("dark = true", "dark = true\ndrak = true", "drak", 'Did you mean "dark"?'),
         ('error = "#f0757c"\n', "", "colors.error", "is missing"),
         ("#f0757c", "#f0757", "colors.error", "no colour"),
         ("#f0757c", "ansi_red", "colors.error", "no colour"),
         ("#f0757c", "#f0757c80", "colors.error", "no colour"),
         ('"#f0757c"', "7", "colors.error", "no colour"),
-        ("[code]", 'eror = "#fff"\n[code]', "colors.eror", 'Did you mean "error"?'),
-        ("[code]", '[variables]\n"Not One" = "#fff"\n[code]', "variables.Not One", "no name of a variable"),
-        ("[code]", '[variables]\nborder = "bold; dock: top"\n[code]', "variables.border", "must be a colour"),
-        ("[code]", '[variables]\nlink-style = "fat"\n[code]', "variables.link-style", '"bold"'),
-        ("[code]", '[variables]\nlink-style = "none bold"\n[code]', "variables.link-style", '"bold"'),
-        ("[code]", '[variables]\nlink-style = "bold not"\n[code]', "variables.link-style", '"bold"'),
-        ("[code]", '[variables]\nlink-style-hover = "#fff"\n[code]', "variables.link-style-hover", '"bold"'),
+        (END, f'{END}\n[variables]\n"Not One" = "#fff"', "variables.Not One", "no name of a variable"),
+        (END, f'{END}\n[variables]\nborder = "bold; dock: top"', "variables.border", "must be a colour"),
+        (END, f'{END}\n[variables]\nlink-style = "fat"', "variables.link-style", '"bold"'),
+        (END, f'{END}\n[variables]\nlink-style = "none bold"', "variables.link-style", '"bold"'),
+        (END, f'{END}\n[variables]\nlink-style = "bold not"', "variables.link-style", '"bold"'),
+        (END, f'{END}\n[variables]\nlink-style-hover = "#fff"', "variables.link-style-hover", '"bold"'),
         ("dark = true", "dark = true\nvariables = 3", "variables", "must be a section"),
-        ("monokai", "monokay", "code.style", "Pygments style"),
-        ('[code]\nstyle = "monokai"\n', "", "code.style", "is missing"),
-        ("[code]", "[code]\nsize = 3", "code.size", "is unknown"),
         ("dark = true", "dark = = true", "", "line 3"),
     ],
 )
@@ -221,10 +215,28 @@ def test_a_bad_theme_is_named_with_its_reason_and_the_good_ones_load(
     assert says in problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ("dark = true", "dark = true\ndrak = true", "drak", 'Did you mean "dark"?'),
+        (END, f'{END}\neror = "#fff"', "colors.eror", 'Did you mean "error"?'),
+        (END, f'{END}\n[code]\nstyle = "monokai"', "code", "so it is ignored"),
+    ],
+)
+def test_what_a_theme_cannot_say_is_told_and_the_rest_of_it_taken(
+    tmp_path: Path, old: str, new: str, key: str, says: str
+) -> None:
+    file = write(tmp_path, "mine.toml", GOOD.replace(old, new, 1))
+    found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
+    assert found["mine"].textual_fields() == parse_theme(tomllib.loads(GOOD), file)[0].textual_fields()
+    assert [(problem.file, problem.key) for problem in problems] == [(file, key)]
+    assert says in problems[0].message
+
+
 def test_everything_wrong_with_a_theme_is_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, "bad.toml", 'name = "mine"\n')
     _, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
-    assert {problem.key for problem in problems} == {"dark", "code.style", *(f"colors.{key}" for key in COLORS)}
+    assert {problem.key for problem in problems} == {"dark", *(f"colors.{key}" for key in COLORS)}
 
 
 def test_a_name_that_is_used_twice_is_reported(tmp_path: Path) -> None:
@@ -238,7 +250,7 @@ def test_a_name_that_is_used_twice_is_reported(tmp_path: Path) -> None:
 
 def test_ansi_colours_and_styles_are_taken_where_they_belong(tmp_path: Path) -> None:
     text = GOOD.replace("dark = true", "dark = true\nansi = true").replace("#f0757c", "ansi_bright_red")
-    write(tmp_path, "a.toml", text.replace("[code]", '[variables]\nlink-style = "bold not italic"\n[code]'))
+    write(tmp_path, "a.toml", f'{text}[variables]\nlink-style = "bold not italic"\n')
     found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
     assert problems == []
     assert (found["mine"].error, found["mine"].variables) == ("ansi_bright_red", {"link-style": "bold not italic"})

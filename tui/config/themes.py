@@ -23,7 +23,7 @@ COLORS = (
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
-_TOP = ("name", "dark", "ansi", "colors", "variables", "code")
+_TOP = ("name", "dark", "ansi", "colors", "variables")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _HEX_ALPHA = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})")
@@ -63,15 +63,12 @@ class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Laid over a background to lift it; may have an alpha channel."""
     variables: dict[str, str]
     """Variables of the style sheet that differ from those that Textual derives."""
-    code_style: str
-    """Pygments style of code blocks."""
     file: Path
 
     def textual_fields(self) -> dict[str, object]:
         """Keyword arguments for `textual.theme.Theme`."""
         fields = msgspec.structs.asdict(self)
-        for ours in ("file", "code_style"):
-            del fields[ours]
+        del fields["file"]
         # Textual's style sheets need these two of a theme with the terminal's colours, and derive them for others only.
         needed = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"} if self.ansi else {}
         fields["variables"] = needed | self.variables
@@ -126,9 +123,11 @@ def fingerprint(folders: Sequence[Path]) -> Fingerprint:
 
 
 def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | None, list[ConfigProblem]]:
-    """The theme that `table`, read from `file`, describes, or None and everything that is wrong with it."""
-    complaints: list[tuple[str, str]] = [(key, unknown_key(key, _TOP)) for key in table if key not in _TOP]
-    colors, variables, code = (_section(table, key, complaints) for key in ("colors", "variables", "code"))
+    """The theme that `table`, read from `file`, describes, and everything that is wrong with it. None with anything but
+    unknown keys, which are ignored."""
+    ignored = [(key, unknown_key(key, _TOP)) for key in table if key not in _TOP]
+    complaints: list[tuple[str, str]] = []
+    colors, variables = (_section(table, key, complaints) for key in ("colors", "variables"))
     name, dark, ansi = table.get("name"), table.get("dark"), table.get("ansi", False)
 
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -138,7 +137,7 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
             complaints.append((key, "must be true or false."))
 
     known = (*COLORS, "boost")
-    complaints += [(f"colors.{key}", unknown_key(key, known)) for key in colors if key not in known]
+    ignored += [(f"colors.{key}", unknown_key(key, known)) for key in colors if key not in known]
     complaints += [(f"colors.{key}", "is missing. Add it.") for key in COLORS if key not in colors]
     for key in known:
         if key in colors and not _is_color(colors[key], ansi=ansi is True, alpha=key == "boost"):
@@ -154,16 +153,12 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
             )
             complaints.append((f"variables.{key}", message))
 
-    complaints += [(f"code.{key}", unknown_key(key, ("style",))) for key in code if key != "style"]
-    style = code.get("style")
-    if not isinstance(style, str) or not _is_pygments_style(style):
-        message = f'is {style!r}. It must be the name of a Pygments style, such as "monokai".'
-        complaints.append(("code.style", message if "style" in code else 'is missing. Add [code] style = "monokai".'))
-
+    problems = [ConfigProblem(file=file, key=key, message=message) for key, message in ignored + complaints]
     if complaints:
-        return None, [ConfigProblem(file=file, key=key, message=message) for key, message in complaints]
-    fields: dict[str, Any] = {"name": name, "dark": dark, "ansi": ansi, "code_style": style, "file": file, **colors}
-    return ThemeSpec(variables={key: str(value) for key, value in variables.items()}, **fields), []
+        return None, problems
+    fields: dict[str, Any] = {key: colors[key] for key in known if key in colors}
+    fields |= {"name": name, "dark": dark, "ansi": ansi, "file": file}
+    return ThemeSpec(variables={key: str(value) for key, value in variables.items()}, **fields), problems
 
 
 def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:
@@ -214,9 +209,3 @@ def _is_variable_value(key: str, value: object, *, ansi: bool) -> bool:
     if _STYLE_VARIABLE.fullmatch(key):
         return isinstance(value, str) and bool(_STYLE.fullmatch(" ".join(value.split())))
     return _is_color(value, ansi=ansi, alpha=True)
-
-
-def _is_pygments_style(name: str) -> bool:
-    from pygments.styles import STYLE_MAP  # takes 9 ms, and `llmtui --help` needs none of it
-
-    return name in STYLE_MAP

@@ -189,6 +189,25 @@ async def test_a_theme_file_that_changes_is_seen_at_once(start):
         await person.wait_for(lambda: person.app.current_theme.background == "#102030")
 
 
+async def test_a_theme_with_a_mistake_comes_back_once_it_is_mended(start, monkeypatch):
+    monkeypatch.setattr("tui.app.app.THEME_CHECK_S", 0.05)
+    folder = paths.user_themes_dir()
+    folder.mkdir(parents=True)
+    own = (paths.builtin_themes_dir() / "graphite.toml").read_text().replace('"graphite"', '"mine"', 1)
+    (folder / "mine.toml").write_text(own)
+    async with start(model=None, theme="mine") as person:
+        (folder / "mine.toml").write_text(own.replace("dark = true", "dark = tru"))
+        await person.wait_for(lambda: person.app.theme == "graphite")
+        (folder / "mine.toml").write_text(own)
+        await person.wait_for(lambda: person.app.theme == "mine")
+        (folder / "mine.toml").unlink()
+        await person.wait_for(lambda: person.app.theme == "graphite")
+        person.app.theme = "sand"
+        (folder / "mine.toml").write_text(own)
+        await person.wait_for(lambda: "mine" in person.app.available_themes)
+        assert person.app.theme == "sand"
+
+
 async def test_help_lists_every_action_and_the_palette_runs_one(start):
     async with start() as person:
         await person.press("f1")

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import termios
+from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
@@ -78,16 +79,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.store = Store(paths.database_file(), self._store_trouble)
         self.controller = Controller(settings, state, self.store, dict(options.load))
         bind(self, keymap, "app")
-        register(self, themes.specs)
         configured = settings.ui.theme
         if settings.ui.theme_light and terminal_is_light(os.environ):
             configured = settings.ui.theme_light
         settings_file = options.settings_file or paths.user_settings_file()
-        spec, found = choose_theme(themes.specs, options.theme, state.state.theme, configured, file=settings_file)
-        self.problems += found
-        if spec is not None:
-            self.theme = spec.name
-            forget_others(self, themes.specs)  # Textual's own was in use until now
+        self._themes_wanted: tuple[str, ...] = (options.theme, state.state.theme, configured)
+        self.problems += self._take_theme(settings_file)
 
     def get_driver_class(self) -> type[Driver]:
         """Ours where Textual would take its own for terminals."""
@@ -166,12 +163,21 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             return
         for problem in self.themes.read():
             self.notify(str(problem), title="Theme", severity="warning", timeout=15, markup=False)
-        if self.theme not in self.themes.specs:
-            spec, _ = choose_theme(self.themes.specs, self.settings.ui.theme)
-            if spec is not None:
-                self.theme = spec.name
-        register(self, self.themes.specs)
+        if self.theme != self._theme_taken:  # the user chose it meanwhile
+            self._themes_wanted = (self.theme, *self._themes_wanted)
+        self._take_theme()
         self.refresh_css(animate=False)
+
+    def _take_theme(self, file: Path | None = None) -> list[ConfigProblem]:
+        """Use the most wanted theme of those there are. One that is broken for a while, as it may be while it is
+        edited, comes back: it is wanted still. A wish for one that is not there is a problem of `file`."""
+        register(self, self.themes.specs)
+        spec, problems = choose_theme(self.themes.specs, *self._themes_wanted, file=file)
+        if spec is not None:
+            self.theme = spec.name
+            forget_others(self, self.themes.specs)  # the one in use until now, Textual's own at first
+        self._theme_taken = self.theme
+        return problems
 
     def copy_to_clipboard(self, text: str) -> None:
         """Cut and copy of Textual's own widgets go the same way as ours."""

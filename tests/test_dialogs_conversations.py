@@ -15,6 +15,7 @@ from tests.dialogs import KEYS, OPEN, opened
 from tui.app.screens.conversations import ConversationsScreen, when
 from tui.chat import export
 from tui.chat.conversation import new_conversation, user_turn, with_turn
+from tui.chat.schema import opening
 from tui.chat.store import Store
 
 TITLES = ("Plum cake", "中文的標題 👩‍👩‍👧", "[bold]Markup[/bold] in a title", "A cake without plums")
@@ -37,7 +38,9 @@ def dialog(store: Store, folder: Path, current: str = "") -> ConversationsScreen
     async def write(conversation_id: str, kind: export.Kind) -> Path:
         return export.write(await store.open(conversation_id), folder, kind)
 
-    return ConversationsScreen(store.list, store.rename, store.delete, write, KEYS, current=current)
+    return ConversationsScreen(
+        store.list, store.rename, store.delete, write, KEYS, current=current, unread=lambda: store.unread
+    )
 
 
 async def titles(store: Store) -> set[str]:
@@ -158,6 +161,15 @@ async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path):
         await stage.shows("The conversations cannot be read.")
         await until(lambda: "-bad" in stage.dialog.query_one("#told").classes)
     await store.close()
+
+
+async def test_conversations_that_are_there_but_cannot_be_read_are_not_called_gone(store: Store, tmp_path: Path):
+    blocked = Store(store.path, busy_timeout_s=0.02)
+    with opening(store.path, 1.0):
+        async with opened(dialog(blocked, tmp_path)) as stage:
+            await stage.shows("The conversations cannot be read.", "another llmtui is opening it")
+            assert "No conversations yet" not in stage.text
+    await blocked.close()
 
 
 async def test_forty_columns_show_title_and_time(store: Store, tmp_path: Path):

@@ -18,7 +18,7 @@ import pytest
 
 from tui.chat import conversation as chat
 from tui.chat.conversation import Conversation, Turn
-from tui.chat.schema import MIGRATIONS, SCHEMA_VERSION, connect, migrate
+from tui.chat.schema import MIGRATIONS, SCHEMA_VERSION, connect, migrate, opening
 from tui.chat.store import Store, StoreError
 from tui.engine.records import Sampling, Timings
 
@@ -415,6 +415,49 @@ async def test_a_folder_that_cannot_be_made_is_told_and_used_as_soon_as_it_can(t
     await reopened.close()
 
 
+async def test_where_nothing_can_be_written_what_is_saved_is_read_all_the_same(path: Path):
+    saved = await filled(path)
+    lock = path.with_name(path.name + "-lock")
+    lock.unlink()
+    lock.mkdir()  # in the way, also for root
+    store = Store(path)
+    fresh = question("In memory")
+
+    with pytest.raises(StoreError):
+        await store.create(fresh)
+    found, opened = {one.id for one in await store.list()}, await store.open(saved.id)
+    with pytest.raises(StoreError):
+        await store.close()
+
+    assert found == {saved.id, fresh.id} and opened == saved
+    assert store.unread is None
+
+
+async def test_what_cannot_be_read_now_is_not_called_deleted(path: Path):
+    saved = await filled(path)
+    store = Store(path, busy_timeout_s=0.02, retry_s=0.02)
+    fresh = question("In memory")
+
+    with opening(path, 1.0):
+        with pytest.raises(StoreError):
+            await store.create(fresh)
+        seen = [one.id for one in await store.list()]
+        why = store.unread
+        with pytest.raises(StoreError) as caught:
+            await store.open(saved.id)
+        in_memory = await store.open(fresh.id)
+    await until(lambda: store.n_unsaved == 0)
+    everything = {one.id for one in await store.list()}
+    with pytest.raises(StoreError) as missing:
+        await store.open("gone")
+    await store.close()
+
+    assert seen == [fresh.id] and in_memory.turns == fresh.turns
+    assert why is not None and why.kind == caught.value.kind == "locked"
+    assert everything == {saved.id, fresh.id} and store.unread is None
+    assert missing.value.kind == "not_found"
+
+
 async def test_closing_tells_what_could_not_be_saved(path: Path):
     store = Store(path, busy_timeout_s=0.01)
     await store.start()
@@ -475,10 +518,12 @@ async def test_a_database_of_a_newer_llmtui_is_left_alone_and_the_chat_goes_on_i
     with pytest.raises(StoreError):
         await store.create(question("In memory"))
     titles = [one.title for one in await store.list()]
+    unread = store.unread
     with pytest.raises(StoreError):
         await store.close()
 
     assert caught.value.kind == "newer_schema"
+    assert unread is not None and unread.kind == "newer_schema"
     assert "update llmtui" in str(caught.value)
     assert titles == ["In memory"]
     with sqlite3.connect(path) as other:

@@ -15,6 +15,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
+from tui.chat.schema import opening
 from tui.config import paths
 
 
@@ -170,6 +171,19 @@ async def test_a_conversation_is_found_again_after_a_restart(start):
         assert [turn.role for turn in person.turns] == ["user", "assistant"]
         assert "My name is Ada." in person.screen_text()
         assert "Ada" in await person.ask("What is my name?")
+
+
+async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(start):
+    async with start(model=None) as person:
+        conversation = msgspec.structs.replace(new_conversation(), turns=(user_turn("My name is Ada."),))
+        await person.app.store.create(conversation)
+        await person.app.main.open_conversation(conversation.id)
+    with opening(paths.database_file(), 1.0):
+        async with start(model=None, continue_last=True) as person:
+            await person.wait_for(lambda: person.told.count("another llmtui is opening it") >= 2)
+            assert "deleted" not in person.told
+            await person.app.run_action("conversations")
+            await person.wait_for(lambda: "The conversations cannot be read." in person.screen_text())
 
 
 async def test_a_new_conversation_leaves_the_old_one_in_the_list(start):

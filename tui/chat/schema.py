@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -140,6 +140,24 @@ def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connectio
         connection.close()
         raise
     return connection
+
+
+NOT_WRITABLE: tuple[StoreErrorKind, ...] = ("read_only", "unreachable")
+"""What opening says where nothing can be written; the file may be there to be read: `connect_to_read`."""
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection to a database in a folder where nothing can be written. What a program that died left in the journal
+    beside it is not seen."""
+    # SQLite reads a WAL database only where it can write beside it, unless told that nobody writes.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+
+
+def copy_into(memory: sqlite3.Connection, path: Path) -> None:
+    """Fill a database in memory with one that cannot be written. Raises StoreError "newer_schema" and sqlite3.Error."""
+    with closing(connect_to_read(path)) as connection:
+        _version(connection, path, SCHEMA_VERSION)
+        connection.backup(memory)
 
 
 @contextmanager

@@ -54,6 +54,11 @@ class Store:
         """Writes that failed and wait for another try."""
         return self._thread.n_unsaved if self._thread is not None else 0
 
+    @property
+    def unread(self) -> StoreError | None:
+        """Why the last read saw only what waits in memory, nothing of what the database holds; None if it saw all."""
+        return self._thread.unread if self._thread is not None else None
+
     def start(self) -> asyncio.Future[Opened]:
         """Open the database: set a damaged one aside, bring an old one up to date, close what a crash left open.
 

@@ -20,12 +20,14 @@ import msgspec
 
 from tui.chat import rows
 from tui.chat.schema import (
+    NOT_WRITABLE,
     StoreError,
     Writer,
     as_store_error,
     check,
     clear_dead_writers,
     connect,
+    copy_into,
     is_writer_alive,
     migrate,
     opening,
@@ -132,6 +134,8 @@ class WriterThread:
         # The thread's own.
         self._connection: sqlite3.Connection | None = None
         self._opened = Opened()
+        self.unread: StoreError | None = None
+        """Why the last read saw nothing of what the file holds."""
         self._writer_id = writer_id
         self._writer: Writer | None = None
         self._backlog: deque[Write] = deque()
@@ -267,12 +271,15 @@ class WriterThread:
 
     def _read(self, job: Read[Any]) -> None:
         self._save(at_once=self._failure is None)
+        self.unread = None
         try:
             if self._connection is not None and self._failure is None:
                 job.succeed(job.statement(self._connection))
             else:
                 with self._overlay() as connection:
                     job.succeed(job.statement(connection))
+        except rows.MissingError as error:
+            job.fail(self.unread or self._as_error(error))  # it may well be in the file
         except _REFUSALS as error:
             job.fail(self._as_error(error))
 
@@ -281,8 +288,7 @@ class WriterThread:
         """While writes wait: a copy of the database in memory, with them done."""
         memory = connect(None)
         try:
-            if self._connection is not None:
-                self._connection.backup(memory)
+            self.unread = self._copy_into(memory)
             migrate(memory, self._path)
             for job in self._backlog:
                 with suppress(*_REFUSALS), transaction(memory):
@@ -293,6 +299,21 @@ class WriterThread:
             yield memory
         finally:
             memory.close()
+
+    def _copy_into(self, memory: sqlite3.Connection) -> StoreError | None:
+        """Fill a database in memory with what the file holds. Gives what is in the way of that."""
+        if self._connection is not None:
+            self._connection.backup(memory)
+            return None
+        try:
+            if not self._path.exists():
+                return None
+            if self._failure is not None and self._failure.kind in NOT_WRITABLE:
+                copy_into(memory, self._path)
+                return None
+        except (StoreError, sqlite3.Error, OSError) as error:
+            return as_store_error(error, self._path)
+        return self._failure
 
     def _stop(self, job: Stop) -> None:
         self._save(at_once=True)

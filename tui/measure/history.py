@@ -11,7 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from tui.chat.schema import StoreError, StoreErrorKind, as_store_error, check, connect, migrate, opening, transaction
+from tui.chat.schema import (
+    NOT_WRITABLE,
+    StoreError,
+    StoreErrorKind,
+    as_store_error,
+    check,
+    connect,
+    connect_to_read,
+    migrate,
+    opening,
+    transaction,
+)
 from tui.chat.schema import set_aside as put_aside
 from tui.measure.report import Comparison, Report, Result
 
@@ -163,10 +174,9 @@ class History:
             try:
                 connection = self._open()
             except (StoreError, sqlite3.Error, OSError) as error:
-                if as_store_error(error, self.path).kind not in ("read_only", "unreachable"):
+                if as_store_error(error, self.path).kind not in NOT_WRITABLE:
                     raise
-                # SQLite reads a WAL database only where it can write beside it, unless told that nobody writes.
-                connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?immutable=1", uri=True)
+                connection = connect_to_read(self.path)
             with closing(connection):
                 yield connection
 

@@ -43,7 +43,15 @@ class ConversationFlows(ModelFlows):
             return await asyncio.to_thread(self._write, await store.open(conversation_id), kind)
 
         chosen = await self.ask(
-            ConversationsScreen(store.list, rename, delete, write, self.keymap, current=controller.conversation.id)
+            ConversationsScreen(
+                store.list,
+                rename,
+                delete,
+                write,
+                self.keymap,
+                current=controller.conversation.id,
+                unread=lambda: store.unread,
+            )
         )
         if chosen is not None and chosen != controller.conversation.id:
             await self.open_conversation(chosen)

@@ -25,6 +25,7 @@ from tui.config.keymap import display_keys
 from tui.lines import clean
 
 _TIME, _COUNT = 12, 6
+_UNREADABLE = "The conversations cannot be read."
 EXPORTS = (
     Choice(id="markdown", label="Markdown", note="to read", key="m"),
     Choice(id="json", label="JSON", note="to keep and to import again", key="j"),
@@ -35,7 +36,8 @@ class ConversationsScreen(ListDialog[str]):
     """Gives the id of the conversation to open. Changes are made at once, through the functions that are given:
 
     `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives the file
-    written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the one that is open.
+    written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the one that is open;
+    `unread()` says after `load` why there may be others that it could not give.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "conversations.tcss"]  # type: ignore[assignment]
@@ -49,11 +51,12 @@ class ConversationsScreen(ListDialog[str]):
         keymap: Keymap,
         *,
         current: str = "",
+        unread: Callable[[], StoreError | None] = lambda: None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "conversations", title="Conversations")
         self._load, self._rename, self._delete, self._export = load, rename, delete, export
-        self._current, self._now = current, now
+        self._current, self._unread, self._now = current, unread, now
         self._all: Sequence[Summary] | None = None
         self._renaming: Summary | None = None
 
@@ -78,10 +81,12 @@ class ConversationsScreen(ListDialog[str]):
         try:
             self._all = await self._load()
         except StoreError as error:
-            self.rows.show((), hint="The conversations cannot be read.")
+            self.rows.show((), hint=_UNREADABLE)
             self._tell(str(error), bad=True)
         else:
             self._refilter(keep)
+            if (why := self._unread()) is not None:
+                self._tell(str(why), bad=True)
 
     @on(Input.Changed, "#filter")
     def _typed(self) -> None:
@@ -94,11 +99,11 @@ class ConversationsScreen(ListDialog[str]):
         found = [one for one in self._all if matches(words, _title(one).casefold())]
         wanted = keep.id if keep else self._current
         highlighted = next((one for one in found if one.id == wanted), None)
-        hint = (
-            "Nothing matches. Fewer words find more."
-            if self._all
-            else "No conversations yet: they are kept as you chat."
-        )
+        hint = "No conversations yet: they are kept as you chat."
+        if self._all:
+            hint = "Nothing matches. Fewer words find more."
+        elif self._unread() is not None:
+            hint = _UNREADABLE
         self.rows.show(found, highlighted, hint=hint)
         self.show_count(len(found), len(self._all), "conversation")
 

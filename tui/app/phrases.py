@@ -123,6 +123,11 @@ def hint(keymap: Keymap, action_id: str) -> str:
     return f" ({display_keys(keys, limit=1)})" if keys else ""
 
 
+def editing(keymap: Keymap) -> str:
+    """What stands above the input while a prompt is written anew."""
+    return f"editing: send it anew{hint(keymap, 'send')}, or leave it{hint(keymap, 'stop')}"
+
+
 def still_answering(keymap: Keymap) -> str:
     """Why something cannot be done now."""
     return f"The model is still answering: stop it first{hint(keymap, 'stop')}."

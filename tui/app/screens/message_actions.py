@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from textual import on, work
+from textual.markup import escape
 
 from tui.app import phrases
 from tui.app.markdown.blocks import CodeBlock
@@ -156,7 +157,7 @@ class MessageActions(ChatScreen):
         if now is None or now.turn_id != turn.id:
             self._edit_now = Edit(turn.id, self.prompt.text if now is None else now.draft)
             self.prompt.set_text(turn.text)
-            self.prompt.border_title = "editing: enter sends it anew, esc leaves it"
+            self.prompt.border_title = escape(phrases.editing(self.keymap))
         self.prompt.focus()
 
     def leave_edit(self) -> bool:

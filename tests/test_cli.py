@@ -104,6 +104,7 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
         (["--json"], "--bench"),
         (["--bench", "-p", "0", "-n", "0"], "nothing to measure"),
         (["--bench", "--settings", "nowhere.toml"], "nowhere.toml"),
+        (["--import", "talk.json", "--continue"], "not allowed with"),
     ],
 )
 def test_bad_usage_is_refused_in_two_lines(arguments, said):
@@ -121,6 +122,12 @@ def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str):
     assert running.seen.splitlines() == [
         f"llmtui: {path}: there is no such file. Without a path, llmtui lists your models."
     ]
+
+
+def test_a_conversation_that_is_not_there_is_said_before_the_app_starts():
+    with on_terminal("--import", "nowhere/talk.json") as running:
+        code, _ = running.end()
+    assert code == ExitCode.USAGE and "--import nowhere/talk.json: there is no such file." in running.seen
 
 
 def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
 from pathlib import Path
@@ -111,6 +112,8 @@ def test_any_text_survives_json(question: str, reply: str):
         ('{"format": "chatgpt", "version": 1}', "'chatgpt'"),
         ('{"format": "llmtui-conversation", "version": 2, "talk": []}', "Update llmtui"),
         ('{"format": "llmtui-conversation", "version": 1, "conversation": {"id": 7}}', "damaged"),
+        ('{"format": "llmtui-conversation", "version": 1, "talk": ' + "[" * 100_000, "not a conversation"),
+        (export.to_json(msgspec.structs.replace(chat.new_conversation(), created_at=1e300)), "damaged"),
     ],
 )
 def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, says: str):
@@ -167,6 +170,37 @@ def test_an_export_that_fails_leaves_no_file(tmp_path: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_path: Path):
+    conversation = talk(chat.user_turn("Why?"), chat.answer_turn("Qwen3"))
+    file = export.write(conversation, tmp_path, "json")
+
+    found = export.read(file)
+
+    assert [(turn.text, turn.stop) for turn in found.turns] == [("Why?", None), ("", "crashed")]
+    assert {found.id, *(turn.id for turn in found.turns)}.isdisjoint(
+        {conversation.id, *(turn.id for turn in conversation.turns)}
+    )
+
+
+def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path):
+    (tmp_path / "notes.json").write_text("Buy milk")
+    with (tmp_path / "model.gguf").open("wb") as model:
+        model.truncate(export.MAX_BYTES + 1)
+    os.mkfifo(tmp_path / "fifo")
+    for name, says in {
+        "gone.json": "There is no such file",
+        "\0": "There is no such file",
+        "notes.json/x": "There is no such file",
+        ".": "It is a folder",
+        "x" * 300: "It cannot be read: File name too long",
+        "notes.json": "not a conversation",
+        "model.gguf": "not a conversation",
+        "fifo": "not a conversation",
+    }.items():
+        with pytest.raises(export.ImportProblem, match=says):
+            export.read(tmp_path / name)
 
 
 def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):

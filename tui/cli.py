@@ -250,6 +250,9 @@ def _app(arguments: argparse.Namespace) -> int:
     if model is not None and _is_missing(model):
         print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
         return ExitCode.MODEL
+    import_file = user_path(arguments.import_file) if arguments.import_file else None
+    if import_file is not None and _is_missing(import_file):
+        raise CommandLineError(f"--import {arguments.import_file}: there is no such file.")
     from tui.app.run import run
 
     return run(
@@ -262,6 +265,7 @@ def _app(arguments: argparse.Namespace) -> int:
             software_vulkan=arguments.software_vulkan,
             theme=arguments.theme,
             continue_last=arguments.continue_last,
+            import_file=import_file,
         )
     )
 
@@ -353,7 +357,9 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(parser)
     _add_load(parser)
     app = parser.add_argument_group("app")
-    app.add_argument("--continue", dest="continue_last", action="store_true", help="reopen the last conversation")
+    which = app.add_mutually_exclusive_group()
+    which.add_argument("--continue", dest="continue_last", action="store_true", help="reopen the last conversation")
+    which.add_argument("--import", dest="import_file", metavar="FILE", help="open a conversation exported as JSON")
     app.add_argument("--theme", default="", metavar="NAME", help="theme for this run")
     app.add_argument("--settings", metavar="FILE", help="use FILE in place of your settings.toml (see --locate)")
     return parser

@@ -33,6 +33,8 @@ class AppOptions(Options, frozen=True):
     """Name of the theme to use in this run; empty leaves it to state and settings."""
     continue_last: bool = False
     """Open the conversation that was open last."""
+    import_file: Path | None = None
+    """Open the conversation in this file, which was exported as JSON."""
 
 
 BenchKind = Literal["tests", "quick", "localscore", "parallel", "tune"]

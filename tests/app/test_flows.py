@@ -13,6 +13,8 @@ from tests.conftest import DENSE, MOE
 from tui.app.controller import Move
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
+from tui.chat import export
+from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.config import paths
 from tui.config.state import StateStore
 
@@ -114,6 +116,35 @@ async def test_a_conversation_is_renamed_and_exported(start):
         assert "Hello! I am Tiny Qwen." in json.dumps(json.loads(file.read_text()))
         [saved] = await person.app.store.list()
         assert saved.title == "First words"
+
+
+async def test_an_exported_conversation_is_imported_by_its_path(start, tmp_path):
+    (tmp_path / "notes.json").write_text("Buy milk")
+    turns = (user_turn("My name is Ada."), finished(answer_turn("Tiny"), text="Hello Ada.", stop="stop"))
+    conversation = msgspec.structs.replace(new_conversation(title="Names"), turns=turns)
+    file = export.write(conversation, tmp_path, "json")
+    async with start() as person:
+        await person.app.run_action("screen.import")
+        await opened(person, "exported as JSON")
+        person.app.screen.query_one(Input).value = str(tmp_path / "notes.json")
+        await person.press("enter")
+        await opened(person, "This is not a conversation exported as JSON by llmtui")
+        person.app.screen.query_one(Input).value = f"'{file}'"
+        await person.press("enter")
+        await person.wait_for(lambda: "Hello Ada." in person.screen_text())
+        [saved] = await person.app.store.list()
+        assert saved.title == "Names" and saved.id == person.app.controller.conversation.id != conversation.id
+        await person.ask("hello")
+        assert len(person.turns) == 4
+
+
+async def test_a_conversation_is_imported_from_the_command_line(start, tmp_path):
+    file = export.write(msgspec.structs.replace(new_conversation(), turns=(user_turn("hello"),)), tmp_path, "json")
+    async with start(model=None, import_file=file) as person:
+        await person.wait_for(lambda: [turn.text for turn in person.turns] == ["hello"])
+    file.write_text("{}")
+    async with start(model=None, import_file=file) as person:
+        await person.wait_for(lambda: f"{file} was not imported. This is not a conversation" in person.told)
 
 
 async def test_a_conversation_is_deleted_after_a_question(start):

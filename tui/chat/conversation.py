@@ -177,8 +177,12 @@ def last_answer(conversation: Conversation) -> Turn | None:
 
 
 def copy_with_new_ids(conversation: Conversation) -> Conversation:
-    """The same conversation under ids of its own, so that an imported one never meets the original in the store."""
-    turns = tuple(msgspec.structs.replace(turn, id=new_id()) for turn in conversation.turns)
+    """The same conversation under ids of its own, so that an imported one never meets the original in the store. An
+    answer that was being written then is broken off: nobody goes on with it."""
+    turns = tuple(
+        msgspec.structs.replace(turn, id=new_id(), stop="crashed" if turn.is_streaming else turn.stop)
+        for turn in conversation.turns
+    )
     return msgspec.structs.replace(conversation, id=new_id(), turns=turns)
 
 

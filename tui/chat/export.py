@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 import time
 import unicodedata
@@ -18,10 +19,12 @@ from typing import Literal
 import msgspec
 import wcwidth
 
-from tui.chat.conversation import Conversation, Turn
+from tui.chat.conversation import Conversation, Turn, copy_with_new_ids
 
 FORMAT = "llmtui-conversation"
 VERSION = 1
+MAX_BYTES = 256 << 20
+"""Of a file that is imported: far more than any conversation has. A model that is named by mistake is not read."""
 MAX_NAME_BYTES = 120
 """Of a file name without its ending; file systems take 255 bytes in all, encrypted ones about 140."""
 
@@ -30,7 +33,11 @@ _ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
 _STOPS = {"length": "length limit", "context": "context full", "cancelled": "stopped by the user", "crashed": "crashed"}
 
 
-class ImportProblem(ValueError):
+_NOT_READ = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What reading JSON raises, the last one where it is nested thousands deep."""
+
+
+class ImportProblem(Exception):
     """A text is not a conversation that this version can read; `str()` says why and what to do."""
 
 
@@ -55,7 +62,7 @@ def from_json(text: str | bytes) -> Conversation:
     """The conversation that `to_json` wrote, ids included; see `conversation.copy_with_new_ids`. ImportProblem."""
     try:
         header = msgspec.json.decode(text, type=_Header)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except _NOT_READ as error:
         raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {error}.") from error
     if header.format != FORMAT:
         raise ImportProblem(f"This is not a conversation exported by llmtui: its format is {header.format!r}.")
@@ -65,9 +72,28 @@ def from_json(text: str | bytes) -> Conversation:
             " Update llmtui to import it."
         )
     try:
-        return msgspec.json.decode(text, type=_File).conversation
-    except (msgspec.DecodeError, UnicodeError) as error:
+        conversation = msgspec.json.decode(text, type=_File).conversation
+        for moment in (conversation.created_at, conversation.updated_at, *(t.created_at for t in conversation.turns)):
+            time.localtime(moment)
+    except (*_NOT_READ, OverflowError, ValueError, OSError) as error:  # the last three: a time that no clock shows
         raise ImportProblem(f"This conversation is damaged: {error}.") from error
+    return conversation
+
+
+def read(file: Path) -> Conversation:
+    """The conversation in a file that `write` made as JSON, as a new one with ids of its own. Raises ImportProblem."""
+    try:
+        about = file.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise ImportProblem("It is a folder: give the path of a .json file in it.")
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+            raise ImportProblem("This is not a conversation exported as JSON by llmtui.")
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte, which no name has
+        raise ImportProblem("There is no such file.") from error
+    except OSError as error:
+        raise ImportProblem(f"It cannot be read: {error.strerror}.") from error
+    return copy_with_new_ids(from_json(text))
 
 
 def to_markdown(conversation: Conversation, *, thinking: bool = True, stats: bool = False) -> str:

@@ -94,6 +94,7 @@ ACTIONS: tuple[Action, ...] = (
         ("sampling", "Sampling", "Edit temperature, top-k, top-p and the like.", ""),
         ("rename", "Rename", "Give this conversation another name.", ""),
         ("export", "Export", "Write this conversation to a Markdown or JSON file.", "ctrl+s"),
+        ("import", "Import", "Open a conversation that was exported as JSON.", ""),
         ("delete", "Delete", "Delete this conversation.", ""),
     ),
     *_rows(

@@ -1,5 +1,5 @@
 """What leads through dialogs about the open conversation and the saved ones: list, name, system prompt, sampling,
-export, delete, and the question before anything is left out of a prompt."""
+export, import, delete, and the question before anything is left out of a prompt."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.engine.records import ErrorInfo
+from tui.models import format
+from tui.userpath import typed_path
 
 
 class ConversationFlows(ModelFlows):
@@ -139,6 +141,40 @@ class ConversationFlows(ModelFlows):
     @staticmethod
     def _write(conversation: Conversation, kind: export.Kind) -> Path:
         return export.write(conversation, paths.exports_dir(), kind, stats=True)
+
+    @work(exclusive=True, group="dialog")
+    async def action_import(self) -> None:
+        """Open a conversation from a file, of which the path is asked for until it is one or the dialog is closed."""
+        from tui.app.screens.text_edit import LineEditScreen
+
+        hint, written = "The path of a conversation that was exported as JSON.", ""
+        place = f"{format.path(paths.exports_dir())}/….json"
+        while True:
+            dialog = LineEditScreen("Import", written, self.keymap, placeholder=place, hint=hint, save="Import")
+            if (answer := await self.ask(dialog)) is None:
+                break
+            try:
+                await self._import(typed_path(answer))
+                break
+            except export.ImportProblem as problem:
+                hint, written = str(problem), answer
+
+    async def import_file(self, file: Path) -> None:
+        """Open a conversation from a file, or say why not."""
+        try:
+            await self._import(file)
+        except export.ImportProblem as problem:
+            self.tell(f"{file} was not imported. {problem}", bad=True)
+
+    async def _import(self, file: Path) -> None:
+        conversation = await asyncio.to_thread(export.read, file)
+        try:
+            await self.controller.store.create(conversation)
+        except StoreError as error:
+            self.tell(str(error), bad=True)
+            if not error.is_retried:
+                return
+        await self.open_conversation(conversation.id)
 
     @work(exclusive=True, group="dialog")
     async def action_delete(self) -> None:

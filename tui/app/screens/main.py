@@ -130,7 +130,9 @@ class MainScreen(ConversationFlows, MessageActions):
                     f"The conversations were damaged and are kept as {opened.set_aside}. New ones start.", bad=True
                 )
         last = self.controller.state.state.conversation
-        if self._options.continue_last and last:
+        if self._options.import_file is not None:
+            await self.import_file(self._options.import_file)
+        elif self._options.continue_last and last:
             await self.open_conversation(last)
         await self.controller.start()
         if self.controller.model_path is not None:

@@ -77,11 +77,13 @@ class LineEditScreen(Dialog[str]):
         *,
         placeholder: str = "",
         hint: str = "",
+        save: str = "Save",
         check: Callable[[str], str] | None = None,
     ) -> None:
+        """`save` is what the button says that gives the line; `hint` is told above it."""
         super().__init__(keymap, "form", title=title)
         self.add_class("small")
-        self._text, self._placeholder, self._hint = text, placeholder, hint
+        self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
         self._check = check or (lambda text: "" if text else "Write something.")
 
     def compose_body(self) -> ComposeResult:
@@ -92,7 +94,7 @@ class LineEditScreen(Dialog[str]):
         self.give_way(line, "form_save")
         yield line
         yield Static("", id="complaint", markup=False)
-        yield from _buttons(self.keymap)
+        yield from _buttons(self.keymap, self._save)
 
     @on(Input.Changed)
     def _changed(self) -> None:
@@ -117,8 +119,8 @@ class LineEditScreen(Dialog[str]):
         self.action_dialog_close()
 
 
-def _buttons(keymap: Keymap) -> ComposeResult:
+def _buttons(keymap: Keymap, save: str = "Save") -> ComposeResult:
     key = display_keys(keymap.get("form_save", ()), limit=1)
     with Horizontal(id="buttons"):
-        yield Button(f"Save ({key})" if key else "Save", compact=True, id="save")
+        yield Button(f"{save} ({key})" if key else save, compact=True, id="save")
         yield Button("Cancel", compact=True, id="cancel")

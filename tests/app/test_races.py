@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import signal
 
 import msgspec
+import pytest
+from textual.widgets import Input
 
+from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE, until
 from tui.app.controller import Move
+from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen
+from tui.config import paths
+from tui.engine.records import ErrorInfo
+from tui.memory.exact import Confirmed
 
 
 def held(person):
@@ -22,6 +31,11 @@ def held(person):
 def load(person, path) -> None:
     controller = person.app.controller
     controller.load(Move(path=path, choice=controller.choice_for(path)))
+
+
+def at_work(person, group: str) -> bool:
+    """Whether a worker of this group is at work."""
+    return any(worker.group == group for worker in person.app.workers)
 
 
 async def test_a_new_conversation_does_not_stop_a_load(start):
@@ -147,3 +161,77 @@ async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start):
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+async def test_a_dialog_that_is_opened_while_the_program_starts_is_left_in_peace(start, has_model):
+    if has_model:
+        paths.models_dir().mkdir(parents=True)
+        shutil.copy(DENSE, paths.models_dir())
+    async with start(model=None) as person:
+        await person.app.run_action("screen.rename")
+        await opened(person, "Rename")
+        await person.wait_for(lambda: not at_work(person, "begin"))
+        await person.wait_for(lambda: person.phase == ("ready" if has_model else "no_model"))
+        await rename(person, "First words")
+        assert isinstance(person.app.screen, MainScreen)
+
+
+async def test_a_picker_that_is_opened_while_the_program_starts_is_the_only_one(start):
+    async with start(model=None) as person:
+        await person.press("ctrl+o")
+        await person.wait_for(lambda: not at_work(person, "begin"))
+        await opened(person, "No models were found")
+        await person.press("escape")
+        await person.pilot.pause()
+        assert isinstance(person.app.screen, MainScreen)
+
+
+async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(start, monkeypatch):
+    go_on, judge = asyncio.Event(), Confirmed.judge
+
+    async def slowly(self, choice):
+        await go_on.wait()
+        return await judge(self, choice)
+
+    async with start() as person:
+        monkeypatch.setattr(Confirmed, "judge", slowly)
+        person.app.main.raise_context()
+        await person.press("ctrl+r")
+        await opened(person, "Conversations")
+        go_on.set()
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
+
+
+FULL = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=1024, n_drop=2)
+
+
+async def test_that_the_context_is_full_is_asked_when_the_dialog_that_is_open_was_closed(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.app.run_action("screen.rename")
+        await opened(person, "Rename")
+        person.app.main.answer_refused(FULL)
+        await rename(person, "First words")
+        await opened(person, "The context is full")
+
+
+async def test_of_a_conversation_that_was_left_it_is_not_asked(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("ctrl+n")
+        await person.ask("ping")
+        await person.press("ctrl+r")
+        await opened(person, "hello")
+        person.app.main.answer_refused(FULL)
+        await person.press("down", "enter")
+        await person.wait_for(lambda: person.turns[0].text == "hello")
+        await person.pilot.pause()
+        assert isinstance(person.app.screen, MainScreen)
+
+
+async def rename(person, title: str) -> None:
+    """Write another title into the dialog that is open for it."""
+    person.app.screen.query_one(Input).value = title
+    await person.press("enter")
+    await person.wait_for(lambda: person.app.controller.conversation.title == title)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
 from textual.screen import ModalScreen, Screen
+from textual.worker import WorkerCancelled
 
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
@@ -32,6 +35,7 @@ class ChatScreen(Screen[None]):
         """Of models that were to be loaded, by path."""
         self.try_again: Callable[[], object] = controller.retry
         """What the card about a load that failed does once more."""
+        self._one_dialog, self._resumed = asyncio.Lock(), asyncio.Event()
         bind(self, keymap, "chat")
 
     @property
@@ -60,8 +64,31 @@ class ChatScreen(Screen[None]):
             self.app._driver.write(sequence)
 
     async def ask(self, dialog: ModalScreen[T]) -> T | None:
-        """Open a dialog and wait for its result; None when it was closed. Only inside a worker."""
-        return await self.app.push_screen_wait(dialog)
+        """Open a dialog as soon as no other is open, and wait for its result; None when it was closed. Only inside a
+        worker."""
+        async with self._one_dialog:
+            await self.uncovered()
+            return await self.app.push_screen_wait(dialog)
+
+    async def uncovered(self) -> None:
+        """Wait until no dialog is open."""
+        while self.app.screen is not self:
+            self._resumed.clear()
+            await self._resumed.wait()
+
+    def on_screen_resume(self) -> None:
+        """The last dialog was closed."""
+        self._resumed.set()
+
+    def is_at(self, *groups: str) -> bool:
+        """Whether a worker of one of these groups is at work."""
+        return any(worker.group in groups and not worker.is_finished for worker in self.workers)
+
+    async def end_of(self, group: str) -> None:
+        """Wait until the workers of another group have ended."""
+        for worker in [worker for worker in self.workers if worker.group == group]:
+            with contextlib.suppress(WorkerCancelled):
+                await worker.wait()
 
     def show_card(self, card: Card) -> None:
         """Show a card in place of an older one; its keys work at once."""

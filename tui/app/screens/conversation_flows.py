@@ -195,12 +195,19 @@ class ConversationFlows(ModelFlows):
         except StoreError as error:
             self.tell(str(error), bad=True)
 
-    @work(exclusive=True, group="dialog")
+    @work(exclusive=True, group="overflow")
     async def ask_about_overflow(self, info: ErrorInfo) -> None:
-        """The prompt does not fit: leave out the oldest turns, raise the context, or do neither."""
+        """The prompt does not fit: leave out the oldest turns, raise the context, or do neither. It is asked when the
+        dialog that is open was closed, and what was chosen there is done, if the prompt is the last word still."""
         from tui.app.screens.choice import Choice, ChoiceScreen
 
-        controller, loaded = self.controller, self.controller.engine.loaded
+        controller = self.controller
+        refused = controller.conversation.id, controller.conversation.turns
+        await self.end_of("dialog")
+        await self.uncovered()
+        if refused != (controller.conversation.id, controller.conversation.turns):
+            return
+        loaded = controller.engine.loaded
         wanted = phrases.context_for(info.n_prompt)
         choices = [Choice(id="drop", label="Leave out the oldest", note=f"{info.n_drop} messages", key="l")]
         if loaded is not None and loaded.n_ctx < wanted <= loaded.n_ctx_train:
@@ -210,14 +217,22 @@ class ConversationFlows(ModelFlows):
         chosen = await self.ask(
             ChoiceScreen("The context is full", choices, self.keymap, question=phrases.overflow_question(info))
         )
-        if chosen == "drop":
+        if chosen == "drop" and controller.phase == "ready":  # not so if a load that was prepared meanwhile has begun
             controller.answer(drop_oldest=True)
-        elif chosen == "raise" and controller.model_path is not None:
-            choice = msgspec.structs.replace(controller.choice, n_ctx=wanted)
-            if not await self.load_again(choice, then_answer=True):
-                self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
+        elif chosen == "raise":
+            self._answer_with(wanted, info)
         else:
-            self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
+            self._leave_unanswered(info)
+
+    @work(exclusive=True, group="load")
+    async def _answer_with(self, n_ctx: int, info: ErrorInfo) -> None:
+        """Load the present model with a larger context, then answer the prompt that was refused."""
+        choice = msgspec.structs.replace(self.controller.choice, n_ctx=n_ctx)
+        if not await self.load_again(choice, then_answer=True):
+            self._leave_unanswered(info)
+
+    def _leave_unanswered(self, info: ErrorInfo) -> None:
+        self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
 
     @work(exclusive=True, group="dialog")
     async def pick_theme(self) -> None:

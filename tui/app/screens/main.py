@@ -135,11 +135,12 @@ class MainScreen(ConversationFlows, MessageActions):
         elif self._options.continue_last and last:
             await self.open_conversation(last)
         await self.controller.start()
-        if self.controller.model_path is not None:
+        model = await self._first_model()
+        if self.controller.model_path is not None or self.is_at("load"):
             return  # chosen by the user while the engine started
-        if model := await self._first_model():
+        if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
-        elif self.controller.phase == "no_model":
+        elif self.controller.phase == "no_model" and not self.is_at("dialog"):
             self.pick_model()
 
     async def _first_model(self) -> Path | None:

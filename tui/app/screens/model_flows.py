@@ -44,7 +44,11 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFlows(ChatScreen):
-    """Dialogs are imported when they are first opened: the first paint does not wait for them."""
+    """Dialogs are imported when they are first opened: the first paint does not wait for them.
+
+    A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared:
+    two groups of workers, "dialog" and "load", so that neither ends the other.
+    """
 
     monitoring: Monitoring
     library: Library | None = None
@@ -83,15 +87,21 @@ class ModelFlows(ChatScreen):
                 library=self.library,
             )
         )
-        if picked is not None:
-            await self._load(picked.model, ask_settings=picked.settings_first)
+        if picked is not None and picked.settings_first:
+            await self._load_as_asked(picked.model)
+        elif picked is not None:
+            self._load_chosen(self._as_remembered(picked.model))
 
-    @work(exclusive=True, group="dialog")
+    @work(exclusive=True, group="load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
         """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
         whatever it leaves."""
         if model := await self._inspect(path):
-            await self._load(model, ask_settings=False, fit=fit, force=force)
+            await self._load(self._as_remembered(model), fit=fit, force=force)
+
+    @work(exclusive=True, group="load")
+    async def _load_chosen(self, plan: Coming) -> None:
+        await self._load(plan)
 
     @work(exclusive=True, group="dialog")
     async def bench(self) -> None:
@@ -133,7 +143,17 @@ class ModelFlows(ChatScreen):
         if path is None:
             self.pick_model()
         elif model := await self._inspect(path):
-            await self._load(model, ask_settings=True)
+            await self._load_as_asked(model)
+
+    async def _load_as_asked(self, model: LibraryModel) -> None:
+        """Load with the settings that the user chooses now."""
+        memory, devices = await self._memory_now()
+        if plan := await self._ask_settings(self._as_remembered(model), devices, memory):
+            self._load_chosen(plan)
+
+    def _as_remembered(self, model: LibraryModel) -> Coming:
+        choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
@@ -147,21 +167,19 @@ class ModelFlows(ChatScreen):
                 self.show_card(card)
             return None
 
-    async def _load(self, model: LibraryModel, *, ask_settings: bool, fit: bool = False, force: bool = False) -> None:
-        """Load with the remembered settings, or those that the user chooses now."""
-        choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
+    async def _load(self, plan: Coming, *, fit: bool = False, force: bool = False, then_answer: bool = False) -> bool:
+        """Load as planned, or with what has become of the plan when it is settled; False when it is not to be. Only
+        inside a worker of the group "load"."""
         memory, devices = await self._memory_now()
-        plan: Coming | None
-        plan = Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
-        if ask_settings:
-            plan = await self._ask_settings(plan, devices, memory)
-        elif fit:
+        if fit:
             plan = await self._fit(plan, devices, memory)
-        settled: Coming | None = plan if force else await self._settle(plan, devices, memory)
-        if settled is not None:
-            await self._start_load(settled)
+        settled = plan if force else await self._settle(plan, devices, memory)
+        if settled is None:
+            return False
+        await self._start_load(settled, then_answer=then_answer)
+        return True
 
-    async def _start_load(self, plan: Coming, *, then_answer: bool = False) -> None:
+    async def _start_load(self, plan: Coming, *, then_answer: bool) -> None:
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
@@ -243,15 +261,12 @@ class ModelFlows(ChatScreen):
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
-        and the user decides against it: False. Only inside a worker."""
+        and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self.controller.model_path
-        if path is not None and (model := await self._inspect(path)):
-            memory, devices = await self._memory_now()
-            plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
-            if settled := await self._settle(plan, devices, memory):
-                await self._start_load(settled, then_answer=then_answer)
-                return True
-        return False
+        if path is None or not (model := await self._inspect(path)):
+            return False
+        plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
+        return await self._load(plan, then_answer=then_answer)
 
     def _present(self) -> Loaded | None:
         """The model that is loaded, for doing something with it; None, and said so, while there is none to rely on."""
@@ -279,7 +294,7 @@ class ModelFlows(ChatScreen):
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
 
-    @work(exclusive=True, group="dialog")
+    @work(exclusive=True, group="load")
     async def _load_again(self, choice: LoadDefaults) -> None:
         await self.load_again(choice)
 

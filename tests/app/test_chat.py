@@ -276,13 +276,28 @@ async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start):
         assert isinstance(person.app.main.query_one(Header).state, EngineStopped)
         shown = person.screen_text()
         assert "The engine stopped" in shown and "conversation is safe" in shown and "SIGKILL" in shown
-        await person.press("r")
+        await person.press("ctrl+up", "r")
         await person.wait_until_ready()
         assert "The engine stopped" not in person.screen_text()
         assert person.app.main.query_one(Prompt).text == "What is my name?"
         await person.press("enter")
         await person.wait_for(lambda: len(person.turns) == 4 and person.turns[-1].stop)
         assert "Ada" in person.turns[-1].text
+
+
+async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(start):
+    async with start() as person:
+        await person.ask("ping")
+        await person.type("Who is Ada")
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead")
+        await person.press("r")
+        assert person.phase == "dead" and person.app.main.query_one(Prompt).text == "Who is Adar"
+        assert "To choose, leave the prompt with alt+↑ or ^↑." in person.screen_text()
+        await person.press("ctrl+up")
+        assert person.app.main.transcript.selected is None
+        await person.press("r")
+        await person.wait_until_ready()
 
 
 async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):

@@ -146,6 +146,12 @@ def _choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...
     return tuple(CardChoice(action, keys, label) for action, label in offered if (keys := keymap.get(action, ())))
 
 
+def reach_card(keymap: Keymap) -> str:
+    """How to get from the prompt to a card, whose keys are letters."""
+    keys = keymap.get("select_previous", ())
+    return f"To choose, leave the prompt with {display_keys(keys)}." if keys else "Click on what to do."
+
+
 def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
     choices = _choices(keymap, ("card_reload", "try again"), ("card_other_model", "other model"))

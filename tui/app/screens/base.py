@@ -7,9 +7,11 @@ import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
 from textual.screen import ModalScreen, Screen
 from textual.worker import WorkerCancelled
 
+from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
 from tui.app.widgets.prompt import Prompt
@@ -91,10 +93,14 @@ class ChatScreen(Screen[None]):
                 await worker.wait()
 
     def show_card(self, card: Card) -> None:
-        """Show a card in place of an older one; its keys work at once."""
+        """Show a card in place of an older one. Its keys work at once, but not in the middle of what somebody types:
+        the next letter would choose from it."""
         self.remove_cards()
+        if self.focused is self.prompt and self.prompt.text:
+            card = msgspec.structs.replace(card, body=f"{card.body}\n{phrases.reach_card(self.keymap)}")
+        else:
+            self.transcript.focus()
         self.transcript.add_card(card)
-        self.transcript.focus()
 
     def remove_cards(self) -> None:
         """What the cards tell is over."""

@@ -96,8 +96,10 @@ class MessageActions(ChatScreen):
         self.transcript.toggle_thinking(None)
 
     def action_select_previous(self) -> None:
+        is_at_card = self.transcript.has_open_card and self.focused is not self.transcript
         self.transcript.focus()
-        self.transcript.select_previous()
+        if not is_at_card:  # the card is what comes before the prompt
+            self.transcript.select_previous()
 
     def action_select_next(self) -> None:
         self.transcript.select_next()

@@ -177,6 +177,11 @@ class Transcript(TranscriptView, can_focus=True):
         """The role of the selected message: "user", "answer", or "" when none is selected."""
         return self.document.entries[self._marked].role if self._marked >= 0 else ""
 
+    @property
+    def has_open_card(self) -> bool:
+        """The last thing that was said is a card, and its keys work."""
+        return self._open_card() is not None
+
     # What the reader does -------------------------------------------------------------------------------------------
 
     def toggle_thinking(self, turn_id: TurnId = None) -> None:

@@ -182,6 +182,20 @@ def test_a_terminal_that_vanishes_ends_everything_and_saves_the_answer_so_far(tm
     assert "99, 100" in asyncio.run(last_text())
 
 
+def test_a_signal_ends_it_without_a_question_and_what_could_not_be_saved_is_told(terminal):
+    paths.database_file().mkdir(parents=True)  # in the way
+    terminal.run(str(DENSE), "--threads", "1")
+    terminal.wait_for("ctx 4,096")
+    terminal.type("ping")
+    terminal.keys("Enter")
+    terminal.wait_for("Not saved")
+    terminal.wait_for("complete")
+    for pid in terminal.pids:
+        if "worker" not in psutil.Process(pid).cmdline()[-1]:
+            os.kill(pid, signal.SIGTERM)
+    assert "changes of conversations could not be saved: " in terminal.wait_for("EXIT 0")
+
+
 async def last_text() -> str:
     """The last turn of the newest saved conversation."""
     store = Store(paths.database_file())

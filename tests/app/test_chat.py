@@ -93,6 +93,20 @@ async def test_leaving_while_the_model_answers_saves_what_there_is(start):
         assert all(turn.stop for turn in person.turns if turn.role == "assistant")
 
 
+async def test_leaving_while_nothing_can_be_saved_is_asked_about_and_told_at_the_end(start):
+    paths.database_file().mkdir(parents=True)  # in the way
+    async with start() as person:
+        await person.ask("hello")
+        await person.wait_for(lambda: "Not saved" in person.screen_text())
+        for answer, is_left in (("n", False), ("y", True)):
+            await person.press("ctrl+q")
+            await person.wait_for(lambda: "Quit without saving?" in person.screen_text())
+            assert "Export (^s) writes the open conversation to a file." in person.screen_text()
+            await person.press(answer)
+            assert (person.app.return_code == 0) is is_left
+    assert person.app.unsaved is not None and person.app.unsaved.n_unsaved >= 3
+
+
 async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(start):
     async with start() as person:
         await person.ask("hello")

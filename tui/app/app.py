@@ -4,7 +4,6 @@ conversation is the main screen's."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -74,6 +73,8 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.options, self.settings, self.keymap, self.themes = options, settings, keymap, themes
         self.problems = problems
         """What is wrong with the user's files, for the screen that shows it."""
+        self.unsaved: StoreError | None = None
+        """Why conversations could not be saved at the end, if so: what waited is lost then."""
         self._leaving: asyncio.Task[None] | None = None
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
@@ -107,8 +108,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return next(screen for screen in self.screen_stack if isinstance(screen, MainScreen))
 
     async def on_unmount(self) -> None:
-        with contextlib.suppress(StoreError):
+        try:
             await self.controller.close()
+        except StoreError as error:
+            self.unsaved = error
 
     def _watch_terminal(self) -> None:
         """Leave when the terminal goes: the connection broke, or its window was closed."""
@@ -205,12 +208,16 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.notify(f"{display_keys(keys, limit=1) or 'The palette'} quits.", timeout=3, markup=False)
 
     async def action_quit(self) -> None:
-        if not (self.settings.ui.confirm_quit and self.controller.is_writing):
-            self.exit(0)
-            return
         from tui.app.screens.confirm import ConfirmScreen
 
-        question = ConfirmScreen("An answer is being written. Stop it and quit?", self.keymap)
+        if self.store.n_unsaved:
+            detail = phrases.unsaved(self.store.n_unsaved, self.keymap)
+            question = ConfirmScreen("Quit without saving?", self.keymap, detail=detail, yes="Quit anyway", no="Stay")
+        elif self.settings.ui.confirm_quit and self.controller.is_writing:
+            question = ConfirmScreen("An answer is being written. Stop it and quit?", self.keymap)
+        else:
+            self.exit(0)
+            return
         self.push_screen(question, lambda sure: self.exit(0) if sure else None)
 
     def action_pick_model(self) -> None:

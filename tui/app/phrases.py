@@ -11,6 +11,7 @@ from tui.app.markdown.blocks import CodeBlock
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Turn
+from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
@@ -288,6 +289,23 @@ def context_cut(n_ctx_asked: int, n_ctx: int) -> str:
 def context_for(n_prompt: int) -> int:
     """A context size, in steps of 1,024, that a prompt of that many tokens and a long answer fit into."""
     return -(-(n_prompt + n_prompt // 4 + 1024) // 1024) * 1024
+
+
+def _changes(n: int) -> str:
+    return "1 change" if n == 1 else f"{n:,} changes"
+
+
+def unsaved(n: int, keymap: Keymap) -> str:
+    """What is lost by quitting while the database cannot be written."""
+    return (
+        f"The conversations cannot be written to the disk now: {_changes(n)} would be lost. "
+        f"Export{hint(keymap, 'export')} writes the open conversation to a file."
+    )
+
+
+def lost(error: StoreError) -> str:
+    """That conversations could not be saved at the end."""
+    return f"{_changes(error.n_unsaved)} of conversations could not be saved: {error.detail} ({error.path})."
 
 
 def problems(found: Sequence[ConfigProblem]) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import sys
 
+from tui.app import phrases
 from tui.app.app import LlmtuiApp
 from tui.app.look import ThemeFolder
 from tui.cli_options import AppOptions
@@ -38,6 +40,8 @@ def run(options: AppOptions) -> int:
         os.environ.pop(stale, None)
     app = make_app(options)
     app.run(mouse=app.settings.ui.mouse)
+    if app.unsaved is not None:
+        print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
     return app.return_code or 0
 
 

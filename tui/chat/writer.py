@@ -147,8 +147,8 @@ class WriterThread:
 
     @property
     def n_unsaved(self) -> int:
-        """Writes that were begun and are not on disk."""
-        return len(self._backlog)
+        """Writes that failed and wait for another try."""
+        return len(self._backlog) if self._failure is not None else 0
 
     def submit(self, job: Job[Any]) -> None:
         if isinstance(job, Write):

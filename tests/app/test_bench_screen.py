@@ -15,7 +15,10 @@ from tests.conftest import DENSE, MOE
 from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.config import paths
+from tui.config.settings import LoadDefaults
+from tui.config.state import StateStore, Tuned
 from tui.measure.history import History
+from tui.measure.machine import this_machine
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +69,20 @@ async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
         await person.press("escape")
         await person.wait_until_ready()
         assert person.app.controller.engine.loaded.path == str(DENSE)
+
+
+async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start):
+    remembered = StateStore()
+    remembered.remember_load(DENSE, LoadDefaults(n_ctx=2048, backend="cpu"))
+    remembered.remember_tuned(DENSE, Tuned(load={"n_ubatch": 64}, machine=this_machine().hardware))
+    before = remembered.state
+    async with start(DENSE) as person:
+        await opened(person)
+        await person.press("escape")
+        await person.wait_until_ready()
+        assert person.app.controller.engine.loaded.n_ubatch == 64
+    assert remembered.read() == []
+    assert (remembered.state.loads, remembered.state.tuned) == (before.loads, before.tuned)
 
 
 async def test_a_second_run_is_compared_with_the_first_and_both_are_listed(start):

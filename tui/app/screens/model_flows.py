@@ -134,7 +134,7 @@ class ModelFlows(ChatScreen):
             )
         )
         if was_loaded and path is not None:
-            controller.load(Move(path=path, choice=choice, name=name))
+            controller.load(Move(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
     async def change_load_settings(self) -> None:

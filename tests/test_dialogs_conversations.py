@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -34,12 +35,14 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-def dialog(store: Store, folder: Path, current: str = "") -> ConversationsScreen:
+def dialog(
+    store: Store, folder: Path, current: str = "", delete: Callable[[str], Awaitable[None]] | None = None
+) -> ConversationsScreen:
     async def write(conversation_id: str, kind: export.Kind) -> Path:
         return export.write(await store.open(conversation_id), folder, kind)
 
     return ConversationsScreen(
-        store.list, store.rename, store.delete, write, KEYS, current=current, unread=lambda: store.unread
+        store.list, store.rename, delete or store.delete, write, KEYS, current=current, unread=lambda: store.unread
     )
 
 
@@ -124,6 +127,28 @@ async def test_deleting_asks_first_and_goes_on_to_the_next(store: Store, tmp_pat
         await stage.shows("Delete “A cake without plums”?")
         await stage.press("y")
         await stage.shows("3 conversations", "▶ [bold]Markup[/bold]")
+        assert await titles(store) == set(TITLES[:-1])
+
+
+async def test_one_that_is_slow_to_go_can_be_deleted_twice(store: Store, tmp_path: Path):
+    go_on = asyncio.Event()
+
+    async def slowly(conversation_id: str) -> None:
+        await go_on.wait()
+        await store.delete(conversation_id)
+
+    async with opened(dialog(store, tmp_path, delete=slowly)) as stage:
+        await stage.shows("▶ A cake without plums")
+        await stage.press("ctrl+d")
+        await stage.shows("Delete “A cake without plums”?")
+        await stage.press("y")
+        await until(lambda: stage.host.screen is stage.dialog)
+        await stage.press("ctrl+d")
+        await stage.shows("Delete “A cake without plums”?")
+        go_on.set()
+        await until(lambda: len(stage.dialog.rows.items) == 3)  # type: ignore[attr-defined]
+        await stage.press("y")
+        await stage.shows("3 conversations", "▶ [bold]Markup[/bold]", "Deleted.")
         assert await titles(store) == set(TITLES[:-1])
 
 

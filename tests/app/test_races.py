@@ -203,6 +203,22 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
 
 
+async def test_a_conversation_that_is_being_answered_is_deleted_even_if_the_list_is_closed_at_once(start):
+    async with start() as person:
+        go_on = held(person)
+        await person.send("Count to 100")
+        await person.press("ctrl+r")
+        await opened(person, "Count to 100")
+        await person.press("ctrl+d")
+        await opened(person, "Delete")
+        await person.press("y", "escape")
+        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        go_on()
+        await person.wait_for(lambda: not person.turns)
+        await person.wait_until_ready()
+        assert await person.app.store.list() == ()
+
+
 FULL = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=1024, n_drop=2)
 
 

@@ -35,12 +35,6 @@ class ConversationFlows(ModelFlows):
                 controller.configure(title=title)
             await store.rename(conversation_id, title)
 
-        async def delete(conversation_id: str) -> None:
-            controller.contexts.forget(conversation_id)
-            if conversation_id == controller.conversation.id:
-                await controller.new()
-            await store.delete(conversation_id)
-
         async def write(conversation_id: str, kind: export.Kind) -> Path:
             return await asyncio.to_thread(self._write, await store.open(conversation_id), kind)
 
@@ -48,7 +42,7 @@ class ConversationFlows(ModelFlows):
             ConversationsScreen(
                 store.list,
                 rename,
-                delete,
+                self._delete,
                 write,
                 self.keymap,
                 current=controller.conversation.id,
@@ -185,15 +179,23 @@ class ConversationFlows(ModelFlows):
         question = f"Delete “{conversation.title or 'this conversation'}”?"
         detail = "All its messages are gone for good."
         if await self.ask(ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")):
-            self.controller.contexts.forget(conversation.id)
-            await self.controller.new()
-            await self._store_does(self.controller.store.delete(conversation.id))
+            try:
+                await self._delete(conversation.id)
+            except StoreError as error:
+                self.tell(str(error), bad=True)
 
-    async def _store_does(self, work: asyncio.Future[None]) -> None:
-        try:
-            await work
-        except StoreError as error:
-            self.tell(str(error), bad=True)
+    async def _delete(self, conversation_id: str) -> None:
+        """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a
+        moment: whatever the user does meanwhile, it is deleted then."""
+        controller = self.controller
+
+        async def delete() -> None:
+            controller.contexts.forget(conversation_id)
+            if conversation_id == controller.conversation.id:
+                await controller.new()
+            await controller.store.delete(conversation_id)
+
+        await asyncio.shield(delete())
 
     @work(exclusive=True, group="overflow")
     async def ask_about_overflow(self, info: ErrorInfo) -> None:

@@ -187,11 +187,16 @@ class ConversationsScreen(ListDialog[str]):
             ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")
         ):
             return
-        items = list(self.rows.items)
-        at = items.index(one)
         if await self._try(self._delete(one.id)):
             self._tell("Deleted.")
-            self._read(next(iter([*items[at + 1 :], *reversed(items[:at])]), None))
+            self._read(self._highlighted_without(one.id))
+
+    def _highlighted_without(self, conversation_id: str) -> Summary | None:
+        """The highlighted one; if it is this, which is gone, the next one, or else the one before."""
+        items: list[Summary] = list(self.rows.items)
+        at = next((place for place, one in enumerate(items) if one is self.rows.item), len(items))
+        near = [*items[at:], *reversed(items[:at])]
+        return next((one for one in near if one.id != conversation_id), None)
 
     @work(group="change")
     async def action_conversation_export(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,11 +15,13 @@ from textual.widgets import Input
 from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
 from tests.models_on_disk.gguf_files import Shape
+from tui.app.fit import Brief, brief
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import LoadDefaults
 from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.models.folders import Folder
+from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel, scan
 
 GIB = 2**30
@@ -55,6 +58,7 @@ async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, si
     async with opened(picker(folder), size) as stage:
         await listed(stage)
         await stage.shows("NAME", "PARAMS", "QUANT", "SIZE", "FITS")
+        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
         moe = stage.text.split("\n")[stage.row_of("A0.")]
         assert "2.3M (1.1M)" in moe and "Q8_0" in moe and "2.4 MiB" in moe and "● CPU" in moe
         await stage.shows("2 models", "qwen3 · 1.0M", "4 layers", "trained for 4,096 tokens", "chat template")
@@ -225,6 +229,44 @@ async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
     async with opened(picker(folder, devices=(GPU,), choice_for=lambda _: cpu), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● CPU")
+
+
+async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    go = threading.Event()
+
+    def slowly(*arguments: Any) -> Brief:
+        go.wait(20)
+        return brief(*arguments)
+
+    monkeypatch.setattr("tui.app.screens.picker.brief", slowly)
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        assert stage.text.split("\n")[stage.row_of("A0.")].rstrip("│ ").endswith("…")
+        await stage.press("down")
+        await stage.shows("qwen3moe · 2.3M · 1.1M active")
+        assert "● CPU" not in stage.text
+        go.set()
+        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
+
+
+async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    judged: list[str] = []
+
+    def noted(info: ModelInfo, *arguments: Any) -> Brief:
+        judged.append(info.name)
+        return brief(info, *arguments)
+
+    monkeypatch.setattr("tui.app.screens.picker.brief", noted)
+    async with opened(picker(folder), (120, 40)) as stage:
+        await until(lambda: len(judged) == 2)
+        shutil.copy(MOE, folder / "another.gguf")
+        (folder / DENSE.name).write_bytes((folder / MOE.name).read_bytes())
+        await stage.press("f5")
+        await stage.shows("3 models")
+        await until(lambda: stage.text.count("● CPU") == 4)
+        assert len(judged) == 4
 
 
 async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path):

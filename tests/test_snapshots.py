@@ -34,6 +34,7 @@ from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.main import MainScreen
+from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.bench_board import BenchState
 from tui.chat.conversation import answer_turn, finished
 from tui.chat.store import Summary
@@ -102,6 +103,8 @@ async def close_the_picker(person: Person) -> None:
 async def pick_model(person: Person) -> None:
     await chat(person)
     await person.press("ctrl+o")
+    await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+    await person.wait_for(lambda: person.app.screen.rows.item and person.app.screen._next_to_judge() is None)
 
 
 async def change_load_settings(person: Person) -> None:

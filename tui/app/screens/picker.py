@@ -75,6 +75,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._verdicts: dict[Path, Brief] = {}
+        self._is_missed = asyncio.Event()
+        """A verdict that is not known was to be shown."""
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
@@ -107,14 +109,17 @@ class PickerScreen(ListDialog[PickedModel]):
             library = await asyncio.to_thread(self._scan)
         finally:
             self._is_scanning = False
-        self._verdicts.clear()
         self._take(library)
 
     def _take(self, library: Library) -> None:
+        before = {model.path: model for model in self.library.models} if self.library else {}
+        now = {model.path: model for model in library.models}
+        self._verdicts = {path: known for path, known in self._verdicts.items() if now.get(path) == before.get(path)}
         self.library = library
         entries: list[LibraryModel | OtherFile | BrokenFile] = [*library.models, *library.other, *library.broken]
         self._found = [(haystack(entry), entry) for entry in entries]
         self._refilter()
+        self._judge()
 
     @on(Input.Changed, "#filter")
     def _refilter(self) -> None:
@@ -168,20 +173,38 @@ class PickerScreen(ListDialog[PickedModel]):
             (columns_.name(entry), name),
             (columns_.figures(entry), "muted"),
             ("  ", ""),
-            (columns_.fits(verdict), _STYLES[verdict.fit]),
+            (columns_.fits(verdict), _STYLES[verdict.fit] if verdict else "muted"),
         )
 
-    def verdict(self, model: LibraryModel) -> Brief:
-        """Whether it fits, found out when its row is first seen."""
+    def verdict(self, model: LibraryModel) -> Brief | None:
+        """Whether it fits; None until that is found out, which is done of those that are seen."""
         known = self._verdicts.get(model.path)
         if known is None:
-            known = brief(model.info, self._choice_for(model.path), self._devices, self._memory)
-            self._verdicts[model.path] = known
+            self._is_missed.set()
         return known
 
+    def _next_to_judge(self) -> LibraryModel | None:
+        seen = (self.rows.item, *self.rows.seen)
+        return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._verdicts), None)
+
+    @work(exclusive=True, group="judge")
+    async def _judge(self) -> None:
+        """Find out what fits, in a thread: of a mixture of experts that does not fit whole it takes a second."""
+        while True:
+            if (model := self._next_to_judge()) is None:
+                self._is_missed.clear()
+                await self._is_missed.wait()
+                continue
+            choice = self._choice_for(model.path)
+            verdict = await asyncio.to_thread(brief, model.info, choice, self._devices, self._memory)
+            self._verdicts[model.path] = verdict
+            self.rows.update_rows()
+            if self.rows.item is model:
+                self._show_details()
+
     @on(RowList.Highlighted)
-    def _show_details(self, event: RowList.Highlighted) -> None:
-        entry = event.item
+    def _show_details(self) -> None:
+        entry = self.rows.item
         verdict = self.verdict(entry) if isinstance(entry, LibraryModel) else None
         self._tell(details(entry, verdict) if entry is not None else Content(""))
 

@@ -69,8 +69,10 @@ class TableColumns:
         """The first column."""
         return column(model.info.name, self.n_name)
 
-    def fits(self, verdict: Brief) -> str:
-        """The last column: the mark, and as many words as there is room for."""
+    def fits(self, verdict: Brief | None) -> str:
+        """The last column: the mark, and as many words as there is room for; "…" while there is no verdict yet."""
+        if verdict is None:
+            return column("…", self.n_fits)
         mark = MARKS[verdict.fit]
         if self.n_fits == 1:
             return mark
@@ -128,8 +130,8 @@ def _model_details(model: LibraryModel, verdict: Brief | None) -> Content:
         Content(clean(" · ".join(shape))),
         Content(clean(" · ".join(facts))),
     ]
-    if verdict is not None:
-        lines.append(Content.styled(f"{MARKS[verdict.fit]} {verdict.words}", FIT_STYLES[verdict.fit]))
+    fits = Content.styled(f"{MARKS[verdict.fit]} {verdict.words}", FIT_STYLES[verdict.fit]) if verdict else Content("…")
+    lines.append(fits)
     lines.append(Content.assemble(_path(model.path), (f" · {_SOURCES[model.source]}", "$foreground 65%")))
     return Content("\n").join(lines)
 

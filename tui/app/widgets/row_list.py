@@ -82,6 +82,11 @@ class RowList(LineWidget, Generic[T]):
         """Entries that are seen at once."""
         return max(1, self.size.height - (self._header is not None))
 
+    @property
+    def seen(self) -> Sequence[T]:
+        """The entries in view."""
+        return self.items[self._first : self._first + self.page]
+
     def show(self, items: Sequence[T], item: T | None = None, *, hint: str = "") -> None:
         """Take these entries, and highlight `item` if it is among them, else the first. `hint` stands in an empty
         list."""
@@ -126,7 +131,7 @@ class RowList(LineWidget, Generic[T]):
             return [*rows, *((((" " * _POINTER + line, "muted")),) for line in self._hint.split("\n"))]
         self._first = clamp(self._first, 0, max(0, len(self.items) - self.page))
         bar = self._scroll_bar(height - len(rows))
-        for number, item in enumerate(self.items[self._first : self._first + self.page]):
+        for number, item in enumerate(self.seen):
             pointer = "▶ " if self._first + number == self._at else "  "
             row: Row = ((pointer, "key"), *self._paint(item, room))
             if bar:

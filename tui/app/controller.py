@@ -19,9 +19,10 @@ from tui.app.listener import Deaf, Listener, Phase
 from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
 from tui.app.one_at_a_time import OneAtATime, Work
 from tui.app.open_conversation import OpenConversation
+from tui.app.replacing import Replacing
 from tui.app.state_writer import StateWriter
 from tui.app.writing import Writing
-from tui.chat.conversation import Conversation, Turn, to_messages
+from tui.chat.conversation import Conversation, to_messages
 from tui.chat.store import Store
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults, Settings
@@ -66,7 +67,7 @@ class Controller:
         self._failed: Move | None = None
         """The load that failed last."""
         self.prefill_speeds = PrefillSpeeds()
-        self.opened = OpenConversation(store, settings)
+        self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
@@ -118,8 +119,14 @@ class Controller:
 
     async def _load_and_answer(self, move: Move) -> None:
         conversation_id = self.conversation.id
-        await self._load(move)
-        if self.phase == "ready" and self.conversation.id == conversation_id:
+        can_answer = False
+        try:
+            await self._load(move)
+            can_answer = self.phase == "ready" and self.conversation.id == conversation_id
+        finally:
+            if not can_answer:
+                self.replacing.put_back()
+        if can_answer:
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
     async def _load(self, move: Move) -> None:
@@ -292,14 +299,6 @@ class Controller:
         """Answer the conversation as it stands, its last turn being the user's."""
         self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"))
 
-    def rewind(self, turn_id: str) -> Turn | None:
-        """Take a turn and all after it out of the conversation (the store keeps them as superseded) and give it; None,
-        and nothing happens, when it is not there or an answer is being written."""
-        cut = None if self.is_writing else self.opened.cut_from(turn_id)
-        if cut is not None:
-            self.listener.turns_removed(turn_id)
-        return cut
-
     async def _run_answer(self, drop_oldest: bool) -> None:
         loaded = self.engine.loaded
         if loaded is None:
@@ -314,7 +313,7 @@ class Controller:
             while writing.is_paused and await self._carry_on(writing):
                 await self._write(writing, drop_oldest)
         except EngineError as error:
-            writing.break_off(error.info.detail)
+            writing.break_off(error.info.detail, is_refused=True)
             self._set_idle_phase()
             self.listener.answer_refused(error.info)
         except asyncio.CancelledError:
@@ -447,4 +446,5 @@ class Controller:
         await self.contexts.flush()
         await asyncio.gather(self.engine.close(), self.planner.close())
         await self._remembered.flush()
+        self.opened.put_back()
         await self.store.close()

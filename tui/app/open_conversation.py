@@ -23,16 +23,21 @@ class OpenConversation:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, settings
+        self._cut: tuple[Turn, ...] = ()
+        """What was cut, until something has come in its place."""
+        self._n_before_cut = 0
         self.start_new()
 
     def start_new(self) -> None:
         """An empty one in place of what is open."""
+        self.put_back()
         chat = self._settings.chat
         self.now = new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking)
         self._is_saved = False
 
     async def open(self, conversation_id: str) -> None:
         """A saved one in place of what is open. Raises `StoreError` when it cannot be read."""
+        self.put_back()
         self.now, self._is_saved = await self._store.open(conversation_id), True
 
     @property
@@ -79,10 +84,27 @@ class OpenConversation:
         self.now = with_turn(self.now, turn)
         keep(self._store.finish_turn(turn))
 
-    def cut_from(self, turn_id: str) -> Turn | None:
-        """Take a turn and all after it out, which the store keeps as superseded; gives it, None if it is not there."""
+    def cut_from(self, turn_id: str) -> tuple[Turn, ...]:
+        """Take a turn and all after it out, which the store keeps as superseded, and give them; none if it is not
+        there."""
         if turn_id not in {turn.id for turn in self.now.turns}:
-            return None
-        self.now, cut = truncate_from(self.now, turn_id)
+            return ()
+        self.now, self._cut = truncate_from(self.now, turn_id)
+        self._n_before_cut = len(self.now.turns)
         keep(self._store.supersede(self.now.id, turn_id))
-        return cut[0]
+        return self._cut
+
+    def settle(self) -> None:
+        """Something has come in the place of what was cut."""
+        self._cut = ()
+
+    def put_back(self) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+        """Undo `cut_from` if nothing was settled since: what came since, which is superseded instead, and what was
+        cut."""
+        cut, self._cut = self._cut, ()
+        if not cut:
+            return (), ()
+        before, came = self.now.turns[: self._n_before_cut], self.now.turns[self._n_before_cut :]
+        self.now = msgspec.structs.replace(self.now, turns=(*before, *cut))
+        keep(self._store.bring_back(cut[0].id))
+        return came, cut

@@ -134,6 +134,14 @@ def still_answering(keymap: Keymap) -> str:
     return f"The model is still answering: stop it first{hint(keymap, 'stop')}."
 
 
+PUT_BACK = "What was there before is back."
+
+
+def replaced(n: int, keymap: Keymap) -> str:
+    """That an edited prompt or a new answer replaces more than itself."""
+    return f"{n:,} messages are replaced. “Bring back” in the palette{hint(keymap, 'palette')} shows them again."
+
+
 def dropped(started: Started, keymap: Keymap) -> str:
     """That the oldest messages were left out."""
     return (

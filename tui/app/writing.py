@@ -70,6 +70,7 @@ class Writing:
         controller, listener = self._controller, self._controller.listener
         if isinstance(event, Delta) and self._turn:
             self._text[event.kind] += event.text
+            self._conversation.settle()
             controller.n_used = event.n_used
             self._arrive()
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
@@ -87,8 +88,11 @@ class Writing:
             self._add_part(event.timings)
             if event.stop != "cancelled":
                 self._arrive()
+                self._conversation.settle()
             self._finish(event.stop)
             listener.context_used(event.n_used, event.n_ctx)
+        elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
+            self._finish(event.stop)
 
     def pause(self, done: Done) -> None:
         """The engine stopped because the model is to be moved."""
@@ -108,11 +112,12 @@ class Writing:
         """A paused answer does not go on."""
         self._finish("cancelled")
 
-    def break_off(self, why: str) -> None:
-        """The answer ends here, not by itself."""
+    def break_off(self, why: str, *, is_refused: bool = False) -> None:
+        """The answer ends here, not by itself. When it `is_refused`, whoever hears of that puts back what it was to
+        replace."""
         if self._parts and not self.is_paused:
             self._add_part(Timings())  # it went on, and nobody told how fast
-        self._finish("crashed", why)
+        self._finish("crashed", why, is_refused=is_refused)
 
     def _add_part(self, timings: Timings) -> None:
         label = backend_label(self._loaded)
@@ -133,14 +138,18 @@ class Writing:
             for label, parts in groupby(self._parts, itemgetter(0))
         ]
 
-    def _finish(self, stop: TurnStop, error: str | None = None) -> None:
+    def _finish(self, stop: TurnStop, error: str | None = None, *, is_refused: bool = False) -> None:
         self.is_paused = self.may_pause = False
         self.is_over = True
-        if self._turn is None:
-            return
+        if self._turn is not None:
+            self._end(self._turn, stop, error)
+        if not is_refused:
+            self._controller.replacing.put_back()
+
+    def _end(self, begun: Turn, stop: TurnStop, error: str | None) -> None:
         used = self._by_backend()
         turn = finished(
-            self._turn,
+            begun,
             text=self._text["answer"],
             reasoning=self._text["thinking"].rstrip(),
             stop=stop,

@@ -90,6 +90,7 @@ ACTIONS: tuple[Action, ...] = (
         ("new_chat", "New", "Start a new conversation.", "ctrl+n", "footer"),
         ("regenerate", "Regenerate", "Answer the last prompt again.", "f5"),
         ("edit_last", "Edit last prompt", "Edit the last prompt and send it again.", "f2"),
+        ("bring_back", "Bring back", "Show the answer again that was replaced last, in its place.", ""),
         ("system_prompt", "System prompt", "Edit the system prompt of this conversation.", ""),
         ("sampling", "Sampling", "Edit temperature, top-k, top-p and the like.", ""),
         ("rename", "Rename", "Give this conversation another name.", ""),

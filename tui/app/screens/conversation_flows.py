@@ -234,6 +234,7 @@ class ConversationFlows(ModelFlows):
             self._leave_unanswered(info)
 
     def _leave_unanswered(self, info: ErrorInfo) -> None:
+        self.controller.replacing.put_back()
         self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
 
     @work(exclusive=True, group="dialog")

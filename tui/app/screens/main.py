@@ -4,6 +4,7 @@ decides what is shown; the widgets only show it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,12 @@ class MainScreen(ConversationFlows, MessageActions):
     def turns_removed(self, turn_id: str) -> None:
         self.transcript.truncate_from(turn_id)
 
+    def turns_put_back(self, came: Sequence[Turn], turns: Sequence[Turn]) -> None:
+        self.transcript.replace_from(came[0].id if came else None, map(_record, turns))
+        self.tell(phrases.PUT_BACK)
+        if edited := [turn.text for turn in came if turn.role == "user"]:
+            self.edit_again(turns[0], edited[0])
+
     def user_said(self, turn: Turn) -> None:
         self.transcript.add_user(turn.id, turn.text)
 
@@ -366,6 +373,7 @@ class MainScreen(ConversationFlows, MessageActions):
         if info.kind == "context_overflow" and info.n_drop:
             self.ask_about_overflow(info)
         else:
+            self.controller.replacing.put_back()
             self.transcript.add_notice(phrases.refusal(info, self.keymap), "error")
 
     def engine_died(self, death: Death) -> None:

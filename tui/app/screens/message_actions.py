@@ -11,6 +11,7 @@ from tui.app.markdown.blocks import CodeBlock
 from tui.app.screens.base import ChatScreen
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
+from tui.chat.store import StoreError
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -142,8 +143,28 @@ class MessageActions(ChatScreen):
             self.tell(phrases.still_answering(self.keymap) if is_answering else "The model is not ready yet.")
             return
         if answer is not None:
-            self.controller.rewind(answer.id)
+            self._cut(answer.id)
         self.controller.answer()
+
+    def _cut(self, turn_id: str) -> None:
+        """Take a message and all after it away, to be replaced, and say so if that is more than a prompt and its
+        answer."""
+        n = len(self.controller.replacing.cut(turn_id))
+        if n > 2:
+            self.tell(phrases.replaced(n, self.keymap))
+
+    @work(exclusive=True, group="bring_back")
+    async def action_bring_back(self) -> None:
+        """Put the answer that was replaced last in its place again."""
+        if self.controller.is_writing:
+            self.tell(phrases.still_answering(self.keymap))
+            return
+        try:
+            is_back = await self.controller.replacing.bring_back()
+        except StoreError as error:
+            self.tell(str(error), bad=True)
+        else:
+            self.tell(phrases.PUT_BACK if is_back else "No answer of this conversation was replaced.")
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
@@ -155,12 +176,19 @@ class MessageActions(ChatScreen):
         if self.controller.is_writing:
             self.tell(phrases.still_answering(self.keymap))
             return
-        now = self._edit_now
-        if now is None or now.turn_id != turn.id:
-            self._edit_now = Edit(turn.id, self.prompt.text if now is None else now.draft)
-            self.prompt.set_text(turn.text)
-            self.prompt.border_title = escape(phrases.editing(self.keymap))
+        if self._edit_now is None or self._edit_now.turn_id != turn.id:
+            self._begin_edit(turn, turn.text)
         self.prompt.focus()
+
+    def _begin_edit(self, turn: Turn, text: str) -> None:
+        self._edit_now = Edit(turn.id, self.prompt.text if self._edit_now is None else self._edit_now.draft)
+        self.prompt.set_text(text)
+        self.prompt.border_title = escape(phrases.editing(self.keymap))
+
+    def edit_again(self, turn: Turn, text: str) -> None:
+        """Go on editing a prompt whose new words were not answered. What somebody has begun to write is left alone."""
+        if self._edit_now is None and not self.prompt.text:
+            self._begin_edit(turn, text)
 
     def leave_edit(self) -> bool:
         """Put back what stood in the input before a prompt was edited; False when none is."""
@@ -174,7 +202,7 @@ class MessageActions(ChatScreen):
     def send(self, text: str) -> None:
         """Send what was written, in place of the prompt that was being edited, if one was."""
         if self._edit_now is not None:
-            self.controller.rewind(self._edit_now.turn_id)
+            self._cut(self._edit_now.turn_id)
             self.leave_edit()
         self.controller.say(text)
 

@@ -98,6 +98,9 @@ class Transcript(TranscriptView, can_focus=True):
     def load(self, records: Iterable[Record]) -> None:
         """Show a whole conversation, from its end. Only what comes into view is laid out."""
         self._forget(0)
+        self._extend(records)
+
+    def _extend(self, records: Iterable[Record]) -> None:
         for record in records:
             self.document.add(make_entry(record, expanded=self.expanded), lay_out=False)
         self.reset_view()
@@ -161,6 +164,18 @@ class Transcript(TranscriptView, can_focus=True):
         "answer") tells which; the first one otherwise."""
         self._forget(self._index(turn_id, role))
         self.reset_view()
+
+    def replace_from(self, turn_id: TurnId, records: Iterable[Record]) -> None:
+        """Show these messages instead of a message and all that follows it; None adds them at the end. A card whose
+        keys work stays the last."""
+        card = self._open_card()
+        if card is not None:
+            self.remove_card(card.record.card_id)
+        if turn_id is not None:
+            self._forget(self._index(turn_id))
+        self._extend(records)
+        if card is not None:
+            self.add_card(card.record)
 
     # What is known --------------------------------------------------------------------------------------------------
 

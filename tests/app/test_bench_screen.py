@@ -3,6 +3,7 @@ the chat's model afterwards."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tui.app.moves import Move
 from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.config import paths
@@ -19,6 +21,8 @@ from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore, Tuned
 from tui.measure.history import History
 from tui.measure.machine import this_machine
+from tui.memory.exact import Confirmed
+from tui.memory.verdict import Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +135,32 @@ async def test_while_an_answer_is_written_the_bench_does_not_open(start):
             await person.pilot.pause()
             assert not isinstance(person.app.screen, BenchScreen)
         assert "stop it first" in person.told
+
+
+async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_open_and_says_so(start, monkeypatch):
+    go_on, judge = asyncio.Event(), Confirmed.judge
+
+    async def slowly(self: Confirmed, choice: LoadDefaults) -> Verdict:
+        await go_on.wait()
+        return await judge(self, choice)
+
+    async with start(DENSE) as person:
+        controller = person.app.controller
+        os.kill(controller.engine.pid, signal.SIGSTOP)
+        controller.load(Move(path=MOE, choice=controller.choice))
+        await person.wait_for(lambda: person.phase == "loading")
+        await says_that_it_loads(person)
+        os.kill(controller.engine.pid, signal.SIGCONT)
+        await person.wait_until_ready()
+        monkeypatch.setattr(Confirmed, "judge", slowly)
+        person.app.main.open_model(DENSE)
+        await says_that_it_loads(person)
+        go_on.set()
+        await person.wait_for(lambda: person.phase == "ready" and controller.model_path == DENSE)
+
+
+async def says_that_it_loads(person) -> None:
+    person.app.clear_notifications()
+    await person.app.run_action("bench")
+    await person.wait_for(lambda: person.told)
+    assert person.told == "The model is still loading." and not isinstance(person.app.screen, BenchScreen)

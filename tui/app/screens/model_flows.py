@@ -112,8 +112,11 @@ class ModelFlows(ChatScreen):
         from tui.memory.verdict import judge
 
         controller = self.controller
-        if controller.is_writing or controller.phase == "loading":
+        if controller.is_writing:
             self.tell(phrases.still_answering(self.keymap), bad=True)
+            return
+        if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
+            self.tell(phrases.STILL_LOADING, bad=True)
             return
         library = await asyncio.to_thread(self.scan_library)
         path, choice, name = controller.model_path, controller.choice, controller.model_name

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import ON_GPU, vulkan_engine
+from tests.models_on_disk.gguf_files import Shape
 from tui.engine import contextfile
 from tui.engine.client import Engine
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
@@ -124,9 +126,8 @@ async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_wh
         (MOE, TINY, "other_model"),
         (DENSE, msgspec.structs.replace(TINY, type_k="q8_0"), "other_settings"),
         (DENSE, msgspec.structs.replace(TINY, flash_attn="off"), "other_settings"),
-        (DENSE, msgspec.structs.replace(TINY, n_ctx=8192), "other_settings"),
     ],
-    ids=["model", "KV type", "flash attention", "context beyond the trained size"],
+    ids=["model", "KV type", "flash attention"],
 )
 async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(tiny: Engine, file, model, settings, problem):
     await ask(tiny, user("hello"), thinking=False)
@@ -136,6 +137,20 @@ async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(tiny: Eng
     assert (restored.problem, restored.n_tokens) == (problem, 0)
     reply = await ask(tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
+
+
+@pytest.mark.parametrize(("original", "problem"), [(0, None), (1024, "other_settings")], ids=["as usual", "LongRoPE"])
+async def test_a_longer_context_takes_it_unless_it_turns_positions_otherwise(
+    engine: Engine, file, tmp_path, original, problem
+):
+    more = {"qwen3__rope__scaling__original_context_length": original} if original else {}
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf", **more)
+    await engine.load(model, msgspec.structs.replace(TINY, n_ctx=512))
+    first = await ask(engine, user("hello"), max_tokens=4)
+    await engine.save_context(file)
+    await engine.load(model, TINY)
+    restored = await engine.restore_context(file)
+    assert (restored.problem, restored.n_tokens) == (problem, 0 if problem else first.done.n_used)
 
 
 async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file, tmp_path):

@@ -71,6 +71,12 @@ from tui.engine.records import Device, ErrorInfo, LoadSettings, Message, Samplin
 from tui.engine.wire import FrameDecoder, WireError, encode
 
 LOG_LINES = 400
+_ENVIRONMENT = {
+    # A failed assertion would start a debugger: death comes seconds later, its reason far up in the log.
+    "GGML_NO_BACKTRACE": "1",
+    # The KV cache, buffers and weights that are not mapped lie in huge pages where the system has them for who asks.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 CANCEL_GRACE_S = 10.0
 """How long a cancelled command may go on, on a GPU inside one batch, before the process is ended by force."""
 
@@ -205,8 +211,7 @@ class Engine:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: pipes,
                 *(sys.executable, "-P", "-m", "tui.engine.worker"),
-                # A failed assertion would start a debugger: death comes seconds later, its reason far up in the log.
-                env={"GGML_NO_BACKTRACE": "1", **os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
+                env={**_ENVIRONMENT, **os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
                 # A session of its own: Ctrl-C and a closing terminal reach the front end alone.
                 start_new_session=True,
             )

@@ -102,7 +102,9 @@ async def test_leaving_while_nothing_can_be_saved_is_asked_about_and_told_at_the
             await person.press("ctrl+q")
             await person.wait_for(lambda: "Quit without saving?" in person.screen_text())
             assert "Export (^s) writes the open conversation to a file." in person.screen_text()
+            await person.press("ctrl+q")  # does not ask a second time
             await person.press(answer)
+            assert person.app.screen is person.app.main or is_left
             assert (person.app.return_code == 0) is is_left
     assert person.app.unsaved is not None and person.app.unsaved.n_unsaved >= 3
 

@@ -1,12 +1,14 @@
 """Decode through the whole app against llama-bench, a fraction of a second each in turn: both programs run all the
 time, and one of them is always stopped (SIGSTOP). A machine whose speed changes from second to second, as a virtual
-one's, is the same for both then, and nine minutes tell what `app_decode.py` tells in half an hour.
+one's, is the same for both then. But a process may be 2 or 3% faster than another of the same program for as long as it
+lives, as its memory happens to lie: so both are started anew several times, and what differs between these starts is
+the error.
 
 The kernel notes the times: a uprobe on the function of libllama that decodes, in both programs, 2 us a token. What
 counts is the time from one token's decode to the next one's: computing, sampling and all that the app does meanwhile.
 Needs root, tracefs, x86-64 and binutils.
 
-    python tests/performance/decode_windows.py MODEL.gguf --threads 2 --minutes 8
+    python tests/performance/decode_windows.py MODEL.gguf --threads 2 --minutes 12 --starts 8
 """
 
 from __future__ import annotations
@@ -127,12 +129,14 @@ def events() -> list[Event]:
     return sorted(noted, key=lambda event: event.at)
 
 
-def token_times(noted: list[Event], began: float, ended: float) -> list[float]:
-    """Seconds from each token's decode to the next one's within a turn, but for those around a prompt."""
+def token_times(noted: list[Event], pid: int, began: float, ended: float) -> list[float]:
+    """Seconds from each token's decode to the next one's within a turn of a process, but for those around a prompt.
+    Both programs decode in their main threads; the probes see other processes with the same library too."""
     inside = noted[bisect_left(noted, began, key=lambda e: e.at) : bisect_left(noted, ended, key=lambda e: e.at)]
+    inside = [event for event in inside if event.thread == pid]
     times: list[float] = []
     for before, this, after in zip(inside, inside[1:], inside[2:], strict=False):
-        is_token = this.what == after.what and this.thread == after.thread and before.what == this.what
+        is_token = this.what == after.what and before.what == this.what
         if is_token and this.n_tokens <= 1 and after.n_tokens <= 1:
             times.append(after.at - this.at)
     return times
@@ -152,22 +156,22 @@ def take_turns(app: Program, sides: dict[str, Side], minutes: float, window_s: f
                 app.send(b"Tell me a very long story about dragon number %d." % next(numbers))
                 app.read(0.1)
                 here = app.send(ENTER)
-                app.read(0.3)
+                app.read(0.1)
             began = time.monotonic()
             app.read(window_s)
             side.turns.append((began, time.monotonic()))
             os.kill(side.pid, signal.SIGSTOP)
 
 
-def report(sides: dict[str, Side], noted: list[Event]) -> None:
-    """Print ms/token of both, and the ratio of each turn of the app to the turns of llama-bench around it."""
+def compared(sides: dict[str, Side], noted: list[Event]) -> float:
+    """Print ms/token of both; gives the mean logarithm of each turn's speed of the app over that of the turns of
+    llama-bench around it."""
     means: dict[str, list[tuple[float, float]]] = {}
     for name, side in sides.items():
-        turns = [(began, token_times(noted, began + SETTLE_S, ended)) for began, ended in side.turns]
+        turns = [(began, token_times(noted, side.pid, began + SETTLE_S, ended)) for began, ended in side.turns]
         means[name] = [(began, statistics.fmean(times)) for began, times in turns if len(times) >= FEWEST]
-        n_tokens = sum(len(times) for _, times in turns)
         middle = 1e3 * statistics.median(mean for _, mean in means[name])
-        print(f"{name:<12} {middle:>8.3f} ms/token (median of {len(means[name])} turns, {n_tokens} tokens)")
+        print(f"{name} {middle:.3f} ms/token ({len(means[name])} turns)", end="   ")
     theirs, logs = means["llama-bench"], []
     for began, mine in means["app"]:
         at = bisect_left(theirs, began, key=lambda turn: turn[0])
@@ -175,40 +179,51 @@ def report(sides: dict[str, Side], noted: list[Event]) -> None:
         if near:
             logs.append(math.log(statistics.fmean(near) / mine))
     error = statistics.stdev(logs) / math.sqrt(len(logs))
-    mean, median = math.exp(statistics.fmean(logs)), math.exp(statistics.median(logs))
-    print(f"speed of the app: {mean:.1%} ± {error:.1%} of llama-bench's, median {median:.1%} ({len(logs)} turns)")
+    print(f"ratio {math.exp(statistics.fmean(logs)):.3f} ± {error:.3f}", flush=True)
+    return statistics.fmean(logs)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--window", type=float, default=0.7, help="seconds of a turn (0.7)")
-    arguments = parser.parse_args()
-    if not os.access(TRACING / "uprobe_events", os.W_OK):
-        raise SystemExit(f"{TRACING} cannot be written: needs root and a mounted tracefs")
-    command = [str(llama_bench_path()), "-m", str(arguments.model), "-t", str(arguments.threads), *CPU_ARGUMENTS]
+def measure(model: Path, threads: int, minutes: float, window_s: float) -> float:
+    """Start both programs and let them take turns; gives what `compared` does."""
+    command = [str(llama_bench_path()), "-m", str(model), "-t", str(threads), *CPU_ARGUMENTS]
     command += ["-p", "0", "-n", str(N_GEN), "-d", str(DEPTH), "-r", "1000000", "-fa", "auto"]
     bench = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(2)
         os.kill(bench.pid, signal.SIGSTOP)
-        with llmtui(arguments.model, "--threads", str(arguments.threads), max_tokens=N_GEN) as app:
+        with llmtui(model, "--threads", str(threads), max_tokens=N_GEN) as app:
             wait_until_loaded(app)
             (engine,) = children(app.pid)
             sides = {"llama-bench": Side(bench.pid), "app": Side(engine)}
             try:
                 with probes(libllama(engine), libllama(bench.pid)):
                     os.kill(engine, signal.SIGSTOP)
-                    take_turns(app, sides, arguments.minutes, arguments.window)
+                    take_turns(app, sides, minutes, window_s)
                     noted = events()
             finally:
                 os.kill(engine, signal.SIGCONT)
     finally:
         bench.kill()
         bench.wait()
-    report(sides, noted)
+    return compared(sides, noted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=12.0, help="of all starts together (12)")
+    parser.add_argument("--starts", type=int, default=8, help="how often both programs are started (8)")
+    parser.add_argument("--window", type=float, default=0.5, help="seconds of a turn (0.5)")
+    arguments = parser.parse_args()
+    if not os.access(TRACING / "uprobe_events", os.W_OK):
+        raise SystemExit(f"{TRACING} cannot be written: needs root and a mounted tracefs")
+    each = arguments.minutes / arguments.starts
+    logs = [
+        measure(arguments.model, arguments.threads, each, arguments.window) for _ in range(max(2, arguments.starts))
+    ]
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    print(f"speed of the app: {math.exp(statistics.fmean(logs)):.1%} ± {error:.1%} of llama-bench's")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from tui.config.state import StateStore
 from tui.config.themes import choose_theme, terminal_is_light
 from tui.lines import clean
 
+QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0
 TERMINAL_CHECK_S = 2.0
 LEAVE_S = 5.0
@@ -210,6 +211,8 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     async def action_quit(self) -> None:
         from tui.app.screens.confirm import ConfirmScreen
 
+        if any(screen.id == QUIT_QUESTION for screen in self.screen_stack):
+            return
         if self.store.n_unsaved:
             detail = phrases.unsaved(self.store.n_unsaved, self.keymap)
             question = ConfirmScreen("Quit without saving?", self.keymap, detail=detail, yes="Quit anyway", no="Stay")
@@ -218,6 +221,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         else:
             self.exit(0)
             return
+        question.id = QUIT_QUESTION
         self.push_screen(question, lambda sure: self.exit(0) if sure else None)
 
     def action_pick_model(self) -> None:

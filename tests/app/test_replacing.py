@@ -54,10 +54,14 @@ async def talk_until_it_would_not_fit_again(person):
 
 
 async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_nothing(start):
-    async with start() as person:
+    async with start(load={"n_ctx": 4096}) as person:
         await person.ask("hello")
         await person.ask("ping")
-        before, prompt, long = person.turns, person.app.main.query_one(Prompt), "one two three " * 50
+        before, prompt, long = (
+            person.turns,
+            person.app.main.query_one(Prompt),
+            "one two three " * 400,
+        )  # takes a while to read
         await person.press("f2")
         prompt.set_text(long)
         person.at_the_first("answer_began", person.app.controller.interrupt)

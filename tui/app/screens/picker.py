@@ -109,7 +109,8 @@ class PickerScreen(ListDialog[PickedModel]):
             library = await asyncio.to_thread(self._scan)
         finally:
             self._is_scanning = False
-        self._take(library)
+        if self._is_whole:
+            self._take(library)
 
     def _take(self, library: Library) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
@@ -183,6 +184,11 @@ class PickerScreen(ListDialog[PickedModel]):
             self._is_missed.set()
         return known
 
+    @property
+    def _is_whole(self) -> bool:
+        """All is there to show something in. While the screen is taken down, what a thread found still comes."""
+        return len(self.query("RowList, #filter, #details Static")) == 3
+
     def _next_to_judge(self) -> LibraryModel | None:
         seen = (self.rows.item, *self.rows.seen)
         return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._verdicts), None)
@@ -190,7 +196,7 @@ class PickerScreen(ListDialog[PickedModel]):
     @work(exclusive=True, group="judge")
     async def _judge(self) -> None:
         """Find out what fits, in a thread: of a mixture of experts that does not fit whole it takes a second."""
-        while True:
+        while self._is_whole:
             if (model := self._next_to_judge()) is None:
                 self._is_missed.clear()
                 await self._is_missed.wait()
@@ -198,9 +204,10 @@ class PickerScreen(ListDialog[PickedModel]):
             choice = self._choice_for(model.path)
             verdict = await asyncio.to_thread(brief, model.info, choice, self._devices, self._memory)
             self._verdicts[model.path] = verdict
-            self.rows.update_rows()
-            if self.rows.item is model:
-                self._show_details()
+            if self._is_whole:
+                self.rows.update_rows()
+                if self.rows.item is model:
+                    self._show_details()
 
     @on(RowList.Highlighted)
     def _show_details(self) -> None:

@@ -10,8 +10,8 @@ given the same depth. Sampling, detokenizing, the wire, the transcript and the s
 llama.cpp's threads wait for each other: a neighbour that takes 10% of one core can take half of the speed. Therefore a
 round during which others were busy is shown, but counts only when --quiet allows it. The neighbours of a virtual
 machine are not seen, and one round says little: many of them, as with `--patience 0 --rounds 300`, give a mean ratio
-with a standard error that means something. The app is started anew every few rounds, as llama-bench is in each: where a
-process's memory lies makes it a percent or two faster or slower for as long as it lives.
+with a standard error that means something. The app is started anew every few rounds, as llama-bench is in each: two
+processes of one program may differ by a few percent for as long as they live.
 """
 
 from __future__ import annotations

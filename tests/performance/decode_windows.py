@@ -1,8 +1,8 @@
 """Decode through the whole app against llama-bench, a fraction of a second each in turn: both programs run all the
 time, and one of them is always stopped (SIGSTOP). A machine whose speed changes from second to second, as a virtual
-one's, is the same for both then. But a process may be 2 or 3% faster than another of the same program for as long as it
-lives, as its memory happens to lie: so both are started anew several times, and what differs between these starts is
-the error.
+one's, is the same for both then. But a process may be a few percent faster than another of the same program for as
+long as it lives, probably by where its memory lies: so both are started anew several times, and what differs between
+these starts is the error.
 
 The kernel notes the times: a uprobe on the function of libllama that decodes, in both programs, 2 us a token. What
 counts is the time from one token's decode to the next one's: computing, sampling and all that the app does meanwhile.

@@ -151,8 +151,8 @@ class PickerScreen(ListDialog[PickedModel]):
         again = f" and press {rescan}" if rescan else ""
         return (
             f"No models were found in\n{looked}\n  and the caches of Hugging Face and LM Studio.\n\n"
-            f"Put a .gguf file into one of these folders{again}, name another folder\n"
-            "in settings.toml ([models] folders), or paste the path of a file above."
+            f"Put a .gguf file into one of these folders{again}, name another\n"
+            "folder in settings.toml ([models] folders), or paste the path of a file above."
         )
 
     # The table --------------------------------------------------------------------------------------------------------

@@ -152,7 +152,8 @@ class PickerScreen(ListDialog[PickedModel]):
         return (
             f"No models were found in\n{looked}\n  and the caches of Hugging Face and LM Studio.\n\n"
             f"Put a .gguf file into one of these folders{again}, name another\n"
-            "folder in settings.toml ([models] folders), or paste the path of a file above."
+            "folder in settings.toml ([models] folders), or paste the path of a file\n"
+            "above."
         )
 
     # The table --------------------------------------------------------------------------------------------------------

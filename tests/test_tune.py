@@ -89,7 +89,7 @@ async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them
         return await sample(*lengths, n_threads=n_threads, n_threads_batch=n_threads_batch)
 
     monkeypatch.setattr(engine, "bench_sample", noted)
-    await tuned(engine, budget_s=2.0, start=msgspec.structs.replace(START, n_threads_batch=2))
+    await tuned(engine, budget_s=6.0, start=msgspec.structs.replace(START, n_threads_batch=2))
     assert (1, 2) in asked and (1, 0) not in asked
 
 

@@ -73,6 +73,8 @@ class _Command:
             if code == ExitCode.FINE and found.is_better and (problem := self._remember(found)):
                 message = str(problem)
             self._print(found, sentence)
+        elif code == ExitCode.FINE:
+            code, message = ExitCode.USAGE, f"nothing was measured within {self._options.tune_s:g} s; see --seconds."
         if message:
             say(message)
         return code

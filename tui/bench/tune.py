@@ -4,7 +4,6 @@ of it."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 
@@ -116,9 +115,7 @@ class _Command:
         """None when it is written; else what is in the way."""
         load = msgspec.convert(changes(found.start, found.best), dict[str, bool | int | str])
         tuned = TunedState(machine=this_machine().hardware, load=load)
-        with contextlib.suppress(UnicodeEncodeError):
-            return self._state.remember_tuned(self._model.path.absolute(), tuned)
-        return "the name of this model is not UTF-8, so nothing is remembered of it."
+        return self._state.remember_tuned(self._model.path.absolute(), tuned)
 
     def _print(self, found: Tuned, sentence: str) -> None:
         output = self._options.output or default_format(sys.stdout)

@@ -15,6 +15,8 @@ from tui.engine.records import Device, LoadSettings
 
 AUTO = "auto"
 CPU = "cpu"
+_REMEMBERED = frozenset(LoadDefaults.__struct_fields__)
+"""The rest of the engine's load settings is not chosen by load: users of a bench, template and stop strings."""
 
 
 def merge_load(
@@ -61,9 +63,8 @@ def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[Lo
 
 def from_engine(settings: LoadSettings) -> LoadDefaults:
     """The way back from `engine_settings`: what is to be remembered of a load."""
-    fields = msgspec.structs.asdict(settings)
-    del fields["n_parallel"]  # for the bench alone
-    return LoadDefaults(backend=backend_name(fields.pop("devices")), **fields)
+    fields = {name: value for name, value in msgspec.structs.asdict(settings).items() if name in _REMEMBERED}
+    return LoadDefaults(backend=backend_name(settings.devices), **fields)
 
 
 def backend_name(devices: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ from tui.engine.messages import (
     not_text,
 )
 from tui.engine.pipes import Pipes
-from tui.engine.records import Device, ErrorInfo, LoadSettings, Message, Sampling
+from tui.engine.records import Device, Effort, ErrorInfo, LoadSettings, Message, Sampling
 from tui.engine.wire import FrameDecoder, WireError, encode
 
 LOG_LINES = 400
@@ -297,6 +297,8 @@ class Engine:
         sampling: Sampling | None = None,
         *,
         thinking: bool = True,
+        effort: Effort = "",
+        thinking_budget: int = 0,
         max_tokens: int = 0,
         drop_oldest: bool = False,
         flush_s: float = 0.1,
@@ -311,6 +313,8 @@ class Engine:
                 messages=tuple(messages),
                 sampling=sampling or Sampling(),
                 thinking=thinking,
+                effort=effort,
+                thinking_budget=thinking_budget,
                 max_tokens=max_tokens,
                 drop_oldest=drop_oldest,
                 flush_s=flush_s,
@@ -319,9 +323,9 @@ class Engine:
             ),
         )
 
-    async def count(self, messages: Sequence[Message], *, thinking: bool = True) -> int:
+    async def count(self, messages: Sequence[Message], *, thinking: bool = True, effort: Effort = "") -> int:
         """Tokens that these messages come to as a prompt."""
-        command = Count(id=self._next_id(), messages=tuple(messages), thinking=thinking)
+        command = Count(id=self._next_id(), messages=tuple(messages), thinking=thinking, effort=effort)
         return (await self._one(command, Counted)).n_tokens
 
     async def bench(self, n_prompt: int, n_gen: int, depth: int = 0) -> float:
@@ -359,9 +363,10 @@ class Engine:
         command = DryRun(id=self._next_id(), path=str(path), settings=settings, device_free=tuple(device_free))
         return await self._one(command, Planned)
 
-    async def read_ahead(self, messages: Sequence[Message], *, thinking: bool = True) -> None:
+    async def read_ahead(self, messages: Sequence[Message], *, thinking: bool = True, effort: Effort = "") -> None:
         """Evaluate what the next prompt will begin with; see `ReadAhead`. Cancelling the task that waits stops it."""
-        await self._one(ReadAhead(id=self._next_id(), messages=tuple(messages), thinking=thinking), Ok)
+        command = ReadAhead(id=self._next_id(), messages=tuple(messages), thinking=thinking, effort=effort)
+        await self._one(command, Ok)
 
     async def save_context(self, path: Path, max_bytes: int = 0) -> ContextSaved:
         """Write the KV cache to a file; comes back when it is on the disk. See `SaveContext`."""

@@ -13,6 +13,7 @@ import msgspec
 from tui.engine.records import (
     Buffer,
     Device,
+    Effort,
     ErrorInfo,
     Footprint,
     LoadSettings,
@@ -69,6 +70,10 @@ class Generate(Command, frozen=True):
     """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
     the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
     thinking: bool = True
+    effort: Effort = ""
+    """How long to think, where `Loaded.efforts` names levels; without effect elsewhere."""
+    thinking_budget: int = 0
+    """End a thought after this many tokens, so that the answer comes; 0 lets it take its time."""
     max_tokens: int = 0
     """Stop after this many tokens; 0 goes on to the end of the context."""
     drop_oldest: bool = False
@@ -90,6 +95,7 @@ class Count(Command, frozen=True):
 
     messages: tuple[Message, ...]
     thinking: bool = True
+    effort: Effort = ""
 
 
 class BenchTest(Command, frozen=True):
@@ -144,6 +150,7 @@ class ReadAhead(Command, frozen=True):
 
     messages: tuple[Message, ...]
     thinking: bool = True
+    effort: Effort = ""
 
 
 class SaveContext(Command, frozen=True):
@@ -235,6 +242,14 @@ class Loaded(Event, frozen=True):
     """What taking it along took, out and in."""
     footprint: Footprint | None = None
     """None where the system does not tell."""
+    can_switch_thinking: bool = False
+    """The template has a switch for thinking that has an effect."""
+    always_thinks: bool = False
+    """The model thinks in each answer, whatever it is asked."""
+    efforts: tuple[Effort, ...] = ()
+    """Levels of effort that make a difference to the prompt; empty where there are none."""
+    template_note: str = ""
+    """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
 
 
 class Planned(Event, frozen=True):
@@ -284,6 +299,10 @@ class Done(Event, frozen=True):
     timings: Timings
     n_used: int
     n_ctx: int
+    is_loop: bool = False
+    """The answer ended in a repetition."""
+    thinking_cut: bool = False
+    """The thought was ended by `Generate.thinking_budget`."""
 
 
 class Counted(Event, frozen=True):

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -181,5 +182,6 @@ def _key(path: Path, settings: LoadSettings, device_free: Mapping[str, int]) -> 
 
 
 def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
-    alike = {} if settings.devices else {"n_gpu_layers": -1, "n_cpu_moe": 0}
-    return msgspec.structs.replace(settings, n_threads=0, n_threads_batch=0, use_mlock=False, seed=-1, **alike)
+    alike: dict[str, Any] = {} if settings.devices else {"n_gpu_layers": -1, "n_cpu_moe": 0}
+    alike |= {"n_threads": 0, "n_threads_batch": 0, "use_mlock": False, "seed": -1, "chat_template": "", "stop": ()}
+    return msgspec.structs.replace(settings, **alike)

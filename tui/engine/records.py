@@ -10,6 +10,8 @@ import msgspec
 FlashAttention = Literal["auto", "on", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
+Effort = Literal["", "low", "medium", "high"]
+"""How long a model is to think, where its template asks that; "" is the template's own default."""
 StopReason = Literal["stop", "length", "context", "cancelled"]
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
 ErrorKind = Literal[
@@ -46,6 +48,10 @@ class LoadSettings(Record, frozen=True):
     use_mlock: bool = False
     seed: int = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+    chat_template: str = ""
+    """Source of a Jinja template to be used instead of the file's own; empty takes the file's."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside the template's own ends."""
     n_parallel: int = 1
     """Sequences that `n_ctx` is divided between, each with its own part of it: one, but for `BenchParallel`."""
 

@@ -235,6 +235,8 @@ class Loaded(Event, frozen=True):
     """What taking it along took, out and in."""
     footprint: Footprint | None = None
     """None where the system does not tell."""
+    mlock_failed: bool = False
+    """The system did not let the model be locked into memory, as was asked."""
 
 
 class Planned(Event, frozen=True):

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from tui.engine.records import CacheType, ErrorKind, LoadSettings
 from tui.models.info import ModelInfo
@@ -28,18 +31,24 @@ class Refused(Exception):
         self.detail = detail
 
 
+class CacheProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of the KV cache that does not go with the model or the other settings."""
+
+    field: Literal["type_k", "type_v"]
+    short: str
+    """A few words beside the field."""
+    reason: str
+    """A sentence of its own, with what to change."""
+
+
 def obstacle(info: ModelInfo, settings: LoadSettings) -> str:
     """Why a model cannot be loaded with these settings, however much memory there is, and what to change; "" when
     nothing stands in the way. The rules are those of llama.cpp's `llama_init_from_model` and `llama_context`."""
-    return (
-        _mixed_types(info, settings)
-        or _needs_flash_attention(info, settings)
-        or _unfit_blocks(info, settings)
-        or _without_size(info, settings)
-    )
+    problem = cache_problem(info, settings)
+    return problem.reason if problem else _without_size(info, settings)
 
 
-def cache_problem(info: ModelInfo, settings: LoadSettings) -> str:
+def cache_problem(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None:
     """As `obstacle`, as far as the types of the KV cache are concerned."""
     return _mixed_types(info, settings) or _needs_flash_attention(info, settings) or _unfit_blocks(info, settings)
 
@@ -72,39 +81,46 @@ def _kind(error: ModelFileError) -> ErrorKind | None:
     return "model_unreadable" if error.kind == "broken" else "model_refused"
 
 
-def _mixed_types(info: ModelInfo, settings: LoadSettings) -> str:
+def _mixed_types(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None:
     if settings.type_k == settings.type_v or not (info.is_mla or info.arch == "deepseek4"):
-        return ""
-    return (
-        f"This model keeps K and V together (MLA), so a K cache in {settings.type_k} and a V cache in "
-        f"{settings.type_v} do not go with it: give both the same type."
+        return None
+    return CacheProblem(
+        field="type_v",
+        short="This model needs the same type for K and V.",
+        reason=f"This model keeps K and V together (MLA), so a K cache in {settings.type_k} and a V cache in "
+        f"{settings.type_v} do not go with it: give both the same type.",
     )
 
 
-def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> str:
+def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None:
     if settings.type_v in UNQUANTIZED:
-        return ""
+        return None
+    needs = f"A V cache in {settings.type_v} needs flash attention"
     if info.arch in _NO_FLASH_ATTENTION:
-        return f"A V cache in {settings.type_v} needs flash attention, which this model does not allow: take f16."
+        short = "This model allows no quantized V cache."
+        return CacheProblem(field="type_v", short=short, reason=f"{needs}, which this model does not allow: take f16.")
     if settings.flash_attn == "off":
-        return f"A V cache in {settings.type_v} needs flash attention: switch that on, or take f16."
-    return ""
+        short = "A quantized V cache needs flash attention."
+        return CacheProblem(field="type_v", short=short, reason=f"{needs}: switch that on, or take f16.")
+    return None
 
 
-def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> str:
-    """Quantized numbers come in blocks, none of which may belong to two heads."""
-    sizes = {
-        "K": (settings.type_k, (info.n_embd_head_k, info.n_embd_head_k_swa)),
-        "V": (settings.type_v, (info.n_embd_head_v, info.n_embd_head_v_swa)),
-    }
-    for cache, (cache_type, heads) in sizes.items():
+def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None:
+    """Quantized numbers come in blocks, none of which may belong to two heads. Without flash attention llama.cpp does
+    not check it for K, and answers make no sense."""
+    for cache, cache_type, heads in (
+        ("K", settings.type_k, (info.n_embd_head_k, info.n_embd_head_k_swa)),
+        ("V", settings.type_v, (info.n_embd_head_v, info.n_embd_head_v_swa)),
+    ):
         block = BY_NAME[cache_type.upper()].block_size
         if unfit := [head for head in heads if head % block]:
-            return (
-                f"A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
-                f"model's head size of {unfit[0]}: take f16."
+            return CacheProblem(
+                field="type_k" if cache == "K" else "type_v",
+                short=f"Does not go with head size {unfit[0]}: take f16.",
+                reason=f"A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
+                f"model's head size of {unfit[0]}: take f16.",
             )
-    return ""
+    return None
 
 
 def _without_size(info: ModelInfo, settings: LoadSettings) -> str:

@@ -197,6 +197,13 @@ class LoadProgress(Event, frozen=True):
     """0.0 to 1.0."""
 
 
+MLOCK_FAILED = (
+    "The model could not be locked into RAM (mlock) and may be swapped out: raise the limit that `ulimit -l` shows, or "
+    "switch mlock off."
+)
+"""What `Loaded.mlock_failed` means, in a sentence."""
+
+
 class Loaded(Event, frozen=True):
     """What llama.cpp really did, which may differ from what was asked."""
 

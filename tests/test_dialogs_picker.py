@@ -68,7 +68,7 @@ async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_lo
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("Incomplete: it ends within its header.", "A web page was saved instead of the model")
-        assert stage.row_of("Broken") > stage.row_of("A0.")
+        assert stage.row_of("── Cannot be loaded") > stage.row_of("A0.")
         await stage.press("ctrl+end", "enter")
         await stage.shows("page.gguf")
         assert stage.result is OPEN

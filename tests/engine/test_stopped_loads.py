@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape
+from tests.models_on_disk.gguf_files import Shape, write
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import Loaded
 
@@ -141,13 +141,23 @@ async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Eng
     path = tmp_path / "model.gguf"
     shutil.copy(DENSE, path)
     await engine.load(path, msgspec.structs.replace(TINY, use_mmap=False))
-    path.write_bytes(b"this is no GGUF file any more" * 50)
+    write(path, Shape().metadata(), Shape().tensors()[:-1])  # only llama.cpp notices what is missing
     with pytest.raises(EngineError) as refused:
         await engine.load(path, OTHER, keep_context=True)
-    assert refused.value.info.kind == "model_unreadable" and engine.loaded is None
+    assert refused.value.info.kind == "model_unsupported" and engine.loaded is None
     assert any("cannot be loaded again" in line for line in engine.log)
     with pytest.raises(EngineError):
         await engine.count([QUESTION])
+
+
+async def test_a_file_that_cannot_be_a_model_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):
+    before = tiny.loaded
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"this is no GGUF file" * 50)
+    with pytest.raises(EngineError) as refused:
+        await tiny.load(path, TINY)
+    assert refused.value.info.kind == "model_unreadable" and tiny.loaded is before is not None
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
 async def test_a_file_that_is_not_there_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):

@@ -14,7 +14,7 @@ CODES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q"
 ALIGNMENT = 32
 
 Tensor = tuple[str, tuple[int, ...], str]
-"""Name, shape with the length of a row first, type."""
+"""Name, shape with the length of a row first, type: its name, or as "#31" its number, whatever it is."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,16 @@ def pair(key: str | bytes, value: object) -> bytes:
 
 
 def tensor_bytes(shape: Sequence[int], kind: str) -> int:
+    if kind.startswith("#"):
+        return 0
     rows = 1
     for n in shape[1:]:
         rows *= n
     return rows * row_bytes(BY_NAME[kind], shape[0])
+
+
+def _type_id(kind: str) -> int:
+    return int(kind[1:]) if kind.startswith("#") else BY_NAME[kind].id
 
 
 def pad(n: int) -> int:
@@ -79,7 +85,7 @@ def header(metadata: Mapping[str, object], tensors: Sequence[Tensor] = (), versi
     offset = 0
     end = 0
     for name, shape, kind in tensors:
-        raw += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, BY_NAME[kind].id, offset)
+        raw += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, _type_id(kind), offset)
         end = offset + tensor_bytes(shape, kind)
         offset = pad(end)
     if tensors:

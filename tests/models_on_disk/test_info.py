@@ -216,7 +216,7 @@ def test_absurd_metadata_give_a_record_that_can_be_stored_or_an_error(changes: d
     try:
         found = from_headers([bad], "x")
     except GGUFError as error:
-        assert error.kind == "corrupt"
+        assert error.kind == "malformed"
     else:
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=ModelInfo) == found
 

@@ -44,6 +44,8 @@ def brief(info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memo
         n_gpu_layers, n_cpu_moe = placement(info, choice, devices)
         words = f"GPU {n_gpu_layers}/{info.n_layers + 1}{'+CPU' * bool(n_cpu_moe)}" if n_gpu_layers else "CPU"
         return Brief(fit, words, words)
+    if verdict.obstacle:
+        return Brief("no", "no: load settings", "no: settings")
     plan = verdict.plan
     free = memory.host_free_bytes + sum(memory.own_free(cost.device) for cost in plan.devices)
     if plan.total_bytes > free:

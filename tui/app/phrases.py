@@ -172,7 +172,8 @@ def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
     advice = {
         "model_not_found": f"Check the path, or pick another model{hint(keymap, 'pick_model')}.",
         "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
-        "model_unsupported": "This llama.cpp does not know this kind of model. A newer llmtui may.",
+        "model_unsupported": "Get a newer llmtui, or another file of this model.",
+        "model_refused": f"Pick another model{hint(keymap, 'pick_model')}.",
         "out_of_memory": "Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.",
         "bad_settings": f"Change the load settings{hint(keymap, 'load_settings')}.",
         "template": "The chat template in the file cannot be used.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tui.bench import picture, render
-from tui.bench.guard import TooLittleMemory, read_memory, settle
+from tui.bench.guard import NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
@@ -25,6 +25,7 @@ from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
 from tui.engine.client import Engine
 from tui.engine.death import EngineDied
+from tui.engine.messages import MLOCK_FAILED
 from tui.engine.plan_client import Planner
 from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
@@ -79,7 +80,10 @@ def bench(options: BenchOptions) -> ExitCode:
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
     if options.every_model:
-        return every_model(settings)
+        picks, left_out = every_model(settings)
+        if left_out:
+            say(left_out)
+        return picks
     named: Sequence[Path | None] = options.models or (None,)
     return [pick(path, settings, state.state) for path in named]
 
@@ -125,7 +129,7 @@ class _Bench:
             code, message = ExitCode.INTERRUPTED, "interrupted."
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
-        except TooLittleMemory as error:
+        except NotMeasured as error:
             code, message = ExitCode.MODEL, str(error)
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_sentence(died.death)
@@ -158,7 +162,7 @@ class _Bench:
 
     async def _settle(self, devices: Sequence[Device], planner: Planner) -> list[Job]:
         """The jobs that there is room for; the others are rows with the reason. Raises `UsageError`, and
-        `TooLittleMemory` where there is but one."""
+        `NotMeasured` where there is but one."""
         memory = await read_memory(devices, self._settings.memory)
         jobs = []
         for model in self._models:
@@ -169,7 +173,7 @@ class _Bench:
                 job = msgspec.structs.replace(job, settings=settings)
                 try:
                     jobs.append(await settle(self._options, job, self._kind.room, devices, memory, planner))
-                except TooLittleMemory as error:
+                except NotMeasured as error:
                     if self._is_one:
                         raise
                     self._refuse(model, backend_of(job.settings), str(error))
@@ -217,6 +221,8 @@ class _Bench:
         if output not in FOR_EYES:
             for row in comparison.refused:
                 say(render.refusal(row))
+            if any(report.loaded.mlock_failed for report in comparison.reports):
+                say(MLOCK_FAILED)
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
             say(self._energy_note)
 

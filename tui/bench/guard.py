@@ -11,6 +11,7 @@ import msgspec
 from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings, from_engine
 from tui.config.settings import MemorySettings
+from tui.engine.loadcheck import obstacle
 from tui.engine.plan_client import Planner
 from tui.engine.records import Device
 from tui.measure.report import Test
@@ -24,8 +25,16 @@ from tui.monitor.gpu import GpuReader
 from tui.monitor.host import HostReader
 
 
-class TooLittleMemory(Exception):
-    """The load is refused; the message says what would fit."""
+class NotMeasured(Exception):
+    """The load is refused; the message says why, and what would do."""
+
+
+class TooLittleMemory(NotMeasured):
+    """It would leave too little memory; `--force` measures it all the same."""
+
+
+class CannotBeLoaded(NotMeasured):
+    """The settings do not go with the model, however much memory there is."""
 
 
 async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> MemoryNow:
@@ -47,7 +56,9 @@ async def settle(
     planner: Planner | None = None,
 ) -> Job:
     """The job as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
-    it leaves the reserve, or `--force` was given."""
+    it leaves the reserve, or `--force` was given, and `CannotBeLoaded` in any case where it cannot be."""
+    if wrong := obstacle(job.model.info, job.settings):
+        raise CannotBeLoaded(f"not measured: {wrong}")
     choice = from_engine(job.settings)
     n_parallel = job.settings.n_parallel
     confirmed = Confirmed(planner, job.model.path, job.model.info, devices, memory, n_parallel)

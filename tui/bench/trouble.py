@@ -13,7 +13,8 @@ _LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a small
 _ADVICE: dict[ErrorKind, str] = {
     "model_not_found": "Check the path.",
     "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
-    "model_unsupported": "This llama.cpp does not know this kind of model; a newer one may.",
+    "model_unsupported": "Get a newer llmtui, or another file of this model.",
+    "model_refused": "llmtui --bench without a name takes a model that can be measured.",
     "out_of_memory": _LESS_MEMORY,
     "bad_settings": "Change the load options; llmtui --help lists them.",
 }

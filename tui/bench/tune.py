@@ -91,7 +91,8 @@ class _Command:
         confirmed = Confirmed(planner, self._model.path, self._model.info, devices, memory)
 
         async def fits(choice: LoadDefaults) -> bool:
-            return self._options.force or (await confirmed.judge(choice)).fit == "fits"
+            verdict = await confirmed.judge(choice)
+            return verdict.fit == "fits" or (self._options.force and not verdict.obstacle)
 
         fit = await confirmed.auto_fit(start, may_cut=False)
         if fit and not await fits(start):

@@ -17,9 +17,11 @@ from llama_cpp import llama_cpp as lib
 from tui.engine import anatomy, loadlog
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.llama import LOG, LlamaError
-from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.loadcheck import Refused, refuse
+from tui.engine.params import UnknownDevice, context_params, in_effect, model_params
 from tui.engine.records import LoadSettings, Placed
 from tui.models.gguf import GGUFError, read_header
+from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import part_of
 from tui.models.source import FileSource
 from tui.models.stub import stub
@@ -35,7 +37,7 @@ class DryRunner:
     """Makes dry runs, and keeps the stubs of the models that it was asked about last (`tui.models.stub`)."""
 
     def __init__(self) -> None:
-        self._stubs: dict[_Identity, int] = {}
+        self._stubs: dict[_Identity, tuple[int, ModelInfo]] = {}
 
     def run(self, path: Path, settings: LoadSettings, device_free: Sequence[int]) -> tuple[tuple[Placed, ...], int]:
         """What the load would put where, the host first, and the context size. Takes some 20 ms; see `DryRun`.
@@ -45,6 +47,7 @@ class DryRunner:
         keep: list[object] = []
         model = context = None
         try:
+            refuse(self._known(path)[1], in_effect(settings))  # what llama.cpp would choke on never gets to it
             params = model_params(settings, keep)
             params.no_alloc, params.load_mode = True, _LOAD_MODE_NONE
             if len(device_free) > 1 and len(device_free) == len(settings.devices):
@@ -63,6 +66,8 @@ class DryRunner:
             return placed, int(lib.llama_n_ctx_seq(context))
         except UnknownDevice as error:
             raise LlamaError("bad_settings", str(error)) from error
+        except Refused as error:
+            raise LlamaError(error.kind, error.detail) from error
         except BooksUnreadable as error:
             raise LlamaError("internal", str(error)) from error
         finally:
@@ -73,6 +78,10 @@ class DryRunner:
 
     def _stub(self, path: Path) -> bytes:
         """A path by which llama.cpp can open the stub of this model."""
+        return f"/proc/self/fd/{self._known(path)[0]}".encode()
+
+    def _known(self, path: Path) -> tuple[int, ModelInfo]:
+        """The stub of this model as an open file, and what its header says."""
         parts = part_of(path)[1]
         try:
             with ExitStack() as files:
@@ -83,16 +92,17 @@ class DryRunner:
                 )
                 if identity not in self._stubs:
                     headers = [read_header(source, check_data=False) for source in sources]
-                    self._keep(identity, *stub(list(zip(sources, headers, strict=True))))
+                    info = from_headers(headers, path.stem)
+                    self._keep(identity, *stub(list(zip(sources, headers, strict=True))), info)
         except (GGUFError, OSError) as error:
             raise LlamaError("model_unreadable", str(error)) from error
-        return f"/proc/self/fd/{self._stubs[identity]}".encode()
+        return self._stubs[identity]
 
-    def _keep(self, identity: _Identity, header: bytes, size: int) -> None:
+    def _keep(self, identity: _Identity, header: bytes, size: int, info: ModelInfo) -> None:
         while len(self._stubs) >= _MAX_STUBS:
-            os.close(self._stubs.pop(next(iter(self._stubs))))
+            os.close(self._stubs.pop(next(iter(self._stubs)))[0])
         file = _nameless_file()
-        self._stubs[identity] = file
+        self._stubs[identity] = file, info
         os.write(file, header)
         os.truncate(file, size)
 

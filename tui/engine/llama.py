@@ -188,7 +188,9 @@ class Session:
         callback = lib.llama_progress_callback(load_progress)
         params.progress_callback = callback
         self._keep.append(callback)
-        self._model = lib.llama_model_load_from_file(str(path).encode(), params)
+        # By name llama.cpp finds only parts whose ending is in small letters.
+        parts = [str(part).encode() for part in part_of(path)[1]]
+        self._model = lib.llama_model_load_from_splits((ctypes.c_char_p * len(parts))(*parts), len(parts), params)
         if not self._model:
             if self.abort.is_set:
                 raise Aborted
@@ -271,6 +273,7 @@ class Session:
             has_template=bool(self._template_source()),
             buffers=buffers,
             load_s=load_s,
+            mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
         )
 
     def _placed(self, settings: LoadSettings, lines: Sequence[str]) -> tuple[Placed, ...]:

@@ -17,7 +17,24 @@ _FLASH_LINE = re.compile(
 _TYPES_LINE = re.compile(r"llama_kv_cache: size =.* K \((\w+)\):.* V \((\w+)\):")
 _ROPE_LINE = re.compile(r"(freq_base|freq_scale)\s+= ([\d.e+-]+)")
 _OUT_OF_MEMORY = re.compile(r"(failed|unable) to allocate|out of memory|OutOf(Device|Host)Memory|bad_alloc", re.I)
-_UNSUPPORTED = re.compile(r"unknown (model )?architecture|unknown pre-tokenizer|error loading model vocab", re.I)
+_BAD_SETTINGS = re.compile(
+    r"does not divide n_embd_head|V cache|does not support different K|n_seq_max must be|n_ctx_seq == 0"
+    r"|cannot both be zero|SPLIT_MODE_TENSOR",
+    re.I,
+)
+_UNSUPPORTED = re.compile(
+    r"(unknown|unsupported) (model )?architecture|unknown (pre-)?tokenizer|error loading model (vocab|hyperparameters)"
+    r"|invalid ggml type|no longer supported|only supports up to version|key not found|has wrong (type|shape|array)"
+    r"|(missing tensor|tensor '[^']*' not found|wrong number of tensors)|in GGUF metadata|cannot be used as main model"
+    r"|requires ctx_other|no expert layers are used|invalid n_rot",
+    re.I,
+)
+_UNREADABLE = re.compile(
+    r"magic|failed to (read|open)|failed to load (model|GGUF split) from|(read|seek) error|end of file|corrupt"
+    r"|not within the file|invalid data|mmap failed",
+    re.I,
+)
+_LOCK_FAILED = re.compile(r"failed to mlock|mlock not supported")
 
 
 def buffers(lines: Sequence[str]) -> tuple[Buffer, ...]:
@@ -66,6 +83,13 @@ def failure(detail: str) -> ErrorKind:
     """The kind of failure that these complaints about a load mean."""
     if _OUT_OF_MEMORY.search(detail):
         return "out_of_memory"
+    if _BAD_SETTINGS.search(detail):
+        return "bad_settings"
     if _UNSUPPORTED.search(detail):
         return "model_unsupported"
-    return "bad_settings" if "V cache" in detail else "model_unreadable"
+    return "model_unreadable" if _UNREADABLE.search(detail) else "internal"
+
+
+def lock_failed(lines: Sequence[str]) -> bool:
+    """Whether the system did not let llama.cpp lock all of the model into memory: it goes on without."""
+    return any(_LOCK_FAILED.search(line) for line in lines)

@@ -204,6 +204,13 @@ class LoadProgress(Event, frozen=True):
     """0.0 to 1.0."""
 
 
+MLOCK_FAILED = (
+    "The model could not be locked into RAM (mlock) and may be swapped out: raise the limit that `ulimit -l` shows, or "
+    "switch mlock off."
+)
+"""What `Loaded.mlock_failed` means, in a sentence."""
+
+
 class Loaded(Event, frozen=True):
     """What llama.cpp really did, which may differ from what was asked."""
 
@@ -250,6 +257,8 @@ class Loaded(Event, frozen=True):
     """Levels of effort that make a difference to the prompt; empty where there are none."""
     template_note: str = ""
     """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
+    mlock_failed: bool = False
+    """The system did not let the model be locked into memory, as was asked."""
 
 
 class Planned(Event, frozen=True):

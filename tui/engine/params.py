@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
@@ -57,11 +58,7 @@ def context_params(settings: LoadSettings) -> Any:
     params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
     params.n_threads = settings.n_threads or devices.physical_cores()
     params.n_threads_batch = settings.n_threads_batch or params.n_threads
-    flash_attn = settings.flash_attn
-    if flash_attn == "auto" and devices.any_software(settings.devices):
-        # Mesa's llvmpipe (22.3 seen) crashes in llama.cpp's flash attention shader.
-        flash_attn = "off"
-    params.flash_attn_type = _FLASH_ATTENTION[flash_attn]
+    params.flash_attn_type = _FLASH_ATTENTION[in_effect(settings).flash_attn]
     params.type_k, params.type_v = CACHE_TYPES[settings.type_k], CACHE_TYPES[settings.type_v]
     # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
     params.n_outputs_max = params.n_seq_max = settings.n_parallel
@@ -69,6 +66,14 @@ def context_params(settings: LoadSettings) -> Any:
     params.op_offload = bool(settings.devices)
     params.offload_kqv = bool(settings.devices)
     return params
+
+
+def in_effect(settings: LoadSettings) -> LoadSettings:
+    """The settings with what "auto" means on these devices, where it is not for llama.cpp to choose."""
+    if settings.flash_attn == "auto" and devices.any_software(settings.devices):
+        # Mesa's llvmpipe (22.3 seen) crashes in llama.cpp's flash attention shader.
+        return msgspec.structs.replace(settings, flash_attn="off")
+    return settings
 
 
 def _device_array(names: Sequence[str], keep: list[object]) -> int | None:

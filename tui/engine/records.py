@@ -15,9 +15,12 @@ Effort = Literal["", "low", "medium", "high"]
 StopReason = Literal["stop", "length", "context", "cancelled"]
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
 ErrorKind = Literal[
-    "model_not_found", "model_unreadable", "model_unsupported", "out_of_memory", "bad_settings",
+    "model_not_found", "model_unreadable", "model_unsupported", "model_refused", "out_of_memory", "bad_settings",
     "no_model", "template", "context_overflow", "decode", "cancelled", "internal",
 ]  # fmt: skip
+"""A file that is damaged or cut off is "model_unreadable", one that this llama.cpp does not know how to load is
+"model_unsupported"; one that is whole and still not to be loaded, as an embedding model or a part under another name,
+is "model_refused", and `detail` says what to do."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

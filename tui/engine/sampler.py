@@ -28,6 +28,7 @@ _LARGE_VOCABULARY = 80_000
 """From so many tokens on it is quicker to look for the few than to hand over all; with penalties, which look up each
 candidate, it always is."""
 _START_WIDTH = 8.0
+_LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """`llama_token_data`."""
 
@@ -113,7 +114,8 @@ class Sampler:
         if s.min_p > 0:
             add(lib.llama_sampler_init_min_p(s.min_p, 1))
         add(lib.llama_sampler_init_temp(s.temperature))
-        add(lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+        # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
+        add(lib.llama_sampler_init_dist(min(seed & 0xFFFFFFFF, _LAST_SEED)))
 
     def _make_room(self, n: int) -> None:
         room = np.zeros(n, _CANDIDATE)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from tui.engine import bandwidth, benchmark, devices
+from tui.engine import bandwidth, benchmark, devices, loadcheck
 from tui.engine.answer import Paused
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, PromptTooLong
@@ -54,10 +54,12 @@ from tui.engine.messages import (
     Shutdown,
     Unload,
 )
+from tui.engine.params import in_effect
 from tui.engine.records import ErrorInfo, LoadSettings
 from tui.engine.template import TemplateError
 from tui.engine.vulkan import show_software_devices
 from tui.engine.wire import encode, read_frame
+from tui.models.modelfile import part_of
 
 PROGRESS_EVERY_S = 0.05
 
@@ -207,6 +209,10 @@ class Worker:
             raise LlamaError("model_unreadable", f"{path}: {error.strerror}") from error
         if not is_file:
             raise LlamaError("model_not_found", f"{path} is not a file")
+        try:
+            loadcheck.check(part_of(path)[1], in_effect(command.settings))
+        except loadcheck.Refused as error:
+            raise LlamaError(error.kind, error.detail) from error
         kept = self._carry_out(path) if command.keep_context else None
         before = self._conversation if command.load_first else None
         if before is None:

@@ -14,7 +14,7 @@ import msgspec
 
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
-from tui.engine.messages import Loaded
+from tui.engine.messages import MLOCK_FAILED, Loaded
 from tui.engine.records import LoadSettings
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
@@ -280,7 +280,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
-                warnings=self._warnings,
+                warnings=(*self._warnings, *[MLOCK_FAILED] * loaded.mlock_failed),
                 roofline=self._roofline(job, loaded),
             )
 

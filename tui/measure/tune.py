@@ -15,6 +15,7 @@ import psutil
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.client import Engine, EngineError
+from tui.engine.loadcheck import obstacle
 from tui.engine.messages import Loaded
 from tui.engine.records import Device
 from tui.measure.report import Test
@@ -184,7 +185,10 @@ class Tuner:
         ]
         if base.flash_attn != "off" and (base.type_k, base.type_v) == ("f16", "f16"):
             found.append(change(type_k="q8_0", type_v="q8_0"))
-        yield from (choice for choice in dict.fromkeys(found) if choice != base)
+        yield from (choice for choice in dict.fromkeys(found) if choice != base and self._can_be_loaded(choice))
+
+    def _can_be_loaded(self, choice: LoadDefaults) -> bool:
+        return not obstacle(self._info, engine_settings(choice, self._devices)[0])
 
     def _placements(self, base: LoadDefaults) -> Iterator[LoadDefaults]:
         """Where layers and experts could be, on a machine with a GPU."""

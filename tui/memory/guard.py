@@ -10,6 +10,7 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
+from tui.engine.loadcheck import UNQUANTIZED, cache_problem, obstacle
 from tui.engine.records import Device
 from tui.memory.now import MemoryNow
 from tui.memory.search import auto_fit, fewest_experts, largest_context, most_layers
@@ -22,7 +23,6 @@ Change = Literal["fit", "layers", "experts", "context", "cache", "file", "quant"
 
 _BITS = (("Q8_0", 8.5), ("Q6_K", 6.56), ("Q5_K_M", 5.7), ("Q4_K_M", 4.89), ("Q3_K_M", 4.0), ("Q2_K", 3.16))
 """Bits a weight of whole files, by the table in llama.cpp's `tools/quantize/README.md` (Llama 3.1 8B)."""
-_LARGER_THAN_Q8 = ("f32", "f16", "bf16")
 
 
 class Remedy(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +45,11 @@ def remedies(
     others: Iterable[LibraryModel] = (),
     planner: PlanMaker = by_formula,
 ) -> tuple[Remedy, ...]:
-    """What would help, the fastest of all first. `others` are the models on disk. Empty when nothing does. Takes up to
-    a second with a large mixture of experts: not for the UI's thread."""
+    """What would help, the fastest of all first. `others` are the models on disk. Empty when nothing does. Where the
+    settings do not go with the model, that alone is mended. Takes up to a second with a large mixture of experts: not
+    for the UI's thread."""
+    if obstacle(info, engine_settings(choice, devices)[0]):
+        return _without_obstacle(info, choice, devices, memory, planner)
     singles = list(_singles(info, choice, devices, memory, planner))
     found: list[Remedy] = []
     if best := auto_fit(info, choice, devices, memory, planner, worst="fits"):
@@ -68,17 +71,30 @@ def _singles(
         yield Remedy(change="experts", choice=experts.choice, verdict=experts.verdict)
     if context := largest_context(info, choice, devices, memory, planner):
         yield Remedy(change="context", choice=context.choice, verdict=context.verdict)
-    quantized = _quantized_cache(choice)
+    quantized = _quantized_cache(info, choice, devices)
     if quantized and (verdict := judge(info, quantized, devices, memory, planner)).fit == "fits":
         yield Remedy(change="cache", choice=quantized, verdict=verdict)
 
 
-def _quantized_cache(choice: LoadDefaults) -> LoadDefaults | None:
-    """With a KV cache in q8_0; None where that saves nothing, or flash attention, which it needs, is switched off."""
-    types = {name: "q8_0" for name in ("type_k", "type_v") if getattr(choice, name) in _LARGER_THAN_Q8}
-    if not types or choice.flash_attn == "off":
+def _quantized_cache(info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device]) -> LoadDefaults | None:
+    """With a KV cache in q8_0; None where that saves nothing, or cannot be loaded."""
+    types = {name: "q8_0" for name in ("type_k", "type_v") if getattr(choice, name) in UNQUANTIZED}
+    quantized = msgspec.structs.replace(choice, **types)
+    if not types or cache_problem(info, engine_settings(quantized, devices)[0]):
         return None
-    return msgspec.structs.replace(choice, **types)
+    return quantized
+
+
+def _without_obstacle(
+    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
+) -> tuple[Remedy, ...]:
+    """With a KV cache that goes with every model; if that is too large, all placed anew."""
+    plain = msgspec.structs.replace(choice, type_k="f16", type_v="f16")
+    verdict = judge(info, plain, devices, memory, planner)
+    if verdict.fit == "fits":
+        return (Remedy(change="cache", choice=plain, verdict=verdict),)
+    best = auto_fit(info, plain, devices, memory, planner, worst="fits")
+    return (Remedy(change="fit", choice=best.choice, verdict=best.verdict),) if best else ()
 
 
 def _smaller_file(

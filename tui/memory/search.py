@@ -9,10 +9,11 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
+from tui.engine.loadcheck import obstacle
 from tui.engine.planner import Fit
 from tui.engine.records import Device, LoadSettings
 from tui.memory.now import MemoryNow
-from tui.memory.verdict import FITS, PlanMaker, Verdict, by_formula, judge_plan
+from tui.memory.verdict import FITS, PlanMaker, Verdict, by_formula, judge_settings
 from tui.models.info import ModelInfo
 
 _CTX_STEPS = (512, 1024, 2048, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536, 98304)
@@ -65,7 +66,7 @@ def fastest(
     if _is_hopeless(info, settings, memory, planner):
         return None
     if not settings.devices:
-        verdict = judge_plan(planner(info, settings, memory), memory)
+        verdict = judge_settings(info, settings, memory, planner)
         return Fitted(choice=choice, verdict=verdict) if _is(verdict, wanted) else None
     n_all = info.n_layers + 1
     best: Fitted | None = None
@@ -73,10 +74,9 @@ def fastest(
         for n_cpu_moe in _expert_counts(info, n_gpu_layers):
             # All layers are written as -1, as users and planners do.
             place = {"n_gpu_layers": -1 if n_gpu_layers == n_all else n_gpu_layers, "n_cpu_moe": n_cpu_moe}
-            plan = planner(info, msgspec.structs.replace(settings, **place), memory)
-            if best and plan.host.read_bytes >= best.verdict.plan.host.read_bytes:
+            verdict = judge_settings(info, msgspec.structs.replace(settings, **place), memory, planner)
+            if best and verdict.plan.host.read_bytes >= best.verdict.plan.host.read_bytes:
                 break
-            verdict = judge_plan(plan, memory)
             if _is(verdict, wanted):
                 best = Fitted(choice=msgspec.structs.replace(choice, **place), verdict=verdict)
                 break
@@ -133,7 +133,7 @@ def _first_that_fits(
     info: ModelInfo, changes: Iterator[LoadDefaults], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Fitted | None:
     for choice in changes:
-        verdict = judge_plan(planner(info, engine_settings(choice, devices)[0], memory), memory)
+        verdict = judge_settings(info, engine_settings(choice, devices)[0], memory, planner)
         if verdict.fit == "fits":
             return Fitted(choice=choice, verdict=verdict)
     return None
@@ -152,7 +152,10 @@ def _expert_counts(info: ModelInfo, n_gpu_layers: int) -> Iterator[int]:
 
 
 def _is_hopeless(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, planner: PlanMaker) -> bool:
-    """Whether weights and KV cache alone, which take the same room wherever they are, are more than there is."""
+    """Whether the settings do not go with the model, or weights and KV cache alone, which take the same room wherever
+    they are, are more than there is."""
+    if obstacle(info, settings):
+        return True
     plan = planner(info, settings, memory)
     own = sum(memory.own_free(name) for name in settings.devices)
     return info.weights_bytes + plan.kv_bytes > memory.host_free_bytes + own

@@ -10,6 +10,7 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
+from tui.engine.loadcheck import obstacle
 from tui.engine.planner import HOST, Cost, Fit, Plan, estimate, free_after
 from tui.engine.records import Device, LoadSettings
 from tui.memory.now import MemoryNow
@@ -83,10 +84,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     places: tuple[Place, ...]
     pools: tuple[Pool, ...] = ()
+    obstacle: str = ""
+    """Why it cannot be loaded however much memory there is (`tui.engine.loadcheck`); "" when nothing is in the way."""
 
     @property
     def fit(self) -> Fit:
-        """Of the worst place."""
+        """Of the worst place; "no" where there is an obstacle."""
+        if self.obstacle:
+            return "no"
         return max((place.fit for place in self.places), key=FITS.index)
 
     @property
@@ -96,7 +101,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """One sentence: whether it fits, and where not by how much."""
+        """One sentence: whether it fits, and where not by how much; or the obstacle."""
+        if self.obstacle:
+            return self.obstacle
         worst = self.worst
         if worst.fit == "no":
             return f"Does not fit: {format.size(-worst.left_bytes)} too much for {worst.name}."
@@ -113,11 +120,16 @@ def judge(
     planner: PlanMaker = by_formula,
 ) -> Verdict:
     """What loading with `choice` would mean. A backend that is not there counts as "auto", as when it is loaded."""
-    return judge_plan(planner(info, engine_settings(choice, devices)[0], memory), memory)
+    return judge_settings(info, engine_settings(choice, devices)[0], memory, planner)
 
 
-def judge_plan(plan: Plan, memory: MemoryNow) -> Verdict:
-    """A plan against what is free."""
+def judge_settings(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, planner: PlanMaker) -> Verdict:
+    """As `judge`, for what the engine is asked."""
+    return judge_plan(planner(info, settings, memory), memory, obstacle(info, settings))
+
+
+def judge_plan(plan: Plan, memory: MemoryNow, obstacle: str = "") -> Verdict:
+    """A plan against what is free, and what else is in its way."""
     left = free_after(plan, memory.host_free_bytes, memory.device_free, memory.shared_free)
     places = []
     for cost in (plan.host, *plan.devices):
@@ -125,7 +137,7 @@ def judge_plan(plan: Plan, memory: MemoryNow) -> Verdict:
         is_idle = cost is not plan.host and not cost.total_bytes
         fit = "fits" if is_idle else fit_of(left_bytes, memory.reserve(cost.device))
         places.append(Place(cost=cost, left_bytes=left_bytes, fit=fit))
-    return Verdict(plan=plan, places=tuple(places), pools=_pools(plan, memory))
+    return Verdict(plan=plan, places=tuple(places), pools=_pools(plan, memory), obstacle=obstacle)
 
 
 def fit_of(left_bytes: int, reserve_bytes: int) -> Fit:

@@ -16,8 +16,10 @@ from tui.models.quants import TENSOR_TYPES, TensorType
 from tui.models.source import ByteSource, BytesSource, FileSource
 
 GGUFErrorKind = Literal[
-    "not_gguf", "unsupported_version", "big_endian", "truncated", "truncated_data", "corrupt", "unsupported_type"
-]
+    "not_gguf", "unsupported_version", "big_endian", "truncated", "truncated_data", "corrupt", "malformed",
+    "unsupported_type",
+]  # fmt: skip
+"""A "malformed" file may be as it was made, but not as llama.cpp takes it."""
 Scalar = bool | int | float | str
 
 MAX_HEADER_BYTES = 256 << 20
@@ -26,6 +28,10 @@ MAX_TENSORS = 1 << 18
 MAX_KEY_BYTES = 1 << 16
 MAX_TENSOR_NAME_BYTES = 64
 """llama.cpp's GGML_MAX_NAME, the final zero included."""
+MOST_TYPES = 1023
+"""Numbers of tensor types beyond this are damage: forks of llama.cpp number theirs below 400."""
+MOST_DIMENSIONS = 8
+"""More are damage; up to so many are written for programs that can have more than llama.cpp's 4."""
 MAX_STRING_BYTES = 16 << 20
 MAX_KEPT_STRINGS = 64
 MAX_KEPT_NUMBERS = 1024
@@ -58,10 +64,18 @@ _TENSOR_REST = [struct.Struct(f"<{n}QIQ") for n in range(5)]
 
 class GGUFError(Exception):
     """A file that cannot be used. `offset` is where in the file the trouble was met; for `truncated_data`
-    `expected_size` and `actual_size` tell how much of the file is missing."""
+    `expected_size` and `actual_size` tell how much of the file is missing, for `unsupported_type` `type_id` is the
+    number of the type. `metadata` is what was read before, where all of it was."""
 
     def __init__(
-        self, kind: GGUFErrorKind, offset: int, detail: str, *, expected_size: int = 0, actual_size: int = 0
+        self,
+        kind: GGUFErrorKind,
+        offset: int,
+        detail: str,
+        *,
+        expected_size: int = 0,
+        actual_size: int = 0,
+        type_id: int = 0,
     ) -> None:
         super().__init__(f"{detail} (at byte {offset:,})")
         self.kind: GGUFErrorKind = kind
@@ -69,6 +83,8 @@ class GGUFError(Exception):
         self.detail = detail
         self.expected_size = expected_size
         self.actual_size = actual_size
+        self.type_id = type_id
+        self.metadata: dict[str, Value] | None = None
 
 
 class ArrayStub(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +258,11 @@ class _Parser:
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._in.fail(f"general.alignment is {alignment}, not a power of two")
-        tensors = self._tensors(n_tensors, alignment)
+        try:
+            tensors = self._tensors(n_tensors, alignment)
+        except GGUFError as error:
+            error.metadata = metadata
+            raise
         data_offset = aligned(self._in.offset, alignment) if tensors else self._in.offset
         size = self._in.source.size
         if check_data and size is not None and tensors:
@@ -355,16 +375,19 @@ class _Parser:
         name = self._text(MAX_TENSOR_NAME_BYTES - 1, "a tensor's name")
         n_dims = self._in.number(_U32)
         if n_dims > 4:
-            raise self._in.fail(f"the tensor {name!r} has {n_dims} dimensions, more than 4")
+            damaged: GGUFErrorKind = "malformed" if n_dims <= MOST_DIMENSIONS else "corrupt"
+            raise self._in.fail(f"the tensor {name!r} has {n_dims} dimensions, more than 4", damaged)
         *shape, type_id, offset = self._in.numbers(_TENSOR_REST[n_dims])
         kind = TENSOR_TYPES.get(type_id)
         if kind is None:
-            raise self._in.fail(f"the tensor {name!r} has the unknown type {type_id}", "unsupported_type")
+            detail = f"the tensor {name!r} has the unknown type {type_id}"
+            what: GGUFErrorKind = "unsupported_type" if type_id <= MOST_TYPES else "corrupt"
+            raise GGUFError(what, self._in.offset, detail, type_id=type_id)
         n_elements = math.prod(shape)
         if n_elements >= 1 << 63 or max(shape, default=0) >= 1 << 63:
             raise self._in.fail(f"the tensor {name!r} is impossibly large")
         if (shape[0] if shape else 1) % kind.block_size:
-            raise self._in.fail(f"the rows of {name!r} are no whole blocks of {kind.name}")
+            raise self._in.fail(f"the rows of {name!r} are no whole blocks of {kind.name}", "malformed")
         n_bytes = n_elements // kind.block_size * kind.block_bytes
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from tui.models.info import ModelInfo
+from tui.models.purpose import Kind
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
 """To be raised whenever `ModelInfo` changes or is computed in another way."""
 
 Stamp = tuple[str, int, int]
@@ -22,11 +23,13 @@ Stamp = tuple[str, int, int]
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What the files with these stamps hold: a model, or the reason why they cannot be used."""
+    """What the files with these stamps hold: a model, or the reason why they cannot be used, and what else they are for
+    where that is known."""
 
     stamps: tuple[Stamp, ...]
     info: ModelInfo | None = None
     reason: str = ""
+    kind: Kind | None = None
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -14,10 +13,8 @@ from tui.lines import one_line
 from tui.models import attention, format
 from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
 from tui.models.metadata import Metadata
+from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
-
-Kind = Literal["model", "mmproj", "adapter", "vocab", "embedding", "other"]
-"""Only a "model" can be chatted with."""
 
 MAX_LAYERS = 1024
 """Twice llama.cpp's own limit."""
@@ -77,6 +74,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Of the widest layer, as `n_head`."""
     n_embd_head_k: int
     n_embd_head_v: int
+    n_embd_head_k_swa: int
+    """Of layers with a sliding window, as the next; 0 when there are none."""
+    n_embd_head_v_swa: int
+    is_mla: bool
+    """Multi-head latent attention, as DeepSeek's: K and V lie in one cache."""
     n_vocab: int
     n_swa: int
     """Sliding window; 0 when no layer has one."""
@@ -112,23 +114,24 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
     """Make the record from the headers of all files of a model, in order. `fallback_name` serves a model that has no
-    name of its own. Raises `GGUFError` (corrupt) when the metadata contradict each other."""
+    name of its own. Raises `GGUFError` (malformed) when the metadata contradict each other."""
     meta = Metadata(headers[0].metadata)
     tensors = [tensor for header in headers for tensor in header.tensors]
     n_layers = meta.number("block_count")
     if n_layers > MAX_LAYERS:
-        raise GGUFError("corrupt", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
+        raise GGUFError("malformed", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
     n_expert = meta.number("expert_count")
     n_expert_used = min(meta.number("expert_used_count"), n_expert)
     by_layer, rest = _by_layer(tensors, n_layers)
     layers = _layers(meta, by_layer)
+    slides = any(layer.window for layer in layers)
     n_params = sum(tensor.n_elements for tensor in tensors)
     n_idle = _expert_params(tensors) * (1 - n_expert_used / n_expert) if n_expert else 0
     embedding = next((tensor for tensor in tensors if tensor.name == "token_embd.weight"), None)
     tied = embedding is not None and all(tensor.name != "output.weight" for tensor in tensors)
     input_bytes = sum(tensor.n_bytes for tensor in rest if tensor.name in _INPUT)
     return ModelInfo(
-        kind=_kind(meta, tensors),
+        kind=kind_of(meta, {tensor.name for tensor in tensors}),
         name=_name(meta, fallback_name),
         arch=one_line(meta.arch),
         size_label=one_line(meta.text("general.size_label")),
@@ -148,6 +151,9 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
         n_head_kv=max(attention.kv_heads(meta, n_layers), default=0),
         n_embd_head_k=attention.head_size(meta, "key"),
         n_embd_head_v=attention.head_size(meta, "value"),
+        n_embd_head_k_swa=attention.head_size(meta, "key", sliding=True) if slides else 0,
+        n_embd_head_v_swa=attention.head_size(meta, "value", sliding=True) if slides else 0,
+        is_mla=meta.number("attention.key_length_mla") > 0 and meta.number("attention.value_length_mla") > 0,
         n_vocab=embedding.shape[-1] if embedding and len(embedding.shape) == 2 else _n_vocab(meta),
         n_swa=max((layer.window for layer in layers), default=0),
         has_chat_template=bool(meta.text("tokenizer.chat_template")),
@@ -189,22 +195,6 @@ def _layers(meta: Metadata, by_layer: Sequence[dict[str, TensorInfo]]) -> tuple[
 
 def _expert_params(tensors: Sequence[TensorInfo]) -> int:
     return sum(tensor.n_elements for tensor in tensors if _EXPERTS.match(tensor.name))
-
-
-def _kind(meta: Metadata, tensors: Sequence[TensorInfo]) -> Kind:
-    declared = meta.text("general.type")
-    if meta.arch == "clip" or declared == "mmproj":
-        return "mmproj"
-    if declared == "adapter":
-        return "adapter"
-    if not tensors:
-        return "vocab"
-    if not meta.number("block_count") or not meta.number("embedding_length"):
-        return "other"
-    # Encoders and embedding models do not generate text: they say that their attention is not causal.
-    if meta.values.get(f"{meta.arch}.attention.causal") is False:
-        return "embedding"
-    return "model"
 
 
 def _name(meta: Metadata, fallback: str) -> str:

@@ -12,8 +12,17 @@ import msgspec
 from tui.models.folders import Folder, Source
 from tui.models.gguf import ArrayMemo
 from tui.models.headercache import Entry, HeaderCache, Stamp
-from tui.models.info import Kind, ModelInfo
-from tui.models.modelfile import UNUSABLE, ModelFileError, missing_part, os_error, part_of, read_model
+from tui.models.info import ModelInfo
+from tui.models.modelfile import (
+    LASTING,
+    ModelFileError,
+    missing_part,
+    os_error,
+    part_of,
+    read_model,
+    require_chat_model,
+)
+from tui.models.purpose import Kind, why_not
 from tui.userpath import user_path
 
 
@@ -27,7 +36,7 @@ class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole GGUF file that is no chat model: projector, adapter, vocabulary, embedding model."""
+    """A whole GGUF file that is no chat model (`tui.models.purpose`)."""
 
     path: Path
     kind: Kind
@@ -84,8 +93,7 @@ def inspect(path: Path) -> LibraryModel:
         raise os_error(path, error) from error
     parts = part_of(path)[1]
     info = read_model(parts)
-    if info.kind != "model":
-        raise ModelFileError("unusable", path, UNUSABLE[info.kind])
+    require_chat_model(info, path)
     return LibraryModel(path=parts[0], paths=parts, info=info, source="folder")
 
 
@@ -106,12 +114,14 @@ class _Finder:
             if entry is None:
                 continue
             info, paths = entry.info, tuple(Path(stamp[0]) for stamp in entry.stamps)
-            if info is None:
+            if entry.kind is not None:
+                self.other.append(OtherFile(path=path, kind=entry.kind, reason=entry.reason))
+            elif info is None:
                 self.broken.append(BrokenFile(path=path, reason=entry.reason))
             elif info.kind == "model":
                 yield LibraryModel(path=path, paths=paths, info=info, source=folder.source)
             else:
-                self.other.append(OtherFile(path=path, kind=info.kind, reason=UNUSABLE[info.kind]))
+                self.other.append(OtherFile(path=path, kind=info.kind, reason=why_not(info.kind, info.arch)))
 
     def _groups(self, folder: Folder) -> Iterator[tuple[Path, set[str]]]:
         """The first part of each model, with the names of all GGUF files beside it."""
@@ -175,10 +185,11 @@ class _Finder:
         except OSError as error:
             return Entry(((str(first), 0, 0),), None, os_error(first, error).reason)
         except ModelFileError as error:
-            if error.kind != "broken":
-                return Entry(((str(first), 0, 0),), None, error.reason)
+            if error.kind not in LASTING:
+                return Entry(((str(first), 0, 0),), None, error.reason, error.purpose)
             entry = Entry(tuple(stamps), None, error.reason)
-        self._cache.put(entry)
+        if entry.info is None or entry.info.kind != "unknown":  # another llama.cpp may know it
+            self._cache.put(entry)
         return entry
 
 

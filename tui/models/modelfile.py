@@ -12,30 +12,32 @@ from typing import Literal
 
 from tui.lines import one_line
 from tui.models import format
-from tui.models.gguf import ArrayMemo, GGUFError, read_header
-from tui.models.info import Kind, ModelInfo, from_headers
+from tui.models.gguf import ArrayMemo, GGUFError, Header, read_header
+from tui.models.info import ModelInfo, from_headers
+from tui.models.metadata import Metadata
+from tui.models.purpose import Kind, kind_without_tensors, why_not
+from tui.models.quants import WITHDRAWN
 
-ModelFileErrorKind = Literal["not_found", "directory", "permission", "unreadable", "missing_part", "broken", "unusable"]
+ModelFileErrorKind = Literal[
+    "not_found", "directory", "permission", "unreadable", "missing_part", "renamed_part", "broken", "unsupported",
+    "unusable",
+]  # fmt: skip
+"""A "broken" file is damaged or cut off, an "unsupported" one is whole and not as this llama.cpp takes it, an
+"unusable" one is for something else."""
+LASTING: tuple[ModelFileErrorKind, ...] = ("broken", "unsupported")
+"""What stays so until the file changes."""
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
 MAX_PARTS = 1000
 
-UNUSABLE: dict[Kind, str] = {
-    "mmproj": "An image projector (mmproj) that belongs to a model, not a model itself.",
-    "adapter": "A LoRA adapter that belongs to a model, not a model itself.",
-    "vocab": "A vocabulary without weights.",
-    "embedding": "An embedding model: it cannot chat.",
-    "other": "Not a language model.",
-}
-"""Why files that are whole cannot be chatted with."""
-
 
 class ModelFileError(Exception):
     """A file that cannot be loaded as a model. `reason` is a sentence for people, made safe for a terminal, as it may
-    quote the file; `path` is the file or folder meant."""
+    quote the file; `path` is the file or folder meant, `purpose` what it is for where that is not to chat."""
 
-    def __init__(self, kind: ModelFileErrorKind, path: Path, reason: str) -> None:
+    def __init__(self, kind: ModelFileErrorKind, path: Path, reason: str, purpose: Kind | None = None) -> None:
         super().__init__(f"{path}: {reason}")
+        self.purpose = purpose
         self.kind: ModelFileErrorKind = kind
         self.path = path
         self.reason = one_line(reason)
@@ -48,8 +50,8 @@ def part_of(path: Path) -> tuple[int, tuple[Path, ...]]:
     total = int(match["total"]) if match else 0
     if not match or not 1 <= int(match["number"]) <= total <= MAX_PARTS:
         return 1, (path,)
-    suffix = path.name[-len(".gguf") :]
-    names = (f"{match['stem']}-{number:05d}-of-{match['total']}{suffix}" for number in range(1, total + 1))
+    before, after = path.name[: match.start("number")], path.name[match.end("number") :]
+    names = (f"{before}{number:05d}{after}" for number in range(1, total + 1))
     return int(match["number"]), tuple(path.with_name(name) for name in names)
 
 
@@ -77,17 +79,63 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
         try:
             headers.append(read_header(part, memo=memo))
         except GGUFError as error:
-            raise ModelFileError("broken", part, _why_broken(part, error)) from error
+            _require_chat_architecture(part, error)
+            where = f"Part {parts.index(part) + 1} of {len(parts)}: " if len(parts) > 1 else ""
+            raise ModelFileError(_kind(error), part, f"{where}{_why_broken(part, error)}") from error
         except FileNotFoundError as error:
             if len(parts) > 1:
                 raise missing_part(parts, part) from error
             raise ModelFileError("not_found", part, "There is no such file.") from error
         except OSError as error:
             raise os_error(part, error) from error
+    _check_numbers(parts, headers)
     try:
         return from_headers(headers, stem(parts[0]))
     except GGUFError as error:
-        raise ModelFileError("broken", parts[0], _why_broken(parts[0], error)) from error
+        raise ModelFileError(_kind(error), parts[0], _why_broken(parts[0], error)) from error
+
+
+def require_chat_model(info: ModelInfo, path: Path) -> None:
+    """Raises `ModelFileError` with the reason when a file is whole and no chat model."""
+    if reason := why_not(info.kind, info.arch):
+        raise ModelFileError("unusable", path, reason, info.kind)
+
+
+def _require_chat_architecture(path: Path, error: GGUFError) -> None:
+    """As `require_chat_model`, for a file whose tensors could not be read: it may be written for another program, which
+    takes what llama.cpp does not."""
+    meta = Metadata(error.metadata or {})
+    kind = kind_without_tensors(meta)
+    if error.kind in ("unsupported_type", "malformed", "corrupt") and (reason := why_not(kind, meta.arch)):
+        raise ModelFileError("unusable", path, reason, kind) from error
+
+
+def _check_numbers(parts: Sequence[Path], headers: Sequence[Header]) -> None:
+    """See that each part is the one which its name says, by the numbers in the files, where they have any."""
+    n_parts = headers[0].metadata.get("split.count", 0)
+    for number, (part, header) in enumerate(zip(parts, headers, strict=True), start=1):
+        index, count = (header.metadata.get(f"split.{key}") for key in ("no", "count"))
+        if not isinstance(index, int) or not isinstance(n_parts, int) or n_parts < 2:
+            continue
+        total = count if isinstance(count, int) and count > 0 else n_parts
+        if (index + 1, total) != (number, len(parts)):
+            reason = (
+                f"Part {index + 1} of {total} of a split model, under another name: "
+                f"rename it to {_name_of_part(part, index + 1, total)}."
+            )
+            raise ModelFileError("renamed_part", part, reason)
+
+
+def _name_of_part(path: Path, number: int, total: int) -> str:
+    """The name that a part should have: that of the other parts beside it, if one series lacks this one."""
+    try:
+        beside = list(path.parent.iterdir())
+    except OSError:
+        beside = []
+    series = {parts[number - 1] for other in beside if len(parts := part_of(other)[1]) == total}
+    lacking = [part for part in series if not part.exists()]
+    name = lacking[0].name if len(lacking) == 1 else f"{stem(path)}-{number:05d}-of-{total:05d}.gguf"
+    return one_line(name.encode("utf-8", "replace").decode())
 
 
 def _is_text(path: Path) -> bool:
@@ -111,6 +159,11 @@ def os_error(path: Path, error: OSError) -> ModelFileError:
     return ModelFileError("unreadable", path, f"It cannot be read: {reason[:1].lower()}{reason[1:]}.")
 
 
+def _kind(error: GGUFError) -> ModelFileErrorKind:
+    whole = ("unsupported_type", "malformed", "big_endian", "unsupported_version")
+    return "unsupported" if error.kind in whole else "broken"
+
+
 def _why_broken(path: Path, error: GGUFError) -> str:
     match error.kind:
         case "truncated_data":
@@ -122,14 +175,27 @@ def _why_broken(path: Path, error: GGUFError) -> str:
             return _instead_of_gguf(path)
         case "big_endian":
             return "Made for big-endian machines. Get the little-endian file, or convert it."
+        case "unsupported_type":
+            return _unsupported_type(error.type_id)
+        case "malformed":
+            return f"Not made as llama.cpp needs it: {error.detail}. Get another file of this model."
         case "unsupported_version":
             return f"Not readable by llama.cpp: {error.detail}."
         case _:
             return f"Damaged: {error.detail} (at byte {error.offset:,}). Repeat the download."
 
 
+def _unsupported_type(type_id: int) -> str:
+    if name := WITHDRAWN.get(type_id):
+        return f"Its tensors are of a type that llama.cpp no longer reads ({name}): get another file of this model."
+    return (
+        f"Its tensors are of a type that this llama.cpp does not know ({type_id}), made for a fork of it or for a "
+        "newer one: get another file of this model."
+    )
+
+
 def _instead_of_gguf(path: Path) -> str:
-    """The two things that often stand where a model should."""
+    """What often stands where a model should."""
     try:
         with path.open("rb") as file:
             start = file.read(64).lstrip().lower()
@@ -139,4 +205,8 @@ def _instead_of_gguf(path: Path) -> str:
         return "A Git LFS pointer, not the model itself: run `git lfs pull`."
     if start.startswith((b"<!doctype", b"<html")):
         return "A web page was saved instead of the model: repeat the download."
+    if start[:4] in (b"tjgg", b"lmgg", b"fmgg", b"algg"):
+        return "A GGML file, the format before GGUF, which llama.cpp no longer reads: get a GGUF file of this model."
+    if not start.strip(b"\0"):
+        return "Empty where a model should begin: finish or repeat the download."
     return "Not a GGUF file."

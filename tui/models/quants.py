@@ -61,7 +61,19 @@ _TABLE = (
 TENSOR_TYPES: dict[int, TensorType] = {
     id_: TensorType(id=id_, name=name, block_size=size, block_bytes=n_bytes) for id_, name, size, n_bytes in _TABLE
 }
-"""Every format that llama.cpp reads today, by its number in the file. Numbers missing here were withdrawn."""
+"""Every format that llama.cpp reads today, by its number in the file."""
+
+WITHDRAWN: dict[int, str] = {
+    4: "Q4_2",
+    5: "Q4_3",
+    31: "Q4_0_4_4",
+    32: "Q4_0_4_8",
+    33: "Q4_0_8_8",
+    36: "IQ4_NL_4_4",
+    37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+}
+"""Formats that llama.cpp read once and reads no more."""
 
 BY_NAME: dict[str, TensorType] = {kind.name: kind for kind in TENSOR_TYPES.values()}
 

@@ -22,6 +22,7 @@ from tui.config.load import CPU, engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
+from tui.engine.loadcheck import obstacle
 from tui.engine.messages import Delta, Event
 from tui.engine.records import Device
 from tui.measure import endtoend
@@ -140,8 +141,11 @@ class BenchScreen(Dialog[None]):
             for backend in self._backends():
                 n_ctx = context_for((*TESTS, END_TO_END))
                 choice = msgspec.structs.replace(self._defaults, backend=backend, n_ctx=n_ctx)
-                if self._has_room(model, choice):
-                    jobs.append(Job(model=model, settings=engine_settings(choice, self._devices)[0]))
+                settings = engine_settings(choice, self._devices)[0]
+                if wrong := obstacle(model.info, settings):
+                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
+                elif self._has_room(model, choice):
+                    jobs.append(Job(model=model, settings=settings))
                 else:
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
         self._change(trouble=tuple(trouble))

@@ -41,6 +41,8 @@ def guard_screen(
         if not remedy.quant
     ]
     choices.append(Choice(id=SETTINGS, label="Change the load settings", key="s"))
+    if verdict.obstacle:  # memory is not what is missing, and a yes would not help
+        return ChoiceScreen("Cannot be loaded so", choices, keymap, question=f"{info.name}: {verdict.obstacle}")
     note = "it will most likely fail" if verdict.fit == "no" else f"leaves {_left(verdict)}"
     choices.append(Choice(id=ANYWAY, label="Load anyway", note=note, key="y"))
     question = _question(info, choice, devices, memory, verdict)
@@ -62,7 +64,7 @@ def label(remedy: Remedy, info: ModelInfo, devices: Sequence[Device]) -> str:
         case "context":
             return f"Smaller context: {remedy.choice.n_ctx:,}"
         case "cache":
-            return "KV cache in q8_0"
+            return f"KV cache in {' and '.join(dict.fromkeys((remedy.choice.type_k, remedy.choice.type_v)))}"
         case "file" if remedy.model:
             return f"Smaller file: {remedy.model.info.quant}, {format.size(remedy.model.info.size_bytes)}"
         case _:

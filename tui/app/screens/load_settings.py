@@ -24,6 +24,7 @@ from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
+from tui.engine.loadcheck import cache_problem, obstacle
 from tui.engine.plan_client import Planner
 from tui.engine.planner import Plan, estimate
 from tui.engine.records import Device, LoadSettings
@@ -40,7 +41,6 @@ _NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch"
 _CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock")
 _SWITCH = (("on", "on"), ("off", "off"))
 _CACHE_TYPES = tuple((name, name) for name in ("f16", "q8_0", "q4_0"))
-_UNQUANTIZED = ("f32", "f16", "bf16")
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
 
@@ -195,8 +195,8 @@ class LoadScreen(Dialog[LoadDefaults]):
             found["n_cpu_moe"] = f"Write at most {self._info.n_layers}, all layers."
         if not found and choice.n_ubatch > choice.n_batch:
             found["n_ubatch"] = f"Write at most {choice.n_batch:,}, the batch size."
-        if choice.type_v not in _UNQUANTIZED and choice.flash_attn == "off":
-            found["type_v"] = "A quantized V cache needs flash attention."
+        if wrong := cache_problem(self._info, engine_settings(choice, self._devices)[0]):
+            found[wrong.field] = wrong.short
         return found
 
     def _refresh_costs(self) -> None:
@@ -240,7 +240,8 @@ class LoadScreen(Dialog[LoadDefaults]):
 
     def _show_plan(self, plan: Plan) -> None:
         _, n_cpu_moe = placement(self._info, self.choice, self._devices)
-        self.query_one(CostTable).show(judge_plan(plan, self._memory), n_cpu_moe)
+        wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
+        self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong), n_cpu_moe)
 
     def _note(self, row_id: str | None, choice: LoadDefaults) -> str | None:
         """Notes that depend on values; None leaves the row's own."""

@@ -36,7 +36,7 @@ from tui.config.load import CPU, backend_devices
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
 from tui.engine.death import Death
-from tui.engine.messages import ContextRestored, Delta, Loaded, Prefill, Started
+from tui.engine.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
 from tui.memory.guard import experts_on_cpu
 from tui.monitor.pressure import MemoryWatch
@@ -299,6 +299,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
+        if loaded.mlock_failed:
+            self.tell(MLOCK_FAILED, bad=True)
         self.prompt.focus()
 
     def model_moved(self, moved: Moved, turn_id: str = "") -> None:

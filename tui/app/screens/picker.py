@@ -129,7 +129,7 @@ class PickerScreen(ListDialog[PickedModel]):
         found = [entry for text, entry in self._found if matches(words, text)]
         models = [entry for entry in found if isinstance(entry, LibraryModel)]
         entries: list[Entry] = [*models]
-        for heading, kind in (("No chat models", OtherFile), ("Broken", BrokenFile)):
+        for heading, kind in (("No chat models", OtherFile), ("Cannot be loaded", BrokenFile)):
             if group := [entry for entry in found if isinstance(entry, kind)]:
                 entries += [Heading(title=heading), *group]
         if given := _as_path(self.query_one("#filter", Input).value):

@@ -73,10 +73,11 @@ def test_json_has_llama_benchs_keys_and_figures_that_follow_from_the_samples():
 
 def test_settings_of_the_command_line_reach_llama_cpp_and_the_report():
     arguments = ("-c", "1024", "-b", "128", "-ub", "64", "-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0", "--no-mmap")
+    arguments += ("--repack", "off")
     (record,) = json.loads(llmtui("--bench", MOE, "-p", "32", "-n", "0", "-r", "1", *arguments, "--json").stdout)
     expected = {
         "n_ctx": 1024, "n_batch": 128, "n_ubatch": 64, "flash_attn": 1, "type_k": "q8_0", "type_v": "q8_0",
-        "use_mmap": False,
+        "use_mmap": False, "repack": False, "repacked": "",
     }  # fmt: skip
     assert expected.items() <= record.items()
 

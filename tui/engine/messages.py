@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from tui.engine import loadlog
 from tui.engine.records import (
     Buffer,
     Device,
@@ -235,6 +236,12 @@ class Loaded(Event, frozen=True):
     """What taking it along took, out and in."""
     footprint: Footprint | None = None
     """None where the system does not tell."""
+
+    @property
+    def repacked(self) -> tuple[str, ...]:
+        """Kinds of memory in which the CPU keeps weights in an order of its own, by ggml's name: "CPU_REPACK", "AMX".
+        Empty where nothing is repacked, because of the settings or because this CPU has no use for it."""
+        return loadlog.repacked(self.buffers)
 
 
 class Planned(Event, frozen=True):

@@ -43,6 +43,8 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
     the model. Raises `UnknownDevice`."""
     params = lib.llama_model_default_params()
     params.load_mode = _LOAD_MODE[settings.use_mmap, settings.use_mlock]
+    if settings.repack != "auto":
+        params.use_extra_bufts = settings.repack == "on"
     params.devices = _device_array(settings.devices, keep)
     params.n_gpu_layers = settings.n_gpu_layers if settings.devices else 0
     params.tensor_buft_overrides = _expert_overrides(settings.n_cpu_moe if settings.devices else 0, keep)

@@ -11,6 +11,7 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
 from tui.engine.records import CacheType, LoadSettings
+from tui.monitor.cpus import physical_cores
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,
@@ -57,7 +58,7 @@ def context_params(settings: LoadSettings) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = settings.n_ctx
     params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
-    params.n_threads = settings.n_threads or devices.physical_cores()
+    params.n_threads = settings.n_threads or physical_cores()
     params.n_threads_batch = settings.n_threads_batch or params.n_threads
     flash_attn = settings.flash_attn
     if flash_attn == "auto" and devices.any_software(settings.devices):

@@ -16,7 +16,7 @@ from tui.app import controller
 from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
 from tui.engine.client import Engine, EngineError
-from tui.engine.death import Death, EngineDied
+from tui.engine.death import Computing, Death, EngineDied
 from tui.engine.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
 from tui.engine.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
 from tui.models.folders import Folder
@@ -245,6 +245,15 @@ DEATH = Death(
     log=(),
     running="answering",
 )
+CPU_CRASH = Death(
+    cause="cpu_code",
+    exit_code=None,
+    signal_name="SIGSEGV",
+    last_words="",
+    log=(),
+    running="answering",
+    computing=Computing(on_cpu=True, repacked=("AMX",), gpus=("Vulkan0",)),
+)
 LOG = (
     *(f"load_tensors: layer {n:3} assigned to device Vulkan0" for n in range(49)),
     "llama_context: n_ctx = 8192, flash_attn = auto, 上下文",
@@ -282,6 +291,8 @@ class RecordedEngine(Engine):
     """The next load gets that far, 0 to 1, and goes on until it is cancelled."""
     load_error: ErrorInfo | None = None
     """The next load fails with this."""
+    loads: Loaded = LOADED
+    """What every load comes to."""
 
     _is_alive = False
 
@@ -306,8 +317,8 @@ class RecordedEngine(Engine):
         if self.load_stops_at is not None:
             on_progress(self.load_stops_at)
             await asyncio.Event().wait()
-        self.loaded = self._held = LOADED
-        return LOADED
+        self.loaded = self._held = self.loads
+        return self.loads
 
     async def count(self, *_: Any, **__: Any) -> int:
         return 664
@@ -316,11 +327,11 @@ class RecordedEngine(Engine):
         self.answer = RecordedAnswer(self.events)
         return self.answer
 
-    def die(self) -> None:
+    def die(self, facts: Death = DEATH) -> None:
         """In the middle of an answer, as a process that the driver took down."""
         assert self._on_death is not None
         self._is_alive = False
-        death = EngineDied(DEATH)
+        death = EngineDied(facts)
         self.answer.die(death)
         self._on_death(death)
 

@@ -15,6 +15,9 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.engine.preloaded import Processor
+from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
@@ -73,10 +76,11 @@ def test_json_has_llama_benchs_keys_and_figures_that_follow_from_the_samples():
 
 def test_settings_of_the_command_line_reach_llama_cpp_and_the_report():
     arguments = ("-c", "1024", "-b", "128", "-ub", "64", "-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0", "--no-mmap")
+    arguments += ("--repack", "off")
     (record,) = json.loads(llmtui("--bench", MOE, "-p", "32", "-n", "0", "-r", "1", *arguments, "--json").stdout)
     expected = {
         "n_ctx": 1024, "n_batch": 128, "n_ubatch": 64, "flash_attn": 1, "type_k": "q8_0", "type_v": "q8_0",
-        "use_mmap": False,
+        "use_mmap": False, "repack": False, "repacked": "",
     }  # fmt: skip
     assert expected.items() <= record.items()
 
@@ -134,6 +138,20 @@ def test_a_killed_engine_is_reported_with_the_cause_and_what_to_try():
         code, out = running.end()
     assert code == ExitCode.ENGINE and len(json.loads(out)) == 1
     assert "the engine stopped (SIGKILL) while measuring" in running.seen and "Try a smaller --ctx" in running.seen
+
+
+@pytest.mark.parametrize("repack", ["on", "off"])
+def test_code_that_crashes_on_this_processor_is_reported_with_what_was_not_in_use(tmp_path: Path, repack: str):
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+    load = ("--backend", "cpu", "--repack", repack)
+    (found,) = json.loads(llmtui("--bench", model, "-p", "8", "-n", "0", "-r", "1", *load, "--json").stdout)
+    processor = Processor(tmp_path, signal.SIGILL, "always")
+    processor.fail()
+    done = llmtui("--bench", model, *SMALL, *load, "--json", **processor.environment)
+    assert (done.returncode, done.stdout) == (ExitCode.ENGINE, "")
+    assert "the engine stopped (SIGILL) while loading the model" in done.stderr
+    assert "crashed" in done.stderr and "make run" in done.stderr and "--backend cpu" not in done.stderr
+    assert ("Try --repack off" in done.stderr) == bool(found["repacked"])
 
 
 def test_when_the_bench_is_killed_its_engine_goes_too():

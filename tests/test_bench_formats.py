@@ -16,6 +16,8 @@ from tests.conftest import DENSE, MOE
 from tests.measure.reports import PP, TG, report, result
 from tests.running import llmtui
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql, records
+from tui.bench.render import facts
+from tui.engine.records import Buffer, LoadSettings
 from tui.exit_codes import ExitCode
 from tui.measure.report import Comparison, Roofline
 
@@ -70,6 +72,17 @@ def test_csv_is_read_by_the_standard_library(awkward: Path):
     check(rows, awkward)
     assert (rows[0]["cpu_strict"], rows[0]["repack"]) == ("0", "1"), "truth is written as llama-bench does"
     assert text.startswith("build_commit,build_number,") and text.splitlines()[1].startswith('"')
+
+
+def test_repacking_is_recorded_as_llama_bench_does_and_the_kind_of_memory_beside_it():
+    amx = Buffer(device="AMX", purpose="weights", n_bytes=1 << 30)
+    on = report({PP: (1.0, 1.0)}, settings=LoadSettings(repack="auto"), buffers=(amx,))
+    off = report({PP: (1.0, 1.0)}, settings=LoadSettings(repack="off"))
+    rows = records(Comparison(reports=(on, off)))
+    assert [(row["repack"], row["repacked"]) for row in rows] == [(True, "AMX"), (False, "")]
+    written = list(csv.DictReader(as_csv(Comparison(reports=(on, off))).splitlines()))
+    assert [(row["repack"], row["repacked"]) for row in written] == [("1", "AMX"), ("0", "")]
+    assert any("repacked (AMX)" in line for line in facts(on)) and any("repack off" in line for line in facts(off))
 
 
 def test_sql_fills_llama_benchs_table_as_often_as_it_is_run(awkward: Path):

@@ -17,17 +17,17 @@ from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
-from tui.cli import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, _load_fields, parser
+from tui.cli import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, _load_fields, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
-from tui.engine.records import CacheType, FlashAttention
+from tui.engine.records import CacheType, FlashAttention, Repack
 from tui.exit_codes import ExitCode
 from tui.measure import compare
 
 FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
     "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
-    "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --no-mmap --mlock --seed 4294967295"
+    "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --no-mmap --mlock --repack off --seed 4294967295"
 )
 
 
@@ -67,6 +67,7 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
 
 def test_the_choices_are_those_that_the_engine_knows():
     assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
+    assert get_args(Repack) == REPACK
     assert (*FORMATS, *PICTURES) == OUTPUTS
     assert compare.MIN_REPETITIONS == MIN_REPETITIONS
 
@@ -78,7 +79,8 @@ def test_every_load_setting_has_an_argument_and_arrives_under_its_name():
     assert problems == []
     assert merged == LoadDefaults(
         backend="CUDA1", n_ctx=1024, n_gpu_layers=12, n_cpu_moe=3, n_threads=5, n_threads_batch=6, n_batch=256,
-        n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", use_mmap=False, use_mlock=True, seed=2**32 - 1,
+        n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", use_mmap=False, use_mlock=True, repack="off",
+        seed=2**32 - 1,
     )  # fmt: skip
 
 

@@ -13,11 +13,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 from textual.events import MouseMove
+from textual.widgets import Static
 
 from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
 from tui.app.screens.load_settings import LoadScreen
+from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
+from tui.app.widgets.form import FormRow
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
@@ -78,7 +81,8 @@ async def test_every_field_reaches_the_result_by_keyboard_alone():
             "seed": "-1",
         }.items():
             await write(stage, field, text)
-        for field, key in {"flash_attn": "right", "type_k": "right", "type_v": "end", "use_mmap": "end"}.items():
+        keys = {"flash_attn": "right", "type_k": "right", "type_v": "end", "use_mmap": "end", "repack": "end"}
+        for field, key in keys.items():
             await focus(stage, field)
             await stage.press(key)
         await focus(stage, "use_mlock")
@@ -96,7 +100,30 @@ async def test_every_field_reaches_the_result_by_keyboard_alone():
             type_v="q4_0",
             use_mmap=False,
             use_mlock=True,
+            repack="off",
         )
+
+
+@pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
+async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
+    async with opened(dialog(LoadDefaults(backend="cpu"), model=MOE), size) as stage:
+        seen = set()
+        for _ in range(40):
+            await stage.press("down")
+            await stage.pilot.pause()
+            focused = stage.host.focused
+            if focused is not None and stage.dialog.get_widget_at(*focused.region.offset)[0] is focused:
+                seen.add(focused.id)
+        assert {"flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"} <= seen
+
+
+async def test_repacking_is_told_to_be_for_the_cpu_alone():
+    async with opened(dialog(LoadDefaults(backend="Vulkan0")), (120, 40)) as stage:
+        row = stage.dialog.query_one("#row-repack", FormRow)
+        assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
+        stage.dialog.query_one("#backend", ChoiceLine).less()
+        await stage.pilot.pause()
+        assert "--tune" in str(row.query_one(".form-note", Static).render())
 
 
 async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one():

@@ -14,7 +14,6 @@ import msgspec
 import psutil
 import pytest
 
-from tui.monitor.cpus import cpu_quota, n_usable_cpus, usable_cpus
 from tui.monitor.host import HostReader, Portable
 from tui.monitor.procfs import Linux
 from tui.monitor.records import HostSample
@@ -190,6 +189,17 @@ V2 = {
     "sys__fs__cgroup__user.slice__memory.current": f"{400 * MIB}\n",
     "sys__fs__cgroup__user.slice__memory.stat": f"anon 1\nactive_file {20 * MIB}\ninactive_file {80 * MIB}\n",
 }
+HYBRID = {
+    "proc__self__cgroup": "5:memory:/docker/abc/box\n1:name=systemd:/docker/abc\n0::/docker/abc\n",
+    "proc__self__mountinfo": (
+        "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
+        "35 31 0:32 /docker/abc /sys/fs/cgroup/m\\040em ro,nosuid shared:7 - cgroup cgroup rw,memory\n"
+        "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+    ),
+    "sys__fs__cgroup__m em__box__memory.limit_in_bytes": f"{500 * MIB}\n",
+    "sys__fs__cgroup__m em__box__memory.usage_in_bytes": f"{400 * MIB}\n",
+    "sys__fs__cgroup__m em__box__memory.stat": f"total_active_file {20 * MIB}\ntotal_inactive_file {80 * MIB}\n",
+}
 V1 = {
     "proc__self__cgroup": "9:name=systemd:/\n4:cpu,memory:/docker/abc\n0::/\n",
     "sys__fs__cgroup__memory__memory.limit_in_bytes": f"{500 * MIB}\n",
@@ -198,7 +208,11 @@ V1 = {
 }
 
 
-@pytest.mark.parametrize("files", [V2, V1], ids=["v2, limited above", "v1, the container's own at the base"])
+@pytest.mark.parametrize(
+    "files",
+    [V2, V1, HYBRID],
+    ids=["v2, limited above", "v1, the container's own at the base", "both, mounted where mountinfo says"],
+)
 def test_the_limit_of_a_control_group_counts_as_the_machines_memory(tree: Tree, files: dict[str, str]):
     sample = HostReader(source=Linux(tree(**files))).read()
 
@@ -253,26 +267,3 @@ def test_proportional_memory_is_read_when_asked_for_and_then_only_now_and_then(c
     assert (unasked.n_calls, source.n_calls) == (0, 1)
     assert len({sample.engine_pss_bytes for sample in samples}) == 1
     assert msgspec.structs.asdict(samples[-1])["engine_pss_bytes"] is not None
-
-
-@pytest.mark.parametrize(
-    ("written", "quota"), [("max 100000\n", None), ("200000 100000\n", 2), ("50000 100000\n", 1), ("what\n", None)]
-)
-def test_the_time_that_a_container_may_have_is_read_in_whole_cpus(
-    tmp_path: Path, written: str, quota: int | None
-) -> None:
-    file = tmp_path / "cpu.max"
-    assert cpu_quota(file) is None
-    file.write_text(written)
-    assert cpu_quota(file) == quota
-
-
-@linux_only
-def test_under_taskset_only_the_cpus_that_are_allowed_count() -> None:
-    before = usable_cpus()
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert usable_cpus() == {min(before)}
-        assert n_usable_cpus() == 1
-    finally:
-        os.sched_setaffinity(0, before)

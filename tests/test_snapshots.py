@@ -26,7 +26,18 @@ from tests.app.conftest import Person
 from tests.conftest import until
 from tests.measure.fixed import COMPARISON
 from tests.memory.shapes import QWEN3_30B_A3B
-from tests.recorded import CHINESE, CONVERSATION, GIB, LIBRARY, PROMPT_HALF_READ, QUESTION, QWEN, replace_machine
+from tests.recorded import (
+    CHINESE,
+    CONVERSATION,
+    CPU_CRASH,
+    GIB,
+    LIBRARY,
+    LOADED,
+    PROMPT_HALF_READ,
+    QUESTION,
+    QWEN,
+    replace_machine,
+)
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.bench import BenchScreen
@@ -88,6 +99,17 @@ async def read_prompt(person: Person) -> None:
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
     person.app.controller.engine.die()
+    await person.wait_for(lambda: person.turns[-1].stop)
+
+
+async def crash_on_the_cpu(person: Person) -> None:
+    engine = person.app.controller.engine
+    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    person.app.controller.restart(backend="cpu")
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    person.app.clear_notifications()  # how long that took
+    await read_prompt(person)
+    person.app.controller.engine.die(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
@@ -247,6 +269,7 @@ SCENES = {
     "main-light": Scene(chat, "complete", theme="paper"),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
+    "main-cpu-crashed": Scene(crash_on_the_cpu, "AMX", sizes=NARROW),
     "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
     "empty-start": Scene(start_empty, "No models were found", has_model=False),
     "main-loading": Scene(load_half, "62%"),

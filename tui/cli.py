@@ -28,9 +28,10 @@ MOST_USERS = 256
 MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
 FLASH_ATTENTION = ("auto", "on", "off")
+REPACK = ("auto", "on", "off")
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
-    *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "seed"),
+    *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"),
 )
 _T = TypeVar("_T")
 _EXAMPLES = """\
@@ -435,6 +436,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     add("-fa", "--flash-attn", dest="flash_attn", choices=FLASH_ATTENTION, metavar="MODE", help="auto, on or off")
     add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
     add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
+    add("--repack", dest="repack", choices=REPACK, metavar="MODE", help="weights in the CPU's order: auto, on, off")
     add("--seed", dest="seed", kind=seed, metavar="N", help="seed of the sampler; -1: a new one each time")
     group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
     group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")

@@ -10,14 +10,18 @@ import signal
 import sys
 import textwrap
 
+import msgspec
 import psutil
 import pytest
 
 from tests.conftest import DENSE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, user
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.engine.preloaded import Processor
+from tests.models_on_disk.gguf_files import Shape
 from tui.engine import client
 from tui.engine.client import Engine
-from tui.engine.death import EngineDied, examine
+from tui.engine.death import Computing, EngineDied, examine, look_at
 from tui.engine.messages import Delta, Done, Prefill
 from tui.engine.records import LoadSettings
 
@@ -180,6 +184,63 @@ def test_the_cause_is_read_from_the_last_words(code, log, cause):
     death = examine(code, log, "answering")
     assert death.cause == cause
     assert not log or death.last_words == log[-1]
+
+
+COMPUTING = Computing(on_cpu=True, path=str(DENSE), files=look_at(str(DENSE)))
+
+
+@pytest.mark.parametrize(
+    ("number", "running", "computing", "cause"),
+    [
+        (signal.SIGILL, "loading", COMPUTING, "cpu_code"),
+        (signal.SIGFPE, "answering", COMPUTING, "cpu_code"),
+        (signal.SIGSEGV, "answering", COMPUTING, "cpu_code"),
+        (signal.SIGSEGV, "benchmark", COMPUTING, "cpu_code"),
+        (signal.SIGBUS, "loading", COMPUTING, "cpu_code"),
+        (signal.SIGBUS, "loading", msgspec.structs.replace(COMPUTING, files=((1, 1),)), "file_changed"),
+        (signal.SIGBUS, "answering", msgspec.structs.replace(COMPUTING, on_cpu=False), "file_changed"),
+        # A GPU's driver crashes too, but executes what its processor knows.
+        (signal.SIGSEGV, "answering", msgspec.structs.replace(COMPUTING, on_cpu=False), "crashed"),
+        (signal.SIGILL, "answering", msgspec.structs.replace(COMPUTING, on_cpu=False), "cpu_code"),
+        # What computes nothing was ended from outside.
+        (signal.SIGSEGV, "idle", COMPUTING, "crashed"),
+        (signal.SIGABRT, "answering", COMPUTING, "crashed"),
+        (signal.SIGILL, "starting", Computing(), "cpu_code"),
+    ],
+    ids=str,
+)
+def test_what_the_processor_refuses_is_told_from_what_others_break(number, running, computing, cause):
+    assert examine(-number, [], running, computing=computing).cause == cause
+
+
+def test_llama_cpps_own_words_go_before_a_guess():
+    log = ["ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 17179869184"]
+    assert examine(-signal.SIGSEGV, log, "loading", computing=COMPUTING).cause == "out_of_memory"
+
+
+@pytest.mark.parametrize("number", [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS], ids=lambda n: n.name)
+async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path, number):
+    processor = Processor(tmp_path, number, "always")
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+    async with Engine(env=processor.environment) as engine:
+        loaded = await engine.load(model, TINY)
+        plain = await engine.load(model, msgspec.structs.replace(TINY, repack="off"))
+        assert plain.repacked == ()
+        processor.fail()
+        with pytest.raises(EngineDied) as died:
+            await engine.load(model, TINY)
+        death = died.value.death
+        assert (death.cause, death.signal_name, death.running) == ("cpu_code", number.name, "loading")
+        # It died while it warmed up; what it had loaded is known from its log.
+        assert death.computing.on_cpu and death.computing.repacked == loaded.repacked
+        processor.recover()
+        await engine.restart()
+        await engine.load(model, msgspec.structs.replace(TINY, repack="off"))
+        processor.fail()
+        with pytest.raises(EngineDied) as died:
+            await ask(engine, user("hello"))
+        death = died.value.death
+        assert (death.cause, death.running, death.computing.repacked) == ("cpu_code", "answering", ())
 
 
 async def test_a_new_process_takes_the_place_of_one_that_lives():

@@ -29,6 +29,8 @@ ON_CPU = [
     {"flash_attn": "on", "type_k": "q8_0", "type_v": "q4_0"},
     {"flash_attn": "off", "type_k": "q4_0"},
     {"use_mmap": False},
+    {"repack": "off"},
+    {"repack": "on", "use_mmap": False},
 ]
 ON_VULKAN = [
     {},
@@ -104,7 +106,7 @@ async def test_two_devices_share_the_layers_as_is_free():
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=tied), tmp_path / "model.gguf")
-    await check(engine, model, [changed(), changed(use_mmap=False)])
+    await check(engine, model, [changed(), changed(use_mmap=False), changed(repack="off")])
     placed = (await engine.dry_run(model, changed())).placed[0]
     assert placed.mapped_bytes + placed.repacked_bytes == placed.weights_bytes
     whole = sum(tensor.n_bytes for tensor in read_header(model).tensors)

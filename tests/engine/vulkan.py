@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.conftest import TINY
+from tests.engine.preloaded import compiled
 from tui.engine.client import Engine
 from tui.engine.vulkan import engine_environment, look
 
@@ -38,18 +35,6 @@ async def vulkan_engine(**environment: str) -> AsyncIterator[Engine]:
         yield engine
 
 
-@functools.cache
-def _library() -> Path:
-    """`vulkan_faults.c`, compiled once a run."""
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None:
-        pytest.skip("there is no C compiler, which the failing Vulkan driver is built with")
-    library = Path(tempfile.mkdtemp(prefix="llmtui-faults-")) / "vulkan_faults.so"
-    source = Path(__file__).with_name("vulkan_faults.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
-
-
 class Driver:
     """llvmpipe with a hand on it: what is asked of it is counted, and it fails from `fail` on."""
 
@@ -59,7 +44,7 @@ class Driver:
         self._notes, self._trigger = folder / "notes", folder / "trigger"
         self.environment = {
             **engine_environment(software=True),
-            "LD_PRELOAD": str(_library()),
+            "LD_PRELOAD": str(compiled("vulkan_faults")),
             "VULKAN_NOTES": str(self._notes),
             "VULKAN_TRIGGER": str(self._trigger),
             "VULKAN_FAULT": fault,

@@ -67,6 +67,7 @@ def test_runs_that_differ_in_nothing_but_speed_have_no_differences():
         (report(n_ubatch=128), "ubatch: 512, now 128"),
         (report(type_k="q8_0"), "type of K: f16, now q8_0"),
         (report(flash_attn=False), "flash attention: 1, now 0"),
+        (report(settings=LoadSettings(n_ctx=512, repack="off")), "repack: 1, now 0"),
         (report(settings=LoadSettings(n_ctx=512, use_mmap=False)), "load mode: mmap, now none"),
         (report(machine=msgspec.structs.replace(MACHINE, cpu="Apple M4")), "CPU: AMD EPYC 9R14, now Apple M4"),
         (report(hello=msgspec.structs.replace(HELLO, build_commit="fffffff")), "llama.cpp: 0c1e570, now fffffff"),
@@ -116,6 +117,13 @@ def test_what_llama_bench_printed_can_be_compared_with():
     assert [(change.test, round(change.before_ts, 3)) for change in changes] == [("pp512", 100.0), ("tg128", 20.5)]
     # What llama-bench leaves to llama.cpp and does not tell is no difference.
     assert differences(run, report()) == ("batch: 2048, now 512",)
+
+
+@pytest.mark.parametrize("written", [True, 1, "1", False, 0, "0"], ids=repr)
+def test_repacking_is_read_from_every_format_of_llama_bench(written: object):
+    (run,) = runs_of([{**LLAMA_BENCH, "n_batch": 512, "repack": written}])
+    is_on = bool(int(written))
+    assert differences(run, report()) == (() if is_on else ("repack: 0, now 1",))
 
 
 def test_of_several_runs_in_a_file_the_most_similar_one_of_the_model_is_taken():

@@ -15,7 +15,6 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
-from tui.engine.death import Death
 from tui.engine.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
 from tui.lines import clean, fit_columns
@@ -31,7 +30,6 @@ STOPS = {
     "cancelled": "stopped",
     "crashed": "broken off",
 }
-SMALL_UBATCH = 128
 CODE_COLUMNS = 40
 """What a list shows of the first line of a code block."""
 
@@ -150,7 +148,7 @@ def dropped(started: Started, keymap: Keymap) -> str:
     )
 
 
-def _choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...]:
+def card_choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...]:
     """The actions of a card, each an id and its words; those without a key are left out."""
     return tuple(CardChoice(action, keys, label) for action, label in offered if (keys := keymap.get(action, ())))
 
@@ -163,7 +161,7 @@ def reach_card(keymap: Keymap) -> str:
 
 def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
-    choices = _choices(keymap, ("card_reload", "try again"), ("card_other_model", "other model"))
+    choices = card_choices(keymap, ("card_reload", "try again"), ("card_other_model", "other model"))
     return Card("load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", choices)
 
 
@@ -179,7 +177,7 @@ def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
         "template": "The chat template in the file cannot be used.",
     }.get(info.kind, f"The engine's log{hint(keymap, 'log_view')} may tell more.")
     title = f"{path.name} could not be loaded"
-    choices = _choices(
+    choices = card_choices(
         keymap,
         ("card_reload", "try again"),
         ("card_load_settings", "load settings"),
@@ -347,43 +345,3 @@ def overflow_question(info: ErrorInfo) -> str:
         f"To go on, the oldest {info.n_drop} messages must be left out of the prompt (the system prompt stays, "
         "nothing is deleted), or the model be loaded again with a larger context."
     )
-
-
-_CAUSES = {
-    "killed": ("the system ended it, most likely out of memory", "fewer layers or a smaller context"),
-    "out_of_memory": ("a device ran out of memory", "fewer layers on the GPU, a smaller context or ubatch"),
-    "device_lost": ("the GPU driver gave the device up", "a smaller ubatch, or the CPU"),
-    "shader": ("the GPU driver could not compile a shader", "the CPU, or a newer driver"),
-    "file_changed": ("the model file changed or its disk failed", "checking the file, then reload"),
-    "assertion": ("llama.cpp found an inconsistency", "other load settings, or the CPU"),
-    "crashed": ("llama.cpp crashed", "other load settings, or the CPU"),
-    "not_started": ("the engine could not be started", "installing llmtui again: `make run` in its folder"),
-    "not_stopped": ("it did not stop when asked to, so llmtui ended it", "a smaller ubatch, which stops sooner"),
-    "out_of_step": ("what it said made no sense, so llmtui ended it", "reloading; the details are in the log"),
-}  # fmt: skip
-
-
-def fewer_layers(n_gpu_layers: int) -> int:
-    """What the card about a dead engine offers instead of so many."""
-    return n_gpu_layers * 3 // 4
-
-
-def engine_stopped(death: Death, n_gpu_layers: int, n_ubatch: int, keymap: Keymap, *, goes_back: bool = False) -> Card:
-    """The one card about an engine that died: what, why, its last words, what one key does. `n_gpu_layers` were on a
-    GPU or on their way to it; 0 for the CPU alone. `goes_back` if to reload means the settings from before."""
-    why, advice = _CAUSES[death.cause]
-    how = death.signal_name or f"exit code {death.exit_code}"
-    lines = [f"Likely cause: {why} ({how}). Try {advice}."]
-    if death.last_words:
-        lines.append(f"Last words: “{death.last_words}”")
-    offered = [("card_reload", "reload as it was before" if goes_back else "reload")]
-    if n_gpu_layers and n_ubatch > SMALL_UBATCH:
-        offered.append(("card_small_ubatch", f"reload with ubatch {SMALL_UBATCH}"))
-    if n_gpu_layers > 1:
-        offered.append(("card_fewer_layers", f"{fewer_layers(n_gpu_layers)} of {n_gpu_layers} layers on the GPU"))
-    if n_gpu_layers:
-        offered.append(("card_cpu", "reload on the CPU"))
-    offered.append(("card_details", "details"))
-    doing = {"starting": "starting", "loading": "loading the model", "answering": "answering", "idle": "idle"}
-    title = f"The engine stopped while {doing.get(death.running, death.running)}. The conversation is safe."
-    return Card("engine_died", title, "\n".join(lines), _choices(keymap, *offered))

@@ -26,9 +26,10 @@ def as_json(comparison: Comparison) -> str:
     used; `build_number` is 0, because llama.cpp's sources do not know theirs. Keys of our own, null where unknown:
 
     `llmtui_version`; `gpu_driver`, `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `model_name`, `quant`,
-    `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `load_s`
-    (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run was
-    interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
+    `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `repacked`
+    (the kinds of memory that hold weights in the CPU's own order, where `repack` allows it: "CPU_REPACK", "AMX"),
+    `load_s` (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run
+    was interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
     repetitions are not to be trusted; `samples_ns` and `samples_ts`.
     With `--e2e`, `end_to_end` holds what an answer took as a user gets it.
     """
@@ -100,7 +101,9 @@ def _record(report: Report, result: Result) -> dict[str, object]:
         "lazy_mode": "auto",
         "embeddings": False,
         "no_op_offload": int(on_cpu),
-        **_UNTOUCHED_LOAD,
+        "no_host": False,
+        "repack": settings.repack != "off",
+        **_UNTOUCHED_FIT,
         "n_prompt": result.test.n_prompt,
         "n_gen": result.test.n_gen,
         "n_depth": result.test.n_depth,
@@ -117,7 +120,7 @@ def _record(report: Report, result: Result) -> dict[str, object]:
 
 
 _UNTOUCHED_THREADS = {"cpu_mask": "0x0", "cpu_strict": False, "poll": 50}
-_UNTOUCHED_LOAD = {"no_host": False, "repack": True, "fit_target": 0, "fit_min_ctx": 0}
+_UNTOUCHED_FIT = {"fit_target": 0, "fit_min_ctx": 0}
 """What llmtui leaves as llama.cpp has it."""
 
 
@@ -140,6 +143,7 @@ def _ours(report: Report, result: Result) -> dict[str, object]:
         "n_ctx": loaded.n_ctx,
         "n_threads_batch": loaded.n_threads_batch,
         "use_mlock": settings.use_mlock,
+        "repacked": ",".join(loaded.repacked),
         "load_s": round(loaded.load_s, 3),
         "memory_bytes": report.memory_bytes,
         "repetitions": report.repetitions,

@@ -171,6 +171,8 @@ def facts(report: Report) -> list[str]:
         f"KV {loaded.type_k}/{loaded.type_v}",
         *(["no mmap"] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
+        *([f"repacked ({', '.join(loaded.repacked)})"] if loaded.repacked else []),
+        *(["repack off"] if settings.repack == "off" else []),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC, " if report.results else ""

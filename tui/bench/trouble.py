@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tui.engine.death import Cause, Death
+from tui.engine.death import Cause, Death, crashed_code, rebuild_command
 from tui.engine.records import ErrorInfo, ErrorKind
 from tui.lines import clean
 
@@ -31,6 +31,15 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
 }
 
+_LESS_RAM = "Try a smaller --ctx, or a smaller quantization."
+_ON_CPU: dict[Cause, str] = {
+    "killed": _LESS_RAM,
+    "out_of_memory": _LESS_RAM,
+    "assertion": "Try other load options.",
+    "crashed": "Try other load options.",
+}
+"""What to try where the CPU alone computed."""
+
 
 def say(sentence: str) -> None:
     """Tell it on stderr, with nothing in it that a terminal would obey: it may name a file or quote one."""
@@ -44,8 +53,19 @@ def error_sentence(path: Path, info: ErrorInfo) -> str:
 
 def death_sentence(death: Death) -> str:
     """The end of the engine process: how, why as far as known, its last words, and what to try."""
-    why, advice = _DEATHS[death.cause]
+    why, advice = _cpu_code(death) if death.cause == "cpu_code" else _DEATHS[death.cause]
+    if death.computing.on_cpu:
+        advice = _ON_CPU.get(death.cause, advice)
     how = death.signal_name or f"exit code {death.exit_code}"
     doing = {"loading": "while loading the model", "benchmark": "while measuring"}.get(death.running, "")
     words = f'\nIts last words: "{death.last_words}".' if death.last_words else ""
     return f"the engine stopped ({how}){' ' if doing else ''}{doing}: {why}.{words}\n{advice}"
+
+
+def _cpu_code(death: Death) -> tuple[str, str]:
+    """That llama.cpp's code for this processor crashed: why as far as known, and what was not in use already."""
+    repacked, gpus = death.computing.repacked, death.computing.gpus
+    ways = ["--repack off"] if repacked else []
+    ways += [f"--backend {gpus[0].rstrip('0123456789').lower()}"] if gpus and death.computing.on_cpu else []
+    anew = f"uild llama.cpp anew, for less of this processor: `{rebuild_command(gpus)}`."
+    return crashed_code(death), f"Try {' or '.join(ways)}. If that does not help, b{anew}" if ways else f"B{anew}"

@@ -145,6 +145,8 @@ ACTIONS: tuple[Action, ...] = (
         ("card_small_ubatch", "Small ubatch", "Load with less memory for computing on the GPU.", "u", "footer"),
         ("card_fewer_layers", "Fewer layers", "Load with fewer layers on the GPU.", "l", "footer"),
         ("card_cpu", "CPU", "Load on the CPU.", "c", "footer"),
+        ("card_no_repack", "Not repacked", "Load with the weights as they lie in the file.", "n", "footer"),
+        ("card_gpu", "GPU", "Load on the GPU, after llama.cpp's code for the CPU crashed.", "g", "footer"),
         ("card_load_settings", "Load settings", "Choose other load settings after a load that failed.", "s", "footer"),
         ("card_other_model", "Other model", "Choose another model after a load that failed.", "o", "footer"),
         ("card_details", "Details", "Show the engine's log.", "d", "footer"),

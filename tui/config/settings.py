@@ -13,7 +13,7 @@ from msgspec import Meta
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.engine.records import CacheType, FlashAttention, Sampling
+from tui.engine.records import CacheType, FlashAttention, Repack, Sampling
 from tui.userpath import user_path
 
 # llama.cpp counts in 32 bits.
@@ -75,6 +75,8 @@ class LoadDefaults(Section, frozen=True):
     """Map the file into memory instead of reading it; quicker to start."""
     use_mlock: bool = False
     """Keep the model from being swapped out; needs a high enough `ulimit -l`."""
+    repack: Repack = "auto"
+    """Keep weights in the CPU's own order: "auto", "on" or "off". "auto" is what was tuned, else llama.cpp's "on"."""
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler; -1 draws a new one for every answer."""
 

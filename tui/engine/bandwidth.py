@@ -21,6 +21,7 @@ from llama_cpp._ggml import libggml
 
 from tui.engine import devices
 from tui.engine.llama import Aborted, AbortSwitch
+from tui.monitor.cpus import physical_cores
 from tui.monitor.procfs import Linux
 
 MIB = 1 << 20
@@ -56,7 +57,7 @@ def measure(names: Sequence[str], n_threads: int, abort: AbortSwitch) -> dict[st
         if abort.is_set:
             raise Aborted
         if name == "CPU":
-            n = n_threads or devices.physical_cores()
+            n = n_threads or physical_cores()
             found[name] = read_host(n, _host_bytes(n), abort)
         else:
             found[name] = _copy_on_device(name, abort)

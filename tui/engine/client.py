@@ -32,7 +32,8 @@ from typing import Self, TypeVar, cast
 
 import msgspec
 
-from tui.engine.death import Cause, EngineDied, examine
+from tui.engine import loadlog
+from tui.engine.death import Cause, Computing, EngineDied, examine, look_at
 from tui.engine.messages import (
     AnyEvent,
     Bandwidths,
@@ -83,6 +84,7 @@ CANCEL_GRACE_S = 10.0
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
 _E = TypeVar("_E", bound=Event)
+_GPUS = ("gpu", "igpu")
 _LAST = (
     Done,
     Failed,
@@ -153,6 +155,10 @@ class Engine:
         """Of the present process; None when none is wanted."""
         self._starting = asyncio.Lock()
         self._held: Loaded | None = None
+        self._asked: dict[int, Computing] = {}
+        """By the command, what the loads that are under way will compute with."""
+        self._computing = Computing()
+        """What the loaded model computes with."""
         self._ended_for: Cause | None = None
         """Why llmtui itself ended the process, if it did."""
         self._settled = asyncio.Event()
@@ -207,6 +213,7 @@ class Engine:
         self._ended_for = None
         ready: asyncio.Queue[Event | EngineDied] = asyncio.Queue()
         self._pending = {0: (Command(id=0), ready)}
+        self._asked, self._computing = {}, Computing()
         try:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: pipes,
@@ -271,7 +278,10 @@ class Engine:
         command = Load(
             id=self._next_id(), path=str(path), settings=settings, keep_context=keep_context, load_first=load_first
         )
+        files = look_at(command.path)
         events = self._send(command)
+        if command.id in self._pending:
+            self._asked[command.id] = Computing(on_cpu=not settings.devices, path=command.path, files=files)
         try:
             async for event in self._events(command, events):
                 if isinstance(event, LoadProgress) and on_progress:
@@ -470,8 +480,9 @@ class Engine:
 
     def _note(self, command: Command, last: Event) -> None:
         """What is loaded, as the last event of a command tells it, whether or not somebody still waits for it."""
+        asked = self._asked.pop(command.id, None)
         if isinstance(last, Loaded):
-            self._held = last
+            self._held, self._computing = last, asked or Computing()
         elif isinstance(last, Failed) and isinstance(command, Load) and last.loaded != self._held:
             self._held = last.loaded
         elif isinstance(last, Ok) and isinstance(command, Unload):
@@ -512,10 +523,21 @@ class Engine:
             Command: "starting",
             Load: "loading",
             Generate: "answering",
+            ReadAhead: "reading ahead",
             BenchTest: "benchmark",
             MeasureBandwidth: "benchmark",
             BenchParallel: "benchmark",
             DryRun: "planning",
         }
         running = next((doing[kind] for kind in commands if kind in doing), "idle")
-        return EngineDied(examine(code, list(self.log), running, self._ended_for))
+        return EngineDied(examine(code, list(self.log), running, self._ended_for, self._computes_with(running)))
+
+    def _computes_with(self, running: str) -> Computing:
+        """What the process computes with now; of a model that is being loaded, the log tells where its weights go."""
+        loading = next((self._asked[number] for number in self._pending if number in self._asked), None)
+        if running == "loading" and loading is not None:
+            now, repacked = loading, loadlog.repacked(loadlog.buffers(loadlog.of_last_load(list(self.log))))
+        else:
+            now, repacked = self._computing, self._held.repacked if self._held else ()
+        gpus = tuple(device.name for device in (self.hello.devices if self.hello else ()) if device.kind in _GPUS)
+        return msgspec.structs.replace(now, repacked=repacked, gpus=gpus)

@@ -1,18 +1,23 @@
-"""Why an engine process ended, as facts: exit status, its last log lines, and the likely cause read from both."""
+"""Why an engine process ended, as facts: exit status, what it computed with, its last log lines, and the likely cause
+read from all of them."""
 
 from __future__ import annotations
 
 import re
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from tui.models.modelfile import part_of
+
 Cause = Literal[
-    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "crashed", "not_started",
-    "not_stopped", "out_of_step",
+    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "cpu_code", "crashed",
+    "not_started", "not_stopped", "out_of_step",
 ]  # fmt: skip
+"""What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it."""
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("device_lost", re.compile(r"ErrorDeviceLost|device lost", re.I)),
@@ -26,6 +31,36 @@ _NOISE = re.compile(
 _EXCEPTION = re.compile(r"^what\(\):\s*")
 _TELLING = re.compile(r"error|fail|assert|abort|lost|out of memory|exception|terminate|cannot", re.I)
 _OURS = re.compile(r"^llmtui ended the engine")
+_REFUSED_BY_CPU = ("SIGILL", "SIGFPE")
+_BY_WHOEVER_COMPUTES = ("SIGSEGV", "SIGBUS")
+
+
+class Computing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process computes with, as far as it tells why it ended."""
+
+    on_cpu: bool = False
+    """The CPU alone; False too when nothing is known."""
+    repacked: tuple[str, ...] = ()
+    """Kinds of memory in which weights lie in an order of the CPU's own, as `Loaded.repacked` tells them."""
+    gpus: tuple[str, ...] = ()
+    """llama.cpp's names of the GPUs that there are, used or not; software ones left out."""
+    path: str = ""
+    """Of the model file."""
+    files: tuple[tuple[int, int] | None, ...] = ()
+    """What `look_at` saw of it before it was loaded."""
+
+
+def look_at(path: str) -> tuple[tuple[int, int] | None, ...]:
+    """Size and time of the last change of each part of a model file; None for what cannot be looked at."""
+    found: list[tuple[int, int] | None] = []
+    for part in part_of(Path(path))[1]:
+        try:
+            stat = part.stat()
+        except (OSError, ValueError):
+            found.append(None)
+        else:
+            found.append((stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +76,9 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     log: tuple[str, ...]
     """The last lines of its log, oldest first."""
     running: str
-    """What it was doing: "starting", "loading", "answering", "benchmark", "planning" or "idle"."""
+    """What it was doing: "starting", "loading", "answering", "reading ahead", "benchmark", "planning" or "idle"."""
+    computing: Computing = Computing()
+    """What it was doing that with."""
 
 
 class EngineDied(Exception):
@@ -53,9 +90,16 @@ class EngineDied(Exception):
         self.death = death
 
 
-def examine(return_code: int | None, log: Sequence[str], running: str, ended_for: Cause | None = None) -> Death:
+def examine(
+    return_code: int | None,
+    log: Sequence[str],
+    running: str,
+    ended_for: Cause | None = None,
+    computing: Computing | None = None,
+) -> Death:
     """The death of a process that ended with `return_code` (negative: a signal; None: it could not be started).
     `ended_for` is why llmtui ended it, its last line then saying so; None when that did not happen."""
+    computing = computing or Computing()
     signal_name = ""
     if return_code is not None and return_code < 0:
         try:
@@ -67,21 +111,47 @@ def examine(return_code: int | None, log: Sequence[str], running: str, ended_for
     last_words = next((line.strip() for line in reversed(tail) if is_telling.search(line)), "")
     last_words = _EXCEPTION.sub("", last_words)  # how C++ prefaces what was thrown and not caught
     return Death(
-        cause=ended_for or _cause(return_code, signal_name, tail),
+        cause=ended_for or _cause(return_code, signal_name, tail, running, computing),
         exit_code=return_code if return_code is not None and return_code >= 0 else None,
         signal_name=signal_name,
         last_words=last_words,
         log=tuple(log[-40:]),
         running=running,
+        computing=computing,
     )
 
 
-def _cause(return_code: int | None, signal_name: str, tail: Sequence[str]) -> Cause:
+def _cause(return_code: int | None, signal_name: str, tail: Sequence[str], running: str, computing: Computing) -> Cause:
     if return_code is None:
         return "not_started"
-    if signal_name == "SIGBUS":
-        return "file_changed"
     if signal_name == "SIGKILL":
         return "killed"
+    if signal_name in _REFUSED_BY_CPU:
+        return "cpu_code"
+    is_whole = bool(computing.files) and look_at(computing.path) == computing.files
+    if signal_name == "SIGBUS" and not is_whole:
+        return "file_changed"
     text = "\n".join(tail[-20:])
-    return next((cause for cause, pattern in _PATTERNS if pattern.search(text)), "crashed")
+    for cause, pattern in _PATTERNS:
+        if pattern.search(text):
+            return cause
+    if signal_name in _BY_WHOEVER_COMPUTES and computing.on_cpu and running != "idle":
+        return "cpu_code"
+    # A GPU's driver maps no model files.
+    return "file_changed" if signal_name == "SIGBUS" else "crashed"
+
+
+def crashed_code(death: Death) -> str:
+    """What crashed in a death by "cpu_code", in words without an end."""
+    if "AMX" in death.computing.repacked:
+        why = "llama.cpp's AMX code crashed, which some compilers build wrong"
+    elif death.computing.repacked:
+        why = "llama.cpp's code for this processor crashed, most likely where weights are repacked"
+    else:
+        why = "llama.cpp's code for this processor crashed"
+    return f"{why}, or the disk of the model failed" if death.signal_name == "SIGBUS" else why
+
+
+def rebuild_command(gpus: Sequence[str]) -> str:
+    """Builds llama.cpp anew for what all processors of this kind understand, when it is run in llmtui's folder."""
+    return f"LLMTUI_BACKEND={'vulkan' if gpus else 'cpu'} CMAKE_ARGS=-DGGML_NATIVE=off make run"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from llama_cpp._ggml import libggml
 
 from tui.engine.records import Device, DeviceKind
-from tui.monitor.cpus import cpu_quota, usable_cpus
 
 _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
 _SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe")
@@ -89,30 +87,3 @@ def list_devices() -> tuple[Device, ...]:
 def any_software(names: Sequence[str]) -> bool:
     """Whether one of these devices is a GPU in name only, computed by the CPU."""
     return any(device.kind == "software" and device.name in names for device in list_devices())
-
-
-def physical_cores() -> int:
-    """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
-    two kinds (the slower ones would hold up every step). Never below one."""
-    allowed = usable_cpus()
-    root = Path("/sys/devices/system/cpu")
-    performance = _cpu_list(Path("/sys/devices/cpu_core/cpus"))
-    usable = (allowed & performance) or allowed
-    cores = set()
-    for cpu in usable:
-        try:
-            siblings = (root / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip()
-        except OSError:
-            siblings = str(cpu)
-        cores.add(siblings)
-    return max(1, min(len(cores), cpu_quota() or len(cores)))
-
-
-def _cpu_list(path: Path) -> set[int]:
-    """CPUs in a kernel list such as "0-7,16"; empty when the file is not there."""
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return set()
-    spans = (span.split("-") for span in text.split(",") if span)
-    return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}

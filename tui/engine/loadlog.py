@@ -35,6 +35,24 @@ _UNREADABLE = re.compile(
     re.I,
 )
 _LOCK_FAILED = re.compile(r"failed to mlock|mlock not supported")
+_REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
+_LOAD_BEGINS = "llama_model_loader: loaded meta data"
+
+
+def is_repacked(kind: str) -> bool:
+    """Whether this kind of memory, by ggml's name, holds weights in an order of the CPU's own."""
+    return _REPACKED.search(kind) is not None
+
+
+def of_last_load(lines: Sequence[str]) -> Sequence[str]:
+    """What the log says since the last load began."""
+    begins = [number for number, line in enumerate(lines) if _LOAD_BEGINS in line]
+    return lines[begins[-1] :] if begins else lines
+
+
+def repacked(buffers: Sequence[Buffer]) -> tuple[str, ...]:
+    """Kinds of memory in which the CPU keeps weights in an order of its own: "CPU_REPACK", "AMX"."""
+    return tuple(part.device for part in buffers if part.purpose == "weights" and is_repacked(part.device))
 
 
 def buffers(lines: Sequence[str]) -> tuple[Buffer, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from tui.engine import loadlog
 from tui.engine.records import (
     Buffer,
     Device,
@@ -259,6 +260,12 @@ class Loaded(Event, frozen=True):
     """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
     mlock_failed: bool = False
     """The system did not let the model be locked into memory, as was asked."""
+
+    @property
+    def repacked(self) -> tuple[str, ...]:
+        """Kinds of memory in which the CPU keeps weights in an order of its own, by ggml's name: "CPU_REPACK", "AMX".
+        Empty where nothing is repacked, because of the settings or because this CPU has no use for it."""
+        return loadlog.repacked(self.buffers)
 
 
 class Planned(Event, frozen=True):

@@ -12,6 +12,7 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
 from tui.engine.records import CacheType, LoadSettings
+from tui.monitor.cpus import physical_cores
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,
@@ -44,6 +45,8 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
     the model. Raises `UnknownDevice`."""
     params = lib.llama_model_default_params()
     params.load_mode = _LOAD_MODE[settings.use_mmap, settings.use_mlock]
+    if settings.repack != "auto":
+        params.use_extra_bufts = settings.repack == "on"
     params.devices = _device_array(settings.devices, keep)
     params.n_gpu_layers = settings.n_gpu_layers if settings.devices else 0
     params.tensor_buft_overrides = _expert_overrides(settings.n_cpu_moe if settings.devices else 0, keep)
@@ -56,7 +59,7 @@ def context_params(settings: LoadSettings) -> Any:
     params = lib.llama_context_default_params()
     params.n_ctx = settings.n_ctx
     params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
-    params.n_threads = settings.n_threads or devices.physical_cores()
+    params.n_threads = settings.n_threads or physical_cores()
     params.n_threads_batch = settings.n_threads_batch or params.n_threads
     params.flash_attn_type = _FLASH_ATTENTION[in_effect(settings).flash_attn]
     params.type_k, params.type_v = CACHE_TYPES[settings.type_k], CACHE_TYPES[settings.type_v]

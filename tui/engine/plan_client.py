@@ -184,4 +184,6 @@ def _key(path: Path, settings: LoadSettings, device_free: Mapping[str, int]) -> 
 def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
     alike: dict[str, Any] = {} if settings.devices else {"n_gpu_layers": -1, "n_cpu_moe": 0}
     alike |= {"n_threads": 0, "n_threads_batch": 0, "use_mlock": False, "seed": -1, "chat_template": "", "stop": ()}
+    if settings.repack == "auto":
+        alike["repack"] = "on"  # llama.cpp's default
     return msgspec.structs.replace(settings, **alike)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 FlashAttention = Literal["auto", "on", "off"]
+Repack = Literal["auto", "on", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
 Effort = Literal["", "low", "medium", "high"]
@@ -49,6 +50,9 @@ class LoadSettings(Record, frozen=True):
     type_v: CacheType = "f16"
     use_mmap: bool = True
     use_mlock: bool = False
+    repack: Repack = "auto"
+    """Whether the CPU may keep weights in an order of its own (repacked, AMX tiles), in private memory; "auto" leaves
+    it to llama.cpp, which does. Without effect on what lies on devices, and on most loads with a device at all."""
     seed: int = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
     chat_template: str = ""

@@ -115,7 +115,7 @@ def runs_of(records: Iterable[Record]) -> tuple[Run, ...]:
     runs: dict[tuple[object, ...], Run] = {}
     for record in records:
         told = msgspec.convert(record, _Told, strict=False)
-        facts = _known((fact.name, str(record.get(fact.key, ""))) for fact in _FACTS if fact.key)
+        facts = _known((fact.name, _text(record.get(fact.key, ""))) for fact in _FACTS if fact.key)
         key = (told.model_filename, told.model_type, *facts.items())
         empty = Run(model_file=PurePath(told.model_filename).name, model_type=told.model_type, facts=facts, tests=())
         run = runs.get(key, empty)
@@ -208,10 +208,16 @@ _FACTS = (
     _Fact("layers on the GPU", lambda report: str(report.loaded.n_gpu_layers), "n_gpu_layers"),
     _Fact("layers with experts on the CPU", lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
     _Fact("flash attention", lambda report: str(int(report.loaded.flash_attn)), "flash_attn"),
+    _Fact("repack", lambda report: str(int(report.settings.repack != "off")), "repack"),
     _Fact("load mode", lambda report: report.load_mode, "load_mode"),
 )
 _UNKNOWN = ("", "-1", "auto")
 """What llama-bench writes for settings that llama.cpp chose, without saying what was chosen."""
+
+
+def _text(value: object) -> str:
+    """Truth is a word in JSON and a number in CSV."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _known(facts: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import psutil
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
@@ -21,7 +20,7 @@ from tui.engine.records import Device
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo
-from tui.monitor.cpus import n_usable_cpus
+from tui.monitor.cpus import n_usable_cpus, physical_cores
 
 BUDGET_S = 110.0
 TURN_PROMPT, TURN_GEN = 512, 256
@@ -165,7 +164,7 @@ class Tuner:
         they wait for each other: more of them than CPUs that may be used, as in a container, would take for ever."""
         yield self._start
         n_cpus = n_usable_cpus()
-        n_cores = min(psutil.cpu_count(logical=False) or n_cpus, n_cpus)
+        n_cores = physical_cores()
         for n in dict.fromkeys((n_cores, n_cores - 1, n_cores // 2, n_cpus)):
             if n > 0 and n != self._n_threads:
                 yield msgspec.structs.replace(self._start, n_threads=n, n_threads_batch=0)

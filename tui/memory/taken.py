@@ -3,8 +3,9 @@ said; and what of it comes back, or goes along to the next load. Nothing is plan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from tui.engine import loadlog
 from tui.engine.messages import Loaded
 from tui.engine.planner import HOST
 from tui.engine.records import Buffer, Placed
@@ -22,14 +23,14 @@ def taken(loaded: Loaded, devices: Collection[str]) -> dict[str, Placed]:
 
 
 def _placed(device: str, buffers: Sequence[Buffer]) -> Placed:
-    def n_bytes(purpose: str, ending: str = "") -> int:
-        return sum(part.n_bytes for part in buffers if part.purpose == purpose and part.device.endswith(ending))
+    def n_bytes(purpose: str, of: Callable[[str], bool] = lambda kind: True) -> int:
+        return sum(part.n_bytes for part in buffers if part.purpose == purpose and of(part.device))
 
     return Placed(
         device=device,
         weights_bytes=n_bytes("weights"),
-        mapped_bytes=n_bytes("weights", "_Mapped"),
-        repacked_bytes=n_bytes("weights", "_REPACK"),
+        mapped_bytes=n_bytes("weights", lambda kind: kind.endswith("_Mapped")),
+        repacked_bytes=n_bytes("weights", loadlog.is_repacked),
         kv_bytes=n_bytes("kv"),
         compute_bytes=n_bytes("compute"),
         output_bytes=n_bytes("output"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.monitor.cgroups import groups_of
 from tui.monitor.files import key_values, read_int, read_scaled, read_text
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -147,25 +148,10 @@ class _Group:
 
 def _limiting_groups(root: Path) -> list[_Group]:
     """The groups of this process, from its own to the outermost, that limit memory below what the machine has."""
-    membership = read_text(str(root / "proc/self/cgroup")) or ""
-    memory = key_values(read_text(str(root / "proc/meminfo")) or "", ":")
-    ram_total = _kib(memory.get("MemTotal"))
-    mounted = root / "sys/fs/cgroup"
-    found: list[_Group] = []
-    for line in membership.splitlines():
-        _, _, controllers_and_path = line.partition(":")
-        controllers, _, path = controllers_and_path.partition(":")
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        is_v2 = not controllers
-        base = mounted if is_v2 else mounted / "memory"
-        # In a container the path may be the host's, while only the container's own group is mounted: at the base.
-        parts = Path(path.lstrip("/")).parts
-        folders = [base.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
-        groups = [_Group(folder, is_v2=is_v2) for folder in folders]
-        limits = [(group, group.limit_bytes()) for group in groups]
-        found += [group for group, limit in limits if limit is not None and (ram_total is None or limit < ram_total)]
-    return found
+    ram_total = _kib(key_values(read_text(str(root / "proc/meminfo")) or "", ":").get("MemTotal"))
+    groups = [_Group(group.folder, is_v2=group.is_v2) for group in groups_of("memory", root)]
+    limits = [(group, group.limit_bytes()) for group in groups]
+    return [group for group, limit in limits if limit is not None and (ram_total is None or limit < ram_total)]
 
 
 def _cpu_sensor(root: Path) -> str | None:

@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from tui.app.bindings import Keymap
+from tui.app.death_card import likely_cause
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.transcript import Transcript
@@ -246,5 +247,5 @@ def _failed(jobs: Sequence[Job], failure: Failure) -> str:
     job = jobs[failure.job]
     where = "+".join(job.settings.devices) or "CPU"
     error = failure.error
-    why = error.info.detail if isinstance(error, EngineError) else str(error)
+    why = error.info.detail if isinstance(error, EngineError) else f"{error} ({likely_cause(error.death)})"
     return f"{job.model.info.name} {job.model.info.quant} on {where}: {why}"

@@ -38,8 +38,9 @@ from tui.models import format
 from tui.models.info import ModelInfo
 
 _NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
-_CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock")
+_CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack")
 _SWITCH = (("on", "on"), ("off", "off"))
+_AUTO_SWITCH = (("auto", "auto"), *_SWITCH)
 _CACHE_TYPES = tuple((name, name) for name in ("f16", "q8_0", "q4_0"))
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
@@ -111,12 +112,12 @@ class LoadScreen(Dialog[LoadDefaults]):
         yield FormRow("Threads", *threads, note="0 takes the physical cores", id="row-n_threads")
         batch = (self._number("n_batch"), unit("ubatch"), self._number("n_ubatch"))
         yield FormRow("Batch", *batch, note="a smaller ubatch takes less memory", id="row-n_batch")
-        flash = ChoiceLine([(name, name) for name in ("auto", "on", "off")], "auto", id="flash_attn")
-        yield FormRow("Flash attention", flash, id="row-flash_attn")
+        yield FormRow("Flash attention", ChoiceLine(_AUTO_SWITCH, "auto", id="flash_attn"), id="row-flash_attn")
         yield FormRow("K cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_k"), note="q8_0 halves it", id="row-type_k")
         yield FormRow("V cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_v"), id="row-type_v")
         yield FormRow("mmap", ChoiceLine(_SWITCH, "on", id="use_mmap"), note="maps the file: starts sooner")
         yield FormRow("mlock", ChoiceLine(_SWITCH, "off", id="use_mlock"), note="keeps it from being swapped out")
+        yield FormRow("Repack", ChoiceLine(_AUTO_SWITCH, "auto", id="repack"), id="row-repack")
         yield FormRow("Seed", self._number("seed"), note="-1 draws a new one for every answer", id="row-seed")
 
     def _number(self, field: str) -> NumberInput:
@@ -248,9 +249,11 @@ class LoadScreen(Dialog[LoadDefaults]):
         if row_id == "row-n_ctx":
             beyond = self._info.n_ctx_train and choice.n_ctx > self._info.n_ctx_train
             return f"beyond the trained {self._info.n_ctx_train:,}" if beyond else "tokens, up to the trained size"
+        on_cpu = self.query_one("#backend", ChoiceLine).value == CPU
         if row_id == "row-n_gpu_layers":
-            on_cpu = self.query_one("#backend", ChoiceLine).value == CPU
             return "no GPU is used" if on_cpu else "layers on the GPU"
+        if row_id == "row-repack":
+            return "auto: what --tune found, else on" if on_cpu else "only without a GPU"
         if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:
             return f"{clean(self._base.backend)} is not here"
         return None

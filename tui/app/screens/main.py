@@ -13,7 +13,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import phrases
+from tui.app import death_card, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
 from tui.app.listener import Phase
@@ -32,7 +32,7 @@ from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
 from tui.cli_options import AppOptions
 from tui.config.keymap import display_keys
-from tui.config.load import CPU, backend_devices
+from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
 from tui.engine.death import Death
@@ -199,11 +199,16 @@ class MainScreen(ConversationFlows, MessageActions):
             case "card_reload":
                 controller.restart()
             case "card_small_ubatch":
-                controller.restart(n_ubatch=phrases.SMALL_UBATCH)
+                controller.restart(n_ubatch=death_card.SMALL_UBATCH)
             case "card_fewer_layers":
-                controller.restart(n_gpu_layers=phrases.fewer_layers(self._gpu_layers()))
+                controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
             case "card_cpu":
                 controller.restart(backend=CPU)
+            case "card_no_repack":
+                controller.restart(repack="off")
+            case "card_gpu":
+                n_gpu_layers = self._fatal_choice.n_gpu_layers or -1
+                controller.restart(backend=self._gpu, n_gpu_layers=n_gpu_layers)
             case "card_load_settings":
                 self.change_load_settings()
             case "card_other_model":
@@ -382,8 +387,15 @@ class MainScreen(ConversationFlows, MessageActions):
         self._death = death
         fatal, now = self._fatal_choice, self.controller.choice
         layers = self._gpu_layers()
-        card = phrases.engine_stopped(death, layers, fatal.n_ubatch, self.keymap, goes_back=fatal != now)
+        card = death_card.engine_stopped(
+            death, layers, fatal.n_ubatch, self.keymap, gpu=self._gpu, goes_back=fatal != now
+        )
         self.show_card(card)
+
+    @property
+    def _gpu(self) -> str:
+        """The backend of the GPU that "auto" would take; empty where there is none."""
+        return backend_name(found) if (found := auto_devices(self.controller.devices)) else ""
 
     @property
     def _fatal_choice(self) -> LoadDefaults:

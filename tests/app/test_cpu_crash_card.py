@@ -1,0 +1,162 @@
+"""When llama.cpp's code for this processor crashes, a card says so and one key goes on, never with what was in use."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from tests.dialogs import KEYS
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.engine.preloaded import Processor
+from tests.models_on_disk.gguf_files import Shape
+from tests.recorded import CPU_CRASH
+from tests.test_snapshots import Scene, crash_on_the_cpu, shown
+from tui.app.death_card import engine_stopped
+from tui.engine.client import Engine
+from tui.engine.death import Computing, Death
+
+SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
+
+
+def offered(person) -> list[str]:
+    """The keys of the card on the screen."""
+    return re.findall(r"\[(\w)\] (?=reload|details)", person.screen_text())
+
+
+def words(person) -> str:
+    return " ".join(person.screen_text().split())
+
+
+def use(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in processor.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """In a quantization that most CPUs repack."""
+    return with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+
+
+async def is_repacked_here(model: Path) -> bool:
+    async with Engine() as engine:
+        return bool((await engine.load(model, TINY)).repacked)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_them(
+    start, tmp_path, monkeypatch, model, number
+):
+    if not await is_repacked_here(model):
+        pytest.skip("this CPU repacks no weights, so that none can crash it")
+    processor = Processor(tmp_path, number, "repacked")
+    use(processor, monkeypatch)
+    processor.fail()
+    async with start(model=None) as person:
+        await person.wait_for(lambda: "Models" in person.screen_text())
+        await person.press("escape")
+        person.app.main.open_model(model)
+        await person.wait_for(lambda: person.phase == "dead")
+        said = words(person)
+        assert number.name in said and "crashed" in said and "without repacking" in said
+        assert "make run" in said and "on the CPU" not in said
+        assert offered(person) == ["n", "d"]
+        await person.press("n")
+        await person.wait_until_ready()
+        controller = person.app.controller
+        assert controller.engine.loaded.repacked == () and controller.choice.repack == "off"
+        # From now on this model is loaded so.
+        await person.wait_for(lambda: controller.state.load_of(model).get("repack") == "off")
+
+
+async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_repacking(
+    start, tmp_path, monkeypatch, model
+):
+    if not await is_repacked_here(model):
+        pytest.skip("this CPU repacks no weights, so that none can crash it")
+    processor = Processor(tmp_path, signal.SIGSEGV, "repacked")
+    use(processor, monkeypatch)
+    async with start(model=model) as person:
+        processor.fail()
+        await person.send("My name is Ada.")
+        await person.wait_for(lambda: person.phase == "dead")
+        assert offered(person) == ["n", "r", "d"]
+        await person.press("n")
+        await person.wait_until_ready()
+        assert person.turns[0].text == "My name is Ada."
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_that_was_in_use(
+    start, tmp_path, monkeypatch, number
+):
+    processor = Processor(tmp_path, number, "always")
+    use(processor, monkeypatch)
+    async with start(load={"repack": "off"}) as person:
+        processor.fail()
+        await person.send("My name is Ada.")
+        await person.wait_for(lambda: person.phase == "dead")
+        said = words(person)
+        assert number.name in said and "llama.cpp's code for this processor crashed" in said
+        assert "repack" not in said and "on the CPU" not in said and "or the CPU" not in said
+        assert "CMAKE_ARGS=-DGGML_NATIVE=off make run" in said
+        assert offered(person) == ["r", "d"]
+        processor.recover()
+        await person.press("r")
+        await person.wait_until_ready()
+        await person.press("f5")
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
+        assert "Ada" in person.turns[-1].text
+
+
+async def test_a_change_of_settings_that_crashes_can_be_taken_back(start, tmp_path, monkeypatch, model):
+    if not await is_repacked_here(model):
+        pytest.skip("this CPU repacks no weights, so that none can crash it")
+    processor = Processor(tmp_path, signal.SIGILL, "repacked")
+    use(processor, monkeypatch)
+    processor.fail()
+    async with start(model=model, load={"repack": "off"}) as person:
+        person.app.controller.restart(repack="on")
+        await person.wait_for(lambda: person.phase == "dead")
+        assert "n" in offered(person)
+        await person.press("n")
+        await person.wait_until_ready()
+        assert person.app.controller.engine.loaded.repacked == ()
+
+
+async def test_a_gpu_that_is_there_is_offered_and_taken(monkeypatch):
+    async with shown(Scene(crash_on_the_cpu, "AMX"), (120, 40), monkeypatch) as person:
+        assert offered(person) == ["n", "g", "r", "d"]
+        await person.press("ctrl+up", "g")
+        await person.wait_until_ready()
+        assert (person.app.controller.choice.backend, person.app.controller.choice.n_gpu_layers) == ("Vulkan0", -1)
+
+
+def on_cpu(cause, **changes: object) -> Death:
+    facts = {"exit_code": None, "signal_name": "SIGABRT", "last_words": "", "log": (), "running": "answering"}
+    return Death(cause=cause, **{**facts, "computing": Computing(on_cpu=True), **changes})
+
+
+@pytest.mark.parametrize("cause", ["killed", "out_of_memory", "assertion", "crashed", "not_stopped", "cpu_code"])
+def test_on_the_cpu_neither_the_cpu_nor_layers_on_a_gpu_are_advised(cause):
+    card = engine_stopped(on_cpu(cause), 0, 512, KEYS)
+    assert "the CPU" not in card.body and "layers" not in card.body
+    assert not {choice.action for choice in card.choices} & {"card_cpu", "card_fewer_layers", "card_small_ubatch"}
+
+
+def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu():
+    refused = engine_stopped(on_cpu("cpu_code", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
+    assert [choice.action for choice in refused.choices] == ["card_reload", "card_details"]
+    crashed = engine_stopped(on_cpu("crashed", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
+    assert "card_cpu" in [choice.action for choice in crashed.choices] and "the CPU" in crashed.body
+
+
+def test_amx_is_named_with_what_is_known_of_it():
+    card = engine_stopped(CPU_CRASH, 0, 512, KEYS, gpu="Vulkan0")
+    assert "AMX code crashed, which some compilers build wrong (SIGSEGV)" in card.body
+    assert "Try it without repacking or on the GPU." in card.body
+    assert "LLMTUI_BACKEND=vulkan CMAKE_ARGS=-DGGML_NATIVE=off make run" in card.body

@@ -13,7 +13,7 @@ import msgspec
 
 from tui.engine.llama import Aborted, LlamaError, Session
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Started
-from tui.engine.records import ErrorInfo, Message, Sampling, StopReason, Timings
+from tui.engine.records import ErrorInfo, Message, Sampling, StopReason, Timings, prefill_tps
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import NO_TOKEN, TokenLoop, token_loop
 
@@ -62,6 +62,8 @@ class Conversation:
         self.session = session
         self.default_seed = default_seed
         self.cached: list[int] = []
+        self.n_warm = 0
+        """The most tokens that were evaluated at once."""
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
@@ -213,6 +215,7 @@ class Conversation:
         """Decode tokens behind the cached ones and remember them."""
         self.session.decode(tokens)
         self.cached.extend(tokens)
+        self.n_warm = max(self.n_warm, len(tokens))
 
     def _resynchronize(self) -> None:
         """After an abort or an error: believe what llama.cpp says that it kept, as far as our list reaches."""
@@ -247,8 +250,8 @@ class _Answer:
         self._marks: list[tuple[float, int]] = []
         self.tokens: list[int] = []
         """Of the prompt, and what was chosen since."""
-        self.n_cached = self._n_prompt = self._n_prefill = self._n_decode = self._n_thinking = 0
-        self._prefill_s = self._thinking_s = 0.0
+        self.n_cached = self._n_prompt = self._n_prefill = self._n_steady = self._n_decode = self._n_thinking = 0
+        self._prefill_s = self._steady_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
 
     def begin(self, paused: Paused | None, *, thinking: bool) -> None:
@@ -268,18 +271,22 @@ class _Answer:
     def prefill(self, tokens: Sequence[int]) -> None:
         """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
         rest = tokens[self.n_cached :]
-        started = time.perf_counter()
+        started = before = time.perf_counter()
         step = self._session.n_ubatch
         try:
             for at in range(0, len(rest), step):
                 if self._session.abort.is_set:
                     raise Aborted
                 chunk = rest[at : at + step]
+                is_steady = len(chunk) <= self._conversation.n_warm
                 self._conversation.evaluate(chunk)
                 self._session.synchronize()
                 self._n_prefill += len(chunk)
-                elapsed = time.perf_counter() - started
-                tps = self._n_prefill / elapsed if elapsed > 0 else 0.0
+                now = time.perf_counter()
+                if is_steady:
+                    self._n_steady += len(chunk)
+                    self._steady_s += now - before
+                before, tps = now, prefill_tps(self._n_steady, self._steady_s)
                 self._send(
                     Prefill(
                         id=self._command.id,
@@ -390,6 +397,8 @@ class _Answer:
                     n_cached=self.n_cached,
                     n_prefill=self._n_prefill,
                     prefill_s=self._prefill_s,
+                    n_steady=self._n_steady,
+                    steady_s=self._steady_s,
                     ttft_s=self._first - self._received if self._first else 0.0,
                     n_decode=self._n_decode,
                     decode_s=self._last - self._first if self._last else 0.0,

@@ -20,14 +20,15 @@ class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
     """The speed of the engine at one moment."""
 
     decode_tps: float = 0.0
-    """Tokens per second now, or of the last answer when none is being written; 0 before the first."""
+    """Tokens per second now, or of the last answer when none is being written; 0 before the first with what is loaded,
+    and where too few were written to tell."""
     is_decoding: bool = False
     history: tuple[float, ...] = ()
     """`decode_tps` second by second, oldest first, 0 while nothing was decoded."""
     prefill: Prefill | None = None
     """Progress of the prompt that is being evaluated; None when none is."""
     prefill_tps: float = 0.0
-    """Of the last prompt; 0 before the first."""
+    """Of the last prompt that is long enough to tell, read with what is loaded; 0 before the first."""
     ttft_s: float | None = None
     """Time to first token of the last answer."""
 

@@ -17,6 +17,7 @@ from tui.app.widgets.readings import (
     share,
     tokens_per_second,
 )
+from tui.models import format
 from tui.monitor.records import GpuSample
 from tui.monitor.speed import braille_graph
 
@@ -126,7 +127,7 @@ def _meter(part: float | None, width: int) -> Row:
 
 def _prefill_row(done: int, total: int, eta_s: float, width: int) -> Row:
     part = share(done, total) or 0.0
-    eta = f"{_duration(eta_s)} left" if eta_s >= 1 else ""
+    eta = f"{format.about(eta_s)} left" if eta_s >= 1 else ""
     filled, empty = bar(part, width - len("prefill ") - 17)
     return ("prefill ", "muted"), (filled, ""), (empty, "faint"), (f" {percent(part)}{eta:>12}", "")
 

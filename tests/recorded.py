@@ -22,7 +22,7 @@ from tui.engine.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemo
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
-from tui.monitor.records import GpuSample, HostSample
+from tui.monitor.records import GpuSample, HostSample, NpuSample
 from tui.monitor.speed import SpeedHistory
 
 GIB = 2**30
@@ -335,6 +335,8 @@ class RecordedMonitoring:
         self.history = SpeedHistory()
         for tps in (0, 0, 12, 24, 30, 31, 31.4, 30.8, 31.2, 0, 0, 0, 18, 29, 31.4):
             self.history.add(tps)
+
+    npus: tuple[NpuSample, ...] = ()
 
     async def read(self, _: float) -> tuple[HostSample, tuple[GpuSample, ...]]:
         return HOST, (RADEON,)

@@ -105,7 +105,7 @@ class MainScreen(ConversationFlows, MessageActions):
         for view in self._views():
             if view.display:
                 view.show_context(*self._context_now)
-                view.show_all(host, gpus, self._speed)
+                view.show_all(host, gpus, self.monitoring.npus, self._speed)
 
     def _change_speed(self, **changes: Any) -> None:
         """What the next reading will show."""

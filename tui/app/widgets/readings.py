@@ -8,7 +8,7 @@ import msgspec
 from tui.app.phrases import speed
 from tui.app.widgets.lines import LineWidget
 from tui.engine.messages import Prefill
-from tui.monitor.records import GpuSample, HostSample
+from tui.monitor.records import GpuSample, HostSample, NpuSample
 
 TIGHT = 0.85
 FULL = 0.95
@@ -41,6 +41,7 @@ class Readings(LineWidget):
         self.speed = SpeedNow()
         self.host: HostSample | None = None
         self.gpus: tuple[GpuSample, ...] = ()
+        self.npus: tuple[NpuSample, ...] = ()
         self.context = (0, 0)
         """Tokens in the context, and its size; 0 for no model."""
         self._is_stale = False
@@ -60,9 +61,16 @@ class Readings(LineWidget):
         self.gpus = samples
         self._changed()
 
-    def show_all(self, host: HostSample, gpus: tuple[GpuSample, ...], speed: SpeedNow) -> None:
+    def show_npus(self, samples: tuple[NpuSample, ...]) -> None:
+        """NPUs and other accelerators."""
+        self.npus = samples
+        self._changed()
+
+    def show_all(
+        self, host: HostSample, gpus: tuple[GpuSample, ...], npus: tuple[NpuSample, ...], speed: SpeedNow
+    ) -> None:
         """Everything that is read once a second, painted once."""
-        self.host, self.gpus, self.speed = host, gpus, speed
+        self.host, self.gpus, self.npus, self.speed = host, gpus, npus, speed
         self._changed()
 
     def show_context(self, n_used: int, n_ctx: int) -> None:

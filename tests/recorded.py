@@ -22,7 +22,7 @@ from tui.engine.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemo
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
-from tui.monitor.records import GpuSample, HostSample
+from tui.monitor.records import GpuSample, HostSample, NpuSample
 from tui.monitor.speed import SpeedHistory
 
 GIB = 2**30
@@ -223,6 +223,8 @@ ANSWER = (
             n_cached=664,
             n_prefill=412,
             prefill_s=1.0,
+            n_steady=412,
+            steady_s=1.0,
             ttft_s=1.04,
             n_decode=128,
             decode_s=4.05,
@@ -344,6 +346,8 @@ class RecordedMonitoring:
         self.history = SpeedHistory()
         for tps in (0, 0, 12, 24, 30, 31, 31.4, 30.8, 31.2, 0, 0, 0, 18, 29, 31.4):
             self.history.add(tps)
+
+    npus: tuple[NpuSample, ...] = ()
 
     async def read(self, _: float) -> tuple[HostSample, tuple[GpuSample, ...]]:
         return HOST, (RADEON,)

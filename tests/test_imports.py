@@ -58,7 +58,7 @@ def test_the_command_line_answers_without_loading_textual_or_llama_cpp(arguments
 
 @pytest.mark.parametrize("part", ["cli", "bench", "chat", "config", "measure", "memory", "models", "monitor"])
 def test_what_is_not_the_app_loads_neither_textual_nor_llama_cpp(part: str) -> None:
-    assert importing(modules_of(part)).isdisjoint({"textual", "llama_cpp"})
+    assert importing(modules_of(part)).isdisjoint({"textual", "llama_cpp", "matplotlib", "PIL"})
 
 
 def test_the_client_side_of_the_engine_loads_neither_textual_nor_llama_cpp() -> None:
@@ -80,4 +80,4 @@ def test_the_engine_process_loads_llama_cpp_and_no_front_end() -> None:
 def test_the_app_loads_textual_and_never_llama_cpp() -> None:
     loaded = importing(modules_of("app"))
     assert "textual" in loaded
-    assert "llama_cpp" not in loaded
+    assert loaded.isdisjoint({"llama_cpp", "matplotlib", "PIL"})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import platform
 import shutil
@@ -80,6 +81,14 @@ def test_the_wheel_has_the_same_themes_and_settings_as_the_checkout(wheel: Path)
         }
     sources = [CHECKOUT / "settings.toml", *sorted((CHECKOUT / "themes").glob("*.toml"))]
     assert shipped == {str(source.relative_to(CHECKOUT)): source.read_bytes() for source in sources}
+
+
+def test_what_draws_pictures_comes_with_every_install(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert "matplotlib>=3.8" in metadata.get_all("Requires-Dist")
+    assert metadata.get_all("Provides-Extra") is None
 
 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:

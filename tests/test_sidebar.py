@@ -139,7 +139,7 @@ async def test_prefill_shows_its_progress_and_what_is_left() -> None:
     rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_speed(now))
     (row,) = [row for row in rows if row.startswith("prefill")]
     assert "▓" in row
-    assert row.endswith("38% 20.8 s left")
+    assert row.endswith("38%   21 s left")
 
 
 @pytest.mark.parametrize(("part", "style"), [(0.5, "good"), (0.85, "tight"), (0.95, "full"), (None, "muted")])

@@ -20,11 +20,14 @@ from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.missing_gpu import explain, gather
+from tui.npus import gather as gather_npus
+from tui.npus import tell
 from tui.stdout import put
 
 _KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
 _NO_GPU = "llama.cpp found no GPU that it can use, so models run on the CPU."
 _MORE = "There may be more than llama.cpp lists:"
+_NPUS = "NPUs and other accelerators:"
 
 
 def print_locations(*, as_json: bool) -> int:
@@ -41,7 +44,8 @@ def print_locations(*, as_json: bool) -> int:
 
 
 def print_devices(settings_file: Path | None = None, *, as_json: bool, software_vulkan: bool = False) -> int:
-    """Start the engine and print its devices with their memory; then what is missing, why, and what to do."""
+    """Start the engine and print its devices with their memory; then what is missing, why, and what to do, and which
+    accelerators there are that llama.cpp does not list."""
     settings, problems = load_settings(settings_file, software_vulkan=software_vulkan)
     for problem in problems:
         print(f"llmtui: {problem}", file=sys.stderr)
@@ -56,13 +60,13 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
     else:
         put(devices_table(devices))
     has_gpu = any(device.kind in ("gpu", "igpu") for device in devices)
-    reasons = explain(gather(), devices)
-    if reasons or not has_gpu:
-        missing = "\n".join(["", _MORE if has_gpu else _NO_GPU, *_listed(reasons)])
-        if as_json:
-            print(missing, file=sys.stderr)
-        else:
-            put(missing)
+    reasons, npus = explain(gather(), devices), tell(gather_npus(), devices)
+    more = ["", _MORE if has_gpu else _NO_GPU, *_listed(reasons)] if reasons or not has_gpu else []
+    more += ["", _NPUS, *_listed(npus)] if npus else []
+    if more and as_json:
+        print("\n".join(more), file=sys.stderr)
+    elif more:
+        put("\n".join(more))
     return ExitCode.FINE
 
 

@@ -36,7 +36,7 @@ _MAKERS = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
 
 
 class RenderNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A device file through which programs compute on a GPU."""
+    """A device file through which programs compute on a GPU or another accelerator."""
 
     path: str
     group: str
@@ -86,8 +86,8 @@ def gather(*, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Facts:
         backends=_backends(),
         vulkan=_ask_vulkan(),
         vendors=_vendors(sysfs, dev),
-        nodes=tuple(_node(path) for path in sorted((dev / "dri").glob("renderD*"))),
-        user=_login_name(),
+        nodes=tuple(device_node(path) for path in sorted((dev / "dri").glob("renderD*"))),
+        user=login_name(),
         visible=os.environ.get(vulkan.VISIBLE),
         build=read_build(paths.llama_build_file()),
     )
@@ -102,7 +102,8 @@ def read_build(file: Path) -> Build | None:
         return None
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Of whoever runs this; their number when they have no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -140,7 +141,8 @@ def _vendors(sysfs: Path, dev: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _node(path: Path) -> RenderNode:
+def device_node(path: Path) -> RenderNode:
+    """Who may use a device file; nobody may where it cannot be looked at."""
     try:
         found = path.stat()
     except OSError:
@@ -164,14 +166,15 @@ def explain(facts: Facts, listed: Sequence[Device] = ()) -> tuple[str, ...]:
     if not facts.backends:
         return ("llama.cpp is not installed. In llmtui's folder: make run",)
     gpus = [device for device in listed if device.kind in ("gpu", "igpu")]
+    closed = no_permission(facts.nodes, facts.user)
     if not gpus:
-        found = [_no_device_file(facts), _not_built(facts), *_no_permission(facts), _no_driver(facts)]
+        found = [_no_device_file(facts), _not_built(facts), *closed, _no_driver(facts)]
     elif "vulkan" not in facts.backends:
-        found = [_not_built(facts, finds_devices=True), *_no_permission(facts)]
+        found = [_not_built(facts, finds_devices=True), *closed]
     elif not any(_is_vulkan(device) for device in gpus):
-        found = [*_no_permission(facts), _no_driver(facts)]
+        found = [*closed, _no_driver(facts)]
     else:
-        found = [*_no_permission(facts), *_other_drivers(facts, gpus), _not_taken(facts, gpus)]
+        found = [*closed, *_other_drivers(facts, gpus), _not_taken(facts, gpus)]
     return tuple(reason for reason in found if reason)
 
 
@@ -204,16 +207,16 @@ def _not_built(facts: Facts, *, finds_devices: bool = False) -> str:
     )
 
 
-def _no_permission(facts: Facts) -> Iterator[str]:
-    """One sentence for all device files that are closed for one reason."""
-    closed = [node for node in facts.nodes if not node.usable]
+def no_permission(nodes: Iterable[RenderNode], user: str) -> Iterator[str]:
+    """One sentence for all device files that are closed to `user` for one reason."""
+    closed = [node for node in nodes if not node.usable]
     for group, by_group in dict.fromkeys((node.group, node.by_group) for node in closed):
         paths = [node.path for node in closed if (node.group, node.by_group) == (group, by_group)]
         names = ", ".join(paths)
         if by_group:
             yield (
                 f"You may not use {names}: only members of the group {group} may. As root: "
-                f"usermod -aG {group} {shlex.quote(facts.user)} and then log in again."
+                f"usermod -aG {group} {shlex.quote(user)} and then log in again."
             )
         else:
             yield f"You may not use {names}, and no group may. Look at it: ls -l {shlex.quote(paths[0])}"

@@ -9,7 +9,6 @@ import signal
 import msgspec
 
 from tests.conftest import DENSE, MOE
-from tui.app.screens.main import MainScreen
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.sidebar import Sidebar
@@ -70,14 +69,19 @@ async def test_escape_stops_an_answer_and_keeps_its_beginning(start):
         assert "stopped" in person.screen_text()
 
 
-async def test_the_speed_of_the_prompt_is_known_while_the_answer_is_written(start, monkeypatch):
-    known = []
-    change = MainScreen._change_speed
-    monkeypatch.setattr(MainScreen, "_change_speed", lambda self, **to: (change(self, **to), known.append(self._speed)))
-    async with start() as person:
-        await person.ask("Count to 100")
-    decoding = [now for now in known if now.is_decoding]
-    assert decoding and all(now.prefill_tps > 0 and now.prefill is None for now in decoding)
+async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_handful_of_tokens(start):
+    def prefill(person) -> str:
+        return next(line for line in person.screen_text().splitlines() if "prefill" in line).split("│")[1].split()[1]
+
+    async with start(load={"n_ctx": 2048, "n_ubatch": 64}) as person:
+        await person.ask("hello")
+        await person.wait_for(lambda: "ttft 0" in person.screen_text())
+        assert prefill(person) == "–"
+        await person.ask("one two three " * 150)
+        await person.wait_for(lambda: prefill(person) != "–")
+        before = prefill(person)
+        await person.ask("hello")
+        assert prefill(person) == before
 
 
 async def test_leaving_while_the_model_answers_saves_what_there_is(start):

@@ -68,7 +68,7 @@ async def test_other_load_settings_take_the_context_along(start):
         person.app.main.raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
-        assert "tokens again would take" in person.told
+        assert "tokens came along" in person.told and "would take" not in person.told  # a handful tells nothing
         await person.ask("谢谢")
         assert person.turns[-1].timings.n_cached > 0
 

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
-from tests.engine.asking import GREEDY, ask, messages, user
+from tests.engine.asking import GREEDY, Reply, ask, messages, user
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import Delta, Prefill
-from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engine.records import LoadSettings, Message, Sampling, Timings
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
@@ -143,6 +143,41 @@ async def test_the_prompt_is_read_in_steps_with_progress(tiny: Engine):
     assert len(steps) > 2 and steps[-1].done == steps[-1].total and steps[-1].eta_s == 0
 
 
+async def test_the_speed_of_reading_leaves_out_the_first_batch_after_a_load_and_needs_256_tokens(engine: Engine):
+    def count(reply: Reply) -> tuple[int, int]:
+        timings = reply.done.timings
+        return timings.n_prefill, timings.n_steady
+
+    def told(reply: Reply) -> list[bool]:
+        steps = [event for event in reply.events if isinstance(event, Prefill)]
+        assert all(step.tps > 0 or step.eta_s == 0 for step in steps)
+        return [step.tps > 0 for step in steps]
+
+    await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, n_batch=64, n_ubatch=64))
+    long = await ask(engine, user("one two three " * 150), thinking=False, max_tokens=1)
+    n_prefill, n_steady = count(long)
+    assert n_prefill > 64 + 256 and n_steady == n_prefill - 64
+    # After the first 64 tokens, 256 more.
+    assert told(long) == [step >= 4 for step in range(-(-n_prefill // 64))]
+    assert long.done.timings.prefill_tps == pytest.approx(n_steady / long.done.timings.steady_s)
+    assert long.done.timings.steady_s < long.done.timings.prefill_s
+    short = await ask(engine, user("four five six"), thinking=False, max_tokens=1)
+    n_prefill, n_steady = count(short)
+    assert 0 < n_prefill == n_steady < 64  # the engine is warm, but this is a handful
+    assert not any(told(short)) and short.done.timings.prefill_tps == 0
+    await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1))
+    first = await ask(engine, user("one two three " * 100), thinking=False, max_tokens=1)
+    n_prefill, n_steady = count(first)
+    assert n_prefill > 256 and n_steady == 0 and first.done.timings.prefill_tps == 0
+
+
+async def test_the_speed_of_writing_needs_16_steps_and_a_pause_is_no_step():
+    few, enough = (Timings(n_decode=n, decode_s=(n - 1) / 20) for n in (16, 17))
+    assert few.decode_tps == 0 and enough.decode_tps == pytest.approx(20)
+    assert enough.plus(enough).decode_tps == pytest.approx(20)
+    assert Timings().plus(enough).decode_tps == enough.plus(Timings()).decode_tps == pytest.approx(20)
+
+
 async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny: Engine):
     hot = Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=7)
 
@@ -170,7 +205,7 @@ async def test_timings_add_up(tiny: Engine):
     timings = reply.done.timings
     assert timings.n_prompt == timings.n_cached + timings.n_prefill
     assert timings.prefill_s <= timings.ttft_s
-    assert timings.decode_tps == pytest.approx((timings.n_decode - 1) / timings.decode_s)
+    assert timings.n_decode > 16 and timings.decode_tps == pytest.approx((timings.n_decode - 1) / timings.decode_s)
     # The last token sampled ends the answer: it is neither counted nor evaluated.
     assert reply.done.n_used == timings.n_prompt + timings.n_decode
 

@@ -110,7 +110,12 @@ def test_models_that_only_one_of_the_charts_has_are_in_their_place_in_it():
 
 def test_the_users_own_matplotlib_style_changes_nothing_and_another_process_draws_the_same(tmp_path):
     (tmp_path / "matplotlibrc").write_text("axes.facecolor: black\nfont.size: 30\n")
-    code = "import sys\nfrom tests.measure.test_chart_plot import *\nsys.stdout.buffer.write(draw(CHARTS, 'svg'))"
-    environment = {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    code = (
+        "import sys\nfrom tests.measure.fixed import COMPARISON\nfrom tui.measure.chart import charts\n"
+        "from tui.measure.chart_plot import draw\nsys.stdout.buffer.write(draw(charts(COMPARISON), 'svg'))"
+    )
+    # As a shell of Jupyter has it.
+    backend = "module://matplotlib_inline.backend_inline"
+    environment = {**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "MPLBACKEND": backend}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
     assert done.stdout == draw(CHARTS, "svg")

@@ -193,10 +193,7 @@ class Controller:
         self.listener.model_loaded(loaded)
 
     def _hold(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
-        path = Path(loaded.path)
-        if self._held is None or self._held.path != path:
-            self.prefill_speeds.clear()
-        self._held = Held(loaded=loaded, path=path, choice=choice, name=name)
+        self._held = Held(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
         self.contexts.loaded(loaded)
 
     def restart(self, **changes: Any) -> None:

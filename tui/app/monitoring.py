@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.monitor.gpu import GpuReader, from_devices
 from tui.monitor.host import HostReader
-from tui.monitor.records import GpuSample, HostSample
+from tui.monitor.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
+from tui.monitor.records import GpuSample, HostSample, NpuSample
 from tui.monitor.speed import SpeedHistory
 
 
@@ -20,6 +22,7 @@ class Monitoring:
         self._host = HostReader()
         self._gpu = GpuReader()
         self._has_gpu: bool | None = None
+        self._npus: tuple[Npu, ...] | None = None
         self._newest: tuple[HostSample, tuple[GpuSample, ...]] | None = None
         self.history = SpeedHistory()
 
@@ -28,7 +31,16 @@ class Monitoring:
         self.history.add(decode_tps)
         self._host.engine_pid = self._engine.pid
         self._newest = self._host.read(), await self._read_gpus()
+        if self._npus is None:
+            self._npus = await asyncio.to_thread(find_npus)
         return self._newest
+
+    @property
+    def npus(self) -> tuple[NpuSample, ...]:
+        """The accelerators that there were at the first reading; none before."""
+        devices = self._engine.hello.devices if self._engine.hello else ()
+        wanted = os.environ.get(OPENVINO_DEVICE)
+        return tuple(NpuSample(name=npu.name, is_usable=is_usable(npu, devices, wanted)) for npu in self._npus or ())
 
     async def look(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         """The newest reading, for who wants to know in between."""

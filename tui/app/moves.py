@@ -12,9 +12,6 @@ from tui.config.settings import LoadDefaults
 from tui.engine.messages import Loaded
 from tui.engine.records import Timings
 
-TELLING_TOKENS = 32
-"""The speed at which fewer tokens were read says little of how long a prompt would take."""
-
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A load that was decided on."""
@@ -45,13 +42,11 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     keep_s: float
     """What taking the context along took, out and in."""
     prefill_tps: float
-    """How fast a prompt was read last on `measured_on`; 0 when that is not known."""
-    measured_on: str
-    """`target`, or `source` when nothing was read on the target yet."""
+    """How fast a prompt is read with what is loaded now; 0 when that is not known."""
 
     @property
     def reading_s(self) -> float:
-        """What reading the tokens that came along would have taken; 0 when the speed is not known."""
+        """What reading the tokens that came along would take; 0 when the speed is not known."""
         return self.n_kept / self.prefill_tps if self.prefill_tps else 0.0
 
 
@@ -70,35 +65,37 @@ def backend_label(loaded: Loaded) -> str:
 
 
 class PrefillSpeeds:
-    """How fast each backend read the last prompt of the loaded model, in tokens per second."""
+    """How fast the last prompt that is long enough to tell was read, in tokens per second: with each model, on each
+    device and with each of the settings that it was loaded with. Those of another load say nothing of this one."""
 
     def __init__(self) -> None:
-        self._speeds: dict[str, float] = {}
+        self._speeds: dict[Loaded, float] = {}
 
-    def note(self, label: str, timings: Timings) -> None:
+    def note(self, loaded: Loaded, timings: Timings) -> None:
         """A prompt was read, or a part of it."""
-        if timings.prefill_tps and (timings.n_prefill >= TELLING_TOKENS or label not in self._speeds):
-            self._speeds[label] = timings.prefill_tps
+        if timings.prefill_tps:
+            self._speeds[_alike(loaded)] = timings.prefill_tps
 
-    def of(self, label: str) -> float:
-        """0 when nothing was read there yet."""
-        return self._speeds.get(label, 0.0)
-
-    def clear(self) -> None:
-        """Another model is loaded."""
-        self._speeds.clear()
+    def of(self, loaded: Loaded | None) -> float:
+        """0 when too little was read with such a load, or nothing is loaded."""
+        return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
 
     def moved(self, move: Move, source: str, loaded: Loaded) -> Moved:
         """What a move that is complete now took."""
-        target = backend_label(loaded)
-        measured_on = target if self.of(target) else source
         return Moved(
             source=source,
-            target=target,
+            target=backend_label(loaded),
             took_s=time.perf_counter() - move.asked_at,
             n_kept=loaded.n_kept,
             n_lost=loaded.n_lost,
             keep_s=loaded.keep_s,
-            prefill_tps=self.of(measured_on),
-            measured_on=measured_on,
+            prefill_tps=self.of(loaded),
         )
+
+
+def _alike(loaded: Loaded) -> Loaded:
+    """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
+    size of the context, of which only what is filled counts."""
+    return msgspec.structs.replace(
+        loaded, id=0, n_ctx=0, buffers=(), load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, footprint=None
+    )

@@ -67,7 +67,7 @@ def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
     parts = []
     if timings := turn.timings:
         parts.append(f"{timings.n_decode:,} tok")
-        if turn.speeds:
+        if any(turn.speeds):
             parts.append(
                 " → ".join(f"{where} {speed(tps)}" for where, tps in zip(turn.backend, turn.speeds, strict=False))
                 + " tok/s"
@@ -76,7 +76,7 @@ def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
             parts.append(f"{speed(timings.decode_tps)} tok/s")
         if timings.ttft_s:
             parts.append(f"ttft {seconds(timings.ttft_s)}")
-    if turn.backend and not turn.speeds:
+    if turn.backend and not any(turn.speeds):
         parts.append(" → ".join(turn.backend))
     if turn.stop:
         parts.append(STOPS[turn.stop])
@@ -97,9 +97,10 @@ def thinking_label(turn: Turn) -> str:
 
 def prompt_progress(progress: Prefill) -> str:
     """What stands where the answer will come while the prompt is read."""
-    share = 100 * progress.done // max(progress.total, 1)
-    left = f" · {seconds(progress.eta_s)} left" if progress.eta_s >= 1 else ""
-    return f"reading the prompt… {share}% of {progress.total:,} tokens · {speed(progress.tps)} tok/s{left}"
+    share = f"{100 * progress.done / max(progress.total, 1):.0f}%"
+    tps = f" · {speed(progress.tps)} tok/s" if progress.tps else ""
+    left = f" · {format.about(progress.eta_s)} left" if progress.eta_s >= 1 else ""
+    return f"reading the prompt… {share} of {progress.total:,} tokens{tps}{left}"
 
 
 def prompt_begun(started: Started) -> str:
@@ -230,8 +231,7 @@ def moved(moved: Moved) -> str:
     took += f" (context {seconds(moved.keep_s)})"
     if not moved.reading_s:
         return f"{took}; {moved.n_kept:,} tokens came along"
-    speed_of = f" at the speed of {moved.measured_on}" if moved.measured_on != moved.target else ""
-    return f"{took}; reading {moved.n_kept:,} tokens again would take {seconds(moved.reading_s)}{speed_of}"
+    return f"{took}; reading {moved.n_kept:,} tokens again would take about {format.about(moved.reading_s)}"
 
 
 def sentence(words: str) -> str:
@@ -258,7 +258,7 @@ def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
     if restored.problem is not None:
         why = _NOT_RESTORED.get(restored.problem, "is damaged")
         return f"The kept context of this conversation {why}: discarded. The next answer evaluates it again."
-    instead = f" instead of about {seconds(restored.n_tokens / prefill_tps)}" if prefill_tps else ""
+    instead = f" instead of about {format.about(restored.n_tokens / prefill_tps)}" if prefill_tps else ""
     return f"{restored.n_tokens:,} tokens of context are back from the disk in {seconds(restored.restore_s)}{instead}."
 
 

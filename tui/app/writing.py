@@ -120,9 +120,8 @@ class Writing:
         self._finish("crashed", why, is_refused=is_refused)
 
     def _add_part(self, timings: Timings) -> None:
-        label = backend_label(self._loaded)
-        self._parts.append((label, timings))
-        self._controller.prefill_speeds.note(label, timings)
+        self._parts.append((backend_label(self._loaded), timings))
+        self._controller.prefill_speeds.note(self._loaded, timings)
 
     def _arrive(self) -> None:
         """The first token after a pause is there."""

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from tui.bench.render import for_encoding
 from tui.measure.runner import Progress
-from tui.measure.timeleft import about
+from tui.models import format
 
 _WIDTH = 20
 _MOST = 80
@@ -61,7 +61,7 @@ def describe(progress: Progress) -> str:
     line = f"{bar}  {name} {what}"
     more = [f"{progress.last_ts:.2f} tokens/s"] if progress.last_ts else []
     if progress.left_s is not None:
-        more.insert(0, f"{about(progress.left_s)} left")
+        more.insert(0, f"{format.about(progress.left_s)} left")
     for part in more:
         if len(line) + len(part) + 3 < _MOST:
             line += f" · {part}"

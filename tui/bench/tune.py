@@ -24,9 +24,9 @@ from tui.engine.plan_client import Planner
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.measure.machine import this_machine
-from tui.measure.timeleft import about
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, Tuned, Tuner, changes
 from tui.memory.exact import Confirmed
+from tui.models import format
 from tui.models.library import LibraryModel
 
 _NAMES = {
@@ -107,7 +107,8 @@ class _Command:
             fastest_fit=fit.choice if fit and engine_settings(fit.choice, devices)[0].devices else None,
             budget_s=self._options.tune_s,
             on_progress=lambda spent, choice: self._line.say(
-                spent, f"trying {_label(start, choice)} · {about((1 - spent) * self._options.tune_s)} left at most"
+                spent,
+                f"trying {_label(start, choice)} · {format.about((1 - spent) * self._options.tune_s)} left at most",
             ),
         )
         await self._tuner.run()

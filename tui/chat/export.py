@@ -190,14 +190,15 @@ def _figures(turn: Turn) -> str:
     figures = []
     if turn.timings is not None:
         figures.append(f"{turn.timings.n_decode:,} tokens")
-        if turn.speeds:
+        if any(turn.speeds):
             moved = zip(turn.backend, turn.speeds, strict=False)
-            figures.append(" → ".join(f"{where} {tps:.1f}" for where, tps in moved) + " tok/s")
+            figures.append(" → ".join(f"{where} {f'{tps:.1f}' if tps else '–'}" for where, tps in moved) + " tok/s")
         elif turn.timings.decode_tps:
             figures.append(f"{turn.timings.decode_tps:.1f} tok/s")
-        figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
+        if turn.timings.ttft_s:
+            figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
     figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))
-    return " · ".join([*figures, *(() if turn.speeds else turn.backend)])
+    return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])
 
 
 def _one_line(text: str) -> str:

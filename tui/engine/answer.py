@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tui.engine.llama import Aborted, Session
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill
-from tui.engine.records import StopReason, Timings
+from tui.engine.records import StopReason, Timings, prefill_tps
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import Sampler
 from tui.engine.splitter import Part, Segments, Splitter
@@ -30,6 +30,8 @@ class Cache(Protocol):
 
     session: Session
     cached: list[int]
+    n_warm: int
+    """The most tokens that were evaluated at once."""
 
     def evaluate(self, tokens: Sequence[int]) -> None:
         """Decode tokens behind the cached ones and remember them."""
@@ -69,8 +71,8 @@ class Answer:
         self._repetition = Repetition()
         self.tokens: list[int] = []
         """Of the prompt, and what was chosen since."""
-        self.n_cached = self._n_prompt = self._n_prefill = self._n_decode = self._n_thinking = 0
-        self._prefill_s = self._thinking_s = 0.0
+        self.n_cached = self._n_prompt = self._n_prefill = self._n_steady = self._n_decode = self._n_thinking = 0
+        self._prefill_s = self._steady_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
         self._thinking_cut = False
 
@@ -99,18 +101,22 @@ class Answer:
     def prefill(self, tokens: Sequence[int]) -> None:
         """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
         rest = tokens[self.n_cached :]
-        started = time.perf_counter()
+        started = before = time.perf_counter()
         step = self._session.n_ubatch
         try:
             for at in range(0, len(rest), step):
                 if self._session.abort.is_set:
                     raise Aborted
                 chunk = rest[at : at + step]
+                is_steady = len(chunk) <= self._cache.n_warm
                 self._cache.evaluate(chunk)
                 self._session.synchronize()
                 self._n_prefill += len(chunk)
-                elapsed = time.perf_counter() - started
-                tps = self._n_prefill / elapsed if elapsed > 0 else 0.0
+                now = time.perf_counter()
+                if is_steady:
+                    self._n_steady += len(chunk)
+                    self._steady_s += now - before
+                before, tps = now, prefill_tps(self._n_steady, self._steady_s)
                 self._send(
                     Prefill(
                         id=self._command.id,
@@ -251,6 +257,8 @@ class Answer:
                     n_cached=self.n_cached,
                     n_prefill=self._n_prefill,
                     prefill_s=self._prefill_s,
+                    n_steady=self._n_steady,
+                    steady_s=self._steady_s,
                     ttft_s=self._first - self._received if self._first else 0.0,
                     n_decode=self._n_decode,
                     decode_s=self._last - self._first if self._last else 0.0,

@@ -42,6 +42,8 @@ class Conversation:
         self.session = session
         self.default_seed = default_seed
         self.cached: list[int] = []
+        self.n_warm = 0
+        """The most tokens that were evaluated at once."""
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
@@ -190,6 +192,7 @@ class Conversation:
         """Decode tokens behind the cached ones and remember them."""
         self.session.decode(tokens)
         self.cached.extend(tokens)
+        self.n_warm = max(self.n_warm, len(tokens))
 
     def _resynchronize(self) -> None:
         """After an abort or an error: believe what llama.cpp says that it kept, as far as our list reaches."""

@@ -292,7 +292,9 @@ class Prefill(Event, frozen=True):
     done: int
     total: int
     tps: float
+    """As `Timings.prefill_tps`, so far: 0 while too little was read to tell."""
     eta_s: float
+    """At that speed; 0 while it is not known."""
 
 
 class Delta(Event, frozen=True):

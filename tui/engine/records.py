@@ -24,6 +24,12 @@ ErrorKind = Literal[
 is "model_refused", and `detail` says what to do."""
 
 
+TELLING_PROMPT = 256
+"""The speed at which fewer prompt tokens were read says little of how long a prompt takes."""
+TELLING_STEPS = 16
+"""The same of tokens written."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of plain records that travel inside commands and events."""
 
@@ -97,12 +103,19 @@ class Timings(Record, frozen=True):
     n_prefill: int = 0
     """Tokens of the prompt that were evaluated."""
     prefill_s: float = 0.0
+    n_steady: int = 0
+    """Of `n_prefill`, those read at once in no larger number than was read before: the first such batch after a load
+    is a warm-up, which compiles shaders and touches memory for the first time."""
+    steady_s: float = 0.0
+    """What these took."""
     ttft_s: float = 0.0
     """From the engine's receipt of the command to the first token sampled."""
     n_decode: int = 0
     """Tokens generated, thinking included, the end-of-generation token not."""
     decode_s: float = 0.0
-    """From the first token to the last."""
+    """From the first token to the last; of an answer that was paused, without the pause."""
+    n_first: int = 1
+    """Of `n_decode`, those that no time in `decode_s` belongs to: the first of each part of an answer."""
     n_thinking: int = 0
     thinking_s: float = 0.0
 
@@ -113,22 +126,31 @@ class Timings(Record, frozen=True):
             n_cached=self.n_cached,
             n_prefill=self.n_prefill + later.n_prefill,
             prefill_s=self.prefill_s + later.prefill_s,
+            n_steady=self.n_steady + later.n_steady,
+            steady_s=self.steady_s + later.steady_s,
             ttft_s=self.ttft_s or later.ttft_s,
             n_decode=self.n_decode + later.n_decode,
             decode_s=self.decode_s + later.decode_s,
+            n_first=sum(part.n_first for part in (self, later) if part.n_decode),
             n_thinking=self.n_thinking + later.n_thinking,
             thinking_s=self.thinking_s + later.thinking_s,
         )
 
     @property
     def prefill_tps(self) -> float:
-        """Prompt tokens evaluated per second; 0 when nothing was evaluated."""
-        return self.n_prefill / self.prefill_s if self.prefill_s > 0 else 0.0
+        """As `prefill_tps` says of what was read."""
+        return prefill_tps(self.n_steady, self.steady_s)
 
     @property
     def decode_tps(self) -> float:
-        """Tokens per second after the first one, as llama.cpp counts them; 0 for fewer than two tokens."""
-        return (self.n_decode - 1) / self.decode_s if self.decode_s > 0 and self.n_decode > 1 else 0.0
+        """Tokens per second after the first one, as llama.cpp counts them; 0 for fewer than `TELLING_STEPS`."""
+        n_steps = self.n_decode - self.n_first
+        return n_steps / self.decode_s if n_steps >= TELLING_STEPS and self.decode_s > 0 else 0.0
+
+
+def prefill_tps(n_steady: int, steady_s: float) -> float:
+    """Prompt tokens read per second, warm-up left out; 0 for fewer than `TELLING_PROMPT`."""
+    return n_steady / steady_s if n_steady >= TELLING_PROMPT and steady_s > 0 else 0.0
 
 
 class Device(Record, frozen=True):

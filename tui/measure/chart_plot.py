@@ -1,11 +1,13 @@
 """Charts as a picture for posting: SVG or PNG of 1200x675 pixels, higher for many models and lower for a few, by
-matplotlib, which is an optional extra. The same charts give the same SVG, byte for byte."""
+matplotlib, which is loaded when the first one is drawn: that takes a second. The same charts give the same SVG, byte
+for byte."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
 import itertools
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 WIDTH_PX, HEIGHT_PX = 1200, 675
-INSTALL = "pip install 'llmtui[plot]'"
 PictureFormat = Literal["svg", "png"]
 
 _DPI = 100
@@ -49,7 +50,10 @@ class PlottingMissing(Exception):
     """matplotlib is not installed; the message says how to get it."""
 
     def __init__(self) -> None:
-        super().__init__(f"matplotlib draws these pictures and is not installed: {INSTALL}")
+        super().__init__(
+            "matplotlib, which draws these pictures, is missing from this Python. Install llmtui again, in its folder: "
+            "make install"
+        )
 
 
 def require_matplotlib() -> None:
@@ -61,6 +65,7 @@ def require_matplotlib() -> None:
 def draw(charts: Sequence[Chart], picture: PictureFormat) -> bytes:
     """All `charts` of one comparison side by side, at least one. Raises `PlottingMissing`."""
     require_matplotlib()
+    os.environ["MPLBACKEND"] = "agg"  # Jupyter's shells name one that may not be there, and importing would fail
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():

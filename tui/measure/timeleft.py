@@ -71,10 +71,3 @@ class TimeLeft:
     def _step_s(self, n_users: int) -> float:
         n, seconds = self._steps.get(n_users) or max(self._steps.values(), key=lambda took: took[1] / took[0])
         return seconds / n
-
-
-def about(seconds: float) -> str:
-    """A duration that nobody knows exactly: "20 s", "12 min", "3.5 h"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,5 @@
-"""How facts about models are written for people: parameters, sizes, token counts, paths. Every screen and table uses
-these, so that one figure never appears in two ways."""
+"""How facts are written for people: parameters, sizes, token counts, paths, durations that nobody knows exactly. Every
+screen and table uses these, so that one figure never appears in two ways."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ def experts(total: int, active: int, n_expert: int, n_expert_used: int) -> str:
     if not n_expert:
         return params(total)
     return f"{params(total)} · {params(active)} active · {n_expert} experts, {n_expert_used} used"
+
+
+def about(seconds: float) -> str:
+    """A duration that was computed and not measured, with no more digits than it deserves: "0.2 s", "20 s", "12 min",
+    "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s" if seconds >= 0.95 or seconds <= 0 else f"{max(seconds, 0.1):.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def path(file: Path) -> str:

@@ -50,6 +50,15 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
         return self.ram_total_bytes - self.ram_available_bytes
 
 
+class NpuSample(msgspec.Struct, frozen=True, kw_only=True):
+    """An NPU or another accelerator. It has no figures: what does not compute for us is not measured."""
+
+    name: str
+    """ "AMD XDNA 2 NPU (Strix Halo)"."""
+    is_usable: bool
+    """This llama.cpp can compute on it."""
+
+
 class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU at one moment."""
 

@@ -32,7 +32,7 @@ from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
 from tui.measure.report import Comparison, Report
 from tui.measure.runner import END_TO_END, Failure, Job, Plan, Progress, Runner, context_for, plan_tests
-from tui.measure.timeleft import about
+from tui.models import format
 from tui.models.library import LibraryModel
 
 REPETITIONS = 3
@@ -229,7 +229,7 @@ class BenchScreen(Dialog[None]):
     def _progressed(self, progress: Progress) -> None:
         name = progress.test.name if progress.test else progress.what
         what = f"{name} run {progress.repetition}" if name and progress.repetition else f"{name or 'loading'} …"
-        left = f" · {about(progress.left_s)} left" if progress.left_s is not None else ""
+        left = f" · {format.about(progress.left_s)} left" if progress.left_s is not None else ""
         model = self._runner.model_of(progress.job) if self._runner else ""
         comparison = self._runner.comparison if self._runner else Comparison()
         self._change(fraction=progress.fraction, doing=f"{model} {what}{left}", comparison=comparison)

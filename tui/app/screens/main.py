@@ -18,7 +18,7 @@ from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
 from tui.app.listener import Phase
 from tui.app.monitoring import Monitoring
-from tui.app.moves import Moved, backend_label
+from tui.app.moves import Moved
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.message_actions import MessageActions
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
@@ -105,7 +105,7 @@ class MainScreen(ConversationFlows, MessageActions):
         for view in self._views():
             if view.display:
                 view.show_context(*self._context_now)
-                view.show_all(host, gpus, self._speed)
+                view.show_all(host, gpus, self.monitoring.npus, self._speed)
 
     def _change_speed(self, **changes: Any) -> None:
         """What the next reading will show."""
@@ -300,6 +300,7 @@ class MainScreen(ConversationFlows, MessageActions):
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
+        self._change_speed(prefill_tps=self._prefill_tps, decode_tps=0.0, ttft_s=None)  # those were of another load
         self._show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
@@ -318,9 +319,12 @@ class MainScreen(ConversationFlows, MessageActions):
             self.transcript.add_notice(phrases.sentence(words))
 
     def context_restored(self, restored: ContextRestored) -> None:
-        loaded = self.controller.engine.loaded
-        prefill_tps = self.controller.prefill_speeds.of(backend_label(loaded)) if loaded else 0.0
-        self.tell(phrases.context_restored(restored, prefill_tps))
+        self.tell(phrases.context_restored(restored, self._prefill_tps))
+
+    @property
+    def _prefill_tps(self) -> float:
+        """How fast a prompt is read with what is loaded; 0 when that is not known."""
+        return self.controller.prefill_speeds.of(self.controller.engine.loaded)
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
         self.try_again = self.controller.retry
@@ -356,7 +360,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
         self.transcript.set_progress(turn_id, phrases.prompt_progress(progress))
-        self._change_speed(prefill=progress, prefill_tps=progress.tps)
+        self._change_speed(prefill=progress)
 
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
         self.transcript.append(turn_id, delta.kind, delta.text)
@@ -370,11 +374,9 @@ class MainScreen(ConversationFlows, MessageActions):
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
-        self._change_speed(prefill=None, is_decoding=False)
+        self._change_speed(prefill=None, is_decoding=False, prefill_tps=self._prefill_tps)
         if timings := turn.timings:
-            self._change_speed(
-                decode_tps=timings.decode_tps, prefill_tps=timings.prefill_tps, ttft_s=timings.ttft_s or None
-            )
+            self._change_speed(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
 
     def answer_refused(self, info: ErrorInfo) -> None:
         if info.kind == "context_overflow" and info.n_drop:

@@ -8,7 +8,7 @@ import msgspec
 from tui.app.phrases import speed
 from tui.app.widgets.lines import LineWidget
 from tui.engine.messages import Prefill
-from tui.monitor.records import GpuSample, HostSample
+from tui.monitor.records import GpuSample, HostSample, NpuSample
 
 TIGHT = 0.85
 FULL = 0.95
@@ -20,14 +20,15 @@ class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
     """The speed of the engine at one moment."""
 
     decode_tps: float = 0.0
-    """Tokens per second now, or of the last answer when none is being written; 0 before the first."""
+    """Tokens per second now, or of the last answer when none is being written; 0 before the first with what is loaded,
+    and where too few were written to tell."""
     is_decoding: bool = False
     history: tuple[float, ...] = ()
     """`decode_tps` second by second, oldest first, 0 while nothing was decoded."""
     prefill: Prefill | None = None
     """Progress of the prompt that is being evaluated; None when none is."""
     prefill_tps: float = 0.0
-    """Of the last prompt; 0 before the first."""
+    """Of the last prompt that is long enough to tell, read with what is loaded; 0 before the first."""
     ttft_s: float | None = None
     """Time to first token of the last answer."""
 
@@ -40,6 +41,7 @@ class Readings(LineWidget):
         self.speed = SpeedNow()
         self.host: HostSample | None = None
         self.gpus: tuple[GpuSample, ...] = ()
+        self.npus: tuple[NpuSample, ...] = ()
         self.context = (0, 0)
         """Tokens in the context, and its size; 0 for no model."""
         self._is_stale = False
@@ -59,9 +61,16 @@ class Readings(LineWidget):
         self.gpus = samples
         self._changed()
 
-    def show_all(self, host: HostSample, gpus: tuple[GpuSample, ...], speed: SpeedNow) -> None:
+    def show_npus(self, samples: tuple[NpuSample, ...]) -> None:
+        """NPUs and other accelerators."""
+        self.npus = samples
+        self._changed()
+
+    def show_all(
+        self, host: HostSample, gpus: tuple[GpuSample, ...], npus: tuple[NpuSample, ...], speed: SpeedNow
+    ) -> None:
         """Everything that is read once a second, painted once."""
-        self.host, self.gpus, self.speed = host, gpus, speed
+        self.host, self.gpus, self.npus, self.speed = host, gpus, npus, speed
         self._changed()
 
     def show_context(self, n_used: int, n_ctx: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tui.app.phrases import seconds
 from tui.app.widgets.lines import Row, one_line, shorten, spread
@@ -17,14 +17,15 @@ from tui.app.widgets.readings import (
     share,
     tokens_per_second,
 )
-from tui.monitor.records import GpuSample
+from tui.models import format
+from tui.monitor.records import GpuSample, NpuSample
 from tui.monitor.speed import braille_graph
 
 _GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
 
 # What a row is worth when the sidebar is too low for all of them: the highest go first, all of one worth together.
-_NEEDED, _DETAIL, _BLANK, _EXTRA = range(4)
+_NEEDED, _DETAIL, _BLANK, _EXTRA, _SPARE = range(5)
 
 
 class Sidebar(Readings):
@@ -50,7 +51,9 @@ class Sidebar(Readings):
             if rows:
                 rows.append((_BLANK, ()))
             rows += panel
-        for worth in (_EXTRA, _BLANK, _DETAIL):
+        if self.npus:
+            rows += [(_SPARE, ()), (_SPARE, _npus(self.npus, width))]
+        for worth in (_SPARE, _EXTRA, _BLANK, _DETAIL):
             if len(rows) > height:
                 rows = [row for row in rows if row[0] != worth]
         return [row for _, row in rows]
@@ -110,6 +113,16 @@ def _gpu(gpu: GpuSample, width: int) -> Iterator[tuple[int, Row]]:
     yield _DETAIL, spread((("temp ", "muted"), (heat, "")), (("power ", "muted"), (f"{power:>5}", "")), width)
 
 
+def _npus(npus: Sequence[NpuSample], width: int) -> Row:
+    """That there is one, and whether it is any use: by the name of its chip, which is what people know it by."""
+    first = one_line(npus[0].name)
+    title = "NPU " if "NPU" in first else "ACCEL "
+    chip = first.partition("(")[2].rstrip(")") or first.replace(" NPU", "")
+    use = "usable" if any(npu.is_usable for npu in npus) else "not usable"
+    name = shorten(chip if len(npus) == 1 else f"{len(npus)} of them", width - len(title) - len(use) - 1)
+    return spread(((title, "title"), (name, "muted")), ((use, "muted"),), width)
+
+
 def _titled(title: str, figure: str, width: int) -> Row:
     return spread(((title, "title"),), ((figure, ""),), width)
 
@@ -126,7 +139,7 @@ def _meter(part: float | None, width: int) -> Row:
 
 def _prefill_row(done: int, total: int, eta_s: float, width: int) -> Row:
     part = share(done, total) or 0.0
-    eta = f"{_duration(eta_s)} left" if eta_s >= 1 else ""
+    eta = f"{format.about(eta_s)} left" if eta_s >= 1 else ""
     filled, empty = bar(part, width - len("prefill ") - 17)
     return ("prefill ", "muted"), (filled, ""), (empty, "faint"), (f" {percent(part)}{eta:>12}", "")
 

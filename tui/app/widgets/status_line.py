@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tui.app.markdown.text import width_of
-from tui.app.phrases import seconds
 from tui.app.widgets.lines import Row, one_line
 from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
+from tui.models import format
 from tui.monitor.records import GpuSample
 from tui.monitor.speed import braille_graph
 
@@ -65,7 +65,7 @@ class StatusLine(Readings):
         if prefill is None:
             text = tokens_per_second(self.speed.decode_tps)
             return ((text, "strong" if self.speed.is_decoding else "muted"),)
-        left = f" {seconds(prefill.eta_s)}" if prefill.eta_s >= 1 else ""
+        left = f" {format.about(prefill.eta_s)}" if prefill.eta_s >= 1 else ""
         return ((f"prefill {percent(share(prefill.done, prefill.total)).strip()}{left}", "strong"),)
 
     def _context_meter(self) -> Row:

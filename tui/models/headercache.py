@@ -14,7 +14,7 @@ import msgspec
 from tui.models.info import ModelInfo
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
 """To be raised whenever `ModelInfo` changes or is computed in another way."""
 
 Stamp = tuple[str, int, int]

@@ -64,6 +64,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
         """How the engine died last."""
+        self._told: set[tuple[str, str]] = set()
+        """Paths of models and what was said about them."""
         self._moves: dict[str, tuple[str, ...]] = {}
         """What the moves in the middle of an answer took, by its turn."""
 
@@ -85,7 +87,7 @@ class MainScreen(ConversationFlows, MessageActions):
         remembered = self.controller.state.state.sidebar
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
         bind(self.transcript, self.keymap, "transcript", namespace="screen.")
-        self._show_header()
+        self.show_header()
         self.set_interval(READ_EVERY_S, self._read)
         self.call_after_refresh(self.run_worker, self._begin(), group="begin")
 
@@ -220,14 +222,6 @@ class MainScreen(ConversationFlows, MessageActions):
             self.transcript.clear_selection()
             self.prompt.focus()
 
-    def action_toggle_thinking_mode(self) -> None:
-        thinking = not self.controller.conversation.thinking
-        self.controller.configure(thinking=thinking)
-        loaded = self.controller.engine.loaded
-        unable = "" if loaded is None or loaded.can_think else " (this model does not know thinking)"
-        self.tell(f"Thinking is {'on' if thinking else 'off'} in this conversation{unable}.")
-        self._show_header()
-
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
@@ -248,7 +242,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     # The header -------------------------------------------------------------------------------------------------------
 
-    def _show_header(self, fraction: float = 0.0) -> None:
+    def show_header(self, fraction: float = 0.0) -> None:
         """The state of model and engine in one line."""
         controller, loaded = self.controller, self.controller.engine.loaded
         name = controller.model_name
@@ -273,6 +267,7 @@ class MainScreen(ConversationFlows, MessageActions):
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if loaded.flash_attn else "off",
+                thinking=phrases.thinking_state(loaded, controller.conversation),
                 kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
             )
         self.query_one(Header).show_state(state)
@@ -286,20 +281,29 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def phase_changed(self, phase: Phase) -> None:
         self.prompt.can_send = phase == "ready"
-        self._show_header()
+        self.show_header()
         self.refresh_bindings()
 
     def load_progressed(self, fraction: float) -> None:
-        self._show_header(fraction)
+        self.show_header(fraction)
 
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
-        self._show_header()
+        self.show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
+        self._tell_about(loaded)
         self.prompt.focus()
+
+    def _tell_about(self, loaded: Loaded) -> None:
+        """Once for each file: what the model is used with in place of what its file wants."""
+        unknown = self.model_info.unknown_sampling if self.model_info else ()
+        for note in filter(None, (loaded.template_note, phrases.unknown_sampling(unknown))):
+            if (loaded.path, note) not in self._told:
+                self._told.add((loaded.path, note))
+                self.tell(note, bad=True)
 
     def model_moved(self, moved: Moved, turn_id: str = "") -> None:
         words = phrases.moved(moved)
@@ -326,7 +330,7 @@ class MainScreen(ConversationFlows, MessageActions):
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
             self.engine_died(self._death)
-        self._show_header()
+        self.show_header()
 
     def turns_removed(self, turn_id: str) -> None:
         self.transcript.truncate_from(turn_id)
@@ -363,6 +367,8 @@ class MainScreen(ConversationFlows, MessageActions):
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
+        if turn.is_loop:
+            self.transcript.add_notice(phrases.loop(self.keymap), "warning")
         self._change_speed(prefill=None, is_decoding=False)
         if timings := turn.timings:
             self._change_speed(

@@ -60,7 +60,7 @@ def main(path: Path, n_gen: int, texts: Sequence[str]) -> None:
     backend_init()
     settings = LoadSettings(n_ctx=256 * len(texts), n_threads=1, n_batch=256, n_parallel=len(texts))
     session = Session(path, settings, AbortSwitch(), lambda _: None)
-    prompts = [session.tokenize(text) for text in texts]
+    prompts = [session.vocabulary.tokenize(text) for text in texts]
     n_prompt = min(map(len, prompts))
     prompts = [prompt[:n_prompt] for prompt in prompts]
     print(json.dumps([[alone(session, prompt, n_gen) for prompt in prompts], together(session, prompts, n_gen)]))

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.engine.asking import user
-from tui.engine.records import Message
-from tui.engine.template import ChatTemplate, TemplateError
+from tui.engine.template import CHATML, JinjaTemplate, TemplateError
 
 
-def test_without_a_template_chatml_is_used():
-    prompt = ChatTemplate("", "", "").render([user("Hi")], thinking=False)
-    assert prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+def render(source: str, *contents: str, opening: bool = True, **variables: Any) -> str:
+    turns = [{"role": "user", "content": content} for content in contents]
+    return JinjaTemplate(source, "<s>", "</s>").render(turns, opening=opening, variables=variables)
 
 
-def test_thinking_reaches_the_template():
-    template = ChatTemplate("{{ 'on' if enable_thinking else 'off' }}", "", "")
-    assert template.can_think
-    assert template.render([], thinking=True) == "on" and template.render([], thinking=False) == "off"
+def test_chatml_for_files_without_a_template():
+    assert render(CHATML, "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_reasoning_reaches_the_template_under_the_name_that_qwen3_uses():
-    template = ChatTemplate("{{ messages[0].reasoning_content }}", "", "")
-    turn = Message(role="assistant", content="x", reasoning="because")
-    assert template.render([turn], thinking=True) == "because"
+def test_variables_reach_the_template_and_it_tells_which_it_looks_up():
+    source = "{{ 'on' if enable_thinking else 'off' }}{{ bos_token }}{% set mine = 1 %}{{ mine }}"
+    assert (render(source, enable_thinking=True), render(source, enable_thinking=False)) == ("on<s>1", "off<s>1")
+    assert "enable_thinking" in JinjaTemplate(source, "", "").variables
 
 
 @pytest.mark.parametrize(
     "source",
     [
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.append(1) }}",
+        "{{ messages[0].append(1) }}",
+        "{{ messages[0].update(role='system') }}",
         "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
         "{% for i in range(10**9) %}{% endfor %}",
         "{{ raise_exception('no system role, please') }}",
@@ -39,29 +38,26 @@ def test_reasoning_reaches_the_template_under_the_name_that_qwen3_uses():
 )
 def test_a_hostile_or_broken_template_is_an_error_not_an_accident(source):
     with pytest.raises(TemplateError, match="chat template failed"):
-        ChatTemplate(source, "", "").render([user("Hi")], thinking=False)
+        render(source, "Hi")
 
 
 def test_a_template_that_does_not_compile_says_so():
     with pytest.raises(TemplateError, match="does not compile"):
-        ChatTemplate("{% for %}", "", "")
+        JinjaTemplate("{% for %}", "", "")
 
 
 def test_generation_blocks_of_training_templates_are_passed_through():
-    template = ChatTemplate("{% generation %}{{ messages[0].content }}{% endgeneration %}", "", "")
-    assert template.render([user("Hi")], thinking=False) == "Hi"
+    assert render("{% generation %}{{ messages[0].content }}{% endgeneration %}", "Hi") == "Hi"
 
 
-OPENS = "{% for m in messages %}[{{ m.content }}]{% endfor %}{% if add_generation_prompt %}<bot>{{ opened }}{% endif %}"
-
-
-@pytest.mark.parametrize("opened", ["", "<think>\n", "<think>\n\n</think>\n\n"])
-@pytest.mark.parametrize("said", ["hello", "<think>", "<bot>"])
-def test_what_the_template_opens_is_told_apart_from_what_was_said(opened, said):
-    template = ChatTemplate(OPENS.replace("{{ opened }}", opened.replace("\n", "{{ '\\n' }}")), "", "")
-    assert template.opening([user(said)], thinking=True) == f"<bot>{opened}"
-
-
-def test_a_template_that_ends_a_finished_prompt_otherwise_still_tells_what_it_opens():
-    template = ChatTemplate("[{{ messages[0].content }}]{{ '<bot>' if add_generation_prompt else '<end>' }}", "", "")
-    assert template.opening([user("hello")], thinking=True) == "bot>"
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        ("", '{"b": "é", "a": 1}'),
+        ("ensure_ascii=true", '{"b": "\\u00e9", "a": 1}'),
+        ("separators=(',', ':'), sort_keys=true", '{"a":1,"b":"é"}'),
+        ("indent=1", '{\n "b": "é",\n "a": 1\n}'),
+    ],
+)
+def test_tojson_takes_all_that_the_library_takes_that_templates_are_written_for(options, right):
+    assert render("{{ {'b': 'é', 'a': 1} | tojson(" + options + ") }}") == right

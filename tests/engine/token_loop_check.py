@@ -41,7 +41,7 @@ def both(path: Path, sampling: Sampling, *, ignore_end: bool) -> Loops:
     loops: Loops = {}
     for name in ("compiled", "python"):
         session = Session(path, LoadSettings(n_ctx=N_CTX, n_threads=1), AbortSwitch(), lambda _: None)
-        session.decode(session.tokenize("The quick brown fox"))
+        session.decode(session.vocabulary.tokenize("The quick brown fox"))
         sampler = session.sampler(sampling, 7)
         if name == "python":
             loops[name] = session, PythonLoop(session, sampler, ignore_end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,10 @@ from tui.engine.batch import Batch
 from tui.engine.messages import Loaded
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.prompt import ChatPrompt
 from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
-from tui.engine.template import ChatTemplate
+from tui.engine.vocabulary import Vocabulary
 from tui.models.modelfile import part_of
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
@@ -143,23 +145,18 @@ class Session:
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
-            self.vocab = lib.llama_model_get_vocab(self._model)
+            self.vocabulary = Vocabulary(lib.llama_model_get_vocab(self._model))
             self._memory = lib.llama_get_memory(self._context)
-            self._piece = ctypes.create_string_buffer(256)
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
-            self._pieces: dict[tuple[int, bool], bytes] = {}
-            self._ends: dict[int, bool] = {}
-            self.bos, self.eos = lib.llama_vocab_bos(self.vocab), lib.llama_vocab_eos(self.vocab)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
             self.rope = f"{loadlog.rope(lines)}{' long' if self._is_long_rope() else ''}"
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
-            self.template = ChatTemplate(
-                self._template_source(), self.special_text(self.bos), self.special_text(self.eos)
-            )
-            self.think_open, self.think_close = self._single_token("<think>"), self._single_token("</think>")
+            self.chat = ChatPrompt(self.vocabulary, settings.chat_template or self._template_source())
+            self.stops = settings.stop
+            """Texts that end an answer, beside what the chat format says."""
             self._warm_up()
         except BaseException:
             self.close()
@@ -208,7 +205,8 @@ class Session:
         """Run one token through, so that weights are in memory and shaders compiled before the first question."""
         lib.llama_set_warmup(self._context, True)
         try:
-            self.decode([self.bos if self.bos >= 0 else max(self.eos, 0)])
+            vocabulary = self.vocabulary
+            self.decode([vocabulary.bos if vocabulary.bos >= 0 else max(vocabulary.eos, 0)])
             self.synchronize()
             if self.abort.is_set:  # a GPU does not notice
                 raise Aborted
@@ -265,7 +263,11 @@ class Session:
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
             type_k=type_k,
             type_v=type_v,
-            can_think=self.template.can_think,
+            can_think=self.chat.format.can_think,
+            can_switch_thinking=self.chat.format.switch.has_effect,
+            always_thinks=self.chat.format.always_thinks,
+            efforts=self.chat.format.switch.efforts,
+            template_note=self.chat.note,
             has_template=bool(self._template_source()),
             buffers=buffers,
             load_s=load_s,
@@ -289,45 +291,6 @@ class Session:
         if self._model:
             lib.llama_model_free(self._model)
         self._context = self._model = None
-
-    # Text -------------------------------------------------------------------------------------------------------------
-
-    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Tokens of a rendered prompt; the model's own beginning-of-text token is added where the vocabulary asks for
-        it and the text does not bring it."""
-        raw = text.encode("utf-8", "replace")
-        add_bos = lib.llama_vocab_get_add_bos(self.vocab) and not text.startswith(self.special_text(self.bos) or "\0")
-        array = (lib.llama_token * (len(raw) + 2))()
-        n = lib.llama_tokenize(self.vocab, raw, len(raw), array, len(array), add_bos, special)
-        if n < 0:
-            raise LlamaError("internal", f"tokenizing {len(raw)} bytes failed with {n}")
-        return list(array[:n])
-
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of one token, which may be a part of a character. Control tokens have none unless `special`."""
-        if (known := self._pieces.get((token, special))) is not None:
-            return known
-        n = lib.llama_token_to_piece(self.vocab, token, self._piece, len(self._piece), 0, special)
-        if n < 0:
-            self._piece = ctypes.create_string_buffer(-n)
-            n = lib.llama_token_to_piece(self.vocab, token, self._piece, len(self._piece), 0, special)
-        piece = self._pieces[token, special] = self._piece.raw[: max(n, 0)]
-        return piece
-
-    def special_text(self, token: int) -> str:
-        """Text of a control token such as "<|im_end|>"; empty for a token that the vocabulary does not have."""
-        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
-
-    def is_end(self, token: int) -> bool:
-        """Whether the token ends a generation."""
-        if (known := self._ends.get(token)) is None:
-            known = self._ends[token] = bool(lib.llama_vocab_is_eog(self.vocab, token))
-        return known
-
-    def _single_token(self, text: str) -> int:
-        """The token that is exactly `text`, -1 when the vocabulary has none."""
-        tokens = [token for token in self.tokenize(text) if token != self.bos]
-        return tokens[0] if len(tokens) == 1 else -1
 
     # Computing --------------------------------------------------------------------------------------------------------
 
@@ -429,7 +392,12 @@ class Session:
 
     @property
     def n_vocab(self) -> int:
-        return int(lib.llama_vocab_n_tokens(self.vocab))
+        return self.vocabulary.n_tokens
+
+    @functools.cached_property
+    def token_kinds(self) -> bytes:
+        """What each token does to a run of the token loop; see `ChatPrompt.token_kinds`."""
+        return self.chat.token_kinds(self.stops)
 
     def sampler(self, sampling: Sampling, seed: int) -> Sampler:
         """A sampler chain for one answer."""

@@ -290,6 +290,8 @@ class Delta(Event, frozen=True):
     """Over the last second or so; 0 until two tokens are there."""
     n_used: int
     """Tokens in the context now."""
+    is_loop: bool = False
+    """The answer goes round in circles now."""
 
 
 class Done(Event, frozen=True):

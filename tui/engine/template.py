@@ -1,21 +1,19 @@
-"""Chat templates: rendering a conversation to the prompt that the model was trained on, in a sandbox, because templates
-come from files that strangers made. Splitting thinking from the answer by token id is in `generate`."""
+"""Chat templates: a conversation as the text that the model was trained on. A file's own template is rendered in a
+sandbox, because it comes from strangers. What the text means is in `chatformat`, how it becomes tokens in `prompt`."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
-
-from tui.engine.records import Message
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -23,9 +21,38 @@ CHATML = (
 )
 """For files without a template: the format that most small chat models understand."""
 
+SAID = "\ufdd0{}\ufdd1"
+"""Stands in a message for what templates must not look at, by a number: between two code points that no text has."""
+
+Turn = Mapping[str, Any]
+"""A message as templates know it: "role", "content" and what else there is."""
+
+_FAILURES = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What a template may raise that does not go with what it is given."""
+
 
 class TemplateError(Exception):
-    """The model's chat template cannot be used with this conversation. `str()` gives the template engine's reason."""
+    """The chat template cannot be used, or not with this conversation. `str()` gives the template engine's reason."""
+
+
+class ChatTemplate(Protocol):
+    """Something that makes a prompt of a conversation."""
+
+    source: str
+    """What it was made of; empty where that is not known."""
+    variables: frozenset[str]
+    """Names that it looks up beside the messages."""
+
+    def render(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
+        """The prompt, with `opening` ready for the model to go on with its answer. Raises `TemplateError`."""
 
 
 class _GenerationTag(jinja2.ext.Extension):
@@ -42,17 +69,23 @@ def _raise(message: str) -> None:
     raise jinja2.TemplateRuntimeError(message)
 
 
-def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: Sequence[str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    pair = (separators[0], separators[1]) if separators else None
+    text = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=pair, sort_keys=sort_keys)
+    return text.replace("\\ufdd0", "\ufdd0").replace("\\ufdd1", "\ufdd1")  # see SAID
 
 
-class ChatTemplate:
-    """A model's template, compiled once.
-
-    `source` empty takes ChatML. Raises `TemplateError` when it does not compile.
-    """
+class JinjaTemplate:
+    """A template in Jinja, compiled once. Raises `TemplateError` when it does not compile."""
 
     def __init__(self, source: str, bos: str, eos: str) -> None:
+        """`bos` and `eos` are the vocabulary's beginning and end of text, as text."""
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, jinja2.ext.loopcontrols]
         )
@@ -60,39 +93,18 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
         try:
-            self._template = environment.from_string(source or CHATML)
-        except jinja2.TemplateError as error:
-            raise TemplateError(f"the model's chat template does not compile: {error}") from error
+            self.variables = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
+            self._template = environment.from_string(source)
+        except (jinja2.TemplateError, RecursionError) as error:
+            raise TemplateError(f"the chat template does not compile: {error}") from error
+        self.source = source
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        self.can_think = "enable_thinking" in source or "<think>" in source
 
-    def opening(self, messages: Sequence[Message], *, thinking: bool) -> str:
-        """What the template writes behind the last message for the model to go on from. Raises `TemplateError`."""
-        prompt = self.render(messages, thinking=thinking)
-        without = self.render(messages, thinking=thinking, opening=False)
-        if prompt.startswith(without):
-            return prompt[len(without) :]
-        return prompt[len(os.path.commonprefix([prompt, without])) :]  # noqa: RUF071 - not paths
-
-    def render(self, messages: Sequence[Message], *, thinking: bool, opening: bool = True) -> str:
-        """The prompt, with `opening` ready for the model to go on with its answer. Raises `TemplateError`."""
-        turns = []
-        for message in messages:
-            turn = {"role": message.role, "content": message.content}
-            if message.reasoning:
-                turn["reasoning_content"] = message.reasoning
-            turns.append(turn)
+    def render(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
+        """See `ChatTemplate`."""
         try:
             return self._template.render(
-                messages=turns, add_generation_prompt=opening, enable_thinking=thinking, tools=None, **self._tokens
+                messages=list(turns), add_generation_prompt=opening, **{**self._tokens, **variables}
             )
-        except (
-            jinja2.TemplateError,
-            TypeError,
-            ValueError,
-            KeyError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:
-            raise TemplateError(f"the model's chat template failed: {error}") from error
+        except _FAILURES as error:
+            raise TemplateError(f"the chat template failed: {error}") from error

@@ -28,6 +28,10 @@ struct batch {
     int8_t *logits;
 };
 
+/* What a token does to a run, by its id: nothing but what llama.cpp says of it; it ends the answer; it is looked at before
+ * the next one is decoded, and ends nothing. */
+enum token_kind { IS_PLAIN, ENDS, IS_LOOKED_AT };
+
 /* Why a run came back. */
 enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED };
 
@@ -40,6 +44,7 @@ struct token_loop {
     void (*apply)(void *chain, struct candidates *candidates);
     void (*accept)(void *chain, int32_t token);
     bool (*is_eog)(const void *vocab, int32_t token);
+    const uint8_t *kinds;        /* of each token of the vocabulary */
     const volatile char *abort;  /* anything but 0: stop */
     struct candidate *room;      /* for n_vocab candidates */
     float *maxima;               /* for the best logit of each block of the vocabulary */
@@ -149,8 +154,8 @@ int32_t token_loop_choose(struct token_loop *loop)
 }
 
 /* Decode `pending`, if it is a token (-1 is none), and choose the next one, over and over: until `n_most` tokens are
- * chosen, one is chosen at or after the time `due` (seconds of the monotonic clock), the model ends, the abort switch is
- * set, or llama_decode fails. Gives the number of tokens in `tokens` with the times at which they were chosen. */
+ * chosen, one is chosen at or after the time `due` (seconds of the monotonic clock), one is to be looked at, the model
+ * ends, the abort switch is set, or llama_decode fails. Gives the number of tokens in `tokens` with the times at which they were chosen. */
 int32_t token_loop_run(
     struct token_loop *loop, int32_t pending, int32_t n_most, double due, int32_t *tokens, double *times, int32_t *ending)
 {
@@ -175,14 +180,15 @@ int32_t token_loop_run(
             }
         }
         pending = token_loop_choose(loop);
-        if (!loop->ignores_end && loop->is_eog(loop->vocab, pending)) {
+        const uint8_t kind = loop->ignores_end ? IS_PLAIN : loop->kinds[pending];
+        if (kind == ENDS || (kind == IS_PLAIN && !loop->ignores_end && loop->is_eog(loop->vocab, pending))) {
             *ending = IS_END;
             return n;
         }
         tokens[n] = pending;
         times[n] = now();
         n++;
-        if (n >= n_most || times[n - 1] >= due) {
+        if (n >= n_most || times[n - 1] >= due || kind == IS_LOOKED_AT) {
             *ending = n >= n_most ? IS_FULL : IS_DUE;
             return n;
         }

@@ -20,6 +20,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from tui.engine.llama import Aborted, LlamaError, Session
+from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
 from tui.engine.sampler import Sampler
 
 NO_TOKEN = -1
@@ -54,7 +55,8 @@ class TokenLoop(Protocol):
 
     def run(self, pending: int, n_most: int, due: float) -> Run:
         """Decode `pending`, unless that is `NO_TOKEN`, choose the next token from the newest logits, decode it, and so
-        on: until about `n_most` are chosen (never more), one at or after the time `due`, or something ends it."""
+        on: until about `n_most` are chosen (never more), one at or after the time `due`, one that is to be looked at
+        (see `Session.token_kinds`), or something ends it."""
 
 
 def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool) -> TokenLoop:
@@ -83,11 +85,12 @@ class PythonLoop:
                     if session.abort.is_set:
                         raise Aborted  # noqa: TRY301
                 pending = self._sampler.sample()
-                if not self._ignore_end and session.is_end(pending):
+                kind = PLAIN if self._ignore_end else session.token_kinds[pending]
+                if kind == ENDS or (kind == PLAIN and not self._ignore_end and session.vocabulary.is_end(pending)):
                     return Run(tokens, times, n_decoded, is_end=True)
                 tokens.append(pending)
                 times.append(time.perf_counter())
-                if len(tokens) >= n_most or times[-1] >= due:
+                if len(tokens) >= n_most or times[-1] >= due or kind == LOOKED_AT:
                     return Run(tokens, times, n_decoded)
         except (Aborted, LlamaError) as error:
             return Run(tokens, times, n_decoded, error=error)
@@ -99,7 +102,7 @@ class _Loop(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("context", "chain", "vocab")),
         *((name, ctypes.c_void_p) for name in ("decode", "get_logits_ith", "sample", "apply", "accept", "is_eog")),
-        *((name, ctypes.c_void_p) for name in ("abort", "room", "maxima")),
+        *((name, ctypes.c_void_p) for name in ("kinds", "abort", "room", "maxima")),
         *((name, ctypes.c_int32) for name in ("n_vocab", "n_needed", "takes_best", "ignores_end")),
         ("width", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("status", "n_decoded")),
@@ -116,17 +119,19 @@ class CompiledLoop:
         # Not zeroed: of the room, only what is used becomes real memory.
         self._room = np.empty(n_vocab * _CANDIDATE_BYTES, np.uint8)
         self._maxima = np.empty(-(-n_vocab // _BLOCK), np.float32)
+        self._kinds = np.frombuffer(session.token_kinds, np.uint8)
         self._keep_alive = sampler
         self._loop = _Loop(
             context=session.context,
             chain=ctypes.cast(sampler.chain, ctypes.c_void_p).value,
-            vocab=session.vocab,
+            vocab=session.vocabulary.pointer,
             decode=_address("llama_decode"),
             get_logits_ith=_address("llama_get_logits_ith"),
             sample=_address("llama_sampler_sample"),
             apply=_address("llama_sampler_apply"),
             accept=_address("llama_sampler_accept"),
             is_eog=_address("llama_vocab_is_eog"),
+            kinds=self._kinds.ctypes.data,
             abort=session.abort.data,
             room=self._room.ctypes.data,
             maxima=self._maxima.ctypes.data,

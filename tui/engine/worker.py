@@ -20,8 +20,9 @@ from typing import BinaryIO
 import msgspec
 
 from tui.engine import bandwidth, benchmark, devices
+from tui.engine.answer import Paused
 from tui.engine.dryrun import DryRunner
-from tui.engine.generate import Conversation, Paused, PromptTooLong
+from tui.engine.generate import Conversation, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
@@ -165,7 +166,7 @@ class Worker:
             self._loaded().generate(command, self.send)
         elif isinstance(command, Count):
             conversation = self._loaded()
-            n_tokens = len(conversation.prompt(command.messages, thinking=command.thinking))
+            n_tokens = len(conversation.prompt(command.messages, thinking=command.thinking, effort=command.effort))
             self.send(Counted(id=command.id, n_tokens=n_tokens, n_ctx=conversation.session.n_ctx))
         elif isinstance(command, BenchTest | BenchParallel):
             self._bench(command)
@@ -175,7 +176,7 @@ class Worker:
         elif isinstance(command, DryRun):
             self._dry_run(command)
         elif isinstance(command, ReadAhead):
-            self._loaded().read_ahead(command.messages, thinking=command.thinking)
+            self._loaded().read_ahead(command.messages, thinking=command.thinking, effort=command.effort)
             self.send(Ok(id=command.id))
         elif isinstance(command, SaveContext):
             self._contexts.save(command, self._loaded(), self._context_key)

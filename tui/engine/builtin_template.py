@@ -1,0 +1,94 @@
+"""The chat templates that llama.cpp has built in: for files that name one instead of holding one, that hold one that is
+no Jinja, or none at all. Runs in the engine process only."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llama_cpp import llama_cpp as lib
+
+from tui.engine.template import ChatTemplate, JinjaTemplate, TemplateError, Turn
+
+_MARKS = (
+    ("llama3", "<|start_header_id|>"),
+    ("llama4", "<|header_start|>"),
+    ("gemma", "<start_of_turn>"),
+    ("phi4", "<|im_sep|>"),
+    ("chatml", "<|im_start|>"),
+    ("deepseek3", "<｜Assistant｜>"),
+    ("command-r", "<|CHATBOT_TOKEN|>"),
+    ("granite", "<|start_of_role|>"),
+    ("chatglm4", "<|assistant|>"),
+    ("mistral-v7-tekken", "[SYSTEM_PROMPT]"),
+    ("mistral-v3", "[INST]"),
+)
+"""Built-in templates by a mark of theirs, for vocabularies that have it as a token; the first one counts."""
+
+
+def names() -> frozenset[str]:
+    """What llama.cpp calls its templates."""
+    n = lib.llama_chat_builtin_templates(None, 0)
+    array = (ctypes.c_char_p * n)()
+    lib.llama_chat_builtin_templates(array, n)
+    return frozenset(name.decode() for name in array if name)
+
+
+class BuiltinTemplate:
+    """One of llama.cpp's templates, by its name, or found by the marks in a source that is not Jinja. Raises
+    `TemplateError` when llama.cpp knows neither."""
+
+    source = ""
+    variables: frozenset[str] = frozenset()
+
+    def __init__(self, name: str) -> None:
+        self._name = name.encode("utf-8", "replace")
+        self.render([{"role": "user", "content": "a"}], opening=True, variables={})
+
+    def render(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
+        """See `ChatTemplate`; variables are without effect."""
+        chat = (lib.llama_chat_message * len(turns))()
+        size = 256
+        for place, turn in zip(chat, turns, strict=True):
+            place.role = str(turn["role"]).encode()
+            place.content = str(turn["content"]).replace("\0", "").encode("utf-8", "replace")
+            size += 2 * len(place.content) + 256
+        text = ctypes.create_string_buffer(size)
+        n = lib.llama_chat_apply_template(self._name, chat, len(turns), opening, text, size)
+        if n > size:
+            text = ctypes.create_string_buffer(n + 1)
+            n = lib.llama_chat_apply_template(self._name, chat, len(turns), opening, text, n + 1)
+        if n < 0:
+            raise TemplateError("llama.cpp has no such chat template")
+        return text.raw[:n].decode("utf-8", "replace")
+
+
+def find_template(
+    source: str, bos: str, eos: str, *, has_token: Callable[[str], bool], chatml: str
+) -> tuple[ChatTemplate, str]:
+    """The template for a file that says `source` about it, and a note on what is used when that is not the file's own.
+
+    `has_token` tells whether a text is one token of the vocabulary; `chatml` is the source of the last resort.
+    """
+    if not source.strip():
+        why = "The file holds no chat template"
+    elif source.strip() in names():
+        return BuiltinTemplate(source.strip()), ""
+    else:
+        try:
+            return JinjaTemplate(source, bos, eos), ""
+        except TemplateError as error:
+            why = f"The file's chat template cannot be used ({_first_line(error)})"
+        try:
+            return BuiltinTemplate(source), f"{why}; llama.cpp's own for this format is used."
+        except TemplateError:
+            pass
+    for name, mark in _MARKS:
+        if name != "chatml" and has_token(mark):
+            return BuiltinTemplate(name), f"{why}; {name}, which goes with its vocabulary, is used."
+    return JinjaTemplate(chatml, bos, eos), f"{why}; ChatML is used."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].removeprefix("the chat template does not compile: ")[:120]

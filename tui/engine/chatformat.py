@@ -1,0 +1,433 @@
+"""What a chat template does with a conversation, learned by rendering marked ones with it: how thinking and answer are
+marked, what ends a turn, how thinking is switched, and which messages it takes. What templates do not show is in a
+short table. Knows no llama.cpp."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tui.engine.alphabet import Alphabet
+from tui.engine.records import Effort
+from tui.engine.splitter import Marks, Pair, is_token
+from tui.engine.template import ChatTemplate, TemplateError, Turn
+
+_USER, _NEXT, _ANSWER, _THOUGHT, _SYSTEM = "Qjuu", "Qjvv", "Qjaa", "Qjtt", "Qjss"
+"""Texts of the marked messages: no template holds them, and nothing in them is cut or changed."""
+
+KNOWN_THOUGHTS = (
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<seed:think>", "</seed:think>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("◁think▷", "◁/think▷"),
+    ("", "[BEGIN FINAL RESPONSE]"),
+    ("<thought>", "</thought>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<think>", "</think>"),
+)
+"""For templates that drop what was thought: used where the vocabulary has the mark as a token, or the template names
+it. The last one is what most models use, whatever their template says."""
+KNOWN_ANSWERS = (
+    ("<|channel|>final<|message|>", ""),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<response>", "</response>"),
+    ("<answer>", "</answer>"),
+    ("", "[END FINAL RESPONSE]"),
+)
+"""What answers are put into, where the template names it."""
+_SWITCHES: tuple[tuple[str, Any, Any], ...] = (
+    ("enable_thinking", True, False),
+    ("thinking", True, False),
+    ("thinking_mode", "enabled", "disabled"),
+    ("enable_reasoning", True, False),
+    ("reasoning", True, False),
+    ("skip_thinking", False, True),
+    ("thinking_budget", None, 0),
+)
+"""Variables that switch thinking, on and off; None leaves it to the template."""
+_EFFORTS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
+_NO_EFFORT = ("none", "no_think", "minimal", "low")
+"""Levels that mean no thinking to templates which then close the thought themselves."""
+_LEVELS: tuple[Effort, ...] = ("low", "medium", "high")
+_SPELLINGS: tuple[Mapping[str, Any], ...] = (
+    {"reasoning_content": _THOUGHT},
+    {"reasoning": _THOUGHT},
+    {"thinking": _THOUGHT},
+    {"content": [{"type": "thinking", "thinking": _THOUGHT}, {"type": "text", "text": _ANSWER}]},
+)
+"""How templates want to be given what was thought."""
+_UNITS = "[\ud800-\udfff]"
+_UNIT = rf"(?:{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}|{_UNITS}|<[^<>\n]{{1,60}}>|\[[^\[\]\n]{{1,60}}\])"
+_TAG = re.compile(r"<[^<>]+>|\[[^\[\]]+\]|◁[^▷]+▷")
+_FIRST_UNIT, _LAST_UNIT = re.compile(_UNIT), re.compile(rf"{_UNIT}$")
+_NAMED_END = re.compile(rf"{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}$")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """How a template is told to let the model think, or not."""
+
+    on: Mapping[str, Any] = field(default_factory=dict)
+    off: Mapping[str, Any] = field(default_factory=dict)
+    has_effect: bool = False
+    words: tuple[str, str] = ("", "")
+    """What the last message ends with, on and off, where the template knows no variable and heeds words."""
+    effort_variable: str = ""
+    efforts: tuple[Effort, ...] = ()
+
+    def variables(self, *, thinking: bool, effort: Effort = "") -> dict[str, Any]:
+        """What the template is given; an effort that it does not know is left out."""
+        chosen = dict(self.on if thinking else self.off)
+        if thinking and effort in self.efforts:
+            chosen[self.effort_variable] = effort
+        return chosen
+
+
+_NO_MARKS, _NO_SWITCH = Marks(), Switch()
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """All that was learned of a template. Marks are in the letters of an `Alphabet`."""
+
+    marks: Marks = _NO_MARKS
+    switch: Switch = _NO_SWITCH
+    always_thinks: bool = False
+    can_think: bool = False
+    close_text: str = "\n</think>\n\n"
+    """What stands between a thought and its answer, as text: written to end a thought early."""
+    always: Mapping[str, Any] = field(default_factory=dict)
+    """Variables that the template cannot do without."""
+    takes_system: bool = True
+    """Else the system prompt goes in front of the first message of the user."""
+    takes_repeats: bool = True
+    """Two messages of one role may follow each other; else they are put together."""
+    takes_parts: bool = False
+    """The content of a message is a list of parts, and not text."""
+
+    def turns(self, messages: Sequence[tuple[str, str]]) -> list[Turn]:
+        """Messages (role, content) as the template takes them."""
+        shaped: list[tuple[str, str]] = []
+        for role, content in messages:
+            if role == "system" and not self.takes_system:
+                role = "user"
+                repeats = True
+            else:
+                repeats = bool(shaped) and shaped[-1][0] == role and (not self.takes_repeats or not self.takes_system)
+            if shaped and repeats and shaped[-1][0] == role:
+                shaped[-1] = (role, f"{shaped[-1][1]}\n\n{content}")
+            else:
+                shaped.append((role, content))
+        return [self._turn(role, content) for role, content in shaped]
+
+    def _turn(self, role: str, content: str) -> Turn:
+        return {"role": role, "content": [{"type": "text", "text": content}] if self.takes_parts else content}
+
+
+def learn(template: ChatTemplate, alphabet: Alphabet) -> ChatFormat:
+    """Render marked conversations with the template and see what it makes of them. Takes some milliseconds. Never
+    fails: what cannot be learned is as for ChatML. Raises `TemplateError` where no conversation at all can be
+    rendered."""
+    return _Learner(template, alphabet).learn()
+
+
+class _Learner:
+    def __init__(self, template: ChatTemplate, alphabet: Alphabet) -> None:
+        self._template, self._alphabet = template, alphabet
+        self._always: Mapping[str, Any] = {"tools": None}
+        self._parts = False
+        self._error: TemplateError | None = None
+
+    def learn(self) -> ChatFormat:
+        self._find_basics()
+        shape = ChatFormat(
+            always=self._always,
+            takes_parts=self._parts,
+            takes_system=self._shows([("system", _SYSTEM), ("user", _USER)], _SYSTEM, _USER),
+            takes_repeats=self._shows([("user", _USER), ("user", _NEXT)], _USER, _NEXT),
+        )
+        switch = self._find_switch()
+        marks, close_text = self._find_marks(switch)
+        opening = self._alphabet.encode(self._opening(switch.on))
+        names_thinking = any(
+            (thought.opens and self._alphabet.decode(thought.opens) in self._template.source)
+            or self._alphabet.decode(thought.closes) in self._template.source
+            for thought in marks.thoughts
+        )
+        learned = marks.part_after(opening) == "thinking" or self._learned_thought
+        can_think = names_thinking or learned or switch.has_effect or any(map(is_token, marks.opens))
+        must = marks.part_after(opening) == "thinking" or (learned and marks.has_headers)
+        return ChatFormat(
+            marks=marks,
+            switch=switch,
+            can_think=can_think,
+            always_thinks=must and not switch.has_effect,
+            close_text=close_text,
+            always=shape.always,
+            takes_system=shape.takes_system,
+            takes_repeats=shape.takes_repeats,
+            takes_parts=shape.takes_parts,
+        )
+
+    # Rendering --------------------------------------------------------------------------------------------------------
+
+    def _render(self, messages: Sequence[tuple[str, str]], *, opening: bool = False, **variables: Any) -> str:
+        """The prompt of messages (role, content); "" where the template refuses them."""
+        shape = ChatFormat(takes_parts=self._parts)
+        return self._render_turns(shape.turns(messages), opening=opening, variables=variables)
+
+    def _render_turns(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
+        try:
+            return self._template.render(turns, opening=opening, variables={**self._always, **variables})
+        except TemplateError as error:
+            self._error = error
+            return ""
+
+    def _shows(self, messages: Sequence[tuple[str, str]], *texts: str) -> bool:
+        prompt = self._render(messages, opening=True)
+        return all(text in prompt for text in texts)
+
+    def _opening(self, variables: Mapping[str, Any]) -> str:
+        """What the template writes behind the last message for the model to go on from."""
+        prompt = self._prompt(variables)
+        without = self._render([("user", _USER)], **variables)
+        if prompt == without:  # it writes it always
+            return prompt.rpartition(_USER)[2]
+        return prompt[len(os.path.commonprefix([prompt, without])) :]  # noqa: RUF071 - not paths
+
+    # What it takes ----------------------------------------------------------------------------------------------------
+
+    def _find_basics(self) -> None:
+        """Which variables must be there, and whether content is text or a list."""
+        bare: tuple[Mapping[str, Any], ...] = (
+            {"tools": None},
+            {},
+            {"tools": [], "documents": []},
+            {"tools": [], "functions": "[]", "datetime": "", "documents": []},
+        )
+        for self._parts in (False, True):
+            for self._always in bare:
+                if self._shows([("user", _USER)], _USER):
+                    return
+        raise self._error or TemplateError("the chat template leaves out what the user says")
+
+    # How thinking is switched -----------------------------------------------------------------------------------------
+
+    def _prompt(self, variables: Mapping[str, Any]) -> str:
+        return self._render([("user", _USER)], opening=True, **variables)
+
+    def _find_switch(self) -> Switch:
+        known = self._template.variables
+        on = {name: yes for name, yes, _ in _SWITCHES if name in known and yes is not None}
+        off = {name: no for name, _, no in _SWITCHES if name in known}
+        # A variable that the template sets itself, or uses for something else, may make it fail.
+        for name in list(off):
+            if not (self._prompt({name: on[name]} if name in on else {}) and self._prompt({name: off[name]})):
+                on.pop(name, None)
+                del off[name]
+        variable = next((name for name in _EFFORTS if name in known), "")
+        if self._prompt(on) != self._prompt(off):
+            return Switch(on, off, True, effort_variable=variable, efforts=self._levels(variable, on))
+        levels = self._levels(variable, {})
+        marks, _ = self._find_marks(Switch()) if variable else (Marks(), "")
+        for none in _NO_EFFORT if variable else ():
+            without = {variable: none}
+            # Some write any word into the prompt: only what closes the thought is understood.
+            if self._prompt(without) and _closes_thought(marks, self._alphabet.encode(self._opening(without))):
+                levels = tuple(level for level in levels if self._prompt({variable: level}) != self._prompt(without))
+                on = {variable: levels[-1]} if levels else {}
+                return Switch(on, without, True, effort_variable=variable, efforts=levels if len(levels) > 1 else ())
+        words = self._find_words()
+        return Switch(has_effect=bool(words[1]), words=words, effort_variable=variable, efforts=levels)
+
+    def _levels(self, variable: str, on: Mapping[str, Any]) -> tuple[Effort, ...]:
+        """The levels of effort that each make another prompt."""
+        if not variable:
+            return ()
+        prompts: dict[str, Effort] = {}
+        for level in reversed(_LEVELS):  # of two that are alike, the name of the higher one stays
+            if prompt := self._prompt({**on, variable: level}):
+                prompts.setdefault(prompt, level)
+        return tuple(level for level in _LEVELS if level in prompts.values()) if len(prompts) > 1 else ()
+
+    def _find_words(self) -> tuple[str, str]:
+        """Words in a message that the template itself reacts to."""
+        for on, off in ((" /think", " /no_think"), (" /think", " /nothink")):
+            if off.strip() not in self._template.source:
+                continue
+            plain = self._render([("user", _USER)], opening=True)
+            told = self._render([("user", _USER + off)], opening=True)
+            if told and told.replace(off, "") != plain:
+                return on, off
+        return "", ""
+
+    # Marks ------------------------------------------------------------------------------------------------------------
+
+    def _known_thoughts(self) -> list[tuple[str, str]]:
+        """The pairs of the table that this template or this vocabulary has, encoded."""
+        source, found = self._template.source, []
+        for opens, closes in KNOWN_THOUGHTS:
+            if (opens or closes) in source or (opens and self._is_all_tokens(opens)) or opens == "<think>":
+                found.append((self._alphabet.encode(opens), self._alphabet.encode(closes)))
+        return found
+
+    def _is_all_tokens(self, mark: str) -> bool:
+        """Whether the vocabulary has a token for each part of the mark but the words in it."""
+        return len(_TAG.sub("", mark)) == len(re.sub(_UNITS, "", self._alphabet.encode(mark)))
+
+    def _find_marks(self, switch: Switch) -> tuple[Marks, str]:
+        encode, source = self._alphabet.encode, self._template.source
+        prompt, answered = self._prompt(switch.on), self._final(switch.on, {})
+        thoughts, answers, has_headers, close_text = self._find_thought(prompt, answered, switch)
+        own = [closes for _, closes in thoughts]
+        thoughts += [pair for pair in self._known_thoughts() if pair[1] not in own]
+        lead = self._lead(prompt, answered)
+        if lead and not any(mark in lead for pair in thoughts for mark in pair if mark):
+            answers.append((lead, ""))
+        harmony = encode(KNOWN_THOUGHTS[0][0])
+        has_headers = has_headers or (is_token(harmony) and any(opens == harmony for opens, _ in thoughts))
+        for opens, closes in KNOWN_ANSWERS:
+            if (opens or closes) in source or (has_headers and opens and self._is_all_tokens(opens)):
+                answers.append((encode(opens), encode(closes)))
+        inner = [mark for pair in (*thoughts, *answers) for mark in pair]
+        header = prompt.removeprefix(self._render([("user", _USER)], **switch.on))
+        stops, wraps = self._find_stops(
+            switch, [*inner, encode(close_text), encode(header if header != prompt else "")]
+        )
+        answers += [("", mark) for mark in wraps]
+        ends = {opens[-1] for opens, _ in (*thoughts, *answers) if len(opens) > 1 and is_token(opens[-1])}
+        marks = Marks(
+            thoughts=tuple(Pair(*pair) for pair in dict.fromkeys(thoughts)),
+            answers=tuple(Pair(*pair) for pair in dict.fromkeys(answers)),
+            stops=stops,
+            has_headers=has_headers,
+            header_ends=ends.pop() if has_headers and len(ends) == 1 else "",
+        )
+        closes = self._alphabet.decode(thoughts[0][1])
+        return marks, close_text or (f"\n{closes}\n\n" if closes.startswith("</") else closes)
+
+    def _find_thought(
+        self, prompt: str, answered: str, switch: Switch
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], bool, str]:
+        """The marks of a thought and of the answer behind it, as the template writes them; whether that is a message of
+        its own; and all that stands between the two, as text."""
+        self._learned_thought = False
+        for spelling in _SPELLINGS:
+            final = self._final(switch.on, spelling)
+            if _THOUGHT not in final or _ANSWER not in final.partition(_THOUGHT)[2] or _looks_like_data(final):
+                continue
+            between = final.partition(_THOUGHT)[2].partition(_ANSWER)[0]
+            closes, rest = _split_first(self._alphabet.encode(between).strip())
+            if not closes:
+                continue
+            self._learned_thought = True
+            lead = self._lead(prompt, answered)
+            answers = [(_last_unit(rest) or rest, "")] if rest and not (lead and rest.endswith(lead)) else []
+            return [(self._opens(prompt, answered, final), closes)], answers, bool(rest), between
+        return [], [], False, ""
+
+    def _lead(self, prompt: str, answered: str) -> str:
+        """What the model itself writes before an answer without a thought."""
+        if not answered.startswith(prompt):
+            return ""
+        lead = self._alphabet.encode(answered[len(prompt) :].partition(_ANSWER)[0])
+        # The blanks behind words belong to them: "all" alone may be the beginning of an answer.
+        return lead.strip() if _last_unit(lead.strip()) else lead.lstrip()
+
+    def _final(self, variables: Mapping[str, Any], spelling: Mapping[str, Any]) -> str:
+        """A conversation that ends with an answer."""
+        asked, answer = ChatFormat(takes_parts=self._parts).turns([("user", _USER), ("assistant", _ANSWER)])
+        return self._render_turns([asked, {**answer, **spelling}], opening=False, variables=variables)
+
+    def _opens(self, prompt: str, answered: str, final: str) -> str:
+        """What opens the thought in `final`; empty where that stands in the prompt and is no mark."""
+        encode = self._alphabet.encode
+        header = os.path.commonprefix([prompt, final.partition(_THOUGHT)[0]])  # noqa: RUF071 - not paths
+        if own := encode(final.partition(_THOUGHT)[0][len(header) :]).strip():
+            return own
+        behind = encode(final.partition(_THOUGHT)[0].rpartition(_USER)[2]).strip()
+        if (named := _NAMED_END.search(behind)) and not _is_role(named[0]):
+            return named[0]
+        lead = encode(answered.partition(_ANSWER)[0].rpartition(_USER)[2]).strip()
+        unit = _last_unit(behind)
+        return "" if behind == lead else unit
+
+    # Ends -------------------------------------------------------------------------------------------------------------
+
+    def _find_stops(self, switch: Switch, inner: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+        """What ends a turn, by what the template writes between an answer and the next question; and marks that end
+        the answer alone. `inner` are marks that stand inside of a turn."""
+        talk = [("user", _USER), ("assistant", _ANSWER), ("user", _NEXT)]
+        tail = self._render(talk, **switch.on).rpartition(_ANSWER)[2].partition(_NEXT)[0]
+        encoded = self._alphabet.encode(tail)
+        text = encoded.strip()
+        if not text:
+            return (), []
+        inside = {letter for mark in inner for letter in mark if is_token(letter)}
+        stops: list[str] = []
+        wrap: list[str] = []
+        line = text.partition("\n")[0]
+        if token := re.search(_UNITS, line):
+            text = text[token.start() :]
+            units = list(_FIRST_UNIT.finditer(text))
+            own = next((unit for unit in units if unit[0][0] not in inside), None)
+            if own is None:
+                stops.append(units[0][0])
+                header = text[units[0].end() :].strip()
+            else:  # before it, such as <|close|>response<|sep|>: the answer ends, and the turn with what follows
+                wrap += [unit[0] for unit in units if unit.end() <= own.start()]
+                stops.append(own[0][0])
+                header = text[own.start() + 1 :].strip()
+        else:
+            header = text.partition("\n")[2]
+            mark = _FIRST_UNIT.match(line)
+            stops.append(mark[0] if mark else _as_line(encoded, line))
+            header = text[len(mark[0]) :].strip() if mark else header.strip()
+        if is_token(header):  # of the user's next turn; a token that does not begin the assistant's too says it alone
+            stops.append(header[0] if header[0] not in inside else header)
+        elif header.startswith(("<|", "<｜")):
+            stops.append(header)
+        return tuple(stop for stop in dict.fromkeys(stops) if stop), wrap
+
+
+def _closes_thought(marks: Marks, opening: str) -> bool:
+    last_close = max((opening.rfind(mark) for mark in marks.closes), default=-1)
+    return last_close > max((opening.rfind(mark) for mark in marks.opens), default=-1)
+
+
+def _opens_and_closes(thoughts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [opens for opens, _ in thoughts if opens], [closes for _, closes in thoughts]
+
+
+def _split_first(text: str) -> tuple[str, str]:
+    """The mark that a text begins with, and what is behind it; a text without marks is one."""
+    found = _FIRST_UNIT.match(text)
+    return (found[0], text[found.end() :].strip()) if found else (text, "")
+
+
+def _last_unit(text: str) -> str:
+    found = _LAST_UNIT.search(text)
+    return found[0] if found else ""
+
+
+def _is_role(unit: str) -> bool:
+    return bool(re.search(r"assistant|model|bot|ai", unit, re.IGNORECASE))
+
+
+def _looks_like_data(final: str) -> bool:
+    """The template wrote the list of parts out as it is, instead of looking into it."""
+    return "'thinking':" in final or '"thinking":' in final
+
+
+def _as_line(encoded: str, line: str) -> str:
+    """Words that begin a turn, such as "User:", only count at the beginning of a line."""
+    return f"\n{line}" if encoded[: encoded.find(line)].endswith("\n") else line

@@ -1,0 +1,159 @@
+"""What a model is told: a conversation through its chat template to tokens. Only what the template writes becomes
+control tokens; what people and the model said is text, whatever it looks like. Runs in the engine process only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tui.engine.alphabet import Alphabet
+from tui.engine.builtin_template import find_template
+from tui.engine.chatformat import ChatFormat, learn
+from tui.engine.records import Effort, Message
+from tui.engine.splitter import Part, is_token
+from tui.engine.template import CHATML, SAID, ChatTemplate, JinjaTemplate, TemplateError
+from tui.engine.vocabulary import Vocabulary
+
+_SAID = re.compile(SAID.format(r"(\d+)"))
+_KEPT_TEXTS = 512
+
+PLAIN, ENDS, LOOKED_AT = range(3)
+"""What a token does to a run of the token loop (`enum token_kind` in tokenloop.c)."""
+_Variables = Mapping[str, Any]
+
+
+class ChatPrompt:
+    """The chat side of one model: its template, and the format that was learned from it.
+
+    A template that cannot be used never keeps a model from being loaded: `note` then says what is used instead.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, source: str) -> None:
+        """`source` is the template's, or what the file says in its place; empty where there is none."""
+        self._vocabulary = vocabulary
+        self.alphabet = Alphabet(lambda text: vocabulary.tokenize(text, is_whole=False), vocabulary.mark_text)
+        self.template, self.format, self.note = self._find(source)
+        marks = self.format.marks
+        texts = [mark for pair in (*marks.thoughts, *marks.answers) for mark in (pair.opens, pair.closes) if mark]
+        self._marks = {self.alphabet.decode(text).strip() for text in texts}
+        """What templates may look for in a message."""
+        self._in_text: dict[str, frozenset[str]] = {}
+        self.letters = self.alphabet.known()
+        """The letter of each token that is a mark of this format."""
+
+    def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
+        vocabulary = self._vocabulary
+        beginning, end = vocabulary.bos_text, vocabulary.eos_text
+        template, note = find_template(source, beginning, end, has_token=vocabulary.has_token, chatml=CHATML)
+        try:
+            return template, learn(template, self.alphabet), note
+        except TemplateError as error:
+            note = f"The file's chat template cannot be used ({str(error)[:120]}); ChatML is used."
+            template = JinjaTemplate(CHATML, beginning, end)
+            return template, learn(template, self.alphabet), note
+
+    def tokens(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> list[int]:
+        """Tokens of the conversation up to where the model goes on. Raises `TemplateError`."""
+        said: list[str] = []
+        rendered = self._render(messages, said, self._variables(thinking, effort), thinking=thinking)
+        tokens: list[int] = []
+        for number, part in enumerate(_SAID.split(rendered)):
+            if number % 2:
+                tokens += self._text_tokens(said[int(part)], is_whole=not tokens)
+            elif part or not number:
+                tokens += self._vocabulary.tokenize(part, is_whole=not tokens)
+        return tokens
+
+    def part(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> Part:
+        """Where the answer begins: some templates open a thought themselves. Raises `TemplateError`."""
+        variables = self._variables(thinking, effort)
+        prompt = self._render(messages, [], variables, thinking=thinking)
+        without = self._render(messages, [], variables, thinking=thinking, opening=False)
+        if prompt != without:
+            opening = prompt[len(os.path.commonprefix([prompt, without])) :]  # noqa: RUF071 - not paths
+        else:
+            opening = prompt.rpartition(self._protected(messages[-1].content, []))[2] if messages else prompt
+        return self.format.marks.part_after(self.alphabet.encode(opening))
+
+    def end_of_thought(self) -> list[int]:
+        """Tokens that end a thought as the template would, and lead to the answer."""
+        return self._vocabulary.tokenize(self.format.close_text, is_whole=False)
+
+    def token_kinds(self, stops: Sequence[str]) -> bytes:
+        """For each token what it does to a run: it may end the turn; or what is written must be looked at behind it,
+        because it ends a part, or `stops`, texts of the user's."""
+        marks, tokens = self.format.marks, self.alphabet.tokens
+        kinds = bytearray(self._vocabulary.n_tokens)
+        inner = [mark for pair in (*marks.thoughts, *marks.answers) for mark in (pair.opens, pair.closes)]
+        inside = {letter for mark in inner for letter in mark if is_token(letter)}
+        for letter in inside:
+            kinds[tokens[letter]] = LOOKED_AT
+        for stop in marks.stops:
+            for letter in filter(is_token, stop):
+                if letter not in inside and not self._vocabulary.is_end(tokens[letter]):
+                    kinds[tokens[letter]] = ENDS if letter == stop else LOOKED_AT
+        texts = [stop for stop in (*marks.stops, *stops) if stop and not is_token(stop[-1])]
+        for byte in {text.encode("utf-8", "replace")[-1] for text in texts}:
+            for token in self._vocabulary.with_byte(byte):
+                kinds[token] = kinds[token] or LOOKED_AT
+        return bytes(kinds)
+
+    # Rendering --------------------------------------------------------------------------------------------------------
+
+    def _variables(self, thinking: bool, effort: Effort) -> _Variables:
+        return {**self.format.always, **self.format.switch.variables(thinking=thinking, effort=effort)}
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        said: list[str],
+        variables: _Variables,
+        *,
+        thinking: bool,
+        opening: bool = True,
+    ) -> str:
+        """The prompt as text; what must stay text stands in `said`, by the number that stands for it. What was thought
+        in earlier turns is left out: models are not trained to read it again."""
+        shaped = [(message.role, self._protected(message.content, said)) for message in messages]
+        words = self.format.switch.words[not thinking]
+        if words and shaped and shaped[-1][0] == "user":
+            shaped[-1] = (shaped[-1][0], shaped[-1][1] + words)
+        return self.template.render(self.format.turns(shaped), opening=opening, variables=variables)
+
+    def _protected(self, content: str, said: list[str]) -> str:
+        """The content with a number for each text in it that would become a mark."""
+        marks = self._marks_in(content)
+        if not marks:
+            return content
+
+        def number(found: re.Match[str]) -> str:
+            said.append(found[0])
+            return SAID.format(len(said) - 1)
+
+        pattern = "|".join(re.escape(mark) for mark in sorted(marks, key=len, reverse=True))
+        return re.sub(pattern, number, content)
+
+    def _marks_in(self, content: str) -> frozenset[str]:
+        if (known := self._in_text.get(content)) is not None:
+            return known
+        vocabulary, letters = self._vocabulary, self.letters
+        found = {mark for mark in (*self._marks, *SAID.split("{}")) if mark and mark in content}
+        for token in set(vocabulary.tokenize(content, is_whole=False)):
+            if (token in letters or vocabulary.is_control(token)) and (text := vocabulary.mark_text(token)):
+                found.add(text)
+        if len(self._in_text) >= _KEPT_TEXTS:
+            del self._in_text[next(iter(self._in_text))]
+        self._in_text[content] = frozenset(found)
+        return self._in_text[content]
+
+    def _text_tokens(self, text: str, *, is_whole: bool) -> list[int]:
+        """Tokens of what looks like a mark and is text."""
+        tokens = self._vocabulary.tokenize(text, special=False, is_whole=is_whole)
+        if any(
+            token in self.letters for token in tokens
+        ):  # llama.cpp takes some for marks all the same, but not in two
+            first = self._vocabulary.tokenize(text[:1], special=False, is_whole=is_whole)
+            return first + self._vocabulary.tokenize(text[1:], special=False, is_whole=False)
+        return tokens

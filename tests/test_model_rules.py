@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tui.config import paths
-from tui.config.chatformat import ChatFormat, chat_format, matches
+from tui.config.modelrules import ChatFormat, chat_format, matches
 from tui.config.sampling import resolve
 from tui.config.settings import ModelRule, Settings, load_settings
 from tui.engine.records import PartialSampling

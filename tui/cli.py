@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tui.cli_options import BenchKind
-    from tui.config.chatformat import ChatFormat
+    from tui.config.modelrules import ChatFormat
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.records.CacheType`, without importing it."""
@@ -276,7 +276,7 @@ def _app(arguments: argparse.Namespace) -> int:
 
 def _chat_format(arguments: argparse.Namespace) -> ChatFormat:
     """The template and the stop strings that were given. Raises `CommandLineError`."""
-    from tui.config.chatformat import ChatFormat, TemplateFileError, read_template
+    from tui.config.modelrules import ChatFormat, TemplateFileError, read_template
     from tui.userpath import user_path
 
     if "" in arguments.stop:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tui.config.chatformat import ChatFormat
+from tui.config.modelrules import ChatFormat
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,5 @@
 """Which settings a model would be loaded with, which of them somebody chose, and what the engine is asked for. What is
-laid over what is the business of `tui.config.load` and `tui.config.chatformat`."""
+laid over what is the business of `tui.config.load` and `tui.config.modelrules`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from tui.cli_options import Options
-from tui.config.chatformat import chat_format
 from tui.config.load import chosen_fields, engine_settings, merge_load
+from tui.config.modelrules import chat_format
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore

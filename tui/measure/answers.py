@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.config.chatformat import ChatFormat, chat_format
+from tui.config.modelrules import ChatFormat, chat_format
 from tui.config.problems import ConfigProblem
 from tui.config.sampling import resolve
 from tui.config.settings import Settings

@@ -107,7 +107,7 @@ async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start)
 
 async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_model_that_always_thinks(start):
     async with start() as person:
-        loaded_as(person, efforts=("low", "high"), always_thinks=True)
+        loaded_as(person, efforts=("low", "high"), can_switch_thinking=False, always_thinks=True)
         before = person.app.controller.conversation
         await person.press("ctrl+t")
         await person.wait_for(lambda: "As the model does" in person.screen_text())

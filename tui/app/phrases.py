@@ -81,7 +81,8 @@ def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
     if turn.backend and not turn.speeds:
         parts.append(" → ".join(turn.backend))
     if turn.stop:
-        parts.append("ended: it repeated itself" if turn.is_loop else STOPS[turn.stop])
+        # However it ended then, that is what is wrong with it.
+        parts.append("went round in circles" if turn.is_loop else STOPS[turn.stop])
     if turn.swapped_bytes:
         parts.append(f"swapped {format.size(turn.swapped_bytes)}")
     parts += moves
@@ -142,11 +143,16 @@ def unknown_sampling(unknown: Sequence[str]) -> str:
     return f"This model's file recommends {what}, which llmtui does not have. The rest of what it recommends is used."
 
 
-def loop(keymap: Keymap) -> str:
-    """That an answer repeated itself, and what helps."""
+def goes_in_circles(keymap: Keymap) -> str:
+    """That the answer that is being written repeats itself."""
+    return f"The answer goes round in circles. Stop it{hint(keymap, 'stop')}, or see whether it finds a way out."
+
+
+def went_in_circles(keymap: Keymap) -> str:
+    """That an answer repeated itself to its end, and what helps."""
     return (
-        f"The answer repeated itself and was ended. Answer again{hint(keymap, 'regenerate')}, or raise the repeat "
-        f"penalty to 1.1: “Sampling” in the palette{hint(keymap, 'palette')}."
+        f"The answer went round in circles. Answer again{hint(keymap, 'regenerate')}; if that does not help, raise the "
+        f"repeat penalty to 1.1 before (“Sampling” in the palette{hint(keymap, 'palette')})."
     )
 
 

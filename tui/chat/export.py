@@ -200,7 +200,7 @@ def _figures(turn: Turn) -> str:
         figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
     figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))
     if turn.is_loop:
-        figures.append("it repeated itself")
+        figures.append("went round in circles")
     return " · ".join([*figures, *(() if turn.speeds else turn.backend)])
 
 

@@ -64,6 +64,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
         """How the engine died last."""
+        self._looping = ""
+        """The answer of which was said last that it repeats itself."""
         self._told: set[tuple[str, str]] = set()
         """Paths of models and what was said about them."""
         self._moves: dict[str, tuple[str, ...]] = {}
@@ -359,6 +361,9 @@ class MainScreen(ConversationFlows, MessageActions):
         self.transcript.append(turn_id, delta.kind, delta.text)
         self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
         self._context_now = (delta.n_used, self._context_now[1])
+        if delta.is_loop and self._looping != turn_id:
+            self._looping = turn_id
+            self.tell(phrases.goes_in_circles(self.keymap), bad=True)
 
     def answer_paused(self, turn_id: str) -> None:
         self.transcript.set_progress(turn_id, phrases.PAUSED)
@@ -368,7 +373,7 @@ class MainScreen(ConversationFlows, MessageActions):
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
         if turn.is_loop:
-            self.transcript.add_notice(phrases.loop(self.keymap), "warning")
+            self.transcript.add_notice(phrases.went_in_circles(self.keymap), "warning")
         self._change_speed(prefill=None, is_decoding=False)
         if timings := turn.timings:
             self._change_speed(

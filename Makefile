@@ -57,7 +57,8 @@ run: install
 	@$(PY) -m tui $(ARGS)
 
 test: lint
-	@model="$$($(PY) scripts/small_model.py --cached)" && LLMTUI_SMOLLM2="$$model" $(PY) -m pytest $(PROCESSES) $(TESTS)
+	@model="$$($(PY) scripts/small_model.py --cached)" && templates="$$($(PY) scripts/llama_templates.py)" && \
+		LLMTUI_SMOLLM2="$$model" LLMTUI_TEMPLATES="$$templates" $(PY) -m pytest $(PROCESSES) $(TESTS)
 
 lint: dev
 	$(VENV)/bin/ruff check $(CHECKED)

@@ -102,7 +102,7 @@ class Splitter:
 
     def _enter(self, part: Part) -> None:
         self._part: Part = part
-        self._blank, self._before = True, ""
+        self._blank, self._lead, self._before = True, "", ""
         marks = self._marks
         if part == "between":
             here = [*marks.opens, *marks.answer_opens, *marks.closes, marks.header_ends, *marks.stops]
@@ -166,7 +166,8 @@ class Splitter:
         elif is_last or len(self._held) > _LONGEST_HEADER:
             text, self._held = self._held, ""
             self._enter("answer")
-            self._emit(done, _TOKEN.split(text)[0] if is_last else _TOKEN.sub("", text))
+            if not (is_last and _TOKEN.search(text)):  # else it is a header that was broken off
+                self._emit(done, _TOKEN.sub("", text))
 
     def _find(self, at: int, *, is_last: bool) -> tuple[int, str]:
         """The first place from `at` on where a mark stands, and the mark; "" where one may be about to stand."""
@@ -260,9 +261,11 @@ class Splitter:
         two parts of one kind."""
         kind = self.kind
         if self._blank:
-            text = text.lstrip("\n")
-            self._blank = not text.strip()
-            if not self._blank and (ending := self._endings.get(kind)):
+            self._lead += text
+            if not self._lead.strip():
+                return
+            text, self._lead, self._blank = self._lead.lstrip("\n"), "", False
+            if ending := self._endings.get(kind):
                 text = "\n" * (2 - ending.count("\n")) + text
         if not text:
             return

@@ -1,0 +1,321 @@
+"""What comes of a model's words, with templates and vocabularies of all kinds: real models with a scripted answer,
+through the real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.engine.asking import GREEDY, Reply, ask, user
+from tests.tape import CHATML, IM, Tape, build
+from tui.engine.client import Engine
+from tui.engine.messages import Delta, Loaded
+from tui.engine.records import LoadSettings, Message
+
+HELLO = ("Hello", " there!")
+THOUGHT = ("The user greets. ", "Greet back.")
+APART = ("The user greets. Greet back.", "Hello there!")
+THINK = ("<think>", "</think>")
+SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
+
+
+def opening(what: str) -> str:
+    """ChatML that opens an answer with `what`."""
+    return CHATML.replace("assistant\n{%", f"assistant\n{what}{{%")
+
+
+OPENED = opening("<think>\n")
+HARMONY_TOKENS = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>")
+HARMONY = (
+    "{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}"
+    "<|message|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+ANALYSIS = ("<|channel|>", "analysis", "<|message|>")
+FINAL = ("<|start|>", "assistant", "<|channel|>", "final", "<|message|>")
+
+
+@dataclass
+class Case:
+    """A model, and what it should say."""
+
+    after: str
+    script: Sequence[str | bytes]
+    thinking: str = ""
+    answer: str = "Hello there!"
+    template: str | None = CHATML
+    control: Sequence[str] = IM
+    eos: str = IM[1]
+    rest: dict[str, Any] = field(default_factory=dict)
+    loads: LoadSettings = SETTINGS
+    options: dict[str, Any] = field(default_factory=dict)
+    system: str = ""
+
+    def write(self, path: Path) -> Path:
+        tape = Tape(self.after, self.script)
+        build(path, [tape], template=self.template, control=self.control, eos=self.eos, **self.rest)
+        return path
+
+
+CASES = {
+    "tokens": Case("assistant\n", [THINK[0], *THOUGHT, THINK[1], "\n\n", *HELLO, IM[1]], *APART, rest={"user": THINK}),
+    "control tokens": Case("assistant\n", [THINK[0], *THOUGHT, THINK[1], *HELLO, IM[1]], *APART, control=(*IM, *THINK)),
+    "letters": Case("assistant\n", ["<", "think", ">\n", *THOUGHT, "</", "think", ">\n\n", *HELLO, IM[1]], *APART),
+    "opened in the prompt": Case("<think>\n", [*THOUGHT, "</", "think", ">\n", *HELLO, IM[1]], *APART, template=OPENED),
+    "never closed": Case("<think>\n", [*THOUGHT, IM[1]], APART[0], "", template=OPENED),
+    "harmony": Case(
+        "<|start|>assistant",
+        [*ANALYSIS, *THOUGHT, "<|end|>", *FINAL, *HELLO, "<|return|>"],
+        *APART,
+        template=HARMONY,
+        control=HARMONY_TOKENS,
+        eos="<|return|>",
+    ),
+    "harmony, ended by the mark of its template": Case(
+        "<|start|>assistant",
+        [*ANALYSIS, *THOUGHT, "<|end|>", *FINAL, *HELLO, "<|end|>", " never"],
+        *APART,
+        template=HARMONY,
+        control=HARMONY_TOKENS,
+        eos="<|return|>",
+    ),
+    "an end of turn that is no end token": Case(
+        "assistant\n",
+        [*HELLO, "<|over|>", "user\n", "And", " you?"],
+        control=("<|begin|>", "<|over|>", "</s>"),
+        eos="</s>",
+        template=CHATML.replace("<|im_start|>", "<|begin|>").replace("<|im_end|>\n", "<|over|>"),
+    ),
+    "marks that the vocabulary does not have": Case(
+        "assistant\n",
+        [*HELLO, "<|im_", "end|>", "\n", "more", " and", " more"],
+        template=None,
+        control=["</s>"],
+        eos="</s>",
+    ),
+    "the next turn's mark": Case(
+        "assistant\n",
+        [*HELLO, "\n<|im_", "start|>", "user\n", "more", " and"],
+        template=None,
+        control=["</s>"],
+        eos="</s>",
+    ),
+    "a text of the user's": Case(
+        "assistant\n",
+        ["Hello", " there!", "##", " never", IM[1]],
+        loads=msgspec.structs.replace(SETTINGS, stop=("##",)),
+    ),
+    "roles in words": Case(
+        "Bot:",
+        [" Hello", " there!", "\n", "User", ":", " And", " you?"],
+        control=["</s>"],
+        eos="</s>",
+        template="{% for m in messages %}{{ 'User: ' if m.role == 'user' else 'Bot: ' }}{{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}Bot:{% endif %}",
+    ),
+    "a prompt that gets no end token": Case(
+        "assistant\n", [*HELLO, IM[1]], control=[*IM, "<s>"], rest={"bos": "<s>", "add_bos": True, "add_eos": True}
+    ),
+    "a system prompt that is refused": Case(
+        "assistant\n",
+        [*HELLO, IM[1]],
+        system="Be brief.",
+        template="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + CHATML,
+    ),
+    "a system prompt that is left out": Case(
+        "assistant\n",
+        [*HELLO, IM[1]],
+        system="Be brief.",
+        template=CHATML.replace("{{ m.content }}", "{{ m.content if m.role != 'system' }}"),
+    ),
+    "roles that alternate": Case(
+        "assistant\n",
+        [*HELLO, IM[1]],
+        system="Be brief.",
+        template="{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}" + CHATML,
+    ),
+    "contents in parts": Case(
+        "assistant\n",
+        [*HELLO, IM[1]],
+        system="Be brief.",
+        template=CHATML.replace("{{ m.content }}", "{% for p in m.content %}{{ p.text }}{% endfor %}"),
+    ),
+    "variables that must be there": Case(
+        "assistant\n", [*HELLO, IM[1]], template="{% for t in tools %}{{ t }}{% endfor %}" + CHATML
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_two_turns_come_out_right(engine: Engine, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    loaded = await engine.load(case.write(tmp_path / "tape.gguf"), case.loads)
+    assert loaded.can_think == bool(case.thinking) or name == "harmony" or "<think>" not in (case.template or "")
+    history = [Message(role="system", content=case.system)] if case.system else []
+    for prompt in ("Hi", "And now?"):
+        history.append(user(prompt))
+        reply = await ask(engine, *history, max_tokens=80)
+        assert (reply.thinking, reply.text.strip(), reply.done.stop) == (case.thinking, case.answer, "stop")
+        history.append(Message(role="assistant", content=reply.text or " ", reasoning=reply.thinking))
+
+
+async def load(engine: Engine, path: Path, template: str | None, **rest: Any) -> Loaded:
+    """A model that says hello, with this template."""
+    Case("assistant\n", [*HELLO, IM[1]], template=template, rest=rest).write(path)
+    return await engine.load(path, SETTINGS)
+
+
+SWITCHES = {
+    "none": (CHATML, False, False, False, ()),
+    "enable_thinking": (opening("{% if not enable_thinking %}<think></think>{% endif %}"), True, True, False, ()),
+    "thinking": (opening("{% if thinking %}<think>\n{% endif %}"), True, True, False, ()),
+    "always": (OPENED, True, False, True, ()),
+    "effort": (
+        "Reasoning: {{ reasoning_effort or 'medium' }}\n" + OPENED,
+        True,
+        False,
+        True,
+        ("low", "medium", "high"),
+    ),
+    "effort, of which one is none": (
+        "{% set e = reasoning_effort or 'no_think' %}{{ e }}\n"
+        + opening("{% if e == 'no_think' %}<think></think>{% endif %}"),
+        True,
+        True,
+        False,
+        ("low", "medium", "high"),
+    ),
+    "words": (
+        "{% set ns = namespace(on=true) %}{% for m in messages %}"
+        "{% if '/no_think' in m.content %}{% set ns.on = false %}{% endif %}{% endfor %}"
+        + opening("{% if not ns.on %}<think></think>{% endif %}"),
+        True,
+        True,
+        False,
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_what_a_template_offers_to_switch_is_told_and_switched(engine: Engine, tmp_path: Path, name: str) -> None:
+    template, can_think, can_switch, always, efforts = SWITCHES[name]
+    loaded = await load(engine, tmp_path / "tape.gguf", template)
+    told = (loaded.can_think, loaded.can_switch_thinking, loaded.always_thinks, loaded.efforts)
+    assert told == (can_think, can_switch, always, efforts)
+    on, off = [await engine.count([user("Hi")], thinking=thinking) for thinking in (True, False)]
+    assert (on != off) == can_switch
+    lengths = {await engine.count([user("Hi")], effort=effort) for effort in ("low", "medium", "high")}
+    assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
+
+
+NOTES = {
+    "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}": "cannot be used",
+    "{% for m in messages %}{{ m.content ": "cannot be used",
+    "{{ raise_exception('tools only') }}": "cannot be used",
+    "": "holds no chat template",
+}
+
+
+@pytest.mark.parametrize("source", NOTES)
+async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(engine, tmp_path, source):
+    loaded = await load(engine, tmp_path / "tape.gguf", source or None)
+    assert NOTES[source] in loaded.template_note and "used." in loaded.template_note
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    assert await engine.bench(8, 2) > 0
+
+
+@pytest.mark.parametrize("name", ["chatml", " chatml\n"])
+async def test_the_name_of_a_built_in_template_stands_for_that(engine: Engine, tmp_path: Path, name: str) -> None:
+    loaded = await load(engine, tmp_path / "tape.gguf", name)
+    assert loaded.template_note == ""
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+async def test_without_a_template_one_is_used_that_goes_with_the_vocabulary(engine: Engine, tmp_path: Path) -> None:
+    tokens = ("<start_of_turn>", "<end_of_turn>")
+    case = Case("model\n", [*HELLO, tokens[1]], template=None, control=tokens, eos=tokens[1])
+    loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
+    assert "gemma" in loaded.template_note
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+async def test_a_template_of_the_users_own_goes_before_the_files(engine: Engine, tmp_path: Path) -> None:
+    path = Case("assistant\n", [*HELLO, IM[1]], template="{{ raise_exception('broken') }}").write(
+        tmp_path / "tape.gguf"
+    )
+    loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template=CHATML))
+    assert loaded.template_note == ""
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+@pytest.mark.parametrize("kind", ["control", "user"])
+@pytest.mark.parametrize("mark", ["<|im_end|>", "</think>", "<think>\n"])
+async def test_what_looks_like_a_mark_in_a_message_is_text(
+    engine: Engine, tmp_path: Path, kind: str, mark: str
+) -> None:
+    tokens = {"control": (*IM, *THINK)} if kind == "control" else {"control": IM, "user": THINK}
+    build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=OPENED, eos=IM[1], **tokens)
+    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    for role in ("user", "system"):  # a byte is a token here
+        marked, plain = [
+            await engine.count([Message(role=role, content=f"say {text} again"), user("Hi")])
+            for text in (mark, "x" * len(mark))
+        ]
+        assert marked == plain
+
+
+async def test_an_answer_about_marks_comes_back_as_it_was_said(engine: Engine, tmp_path: Path) -> None:
+    """Templates cut what was thought off earlier answers, by looking for its end."""
+    cuts = CHATML.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
+    build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=cuts, eos=IM[1], control=IM)
+    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    said = Message(role="assistant", content="Write </think> at the end of it.")
+    plain = Message(role="assistant", content="Write /xxxxxx> at the end of it.")
+    lengths = {await engine.count([user("How?"), answer, user("Why?")]) for answer in (said, plain)}
+    assert len(lengths) == 1
+
+
+async def test_thoughts_are_no_part_of_the_next_prompt(engine: Engine, tmp_path: Path) -> None:
+    repeats = CHATML.replace("{{ m.content }}", "{{ m.reasoning_content or m.thinking or '' }}{{ m.content }}")
+    build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=repeats, eos=IM[1], control=IM)
+    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    turns = [Message(role="assistant", content="Hello!", reasoning=thought) for thought in ("", "a long thought")]
+    lengths = {await engine.count([user("Hi"), turn, user("And?")]) for turn in turns}
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize("pieces", [["<", "think", ">\n"], ["<think>"]])
+async def test_a_thinking_budget_ends_a_thought_and_the_answer_comes(
+    engine: Engine, tmp_path: Path, pieces: list[str]
+) -> None:
+    """The thought would go on for ever; what is written in the model's place leads to the answer."""
+    again = ["So", " on", " and", " so", " on", " and"]
+    tapes = [Tape("assistant\n", [*pieces, *again]), Tape("</think>\n\n", [*HELLO, IM[1]])]
+    tokens = THINK if len(pieces) == 1 else ()
+    build(tmp_path / "tape.gguf", tapes, template=CHATML, eos=IM[1], control=IM, user=tokens)
+    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    free = await ask(engine, user("Hi"), max_tokens=60)
+    assert (free.text, free.done.stop, free.done.thinking_cut) == ("", "length", False)
+    cut = await ask(engine, user("Hi"), max_tokens=60, thinking_budget=20)
+    assert (cut.text, cut.done.stop, cut.done.thinking_cut) == ("Hello there!", "stop", True)
+    assert cut.thinking.startswith("So on and so on") and free.thinking.startswith(cut.thinking.rstrip())
+    assert 20 <= cut.done.timings.n_thinking < 60
+    assert (await ask(engine, user("Hi"), max_tokens=60, thinking_budget=20)).text == "Hello there!"
+
+
+async def test_an_answer_that_goes_round_in_circles_is_told(engine: Engine, tmp_path: Path) -> None:
+    words = ["Once", " upon", " a", " time", " there", " was", " a", " model", ".\n"]
+    build(tmp_path / "tape.gguf", [Tape("assistant\n", [*words, *words[:2]])], template=CHATML, eos=IM[1], control=IM)
+    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    reply = Reply()
+    async for event in engine.generate([user("Hi")], GREEDY, max_tokens=400, flush_s=0):
+        reply.add(event)
+    assert reply.done.is_loop
+    assert next(event for event in reply.events if isinstance(event, Delta)).is_loop is False
+    assert not (await ask(engine, user("Hi"), max_tokens=60)).done.is_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.conftest import until
@@ -15,7 +16,8 @@ from tui.app.screens.text_edit import LineEditScreen, TextEditScreen
 from tui.app.widgets.number_input import NumberInput
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
-from tui.engine.records import Sampling
+from tui.config.sampling import Source
+from tui.engine.records import PartialSampling, Sampling
 
 SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
 
@@ -214,8 +216,12 @@ async def test_a_log_without_lines_or_with_markup_is_shown_as_it_is():
 # Sampling
 
 
-def sampling(values: Sampling | None = None, max_tokens: int = 0) -> SamplingScreen:
-    return SamplingScreen(values or Sampling(), max_tokens, KEYS, defaults=Sampling())
+def sampling(sources: dict[str, Source] | None = None, **own: float) -> SamplingScreen:
+    defaults: dict[str, float] = {**msgspec.structs.asdict(Sampling()), "max_tokens": 0, "thinking_budget": 0}
+    from_where = sources or {}
+    return SamplingScreen(
+        own, KEYS, defaults={name: (value, from_where.get(name, "built-in")) for name, value in defaults.items()}
+    )
 
 
 async def write(stage, field: str, text: str) -> None:
@@ -227,7 +233,7 @@ async def write(stage, field: str, text: str) -> None:
 
 @SIZES
 async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
-    wanted = Sampling(
+    wanted = PartialSampling(
         temperature=0.65,
         top_k=40,
         top_p=0.95,
@@ -242,16 +248,32 @@ async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
         for field in wanted.__struct_fields__:
             await write(stage, field, str(getattr(wanted, field)))
         await write(stage, "max_tokens", "2k")
+        await write(stage, "thinking_budget", "300")
         await stage.press("ctrl+s")
-        assert await stage.closes() == SamplingChoice(sampling=wanted, max_tokens=2048)
+        assert await stage.closes() == SamplingChoice(sampling=wanted, max_tokens=2048, thinking_budget=300)
 
 
 async def test_unchanged_sampling_comes_back_exactly():
-    odd = Sampling(temperature=0.123456789, top_p=1 / 3)
-    async with opened(sampling(odd, 77)) as stage:
-        await stage.shows("default 0.7")
+    odd = {"temperature": 0.123456789, "top_p": 1 / 3}
+    async with opened(sampling(**odd, top_k=20, max_tokens=77)) as stage:
+        await stage.shows("this conversation, else 0.7")
         await stage.press("enter")
-        assert await stage.closes() == SamplingChoice(sampling=odd, max_tokens=77)
+        # Top k is the default now, and may not be that of the next model: it stays the conversation's own.
+        own = PartialSampling(**odd, top_k=20)
+        assert await stage.closes() == SamplingChoice(sampling=own, max_tokens=77, thinking_budget=None)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int]):
+    sources: dict[str, Source] = {"temperature": "model", "top_k": "settings", "penalty_last_n": "model"}
+    async with opened(sampling(sources, min_p=0.1, top_k=3), size) as stage:
+        await stage.shows("0 takes the likeliest · from the model file")
+        await stage.shows("tokens back, -1 is all · from the model file")
+        await stage.shows("this conversation, else 20 (your settings)", "this conversation, else 0 ")
+        await write(stage, "temperature", "0.9")
+        await stage.shows("this conversation, else 0.7 (model file)")
+        await write(stage, "temperature", "0.7")
+        await stage.shows("0 takes the likeliest · from the model file")
 
 
 @pytest.mark.parametrize(
@@ -279,12 +301,12 @@ async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str
 
 
 async def test_sampling_goes_back_to_the_defaults_with_key_or_button():
-    async with opened(sampling(Sampling(temperature=2.0, top_k=1))) as stage:
+    async with opened(sampling(temperature=2.0, top_k=1, thinking_budget=5)) as stage:
         await write(stage, "min_p", "7")
         await stage.pilot.click("#button-form_reset")
         await until(lambda: stage.dialog.query_one("#temperature", NumberInput).number == 0.7)
         await stage.press("ctrl+s")
-        assert await stage.closes() == SamplingChoice(sampling=Sampling(), max_tokens=0)
+        assert await stage.closes() == SamplingChoice(sampling=None, max_tokens=None, thinking_budget=None)
 
 
 async def test_a_decimal_comma_is_understood():

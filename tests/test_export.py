@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.records import Sampling, Timings
+from tui.engine.records import PartialSampling, Timings
 
 TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
 
@@ -29,7 +29,7 @@ def answer(text: str, reasoning: str = "", **fields: object) -> Turn:
 
 
 def talk(*turns: Turn, title: str = "", system_prompt: str = "") -> Conversation:
-    conversation = chat.new_conversation(title=title, system_prompt=system_prompt, sampling=Sampling(top_k=7))
+    conversation = chat.new_conversation(title=title, system_prompt=system_prompt, sampling=PartialSampling(top_k=7))
     for turn in turns:
         conversation = chat.with_turn(conversation, turn)
     return conversation

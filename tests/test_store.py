@@ -20,7 +20,7 @@ from tui.chat import conversation as chat
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.schema import MIGRATIONS, SCHEMA_VERSION, connect, migrate, opening
 from tui.chat.store import Store, StoreError
-from tui.engine.records import Sampling, Timings
+from tui.engine.records import PartialSampling, Timings
 
 
 @pytest.fixture
@@ -51,15 +51,19 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_a_conversation_reads_back_as_it_was_saved(store: Store):
     conversation = question(
-        system_prompt="Be kind.", thinking=False, sampling=Sampling(temperature=0.6), model_path="/models/qwen.gguf"
+        system_prompt="Be kind.", thinking=False, effort="high", sampling=PartialSampling(temperature=0.6)
     )
-    conversation = msgspec.structs.replace(conversation, max_tokens=0)
+    conversation = msgspec.structs.replace(
+        conversation, max_tokens=0, thinking_budget=64, model_path="/models/qwen.gguf"
+    )
     answer = chat.finished(
         chat.answer_turn("Qwen3", ["CPU", "Vulkan0"]),
         text="Rayleigh 散射 👩‍👩‍👧",
         reasoning="Hm.",
         stop="length",
         timings=Timings(n_decode=12, decode_s=0.4, n_thinking=2, thinking_s=0.1),
+        is_loop=True,
+        is_thought_cut=True,
     )
     conversation = msgspec.structs.replace(chat.with_turn(conversation, answer), updated_at=answer.created_at)
 
@@ -91,13 +95,15 @@ async def test_renaming_and_configuring_change_what_they_name(store: Store):
     conversation = question()
     await store.create(conversation)
     await store.rename(conversation.id, "Sky")
-    changed = msgspec.structs.replace(conversation, thinking=False, sampling=Sampling(top_k=7), max_tokens=40)
+    changed = msgspec.structs.replace(conversation, thinking=False, sampling=PartialSampling(top_k=7), max_tokens=40)
+    changed = msgspec.structs.replace(changed, effort="low", thinking_budget=9)
     await store.configure(changed)
 
     saved = await store.open(conversation.id)
 
-    assert (saved.title, saved.thinking, saved.sampling) == ("Sky", False, Sampling(top_k=7))
+    assert (saved.title, saved.thinking, saved.sampling) == ("Sky", False, PartialSampling(top_k=7))
     assert (conversation.max_tokens, saved.max_tokens) == (None, 40)
+    assert (saved.effort, saved.thinking_budget) == ("low", 9)
     assert saved.turns == conversation.turns
 
 
@@ -563,17 +569,17 @@ async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path):
     old, new = (await store.open("c")).turns
     await store.close()
 
-    assert (old.text, old.swapped_bytes) == ("Hello", 0)
+    assert (old.text, old.swapped_bytes, old.is_loop, old.is_thought_cut) == ("Hello", 0, False, False)
     assert (new.text, new.swapped_bytes) == ("Hi", 120 << 20)
 
 
 async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversation(store: Store, path: Path):
-    conversation = question(sampling=Sampling(top_k=7))
+    conversation = question(sampling=PartialSampling(top_k=7))
     await store.create(conversation)
     with sqlite3.connect(path) as other:
         other.execute("""UPDATE conversations SET sampling = '{"top_k": 9, "mirostat": 2, "top_p": "high"}'""")
 
-    assert (await store.open(conversation.id)).sampling == Sampling(top_k=9)
+    assert (await store.open(conversation.id)).sampling == PartialSampling(top_k=9)
 
 
 async def test_the_database_is_for_its_owner_only(store: Store, path: Path):

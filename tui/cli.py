@@ -8,9 +8,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tui import __version__
+from tui.cli_types import at_least, list_of, pair, percent, users
 from tui.exit_codes import ExitCode
 from tui.stdout import CannotWrite, flush
 
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tui.cli_options import BenchKind
+    from tui.config.modelrules import ChatFormat
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """`tui.engine.records.CacheType`, without importing it."""
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
-MOST_USERS = 256
-"""llama.cpp's LLAMA_MAX_SEQ."""
 MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
 FLASH_ATTENTION = ("auto", "on", "off")
@@ -33,7 +33,6 @@ _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
     *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"),
 )
-_T = TypeVar("_T")
 _EXAMPLES = """\
 examples:
   llmtui                                     chat with the model used last
@@ -131,7 +130,10 @@ def _run(argv: Sequence[str] | None) -> int:
     return _app(arguments)
 
 
-_NOT_OF_A_TEST = {"bench", "json", "settings", "software_vulkan", "fit", "force", *_LOAD_FIELDS}
+_NOT_OF_A_TEST = {
+    *("bench", "json", "settings", "software_vulkan", "fit", "force", "chat_template", "stop"),
+    *_LOAD_FIELDS,
+}
 """Options that say nothing about what is to be measured, by the names that they are stored under."""
 
 
@@ -196,6 +198,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             load=_load_fields(arguments),
             fit=arguments.fit,
             force=arguments.force,
+            chat_format=_chat_format(arguments),
             settings_file=Path(arguments.settings) if arguments.settings else None,
             software_vulkan=arguments.software_vulkan,
             n_prompt=arguments.n_prompt,
@@ -262,6 +265,7 @@ def _app(arguments: argparse.Namespace) -> int:
             load=_load_fields(arguments),
             fit=arguments.fit,
             force=arguments.force,
+            chat_format=_chat_format(arguments),
             settings_file=Path(arguments.settings) if arguments.settings else None,
             software_vulkan=arguments.software_vulkan,
             theme=arguments.theme,
@@ -269,6 +273,22 @@ def _app(arguments: argparse.Namespace) -> int:
             import_file=import_file,
         )
     )
+
+
+def _chat_format(arguments: argparse.Namespace) -> ChatFormat:
+    """The template and the stop strings that were given. Raises `CommandLineError`."""
+    from tui.config.modelrules import ChatFormat, TemplateFileError, read_template
+    from tui.userpath import user_path
+
+    if "" in arguments.stop:
+        raise CommandLineError("--stop needs a text: an empty one would end every answer at once.")
+    source = ""
+    if arguments.chat_template is not None:
+        try:
+            source = read_template(user_path(arguments.chat_template))
+        except TemplateFileError as error:
+            raise CommandLineError(f"--chat-template {arguments.chat_template}: {error}.") from error
+    return ChatFormat(chat_template=source, stop=tuple(arguments.stop))
 
 
 def _is_missing(path: Path) -> bool:
@@ -285,57 +305,6 @@ def _is_missing(path: Path) -> bool:
 def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """The load settings that were given, by the names that the settings file uses."""
     return {name: value for name in _LOAD_FIELDS if (value := getattr(arguments, name)) is not None}
-
-
-def _at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
-    """An argument type: a whole number from `least` on."""
-
-    def number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not {least} or more" if value < least else f"{value} is huge")
-        return value
-
-    return number
-
-
-def _percent(text: str) -> float:
-    """An argument type: from 0 to 100, with or without a percent sign."""
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
-    return value
-
-
-def _list_of(kind: Callable[[str], _T]) -> Callable[[str], tuple[_T, ...]]:
-    """An argument type: values with commas between them."""
-
-    def values(text: str) -> tuple[_T, ...]:
-        return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
-
-    return values
-
-
-def _users(text: str) -> int:
-    """An argument type: as many sequences as llama.cpp can tell apart."""
-    value = _at_least(1)(text)
-    if value > MOST_USERS:
-        raise argparse.ArgumentTypeError(f"{value} is more than the {MOST_USERS} that llama.cpp can do")
-    return value
-
-
-def _pair(text: str) -> tuple[int, int]:
-    """An argument type: two numbers with a comma between them."""
-    numbers = _list_of(_at_least(1))(text)
-    if len(numbers) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers such as 512,128")
-    return numbers[0], numbers[1]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -381,29 +350,29 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "bench", "Settings remembered by the app do not count, those of settings.toml do."
     )
-    numbers = _list_of(_at_least(0))
+    numbers = list_of(at_least(0))
     group.add_argument("--all", action="store_true", help="measure every model of the library that fits")
     group.add_argument(
-        "--backends", default=(), type=_list_of(str), metavar="A,B", help="measure each model on each: cpu,vulkan"
+        "--backends", default=(), type=list_of(str), metavar="A,B", help="measure each model on each: cpu,vulkan"
     )
     which = group.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="one number within a minute; also without any option")
     which.add_argument("--localscore", action="store_true", help="LocalScore's nine tests and its number: takes long")
     which.add_argument("--tune", action="store_true", help="find the fastest load settings; the chat then uses them")
     which.add_argument(
-        "--parallel", dest="n_parallel", default=(), type=_list_of(_users), metavar="N,…", help="many users at once"
+        "--parallel", dest="n_parallel", default=(), type=list_of(users), metavar="N,…", help="many users at once"
     )
     for flags, metavar, kind, text in (
         (("-p", "--n-prompt"), "N,…", numbers, "tokens to read; 0 leaves that test out (512)"),
         (("-n", "--n-gen"), "N,…", numbers, "tokens to write; 0 leaves that test out (128)"),
         (("-d", "--n-depth"), "N,…", numbers, "tokens in the context before each test (0)"),
-        (("-r", "--repetitions"), "N", _at_least(1), "times to run each test (5)"),
+        (("-r", "--repetitions"), "N", at_least(1), "times to run each test (5)"),
     ):
         group.add_argument(*flags, metavar=metavar, type=kind, help=text)
-    group.add_argument("--seconds", type=_at_least(1), metavar="N", help="time that --tune may take (110)")
+    group.add_argument("--seconds", type=at_least(1), metavar="N", help="time that --tune may take (110)")
     group.add_argument("--e2e", dest="end_to_end", action="store_true", help="time answers as a user gets them, too")
     group.add_argument(
-        "-pg", dest="pairs", action="append", default=[], type=_pair, metavar="P,G", help="read P, then write G tokens"
+        "-pg", dest="pairs", action="append", default=[], type=pair, metavar="P,G", help="read P, then write G tokens"
     )
     group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help=", ".join(OUTPUTS))
     group.add_argument("--baseline", default="", metavar="NAME", help="row that is 1 in charts: part of its name[@cpu]")
@@ -412,14 +381,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--compare", default="", metavar="WHAT", help="with the last run, the one with this ID, or FILE.json"
     )
     group.add_argument(
-        "--fail-below", type=_percent, metavar="PERCENT", help="exit code 1 when --compare finds a larger loss"
+        "--fail-below", type=percent, metavar="PERCENT", help="exit code 1 when --compare finds a larger loss"
     )
     group.add_argument("--no-history", dest="keep", action="store_false", help="keep this run out of the history")
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the model is loaded (0: llama.cpp or llmtui chooses)")
-    natural, positive, minus_one, seed = _at_least(0), _at_least(1), _at_least(-1), _at_least(-1, 2**32 - 1)
+    natural, positive, minus_one, seed = at_least(0), at_least(1), at_least(-1), at_least(-1, 2**32 - 1)
 
     def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
         group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
@@ -437,6 +406,8 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
     add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
     add("--repack", dest="repack", choices=REPACK, metavar="MODE", help="weights in the CPU's order: auto, on, off")
+    group.add_argument("--chat-template", metavar="FILE", help="Jinja template to use instead of the model's own")
+    group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end answers here too; repeatable")
     add("--seed", dest="seed", kind=seed, metavar="N", help="seed of the sampler; -1: a new one each time")
     group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
     group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")

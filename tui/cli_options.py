@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from tui.config.modelrules import ChatFormat
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What both front ends take."""
@@ -18,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Place layers and experts where they are fastest, of all that fits."""
     force: bool = False
     """Load even when too little memory would be left."""
+    chat_format: ChatFormat = ChatFormat()
+    """Chat template and stop strings for every model of this run."""
     settings_file: Path | None = None
     """Take this file in place of the user's `settings.toml`."""
     software_vulkan: bool = False

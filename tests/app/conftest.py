@@ -152,11 +152,12 @@ def start(home: Path) -> StartApp:
         model: Path | None = DENSE,
         size: tuple[int, int] = (120, 40),
         load: dict[str, object] | None = None,
+        more_settings: str = "",
         **options: Any,
     ) -> AsyncIterator[Person]:
         settings = paths.user_settings_file()
         settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(GREEDY + NO_RESERVE)
+        settings.write_text(GREEDY + NO_RESERVE + more_settings)
         app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
         async with app.run_test(size=size, notifications=True) as pilot:
             person = Person(app, pilot)

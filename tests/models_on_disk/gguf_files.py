@@ -103,6 +103,21 @@ def write(path: Path, metadata: Mapping[str, object], tensors: Sequence[Tensor] 
     return path
 
 
+def add_metadata(source: Path, target: Path, more: Mapping[str, object]) -> Path:
+    """A copy of a whole file with more metadata, before that which it has."""
+    raw = source.read_bytes()
+    version, n_tensors, n_pairs = struct.unpack_from("<IQQ", raw, 4)
+    pairs = b"".join(pair(key, value) for key, value in more.items())
+    filler = "test.filler"
+    # The weights begin at the next multiple of the alignment: they stay where they belong if they move by one.
+    missing = -(len(pairs) + len(pair(filler, ""))) % ALIGNMENT
+    pairs += pair(filler, " " * missing)
+    head = b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_pairs + len(more) + 1)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(head + pairs + raw[len(head) :])
+    return target
+
+
 @dataclass(frozen=True)
 class Shape:
     """A model of Qwen3's kind; the defaults are small."""

@@ -79,7 +79,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self._leaving: asyncio.Task[None] | None = None
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
-        self.controller = Controller(settings, state, self.store, dict(options.load))
+        self.controller = Controller(settings, state, self.store, options)
         bind(self, keymap, "app")
         configured = settings.ui.theme
         if settings.ui.theme_light and terminal_is_light(os.environ):

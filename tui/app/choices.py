@@ -1,15 +1,20 @@
-"""Which settings a model would be loaded with, and which of them somebody chose. The order of what is laid over what is
-that of `tui.config.load`."""
+"""Which settings a model would be loaded with, which of them somebody chose, and what the engine is asked for. What is
+laid over what is the business of `tui.config.load` and `tui.config.modelrules`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tui.config.load import chosen_fields, merge_load
+import msgspec
+
+from tui.cli_options import Options
+from tui.config.load import chosen_fields, engine_settings, merge_load
+from tui.config.modelrules import chat_format
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
+from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
+from tui.engine.records import Device, LoadSettings
 from tui.measure.machine import this_machine
 
 
@@ -18,13 +23,14 @@ class LoadChoices:
 
     def __init__(
         self,
-        defaults: LoadDefaults,
+        settings: Settings,
         state: StateStore,
-        cli_load: Mapping[str, object],
+        options: Options,
         on_problem: Callable[[ConfigProblem], None],
     ) -> None:
-        self._defaults, self._state, self._cli_load, self._on_problem = defaults, state, cli_load, on_problem
+        self._defaults, self._state, self._cli_load, self._on_problem = settings.load, state, options.load, on_problem
         self._machine = this_machine().hardware
+        self._rules, self.given = settings.model, options.chat_format
 
     def of(self, path: Path, n_ctx_train: int = 0) -> LoadDefaults:
         """The settings that this model would be loaded with. A default context that is larger than the model was
@@ -39,3 +45,13 @@ class LoadChoices:
     def chosen(self, path: Path) -> frozenset[str]:
         """Fields of `of` that somebody chose: on the command line, in the app before, or in the settings."""
         return chosen_fields(self._defaults, self._state.load_of(path, self._machine), self._cli_load)
+
+    def for_engine(self, path: Path, name: str, choice: LoadDefaults, devices: Sequence[Device]) -> LoadSettings:
+        """What the engine is to be asked for, with the chat template and the stop strings that somebody wants for the
+        model of this name. What cannot be had is told as a problem."""
+        settings, problem = engine_settings(choice, devices)
+        wanted, problems = chat_format(self._rules, [name], path, self.given)
+        for wrong in [problem, *problems]:
+            if wrong is not None:
+                self._on_problem(wrong)
+        return msgspec.structs.replace(settings, chat_template=wanted.chat_template, stop=wanted.stop)

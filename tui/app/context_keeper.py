@@ -91,7 +91,8 @@ class ContextKeeper:
         if messages[-1].role == "assistant":
             # What cannot be evaluated now is said when it is asked.
             with contextlib.suppress(EngineError):
-                await self._engine.read_ahead(messages, thinking=conversation.thinking)
+                thinking, effort = conversation.thinking, conversation.effort
+                await self._engine.read_ahead(messages, thinking=thinking, effort=effort)
 
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""

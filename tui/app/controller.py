@@ -24,7 +24,7 @@ from tui.app.state_writer import StateWriter
 from tui.app.writing import Writing
 from tui.chat.conversation import Conversation, to_messages
 from tui.chat.store import Store
-from tui.config.load import engine_settings
+from tui.cli_options import Options
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
@@ -33,6 +33,7 @@ from tui.engine.messages import Done, Loaded
 from tui.engine.plan_client import Planner
 from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
+from tui.models.info import ModelInfo
 
 _log = logging.getLogger("llmtui")
 
@@ -42,7 +43,7 @@ class Controller:
 
     listener: Listener
 
-    def __init__(self, settings: Settings, state: StateStore, store: Store, cli_load: dict[str, object]) -> None:
+    def __init__(self, settings: Settings, state: StateStore, store: Store, options: Options) -> None:
         self.settings, self.state, self.store = settings, state, store
         self.engine = Engine(env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death)
         self.contexts = ContextKeeper(
@@ -58,6 +59,8 @@ class Controller:
         self.model_path: Path | None = None
         self.model_name = ""
         """How the model is called on the screen and in saved answers."""
+        self.headers: dict[str, ModelInfo] = {}
+        """What the files tell of the models that were to be loaded, by path."""
         self.choice: LoadDefaults = settings.load
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: LoadDefaults | None = None
@@ -71,8 +74,8 @@ class Controller:
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
-        choices = LoadChoices(settings.load, state, cli_load, lambda problem: self.listener.problem(problem))
-        self.choice_for, self.chosen_for = choices.of, choices.chosen
+        self.choices = LoadChoices(settings, state, options, lambda problem: self.listener.problem(problem))
+        self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
         self._answer: Answer | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
@@ -138,9 +141,7 @@ class Controller:
             self._set_phase("starting")
             await self._start()
         self._set_phase("loading")
-        settings, problem = engine_settings(move.choice, self.devices)
-        if problem is not None:
-            self.listener.problem(problem)
+        settings = self.choices.for_engine(move.path, move.name, move.choice, self.devices)
         try:
             before = await self.engine.settled()
             if before is not None and (self._held is None or before is not self._held.loaded):
@@ -263,12 +264,11 @@ class Controller:
         loaded = self.engine.loaded
         if loaded is None or self.phase != "ready":
             return
-        messages = to_messages(self.conversation)
-        n_used = 0
-        if messages:
+        chat, n_used = self.conversation, 0
+        if messages := to_messages(chat):
             # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
             with contextlib.suppress(EngineError, EngineDied):
-                n_used = await self.engine.count(messages, thinking=self.conversation.thinking)
+                n_used = await self.engine.count(messages, thinking=chat.thinking, effort=chat.effort)
         self.n_used = n_used
         self.listener.context_used(n_used, loaded.n_ctx)
 

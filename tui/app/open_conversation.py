@@ -10,7 +10,6 @@ import msgspec
 from tui.chat.conversation import Turn, new_conversation, truncate_from, user_turn, with_turn
 from tui.chat.store import Store
 from tui.config.settings import Settings
-from tui.engine.records import Sampling
 
 
 def keep(future: asyncio.Future[None]) -> None:
@@ -32,7 +31,7 @@ class OpenConversation:
         """An empty one in place of what is open."""
         self.put_back()
         chat = self._settings.chat
-        self.now = new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking)
+        self.now = new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking, effort=chat.effort)
         self._is_saved = False
 
     async def open(self, conversation_id: str) -> None:
@@ -44,16 +43,6 @@ class OpenConversation:
     def saved_id(self) -> str:
         """Its id in the store; empty for one that is not there."""
         return self.now.id if self._is_saved else ""
-
-    @property
-    def sampling(self) -> Sampling:
-        """What the next answer is chosen with: the conversation's own values, else the settings'."""
-        return self.now.sampling or self._settings.sampling.engine_sampling(thinking=self.now.thinking)
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of the next answer at most, 0 for no limit: the conversation's own, else the settings'."""
-        return self._settings.sampling.max_tokens if self.now.max_tokens is None else self.now.max_tokens
 
     def configure(self, **changes: Any) -> None:
         """Change any of its fields but the turns."""

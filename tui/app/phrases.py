@@ -10,7 +10,7 @@ from tui.app.bindings import Keymap
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
-from tui.chat.conversation import Turn
+from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
@@ -79,7 +79,8 @@ def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
     if turn.backend and not any(turn.speeds):
         parts.append(" → ".join(turn.backend))
     if turn.stop:
-        parts.append(STOPS[turn.stop])
+        # However it ended then, that is what is wrong with it.
+        parts.append("went round in circles" if turn.is_loop else STOPS[turn.stop])
     if turn.swapped_bytes:
         parts.append(f"swapped {format.size(turn.swapped_bytes)}")
     parts += moves
@@ -92,7 +93,65 @@ def thinking_label(turn: Turn) -> str:
         return ""
     if not turn.n_reasoning:
         return "thought"
+    if turn.is_thought_cut:
+        return f"thought cut after {turn.n_reasoning:,} tokens · {seconds(turn.reasoning_s)}"
     return f"thought for {seconds(turn.reasoning_s)} · {turn.n_reasoning:,} tokens"
+
+
+ALWAYS_THINKS = "This model always thinks; it cannot be switched off."
+NEVER_THINKS = "This model does not think: the switch has no effect on it."
+DEFAULT_EFFORT = "default"
+"""Stands for the effort "", which leaves it to the template."""
+EFFORTS = {
+    DEFAULT_EFFORT: ("As the model does", "no level is asked for"),
+    "low": ("Low", "short thoughts, quick answers"),
+    "medium": ("Medium", ""),
+    "high": ("High", "long thoughts"),
+}
+"""What can be chosen: label and note."""
+
+
+def thinking_switched(conversation: Conversation, loaded: Loaded | None) -> str:
+    """What was chosen for the open conversation, and that it has no effect where that is so."""
+    if loaded is None:
+        return f"Thinking is {_on_off(conversation)} in this conversation, for models that can be asked for it."
+    if loaded.efforts and conversation.thinking:
+        effort = f"{conversation.effort} effort" if conversation.effort else "as much effort as the model likes"
+        return f"Thinking is on in this conversation, with {effort}."
+    without = "" if loaded.can_switch_thinking else ", but this model has no switch for it and decides by itself"
+    return f"Thinking is {_on_off(conversation)} in this conversation{without}."
+
+
+def thinking_state(loaded: Loaded, conversation: Conversation) -> str:
+    """What of it the header shows: what was chosen and has an effect; empty for the usual."""
+    if loaded.can_switch_thinking and not conversation.thinking:
+        return "thinking off"
+    return f"effort {conversation.effort}" if conversation.effort in loaded.efforts and conversation.effort else ""
+
+
+def _on_off(conversation: Conversation) -> str:
+    return "on" if conversation.thinking else "off"
+
+
+def unknown_sampling(unknown: Sequence[str]) -> str:
+    """That a file recommends what llmtui does not have; empty when it does not."""
+    if not unknown:
+        return ""
+    what = " and ".join(filter(None, (", ".join(unknown[:-1]), unknown[-1])))
+    return f"This model's file recommends {what}, which llmtui does not have. The rest of what it recommends is used."
+
+
+def goes_in_circles(keymap: Keymap) -> str:
+    """That the answer that is being written repeats itself."""
+    return f"The answer goes round in circles. Stop it{hint(keymap, 'stop')}, or see whether it finds a way out."
+
+
+def went_in_circles(keymap: Keymap) -> str:
+    """That an answer repeated itself to its end, and what helps."""
+    return (
+        f"The answer went round in circles. Answer again{hint(keymap, 'regenerate')}; if that does not help, raise the "
+        f"repeat penalty to 1.1 before (“Sampling” in the palette{hint(keymap, 'palette')})."
+    )
 
 
 def prompt_progress(progress: Prefill) -> str:

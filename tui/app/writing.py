@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tui.app.answer_settings import answer_settings
 from tui.app.moves import Move, backend_label
 from tui.app.open_conversation import OpenConversation
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages
@@ -44,17 +45,21 @@ class Writing:
         self.may_pause = True
         """False once it is to end, whatever is loaded."""
         self.is_over = False
+        self._is_loop = self._is_thought_cut = False
         self._swap_before = controller.swap_used()
 
     def ask(self, drop_oldest: bool) -> Answer:
         """Have the engine begin, or go on after a pause."""
-        conversation, max_tokens = self._conversation.now, self._conversation.max_tokens
+        conversation, how = self._conversation.now, answer_settings(self._controller)
         n_decode = sum(timings.n_decode for _, timings in self._parts)
+        n_thinking = sum(timings.n_thinking for _, timings in self._parts)
         return self._controller.engine.generate(
             () if self._has_begun else to_messages(conversation),
-            self._conversation.sampling,
-            thinking=conversation.thinking,
-            max_tokens=max_tokens and max(1, max_tokens - n_decode),
+            how.sampling,
+            thinking=how.thinking,
+            effort=how.effort,
+            thinking_budget=how.thinking_budget and max(1, how.thinking_budget - n_thinking),
+            max_tokens=how.max_tokens and max(1, how.max_tokens - n_decode),
             drop_oldest=drop_oldest,
             flush_s=CROWDED_FLUSH_S if self._is_crowded() else FLUSH_S,
             resume=self._has_begun,
@@ -86,6 +91,8 @@ class Writing:
         elif isinstance(event, Done) and self._turn:
             controller.n_used = event.n_used
             self._add_part(event.timings)
+            self._is_loop = event.is_loop
+            self._is_thought_cut |= event.thinking_cut
             if event.stop != "cancelled":
                 self._arrive()
                 self._conversation.settle()
@@ -99,6 +106,7 @@ class Writing:
         self._has_begun, self.is_paused, self._move = True, True, None
         if self._turn:  # else it had not even looked at the prompt
             self._add_part(done.timings)
+            self._is_thought_cut |= done.thinking_cut
             self._controller.n_used = done.n_used
             self._controller.listener.answer_paused(self._turn.id)
 
@@ -155,6 +163,8 @@ class Writing:
             timings=functools.reduce(Timings.plus, (timings for _, timings in used)) if used else None,
             speeds=tuple(timings.decode_tps for _, timings in used) if len(used) > 1 else (),
             error=error,
+            is_loop=self._is_loop,
+            is_thought_cut=self._is_thought_cut,
         )
         self._turn = None
         controller = self._controller

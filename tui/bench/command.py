@@ -31,6 +31,7 @@ from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
 from tui.lines import clean
+from tui.measure.answers import for_answers
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
@@ -172,11 +173,15 @@ class _Bench:
                 settings = msgspec.structs.replace(job.settings, n_parallel=self._kind.n_parallel)
                 job = msgspec.structs.replace(job, settings=settings)
                 try:
-                    jobs.append(await settle(self._options, job, self._kind.room, devices, memory, planner))
+                    job = await settle(self._options, job, self._kind.room, devices, memory, planner)
                 except NotMeasured as error:
                     if self._is_one:
                         raise
                     self._refuse(model, backend_of(job.settings), str(error))
+                else:
+                    job, problems = for_answers(job, self._settings, self._options.chat_format)
+                    _report(problems)
+                    jobs.append(job)
         return jobs
 
     def _check_baseline(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tui.bench.figures import spread
 from tui.measure.report import Report
 from tui.measure.stats import deviation, mean
@@ -29,6 +31,7 @@ def record(report: Report) -> dict[str, object]:
     figures = {
         "n_prompt": runs[0].n_prompt,
         "n_gen": runs[0].n_gen,
+        "sampling": msgspec.structs.asdict(runs[0].sampling),
         "avg_ttft_s": round(mean(ttfts), 6),
         "stddev_ttft_s": round(deviation(ttfts), 6),
         "avg_decode_ts": round(mean(speeds), 6),

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.records import Message, Role, Sampling, StopReason, Timings
+from tui.engine.records import Effort, Message, PartialSampling, Role, StopReason, Timings
 from tui.lines import fit_columns, one_line
 
 TurnStop = StopReason | Literal["crashed"]
@@ -47,6 +47,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """Decode tok/s with each of `backend`, 0 where unknown; empty for an answer that stayed where it was."""
     error: str | None = None
     """What went wrong, in words for the reader, when `stop` is "crashed"."""
+    is_loop: bool = False
+    """The answer ended in a repetition of itself."""
+    is_thought_cut: bool = False
+    """`reasoning` was ended by the thinking budget."""
     swapped_bytes: int = 0
     """By how much the machine's swap in use grew while the answer was written."""
 
@@ -67,10 +71,14 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     system_prompt: str = ""
     thinking: bool = True
     """Ask the model to think, where its template knows how."""
-    sampling: Sampling | None = None
-    """None takes the defaults of the model and the settings."""
+    effort: Effort = ""
+    """How long the model is to think, where its template knows levels; empty leaves it to the template."""
+    sampling: PartialSampling | None = None
+    """What was chosen for this conversation; the rest is that of the model and the settings."""
     max_tokens: int | None = None
     """Tokens of an answer at most, 0 for no limit; None takes the settings'."""
+    thinking_budget: int | None = None
+    """Tokens after which a thought is ended, 0 for never; None takes the settings'."""
     model_path: str = ""
     turns: tuple[Turn, ...] = ()
 
@@ -84,7 +92,8 @@ def new_conversation(
     *,
     system_prompt: str = "",
     thinking: bool = True,
-    sampling: Sampling | None = None,
+    effort: Effort = "",
+    sampling: PartialSampling | None = None,
     model_path: str = "",
     title: str = "",
 ) -> Conversation:
@@ -97,6 +106,7 @@ def new_conversation(
         title=encodable(title),
         system_prompt=encodable(system_prompt),
         thinking=thinking,
+        effort=effort,
         sampling=sampling,
         model_path=model_path,
     )
@@ -127,6 +137,8 @@ def finished(
     timings: Timings | None = None,
     speeds: tuple[float, ...] = (),
     error: str | None = None,
+    is_loop: bool = False,
+    is_thought_cut: bool = False,
 ) -> Turn:
     """The answer `turn` at its end; thinking's duration and token count are taken from `timings`."""
     return msgspec.structs.replace(
@@ -139,6 +151,8 @@ def finished(
         speeds=speeds,
         stop=stop,
         error=error,
+        is_loop=is_loop,
+        is_thought_cut=is_thought_cut,
     )
 
 

@@ -181,6 +181,8 @@ def _speaker(turn: Turn) -> str:
 
 
 def _thought(turn: Turn) -> str:
+    if turn.is_thought_cut:
+        return f"Thought cut after {turn.n_reasoning:,} tokens"
     facts = [f"for {turn.reasoning_s:.1f} s"] if turn.reasoning_s else []
     tokens = [f"{turn.n_reasoning:,} tokens"] if turn.n_reasoning else []
     return " · ".join([" ".join(["Thought", *facts]), *tokens])
@@ -198,6 +200,8 @@ def _figures(turn: Turn) -> str:
         if turn.timings.ttft_s:
             figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
     figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))
+    if turn.is_loop:
+        figures.append("went round in circles")
     return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])
 
 

@@ -6,16 +6,17 @@ Which thread calls them, when, and what happens when they fail is the business o
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 
 from tui.chat.conversation import Conversation, Turn, TurnStop, encodable
-from tui.engine.records import Role, Sampling, Timings
+from tui.engine.records import Effort, PartialSampling, Role, Timings
 
 CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
 
-R = TypeVar("R", Sampling, Timings)
+R = TypeVar("R", PartialSampling, Timings)
 
 
 class MissingError(LookupError):
@@ -43,39 +44,19 @@ class Superseded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def insert_conversation(connection: sqlite3.Connection, conversation: Conversation, writer: str) -> None:
-    connection.execute(
-        "INSERT INTO conversations(id, title, system_prompt, thinking, sampling, max_tokens, model_path, created_at,"
-        " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            conversation.id,
-            encodable(conversation.title),
-            encodable(conversation.system_prompt),
-            conversation.thinking,
-            _json(conversation.sampling),
-            conversation.max_tokens,
-            encodable(conversation.model_path),
-            conversation.created_at,
-            conversation.updated_at,
-        ),
-    )
+    values = {"id": conversation.id, "title": encodable(conversation.title), **_settings(conversation)}
+    values |= {"created_at": conversation.created_at, "updated_at": conversation.updated_at}
+    _insert(connection, "conversations", values)
     for turn in conversation.turns:
         insert_turn(connection, conversation.id, turn, writer)
 
 
 def update_conversation(connection: sqlite3.Connection, conversation: Conversation, now: float) -> None:
     """Everything but the turns and the title."""
+    values = {**_settings(conversation), "updated_at": now}
+    assignments = ", ".join(f"{name} = ?" for name in values)
     changed = connection.execute(
-        "UPDATE conversations SET system_prompt = ?, thinking = ?, sampling = ?, max_tokens = ?, model_path = ?,"
-        " updated_at = ? WHERE id = ?",
-        (
-            encodable(conversation.system_prompt),
-            conversation.thinking,
-            _json(conversation.sampling),
-            conversation.max_tokens,
-            encodable(conversation.model_path),
-            now,
-            conversation.id,
-        ),
+        f"UPDATE conversations SET {assignments} WHERE id = ?", (*values.values(), conversation.id)
     )
     _expect(changed, conversation.id)
 
@@ -100,8 +81,7 @@ def insert_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn
     values = {"id": turn.id, "conversation_id": conversation_id, "parent_id": parent[0] if parent else None}
     values |= {"role": turn.role, "created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
     values |= _content(turn)
-    names = ", ".join(values)
-    connection.execute(f"INSERT INTO turns({names}) VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
+    _insert(connection, "turns", values)
     _touch(connection, conversation_id, turn.created_at)
 
 
@@ -196,13 +176,16 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
 
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
     row = connection.execute(
-        "SELECT title, system_prompt, thinking, sampling, max_tokens, model_path, created_at, updated_at"
-        " FROM conversations WHERE id = ?",
+        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,"
+        " updated_at FROM conversations WHERE id = ?",
         (conversation_id,),
     ).fetchone()
     if row is None:
         raise MissingError(conversation_id)
-    title, system_prompt, thinking, sampling, max_tokens, model_path, created_at, updated_at = row
+    (
+        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,
+        updated_at,
+    ) = row  # fmt: skip
     turns = connection.execute(
         f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
         (conversation_id,),
@@ -212,8 +195,10 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         title=title,
         system_prompt=system_prompt,
         thinking=bool(thinking),
-        sampling=_record(sampling, Sampling),
+        effort=effort if effort in get_args(Effort) else "",
+        sampling=_record(sampling, PartialSampling),
         max_tokens=max_tokens,
+        thinking_budget=thinking_budget,
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,
@@ -237,8 +222,21 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 _TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " speeds, created_at, writer"
+    " speeds, is_loop, is_thought_cut, created_at, writer"
 )
+
+
+def _settings(conversation: Conversation) -> dict[str, str | float | None]:
+    """The columns of what can be chosen for a conversation."""
+    return {
+        "system_prompt": encodable(conversation.system_prompt),
+        "thinking": conversation.thinking,
+        "effort": conversation.effort,
+        "sampling": _json(conversation.sampling),
+        "max_tokens": conversation.max_tokens,
+        "thinking_budget": conversation.thinking_budget,
+        "model_path": encodable(conversation.model_path),
+    }
 
 
 def _content(turn: Turn) -> dict[str, str | float | None]:
@@ -255,13 +253,15 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "error": None if turn.error is None else encodable(turn.error),
         "swapped_bytes": turn.swapped_bytes,
         "speeds": msgspec.json.encode(turn.speeds).decode(),
+        "is_loop": turn.is_loop,
+        "is_thought_cut": turn.is_thought_cut,
     }
 
 
 def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        speeds, created_at, writer,
+        speeds, is_loop, is_thought_cut, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -282,8 +282,15 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         error=error,
         swapped_bytes=swapped_bytes,
         speeds=msgspec.json.decode(speeds, type=tuple[float, ...]),
+        is_loop=bool(is_loop),
+        is_thought_cut=bool(is_thought_cut),
         created_at=created_at,
     )
+
+
+def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, str | float | None]) -> None:
+    places = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO {table}({', '.join(values)}) VALUES ({places})", tuple(values.values()))
 
 
 def _touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
@@ -295,7 +302,7 @@ def _expect(changed: sqlite3.Cursor, id_: str) -> None:
         raise MissingError(id_)
 
 
-def _json(record: Sampling | Timings | None) -> str | None:
+def _json(record: PartialSampling | Timings | None) -> str | None:
     return None if record is None else msgspec.json.encode(record).decode()
 
 
@@ -312,5 +319,13 @@ def _record(raw: str | None, kind: type[R]) -> R | None:
         fields = msgspec.json.decode(raw, type=dict[str, object])
     except msgspec.DecodeError:
         return None
-    kept = {name: value for name, value in fields.items() if name in known and type(value) is known[name]}
+    kept = {name: value for name, value in fields.items() if name in known and _is_a(value, known[name])}
     return msgspec.convert(kept, type=kind)
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -44,6 +44,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE turns ADD COLUMN swapped_bytes INTEGER NOT NULL DEFAULT 0",),
     ("ALTER TABLE turns ADD COLUMN speeds TEXT NOT NULL DEFAULT '[]'",),
     ("ALTER TABLE conversations ADD COLUMN max_tokens INTEGER",),
+    (
+        "ALTER TABLE conversations ADD COLUMN effort TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE conversations ADD COLUMN thinking_budget INTEGER",
+        "ALTER TABLE turns ADD COLUMN is_loop INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE turns ADD COLUMN is_thought_cut INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds

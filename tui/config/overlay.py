@@ -4,9 +4,9 @@ is reported and leaves it. Knows nothing of which settings there are."""
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,16 +14,21 @@ from tui.config.problems import ConfigProblem
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+NOT_IN_FILES = msgspec.Meta(extra={"in_files": False})
+"""Of a field that is worked out: as a key of a file it is as unknown as any other."""
+
 
 def overlay(
     base: S, table: Mapping[str, object], *, file: Path | None = None, prefix: str = "", report_unknown: bool = True
 ) -> tuple[S, list[ConfigProblem]]:
     """`base` with the values of `table` in it, and what was wrong with the rest.
 
-    Nested records are laid over key by key, dictionaries are merged entry by entry, anything else is replaced whole.
+    Nested records are laid over key by key, dictionaries are merged entry by entry, each record of a list is laid over
+    the defaults of its kind, anything else is replaced whole.
     `prefix` is put before the keys that problems name, such as "load.".
     """
     hints = get_type_hints(type(base), include_extras=True)
+    hints = {name: hint for name, hint in hints.items() if NOT_IN_FILES not in getattr(hint, "__metadata__", ())}
     changes: dict[str, Any] = {}
     problems: list[ConfigProblem] = []
 
@@ -43,6 +48,12 @@ def overlay(
             else:
                 message = f"is a section, not a value, so it is ignored. Write [{path}] above its keys."
                 problems.append(ConfigProblem(file=file, key=path, message=message))
+        elif (kind := _kind_of_records(hints[key])) is not None and _is_list_of_tables(value):
+            changes[key], bad = _read_records(kind, value, path, file)
+            problems += bad
+        elif kind is not None and isinstance(value, Mapping):
+            message = f"is one section where there may be several, so it is ignored. Write [[{path}]] above its keys."
+            problems.append(ConfigProblem(file=file, key=path, message=message))
         elif isinstance(default, Mapping) and isinstance(value, Mapping):
             changes[key], bad = _merge_entries(default, value, hints[key], path, file)
             problems += bad
@@ -74,6 +85,27 @@ def _merge_entries(
             message = f"{_why(entry, entry_type, error)}. It is ignored; correct the value."
             problems.append(ConfigProblem(file=file, key=f"{path}.{name}", message=message))
     return merged, problems
+
+
+def _kind_of_records(hint: Any) -> type[msgspec.Struct] | None:
+    """The record that a field holds any number of; None for a field of another kind."""
+    kind = get_args(hint)[0] if get_origin(hint) is tuple else None
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _is_list_of_tables(value: object) -> TypeGuard[list[Mapping[str, object]]]:
+    return isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value)
+
+
+def _read_records(
+    kind: type[msgspec.Struct], tables: Sequence[Mapping[str, object]], path: str, file: Path | None
+) -> tuple[tuple[msgspec.Struct, ...], list[ConfigProblem]]:
+    records, problems = [], []
+    for number, table in enumerate(tables, start=1):
+        record, bad = overlay(kind(), table, file=file, prefix=f"{path}[{number}].")
+        records.append(record)
+        problems += bad
+    return tuple(records), problems
 
 
 def _why(value: object, hint: Any, error: msgspec.ValidationError) -> str:

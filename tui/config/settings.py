@@ -4,6 +4,7 @@ built-in `settings.toml`, then the user's own over it. What the program remember
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from tui.config import paths
-from tui.config.overlay import overlay
+from tui.config.overlay import NOT_IN_FILES, overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.engine.records import CacheType, FlashAttention, Repack, Sampling
+from tui.engine.records import CacheType, Effort, FlashAttention, Repack
 from tui.userpath import user_path
 
 # llama.cpp counts in 32 bits.
@@ -44,6 +45,18 @@ class ModelSettings(Section, frozen=True):
     def search_folders(self) -> tuple[Path, ...]:
         """`folders`, expanded, and llmtui's own models folder; each once, whether it exists or not."""
         return tuple(dict.fromkeys([*map(expand, self.folders), paths.models_dir()]))
+
+
+class ModelRule(Section, frozen=True):
+    """[[model]]: what holds for the models that `match` names only."""
+
+    match: str = ""
+    """A pattern with `*`, `?` and `[…]` for the name of a model, the name of its file or the whole path, in letters of
+    either case."""
+    chat_template: str = ""
+    """File with the Jinja template to use instead of the model's own; looked for beside the settings file."""
+    stop: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    """Texts that end an answer, beside the ends that the template knows."""
 
 
 class LoadDefaults(Section, frozen=True):
@@ -107,14 +120,12 @@ class SamplingSettings(Section, frozen=True):
 
     max_tokens: Natural = 0
     """Stop an answer after this many tokens, thinking included; 0 goes on to the end of the context."""
+    thinking_budget: Natural = 0
+    """End a thought after this many tokens, so that the answer comes; 0 lets models think as long as they want."""
     thinking: SamplingValues = SamplingValues(temperature=0.6, top_p=0.95)
     """Values for answers with thinking, Qwen3's from its model card."""
     plain: SamplingValues = SamplingValues()
     """Values for answers without thinking, Qwen3's from its model card."""
-
-    def engine_sampling(self, *, thinking: bool) -> Sampling:
-        """The values as the engine takes them."""
-        return Sampling(**msgspec.structs.asdict(self.thinking if thinking else self.plain))
 
 
 class ChatSettings(Section, frozen=True):
@@ -124,6 +135,8 @@ class ChatSettings(Section, frozen=True):
     """System prompt of new conversations; empty sends none."""
     thinking: bool = True
     """Let models that can think do so in new conversations."""
+    effort: Effort = ""
+    """How long models whose template knows levels think in new conversations; empty leaves it to the template."""
     on_overflow: Literal["ask", "drop"] = "ask"
     """When the context is full: "ask" before the oldest turns are left out, or "drop" them and say so."""
     history_size: Natural = 500
@@ -210,6 +223,10 @@ class Settings(Section, frozen=True):
     """The engine's process."""
     log: LogSettings = LogSettings()
     """The log file."""
+    model: tuple[ModelRule, ...] = ()
+    """What holds for some models only; where several match, the later one counts, value by value."""
+    written: Annotated[frozenset[str], NOT_IN_FILES] = frozenset()
+    """Dotted keys that the user's own file gives, such as "sampling.plain.top_k", whatever their values."""
 
 
 def load_settings(
@@ -231,12 +248,39 @@ def load_settings(
         elif table is not None:
             settings, found = overlay(settings, table, file=file)
             problems += found
+            if file is user_file:
+                keys = frozenset(_keys(table)) - {problem.key for problem in found}
+                rules = tuple(_beside(file, rule) for rule in settings.model)
+                settings = msgspec.structs.replace(settings, written=keys, model=rules)
+                problems += _without_match(file, rules)
         elif file is builtin_file:
             message = "is missing, so the defaults of the code are used. Install llmtui again."
             problems.append(ConfigProblem(file=file, key="", message=message))
     if software_vulkan:
         settings = msgspec.structs.replace(settings, engine=EngineSettings(software_vulkan=True))
     return settings, problems
+
+
+def _keys(table: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _without_match(file: Path, rules: Sequence[ModelRule]) -> Iterator[ConfigProblem]:
+    message = 'is missing, so the section holds for no model. Write match = "*" for all, or a part of a name: "qwen3*".'
+    for number, rule in enumerate(rules, start=1):
+        if not rule.match:
+            yield ConfigProblem(file=file, key=f"model[{number}].match", message=message)
+
+
+def _beside(file: Path, rule: ModelRule) -> ModelRule:
+    """The rule with the whole path of its template."""
+    if not rule.chat_template:
+        return rule
+    return msgspec.structs.replace(rule, chat_template=str(file.absolute().parent / expand(rule.chat_template)))
 
 
 def expand(folder: str) -> Path:

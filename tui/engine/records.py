@@ -84,6 +84,26 @@ class Sampling(Record, frozen=True):
     """-1 takes the seed of the load settings."""
 
 
+class PartialSampling(Record, frozen=True, omit_defaults=True):
+    """Some of the values of `Sampling`, as a file, a user or a conversation has them; None leaves one to others."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    penalty_last_n: int | None = None
+    seed: int | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The values that there are, by the names of `Sampling`."""
+        named = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {name: value for name, value in named if value is not None}
+
+
 class Message(Record, frozen=True):
     """One turn of a conversation as the chat template sees it."""
 

@@ -47,20 +47,22 @@ async def end_to_end(
     n_prompt: int = N_PROMPT,
     n_gen: int = N_GEN,
     on_event: Callable[[Event], None] | None = None,
+    sampling: Sampling | None = None,
 ) -> EndToEnd:
     """Ask the loaded model and time the answer, which goes on past the model's own end to `n_gen` tokens. The KV cache
     is emptied before. `on_event` gets each event as it comes, for a front end that shows the text and so has its own
-    cost in the figures.
+    cost in the figures. Without `sampling` its tokens are chosen as the engine does by itself.
 
     Raises `EngineError` and `EngineDied` as `Engine.generate` does.
     """
+    sampling = sampling or Sampling()
     question = await prompt_of(engine, n_prompt)
     await engine.bench(0, 1)  # what the template begins with would else be cached
     sent = time.perf_counter()
     first: tuple[float, int] | None = None
     last = sent
     n_read = n_written = 0
-    async for event in engine.generate([question], Sampling(), thinking=False, max_tokens=n_gen, ignore_end=True):
+    async for event in engine.generate([question], sampling, thinking=False, max_tokens=n_gen, ignore_end=True):
         now = time.perf_counter()
         if on_event:
             on_event(event)
@@ -76,6 +78,7 @@ async def end_to_end(
     return EndToEnd(
         n_prompt=n_read,
         n_gen=n_written,
+        sampling=sampling,
         ttft_s=first[0] - sent,
         decode_tps=(n_written - first[1]) / took if took > 0 else 0.0,
     )

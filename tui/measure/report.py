@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from tui.engine.messages import Hello, Loaded
-from tui.engine.records import LoadSettings
+from tui.engine.records import LoadSettings, Sampling
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
 from tui.models.info import ModelInfo
@@ -107,6 +107,8 @@ class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the prompt, none of them cached."""
     n_gen: int
     """Tokens of the answer."""
+    sampling: Sampling = Sampling()
+    """What its tokens were chosen with."""
     ttft_s: float
     """From sending the command to the first text."""
     decode_tps: float

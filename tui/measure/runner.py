@@ -15,7 +15,7 @@ import msgspec
 from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import MLOCK_FAILED, Loaded
-from tui.engine.records import LoadSettings
+from tui.engine.records import LoadSettings, Sampling
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test
@@ -34,6 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     model: LibraryModel
     settings: LoadSettings
+    sampling: Sampling = Sampling()
+    """What end-to-end answers are chosen with."""
 
 
 class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,7 +323,7 @@ class Runner:
         for repetition in range(1, repetitions + 1):
             before = self._reports[job].end_to_end
             self._tell_of(job, "end to end", repetition, before[-1].decode_tps if before else 0.0)
-            found = await endtoend.end_to_end(self._engine)
+            found = await endtoend.end_to_end(self._engine, sampling=self._plan.jobs[job].sampling)
             self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
             written_s = found.n_gen / found.decode_tps if found.decode_tps else 0.0
             self._done(Run.of(END_TO_END, job), found.n_prompt, found.ttft_s, written_s)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tui.engine.records import PartialSampling
 from tui.lines import one_line
-from tui.models import attention, format
+from tui.models import attention, format, sampling
 from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
@@ -90,6 +91,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Output layer; without `output.weight` when it is tied to the embedding."""
     tied_bytes: int
     """The embedding table if it also serves as output layer, else 0: a second copy goes where the output layer is."""
+    sampling: PartialSampling = PartialSampling()
+    """What its maker recommends, as far as the file says and it can be used."""
+    unknown_sampling: tuple[str, ...] = ()
+    """What its maker recommends besides and llmtui does not have, in words such as "mirostat"."""
 
     @property
     def is_moe(self) -> bool:
@@ -161,6 +166,8 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
         input_bytes=input_bytes,
         output_bytes=sum(tensor.n_bytes for tensor in rest) - input_bytes,
         tied_bytes=embedding.n_bytes if embedding and tied else 0,
+        sampling=sampling.recommended(meta.values),
+        unknown_sampling=sampling.unknown(meta.values),
     )
 
 

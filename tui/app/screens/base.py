@@ -33,8 +33,7 @@ class ChatScreen(Screen[None]):
         """The header of the model that is loaded."""
         self.model_coming: ModelInfo | None = None
         """The header of the model that is being loaded, or was to be last."""
-        self.headers: dict[str, ModelInfo] = {}
-        """Of models that were to be loaded, by path."""
+        self.headers = controller.headers
         self.try_again: Callable[[], object] = controller.retry
         """What the card about a load that failed does once more."""
         self._one_dialog, self._resumed = asyncio.Lock(), asyncio.Event()
@@ -106,6 +105,10 @@ class ChatScreen(Screen[None]):
         """What the cards tell is over."""
         for card_id in ("engine_died", "load_failed"):
             self.transcript.remove_card(card_id)
+
+    def show_header(self, fraction: float = 0.0) -> None:
+        """Show how things stand in the first row; `fraction` of a load is done."""
+        raise NotImplementedError
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """A short notice at the corner of the screen."""

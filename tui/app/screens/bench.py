@@ -25,7 +25,7 @@ from tui.engine.client import Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.loadcheck import obstacle
 from tui.engine.messages import Delta, Event
-from tui.engine.records import Device
+from tui.engine.records import Device, Sampling
 from tui.measure import endtoend
 from tui.measure.compare import compare
 from tui.measure.condition import MachineProbe
@@ -40,7 +40,8 @@ TESTS = plan_tests([512], [128])
 
 
 class BenchScreen(Dialog[None]):
-    """Enter starts; esc stops, and leaves when nothing runs. `has_room` says whether a load leaves enough memory."""
+    """Enter starts; esc stops, and leaves when nothing runs. `has_room` says whether a load leaves enough memory,
+    `for_answers` gives a job what its end-to-end answers are made with."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "bench.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,10 +62,11 @@ class BenchScreen(Dialog[None]):
         environment: Mapping[str, str],
         history: History,
         keymap: Keymap,
+        for_answers: Callable[[Job], Job] = lambda job: job,
     ) -> None:
         super().__init__(keymap, "bench", title="Bench")
         self._all, self._current, self._devices = tuple(models), current, tuple(devices)
-        self._defaults, self._has_room = defaults, has_room
+        self._defaults, self._has_room, self._for_answers = defaults, has_room, for_answers
         self._environment, self._history = dict(environment), history
         self._wants_all = current is None
         self._state = BenchState()
@@ -146,7 +148,7 @@ class BenchScreen(Dialog[None]):
                 if wrong := obstacle(model.info, settings):
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
                 elif self._has_room(model, choice):
-                    jobs.append(Job(model=model, settings=settings))
+                    jobs.append(self._for_answers(Job(model=model, settings=settings)))
                 else:
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
         self._change(trouble=tuple(trouble))
@@ -175,14 +177,16 @@ class BenchScreen(Dialog[None]):
             try:
                 await runner.run()
                 if len(jobs) == 1 and not runner.failures:
-                    await self._through_the_app(engine, runner, through_app)
+                    await self._through_the_app(engine, runner, through_app, jobs[0].sampling)
             finally:
                 for failure in runner.failures:
                     self._tell(_failed(jobs, failure))
                 reports = [through_app.get(n, report) for n, report in enumerate(runner.comparison.reports)]
                 await asyncio.shield(self._keep(Comparison(reports=tuple(r for r in reports if r.results))))
 
-    async def _through_the_app(self, engine: Engine, runner: Runner, into: dict[int, Report]) -> None:
+    async def _through_the_app(
+        self, engine: Engine, runner: Runner, into: dict[int, Report], sampling: Sampling
+    ) -> None:
         """Time an answer that the widget of the chat shows, so that what the screen takes is in the figures."""
         transcript = self.query_one(Transcript)
         transcript.display = True
@@ -193,7 +197,7 @@ class BenchScreen(Dialog[None]):
             if isinstance(event, Delta):
                 transcript.append(1, event.kind, event.text)
 
-        found = await endtoend.end_to_end(engine, on_event=show)
+        found = await endtoend.end_to_end(engine, on_event=show, sampling=sampling)
         transcript.end_answer(1, "")
         report = runner.comparison.reports[0]
         into[0] = msgspec.structs.replace(report, end_to_end=(found,))

@@ -10,11 +10,13 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
+from tui.app.answer_settings import default_values, own_values
 from tui.app.screens.model_flows import ModelFlows
 from tui.chat import export
 from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
 from tui.config import paths
+from tui.engine.messages import Loaded
 from tui.engine.records import ErrorInfo
 from tui.models import format
 from tui.userpath import typed_path
@@ -87,28 +89,55 @@ class ConversationFlows(ModelFlows):
             self.controller.configure(system_prompt=text)
             await self.controller.measure_context()
 
+    def action_toggle_thinking_mode(self) -> None:
+        """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why
+        nothing changes."""
+        controller, loaded = self.controller, self.controller.engine.loaded
+        conversation = controller.conversation
+        if loaded is not None and loaded.efforts:
+            self._choose_effort(loaded)
+        elif loaded is not None and loaded.always_thinks:
+            self.tell(phrases.ALWAYS_THINKS)
+        elif loaded is not None and not loaded.can_think:
+            self.tell(phrases.NEVER_THINKS)
+        else:
+            controller.configure(thinking=not conversation.thinking)
+            self.tell(phrases.thinking_switched(controller.conversation, loaded))
+            self.show_header()
+
+    @work(exclusive=True, group="dialog")
+    async def _choose_effort(self, loaded: Loaded) -> None:
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        controller = self.controller
+        choices = [
+            Choice(id=level, label=label, note=note, key=label[0].casefold())
+            for level, (label, note) in phrases.EFFORTS.items()
+            if level == phrases.DEFAULT_EFFORT or level in loaded.efforts
+        ]
+        if loaded.can_switch_thinking:
+            choices.insert(0, Choice(id="off", label="Off", note="answers at once", key="o"))
+        now = controller.conversation
+        current = "off" if loaded.can_switch_thinking and not now.thinking else now.effort or phrases.DEFAULT_EFFORT
+        chosen = await self.ask(ChoiceScreen("Thinking", choices, self.keymap, current=current))
+        if chosen == "off":
+            controller.configure(thinking=False)
+        elif chosen is not None:
+            effort = "" if chosen == phrases.DEFAULT_EFFORT else chosen
+            controller.configure(thinking=True, effort=effort)
+        if chosen is not None:
+            self.tell(phrases.thinking_switched(controller.conversation, loaded))
+            self.show_header()
+
     @work(exclusive=True, group="dialog")
     async def action_sampling(self) -> None:
         """Edit how the next answers of this conversation are chosen."""
         from tui.app.screens.sampling import SamplingScreen
 
-        controller, sampling = self.controller, self.settings.sampling
-        defaults = sampling.engine_sampling(thinking=controller.conversation.thinking)
-        chosen = await self.ask(
-            SamplingScreen(
-                controller.opened.sampling,
-                controller.opened.max_tokens,
-                self.keymap,
-                defaults=defaults,
-                default_max_tokens=sampling.max_tokens,
-            )
-        )
+        own, defaults = own_values(self.controller.conversation), default_values(self.controller)
+        chosen = await self.ask(SamplingScreen(own, self.keymap, defaults=defaults))
         if chosen is not None:
-            # None lets the values go on following the settings, and thinking on or off.
-            controller.configure(
-                sampling=None if chosen.sampling == defaults else chosen.sampling,
-                max_tokens=None if chosen.max_tokens == sampling.max_tokens else chosen.max_tokens,
-            )
+            self.controller.configure(**msgspec.structs.asdict(chosen))
 
     @work(exclusive=True, group="dialog")
     async def action_export(self) -> None:

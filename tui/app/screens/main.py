@@ -64,6 +64,10 @@ class MainScreen(ConversationFlows, MessageActions):
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
         """How the engine died last."""
+        self._looping = ""
+        """The answer of which was said last that it repeats itself."""
+        self._told: set[tuple[str, str]] = set()
+        """Paths of models and what was said about them."""
         self._moves: dict[str, tuple[str, ...]] = {}
         """What the moves in the middle of an answer took, by its turn."""
 
@@ -85,7 +89,7 @@ class MainScreen(ConversationFlows, MessageActions):
         remembered = self.controller.state.state.sidebar
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
         bind(self.transcript, self.keymap, "transcript", namespace="screen.")
-        self._show_header()
+        self.show_header()
         self.set_interval(READ_EVERY_S, self._read)
         self.call_after_refresh(self.run_worker, self._begin(), group="begin")
 
@@ -225,14 +229,6 @@ class MainScreen(ConversationFlows, MessageActions):
             self.transcript.clear_selection()
             self.prompt.focus()
 
-    def action_toggle_thinking_mode(self) -> None:
-        thinking = not self.controller.conversation.thinking
-        self.controller.configure(thinking=thinking)
-        loaded = self.controller.engine.loaded
-        unable = "" if loaded is None or loaded.can_think else " (this model does not know thinking)"
-        self.tell(f"Thinking is {'on' if thinking else 'off'} in this conversation{unable}.")
-        self._show_header()
-
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
@@ -253,7 +249,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     # The header -------------------------------------------------------------------------------------------------------
 
-    def _show_header(self, fraction: float = 0.0) -> None:
+    def show_header(self, fraction: float = 0.0) -> None:
         """The state of model and engine in one line."""
         controller, loaded = self.controller, self.controller.engine.loaded
         name = controller.model_name
@@ -278,6 +274,7 @@ class MainScreen(ConversationFlows, MessageActions):
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if loaded.flash_attn else "off",
+                thinking=phrases.thinking_state(loaded, controller.conversation),
                 kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
             )
         self.query_one(Header).show_state(state)
@@ -291,23 +288,32 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def phase_changed(self, phase: Phase) -> None:
         self.prompt.can_send = phase == "ready"
-        self._show_header()
+        self.show_header()
         self.refresh_bindings()
 
     def load_progressed(self, fraction: float) -> None:
-        self._show_header(fraction)
+        self.show_header(fraction)
 
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
         self._change_speed(prefill_tps=self._prefill_tps, decode_tps=0.0, ttft_s=None)  # those were of another load
-        self._show_header()
+        self.show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
         if loaded.mlock_failed:
             self.tell(MLOCK_FAILED, bad=True)
+        self._tell_about(loaded)
         self.prompt.focus()
+
+    def _tell_about(self, loaded: Loaded) -> None:
+        """Once for each file: what the model is used with in place of what its file wants."""
+        unknown = self.model_info.unknown_sampling if self.model_info else ()
+        for note in filter(None, (loaded.template_note, phrases.unknown_sampling(unknown))):
+            if (loaded.path, note) not in self._told:
+                self._told.add((loaded.path, note))
+                self.tell(note, bad=True)
 
     def model_moved(self, moved: Moved, turn_id: str = "") -> None:
         words = phrases.moved(moved)
@@ -337,7 +343,7 @@ class MainScreen(ConversationFlows, MessageActions):
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
             self.engine_died(self._death)
-        self._show_header()
+        self.show_header()
 
     def turns_removed(self, turn_id: str) -> None:
         self.transcript.truncate_from(turn_id)
@@ -366,6 +372,9 @@ class MainScreen(ConversationFlows, MessageActions):
         self.transcript.append(turn_id, delta.kind, delta.text)
         self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
         self._context_now = (delta.n_used, self._context_now[1])
+        if delta.is_loop and self._looping != turn_id:
+            self._looping = turn_id
+            self.tell(phrases.goes_in_circles(self.keymap), bad=True)
 
     def answer_paused(self, turn_id: str) -> None:
         self.transcript.set_progress(turn_id, phrases.PAUSED)
@@ -374,6 +383,8 @@ class MainScreen(ConversationFlows, MessageActions):
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
+        if turn.is_loop:
+            self.transcript.add_notice(phrases.went_in_circles(self.keymap), "warning")
         self._change_speed(prefill=None, is_decoding=False, prefill_tps=self._prefill_tps)
         if timings := turn.timings:
             self._change_speed(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)

@@ -108,6 +108,7 @@ class ModelFlows(ChatScreen):
         """Measure models, with the one that is loaded out of the way meanwhile."""
         from tui.app.screens.bench import BenchScreen
         from tui.engine.vulkan import engine_environment
+        from tui.measure.answers import for_answers
         from tui.measure.history import History
         from tui.memory.verdict import judge
 
@@ -134,6 +135,8 @@ class ModelFlows(ChatScreen):
                 engine_environment(software=self.settings.engine.software_vulkan),
                 History(paths.bench_file()),
                 self.keymap,
+                # What is wrong in the user's sections is told when a model is loaded to chat with.
+                lambda job: for_answers(job, self.settings, controller.choices.given)[0],
             )
         )
         if was_loaded and path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -15,11 +16,12 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
+from tui.config.sampling import Source
 from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
-from tui.engine.records import Sampling
+from tui.engine.records import PartialSampling
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
-    ("Temperature", "temperature", SamplingValues, "0 always takes the likeliest"),
+    ("Temperature", "temperature", SamplingValues, "0 takes the likeliest"),
     ("Top k", "top_k", SamplingValues, "0 takes all"),
     ("Top p", "top_p", SamplingValues, "1 takes all"),
     ("Min p", "min_p", SamplingValues, "0 takes all"),
@@ -29,20 +31,32 @@ _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
     ("Penalties reach", "penalty_last_n", SamplingValues, "tokens back, -1 is all"),
     ("Seed", "seed", LoadDefaults, "-1 is that of the load settings"),
     ("Most tokens", "max_tokens", SamplingSettings, "an answer, 0 is no limit"),
+    ("Thinking budget", "thinking_budget", SamplingSettings, "tokens, 0 is no limit"),
 )
 """Label, field, the record whose field of that name says the range, note."""
 
 
-class SamplingChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What was chosen."""
+_FROM: dict[Source, str] = {
+    "built-in": "",
+    "model": "from the model file",
+    "settings": "your settings",
+    "conversation": "this conversation",
+}
 
-    sampling: Sampling
-    max_tokens: int
+
+class SamplingChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the conversation is to have for itself; None follows the defaults."""
+
+    sampling: PartialSampling | None
+    max_tokens: int | None
     """Tokens of an answer at most; 0 is no limit."""
+    thinking_budget: int | None
+    """Tokens of a thought at most; 0 is no limit."""
 
 
 class SamplingScreen(Dialog[SamplingChoice]):
-    """`defaults` are those of the model and mode in use: "Defaults" goes back to them; values that differ are told."""
+    """Values by the names of the rows: `own` of the conversation; `defaults` of the model and mode in use, with their
+    sources. Each row tells where its value comes from; "Defaults" leads back to the defaults."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "sampling.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#temperature"
@@ -52,23 +66,18 @@ class SamplingScreen(Dialog[SamplingChoice]):
     ]
 
     def __init__(
-        self,
-        sampling: Sampling,
-        max_tokens: int,
-        keymap: Keymap,
-        *,
-        defaults: Sampling,
-        default_max_tokens: int = 0,
+        self, own: Mapping[str, Number], keymap: Keymap, *, defaults: Mapping[str, tuple[Number, Source]]
     ) -> None:
         super().__init__(keymap, "form", title="Sampling")
-        self._values = _as_numbers(sampling, max_tokens)
-        self._defaults = _as_numbers(defaults, default_max_tokens)
+        self._defaults = defaults
+        self._own = dict(own)
+        """What the conversation would have for itself if it was saved now."""
 
     def compose_body(self) -> ComposeResult:
         """The form and its buttons."""
         with Form():
             for label, field, record, note in _ROWS:
-                number = NumberInput(record, field, self._values[field])
+                number = NumberInput(record, field, self._own.get(field, self._defaults[field][0]))
                 self.give_way(number, "form_save", "form_reset")
                 yield FormRow(label, number, note=note)
         with Horizontal(id="buttons"):
@@ -76,37 +85,49 @@ class SamplingScreen(Dialog[SamplingChoice]):
                 yield Button(label, compact=True, action=f"screen.{button}", id=f"button-{button}")
 
     def on_mount(self) -> None:
-        """Tell about values that are not the defaults."""
-        self._check()
+        """Tell where the values come from."""
+        self._tell()
 
     @on(Input.Changed)
-    def _check(self) -> None:
-        notes = {field: note for _, field, _, note in _ROWS}
-        for row in self.query(FormRow):
-            number = row.query_one(NumberInput)
+    def _changed(self, event: Input.Changed) -> None:
+        """A value that is written is the conversation's own, unless it is the default."""
+        number = event.input
+        if isinstance(number, NumberInput) and number.number is not None:
+            self._own.pop(number.field, None)
+            if number.number != self._defaults[number.field][0]:
+                self._own[number.field] = number.number
+        self._tell()
+
+    def _tell(self) -> None:
+        for row, (_, field, _, note) in zip(self.query(FormRow), _ROWS, strict=True):
+            number, (default, source) = row.query_one(NumberInput), self._defaults[field]
             number.set_class(bool(number.complaint), "-invalid")
-            default = self._defaults[number.field]
-            note = notes[number.field]
-            row.tell(number.complaint, note if number.number == default else f"{note} · default {default:g}")
+            if field in self._own:
+                back = f" ({_FROM[source].removeprefix('from the ')})" if _FROM[source] else ""
+                row.tell(number.complaint, f"{_FROM['conversation']}, else {default:g}{back}")
+            else:
+                row.tell(number.complaint, " · ".join(filter(None, (note, _FROM[source]))))
 
     @on(Input.Submitted)
     def action_form_save(self) -> None:
         """Give the values, unless one is wrong: then go there."""
-        numbers = {number.field: number for number in self.query(NumberInput)}
-        wrong = next((number for number in numbers.values() if number.complaint), None)
+        wrong = next((number for number in self.query(NumberInput) if number.complaint), None)
         if wrong is not None:
             wrong.focus()
             return
-        values = {field: number.number for field, number in numbers.items()}
-        max_tokens = values.pop("max_tokens")
-        self.dismiss(SamplingChoice(sampling=msgspec.convert(values, Sampling), max_tokens=int(max_tokens or 0)))
+        own = dict(self._own)
+        max_tokens, budget = own.pop("max_tokens", None), own.pop("thinking_budget", None)
+        self.dismiss(
+            SamplingChoice(
+                sampling=msgspec.convert(own, PartialSampling) if own else None,
+                max_tokens=None if max_tokens is None else int(max_tokens),
+                thinking_budget=None if budget is None else int(budget),
+            )
+        )
 
     def action_form_reset(self) -> None:
         """Go back to the defaults; nothing is saved yet."""
+        self._own.clear()
         for number in self.query(NumberInput):
-            number.show(self._defaults[number.field])
-        self._check()
-
-
-def _as_numbers(sampling: Sampling, max_tokens: int) -> dict[str, Number]:
-    return {**msgspec.structs.asdict(sampling), "max_tokens": max_tokens}
+            number.show(self._defaults[number.field][0])
+        self._tell()

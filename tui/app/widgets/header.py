@@ -41,6 +41,8 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: int = 0
     flash_attn: str = ""
     """ "auto", "on" or "off"."""
+    thinking: str = ""
+    """ "thinking off", "effort high"; empty for the usual."""
     kv: str = ""
     """Types of the KV cache: "f16", or "q8_0/q4_0" where K and V differ."""
 
@@ -115,10 +117,14 @@ def _model(model: ModelInUse, width: int) -> Row:
         f"ctx {model.n_ctx:,}" if model.n_ctx else "",
         f"FA {model.flash_attn}" if model.flash_attn else "",
         f"KV {model.kv}" if model.kv else "",
+        model.thinking,
     ]
     # The least important part first: how the KV cache is kept, flash attention, size, threads, context, quantization,
-    # place.
-    for side, index in ((right, 4), (right, 3), (left, 2), (right, 1), (right, 2), (left, 1), (right, 0)):
+    # thinking, place.
+    for side, index in (
+        *((right, 4), (right, 3), (left, 2), (right, 1)),
+        *((right, 2), (left, 1), (right, 5), (right, 0)),
+    ):
         if _length(left) + _length(right) + 2 <= width:
             break
         side[index] = ""

@@ -1,0 +1,129 @@
+"""^t tells the truth about the model that is loaded, and what was chosen is kept for the models that can do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tui.app.screens.choice import ChoiceScreen
+from tui.app.screens.main import MainScreen
+
+
+def loaded_as(person, **facts: Any) -> None:
+    """The model that is loaded is told to be of another kind."""
+    engine = person.app.controller.engine
+    engine.loaded = engine._held = msgspec.structs.replace(engine.loaded, **facts)
+
+
+async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(start):
+    async with start() as person:
+        loaded_as(person, can_switch_thinking=True)
+        await person.press("ctrl+t")
+        assert person.told.endswith("Thinking is off in this conversation.")
+        assert not person.app.controller.conversation.thinking
+        assert "thinking off" in person.screen_text().splitlines()[0]
+        await person.press("ctrl+t")
+        assert person.told.endswith("Thinking is on in this conversation.")
+        assert "thinking" not in person.screen_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"can_think": False}, "This model does not think: the switch has no effect on it."),
+        ({"always_thinks": True}, "This model always thinks; it cannot be switched off."),
+    ],
+    ids=["never", "always"],
+)
+async def test_a_model_that_cannot_be_switched_says_so_and_nothing_changes(start, facts: dict[str, Any], says: str):
+    async with start() as person:
+        loaded_as(person, **facts)
+        before = person.app.controller.conversation
+        await person.press("ctrl+t")
+        assert person.told.endswith(says)
+        assert person.app.controller.conversation == before
+
+
+async def test_a_model_without_a_switch_decides_by_itself(start):
+    async with start() as person:
+        loaded_as(person, can_think=True, can_switch_thinking=False, always_thinks=False)
+        await person.press("ctrl+t")
+        assert person.told.endswith(
+            "off in this conversation, but this model has no switch for it and decides by itself."
+        )
+
+
+async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
+        await person.press("escape")
+        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        await person.press("ctrl+t")
+        assert "Thinking is off in this conversation, for models that can be asked for it." in person.told
+
+
+async def choose(person, key: str, *, shows: tuple[str, ...] = ()) -> None:
+    await person.press("ctrl+t")
+    await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen) and "As the" in person.screen_text())
+    for text in shows:
+        assert text in person.screen_text()
+    await person.press(key)
+    await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+
+
+async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start):
+    async with start() as person:
+        engine = person.app.controller.engine
+        loaded_as(person, efforts=("low", "medium", "high"), always_thinks=True)
+        asked: list[str] = []
+        generate = engine.generate
+
+        def noting(*arguments: Any, **more: Any):
+            asked.append(more["effort"])
+            return generate(*arguments, **more)
+
+        engine.generate = noting
+        await choose(person, "h", shows=("l  Low", "m  Medium", "h  High"))
+        assert "Thinking is on in this conversation, with high effort." in person.told
+        assert "effort high" in person.screen_text().splitlines()[0]
+        await person.ask("hello")
+        await choose(person, "a")
+        assert "effort" not in person.screen_text().splitlines()[0]
+        await person.ask("hello")
+        assert asked == ["high", ""]
+
+
+async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start):
+    async with start() as person:
+        loaded_as(person, efforts=("low", "high"), can_switch_thinking=True)
+        await choose(person, "o", shows=("o  Off", "l  Low", "h  High"))
+        assert not person.app.controller.conversation.thinking
+        await choose(person, "l")
+        conversation = person.app.controller.conversation
+        assert (conversation.thinking, conversation.effort) == (True, "low")
+
+
+async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_model_that_always_thinks(start):
+    async with start() as person:
+        loaded_as(person, efforts=("low", "high"), can_switch_thinking=False, always_thinks=True)
+        before = person.app.controller.conversation
+        await person.press("ctrl+t")
+        await person.wait_for(lambda: "As the model does" in person.screen_text())
+        assert "Off" not in person.screen_text() and "Medium" not in person.screen_text()
+        await person.press("escape")
+        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        assert person.app.controller.conversation == before
+
+
+async def test_the_level_is_kept_with_the_conversation(start):
+    async with start() as person:
+        loaded_as(person, efforts=("low", "high"))
+        await choose(person, "l")
+        await person.ask("hello")
+        kept = person.app.controller.conversation.id
+    async with start() as person:
+        await person.app.main.open_conversation(kept)
+        assert person.app.controller.conversation.effort == "low"
+        assert "effort" not in person.screen_text().splitlines()[0]  # this model has no levels

@@ -1,0 +1,62 @@
+"""Types of arguments on the command line: each reads what was written, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+MOST_USERS = 256
+"""llama.cpp's LLAMA_MAX_SEQ."""
+_T = TypeVar("_T")
+
+
+def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """An argument type: a whole number from `least` on."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not {least} or more" if value < least else f"{value} is huge")
+        return value
+
+    return number
+
+
+def percent(text: str) -> float:
+    """An argument type: from 0 to 100, with or without a percent sign."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
+    return value
+
+
+def list_of(kind: Callable[[str], _T]) -> Callable[[str], tuple[_T, ...]]:
+    """An argument type: values with commas between them."""
+
+    def values(text: str) -> tuple[_T, ...]:
+        return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+
+    return values
+
+
+def users(text: str) -> int:
+    """An argument type: as many sequences as llama.cpp can tell apart."""
+    value = at_least(1)(text)
+    if value > MOST_USERS:
+        raise argparse.ArgumentTypeError(f"{value} is more than the {MOST_USERS} that llama.cpp can do")
+    return value
+
+
+def pair(text: str) -> tuple[int, int]:
+    """An argument type: two numbers with a comma between them."""
+    numbers = list_of(at_least(1))(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers such as 512,128")
+    return numbers[0], numbers[1]

@@ -1,0 +1,79 @@
+"""The chat template and the stop strings that are to be used instead of, or beside, those of a model: from the command
+line and from the user's `[[model]]` sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+
+from tui.config.problems import ConfigProblem
+from tui.config.settings import ModelRule, expand
+
+MAX_TEMPLATE_BYTES = 1 << 20
+"""The largest templates have 20 KB: what is larger was named by mistake, such as the model itself."""
+
+
+class ChatFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be used; empty values leave it to the model."""
+
+    chat_template: str = ""
+    """Source of a Jinja template."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer."""
+
+
+class TemplateFileError(Exception):
+    """A file cannot be used as a template; the message says why, without the path."""
+
+
+def read_template(file: Path) -> str:
+    """The source in `file`. Raises `TemplateFileError`."""
+    try:
+        if not file.is_file():
+            raise TemplateFileError("is a folder or a device" if file.exists() else "there is no such file")
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_TEMPLATE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise TemplateFileError(f"cannot be read ({reason})") from error
+    if len(raw) > MAX_TEMPLATE_BYTES:
+        raise TemplateFileError("is larger than any template")
+    try:
+        source = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise TemplateFileError(f"is not UTF-8 text (line {line})") from error
+    if not source.strip():
+        raise TemplateFileError("is empty")
+    return source
+
+
+def chat_format(
+    rules: Iterable[ModelRule], names: Sequence[str], path: Path, given: ChatFormat
+) -> tuple[ChatFormat, list[ConfigProblem]]:
+    """What is to be used for the model at `path` that is called by `names`: what was `given` on the command line goes
+    before the rules that match, a later rule before an earlier one. A template that cannot be read is a problem, and
+    the model's own is used."""
+    template_file, stop = "", given.stop
+    for rule in rules:
+        if matches(rule, names, path):
+            template_file = rule.chat_template or template_file
+            stop = given.stop or rule.stop or stop
+    if given.chat_template or not template_file:
+        return ChatFormat(chat_template=given.chat_template, stop=stop), []
+    try:
+        return ChatFormat(chat_template=read_template(Path(template_file)), stop=stop), []
+    except TemplateFileError as error:
+        message = f"{error}, so the model's own template is used. Correct chat_template in [[model]] of your settings."
+        return ChatFormat(stop=stop), [ConfigProblem(file=Path(template_file), key="", message=message)]
+
+
+def matches(rule: ModelRule, names: Sequence[str], path: Path) -> bool:
+    """Whether a rule is about a model: by one of its names, its file's name with or without the ending, or its path."""
+    pattern = rule.match.casefold()
+    candidates = [*names, path.name, path.stem, str(path)]
+    patterns = {pattern, str(expand(rule.match)).casefold()} if pattern else ()
+    return any(fnmatchcase(name.casefold(), one) for name in candidates for one in patterns)

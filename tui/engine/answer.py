@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tui.engine.llama import Aborted, Session
+from tui.engine.abort import Aborted
+from tui.engine.llama import Session
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill
 from tui.engine.records import StopReason, Timings, prefill_tps
 from tui.engine.repetition import Repetition

@@ -69,7 +69,7 @@ class TemplateHost:
     def _start(self) -> None:
         # What the engine asks of its C library, huge pages, is not for a small process.
         environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-        command = [sys.executable, "-m", "tui.engine.template_process"]
+        command = [sys.executable, "-P", "-m", "tui.engine.template_process"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
 

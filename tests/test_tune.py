@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.app.choices import LoadChoices
 from tui.config.settings import LoadDefaults
@@ -63,6 +65,15 @@ async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(eng
     assert {256, 1024, 128, 2048} <= {choice.n_ubatch for choice in (*tried, *result.not_tried)}
     assert all(len(one.prefill_tps) == len(one.decode_tps) for one in result.trials)
     assert result.best == START or (result.gain is not None and result.gain.low > 0)
+
+
+async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path):
+    shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    result = tuner.result
+    considered = (*(trial.choice for trial in result.trials), *result.not_tried)
+    assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
+    assert "failed" not in {trial.outcome for trial in result.trials}
 
 
 async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):

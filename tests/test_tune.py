@@ -94,6 +94,15 @@ async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine
     assert {"repack": "off"} not in found
 
 
+async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path):
+    shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    result = tuner.result
+    considered = (*(trial.choice for trial in result.trials), *result.not_tried)
+    assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
+    assert "failed" not in {trial.outcome for trial in result.trials}
+
+
 async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
     sample = engine.bench_sample

@@ -360,7 +360,7 @@ class MainScreen(ConversationFlows, MessageActions):
 
     def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
         self.transcript.set_progress(turn_id, phrases.prompt_progress(progress))
-        self._change_speed(prefill=progress)
+        self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
 
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
         self.transcript.append(turn_id, delta.kind, delta.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Loaded, Started
+from tui.engine.messages import Delta, Done, Event, Loaded, Recast, Started
 from tui.engine.records import Message, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -29,6 +29,8 @@ class Reply:
             self.thinking += event.text
         elif isinstance(event, Delta):
             self.text += event.text
+        elif isinstance(event, Recast):
+            self.thinking, self.text = self.thinking + self.text, ""
         elif isinstance(event, Done):
             self.done = event
 

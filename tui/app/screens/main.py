@@ -384,6 +384,9 @@ class MainScreen(ConversationFlows, MessageActions):
             self._looping = turn_id
             self.tell(phrases.goes_in_circles(self.keymap), bad=True)
 
+    def answer_was_thinking(self, turn_id: str) -> None:
+        self.transcript.recast(turn_id)
+
     def answer_paused(self, turn_id: str) -> None:
         self.transcript.set_progress(turn_id, phrases.PAUSED)
         self._change_speed(prefill=None, is_decoding=False)

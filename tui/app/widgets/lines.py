@@ -89,7 +89,7 @@ class LineWidget(DirectPaint):
         styles = self.get_component_styles(name)
         full = self.get_component_rich_style(name)
         # Of the terminal's own colours none lies between two others: dim stands for a faint one.
-        faint = styles.color.a < 1 and (self.app.native_ansi_color or self.app.current_theme.ansi)
+        faint = styles.color.a < 1 and self.app.native_ansi_color
         is_coloured = styles.has_rule("color") and not faint
         return Style(color=full.color if is_coloured else None, bold=full.bold or None, dim=faint or None)
 

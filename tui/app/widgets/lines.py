@@ -63,6 +63,11 @@ class LineWidget(DirectPaint):
         """What is shown, without styles."""
         return ["".join(text for text, _ in row) for row in self._rows]
 
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the mark of the focus, or take it away. Messages about it come before it has changed."""
+        super().watch_has_focus(has_focus)
+        self.update_rows()
+
     def on_resize(self) -> None:
         """Take the new size; hidden widgets get it when they are shown."""
         self.update_rows()

@@ -243,7 +243,7 @@ def when(time: float, now: datetime) -> str:
 
 
 def _title(one: Summary) -> str:
-    return one.title or UNTITLED
+    return one.title.strip() or UNTITLED
 
 
 def _header(width: int) -> Row:

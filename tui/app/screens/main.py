@@ -311,6 +311,7 @@ class MainScreen(ConversationFlows, MessageActions):
             self._forget_speed()
             self.context_used(0, 0)
         elif not self._context_now[1]:  # a load that came to nothing
+            self._forget_speed(prefill_tps=self._prefill_tps)
             self.context_used(*self._context_before)
         self.show_header()
         self.refresh_bindings()

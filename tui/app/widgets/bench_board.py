@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from tui.app.markdown.text import fold
+from tui.app.markdown.text import wrap
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
 from tui.lines import clean
@@ -108,7 +108,7 @@ def _cut(text: str, width: int) -> str:
 
 def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
     text = clean(text)
-    for start, end in fold(text, width):
+    for start, end in wrap(text, width) or [(0, 0)]:
         yield ((text[start:end].strip(), style),)
 
 

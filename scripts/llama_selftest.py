@@ -300,7 +300,7 @@ def unpacked(wheel: Path) -> Iterator[Path]:
 
 
 def _packages_of(environment: Path) -> tuple[Path, str]:
-    python = environment / "bin" / "python"
+    python = environment.absolute() / "bin" / "python"
     question = "import importlib.util as u; print(next(iter(u.find_spec('llama_cpp').submodule_search_locations)))"
     told = subprocess.run([python, "-c", question], capture_output=True, text=True, check=False)
     if told.returncode != 0:

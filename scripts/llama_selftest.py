@@ -92,7 +92,7 @@ def test(packages: Path, python: str = sys.executable) -> Verdict:
             "OMP_WAIT_POLICY": "passive",  # threads that spin would take minutes on a busy machine
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [python, __file__, "--child", str(packages), scratch]
+        command = [python, str(Path(__file__).absolute()), "--child", str(packages.absolute()), scratch]
         try:
             done = subprocess.run(
                 command,

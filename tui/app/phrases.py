@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tui.app.bindings import Keymap
 from tui.app.markdown.blocks import CodeBlock
+from tui.app.listener import Phase
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Conversation, Turn
@@ -185,6 +186,31 @@ def hint(keymap: Keymap, action_id: str) -> str:
 def editing(keymap: Keymap) -> str:
     """What stands above the input while a prompt is written anew."""
     return f"editing: send it anew{hint(keymap, 'send')}, or leave it{hint(keymap, 'stop')}"
+
+
+def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
+    """What prompts wait for, and how to get them back."""
+    back = display_keys(keymap.get("stop", ()), limit=1)
+    if is_held:
+        send = display_keys(keymap.get("send", ()), limit=1)
+        when = f"held, {send} sends" if send else "held"
+    elif phase == "answering":
+        when = "sent after this answer"
+    elif phase == "no_model" and not is_load_coming:
+        when = f"no model is loaded{hint(keymap, 'pick_model')}"
+    elif phase == "dead":
+        when = "sent when the engine is back"
+    else:
+        when = "sent when the model is loaded"
+    return " · ".join(filter(None, (f"{n:,} queued", back and f"{back} takes back", when)))
+
+
+def withdrawn(n: int) -> str:
+    """Where the prompts are that waited in a conversation which was left."""
+    return f"What waited there ({n:,} prompt{'' if n == 1 else 's'}) was not sent: it is in the input."
+
+
+KEPT_DRAFT = "What you had not sent when llmtui ended is in the input again."
 
 
 def still_answering(keymap: Keymap) -> str:

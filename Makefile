@@ -4,7 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
-WHEEL_SCRIPTS := scripts/llama_wheel.py scripts/wheel_cache.py scripts/vulkan_tools.py scripts/debian_packages.py
+WHEEL_SCRIPTS := $(addprefix scripts/,llama_wheel.py llama_steps.py wheel_build.py wheel_cache.py build_progress.py \
+	build_session.py vulkan_tools.py debian_packages.py cmake/llama.cmake cmake/ExternalProject.cmake)
 CHECKED := tui tests scripts
 TOKEN_LOOP := tui/engine/libtokenloop.so
 # More than a few engines and apps at once would only wait for each other.

@@ -7,6 +7,7 @@ LLMTUI_BACKEND (auto, vulkan or cpu) overrides the choice; CMAKE_ARGS is passed 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -18,8 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import build_progress
 import debian_packages
+import llama_steps
 import vulkan_tools
+import wheel_build
 import wheel_cache
 
 PACKAGE = "llama-cpp-python"
@@ -31,6 +35,9 @@ UNFINISHED = "unfinished"
 
 COMMON_ARGUMENTS = ("-DLLAVA_BUILD=off",)
 """llmtui does not use the multimodal library, which would take a fifth of the build."""
+
+CMAKE_HOOK = Path(__file__).resolve().parent / "cmake" / "llama.cmake"
+"""Leaves out more that llmtui does not use."""
 
 
 class SetupError(Exception):
@@ -53,7 +60,8 @@ class Plan:
 
     @property
     def key(self) -> str:
-        return wheel_cache.key(VERSION, self.backend, self.arguments)
+        hook = "".join(file.read_text(encoding="utf-8") for file in sorted(CMAKE_HOOK.parent.glob("*.cmake")))
+        return wheel_cache.key(VERSION, self.backend, (*self.arguments, hook))
 
     def __str__(self) -> str:
         remedy = f"; for Vulkan: apt-get install {' '.join(self.packages)}, then LLMTUI_BACKEND=vulkan make run"
@@ -110,18 +118,46 @@ def install(python: Path, wheel: Path, plan: Plan) -> None:
         raise SetupError(f"The {plan.backend} build does not load here: {last}\nRemove {wheel.parent} and try again.")
 
 
-def build(python: Path, plan: Plan) -> Path:
-    """The wheel of this plan from the cache, built when it is not there. Raises `wheel_cache.BuildError`."""
-    command = [
-        *(str(python), "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"),
-        *("--no-binary", PACKAGE, f"{PACKAGE}=={VERSION}"),
-    ]
-    environment = {
-        **os.environ,
-        "CMAKE_ARGS": shlex.join((*plan.paths, *plan.arguments)),
-        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(wheel_cache.parallel_jobs())),
-    }
-    return wheel_cache.wheel(plan.key, command, environment)
+def build(python: Path, plan: Plan, compiler: str) -> Path:
+    """The wheel of this plan from the cache, built when it is not there. Raises `wheel_cache.BuildError`.
+
+    When that is interrupted, however it is, the next call goes on where it was.
+    """
+    with wheel_cache.lock(plan.key) as held:
+        kept = wheel_cache.kept(plan.key)
+        if kept is not None:
+            print(f"Using the wheel in {kept.parent}", flush=True)
+            return kept
+        wheel_cache.sweep(plan.key)
+        folder = wheel_cache.unfinished(plan.key)
+        log = wheel_cache.log_file(plan.key)
+        environment = wheel_build.environment((f"-DCMAKE_PROJECT_INCLUDE={CMAKE_HOOK}", *plan.paths, *plan.arguments))
+        jobs = int(environment["CMAKE_BUILD_PARALLEL_LEVEL"])
+        speed = build_progress.speed(compiler, jobs)
+        if wheel_build.begun(folder):
+            print("Going on with the build that was interrupted", flush=True)
+        else:
+            _announce(plan, speed, jobs)
+        print(f"The log is {log}", flush=True)
+        work = wheel_build.Work(
+            python, PACKAGE, VERSION, folder, log, environment, weigh=llama_steps.weight, speed=speed, lock=held
+        )
+        wheel = wheel_cache.keep(wheel_build.wheel(work), plan.key)
+        wheel_cache.finished(plan.key)
+        return wheel
+
+
+def _announce(plan: Plan, speed: float, jobs: int) -> None:
+    """Say how long a new build will take, and what comes then."""
+    cores = f"{jobs} compiler{'s' if jobs > 1 else ''} at a time"
+    time = f", {build_progress.minutes(llama_steps.expected_s(plan.backend, speed, jobs))}" if speed > 0 else ""
+    print(
+        f"llama.cpp is compiled for this machine now, once{time} with {cores}.",
+        "Then come Python packages and, if you have no model yet, a small one (92 MB); llmtui starts after that.",
+        "You can interrupt this: the next make goes on where it was.",
+        sep="\n",
+        flush=True,
+    )
 
 
 def report_file(environment: Path) -> Path:
@@ -167,7 +203,7 @@ def ensure(environment: Path, wanted: str) -> int:
         report(environment, plan, user_arguments)
         return 0
     try:
-        wheel = build(python, plan)
+        wheel = build(python, plan, compiler)
     except wheel_cache.BuildError as error:
         if plan.backend == "cpu" or wanted == "vulkan":
             raise
@@ -175,7 +211,7 @@ def ensure(environment: Path, wanted: str) -> int:
         reason = f"its Vulkan build failed; the log is {wheel_cache.log_file(plan.key)}"
         plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
-        wheel = build(python, plan)
+        wheel = build(python, plan, compiler)
     # Until it is seen to load, what is there is ours and not whole: the next run installs it again.
     marker.write_text(UNFINISHED, encoding="utf-8")
     report_file(environment).unlink(missing_ok=True)
@@ -188,16 +224,19 @@ def ensure(environment: Path, wanted: str) -> int:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Exit code of `work`; what it raises is told on stderr. Ctrl-C and SIGTERM end it in order, with 130."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    """Exit code of `work`; what it raises is told on stderr. Ctrl-C, SIGTERM and a lost terminal end it in order, with
+    130."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         return work()
     except (SetupError, wheel_cache.BuildError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing half-built was left behind.", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print("\nInterrupted; the next make goes on where this one was.", file=sys.stderr)
         return 130
 
 

@@ -3,12 +3,14 @@ behind when it fails, is interrupted or meets another. The builds here are real 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import tomllib
 import venv
@@ -35,7 +37,14 @@ import os, time, zipfile
 from pathlib import Path
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    print("[1/3] compiling", flush=True)
+    objects = Path(config_settings["build-dir"])
+    objects.mkdir(parents=True, exist_ok=True)
+    kept = objects / "first.o"
+    print("first.o is already here" if kept.exists() else "[1/3] compiling", flush=True)
+    if os.environ.get("FAIL_RESUMED") and kept.exists():
+        raise SystemExit(1)
+    kept.touch()
+    (objects / ".ninja_log").write_text("# ninja log v5\\n1\\t2\\t3\\tfirst.o\\t4\\n")
     Path(os.environ["STARTED"]).write_text(str(os.getpid()))
     while not Path(os.environ["GO"]).exists():
         time.sleep(0.02)
@@ -47,19 +56,29 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(Path(folder, name), "w") as wheel:
         wheel.writestr("tiny_engine.py", "")
         info = "tiny_engine-1.0.dist-info/"
-        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny-engine\\nVersion: 1.0\\n")
+        wheel.writestr(info + "METADATA", METADATA)
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")
     return name
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    info = Path(folder, "tiny_engine-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text(METADATA)
+    return info.name
+
+METADATA = "Metadata-Version: 2.1\\nName: tiny-engine\\nVersion: 1.0\\n"
 """
 
 DRIVER = """
-import os, sys
+import sys
+from pathlib import Path
 sys.path.insert(0, {scripts!r})
-import llama_wheel, wheel_cache
+import llama_wheel
+llama_wheel.PACKAGE, llama_wheel.VERSION = "tiny-engine", "1.0"
 def work():
-    pip = [sys.executable, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--no-index", {package!r}]
-    print(wheel_cache.wheel("tiny", pip, os.environ))
+    plan = llama_wheel.Plan("cpu", "a test", tuple(sys.argv[1:]))
+    print(llama_wheel.build(Path(sys.executable), plan, "true"))
     return 0
 sys.exit(llama_wheel.guarded(work))
 """
@@ -70,22 +89,31 @@ class Workshop:
 
     def __init__(self, folder: Path) -> None:
         self.cache = folder / "cache"
+        self.wheels = self.cache / "llmtui" / "wheels"
         self.started, self.go = folder / "started", folder / "go"
-        self.package = folder / "package"
-        self.package.mkdir()
-        (self.package / "backend.py").write_text(BACKEND, encoding="utf-8")
-        (self.package / "pyproject.toml").write_text(
-            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n', encoding="utf-8"
-        )
+        self.index = folder / "index"
+        self.index.mkdir()
+        files = {
+            "backend.py": BACKEND,
+            "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+            "PKG-INFO": "Metadata-Version: 2.1\nName: tiny-engine\nVersion: 1.0\n",
+        }
+        with tarfile.open(self.index / "tiny_engine-1.0.tar.gz", "w:gz") as archive:
+            for name, text in files.items():
+                member = tarfile.TarInfo(f"tiny_engine-1.0/{name}")
+                member.size = len(text.encode())
+                archive.addfile(member, io.BytesIO(text.encode()))
         self.processes: list[subprocess.Popen[str]] = []
 
-    def build(self, **environment: str) -> subprocess.Popen[str]:
+    def build(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER.format(scripts=str(SCRIPTS), package=str(self.package))],
+            [sys.executable, "-c", DRIVER.format(scripts=str(SCRIPTS)), *arguments],
             env={
                 **os.environ,
                 **environment,
                 "XDG_CACHE_HOME": str(self.cache),
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(self.index),
                 "STARTED": str(self.started),
                 "GO": str(self.go),
             },
@@ -96,13 +124,22 @@ class Workshop:
         self.processes.append(process)
         return process
 
+    def compiling(self) -> int:
+        """The process that compiles, once it has begun."""
+        wait_for(lambda: self.started.exists() and self.started.read_text(encoding="utf-8"))
+        return int(self.started.read_text(encoding="utf-8"))
+
     def finish(self, process: subprocess.Popen[str]) -> str:
         return process.communicate(timeout=60)[0]
 
-    def left(self) -> set[str]:
-        """What lies in the folder of wheels, locks and logs apart."""
-        found = (self.cache / "llmtui" / "wheels").iterdir()
-        return {entry.name for entry in found if entry.suffix not in (".lock", ".log")}
+    def left(self) -> list[str]:
+        """What lies in the folder of wheels, locks and logs apart: finished ones and unfinished ones."""
+        folders = [entry for entry in self.wheels.iterdir() if entry.is_dir()]
+        return sorted("unfinished" if entry.suffix == ".unfinished" else "wheel" for entry in folders)
+
+    def log(self) -> str:
+        (log,) = self.wheels.glob("*.log")
+        return log.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -151,13 +188,21 @@ def test_a_build_is_kept_and_used_again(workshop: Workshop) -> None:
     told = workshop.finish(workshop.build())
     assert "Using the wheel in" in told
     assert not workshop.started.exists(), "built again"
-    assert workshop.left() == {"tiny"}
-    assert "[1/3] compiling" in (workshop.cache / "llmtui" / "wheels" / "tiny.log").read_text(encoding="utf-8")
+    assert workshop.left() == ["wheel"]
+    assert "[1/3] compiling" in workshop.log()
+
+
+def test_a_first_build_says_what_comes_and_that_it_can_be_interrupted(workshop: Workshop) -> None:
+    workshop.go.touch()
+    told = workshop.finish(workshop.build())
+    assert "llama.cpp is compiled for this machine now, once" in told
+    assert "a small one (92 MB); llmtui starts after that" in told
+    assert "the next make goes on where it was" in told
 
 
 def test_two_builds_at_a_time_build_once(workshop: Workshop) -> None:
     first = workshop.build()
-    wait_for(workshop.started.exists)
+    workshop.compiling()
     second = workshop.build()
     says(second, "Waiting for another make")
     workshop.go.touch()
@@ -175,44 +220,61 @@ def test_a_failed_build_tells_the_error_and_the_log_and_leaves_no_wheel(workshop
     told_log = re.search(r"The build failed; the log is (\S+)\. ", told)
     assert told_log is not None
     assert "LayerSettingEXT" in Path(told_log.group(1)).read_text(encoding="utf-8")
-    assert workshop.left() == set()
+    assert "wheel" not in workshop.left()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-@pytest.mark.parametrize(("failing", "left"), [("", {"tiny"}), ("1", set[str]())], ids=["built", "failed"])
-def test_a_log_that_cannot_be_written_holds_up_no_build(workshop: Workshop, failing: str, left: set[str]) -> None:
+@pytest.mark.parametrize("failing", ["", "1"], ids=["built", "failed"])
+def test_a_log_that_cannot_be_written_holds_up_no_build(workshop: Workshop, failing: str) -> None:
     workshop.go.touch()
-    log = workshop.cache / "llmtui" / "wheels" / "tiny.log"
-    log.parent.mkdir(parents=True)
+    workshop.finish(workshop.build(FAIL="1"))
+    (log,) = workshop.wheels.glob("*.log")
+    log.unlink()
     log.symlink_to("/dev/full")
     process = workshop.build(FAIL=failing, LINES="20000")
     told = workshop.finish(process)
-    assert process.returncode == int(bool(failing)) and workshop.left() == left
+    assert process.returncode == int(bool(failing)) and ("wheel" in workshop.left()) != bool(failing)
     assert ("could not be written: No space left on device" in told) == bool(failing)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_build_stops_its_compilers_and_leaves_nothing(workshop: Workshop, how: signal.Signals) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_interrupted_build_stops_its_compilers_and_is_gone_on_with(workshop: Workshop, how: signal.Signals) -> None:
     process = workshop.build()
-    wait_for(lambda: workshop.started.exists() and workshop.started.read_text(encoding="utf-8"))
-    compiler = int(workshop.started.read_text(encoding="utf-8"))
+    compiler = workshop.compiling()
     process.send_signal(how)
     told = workshop.finish(process)
-    assert process.returncode == 130, told
+    assert process.returncode == (-how if how == signal.SIGKILL else 130), told
     wait_for(lambda: not running(compiler))
-    assert workshop.left() == set()
-
-
-def test_what_a_killed_build_left_does_not_disturb_the_next(workshop: Workshop) -> None:
-    killed = workshop.build()
-    wait_for(workshop.started.exists)
-    killed.kill()
-    killed.wait()
-    (remains,) = workshop.left()
-    assert remains.startswith(".tiny.building-")
+    assert workshop.left() == ["unfinished"]
     workshop.go.touch()
-    workshop.finish(workshop.build())
-    assert workshop.left() == {"tiny"}
+    told = workshop.finish(workshop.build())
+    assert "Going on with the build that was interrupted" in told
+    assert "first.o is already here" in workshop.log(), "compiled again"
+    assert workshop.left() == ["wheel"], "what is built needs no folder any more"
+
+
+def test_when_what_was_left_is_of_no_use_the_build_begins_anew(workshop: Workshop) -> None:
+    process = workshop.build()
+    workshop.compiling()
+    process.kill()
+    process.wait()
+    workshop.go.touch()
+    process = workshop.build(FAIL_RESUMED="1")
+    told = workshop.finish(process)
+    assert process.returncode == 0, told
+    assert "building anew" in told
+    assert workshop.left() == ["wheel"]
+
+
+def test_what_other_options_left_unfinished_goes_and_is_not_used(workshop: Workshop) -> None:
+    process = workshop.build("-DGGML_LTO=on")
+    workshop.compiling()
+    process.kill()
+    process.wait()
+    workshop.go.touch()
+    told = workshop.finish(workshop.build())
+    assert "Going on" not in told
+    assert workshop.left() == ["wheel"]
 
 
 CPU_INFO = "processor\t: 0\nflags\t\t: fpu sse2 avx2 fma f16c {}\nprocessor\t: 1\n"

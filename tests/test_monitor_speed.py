@@ -7,7 +7,13 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.monitor.speed import SpeedHistory, braille_graph
+from tui.monitor.speed import SpeedHistory, after_silence, braille_graph
+
+
+def test_a_speed_falls_while_nothing_comes_and_a_slow_one_stays_as_it_is():
+    assert after_silence(30.0, 0.2) == after_silence(30.0, 1.0) == 30.0
+    assert after_silence(30.0, 6.0) == 0.5
+    assert after_silence(0.4, 2.5) == after_silence(0.4, 5.0) == 0.4
 
 
 def test_a_ring_keeps_the_newest_samples():

@@ -160,6 +160,21 @@ async def test_only_the_new_part_of_a_streaming_answer_is_written(store: Store, 
         assert other.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone() == (390, 10)
 
 
+async def test_an_answer_that_turns_out_to_be_a_thought_is_written_as_one(store: Store, path: Path):
+    conversation = question()
+    turn = chat.answer_turn("Qwen3")
+    await store.create(conversation)
+    await store.append_turn(conversation.id, turn)
+
+    store.update_stream(turn.id, "Let me see.")
+    assert (await store.open(conversation.id)).turns[-1].text == "Let me see."
+    store.update_stream(turn.id, "", "Let me see.")
+    store.update_stream(turn.id, "A longer answer than that was.", "Let me see.")
+    read = (await store.open(conversation.id)).turns[-1]
+
+    assert (read.text, read.reasoning) == ("A longer answer than that was.", "Let me see.")
+
+
 async def test_streaming_updates_between_two_flushes_are_written_as_one(store: Store, path: Path):
     conversation = question()
     turn = chat.answer_turn("Qwen3")

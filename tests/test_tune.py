@@ -13,14 +13,17 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.app.choices import LoadChoices
 from tui.config.settings import LoadDefaults
 from tui.config.state import State, StateStore, Tuned
 from tui.engine.client import Engine
+from tui.engine.records import Device, LoadSettings, Repack
 from tui.exit_codes import ExitCode
 from tui.measure.machine import this_machine
-from tui.measure.tune import Trial, Tuner, halved
+from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
 
 START = LoadDefaults(backend="cpu", n_ctx=512, n_threads=1)
@@ -63,6 +66,41 @@ async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(eng
     assert {256, 1024, 128, 2048} <= {choice.n_ubatch for choice in (*tried, *result.not_tried)}
     assert all(len(one.prefill_tps) == len(one.decode_tps) for one in result.trials)
     assert result.best == START or (result.gain is not None and result.gain.low > 0)
+
+
+@pytest.mark.parametrize("repack", ["auto", "on", "off"])
+async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Engine, tmp_path: Path, repack: Repack):
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+    start = msgspec.structs.replace(START, repack=repack)
+    result = (await tuned(engine, model, start)).result
+    repacks = bool((await engine.load(model, LoadSettings(n_ctx=512, n_threads=1))).repacked)
+    # On a busy machine there may be time for little; what there was none for is named in the same order.
+    looked_at = [*(trial.choice for trial in result.trials), *result.not_tried]
+    (first, *_) = [choice for choice in looked_at if set(changes(start, choice)) - {"n_threads", "n_threads_batch"}]
+    if repack == "off" or repacks:
+        assert first.repack == ("on" if repack == "off" else "off")
+        assert set(changes(start, first)) <= {"repack", "n_threads", "n_threads_batch"}
+    else:
+        assert {choice.repack for choice in looked_at} == {repack}, "on and off are the same here"
+
+
+async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine):
+    gpu = Device(name="Vulkan0", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1)
+    start = msgspec.structs.replace(START, backend="auto")
+    tuner = Tuner(engine, DENSE, inspect(DENSE).info, start, (gpu,), has_room)
+    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
+    found = [changes(start, choice) for choice in tuner._single_changes(start, loaded)]
+    assert {"backend": "cpu"} in found and {"backend": "cpu", "repack": "off"} in found
+    assert {"repack": "off"} not in found
+
+
+async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path):
+    shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    result = tuner.result
+    considered = (*(trial.choice for trial in result.trials), *result.not_tried)
+    assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
+    assert "failed" not in {trial.outcome for trial in result.trials}
 
 
 async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
@@ -161,6 +199,16 @@ def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
 def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said: str):
     done = llmtui("--tune", *(() if said == "--all" else (DENSE,)), *arguments)
     assert done.returncode == ExitCode.USAGE and said in done.stderr
+
+
+def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path):
+    store = StateStore()
+    choices = LoadChoices(LoadDefaults(), store, {}, lambda problem: None)
+    assert choices.of(DENSE).repack == "auto"
+    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"repack": "off"}))
+    assert choices.of(DENSE).repack == "off" and choices.of(MOE).repack == "auto"
+    on_the_command_line = LoadChoices(LoadDefaults(), store, {"repack": "on"}, lambda problem: None)
+    assert on_the_command_line.of(DENSE).repack == "on"
 
 
 def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):

@@ -107,11 +107,13 @@ class Person:
     def hold_at_the_pause(self) -> Callable[[], None]:
         """Hold the engine still from when an answer pauses, before the load that it pauses for; the result lets it go
         on."""
-        main, pid = self.app.main, self.app.controller.engine.pid
-        tell = main.answer_paused
+        return self.hold_at_the_first("answer_paused")
 
-        def paused(turn_id: str) -> None:
-            tell(turn_id)
+    def hold_at_the_first(self, event: str) -> Callable[[], None]:
+        """Hold the engine still when the screen is told of `event` for the first time; the result lets it go on."""
+        pid = self.app.controller.engine.pid
+
+        def hold() -> None:
             self._is_held = True
             os.kill(pid, signal.SIGSTOP)
 
@@ -119,7 +121,7 @@ class Person:
             self._is_held = False
             self._go_on(pid)
 
-        main.answer_paused = paused
+        self.at_the_first(event, hold)
         return go_on
 
     def at_the_first(self, event: str, act: Callable[[], object]) -> None:

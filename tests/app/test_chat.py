@@ -77,11 +77,28 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         await person.ask("hello")
         await person.wait_for(lambda: "ttft 0" in person.screen_text())
         assert prefill(person) == "–"
+        known: list[float] = []
+        person.at_the_first("answer_grew", lambda: known.append(person.app.main._speed.prefill_tps))
         await person.ask("one two three " * 150)
+        assert known[0] > 0  # while the answer is written
         await person.wait_for(lambda: prefill(person) != "–")
         before = prefill(person)
         await person.ask("hello")
-        assert prefill(person) == before
+        await person.wait_for(lambda: prefill(person) == before)  # not the bar of what is being read
+
+
+async def test_the_speed_falls_while_an_answer_hangs(start):
+    """A machine that swaps, or a GPU that hangs: the figure must not stay what it was."""
+    async with start(load={"n_ctx": 2048}) as person:
+        main = person.app.main
+        go_on = person.hold_at_the_first("answer_grew")
+        async with person.slowly():
+            await person.send("Count to 100")
+            await person.wait_for(lambda: main._speed.is_decoding)
+        main._change_speed(decode_tps=999.0)  # whatever it was
+        await person.wait_for(lambda: 0 < main._speed.decode_tps < 3 and "999" not in person.screen_text())
+        go_on()
+        await person.wait_until_ready()
 
 
 async def test_leaving_while_the_model_answers_saves_what_there_is(start):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.running import llmtui
+from tests.tape import IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
 from tui.config import paths
@@ -187,3 +188,26 @@ async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_
         person.app.controller.configure(sampling=None)
         await person.ask("hello")
         assert not person.turns[-1].is_loop
+
+
+async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_one(start, tmp_path):
+    """The model was never told where to begin it: until its end comes, it looks like the answer."""
+    build(
+        tmp_path / "tape.gguf",
+        [Tape("assistant\n", ["Let me", " see.", "\n", "</think>", "\n\n", "Hello", " there!", IM[1]])],
+        template=CHATML,
+        eos=IM[1],
+        control=IM,
+        user=("<think>", "</think>"),
+    )
+    async with start(model=tmp_path / "tape.gguf") as person:
+        assert await person.ask("Hi") == "Hello there!"
+        turn = person.turns[-1]
+        entry = person.app.main.transcript._answer(turn.id)[1]
+        assert (turn.reasoning, entry.thinking_text.strip(), entry.text) == (
+            "Let me see.",
+            "Let me see.",
+            "Hello there!",
+        )
+        stored = await person.app.controller.store.open(person.app.controller.conversation.id)
+        assert (stored.turns[-1].reasoning, stored.turns[-1].text) == ("Let me see.", "Hello there!")

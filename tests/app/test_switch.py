@@ -300,3 +300,19 @@ async def test_a_prompt_cannot_be_edited_during_the_move(start):
         go_on()
         await until_answered(person)
         assert (person.turns[-1].reasoning, person.turns[-1].text) == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [("on", "off"), ("off", "on")])
+async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_answer(start, before, after):
+    async with start(load={"repack": before}) as person:
+        await person.ask(QUESTION)
+        expected = person.turns[1].text
+    async with start(load={"repack": before}) as person:
+        async with person.slowly():
+            await in_the_middle(person)
+            load(person, repack=after)
+            await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
+        await until_answered(person)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.choice.repack == after)
+        # A model as small as this may have been done before; what it had read comes along either way.
+        assert person.turns[1].text == expected and loaded(person).n_lost == 0 < loaded(person).n_kept

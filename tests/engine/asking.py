@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Started
+from tui.engine.messages import Delta, Done, Event, Loaded, Recast, Started
 from tui.engine.records import Message, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -29,12 +29,20 @@ class Reply:
             self.thinking += event.text
         elif isinstance(event, Delta):
             self.text += event.text
+        elif isinstance(event, Recast):
+            self.thinking, self.text = self.thinking + self.text, ""
         elif isinstance(event, Done):
             self.done = event
 
 
 def user(text: str) -> Message:
     return Message(role="user", content=text)
+
+
+def on_the_cpu(loaded: Loaded) -> bool:
+    """Whether all that llama.cpp reported lies in the host's memory, in whatever order this CPU wants it."""
+    kinds = {buffer.device for buffer in loaded.buffers} - set(loaded.repacked)
+    return bool(kinds) and kinds <= {"CPU", "CPU_Mapped"}
 
 
 def messages(dialog: dict) -> list[Message]:

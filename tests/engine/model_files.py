@@ -30,3 +30,18 @@ def with_vocabulary(shape: Shape, path: Path, **more: object) -> Path:
     `Shape.metadata`."""
     assert shape.n_vocab == N_VOCAB
     return write(path, shape.metadata(**more) | _vocabulary(), shape.tensors())
+
+
+def split_with_vocabulary(shape: Shape, folder: Path, n: int, suffix: str = ".gguf") -> list[Path]:
+    """As `with_vocabulary`, in `n` files as llama.cpp splits them."""
+    tensors = shape.tensors()
+    found = []
+    for i in range(n):
+        numbers = {
+            "split.no": Typed(GGUFValueType.UINT16, i),
+            "split.count": Typed(GGUFValueType.UINT16, n),
+            "split.tensors.count": Typed(GGUFValueType.INT32, len(tensors)),
+        }
+        metadata = numbers | (shape.metadata() | _vocabulary() if i == 0 else {})
+        found.append(write(folder / f"split-{i + 1:05d}-of-{n:05d}{suffix}", metadata, tensors[i::n]))
+    return found

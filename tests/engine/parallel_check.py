@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from tui.engine.abort import AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.benchmark import add_prompts, add_step
-from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.llama import Session, backend_init
 from tui.engine.records import LoadSettings
 
 

@@ -66,6 +66,9 @@ CASES = {
     "control tokens": Case("assistant\n", [THINK[0], *THOUGHT, THINK[1], *HELLO, IM[1]], *APART, control=(*IM, *THINK)),
     "letters": Case("assistant\n", ["<", "think", ">\n", *THOUGHT, "</", "think", ">\n\n", *HELLO, IM[1]], *APART),
     "opened in the prompt": Case("<think>\n", [*THOUGHT, "</", "think", ">\n", *HELLO, IM[1]], *APART, template=OPENED),
+    "closed, though it was never opened": Case(
+        "assistant\n", [*THOUGHT, "</think>", "\n\n", *HELLO, IM[1]], *APART, rest={"user": THINK}
+    ),
     "never closed": Case("<think>\n", [*THOUGHT, IM[1]], APART[0], "", template=OPENED),
     "harmony": Case(
         "<|start|>assistant",

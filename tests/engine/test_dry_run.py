@@ -110,9 +110,10 @@ async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_pat
     placed = (await engine.dry_run(model, changed())).placed[0]
     assert placed.mapped_bytes + placed.repacked_bytes == placed.weights_bytes
     whole = sum(tensor.n_bytes for tensor in read_header(model).tensors)
-    # A tied output layer that is repacked is there twice.
-    assert placed.weights_bytes >= whole
-    assert placed.weights_bytes == whole or (tied and placed.repacked_bytes)
+    # A tied output layer that is repacked is there twice, and Intel's AMX keeps sums beside each block.
+    assert whole <= placed.weights_bytes <= whole + (placed.repacked_bytes if tied else placed.repacked_bytes // 8)
+    as_in_the_file = (await engine.dry_run(model, changed(repack="off"))).placed[0]
+    assert as_in_the_file.weights_bytes == as_in_the_file.mapped_bytes == whole
 
 
 async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path):

@@ -33,7 +33,13 @@ def split(
     splitter = Splitter(marks, part, stops)
     segments = [segment for piece in pieces if not splitter.ended for segment in splitter.feed(piece)]
     segments += splitter.rest()
-    thinking, answer = ("".join(text for kind, text in segments if kind == want) for want in ("thinking", "answer"))
+    written = {"thinking": "", "answer": ""}
+    for kind, text in segments:
+        if kind == "recast":
+            written = {"thinking": written["thinking"] + written["answer"], "answer": ""}
+        else:
+            written[kind] += text
+    thinking, answer = written["thinking"], written["answer"]
     return thinking.rstrip("\n"), answer, splitter.ended
 
 
@@ -46,7 +52,7 @@ CASES: dict[str, tuple[Marks, str, Part, tuple[str, str]]] = {
     "never closed, opened in the prompt": (THINK, "well <b> and <", "thinking", ("well <b> and <", "")),
     "empty": (THINK, "<think>\n\n</think>\n\nyes", "answer", ("", "yes")),
     "several": (THINK, "<think>a</think>b\n<think>c</think>d", "answer", ("a\n\nc", "b\n\nd")),
-    "closed without a beginning": (THINK, "well\n</think>\n\nyes", "answer", ("", "well\n\n\nyes")),
+    "closed without a beginning": (THINK, "well\n</think>\n\nyes", "answer", ("well", "yes")),
     "closed at once": (THINK, "</think>yes", "answer", ("", "yes")),
     "closed twice": (THINK, "<think>a</think>b</think>\nc", "answer", ("a", "b\nc")),
     "about tags": (

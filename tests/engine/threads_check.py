@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.abort import AbortSwitch
+from tui.engine.llama import Session, backend_init
 from tui.engine.records import LoadSettings
 
 

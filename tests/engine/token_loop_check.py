@@ -24,8 +24,9 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import tokenloop
+from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Conversation
-from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.llama import Session, backend_init
 from tui.engine.messages import Delta, Event, Generate
 from tui.engine.records import LoadSettings, Message, Sampling
 from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop

@@ -26,6 +26,8 @@ def described(shape: Shape) -> ModelInfo:
 
 QWEN3_8B = described(Shape(4096, 36, 32, 8, 128, 12288, 151936))
 QWEN3_30B_A3B = described(Shape(2048, 48, 32, 4, 128, 6144, 151936, n_expert=128, n_expert_used=8, n_ff_expert=768))
+HEAD_80 = described(Shape(2560, 32, 32, 8, 80, 10240, 50304))
+"""A head size that no block of a quantized KV cache divides, as Phi-2's."""
 
 
 def machine(host: int, device: int | None = None, *, shared: int | None = None, reserve: int = 0) -> MemoryNow:

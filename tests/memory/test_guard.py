@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.memory.shapes import DEVICES, GIB, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
+from tests.memory.shapes import DEVICES, GIB, HEAD_80, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
 from tui.app.screens.guard import label
 from tui.config.settings import LoadDefaults
 from tui.memory.guard import Remedy, placement, remedies
 from tui.memory.now import MemoryNow
+from tui.memory.search import auto_fit
 from tui.memory.verdict import judge
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
@@ -46,6 +47,35 @@ def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
     assert label(found[0], QWEN3_8B, DEVICES) == f"Fewer layers on the GPU: {n_gpu_layers} of 37"
     one_more = msgspec.structs.replace(asked, n_gpu_layers=n_gpu_layers + 1)
     assert judge(QWEN3_8B, one_more, DEVICES, memory).fit != "fits"
+
+
+@pytest.mark.parametrize("n_ctx", [2048, 32768])
+def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: int):
+    asked = LoadDefaults(n_ctx=n_ctx)
+    need = judge(HEAD_80, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0].total_bytes
+    found = offered(HEAD_80, asked, machine(2 * GIB, need - MIB))
+    assert found and "cache" not in found
+    assert not any(judge(HEAD_80, remedy.choice, DEVICES, machine(GIB, GIB)).obstacle for remedy in found.values())
+
+
+@pytest.mark.parametrize(
+    "types", [{"type_k": "q8_0"}, {"type_v": "q4_0"}, {"type_k": "q8_0", "type_v": "q8_0"}], ids=str
+)
+def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, str]):
+    asked = LoadDefaults(**types)
+    memory = machine(64 * GIB, 64 * GIB)
+    verdict = judge(HEAD_80, asked, DEVICES, memory)
+    assert verdict.fit == "no" and "head size of 80" in verdict.sentence
+    (remedy,) = remedies(HEAD_80, asked, DEVICES, memory)
+    assert (remedy.change, remedy.choice) == ("cache", LoadDefaults())
+    assert label(remedy, HEAD_80, DEVICES) == "KV cache in f16"
+    assert auto_fit(HEAD_80, asked, DEVICES, memory) is None
+
+
+def test_where_the_mended_settings_do_not_fit_all_is_placed_anew():
+    memory = machine(32 * GIB, 2 * GIB)
+    (remedy,) = remedies(HEAD_80, LoadDefaults(type_k="q8_0"), DEVICES, memory)
+    assert remedy.change == "fit" and remedy.choice.type_k == "f16" and remedy.verdict.fit == "fits"
 
 
 def test_a_mixture_of_experts_gets_experts_on_the_cpu_first():

@@ -76,6 +76,15 @@ def test_a_part_that_was_cut_short_is_named_with_what_is_missing(tmp_path: Path)
     assert kind == "broken" and reason.startswith("Part 2 of 3: Incomplete: ") and " are there. Finish" in reason
 
 
+def test_a_download_that_has_its_full_size_from_the_start_is_not_taken_for_whole(tmp_path: Path):
+    path = Shape().write(tmp_path / "model.gguf")
+    control = tmp_path / "model.gguf.aria2"
+    control.touch()
+    assert refusal(path)[1].startswith("Incomplete: aria2 has not finished it")
+    control.unlink()
+    assert inspect(path).info.kind == "model"
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_part_under_another_name_is_told_with_the_name_that_it_needs(tmp_path: Path, number: int):
     part = parts(tmp_path)[number - 1]

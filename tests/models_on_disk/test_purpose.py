@@ -160,3 +160,7 @@ def test_an_architecture_that_this_llama_cpp_does_not_know_is_named(tmp_path: Pa
 def test_a_file_without_an_architecture_is_no_language_model(tmp_path: Path):
     path = with_tensors(tmp_path / "nothing.gguf", ("weight", (32,), "F32"), metadata={"general.name": "Something"})
     assert "Not a language model" in reason(path)
+
+
+def test_an_architecture_that_llama_cpp_only_has_a_name_for_is_not_offered(tmp_path: Path):
+    assert "gptj" in reason(model(tmp_path / "model.gguf", "gptj"))

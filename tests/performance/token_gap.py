@@ -18,7 +18,8 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as lib
 
-from tui.engine.llama import AbortSwitch, Session, backend_init
+from tui.engine.abort import AbortSwitch
+from tui.engine.llama import Session, backend_init
 from tui.engine.records import LoadSettings, Sampling
 from tui.engine.tokenloop import PythonLoop, TokenLoop, token_loop
 

@@ -15,7 +15,7 @@ from tui.app.moves import Move, backend_label
 from tui.app.open_conversation import OpenConversation
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages
 from tui.engine.client import Answer
-from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Started
+from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
 from tui.engine.records import Timings
 from tui.monitor.cpus import n_usable_cpus
 from tui.monitor.pressure import swap_growth
@@ -80,6 +80,10 @@ class Writing:
             self._arrive()
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
             listener.answer_grew(self._turn.id, event)
+        elif isinstance(event, Recast) and self._turn:
+            self._text = {"thinking": self._text["thinking"] + self._text["answer"], "answer": ""}
+            controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
+            listener.answer_was_thinking(self._turn.id)
         elif isinstance(event, Prefill) and self._turn:
             listener.prompt_progressed(self._turn.id, event)
         elif isinstance(event, Started) and self._turn:

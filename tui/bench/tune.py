@@ -32,7 +32,7 @@ from tui.models.library import LibraryModel
 _NAMES = {
     "n_threads": "threads", "n_threads_batch": "threads for prompts", "n_batch": "batch", "n_ubatch": "ubatch",
     "flash_attn": "flash attention", "type_k": "K cache", "type_v": "V cache", "n_gpu_layers": "layers on the GPU",
-    "n_cpu_moe": "experts on the CPU", "backend": "backend",
+    "n_cpu_moe": "experts on the CPU", "backend": "backend", "repack": "repack",
 }  # fmt: skip
 
 

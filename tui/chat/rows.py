@@ -93,6 +93,11 @@ def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reason
     )
 
 
+def drop_chunks(connection: sqlite3.Connection, turn_id: str) -> None:
+    """Forget the text of a streaming turn: what was written was something else."""
+    connection.execute("DELETE FROM chunks WHERE turn_id = ?", (turn_id,))
+
+
 def finish_turn(connection: sqlite3.Connection, turn: Turn, now: float) -> None:
     """Save the turn as it is at its end; the pieces that it was streamed in go."""
     values = _content(turn) | {"writer": None}

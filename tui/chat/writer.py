@@ -141,7 +141,7 @@ class WriterThread:
         self._backlog: deque[Write] = deque()
         self._last: Job[Any] | None = None
         self._failure: StoreError | None = None
-        self._n_written: dict[str, tuple[int, int]] = {}
+        self._written: dict[str, tuple[str, str]] = {}
         self._flush_at = self._retry_at = 0.0
         threading.Thread(target=self._run, name="conversations", daemon=True).start()
 
@@ -242,13 +242,13 @@ class WriterThread:
         else:
             job.succeed(None)
         if job.begins:
-            self._n_written[job.begins] = (0, 0)
-        self._n_written.pop(job.ends, None)
+            self._written[job.begins] = ("", "")
+        self._written.pop(job.ends, None)
 
     def _flush(self, connection: sqlite3.Connection) -> None:
         """Append what is new of the streaming turns. A turn whose first write is still queued waits for that."""
         with self._lock:
-            due = {turn_id: self._latest.pop(turn_id) for turn_id in self._n_written if turn_id in self._latest}
+            due = {turn_id: self._latest.pop(turn_id) for turn_id in self._written if turn_id in self._latest}
             self._is_woken = bool(self._latest)
         self._flush_at = time.monotonic() + STREAM_S
         if not due:
@@ -262,12 +262,15 @@ class WriterThread:
                 self._latest = {key: due[key] for key in due if key in self._streaming} | self._latest
                 self._is_woken = bool(self._latest)
             raise
-        self._n_written |= {turn_id: (len(text), len(reasoning)) for turn_id, (text, reasoning) in due.items()}
+        self._written |= due
 
     def _append_text(self, connection: sqlite3.Connection, texts: dict[str, tuple[str, str]]) -> None:
         for turn_id, (text, reasoning) in texts.items():
-            n_text, n_reasoning = self._n_written.get(turn_id, (0, 0))
-            rows.append_chunk(connection, turn_id, text[n_text:], reasoning[n_reasoning:])
+            known, known_reasoning = self._written.get(turn_id, ("", ""))
+            if not (text.startswith(known) and reasoning.startswith(known_reasoning)):  # the answer was a thought
+                rows.drop_chunks(connection, turn_id)
+                known = known_reasoning = ""
+            rows.append_chunk(connection, turn_id, text[len(known) :], reasoning[len(known_reasoning) :])
 
     def _read(self, job: Read[Any]) -> None:
         self._save(at_once=self._failure is None)

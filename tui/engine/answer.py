@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tui.engine.llama import Aborted, Session
-from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill
+from tui.engine.abort import Aborted
+from tui.engine.llama import Session
+from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
 from tui.engine.records import StopReason, Timings, prefill_tps
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import Sampler
@@ -200,6 +201,11 @@ class Answer:
 
     def _tell(self, segments: Segments, now: float) -> None:
         for kind, text in segments:
+            if kind == "recast":
+                self._flush(now)
+                self._n_thinking, self._thinking_s = self._n_decode, now - (self._first or now)
+                self._send(Recast(id=self._command.id))
+                continue
             if kind != self._kind:
                 self._switch(kind, now)
             self._text.append(self._show(text))

@@ -20,7 +20,7 @@ import psutil
 from llama_cpp._ggml import libggml
 
 from tui.engine import devices
-from tui.engine.llama import Aborted, AbortSwitch
+from tui.engine.abort import Aborted, AbortSwitch
 from tui.monitor.cpus import physical_cores
 from tui.monitor.procfs import Linux
 

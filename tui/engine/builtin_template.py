@@ -9,7 +9,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp as lib
 
-from tui.engine.template import ChatTemplate, JinjaTemplate, TemplateError, Turn
+from tui.engine.template import CHATML, ChatTemplate, JinjaTemplate, TemplateError, Turn
 
 _MARKS = (
     ("llama3", "<|start_header_id|>"),
@@ -65,11 +65,12 @@ class BuiltinTemplate:
 
 
 def find_template(
-    source: str, bos: str, eos: str, *, has_token: Callable[[str], bool], chatml: str
+    source: str, compile_own: Callable[[str], ChatTemplate], *, has_token: Callable[[str], bool]
 ) -> tuple[ChatTemplate, str]:
     """The template for a file that says `source` about it, and a note on what is used when that is not the file's own.
 
-    `has_token` tells whether a text is one token of the vocabulary; `chatml` is the source of the last resort.
+    `compile_own` makes one of the source, or raises `TemplateError`; `has_token` tells whether a text is one token of
+    the vocabulary.
     """
     if not source.strip():
         why = "The file holds no chat template"
@@ -77,18 +78,27 @@ def find_template(
         return BuiltinTemplate(source.strip()), ""
     else:
         try:
-            return JinjaTemplate(source, bos, eos), ""
+            return compile_own(source), ""
         except TemplateError as error:
-            why = f"The file's chat template cannot be used ({_first_line(error)})"
+            why = unusable(error)
         try:
             return BuiltinTemplate(source), f"{why}; llama.cpp's own for this format is used."
         except TemplateError:
             pass
+    return fitting(why, has_token)
+
+
+def fitting(why: str, has_token: Callable[[str], bool]) -> tuple[ChatTemplate, str]:
+    """A template that goes with a vocabulary, ChatML where none is known to, and a note that begins with `why`."""
     for name, mark in _MARKS:
         if name != "chatml" and has_token(mark):
             return BuiltinTemplate(name), f"{why}; {name}, which goes with its vocabulary, is used."
-    return JinjaTemplate(chatml, bos, eos), f"{why}; ChatML is used."
+    return JinjaTemplate(CHATML, "", ""), f"{why}; ChatML is used."
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].removeprefix("the chat template does not compile: ")[:120]
+def unusable(error: TemplateError) -> str:
+    """That the file's own template is not used, and why."""
+    reason = (str(error).splitlines() or [""])[0]
+    for known in ("the chat template does not compile: ", "the chat template failed: ", "the chat template "):
+        reason = reason.removeprefix(known)
+    return f"The file's chat template cannot be used ({reason[:120]})"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,8 @@ _SPELLINGS: tuple[Mapping[str, Any], ...] = (
     {"content": [{"type": "thinking", "thinking": _THOUGHT}, {"type": "text", "text": _ANSWER}]},
 )
 """How templates want to be given what was thought."""
+LEARN_S = 5.0
+"""A template that takes so long to render a few short conversations is of no use."""
 _UNITS = "[\ud800-\udfff]"
 _UNIT = rf"(?:{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}|{_UNITS}|<[^<>\n]{{1,60}}>|\[[^\[\]\n]{{1,60}}\])"
 _TAG = re.compile(r"<[^<>]+>|\[[^\[\]]+\]|◁[^▷]+▷")
@@ -145,6 +148,7 @@ class _Learner:
         self._template, self._alphabet = template, alphabet
         self._always: Mapping[str, Any] = {"tools": None}
         self._parts = False
+        self._until = time.monotonic() + LEARN_S
         self._error: TemplateError | None = None
 
     def learn(self) -> ChatFormat:
@@ -186,6 +190,8 @@ class _Learner:
         return self._render_turns(shape.turns(messages), opening=opening, variables=variables)
 
     def _render_turns(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
+        if time.monotonic() > self._until:
+            raise TemplateError("takes too long")
         try:
             return self._template.render(turns, opening=opening, variables={**self._always, **variables})
         except TemplateError as error:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tui.engine.abort import Aborted
 from tui.engine.answer import Answer, Paused, Send
-from tui.engine.llama import Aborted, LlamaError, Session
+from tui.engine.llama import LlamaError, Session
 from tui.engine.messages import Generate, Started
 from tui.engine.records import Effort, ErrorInfo, Message, Sampling
 from tui.engine.sampler import Sampler

@@ -16,6 +16,7 @@ import msgspec
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import anatomy, footprint, loadlog
+from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.messages import Loaded
 from tui.engine.pagecache import read_ahead
@@ -23,6 +24,7 @@ from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.prompt import ChatPrompt
 from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
+from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
 from tui.models.modelfile import part_of
 
@@ -36,32 +38,6 @@ class LlamaError(Exception):
         super().__init__(detail)
         self.kind: ErrorKind = kind
         self.detail = detail
-
-
-class Aborted(Exception):
-    """The abort switch was set while llama.cpp computed. What was decoded so far stays in the KV cache."""
-
-
-class AbortSwitch:
-    """Interrupts a running computation from another thread.
-
-    llama.cpp's CPU backend asks its abort callback at every graph node, about a thousand times a token, so the callback
-    must not enter Python: it is libc's `strlen` over a one-character buffer, whose result, 0 or 1, is the answer.
-    """
-
-    def __init__(self) -> None:
-        self._text = ctypes.create_string_buffer(2)
-        self.callback = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
-        self.data = ctypes.cast(self._text, ctypes.c_void_p)
-        self.is_set = False
-
-    def set(self) -> None:
-        self.is_set = True
-        self._text[0] = b"!"
-
-    def clear(self) -> None:
-        self.is_set = False
-        self._text[0] = b"\0"
 
 
 class _Log:
@@ -141,6 +117,7 @@ class Session:
         self._model: int | None = None
         self._context: int | None = None
         self._keep: list[object] = []
+        self._templates = TemplateHost(self._raise_if_aborted)  # gets ready while the model loads
         try:
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
@@ -154,7 +131,8 @@ class Session:
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
-            self.chat = ChatPrompt(self.vocabulary, settings.chat_template or self._template_source())
+            source = settings.chat_template or self._template_source()
+            self.chat = ChatPrompt(self.vocabulary, source, self._templates)
             self.stops = settings.stop
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()
@@ -287,8 +265,13 @@ class Session:
             print(f"llmtui: {error}", file=sys.stderr)
             return ()
 
+    def _raise_if_aborted(self) -> None:
+        if self.abort.is_set:
+            raise Aborted
+
     def close(self) -> None:
         """Free context and model. Safe to call twice."""
+        self._templates.close()
         if self._context:
             lib.llama_free(self._context)
         if self._model:

@@ -116,7 +116,7 @@ def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> CacheProblem | Non
         if unfit := [head for head in heads if head % block]:
             return CacheProblem(
                 field="type_k" if cache == "K" else "type_v",
-                short=f"Does not go with head size {unfit[0]}: take f16.",
+                short=f"Not with head size {unfit[0]}: take f16.",
                 reason=f"A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
                 f"model's head size of {unfit[0]}: take f16.",
             )

@@ -61,8 +61,8 @@ class Unload(Command, frozen=True):
 
 
 class Generate(Command, frozen=True):
-    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` …, `Done`; or `Failed`. Cancelled while it is
-    looked for what of a long conversation fits, it is answered by `Done` alone."""
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast`, `Done`; or `Failed`.
+    Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
 
     messages: tuple[Message, ...]
     """Empty with `resume`."""
@@ -312,6 +312,11 @@ class Delta(Event, frozen=True):
     """The answer goes round in circles now."""
 
 
+class Recast(Event, frozen=True):
+    """What was told of the answer so far was thinking: models that were never told where to begin a thought only mark
+    its end."""
+
+
 class Done(Event, frozen=True):
     """The answer is complete."""
 
@@ -393,7 +398,7 @@ AnyCommand = (
     | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
 )  # fmt: skip
 AnyEvent = (
-    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Done | Counted | BenchSample
+    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Recast | Done | Counted | BenchSample
     | ParallelSample | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
 )  # fmt: skip
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tui.engine.alphabet import Alphabet
-from tui.engine.builtin_template import find_template
+from tui.engine.builtin_template import find_template, fitting, unusable
 from tui.engine.chatformat import ChatFormat, learn
 from tui.engine.records import Effort, Message
 from tui.engine.splitter import Part, is_token
-from tui.engine.template import CHATML, SAID, ChatTemplate, JinjaTemplate, TemplateError
+from tui.engine.template import SAID, ChatTemplate, TemplateError
+from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
 
 _SAID = re.compile(SAID.format(r"(\d+)"))
@@ -30,9 +31,10 @@ class ChatPrompt:
     A template that cannot be used never keeps a model from being loaded: `note` then says what is used instead.
     """
 
-    def __init__(self, vocabulary: Vocabulary, source: str) -> None:
-        """`source` is the template's, or what the file says in its place; empty where there is none."""
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost) -> None:
+        """`source` is the template's, or what the file says in its place; empty where there is none. `host` renders
+        it. Raises what the host's check raises."""
+        self._vocabulary, self._host = vocabulary, host
         self.alphabet = Alphabet(lambda text: vocabulary.tokenize(text, is_whole=False), vocabulary.mark_text)
         self.template, self.format, self.note = self._find(source)
         marks = self.format.marks
@@ -44,15 +46,17 @@ class ChatPrompt:
         """The letter of each token that is a mark of this format."""
 
     def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
-        vocabulary = self._vocabulary
-        beginning, end = vocabulary.bos_text, vocabulary.eos_text
-        template, note = find_template(source, beginning, end, has_token=vocabulary.has_token, chatml=CHATML)
+        has_token = self._vocabulary.has_token
+        template, note = find_template(source, self._compile, has_token=has_token)
         try:
             return template, learn(template, self.alphabet), note
         except TemplateError as error:
-            note = f"The file's chat template cannot be used ({str(error)[:120]}); ChatML is used."
-            template = JinjaTemplate(CHATML, beginning, end)
+            template, note = fitting(unusable(error), has_token)
             return template, learn(template, self.alphabet), note
+
+    def _compile(self, source: str) -> ChatTemplate:
+        self._host.compile(source, self._vocabulary.bos_text, self._vocabulary.eos_text)
+        return self._host
 
     def tokens(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> list[int]:
         """Tokens of the conversation up to where the model goes on. Raises `TemplateError`."""

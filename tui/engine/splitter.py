@@ -17,7 +17,9 @@ from typing import Literal
 Kind = Literal["thinking", "answer"]
 Part = Literal["thinking", "answer", "between"]
 """Where an answer is; "between" is behind one message and before the text of the next, in formats with headers."""
-Segments = list[tuple[Kind, str]]
+Segments = list[tuple[Kind | Literal["recast"], str]]
+"""Text by its kind, in order. "recast", without text: all that was given as answer before it was a thought, whose end
+came though nothing had marked its beginning."""
 
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "「": "」", "『": "』"}
 _LONGEST_HEADER = 80
@@ -95,6 +97,7 @@ class Splitter:
         self._is_final = True
         """What is answered is the answer, and not something that is said on the way to it."""
         self._answer_closes = [pair.closes for pair in marks.answers if not pair.opens]
+        self._has_thought = False
         self._answer: list[str] = []
         self._endings: dict[Kind, str] = {}
         """How what was written of each kind ends."""
@@ -103,6 +106,7 @@ class Splitter:
     def _enter(self, part: Part) -> None:
         self._part: Part = part
         self._blank, self._lead, self._before = True, "", ""
+        self._has_thought = self._has_thought or part == "thinking"
         marks = self._marks
         if part == "between":
             here = [*marks.opens, *marks.answer_opens, *marks.closes, marks.header_ends, *marks.stops]
@@ -156,7 +160,8 @@ class Splitter:
             before, self._held, at = self._held[:start], self._held[start + len(mark) :], 0
             if self._part != "between":
                 self._emit(done, before)
-            self._act(before, mark)
+            if self._act(before, mark):
+                done.append(("recast", ""))
         if self.ended:
             self._held = ""
         elif self._part != "between":
@@ -213,8 +218,9 @@ class Splitter:
         lines = "".join([*self._answer, before]).split("\n")
         return sum(line.lstrip().startswith(_FENCES) for line in lines) % 2 == 1
 
-    def _act(self, before: str, mark: str) -> None:
-        """Go where the mark leads; `before` is what stood before it between two messages."""
+    def _act(self, before: str, mark: str) -> bool:
+        """Go where the mark leads; `before` is what stood before it between two messages. Whether all so far was a
+        thought."""
         marks = self._marks
         after_part: Part = "between" if marks.has_headers else "answer"
         if self._part == "thinking":
@@ -241,6 +247,13 @@ class Splitter:
                 self.ended = True
         elif mark in self._answer_closes or (mark in marks.closes and marks.has_headers):
             self._enter("between")
+        elif mark in marks.closes and not self._has_thought and not self._blank:
+            self._has_thought = True
+            self._answer.clear()
+            self._endings.clear()
+            self._enter("answer")
+            return True
+        return False
 
     def _enter_answer(self, opens: str) -> None:
         self._is_final = True

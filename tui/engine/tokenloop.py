@@ -19,7 +19,8 @@ from typing import Protocol
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from tui.engine.llama import Aborted, LlamaError, Session
+from tui.engine.abort import Aborted
+from tui.engine.llama import LlamaError, Session
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
 from tui.engine.sampler import Sampler
 

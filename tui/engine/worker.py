@@ -20,12 +20,13 @@ from typing import BinaryIO
 import msgspec
 
 from tui.engine import bandwidth, benchmark, devices, loadcheck
+from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.answer import Paused
 from tui.engine.dryrun import DryRunner
 from tui.engine.generate import Conversation, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.kvlayout import transpose_v
-from tui.engine.llama import Aborted, AbortSwitch, LlamaError, Session, backend_init, system_info
+from tui.engine.llama import LlamaError, Session, backend_init, system_info
 from tui.engine.messages import (
     AnyCommand,
     Bandwidths,

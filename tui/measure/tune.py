@@ -1,5 +1,6 @@
 """Finds the load settings that are fastest on this machine by trying them: threads first, which need no reload, then
-one change at a time, then the good ones together against what it began with. Knows no terminal and saves nothing."""
+one change at a time, on a CPU whether it repacks weights before all others, then the good ones together against what it
+began with. Knows no terminal and saves nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from tui.config.settings import LoadDefaults
 from tui.engine.client import Engine, EngineError
 from tui.engine.loadcheck import obstacle
 from tui.engine.messages import Loaded
-from tui.engine.records import Device
+from tui.engine.records import Device, Repack
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo
@@ -176,6 +177,10 @@ class Tuner:
             return msgspec.structs.replace(base, **fields)
 
         found = list(self._placements(base))
+        is_on_cpu = not engine_settings(base, self._devices)[0].devices
+        # Where nothing was repacked, on and off are the same.
+        if is_on_cpu and (base.repack == "off" or loaded.repacked):
+            found.append(change(repack=_other_repack(base)))
         quantized = base.type_v not in ("f16", "f32", "bf16")
         if not quantized:
             found.append(change(flash_attn="off" if loaded.flash_attn else "on"))
@@ -201,6 +206,7 @@ class Tuner:
         if self._info.is_moe:
             yield msgspec.structs.replace(base, n_gpu_layers=-1, n_cpu_moe=self._info.n_layers)
         yield msgspec.structs.replace(base, backend="cpu")
+        yield msgspec.structs.replace(base, backend="cpu", repack=_other_repack(base))
         yield msgspec.structs.replace(base, n_gpu_layers=n_all // 2, n_cpu_moe=0)
 
     async def _has_room(self, choice: LoadDefaults) -> bool:
@@ -345,6 +351,11 @@ class Tuner:
         """A step of `factor` times the tokens, or of as many as the context holds."""
         factor = min(factor, self._n_ctx / step.n_tokens)
         return Test(n_prompt=max(8, int(step.n_prompt * factor)), n_gen=max(2, int(step.n_gen * factor)))
+
+
+def _other_repack(choice: LoadDefaults) -> Repack:
+    """What "auto" is not is off."""
+    return "on" if choice.repack == "off" else "off"
 
 
 def _without_threads(choice: LoadDefaults) -> LoadDefaults:

@@ -76,6 +76,9 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
     for part in parts:
         if not _is_text(part):
             raise ModelFileError("unusable", part, "Its path is not UTF-8: rename the file or its folder.")
+        if _is_coming(part):
+            reason = f"Incomplete: aria2 has not finished it ({part.name}.aria2 is still there). Finish the download."
+            raise ModelFileError("missing_part", part, reason)
         try:
             headers.append(read_header(part, memo=memo))
         except GGUFError as error:
@@ -136,6 +139,14 @@ def _name_of_part(path: Path, number: int, total: int) -> str:
     lacking = [part for part in series if not part.exists()]
     name = lacking[0].name if len(lacking) == 1 else f"{stem(path)}-{number:05d}-of-{total:05d}.gguf"
     return one_line(name.encode("utf-8", "replace").decode())
+
+
+def _is_coming(path: Path) -> bool:
+    """Whether aria2 still downloads the file, which it gives its full size at the start."""
+    try:
+        return path.with_name(f"{path.name}.aria2").exists()
+    except OSError:  # such as a name that is too long then
+        return False
 
 
 def _is_text(path: Path) -> bool:

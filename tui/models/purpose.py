@@ -68,6 +68,8 @@ _IMAGE = frozenset(
     }
 )  # fmt: skip
 """Architectures that ComfyUI-GGUF and its like write."""
+_NAMED_ONLY = ("gptj",)
+"""Architectures that llama.cpp has a name for and nothing else."""
 _DRAFT_ARCH = re.compile(r"^eagle\d*$|[-_](assistant|draft|drafter|mtp|eagle\d*|dflash|medusa)$")
 _NAMED_RERANKER = re.compile(r"\brerank(er|ing)?\b", re.IGNORECASE)
 _NAMED_EMBEDDING = re.compile(r"\bembeddings?\b", re.IGNORECASE)
@@ -98,7 +100,7 @@ def kind_of(meta: Metadata, names: Collection[str]) -> Kind:
         return "unknown"
     if not meta.number("block_count") or not meta.number("embedding_length"):
         return "other"
-    if any(name.startswith(("v.blk.", "mm.", "vision_tower.")) for name in names):
+    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in names):
         return "combined"
     if _only_drafts(meta, names):
         return "draft"
@@ -190,6 +192,8 @@ def _pooling_type(meta: Metadata) -> int:
 def is_known(arch: str) -> bool:
     """Whether the llama.cpp that is installed has this architecture: its library holds the names of all. True where the
     library cannot be looked into, as only a load can tell then."""
+    if arch in _NAMED_ONLY:
+        return False
     library = _library()
     if library is None:
         return True

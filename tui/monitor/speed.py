@@ -6,6 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from math import isfinite
 
+_SILENT_S = 1.0
+"""Text comes several times a second, or with each token where these are slower."""
+_UNTOLD = 3
+"""Tokens that show no text yet: a Chinese character, or an emoji, can take so many."""
 _BLANK = 0x2800
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 """Dots of a cell's left column, filled from below to a height of 0 to 4."""
@@ -39,6 +43,12 @@ class SpeedHistory:
     def peak(self) -> float:
         """The highest sample kept; 0 before the first."""
         return max(self._samples, default=0.0)
+
+
+def after_silence(tps: float, silent_s: float) -> float:
+    """Tokens per second of an answer that nothing came of for `silent_s`, when it was last told to be `tps` fast: while
+    a machine swaps, or its GPU hangs, no more than `_UNTOLD` tokens can have been computed meanwhile."""
+    return min(tps, _UNTOLD / silent_s) if silent_s > _SILENT_S else tps
 
 
 def braille_graph(values: Sequence[float], width: int, height: int, maximum: float | None = None) -> list[str]:

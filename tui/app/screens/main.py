@@ -4,6 +4,7 @@ decides what is shown; the widgets only show it."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from tui.engine.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Pr
 from tui.engine.records import ErrorInfo
 from tui.memory.guard import experts_on_cpu
 from tui.monitor.pressure import MemoryWatch
+from tui.monitor.speed import after_silence
 
 NARROW_COLUMNS = 100
 READ_EVERY_S = 1.0
@@ -63,6 +65,8 @@ class MainScreen(ConversationFlows, Sending):
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
         self._speed = SpeedNow()
+        self._grew_at = 0.0
+        """When text of the answer came last, by `time.monotonic`."""
         self._context_now = (0, 0)
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
@@ -106,6 +110,9 @@ class MainScreen(ConversationFlows, Sending):
     async def _read(self) -> None:
         """Once a second: everything that is read, and the speed, so that the sidebar is painted once."""
         now = self._speed
+        if now.is_decoding:
+            self._change_speed(decode_tps=after_silence(now.decode_tps, time.monotonic() - self._grew_at))
+            now = self._speed
         host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
         if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
             self.tell(phrases.shortage(short, self.keymap), bad=True)
@@ -341,15 +348,19 @@ class MainScreen(ConversationFlows, Sending):
 
     def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
         self.transcript.set_progress(turn_id, phrases.prompt_progress(progress))
-        self._change_speed(prefill=progress)
+        self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
 
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
         self.transcript.append(turn_id, delta.kind, delta.text)
         self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
+        self._grew_at = time.monotonic()
         self._context_now = (delta.n_used, self._context_now[1])
         if delta.is_loop and self._looping != turn_id:
             self._looping = turn_id
             self.tell(phrases.goes_in_circles(self.keymap), bad=True)
+
+    def answer_was_thinking(self, turn_id: str) -> None:
+        self.transcript.recast(turn_id)
 
     def answer_paused(self, turn_id: str) -> None:
         self.transcript.set_progress(turn_id, phrases.PAUSED)

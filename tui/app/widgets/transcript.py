@@ -124,6 +124,11 @@ class Transcript(TranscriptView, can_focus=True):
         index, entry = self._answer(turn_id)
         self.entry_changed(index, entry.append(kind, text))
 
+    def recast(self, turn_id: TurnId) -> None:
+        """What came of the answer so far belongs to its thinking."""
+        index, entry = self._answer(turn_id)
+        self.entry_changed(index, entry.recast())
+
     def set_progress(self, turn_id: TurnId, text: str) -> None:
         """Show a line such as "reading the prompt… 40%" at the end of the answer until text comes; "" takes it away."""
         index, entry = self._answer(turn_id)

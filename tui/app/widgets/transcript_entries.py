@@ -267,6 +267,13 @@ class AnswerEntry(Entry):
             return 0 if starts else min(before, len(self.parts[0]) + changed)
         return len(self.parts[0]) + changed
 
+    def recast(self) -> int:
+        """The answer so far was thinking; returns the first row that changed."""
+        self._thinking_source, self._source = self.thinking_text + self.text, ""
+        self._thinking = self._body = None
+        self.lay_out(self.width or 80)
+        return 0
+
     def set_progress(self, text: str) -> int:
         """Show a line where the answer will come; returns the first row that changed."""
         self.progress = text

@@ -1,0 +1,79 @@
+"""Templates come from strangers: none ends the engine, none takes more than its share of time and memory, and each
+model can be talked to, with another template, which is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.asking import GREEDY, Reply, ask, user
+from tests.tape import CHATML, IM, Tape, build
+from tui.engine.client import Engine, EngineError
+from tui.engine.records import LoadSettings, Message
+
+SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
+FOR_EVER = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+HOSTILE = {
+    "loops in loops": FOR_EVER,
+    "a loop in a macro that calls itself": (
+        "{% macro m(n) %}{% for i in range(9) %}{{ m(n + 1) }}{% endfor %}{% endmacro %}{{ m(0) }}"
+    ),
+    "a macro that calls itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "folded while it compiles": "{{ 'a' * 10**10 }}",
+    "a power": "{{ (9 ** (9 ** 9)) | string }}",
+    "multiplied": "{% set a = messages[0].content * 10**9 %}{{ a }}",
+    "centred": "{{ 'a' | center(10**10) }}",
+    "joined": (
+        "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] | join %}{% endfor %}"
+    ),
+    "formatted": "{{ '%099999999999d' % 1 }}",
+    "a very long source": "a" * (10 << 20),
+    "150 ifs in each other": "{% if true %}" * 150 + "{% endif %}" * 150,
+    "5,000 brackets in each other": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "an assertion": "{{ messages | map(attribute=none) | list }}{{ undefined_thing.more.of.it }}",
+    "no name": "{{ messages[0][none] }}{% include 'x' %}",
+    "an extension that is not there": "{% trans %}a{% endtrans %}",
+    "a filter that is not there": "{{ 1 | nothing }}",
+    "an import": "{% import 'os' as os %}{{ os }}",
+    "nothing of what is said": "Hello.",
+}
+
+
+def model(path: Path, template: str) -> Path:
+    build(path, [Tape("assistant\n", ["Hello", " there!", IM[1]])], template=template, eos=IM[1], control=IM)
+    return path
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_template_is_replaced_and_the_model_answers(engine: Engine, tmp_path: Path, name: str) -> None:
+    loaded = await engine.load(model(tmp_path / "tape.gguf", HOSTILE[name]), SETTINGS)
+    assert loaded.template_note.startswith("The file's chat template cannot be used (")
+    assert "\n" not in loaded.template_note and len(loaded.template_note) < 300
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+LATE = CHATML + "{% if messages | length > 3 %}" + FOR_EVER + "{% endif %}"
+"""Takes for ever when a conversation is long enough, and no sooner."""
+LONG = [user("1"), Message(role="assistant", content="2"), user("3"), Message(role="assistant", content="4"), user("5")]
+
+
+async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(engine: Engine, tmp_path: Path) -> None:
+    loaded = await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
+    assert loaded.template_note == ""
+    reply = Reply()
+    answer = engine.generate(LONG, GREEDY)
+    answer.cancel()
+    async for event in answer:
+        reply.add(event)
+    assert reply.done is not None and reply.done.stop == "cancelled"
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+async def test_one_that_hangs_later_is_an_error_in_one_sentence_and_the_model_stays(engine, tmp_path):
+    await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
+    with pytest.raises(EngineError) as caught:
+        await ask(engine, *LONG)
+    assert caught.value.info.kind == "template" and "\n" not in caught.value.info.detail
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"

@@ -1,0 +1,24 @@
+"""Runs a command where next to nothing may be locked into memory; ends with `ALLOWED` where that cannot be had, as for
+some who may do everything. A program of its own: it gives a right away for good.
+
+usage: python -m tests.without_mlock COMMAND …
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+
+ALLOWED = 77
+_DROP_FROM_BOUNDING_SET, _CAP_IPC_LOCK = 24, 14
+_TRY = "import ctypes; b = ctypes.create_string_buffer(1 << 20); raise SystemExit(ctypes.CDLL(None).mlock(b, 1 << 20))"
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(_DROP_FROM_BOUNDING_SET, _CAP_IPC_LOCK, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 10, 64 << 10))
+    if subprocess.run([sys.executable, "-c", _TRY], check=False).returncode == 0:
+        sys.exit(ALLOWED)
+    os.execv(sys.argv[1], sys.argv[1:])

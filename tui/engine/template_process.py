@@ -1,0 +1,108 @@
+"""Renders one chat template in a process of its own, which has little memory and little time: a template comes from a
+stranger's file, and Jinja's sandbox keeps it from the system but not from counting for ever. The engine's side is
+`template_host`; `python -m tui.engine.template_process` by hand waits for frames on stdin."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tui.engine.template import JinjaTemplate, TemplateError
+from tui.engine.wire import encode, read_frame
+
+MEMORY_BYTES = 256 << 20
+"""What a template may take beside what the process has anyway."""
+CPU_S = 2
+MAX_PROMPT_BYTES = 64 << 20
+"""Of a rendered prompt: more than any context holds."""
+
+
+class Compile(msgspec.Struct, frozen=True, tag=True):
+    """Take this template."""
+
+    source: str
+    bos: str
+    eos: str
+
+
+class Render(msgspec.Struct, frozen=True, tag=True):
+    """Render a conversation with it."""
+
+    turns: list[dict[str, Any]]
+    opening: bool
+    variables: dict[str, Any]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of either. With `error`, nothing did."""
+
+    text: str = ""
+    variables: tuple[str, ...] = ()
+    error: str = ""
+
+
+Request = Compile | Render
+
+
+class _Server:
+    def __init__(self) -> None:
+        self._template: JinjaTemplate | None = None
+
+    def answer(self, request: Request) -> Result:
+        """Never raises what a template may cause."""
+        _limit_time()
+        try:
+            if isinstance(request, Compile):
+                self._template = JinjaTemplate(request.source, request.bos, request.eos)
+                return Result(variables=tuple(sorted(self._template.variables)))
+            if self._template is None:
+                return Result(error="there is no template")
+            text = self._template.render(request.turns, opening=request.opening, variables=request.variables)
+        except TemplateError as error:
+            return Result(error=str(error))
+        except MemoryError:
+            return Result(error=f"the chat template takes more than {MEMORY_BYTES >> 20} MiB of memory")
+        except Exception as error:  # noqa: BLE001 - a template can bring the library to raise anything
+            return Result(error=f"the chat template failed: {type(error).__name__}: {error}")
+        if len(text) > MAX_PROMPT_BYTES:
+            return Result(error=f"the chat template makes a prompt of more than {MAX_PROMPT_BYTES >> 20} MiB")
+        return Result(text=text.encode("utf-8", "replace").decode())
+
+
+def _limit_time() -> None:
+    """Time from now on; the process is killed when it is over, as nothing else stops what runs in C."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + CPU_S + 1, hard))
+
+
+def _limit_memory() -> None:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):  # not Linux
+        pages = (256 << 20) // os.sysconf("SC_PAGE_SIZE")
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY_BYTES
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    commands, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    server, decoder = _Server(), msgspec.msgpack.Decoder(Request)
+    _limit_memory()
+    while (frame := read_frame(commands)) is not None:
+        results.write(encode(server.answer(decoder.decode(frame))))
+        results.flush()
+
+
+if __name__ == "__main__":
+    main()

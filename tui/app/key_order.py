@@ -1,8 +1,8 @@
 """Keys, pastes and clicks act one after the other: each wholly, before the next is looked at.
 
-Textual sends a key to the widget that has the focus and goes on with the next one; the first comes back to the app, where
-its binding is found, after letters that were typed later, and what has the focus is asked before the key that moves it
-has acted. Here the next one waits until nothing of the one before is on its way any more.
+Textual sends a key to the widget that has the focus and goes on with the next one. The first comes back to the app,
+where its binding is found, after letters that were typed later, and where the next one goes is decided before the first
+has moved the focus. Here the next one waits until nothing of the one before is on its way any more.
 """
 
 from __future__ import annotations
@@ -122,13 +122,9 @@ class KeyOrder:
 
 
 def _follow(path: Sequence[MessagePump], then: Callable[..., object], *arguments: object) -> None:
-    """Call `then` when each on the path, one after the other, has done all that it has been sent by then. What is closed
-    is passed over; the last one is the app, whose task calls."""
+    """Call `then` when each on the path, one after the other, has done all that it has been sent by then. What is
+    closed is passed over; the last one is the app, whose task calls."""
     for place, pump in enumerate(path):
         rest = path[place + 1 :]
-        if rest:
-            is_taken = pump.call_later(_follow, rest, then, *arguments)
-        else:
-            is_taken = pump.call_later(then, *arguments)
-        if is_taken:
+        if pump.call_later(_follow, rest, then, *arguments) if rest else pump.call_later(then, *arguments):
             return

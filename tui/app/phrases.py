@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.bindings import Keymap
-from tui.app.markdown.blocks import CodeBlock
 from tui.app.listener import Phase
+from tui.app.markdown.blocks import CodeBlock
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Conversation, Turn

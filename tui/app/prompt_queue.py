@@ -24,8 +24,8 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 class PromptQueue:
     """For the open conversation of `controller`; the listener hears of each change. All of it on the event loop.
 
-    It is held after something was stopped or went wrong: then nothing is sent unasked, until somebody asks for an answer
-    again.
+    It is held after something was stopped or went wrong: then nothing is sent unasked, until somebody asks for an
+    answer again.
     """
 
     def __init__(self, controller: Controller) -> None:

@@ -15,7 +15,7 @@ from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XT
 from textual.keys import Keys
 from textual.message import Message
 
-from tui.lines import clean
+from tui.lines import pasted
 
 PASTE_SILENCE_S = 1.0
 """A paste of which nothing has come for so long, and not its end either, is passed on as far as it has come. What comes
@@ -116,35 +116,34 @@ class TerminalKeys:
             self._paste_due = get_time() + PASTE_SILENCE_S
         return text[end:]
 
-    def _inside(self, text: str, pasted: list[str]) -> Generator[Message, None, str]:
+    def _inside(self, text: str, parts: list[str]) -> Generator[Message, None, str]:
         """Take characters up to the last mark of a paste; gives what is left."""
         joined = self._tail + text
         at = joined.find(BRACKETED_PASTE_END)
         if at < 0 and ((self._is_stalled and len(text) <= ONE_KEY) or _MOUSE.fullmatch(text)):
             if self._tail and self._is_stalled:  # that is not shown yet
-                pasted.clear()
+                parts.clear()
             else:
                 joined = text
             self._tail = ""
-            yield from self._end_paste(pasted)
+            yield from self._end_paste(parts)
             return joined
         self._is_stalled, self._paste_due = False, get_time() + PASTE_SILENCE_S
         if at < 0:
-            pasted.append(text)
+            parts.append(text)
             self._tail = joined[1 - len(BRACKETED_PASTE_END) :]
             return ""
         end = at + len(BRACKETED_PASTE_END) - len(self._tail)
-        whole = "".join([*pasted, text[:end]]).removesuffix(BRACKETED_PASTE_END)
+        whole = "".join([*parts, text[:end]]).removesuffix(BRACKETED_PASTE_END)
         self._tail = ""
         yield from self._end_paste([whole])
         return text[end:]
 
-    def _end_paste(self, pasted: list[str]) -> Iterator[Message]:
+    def _end_paste(self, parts: list[str]) -> Iterator[Message]:
         self._pasted = None
         for _ in self._parser.feed(BRACKETED_PASTE_END):  # it was told of the beginning; its own paste is empty
             pass
-        if text := pasted_text("".join(pasted)):
-            yield events.Paste(text)
+        yield from _paste("".join(parts))
 
     def tick(self) -> Iterator[Message]:
         """What the silence since the last `feed` means, if it is long enough."""
@@ -159,8 +158,7 @@ class TerminalKeys:
         open_end = _OPEN_END.search(so_far)
         kept = open_end[0] if open_end else ""
         self._pasted, self._tail, self._is_stalled = [kept], kept if kept != "\r" else "", True
-        if so_far != kept:
-            yield events.Paste(pasted_text(so_far.removesuffix(kept)))
+        yield from _paste(so_far.removesuffix(kept))
 
     def end(self) -> None:
         """Nothing more comes."""
@@ -168,7 +166,7 @@ class TerminalKeys:
             pass
 
 
-def pasted_text(text: str) -> str:
-    """What was pasted, with one kind of line break, which terminals send as carriage returns, and nothing that would be
-    obeyed."""
-    return clean(text.replace(BRACKETED_PASTE_START, "").replace("\r\n", "\n").replace("\r", "\n"))
+def _paste(text: str) -> Iterator[events.Paste]:
+    """One event, unless nothing was pasted."""
+    if text := pasted(text.replace(BRACKETED_PASTE_START, "")):
+        yield events.Paste(text)

@@ -21,7 +21,7 @@ from tui.app.bindings import bind
 from tui.app.widgets.lines import one_line, shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
 from tui.config.actions import ACTIONS
-from tui.lines import clean
+from tui.lines import pasted
 
 PASTE_PIECE = 8_000
 """Characters that are laid out at once: some 10 ms, more for Chinese."""
@@ -135,12 +135,12 @@ class Prompt(TextArea):
 
     def set_text(self, text: str) -> None:
         """Take this text in place of what is there, the cursor at its end."""
-        self.load_text(_incoming(text))
+        self.load_text(pasted(text))
         self.move_cursor(self.document.end)
 
     def insert_text(self, text: str) -> None:
         """Put the text where the cursor is, in place of what is selected, as a paste does."""
-        if result := self._replace_via_keyboard(_incoming(text), *self.selection):
+        if result := self._replace_via_keyboard(pasted(text), *self.selection):
             self.move_cursor(result.end_location)
 
     def put_before(self, text: str) -> None:
@@ -148,7 +148,7 @@ class Prompt(TextArea):
         if not self.text.strip():
             self.set_text(text)
         else:
-            self.insert(f"{_incoming(text)}\n\n", (0, 0), maintain_selection_offset=True)
+            self.insert(f"{pasted(text)}\n\n", (0, 0), maintain_selection_offset=True)
 
     def action_send(self) -> None:
         """Post the text, unless there is nothing but blanks in it."""
@@ -180,7 +180,7 @@ class Prompt(TextArea):
     async def paste(self, text: str) -> None:
         """As `insert_text`, and a long one in pieces, so that nothing else has to wait for all of it. One undo takes it
         back."""
-        text = _incoming(text)
+        text = pasted(text)
         self.insert_text(text[:PASTE_PIECE])
         undo = self.history._undo_stack
         for begin in range(PASTE_PIECE, len(text), PASTE_PIECE):
@@ -325,8 +325,3 @@ class Prompt(TextArea):
         cursor = self.get_component_rich_style("text-area--cursor")
         segments = [Segment(text[:split], style + cursor), Segment(text[split:], style)]
         return Strip(segments, cells(text)).adjust_cell_length(width, base)
-
-
-def _incoming(text: str) -> str:
-    """Text from elsewhere with one kind of line break, which terminals paste as carriage returns."""
-    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))

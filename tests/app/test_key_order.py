@@ -27,10 +27,8 @@ async def burst(person, *keys: str) -> None:
     await person.pilot.pause()
 
 
-NAMES = frozenset(
-    "backspace left right up down home end enter tab escape f2 f5 alt+enter alt+up ctrl+j ctrl+n ctrl+o ctrl+u ctrl+w "
-    "ctrl+p ctrl+q".split()
-)
+NAMES = {"backspace", "left", "right", "home", "enter", "tab", "escape", "f2", "alt+enter"}
+NAMES |= {"ctrl+j", "ctrl+o", "ctrl+u", "ctrl+w"}
 
 
 def name_of(letter: str) -> str:

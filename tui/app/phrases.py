@@ -190,19 +190,20 @@ def editing(keymap: Keymap) -> str:
 
 def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
     """What prompts wait for, and how to get them back."""
-    back = display_keys(keymap.get("stop", ()), limit=1)
+    wait = "waits" if n == 1 else f"{n:,} wait"
     if is_held:
         send = display_keys(keymap.get("send", ()), limit=1)
-        when = f"held, {send} sends" if send else "held"
+        state = ("held" if n == 1 else f"{n:,} held") + (f": {send} sends" if send else "")
     elif phase == "answering":
-        when = "sent after this answer"
+        state = f"{wait} for the answer"
     elif phase == "no_model" and not is_load_coming:
-        when = f"no model is loaded{hint(keymap, 'pick_model')}"
+        state = f"{wait} for a model{hint(keymap, 'pick_model')}"
     elif phase == "dead":
-        when = "sent when the engine is back"
+        state = f"{wait} for the engine"
     else:
-        when = "sent when the model is loaded"
-    return " · ".join(filter(None, (f"{n:,} queued", back and f"{back} takes back", when)))
+        state = f"{wait} for the model"
+    back = display_keys(keymap.get("stop", ()), limit=1)
+    return f"{state} · {back} takes back" if back else state
 
 
 def withdrawn(n: int) -> str:

@@ -16,7 +16,7 @@ class QueuedPrompts(LineWidget):
     QueuedPrompts {
         width: 1fr;
         height: 1;
-        padding: 0 2;
+        padding: 0 1;
         background: $background;
         display: none;
     }

@@ -264,7 +264,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller.restart()
 
     def action_unload_model(self) -> None:
-        self.run_worker(self.controller.unload(), group="unload")
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.notify(phrases.NO_MODEL, markup=False)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
 
     def action_conversations(self) -> None:
         self.main.pick_conversation()

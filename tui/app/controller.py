@@ -4,7 +4,6 @@ state; screens ask it to act and hear of every change through `Listener`, on the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +23,9 @@ from tui.app.open_conversation import OpenConversation
 from tui.app.prompt_queue import PromptQueue
 from tui.app.replacing import Replacing
 from tui.app.state_writer import StateWriter
+from tui.app.switching import Switching
 from tui.app.writing import Writing
-from tui.chat.conversation import Conversation, to_messages
+from tui.chat.conversation import Conversation
 from tui.chat.store import Store
 from tui.cli_options import Options
 from tui.config.settings import LoadDefaults, Settings
@@ -74,6 +74,8 @@ class Controller:
         """The load that failed last."""
         self.prefill_speeds = PrefillSpeeds()
         self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
+        switching = Switching(self)
+        self.new, self.open, self.measure_context = switching.new, switching.open, switching.measure_context
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
@@ -219,7 +221,7 @@ class Controller:
             await self._load(Move(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes)))
 
     async def unload(self) -> None:
-        """Free the model; the conversation stays."""
+        """Free the model, if there is one; the conversation stays."""
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
@@ -234,36 +236,6 @@ class Controller:
         """The one that is open."""
         return self.opened.now
 
-    async def new(self) -> None:
-        """Leave the conversation, which is saved, for an empty one. A load goes on."""
-        withdrawn = self.queue.withdraw() if self.conversation.turns else ()
-        await self._stop_answer()
-        self.contexts.save()
-        self.opened.start_new()
-        self._show(withdrawn)
-
-    async def open(self, conversation_id: str) -> None:
-        """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
-        withdrawn = self.queue.withdraw() if conversation_id != self.conversation.id else ()
-        try:
-            await self._stop_answer()
-            self.contexts.save()
-            await self.opened.open(conversation_id)
-        except BaseException:
-            self.listener.prompts_withdrawn(withdrawn)
-            raise
-        self._show(withdrawn)
-        self.contexts.opened(conversation_id)
-        await self.measure_context()
-
-    def _show(self, withdrawn: Sequence[str]) -> None:
-        self.n_used = 0
-        self.remember(conversation=self.opened.saved_id)
-        self.listener.conversation_opened(self.conversation)
-        self.listener.prompts_withdrawn(withdrawn)
-        if self.engine.loaded is not None:
-            self.listener.context_used(0, self.engine.loaded.n_ctx)
-
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
         self._remembered.update(**changes)
@@ -271,19 +243,6 @@ class Controller:
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""
         self.opened.configure(**changes)
-
-    async def measure_context(self) -> None:
-        """Tell the listener how much of the context the open conversation takes."""
-        loaded = self.engine.loaded
-        if loaded is None or self.phase != "ready":
-            return
-        chat, n_used = self.conversation, 0
-        if messages := to_messages(chat):
-            # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
-            with contextlib.suppress(EngineError, EngineDied):
-                n_used = await self.engine.count(messages, thinking=chat.thinking, effort=chat.effort)
-        self.n_used = n_used
-        self.listener.context_used(n_used, loaded.n_ctx)
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -409,7 +368,7 @@ class Controller:
         is dropped."""
         await self._works.end(self.interrupt)
 
-    async def _stop_answer(self) -> None:
+    async def stop_answer(self) -> None:
         """Stop an answer, and wait for its end; a load goes on."""
         if self._writing is not None and self._answer is not None:
             self._writing.may_pause = False

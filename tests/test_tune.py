@@ -72,7 +72,7 @@ async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(eng
 async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Engine, tmp_path: Path, repack: Repack):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     start = msgspec.structs.replace(START, repack=repack)
-    result = (await tuned(engine, model, start)).result
+    result = (await tuned(engine, model, start, budget_s=3.0)).result
     repacks = bool((await engine.load(model, LoadSettings(n_ctx=512, n_threads=1))).repacked)
     # On a busy machine there may be time for little; what there was none for is named in the same order.
     looked_at = [*(trial.choice for trial in result.trials), *result.not_tried]

@@ -11,6 +11,7 @@ import msgspec
 from tests.conftest import DENSE, MOE
 from tui.app import drafts
 from tui.app.controller import Move
+from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
@@ -284,3 +285,33 @@ async def test_no_answer_is_dropped_in_silence(start):
         await controller.unload()
         controller.answer()
         await person.wait_for(lambda: "No model is loaded" in person.screen_text().replace("\n", " "))
+
+
+async def test_what_cannot_be_done_now_is_said(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        for action, words in {
+            "screen.edit_last": "no prompt to edit yet",
+            "screen.fold_thinking": "no thinking to fold",
+            "screen.fold_all": "no thinking to fold",
+            "app.unload_model": "No model is loaded",
+        }.items():
+            person.app.clear_notifications()
+            await person.app.run_action(action)
+            await person.wait_for(lambda words=words: words in person.told)
+
+
+async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press(*"zzz")
+        await person.wait_for(lambda: not person.app.screen._is_scanning)
+        await person.press("enter")
+        await person.wait_for(lambda: "Nothing here is a model." in person.screen_text())
+        await person.press("escape")
+        await person.press("ctrl+r")
+        await person.wait_for(lambda: isinstance(person.app.screen, ConversationsScreen))
+        await person.wait_for(lambda: person.app.screen._all is not None)
+        await person.press("enter")
+        await person.wait_for(lambda: "No conversation is highlighted." in person.screen_text())

@@ -34,6 +34,11 @@ def clean(text: str) -> str:
     return text.translate(_SAFE) if _UNSAFE.search(text) else text
 
 
+def pasted(text: str) -> str:
+    """What was pasted, as clean text with one kind of line break, for which terminals send carriage returns."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def one_line(text: str) -> str:
     """`text` with single spaces and nothing that moves the cursor, turns the direction of writing or cannot be
     encoded."""

@@ -8,10 +8,12 @@ import logging
 import os
 import signal
 import termios
+from collections.abc import Set
 from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -23,6 +25,7 @@ from textual.screen import ModalScreen
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
+from tui.app.key_order import KeyOrder
 from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
@@ -77,6 +80,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.unsaved: StoreError | None = None
         """Why conversations could not be saved at the end, if so: what waited is lost then."""
         self._leaving: asyncio.Task[None] | None = None
+        self._keys = KeyOrder(self, super().on_event, self._is_ready_for_keys, self._dialogs_coming)
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
         self.controller = Controller(settings, state, self.store, options)
@@ -102,6 +106,20 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             text = f"{n} mistake{'s' if n > 1 else ''} in settings, themes or keys. The first: {self.problems[0]}"
             self.notify(text, severity="warning", timeout=10, markup=False)
         self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options))
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
+
+    def _is_ready_for_keys(self) -> bool:
+        """Whether the main screen has come: what is typed before that is for its prompt."""
+        return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
+
+    def _dialogs_coming(self) -> Set[object]:
+        """What will open a dialog over the main screen in a moment."""
+        return self.screen.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()
 
     @property
     def main(self) -> MainScreen:
@@ -246,7 +264,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller.restart()
 
     def action_unload_model(self) -> None:
-        self.run_worker(self.controller.unload(), group="unload")
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.notify(phrases.NO_MODEL, markup=False)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
 
     def action_conversations(self) -> None:
         self.main.pick_conversation()

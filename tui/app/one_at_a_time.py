@@ -13,9 +13,10 @@ Work = Coroutine[Any, Any, None]
 class OneAtATime:
     """Runs coroutines one after the other. All of it on the event loop."""
 
-    def __init__(self, guard: Callable[[Work], Work]) -> None:
-        """`guard` awaits one piece of work, and deals with what it raises."""
-        self._guard = guard
+    def __init__(self, guard: Callable[[Work], Work], on_idle: Callable[[], None]) -> None:
+        """`guard` awaits one piece of work, and deals with what it raises. `on_idle` is called whenever nothing runs or
+        waits any more."""
+        self._guard, self._on_idle = guard, on_idle
         self._tasks: set[asyncio.Task[None]] = set()
         """What was begun and has not ended: one that runs, and those that wait for its end."""
         self._n_begun = 0
@@ -25,9 +26,9 @@ class OneAtATime:
         """Something runs or waits."""
         return bool(self._tasks)
 
-    def begin(self, work: Work, interrupt: Callable[[], None]) -> None:
+    def begin(self, work: Work, interrupt: Callable[[], None], *, dropped: Callable[[], None] = lambda: None) -> None:
         """Do `work` when what runs now has ended, which `interrupt` is to bring about. Of what waits only the newest is
-        done."""
+        done; `dropped` is called if this is not."""
         before = set(self._tasks)
         self._n_begun += 1
         number = self._n_begun
@@ -38,13 +39,20 @@ class OneAtATime:
                     await asyncio.wait(before)
                 if number == self._n_begun:
                     await self._guard(work)
+                else:
+                    dropped()
             finally:
                 work.close()
 
         interrupt()
         task = asyncio.create_task(run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._on_idle()
 
     def cancel(self, *, again: bool = False) -> None:
         """Cancel what runs and what waits. What was cancelled before has its time to end, unless it is to be cancelled

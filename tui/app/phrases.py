@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.bindings import Keymap
+from tui.app.listener import Phase
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.moves import Moved
 from tui.app.widgets.transcript_entries import Card, CardChoice
@@ -185,6 +186,32 @@ def hint(keymap: Keymap, action_id: str) -> str:
 def editing(keymap: Keymap) -> str:
     """What stands above the input while a prompt is written anew."""
     return f"editing: send it anew{hint(keymap, 'send')}, or leave it{hint(keymap, 'stop')}"
+
+
+def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
+    """What prompts wait for, and how to get them back."""
+    wait = "waits" if n == 1 else f"{n:,} wait"
+    if is_held:
+        send = display_keys(keymap.get("send", ()), limit=1)
+        state = ("held" if n == 1 else f"{n:,} held") + (f": {send} sends" if send else "")
+    elif phase == "answering":
+        state = f"{wait} for the answer"
+    elif phase == "no_model" and not is_load_coming:
+        state = f"{wait} for a model{hint(keymap, 'pick_model')}"
+    elif phase == "dead":
+        state = f"{wait} for the engine"
+    else:
+        state = f"{wait} for the model"
+    back = display_keys(keymap.get("stop", ()), limit=1)
+    return f"{state} · {back} takes back" if back else state
+
+
+def withdrawn(n: int) -> str:
+    """Where the prompts are that waited in a conversation which was left."""
+    return f"What waited there ({n:,} prompt{'' if n == 1 else 's'}) was not sent: it is in the input."
+
+
+KEPT_DRAFT = "What you had not sent when llmtui ended is in the input again."
 
 
 def still_answering(keymap: Keymap) -> str:

@@ -22,7 +22,7 @@ class Replacing:
         there or an answer is being written."""
         cut = () if self._controller.is_writing else self._controller.opened.cut_from(turn_id)
         if cut:
-            self._controller.listener.turns_removed(turn_id)
+            self._controller.listener.turns_removed(turn_id, len(cut))
         return cut
 
     def put_back(self) -> None:

@@ -59,6 +59,11 @@ def database_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "conversations.db"
 
 
+def drafts_dir() -> Path:
+    """What was written and not sent when llmtui ended, until its next start."""
+    return Path(platformdirs.user_state_dir(APP)) / "drafts"
+
+
 def bench_file() -> Path:
     """Every benchmark that was run."""
     return Path(platformdirs.user_data_dir(APP)) / "bench.sqlite"
@@ -98,6 +103,7 @@ def locate() -> list[tuple[str, Path]]:
         ("your themes", user_themes_dir()),
         ("remembered state", state_file()),
         ("conversations", database_file()),
+        ("drafts", drafts_dir()),
         ("benchmarks", bench_file()),
         ("exports", exports_dir()),
         ("models", models_dir()),

@@ -81,9 +81,13 @@ class ChatScreen(Screen[None]):
         """The last dialog was closed."""
         self._resumed.set()
 
+    def at_work(self, *groups: str) -> frozenset[object]:
+        """The workers of these groups that have not ended."""
+        return frozenset(worker for worker in self.workers if worker.group in groups and not worker.is_finished)
+
     def is_at(self, *groups: str) -> bool:
         """Whether a worker of one of these groups is at work."""
-        return any(worker.group in groups and not worker.is_finished for worker in self.workers)
+        return bool(self.at_work(*groups))
 
     async def end_of(self, group: str) -> None:
         """Wait until the workers of another group have ended."""

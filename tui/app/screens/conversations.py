@@ -131,12 +131,19 @@ class ConversationsScreen(ListDialog[str]):
     @on(RowList.Chosen)
     def action_conversation_open(self) -> None:
         """Open the highlighted one."""
-        if (one := self.rows.item) is not None and self._renaming is None:
+        if self._renaming is None and (one := self._meant()) is not None:
             self.dismiss(one.id)
+
+    def _meant(self) -> Summary | None:
+        """The highlighted one; None, and said so, where there is none."""
+        one: Summary | None = self.rows.item
+        if one is None:
+            self._tell("No conversation is highlighted." if self._all is not None else "They are still being read.")
+        return one
 
     def action_conversation_rename(self) -> None:
         """Write another title below the list."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         self._renaming = one
@@ -177,7 +184,7 @@ class ConversationsScreen(ListDialog[str]):
     @work(group="change")
     async def action_conversation_delete(self) -> None:
         """Delete the highlighted one, after asking."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         question = f"Delete “{_title(one)}”?"
@@ -201,7 +208,7 @@ class ConversationsScreen(ListDialog[str]):
     @work(group="change")
     async def action_conversation_export(self) -> None:
         """Write the highlighted one to a file, as Markdown or JSON."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         kind: str | None = await self.app.push_screen_wait(ChoiceScreen("Export as", EXPORTS, self.keymap))

@@ -90,11 +90,13 @@ class MessageActions(ChatScreen):
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
-        if (turn := self._meant()) and turn.role == "assistant":
-            self.transcript.toggle_thinking(turn.id)
+        turn = self._meant()
+        if turn is None or turn.role != "assistant" or not self.transcript.toggle_thinking(turn.id):
+            self.tell("There is no thinking to fold here.")
 
     def action_fold_all(self) -> None:
-        self.transcript.toggle_thinking(None)
+        if not self.transcript.toggle_thinking(None):
+            self.tell("There is no thinking to fold here.")
 
     def action_select_previous(self) -> None:
         is_at_card = self.transcript.has_open_card and self.focused is not self.transcript
@@ -138,20 +140,13 @@ class MessageActions(ChatScreen):
             self.tell("There is nothing to answer yet.")
 
     def _answer_again(self, answer: Turn | None) -> None:
-        if self.controller.phase != "ready":
-            is_answering = self.controller.phase == "answering"
+        if not self.controller.can_answer:
+            is_answering = self.controller.is_writing
             self.tell(phrases.still_answering(self.keymap) if is_answering else "The model is not ready yet.")
             return
         if answer is not None:
-            self._cut(answer.id)
+            self.controller.replacing.cut(answer.id)
         self.controller.answer()
-
-    def _cut(self, turn_id: str) -> None:
-        """Take a message and all after it away, to be replaced, and say so if that is more than a prompt and its
-        answer."""
-        n = len(self.controller.replacing.cut(turn_id))
-        if n > 2:
-            self.tell(phrases.replaced(n, self.keymap))
 
     @work(exclusive=True, group="bring_back")
     async def action_bring_back(self) -> None:
@@ -171,6 +166,8 @@ class MessageActions(ChatScreen):
         said = [turn for turn in self.controller.conversation.turns if turn.role == "user"]
         if said:
             self._edit(said[-1])
+        else:
+            self.tell("There is no prompt to edit yet.")
 
     def _edit(self, turn: Turn) -> None:
         if self.controller.is_writing:
@@ -198,13 +195,6 @@ class MessageActions(ChatScreen):
         self.prompt.border_title = ""
         self.prompt.set_text(edit.draft)
         return True
-
-    def send(self, text: str) -> None:
-        """Send what was written, in place of the prompt that was being edited, if one was."""
-        if self._edit_now is not None:
-            self._cut(self._edit_now.turn_id)
-            self.leave_edit()
-        self.controller.say(text)
 
     # The selected message ---------------------------------------------------------------------------------------------
 

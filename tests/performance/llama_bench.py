@@ -27,7 +27,7 @@ PACKAGE = "llama-cpp-python"
 CPU_ARGUMENTS = ("--device", "none", "--n-gpu-layers", "0", "--no-op-offload", "1")
 """Keep llama-bench on the CPU alone, also with libraries that have a GPU backend."""
 
-_WANTED = ("common/", "include/", "ggml/include/", "tools/llama-bench/", "vendor/")
+_WANTED = ("common/", "include/", "ggml/include/", "src/llama-ext.h", "tools/llama-bench/", "vendor/")
 _INCLUDES = ("common", "include", "ggml/include", "vendor")
 _BUILD_INFO = {"LLAMA_BUILD_NUMBER": "0", "LLAMA_BUILD_COMMIT": "unknown", "BUILD_COMPILER": "", "BUILD_TARGET": ""}
 

@@ -59,11 +59,12 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, `sys.argv` by default; the process's exit code."""
     _prepare_streams()
+    os.umask(0o077)  # whatever is made from now on says what a person does
     try:
         code = _run(argv)
         flush()
     except CommandLineError as error:
-        print(f"llmtui: {error}\nSee llmtui --help.", file=sys.stderr)
+        _say(f"{error}\nSee llmtui --help.")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -82,6 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return ExitCode.UNWRITTEN
     return code
+
+
+def _say(sentence: str) -> None:
+    """Tell it on stderr: it may quote arguments, and nothing in it is a command for the terminal."""
+    from tui.lines import clean
+
+    print(f"llmtui: {clean(sentence)}", file=sys.stderr)
 
 
 def _can_be_told() -> bool:
@@ -276,7 +284,7 @@ def _app(arguments: argparse.Namespace) -> int:
         raise CommandLineError("the app loads one model. Name one, or measure several with --bench.")
     model = user_path(arguments.models[0]) if arguments.models else None
     if model is not None and _is_missing(model):
-        print(f"llmtui: {model}: there is no such file. Without a path, llmtui lists your models.", file=sys.stderr)
+        _say(f"{model}: there is no such file. Without a path, llmtui lists your models.")
         return ExitCode.MODEL
     import_file = user_path(arguments.import_file) if arguments.import_file else None
     if import_file is not None and _is_missing(import_file):

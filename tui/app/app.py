@@ -178,7 +178,8 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         if error is None:
             self.notify("Conversations are saved again.", markup=False)
         else:
-            self.notify(str(error), title="Not saved", severity="error", timeout=15, markup=False)
+            title = "Not saved" if error.is_retried or error.kind == "rejected" else "Conversations"
+            self.notify(str(error), title=title, severity="error", timeout=15, markup=False)
 
     def _reload_themes(self) -> None:
         if not self.themes.has_changed():

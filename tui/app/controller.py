@@ -16,6 +16,7 @@ import msgspec
 from tui.app import drafts
 from tui.app.choices import LoadChoices
 from tui.app.context_keeper import ContextKeeper, context_files
+from tui.app.elsewhere import Elsewhere
 from tui.app.listener import Deaf, Listener, Phase
 from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
 from tui.app.one_at_a_time import OneAtATime, Work
@@ -76,6 +77,7 @@ class Controller:
         self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
         switching = Switching(self)
         self.new, self.open, self.measure_context = switching.new, switching.open, switching.measure_context
+        self.elsewhere = Elsewhere(self)
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
@@ -280,6 +282,9 @@ class Controller:
         if loaded is None:
             self._refuse(ErrorInfo(kind="no_model", detail=""))
             return
+        if not await self.elsewhere.agree():
+            self.queue.hold()
+            return
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
             self.configure(model_path=loaded.path)
@@ -311,6 +316,7 @@ class Controller:
             self._answer = self._writing = None
             self._no_answer.set()
             self.contexts.ended()
+            self.elsewhere.settle()
         if move is not None:  # asked for just before the answer ended by itself
             await self._load(move)
 
@@ -431,6 +437,7 @@ class Controller:
     async def close(self) -> None:
         """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
         self.listener = cast(Listener, Deaf())
+        self.elsewhere.close()
         await asyncio.to_thread(drafts.keep, (*self.queue.take_all(), *self.unsent()))
         await self._works.end(self._interrupt_all)
         await self.contexts.flush()

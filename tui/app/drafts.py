@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterable
 
+from tui import private
 from tui.config import paths
 
 SEPARATOR = "\n\n"
@@ -21,7 +22,7 @@ def keep(texts: Iterable[str]) -> None:
         return
     folder = paths.drafts_dir()
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.folder(folder)
         # A name of its own: of two instances that end, both are kept.
         descriptor = os.open(folder / f"{uuid.uuid4().hex}.txt", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:

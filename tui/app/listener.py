@@ -29,6 +29,31 @@ class Listener(Protocol):
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None: ...
     def conversation_opened(self, conversation: Conversation) -> None: ...
+    def conversation_changed(self, before: Sequence[Turn], now: Conversation, n_same: int) -> None:
+        """Another window has changed the open conversation; of the turns `before`, the first `n_same` are as they
+        were."""
+        ...
+
+    def conversation_replaced(self, before: Sequence[Turn], now: Conversation) -> None:
+        """It is a new one with the same turns as `before`, which have other ids."""
+        ...
+
+    def changes_elsewhere(self) -> None:
+        """Another window changes the conversation in which an answer is being written; that is shown later."""
+        ...
+
+    def changed_elsewhere(self, *, has_turns: bool) -> None:
+        """Why the conversation looks different: other messages, or another name or settings."""
+        ...
+
+    def not_replaced(self) -> None:
+        """What others have written came in the way of what was to be replaced."""
+        ...
+
+    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
+        """Why it is a new one: it was deleted in another window, or `is_anew` the database."""
+        ...
+
     def turns_removed(self, turn_id: str, n: int) -> None:
         """This turn and all after it, `n` in all, are taken out, to be replaced."""
         ...

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.bench import picture, render
+from tui.bench import picture, render, signals
 from tui.bench.guard import NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
@@ -19,6 +19,7 @@ from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.bench.tune import tune
 from tui.cli_options import BenchOptions
+from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
@@ -48,6 +49,7 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
+    paths.close_to_others()
     if options.history:
         return show_history(options.output)
     options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))
@@ -76,7 +78,7 @@ def bench(options: BenchOptions) -> ExitCode:
             print(clean(f"Measuring {picked.model.path}: {picked.reason}, {size}."), file=sys.stderr)
     if options.kind == "tune":
         return tune(options, picks[0].model, settings, state)
-    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
+    return signals.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
 
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
@@ -126,7 +128,7 @@ class _Bench:
                 else:
                     code, message = ExitCode.MODEL, "nothing could be measured; the rows say why."
         except asyncio.CancelledError:
-            # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
+            # `signals.run` cancels this task. The engine is gone already; what was measured by then is shown.
             code, message = ExitCode.INTERRUPTED, "interrupted."
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)

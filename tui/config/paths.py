@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import cache
 from pathlib import Path
 
 import platformdirs
 
-APP = "llmtui"
+from tui import private
+
+APP = private.APP
 
 
 @cache
@@ -87,6 +90,15 @@ def library_cache_file() -> Path:
 def contexts_dir() -> Path:
     """KV caches of conversations, to go on without evaluating them again."""
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
+
+
+def close_to_others() -> None:
+    """What an older llmtui, or whoever made them, left open to others in the folders that say what a person does."""
+    files = (database_file(), state_file(), log_file(), library_cache_file())
+    for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
+        if folder.is_dir():
+            with contextlib.suppress(OSError):  # said by whoever writes there
+                private.folder(folder)
 
 
 def llama_build_file() -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui import private
 from tui.chat.schema import (
     NOT_WRITABLE,
     StoreError,
@@ -181,17 +182,16 @@ class History:
                 yield connection
 
     def _open_or_begin_anew(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(self.path.parent)
         with opening(self.path, self._busy_timeout_s):
-            if not self.path.exists():
-                self.path.touch(mode=0o600)
+            private.make_file(self.path)
             try:
                 return self._open(is_checked=True)
             except (StoreError, sqlite3.Error) as error:
                 if as_store_error(error, self.path).kind != "corrupt":
                     raise
                 self.set_aside = put_aside(self.path)
-                self.path.touch(mode=0o600)
+                private.make_file(self.path)
                 return self._open()
 
     def _open(self, *, is_checked: bool = False) -> sqlite3.Connection:

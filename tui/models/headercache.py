@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui import private
 from tui.models.info import ModelInfo
 from tui.models.purpose import Kind
 
@@ -82,7 +83,7 @@ class HeaderCache:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tui.app.markdown.blocks import Block, BlockKind, Container
-from tui.lines import clean
+from tui.lines import clean_piece, without_towers
 
 FENCE_PIECE = 24
 """A fence is cut at the first empty line after so many, or at twice as many: a piece is what is highlighted at once."""
@@ -21,6 +21,8 @@ FENCE_CONTEXT = 12
 TABLE_PIECE = 24
 """Rows that decide a table's column widths; later rows come in pieces of `TABLE_ROWS`."""
 TABLE_ROWS = 8
+TAB = 4
+"""Cells from one tab stop to the next."""
 MAX_COLUMNS = 100
 VERBATIM_PIECE = 48
 MAX_DEPTH = 32
@@ -93,6 +95,8 @@ class Splitter:
 
     def __init__(self) -> None:
         self._partial = ""
+        self._now, self._n_columns = "", 0
+        """The line that is looked at, with its tabs, and how long it is without."""
         self._stack: list[_Open] = []
         self._leaf: _Leaf | None = None
         self._empty_line = False
@@ -103,7 +107,7 @@ class Splitter:
 
     def feed(self, text: str) -> list[Block]:
         """Take more text and return the blocks that it closed."""
-        self._partial += clean(text)
+        self._partial += clean_piece(text)
         if "\n" in self._partial:
             *lines, self._partial = self._partial.split("\n")
             for line in lines:
@@ -145,7 +149,10 @@ class Splitter:
         return blocks
 
     def _line(self, line: str) -> None:
-        rest, depth = self._match(line.expandtabs(4))
+        self._now = without_towers(line)
+        line = self._now.expandtabs(TAB)
+        self._n_columns = len(line)
+        rest, depth = self._match(line)
         leaf = self._leaf
         if leaf is not None and leaf.fence and self._continue_fence(leaf, rest, depth):
             return
@@ -154,7 +161,7 @@ class Splitter:
             return
         if leaf is not None and leaf.kind == "code" and not leaf.fence:
             if depth >= leaf.depth and _indent(rest) >= 4:
-                self._add_code(leaf, rest[4:])
+                self._add_code(leaf, self._with_tabs(rest[4:]))
                 return
             self._close_leaf()
         if leaf is not None and leaf.kind == "verbatim" and depth >= leaf.depth:
@@ -171,6 +178,17 @@ class Splitter:
         else:
             number = -1
         self._open_containers(rest, number)
+
+    def _with_tabs(self, rest: str) -> str:
+        """An end of the line as its source has it. Of a tab in the middle of which it begins, the rest are spaces."""
+        if "\t" not in self._now:
+            return rest
+        start, column = self._n_columns - len(rest), 0
+        for place, char in enumerate(self._now):
+            if column >= start:
+                return " " * (column - start) + self._now[place:]
+            column += TAB - column % TAB if char == "\t" else 1
+        return " " * (column - start)
 
     def _match(self, line: str) -> tuple[str, int]:
         """What is left of a line behind the prefixes of the open containers, and how many of them it continues."""
@@ -211,7 +229,7 @@ class Splitter:
             self._close_leaf()
             return True
         # A fence in a list item may be indented less than the item: its lines are taken as they are.
-        self._add_code(leaf, rest[min(_indent(rest), leaf.level) :])
+        self._add_code(leaf, self._with_tabs(rest[min(_indent(rest), leaf.level) :]))
         return True
 
     def _blank_line(self, depth: int) -> None:
@@ -307,7 +325,7 @@ class Splitter:
         elif _HTML.match(rest):
             self._start("verbatim", rest)
         elif _indent(rest) >= 4:
-            self._start("code", rest[4:])
+            self._start("code", self._with_tabs(rest[4:]))
         else:
             self._start("paragraph", rest.strip(" "))
 

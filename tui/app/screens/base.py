@@ -11,6 +11,7 @@ import msgspec
 from textual.screen import ModalScreen, Screen
 from textual.worker import WorkerCancelled
 
+from tui import lines
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
@@ -47,18 +48,22 @@ class ChatScreen(Screen[None]):
     def prompt(self) -> Prompt:
         return self.query_one(Prompt)
 
-    async def copy(self, text: str) -> None:
-        """Copy `text` and say which way it went."""
+    async def copy(self, text: str, source: str = "") -> None:
+        """Copy `text`, without what a terminal would obey when it is pasted there, and say which way it went and what
+        was left out. `source` is what the text was taken from, when that was cleaned already."""
         from tui.app.clipboard import CopyError, copy
 
-        self.app._clipboard = clean(text)  # what ctrl+v puts in; Textual sets it only where it copies by itself
+        n_harmful = lines.n_harmful(source or text)
+        text = clean(text)
+        self.app._clipboard = text  # what ctrl+v puts in; Textual sets it only where it copies by itself
         try:
             result = await copy(text, self.settings.ui.clipboard, write_terminal=self._write_to_terminal)
         except CopyError as error:
             self.tell(str(error), bad=True)
         else:
             not_taken = f" ({result.detail})" if result.detail else ""
-            self.tell(f"Copied {len(text):,} characters to {result.place}{not_taken}")
+            told = f"Copied {len(text):,} characters to {result.place}{not_taken}"
+            self.tell(told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
         if self.app._driver is not None:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
+from tui.app.moments import when
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog, matches
@@ -35,9 +36,9 @@ EXPORTS = (
 class ConversationsScreen(ListDialog[str]):
     """Gives the id of the conversation to open. Changes are made at once, through the functions that are given:
 
-    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives the file
-    written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the one that is open;
-    `unread()` says after `load` why there may be others that it could not give.
+    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives what is
+    told: the file that was written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the
+    one that is open; `unread()` says after `load` why there may be others that it could not give.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "conversations.tcss"]  # type: ignore[assignment]
@@ -47,7 +48,7 @@ class ConversationsScreen(ListDialog[str]):
         load: Callable[[], Awaitable[Sequence[Summary]]],
         rename: Callable[[str, str], Awaitable[None]],
         delete: Callable[[str], Awaitable[None]],
-        export: Callable[[str, Kind], Awaitable[Path]],
+        export: Callable[[str, Kind], Awaitable[object]],
         keymap: Keymap,
         *,
         current: str = "",
@@ -219,7 +220,7 @@ class ConversationsScreen(ListDialog[str]):
         except (StoreError, OSError) as error:
             self._tell(f"It could not be exported: {error}", bad=True)
         else:
-            self._tell(f"Written to {file}")
+            self._tell(f"Exported to {file}")
 
     async def _try(self, change: Awaitable[None]) -> bool:
         """Whether it could be done; if not, it is told why."""
@@ -236,17 +237,6 @@ class ConversationsScreen(ListDialog[str]):
             self._stop_renaming()
         else:
             self.dismiss(None)
-
-
-def when(time: float, now: datetime) -> str:
-    """A moment in 12 cells at most: "14:02" today, "yesterday", "12 Mar", "2025-03-12"."""
-    moment = datetime.fromtimestamp(time)
-    days = (now.date() - moment.date()).days
-    if days == 0:
-        return moment.strftime("%H:%M")
-    if days == 1:
-        return "yesterday"
-    return moment.strftime("%d %b").lstrip("0") if moment.year == now.year else moment.strftime("%Y-%m-%d")
 
 
 def _title(one: Summary) -> str:

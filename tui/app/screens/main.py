@@ -325,6 +325,30 @@ class MainScreen(ConversationFlows, Sending):
             self.engine_died(self._death)
         self.show_header()
 
+    def conversation_changed(self, before: Sequence[Turn], now: Conversation, n_same: int) -> None:
+        first = before[n_same].id if n_same < len(before) else None
+        if n_same < max(len(before), len(now.turns)):
+            self.transcript.replace_from(first, map(_record, now.turns[n_same:]))
+            self.prompt.set_past([turn.text for turn in now.turns if turn.role == "user"])
+        self.keep_edit(before, now.turns)
+        self.show_header()
+
+    def conversation_replaced(self, before: Sequence[Turn], now: Conversation) -> None:
+        self.transcript.load(map(_record, now.turns))
+        self.keep_edit(before, now.turns)
+
+    def changes_elsewhere(self) -> None:
+        self.tell(phrases.CHANGES_ELSEWHERE)
+
+    def changed_elsewhere(self, *, has_turns: bool) -> None:
+        self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+
+    def not_replaced(self) -> None:
+        self.tell(phrases.NOT_REPLACED, bad=True)
+
+    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
+        self.tell(phrases.conversation_gone(is_saved=is_saved, is_anew=is_anew), bad=True)
+
     def turns_removed(self, turn_id: str, n: int) -> None:
         self.transcript.truncate_from(turn_id)
         if n > 2:  # more than a prompt and its answer
@@ -430,5 +454,5 @@ def _record(turn: Turn) -> Record:
         text=turn.text,
         thinking=turn.reasoning,
         thinking_label=phrases.thinking_label(turn),
-        footer=phrases.answer_footer(turn),
+        footer=phrases.WRITTEN_ELSEWHERE if turn.is_streaming else phrases.answer_footer(turn),
     )

@@ -214,6 +214,28 @@ def test_an_ascii_stream_gets_question_marks_not_a_traceback():
     assert done.returncode == 0 and "?" in done.stdout and done.stderr == ""
 
 
+@pytest.mark.parametrize("kind", ["dumb", "", "unknown", None])
+def test_a_terminal_that_cannot_draw_gets_a_sentence_with_a_next_step(
+    kind: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", kind)
+    with on_terminal(DENSE) as running:
+        code, _ = running.end()
+    assert code == ExitCode.USAGE
+    assert "draws on the whole screen" in running.seen and "set TERM" in running.seen and "\x1b" not in running.seen
+
+
+def test_without_a_terminal_at_either_side_the_app_says_what_to_do() -> None:
+    done = llmtui(DENSE)
+    assert done.returncode == ExitCode.USAGE and "ssh -t" in done.stderr
+    with on_terminal(DENSE, piped_stdout=True) as running:
+        code, out = running.end()
+    assert (code, out) == (ExitCode.USAGE, "") and "ssh -t" in running.seen
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_that_cannot_be_written_is_no_success(option):

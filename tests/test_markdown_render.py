@@ -171,3 +171,30 @@ def test_open_marks_are_closed_while_text_is_written() -> None:
     assert close_open_marks("a **b*") == "a **b**"
     assert close_open_marks("a `b") == "a `b`"
     assert close_open_marks("a `**` b") == "a `**` b"
+
+
+@pytest.mark.timeout(120)  # the square of it would take hours
+@pytest.mark.parametrize("start", ["", "# ", "``` ", "~~~ ", "- ", "a | b\n", "a\n", "| a |\n|-|\n"])
+def test_no_line_takes_time_that_grows_faster_than_it(start: str) -> None:
+    for filler in (" ", "\t", "`", "~", "` ", "[", "|", "> ", "#"):
+        for end in ("x", "`", "\nx"):
+            line = start + filler * (60_000 // len(filler)) + end
+            assert MarkdownStream(80, line, complete=True).lines
+            MarkdownStream(80, line)  # as while it is being written
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("# a #", "a"), ("# a#", "a#"), ("##  a  ##  ", "a"), ("# #", ""), ("#", ""), ("# a # b", "a # b")],
+)
+def test_marks_that_close_a_heading_are_not_shown(text: str, shown: str) -> None:
+    (line,) = MarkdownStream(80, text, complete=True).lines
+    assert line.text == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [("a `b", "a `b`"), ("a `b` c", "a `b` c"), ("a ``b` c", "a ``b` c`"), ("`a` **b", "`a` **b**"), ("`**", "`**`")],
+)
+def test_code_spans_hide_marks_from_what_is_closed(text: str, closed: str) -> None:
+    assert close_open_marks(text) == closed

@@ -29,6 +29,8 @@ MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
 FLASH_ATTENTION = ("auto", "on", "off")
 REPACK = ("auto", "on", "off")
+_CANNOT_DRAW = ("", "dumb", "unknown")
+"""Values of TERM for a terminal that shows lines and nothing else."""
 _LOAD_FIELDS = (
     *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
     *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"),
@@ -274,6 +276,12 @@ def _app(arguments: argparse.Namespace) -> int:
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."
+        )
+    if (kind := os.environ.get("TERM", "")) in _CANNOT_DRAW:
+        raise CommandLineError(
+            f"the app draws on the whole screen, and {f'TERM={kind} says that this terminal' if kind else 'TERM'} "
+            f"{'cannot' if kind else 'does not say whether this terminal can'}. "
+            "Where it can, set TERM, to xterm-256color for example; --bench needs nothing of it."
         )
     from pathlib import Path
 

@@ -19,7 +19,7 @@ from tui.app.context_keeper import ContextKeeper, context_files
 from tui.app.elsewhere import Elsewhere
 from tui.app.listener import Deaf, Listener, Phase
 from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
-from tui.app.one_at_a_time import OneAtATime, Work
+from tui.app.one_at_a_time import OneAtATime, Work, end_work
 from tui.app.open_conversation import OpenConversation
 from tui.app.prompt_queue import PromptQueue
 from tui.app.replacing import Replacing
@@ -94,6 +94,7 @@ class Controller:
         """What is to be loaded before the answer goes on."""
         self.queue = PromptQueue(self)
         self._works = OneAtATime(self._guard, self.queue.look)
+        self._closing: asyncio.Future[None] | None = None
         self._rests = True
         """What is cancelled waits for the engine to come to rest; not so when something else is to be done at once."""
         self._remembered = StateWriter(state, lambda problem: self.listener.problem(problem))
@@ -434,14 +435,18 @@ class Controller:
         self._set_phase("dead")
         self.listener.engine_died(died.death)
 
-    async def close(self) -> None:
-        """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
+    async def close(self, patience_s: float | None = None) -> None:
+        """Stop everything and write what waits, once: whoever comes later waits for the same end. Nobody listens any
+        more: the screens are going, or gone. `patience_s` is that of `end_work`."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(patience_s))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, patience_s: float | None) -> None:
         self.listener = cast(Listener, Deaf())
         self.elsewhere.close()
         await asyncio.to_thread(drafts.keep, (*self.queue.take_all(), *self.unsent()))
-        await self._works.end(self._interrupt_all)
-        await self.contexts.flush()
-        await asyncio.gather(self.engine.close(), self.planner.close())
+        await end_work(self._works, self._interrupt_all, self.contexts.flush, (self.engine, self.planner), patience_s)
         await self._remembered.flush()
         self.opened.put_back()
         await self.store.close()

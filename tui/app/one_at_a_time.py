@@ -4,8 +4,9 @@ said by whoever begins the next."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 Work = Coroutine[Any, Any, None]
 
@@ -67,3 +68,27 @@ class OneAtATime:
         interrupt()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+
+
+class Closable(Protocol):
+    """A process that can be ended."""
+
+    async def close(self) -> None:
+        """End it."""
+
+
+async def end_work(
+    works: OneAtATime,
+    interrupt: Callable[[], None],
+    keep: Callable[[], Awaitable[None]],
+    processes: Iterable[Closable],
+    patience_s: float | None,
+) -> None:
+    """End what runs, `keep` what should be kept of it, and end the processes that did it. When that takes longer than
+    `patience_s` the processes are ended, whatever they do; None waits for them."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await works.end(interrupt)
+            await keep()
+    await asyncio.gather(*(process.close() for process in processes))
+    await works.end(lambda: None)  # what the end of the processes has ended

@@ -373,6 +373,7 @@ def sentence(words: str) -> str:
 
 
 STILL_LOADING = "The model is still loading."
+NO_SHELL = "Nothing is there that could bring llmtui back: it was not started from a shell, and goes on."
 NO_MODEL = "No model is loaded."
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 
 from tui import private
 from tui.app import phrases
-from tui.app.app import LlmtuiApp
+from tui.app.app import ENDING, LlmtuiApp
 from tui.app.look import ThemeFolder
+from tui.app.terminal_input import TerminalDriver
+from tui.app.terminal_output import is_terminal
 from tui.cli_options import AppOptions
 from tui.config import paths
 from tui.config.keymap import resolve
@@ -45,7 +48,12 @@ def run(options: AppOptions) -> int:
         os.environ.pop(stale, None)
     app = make_app(options)
     app.run(mouse=app.settings.ui.mouse)
-    if app.unsaved is not None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)  # the event loop that they were given to has ended
+    driver = app._driver
+    if app.unsaved is not None and (
+        not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno())
+    ):  # else it would wait for a terminal that does not read; it is in the log
         print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
     return app.return_code or 0
 

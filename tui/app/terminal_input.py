@@ -15,9 +15,9 @@ import threading
 
 from textual._parser import ParseError
 from textual.app import App
-from textual.drivers.linux_driver import LinuxDriver
 
 from tui.app.terminal_keys import TerminalKeys
+from tui.app.terminal_modes import ModesDriver
 
 CHUNK = 4096
 """Bytes that are read at once."""
@@ -42,7 +42,7 @@ class _LoudEvent(threading.Event):
             os.read(self.fileno, CHUNK)
 
 
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(ModesDriver):
     """For a terminal on Linux or macOS."""
 
     def __init__(
@@ -66,6 +66,7 @@ class TerminalDriver(LinuxDriver):
                     data = self._read()
                     if data is None:
                         selector.unregister(self.fileno)
+                        self.input_ended()
                     elif text := decode(data):  # nothing yet of a character that is not complete
                         for event in keys.feed(text):
                             self.process_message(event)

@@ -4,8 +4,14 @@ or a stream object between the pipe and whoever listens."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 from collections.abc import Callable
+from typing import cast
 
+PIPE_BYTES = 1 << 20
+"""What the process may say while nobody reads, as while the front end is stopped by ctrl+z: several long answers. Linux
+gives 64 KiB otherwise, and no more than this without privileges."""
 LAST_WORDS_S = 0.02
 """How long the pipes of a process that has ended are still read."""
 
@@ -19,6 +25,13 @@ class Pipes(asyncio.SubprocessProtocol):
         self._on_output, self._on_line, self._on_exit = on_output, on_line, on_exit
         self._partial = b""
         self._is_open = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process has started."""
+        output = cast(asyncio.SubprocessTransport, transport).get_pipe_transport(1)
+        if output is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(output.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def close(self) -> None:
         """Nothing is to be heard of this process any more: no exit either."""

@@ -99,14 +99,34 @@ def inline(text: str, base: str = "") -> list[Run]:
     return list(_parse(text, base))
 
 
-_CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_BACKTICKS = re.compile("`+")
+
+
+def _without_code(text: str) -> str:
+    """The text outside of code spans: a span ends at the next run of as many backticks as it begins with."""
+    runs = list(_BACKTICKS.finditer(text))
+    of_length: dict[int, list[int]] = {}
+    for number, run in reversed(list(enumerate(runs))):
+        of_length.setdefault(len(run.group()), []).append(number)
+    kept: list[str] = []
+    done = number = 0
+    while number < len(runs):
+        later = of_length[len(runs[number].group())]
+        while later and later[-1] <= number:
+            later.pop()
+        if later:
+            kept.append(text[done : runs[number].start()])
+            number = later[-1]
+            done = runs[number].end()
+        number += 1
+    return "".join([*kept, text[done:]])
 
 
 def close_open_marks(text: str) -> str:
     """Text that is still being written with its open `**` or backtick closed, so that it looks as it will."""
     if "`" not in text and "**" not in text:
         return text
-    bare = _CODE_SPAN.sub("", text)
+    bare = _without_code(text)
     if bare.count("`") % 2:
         return text.removesuffix("`") if text.endswith("`") else text + "`"
     if bare.count("**") % 2:

@@ -28,11 +28,13 @@ VERBATIM_PIECE = 48
 MAX_DEPTH = 32
 """Quotes and lists nest no deeper; what looks deeper is text."""
 
+# No two neighbours in these patterns that repeat take the same character: a line of 20,000 spaces would be tried in 200
+# million ways.
 _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"( {0,3})([-*+]|\d{1,9}[.)])( +(?=\S)| *$)")
 _TASK = re.compile(r"\[([ xX])\] +(?=\S)")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,}) *([^`]*)$")
-_HEADING = re.compile(r" {0,3}(#{1,6})(?: +(.*?))?(?: +#+)? *$")
+_FENCE = re.compile(r" {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?: (.*))?$")
 _RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *$")
 _SETEXT = re.compile(r" {0,3}=+ *$")
 _MATH = re.compile(r" {0,3}(\$\$|\\\[)")
@@ -42,7 +44,7 @@ _HTML = re.compile(
     r"select|source|style|summary|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|ul|video)(?:[ />]|$))",
     re.IGNORECASE,
 )
-_DELIMITER = re.compile(r" *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$")
+_DELIMITER = re.compile(r"\|? *:?-+:? *(?:\| *:?-+:? *)*\|?$")
 _ONLY_MARKUP = re.compile(r"[-=*_+#>`~|: ]*$|\d{1,9}[.)]?$")
 _TIGHT = {("paragraph", "paragraph"), ("paragraph", "list"), ("list", "list"), ("paragraph", "verbatim"),
           ("verbatim", "paragraph"), ("quote", "quote")}  # fmt: skip
@@ -88,6 +90,13 @@ def cells_of(row: str) -> list[str]:
     if row.endswith("|") and not row.endswith("\\|"):
         row = row[:-1]
     return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)]
+
+
+def _heading(text: str) -> str:
+    """A heading without the marks that may close it."""
+    text = text.strip(" ")
+    bare = text.rstrip("#")
+    return bare.rstrip(" ") if not bare or bare.endswith(" ") else text
 
 
 class Splitter:
@@ -305,7 +314,7 @@ class Splitter:
         if match := _FENCE.match(rest):
             self._start("code", info=match[2].strip().split(" ")[0], fence=match[1], level=_indent(rest))
         elif match := _HEADING.match(rest):
-            self._start("heading", match[2] or "", level=len(match[1]))
+            self._start("heading", _heading(match[2] or ""), level=len(match[1]))
             self._close_leaf()
         elif paragraph and _SETEXT.match(rest):
             paragraph.kind, paragraph.level = "heading", 1
@@ -318,7 +327,7 @@ class Splitter:
             self._start("verbatim", rest.strip(), fence=closer)
             if rest.strip().endswith(closer) and len(rest.strip()) > 2:
                 self._close_leaf()
-        elif paragraph and _DELIMITER.match(rest) and self._to_table(paragraph, rest):
+        elif paragraph and _DELIMITER.match(rest.strip(" ")) and self._to_table(paragraph, rest):
             return
         elif paragraph:
             paragraph.lines.append(rest.strip(" "))

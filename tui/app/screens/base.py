@@ -15,6 +15,7 @@ from tui import lines
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
+from tui.app.terminal_input import TerminalDriver
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
 from tui.config.settings import Settings
@@ -66,8 +67,11 @@ class ChatScreen(Screen[None]):
             self.tell(told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
-        if self.app._driver is not None:
-            self.app._driver.write(sequence)
+        driver = self.app._driver
+        if isinstance(driver, TerminalDriver):
+            driver.send(sequence)  # which is not dropped with the frames
+        elif driver is not None:
+            driver.write(sequence)
 
     async def ask(self, dialog: ModalScreen[T]) -> T | None:
         """Open a dialog as soon as no other is open, and wait for its result; None when it was closed. Only inside a

@@ -14,6 +14,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.strip import Strip
 
+from tui.app.graphemes import PARTS
 from tui.app.markdown.text import Line, Run, width_of
 
 COPY_LABEL = "copy "
@@ -56,7 +57,7 @@ class CompactStrip(Strip):
         return self._render_cache
 
 
-_JOINED = re.compile("[\u0300-\u036f\u200b-\u200d\ufe00-\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+_JOINED = re.compile(f"[\u0300-\u036f\u200b-\u200d{PARTS}]")
 """Marks that change the cell before them: a row with one of them is painted whole, not from the middle."""
 
 

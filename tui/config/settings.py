@@ -50,7 +50,7 @@ class ModelSettings(Section, frozen=True):
 class ModelRule(Section, frozen=True):
     """[[model]]: what holds for the models that `match` names only."""
 
-    match: str = ""
+    match: Annotated[str, Meta(max_length=1000)] = ""
     """A pattern with `*`, `?` and `[…]` for the name of a model, the name of its file or the whole path, in letters of
     either case."""
     chat_template: str = ""

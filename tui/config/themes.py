@@ -157,7 +157,8 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
         if not _VARIABLE.fullmatch(key):
             complaints.append((f"variables.{key}", 'is no name of a variable. Write it like "footer-background".'))
         elif not _is_variable_value(key, value, ansi=ansi is True):
-            message = f'is {_quoted(value)}. It must be a colour such as "#1e2127", or a style such as "bold" for -style names.'
+            wanted = 'a colour such as "#1e2127", or a style such as "bold" for -style names'
+            message = f"is {_quoted(value)}. It must be {wanted}."
             complaints.append((f"variables.{key}", message))
 
     problems = [ConfigProblem(file=file, key=key, message=message) for key, message in ignored + complaints]

@@ -146,8 +146,8 @@ def read_header(
     """Read and check the header of a GGUF file.
 
     The files of one model share a `budget`; without one the file has its own. `check_data` also demands that the source
-    is as long as the tensors say; leave it off for the first bytes of a download. Raises `GGUFError`, and OSError when the
-    source cannot be read.
+    is as long as the tensors say; leave it off for the first bytes of a download. Raises `GGUFError`, and OSError when
+    the source cannot be read.
     """
     if isinstance(source, Path):
         with FileSource(source) as file:

@@ -87,7 +87,7 @@ def lying(rng: random.Random) -> bytes:
             case 0:
                 tensors[at] = (f"blk.{rng.choice(NUMBERS)}.ffn_up_exps.weight", dimensions, kind)
             case 1:
-                tensors[at] = (name, tuple(rng.choice((0, 1, 256, 2**20)) for _ in range(rng.randint(1, 4))), kind)
+                tensors[at] = (name, tuple(rng.choice((0, 1, 256, 2**14)) for _ in range(rng.randint(1, 4))), kind)
             case 2:
                 tensors[at] = (name, dimensions, rng.choice(("F32", "Q8_0", "IQ1_S", "#31", "#400")))
             case _:

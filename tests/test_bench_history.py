@@ -181,7 +181,9 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("--bench", "--history", DENSE), "give no models"),
         (("--bench", "--history", "--compare", "last"), "measures nothing"),
         (("--bench", "--history", "-o", "sql"), "--history has no sql"),
-        (("--history",), "go with --bench"),
+        (("--compare", "last", "--fail-below", "5"), "--compare and --fail-below go with --bench"),
+        (("-o", "chart"), "--output goes with --bench"),
+        (("-r", "3", "-p", "8"), "-p and -r go with --bench"),
     ],
 )
 def test_bad_usage_is_exit_code_2_with_a_sentence(arguments: tuple[str | Path, ...], said: str):
@@ -201,7 +203,7 @@ def test_figures_are_printed_even_when_they_cannot_be_kept(home: Path):
 def test_a_damaged_history_is_set_aside_and_said():
     paths.bench_file().parent.mkdir(parents=True)
     paths.bench_file().write_bytes(b"not a database at all" * 100)
-    listed = llmtui("--bench", "--history")
+    listed = llmtui("--history")
     assert listed.returncode == ExitCode.USAGE and "damaged file" in listed.stderr
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and len(json.loads(done.stdout)) == 2

@@ -212,3 +212,27 @@ def test_a_closed_stdout_is_no_crash():
 def test_an_ascii_stream_gets_question_marks_not_a_traceback():
     done = llmtui("--help", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "?" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_no_success(option):
+    with FULL.open("w") as full:
+        done = subprocess.run([*COMMAND, option], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == ExitCode.UNWRITTEN
+    assert done.stderr == "llmtui: cannot write to stdout: No space left on device.\n"
+
+
+def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing():
+    source = """
+import sys
+class Interrupted:
+    def find_spec(name, *_):
+        if name == "tui.cli_types":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted)
+from tui.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")

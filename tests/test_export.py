@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from tui.app import phrases
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
@@ -208,3 +209,20 @@ def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):
 
     assert "half ?" in export.write(conversation, tmp_path, "markdown").read_text()
     assert export.from_json(export.to_json(conversation)) == conversation
+
+
+def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out():
+    def figures(timings: Timings, **fields: object) -> str:
+        turn = answer("Because.", timings=timings, **fields)
+        footer = phrases.answer_footer(turn)
+        shown = export.to_markdown(talk(chat.user_turn("Why?"), turn), stats=True)
+        assert ("tok/s" in footer) is ("tok/s" in shown) and ("ttft" in footer) is ("ttft" in shown)
+        return shown
+
+    few = Timings(n_decode=3, decode_s=0.01, ttft_s=0.62)
+    assert "tok/s" not in figures(few) and "ttft 0.6 s" in figures(few)
+    assert "ttft" not in figures(Timings())
+    moved = {"backend": ("Vulkan0", "CPU")}
+    assert "Vulkan0 – → CPU 31.4 tok/s" in figures(few, speeds=(0.0, 31.4), **moved)
+    both = figures(few, speeds=(0.0, 0.0), **moved)
+    assert "tok/s" not in both and "Vulkan0 · CPU" in both

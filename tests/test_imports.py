@@ -15,7 +15,8 @@ IN_THE_CHILD = {
     f"tui.engine.{name}"
     for name in (
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
-        *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark"),
+        *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
+        *("vocabulary", "builtin_template"),
     )
 }
 """Modules that only the engine's own process imports."""
@@ -81,3 +82,9 @@ def test_the_app_loads_textual_and_never_llama_cpp() -> None:
     loaded = importing(modules_of("app"))
     assert "textual" in loaded
     assert loaded.isdisjoint({"llama_cpp", "matplotlib", "PIL"})
+
+
+def test_the_process_that_renders_templates_loads_no_more_than_it_needs() -> None:
+    loaded = loaded_by("import tui.engine.template_process")
+    assert "jinja2" in loaded
+    assert loaded.isdisjoint({"llama_cpp", "numpy", "textual", "asyncio", "tui.engine.client"})

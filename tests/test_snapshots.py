@@ -92,7 +92,7 @@ async def read_prompt(person: Person) -> None:
     await chat(person)
     person.app.controller.engine.events = PROMPT_HALF_READ
     await person.send("Summarize this chapter for me.")
-    await person.wait_for(lambda: "41%" in person.screen_text())
+    await person.wait_for(lambda: "42%" in person.screen_text())
     await person.type("Meanwhile I type")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from tui import __version__
 from tui.cli_types import at_least, list_of, pair, percent, users
 from tui.exit_codes import ExitCode
-from tui.stdout import CannotWrite, flush
+from tui.stdout import CannotWrite, flush, put
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,9 @@ class CommandLineError(Exception):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(f"{message}.")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        put(message.rstrip("\n"))  # argparse itself says nothing when that cannot be written
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,7 +128,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
         settings_file = Path(arguments.settings) if arguments.settings else None
         return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
-    if arguments.bench or arguments.quick or arguments.localscore or arguments.n_parallel or arguments.tune:
+    kinds = (arguments.quick, arguments.localscore, arguments.n_parallel, arguments.tune, arguments.history)
+    if arguments.bench or any(kinds):
         return _bench(arguments)
     return _app(arguments)
 
@@ -135,6 +139,25 @@ _NOT_OF_A_TEST = {
     *_LOAD_FIELDS,
 }
 """Options that say nothing about what is to be measured, by the names that they are stored under."""
+
+
+_ONLY_OF_BENCH = {
+    "all": "--all",
+    "backends": "--backends",
+    "n_prompt": "-p",
+    "n_gen": "-n",
+    "n_depth": "-d",
+    "repetitions": "-r",
+    "seconds": "--seconds",
+    "end_to_end": "--e2e",
+    "pairs": "-pg",
+    "output": "--output",
+    "baseline": "--baseline",
+    "compare": "--compare",
+    "fail_below": "--fail-below",
+    "keep": "--no-history",
+}
+"""Options that say nothing to the app, by the names that they are stored under."""
 
 
 def _kind_of_bench(arguments: argparse.Namespace) -> BenchKind:
@@ -235,10 +258,11 @@ def _check_history(arguments: argparse.Namespace) -> None:
 def _app(arguments: argparse.Namespace) -> int:
     if arguments.json:
         raise CommandLineError("--json goes with --bench, --devices or --locate.")
-    if arguments.history or arguments.compare or arguments.fail_below is not None:
-        raise CommandLineError("--history, --compare and --fail-below go with --bench.")
-    if arguments.end_to_end:
-        raise CommandLineError("--e2e goes with --bench.")
+    default = parser().get_default
+    given = [flag for name, flag in _ONLY_OF_BENCH.items() if getattr(arguments, name) not in (default(name), [])]
+    if given:
+        one = len(given) == 1
+        raise CommandLineError(f"{' and '.join(given)} {'goes' if one else 'go'} with --bench, which is missing.")
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."

@@ -136,8 +136,8 @@ class Session:
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
-            source = settings.chat_template or self._template_source()
-            self.chat = ChatPrompt(self.vocabulary, source, self._templates)
+            source = self._template_source()
+            self.chat = ChatPrompt(self.vocabulary, source, self._templates, settings.chat_template)
             self.stops = settings.stop
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()

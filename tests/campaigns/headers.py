@@ -43,6 +43,11 @@ MORE_KEYS = (
     *("attention.key_length_swa", "attention.sliding_window", "attention.sliding_window_pattern", "ssm.inner_size"),
     *("attention.shared_kv_layers", "nextn_predict_layers", "pooling_type", "attention.key_length_mla", "vocab_size"),
 )
+GENERAL_KEYS = (
+    *("general.type", "general.tags", "general.size_label", "general.alignment", "tokenizer.ggml.tokens"),
+    *("split.no", "split.count", "general.sampling.temp", "general.sampling.top_k", "general.sampling.sequence"),
+    *("general.sampling.xtc_threshold", "general.sampling.mirostat", "tokenizer.chat_template"),
+)
 SIZE = 1 << 34
 """Of the files, which are holes."""
 NUMBERS = (0, 1, 2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
@@ -67,7 +72,7 @@ def lying(rng: random.Random) -> bytes:
     shape = Shape(n_layers=rng.choice((0, 1, 2, 8, 512)), n_expert=n_expert, n_expert_used=rng.choice((0, 1, n_expert)))
     metadata, tensors = shape.metadata(), shape.tensors()
     for _ in range(rng.randint(1, 5)):
-        key = rng.choice((*metadata, *(f"{shape.arch}.{name}" for name in MORE_KEYS)))
+        key = rng.choice((*metadata, *GENERAL_KEYS, *(f"{shape.arch}.{name}" for name in MORE_KEYS)))
         number = rng.choice(NUMBERS)
         metadata[key] = rng.choice(
             (

@@ -25,6 +25,8 @@ TAB = 4
 """Cells from one tab stop to the next."""
 MAX_COLUMNS = 100
 VERBATIM_PIECE = 48
+_MARKDOWN = ("markdown", "md", "mdx")
+"""Languages of blocks whose text has fences of its own."""
 MAX_DEPTH = 32
 """Quotes and lists nest no deeper; what looks deeper is text."""
 
@@ -39,12 +41,13 @@ _RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *$")
 _SETEXT = re.compile(r" {0,3}=+ *$")
 _MATH = re.compile(r" {0,3}(\$\$|\\\[)")
 _HTML = re.compile(
-    r" {0,3}<(?:!--|[!?]|/?(?:address|article|aside|blockquote|body|br|center|dd|details|dialog|div|dl|dt|fieldset|"
+    r" {0,3}<(?:!--|[!?]|/?(?:address|article|aside|blockquote|body|center|dd|details|dialog|div|dl|dt|fieldset|"
     r"figure|footer|form|h[1-6]|head|header|hr|html|iframe|li|link|main|menu|meta|nav|ol|option|p|pre|script|section|"
     r"select|source|style|summary|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|ul|video)(?:[ />]|$))",
     re.IGNORECASE,
 )
 _DELIMITER = re.compile(r"\|? *:?-+:? *(?:\| *:?-+:? *)*\|?$")
+_BAR = re.compile(r"(?<!\\)\|")
 _ONLY_MARKUP = re.compile(r"[-=*_+#>`~|: ]*$|\d{1,9}[.)]?$")
 _TIGHT = {("paragraph", "paragraph"), ("paragraph", "list"), ("list", "list"), ("paragraph", "verbatim"),
           ("verbatim", "paragraph"), ("quote", "quote")}  # fmt: skip
@@ -76,6 +79,8 @@ class _Leaf:
     info: str = ""
     fence: str = ""
     """The fence's own marker, or what closes a formula; "" when an empty line closes the block."""
+    inner: tuple[tuple[str, int], ...] = ()
+    """Fences that are open within a block of Markdown: their markers and indents."""
     context: str = ""
     first: bool = True
 
@@ -84,12 +89,47 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def cells_of(row: str) -> list[str]:
-    """The cells of a table row; `\\|` is a bar inside a cell."""
+def cells_of(row: str, n_columns: int = 0) -> list[str]:
+    """The cells of a table row; `\\|` is a bar inside a cell. Of a row with more than `n_columns`, if that is not 0, a
+    bar within code counts as text where that makes the row fit, and else what is left over stands in the last cell."""
     row = row.strip().removeprefix("|")
     if row.endswith("|") and not row.endswith("\\|"):
         row = row[:-1]
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)]
+    parts = _BAR.split(row)
+    if n_columns and len(parts) > n_columns:
+        joined = _join_code(parts)
+        parts = joined if len(joined) == n_columns else [*parts[: n_columns - 1], "|".join(parts[n_columns - 1 :])]
+    return [cell.strip().replace("\\|", "|") for cell in parts]
+
+
+def _join_code(parts: list[str]) -> list[str]:
+    """The parts between bars, those put together again that a code span holds together."""
+    joined: list[str] = []
+    is_open = False
+    for part in parts:
+        if is_open:
+            joined[-1] = f"{joined[-1]}|{part}"
+        else:
+            joined.append(part)
+        is_open ^= part.count("`") % 2 == 1
+    return joined
+
+
+def _closes(line: str, fence: str, most_indent: int) -> bool:
+    """Whether a line is the end of a block that began with `fence`, or a longer mark of its kind."""
+    mark = line.strip(" ")
+    return len(mark) >= len(fence) and mark == fence[0] * len(mark) and _indent(line) <= most_indent
+
+
+def _inner_fences(inner: tuple[tuple[str, int], ...], outer: str, line: str) -> tuple[tuple[str, int], ...]:
+    """The fences that are open within a block of Markdown behind this line of it. CommonMark has the first bare fence
+    end the whole block; models mean the one that was opened last, and what they open inside has a language."""
+    if inner and _closes(line, inner[-1][0], inner[-1][1] + 3):
+        return inner[:-1]
+    match = _FENCE.match(line.lstrip(" ")) if len(inner) < MAX_DEPTH else None
+    if match and match[2].strip(" ") and match[1][0] == outer[0] and len(match[1]) >= len(outer):
+        return (*inner, (match[1], _indent(line)))
+    return inner
 
 
 def _heading(text: str) -> str:
@@ -233,11 +273,13 @@ class Splitter:
             if rest.rstrip().endswith(leaf.fence) or not rest.strip():
                 self._close_leaf()
             return True
-        mark = rest.strip()
-        if len(mark) >= len(leaf.fence) and mark == leaf.fence[0] * len(mark):
+        # A fence in a list item may be indented less than the item: its lines are taken as they are.
+        most_indent = 3 if depth >= leaf.depth else len(rest)
+        if not leaf.inner and _closes(rest, leaf.fence, most_indent):
             self._close_leaf()
             return True
-        # A fence in a list item may be indented less than the item: its lines are taken as they are.
+        if leaf.info.lower() in _MARKDOWN:
+            leaf.inner = _inner_fences(leaf.inner, leaf.fence, rest)
         self._add_code(leaf, self._with_tabs(rest[min(_indent(rest), leaf.level) :]))
         return True
 

@@ -17,7 +17,8 @@ from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
-from tui.cli import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, _load_fields, parser
+from tui.cli import _load_fields
+from tui.cli_parser import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
 from tui.engine.records import CacheType, FlashAttention, Repack
@@ -250,7 +251,7 @@ def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing():
 import sys
 class Interrupted:
     def find_spec(name, *_):
-        if name == "tui.cli_types":
+        if name == "tui.cli_parser":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted)
 from tui.__main__ import main

@@ -4,8 +4,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
-WHEEL_SCRIPTS := $(addprefix scripts/,llama_wheel.py llama_steps.py wheel_build.py wheel_cache.py build_progress.py \
-	build_session.py vulkan_tools.py debian_packages.py cmake/llama.cmake cmake/ExternalProject.cmake)
+WHEEL_SCRIPTS := $(addprefix scripts/,llama_wheel.py llama_plan.py llama_steps.py llama_selftest.py tiny_gguf.py \
+	wheel_build.py wheel_cache.py build_progress.py build_session.py vulkan_tools.py debian_packages.py \
+	cmake/llama.cmake cmake/ExternalProject.cmake)
 CHECKED := tui tests scripts
 TOKEN_LOOP := tui/engine/libtokenloop.so
 # More than a few engines and apps at once would only wait for each other.

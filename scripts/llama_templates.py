@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import wheel_cache
-from llama_wheel import PACKAGE, VERSION
+from llama_plan import PACKAGE, VERSION
 
 INSIDE = "/vendor/llama.cpp/models/templates/"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -16,69 +17,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import build_progress
 import debian_packages
+import llama_plan
+import llama_selftest
 import llama_steps
 import vulkan_tools
 import wheel_build
 import wheel_cache
-
-PACKAGE = "llama-cpp-python"
-VERSION = "0.3.36"
-"""The one version that llmtui is developed and tested with."""
+from llama_plan import PACKAGE, VERSION, Plan, choose
 
 UNFINISHED = "unfinished"
 """In place of a wheel's key in the environment's marker."""
 
-COMMON_ARGUMENTS = ("-DLLAVA_BUILD=off",)
-"""llmtui does not use the multimodal library, which would take a fifth of the build."""
-
-CMAKE_HOOK = Path(__file__).resolve().parent / "cmake" / "llama.cmake"
-"""Leaves out more that llmtui does not use."""
-
 
 class SetupError(Exception):
     """The setup cannot go on; the message says what happened and what to do next."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is going to be built, and why."""
-
-    backend: str
-    """"vulkan" or "cpu"."""
-    reason: str
-    arguments: tuple[str, ...]
-    """CMake's, those of the user at the end so that they win."""
-    paths: tuple[str, ...] = ()
-    """Further CMake arguments that only say where something lies and change nothing in the wheel."""
-    packages: tuple[str, ...] = ()
-    """Of Debian, with which it would be Vulkan."""
-
-    @property
-    def key(self) -> str:
-        hook = "".join(file.read_text(encoding="utf-8") for file in sorted(CMAKE_HOOK.parent.glob("*.cmake")))
-        return wheel_cache.key(VERSION, self.backend, (*self.arguments, hook))
-
-    def __str__(self) -> str:
-        remedy = f"; for Vulkan: apt-get install {' '.join(self.packages)}, then LLMTUI_BACKEND=vulkan make run"
-        why = self.reason + (remedy if self.packages else "")
-        return f"llama.cpp backend: {'Vulkan and CPU' if self.backend == 'vulkan' else 'CPU'} ({why})"
-
-
-def choose(wanted: str, tools: vulkan_tools.VulkanTools, user_arguments: str = "") -> Plan:
-    """The plan for LLMTUI_BACKEND `wanted`, given what there is for Vulkan and the user's CMAKE_ARGS."""
-    given = tuple(shlex.split(user_arguments))
-    if wanted == "cpu":
-        return Plan("cpu", "LLMTUI_BACKEND=cpu asks for it", (*COMMON_ARGUMENTS, *given))
-    if tools.usable or wanted == "vulkan":
-        reason = tools.reason if tools.usable else f"LLMTUI_BACKEND=vulkan asks for it, though {tools.reason}"
-        paths = (f"-DVulkan_INCLUDE_DIR={tools.include_dir}",) if tools.include_dir else ()
-        return Plan("vulkan", reason, ("-DGGML_VULKAN=on", *COMMON_ARGUMENTS, *given), paths)
-    return Plan("cpu", tools.reason, (*COMMON_ARGUMENTS, *given), packages=tools.remedy)
 
 
 def find_compiler(*, may_install: bool) -> str:
@@ -118,33 +74,82 @@ def install(python: Path, wheel: Path, plan: Plan) -> None:
         raise SetupError(f"The {plan.backend} build does not load here: {last}\nRemove {wheel.parent} and try again.")
 
 
-def build(python: Path, plan: Plan, compiler: str) -> Path:
-    """The wheel of this plan from the cache, built when it is not there. Raises `wheel_cache.BuildError`.
+def build(python: Path, plan: Plan, compiler: str) -> tuple[Path, Plan]:
+    """A wheel that computes right on this CPU, from the cache or built, and the plan that it was built to: the given
+    one, or a safer one when that computes wrong. Raises `wheel_cache.BuildError`.
 
     When that is interrupted, however it is, the next call goes on where it was.
     """
     with wheel_cache.lock(plan.key) as held:
-        kept = wheel_cache.kept(plan.key)
-        if kept is not None:
-            print(f"Using the wheel in {kept.parent}", flush=True)
-            return kept
-        wheel_cache.sweep(plan.key)
-        folder = wheel_cache.unfinished(plan.key)
+        last = ""
+        for attempt in (plan, *llama_plan.safer(plan)):
+            if last:
+                print(f"That llama.cpp computes wrong on this CPU: {last}. Taking one {attempt.safer}", flush=True)
+            wheel, verdict = _tested(
+                python, attempt, functools.partial(_compile, python, plan.key, attempt, compiler, held)
+            )
+            if wheel is not None:
+                wheel_cache.finished(plan.key)
+                return wheel, attempt
+            last = verdict
         log = wheel_cache.log_file(plan.key)
-        environment = wheel_build.environment((f"-DCMAKE_PROJECT_INCLUDE={CMAKE_HOOK}", *plan.paths, *plan.arguments))
-        jobs = int(environment["CMAKE_BUILD_PARALLEL_LEVEL"])
-        speed = build_progress.speed(compiler, jobs)
-        if wheel_build.begun(folder):
-            print("Going on with the build that was interrupted", flush=True)
-        else:
-            _announce(plan, speed, jobs)
-        print(f"The log is {log}", flush=True)
-        work = wheel_build.Work(
-            python, PACKAGE, VERSION, folder, log, environment, weigh=llama_steps.weight, speed=speed, lock=held
+        raise wheel_cache.BuildError(
+            f"No llama.cpp computes right on this CPU: {last}. Please report it; the log: {log}"
         )
-        wheel = wheel_cache.keep(wheel_build.wheel(work), plan.key)
-        wheel_cache.finished(plan.key)
-        return wheel
+
+
+def _tested(python: Path, plan: Plan, compiled: Callable[[], Path]) -> tuple[Path | None, str]:
+    """The wheel of that plan, or None and what is wrong with it. Each is tested once and the verdict kept."""
+    known = wheel_cache.verdict(plan.key)
+    wheel = wheel_cache.kept(plan.key)
+    if known.get("revision") == llama_selftest.REVISION and not known.get("right"):
+        return None, str(known.get("reason"))
+    if wheel is not None:
+        print(f"Using the wheel in {wheel.parent}", flush=True)
+        if known.get("revision") == llama_selftest.REVISION:
+            return wheel, ""
+    new = wheel or compiled()
+    with llama_selftest.unpacked(new) as folder:
+        verdict = llama_selftest.test(folder, str(python))
+    if verdict.right is None:
+        print(f"Could not be tested on this CPU ({verdict.reason}); taking it as it is", flush=True)
+    else:
+        told = {"revision": llama_selftest.REVISION, "right": verdict.right, "reason": verdict.reason}
+        wheel_cache.keep_verdict(plan.key, told)
+    if verdict.right is False:
+        new.unlink()
+        return None, verdict.reason
+    if verdict.right:
+        print(f"Tested: {verdict.reason}", flush=True)
+    return wheel or wheel_cache.keep(new, plan.key), ""
+
+
+def _compile(python: Path, name: str, plan: Plan, compiler: str, held: int) -> Path:
+    """A new wheel, in the folder of the unfinished build of that name: a safer one shares what is the same."""
+    wheel_cache.sweep(name)
+    folder = wheel_cache.unfinished(name)
+    log = wheel_cache.log_file(plan.key)
+    hook = f"-DCMAKE_PROJECT_INCLUDE={llama_plan.CMAKE_HOOK}"
+    environment = wheel_build.environment((hook, *plan.paths, *plan.arguments))
+    jobs = int(environment["CMAKE_BUILD_PARALLEL_LEVEL"])
+    speed = build_progress.speed(compiler, jobs)
+    if not wheel_build.begun(folder):
+        _announce(plan, speed, jobs)
+    elif not plan.safer:
+        print("Going on with the build that was interrupted", flush=True)
+    print(f"The log is {log}", flush=True)
+    work = wheel_build.Work(
+        python=python,
+        package=llama_plan.PACKAGE,
+        version=llama_plan.VERSION,
+        folder=folder,
+        log=log,
+        environment=environment,
+        weigh=llama_steps.weight,
+        speed=speed,
+        lock=held,
+    )
+    return wheel_build.wheel(work)
 
 
 def _announce(plan: Plan, speed: float, jobs: int) -> None:
@@ -173,6 +178,7 @@ def report(environment: Path, plan: Plan, user_arguments: str) -> None:
         "reason": plan.reason,
         "packages": plan.packages,
         "cmake_args": user_arguments,
+        "safer": plan.safer,
     }
     file = report_file(environment)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -199,11 +205,13 @@ def ensure(environment: Path, wanted: str) -> int:
             tools = vulkan_tools.provide(compiler, wheel_cache.root() / "vulkan-headers")
     plan = choose(wanted, tools, user_arguments)
     print(plan, flush=True)
-    if present == VERSION and marker.exists() and marker.read_text(encoding="utf-8") == plan.key:
-        report(environment, plan, user_arguments)
+    installed = f"{plan.key} {llama_selftest.REVISION}"
+    if present == VERSION and marker.exists() and marker.read_text(encoding="utf-8") == installed:
+        if not report_file(environment).exists():
+            report(environment, plan, user_arguments)
         return 0
     try:
-        wheel = build(python, plan, compiler)
+        wheel, built = build(python, plan, compiler)
     except wheel_cache.BuildError as error:
         if plan.backend == "cpu" or wanted == "vulkan":
             raise
@@ -211,13 +219,13 @@ def ensure(environment: Path, wanted: str) -> int:
         reason = f"its Vulkan build failed; the log is {wheel_cache.log_file(plan.key)}"
         plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
-        wheel = build(python, plan, compiler)
+        wheel, built = build(python, plan, compiler)
     # Until it is seen to load, what is there is ours and not whole: the next run installs it again.
     marker.write_text(UNFINISHED, encoding="utf-8")
     report_file(environment).unlink(missing_ok=True)
     install(python, wheel, plan)
-    marker.write_text(plan.key, encoding="utf-8")
-    report(environment, plan, user_arguments)
+    marker.write_text(installed, encoding="utf-8")
+    report(environment, built, user_arguments)
     hint = vulkan_tools.driver_hint() if plan.backend == "vulkan" else None
     print(*([hint] if hint else []), f"Installed {PACKAGE} {VERSION} into {environment}", sep="\n", flush=True)
     return 0

@@ -43,7 +43,7 @@ async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     """Send a prompt and wait for the whole answer."""
     controller = app.controller
     n_turns = len(controller.conversation.turns)
-    controller.say(text)
+    controller.queue.send(text)
     await wait_for(pilot, lambda: controller.phase == "ready" and len(controller.conversation.turns) == n_turns + 2)
 
 

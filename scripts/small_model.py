@@ -23,7 +23,7 @@ from pathlib import Path
 
 import wheel_cache
 
-from tui import cli
+from tui import cli_parser
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.models.folders import configured_folders
@@ -71,8 +71,11 @@ def wants_model(arguments: Sequence[str]) -> bool:
     """Whether `llmtui` with these arguments would look for a model of the user's by itself."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            asked = cli.parser().parse_args(arguments)
-    except (SystemExit, cli.CommandLineError):  # --help and the like, and what the command itself will complain about
+            asked = cli_parser.parser().parse_args(arguments)
+    except (
+        SystemExit,
+        cli_parser.CommandLineError,
+    ):  # --help and the like, and what the command itself will complain about
         return False
     return not (asked.models or asked.devices or asked.locate)
 

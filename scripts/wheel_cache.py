@@ -65,15 +65,27 @@ def parallel_jobs() -> int:
 def lock(name: str) -> Iterator[int]:
     """Hold the lock of that name, waiting for whoever has it, in this process or another. Gives its descriptor: a
     process that inherits it holds the lock too."""
-    folder = root() / "wheels"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as file:
+    with _lock_file(name) as descriptor:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("Waiting for another make that is at the same work", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+
+
+@contextlib.contextmanager
+def _lock_file(name: str) -> Iterator[int]:
+    """Open without a change to it, and without following a link that somebody placed there. The folder is llmtui's
+    cache, in which others have no business."""
+    folder = root() / "wheels"
+    root().mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def log_file(name: str) -> Path:
@@ -133,6 +145,6 @@ def sweep(name: str) -> None:
     for folder, other in folders.items():
         if other == name:
             continue
-        with (root() / "wheels" / f"{other}.lock").open("w") as file, contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _lock_file(other) as descriptor, contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

@@ -72,6 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, str(home / folder))
     for name in ("HF_HOME", "HF_HUB_CACHE", "TMUX", "STY", "SSH_TTY", "WAYLAND_DISPLAY", "DISPLAY", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
     return home
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,10 +22,12 @@ from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
+from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
 from tui.engine.client import Engine
 from tui.exit_codes import ExitCode
+from tui.measure.history import History
 from tui.measure.report import Test
 from tui.measure.runner import Job, Plan, Progress, Runner, context_for, plan_tests, visits
 from tui.measure.stats import deviation, mean
@@ -123,6 +126,29 @@ def test_ctrl_c_stops_at_once_and_shows_what_was_measured():
     assert not engine.is_running()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_it_and_what_was_measured_is_shown_and_kept(number: signal.Signals):
+    with on_terminal("--bench", DENSE, *ENDLESS, "--json", piped_stdout=True) as running:
+        running.read_until("run 3")
+        running.process.send_signal(number)
+        running.process.send_signal(number)
+        code, out = running.end()
+    assert code == ExitCode.INTERRUPTED
+    (record,) = json.loads(out)
+    assert len(record["samples_ns"]) >= 2
+    assert len(History(paths.bench_file()).list()) == 1
+
+
+def test_a_terminal_that_is_closed_does_not_keep_what_was_measured_from_being_kept():
+    with on_terminal("--bench", DENSE, *ENDLESS) as running:
+        running.read_until("run 3")
+        os.close(running.terminal)
+        running.process.send_signal(signal.SIGHUP)
+        running.process.wait(timeout=60)
+        running.terminal = os.open(os.devnull, os.O_RDWR)
+    assert len(History(paths.bench_file()).list()) == 1
+
+
 def test_an_interrupted_table_says_how_many_runs_it_is_of():
     with on_terminal("--bench", DENSE, *ENDLESS) as running:
         running.read_until("run 3")
@@ -179,10 +205,10 @@ def test_a_broken_file_is_exit_code_3_and_the_reason(tmp_path, source, n_bytes, 
     assert "broken.gguf" in done.stderr and said in done.stderr
 
 
-def test_what_llama_cpp_itself_refuses_is_exit_code_3_with_its_reason():
+def test_settings_that_llama_cpp_would_refuse_are_exit_code_3_with_the_reason():
     done = llmtui("--bench", DENSE, "-fa", "off", "-ctv", "q4_0")
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
-    assert "V cache" in done.stderr and "load options" in done.stderr
+    assert "A V cache in q4_0 needs flash attention" in done.stderr
 
 
 def test_an_unknown_backend_is_bad_usage_and_the_known_ones_are_named():

@@ -62,6 +62,19 @@ def test_json_has_every_key_of_llama_bench_first_and_samples_last(awkward: Path)
     assert (rows[0]["cpu_strict"], rows[0]["no_kv_offload"], rows[0]["no_op_offload"]) == (False, True, 1)
 
 
+def test_what_a_spreadsheet_or_a_terminal_would_obey_is_defused():
+    hostile = "=HYPERLINK(1)\x1b[2J\u202e"
+    comparison = Comparison(reports=(report({PP: (100.0, 101.0)}, name=hostile),))
+
+    (row,) = csv.DictReader(as_csv(comparison).splitlines())
+    assert row["model_name"] == "'=HYPERLINK(1) [2J" and float(row["avg_ts"]) > 0
+    for text in (as_csv(comparison), as_sql(comparison), as_json(comparison), as_jsonl(comparison)):
+        assert "\x1b" not in text and "\u202e" not in text
+    with sqlite3.connect(":memory:") as database:
+        database.executescript(as_sql(comparison))
+        assert database.execute("SELECT model_name FROM llama_bench").fetchone() == ("=HYPERLINK(1) [2J",)
+
+
 def test_jsonl_has_the_records_of_json_one_a_line(awkward: Path):
     check([json.loads(line) for line in printed(awkward, "jsonl").splitlines()], awkward)
 

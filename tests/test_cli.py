@@ -17,7 +17,8 @@ from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
-from tui.cli import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, _load_fields, parser
+from tui.cli import _load_fields
+from tui.cli_parser import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
 from tui.engine.records import CacheType, FlashAttention, Repack
@@ -214,6 +215,28 @@ def test_an_ascii_stream_gets_question_marks_not_a_traceback():
     assert done.returncode == 0 and "?" in done.stdout and done.stderr == ""
 
 
+@pytest.mark.parametrize("kind", ["dumb", "", "unknown", None])
+def test_a_terminal_that_cannot_draw_gets_a_sentence_with_a_next_step(
+    kind: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", kind)
+    with on_terminal(DENSE) as running:
+        code, _ = running.end()
+    assert code == ExitCode.USAGE
+    assert "draws on the whole screen" in running.seen and "set TERM" in running.seen and "\x1b" not in running.seen
+
+
+def test_without_a_terminal_at_either_side_the_app_says_what_to_do() -> None:
+    done = llmtui(DENSE)
+    assert done.returncode == ExitCode.USAGE and "ssh -t" in done.stderr
+    with on_terminal(DENSE, piped_stdout=True) as running:
+        code, out = running.end()
+    assert (code, out) == (ExitCode.USAGE, "") and "ssh -t" in running.seen
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_that_cannot_be_written_is_no_success(option):
@@ -228,7 +251,7 @@ def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing():
 import sys
 class Interrupted:
     def find_spec(name, *_):
-        if name == "tui.cli_types":
+        if name == "tui.cli_parser":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted)
 from tui.__main__ import main

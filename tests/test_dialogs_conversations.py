@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ from textual.events import Paste
 
 from tests.conftest import until
 from tests.dialogs import KEYS, OPEN, opened
-from tui.app.screens.conversations import ConversationsScreen, when
+from tui.app.moments import when
+from tui.app.screens.conversations import ConversationsScreen
 from tui.chat import export
 from tui.chat.conversation import new_conversation, user_turn, with_turn
 from tui.chat.schema import opening
-from tui.chat.store import Store
+from tui.chat.store import Store, Summary
 
 TITLES = ("Plum cake", "中文的標題 👩‍👩‍👧", "[bold]Markup[/bold] in a title", "A cake without plums")
 
@@ -160,7 +162,7 @@ async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_pat
         await stage.press("ctrl+s")
         await stage.shows("Markdown", "JSON")
         await stage.press(key)
-        await stage.shows("Written to")
+        await stage.shows("Exported to")
         (file,) = folder.iterdir()
         assert file.suffix == suffix and "A question" in file.read_text()
 
@@ -195,6 +197,26 @@ async def test_conversations_that_are_there_but_cannot_be_read_are_not_called_go
             await stage.shows("The conversations cannot be read.", "another llmtui is opening it")
             assert "No conversations yet" not in stage.text
     await blocked.close()
+
+
+async def test_whatever_the_database_holds_the_list_shows_the_others(store: Store, tmp_path: Path):
+    with sqlite3.connect(store.path) as other:
+        other.execute("UPDATE conversations SET updated_at = 1.7e12 WHERE title = ?", (TITLES[0],))
+        other.execute("UPDATE conversations SET updated_at = 9e99 WHERE title = ?", (TITLES[1],))
+    async with opened(dialog(store, tmp_path)) as stage:
+        await stage.shows(TITLES[-1], "unknown", "4 conversations")
+
+
+async def test_a_row_that_cannot_be_painted_takes_no_other_along(store: Store, tmp_path: Path):
+    odd = Summary(id="odd", title="odd", model_path="", created_at=0.0, updated_at=9e99, n_turns=1)
+
+    async def load() -> tuple[Summary, ...]:
+        return (odd, *await store.list())
+
+    screen = dialog(store, tmp_path)
+    screen._load = load
+    async with opened(screen) as stage:
+        await stage.shows(TITLES[-1], "cannot be shown", "5 conversations")
 
 
 async def test_forty_columns_show_title_and_time(store: Store, tmp_path: Path):

@@ -114,7 +114,6 @@ def test_any_text_survives_json(question: str, reply: str):
         ('{"format": "llmtui-conversation", "version": 2, "talk": []}', "Update llmtui"),
         ('{"format": "llmtui-conversation", "version": 1, "conversation": {"id": 7}}', "damaged"),
         ('{"format": "llmtui-conversation", "version": 1, "talk": ' + "[" * 100_000, "not a conversation"),
-        (export.to_json(msgspec.structs.replace(chat.new_conversation(), created_at=1e300)), "damaged"),
     ],
 )
 def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, says: str):
@@ -197,11 +196,84 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path):
         ".": "It is a folder",
         "x" * 300: "It cannot be read: File name too long",
         "notes.json": "not a conversation",
-        "model.gguf": "not a conversation",
+        "model.gguf": "more than a conversation",
         "fifo": "not a conversation",
     }.items():
         with pytest.raises(export.ImportProblem, match=says):
             export.read(tmp_path / name)
+
+
+def test_an_export_holds_no_command_for_a_terminal_and_says_how_much_was_left_out(tmp_path: Path):
+    conversation = talk(chat.user_turn("a\x1b[31m \x9b201~ \u202eb\tc"), answer("hid\U000e0041den e" + "\u0301" * 20))
+
+    markdown, text = export.to_markdown(conversation), export.to_json(conversation)
+
+    assert not set(markdown) & {"\x1b", "\x9b", "\u202e", "\U000e0041"} and "b\tc" in markdown
+    assert markdown.count("\u0301") == 8
+    assert export.n_left_out(conversation, "markdown") >= 3 + 1 + 12 and export.n_left_out(conversation, "json") == 0
+    assert not set(text) & {"\x1b", "\x9b", "\u202e", "\U000e0041"}
+    assert export.from_json(text) == conversation
+
+
+SANE = PartialSampling(top_p=0.5)
+
+
+@pytest.mark.parametrize("divisor", [1, 1e-3, 1e-6, 1e-9], ids=["s", "ms", "us", "ns"])
+def test_times_are_seconds_whatever_unit_they_come_in(divisor: float):
+    text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), updated_at=1.7e9 / divisor))
+
+    assert export.from_json(text).updated_at == pytest.approx(1.7e9)
+
+
+@pytest.mark.parametrize("time", [-1.0, 1e300, -1e300])
+def test_a_time_that_no_clock_shows_is_unknown(time: float):
+    text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), created_at=time))
+
+    imported = export.from_json(text)
+    assert imported.created_at == 0.0 and "1970" in export.to_markdown(imported)
+
+
+def test_values_that_no_sampler_and_no_table_takes_are_mended():
+    turn = answer("Yes", n_reasoning=2**63 + 5, reasoning_s=1e308, speeds=(-3.0,), swapped_bytes=2**64 - 1)
+    conversation = msgspec.structs.replace(
+        talk(chat.user_turn("?"), turn, title="two\nlines\x1b[2J" * 1000),
+        sampling=PartialSampling(temperature=-5.0, top_k=2**62, top_p=0.5, seed=-7),
+        max_tokens=-1,
+        thinking_budget=2**60,
+    )
+
+    imported = export.from_json(export.to_json(conversation))
+
+    assert (imported.sampling, imported.max_tokens, imported.thinking_budget) == (SANE, None, None)
+    assert imported.turns[-1].n_reasoning == 2**53 and imported.turns[-1].speeds == (0.0,)
+    assert "\n" not in imported.title and "\x1b" not in imported.title and len(imported.title) <= 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_hindrance(encoding: str):
+    conversation = talk(chat.user_turn("为什么?"))
+
+    assert export.from_json(export.to_json(conversation).encode(encoding)) == conversation
+
+
+def test_halves_of_surrogate_pairs_and_bytes_that_are_no_utf8_are_replaced():
+    text = export.to_json(talk(chat.user_turn("WORDS")))
+
+    halves = text.replace("WORDS", r"\ud800 \\ud800 \ud83d\ude00 \udc00").encode()
+    assert export.from_json(halves).turns[0].text == "\ufffd \\ud800 😀 \ufffd"
+    assert export.from_json(text.encode().replace(b"WORDS", b"\xed\xa0\x80!")).turns[0].text.endswith("!")
+
+
+def test_what_is_too_much_is_refused_with_a_sentence():
+    long = export.to_json(talk(chat.user_turn("x" * (export.MAX_TURN_CHARS + 1))))
+    with pytest.raises(export.ImportProblem, match="One of its messages has 4,194,305 characters"):
+        export.from_json(long)
+    deep = '{"format": "llmtui-conversation", "version": 1, "conversation": ' + '{"a":' * 100_000
+    with pytest.raises(export.ImportProblem, match="nested too deeply") as caught:
+        export.from_json(deep)
+    with pytest.raises(export.ImportProblem) as caught:
+        export.from_json('{"format": "' + "\\u001b[31m" * 100_000 + '", "version": 1}')
+    assert len(str(caught.value)) < 200 and "\x1b" not in str(caught.value)
 
 
 def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):

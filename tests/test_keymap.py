@@ -51,7 +51,7 @@ def test_default_keys_are_in_textuals_spelling() -> None:
 
 
 def test_default_keys_leave_multiplexers_and_editing_alone() -> None:
-    taken = {f"ctrl+{letter}" for letter in "abcekuvwxzhim"}
+    taken = {f"ctrl+{letter}" for letter in "abcekuvwxhim"}
     assert [pair for pair in KEYS if pair[1] in taken] == []
 
 

@@ -28,11 +28,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SCRIPTS = CHECKOUT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+import llama_plan  # noqa: E402
 import llama_wheel  # noqa: E402
 import vulkan_tools  # noqa: E402
 import wheel_cache  # noqa: E402
 
-BACKEND = """
+BACKEND = '''
 import os, time, zipfile
 from pathlib import Path
 
@@ -55,11 +56,20 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     name = "tiny_engine-1.0-py3-none-any.whl"
     with zipfile.ZipFile(Path(folder, name), "w") as wheel:
         wheel.writestr("tiny_engine.py", "")
+        if os.environ.get("NEEDS"):
+            wheel.writestr("llama_cpp/llama_cpp.py", LIBRARY.format(os.environ["CMAKE_ARGS"], os.environ["NEEDS"]))
         info = "tiny_engine-1.0.dist-info/"
         wheel.writestr(info + "METADATA", METADATA)
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")
     return name
+
+LIBRARY = """
+import os, signal
+if {1!r} not in {0!r}:
+    os.kill(os.getpid(), signal.SIGILL)
+raise ImportError("there is no library here")
+"""
 
 def prepare_metadata_for_build_wheel(folder, config_settings=None):
     info = Path(folder, "tiny_engine-1.0.dist-info")
@@ -68,17 +78,17 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
     return info.name
 
 METADATA = "Metadata-Version: 2.1\\nName: tiny-engine\\nVersion: 1.0\\n"
-"""
+'''
 
 DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
-import llama_wheel
-llama_wheel.PACKAGE, llama_wheel.VERSION = "tiny-engine", "1.0"
+import llama_plan, llama_wheel
+llama_plan.PACKAGE, llama_plan.VERSION = "tiny-engine", "1.0"
 def work():
-    plan = llama_wheel.Plan("cpu", "a test", tuple(sys.argv[1:]))
-    print(llama_wheel.build(Path(sys.executable), plan, "true"))
+    plan = llama_plan.Plan("cpu", "a test", tuple(sys.argv[1:]))
+    print(llama_wheel.build(Path(sys.executable), plan, "true")[0])
     return 0
 sys.exit(llama_wheel.guarded(work))
 """
@@ -277,6 +287,65 @@ def test_what_other_options_left_unfinished_goes_and_is_not_used(workshop: Works
     assert workshop.left() == ["wheel"]
 
 
+def test_a_build_that_crashes_here_gives_way_to_the_next_safer_one_and_is_remembered(workshop: Workshop) -> None:
+    workshop.go.touch()
+    process = workshop.build(NEEDS="GGML_NATIVE=off")
+    told = workshop.finish(process)
+    assert process.returncode == 0, told
+    assert "That llama.cpp computes wrong on this CPU: SIGILL with loading it. Taking one without" in told
+    built = len(list(workshop.wheels.glob("*/*.whl"))) + len(list(workshop.wheels.glob("*/verdict.json")))
+    workshop.started.unlink()
+    told = workshop.finish(workshop.build(NEEDS="GGML_NATIVE=off"))
+    assert "Taking one without" in told and "Using the wheel in" in told
+    assert not workshop.started.exists(), "built again, though the verdict was known"
+    assert built == len(list(workshop.wheels.glob("*/*.whl"))) + len(list(workshop.wheels.glob("*/verdict.json")))
+
+
+def test_when_no_build_computes_right_none_is_taken(workshop: Workshop) -> None:
+    workshop.go.touch()
+    process = workshop.build(NEEDS="what no build has")
+    told = workshop.finish(process)
+    assert process.returncode == 1
+    assert "No llama.cpp computes right on this CPU: SIGILL with loading it. Please report it" in told
+    assert not list(workshop.wheels.glob("*/*.whl"))
+
+
+def test_a_wheel_that_was_kept_before_there_was_a_test_is_tested(workshop: Workshop) -> None:
+    workshop.go.touch()
+    workshop.finish(workshop.build())
+    (wheel,) = workshop.wheels.glob("*/*.whl")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("llama_cpp/llama_cpp.py", "import os; os.abort()")
+    told = workshop.finish(workshop.build())
+    assert "That llama.cpp computes wrong on this CPU: SIGABRT with loading it" in told
+
+
+AMX = ("amx_int8", "amx_tile", "avx", "avx2", "bmi2", "f16c", "fma", "sse4_2")
+
+
+@pytest.mark.parametrize(
+    ("machine", "instructions", "steps"),
+    [
+        (
+            "x86_64",
+            AMX,
+            ["without AMX", "without repacking, and with no instructions newer than AVX2", "for any x86-64 CPU"],
+        ),
+        ("x86_64", ("sse4_2",), ["for any x86-64 CPU"]),
+        ("aarch64", ("asimd", "asimddp", "i8mm", "sve"), ["without SVE, SME and I8MM", "for any 64-bit Arm CPU"]),
+        ("aarch64", ("asimd",), ["for any 64-bit Arm CPU"]),
+        ("riscv64", ("rv64imafdcv",), ["without what only this CPU has"]),
+    ],
+)
+def test_each_safer_build_leaves_out_more(machine: str, instructions: tuple[str, ...], steps: list[str]) -> None:
+    plan = llama_plan.choose("auto", NO_TOOLS, "-DGGML_LTO=on")
+    safer = list(llama_plan.safer(plan, machine, instructions))
+    assert len(safer) == len(steps)
+    assert all(step in attempt.safer for step, attempt in zip(steps, safer, strict=True))
+    assert all(attempt.arguments[-1] == "-DGGML_LTO=on" for attempt in safer), "the user's own come last"
+    assert len({attempt.key for attempt in (plan, *safer)}) == len(safer) + 1
+
+
 CPU_INFO = "processor\t: 0\nflags\t\t: fpu sse2 avx2 fma f16c {}\nprocessor\t: 1\n"
 
 
@@ -325,7 +394,7 @@ def test_a_build_that_does_not_load_is_installed_again_by_the_next_run(
     (packages / "tools.pth").write_text(str(tools))
     monkeypatch.setattr(vulkan_tools, "provide", lambda *_: NO_TOOLS)
     monkeypatch.setenv("CXX", "true")
-    kept = wheel_cache.root() / "wheels" / llama_wheel.choose("auto", NO_TOOLS).key
+    kept = wheel_cache.root() / "wheels" / llama_plan.choose("auto", NO_TOOLS).key
     keep_wheel("raise OSError('libgomp.so.1: cannot open shared object file')", kept)
     with pytest.raises(llama_wheel.SetupError, match="does not load here: OSError: libgomp"):
         llama_wheel.ensure(environment, "auto")
@@ -341,7 +410,7 @@ NO_TOOLS = vulkan_tools.VulkanTools(False, "glslc not installed", remedy=("glslc
 
 
 def test_vulkan_is_chosen_when_it_can_be_built() -> None:
-    plan = llama_wheel.choose("auto", TOOLS)
+    plan = llama_plan.choose("auto", TOOLS)
     assert plan.backend == "vulkan"
     assert "-DGGML_VULKAN=on" in plan.arguments
     assert plan.paths == ("-DVulkan_INCLUDE_DIR=/headers",)
@@ -350,11 +419,11 @@ def test_vulkan_is_chosen_when_it_can_be_built() -> None:
 
 def test_where_the_headers_lie_does_not_change_what_a_wheel_is_kept_under() -> None:
     elsewhere = vulkan_tools.VulkanTools(True, "glslc is here", Path("/other"))
-    assert llama_wheel.choose("auto", TOOLS).key == llama_wheel.choose("auto", elsewhere).key
+    assert llama_plan.choose("auto", TOOLS).key == llama_plan.choose("auto", elsewhere).key
 
 
 def test_without_the_tools_the_cpu_is_chosen_and_the_remedy_told() -> None:
-    plan = llama_wheel.choose("auto", NO_TOOLS)
+    plan = llama_plan.choose("auto", NO_TOOLS)
     assert plan.backend == "cpu"
     assert "-DGGML_VULKAN=on" not in plan.arguments
     assert "glslc not installed" in str(plan)
@@ -362,19 +431,19 @@ def test_without_the_tools_the_cpu_is_chosen_and_the_remedy_told() -> None:
 
 
 def test_a_backend_asked_for_by_name_wins() -> None:
-    assert llama_wheel.choose("cpu", TOOLS).backend == "cpu"
-    assert llama_wheel.choose("vulkan", NO_TOOLS).backend == "vulkan"
+    assert llama_plan.choose("cpu", TOOLS).backend == "cpu"
+    assert llama_plan.choose("vulkan", NO_TOOLS).backend == "vulkan"
 
 
 def test_the_users_cmake_arguments_come_last_and_count_for_the_key() -> None:
-    plan = llama_wheel.choose("auto", TOOLS, "-DGGML_VULKAN=off -DCMAKE_C_FLAGS='-O2 -g'")
+    plan = llama_plan.choose("auto", TOOLS, "-DGGML_VULKAN=off -DCMAKE_C_FLAGS='-O2 -g'")
     assert plan.arguments[-2:] == ("-DGGML_VULKAN=off", "-DCMAKE_C_FLAGS=-O2 -g")
-    assert plan.key != llama_wheel.choose("auto", TOOLS).key
+    assert plan.key != llama_plan.choose("auto", TOOLS).key
 
 
 def test_what_was_built_and_why_is_noted_where_llmtui_looks_for_it(tmp_path: Path) -> None:
     assert llama_wheel.report_file(Path(sys.prefix)) == paths.llama_build_file()
-    llama_wheel.report(tmp_path, llama_wheel.choose("auto", NO_TOOLS, "-DGGML_LTO=on"), "-DGGML_LTO=on")
+    llama_wheel.report(tmp_path, llama_plan.choose("auto", NO_TOOLS, "-DGGML_LTO=on"), "-DGGML_LTO=on")
     build = read_build(llama_wheel.report_file(tmp_path))
     assert build == Build(
         version=llama_wheel.VERSION,

@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     found, problems = load_settings(tmp_path)
     assert found == Settings()
     assert problems[0].file == tmp_path
-    assert "cannot be read" in problems[0].message
+    assert "is a folder" in problems[0].message
 
 
 def test_a_missing_built_in_file_is_reported_and_the_defaults_hold(tmp_path: Path) -> None:

@@ -170,6 +170,24 @@ async def test_resizing_keeps_the_message_at_the_top() -> None:
         assert all(len(row) <= 60 - 20 - 3 for row in shown(transcript))
 
 
+async def test_following_goes_on_through_any_change_of_size_and_ends_by_scrolling_alone() -> None:
+    async with running() as (_, transcript, pilot):
+        transcript.load(MANY)
+        transcript.begin_answer("a", "Qwen3")
+        sizes = [(120, 20), (120, 40), (60, 40), (120, 41), (80, 20), (120, 12), (40, 60), (120, 40)]
+        for number, (columns, rows) in enumerate(sizes):
+            transcript.append("a", "answer", f"paragraph {number}, which has some words more\n\n" * 3)
+            await pilot.resize_terminal(columns, rows)
+            transcript.append("a", "answer", f"last {number}\n\n")
+            await pilot.pause()
+            assert transcript.following and not transcript.has_new_text
+            assert f"last {number}" in shown(transcript)
+        transcript.scroll_up(animate=False)
+        await pilot.resize_terminal(100, 30)
+        await pilot.pause()
+        assert not transcript.following
+
+
 async def test_thinking_folds_when_the_answer_begins_and_unfolds_by_click_and_key() -> None:
     async with running() as (app, transcript, pilot):
         transcript.begin_answer("a", "Qwen3")

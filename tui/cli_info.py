@@ -19,6 +19,7 @@ from tui.engine.death import EngineDied
 from tui.engine.records import Device
 from tui.engine.vulkan import engine_environment
 from tui.exit_codes import ExitCode
+from tui.lines import clean, one_line
 from tui.missing_gpu import explain, gather
 from tui.npus import gather as gather_npus
 from tui.npus import tell
@@ -39,7 +40,11 @@ def print_locations(*, as_json: bool) -> int:
     width = max(len(label) for label, _ in places)
     # Path.exists raises where it may not look.
     notes = ["" if os.path.exists(path) else "  (not there yet)" for _, path in places]  # noqa: PTH110
-    put("\n".join(f"{label:<{width}}  {path}{note}" for (label, path), note in zip(places, notes, strict=True)))
+    put(
+        "\n".join(
+            f"{label:<{width}}  {clean(str(path))}{note}" for (label, path), note in zip(places, notes, strict=True)
+        )
+    )
     return ExitCode.FINE
 
 
@@ -48,7 +53,7 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
     accelerators there are that llama.cpp does not list."""
     settings, problems = load_settings(settings_file, software_vulkan=software_vulkan)
     for problem in problems:
-        print(f"llmtui: {problem}", file=sys.stderr)
+        print(clean(f"llmtui: {problem}"), file=sys.stderr)
     try:
         devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
@@ -85,7 +90,7 @@ def devices_table(devices: tuple[Device, ...]) -> str:
     rows = [("NAME", "KIND", "FREE GiB", "OF GiB", "DESCRIPTION")]
     for device in devices:
         free, total = (f"{n_bytes / 2**30:.1f}" for n_bytes in (device.free_bytes, device.total_bytes))
-        rows.append((device.name, _KINDS[device.kind], free, total, device.description))
+        rows.append((device.name, _KINDS[device.kind], free, total, one_line(device.description)))
     width = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
         f"{name:<{width[0]}}  {kind:<{width[1]}}  {free:>{width[2]}}  {total:>{width[3]}}  {description}"

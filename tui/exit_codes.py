@@ -23,4 +23,4 @@ class ExitCode(IntEnum):
     ENGINE = 4, "the engine process died, or could not compute"
     UNDECIDED = 5, "--fail-below could not tell: too few runs, or something was not measured"
     UNWRITTEN = 6, "the result could not be written to stdout, as on a full disk"
-    INTERRUPTED = 130, "interrupted with Ctrl-C"
+    INTERRUPTED = 130, "interrupted: Ctrl-C, SIGTERM, or the terminal was closed"

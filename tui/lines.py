@@ -28,16 +28,61 @@ _SAFE: dict[int, str] = {
 }
 
 
+MAX_MARKS = 8
+"""Characters without a width of their own that may follow one another: more than any script or emoji needs."""
+_FLAG = "\U0001f3f4"
+_TAGS = re.compile(f"({_FLAG}?)([\U000e0000-\U000e007f]+)")
+_MAYBE_TOWER = re.compile(rf"(?:[^\w\x00-\u02ff]|[\u1160-\u11ff\ud7b0-\ud7ff]){{{MAX_MARKS + 1},}}")
+"""Where so many characters without a width may stand; letters of a word have one."""
+
+
 def clean(text: str) -> str:
     """Text that a terminal cannot take for a command: escapes become visible signs, direction overrides and carriage
-    returns go, odd line separators become newlines. Works character by character, so pieces may be cleaned apart."""
+    returns go, odd line separators become newlines. Nothing is hidden in it: see `without_towers`."""
+    return without_towers(clean_piece(text))
+
+
+def clean_piece(text: str) -> str:
+    """`clean`, character by character, so that pieces may be cleaned apart; `without_towers` is for what they make."""
     return text.translate(_SAFE) if _UNSAFE.search(text) else text
+
+
+def pasted(text: str) -> str:
+    """What was pasted, as clean text with one kind of line break, for which terminals send carriage returns."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def without_towers(text: str) -> str:
+    """`text` with at most `MAX_MARKS` characters in a row that take no room of their own (combining marks, joiners,
+    variation selectors), and without tag characters, which show nothing, but for those of a flag."""
+    if text.isascii():
+        return text
+    if max(text) >= "\U000e0000":
+        text = _TAGS.sub(lambda found: found[1] and found[1] + found[2][:MAX_MARKS], text)
+    return _MAYBE_TOWER.sub(_lower, text)
+
+
+def n_harmful(text: str) -> int:
+    """How many characters `clean` changes or leaves out; ends of lines in the form of another system do not count."""
+    text = text.replace("\r\n", "\n")
+    piece = clean_piece(text)
+    n_changed = len(_UNSAFE.findall(text)) if piece is not text else 0
+    return n_changed + len(piece) - len(without_towers(piece))
+
+
+def _lower(tower: re.Match[str]) -> str:
+    kept, n = [], 0
+    for char in tower[0]:
+        n = n + 1 if unicodedata.category(char) in ("Mn", "Me", "Cf") or wcwidth.wcwidth(char) == 0 else 0
+        if n <= MAX_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def one_line(text: str) -> str:
     """`text` with single spaces and nothing that moves the cursor, turns the direction of writing or cannot be
     encoded."""
-    return " ".join("".join(map(_shown, text)).split())
+    return " ".join(without_towers("".join(map(_shown, text))).split())
 
 
 def cells(line: str) -> int:

@@ -186,21 +186,6 @@ async def test_a_selected_message_can_be_answered_again(start):
         assert person.turns[-1].text.startswith("Hello!")
 
 
-async def test_what_is_typed_while_the_model_answers_stays_in_the_prompt(start):
-    async with start() as person:
-        engine_pid = person.app.controller.engine.pid
-        os.kill(engine_pid, signal.SIGSTOP)  # a model this fast would be done before the key is pressed
-        await person.send("Count to 100")
-        await person.wait_for(lambda: person.phase == "answering")
-        await person.type("next question")
-        await person.press("enter")
-        assert person.app.main.query_one(Prompt).text == "next question"
-        assert "still answering" in person.screen_text()
-        os.kill(engine_pid, signal.SIGCONT)
-        await person.wait_until_ready()
-        assert "100" in person.turns[1].text
-
-
 async def test_a_conversation_is_found_again_after_a_restart(start):
     async with start() as person:
         await person.ask("My name is Ada.")

@@ -93,7 +93,7 @@ async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_abov
 async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(start):
     async with start() as person:
         await person.app.run_action("screen.bring_back")
-        await person.wait_for(lambda: "No answer of this conversation was replaced." in person.told)
+        await person.wait_for(lambda: "Nothing was replaced in this conversation." in person.told)
         await person.ask("hello")
         await person.ask("ping")
         before = person.turns
@@ -105,3 +105,24 @@ async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(sta
             await person.app.run_action("screen.bring_back")
             await person.wait_for(lambda turns=expected: person.turns == turns)
         assert "pong" in person.screen_text()
+
+
+async def test_every_version_that_was_replaced_can_be_reached(start):
+    async with start() as person:
+        await person.ask("hello")
+        first = person.turns
+        for text in ("ping", "two plus three"):
+            await person.press("f2")
+            person.app.main.query_one(Prompt).set_text(text)
+            await person.press("enter")
+            await person.wait_for(lambda text=text: person.turns[0].text == text and person.turns[-1].stop)
+        last = person.turns
+        await person.app.run_action("screen.bring_back")
+        await person.wait_for(lambda: "You: ping" in person.screen_text() and "You: hello" in person.screen_text())
+        assert "2 messages" in person.screen_text()
+        await person.press("2")
+        await person.wait_for(lambda: person.turns == first)
+        await person.app.run_action("screen.bring_back")
+        await person.wait_for(lambda: "You: two plus three" in person.screen_text())
+        await person.press("1")
+        await person.wait_for(lambda: person.turns == last)

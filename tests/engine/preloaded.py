@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,7 @@ class Processor:
     def __init__(self, folder: Path, number: signal.Signals, where: Literal["repacked", "always"]) -> None:
         self._trigger = folder / "trigger"
         self.environment = {
-            "LD_PRELOAD": str(compiled("cpu_faults")),
+            "LD_PRELOAD": ":".join(filter(None, (str(compiled("cpu_faults")), os.environ.get("LD_PRELOAD")))),
             "CPU_TRIGGER": str(self._trigger),
             "CPU_FAULT": f"{int(number)} {where}",
         }

@@ -257,6 +257,14 @@ async def test_a_template_of_the_users_own_goes_before_the_files(engine: Engine,
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
+async def test_one_of_the_users_own_that_cannot_be_used_gives_way_to_the_files(engine: Engine, tmp_path: Path) -> None:
+    path = Case("assistant\n", [*HELLO, IM[1]]).write(tmp_path / "tape.gguf")
+    loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template="{% if %}"))
+    assert loaded.template_note.startswith("Your chat template cannot be used (")
+    assert loaded.template_note.endswith("; the file's own is used.")
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
 @pytest.mark.parametrize("kind", ["control", "user"])
 @pytest.mark.parametrize("mark", ["<|im_end|>", "</think>", "<think>\n"])
 async def test_what_looks_like_a_mark_in_a_message_is_text(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, on_the_cpu, user
+from tests.models_on_disk.gguf_files import add_metadata
 from tui.engine.client import Engine, EngineError
+from tui.engine.pipes import MOST_OF_A_LINE, Pipes
 from tui.engine.records import LoadSettings
 
 
@@ -147,3 +150,19 @@ async def test_text_that_is_none_is_refused_and_the_engine_goes_on(tiny: Engine)
     with pytest.raises(EngineError, match="lone surrogates"):
         await ask(tiny, user("half a \ud83d"))
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+def test_of_a_line_without_end_only_the_beginning_is_kept():
+    lines: list[str] = []
+    pipes = Pipes(lambda _: None, lines.append, lambda: None)
+    for _ in range(200):
+        pipes.pipe_data_received(2, b"x" * 65_536)
+        assert len(pipes._partial) <= MOST_OF_A_LINE
+    pipes.pipe_data_received(2, b"\n" + b"y" * 10_000 + b"\nnext\n")
+    assert lines == ["x" * MOST_OF_A_LINE, "y" * MOST_OF_A_LINE, "next"]
+
+
+async def test_a_text_of_any_length_in_a_file_is_no_line_of_the_log(engine: Engine, tmp_path: Path):
+    path = add_metadata(DENSE, tmp_path / "long.gguf", {"general.comment": "d" * 3_000_000})
+    await engine.load(path, TINY)
+    assert max(map(len, engine.log)) <= MOST_OF_A_LINE

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +17,10 @@ import pytest_asyncio
 
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.vulkan import require_vulkan
-from tests.models_on_disk.gguf_files import Shape
+from tests.models_on_disk.gguf_files import Shape, write
+from tui.engine import plan_client
 from tui.engine.client import Engine
-from tui.engine.plan_client import MAX_DEATHS, MOST_CELLS, Planner
+from tui.engine.plan_client import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, Planner
 from tui.engine.planner import estimate
 from tui.engine.records import LoadSettings
 from tui.engine.vulkan import engine_environment
@@ -200,3 +204,49 @@ async def test_closing_before_anything_was_asked_does_nothing():
     await planner.close()
     await planner.close()
     assert planner.pid is None
+
+
+async def test_a_dry_run_that_does_not_end_is_given_up_with_its_process(
+    planner: Planner, dense: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(DENSE.read_bytes())
+    await planner.warm_up()
+    pid = planner.pid
+    os.kill(pid or 0, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_client, "DRY_RUN_S", 0.1)
+        assert await planner.plan(path, dense, TINY) == estimate(dense, TINY)
+    assert not is_there(pid)
+    more = msgspec.structs.replace(TINY, n_ctx=512)
+    assert await planner.plan(path, dense, more) == estimate(dense, more), "it is not asked about that file again"
+    assert planner.pid is None
+    assert (await planner.plan(DENSE, dense, TINY)).exact, "other files are none the worse"
+
+
+async def test_more_layers_than_any_model_has_and_contexts_from_a_file_are_left_to_the_formula(
+    planner: Planner, tmp_path: Path
+):
+    for name, shape, more in (
+        ("layers", Shape(n_layers=MOST_LAYERS + 1), {}),
+        ("context", Shape(), {"qwen3.context_length": MOST_CELLS + 256}),
+    ):
+        path = write(tmp_path / f"{name}.gguf", shape.metadata() | more, shape.tensors())
+        info, settings = inspect(path).info, LoadSettings(n_ctx=0, n_threads=1)
+        assert await planner.plan(path, info, settings) == estimate(info, settings)
+    assert planner.pid is None
+
+
+def test_a_process_may_only_grow_by_so_much_while_it_works_for_a_stranger():
+    program = """
+        from tui.engine.memorylimit import growing_at_most
+
+        with growing_at_most(64 << 20):
+            try:
+                bytearray(1 << 30)
+            except MemoryError:
+                print("held")
+        print(len(bytearray(1 << 30)) >> 20)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["held", "1024"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ from tui.engine.messages import Loaded
 LARGE = Shape(n_vocab=N_VOCAB, n_embd=512, n_layers=8, n_expert=64, n_expert_used=1, n_ff_expert=512)
 """220 MB, to be read and laid out anew, and hardly more to compute than with the tiny models."""
 OTHER = msgspec.structs.replace(TINY, n_ubatch=64)
+READ = msgspec.structs.replace(TINY, use_mmap=False)
+"""A mapped file whose weights are used as they lie in it is loaded in no time."""
 QUESTION = user("What is the capital of France?")
 
 
@@ -105,10 +108,11 @@ async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: E
 
 
 async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_cache(engine: Engine, large: Path):
-    before = await engine.load(large, TINY)
+    before = await engine.load(large, READ)
     first = await ask(engine, QUESTION, max_tokens=2)
+    other = msgspec.structs.replace(READ, n_ubatch=64)
     seen = await cancel(
-        engine, lambda progress: engine.load(large, OTHER, progress, keep_context=True), at=0.501, times=2
+        engine, lambda progress: engine.load(large, other, progress, keep_context=True), at=0.501, times=2
     )
     assert seen[-1] < 1.0 and engine.loaded is None
     assert await engine.settled() is before is engine.loaded
@@ -121,8 +125,9 @@ async def test_a_cancelled_load_beside_the_old_model_changes_nothing_however_oft
 ):
     before = tiny.loaded
     first = await ask(tiny, QUESTION, thinking=False)
-    for at, times in ((0.0, 1), (0.501, 3)):
-        await cancel(tiny, lambda progress: tiny.load(large, TINY, progress, load_first=True), at=at, times=times)
+    for settings, at, times in ((TINY, 0.0, 1), (READ, 0.501, 3)):
+        load = functools.partial(tiny.load, large, settings, load_first=True)
+        await cancel(tiny, load, at=at, times=times)
         assert tiny.loaded is before is not None
     again = await ask(tiny, QUESTION, thinking=False)
     assert again.text == first.text and again.done.timings.n_prefill == 1

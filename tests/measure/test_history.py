@@ -174,3 +174,42 @@ def test_where_nothing_can_be_written_beside_the_file_it_is_read_all_the_same(hi
     add(history, report())
     history.path.with_name("bench.sqlite-shm").mkdir()
     assert [kept.id for kept in history.list()] == [1] and history.get(1) == report()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("tests", "[" * 200_000),
+        ("tests", "{}"),
+        ("time", "yesterday"),
+        ("pp_ts", float("inf")),
+        ("model_name", b"\xff\xfe"),
+        ("report", "[" * 200_000),
+        ("report", b"\xff"),
+    ],
+    ids=lambda damage: f"{damage[0]} {str(damage[1])[:8]}",
+)
+def test_a_damaged_row_costs_that_row_alone(history: History, damage: tuple[str, object]):
+    column, value = damage
+    add(history, report(name="Good 1"), report(name="Bad"), report(name="Good 2"))
+    with sqlite3.connect(history.path) as other:
+        as_text = "CAST(? AS TEXT)" if isinstance(value, bytes) else "?"
+        other.execute(f"UPDATE runs SET {column} = {as_text} WHERE id = 2", (value,))
+    names = [kept.model_name for kept in history.list()]
+    assert names[0] == "Good 2" and names[-1] == "Good 1"
+    assert history.get(1) == report(name="Good 1")
+    history.get(2)
+    assert add(history, report(name="Good 3")) == (4,)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_stands_in_the_place_of_the_history_is_an_error_in_words(history: History, kind: str):
+    history.path.parent.mkdir(parents=True)
+    if kind == "folder":
+        history.path.mkdir()
+    else:
+        os.mkfifo(history.path)
+    for act in (history.list, lambda: add(history, report())):
+        with pytest.raises(HistoryError) as error:
+            act()
+        assert str(history.path) in str(error.value)

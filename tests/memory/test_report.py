@@ -34,7 +34,8 @@ async def test_an_exact_plan_differs_by_nothing_from_the_books(engine: Engine, t
 
 
 async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_of_the_process(engine: Engine):
-    loaded = await engine.load(DENSE, TINY)
+    # Of a mapped file, the log counts what lies between two tensors that are used as they are; AMX takes some out.
+    loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, repack="off"))
     plan = estimate(inspect(DENSE).info, TINY)
     assert loaded.footprint is not None
     by_books = {line.purpose: line.actual_bytes for line in report(plan, loaded)}

@@ -11,8 +11,10 @@ import time
 from texts import CASES, tokens
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.driver import Driver
 from textual.widgets import TextArea
 
+from tui.app.terminal_input import TerminalDriver
 from tui.app.widgets.lines import LineWidget, Row
 from tui.app.widgets.transcript import Transcript
 
@@ -38,6 +40,10 @@ class StreamApp(App[None]):
     #left { width: 1fr; }
     TextArea { height: 5; }
     """
+
+    def get_driver_class(self) -> type[Driver]:
+        """The app's own: what it writes is a part of what a token costs."""
+        return TerminalDriver
 
     def compose(self) -> ComposeResult:
         with Horizontal():

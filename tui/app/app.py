@@ -8,11 +8,13 @@ import contextlib
 import logging
 import os
 import signal
-import termios
+import threading
+from collections.abc import Set
 from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -26,11 +28,13 @@ from textual.widgets._toast import ToastRack
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
+from tui.app.key_order import KeyOrder
 from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.notices import Notices, show_newest
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
+from tui.app.terminal_output import is_terminal
 from tui.chat.store import Store, StoreError
 from tui.cli_options import AppOptions
 from tui.config import paths
@@ -45,16 +49,15 @@ from tui.lines import clean
 QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0
 TERMINAL_CHECK_S = 2.0
-LEAVE_S = 5.0
-
-
-def terminal_is_there() -> bool:
-    """Whether the terminal that we were started in still is."""
-    try:
-        termios.tcgetattr(0)
-    except (termios.error, OSError):
-        return False
-    return True
+INTERRUPT_S = 0.7
+"""How long a signal waits for the engine to end what it does; then the engine is ended, whatever it does."""
+SAVE_S = 5.0
+"""How long a signal waits for a slow disk."""
+END_S = 0.6
+"""How long the process may take to end when all is saved."""
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""Signals that ask for the end. Ctrl-C and ctrl+\\ are keys here."""
+HUNG_UP = 128 + signal.SIGHUP
 
 
 class LlmtuiApp(App[int], inherit_bindings=False):
@@ -82,6 +85,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         """Why conversations could not be saved at the end, if so: what waited is lost then."""
         self._leaving: asyncio.Task[None] | None = None
         self._notifications: Notices = Notices()
+        self._keys = KeyOrder(self, super().on_event, self._is_ready_for_keys, self._dialogs_coming)
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
         self.controller = Controller(settings, state, self.store, options)
@@ -99,14 +103,30 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return TerminalDriver if chosen is LinuxDriver else chosen
 
     def on_mount(self) -> None:
-        if not self.is_headless:
-            self._watch_terminal()
+        driver = self._driver
+        if isinstance(driver, TerminalDriver):
+            # Without a controlling terminal there is no SIGHUP, and what is closed may not end the input.
+            self.set_interval(TERMINAL_CHECK_S, lambda: None if is_terminal(driver.fileno) else self.leave(HUNG_UP))
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
             n = len(self.problems)
             text = f"{n} mistake{'s' if n > 1 else ''} in settings, themes or keys. The first: {self.problems[0]}"
             self.notify(text, severity="warning", timeout=10, markup=False)
         self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options))
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
+
+    def _is_ready_for_keys(self) -> bool:
+        """Whether the main screen has come: what is typed before that is for its prompt."""
+        return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
+
+    def _dialogs_coming(self) -> Set[object]:
+        """What will open a dialog over the main screen in a moment."""
+        return self.screen.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()
 
     @property
     def main(self) -> MainScreen:
@@ -119,35 +139,60 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         except StoreError as error:
             self.unsaved = error
 
-    def _watch_terminal(self) -> None:
-        """Leave when the terminal goes: the connection broke, or its window was closed."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.exit, 0)
-        loop.add_signal_handler(signal.SIGHUP, self._terminal_gone)
-        resume = signal.getsignal(signal.SIGCONT)
+    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
+        """Textual's, which is told what to do when the terminal goes (the connection broke, its window was closed) and
+        when a signal comes: before the terminal is ours, for none may leave it as only the app wants it."""
+        driver = super()._build_driver(headless, inline, mouse, size)
+        if isinstance(driver, TerminalDriver):
+            driver.on_gone = lambda: self.leave(HUNG_UP)
+            driver.on_stay = lambda: self.notify(phrases.NO_SHELL, timeout=5, markup=False)
+            loop = asyncio.get_running_loop()
 
-        def continued(number: int, frame: FrameType | None) -> None:
-            # A terminal that hangs up sends SIGCONT too, and Textual would start again on what is not there any more.
-            if callable(resume) and terminal_is_there():
-                resume(number, frame)
+            def end(number: int, _frame: FrameType | None) -> None:
+                code = 0 if number == signal.SIGTERM else 128 + number
+                if self._leaving is None:
+                    self._end_within(SAVE_S + END_S, code)  # even if the event loop does not come to it
+                loop.call_soon_threadsafe(self.leave, code)
 
-        signal.signal(signal.SIGCONT, continued)
-        # Without a controlling terminal there is no SIGHUP, and reading what is closed would take a whole core.
-        self.set_interval(TERMINAL_CHECK_S, lambda: None if terminal_is_there() else self._terminal_gone())
+            for number in ENDING:
+                signal.signal(number, end)
+        return driver
 
-    def _terminal_gone(self) -> None:
+    def leave(self, code: int) -> None:
+        """Save all, end the engine, and go, without a question and whatever the terminal does."""
         if self._leaving is None:
-            self._leaving = asyncio.create_task(self._leave())
+            self._leaving = asyncio.create_task(self._leave(code))
 
-    async def _leave(self) -> None:
-        """Save all, end the engine, and go without putting in order a terminal that is not there."""
+    async def _leave(self, code: int) -> None:
+        log = logging.getLogger("llmtui")
         try:
-            async with asyncio.timeout(LEAVE_S):
-                await self.controller.close()
-        except (StoreError, TimeoutError) as error:
-            logging.getLogger("llmtui").warning("Left without saving all: %s", error)
+            async with asyncio.timeout(SAVE_S):
+                await self.controller.close(patience_s=INTERRUPT_S)
+        except StoreError as error:
+            self.unsaved = error
+            log.warning("Left without saving all: %s", error)
+        except TimeoutError:
+            log.warning("Left without saving all: it took more than %g s", SAVE_S)
+        except Exception:
+            log.exception("Left without saving all")
         finally:
-            os._exit(128 + signal.SIGHUP)
+            # What Textual and Python put in order after that must not keep the process for long.
+            self._end_within(END_S, code)
+            self.exit(code, return_code=code)
+
+    def _end_within(self, seconds: float, code: int) -> None:
+        """End the process then, whatever it does. The terminal is given back, if it was not before."""
+
+        def end() -> None:
+            try:
+                if isinstance(self._driver, TerminalDriver):
+                    self._driver.give_back_by_force()
+            finally:
+                os._exit(code)
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
 
     def notify(
         self,
@@ -174,7 +219,8 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         if error is None:
             self.notify("Conversations are saved again.", markup=False)
         else:
-            self.notify(str(error), title="Not saved", severity="error", timeout=15, markup=False)
+            title = "Not saved" if error.is_retried or error.kind == "rejected" else "Conversations"
+            self.notify(str(error), title=title, severity="error", timeout=15, markup=False)
 
     def _reload_themes(self) -> None:
         if not self.themes.has_changed():
@@ -204,9 +250,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dialogs do not pile up: while one is open, only leaving works from here."""
+        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here."""
         if action in BY_ID and BY_ID[action].scope == "app" and isinstance(self.screen, ModalScreen):
-            return action == "quit"
+            return action in ("quit", "redraw", "suspend")
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
@@ -238,6 +284,18 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         question.id = QUIT_QUESTION
         self.push_screen(question, lambda sure: self.exit(0) if sure else None)
 
+    def action_redraw(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.redraw()
+        else:
+            self.screen.refresh()
+
+    def action_suspend(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.stop_process()
+        else:
+            self.notify(phrases.NO_SHELL, timeout=5, markup=False)
+
     def action_pick_model(self) -> None:
         self.main.pick_model()
 
@@ -260,7 +318,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller.restart()
 
     def action_unload_model(self) -> None:
-        self.run_worker(self.controller.unload(), group="unload")
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.notify(phrases.NO_MODEL, markup=False)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
 
     def action_conversations(self) -> None:
         self.main.pick_conversation()

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from tui import private
 from tui.config import paths
 
 Mode = Literal["auto", "osc52", "tmux", "local", "file"]
@@ -199,7 +200,7 @@ def _to_terminal(data: bytes, write: Callable[[str], object] | None, environ: Ma
 
 
 def _to_file(data: bytes, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     stem = time.strftime("copied-%Y%m%d-%H%M%S")
     for number in range(1, 1000):
         path = folder / (f"{stem}.txt" if number == 1 else f"{stem}-{number}.txt")

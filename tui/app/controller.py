@@ -4,25 +4,29 @@ state; screens ask it to act and hear of every change through `Listener`, on the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
+from tui.app import drafts
 from tui.app.choices import LoadChoices
 from tui.app.context_keeper import ContextKeeper, context_files
+from tui.app.elsewhere import Elsewhere
 from tui.app.listener import Deaf, Listener, Phase
 from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
-from tui.app.one_at_a_time import OneAtATime, Work
+from tui.app.one_at_a_time import OneAtATime, Work, end_work
 from tui.app.open_conversation import OpenConversation
+from tui.app.prompt_queue import PromptQueue
 from tui.app.replacing import Replacing
 from tui.app.state_writer import StateWriter
+from tui.app.switching import Switching
 from tui.app.writing import Writing
-from tui.chat.conversation import Conversation, to_messages
+from tui.chat.conversation import Conversation
 from tui.chat.store import Store
 from tui.cli_options import Options
 from tui.config.settings import LoadDefaults, Settings
@@ -31,7 +35,7 @@ from tui.engine.client import Answer, Engine, EngineError
 from tui.engine.death import EngineDied
 from tui.engine.messages import Done, Loaded
 from tui.engine.plan_client import Planner
-from tui.engine.records import Device
+from tui.engine.records import Device, ErrorInfo
 from tui.engine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 
@@ -71,9 +75,14 @@ class Controller:
         """The load that failed last."""
         self.prefill_speeds = PrefillSpeeds()
         self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
+        switching = Switching(self)
+        self.new, self.open, self.measure_context = switching.new, switching.open, switching.measure_context
+        self.elsewhere = Elsewhere(self)
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
+        self.unsent: Callable[[], Sequence[str]] = tuple
+        """What was written and not sent; whoever shows an input sets it."""
         self.choices = LoadChoices(settings, state, options, lambda problem: self.listener.problem(problem))
         self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
         self._answer: Answer | None = None
@@ -83,7 +92,9 @@ class Controller:
         """The answer that is being written, also while it is paused."""
         self._move: Move | None = None
         """What is to be loaded before the answer goes on."""
-        self._works = OneAtATime(self._guard)
+        self.queue = PromptQueue(self)
+        self._works = OneAtATime(self._guard, self.queue.look)
+        self._closing: asyncio.Future[None] | None = None
         self._rests = True
         """What is cancelled waits for the engine to come to rest; not so when something else is to be done at once."""
         self._remembered = StateWriter(state, lambda problem: self.listener.problem(problem))
@@ -107,7 +118,7 @@ class Controller:
         last turn is the user's, is answered once it is loaded."""
         move = msgspec.structs.replace(move, name=name or move.name or move.path.stem)
         if then_answer:
-            self._begin(self._load_and_answer(move))
+            self._begin(self._load_and_answer(move), is_answer=True)
         elif self._writing is not None and self._writing.may_pause and move.path == self.model_path:
             self._move = move
             if self._answer is not None:
@@ -215,7 +226,7 @@ class Controller:
             await self._load(Move(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes)))
 
     async def unload(self) -> None:
-        """Free the model; the conversation stays."""
+        """Free the model, if there is one; the conversation stays."""
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
@@ -230,29 +241,6 @@ class Controller:
         """The one that is open."""
         return self.opened.now
 
-    async def new(self) -> None:
-        """Leave the conversation, which is saved, for an empty one. A load goes on."""
-        await self._stop_answer()
-        self.contexts.save()
-        self.opened.start_new()
-        self._show()
-
-    async def open(self, conversation_id: str) -> None:
-        """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
-        await self._stop_answer()
-        self.contexts.save()
-        await self.opened.open(conversation_id)
-        self._show()
-        self.contexts.opened(conversation_id)
-        await self.measure_context()
-
-    def _show(self) -> None:
-        self.n_used = 0
-        self.remember(conversation=self.opened.saved_id)
-        self.listener.conversation_opened(self.conversation)
-        if self.engine.loaded is not None:
-            self.listener.context_used(0, self.engine.loaded.n_ctx)
-
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
         self._remembered.update(**changes)
@@ -260,19 +248,6 @@ class Controller:
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""
         self.opened.configure(**changes)
-
-    async def measure_context(self) -> None:
-        """Tell the listener how much of the context the open conversation takes."""
-        loaded = self.engine.loaded
-        if loaded is None or self.phase != "ready":
-            return
-        chat, n_used = self.conversation, 0
-        if messages := to_messages(chat):
-            # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
-            with contextlib.suppress(EngineError, EngineDied):
-                n_used = await self.engine.count(messages, thinking=chat.thinking, effort=chat.effort)
-        self.n_used = n_used
-        self.listener.context_used(n_used, loaded.n_ctx)
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -286,8 +261,14 @@ class Controller:
         """An answer waits for the model to move."""
         return self._writing is not None and self._writing.is_paused
 
+    @property
+    def can_answer(self) -> bool:
+        """A model is loaded, and nothing runs that an answer would end or have to wait for."""
+        return self.phase == "ready" and not self._works.is_busy and not self.queue.is_load_coming()
+
     def say(self, text: str) -> None:
-        """Send what the user wrote; the answer comes to the listener. Only in phase "ready"."""
+        """Put what the user wrote into the conversation and have it answered; the answer comes to the listener. Only
+        while `can_answer`: `queue.send` waits for that."""
         was_saved, turn = self.opened.saved_id, self.opened.say(text)
         if not was_saved:
             self.remember(conversation=self.opened.saved_id)
@@ -295,12 +276,17 @@ class Controller:
         self.answer()
 
     def answer(self, *, drop_oldest: bool = False) -> None:
-        """Answer the conversation as it stands, its last turn being the user's."""
-        self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"))
+        """Answer the conversation as it stands, its last turn being the user's. What waits is sent after that."""
+        self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"), is_answer=True)
+        self.queue.release()
 
     async def _run_answer(self, drop_oldest: bool) -> None:
         loaded = self.engine.loaded
         if loaded is None:
+            self._refuse(ErrorInfo(kind="no_model", detail=""))
+            return
+        if not await self.elsewhere.agree():
+            self.queue.hold()
             return
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
@@ -314,7 +300,7 @@ class Controller:
         except EngineError as error:
             writing.break_off(error.info.detail, is_refused=True)
             self._set_idle_phase()
-            self.listener.answer_refused(error.info)
+            self._refuse(error.info)
         except asyncio.CancelledError:
             if writing.is_paused:
                 writing.stop()
@@ -324,6 +310,7 @@ class Controller:
             raise
         except Exception as error:
             writing.break_off(str(error))
+            self.queue.hold()
             raise
         else:
             self._set_idle_phase()
@@ -332,8 +319,14 @@ class Controller:
             self._answer = self._writing = None
             self._no_answer.set()
             self.contexts.ended()
+            self.elsewhere.settle()
         if move is not None:  # asked for just before the answer ended by itself
             await self._load(move)
+
+    def _refuse(self, info: ErrorInfo) -> None:
+        """An answer that was asked for does not come."""
+        self.queue.hold()
+        self.listener.answer_refused(info)
 
     async def _write(self, writing: Writing, drop_oldest: bool) -> None:
         """One part of an answer: all of it, or up to a pause, or what comes behind one."""
@@ -364,7 +357,10 @@ class Controller:
         return False
 
     def interrupt(self) -> None:
-        """Ask an answer or a load to stop; what there is of an answer stays. Returns at once."""
+        """Ask an answer or a load to stop; what there is of an answer stays, and what waits is held. Returns at
+        once."""
+        if self.phase in ("answering", "loading"):
+            self.queue.hold()
         self._rests = True
         self._interrupt()
 
@@ -381,7 +377,7 @@ class Controller:
         is dropped."""
         await self._works.end(self.interrupt)
 
-    async def _stop_answer(self) -> None:
+    async def stop_answer(self) -> None:
         """Stop an answer, and wait for its end; a load goes on."""
         if self._writing is not None and self._answer is not None:
             self._writing.may_pause = False
@@ -399,14 +395,17 @@ class Controller:
             if phase != "ready":
                 self.contexts.busy()
             self.listener.phase_changed(phase)
+            self.queue.look()
 
     def _set_idle_phase(self) -> None:
         """Nothing runs any more, unless an answer waits for the end of a load."""
         if self.engine.alive and not self.is_paused:
             self._set_phase("no_model" if self.engine.loaded is None else "ready")
 
-    def _begin(self, work: Work) -> None:
-        self._works.begin(work, self._interrupt_all)
+    def _begin(self, work: Work, *, is_answer: bool = False) -> None:
+        overtaken = ErrorInfo(kind="cancelled", detail="something else was begun before it")
+        dropped = partial(self._refuse, overtaken) if is_answer else lambda: None
+        self._works.begin(work, self._interrupt_all, dropped=dropped)
 
     def _interrupt_all(self) -> None:
         """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""
@@ -438,12 +437,18 @@ class Controller:
         self._set_phase("dead")
         self.listener.engine_died(died.death)
 
-    async def close(self) -> None:
-        """Stop everything and write what waits. Nobody listens any more: the screens are going, or gone."""
+    async def close(self, patience_s: float | None = None) -> None:
+        """Stop everything and write what waits, once: whoever comes later waits for the same end. Nobody listens any
+        more: the screens are going, or gone. `patience_s` is that of `end_work`."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(patience_s))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, patience_s: float | None) -> None:
         self.listener = cast(Listener, Deaf())
-        await self._works.end(self._interrupt_all)
-        await self.contexts.flush()
-        await asyncio.gather(self.engine.close(), self.planner.close())
+        self.elsewhere.close()
+        await asyncio.to_thread(drafts.keep, (*self.queue.take_all(), *self.unsent()))
+        await end_work(self._works, self._interrupt_all, self.contexts.flush, (self.engine, self.planner), patience_s)
         await self._remembered.flush()
         self.opened.put_back()
         await self.store.close()

@@ -14,7 +14,7 @@ from tui.engine.messages import ContextRestored, Delta, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
 
 Phase = Literal["starting", "no_model", "loading", "ready", "answering", "dead"]
-"""What the engine is at: only in "ready" a prompt can be sent, only in "answering" one can be stopped."""
+"""What the engine is at: only in "ready" a prompt can be answered, only in "answering" an answer be stopped."""
 
 
 class Listener(Protocol):
@@ -29,9 +29,45 @@ class Listener(Protocol):
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None: ...
     def conversation_opened(self, conversation: Conversation) -> None: ...
-    def turns_removed(self, turn_id: str) -> None: ...
+    def conversation_changed(self, before: Sequence[Turn], now: Conversation, n_same: int) -> None:
+        """Another window has changed the open conversation; of the turns `before`, the first `n_same` are as they
+        were."""
+        ...
+
+    def conversation_replaced(self, before: Sequence[Turn], now: Conversation) -> None:
+        """It is a new one with the same turns as `before`, which have other ids."""
+        ...
+
+    def changes_elsewhere(self) -> None:
+        """Another window changes the conversation in which an answer is being written; that is shown later."""
+        ...
+
+    def changed_elsewhere(self, *, has_turns: bool) -> None:
+        """Why the conversation looks different: other messages, or another name or settings."""
+        ...
+
+    def not_replaced(self) -> None:
+        """What others have written came in the way of what was to be replaced."""
+        ...
+
+    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
+        """Why it is a new one: it was deleted in another window, or `is_anew` the database."""
+        ...
+
+    def turns_removed(self, turn_id: str, n: int) -> None:
+        """This turn and all after it, `n` in all, are taken out, to be replaced."""
+        ...
+
     def turns_put_back(self, came: Sequence[Turn], turns: Sequence[Turn]) -> None:
         """`turns`, which were removed, are at the end again, and what `came` since is removed."""
+        ...
+
+    def queue_changed(self) -> None:
+        """Other prompts wait now, or they wait for something else."""
+        ...
+
+    def prompts_withdrawn(self, texts: Sequence[str]) -> None:
+        """These waited in a conversation that was left, and are not sent."""
         ...
 
     def user_said(self, turn: Turn) -> None: ...

@@ -7,8 +7,16 @@ from typing import Any
 
 import msgspec
 
-from tui.chat.conversation import Turn, new_conversation, truncate_from, user_turn, with_turn
-from tui.chat.store import Store
+from tui.chat.conversation import (
+    Conversation,
+    Turn,
+    copy_with_new_ids,
+    new_conversation,
+    truncate_from,
+    user_turn,
+    with_turn,
+)
+from tui.chat.store import Store, StoreError
 from tui.config.settings import Settings
 
 
@@ -25,28 +33,51 @@ class OpenConversation:
         self._cut: tuple[Turn, ...] = ()
         """What was cut, until something has come in its place."""
         self._n_before_cut = 0
+        self._is_saved = False
+        self.n_changes = 0
+        """Grows with each change that is made here."""
+        self.has_unsaved = False
+        """Something was written that the store had no conversation for: another window deleted it."""
         self.start_new()
 
     def start_new(self) -> None:
         """An empty one in place of what is open."""
         self.put_back()
         chat = self._settings.chat
+        if self._is_saved:
+            self._store.watch("")
         self.now = new_conversation(system_prompt=chat.system_prompt, thinking=chat.thinking, effort=chat.effort)
-        self._is_saved = False
+        self._is_saved = self.has_unsaved = False
 
     async def open(self, conversation_id: str) -> None:
         """A saved one in place of what is open. Raises `StoreError` when it cannot be read."""
         self.put_back()
-        self.now, self._is_saved = await self._store.open(conversation_id), True
+        self._store.watch(conversation_id)
+        try:
+            now = await self._store.open(conversation_id)
+        except BaseException:
+            self._store.watch(self.saved_id)
+            raise
+        self.now, self._is_saved, self.has_unsaved = now, True, False
 
     @property
     def saved_id(self) -> str:
         """Its id in the store; empty for one that is not there."""
         return self.now.id if self._is_saved else ""
 
+    @property
+    def is_replacing(self) -> bool:
+        """Something was cut, and nothing has come in its place yet."""
+        return bool(self._cut)
+
+    @property
+    def is_written_elsewhere(self) -> bool:
+        """One of its answers is not complete; another window writes it, unless that is done here."""
+        return any(turn.is_streaming for turn in self.now.turns)
+
     def configure(self, **changes: Any) -> None:
         """Change any of its fields but the turns."""
-        self.now = msgspec.structs.replace(self.now, **changes)
+        self._change(msgspec.structs.replace(self.now, **changes))
         if self._is_saved:
             keep(self._store.configure(self.now))
             if "title" in changes:
@@ -55,32 +86,49 @@ class OpenConversation:
     def say(self, text: str) -> Turn:
         """Add what the user wrote."""
         turn = user_turn(text)
-        self.now = with_turn(self.now, turn)
+        self._change(with_turn(self.now, turn))
         if self._is_saved:
-            keep(self._store.append_turn(self.now.id, turn))
+            self._keep_turn(self._store.append_turn(self.now.id, turn))
         else:
-            self._is_saved = True
-            keep(self._store.create(self.now))
+            self.save()
         return turn
+
+    def save(self) -> None:
+        """Put all of it into the store, where it is not yet."""
+        self._is_saved, self.has_unsaved = True, False
+        keep(self._store.create(self.now))
+        self._store.watch(self.now.id)
 
     def begin_answer(self, turn: Turn) -> None:
         """Add an answer that is empty yet."""
-        self.now = with_turn(self.now, turn)
-        keep(self._store.append_turn(self.now.id, turn))
+        self._change(with_turn(self.now, turn))
+        self._keep_turn(self._store.append_turn(self.now.id, turn))
 
     def end_answer(self, turn: Turn) -> None:
         """The answer as it is at its end."""
-        self.now = with_turn(self.now, turn)
-        keep(self._store.finish_turn(turn))
+        self._change(with_turn(self.now, turn))
+        self._keep_turn(self._store.finish_turn(turn))
+
+    def take(self, conversation: Conversation) -> None:
+        """It is as the store has it: another window has changed it there."""
+        self.now = conversation
+
+    def detach(self) -> None:
+        """The store has it no more, or not as it is shown: it is a new one, which is saved with what is said next."""
+        self._cut = ()
+        self._change(copy_with_new_ids(self.now))
+        self._is_saved = False
+        self._store.watch("")
 
     def cut_from(self, turn_id: str) -> tuple[Turn, ...]:
         """Take a turn and all after it out, which the store keeps as superseded, and give them; none if it is not
         there."""
         if turn_id not in {turn.id for turn in self.now.turns}:
             return ()
-        self.now, self._cut = truncate_from(self.now, turn_id)
+        left, self._cut = truncate_from(self.now, turn_id)
+        self._change(left)
         self._n_before_cut = len(self.now.turns)
-        keep(self._store.supersede(self.now.id, turn_id))
+        keep(self._store.supersede(self.now.id, [turn.id for turn in self._cut]))
         return self._cut
 
     def settle(self) -> None:
@@ -94,6 +142,20 @@ class OpenConversation:
         if not cut:
             return (), ()
         before, came = self.now.turns[: self._n_before_cut], self.now.turns[self._n_before_cut :]
-        self.now = msgspec.structs.replace(self.now, turns=(*before, *cut))
-        keep(self._store.bring_back(cut[0].id))
+        self._change(msgspec.structs.replace(self.now, turns=(*before, *cut)))
+        keep(self._store.put_back(self.now.id, [turn.id for turn in cut], [turn.id for turn in came]))
         return came, cut
+
+    def _change(self, now: Conversation) -> None:
+        self.now = now
+        self.n_changes += 1
+
+    def _keep_turn(self, future: asyncio.Future[None]) -> None:
+        conversation_id = self.now.id
+
+        def done(future: asyncio.Future[None]) -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, StoreError) and error.kind == "not_found" and self.now.id == conversation_id:
+                self.has_unsaved = True
+
+        future.add_done_callback(done)

@@ -4,11 +4,15 @@ is told about them is made here and nowhere else."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from tui.app.bindings import Keymap
+from tui.app.listener import Phase
 from tui.app.markdown.blocks import CodeBlock
+from tui.app.moments import when
 from tui.app.moves import Moved
+from tui.app.replacing import Version
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
@@ -17,7 +21,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.engine.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
-from tui.lines import clean, fit_columns
+from tui.lines import clean, fit_columns, one_line
 from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
@@ -32,6 +36,8 @@ STOPS = {
 }
 CODE_COLUMNS = 40
 """What a list shows of the first line of a code block."""
+VERSION_COLUMNS = 36
+"""And of what was replaced."""
 
 
 def seconds(value: float) -> str:
@@ -190,9 +196,77 @@ def editing(keymap: Keymap) -> str:
     return f"editing: send it anew{hint(keymap, 'send')}, or leave it{hint(keymap, 'stop')}"
 
 
+def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
+    """What prompts wait for, and how to get them back."""
+    wait = "waits" if n == 1 else f"{n:,} wait"
+    if is_held:
+        send = display_keys(keymap.get("send", ()), limit=1)
+        state = ("held" if n == 1 else f"{n:,} held") + (f": {send} sends" if send else "")
+    elif phase == "answering":
+        state = f"{wait} for the answer"
+    elif phase == "no_model" and not is_load_coming:
+        state = f"{wait} for a model{hint(keymap, 'pick_model')}"
+    elif phase == "dead":
+        state = f"{wait} for the engine"
+    else:
+        state = f"{wait} for the model"
+    back = display_keys(keymap.get("stop", ()), limit=1)
+    return f"{state} · {back} takes back" if back else state
+
+
+def withdrawn(n: int) -> str:
+    """Where the prompts are that waited in a conversation which was left."""
+    return f"What waited there ({n:,} prompt{'' if n == 1 else 's'}) was not sent: it is in the input."
+
+
+KEPT_DRAFT = "What you had not sent when llmtui ended is in the input again."
+
+
 def still_answering(keymap: Keymap) -> str:
     """Why something cannot be done now."""
     return f"The model is still answering: stop it first{hint(keymap, 'stop')}."
+
+
+def made_harmless(n: int) -> str:
+    """What goes behind a sentence about a text that was copied or exported."""
+    if not n:
+        return ""
+    what = (
+        "1 character that a terminal would obey or hide was"
+        if n == 1
+        else f"{n:,} characters that a terminal would obey or hide were"
+    )
+    return f". {what} replaced or left out."
+
+
+WRITTEN_ELSEWHERE = "being written in another window…"
+STILL_WRITTEN_ELSEWHERE = "Another window is writing an answer here: wait for its end, or stop it there."
+CHANGES_ELSEWHERE = "Another window writes in this conversation too. That is shown when this answer ends."
+CHANGED_ELSEWHERE = "Another window has written in this conversation: this is how it is now."
+CONFIGURED_ELSEWHERE = "Another window has changed the name or the settings of this conversation."
+NOT_REPLACED = (
+    "Another window has written in this conversation meanwhile: this is how it is now, and nothing was replaced. "
+    "Do it again if you still want to."
+)
+
+
+def conversation_gone(*, is_saved: bool, is_anew: bool) -> str:
+    """Where what one sees is, when it is not in the database any more."""
+    if is_anew:
+        return "The database does not have this conversation as you see it. It was saved again, as a new one."
+    gone = "This conversation was deleted in another window."
+    if is_saved:
+        return f"{gone} What you see here was saved again, as a new one."
+    return f"{gone} What you see is only here now: your next prompt saves it again, as a new one."
+
+
+def version(replaced: Version, now: datetime | None = None) -> tuple[str, str]:
+    """Messages that were replaced together, as a list shows them: their first words; how many, and since when."""
+    first = next(turn for turn in replaced.turns if turn.text.strip())
+    words = fit_columns(one_line(first.text.strip()[:400]), VERSION_COLUMNS)
+    n = len(replaced.turns)
+    note = f"{n:,} message{'' if n == 1 else 's'}, {when(replaced.replaced_at, now or datetime.now())}"
+    return f"You: {words}" if first.role == "user" else words, note
 
 
 PUT_BACK = "What was there before is back."
@@ -311,6 +385,7 @@ def bench_begins(keymap: Keymap) -> tuple[str, ...]:
 
 
 STILL_LOADING = "The model is still loading."
+NO_SHELL = "Nothing is there that could bring llmtui back: it was not started from a shell, and goes on."
 NO_MODEL = "No model is loaded."
 
 

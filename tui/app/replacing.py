@@ -3,12 +3,25 @@ came in its place, and can be brought back later from the store, which keeps it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tui.chat.conversation import Turn
+from tui.chat.store import Superseded
 
 if TYPE_CHECKING:
     from tui.app.controller import Controller
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages that were replaced together."""
+
+    turns: tuple[Turn, ...]
+    replaced_at: float
+    """Unix time in seconds."""
 
 
 class Replacing:
@@ -19,10 +32,12 @@ class Replacing:
 
     def cut(self, turn_id: str) -> tuple[Turn, ...]:
         """Take a turn and all after it out of the conversation and give them; none, and nothing happens, when it is not
-        there or an answer is being written."""
-        cut = () if self._controller.is_writing else self._controller.opened.cut_from(turn_id)
+        there or an answer is being written, here or in another window."""
+        controller = self._controller
+        is_busy = controller.is_writing or controller.opened.is_written_elsewhere
+        cut = () if is_busy else controller.opened.cut_from(turn_id)
         if cut:
-            self._controller.listener.turns_removed(turn_id)
+            controller.listener.turns_removed(turn_id, len(cut))
         return cut
 
     def put_back(self) -> None:
@@ -31,15 +46,22 @@ class Replacing:
         if cut:
             self._controller.listener.turns_put_back(came, cut)
 
-    async def bring_back(self) -> bool:
-        """Put the answer that was replaced last in its place again, with what was replaced together with it; what
-        stands there now is what can be brought back next. False when there is none. Raises `StoreError`."""
+    async def versions(self) -> tuple[Version, ...]:
+        """All that was replaced in the open conversation and holds a word, what was replaced last first. Raises
+        `StoreError`."""
+        return versions_of(await self._controller.store.superseded(self._controller.conversation.id))
+
+    async def bring_back(self, version: Version) -> None:
+        """Put it in its place again; what stands there now is what can be brought back next. Raises `StoreError`."""
         controller = self._controller
-        conversation_id = controller.conversation.id
-        replaced = [old.turn for old in await controller.store.superseded(conversation_id)]
-        answers = [turn.id for turn in replaced if turn.role == "assistant" and turn.text]
-        if not answers:
-            return False
-        await controller.store.bring_back(answers[-1])
-        await controller.open(conversation_id)
-        return True
+        await controller.store.bring_back(version.turns[0].id)
+        await controller.open(controller.conversation.id)
+
+
+def versions_of(superseded: Sequence[Superseded]) -> tuple[Version, ...]:
+    """The turns by when they were replaced, the last first."""
+    groups = [
+        Version(turns=tuple(old.turn for old in olds), replaced_at=replaced_at)
+        for replaced_at, olds in groupby(superseded, lambda old: old.superseded_at)
+    ]
+    return tuple(version for version in reversed(groups) if any(turn.text.strip() for turn in version.turns))

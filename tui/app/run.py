@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import signal
 import sys
+from io import TextIOWrapper
+from pathlib import Path
 
+from tui import private
 from tui.app import phrases
-from tui.app.app import LlmtuiApp
+from tui.app.app import ENDING, LlmtuiApp
 from tui.app.look import ThemeFolder
+from tui.app.terminal_input import TerminalDriver
+from tui.app.terminal_output import is_terminal
 from tui.cli_options import AppOptions
 from tui.config import paths
 from tui.config.keymap import resolve
 from tui.config.problems import ConfigProblem
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
+from tui.lines import clean
 
 LOG_BYTES = 2 << 20
 
 
 def make_app(options: AppOptions) -> LlmtuiApp:
     """The app with everything read that it starts from. Problems in the user's files never keep it from starting."""
+    paths.close_to_others()
     settings_file = options.settings_file or paths.user_settings_file()
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     keymap, found = resolve(settings.keys, file=settings_file)
@@ -40,7 +48,12 @@ def run(options: AppOptions) -> int:
         os.environ.pop(stale, None)
     app = make_app(options)
     app.run(mouse=app.settings.ui.mouse)
-    if app.unsaved is not None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)  # the event loop that they were given to has ended
+    driver = app._driver
+    if app.unsaved is not None and (
+        not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno())
+    ):  # else it would wait for a terminal that does not read; it is in the log
         print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
     return app.return_code or 0
 
@@ -54,11 +67,26 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
         return []
     file = paths.log_file()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+        private.folder(file.parent)
+        handler = _PrivateLog(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     except OSError as error:
         logger.addHandler(logging.NullHandler())
         return [ConfigProblem(file=file, key="", message=f"cannot be written ({error.strerror}): no log is kept.")]
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s %(message)s"))
+    handler.setFormatter(_Harmless("%(asctime)s %(levelname).1s %(name)s %(message)s"))
     logger.addHandler(handler)
     return []
+
+
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log for its owner's eyes, in a file that nobody else has placed."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = private.open_file(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return open(descriptor, "a", encoding="utf-8", errors="replace")  # noqa: PTH123
+
+
+class _Harmless(logging.Formatter):
+    """Nothing that a terminal would obey when somebody looks at the log: it quotes models, files and drivers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))

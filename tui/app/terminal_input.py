@@ -2,7 +2,7 @@
 
 Textual's thread looks ten times a second whether the app ends or a lone Escape has waited long enough, and each time it
 takes a core from llama.cpp's threads; it also ends the app at a byte that is not UTF-8. This one sleeps until there is
-something to do, and shows such a byte as "\ufffd".
+something to do, and shows such a byte as "\ufffd". `terminal_keys` says what the bytes mean.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import selectors
 import threading
 
 from textual._parser import ParseError
-from textual._time import get_time
-from textual._xterm_parser import XTermParser
 from textual.app import App
-from textual.drivers.linux_driver import LinuxDriver
+
+from tui.app.terminal_keys import TerminalKeys
+from tui.app.terminal_modes import ModesDriver
 
 CHUNK = 4096
 """Bytes that are read at once."""
@@ -42,7 +42,7 @@ class _LoudEvent(threading.Event):
             os.read(self.fileno, CHUNK)
 
 
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(ModesDriver):
     """For a terminal on Linux or macOS."""
 
     def __init__(
@@ -54,25 +54,26 @@ class TerminalDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Wait for input and dispatch events, until `exit_event` is set. The end of the input is left to the app, which
         looks whether its terminal is still there."""
-        parser = XTermParser(self._debug)
+        keys = TerminalKeys(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:  # which takes files too
             selector.register(self.exit_event.fileno, selectors.EVENT_READ)
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
-                for key, _ in selector.select(self._patience_s(parser)):
+                for key, _ in selector.select(keys.patience_s):
                     if key.fd != self.fileno:
                         continue
                     data = self._read()
                     if data is None:
                         selector.unregister(self.fileno)
+                        self.input_ended()
                     elif text := decode(data):  # nothing yet of a character that is not complete
-                        for event in parser.feed(text):
+                        for event in keys.feed(text):
                             self.process_message(event)
-                for event in parser.tick():
+                for event in keys.tick():
                     self.process_message(event)
         with contextlib.suppress(EOFError, ParseError):
-            list(parser.feed(""))
+            keys.end()
 
     def _read(self) -> bytes | None:
         """What was typed; None at the end of the input."""
@@ -82,9 +83,3 @@ class TerminalDriver(LinuxDriver):
             return b""
         except OSError:
             return None
-
-    @staticmethod
-    def _patience_s(parser: XTermParser) -> float | None:
-        """How long to wait for more: until an Escape that came alone is one, else for ever."""
-        due = parser._timeout_time
-        return None if due is None else max(0.0, due - get_time())

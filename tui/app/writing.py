@@ -13,7 +13,7 @@ import msgspec
 from tui.app.answer_settings import answer_settings
 from tui.app.moves import Move, backend_label
 from tui.app.open_conversation import OpenConversation
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages
+from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages, up_to_the_prompt
 from tui.engine.client import Answer
 from tui.engine.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
 from tui.engine.records import Timings
@@ -54,7 +54,7 @@ class Writing:
         n_decode = sum(timings.n_decode for _, timings in self._parts)
         n_thinking = sum(timings.n_thinking for _, timings in self._parts)
         return self._controller.engine.generate(
-            () if self._has_begun else to_messages(conversation),
+            () if self._has_begun else to_messages(up_to_the_prompt(conversation)),
             how.sampling,
             thinking=how.thinking,
             effort=how.effort,

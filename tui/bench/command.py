@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from tui.bench import picture, render
-from tui.bench.guard import NotMeasured, read_memory, settle
+from tui.bench import picture, render, signals
+from tui.bench.guard import CannotBeLoaded, NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModel, Pick, every_model, pick
@@ -19,6 +19,7 @@ from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.bench.tune import tune
 from tui.cli_options import BenchOptions
+from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
@@ -48,6 +49,7 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
+    paths.close_to_others()
     if options.history:
         return show_history(options.output)
     options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))
@@ -76,7 +78,7 @@ def bench(options: BenchOptions) -> ExitCode:
             print(clean(f"Measuring {picked.model.path}: {picked.reason}, {size}."), file=sys.stderr)
     if options.kind == "tune":
         return tune(options, picks[0].model, settings, state)
-    return asyncio.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
+    return signals.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
 
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
@@ -126,7 +128,7 @@ class _Bench:
                 else:
                     code, message = ExitCode.MODEL, "nothing could be measured; the rows say why."
         except asyncio.CancelledError:
-            # asyncio.run cancels this task on Ctrl-C. The engine is gone already; what was measured by then is shown.
+            # `signals.run` cancels this task. The engine is gone already; what was measured by then is shown.
             code, message = ExitCode.INTERRUPTED, "interrupted."
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
@@ -173,6 +175,7 @@ class _Bench:
                 settings = msgspec.structs.replace(job.settings, n_parallel=self._kind.n_parallel)
                 job = msgspec.structs.replace(job, settings=settings)
                 try:
+                    _has_room(job, self._kind.room)
                     job = await settle(self._options, job, self._kind.room, devices, memory, planner)
                 except NotMeasured as error:
                     if self._is_one:
@@ -247,11 +250,22 @@ def make_job(
         raise UsageError(f"--backend {choice.backend}: there is no such device here. There are: {have}.")
     if "n_ctx" not in load:
         choice = msgspec.structs.replace(choice, n_ctx=context_for(tests))
-    elif (n_ctx := choice.n_ctx or model.info.n_ctx_train) < (needed := tokens_needed(tests)):
-        raise UsageError(f"--ctx {choice.n_ctx}: a context of {n_ctx} tokens is too small, these tests need {needed}.")
+    elif 0 < choice.n_ctx < (needed := tokens_needed(tests)):
+        raise UsageError(f"--ctx {choice.n_ctx}: too small, these tests need {needed} tokens.")
     settings, problem = engine_settings(choice, devices)
     _report(problems + ([problem] if problem else []))
     return Job(model=model, settings=settings)
+
+
+def _has_room(job: Job, tests: Sequence[Test]) -> None:
+    """Raises `CannotBeLoaded` where the model's own context, which was asked for, is too small. That is about this
+    model, and no reason to measure no other."""
+    n_ctx = job.settings.n_ctx or job.model.info.n_ctx_train
+    if 0 < n_ctx < (needed := tokens_needed(tests)):
+        raise CannotBeLoaded(
+            f"not measured: the context of {n_ctx} tokens, which it was trained with, is too small: these tests need "
+            f"{needed}. Say so: --ctx {needed}."
+        )
 
 
 def _report(problems: Sequence[ConfigProblem]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tui import __version__
 from tui.bench import endtoend
+from tui.lines import one_line
 from tui.measure import roofline
 from tui.measure.report import Comparison, Report, Result
 
@@ -42,13 +43,23 @@ def as_jsonl(comparison: Comparison) -> str:
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A line of keys, then one for each test, every value quoted, as llama-bench does it; without the samples."""
+    """A line of keys, then one for each test, every value quoted, as llama-bench does it; without the samples.
+    What a spreadsheet would take for a formula has an apostrophe before it."""
     lines = io.StringIO()
     rows = [_flat(record) for record in records(comparison)]
     writer = csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n")
     for row in rows:
-        writer.writerow("" if value is None else value for value in row.values())
+        writer.writerow(_cell(value) for value in row.values())
     return f"{','.join(rows[0])}\n{lines.getvalue()}".rstrip("\n") if rows else ""
+
+
+def _cell(value: _Value) -> str | float:
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip().startswith(_FORMULA) else value
+    return "" if value is None else value
+
+
+_FORMULA = tuple("=+-@|＝＋－＠")
 
 
 def as_sql(comparison: Comparison) -> str:
@@ -160,7 +171,9 @@ def _flat(record: Mapping[str, object]) -> dict[str, _Value]:
         match value:
             case bool():
                 flat[key] = int(value)
-            case None | str() | int() | float():
+            case str():
+                flat[key] = one_line(value)
+            case None | int() | float():
                 flat[key] = value
             case tuple() if key == "marks":
                 flat[key] = ",".join(value)

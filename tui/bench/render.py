@@ -130,6 +130,7 @@ def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
     where each column is aligned: "<" or ">"."""
     if output != "md":
         return "\n".join(columns(rows, sides, "  "))
+    rows = [tuple(cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row) for row in rows]
     lines = [f"| {line} |" for line in _padded(rows, sides, " | ")]
     rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(_widths(rows), sides, strict=True)]
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])

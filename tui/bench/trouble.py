@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -43,7 +44,9 @@ _ON_CPU: dict[Cause, str] = {
 
 def say(sentence: str) -> None:
     """Tell it on stderr, with nothing in it that a terminal would obey: it may name a file or quote one."""
-    print(clean(f"llmtui: {sentence}"), file=sys.stderr)
+    # A terminal that is gone must not keep what was measured from being kept.
+    with contextlib.suppress(OSError):
+        print(clean(f"llmtui: {sentence}"), file=sys.stderr)
 
 
 def error_sentence(path: Path, info: ErrorInfo) -> str:

@@ -9,6 +9,7 @@ import sys
 
 import msgspec
 
+from tui.bench import signals
 from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
@@ -38,7 +39,7 @@ _NAMES = {
 
 def tune(options: BenchOptions, model: LibraryModel, settings: Settings, state: StateStore) -> ExitCode:
     """Search, print, and remember what was surely faster."""
-    return asyncio.run(_Command(options, model, settings, state).run())
+    return signals.run(_Command(options, model, settings, state).run())
 
 
 class _Command:

@@ -220,6 +220,13 @@ def to_messages(conversation: Conversation) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def up_to_the_prompt(conversation: Conversation) -> Conversation:
+    """Without what stands behind the last prompt: an answer that another window writes at this moment."""
+    turns = conversation.turns
+    last = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)
+    return msgspec.structs.replace(conversation, turns=turns[: last + 1])
+
+
 def title_from(text: str, columns: int = TITLE_COLUMNS) -> str:
     """A title of one line, at most `columns` terminal cells wide, from the first message; an ellipsis marks a cut."""
     return fit_columns(one_line(text.strip()[: columns * 40]), columns) or UNTITLED

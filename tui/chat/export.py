@@ -7,6 +7,7 @@ seconds; fields that hold their default may be left out by other writers.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -19,12 +20,18 @@ from typing import Literal
 import msgspec
 import wcwidth
 
-from tui.chat.conversation import Conversation, Turn, copy_with_new_ids
+from tui import private
+from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, encodable
+from tui.chat.mending import mended, moment
+from tui.lines import clean, fit_columns, n_harmful, one_line
 
 FORMAT = "llmtui-conversation"
 VERSION = 1
-MAX_BYTES = 256 << 20
+MAX_BYTES = 64 << 20
 """Of a file that is imported: far more than any conversation has. A model that is named by mistake is not read."""
+MAX_TURN_CHARS = 4 << 20
+"""Of one message that is imported: what can be laid out while somebody waits."""
+MAX_TURNS = 20_000
 MAX_NAME_BYTES = 120
 """Of a file name without its ending; file systems take 255 bytes in all, encrypted ones about 140."""
 
@@ -33,8 +40,17 @@ _ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
 _STOPS = {"length": "length limit", "context": "context full", "cancelled": "stopped by the user", "crashed": "crashed"}
 
 
-_NOT_READ = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What reading JSON raises, the last one where it is nested thousands deep."""
+_NOT_READ = (msgspec.DecodeError, UnicodeError, RecursionError, MemoryError)
+"""What reading JSON raises, `RecursionError` where it is nested thousands deep."""
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_HALF_PAIR = re.compile(
+    r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""An escape in JSON that is half of a surrogate pair, or a whole pair, which is the second group."""
+_ESCAPED = re.compile(
+    "[\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""What JSON may hold as it is, but a terminal would obey or hide."""
 
 
 class ImportProblem(Exception):
@@ -55,17 +71,20 @@ class _File(msgspec.Struct):
 def to_json(conversation: Conversation) -> str:
     """The whole conversation, indented, as the format at the top of this file."""
     encoded = msgspec.json.encode(_File(FORMAT, VERSION, conversation))
-    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+    text = msgspec.json.format(encoded, indent=2).decode() + "\n"
+    return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def from_json(text: str | bytes) -> Conversation:
     """The conversation that `to_json` wrote, ids included; see `conversation.copy_with_new_ids`. ImportProblem."""
     try:
+        text = _as_text(text)
         header = msgspec.json.decode(text, type=_Header)
     except _NOT_READ as error:
-        raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {error}.") from error
+        raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {_why(error)}.") from error
     if header.format != FORMAT:
-        raise ImportProblem(f"This is not a conversation exported by llmtui: its format is {header.format!r}.")
+        named = fit_columns(one_line(header.format[:200]), 40)
+        raise ImportProblem(f"This is not a conversation exported by llmtui: its format is {named!r}.")
     if header.version > VERSION:
         raise ImportProblem(
             f"A newer llmtui wrote this conversation (version {header.version}, this one reads up to {VERSION})."
@@ -73,11 +92,37 @@ def from_json(text: str | bytes) -> Conversation:
         )
     try:
         conversation = msgspec.json.decode(text, type=_File).conversation
-        for moment in (conversation.created_at, conversation.updated_at, *(t.created_at for t in conversation.turns)):
-            time.localtime(moment)
-    except (*_NOT_READ, OverflowError, ValueError, OSError) as error:  # the last three: a time that no clock shows
-        raise ImportProblem(f"This conversation is damaged: {error}.") from error
-    return conversation
+    except _NOT_READ as error:
+        raise ImportProblem(f"This conversation is damaged: {_why(error)}.") from error
+    longest = max((len(turn.text) + len(turn.reasoning) for turn in conversation.turns), default=0)
+    if max(longest, len(conversation.system_prompt)) > MAX_TURN_CHARS:
+        raise ImportProblem(
+            f"One of its messages has {longest:,} characters. llmtui takes {MAX_TURN_CHARS:,}: split or shorten it."
+        )
+    if len(conversation.turns) > MAX_TURNS:
+        raise ImportProblem(f"It has {len(conversation.turns):,} messages; llmtui takes {MAX_TURNS:,}. Split the file.")
+    return mended(conversation)
+
+
+def _as_text(data: str | bytes) -> str:
+    """JSON as other programs write it, too: with a byte order mark, in UTF-16, with half a surrogate pair, or with
+    bytes that are no UTF-8, of which a question mark is left."""
+    text = data if isinstance(data, str) else None
+    if isinstance(data, bytes):
+        mark, encoding = next((bom for bom in _BOMS if data.startswith(bom[0])), (b"", "utf-8"))
+        text = data[len(mark) :].decode(encoding, "replace")
+    assert text is not None
+    text = encodable(text.removeprefix("\ufeff"))
+    return _HALF_PAIR.sub(lambda found: found[0] if found[2] else f"{found[1]}\\ufffd", text) if "\\u" in text else text
+
+
+def _why(error: BaseException) -> str:
+    """What reading JSON says, in a line."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to read it"
+    return fit_columns(one_line(str(error)[:1000]), 160).rstrip(".")
 
 
 def read(file: Path) -> Conversation:
@@ -86,8 +131,13 @@ def read(file: Path) -> Conversation:
         about = file.stat()
         if stat.S_ISDIR(about.st_mode):
             raise ImportProblem("It is a folder: give the path of a .json file in it.")
-        if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+        if not stat.S_ISREG(about.st_mode):
             raise ImportProblem("This is not a conversation exported as JSON by llmtui.")
+        if about.st_size > MAX_BYTES:
+            raise ImportProblem(
+                f"It has {about.st_size >> 20:,} MiB, more than a conversation of llmtui may have:"
+                f" {MAX_BYTES >> 20} MiB."
+            )
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte, which no name has
         raise ImportProblem("There is no such file.") from error
@@ -97,9 +147,24 @@ def read(file: Path) -> Conversation:
 
 
 def to_markdown(conversation: Conversation, *, thinking: bool = True, stats: bool = False) -> str:
-    """The conversation for a reader: thinking folded in <details>, figures below each answer when `stats`."""
+    """The conversation for a reader: thinking folded in <details>, figures below each answer when `stats`. Nothing in
+    it is a command for a terminal."""
+    return clean(_markdown(conversation, thinking=thinking, stats=stats))
+
+
+def n_left_out(conversation: Conversation, kind: Kind) -> int:
+    """How many characters of its texts an export of this kind changes or leaves out, because a terminal would obey or
+    hide them. JSON holds all, as escapes."""
+    if kind == "json":
+        return 0
+    texts = [conversation.title, conversation.system_prompt]
+    texts += [text for turn in conversation.turns for text in (turn.text, turn.reasoning, turn.error or "", turn.model)]
+    return sum(map(n_harmful, texts))
+
+
+def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str:
     parts = [f"# {_one_line(conversation.title) or 'Conversation'}"]
-    parts.append(f"*{time.strftime('%Y-%m-%d %H:%M', time.localtime(conversation.created_at))}*")
+    parts.append(f"*{time.strftime('%Y-%m-%d %H:%M', time.localtime(moment(conversation.created_at)))}*")
     if conversation.system_prompt.strip():
         parts.append("## System")
         parts.append(_closed(conversation.system_prompt))
@@ -122,7 +187,7 @@ def write(conversation: Conversation, folder: Path, kind: Kind, *, thinking: boo
     """Export into a new file of `folder`, named after the title; gives its path. Either the whole file appears or
     none, and no file is ever overwritten. Raises OSError."""
     text = to_json(conversation) if kind == "json" else to_markdown(conversation, thinking=thinking, stats=stats)
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:

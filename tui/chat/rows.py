@@ -6,21 +6,31 @@ Which thread calls them, when, and what happens when they fail is the business o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from tui.chat.conversation import Conversation, Turn, TurnStop, encodable
-from tui.engine.records import Effort, PartialSampling, Role, Timings
+from tui.chat.conversation import Conversation, Turn, encodable
+from tui.chat.mending import mended, mended_turn, moment
+from tui.engine.records import Effort, PartialSampling, Role, StopReason, Timings
 
 CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
 
 R = TypeVar("R", PartialSampling, Timings)
+L = TypeVar("L", str, float)
+
+
+Stamp = tuple[float, str]
+"""What is different after every change of a conversation but the text of an answer that streams: see `stamp`."""
 
 
 class MissingError(LookupError):
     """There is no conversation or turn of this id."""
+
+
+class ChangedError(LookupError):
+    """The conversation has other turns than whoever wants to replace some of them knows."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,17 +58,18 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
     values |= {"created_at": conversation.created_at, "updated_at": conversation.updated_at}
     _insert(connection, "conversations", values)
     for turn in conversation.turns:
-        insert_turn(connection, conversation.id, turn, writer)
+        _append_turn(connection, conversation.id, turn, writer)
 
 
 def update_conversation(connection: sqlite3.Connection, conversation: Conversation, now: float) -> None:
     """Everything but the turns and the title."""
-    values = {**_settings(conversation), "updated_at": now}
+    values = _settings(conversation)
     assignments = ", ".join(f"{name} = ?" for name in values)
     changed = connection.execute(
         f"UPDATE conversations SET {assignments} WHERE id = ?", (*values.values(), conversation.id)
     )
     _expect(changed, conversation.id)
+    _touch(connection, conversation.id, now)
 
 
 def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> None:
@@ -74,6 +85,13 @@ def delete(connection: sqlite3.Connection, conversation_id: str) -> None:
 
 def insert_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn, writer: str) -> None:
     """Put `turn` at the end; one that streams is marked with `writer`, the process that streams it."""
+    if stamp(connection, conversation_id) is None:
+        raise MissingError(conversation_id)
+    _append_turn(connection, conversation_id, turn, writer)
+    _touch(connection, conversation_id, turn.created_at)
+
+
+def _append_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn, writer: str) -> None:
     parent = connection.execute(
         "SELECT id FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position DESC LIMIT 1",
         (conversation_id,),
@@ -82,7 +100,6 @@ def insert_turn(connection: sqlite3.Connection, conversation_id: str, turn: Turn
     values |= {"role": turn.role, "created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
     values |= _content(turn)
     _insert(connection, "turns", values)
-    _touch(connection, conversation_id, turn.created_at)
 
 
 def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
@@ -109,18 +126,25 @@ def finish_turn(connection: sqlite3.Connection, turn: Turn, now: float) -> None:
     _touch(connection, owner[0], now)
 
 
-def supersede(connection: sqlite3.Connection, conversation_id: str, turn_id: str, now: float) -> None:
-    """Take this turn and all that follow it out of the conversation, and keep them."""
-    first = connection.execute(
-        "SELECT position FROM turns WHERE conversation_id = ? AND id = ? AND superseded_at IS NULL",
-        (conversation_id, turn_id),
-    ).fetchone()
-    if first is None:
-        raise MissingError(turn_id)
-    connection.execute(
-        "UPDATE turns SET superseded_at = ? WHERE conversation_id = ? AND position >= ? AND superseded_at IS NULL",
-        (now, conversation_id, first[0]),
-    )
+def supersede(connection: sqlite3.Connection, conversation_id: str, turn_ids: Sequence[str], now: float) -> None:
+    """Take these turns, which are the last ones, out of the conversation, and keep them. Raises `ChangedError` when
+    others have come after them or some are gone: whoever asks has not seen that."""
+    live = connection.execute(
+        "SELECT id FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position", (conversation_id,)
+    ).fetchall()
+    if [row[0] for row in live][-len(turn_ids) :] != list(turn_ids):
+        raise ChangedError(conversation_id)
+    connection.executemany("UPDATE turns SET superseded_at = ? WHERE id = ?", [(now, turn_id) for turn_id in turn_ids])
+    _touch(connection, conversation_id, now)
+
+
+def put_back(
+    connection: sqlite3.Connection, conversation_id: str, cut: Sequence[str], came: Sequence[str], now: float
+) -> None:
+    """Undo `supersede` of the turns `cut`, whether it was done or refused; `came`, which came in their place, is
+    superseded instead."""
+    connection.executemany("UPDATE turns SET superseded_at = ? WHERE id = ?", [(now, turn_id) for turn_id in came])
+    connection.executemany("UPDATE turns SET superseded_at = NULL WHERE id = ?", [(turn_id,) for turn_id in cut])
     _touch(connection, conversation_id, now)
 
 
@@ -166,6 +190,13 @@ def bring_back(connection: sqlite3.Connection, turn_id: str, now: float) -> None
     _touch(connection, conversation_id, now)
 
 
+def stamp(connection: sqlite3.Connection, conversation_id: str) -> Stamp | None:
+    """Differs after each change of the conversation, of which the text of an answer that streams is none; None when it
+    is not there."""
+    row = connection.execute("SELECT updated_at, title FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    return (float(row[0]), str(row[1])) if row else None
+
+
 def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
     """All conversations, the one used last first."""
     rows = connection.execute(
@@ -174,7 +205,14 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
         FROM conversations ORDER BY updated_at DESC, id"""
     )
     return tuple(
-        Summary(id=id_, title=title, model_path=model, created_at=created, updated_at=updated, n_turns=n_turns)
+        Summary(
+            id=id_,
+            title=title,
+            model_path=model,
+            created_at=moment(created),
+            updated_at=moment(updated),
+            n_turns=n_turns,
+        )
         for id_, title, model, created, updated, n_turns in rows
     )
 
@@ -195,7 +233,7 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
         (conversation_id,),
     ).fetchall()
-    return Conversation(
+    conversation = Conversation(
         id=conversation_id,
         title=title,
         system_prompt=system_prompt,
@@ -207,8 +245,8 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,
-        turns=tuple(_turn(connection, turn) for turn in turns),
     )
+    return msgspec.structs.replace(mended(conversation), turns=tuple(_turn(connection, turn) for turn in turns))
 
 
 def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -273,24 +311,33 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         pieces = chunks.fetchall()
         text += "".join(piece[0] for piece in pieces)
         reasoning += "".join(piece[1] for piece in pieces)
-    return Turn(
+    turn = Turn(
         id=id_,
-        role=cast("Role", role),
+        role=role if role in get_args(Role) else "user",
         text=text,
         reasoning=reasoning,
         reasoning_s=reasoning_s,
         n_reasoning=n_reasoning,
         timings=_record(timings, Timings),
-        stop=cast("TurnStop | None", stop),
+        stop=stop if stop in (None, "crashed", *get_args(StopReason)) else "stop",
         model=model,
-        backend=msgspec.json.decode(backend, type=tuple[str, ...]),
+        backend=_list(backend, str),
         error=error,
         swapped_bytes=swapped_bytes,
-        speeds=msgspec.json.decode(speeds, type=tuple[float, ...]),
+        speeds=_list(speeds, float),
         is_loop=bool(is_loop),
         is_thought_cut=bool(is_thought_cut),
         created_at=created_at,
     )
+    return mended_turn(turn)
+
+
+def _list(raw: str, kind: type[L]) -> tuple[L, ...]:
+    """A list from its column, empty for what is none."""
+    try:
+        return msgspec.json.decode(raw, type=tuple[kind, ...])  # type: ignore[valid-type]
+    except msgspec.DecodeError:
+        return ()
 
 
 def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, str | float | None]) -> None:
@@ -299,7 +346,12 @@ def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, str
 
 
 def _touch(connection: sqlite3.Connection, conversation_id: str, now: float) -> None:
-    connection.execute("UPDATE conversations SET updated_at = max(updated_at, ?) WHERE id = ?", (now, conversation_id))
+    # Always another time than before, which tells those who show the conversation; and one that clocks show.
+    connection.execute(
+        "UPDATE conversations SET updated_at = CASE WHEN updated_at BETWEEN 0 AND 1e11 THEN max(updated_at + 1e-6, ?)"
+        " ELSE ? END WHERE id = ?",
+        (now, now, conversation_id),
+    )
 
 
 def _expect(changed: sqlite3.Cursor, id_: str) -> None:

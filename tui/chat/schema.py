@@ -15,9 +15,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from tui import private
+
 StoreErrorKind = Literal[
     "full", "read_only", "locked", "unreachable", "io", "corrupt", "set_aside", "newer_schema", "not_found",
-    "rejected", "closed",
+    "rejected", "closed", "changed", "rescued", "replaced",
 ]  # fmt: skip
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -63,8 +65,11 @@ _ADVICE: dict[StoreErrorKind, str] = {
     "locked": "Another program holds it; what is not saved yet stays in memory and is tried again.",
     "unreachable": "Check the folder; what is not saved yet stays in memory and is tried again.",
     "io": "Check the disk; what is not saved yet stays in memory and is tried again.",
-    "corrupt": "Restart llmtui: it keeps the damaged file aside and begins a new one.",
+    "corrupt": "It is kept aside, and a new one begun.",
     "set_aside": "The damaged file was kept under this name, and a new one begun.",
+    "rescued": "All that was in it was saved again under the same name.",
+    "replaced": "What was in the old one is kept under this name; the new one is used from now on.",
+    "changed": "Another llmtui has written in this conversation. Nothing was replaced.",
     "newer_schema": "A newer llmtui wrote it: update llmtui. Until then conversations stay in memory only.",
     "not_found": "It may have been deleted in another llmtui.",
     "rejected": "It may have been deleted in another llmtui.",
@@ -91,7 +96,7 @@ class StoreError(Exception):
     @property
     def is_retried(self) -> bool:
         """The write waits in memory and is tried again."""
-        return self.kind not in ("set_aside", "not_found", "rejected", "closed")
+        return self.kind not in ("set_aside", "not_found", "rejected", "closed", "changed", "rescued", "replaced")
 
 
 _KINDS: dict[int, StoreErrorKind] = {
@@ -136,6 +141,7 @@ def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connectio
     Transactions are explicit. The thread that calls is the only one that may use the connection.
     """
     connection = sqlite3.connect(":memory:" if path is None else path, timeout=busy_timeout_s, isolation_level=None)
+    connection.text_factory = _as_text
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         if path is not None:
@@ -148,6 +154,11 @@ def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connectio
     return connection
 
 
+def _as_text(raw: bytes) -> str:
+    """Bytes that are no UTF-8, from whatever wrote them, hide nothing else."""
+    return raw.decode("utf-8", "replace")
+
+
 NOT_WRITABLE: tuple[StoreErrorKind, ...] = ("read_only", "unreachable")
 """What opening says where nothing can be written; the file may be there to be read: `connect_to_read`."""
 
@@ -156,7 +167,9 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection to a database in a folder where nothing can be written. What a program that died left in the journal
     beside it is not seen."""
     # SQLite reads a WAL database only where it can write beside it, unless told that nobody writes.
-    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+    connection.text_factory = _as_text
+    return connection
 
 
 def copy_into(memory: sqlite3.Connection, path: Path) -> None:
@@ -226,7 +239,8 @@ def opening(path: Path, timeout_s: float) -> Iterator[None]:
     """Only one process at a time checks, sets aside, migrates or recovers the database. Raises StoreError "locked"
     when another one takes longer than `timeout_s`."""
     deadline = time.monotonic() + timeout_s
-    with path.with_name(path.name + "-lock").open("w") as lock:
+    lock = private.open_file(path.with_name(path.name + "-lock"), os.O_RDWR | os.O_CREAT)
+    try:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -236,6 +250,8 @@ def opening(path: Path, timeout_s: float) -> Iterator[None]:
                     raise StoreError("locked", path, "another llmtui is opening it") from None
                 time.sleep(0.02)
         yield
+    finally:
+        os.close(lock)
 
 
 class Writer:
@@ -246,7 +262,7 @@ class Writer:
     def __init__(self, path: Path, writer_id: str) -> None:
         self.id = writer_id
         self._file = _writer_file(path, writer_id)
-        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = private.open_file(self._file, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def close(self) -> None:
@@ -259,7 +275,7 @@ def is_writer_alive(path: Path, writer_id: str) -> bool:
     """Whether the process with this mark still runs; the file of a dead one is removed."""
     file = _writer_file(path, writer_id)
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = private.open_file(file, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:

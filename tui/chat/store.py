@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tui.chat import rows
 from tui.chat.conversation import Conversation, Turn, new_id
+from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Statement, Stop, Write
 from tui.chat.rows import Summary, Superseded
 from tui.chat.schema import StoreError
-from tui.chat.writer import Job, OnError, Opened, Read, Start, Statement, Stop, Write, WriterThread
+from tui.chat.writer import OnError, WriterThread
 
 __all__ = ["Opened", "Store", "StoreError", "Summary", "Superseded"]
 
@@ -46,6 +48,9 @@ class Store:
         self._on_error = on_error
         self._busy_timeout_s, self._retry_s = busy_timeout_s, retry_s
         self._id = new_id()
+        self.on_change: Callable[[bool], None] = lambda _: None
+        """Called when another process has changed or deleted the conversation of `watch`; with True when that is
+        because the whole file was replaced or begun anew."""
         self._thread: WriterThread | None = None
         self._is_closed = False
 
@@ -83,6 +88,19 @@ class Store:
     def open(self, conversation_id: str) -> asyncio.Future[Conversation]:
         """The conversation with its turns, the text of one that streams included. StoreError "not_found"."""
         return self._submit(Read(lambda connection: rows.read_conversation(connection, conversation_id)))
+
+    def watch(self, conversation_id: str) -> None:
+        """This conversation is shown, as it is now: `on_change` is told of what others do to it. Empty for none."""
+        self._submit(Follow(conversation_id)).add_done_callback(_forget)
+
+    def settled(self) -> asyncio.Future[None]:
+        """All that was asked for before is done, or waits for another try; `on_change` was told by then of what others
+        did before it."""
+        return self._submit(Settle())
+
+    def close_dead(self) -> asyncio.Future[None]:
+        """End the answers of processes that died while they wrote them."""
+        return self._submit(CloseDead())
 
     def superseded(self, conversation_id: str) -> asyncio.Future[tuple[Superseded, ...]]:
         """The turns that edits and regenerated answers replaced, the oldest replacement first."""
@@ -127,10 +145,16 @@ class Store:
         """Delete the conversation with all its turns, superseded ones too. One that is gone already is no error."""
         return self._write(lambda connection: rows.delete(connection, conversation_id))
 
-    def supersede(self, conversation_id: str, turn_id: str) -> asyncio.Future[None]:
-        """Take the turn and all that follow it out of the conversation; they are kept, see `superseded`."""
+    def supersede(self, conversation_id: str, turn_ids: Sequence[str]) -> asyncio.Future[None]:
+        """Take these turns, which are the last ones, out of the conversation; they are kept, see `superseded`.
+        StoreError "changed" when they are not the last ones any more: another process has written there."""
         now = time.time()
-        return self._write(lambda connection: rows.supersede(connection, conversation_id, turn_id, now))
+        return self._write(lambda connection: rows.supersede(connection, conversation_id, turn_ids, now))
+
+    def put_back(self, conversation_id: str, cut: Sequence[str], came: Sequence[str]) -> asyncio.Future[None]:
+        """Undo `supersede` of the turns `cut`; what `came` in their place is superseded instead."""
+        now = time.time()
+        return self._write(lambda connection: rows.put_back(connection, conversation_id, cut, came, now))
 
     def bring_back(self, turn_id: str) -> asyncio.Future[None]:
         """Make a superseded turn part of its conversation again, with those replaced together with it; what stands in
@@ -154,7 +178,18 @@ class Store:
             raise StoreError("closed", self.path, "the store is closed")
         if self._thread is None:
             self._thread = WriterThread(
-                self.path, self._id, self._on_error, busy_timeout_s=self._busy_timeout_s, retry_s=self._retry_s
+                self.path,
+                self._id,
+                self._on_error,
+                lambda is_anew: self.on_change(is_anew),
+                busy_timeout_s=self._busy_timeout_s,
+                retry_s=self._retry_s,
             )
         self._thread.submit(job)
         return job.future
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Nobody waits for it."""
+    if not future.cancelled():
+        future.exception()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import sqlite3
 import threading
@@ -14,11 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
+from tui import private
 from tui.chat import rows
+from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Stop, Write
 from tui.chat.schema import (
     NOT_WRITABLE,
     StoreError,
@@ -34,95 +35,43 @@ from tui.chat.schema import (
     set_aside,
     transaction,
 )
+from tui.chat.watch import Trouble, Watch
 
+LOOK_S = 0.5
+"""What others do to the database is looked for this often."""
 STREAM_S = 0.5
 """Streaming text is written this often: the most that a crash may cost."""
 
-T = TypeVar("T")
-Statement = Callable[[sqlite3.Connection], T]
 OnError = Callable[[StoreError | None], None]
+OnChange = Callable[[bool], None]
 
-_REFUSALS = (rows.MissingError, sqlite3.Error, ArithmeticError, ValueError, TypeError, msgspec.MsgspecError)
+_REFUSALS = (
+    rows.MissingError,
+    rows.ChangedError,
+    sqlite3.Error,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    msgspec.MsgspecError,
+)
 """What a statement may raise, beside faults of the disk: a record that cannot be stored must not end the thread."""
-
-
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found when the database was opened."""
-
-    n_crashed: int = 0
-    """Answers that were streaming when their llmtui died; they are closed with `stop` "crashed"."""
-    set_aside: Path | None = None
-    """A damaged database was kept under this name, and a new one begun."""
-    damage: str = ""
-    """SQLite's words about it."""
-
-
-class Job(Generic[T]):
-    """A piece of work for the thread, made on the event loop, and the future that its caller may await."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[T] = self._loop.create_future()
-        self.is_told = False
-        """The future was settled; a write may go on waiting after its caller was told of a failure."""
-
-    def succeed(self, result: T) -> None:
-        self._settle(lambda: self.future.set_result(result))
-
-    def fail(self, error: StoreError) -> None:
-        self._settle(lambda: self._set_error(error))
-
-    def tell(self, on_error: OnError, error: StoreError | None) -> None:
-        """Call `on_error` on the event loop that this job came from."""
-        with suppress(RuntimeError):  # The loop is closed: nobody listens any more.
-            self._loop.call_soon_threadsafe(on_error, error)
-
-    def _settle(self, action: Callable[[], None]) -> None:
-        if self.is_told:
-            return
-        self.is_told = True
-        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self._loop.call_soon_threadsafe(lambda: None if self.future.done() else action())
-
-    def _set_error(self, error: StoreError) -> None:
-        self.future.set_exception(error)
-        # A write need not be awaited, since `on_error` tells too: asyncio is not to log the exception as forgotten.
-        self.future.exception()
-
-
-class Read(Job[T]):
-    """Look something up."""
-
-    def __init__(self, statement: Statement[T]) -> None:
-        super().__init__()
-        self.statement = statement
-
-
-class Write(Job[None]):
-    """Change something, in a transaction of its own; `begins` and `ends` name a turn that starts or stops to stream."""
-
-    def __init__(self, statement: Statement[None], *, begins: str = "", ends: str = "") -> None:
-        super().__init__()
-        self.statement = statement
-        self.begins, self.ends = begins, ends
-
-
-class Start(Job[Opened]):
-    """Open the database."""
-
-
-class Stop(Job[None]):
-    """Write all that waits, close the database and end the thread."""
 
 
 class WriterThread:
     """Owns the connection. `submit` and `stream` are called on the event loop, the rest runs in the thread."""
 
     def __init__(
-        self, path: Path, writer_id: str, on_error: OnError | None, *, busy_timeout_s: float, retry_s: float
+        self,
+        path: Path,
+        writer_id: str,
+        on_error: OnError | None,
+        on_change: OnChange,
+        *,
+        busy_timeout_s: float,
+        retry_s: float,
     ) -> None:
         self._path = path
-        self._on_error = on_error
+        self._on_error, self._on_change = on_error, on_change
         self._busy_timeout_s, self._retry_s = busy_timeout_s, retry_s
         self._queue: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         # Under the lock: the turns that stream, the newest text of those with text that is not written yet, and
@@ -134,6 +83,8 @@ class WriterThread:
         # The thread's own.
         self._connection: sqlite3.Connection | None = None
         self._opened = Opened()
+        self._watch = Watch(path)
+        self._look_at = 0.0
         self.unread: StoreError | None = None
         """Why the last read saw nothing of what the file holds."""
         self._writer_id = writer_id
@@ -175,6 +126,7 @@ class WriterThread:
             try:
                 job = self._queue.get(timeout=self._wait_s())
             except queue.Empty:
+                self._look()
                 self._save()
                 continue
             self._last = job or self._last
@@ -188,15 +140,78 @@ class WriterThread:
                     self._save()
                 case Read():
                     self._read(job)
+                case Follow():
+                    self._follow(job)
+                case Settle():
+                    self._save()
+                    job.succeed(None)
+                case CloseDead():
+                    self._close_dead(job)
                 case Stop():
                     self._stop(job)
                     return
 
     def _wait_s(self) -> float | None:
-        """Seconds to the next flush or the next try; None with nothing to write."""
-        if not self._is_woken and not self._backlog:
-            return None
-        return max(0.0, (self._flush_at if self._failure is None else self._retry_at) - time.monotonic())
+        """Seconds to the next flush, the next try or the next look at the file; None with nothing to wait for."""
+        due = [self._look_at] if self._connection is not None else []
+        if self._is_woken or self._backlog:
+            due.append(self._flush_at if self._failure is None else self._retry_at)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _look(self) -> None:
+        """Notice what others have done to the database."""
+        if self._connection is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_S
+        try:
+            if (found := self._watch.trouble()) is not None:
+                self._begin_anew(*found)
+            elif self._watch.has_news(self._connection):
+                self._tell_change()
+        except (StoreError, sqlite3.Error, OSError) as error:
+            trouble = as_store_error(error, self._path)
+            self._look_failed(trouble)
+
+    def _look_failed(self, error: StoreError) -> None:
+        if self._connection is None:  # nothing could be opened in the place of what is gone: that is tried again
+            self._note_failure(error)
+        elif error.kind == "corrupt":
+            self._failed(error)
+
+    def _begin_anew(self, trouble: Trouble, detail: str) -> None:
+        """The file is not the one any more that was opened, or is of no use: go on with one that is."""
+        old, self._connection = self._connection, None
+        assert old is not None
+        private.folder(self._path.parent)
+        with opening(self._path, self._busy_timeout_s):
+            told = self._watch.clear_away(trouble, detail, old)
+        if self._writer is not None:  # its mark may be gone too
+            self._writer.close()
+            self._writer = None
+        self._tell(told)
+        self._open()
+        self._tell_change(is_anew=True)
+
+    def _tell_change(self, *, is_anew: bool = False) -> None:
+        if self._last is not None:
+            self._last.tell(self._on_change, is_anew)
+
+    def _follow(self, job: Follow) -> None:
+        self._save(at_once=self._failure is None)
+        self._watch.conversation_id = job.conversation_id
+        with suppress(sqlite3.Error):
+            if self._connection is not None:
+                self._watch.note(self._connection)
+        job.succeed(None)
+
+    def _close_dead(self, job: CloseDead) -> None:
+        try:
+            if self._connection is not None and self._failure is None:
+                with opening(self._path, self._busy_timeout_s):
+                    self._recover(self._connection)
+            job.succeed(None)
+        except (StoreError, sqlite3.Error, OSError) as error:
+            job.fail(as_store_error(error, self._path))
 
     def _start(self, job: Start) -> None:
         if self._connection is None:
@@ -218,7 +233,7 @@ class WriterThread:
                 if self._is_woken and (at_once or time.monotonic() >= self._flush_at):
                     self._flush(connection)
             except (StoreError, sqlite3.Error, OSError) as error:
-                self._note_failure(as_store_error(error, self._path))
+                self._failed(as_store_error(error, self._path))
             else:
                 if self._failure is not None:
                     self._failure = None
@@ -227,19 +242,39 @@ class WriterThread:
             for job in self._backlog:
                 job.fail(self._failure)
 
+    def _failed(self, error: StoreError) -> None:
+        """What could not be written is tried again; at once, and with another file, where this one is damaged."""
+        if error.kind == "corrupt" and self._connection is not None:
+            try:
+                self._begin_anew("damaged", error.detail)
+            except (StoreError, sqlite3.Error, OSError) as another:
+                error = as_store_error(another, self._path)
+            else:
+                self._failure = None  # what waits is written as soon as the thread looks again
+                return
+        self._note_failure(error)
+
     def _write(self, connection: sqlite3.Connection, job: Write) -> None:
         """One write in one transaction. One that can never succeed fails its future and counts as done; what may
         succeed later is raised."""
+        is_stale = False
         try:
             with transaction(connection):
+                is_stale = self._watch.is_stale(connection)
                 job.statement(connection)
+                self._watch.note(connection)
         except _REFUSALS as error:
             refusal = self._as_error(error)
             if refusal.is_retried:
                 raise refusal from error
+            if is_stale:
+                self._tell_change()
             job.fail(refusal)
-            self._tell(refusal)
+            if refusal.kind not in ("not_found", "changed"):  # which `on_change` tells
+                self._tell(refusal)
         else:
+            if is_stale:
+                self._tell_change()
             job.succeed(None)
         if job.begins:
             self._written[job.begins] = ("", "")
@@ -330,7 +365,7 @@ class WriterThread:
             job.succeed(None)
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.folder(self._path.parent)
         with opening(self._path, self._busy_timeout_s):
             self._opened = Opened()
             try:
@@ -349,12 +384,13 @@ class WriterThread:
             except (sqlite3.Error, OSError):
                 connection.close()
                 raise
+        self._watch.opened(connection)
+        self._look_at = time.monotonic() + LOOK_S
         self._connection = connection
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            self._path.touch(mode=0o600)
+        private.make_file(self._path)
         connection = connect(self._path, self._busy_timeout_s)
         try:
             check(connection, self._path)
@@ -377,6 +413,8 @@ class WriterThread:
     def _as_error(self, error: Exception) -> StoreError:
         if isinstance(error, rows.MissingError):
             return StoreError("not_found", self._path, f"there is no conversation or turn {error.args[0]}")
+        if isinstance(error, rows.ChangedError):
+            return StoreError("changed", self._path, "the conversation has changed")
         return as_store_error(error, self._path)
 
     def _note_failure(self, error: StoreError) -> None:

@@ -68,8 +68,8 @@ def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...
 
 
 # Keys are chosen for SSH, tmux and macOS' Terminal: control letters and function keys always arrive; alt needs "option
-# as meta" on a Mac, and alt+enter and shift+enter need the kitty protocol, so these are never the only way. Left free:
-# ctrl+b (tmux), ctrl+a (screen), what edits the prompt (ctrl+a c e k u v w x z) and keys that are others in disguise
+# as meta" on a Mac, and shift+enter needs the kitty protocol, so these are never the only way. Left free:
+# ctrl+b (tmux), ctrl+a (screen), what edits the prompt (ctrl+a c e k u v w x _) and keys that are others in disguise
 # (ctrl+h i m, alt+b f).
 ACTIONS: tuple[Action, ...] = (
     *_rows(
@@ -86,7 +86,13 @@ ACTIONS: tuple[Action, ...] = (
         "Conversation",
         "chat",
         ("toggle_thinking_mode", "Thinking", "Let the model think before it answers, or not.", "ctrl+t", "footer"),
-        ("stop", "Stop", "Stop the answer or the load; otherwise go back to the prompt.", "escape", "footer"),
+        (
+            "stop",
+            "Stop",
+            "Take back what waits, or stop what runs; otherwise go back to the prompt.",
+            "escape",
+            "footer",
+        ),
         ("new_chat", "New", "Start a new conversation.", "ctrl+n", "footer"),
         ("regenerate", "Regenerate", "Answer the last prompt again.", "f5"),
         ("edit_last", "Edit last prompt", "Edit the last prompt and send it again.", "f2"),
@@ -133,8 +139,9 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         "Prompt",
         "input",
-        ("send", "Send", "Send the prompt.", "enter"),
+        ("send", "Send", "Send the prompt, or have it wait until the model can answer.", "enter"),
         ("newline", "New line", "Start a new line.", "ctrl+j alt+enter shift+enter"),
+        ("undo", "Undo", "Take back the last change of the prompt.", "ctrl+underscore"),
         ("history_previous", "Earlier prompt", "The prompt before, when the cursor is in the first line.", "up"),
         ("history_next", "Later prompt", "The prompt after, when the cursor is in the last line.", "down"),
     ),
@@ -211,6 +218,8 @@ ACTIONS: tuple[Action, ...] = (
         ("memory_report", "Memory", "Compare what the model was planned to take with what it takes.", ""),
         ("log_view", "Engine log", "Show the last lines of the engine's log.", "f12"),
         ("show_problems", "Problems", "Show what is wrong in settings, themes and keys.", ""),
+        ("redraw", "Redraw", "Paint the screen anew, when something else wrote on it.", "ctrl+backslash"),
+        ("suspend", "Suspend", "Go back to the shell; fg brings llmtui back.", "ctrl+z"),
         ("quit", "Quit", "Leave llmtui.", "ctrl+q"),
     ),
 )

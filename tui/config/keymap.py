@@ -11,6 +11,8 @@ from tui.config.actions import ACTIONS, BY_ID, Action, live_together, takes_text
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem
 
+_MOST_PROBLEMS = 50
+"""With unknown ids that are told: there are no more actions to mistake."""
 Keymap = dict[str, tuple[str, ...]]
 
 MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
@@ -75,7 +77,8 @@ def resolve(
     for action_id, written in overrides.items():
         action = BY_ID.get(action_id)
         if action is None:
-            report(action_id, unknown_key(action_id, BY_ID))
+            if len(problems) < _MOST_PROBLEMS:
+                report(action_id, unknown_key(action_id, BY_ID))
             continue
         keys, complaint = _read_keys(action, [written] if isinstance(written, str) else written)
         if complaint:

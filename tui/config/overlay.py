@@ -14,6 +14,11 @@ from tui.config.problems import ConfigProblem
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_MOST_PROBLEMS = 20
+"""Of one table that are told one by one."""
+_MOST_RECORDS = 500
+"""In a list: more sections of a kind were written by a program gone wrong."""
+
 NOT_IN_FILES = msgspec.Meta(extra={"in_files": False})
 """Of a field that is worked out: as a key of a file it is as unknown as any other."""
 
@@ -31,12 +36,15 @@ def overlay(
     hints = {name: hint for name, hint in hints.items() if NOT_IN_FILES not in getattr(hint, "__metadata__", ())}
     changes: dict[str, Any] = {}
     problems: list[ConfigProblem] = []
+    n_untold = 0
 
     for key, value in table.items():
         path = f"{prefix}{key}"
         if key not in hints:
-            if report_unknown:
+            if report_unknown and len(problems) < _MOST_PROBLEMS:
                 problems.append(ConfigProblem(file=file, key=path, message=unknown_key(key, hints)))
+            else:
+                n_untold += report_unknown
             continue
         default = getattr(base, key)
         if isinstance(default, msgspec.Struct):
@@ -63,12 +71,19 @@ def overlay(
             except msgspec.ValidationError as error:
                 message = f"{_why(value, hints[key], error)}. The default {_toml(default)} is used; correct the value."
                 problems.append(ConfigProblem(file=file, key=path, message=message))
+    problems += _untold(n_untold, prefix.rstrip("."), file)
     return msgspec.structs.replace(base, **changes), problems
+
+
+def _untold(n: int, path: str, file: Path | None) -> list[ConfigProblem]:
+    """That there are `n` more problems of this kind."""
+    message = f"has {n:,} more mistakes like these. Correct the file, or begin with a new one."
+    return [ConfigProblem(file=file, key=path, message=message)] if n else []
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:
     """The sentence about a key that nobody knows, with the nearest one that exists."""
-    near = difflib.get_close_matches(key, list(known), n=1)
+    near = difflib.get_close_matches(key[:60], list(known), n=1)
     hint = f'Did you mean "{near[0]}"?' if near else f"Known here: {', '.join(sorted(known))}."
     return f"is unknown, so it is ignored. {hint}"
 
@@ -76,15 +91,20 @@ def unknown_key(key: str, known: Collection[str]) -> str:
 def _merge_entries(
     default: Mapping[str, object], value: Mapping[str, object], hint: Any, path: str, file: Path | None
 ) -> tuple[dict[str, object], list[ConfigProblem]]:
-    merged, problems = dict(default), []
+    merged: dict[str, object] = dict(default)
+    problems: list[ConfigProblem] = []
+    n_untold = 0
     entry_type = get_args(hint)[1]
     for name, entry in value.items():
         try:
             merged[name] = msgspec.convert(entry, entry_type)
         except msgspec.ValidationError as error:
+            if len(problems) >= _MOST_PROBLEMS:
+                n_untold += 1
+                continue
             message = f"{_why(entry, entry_type, error)}. It is ignored; correct the value."
             problems.append(ConfigProblem(file=file, key=f"{path}.{name}", message=message))
-    return merged, problems
+    return merged, problems + _untold(n_untold, path, file)
 
 
 def _kind_of_records(hint: Any) -> type[msgspec.Struct] | None:
@@ -100,8 +120,12 @@ def _is_list_of_tables(value: object) -> TypeGuard[list[Mapping[str, object]]]:
 def _read_records(
     kind: type[msgspec.Struct], tables: Sequence[Mapping[str, object]], path: str, file: Path | None
 ) -> tuple[tuple[msgspec.Struct, ...], list[ConfigProblem]]:
-    records, problems = [], []
-    for number, table in enumerate(tables, start=1):
+    records: list[msgspec.Struct] = []
+    problems: list[ConfigProblem] = []
+    if len(tables) > _MOST_RECORDS:
+        message = f"there are {len(tables):,} of these sections; those after the first {_MOST_RECORDS} are ignored."
+        problems.append(ConfigProblem(file=file, key=path, message=message))
+    for number, table in enumerate(tables[:_MOST_RECORDS], start=1):
         record, bad = overlay(kind(), table, file=file, prefix=f"{path}[{number}].")
         records.append(record)
         problems += bad

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import cache
 from pathlib import Path
 
 import platformdirs
 
-APP = "llmtui"
+from tui import private
+
+APP = private.APP
 
 
 @cache
@@ -59,6 +62,11 @@ def database_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "conversations.db"
 
 
+def drafts_dir() -> Path:
+    """What was written and not sent when llmtui ended, until its next start."""
+    return Path(platformdirs.user_state_dir(APP)) / "drafts"
+
+
 def bench_file() -> Path:
     """Every benchmark that was run."""
     return Path(platformdirs.user_data_dir(APP)) / "bench.sqlite"
@@ -84,6 +92,15 @@ def contexts_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
 
 
+def close_to_others() -> None:
+    """What an older llmtui, or whoever made them, left open to others in the folders that say what a person does."""
+    files = (database_file(), state_file(), log_file(), library_cache_file())
+    for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
+        if folder.is_dir():
+            with contextlib.suppress(OSError):  # said by whoever writes there
+                private.folder(folder)
+
+
 def llama_build_file() -> Path:
     """What `scripts/llama_wheel.py` built llama.cpp with here, and why: JSON, in the environment that it went into."""
     return Path(sys.prefix) / "share" / APP / "llama-build.json"
@@ -98,6 +115,7 @@ def locate() -> list[tuple[str, Path]]:
         ("your themes", user_themes_dir()),
         ("remembered state", state_file()),
         ("conversations", database_file()),
+        ("drafts", drafts_dir()),
         ("benchmarks", bench_file()),
         ("exports", exports_dir()),
         ("models", models_dir()),

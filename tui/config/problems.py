@@ -3,10 +3,16 @@ so that a typing error never keeps the program from starting."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import msgspec
+
+from tui.config import toml
+from tui.lines import one_line
+
+_MOST_OF_A_KEY = 80
+_MOST_OF_A_MESSAGE = 800
+"""Characters. Both may quote a file, which may hold anything."""
 
 
 class ConfigProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +25,12 @@ class ConfigProblem(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     """One or two sentences: what is wrong, what is used instead, what to do."""
 
+    def __post_init__(self) -> None:
+        for name, most in (("key", _MOST_OF_A_KEY), ("message", _MOST_OF_A_MESSAGE)):
+            text = getattr(self, name)
+            short = text if len(text) <= most else f"{text[: most - 20]} … {text[-17:]}"
+            msgspec.structs.force_setattr(self, name, one_line(short))
+
     def __str__(self) -> str:
         where = ": ".join(part for part in (str(self.file) if self.file else "", self.key) if part)
         return f"{where}: {self.message}" if where else self.message
@@ -27,18 +39,15 @@ class ConfigProblem(msgspec.Struct, frozen=True, kw_only=True):
 def read_toml(file: Path) -> tuple[dict[str, object] | None, ConfigProblem | None]:
     """The tables of `file`, or None and why they could not be read. A file that does not exist is (None, None)."""
     try:
-        raw = file.read_bytes()
+        return toml.read(file), None
     except FileNotFoundError:
         return None, None
+    except IsADirectoryError:
+        why = "is a folder where a file should be, so it is ignored. Move it away."
+    except PermissionError as error:
+        why = f"cannot be read ({error.strerror}), so it is ignored. Check its permissions."
     except OSError as error:
-        why = f"cannot be read ({error.strerror or error}), so it is ignored. Check its permissions."
-        return None, ConfigProblem(file=file, key="", message=why)
-    try:
-        return tomllib.loads(raw.decode("utf-8-sig")), None
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        why = f"is not UTF-8 text (line {line}), so it is ignored. Save it again with the encoding UTF-8."
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        # tomllib ends its sentence with the line and column.
-        why = f"is not valid TOML, so it is ignored: {error}. Correct it there."
+        why = f"cannot be read ({error.strerror or error}), so it is ignored. Put a text file in its place."
+    except toml.TomlError as error:
+        why = f"{error}. It is ignored: correct it, saved as UTF-8."
     return None, ConfigProblem(file=file, key="", message=why)

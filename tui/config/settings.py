@@ -18,6 +18,8 @@ from tui.engine.records import CacheType, Effort, FlashAttention, Repack
 from tui.userpath import user_path
 
 # llama.cpp counts in 32 bits.
+_MOST_TOLD = 20
+"""Of mistakes that are all alike."""
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -50,7 +52,7 @@ class ModelSettings(Section, frozen=True):
 class ModelRule(Section, frozen=True):
     """[[model]]: what holds for the models that `match` names only."""
 
-    match: str = ""
+    match: Annotated[str, Meta(max_length=1000)] = ""
     """A pattern with `*`, `?` and `[…]` for the name of a model, the name of its file or the whole path, in letters of
     either case."""
     chat_template: str = ""
@@ -271,9 +273,9 @@ def _keys(table: Mapping[str, object], prefix: str = "") -> Iterator[str]:
 
 def _without_match(file: Path, rules: Sequence[ModelRule]) -> Iterator[ConfigProblem]:
     message = 'is missing, so the section holds for no model. Write match = "*" for all, or a part of a name: "qwen3*".'
-    for number, rule in enumerate(rules, start=1):
-        if not rule.match:
-            yield ConfigProblem(file=file, key=f"model[{number}].match", message=message)
+    nameless = [number for number, rule in enumerate(rules, start=1) if not rule.match]
+    for number in nameless[:_MOST_TOLD]:
+        yield ConfigProblem(file=file, key=f"model[{number}].match", message=message)
 
 
 def _beside(file: Path, rule: ModelRule) -> ModelRule:

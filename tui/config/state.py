@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from tui import private
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
@@ -130,11 +131,11 @@ class StateStore:
         everything = msgspec.to_builtins(self.state)
         table = {key: value for key, value in everything.items() if value not in (None, "", {})}
         # A link from someone's dotfiles stays a link.
-        target = Path(os.path.realpath(self.file))
         temporary: Path | None = None
         try:
+            private.folder(self.file.parent)
+            target = private.resolved(self.file)
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             temporary = Path(name)
             with os.fdopen(descriptor, "wb") as stream:

@@ -29,6 +29,11 @@ _SELECTED_PART = 0.35
 _ANSI_VARIABLES = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
 """Textual's style sheets need these of a theme with the terminal's colours, and derive them for others only."""
 
+_MOST_PROBLEMS = 50
+_MOST_QUOTED = 60
+"""Characters of a value."""
+_MOST_FILES = 500
+"""Of a folder that are read."""
 _TOP = ("name", "dark", "ansi", "colors", "variables")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
@@ -101,7 +106,7 @@ def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec]
         message = "has no themes in it, so only Textual's own are there. Install llmtui again."
         problems.append(ConfigProblem(file=builtin_dir, key="", message=message))
     own, found = _load_folder(user_dir)
-    return dict(sorted({**themes, **own}.items())), problems + found
+    return dict(sorted({**themes, **own}.items())), (problems + found)[:_MOST_PROBLEMS]
 
 
 def choose_theme(
@@ -141,7 +146,8 @@ def fingerprint(folders: Sequence[Path]) -> Fingerprint:
 def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | None, list[ConfigProblem]]:
     """The theme that `table`, read from `file`, describes, and everything that is wrong with it. None with anything but
     unknown keys, which are ignored."""
-    ignored = [(key, unknown_key(key, _TOP)) for key in table if key not in _TOP]
+    unknown = [key for key in table if key not in _TOP][:_MOST_PROBLEMS]
+    ignored = [(key, unknown_key(key, _TOP)) for key in unknown]
     complaints: list[tuple[str, str]] = []
     colors, variables = (_section(table, key, complaints) for key in ("colors", "variables"))
     name, dark, ansi = table.get("name"), table.get("dark"), table.get("ansi", False)
@@ -153,20 +159,22 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
             complaints.append((key, "must be true or false."))
 
     known = (*COLORS, "boost")
-    ignored += [(f"colors.{key}", unknown_key(key, known)) for key in colors if key not in known]
+    unknown = [key for key in colors if key not in known][:_MOST_PROBLEMS]
+    ignored += [(f"colors.{key}", unknown_key(key, known)) for key in unknown]
     complaints += [(f"colors.{key}", "is missing. Add it.") for key in COLORS if key not in colors]
     for key in known:
         if key in colors and not _is_color(colors[key], ansi=ansi is True, alpha=key == "boost"):
             wanted = '"#1e2127" or "ansi_blue"' if ansi is True else '"#1e2127"'
-            complaints.append((f"colors.{key}", f"is {colors[key]!r}, which is no colour. Write it like {wanted}."))
+            complaints.append(
+                (f"colors.{key}", f"is {_quoted(colors[key])}, which is no colour. Write it like {wanted}.")
+            )
 
     for key, value in variables.items():
         if not _VARIABLE.fullmatch(key):
             complaints.append((f"variables.{key}", 'is no name of a variable. Write it like "footer-background".'))
         elif not _is_variable_value(key, value, ansi=ansi is True):
-            message = (
-                f'is {value!r}. It must be a colour such as "#1e2127", or a style such as "bold" for -style names.'
-            )
+            wanted = 'a colour such as "#1e2127", or a style such as "bold" for -style names'
+            message = f"is {_quoted(value)}. It must be {wanted}."
             complaints.append((f"variables.{key}", message))
 
     problems = [ConfigProblem(file=file, key=key, message=message) for key, message in ignored + complaints]
@@ -179,7 +187,7 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
 
 def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:
     themes: dict[str, ThemeSpec] = {}
-    problems: list[ConfigProblem] = []
+    problems = _unreadable(folder)
     for file in _toml_files(folder):
         table, problem = read_toml(file)
         if problem is not None:
@@ -202,9 +210,26 @@ def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem
 
 def _toml_files(folder: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.suffix == ".toml")
+        return sorted(entry for entry in folder.iterdir() if entry.suffix == ".toml")[:_MOST_FILES]
     except OSError:
         return []
+
+
+def _unreadable(folder: Path) -> list[ConfigProblem]:
+    """Why a folder that is there cannot be looked into."""
+    try:
+        next(iter(folder.iterdir()), None)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        message = f"cannot be read ({error.strerror or error}), so the themes in it are not there. Mend or remove it."
+        return [ConfigProblem(file=folder, key="", message=message)]
+    return []
+
+
+def _quoted(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 
 
 def _section(table: Mapping[str, object], key: str, complaints: list[tuple[str, str]]) -> Mapping[str, object]:

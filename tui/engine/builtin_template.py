@@ -96,9 +96,9 @@ def fitting(why: str, has_token: Callable[[str], bool]) -> tuple[ChatTemplate, s
     return JinjaTemplate(CHATML, "", ""), f"{why}; ChatML is used."
 
 
-def unusable(error: TemplateError) -> str:
-    """That the file's own template is not used, and why."""
+def unusable(error: TemplateError, what: str = "The file's chat template") -> str:
+    """That a template is not used, and why."""
     reason = (str(error).splitlines() or [""])[0]
     for known in ("the chat template does not compile: ", "the chat template failed: ", "the chat template "):
         reason = reason.removeprefix(known)
-    return f"The file's chat template cannot be used ({reason[:120]})"
+    return f"{what} cannot be used ({reason[:120]})"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui import private
 from tui.engine.messages import ContextProblem
 
 MAGIC = b"llmtuiKV"
@@ -88,7 +89,7 @@ def write(path: Path, key: ContextKey, tokens: Sequence[int], state: bytes | byt
     size = _FRAME.size + len(header) + len(state) + _CHECK.size
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.folder(path.parent)
         if shutil.disk_usage(path.parent).free < size + SPARE_DISK_BYTES:
             raise ContextFileError("disk", f"{path.parent}: not enough space")
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=TEMPORARY)
@@ -135,7 +136,7 @@ def read(path: Path, key: ContextKey) -> tuple[list[int], bytearray]:
     """Tokens and state of a KV cache that goes with `key`. Raises `ContextFileError` for everything else; nothing of
     the file is believed before its size and checksum are known to be right."""
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open(private.open_file(path, os.O_RDONLY), "rb", buffering=0) as stream:  # noqa: PTH123
             size = os.fstat(stream.fileno()).st_size
             frame = stream.read(_FRAME.size)
             if len(frame) < _FRAME.size:

@@ -18,8 +18,10 @@ from tui.engine import anatomy, loadlog
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.llama import LOG, LlamaError
 from tui.engine.loadcheck import Refused, refuse
+from tui.engine.memorylimit import growing_at_most
 from tui.engine.params import UnknownDevice, context_params, in_effect, model_params
 from tui.engine.records import LoadSettings, Placed
+from tui.models.budget import Budget
 from tui.models.gguf import GGUFError, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import part_of
@@ -28,6 +30,8 @@ from tui.models.stub import stub
 
 _LOAD_MODE_NONE = 0
 _MAX_STUBS = 16
+MOST_BYTES = 2 << 30
+"""By which a dry run may grow the process: 100 MB are the rule."""
 
 _Identity = tuple[tuple[str, int, int], ...]
 """Path, size and time of the last change of each file of a model."""
@@ -44,6 +48,10 @@ class DryRunner:
 
         Raises `LlamaError` when llama.cpp would not load it, or when the file or llama.cpp's books cannot be read.
         """
+        with growing_at_most(MOST_BYTES):
+            return self._run(path, settings, device_free)
+
+    def _run(self, path: Path, settings: LoadSettings, device_free: Sequence[int]) -> tuple[tuple[Placed, ...], int]:
         keep: list[object] = []
         model = context = None
         try:
@@ -91,7 +99,8 @@ class DryRunner:
                     for part, source in zip(parts, sources, strict=True)
                 )
                 if identity not in self._stubs:
-                    headers = [read_header(source, check_data=False) for source in sources]
+                    budget = Budget()
+                    headers = [read_header(source, check_data=False, budget=budget) for source in sources]
                     info = from_headers(headers, path.stem)
                     self._keep(identity, *stub(list(zip(sources, headers, strict=True))), info)
         except (GGUFError, OSError) as error:

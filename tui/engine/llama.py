@@ -40,6 +40,10 @@ class LlamaError(Exception):
         self.detail = detail
 
 
+_MOST_OF_A_LINE = 1000
+"""Characters of a line of the log: llama.cpp prints whole texts of the file, such as its name."""
+
+
 class _Log:
     """llama.cpp's log: passed on to stderr, and the lines of one step kept to learn what it did."""
 
@@ -58,8 +62,9 @@ class _Log:
         if level == _LOG_DEBUG and b"resolve_fused_ops: Flash" not in text:
             return
         self._partial += text.decode("utf-8", "replace")
-        *complete, self._partial = self._partial.split("\n")
-        for line in complete:
+        *complete, partial = self._partial.split("\n")
+        self._partial = partial[:_MOST_OF_A_LINE]
+        for line in (line[:_MOST_OF_A_LINE] for line in complete):
             self.lines.append(line)
             if not self._is_quiet:
                 print(line, file=sys.stderr)
@@ -131,8 +136,8 @@ class Session:
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
-            source = settings.chat_template or self._template_source()
-            self.chat = ChatPrompt(self.vocabulary, source, self._templates)
+            source = self._template_source()
+            self.chat = ChatPrompt(self.vocabulary, source, self._templates, settings.chat_template)
             self.stops = settings.stop
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()

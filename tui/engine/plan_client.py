@@ -24,9 +24,14 @@ IDLE_S = 60.0
 """The process ends when nothing was planned for so long: on a GPU it holds some memory."""
 MAX_DEATHS = 2
 """Of the process over one file, or at its start: then it is not tried again."""
-MOST_CELLS = 1 << 22
+MOST_CELLS = 1 << 20
 """Of a KV cache. llama.cpp keeps books of some 40 bytes for each, in a dry run too: that of a context of hundreds of
-millions, asked for by mistake, would take a minute and gigabytes."""
+millions, asked for by mistake or by a file, would take a minute and gigabytes."""
+MOST_LAYERS = 160
+"""Of a model. A dry run takes some 2 ms a layer; no model has more than 126, and llama.cpp takes 512."""
+DRY_RUN_S = 10.0
+"""Seconds after which a dry run is given up, with its process, and the file is not asked about again; some 0.1 are the
+rule."""
 _MAX_PLANS = 4096
 _log = logging.getLogger("llmtui.planner")
 
@@ -54,6 +59,8 @@ class Planner:
         """Files of which the formula says something else."""
         self._deaths: Counter[_Identity] = Counter()
         self._n_waiting = 0
+        self._turn = asyncio.Lock()
+        """Of the one dry run that is under way, so that its time is its own."""
         self._is_closed = False
         self._idle: asyncio.TimerHandle | None = None
         self._change: asyncio.Task[object] | None = None
@@ -77,7 +84,9 @@ class Planner:
         key = _key(path, settings, device_free or {})
         if (plan := self._plans.get(key)) is not None:
             return plan
-        if settings.n_ctx > MOST_CELLS or key in self._refused or self._deaths[key[0]] >= MAX_DEATHS:
+        if (settings.n_ctx or info.n_ctx_train) > MOST_CELLS or info.n_layers > MOST_LAYERS:
+            return formula
+        if key in self._refused or self._deaths[key[0]] >= MAX_DEATHS:
             return formula
         free = [(device_free or {}).get(name, 0) for name in settings.devices]
         answer = await self._ask(key, path, settings, free if any(free) else [])
@@ -106,9 +115,16 @@ class Planner:
         self._n_waiting += 1
         self._watch_idleness()
         try:
-            if not await self._is_up():
-                return None
-            return await self._engine.dry_run(path, settings, free)
+            async with self._turn:
+                if not await self._is_up():
+                    return None
+                async with asyncio.timeout(DRY_RUN_S):
+                    return await self._engine.dry_run(path, settings, free)
+        except TimeoutError:
+            _log.warning("the dry run of %r takes longer than %d s: it is planned by formula", str(path), DRY_RUN_S)
+            self._deaths[key[0]] = MAX_DEATHS
+            self._change = asyncio.create_task(self._engine.close())
+            await asyncio.wait([self._change])
         except EngineError as error:
             _log.info("no exact plan for %r: %s", path, error)
             if len(self._refused) >= _MAX_PLANS:

@@ -5,14 +5,14 @@ What llama.cpp itself would allocate is asked by `tui.engine.plan_client`; its a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from tui.engine.records import CacheType, LoadSettings, Placed
-from tui.models.info import Layer, ModelInfo
-from tui.models.quants import BY_NAME, row_bytes
+from tui.engine.layersums import cell_bytes, first_share, layer_sums
+from tui.engine.records import LoadSettings, Placed
+from tui.models.info import ModelInfo
 
 HOST = "CPU"
 VOCABULARY_BYTES = 310
@@ -107,24 +107,35 @@ def estimate(
     n_all = _pad(settings.n_ctx or info.n_ctx_train)
     n_ctx = _pad(n_all // settings.n_parallel)
     place = _Placement(info, settings, device_free or {})
-    weights, kv = _Tally(), _Tally()
+    weights, kv, read = _Tally(), _Tally(), _Tally()
     weights.add(HOST, info.input_bytes)
     output_device = place.device(info.n_layers)
     weights.add(output_device, info.output_bytes)
     # On the host the tied output layer is the embedding table itself; a device needs a copy of its own.
     if output_device != HOST:
         weights.add(output_device, info.tied_bytes)
-    left_on_host = 0
-    for index, layer in enumerate(info.layers):
-        device, experts_device = place.device(index), place.experts_device(index)
-        weights.add(device, layer.weights_bytes - layer.expert_bytes)
-        weights.add(experts_device, layer.expert_bytes)
-        kv.add(device, settings.n_parallel * _kv_bytes(layer, settings, n_ctx, swa_full))
-        if device == HOST or (layer.expert_bytes and experts_device == HOST):
-            left_on_host = max(left_on_host, layer.largest_tensor_bytes)
+    sums = layer_sums(info)
+    cells = sums.cell_bytes(settings.type_k, settings.type_v)
+    n_cells = {window: _n_cells(window, settings, n_ctx, swa_full) for window in cells}
+    read.add(output_device, info.output_bytes + info.tied_bytes)
+    for device, start, end in place.runs():
+        # Experts of the first layers of a run may stay on the host.
+        kept = min(max(place.n_cpu_moe, start), end)
+        weights.add(device, sums.dense_bytes[end] - sums.dense_bytes[start])
+        weights.add(HOST, sums.expert_bytes[kept] - sums.expert_bytes[start])
+        weights.add(device, sums.expert_bytes[end] - sums.expert_bytes[kept])
+        state_bytes = sums.state_bytes[end] - sums.state_bytes[start]
+        kept_bytes = sum(n_cells[window] * (cell[end] - cell[start]) for window, cell in cells.items())
+        kv.add(device, settings.n_parallel * (kept_bytes + state_bytes))
+        read.add(device, sums.dense_bytes[end] - sums.dense_bytes[start] + state_bytes)
+        read.add(HOST, sums.expert_read_bytes[kept] - sums.expert_read_bytes[start])
+        read.add(device, sums.expert_read_bytes[end] - sums.expert_read_bytes[kept])
+    left_on_host = max(
+        sums.largest_tensor[place.n_host_layers], sums.largest_with_experts[min(place.n_cpu_moe, info.n_layers)]
+    )
     scratch = _Scratch(info, settings, n_ctx, _n_ubatch(settings, n_all))
-    read = reads(info, settings, 0, device_free)
-    used = {place.device(index) for index in range(place.n_layers)} - {HOST}
+    used = {device for device, start, end in place.runs() if start < end} | {output_device}
+    used -= {HOST}
     compute = {name: scratch.device_bytes(left_on_host) for name in used}
     compute[HOST] = scratch.host_bytes(any_device=bool(settings.devices))
     costs = {
@@ -135,7 +146,7 @@ def estimate(
             kv_bytes=kv.by_device.get(name, 0),
             compute_bytes=compute.get(name, 0),
             other_bytes=VOCABULARY_BYTES * info.n_vocab if name == HOST else 0,
-            read_bytes=read.get(name, 0),
+            read_bytes=read.by_device.get(name, 0),
         )
         for name in (HOST, *settings.devices)
     }
@@ -199,7 +210,7 @@ def reads(
     read.add(place.device(info.n_layers), info.output_bytes + info.tied_bytes)
     for index, layer in enumerate(info.layers):
         n_cells = min(n_past, layer.window) if layer.window else n_past
-        kept = n_cells * _cell_bytes(layer, settings.type_k, settings.type_v) + layer.state_bytes
+        kept = n_cells * cell_bytes(layer, settings.type_k, settings.type_v) + layer.state_bytes
         idle_bytes = round(layer.expert_bytes * (1 - info.expert_share))
         read.add(place.device(index), layer.weights_bytes - layer.expert_bytes + kept)
         read.add(place.experts_device(index), layer.expert_bytes - idle_bytes)
@@ -210,17 +221,11 @@ def _pad(n: int) -> int:
     return -(-n // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
-def _cell_bytes(layer: Layer, type_k: CacheType, type_v: CacheType) -> int:
-    """K and V of one token in one layer."""
-    return row_bytes(BY_NAME[type_k.upper()], layer.k_width) + row_bytes(BY_NAME[type_v.upper()], layer.v_width)
-
-
-def _kv_bytes(layer: Layer, settings: LoadSettings, n_ctx: int, swa_full: bool) -> int:
-    """What one sequence keeps in one layer."""
-    n_cells = n_ctx
-    if layer.window and not swa_full:
-        n_cells = min(n_ctx, _pad(layer.window + _n_ubatch(settings, n_ctx)))
-    return n_cells * _cell_bytes(layer, settings.type_k, settings.type_v) + layer.state_bytes
+def _n_cells(window: int, settings: LoadSettings, n_ctx: int, swa_full: bool) -> int:
+    """Tokens that one sequence keeps in a layer with such a window."""
+    if window and not swa_full:
+        return min(n_ctx, _pad(window + _n_ubatch(settings, n_ctx)))
+    return n_ctx
 
 
 def _n_ubatch(settings: LoadSettings, n_ctx: int) -> int:
@@ -245,7 +250,8 @@ class _Placement:
         self.n_layers = info.n_layers + 1
         """Layers that can be offloaded: the repeating ones and the output layer."""
         self._devices = settings.devices
-        self._n_cpu_moe = settings.n_cpu_moe
+        self.n_cpu_moe = settings.n_cpu_moe
+        self._n_repeating = info.n_layers
         asked = settings.n_gpu_layers if self._devices else 0
         self.n_gpu_layers = self.n_layers if asked < 0 else min(asked, self.n_layers)
         self._first = self.n_layers - self.n_gpu_layers
@@ -261,9 +267,24 @@ class _Placement:
         part = (layer - self._first) / self.n_gpu_layers
         return next(name for name, bound in zip(self._devices, self._bounds, strict=True) if part < bound)
 
+    @property
+    def n_host_layers(self) -> int:
+        """Repeating layers that stay on the host, the first ones."""
+        return min(self._first, self._n_repeating) if self.n_gpu_layers else self._n_repeating
+
+    def runs(self) -> Iterator[tuple[str, int, int]]:
+        """The repeating layers in order: a device, the first of its layers, and the one behind its last."""
+        start = self.n_host_layers
+        yield HOST, 0, start
+        if self.n_gpu_layers:
+            for name, bound in zip(self._devices, self._bounds, strict=True):
+                end = min(self._first + first_share(self.n_gpu_layers, bound), self._n_repeating)
+                yield name, start, max(start, end)
+                start = max(start, end)
+
     def experts_device(self, layer: int) -> str:
         """That of a layer's experts, some of which are kept on the host."""
-        return HOST if layer < self._n_cpu_moe else self.device(layer)
+        return HOST if layer < self.n_cpu_moe else self.device(layer)
 
 
 class _Scratch:

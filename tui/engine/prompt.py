@@ -31,12 +31,12 @@ class ChatPrompt:
     A template that cannot be used never keeps a model from being loaded: `note` then says what is used instead.
     """
 
-    def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost) -> None:
-        """`source` is the template's, or what the file says in its place; empty where there is none. `host` renders
-        it. Raises what the host's check raises."""
+    def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost, own: str = "") -> None:
+        """`source` is that of the file's template, or what the file says in its place; empty where there is none. `own`
+        is that of one of the user's, which goes before it. `host` renders them. Raises what the host's check raises."""
         self._vocabulary, self._host = vocabulary, host
         self.alphabet = Alphabet(lambda text: vocabulary.tokenize(text, is_whole=False), vocabulary.mark_text)
-        self.template, self.format, self.note = self._find(source)
+        self.template, self.format, self.note = self._own(own, source) if own else self._find(source)
         marks = self.format.marks
         texts = [mark for pair in (*marks.thoughts, *marks.answers) for mark in (pair.opens, pair.closes) if mark]
         self._marks = {self.alphabet.decode(text).strip() for text in texts}
@@ -44,6 +44,15 @@ class ChatPrompt:
         self._in_text: dict[str, frozenset[str]] = {}
         self.letters = self.alphabet.known()
         """The letter of each token that is a mark of this format."""
+
+    def _own(self, own: str, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
+        try:
+            template = self._compile(own)
+            return template, learn(template, self.alphabet), ""
+        except TemplateError as error:
+            template, learned, note = self._find(source)
+            why = unusable(error, "Your chat template")
+            return template, learned, f"{why}. {note}" if note else f"{why}; the file's own is used."
 
     def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
         has_token = self._vocabulary.has_token

@@ -3,6 +3,7 @@ each call: nothing stays open, and any number of processes may write. The front 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui import private
 from tui.chat.schema import (
     NOT_WRITABLE,
     StoreError,
@@ -45,6 +47,7 @@ _COLUMNS = (
     *("time", "model_name", "quant", "n_params", "model_path", "file_bytes", "backend", "n_gpu_layers"),
     *("machine", "build", "driver", "pp_name", "pp_ts", "tg_name", "tg_ts", "tests"),
 )
+_log = logging.getLogger("llmtui.history")
 _ADVICE: dict[StoreErrorKind, str] = {
     "full": "Free some space.",
     "read_only": "Make the file and its folder writable.",
@@ -128,7 +131,7 @@ class History:
             row = connection and connection.execute("SELECT report FROM runs WHERE id = ?", (run_id,)).fetchone()
         try:
             return msgspec.json.decode(row[0], type=Report) if row else None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def last(self, report: Report, before: int | None = None) -> Kept | None:
@@ -154,7 +157,7 @@ class History:
             if connection is None:
                 return ()
             rows = connection.execute(f"SELECT id, {', '.join(_COLUMNS)} FROM runs {which}", values).fetchall()
-        return [_as_kept(row) for row in rows]
+        return [kept for row in rows if (kept := _as_kept(row)) is not None]
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -178,20 +181,21 @@ class History:
                     raise
                 connection = connect_to_read(self.path)
             with closing(connection):
+                # A text that is damaged is no reason to lose the others.
+                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 yield connection
 
     def _open_or_begin_anew(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(self.path.parent)
         with opening(self.path, self._busy_timeout_s):
-            if not self.path.exists():
-                self.path.touch(mode=0o600)
+            private.make_file(self.path)
             try:
                 return self._open(is_checked=True)
             except (StoreError, sqlite3.Error) as error:
                 if as_store_error(error, self.path).kind != "corrupt":
                     raise
                 self.set_aside = put_aside(self.path)
-                self.path.touch(mode=0o600)
+                private.make_file(self.path)
                 return self._open()
 
     def _open(self, *, is_checked: bool = False) -> sqlite3.Connection:
@@ -223,6 +227,11 @@ def _name_and_mean(result: Result | None) -> tuple[str | None, float | None]:
     return (result.test.name, result.avg_ts) if result else (None, None)
 
 
-def _as_kept(row: Sequence[object]) -> Kept:
+def _as_kept(row: Sequence[object]) -> Kept | None:
+    """The run of a row; None, and a word in the log, when damage or another program left there what is none."""
     told = dict(zip(("id", *_COLUMNS), row, strict=True))
-    return msgspec.convert({**told, "tests": msgspec.json.decode(str(told["tests"]))}, Kept)
+    try:
+        return msgspec.convert({**told, "tests": msgspec.json.decode(str(told["tests"]))}, Kept)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        _log.warning("run %s of the history of benchmarks cannot be read and is left out: %s", told["id"], error)
+        return None

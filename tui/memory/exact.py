@@ -24,6 +24,9 @@ from tui.models.library import LibraryModel
 
 _ROUNDS = 8
 """Of search and confirmation. With each, more of what matters is exact; one or two are the rule."""
+_MOST_LAYERS = 2048
+"""Of all dry runs of a search together, three in a round: each takes some 2 ms a layer, so that a file with more layers
+than any model has gets fewer rounds."""
 _MARGIN_BYTES = 64 << 20
 
 
@@ -42,6 +45,7 @@ class Confirmed:
     ) -> None:
         self._planner, self._path, self._info = planner, path, info
         self._devices, self._memory, self._n_parallel = devices, memory, n_parallel
+        self._n_rounds = min(_ROUNDS, max(1, _MOST_LAYERS // (3 * max(info.n_layers, 1))))
 
     async def judge(self, choice: LoadDefaults) -> Verdict:
         """What loading with `choice` would mean."""
@@ -59,7 +63,7 @@ class Confirmed:
             )
 
         found = await asyncio.to_thread(look)
-        for _ in range(_ROUNDS):
+        for _ in range(self._n_rounds):
             if found is None or not await self._confirm([found.choice, *self._better(found.choice)]):
                 break
             found = await asyncio.to_thread(look)
@@ -73,7 +77,7 @@ class Confirmed:
             return guard.remedies(self._info, choice, self._devices, self._memory, others, self._known)
 
         found = await asyncio.to_thread(look)
-        for _ in range(_ROUNDS):
+        for _ in range(self._n_rounds):
             if not await self._confirm([remedy.choice for remedy in found if not remedy.model and not remedy.quant]):
                 break
             found = await asyncio.to_thread(look)

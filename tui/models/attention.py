@@ -28,6 +28,7 @@ _WINDOW_PERIOD: dict[str, tuple[int, bool]] = {
 """Every how many layers one looks at the whole context, and whether it is the first of them (else the last), for
 architectures whose files need not say so."""
 _DEFAULT_WINDOW = {"gemma2": 4096, "llama4": 8192, "exaone-moe": 128}
+_VECTORS = ("key", "value")
 _RECURRENT = ("ssm_", "shortconv.", "time_mix_")
 _MAX_STATE_BYTES = 1 << 40
 """A bound for files that lie, so that sums stay within what the cache of headers can store."""
@@ -79,6 +80,9 @@ def caches(meta: Metadata, tensor_names: Sequence[frozenset[str]]) -> tuple[Laye
     # Layers for predicting further tokens are loaded but keep nothing in the main context.
     n_own = min(n_own, n_layers - meta.number("nextn_predict_layers"))
     is_mla = meta.number("attention.key_length_mla") > 0
+    # Looked up once: each may be an array with a number for each layer.
+    k_size, v_size = ([head_size(meta, which, sliding=sliding) for sliding in (False, True)] for which in _VECTORS)
+    state_bytes = _state_bytes(meta)
     found: list[LayerCache] = []
     for i, names in enumerate(tensor_names):
         recurrent = any(name.startswith(_RECURRENT) for name in names)
@@ -87,10 +91,10 @@ def caches(meta: Metadata, tensor_names: Sequence[frozenset[str]]) -> tuple[Laye
         sliding = slides[i] > 0
         found.append(
             LayerCache(
-                k_width=n_head * head_size(meta, "key", sliding=sliding),
-                v_width=0 if is_mla else n_head * head_size(meta, "value", sliding=sliding),
+                k_width=n_head * k_size[sliding],
+                v_width=0 if is_mla else n_head * v_size[sliding],
                 window=slides[i],
-                state_bytes=_state_bytes(meta) if recurrent else 0,
+                state_bytes=state_bytes if recurrent else 0,
             )
         )
     return tuple(found)

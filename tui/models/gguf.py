@@ -1,30 +1,33 @@
 """Reads the header of a GGUF file (versions 2 and 3, little endian): metadata and the table of tensors, no weights.
 Files come from strangers, so every count, length and offset is checked against what the source holds and against
-limits that keep time and memory small whatever the file claims."""
+the budget that keeps time and memory small whatever the file claims."""
 
 from __future__ import annotations
 
+import codecs
 import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from tui.models.arraymemo import ArrayMemo
+from tui.models.budget import Budget, OverBudget
 from tui.models.quants import TENSOR_TYPES, TensorType
 from tui.models.source import ByteSource, BytesSource, FileSource
 
 GGUFErrorKind = Literal[
     "not_gguf", "unsupported_version", "big_endian", "truncated", "truncated_data", "corrupt", "malformed",
-    "unsupported_type",
+    "unsupported_type", "too_large",
 ]  # fmt: skip
-"""A "malformed" file may be as it was made, but not as llama.cpp takes it."""
+"""A "malformed" file may be as it was made, but not as llama.cpp takes it; of one that is "too_large" llmtui reads no
+more than `tui.models.budget` allows."""
 Scalar = bool | int | float | str
 
-MAX_HEADER_BYTES = 256 << 20
-MAX_KEYS = 1 << 16
-MAX_TENSORS = 1 << 18
+_MOST_COUNTED = 1 << 32
+"""More keys or tensors than this are damage."""
 MAX_KEY_BYTES = 1 << 16
 MAX_TENSOR_NAME_BYTES = 64
 """llama.cpp's GGML_MAX_NAME, the final zero included."""
@@ -32,7 +35,8 @@ MOST_TYPES = 1023
 """Numbers of tensor types beyond this are damage: forks of llama.cpp number theirs below 400."""
 MOST_DIMENSIONS = 8
 """More are damage; up to so many are written for programs that can have more than llama.cpp's 4."""
-MAX_STRING_BYTES = 16 << 20
+MAX_TEXT_BYTES = 4096
+"""Of a text, the rest is left out: what is shown or looked at is shorter, and a template is llama.cpp's to read."""
 MAX_KEPT_STRINGS = 64
 MAX_KEPT_NUMBERS = 1024
 """Arrays up to these lengths are kept: values per layer and lists of tags, never a vocabulary."""
@@ -57,6 +61,8 @@ _SCALARS: dict[int, tuple[str, struct.Struct]] = {
         (12, "f64", "d"),
     )
 }
+_MOST_QUOTED = 64
+"""Characters of a name or value that an error repeats."""
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _TENSOR_REST = [struct.Struct(f"<{n}QIQ") for n in range(5)]
 """Shape, type and offset of a tensor, by the number of its dimensions."""
@@ -130,49 +136,38 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         return value if isinstance(value, int) else DEFAULT_ALIGNMENT
 
 
-class ArrayMemo:
-    """Remembers long string arrays, so that reading many files with one vocabulary compares bytes instead of walking
-    over 300,000 strings in each: an array of equal bytes and equal count has an equal length."""
-
-    def __init__(self, max_bytes: int = 64 << 20) -> None:
-        self._known: dict[int, list[bytes]] = {}
-        self._room = max_bytes
-
-    def length(self, count: int, source: ByteSource, offset: int) -> int | None:
-        """Bytes of the array of `count` strings at `offset` if it equals a known one, else None."""
-        known = self._known.get(count, [])
-        if not known:
-            return None
-        data = source.read_at(offset, max(map(len, known)))
-        return next((len(array) for array in known if data.startswith(array)), None)
-
-    def remember(self, count: int, source: ByteSource, offset: int, length: int) -> None:
-        """Keep the array just walked over, as far as there is room."""
-        if length <= self._room:
-            self._room -= length
-            self._known.setdefault(count, []).append(source.read_at(offset, length))
-
-
-def read_header(source: ByteSource | Path | bytes, *, memo: ArrayMemo | None = None, check_data: bool = True) -> Header:
+def read_header(
+    source: ByteSource | Path | bytes,
+    *,
+    memo: ArrayMemo | None = None,
+    check_data: bool = True,
+    budget: Budget | None = None,
+) -> Header:
     """Read and check the header of a GGUF file.
 
-    `check_data` also demands that the source is as long as the tensors say; leave it off for the first bytes of a
-    download. Raises `GGUFError`, and OSError when the source cannot be read.
+    The files of one model share a `budget`; without one the file has its own. `check_data` also demands that the source
+    is as long as the tensors say; leave it off for the first bytes of a download. Raises `GGUFError`, and OSError when
+    the source cannot be read.
     """
     if isinstance(source, Path):
         with FileSource(source) as file:
-            return read_header(file, memo=memo, check_data=check_data)
+            return read_header(file, memo=memo, check_data=check_data, budget=budget)
     if isinstance(source, bytes):
         source = BytesSource(source)
-    return _Parser(source, memo).header(check_data)
+    parser = _Parser(source, memo, budget or Budget())
+    try:
+        return parser.header(check_data)
+    except OverBudget as error:
+        raise parser.fail(str(error), "too_large") from error
 
 
 class _Cursor:
     """Reads a source front to back through a window of it."""
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: ByteSource, budget: Budget) -> None:
         self.source = source
-        self.end = MAX_HEADER_BYTES if source.size is None else min(source.size, MAX_HEADER_BYTES)
+        self._budget = budget
+        self.end = budget.left("bytes") if source.size is None else min(source.size, budget.left("bytes"))
         self._window = b""
         self._start = 0
         self._at = 0
@@ -187,8 +182,8 @@ class _Cursor:
     def need(self, n: int) -> None:
         """See that `n` bytes are ahead, or raise."""
         if n > self.end - self.offset:
-            if self.end == MAX_HEADER_BYTES:
-                raise self.fail(f"the header would be larger than {MAX_HEADER_BYTES >> 20} MiB")
+            if self.source.size is None or self.source.size > self.end:
+                self._budget.take("bytes", self.offset + n)
             raise self.fail("the file ends inside the header", "truncated")
 
     def window(self, n: int) -> tuple[bytes, int]:
@@ -207,7 +202,7 @@ class _Cursor:
         value: int = form.unpack_from(window, at)[0]
         return value
 
-    def numbers(self, form: struct.Struct) -> tuple[int, ...]:
+    def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
         window, at = self.window(form.size)
         self._at += form.size
         return form.unpack_from(window, at)
@@ -216,6 +211,18 @@ class _Cursor:
         n = self.number(_U64)
         if n > limit:
             raise self.fail(f"{what} of {n:,} bytes, more than {limit:,}")
+        return self._take_bytes(n)
+
+    def start_of_string(self, n_kept: int) -> bytes:
+        """The first bytes of a string, the rest of which is passed over."""
+        n = self.number(_U64)
+        self.need(n)
+        kept = self._take_bytes(min(n, n_kept))
+        self.skip(n - len(kept))
+        return kept
+
+    def _take_bytes(self, n: int) -> bytes:
+        self._budget.take("text", n)
         window, at = self.window(n)
         self._at += n
         return window[at : at + n]
@@ -245,25 +252,30 @@ class _Cursor:
 class _Parser:
     """The grammar of the header over a cursor."""
 
-    def __init__(self, source: ByteSource, memo: ArrayMemo | None) -> None:
-        self._in = _Cursor(source)
+    def __init__(self, source: ByteSource, memo: ArrayMemo | None, budget: Budget) -> None:
+        self._in = _Cursor(source, budget)
         self._memo = memo
+        self._budget = budget
+        self.fail = self._in.fail
 
     def header(self, check_data: bool) -> Header:
         version = self._version()
         n_tensors, n_keys = self._in.number(_U64), self._in.number(_U64)
-        if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
+        if max(n_tensors, n_keys) > _MOST_COUNTED:
             raise self._in.fail(f"{n_tensors:,} tensors and {n_keys:,} keys are more than any model has")
+        self._budget.take("tensors", n_tensors)
+        self._budget.take("keys", n_keys)
         metadata, spans = self._metadata(n_keys)
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
-            raise self._in.fail(f"general.alignment is {alignment}, not a power of two")
+            raise self._in.fail(f"general.alignment is {_quoted(alignment)}, not a power of two")
         try:
             tensors = self._tensors(n_tensors, alignment)
         except GGUFError as error:
             error.metadata = metadata
             raise
         data_offset = aligned(self._in.offset, alignment) if tensors else self._in.offset
+        self._budget.take("bytes", self._in.offset)
         size = self._in.source.size
         if check_data and size is not None and tensors:
             expected = data_offset + tensors[-1].offset + tensors[-1].n_bytes
@@ -304,7 +316,7 @@ class _Parser:
             start = self._in.offset
             key = self._text(MAX_KEY_BYTES, "a key")
             if not key or key in found:
-                raise self._in.fail(f"the key {key!r} occurs twice" if key else "an empty key")
+                raise self._in.fail(f"the key {_quoted(key)} occurs twice" if key else "an empty key")
             kind = self._in.number(_U32)
             found[key] = self._array(key) if kind == _ARRAY else self._reader(key, kind)()
             spans[key] = start, self._in.offset
@@ -319,13 +331,15 @@ class _Parser:
 
     def _value_text(self) -> str:
         """A value is for people to read: broken UTF-8 in a description is no reason to refuse a model."""
-        return self._in.string(MAX_STRING_BYTES, "a text").decode("utf-8", "replace")
+        raw = self._in.start_of_string(MAX_TEXT_BYTES)
+        # What is cut may end within a letter.
+        return codecs.utf_8_decode(raw, "replace", len(raw) < MAX_TEXT_BYTES)[0]
 
     def _reader(self, key: str, kind: int) -> Callable[[], Scalar]:
         if kind == _STRING:
             return self._value_text
         if kind not in _SCALARS:
-            raise self._in.fail(f"the value of {key!r} has the unknown type {kind}")
+            raise self._in.fail(f"the value of {_quoted(key)} has the unknown type {kind}")
         form = _SCALARS[kind][1]
         return lambda: self._in.number(form)
 
@@ -337,13 +351,15 @@ class _Parser:
             if count > MAX_KEPT_STRINGS:
                 self._skip_strings(count)
                 return ArrayStub(type="string", count=count)
-        else:
-            name, form = _SCALARS[kind]
-            self._in.need(form.size * count)
-            if count > MAX_KEPT_NUMBERS:
-                self._in.skip(form.size * count)
-                return ArrayStub(type=name, count=count)
-        return tuple(read() for _ in range(count))
+            self._budget.take("values", count)
+            return tuple(read() for _ in range(count))
+        name, form = _SCALARS[kind]
+        self._in.need(form.size * count)
+        if count > MAX_KEPT_NUMBERS:
+            self._in.skip(form.size * count)
+            return ArrayStub(type=name, count=count)
+        self._budget.take("values", count)
+        return self._in.numbers(struct.Struct(f"<{count}{form.format[1:]}"))
 
     def _skip_strings(self, count: int) -> None:
         start, source = self._in.offset, self._in.source
@@ -351,6 +367,7 @@ class _Parser:
         if known is not None:
             self._in.skip(known)
             return
+        self._budget.take("strings", count)
         self._in.skip_strings(count)
         if self._memo:
             self._memo.remember(count, source, start, self._in.offset - start)
@@ -362,7 +379,7 @@ class _Parser:
         for _ in range(n_tensors):
             tensor = self._tensor()
             if tensor.name in names:
-                raise self._in.fail(f"the tensor {tensor.name!r} occurs twice")
+                raise self._in.fail(f"the tensor {_quoted(tensor.name)} occurs twice")
             # llama.cpp refuses gaps and overlaps too, so nothing is lost by it.
             if tensor.offset != expected:
                 raise self._in.fail(f"the tensor {tensor.name!r} is at {tensor.offset:,} and not at {expected:,}")
@@ -390,6 +407,12 @@ class _Parser:
             raise self._in.fail(f"the rows of {name!r} are no whole blocks of {kind.name}", "malformed")
         n_bytes = n_elements // kind.block_size * kind.block_bytes
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)
+
+
+def _quoted(value: object) -> str:
+    """A name or value from the file as an error may repeat it."""
+    text = repr(value)
+    return text if len(text) <= _MOST_QUOTED + 2 else f"{text[:_MOST_QUOTED]}…"
 
 
 def aligned(n: int, alignment: int) -> int:

@@ -1,9 +1,10 @@
-"""What was learned from GGUF headers, kept between starts in one file. It may vanish or be damaged at any time: that
-costs time and nothing else."""
+"""What was learned from GGUF headers, kept between starts in one file. It may vanish, be damaged or have something else
+in its place at any time: that costs time and nothing else."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import tempfile
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from tui import private
 from tui.models.info import ModelInfo
 from tui.models.purpose import Kind
+from tui.smallfile import read_small
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 3
+_DIGEST_BYTES = 16
+_MOST_BYTES = 64 << 20
+_VERSION = 4
 """To be raised whenever `ModelInfo` changes or is computed in another way."""
 
 Stamp = tuple[str, int, int]
@@ -50,8 +55,13 @@ class HeaderCache:
     def load(self) -> None:
         """Read the file; a missing, damaged or outdated one counts as empty."""
         try:
-            found = msgspec.msgpack.decode(self._file.read_bytes(), type=_File)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raw = read_small(self._file, _MOST_BYTES)
+            digest, data = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+            if digest != _digest(data):
+                _LOG.info("the cache of model headers at %s is damaged or of another version", self._file)
+                return
+            found = msgspec.msgpack.decode(data, type=_File)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _LOG.info("no cache of model headers at %s: %s", self._file, error)
             return
         if found.version == _VERSION:
@@ -76,13 +86,18 @@ class HeaderCache:
             return
         try:
             data = msgspec.msgpack.encode(_File(_VERSION, tuple(self._new.values())))
-            _replace(self._file, data)
+            _replace(self._file, _digest(data) + data)
         except (OSError, OverflowError) as error:
             _LOG.warning("the cache of model headers could not be written to %s: %s", self._file, error)
 
 
+def _digest(data: bytes) -> bytes:
+    """Of what is kept: a figure that is damaged within may still be a figure."""
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+
+
 def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:

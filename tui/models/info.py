@@ -17,8 +17,12 @@ from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
 
-MAX_LAYERS = 1024
-"""Twice llama.cpp's own limit."""
+MAX_LAYERS = 512
+"""llama.cpp's own limit."""
+_MOST_BYTES = 1 << 60
+"""Of weights, and as many numbers: what is more was never written, and its sums would not fit where they are stored."""
+_MOST_OF_A_NAME = 200
+"""Characters."""
 
 _EXPERTS = re.compile(r"^blk\.\d+\.ffn_(up|down|gate|gate_up)_(ch)?exps")
 _LAYER = re.compile(r"^blk\.(\d+)\.(.+)$")
@@ -127,12 +131,15 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
     n_layers = meta.number("block_count")
     if n_layers > MAX_LAYERS:
         raise GGUFError("malformed", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
+    weights_bytes = sum(tensor.n_bytes for tensor in tensors)
+    n_params = sum(tensor.n_elements for tensor in tensors)
+    if max(weights_bytes, n_params) > _MOST_BYTES:
+        raise GGUFError("malformed", 0, f"its tensors have {n_params:,} numbers, more than any model has")
     n_expert = meta.number("expert_count")
     n_expert_used = min(meta.number("expert_used_count"), n_expert)
     by_layer, rest = _by_layer(tensors, n_layers)
     layers = _layers(meta, by_layer)
     slides = any(layer.window for layer in layers)
-    n_params = sum(tensor.n_elements for tensor in tensors)
     n_idle = _expert_params(tensors) * (1 - n_expert_used / n_expert) if n_expert else 0
     embedding = next((tensor for tensor in tensors if tensor.name == "token_embd.weight"), None)
     tied = embedding is not None and all(tensor.name != "output.weight" for tensor in tensors)
@@ -141,10 +148,10 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
         kind=kind_of(meta, {tensor.name for tensor in tensors}),
         name=_name(meta, fallback_name),
         arch=one_line(meta.arch),
-        size_label=one_line(meta.text("general.size_label")),
+        size_label=_short(meta, "general.size_label"),
         quant=_quant(meta, tensors),
         size_bytes=sum(header.file_size or header.data_offset for header in headers),
-        weights_bytes=sum(tensor.n_bytes for tensor in tensors),
+        weights_bytes=weights_bytes,
         n_params=n_params,
         n_params_active=n_params - round(n_idle),
         n_expert=n_expert,
@@ -206,9 +213,14 @@ def _expert_params(tensors: Sequence[TensorInfo]) -> int:
     return sum(tensor.n_elements for tensor in tensors if _EXPERTS.match(tensor.name))
 
 
+def _short(meta: Metadata, key: str) -> str:
+    """A text that is shown: one line, and no longer than a name can be."""
+    return one_line(meta.text(key)[:_MOST_OF_A_NAME])
+
+
 def _name(meta: Metadata, fallback: str) -> str:
     """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files."""
-    name = one_line(meta.text("general.name"))
+    name = _short(meta, "general.name")
     n_seen = sum(character.isalnum() and character not in _FILLERS for character in name)
     return name if n_seen >= 4 else one_line(fallback) or "unnamed"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder, Source
-from tui.models.gguf import ArrayMemo
 from tui.models.headercache import Entry, HeaderCache, Stamp
 from tui.models.info import ModelInfo
 from tui.models.modelfile import (
     LASTING,
     ModelFileError,
+    first_part,
     missing_part,
     os_error,
     part_of,
@@ -127,9 +128,8 @@ class _Finder:
         """The first part of each model, with the names of all GGUF files beside it."""
         for root in _roots(folder):
             for directory, names in self._walk(root, folder.must_exist):
-                firsts = {part_of(Path(directory, name))[1][0] for name in names}
-                for first in sorted(firsts):
-                    yield first, names
+                for first in sorted({first_part(name) for name in names}):
+                    yield Path(directory, first), names
 
     def _walk(self, root: Path, must_exist: bool) -> Iterator[tuple[str, set[str]]]:
         """Folders that hold GGUF files, depth first, each once however many links lead to it."""
@@ -155,6 +155,9 @@ class _Finder:
                 continue
             except OSError as error:
                 self.broken.append(BrokenFile(path=Path(directory), reason=os_error(Path(directory), error).reason))
+                continue
+            except ValueError:  # a zero byte, which no name has
+                self.broken.append(BrokenFile(path=root, reason="There is no such folder."))
                 continue
             pending.extend(sorted(below, reverse=True))
             if names:

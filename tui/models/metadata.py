@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from tui.models.gguf import Value
 
+_MOST_OF_AN_ARCH = 64
+"""Characters of the name of an architecture."""
 _MAX_NUMBER = 1 << 26
 """Above any context size or width of today."""
 
@@ -16,7 +18,7 @@ class Metadata:
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
-        self.arch = self.text("general.architecture")
+        self.arch = self.text("general.architecture")[:_MOST_OF_AN_ARCH]
 
     def text(self, key: str) -> str:
         """A text by its full key; empty when missing."""

@@ -12,11 +12,14 @@ from typing import Literal
 
 from tui.lines import one_line
 from tui.models import format
-from tui.models.gguf import ArrayMemo, GGUFError, Header, read_header
+from tui.models.arraymemo import ArrayMemo
+from tui.models.budget import Budget
+from tui.models.gguf import GGUFError, Header, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_without_tensors, why_not
 from tui.models.quants import WITHDRAWN
+from tui.models.source import FileSource
 
 ModelFileErrorKind = Literal[
     "not_found", "directory", "permission", "unreadable", "missing_part", "renamed_part", "broken", "unsupported",
@@ -29,6 +32,8 @@ LASTING: tuple[ModelFileErrorKind, ...] = ("broken", "unsupported")
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
 MAX_PARTS = 1000
+_MOST_OF_A_REASON = 1000
+"""Characters. Names of files have up to 255, what is quoted of their contents 64."""
 
 
 class ModelFileError(Exception):
@@ -40,19 +45,35 @@ class ModelFileError(Exception):
         self.purpose = purpose
         self.kind: ModelFileErrorKind = kind
         self.path = path
-        self.reason = one_line(reason)
+        self.reason = one_line(reason[:_MOST_OF_A_REASON])
 
 
 def part_of(path: Path) -> tuple[int, tuple[Path, ...]]:
     """Which part of how many files `path` is, by its name: its number from 1, and the paths of all parts. A file that
     is not split is part 1 of itself."""
-    match = _PART.match(path.name)
-    total = int(match["total"]) if match else 0
-    if not match or not 1 <= int(match["number"]) <= total <= MAX_PARTS:
+    number, total = _place_of(path.name)
+    if not total:
         return 1, (path,)
-    before, after = path.name[: match.start("number")], path.name[match.end("number") :]
-    names = (f"{before}{number:05d}{after}" for number in range(1, total + 1))
-    return int(match["number"]), tuple(path.with_name(name) for name in names)
+    return number, tuple(path.with_name(_name_of(path.name, number)) for number in range(1, total + 1))
+
+
+def first_part(name: str) -> str:
+    """The name of the first part of the model that a file of this name belongs to."""
+    return _name_of(name, 1) if _place_of(name)[1] else name
+
+
+def _place_of(name: str) -> tuple[int, int]:
+    """Which part of how many a file is by its name; (1, 0) for one that is not split."""
+    match = _PART.match(name)
+    if not match or not 1 <= int(match["number"]) <= int(match["total"]) <= MAX_PARTS:
+        return 1, 0
+    return int(match["number"]), int(match["total"])
+
+
+def _name_of(name: str, number: int) -> str:
+    """The name of another part of the same model."""
+    match = _PART.match(name)
+    return f"{name[: match.start('number')]}{number:05d}{name[match.end('number') :]}" if match else name
 
 
 def stem(path: Path) -> str:
@@ -72,7 +93,7 @@ def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
 
 def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInfo:
     """Read the headers of all parts of a model, the first one first. Raises `ModelFileError`."""
-    headers = []
+    headers, budget = [], Budget()
     for part in parts:
         if not _is_text(part):
             raise ModelFileError("unusable", part, "Its path is not UTF-8: rename the file or its folder.")
@@ -80,7 +101,7 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
             reason = f"Incomplete: aria2 has not finished it ({part.name}.aria2 is still there). Finish the download."
             raise ModelFileError("missing_part", part, reason)
         try:
-            headers.append(read_header(part, memo=memo))
+            headers.append(read_header(part, memo=memo, budget=budget))
         except GGUFError as error:
             _require_chat_architecture(part, error)
             where = f"Part {parts.index(part) + 1} of {len(parts)}: " if len(parts) > 1 else ""
@@ -132,12 +153,12 @@ def _check_numbers(parts: Sequence[Path], headers: Sequence[Header]) -> None:
 def _name_of_part(path: Path, number: int, total: int) -> str:
     """The name that a part should have: that of the other parts beside it, if one series lacks this one."""
     try:
-        beside = list(path.parent.iterdir())
+        beside = {other.name for other in path.parent.iterdir()}
     except OSError:
-        beside = []
-    series = {parts[number - 1] for other in beside if len(parts := part_of(other)[1]) == total}
-    lacking = [part for part in series if not part.exists()]
-    name = lacking[0].name if len(lacking) == 1 else f"{stem(path)}-{number:05d}-of-{total:05d}.gguf"
+        beside = set()
+    series = {_name_of(other, number) for other in beside if _place_of(other)[1] == total}
+    lacking = sorted(series - beside)
+    name = lacking[0] if len(lacking) == 1 else f"{stem(path)}-{number:05d}-of-{total:05d}.gguf"
     return one_line(name.encode("utf-8", "replace").decode())
 
 
@@ -171,7 +192,7 @@ def os_error(path: Path, error: OSError) -> ModelFileError:
 
 
 def _kind(error: GGUFError) -> ModelFileErrorKind:
-    whole = ("unsupported_type", "malformed", "big_endian", "unsupported_version")
+    whole = ("unsupported_type", "malformed", "big_endian", "unsupported_version", "too_large")
     return "unsupported" if error.kind in whole else "broken"
 
 
@@ -190,6 +211,8 @@ def _why_broken(path: Path, error: GGUFError) -> str:
             return _unsupported_type(error.type_id)
         case "malformed":
             return f"Not made as llama.cpp needs it: {error.detail}. Get another file of this model."
+        case "too_large":
+            return f"Larger than the header of any model: {error.detail}. Get another file of this model."
         case "unsupported_version":
             return f"Not readable by llama.cpp: {error.detail}."
         case _:
@@ -208,8 +231,8 @@ def _unsupported_type(type_id: int) -> str:
 def _instead_of_gguf(path: Path) -> str:
     """What often stands where a model should."""
     try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip().lower()
+        with FileSource(path) as file:
+            start = file.read_at(0, 64).lstrip().lower()
     except OSError as error:
         return os_error(path, error).reason
     if start.startswith(b"version https://git-lfs"):

@@ -70,6 +70,7 @@ _IMAGE = frozenset(
 """Architectures that ComfyUI-GGUF and its like write."""
 _NAMED_ONLY = ("gptj",)
 """Architectures that llama.cpp has a name for and nothing else."""
+_ARCH = re.compile(r"[A-Za-z0-9._-]+")
 _DRAFT_ARCH = re.compile(r"^eagle\d*$|[-_](assistant|draft|drafter|mtp|eagle\d*|dflash|medusa)$")
 _NAMED_RERANKER = re.compile(r"\brerank(er|ing)?\b", re.IGNORECASE)
 _NAMED_EMBEDDING = re.compile(r"\bembeddings?\b", re.IGNORECASE)
@@ -188,11 +189,11 @@ def _pooling_type(meta: Metadata) -> int:
     return meta.number("pooling_type")
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def is_known(arch: str) -> bool:
     """Whether the llama.cpp that is installed has this architecture: its library holds the names of all. True where the
     library cannot be looked into, as only a load can tell then."""
-    if arch in _NAMED_ONLY:
+    if arch in _NAMED_ONLY or not _ARCH.fullmatch(arch):
         return False
     library = _library()
     if library is None:

@@ -10,6 +10,7 @@ from tui.models.gguf import ArrayStub, Header, TensorInfo, aligned
 from tui.models.source import ByteSource
 
 _STRING, _U32 = 8, 4
+_MOST_OF_AN_ENTRY = 64 << 10
 _MAX_U32 = (1 << 32) - 1
 
 
@@ -40,7 +41,11 @@ def stub(parts: Sequence[tuple[ByteSource, Header]]) -> tuple[bytes, int]:
 
 
 def _is_kept(header: Header, key: str) -> bool:
-    """Everything but the vocabulary, what says how long that is, and the numbering of split files."""
+    """Everything but the vocabulary, what says how long that is, the numbering of split files, and what is longer than
+    any entry that llama.cpp looks at."""
+    start, end = header.spans[key]
+    if end - start > _MOST_OF_AN_ENTRY:
+        return False
     if key.startswith("tokenizer."):
         return key != "tokenizer.ggml.model" and not isinstance(header.metadata[key], ArrayStub | tuple)
     return not key.startswith("split.") and key != f"{header.metadata.get('general.architecture', '')}.vocab_size"

@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
     kind: BlockKind
     text: str = ""
-    """Source without the containers' prefixes; of a fence its lines, of a table its rows."""
+    """Source without the containers' prefixes; of a fence its lines, tabs included, of a table its rows."""
     containers: tuple[Container, ...] = ()
     gap: bool = False
     """An empty row comes before it."""

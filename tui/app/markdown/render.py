@@ -5,6 +5,7 @@ from __future__ import annotations
 from tui.app.markdown.blocks import Block
 from tui.app.markdown.code import LiveCode, highlight
 from tui.app.markdown.inline import close_open_marks, inline
+from tui.app.markdown.splitter import TAB
 from tui.app.markdown.table import layout
 from tui.app.markdown.text import BLANK, GrowingText, Line, Run, fold, width_of, wrap_runs
 
@@ -76,7 +77,8 @@ def _code(block: Block, width: int, live: Live | None) -> list[Line]:
         label = f" {block.info}"
         label = label[: fold(label, width)[0][1]]
         lines.append(Line(((label, "code.label"),), fill="fence", action="copy"))
-    rows = (live.code.rows if live else highlight)(block.text, block.info, block.context)
+    text, context = block.text.expandtabs(TAB), block.context.expandtabs(TAB)
+    rows = (live.code.rows if live else highlight)(text, block.info, context)
     for row in rows:
         for part, joint in wrap_runs(row, max(1, width - 2), folded=True):
             lines.append(Line(((" ", "code.text"), *part), fill="fence", lead=1, joint=joint))

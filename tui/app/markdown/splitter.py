@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tui.app.markdown.blocks import Block, BlockKind, Container
-from tui.lines import clean
+from tui.lines import clean_piece, without_towers
 
 FENCE_PIECE = 24
 """A fence is cut at the first empty line after so many, or at twice as many: a piece is what is highlighted at once."""
@@ -21,26 +21,33 @@ FENCE_CONTEXT = 12
 TABLE_PIECE = 24
 """Rows that decide a table's column widths; later rows come in pieces of `TABLE_ROWS`."""
 TABLE_ROWS = 8
+TAB = 4
+"""Cells from one tab stop to the next."""
 MAX_COLUMNS = 100
 VERBATIM_PIECE = 48
+_MARKDOWN = ("markdown", "md", "mdx")
+"""Languages of blocks whose text has fences of its own."""
 MAX_DEPTH = 32
 """Quotes and lists nest no deeper; what looks deeper is text."""
 
+# No two neighbours in these patterns that repeat take the same character: a line of 20,000 spaces would be tried in 200
+# million ways.
 _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"( {0,3})([-*+]|\d{1,9}[.)])( +(?=\S)| *$)")
 _TASK = re.compile(r"\[([ xX])\] +(?=\S)")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,}) *([^`]*)$")
-_HEADING = re.compile(r" {0,3}(#{1,6})(?: +(.*?))?(?: +#+)? *$")
+_FENCE = re.compile(r" {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?: (.*))?$")
 _RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *$")
 _SETEXT = re.compile(r" {0,3}=+ *$")
 _MATH = re.compile(r" {0,3}(\$\$|\\\[)")
 _HTML = re.compile(
-    r" {0,3}<(?:!--|[!?]|/?(?:address|article|aside|blockquote|body|br|center|dd|details|dialog|div|dl|dt|fieldset|"
+    r" {0,3}<(?:!--|[!?]|/?(?:address|article|aside|blockquote|body|center|dd|details|dialog|div|dl|dt|fieldset|"
     r"figure|footer|form|h[1-6]|head|header|hr|html|iframe|li|link|main|menu|meta|nav|ol|option|p|pre|script|section|"
     r"select|source|style|summary|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|ul|video)(?:[ />]|$))",
     re.IGNORECASE,
 )
-_DELIMITER = re.compile(r" *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$")
+_DELIMITER = re.compile(r"\|? *:?-+:? *(?:\| *:?-+:? *)*\|?$")
+_BAR = re.compile(r"(?<!\\)\|")
 _ONLY_MARKUP = re.compile(r"[-=*_+#>`~|: ]*$|\d{1,9}[.)]?$")
 _TIGHT = {("paragraph", "paragraph"), ("paragraph", "list"), ("list", "list"), ("paragraph", "verbatim"),
           ("verbatim", "paragraph"), ("quote", "quote")}  # fmt: skip
@@ -72,6 +79,8 @@ class _Leaf:
     info: str = ""
     fence: str = ""
     """The fence's own marker, or what closes a formula; "" when an empty line closes the block."""
+    inner: tuple[tuple[str, int], ...] = ()
+    """Fences that are open within a block of Markdown: their markers and indents."""
     context: str = ""
     first: bool = True
 
@@ -80,12 +89,54 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def cells_of(row: str) -> list[str]:
-    """The cells of a table row; `\\|` is a bar inside a cell."""
+def cells_of(row: str, n_columns: int = 0) -> list[str]:
+    """The cells of a table row; `\\|` is a bar inside a cell. Of a row with more than `n_columns`, if that is not 0, a
+    bar within code counts as text where that makes the row fit, and else what is left over stands in the last cell."""
     row = row.strip().removeprefix("|")
     if row.endswith("|") and not row.endswith("\\|"):
         row = row[:-1]
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)]
+    parts = _BAR.split(row)
+    if n_columns and len(parts) > n_columns:
+        joined = _join_code(parts)
+        parts = joined if len(joined) == n_columns else [*parts[: n_columns - 1], "|".join(parts[n_columns - 1 :])]
+    return [cell.strip().replace("\\|", "|") for cell in parts]
+
+
+def _join_code(parts: list[str]) -> list[str]:
+    """The parts between bars, those put together again that a code span holds together."""
+    joined: list[str] = []
+    is_open = False
+    for part in parts:
+        if is_open:
+            joined[-1] = f"{joined[-1]}|{part}"
+        else:
+            joined.append(part)
+        is_open ^= part.count("`") % 2 == 1
+    return joined
+
+
+def _closes(line: str, fence: str, most_indent: int) -> bool:
+    """Whether a line is the end of a block that began with `fence`, or a longer mark of its kind."""
+    mark = line.strip(" ")
+    return len(mark) >= len(fence) and mark == fence[0] * len(mark) and _indent(line) <= most_indent
+
+
+def _inner_fences(inner: tuple[tuple[str, int], ...], outer: str, line: str) -> tuple[tuple[str, int], ...]:
+    """The fences that are open within a block of Markdown behind this line of it. CommonMark has the first bare fence
+    end the whole block; models mean the one that was opened last, and what they open inside has a language."""
+    if inner and _closes(line, inner[-1][0], inner[-1][1] + 3):
+        return inner[:-1]
+    match = _FENCE.match(line.lstrip(" ")) if len(inner) < MAX_DEPTH else None
+    if match and match[2].strip(" ") and match[1][0] == outer[0] and len(match[1]) >= len(outer):
+        return (*inner, (match[1], _indent(line)))
+    return inner
+
+
+def _heading(text: str) -> str:
+    """A heading without the marks that may close it."""
+    text = text.strip(" ")
+    bare = text.rstrip("#")
+    return bare.rstrip(" ") if not bare or bare.endswith(" ") else text
 
 
 class Splitter:
@@ -93,6 +144,8 @@ class Splitter:
 
     def __init__(self) -> None:
         self._partial = ""
+        self._now, self._n_columns = "", 0
+        """The line that is looked at, with its tabs, and how long it is without."""
         self._stack: list[_Open] = []
         self._leaf: _Leaf | None = None
         self._empty_line = False
@@ -103,7 +156,7 @@ class Splitter:
 
     def feed(self, text: str) -> list[Block]:
         """Take more text and return the blocks that it closed."""
-        self._partial += clean(text)
+        self._partial += clean_piece(text)
         if "\n" in self._partial:
             *lines, self._partial = self._partial.split("\n")
             for line in lines:
@@ -145,7 +198,10 @@ class Splitter:
         return blocks
 
     def _line(self, line: str) -> None:
-        rest, depth = self._match(line.expandtabs(4))
+        self._now = without_towers(line)
+        line = self._now.expandtabs(TAB)
+        self._n_columns = len(line)
+        rest, depth = self._match(line)
         leaf = self._leaf
         if leaf is not None and leaf.fence and self._continue_fence(leaf, rest, depth):
             return
@@ -154,7 +210,7 @@ class Splitter:
             return
         if leaf is not None and leaf.kind == "code" and not leaf.fence:
             if depth >= leaf.depth and _indent(rest) >= 4:
-                self._add_code(leaf, rest[4:])
+                self._add_code(leaf, self._with_tabs(rest[4:]))
                 return
             self._close_leaf()
         if leaf is not None and leaf.kind == "verbatim" and depth >= leaf.depth:
@@ -171,6 +227,17 @@ class Splitter:
         else:
             number = -1
         self._open_containers(rest, number)
+
+    def _with_tabs(self, rest: str) -> str:
+        """An end of the line as its source has it. Of a tab in the middle of which it begins, the rest are spaces."""
+        if "\t" not in self._now:
+            return rest
+        start, column = self._n_columns - len(rest), 0
+        for place, char in enumerate(self._now):
+            if column >= start:
+                return " " * (column - start) + self._now[place:]
+            column += TAB - column % TAB if char == "\t" else 1
+        return " " * (column - start)
 
     def _match(self, line: str) -> tuple[str, int]:
         """What is left of a line behind the prefixes of the open containers, and how many of them it continues."""
@@ -206,12 +273,14 @@ class Splitter:
             if rest.rstrip().endswith(leaf.fence) or not rest.strip():
                 self._close_leaf()
             return True
-        mark = rest.strip()
-        if len(mark) >= len(leaf.fence) and mark == leaf.fence[0] * len(mark):
+        # A fence in a list item may be indented less than the item: its lines are taken as they are.
+        most_indent = 3 if depth >= leaf.depth else len(rest)
+        if not leaf.inner and _closes(rest, leaf.fence, most_indent):
             self._close_leaf()
             return True
-        # A fence in a list item may be indented less than the item: its lines are taken as they are.
-        self._add_code(leaf, rest[min(_indent(rest), leaf.level) :])
+        if leaf.info.lower() in _MARKDOWN:
+            leaf.inner = _inner_fences(leaf.inner, leaf.fence, rest)
+        self._add_code(leaf, self._with_tabs(rest[min(_indent(rest), leaf.level) :]))
         return True
 
     def _blank_line(self, depth: int) -> None:
@@ -287,7 +356,7 @@ class Splitter:
         if match := _FENCE.match(rest):
             self._start("code", info=match[2].strip().split(" ")[0], fence=match[1], level=_indent(rest))
         elif match := _HEADING.match(rest):
-            self._start("heading", match[2] or "", level=len(match[1]))
+            self._start("heading", _heading(match[2] or ""), level=len(match[1]))
             self._close_leaf()
         elif paragraph and _SETEXT.match(rest):
             paragraph.kind, paragraph.level = "heading", 1
@@ -300,14 +369,14 @@ class Splitter:
             self._start("verbatim", rest.strip(), fence=closer)
             if rest.strip().endswith(closer) and len(rest.strip()) > 2:
                 self._close_leaf()
-        elif paragraph and _DELIMITER.match(rest) and self._to_table(paragraph, rest):
+        elif paragraph and _DELIMITER.match(rest.strip(" ")) and self._to_table(paragraph, rest):
             return
         elif paragraph:
             paragraph.lines.append(rest.strip(" "))
         elif _HTML.match(rest):
             self._start("verbatim", rest)
         elif _indent(rest) >= 4:
-            self._start("code", rest[4:])
+            self._start("code", self._with_tabs(rest[4:]))
         else:
             self._start("paragraph", rest.strip(" "))
 

@@ -22,7 +22,7 @@ class Layout:
         self.aligns = [_align(cell) for cell in cells_of(delimiter)]
         natural = [max(1, _measure(cell, "strong")) for cell in self.head]
         for row in rows:
-            for column, cell in enumerate(cells_of(row)[: len(natural)]):
+            for column, cell in enumerate(cells_of(row, len(natural))):
                 natural[column] = max(natural[column], _measure(cell, ""))
         space = width - len(BAR) * (len(natural) - 1)
         self.is_list = space < MIN_COLUMN * len(natural) and sum(natural) > space
@@ -37,8 +37,8 @@ class Layout:
 
     def row(self, source: str) -> list[list[Run]]:
         """The lines of one row, each as wide as the table."""
-        cells = cells_of(source)
-        cells = cells[: len(self.head)] + [""] * (len(self.head) - len(cells))
+        cells = cells_of(source, len(self.head))
+        cells += [""] * (len(self.head) - len(cells))
         if not self.is_list:
             return self._cells(cells, "")
         fields: list[list[Run]] = []
@@ -74,14 +74,15 @@ def _align(delimiter: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _measure(cell: str, base: str) -> int:
-    return sum(width_of(text) for text, _ in inline(cell, base))
+    lines = "".join(text for text, _ in inline(cell, base)).split("\n")
+    return max(width_of(line) for line in lines)
 
 
 @lru_cache(maxsize=2048)
 def _cell(cell: str, width: int, align: str, base: str) -> list[list[Run]]:
     """The lines of a cell, each padded to exactly `width` cells."""
     lines: list[list[Run]] = []
-    for row, _ in wrap_runs(inline(cell.replace("<br>", "\n").replace("<br/>", "\n"), base), width):
+    for row, _ in wrap_runs(inline(cell, base), width):
         free = width - sum(width_of(text) for text, _ in row)
         left = free if align == "right" else free // 2 if align == "center" else 0
         line = [(" " * left, "")] if left else []

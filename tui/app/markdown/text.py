@@ -14,6 +14,26 @@ Run = tuple[str, str]
 """Text and the name of its style; a name may join several with "+", the empty one is plain text."""
 
 
+_LINK = "link:"
+_PLUS = "\t"
+"""For the "+" of an address, which would end the part; an address has no tabs."""
+_MAX_URL = 2000
+_SCHEMES = ("http://", "https://", "mailto:")
+
+
+def link_part(url: str) -> str:
+    """The part of a style's name that makes text lead to an address where the terminal can; "" for an address that
+    is none of the web, or that could be taken for more than an address."""
+    if not url.lower().startswith(_SCHEMES) or len(url) > _MAX_URL or not url.isascii() or not url.isprintable():
+        return ""
+    return f"{_LINK}{url.replace('+', _PLUS)}"
+
+
+def link_of(part: str) -> str:
+    """The address of such a part; "" for any other part of a style's name."""
+    return part.removeprefix(_LINK).replace(_PLUS, "+") if part.startswith(_LINK) else ""
+
+
 class Line(NamedTuple):
     """One row on the screen, no wider than the width that it was rendered for."""
 

@@ -11,9 +11,11 @@ import msgspec
 from textual.screen import ModalScreen, Screen
 from textual.worker import WorkerCancelled
 
+from tui import lines
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
+from tui.app.terminal_input import TerminalDriver
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
 from tui.config.settings import Settings
@@ -47,22 +49,29 @@ class ChatScreen(Screen[None]):
     def prompt(self) -> Prompt:
         return self.query_one(Prompt)
 
-    async def copy(self, text: str) -> None:
-        """Copy `text` and say which way it went."""
+    async def copy(self, text: str, source: str = "") -> None:
+        """Copy `text`, without what a terminal would obey when it is pasted there, and say which way it went and what
+        was left out. `source` is what the text was taken from, when that was cleaned already."""
         from tui.app.clipboard import CopyError, copy
 
-        self.app._clipboard = clean(text)  # what ctrl+v puts in; Textual sets it only where it copies by itself
+        n_harmful = lines.n_harmful(source or text)
+        text = clean(text)
+        self.app._clipboard = text  # what ctrl+v puts in; Textual sets it only where it copies by itself
         try:
             result = await copy(text, self.settings.ui.clipboard, write_terminal=self._write_to_terminal)
         except CopyError as error:
             self.tell(str(error), bad=True)
         else:
             not_taken = f" ({result.detail})" if result.detail else ""
-            self.tell(f"Copied {len(text):,} characters to {result.place}{not_taken}")
+            told = f"Copied {len(text):,} characters to {result.place}{not_taken}"
+            self.tell(told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
-        if self.app._driver is not None:
-            self.app._driver.write(sequence)
+        driver = self.app._driver
+        if isinstance(driver, TerminalDriver):
+            driver.send(sequence)  # which is not dropped with the frames
+        elif driver is not None:
+            driver.write(sequence)
 
     async def ask(self, dialog: ModalScreen[T]) -> T | None:
         """Open a dialog as soon as no other is open, and wait for its result; None when it was closed. Only inside a
@@ -81,9 +90,13 @@ class ChatScreen(Screen[None]):
         """The last dialog was closed."""
         self._resumed.set()
 
+    def at_work(self, *groups: str) -> frozenset[object]:
+        """The workers of these groups that have not ended."""
+        return frozenset(worker for worker in self.workers if worker.group in groups and not worker.is_finished)
+
     def is_at(self, *groups: str) -> bool:
         """Whether a worker of one of these groups is at work."""
-        return any(worker.group in groups and not worker.is_finished for worker in self.workers)
+        return bool(self.at_work(*groups))
 
     async def end_of(self, group: str) -> None:
         """Wait until the workers of another group have ended."""

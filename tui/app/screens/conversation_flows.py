@@ -37,7 +37,7 @@ class ConversationFlows(ModelFlows):
                 controller.configure(title=title)
             await store.rename(conversation_id, title)
 
-        async def write(conversation_id: str, kind: export.Kind) -> Path:
+        async def write(conversation_id: str, kind: export.Kind) -> str:
             return await asyncio.to_thread(self._write, await store.open(conversation_id), kind)
 
         chosen = await self.ask(
@@ -162,8 +162,10 @@ class ConversationFlows(ModelFlows):
                 self.tell(f"Exported to {file}")
 
     @staticmethod
-    def _write(conversation: Conversation, kind: export.Kind) -> Path:
-        return export.write(conversation, paths.exports_dir(), kind, stats=True)
+    def _write(conversation: Conversation, kind: export.Kind) -> str:
+        """Where it is now, and what is not in it."""
+        file = export.write(conversation, paths.exports_dir(), kind, stats=True)
+        return f"{file}{phrases.made_harmless(export.n_left_out(conversation, kind))}"
 
     @work(exclusive=True, group="dialog")
     async def action_import(self) -> None:

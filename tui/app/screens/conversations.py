@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
+from tui.app.moments import when
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog, matches
@@ -35,9 +36,9 @@ EXPORTS = (
 class ConversationsScreen(ListDialog[str]):
     """Gives the id of the conversation to open. Changes are made at once, through the functions that are given:
 
-    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives the file
-    written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the one that is open;
-    `unread()` says after `load` why there may be others that it could not give.
+    `load()` gives all conversations, `rename(id, title)`, `delete(id)`, and `export(id, kind)`, which gives what is
+    told: the file that was written. They may raise `StoreError`, and `export` OSError, which is told. `current` is the
+    one that is open; `unread()` says after `load` why there may be others that it could not give.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "conversations.tcss"]  # type: ignore[assignment]
@@ -47,7 +48,7 @@ class ConversationsScreen(ListDialog[str]):
         load: Callable[[], Awaitable[Sequence[Summary]]],
         rename: Callable[[str, str], Awaitable[None]],
         delete: Callable[[str], Awaitable[None]],
-        export: Callable[[str, Kind], Awaitable[Path]],
+        export: Callable[[str, Kind], Awaitable[object]],
         keymap: Keymap,
         *,
         current: str = "",
@@ -131,12 +132,19 @@ class ConversationsScreen(ListDialog[str]):
     @on(RowList.Chosen)
     def action_conversation_open(self) -> None:
         """Open the highlighted one."""
-        if (one := self.rows.item) is not None and self._renaming is None:
+        if self._renaming is None and (one := self._meant()) is not None:
             self.dismiss(one.id)
+
+    def _meant(self) -> Summary | None:
+        """The highlighted one; None, and said so, where there is none."""
+        one: Summary | None = self.rows.item
+        if one is None:
+            self._tell("No conversation is highlighted." if self._all is not None else "They are still being read.")
+        return one
 
     def action_conversation_rename(self) -> None:
         """Write another title below the list."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         self._renaming = one
@@ -177,7 +185,7 @@ class ConversationsScreen(ListDialog[str]):
     @work(group="change")
     async def action_conversation_delete(self) -> None:
         """Delete the highlighted one, after asking."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         question = f"Delete “{_title(one)}”?"
@@ -201,7 +209,7 @@ class ConversationsScreen(ListDialog[str]):
     @work(group="change")
     async def action_conversation_export(self) -> None:
         """Write the highlighted one to a file, as Markdown or JSON."""
-        one: Summary | None = self.rows.item
+        one = self._meant()
         if one is None:
             return
         kind: str | None = await self.app.push_screen_wait(ChoiceScreen("Export as", EXPORTS, self.keymap))
@@ -212,7 +220,7 @@ class ConversationsScreen(ListDialog[str]):
         except (StoreError, OSError) as error:
             self._tell(f"It could not be exported: {error}", bad=True)
         else:
-            self._tell(f"Written to {file}")
+            self._tell(f"Exported to {file}")
 
     async def _try(self, change: Awaitable[None]) -> bool:
         """Whether it could be done; if not, it is told why."""
@@ -229,17 +237,6 @@ class ConversationsScreen(ListDialog[str]):
             self._stop_renaming()
         else:
             self.dismiss(None)
-
-
-def when(time: float, now: datetime) -> str:
-    """A moment in 12 cells at most: "14:02" today, "yesterday", "12 Mar", "2025-03-12"."""
-    moment = datetime.fromtimestamp(time)
-    days = (now.date() - moment.date()).days
-    if days == 0:
-        return moment.strftime("%H:%M")
-    if days == 1:
-        return "yesterday"
-    return moment.strftime("%d %b").lstrip("0") if moment.year == now.year else moment.strftime("%Y-%m-%d")
 
 
 def _title(one: Summary) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from tui.app.bindings import Keymap, bind
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.line_input import LineInput
+from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
 from tui.config.actions import Scope
 
@@ -53,6 +54,20 @@ class Dialog(ModalScreen[R], Generic[R]):
     def action_dialog_close(self) -> None:
         """Close and change nothing."""
         self.dismiss(None)
+
+    async def on_paste(self, event: events.Paste) -> None:
+        """What nothing that has the focus took goes where text is written."""
+        event.stop()
+        for place in self.query("LineInput, Prompt"):
+            if isinstance(place, LineInput) and place.focusable:
+                place.focus()
+                place.paste(event.text)
+                return
+            if isinstance(place, Prompt) and place.focusable:
+                place.focus()
+                await place.paste(event.text)
+                return
+        self.notify("Nothing is written here: what you pasted was left out.", markup=False)
 
     def give_way(self, widget: Widget, *action_ids: str) -> None:
         """Take the keys of these actions, and of closing, away from a widget that would use them for editing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
@@ -21,10 +21,11 @@ from tui.app.listener import Phase
 from tui.app.monitoring import Monitoring
 from tui.app.moves import Moved
 from tui.app.screens.conversation_flows import ConversationFlows
-from tui.app.screens.message_actions import MessageActions
+from tui.app.screens.sending import Sending
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.readings import SpeedNow
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
@@ -48,7 +49,7 @@ NARROW_COLUMNS = 100
 READ_EVERY_S = 1.0
 
 
-class MainScreen(ConversationFlows, MessageActions):
+class MainScreen(ConversationFlows, Sending):
     """One conversation with one model."""
 
     CSS_PATH = "main.tcss"
@@ -62,6 +63,8 @@ class MainScreen(ConversationFlows, MessageActions):
         self.monitoring = Monitoring(controller.engine)
         self._watch = MemoryWatch()
         controller.swap_used = self.monitoring.swap_used
+        self.is_shown = False
+        """It has been painted, and its prompt has had the focus."""
         self._speed = SpeedNow()
         self._grew_at = 0.0
         """When text of the answer came last, by `time.monotonic`."""
@@ -83,6 +86,7 @@ class MainScreen(ConversationFlows, MessageActions):
         with Horizontal(id="middle"):
             with Vertical(id="chat"):
                 yield Transcript(expanded=None if self.settings.ui.fold_thinking else True)
+                yield QueuedPrompts()
                 yield Prompt(self.keymap, history_size=self.settings.chat.history_size, placeholder=self._placeholder())
             yield Sidebar()
         yield StatusLine()
@@ -98,7 +102,7 @@ class MainScreen(ConversationFlows, MessageActions):
         bind(self.transcript, self.keymap, "transcript", namespace="screen.")
         self.show_header()
         self.set_interval(READ_EVERY_S, self._read)
-        self.call_after_refresh(self.run_worker, self._begin(), group="begin")
+        self.call_after_refresh(self._first_paint)
 
     # Live figures -----------------------------------------------------------------------------------------------------
 
@@ -139,6 +143,10 @@ class MainScreen(ConversationFlows, MessageActions):
 
     # The start --------------------------------------------------------------------------------------------------------
 
+    def _first_paint(self) -> None:
+        self.is_shown = True
+        self.run_worker(self._begin(), group="begin")
+
     async def _begin(self) -> None:
         """After the first paint: open the store, start the engine, and load what the command line or the last run
         asks for."""
@@ -151,11 +159,13 @@ class MainScreen(ConversationFlows, MessageActions):
                 self.tell(
                     f"The conversations were damaged and are kept as {opened.set_aside}. New ones start.", bad=True
                 )
+        await self.bring_draft()
         last = self.controller.state.state.conversation
-        if self._options.import_file is not None:
-            await self.import_file(self._options.import_file)
-        elif self._options.continue_last and last:
-            await self.open_conversation(last)
+        with self.controller.queue.kept():
+            if self._options.import_file is not None:
+                await self.import_file(self._options.import_file)
+            elif self._options.continue_last and last:
+                await self.open_conversation(last)
         await self.controller.start()
         model = await self._first_model()
         if self.controller.model_path is not None or self.is_at("load"):
@@ -184,26 +194,7 @@ class MainScreen(ConversationFlows, MessageActions):
         models = self.scan_library().models
         return models[0].path if len(models) == 1 else None
 
-    # What is typed ----------------------------------------------------------------------------------------------------
-
-    @on(Prompt.Submitted)
-    def _submitted(self, event: Prompt.Submitted) -> None:
-        self.send(event.text)
-
-    @on(Prompt.Refused)
-    def _refused(self) -> None:
-        """Say why the prompt stays where it is."""
-        match self.controller.phase:
-            case "answering":
-                self.tell(phrases.still_answering(self.keymap))
-            case "no_model":
-                self.tell(f"{phrases.NO_MODEL} Choose one, then send again.")
-                self.pick_model()
-            case "dead":
-                self.tell("The engine has stopped. The card above reloads it.", bad=True)
-                self.transcript.focus()
-            case _:
-                self.tell(phrases.STILL_LOADING)
+    # Keys -------------------------------------------------------------------------------------------------------------
 
     @on(KeyBar.Pressed)
     def _key_clicked(self, event: KeyBar.Pressed) -> None:
@@ -237,26 +228,9 @@ class MainScreen(ConversationFlows, MessageActions):
             case "card_details":
                 await self.app.run_action("log_view")
 
-    def action_stop(self) -> None:
-        """Esc: stop what runs; else leave the prompt that is being edited; else leave the transcript for the prompt."""
-        if self.controller.phase in ("answering", "loading"):
-            self.controller.interrupt()
-        else:
-            self.leave_edit()
-            self.transcript.clear_selection()
-            self.prompt.focus()
-
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """Letters typed while the transcript has the focus, and nothing there wants them, go to the prompt."""
-        text = event.character if event.is_printable and event.key not in self.active_bindings else None
-        if text and self.focused is self.transcript:
-            event.stop()
-            self.prompt.focus()
-            self.prompt.insert_text(text)
 
     def toggle_sidebar(self) -> None:
         """Show or hide the sidebar, and remember it."""
@@ -304,7 +278,6 @@ class MainScreen(ConversationFlows, MessageActions):
     # What the controller tells ----------------------------------------------------------------------------------------
 
     def phase_changed(self, phase: Phase) -> None:
-        self.prompt.can_send = phase == "ready"
         if self.controller.engine.loaded is None or phase == "loading":
             if self._context_now[1]:
                 self._context_before = self._context_now
@@ -371,8 +344,34 @@ class MainScreen(ConversationFlows, MessageActions):
             self.engine_died(self._death)
         self.show_header()
 
-    def turns_removed(self, turn_id: str) -> None:
+    def conversation_changed(self, before: Sequence[Turn], now: Conversation, n_same: int) -> None:
+        first = before[n_same].id if n_same < len(before) else None
+        if n_same < max(len(before), len(now.turns)):
+            self.transcript.replace_from(first, map(_record, now.turns[n_same:]))
+            self.prompt.set_past([turn.text for turn in now.turns if turn.role == "user"])
+        self.keep_edit(before, now.turns)
+        self.show_header()
+
+    def conversation_replaced(self, before: Sequence[Turn], now: Conversation) -> None:
+        self.transcript.load(map(_record, now.turns))
+        self.keep_edit(before, now.turns)
+
+    def changes_elsewhere(self) -> None:
+        self.tell(phrases.CHANGES_ELSEWHERE)
+
+    def changed_elsewhere(self, *, has_turns: bool) -> None:
+        self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+
+    def not_replaced(self) -> None:
+        self.tell(phrases.NOT_REPLACED, bad=True)
+
+    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
+        self.tell(phrases.conversation_gone(is_saved=is_saved, is_anew=is_anew), bad=True)
+
+    def turns_removed(self, turn_id: str, n: int) -> None:
         self.transcript.truncate_from(turn_id)
+        if n > 2:  # more than a prompt and its answer
+            self.tell(phrases.replaced(n, self.keymap))
 
     def turns_put_back(self, came: Sequence[Turn], turns: Sequence[Turn]) -> None:
         self.transcript.replace_from(came[0].id if came else None, map(_record, turns))
@@ -474,5 +473,5 @@ def _record(turn: Turn) -> Record:
         text=turn.text,
         thinking=turn.reasoning,
         thinking_label=phrases.thinking_label(turn),
-        footer=phrases.answer_footer(turn),
+        footer=phrases.WRITTEN_ELSEWHERE if turn.is_streaming else phrases.answer_footer(turn),
     )

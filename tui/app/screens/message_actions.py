@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from textual import on, work
 from textual.markup import escape
 
 from tui.app import phrases
 from tui.app.markdown.blocks import CodeBlock
+from tui.app.replacing import Version
 from tui.app.screens.base import ChatScreen
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
@@ -68,14 +71,17 @@ class MessageActions(ChatScreen):
         turn = self._meant()
         blocks = self.transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
         if len(blocks) > 1:
-            self._choose_code(blocks)
+            self._choose_code(blocks, self._source_of(turn))
         elif blocks:
-            await self.copy(blocks[0].text)
+            await self.copy(blocks[0].text, self._source_of(turn))
         else:
             self.tell("There is no code block in this answer.")
 
+    def _source_of(self, turn: Turn | None) -> str:
+        return self.transcript.text_of(turn.id) if turn else ""
+
     @work(exclusive=True, group="dialog")
-    async def _choose_code(self, blocks: list[CodeBlock]) -> None:
+    async def _choose_code(self, blocks: list[CodeBlock], source: str) -> None:
         """Copy one of several blocks; the last, which is wanted most, needs only enter."""
         from tui.app.screens.choice import Choice, ChoiceScreen
 
@@ -85,7 +91,7 @@ class MessageActions(ChatScreen):
         ]
         chosen = await self.ask(ChoiceScreen("Copy code", choices, self.keymap, current=choices[-1].id))
         if chosen is not None:
-            await self.copy(blocks[int(chosen) - 1].text)
+            await self.copy(blocks[int(chosen) - 1].text, source)
 
     @on(Transcript.CopyRequested)
     async def _copy_block(self, message: Transcript.CopyRequested) -> None:
@@ -94,11 +100,13 @@ class MessageActions(ChatScreen):
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
-        if (turn := self._meant()) and turn.role == "assistant":
-            self.transcript.toggle_thinking(turn.id)
+        turn = self._meant()
+        if turn is None or turn.role != "assistant" or not self.transcript.toggle_thinking(turn.id):
+            self.tell("There is no thinking to fold here.")
 
     def action_fold_all(self) -> None:
-        self.transcript.toggle_thinking(None)
+        if not self.transcript.toggle_thinking(None):
+            self.tell("There is no thinking to fold here.")
 
     def action_select_previous(self) -> None:
         is_at_card = self.transcript.has_open_card and self.focused is not self.transcript
@@ -142,39 +150,55 @@ class MessageActions(ChatScreen):
             self.tell("There is nothing to answer yet.")
 
     def _answer_again(self, answer: Turn | None) -> None:
-        if self.controller.phase != "ready":
-            is_answering = self.controller.phase == "answering"
+        if not self.controller.can_answer:
+            is_answering = self.controller.is_writing
             self.tell(phrases.still_answering(self.keymap) if is_answering else "The model is not ready yet.")
             return
+        if self.controller.opened.is_written_elsewhere:
+            self.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+            return
         if answer is not None:
-            self._cut(answer.id)
+            self.controller.replacing.cut(answer.id)
         self.controller.answer()
 
-    def _cut(self, turn_id: str) -> None:
-        """Take a message and all after it away, to be replaced, and say so if that is more than a prompt and its
-        answer."""
-        n = len(self.controller.replacing.cut(turn_id))
-        if n > 2:
-            self.tell(phrases.replaced(n, self.keymap))
-
-    @work(exclusive=True, group="bring_back")
+    @work(exclusive=True, group="dialog")
     async def action_bring_back(self) -> None:
-        """Put the answer that was replaced last in its place again."""
-        if self.controller.is_writing:
-            self.tell(phrases.still_answering(self.keymap))
-            return
+        """Put what was replaced in its place again; where there are several versions, the one that is chosen."""
+        replacing = self.controller.replacing
         try:
-            is_back = await self.controller.replacing.bring_back()
+            versions = await replacing.versions()
+            version = versions[0] if len(versions) == 1 else await self._choose_version(versions)
+            if self.controller.is_writing:
+                self.tell(phrases.still_answering(self.keymap))
+            elif self.controller.opened.is_written_elsewhere:
+                self.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+            elif version is not None:
+                await replacing.bring_back(version)
+                self.tell(phrases.PUT_BACK)
+            elif not versions:
+                self.tell("Nothing was replaced in this conversation.")
         except StoreError as error:
             self.tell(str(error), bad=True)
-        else:
-            self.tell(phrases.PUT_BACK if is_back else "No answer of this conversation was replaced.")
+
+    async def _choose_version(self, versions: Sequence[Version]) -> Version | None:
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        choices = []
+        for number, version in enumerate(versions):
+            label, note = phrases.version(version)
+            choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
+        if not choices:
+            return None
+        chosen = await self.ask(ChoiceScreen("Bring back", choices, self.keymap))
+        return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
         said = [turn for turn in self.controller.conversation.turns if turn.role == "user"]
         if said:
             self._edit(said[-1])
+        else:
+            self.tell("There is no prompt to edit yet.")
 
     def _edit(self, turn: Turn) -> None:
         if self.controller.is_writing:
@@ -194,6 +218,21 @@ class MessageActions(ChatScreen):
         if self._edit_now is None and not self.prompt.text:
             self._begin_edit(turn, text)
 
+    def keep_edit(self, before: Sequence[Turn], now: Sequence[Turn]) -> None:
+        """Go on editing the same prompt after the conversation has changed, whatever its id is now. What was written
+        stays in the input even when that prompt is gone; it is then sent as a new one."""
+        if self._edit_now is None:
+            return
+        place = next((place for place, turn in enumerate(before) if turn.id == self._edit_now.turn_id), len(now))
+        same = next((turn for turn in now if turn.id == self._edit_now.turn_id), None)
+        if same is None and len(before) == len(now):
+            same = now[place]
+        if same is not None:
+            self._edit_now = Edit(same.id, self._edit_now.draft)
+        else:
+            self._edit_now = None
+            self.prompt.border_title = ""
+
     def leave_edit(self) -> bool:
         """Put back what stood in the input before a prompt was edited; False when none is."""
         edit, self._edit_now = self._edit_now, None
@@ -202,13 +241,6 @@ class MessageActions(ChatScreen):
         self.prompt.border_title = ""
         self.prompt.set_text(edit.draft)
         return True
-
-    def send(self, text: str) -> None:
-        """Send what was written, in place of the prompt that was being edited, if one was."""
-        if self._edit_now is not None:
-            self._cut(self._edit_now.turn_id)
-            self.leave_edit()
-        self.controller.say(text)
 
     # The selected message ---------------------------------------------------------------------------------------------
 

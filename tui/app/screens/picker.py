@@ -243,7 +243,7 @@ class PickerScreen(ListDialog[PickedModel]):
             case OtherFile() | BrokenFile():
                 self.app.bell()
             case _:
-                pass
+                self._tell(Content("The folders are still read." if self._is_scanning else "Nothing here is a model."))
 
     @work(exclusive=True, group="open")
     async def _open(self, path: Path, settings_first: bool) -> None:

@@ -7,6 +7,7 @@ colours of every segment. Painting a changed row directly is 0.15 ms, and three 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.style import Style
@@ -15,7 +16,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.widgets.transcript_paint import Palette, Pen
+from tui.app.widgets.transcript_paint import Palette, Pen, knows_links
 
 SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 """Between them a terminal with synchronized output shows nothing half painted."""
@@ -167,7 +168,11 @@ class DirectPaint(Widget):
         if self._palette is None or self._filters != filters:
             base, background = self.rich_style, self.background_colors[1]
             self._palette = Palette(
-                Style(color=base.color, bgcolor=base.bgcolor), self.named_styles(), filters, background
+                Style(color=base.color, bgcolor=base.bgcolor),
+                self.named_styles(),
+                filters,
+                background,
+                links=knows_links(os.environ),
             )
             self._filters = filters
         return self._palette

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual import events
 from textual.widgets import Input
 
-from tui.lines import clean
+from tui.lines import clean, pasted
+
+LONGEST_PASTE = 10_000
+"""Characters that a line takes at once; no name or path is longer, and each key paints all of it again."""
 
 
 class LineInput(Input):
@@ -20,3 +24,15 @@ class LineInput(Input):
     def validate_value(self, value: str) -> str:
         """What stands there."""
         return clean(value).replace("\n", " ")
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        self.paste(event.text)
+
+    def paste(self, text: str) -> None:
+        """Put all of its lines, as one, where the cursor is, in place of what is selected."""
+        line = " ".join(pasted(text).strip("\n").split("\n"))
+        if len(line) > LONGEST_PASTE:
+            self.notify(f"Only the first {LONGEST_PASTE:,} characters were pasted.", severity="warning", markup=False)
+        self.replace(line[:LONGEST_PASTE], *self.selection)

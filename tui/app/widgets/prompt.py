@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -20,7 +21,10 @@ from tui.app.bindings import bind
 from tui.app.widgets.lines import one_line, shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
 from tui.config.actions import ACTIONS
-from tui.lines import clean
+from tui.lines import pasted
+
+PASTE_PIECE = 8_000
+"""Characters that are laid out at once: some 10 ms, more for Chinese."""
 
 
 class Prompt(TextArea):
@@ -49,6 +53,8 @@ class Prompt(TextArea):
 
     can_send: reactive[bool] = reactive(True)
     """Whether `send` posts `Submitted`; while not, as without a model, typing works and `send` posts `Refused`."""
+    is_answered: reactive[bool] = reactive(True)
+    """Whether what is sent is answered at once; it looks so. While not, it waits."""
 
     class Submitted(Message):
         """The text was sent; the prompt is empty again. `set_text` gives it back where it cannot be used."""
@@ -65,6 +71,18 @@ class Prompt(TextArea):
 
     class Refused(Message):
         """`send` was asked for while `can_send` is false; the text is still there."""
+
+        def __init__(self, prompt: Prompt) -> None:
+            super().__init__()
+            self.prompt = prompt
+
+        @property
+        def control(self) -> Prompt:
+            """The prompt."""
+            return self.prompt
+
+    class Blank(Message):
+        """`send` was asked for with nothing to send."""
 
         def __init__(self, prompt: Prompt) -> None:
             super().__init__()
@@ -117,18 +135,26 @@ class Prompt(TextArea):
 
     def set_text(self, text: str) -> None:
         """Take this text in place of what is there, the cursor at its end."""
-        self.load_text(_incoming(text))
+        self.load_text(pasted(text))
         self.move_cursor(self.document.end)
 
     def insert_text(self, text: str) -> None:
         """Put the text where the cursor is, in place of what is selected, as a paste does."""
-        if result := self._replace_via_keyboard(_incoming(text), *self.selection):
+        if result := self._replace_via_keyboard(pasted(text), *self.selection):
             self.move_cursor(result.end_location)
+
+    def put_before(self, text: str) -> None:
+        """Put this text before what is there, with an empty line between; the cursor stays in its place in that."""
+        if not self.text.strip():
+            self.set_text(text)
+        else:
+            self.insert(f"{pasted(text)}\n\n", (0, 0), maintain_selection_offset=True)
 
     def action_send(self) -> None:
         """Post the text, unless there is nothing but blanks in it."""
         text = self.text
         if not text.strip():
+            self.post_message(self.Blank(self))
             return
         if not self.can_send:
             self.post_message(self.Refused(self))
@@ -149,11 +175,27 @@ class Prompt(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        self.insert_text(event.text)
+        await self.paste(event.text)
 
-    def watch_can_send(self, can_send: bool) -> None:
+    async def paste(self, text: str) -> None:
+        """As `insert_text`, and a long one in pieces, so that nothing else has to wait for all of it. One undo takes it
+        back."""
+        text = pasted(text)
+        self.insert_text(text[:PASTE_PIECE])
+        undo = self.history._undo_stack
+        for begin in range(PASTE_PIECE, len(text), PASTE_PIECE):
+            await asyncio.sleep(0.001)  # not 0: the loop looks for keys and signals only when it may wait
+            self.history.checkpoint()
+            self.insert_text(text[begin : begin + PASTE_PIECE])
+            if len(undo) > 1:
+                last = undo.pop()
+                undo[-1].extend(last)
+
+    def watch_can_send(self) -> None:
         """Look ready, or not."""
-        self.set_class(not can_send, "-not-ready")
+        self.set_class(not (self.can_send and self.is_answered), "-not-ready")
+
+    watch_is_answered = watch_can_send
 
     # History --------------------------------------------------------------------------------------------------------
 
@@ -283,8 +325,3 @@ class Prompt(TextArea):
         cursor = self.get_component_rich_style("text-area--cursor")
         segments = [Segment(text[:split], style + cursor), Segment(text[split:], style)]
         return Strip(segments, cells(text)).adjust_cell_length(width, base)
-
-
-def _incoming(text: str) -> str:
-    """Text from elsewhere with one kind of line break, which terminals paste as carriage returns."""
-    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))

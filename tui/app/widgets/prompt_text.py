@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 
 from textual.document._document import Location
@@ -74,6 +75,11 @@ def _folded(line: str, start: int, end: int, width: int) -> list[int]:
     return breaks
 
 
+def _numbers(wrap_offsets: Iterable[list[int]], first_row: int) -> Iterator[int]:
+    """Number of the first row of each line, and of the row after the last."""
+    return accumulate((len(breaks) + 1 for breaks in wrap_offsets), initial=first_row)
+
+
 class PromptRows(WrappedDocument):
     """The document in rows. An edit wraps no more than the lines, and of the first line the rows, that it touched."""
 
@@ -105,13 +111,16 @@ class PromptRows(WrappedDocument):
         wrapped = [kept + [begin + offset for offset in row_breaks(first[begin:], self._width)]]
         wrapped += [row_breaks(line, self._width) for line in others]
         self._wrap_offsets[top : old_bottom + 1] = wrapped
-        self._row_numbers = None
+        if (numbers := self._row_numbers) is not None:  # those before the edit stay
+            first_row = numbers[top]
+            del numbers[top:]
+            numbers.extend(_numbers(self._wrap_offsets[top:], first_row))
 
     @property
     def row_numbers(self) -> list[int]:
         """Number of the first row of each line, and of the row after the last."""
         if self._row_numbers is None:
-            self._row_numbers = list(accumulate((len(breaks) + 1 for breaks in self._wrap_offsets), initial=0))
+            self._row_numbers = list(_numbers(self._wrap_offsets, 0))
         return self._row_numbers
 
     @property

@@ -3,6 +3,7 @@ nothing of what it shows: the owner paints each row."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -18,6 +19,8 @@ from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.lines import clean
 
 T = TypeVar("T")
+
+_log = logging.getLogger("llmtui.lists")
 
 _POINTER = 2
 """Cells at the left for the mark of the highlighted row; as many at the right for the scroll bar."""
@@ -136,11 +139,19 @@ class RowList(LineWidget, Generic[T]):
         bar = self._scroll_bar(height - len(rows))
         for number, item in enumerate(self.seen):
             pointer = _MARK if self._first + number == self._at else (" " * _POINTER, "")
-            row: Row = (pointer, *self._paint(item, room))
+            row: Row = (pointer, *self._row_of(item, room))
             if bar:
                 row = _fill(row, width - 1, bar[number])
             rows.append(row)
         return rows
+
+    def _row_of(self, item: T, room: int) -> Row:
+        """The row of one entry. One that cannot be painted takes none of the others along."""
+        try:
+            return self._paint(item, room)
+        except Exception:  # noqa: BLE001 - what is wrong with one entry must not close the list
+            _log.exception("A row of a list could not be painted: %.200r", item)
+            return ((shorten("(cannot be shown: see the log)", room), "muted"),)
 
     def row_painter(self, size: Size) -> RowPainter:
         """Rows, on the cursor's background where one is highlighted."""

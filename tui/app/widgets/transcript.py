@@ -202,11 +202,13 @@ class Transcript(TranscriptView, can_focus=True):
 
     # What the reader does -------------------------------------------------------------------------------------------
 
-    def toggle_thinking(self, turn_id: TurnId = None) -> None:
-        """Fold or unfold the thinking of an answer; None does it to all, unfolding unless all are unfolded."""
+    def toggle_thinking(self, turn_id: TurnId = None) -> bool:
+        """Fold or unfold the thinking of an answer; None does it to all, unfolding unless all are unfolded. False when
+        there is none, and none to come."""
         if turn_id is not None:
-            self._toggle(*self._answer(turn_id))
-            return
+            place, answer = self._answer(turn_id)
+            self._toggle(place, answer)
+            return bool(answer.thinking_text) or not answer.is_complete
         answers = [
             (index, entry)
             for index, entry in enumerate(self.document.entries)
@@ -216,6 +218,7 @@ class Transcript(TranscriptView, can_focus=True):
         for index, entry in answers:
             if bool(entry.expanded) != expanded:
                 self._toggle(index, entry)
+        return bool(answers)
 
     def select_previous(self) -> None:
         """Select the message before the selected one; the last one when none is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from zlib import crc32
 
 from rich.color import ColorSystem
 from rich.console import Console
@@ -14,9 +15,18 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.strip import Strip
 
-from tui.app.markdown.text import Line, Run, width_of
+from tui.app.graphemes import PARTS
+from tui.app.markdown.text import Line, Run, link_of, width_of
 
 COPY_LABEL = "copy "
+_MOST_STYLES = 4096
+_NO_LINKS = ("linux", "dumb", "vt52", "vt100", "vt102", "vt220")
+"""Terminals that may print what they do not know."""
+
+
+def knows_links(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal makes links of OSC 8, or passes over it, as most do that cannot."""
+    return environ.get("TERM", "") not in _NO_LINKS
 
 
 @lru_cache(maxsize=4096)
@@ -56,8 +66,12 @@ class CompactStrip(Strip):
         return self._render_cache
 
 
-_JOINED = re.compile("[\u0300-\u036f\u200b-\u200d\ufe00-\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+_JOINED = re.compile(f"[\u0300-\u036f\u200b-\u200d{PARTS}]")
 """Marks that change the cell before them: a row with one of them is painted whole, not from the middle."""
+
+
+_PLAIN = ("", "", "", "")
+"""Attributes, colours and link of what is not styled."""
 
 
 class Pen:
@@ -66,7 +80,7 @@ class Pen:
     def __init__(self, console: Console) -> None:
         self._system = console._color_system or ColorSystem.TRUECOLOR
         self._out: list[str] = []
-        self._state = ("", "", "")
+        self._state = _PLAIN
 
     def move_to(self, x: int, y: int) -> None:
         """Go to a cell of the screen, counted from 0."""
@@ -74,7 +88,9 @@ class Pen:
 
     def finish(self) -> str:
         """All sequences, colours off at the end."""
-        if self._state != ("", "", ""):
+        if self._state[3]:
+            self._out.append(_link(""))
+        if self._state[:3] != _PLAIN[:3]:
             self._out.append("\x1b[0m")
         return "".join(self._out)
 
@@ -129,10 +145,19 @@ def _same_prefix(first: str, second: str) -> int:
     return next(index for index in range(limit) if first[index] != second[index])
 
 
+def _link(url: str) -> str:
+    """The sequence (OSC 8) with which what follows leads to an address; "" ends it. The id joins the rows of one."""
+    return f"\x1b]8;{f'id={crc32(url.encode()):x}' if url else ''};{url}\x1b\\"
+
+
 def _encode(
-    segments: Iterable[Segment], system: ColorSystem, out: list[str], attributes: str, front: str, back: str
-) -> tuple[str, str, str]:
+    segments: Iterable[Segment], system: ColorSystem, out: list[str], attributes: str, front: str, back: str, link: str
+) -> tuple[str, str, str, str]:
     for text, style, _ in segments:
+        new_link = (style.link or "") if style else ""
+        if new_link != link:
+            out.append(_link(new_link))
+            link = new_link
         new_attributes, new_front, new_back = _codes(style, system) if style else ("", "", "")
         if not new_attributes and not attributes and text.isspace():
             # The colour of a blank does not show.
@@ -148,16 +173,23 @@ def _encode(
                 out.append(f"\x1b[{codes}m")
         attributes, front, back = new_attributes, new_front, new_back
         out.append(text)
-    return attributes, front, back
+    return attributes, front, back, link
 
 
 class Palette:
     """The Rich styles of one theme for the style names that lines carry, after Textual's line filters."""
 
     def __init__(
-        self, base: Style, named: Mapping[str, Style], filters: Sequence[LineFilter], background: Color
+        self,
+        base: Style,
+        named: Mapping[str, Style],
+        filters: Sequence[LineFilter],
+        background: Color,
+        *,
+        links: bool = True,
     ) -> None:
-        self._base = base
+        """`links`: the terminal takes addresses that text leads to, or at least passes over them."""
+        self._base, self._links = base, links
         self._named = named
         self._filters, self._background = filters, background
         self._joined: dict[tuple[str, str], Style] = {}
@@ -168,10 +200,16 @@ class Palette:
         style = self._joined.get(key)
         if style is None:
             style = self._base
+            url = ""
             for part in (*fill.split("+"), *name.split("+")):
                 if part in self._named:
                     style += self._named[part]
-            style = self._joined[key] = self._filter(style)
+                elif self._links:
+                    url = link_of(part) or url
+            style = self._filter(style)
+            if len(self._joined) >= _MOST_STYLES:  # each address makes one
+                self._joined.clear()
+            self._joined[key] = style = style.update_link(url) if url else style
         return style
 
     def _filter(self, style: Style) -> Style:

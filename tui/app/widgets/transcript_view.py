@@ -116,7 +116,10 @@ class TranscriptView(DirectPaint, ScrollView):
         self._marked = -1
         """Index of the entry with the mark of selection."""
         self._moving = False
-        """The scroll position is being set by the view, not by the reader."""
+        """The scroll position is being set by the view, which lays out by itself."""
+        self._is_read = False
+        """The scroll position is being set by the reader. Textual sets it too, when the size changes: that neither ends
+        following nor begins it."""
         self._grabbed = False
         self._jump = 4
         """Rows to scroll at once when the text reaches the bottom."""
@@ -130,7 +133,11 @@ class TranscriptView(DirectPaint, ScrollView):
 
     def _scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> bool:
         before = self.scroll_y
-        scrolled = super()._scroll_to(x, y, **{**options, "animate": False})
+        self._is_read = True
+        try:
+            scrolled = super()._scroll_to(x, y, **{**options, "animate": False})
+        finally:
+            self._is_read = False
         # Below the text there is nothing to scroll to, yet going there means to follow it.
         if y is not None and y > before and y + self.size.height >= self.document.height:
             self.following = True
@@ -138,9 +145,10 @@ class TranscriptView(DirectPaint, ScrollView):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follow or let go, and lay out what comes into view."""
-        if not self._moving:
+        if self._is_read:
             at_end = new_value + self.size.height >= self.document.height
             self.following = at_end and new_value > old_value
+        if not self._moving:
             self._lay_out_view()
         if round(old_value) != round(self.scroll_y):
             self.repaint_rows()

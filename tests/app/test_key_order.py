@@ -1,0 +1,151 @@
+"""Keys that arrive together, with the app in whatever state: each acts before the next one is looked at."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.keys import _character_to_key
+from textual.widgets import Input
+
+from tui.app.screens.choice import ChoiceScreen
+from tui.app.screens.picker import PickerScreen
+from tui.app.screens.sampling import SamplingScreen
+from tui.app.screens.text_edit import LineEditScreen
+from tui.app.widgets.prompt import Prompt
+
+NAMED = {"\n": "ctrl+j", "\r": "enter", "\t": "tab", " ": "space"}
+
+
+async def burst(person, *keys: str) -> None:
+    """Keys by name and texts, all in one write of the terminal."""
+    app = person.app
+    for key in keys:
+        for name, character in [(key, None)] if key in NAMES else [(name_of(letter), letter) for letter in key]:
+            event = events.Key(name, character)
+            event.set_sender(app)
+            app._driver.send_message(event)
+    await person.pilot.pause()
+
+
+NAMES = {"backspace", "left", "right", "home", "enter", "tab", "escape", "f2", "alt+enter"}
+NAMES |= {"ctrl+j", "ctrl+o", "ctrl+u", "ctrl+w"}
+
+
+def name_of(letter: str) -> str:
+    return NAMED.get(letter) or (letter if letter.isalnum() else _character_to_key(letter))
+
+
+def prompt(person) -> Prompt:
+    return person.app.main.query_one(Prompt)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        (("helo", "backspace", "lo"), "hello"),
+        (("abc", "left", "left", "X"), "aXbc"),
+        (("abc", "home", "X"), "Xabc"),
+        (("abc", "ctrl+j", "def"), "abc\ndef"),
+        (("abc", "alt+enter", "def"), "abc\ndef"),
+        (("wrong text", "ctrl+u", "better"), "better"),
+        (("one two", "ctrl+w", "three"), "one three"),
+    ],
+)
+async def test_editing_keys_and_letters_act_in_their_order(start, keys, text):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        await burst(person, *keys)
+        await person.wait_for(lambda: prompt(person).text == text)
+
+
+async def test_what_follows_enter_waits_in_the_input(start):
+    async with start() as person:
+        await burst(person, "ping", "enter", "def")
+        await person.wait_for(lambda: len(person.turns) == 2 and person.turns[1].stop)
+        assert (person.turns[0].text, prompt(person).text) == ("ping", "def")
+
+
+async def test_what_follows_the_key_of_a_dialog_is_for_the_dialog(start):
+    async with start() as person:
+        await burst(person, "ctrl+o", "nothing like that")
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.wait_for(lambda: person.app.screen.query_one("#filter", Input).value == "nothing like that")
+        assert prompt(person).text == ""
+        await burst(person, "escape", "abc")
+        await person.wait_for(lambda: prompt(person).text == "abc")
+
+
+async def test_text_after_tab_goes_into_the_field_that_has_the_focus_then(start):
+    async with start() as person:
+        await person.press("ctrl+p")
+        await burst(person, "sampling", "enter")
+        await person.wait_for(lambda: isinstance(person.app.screen, SamplingScreen))
+        await person.wait_for(lambda: isinstance(person.app.focused, Input))
+        first = person.app.focused
+        await burst(person, "ctrl+u", "0.5", "tab", "ctrl+u", "7")
+        await person.wait_for(lambda: person.app.focused is not first and person.app.focused.value == "7")
+        assert first.value == "0.5"
+
+
+async def test_text_typed_with_a_message_selected_goes_to_the_input_whole(start):
+    async with start() as person:
+        await person.ask("ping")
+        await person.press("alt+up")
+        assert person.app.focused is person.app.main.transcript
+        await burst(person, "what now", "backspace", "W")
+        await person.wait_for(lambda: prompt(person).text == "what noW")
+
+
+async def test_a_prompt_that_is_edited_and_sent_leaves_the_draft_before_what_follows(start):
+    async with start() as person:
+        await person.ask("ping")
+        await person.type("draft ")
+        await burst(person, "f2", "!", "enter", "more")
+        await person.wait_for(lambda: prompt(person).text == "draft more")
+        await person.wait_for(lambda: [turn.text for turn in person.turns if turn.role == "user"] == ["ping!"])
+
+
+async def test_a_paste_goes_to_the_input_wherever_the_focus_is(start):
+    async with start() as person:
+        await person.ask("ping")
+        await person.press("alt+up")
+        person.app.post_message(events.Paste("one\r\ntwo"))
+        await person.wait_for(lambda: prompt(person).text == "one\ntwo")
+        assert person.app.focused is prompt(person)
+
+
+async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out_where_there_is_none(start):
+    async with start() as person:
+        main = person.app.main
+        person.app.push_screen(LineEditScreen("Rename", "", main.keymap))
+        await person.wait_for(lambda: isinstance(person.app.focused, Input))
+        line = person.app.focused
+        await person.press("tab")
+        assert person.app.focused is not line
+        person.app.post_message(events.Paste("two\rlines\x1b[31m"))
+        await person.wait_for(lambda: line.value == "two lines\u241b[31m")
+        await person.press("escape")
+        person.app.push_screen(ChoiceScreen("Which", [], main.keymap))
+        await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
+        before = prompt(person).text
+        person.app.post_message(events.Paste("text"))
+        await person.wait_for(lambda: "left out" in person.told or "text" in person.screen_text())
+        assert prompt(person).text == before
+
+
+async def test_a_long_paste_leaves_the_app_time_and_is_undone_at_once(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        field = prompt(person)
+        text = "a line of text\n" * 20_000
+        seen = set()
+        person.app.post_message(events.Paste(text))
+        person.app.post_message(events.Key("X", "X"))
+        await person.wait_for(lambda: seen.add(len(field.text)) or field.text.endswith("X"))
+        is_whole = field.text == f"{text}X"
+        assert is_whole and len(seen) > 2
+        field.undo()
+        field.undo()
+        assert field.text == ""

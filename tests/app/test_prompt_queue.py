@@ -1,0 +1,317 @@
+"""Prompts that are sent before they can be answered: they wait in sight, are sent in their order, and come back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+import msgspec
+
+from tests.conftest import DENSE, MOE
+from tui.app import drafts
+from tui.app.controller import Move
+from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.picker import PickerScreen
+from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.queued_prompts import QueuedPrompts
+
+
+def prompt(person) -> Prompt:
+    return person.app.main.query_one(Prompt)
+
+
+def waiting(person) -> tuple[str, ...]:
+    return person.app.controller.queue.texts
+
+
+def shown(person) -> list[str]:
+    """What stands above the input."""
+    above = person.app.main.query_one(QueuedPrompts)
+    return above.rows_as_text if above.display else []
+
+
+async def write(person, text: str) -> None:
+    """Type and send, whatever becomes of it."""
+    await person.type(text)
+    await person.press("enter")
+
+
+def user_texts(person) -> list[str]:
+    return [turn.text for turn in person.turns if turn.role == "user"]
+
+
+async def answered(person, *texts: str) -> None:
+    """Wait until these are all that was said, each with an answer."""
+    await person.wait_for(
+        lambda: (
+            user_texts(person) == list(texts)
+            and len(person.turns) == 2 * len(texts)
+            and person.turns[-1].stop
+            and person.phase == "ready"
+        )
+    )
+
+
+@contextlib.contextmanager
+def held(person):
+    """The engine does nothing meanwhile, as on a slow machine."""
+    pid = person.app.controller.engine.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_that_is_chosen_then(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        controller = person.app.controller
+        controller.restart()
+        await person.wait_for(lambda: person.phase == "starting")
+        await write(person, "ping")
+        assert prompt(person).text == "" and waiting(person) == ("ping",)
+        await person.wait_for(lambda: person.phase == "no_model")
+        assert waiting(person) == ("ping",) and "waits for a model (^o) · esc takes back" in shown(person)[0]
+        controller.load(Move(path=DENSE, choice=controller.choice_for(DENSE)))
+        await answered(person, "ping")
+        assert person.turns[1].text == "pong" and shown(person) == []
+
+
+async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_their_order(start):
+    async with start() as person:
+        controller = person.app.controller
+        with held(person):
+            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            await person.wait_for(lambda: person.phase == "loading")
+            await write(person, "ping")
+            await write(person, "hello\nthere")
+            assert waiting(person) == ("ping", "hello\nthere")
+            assert shown(person) == [
+                "2 wait for the model · esc takes back",
+                "1 ping",
+                "2 hello there",
+            ]
+        await answered(person, "ping", "hello\nthere")
+        assert controller.engine.loaded.path == str(MOE)
+
+
+async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(start):
+    async with start() as person:
+        person.app.main.open_model(MOE)
+        await write(person, "ping")
+        await answered(person, "ping")
+        assert person.app.controller.engine.loaded.path == str(MOE)
+        assert (person.turns[1].model, person.turns[1].stop) == ("Tiny Qwen3 0.002B A0.001B", "stop")
+
+
+async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_settings(start):
+    async with start() as person:
+        controller = person.app.controller
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "ping")
+            assert "waits for the answer" in shown(person)[0]
+            choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+            controller.load(Move(path=DENSE, choice=choice))
+            await person.wait_for(lambda: person.phase == "loading")
+            await write(person, "hello")
+        await answered(person, "Count to 100", "ping", "hello")
+        assert "100" in person.turns[1].text and controller.engine.loaded.n_ctx == 2048
+
+
+async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start):
+    async with start() as person:
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "one")
+            await write(person, "two")
+            await person.type("three")
+            await person.press("escape")
+            assert (prompt(person).text, waiting(person)) == ("two\n\nthree", ("one",))
+            await person.press("!")
+            await person.press("escape")
+            assert (prompt(person).text, waiting(person)) == ("one\n\ntwo\n\nthree!", ())
+            assert person.phase == "answering" and shown(person) == []
+            await person.press("escape")
+            await person.wait_until_ready()
+        assert person.turns[-1].stop == "cancelled" and user_texts(person) == ["Count to 100"]
+
+
+async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start):
+    async with start() as person:
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "ping")
+            await person.press("ctrl+c")
+            await person.wait_until_ready()
+        assert person.turns[-1].stop == "cancelled" and waiting(person) == ("ping",)
+        assert shown(person)[0] == "held: enter sends · esc takes back"
+        await write(person, "hello")
+        await answered(person, "Count to 100", "ping", "hello")
+
+
+async def test_enter_with_nothing_written_sends_what_is_held(start):
+    async with start() as person:
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "ping")
+            await person.press("ctrl+c")
+            await person.wait_until_ready()
+        await person.press("enter")
+        await answered(person, "Count to 100", "ping")
+
+
+async def test_what_waits_survives_the_death_of_the_engine(start):
+    async with start() as person:
+        controller = person.app.controller
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "ping")
+            os.kill(controller.engine.pid, signal.SIGKILL)
+            await person.wait_for(lambda: person.phase == "dead")
+        assert waiting(person) == ("ping",)
+        controller.restart()
+        await person.wait_until_ready()
+        assert waiting(person) == ("ping",) and "held" in shown(person)[0]
+        prompt(person).focus()
+        await person.press("enter")
+        await answered(person, "Count to 100", "ping")
+
+
+async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_another(start, tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(DENSE.read_bytes()[:-2000])
+    async with start() as person:
+        controller = person.app.controller
+        with held(person):
+            controller.load(Move(path=broken, choice=controller.choice_for(broken)))
+            await person.wait_for(lambda: person.phase == "loading")
+            await write(person, "ping")
+        await person.wait_for(lambda: person.phase != "loading")
+        if controller.engine.loaded is None:
+            assert waiting(person) == ("ping",)
+            controller.load(Move(path=DENSE, choice=controller.choice_for(DENSE)))
+        await answered(person, "ping")
+
+
+async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_taken_back(start):
+    async with start() as person:
+        controller = person.app.controller
+        await person.ask("ping")
+        await person.type("draft")
+        await person.press("f2")
+        with held(person):
+            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            await person.wait_for(lambda: person.phase == "loading")
+            prompt(person).set_text("hello")
+            await person.press("enter")
+            assert prompt(person).text == "draft" and user_texts(person) == ["ping"]
+            await person.press("escape")
+            assert prompt(person).text == "hello" and "editing" in str(prompt(person).border_title)
+            await person.press("enter")
+        await answered(person, "hello")
+        assert prompt(person).text == "draft"
+
+
+async def test_another_conversation_does_not_get_what_waited_in_this_one(start):
+    async with start() as person:
+        await person.ask("ping")
+        first = person.app.controller.conversation.id
+        async with person.slowly():
+            await person.press("ctrl+n")
+            await person.send("Count to 100")
+            await write(person, "only here")
+            await person.app.controller.open(first)
+        await person.wait_until_ready()
+        await person.pilot.pause()
+        assert user_texts(person) == ["ping"] and waiting(person) == ()
+        assert prompt(person).text == "only here" and "was not sent" in person.told
+
+
+async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        await write(person, "ping")
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        assert prompt(person).text == "ping" and waiting(person) == ()
+        assert "No model is loaded" in person.told
+
+
+async def test_many_that_wait_leave_room_on_a_low_screen(start):
+    async with start(size=(40, 12)) as person:
+        controller = person.app.controller
+        with held(person):
+            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            await person.wait_for(lambda: person.phase == "loading")
+            for number in range(5):
+                await write(person, f"prompt {number} with more words than the narrow screen has room for")
+            rows = shown(person)
+            assert rows[0].startswith("5 wait for the model · esc takes back") and [row[:10] for row in rows[1:]] == [
+                "4 prompt 3",
+                "5 prompt 4",
+            ]
+            assert all(len(row) <= 38 for row in rows)
+
+
+async def test_what_was_not_sent_is_in_the_input_at_the_next_start_and_only_then(start):
+    async with start() as person:
+        async with person.slowly():
+            await person.send("Count to 100")
+            await write(person, "ping")
+            await person.type("half a sen")
+            await person.press("ctrl+c")  # else it is sent as soon as the engine goes on
+        await person.wait_until_ready()
+    async with start() as person:
+        await person.wait_for(lambda: prompt(person).text)
+        assert prompt(person).text == "ping\n\nhalf a sen" and "not sent" in person.told
+        prompt(person).set_text("")
+    async with start() as person:
+        assert prompt(person).text == "" and drafts.take() == ""
+
+
+async def test_no_answer_is_dropped_in_silence(start):
+    async with start() as person:
+        controller = person.app.controller
+        await person.ask("ping")
+        controller.answer()
+        controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+        await person.wait_for(lambda: "something else was begun" in person.screen_text())
+        await person.wait_until_ready()
+        await controller.unload()
+        controller.answer()
+        await person.wait_for(lambda: "No model is loaded" in person.screen_text().replace("\n", " "))
+
+
+async def test_what_cannot_be_done_now_is_said(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press("escape")
+        for action, words in {
+            "screen.edit_last": "no prompt to edit yet",
+            "screen.fold_thinking": "no thinking to fold",
+            "screen.fold_all": "no thinking to fold",
+            "app.unload_model": "No model is loaded",
+        }.items():
+            person.app.clear_notifications()
+            await person.app.run_action(action)
+            await person.wait_for(lambda words=words: words in person.told)
+
+
+async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start):
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.press(*"zzz")
+        await person.wait_for(lambda: not person.app.screen._is_scanning)
+        await person.press("enter")
+        await person.wait_for(lambda: "Nothing here is a model." in person.screen_text())
+        await person.press("escape")
+        await person.press("ctrl+r")
+        await person.wait_for(lambda: isinstance(person.app.screen, ConversationsScreen))
+        await person.wait_for(lambda: person.app.screen._all is not None)
+        await person.press("enter")
+        await person.wait_for(lambda: "No conversation is highlighted." in person.screen_text())

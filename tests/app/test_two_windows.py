@@ -1,0 +1,121 @@
+"""Another window on the same conversation: what it writes, deletes or breaks is noticed, shown and said, and nothing is
+lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import asynccontextmanager, closing
+
+from tui.chat import conversation as chat
+from tui.chat.store import Store
+from tui.config import paths
+
+
+@asynccontextmanager
+async def another_window():
+    store = Store(paths.database_file())
+    await store.start()
+    yield store
+    await store.close()
+
+
+async def saved(person):
+    async with another_window() as other:
+        return [[turn.text for turn in (await other.open(one.id)).turns] for one in await other.list()]
+
+
+async def answered_elsewhere(other, conversation_id):
+    await other.append_turn(conversation_id, chat.user_turn("asked elsewhere"))
+    answer = chat.answer_turn("Elsewhere")
+    await other.append_turn(conversation_id, answer)
+    return answer
+
+
+def a_moment_before(other, conversation_id):
+    """Another window writes, and this one has had no time to notice it: the event loop stands still meanwhile."""
+    other.append_turn(conversation_id, chat.user_turn("a moment before"))
+    with closing(sqlite3.connect(paths.database_file())) as database:
+        while not database.execute("SELECT 1 FROM turns WHERE text = 'a moment before'").fetchone():
+            time.sleep(0.005)
+
+
+async def test_what_another_window_writes_is_shown_and_said_also_while_it_grows(start):
+    async with start() as person, another_window() as other:
+        await person.ask("hello")
+        answer = await answered_elsewhere(other, person.app.controller.conversation.id)
+        await person.wait_for(lambda: "being written in another window" in person.screen_text())
+        assert "Another window has written in this conversation" in person.told
+        await person.press("f5")
+        await person.wait_for(lambda: "Another window is writing an answer here" in person.told)
+        await other.finish_turn(chat.finished(answer, text="the other answer", stop="stop"))
+        await person.wait_for(lambda: "the other answer" in person.screen_text())
+        assert [turn.text for turn in person.turns][2:] == ["asked elsewhere", "the other answer"]
+        assert await person.ask("ping") and len(person.turns) == 6
+
+
+async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_before(start):
+    async with start() as person, another_window() as other:
+        await person.ask("hello")
+        before = [turn.text for turn in person.turns]
+        a_moment_before(other, person.app.controller.conversation.id)
+        person.app.main.action_regenerate()
+        await person.wait_for(lambda: "nothing was replaced" in person.told)
+        assert [turn.text for turn in person.turns] == [*before, "a moment before"] == (await saved(person))[0]
+        assert "a moment before" in person.screen_text()
+
+
+async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_was_quicker(start):
+    async with start() as person, another_window() as other:
+        await person.ask("hello")
+        await person.press("f2")
+        person.app.main.prompt.set_text("hello again")
+        a_moment_before(other, person.app.controller.conversation.id)
+        person.app.controller.queue.send("hello again", person.turns[0].id)
+        person.app.main.leave_edit()
+        await person.wait_for(lambda: "nothing was replaced" in person.told)
+        assert [turn.text for turn in person.turns][-1] == "a moment before"
+        assert person.app.main.prompt.text == "hello again"
+
+
+async def test_a_conversation_that_is_deleted_elsewhere_goes_on_as_a_new_one(start):
+    async with start() as person, another_window() as other:
+        await person.ask("hello")
+        await other.delete(person.app.controller.conversation.id)
+        await person.wait_for(lambda: "deleted in another window" in person.told)
+        assert await saved(person) == [] and "Hello! I am Tiny Qwen." in person.screen_text()
+        await person.ask("ping")
+        assert await saved(person) == [[turn.text for turn in person.turns]]
+        assert [turn.text for turn in person.turns][::2] == ["hello", "ping"]
+        assert "FOREIGN KEY" not in person.told
+
+
+async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_saved_and_answered(start):
+    async with start() as person, another_window() as other:
+        await person.ask("hello")
+        await other.delete(person.app.controller.conversation.id)
+        assert await person.ask("ping") == "pong"
+        await person.wait_for(lambda: "saved again" in person.told)
+        assert (await saved(person))[0][-2:] == ["ping", "pong"]
+
+
+async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_seen(start):
+    async with start() as person:
+        await person.ask("hello")
+        async with person.slowly():
+            await person.send("ping")
+            paths.database_file().unlink()
+            await person.wait_for(lambda: "saved again" in person.told)
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+        assert (await saved(person))[0][-2:] == ["ping", "pong"]
+
+
+async def test_a_file_in_the_place_of_the_database_gets_the_conversation_that_is_open(start):
+    async with start() as person:
+        await person.ask("hello")
+        replacement = Store(paths.database_file().with_name("other.db"))
+        await replacement.start()
+        await replacement.close()
+        replacement.path.replace(paths.database_file())
+        await person.wait_for(lambda: "as a new one" in person.told)
+        assert await saved(person) == [[turn.text for turn in person.turns]] and len(person.turns) == 2

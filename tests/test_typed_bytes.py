@@ -1,0 +1,57 @@
+"""Bytes in one write at the other end of a real pseudo-terminal: what a slow line, a program or a machine that is busy
+makes of fast fingers. What was sent is read from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from tests.conftest import DENSE
+from tests.running import Running, on_terminal
+from tui.chat.store import Store
+from tui.config import paths
+
+QUIT = b"\x11"
+
+
+async def _said() -> list[str]:
+    store = Store(paths.database_file())
+    await store.start()
+    try:
+        newest = await store.list()
+        return [turn.text for turn in (await store.open(newest[0].id)).turns if turn.role == "user"] if newest else []
+    finally:
+        await store.close()
+
+
+def sent(app: Running, keys: bytes) -> list[str]:
+    """What is sent of `keys`, once the last answer is complete and llmtui was quit."""
+    os.write(app.terminal, keys)
+    app.read_until("complete")
+    os.write(app.terminal, QUIT)
+    assert app.end()[0] == 0
+    return asyncio.run(_said())
+
+
+def test_keys_in_one_write_act_in_their_order() -> None:
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("4,096")
+        keys = b"helo\x7flo\x1b[Hx\x1b[3~H\x1b[F!\x1b\rone two\x17three\r"
+        # In front of "hello" an x, then "h" is deleted and "H" written; at the end "!", a new line, and another word.
+        assert sent(app, keys) == ["xHello!\none three"]
+
+
+def test_what_is_typed_while_the_program_starts_is_answered_and_what_follows_waits_in_the_input() -> None:
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("sk anything")  # the first paint, long before the model is there
+        assert sent(app, b"ping\rdef") == ["ping"]
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("def")  # the draft
+        app.read_until("4,096")
+        assert sent(app, b"g\r") == ["defg"]
+
+
+def test_a_paste_obeys_nothing_in_it() -> None:
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("4,096")
+        assert sent(app, b"\x1b[200~a\x1b[31mred\r\nb\x11c\x1b\x1b[201~!\r") == ["a\u241b[31mred\nb\u2411c\u241b!"]

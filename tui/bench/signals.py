@@ -1,0 +1,37 @@
+"""Running a benchmark such that whatever asks it to end, Ctrl-C, SIGTERM or a terminal that is closed, leaves it time
+to show and keep what was measured."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from tui.exit_codes import ExitCode
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    """Run `work` to its end. The first signal cancels it, as `asyncio.run` does for Ctrl-C; those that follow, for
+    a closed terminal brings several, change nothing. A signal that whoever started us ignores, as nohup does, is
+    ignored."""
+    return asyncio.run(_cancelled_by_signals(work))
+
+
+async def _cancelled_by_signals(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    is_ending = False
+
+    def end() -> None:
+        nonlocal is_ending
+        if not is_ending:
+            is_ending = True
+            task.cancel()
+
+    for number in _ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, end)
+    return await work

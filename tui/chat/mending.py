@@ -1,0 +1,94 @@
+"""Records that come from elsewhere, an imported file or a database that something else has written to, made such that
+they can be listed, shown and sent: what no clock shows, no sampler takes or no table holds is left out or bounded."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from tui.chat.conversation import Conversation, Turn, encodable
+from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
+from tui.engine.records import PartialSampling, Timings
+from tui.lines import fit_columns, one_line
+
+MAX_TITLE_COLUMNS = 200
+MAX_COUNT = 2**53
+"""Tokens or bytes: what a table and JavaScript hold exactly."""
+_LAST_MOMENT = 1e11
+"""In the year 5138. What is larger counts in a smaller unit than seconds."""
+_UNITS = (1e3, 1e6, 1e9)
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def moment(time: float) -> float:
+    """A time in Unix seconds that every clock can show. Milli-, micro- and nanoseconds are told by their size; 0, which
+    is shown as unknown, stands for what is no time at all."""
+    for divisor in (1.0, *_UNITS):
+        if 0 <= time / divisor <= _LAST_MOMENT:
+            return time / divisor
+    return 0.0
+
+
+def mended(conversation: Conversation) -> Conversation:
+    """The conversation with all values within what the program works with, and its texts as they were."""
+    turns = tuple(map(mended_turn, conversation.turns))
+    return msgspec.structs.replace(
+        conversation,
+        title=fit_columns(one_line(encodable(conversation.title[: 40 * MAX_TITLE_COLUMNS])), MAX_TITLE_COLUMNS),
+        created_at=moment(conversation.created_at),
+        updated_at=moment(conversation.updated_at),
+        sampling=_sampling(conversation.sampling),
+        max_tokens=_in_range(conversation.max_tokens, SamplingSettings, "max_tokens"),
+        thinking_budget=_in_range(conversation.thinking_budget, SamplingSettings, "thinking_budget"),
+        turns=turns,
+    )
+
+
+def mended_turn(turn: Turn) -> Turn:
+    """As `mended`, of one turn."""
+    return msgspec.structs.replace(
+        turn,
+        created_at=moment(turn.created_at),
+        reasoning_s=_bounded(turn.reasoning_s),
+        n_reasoning=_bounded(turn.n_reasoning),
+        swapped_bytes=_bounded(turn.swapped_bytes),
+        speeds=tuple(map(_bounded, turn.speeds)),
+        timings=turn.timings and _timings(turn.timings),
+    )
+
+
+def _timings(timings: Timings) -> Timings:
+    fields = {name: _bounded(value) for name, value in msgspec.structs.asdict(timings).items()}
+    return msgspec.structs.replace(timings, **fields)
+
+
+def _sampling(sampling: PartialSampling | None) -> PartialSampling | None:
+    """What is in the ranges that the settings allow; None when nothing is left."""
+    kept: dict[str, Any] = {
+        name: value
+        for name, value in (sampling.given.items() if sampling else ())
+        if _in_range(value, LoadDefaults if name == "seed" else SamplingValues, name) is not None
+    }
+    return msgspec.convert(kept, PartialSampling) if kept else None
+
+
+N = TypeVar("N", int, float)
+
+
+def _in_range(value: N | None, record: type[msgspec.Struct], field: str) -> N | None:
+    """The value when the record allows it in this field, else None."""
+    try:
+        msgspec.convert(value, get_type_hints(record, include_extras=True)[field])
+    except msgspec.ValidationError:
+        return None
+    return value if value is None or math.isfinite(value) else None
+
+
+def _bounded(value: N) -> N:
+    """A count or a duration that can be shown and stored."""
+    if math.isnan(value):
+        return type(value)(0)
+    return min(max(value, type(value)(0)), type(value)(MAX_COUNT))

@@ -44,7 +44,7 @@ def test_a_pipe_gets_a_markdown_table_and_nothing_but_the_report():
     assert [cell.strip() for cell in head.strip("|").split("|")] == [
         *("model", "size", "params", "backend", "threads", "test", "t/s")
     ]
-    assert set(rule) == set("|-:")
+    assert set(rule) == set("|-:") and prompt.startswith("| qwen3 1.0M Q8_0 |")
     assert re.search(r"\| CPU +\| +1 \| pp32 +\| +[\d.]+ ± [\d.]+ \|$", prompt)
     assert re.search(r"\| CPU +\| +1 \| tg8 +\| +[\d.]+ ± [\d.]+ \|$", gen)
     assert "- device    the CPU alone" in rest
@@ -101,7 +101,8 @@ def test_a_terminal_gets_a_progress_line_and_an_aligned_table():
     assert "loading" in running.seen and "pp32 warm-up" in running.seen and "tg8 run 3" in running.seen
     report = running.seen.rpartition("\x1b[K")[2].splitlines()
     assert report[0] == DENSE.name
-    assert re.search(r"^CPU +1 +pp32 +[\d.]+ ± [\d.]+ +[\d.]+% +3$", "\n".join(report), re.MULTILINE)
+    assert report[1].startswith("qwen3 Q8_0 · 1.1 MiB · 1.0M parameters")
+    assert re.search(r"^CPU +1 +pp32 +[\d,.]+ ± [\d,.]+ +[\d.]+% +3$", "\n".join(report), re.MULTILINE)
 
 
 def test_progress_on_a_terminal_leaves_a_piped_stdout_clean():

@@ -53,7 +53,7 @@ def test_every_run_is_kept_and_listed_the_last_one_first():
     assert table.returncode == ExitCode.FINE
     head, *rows = table.stdout.splitlines()
     assert head.split()[:2] == ["id", "date"] and [row.split()[0] for row in rows] == ["3", "2", "1"]
-    assert re.search(r"CPU +pp16 [\d.]+ +tg4 [\d.]+$", rows[-1])
+    assert re.search(r"CPU +pp16 [\d,.]+ +tg4 [\d,.]+$", rows[-1])
     markdown = llmtui("--bench", "--history").stdout.splitlines()
     assert markdown[1].startswith("|---:|") and len(markdown) == 5
 
@@ -84,7 +84,7 @@ def test_compared_with_the_last_run_a_table_says_what_changed_and_what_differs()
     assert (second.returncode, second.stderr) == (ExitCode.FINE, "")
     report, _, changes = second.stdout.partition("compared with run 1 of ")
     assert DENSE.name in report
-    row = r"^{} +[\d.]+ +[\d.]+ +[+-][\d.]+% +\S+ +\S+  (faster|slower|no difference seen)$"
+    row = r"^{} +[\d,.]+ +[\d,.]+ +[+-][\d.]+% +\S+ +\S+  (faster|slower|no difference seen)$"
     assert all(re.search(row.format(test), changes, re.MULTILINE) for test in ("pp16", "tg4"))
     assert "- context: 256, now 512" in changes and "threads" not in changes
 

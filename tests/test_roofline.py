@@ -213,8 +213,8 @@ MEMORY = "memory bandwidth holds it back"
     [
         (report(44), "44 of 50 (88%)", MEMORY),
         (report(4.4, {"CPU": 10 * GB}), "4.4 of 5.0 (88%)", MEMORY),
-        (report(710, SMALL), "710 of 1000 (71%)", MEMORY),
-        (report(500, SMALL), "500 of 1000 (50%)", "the model is so small that the steps between reading take longest"),
+        (report(710, SMALL), "710 of 1,000 (71%)", MEMORY),
+        (report(500, SMALL), "500 of 1,000 (50%)", "the model is so small that the steps between reading take longest"),
         (report(25), "25 of 50 (50%)", "compute holds it back, not memory"),
         (report(25, quant="IQ2_XS"), "25 of 50 (50%)", "compute holds it back: IQ2_XS is costly to unpack"),
         (

@@ -76,7 +76,7 @@ def refusal(row: Refused) -> str:
 
 def headline(report: Report) -> tuple[str, str]:
     """The model's file, and what is in it."""
-    what = f"{model_type(report)} · {_size(report)} · {_params(report)} parameters"
+    what = f"{report.model.arch} {report.model.quant} · {_size(report)} · {_params(report)} parameters"
     return Path(report.loaded.path).name, what
 
 

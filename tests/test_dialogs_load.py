@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from tests.conftest import DENSE, MOE, until
 from tests.dialogs import KEYS, OPEN, Stage, opened
+from tui.app.phrases import FITS_ALREADY
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -212,6 +213,14 @@ async def test_fit_takes_as_many_layers_as_there_is_room_for():
         await until(lambda: "Does not fit" not in stage.text)
         await stage.press("f5")
         assert (await stage.closes()).n_gpu_layers == 3
+
+
+async def test_fit_says_so_where_it_changes_nothing():
+    async with opened(dialog()) as stage:
+        await stage.press("ctrl+f")
+        await until(lambda: [notice.message for notice in stage.host._notifications] == [FITS_ALREADY])
+        await stage.press("f5")
+        assert await stage.closes() == LoadDefaults(n_ctx=2048)
 
 
 async def test_fit_takes_a_smaller_context_where_layers_do_not_help():

@@ -64,6 +64,16 @@ async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, si
         await stage.shows("2 models", "qwen3 · 1.0M", "4 layers", "trained for 4,096 tokens", "chat template")
 
 
+async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_beside_them(folder: Path):
+    async with opened(picker(folder), (40, 12)) as stage:
+        await stage.shows("Tiny Qwen3 0.001B", "2.4 MiB", "half.gguf", "page.gguf", "NAME", "●")
+        assert "trained for" not in stage.text and "chat template" not in stage.text
+        await stage.press("down", "down")
+        await stage.shows("Incomplete: it ends within its")
+        await stage.press("up")
+        await until(lambda: "Incomplete: it ends within its" not in stage.text)
+
+
 async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_loaded(folder: Path):
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)

@@ -16,7 +16,7 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget, shorten
-from tui.app.widgets.readings import SpeedNow, bar, level
+from tui.app.widgets.readings import Readings, SpeedNow, bar, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
@@ -371,7 +371,7 @@ async def test_the_keys_of_the_focused_widget_come_first() -> None:
         bind(app.query_one(Input), resolve({})[0], "card")
         app.refresh_bindings()
         await pilot.pause()
-        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Small ubatch  l Fewer layers  c CPU  s")
+        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Small ubatch  l Fewer layers  c CPU  n ")
 
 
 # Lines
@@ -404,3 +404,24 @@ async def test_resizing_recomposes_the_rows() -> None:
         await pilot.resize_terminal(60, 10)
         await pilot.pause()
         assert width_of(header.rows_as_text[0]) == 58
+
+
+@pytest.mark.parametrize("tps", [0.004, 9.999, 99.96, 999.96, 9_999.4, 9_999.6, 12_345, 99_960, 999_600, 12_345_678])
+@pytest.mark.parametrize("ttft_s", [0.001, 99.96, 6_000, 350_000])
+async def test_every_figure_keeps_its_unit_at_every_magnitude(tps: float, ttft_s: float) -> None:
+    tib = 2**40
+    memory = HostSample(time=0, ram_total_bytes=6 * tib, ram_available_bytes=tib, engine_rss_bytes=4 * tib)
+
+    def show(readings: Readings) -> None:
+        readings.show_speed(SpeedNow(decode_tps=tps, prefill_tps=tps, ttft_s=ttft_s))
+        readings.show_context(1_234_567, 10_485_760)
+        readings.show_host(memory)
+
+    rows = await rows_of(Sidebar(), (100, 40), show)
+    assert {width_of(row) for row in rows if row} == {31}
+    speed, prefill = rows[0], next(row for row in rows if row.startswith("prefill"))
+    assert speed.endswith(" tok/s") and " tok/s ttft " in " ".join(prefill.split())
+    assert prefill.endswith((" s", " min", " h"))
+    assert any(row.endswith("5,120.0 / 6,144.0 GiB") for row in rows)
+    (line,) = await rows_of(StatusLine(), (80, 24), show)
+    assert line.split("  ")[0].endswith(" tok/s") and "RAM 5,120.0/6,144 GiB" in line

@@ -190,10 +190,20 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
 
 
+async def never() -> Any:
+    raise AssertionError("nothing is measured here")
+
+
+def bench_start(keymap: Keymap) -> ModalScreen[Any]:
+    """Before anything is measured."""
+    history = History(Path("/nowhere/bench.sqlite"))
+    return BenchScreen(lambda: LIBRARY.models, QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
+
+
 def bench(keymap: Keymap) -> ModalScreen[Any]:
     """Six models on two backends, measured, and one more being measured."""
     history = History(Path("/nowhere/bench.sqlite"))
-    screen = BenchScreen((), QWEN, (GPU,), LoadDefaults(), lambda model, choice: True, {}, history, keymap)
+    screen = BenchScreen(lambda: (), QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
     screen._state = BenchState(
         comparison=COMPARISON,
         fraction=0.62,
@@ -279,6 +289,8 @@ SCENES = {
     "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
     "guard": Scene(dialog(guard), "Load anyway"),
     "bench": Scene(dialog(bench), "against run 12", sizes=NARROW),
+    "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
+    "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
     "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
     "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
     "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),

@@ -163,9 +163,9 @@ def test_textual_takes_every_theme_and_knows_its_variables(theme: ThemeSpec) -> 
     known = BUILTIN_THEMES["textual-dark"].to_color_system().generate()
     assert set(theme.variables) <= set(known)
     assert made.to_color_system().generate()["background"]
-    for value in [*(getattr(theme, color) for color in COLORS), theme.boost, *theme.variables.values()]:
-        if value not in (None, "reverse"):
-            Color.parse(value)
+    colors = [value for key, value in theme.variables.items() if not key.endswith("-style")]
+    for value in filter(None, [*(getattr(theme, color) for color in COLORS), theme.boost, *colors]):
+        Color.parse(value)
 
 
 # A user's themes
@@ -246,6 +246,21 @@ def test_a_name_that_is_used_twice_is_reported(tmp_path: Path) -> None:
     assert found["mine"].file.name == "a.toml"
     assert [(problem.file, problem.key) for problem in problems] == [(second, "name")]
     assert "a.toml" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    "variables", ["", 'input-selection-background = "#7aa7e0"', 'screen-selection-background = "#ddd8"']
+)
+def test_a_users_theme_that_says_nothing_about_selected_text_shows_it_readably(tmp_path: Path, variables: str) -> None:
+    write(tmp_path, "a.toml", f"{GOOD}[variables]\n{variables}")
+    theme = load_themes(paths.builtin_themes_dir(), tmp_path)[0]["mine"]
+    colors = Theme(**theme.textual_fields()).to_color_system().generate()  # type: ignore[arg-type]
+    ground = Color.parse(theme.background)
+    for place in ("input", "screen"):
+        behind = ground + Color.parse(colors[f"{place}-selection-background"])
+        text = Color.parse(colors[f"{place}-selection-foreground"])
+        assert contrast(text.hex, behind.hex) >= 4.5
+        assert distance(linear(ground.hex), linear(behind.hex)) >= 15
 
 
 def test_ansi_colours_and_styles_are_taken_where_they_belong(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import DENSE, MOE
 from tui.app.moves import Move
 from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
+from tui.app.widgets.key_bar import KeyBar
 from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore, Tuned
@@ -40,6 +41,10 @@ async def opened(person) -> BenchScreen:
     return person.app.screen
 
 
+def footer(person) -> str:
+    return person.app.screen.query_one(KeyBar).rows_as_text[0].strip()
+
+
 def is_done(screen: BenchScreen) -> bool:
     return screen._measuring is None and bool(screen._state.comparison.reports) and not screen._state.doing
 
@@ -62,9 +67,14 @@ def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal():
 async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
     async with start(DENSE) as person:
         screen = await opened(person)
-        assert person.app.controller.engine.loaded is None
+        assert footer(person) == "esc Close  enter Run  m This model or all  h Earlier runs"
         await person.press("enter")
+        await person.wait_for(lambda: "making room" in person.screen_text() or screen._runner)
+        assert footer(person) == "esc Stop  h Earlier runs"
+        await person.wait_for(lambda: screen._runner is not None)
+        assert person.app.controller.engine.loaded is None and not screen.query_one("#buttons").display
         await person.wait_for(lambda: is_done(screen))
+        assert footer(person).startswith("esc Close  enter Run")
         text = person.screen_text()
         assert "pp t/s" in text and "end to end, through the app" in text and "Decode tg128" in text
         assert "tok/s that memory allows" in text
@@ -73,6 +83,36 @@ async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
         await person.press("escape")
         await person.wait_until_ready()
         assert person.app.controller.engine.loaded.path == str(DENSE)
+
+
+async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model_loaded(start):
+    async with start(DENSE) as person:
+        loaded = person.app.controller.engine.loaded
+        screen = await opened(person)
+        await person.wait_for(lambda: "Run (enter)" in person.screen_text())
+        text = person.screen_text()
+        assert "Tiny Qwen3 0.001B Q8_0 on CPU: pp512, tg128, 3 runs" in text
+        assert "reads a prompt of 512 tokens" in text and "writes 128 tokens" in text
+        await person.press("m")
+        await person.wait_for(lambda: "2 models on CPU" in person.screen_text())
+        await person.press("escape")
+        await person.wait_for(lambda: person.app.screen is not screen)
+        assert person.app.controller.engine.loaded is loaded and person.phase == "ready"
+
+
+async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_end(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        os.kill(person.app.controller.engine.pid, signal.SIGSTOP)
+        await person.press("enter")
+        await person.wait_for(lambda: screen._measuring is not None)
+        await person.press("escape")
+        await person.wait_for(lambda: screen._measuring is None)
+        await person.press("escape")
+        os.kill(person.app.controller.engine.pid, signal.SIGCONT)
+        await person.wait_for(lambda: person.app.screen is person.app.main)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded)
+        assert "esc Stop" in footer(person)
 
 
 async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start):

@@ -125,6 +125,13 @@ def test_a_name_that_tells_nothing_gives_way_to_the_name_of_the_file(name: str):
     assert info(Shape().metadata(general__name=name), Shape().tensors()).name == "file-name"
 
 
+@pytest.mark.parametrize("name", ["\u3164" * 8, "\u200b" * 8, " \t\n "])
+@pytest.mark.parametrize(("file", "shown"), [("file-name", "file-name"), ("\u200b\u200b", "unnamed")])
+def test_a_name_is_never_blank(name: str, file: str, shown: str):
+    file_bytes = header(Shape().metadata(general__name=name), Shape().tensors())[0]
+    assert from_headers([read_header(file_bytes, check_data=False)], file).name == shown
+
+
 def test_no_text_of_a_header_is_a_command_to_a_terminal():
     evil = "Evil\x1b[2J \x9b31m\u202eModel\n"
     metadata = {key.replace("qwen3", evil): value for key, value in Shape().metadata().items()}

@@ -4,6 +4,7 @@ conversation is the main screen's."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -14,19 +15,22 @@ from types import FrameType
 from typing import ClassVar
 
 from textual import events
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.notifications import SeverityLevel
+from textual.notifications import Notification, SeverityLevel
 from textual.screen import ModalScreen
+from textual.widgets._toast import ToastRack
 
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
 from tui.app.key_order import KeyOrder
 from tui.app.look import ThemeFolder, forget_others, register
+from tui.app.notices import Notices, show_newest
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
@@ -80,6 +84,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.unsaved: StoreError | None = None
         """Why conversations could not be saved at the end, if so: what waited is lost then."""
         self._leaving: asyncio.Task[None] | None = None
+        self._notifications: Notices = Notices()
         self._keys = KeyOrder(self, super().on_event, self._is_ready_for_keys, self._dialogs_coming)
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
@@ -200,6 +205,15 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     ) -> None:
         """Whatever a notice quotes, names of files for example, the terminal gets nothing that it would obey."""
         super().notify(clean(message), title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def _refresh_notifications(self) -> None:
+        """One notice at a time, in place of all of them."""
+        with contextlib.suppress(ScreenStackError, NoMatches):  # no screen yet, or one without a place for them
+            self.call_later(show_newest, self.screen.get_child_by_type(ToastRack), self._notifications)
+
+    def _unnotify(self, notification: Notification, refresh: bool = True) -> None:
+        """The one that was pushed aside comes back."""
+        super()._unnotify(notification, refresh=True)
 
     def _store_trouble(self, error: StoreError | None) -> None:
         if error is None:

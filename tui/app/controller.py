@@ -175,6 +175,8 @@ class Controller:
             finally:
                 self._agree()
             raise
+        if not same:
+            self.n_used = 0  # until the conversation is counted in the tokens of this model
         self._is_loaded(loaded)
         if not self.is_paused:
             if before is not None and same:

@@ -50,10 +50,13 @@ def seconds(value: float) -> str:
 
 
 def speed(tps: float) -> str:
-    """Tokens per second with three digits that count; "–" when unknown."""
+    """Tokens per second in five characters at most, "4.10", "31.4", "1,204", "12.3k"; "–" when unknown."""
     if tps <= 0:
         return "–"
-    return f"{tps:.2f}" if tps < 10 else f"{tps:.1f}" if tps < 1000 else f"{tps:,.0f}"
+    if tps >= 9_999.5:
+        value, unit = (tps / 10**6, "M") if tps >= 999_500 else (tps / 1000, "k")
+        return f"{value:,.0f}{unit}" if value >= 99.95 else f"{value:.1f}{unit}"
+    return f"{tps:.2f}" if tps < 9.995 else f"{tps:.1f}" if tps < 999.95 else f"{tps:,.0f}"
 
 
 def threads(loaded: Loaded) -> str:
@@ -372,6 +375,15 @@ def sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
+def bench_begins(keymap: Keymap) -> tuple[str, ...]:
+    """What happens when something is to be measured, and when it is over."""
+    return (
+        "The model that is loaded stays until then; it makes room for the bench, and comes back when this is closed.",
+        "What is left is told as soon as the first run is over.",
+        f"What was measured is kept{hint(keymap, 'bench_history')}, also when the rest is stopped.",
+    )
+
+
 STILL_LOADING = "The model is still loading."
 NO_SHELL = "Nothing is there that could bring llmtui back: it was not started from a shell, and goes on."
 NO_MODEL = "No model is loaded."
@@ -396,6 +408,7 @@ def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
     return f"{restored.n_tokens:,} tokens of context are back from the disk in {seconds(restored.restore_s)}{instead}."
 
 
+FITS_ALREADY = "These settings fit, and nothing else that fits is expected to be faster: nothing was changed."
 NOTHING_FITS = "Nothing fits: even with the smallest context there is too little memory for this file."
 
 

@@ -167,8 +167,8 @@ def history_text(kept: Sequence[Kept], output: str) -> str:
             f"{run.time:%Y-%m-%d %H:%M}",
             f"{run.model_name} {run.quant}",
             run.backend,
-            f"{run.pp_name} {run.pp_ts:.1f}" if run.pp_ts is not None else "",
-            f"{run.tg_name} {run.tg_ts:.2f}" if run.tg_ts is not None else "",
+            f"{run.pp_name} {run.pp_ts:,.1f}" if run.pp_ts is not None else "",
+            f"{run.tg_name} {run.tg_ts:,.2f}" if run.tg_ts is not None else "",
         )
         for run in kept
     ]
@@ -183,8 +183,8 @@ def changes_text(
     rows += [
         (
             change.test,
-            f"{change.before_ts:.2f}",
-            f"{change.after_ts:.2f}",
+            f"{change.before_ts:,.2f}",
+            f"{change.after_ts:,.2f}",
             f"{change.percent:+.1f}%",
             f"{change.low:+.1f}…{change.high:+.1f}%" if change.low is not None else "n/a",
             _p(change.p),

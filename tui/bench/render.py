@@ -12,7 +12,7 @@ from tui.bench import endtoend
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
 from tui.lines import clean
 from tui.measure import roofline
-from tui.measure.report import Comparison, Refused, Report, Result, backend_of, row_name
+from tui.measure.report import Comparison, Refused, Report, Result, backend_of, model_type, row_name
 from tui.models import format
 from tui.stdout import put
 
@@ -44,8 +44,8 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
             format.n_params(report.model.n_params, report.model.n_params_active),
             f"{report.model.file_bytes / _GIB:.1f}",
             _place(report),
-            f"{prefill.avg_ts:.1f}" if prefill else "",
-            f"{decode.avg_ts:.2f}" if decode else "",
+            f"{prefill.avg_ts:,.1f}" if prefill else "",
+            f"{decode.avg_ts:,.2f}" if decode else "",
             f"{memory / _GIB:.1f}" if memory is not None else "n/a",
         )
         rows.append((*cells, *([f"{value:.2f}" if value is not None else "n/a"] if tells else [])))
@@ -76,7 +76,7 @@ def refusal(row: Refused) -> str:
 
 def headline(report: Report) -> tuple[str, str]:
     """The model's file, and what is in it."""
-    what = f"{report.loaded.description} · {_size(report)} · {_params(report)} parameters"
+    what = f"{model_type(report)} · {_size(report)} · {_params(report)} parameters"
     return Path(report.loaded.path).name, what
 
 
@@ -93,7 +93,7 @@ def _single(report: Report) -> str:
             report.backend,
             str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads),
             result.test.name,
-            _ts(result),
+            f"{result.avg_ts:,.2f} ± {result.stddev_ts:,.2f}",
             f"{100 * result.stddev_ts / result.avg_ts:.1f}%",
             _runs(report, result),
         )
@@ -110,7 +110,7 @@ def markdown(comparison: Comparison) -> str:
     for report in comparison.reports:
         loaded = report.loaded
         for result in report.results:
-            cells = [loaded.description, _size(report), _params(report), report.backend]
+            cells = [model_type(report), _size(report), _params(report), report.backend]
             cells += [str(loaded.n_gpu_layers)] if gpu else []
             cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
             rows.append((*cells, result.test.name, _ts(result)))

@@ -69,7 +69,7 @@ def _spread(values: list[float]) -> tuple[str, str]:
 
 def _digits(value: float) -> str:
     """Three digits that count, at least: "5231", "103", "19.7", "0.61"."""
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def _figures(result: Result) -> tuple[float, float, float]:

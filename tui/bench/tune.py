@@ -148,7 +148,7 @@ def _rows(found: Tuned) -> list[tuple[str, ...]]:
 
 
 def _mean(values: tuple[float, ...]) -> str:
-    return f"{sum(values) / len(values):.1f}"
+    return f"{sum(values) / len(values):,.1f}"
 
 
 def _said(trial: Trial) -> str:

@@ -59,7 +59,7 @@ def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, 
                 str(n_parallel),
                 spread([run.prefill_tps for run in runs]),
                 spread([run.decode_tps for run in runs]),
-                f"{together / n_parallel:.2f}",
+                f"{together / n_parallel:,.2f}",
                 f"{together / written[0]:.2f} x" if written[0] else "",
                 str(n_runs) if n_runs == repetitions else f"{n_runs} of {repetitions} runs",
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tui.config.colors import mix, parse, readable_on
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem, read_toml
 
@@ -22,6 +23,11 @@ COLORS = (
 """Keys that [colors] must have."""
 
 Fingerprint = tuple[tuple[str, int, int], ...]
+
+_SELECTED_PART = 0.35
+"""How much of the primary colour is in the background of what is selected."""
+_ANSI_VARIABLES = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+"""Textual's style sheets need these of a theme with the terminal's colours, and derive them for others only."""
 
 _MOST_PROBLEMS = 50
 _MOST_QUOTED = 60
@@ -74,10 +80,20 @@ class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
         """Keyword arguments for `textual.theme.Theme`."""
         fields = msgspec.structs.asdict(self)
         del fields["file"]
-        # Textual's style sheets need these two of a theme with the terminal's colours, and derive them for others only.
-        needed = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"} if self.ansi else {}
-        fields["variables"] = needed | self.variables
+        fields["variables"] = (_ANSI_VARIABLES if self.ansi else self._selection()) | self.variables
         return fields
+
+    def _selection(self) -> dict[str, str]:
+        """Colours of what is selected, as far as the theme leaves them open: text that can be read on a background that
+        differs from what is around it."""
+        derived: dict[str, str] = {}
+        around = mix(self.background, self.primary, _SELECTED_PART)
+        for place in ("screen", "input"):
+            key = f"{place}-selection-background"
+            background = self.variables.get(key) or self.variables.get("input-selection-background") or around
+            text = readable_on(parse(background, self.background), self.foreground, self.background)
+            derived |= {key: background, f"{place}-selection-foreground": text}
+        return derived
 
 
 def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:

@@ -13,6 +13,7 @@ from tui.engine.messages import Hello, Loaded
 from tui.engine.records import LoadSettings, Sampling
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
+from tui.models import format
 from tui.models.info import ModelInfo
 
 Mark = Literal["swapped", "throttled", "busy", "hot"]
@@ -268,6 +269,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def row_name(model: ModelFacts | None, path: str) -> str:
     """What a row calls its model."""
     return f"{model.name} {model.quant}" if model else Path(path).name
+
+
+def model_type(report: Report) -> str:
+    """Architecture, parameters and quantization, "qwen3moe 30.5B (3.3B) Q3_K_L". llama.cpp's own words for it go by the
+    shape of the model: of many sizes it says "?B", and of others the wrong one."""
+    model = report.model
+    return f"{model.arch} {format.n_params(model.n_params, model.n_params_active)} {model.quant}"
 
 
 def backend_of(settings: LoadSettings) -> str:

@@ -156,4 +156,4 @@ def _host_share(report: Report, decode: Result) -> float | None:
 
 
 def _tps(value: float) -> str:
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"

@@ -27,6 +27,8 @@ _MOST_OF_A_NAME = 200
 _EXPERTS = re.compile(r"^blk\.\d+\.ffn_(up|down|gate|gate_up)_(ch)?exps")
 _LAYER = re.compile(r"^blk\.(\d+)\.(.+)$")
 _INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Letters that are blank."""
 _UNQUANTIZED = ("F32", "F16", "BF16")
 
 
@@ -219,7 +221,8 @@ def _short(meta: Metadata, key: str) -> str:
 def _name(meta: Metadata, fallback: str) -> str:
     """The model's own name, unless it is too short to tell anything, as "." or "V1" in some files."""
     name = _short(meta, "general.name")
-    return name if sum(character.isalnum() for character in name) >= 4 else fallback
+    n_seen = sum(character.isalnum() and character not in _FILLERS for character in name)
+    return name if n_seen >= 4 else one_line(fallback) or "unnamed"
 
 
 def _quant(meta: Metadata, tensors: Sequence[TensorInfo]) -> str:

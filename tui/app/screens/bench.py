@@ -1,19 +1,22 @@
-"""The bench: measures a model, or all that fit, on every backend, and shows rows and chart while they come. It has an
-engine of its own; whoever opens it sees to it that the chat's model is out of the way."""
+"""The bench: says what it would measure, and measures a model, or all that fit, on every backend, with rows and chart
+while they come. It has an engine of its own; the chat's model makes room for it when something is really measured."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Button
 from textual.worker import Worker
 
+from tui.app import phrases
 from tui.app.bindings import Keymap
 from tui.app.death_card import likely_cause
 from tui.app.screens.dialog import Dialog
@@ -36,12 +39,22 @@ from tui.models import format
 from tui.models.library import LibraryModel
 
 REPETITIONS = 3
+PREPARING = "making room for it …"
+LOOKING = "looking for models …"
 TESTS = plan_tests([512], [128])
+HasRoom = Callable[[LibraryModel, LoadDefaults], bool]
+"""Whether a load leaves enough memory."""
+ABOUT = (
+    "pp512   reads a prompt of 512 tokens: how soon an answer begins",
+    "tg128   writes 128 tokens: how fast an answer comes",
+)
+ABOUT_ONE = "answer  one as the chat shows it, from the prompt to the screen, when both are done"
 
 
 class BenchScreen(Dialog[None]):
-    """Enter starts; esc stops, and leaves when nothing runs. `has_room` says whether a load leaves enough memory,
-    `for_answers` gives a job what its end-to-end answers are made with."""
+    """Enter starts; esc stops, and leaves when nothing runs. `scan` finds the models, in a thread; `make_room` takes
+    the chat's model out of the way and gives what says which loads there is room for then; `for_answers` gives a job
+    what its end-to-end answers are made with."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "bench.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,19 +67,21 @@ class BenchScreen(Dialog[None]):
 
     def __init__(
         self,
-        models: Sequence[LibraryModel],
+        scan: Callable[[], Sequence[LibraryModel]],
         current: LibraryModel | None,
         devices: Sequence[Device],
         defaults: LoadDefaults,
-        has_room: Callable[[LibraryModel, LoadDefaults], bool],
+        make_room: Callable[[], Awaitable[HasRoom]],
         environment: Mapping[str, str],
         history: History,
         keymap: Keymap,
         for_answers: Callable[[Job], Job] = lambda job: job,
     ) -> None:
         super().__init__(keymap, "bench", title="Bench")
-        self._all, self._current, self._devices = tuple(models), current, tuple(devices)
-        self._defaults, self._has_room, self._for_answers = defaults, has_room, for_answers
+        self._scan, self._current, self._devices = scan, current, tuple(devices)
+        self._all: tuple[LibraryModel, ...] | None = None
+        """The library; None until it was looked through."""
+        self._defaults, self._make_room, self._for_answers = defaults, make_room, for_answers
         self._environment, self._history = dict(environment), history
         self._wants_all = current is None
         self._state = BenchState()
@@ -74,28 +89,47 @@ class BenchScreen(Dialog[None]):
         self._runner: Runner | None = None
 
     def compose_body(self) -> ComposeResult:
-        """The board, and the answer that is timed as a user gets it."""
+        """The board, the answer that is timed as a user gets it, and the button."""
         yield BenchBoard()
         yield Transcript()
+        with Horizontal(id="buttons"):
+            yield Button(f"Run{phrases.hint(self.keymap, 'bench_run')}", compact=True, id="run")
 
     def on_mount(self) -> None:
         """Say what would be measured."""
         self.query_one(Transcript).display = False
-        self._state = msgspec.structs.replace(self._state, plan=self._plan_text())
-        self.query_one(BenchBoard).show(self._state)
+        self.query_one("#run", Button).can_focus = False  # the keys of this screen are letters and enter
+        self._describe()
+        self._look()
+
+    @work(exclusive=True, group="scan")
+    async def _look(self) -> None:
+        self._all = tuple(await asyncio.to_thread(self._scan))
+        self._describe()
+
+    def _describe(self) -> None:
+        about = (*ABOUT, ABOUT_ONE) if len(self._models) == 1 else ABOUT
+        self._change(plan=self._plan_text(), about=(*about, "", *phrases.bench_begins(self.keymap)))
 
     # What can be done -------------------------------------------------------------------------------------------------
 
+    @on(Button.Pressed, "#run")
     def action_bench_run(self) -> None:
         """Start, unless it runs."""
-        if self._measuring is None and self._models:
+        if self._measuring is not None:
+            return
+        if self._models:
+            self._change(doing=PREPARING, fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
             self._measuring = self._measure()
+            self._runs_or_not()
+        else:
+            self.notify("No model was found that could be measured." if self._all is not None else LOOKING)
 
     def action_bench_models(self) -> None:
         """This model, or all of the library."""
         if self._measuring is None and self._current is not None:
             self._wants_all = not self._wants_all
-            self._change(plan=self._plan_text())
+            self._describe()
 
     @work(exclusive=True, group="history")
     async def action_bench_history(self) -> None:
@@ -108,6 +142,18 @@ class BenchScreen(Dialog[None]):
         except HistoryError as error:
             self.notify(str(error), severity="warning", markup=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While it measures, nothing else is begun; without a model in use there is no "this model"."""
+        if action == "bench_run" or (action == "bench_models" and self._current is not None):
+            return self._measuring is None
+        return action != "bench_models" and super().check_action(action, parameters)
+
+    def _runs_or_not(self) -> None:
+        """Keys and button of a bench that measures, or that does not."""
+        self.key_titles = {"dialog_close": "Stop"} if self._measuring is not None else {}
+        self.query_one("#buttons").display = self._measuring is None
+        self.refresh_bindings()
+
     def action_move(self, by: int) -> None:
         """Show other rows."""
         self.query_one(BenchBoard).move(by)
@@ -115,6 +161,7 @@ class BenchScreen(Dialog[None]):
     def action_dialog_close(self) -> None:
         """Stop what runs; what was measured stays. Leave when nothing runs."""
         if self._measuring is not None:
+            self._change(doing="stopping …")
             self._measuring.cancel()
         else:
             self.dismiss(None)
@@ -124,7 +171,7 @@ class BenchScreen(Dialog[None]):
     @property
     def _models(self) -> tuple[LibraryModel, ...]:
         if self._wants_all or self._current is None:
-            return self._all
+            return self._all or ()
         return (self._current,)
 
     def _backends(self) -> tuple[str, ...]:
@@ -133,11 +180,15 @@ class BenchScreen(Dialog[None]):
 
     def _plan_text(self) -> str:
         models = self._models
-        what = models[0].info.name if len(models) == 1 else f"{len(models)} models"
+        what = f"{len(models):,} models"
+        if not models:
+            what = "no model" if self._all is not None else LOOKING
+        elif len(models) == 1:
+            what = f"{models[0].info.name} {models[0].info.quant}"
         where = " and ".join(name.upper() if name == CPU else name for name in self._backends())
-        return f"{what or 'no model'} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
+        return f"{what} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
 
-    def _jobs(self) -> tuple[Job, ...]:
+    def _jobs(self, has_room: HasRoom) -> tuple[Job, ...]:
         """A row for each model on each backend that there is room for; the others are told."""
         jobs, trouble = [], []
         for model in self._models:
@@ -147,7 +198,7 @@ class BenchScreen(Dialog[None]):
                 settings = engine_settings(choice, self._devices)[0]
                 if wrong := obstacle(model.info, settings):
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
-                elif self._has_room(model, choice):
+                elif has_room(model, choice):
                     jobs.append(self._for_answers(Job(model=model, settings=settings)))
                 else:
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
@@ -156,18 +207,18 @@ class BenchScreen(Dialog[None]):
 
     @work(exclusive=True, group="bench")
     async def _measure(self) -> None:
-        jobs = self._jobs()
-        self._change(comparison=Comparison(), notes={}, earlier=None)
         try:
-            if jobs:
+            if jobs := self._jobs(await self._make_room()):
                 async with Engine(env=self._environment) as engine:
                     await self._run(engine, jobs)
         except EngineDied as died:
             self._tell(str(died))
         finally:
             self._measuring = None
-            self.query_one(Transcript).display = False
-            self._change(doing="", plan=self._plan_text())
+            if self.is_mounted:
+                self.query_one(Transcript).display = False
+                self._change(doing="")
+                self._runs_or_not()
 
     async def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
         with contextlib.closing(MachineProbe.of(engine)) as probe:

@@ -240,7 +240,7 @@ class ConversationsScreen(ListDialog[str]):
 
 
 def _title(one: Summary) -> str:
-    return one.title or UNTITLED
+    return one.title.strip() or UNTITLED
 
 
 def _header(width: int) -> Row:

@@ -30,11 +30,14 @@ class Dialog(ModalScreen[R], Generic[R]):
 
     CSS_PATH = "dialog.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (100, "-medium"), (132, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-high")]  # noqa: RUF012
 
     def __init__(self, keymap: Keymap, *scopes: Scope, title: str = "") -> None:
         super().__init__()
         self.keymap = keymap
         self._frame_title = title
+        self.key_titles: dict[str, str] = {}
+        """What actions are called at the moment, where that is not their title in the table."""
         bind(self, keymap, "dialog", *scopes)
 
     def compose(self) -> ComposeResult:

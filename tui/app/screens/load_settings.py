@@ -38,6 +38,8 @@ from tui.models import format
 from tui.models.info import ModelInfo
 
 _NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
+_FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
+"""What "Fit" may change."""
 _CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack")
 _SWITCH = (("on", "on"), ("off", "off"))
 _AUTO_SWITCH = (("auto", "auto"), *_SWITCH)
@@ -289,12 +291,18 @@ class LoadScreen(Dialog[LoadDefaults]):
         if found is None:
             self.notify(phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
             return
-        for field in ("n_ctx", "n_gpu_layers", "n_cpu_moe"):
+        changed = []
+        for field in _FITTED:
             for number in self.query(f"#{field}").results(NumberInput):
-                number.show(self._shown(found.choice, field))
+                value = self._shown(found.choice, field)
+                if number.number != value:
+                    changed.append(field)
+                number.show(value)
         if found.is_cut:
             told = phrases.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
             self.notify(told, severity="warning", timeout=8, markup=False)
+        elif not changed:
+            self.notify(phrases.FITS_ALREADY, timeout=4, markup=False)
         self._refresh_costs()
 
     def action_load_reset(self) -> None:

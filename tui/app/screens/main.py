@@ -41,6 +41,7 @@ from tui.engine.death import Death
 from tui.engine.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
 from tui.engine.records import ErrorInfo
 from tui.memory.guard import experts_on_cpu
+from tui.models import format
 from tui.monitor.pressure import MemoryWatch
 from tui.monitor.speed import after_silence
 
@@ -68,6 +69,8 @@ class MainScreen(ConversationFlows, Sending):
         self._grew_at = 0.0
         """When text of the answer came last, by `time.monotonic`."""
         self._context_now = (0, 0)
+        self._context_before = (0, 0)
+        """What is right again if a load comes to nothing."""
         self._last_loaded: Loaded | None = None
         self._death: Death | None = None
         """How the engine died last."""
@@ -125,6 +128,13 @@ class MainScreen(ConversationFlows, Sending):
     def _change_speed(self, **changes: Any) -> None:
         """What the next reading will show."""
         self._speed = msgspec.structs.replace(self._speed, **changes)
+
+    def _forget_speed(self, **known: Any) -> None:
+        """Show at once that what was measured was of something else, and what is known already."""
+        self.monitoring.history.clear()
+        self._speed = SpeedNow(history=self.monitoring.history.values, **known)
+        for view in self._views():
+            view.show_speed(self._speed)
 
     def context_used(self, n_used: int, n_ctx: int) -> None:
         self._context_now = (n_used, n_ctx)
@@ -250,7 +260,7 @@ class MainScreen(ConversationFlows, Sending):
             state = ModelInUse(
                 name=name,
                 quant=info.quant if info else "",
-                size=phrases.model_size(info) if info else loaded.description,
+                size=phrases.model_size(info) if info else format.params(loaded.n_params),
                 place=place,
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
@@ -268,6 +278,14 @@ class MainScreen(ConversationFlows, Sending):
     # What the controller tells ----------------------------------------------------------------------------------------
 
     def phase_changed(self, phase: Phase) -> None:
+        if self.controller.engine.loaded is None or phase == "loading":
+            if self._context_now[1]:
+                self._context_before = self._context_now
+            self._forget_speed()
+            self.context_used(0, 0)
+        elif not self._context_now[1]:  # a load that came to nothing
+            self._forget_speed(prefill_tps=self._prefill_tps)
+            self.context_used(*self._context_before)
         self.show_header()
         self.refresh_bindings()
 
@@ -277,7 +295,7 @@ class MainScreen(ConversationFlows, Sending):
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
-        self._change_speed(prefill_tps=self._prefill_tps, decode_tps=0.0, ttft_s=None)  # those were of another load
+        self._forget_speed(prefill_tps=self._prefill_tps)
         self.show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
@@ -319,6 +337,7 @@ class MainScreen(ConversationFlows, Sending):
     def conversation_opened(self, conversation: Conversation) -> None:
         self.leave_edit()
         self._moves.clear()
+        self._forget_speed(prefill_tps=self._prefill_tps)
         self.transcript.load(map(_record, conversation.turns))
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation

@@ -51,6 +51,10 @@ class MessageActions(ChatScreen):
 
     @on(Transcript.Selected)
     def _selection_changed(self) -> None:
+        """With nothing selected, the focus goes back to where it can be seen; a card's keys need it where it is."""
+        transcript = self.transcript
+        if transcript.selected is None and self.focused is transcript and not transcript.has_open_card:
+            self.prompt.focus()
         self.refresh_bindings()
 
     # Copy -------------------------------------------------------------------------------------------------------------

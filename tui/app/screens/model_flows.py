@@ -105,8 +105,8 @@ class ModelFlows(ChatScreen):
 
     @work(exclusive=True, group="dialog")
     async def bench(self) -> None:
-        """Measure models, with the one that is loaded out of the way meanwhile."""
-        from tui.app.screens.bench import BenchScreen
+        """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
+        from tui.app.screens.bench import BenchScreen, HasRoom
         from tui.engine.vulkan import engine_environment
         from tui.measure.answers import for_answers
         from tui.measure.history import History
@@ -119,19 +119,24 @@ class ModelFlows(ChatScreen):
         if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
             self.tell(phrases.STILL_LOADING, bad=True)
             return
-        library = await asyncio.to_thread(self.scan_library)
         path, choice, name = controller.model_path, controller.choice, controller.model_name
         current = await self._inspect(path) if path is not None else None
         was_loaded = controller.engine.loaded is not None
-        await controller.unload()
-        memory, devices = await self._memory_now()
+        unloading: list[asyncio.Task[None]] = []
+
+        async def make_room() -> HasRoom:
+            unloading.append(asyncio.create_task(controller.unload()))
+            await asyncio.shield(unloading[-1])
+            memory, devices = await self._memory_now()
+            return lambda model, wanted: judge(model.info, wanted, devices, memory).fit == "fits"
+
         await self.ask(
             BenchScreen(
-                sorted(library.models, key=lambda model: model.info.size_bytes),
+                lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
                 current,
-                devices,
+                controller.devices,
                 self.settings.load,
-                lambda model, wanted: judge(model.info, wanted, devices, memory).fit == "fits",
+                make_room,
                 engine_environment(software=self.settings.engine.software_vulkan),
                 History(paths.bench_file()),
                 self.keymap,
@@ -139,7 +144,8 @@ class ModelFlows(ChatScreen):
                 lambda job: for_answers(job, self.settings, controller.choices.given)[0],
             )
         )
-        if was_loaded and path is not None:
+        await asyncio.gather(*unloading)  # it may have been left in the middle of that
+        if was_loaded and path is not None and controller.engine.loaded is None:
             controller.load(Move(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")

@@ -214,11 +214,14 @@ class PickerScreen(ListDialog[PickedModel]):
     def _show_details(self) -> None:
         entry = self.rows.item
         verdict = self.verdict(entry) if isinstance(entry, LibraryModel) else None
-        self._tell(details(entry, verdict) if entry is not None else Content(""))
+        is_bad = isinstance(entry, OtherFile | BrokenFile)
+        self._tell(details(entry, verdict) if entry is not None else Content(""), bad=is_bad)
 
-    def _tell(self, content: Content) -> None:
+    def _tell(self, content: Content, *, bad: bool = False) -> None:
         self.query_one("#details Static", Static).update(content)
-        self.query_one("#details").scroll_home(animate=False)
+        pane = self.query_one("#details")
+        pane.set_class(bad, "-bad")
+        pane.scroll_home(animate=False)
 
     # Choosing ---------------------------------------------------------------------------------------------------------
 
@@ -248,7 +251,9 @@ class PickerScreen(ListDialog[PickedModel]):
         try:
             model = await asyncio.to_thread(inspect, path)
         except ModelFileError as error:
-            self._tell(Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")))
+            self._tell(
+                Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")), bad=True
+            )
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from tui.app.markdown.text import wrap
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
 from tui.lines import clean
@@ -29,6 +30,8 @@ class BenchState(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: str = ""
     """What is, or will be, measured."""
+    about: tuple[str, ...] = ()
+    """What that means, for as long as nothing was measured."""
     doing: str = ""
     """What is measured now; empty when nothing is."""
     fraction: float = 0.0
@@ -84,10 +87,13 @@ class BenchBoard(LineWidget):
     def _found(self, width: int) -> Iterator[Row]:
         state = self.state
         reports = state.comparison.reports
+        if not (reports or state.trouble or state.doing):
+            for line in state.about:
+                yield from _wrapped(line, width, "")
         if reports:
             yield from _table(reports, state.notes, width)
         for line in state.trouble:
-            yield ((_cut(line, width), "full"),)
+            yield from _wrapped(line, width, "full")
         if any(report.results for report in reports):
             for chart in charts(state.comparison)[:1]:
                 yield ()
@@ -98,6 +104,12 @@ class BenchBoard(LineWidget):
 def _cut(text: str, width: int) -> str:
     """What names a model or quotes somebody, in one row."""
     return shorten(clean(text), width)
+
+
+def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
+    text = clean(text)
+    for start, end in wrap(text, width) or [(0, 0)]:
+        yield ((text[start:end].strip(), style),)
 
 
 def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:

@@ -81,14 +81,6 @@ class ChoiceLine(LineWidget, can_focus=True):
             row.append((f"(●) {label}" if at == self._at else f"( ) {label}", on if at == self._at else "muted"))
         return [tuple(row)]
 
-    def on_focus(self) -> None:
-        """Show it."""
-        self.update_rows()
-
-    def on_blur(self) -> None:
-        """Show it."""
-        self.update_rows()
-
     def on_click(self, event: events.Click) -> None:
         """Choose the option below the mouse; of arrows, the one before or after."""
         offset = event.get_content_offset(self)

@@ -47,6 +47,13 @@ class DirectPaint(Widget):
         self._filters: Sequence[LineFilter] = ()
         """Those that the palette was made with."""
 
+    @property
+    def has_few_colors(self) -> bool:
+        """No shade lies between two colours: they are the terminal's own sixteen, by the theme's wish or because it has
+        no others. What is selected is shown in reverse then."""
+        app = self.app
+        return app.native_ansi_color or (not app.is_headless and app.console.color_system in ("standard", None))
+
     def row_painter(self, size: Size) -> RowPainter:
         """What gives the rows of the view, of that content size, as they should be now and as wide as the widget. What
         all rows share is looked up once, here."""

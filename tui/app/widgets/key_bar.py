@@ -3,6 +3,7 @@ cannot promise what a key press would not do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -107,12 +108,14 @@ class KeyBar(LineWidget):
         """The shown actions with the first of their keys that reaches them: those of the focused widget, then the
         others in the order of the table of actions."""
         found: dict[tuple[int, str], tuple[bool, KeyHint]] = {}
+        titles: Mapping[str, str] = getattr(self.screen, "key_titles", {})
         for key, active in self.screen.active_bindings.items():
             binding = active.binding
             if not binding.show or (id(active.node), binding.action) in found:
                 continue
             is_local = active.node is not self.app and active.node is not self.screen
-            hint = KeyHint(key, one_line(binding.description), binding.action, active.enabled)
+            title = titles.get(binding.action, binding.description)
+            hint = KeyHint(key, one_line(title), binding.action, active.enabled)
             found[id(active.node), binding.action] = (is_local, hint)
         hints = sorted(found.values(), key=lambda item: (not item[0], _PLACE.get(item[1].action, len(_PLACE))))
         return [hint for _, hint in hints]

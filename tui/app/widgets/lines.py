@@ -63,6 +63,11 @@ class LineWidget(DirectPaint):
         """What is shown, without styles."""
         return ["".join(text for text, _ in row) for row in self._rows]
 
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the mark of the focus, or take it away. Messages about it come before it has changed."""
+        super().watch_has_focus(has_focus)
+        self.update_rows()
+
     def on_resize(self) -> None:
         """Take the new size; hidden widgets get it when they are shown."""
         self.update_rows()
@@ -89,7 +94,7 @@ class LineWidget(DirectPaint):
         styles = self.get_component_styles(name)
         full = self.get_component_rich_style(name)
         # Of the terminal's own colours none lies between two others: dim stands for a faint one.
-        faint = styles.color.a < 1 and (self.app.native_ansi_color or self.app.current_theme.ansi)
+        faint = styles.color.a < 1 and self.app.native_ansi_color
         is_coloured = styles.has_rule("color") and not faint
         return Style(color=full.color if is_coloured else None, bold=full.bold or None, dim=faint or None)
 

@@ -108,7 +108,7 @@ def percent(part: float | None) -> str:
 
 def gib(n_bytes: float | None) -> str:
     """GiB with one digit behind the point and no unit: "13.9"."""
-    return NOT_AVAILABLE if n_bytes is None else f"{n_bytes / 2**30:.1f}"
+    return NOT_AVAILABLE if n_bytes is None else f"{n_bytes / 2**30:,.1f}"
 
 
 def gib_of(used: float | None, total: float | None) -> str:
@@ -121,8 +121,8 @@ def gib_of(used: float | None, total: float | None) -> str:
 
 
 def tokens_per_second(tps: float) -> str:
-    """Eleven cells: " 31.4 tok/s", "  412 tok/s", "    – tok/s" for none."""
-    return f"{f'{tps:,.0f}' if tps >= 100 else speed(tps):>5} tok/s"
+    """Eleven cells: " 31.4 tok/s", "  412 tok/s", "12.3k tok/s", "    – tok/s" for none."""
+    return f"{f'{tps:,.0f}' if 100 <= tps < 9_999.5 else speed(tps):>5} tok/s"
 
 
 def bar(part: float | None, width: int) -> tuple[str, str]:

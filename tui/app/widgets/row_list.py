@@ -24,6 +24,9 @@ _log = logging.getLogger("llmtui.lists")
 
 _POINTER = 2
 """Cells at the left for the mark of the highlighted row; as many at the right for the scroll bar."""
+_MARK: Run = ("▶ ", "strong")
+_HIGHLIGHTED = {"muted": "", "faint": "", "key": "strong"}
+"""Styles that cannot be read on the background of the highlighted row, and what stands for them there."""
 
 
 class RowList(LineWidget, Generic[T]):
@@ -135,8 +138,8 @@ class RowList(LineWidget, Generic[T]):
         self._first = clamp(self._first, 0, max(0, len(self.items) - self.page))
         bar = self._scroll_bar(height - len(rows))
         for number, item in enumerate(self.seen):
-            pointer = "▶ " if self._first + number == self._at else "  "
-            row: Row = ((pointer, "key"), *self._row_of(item, room))
+            pointer = _MARK if self._first + number == self._at else (" " * _POINTER, "")
+            row: Row = (pointer, *self._row_of(item, room))
             if bar:
                 row = _fill(row, width - 1, bar[number])
             rows.append(row)
@@ -156,16 +159,19 @@ class RowList(LineWidget, Generic[T]):
 
         def paint(y: int) -> Strip:
             row = rows[y] if y < len(rows) else ()
-            fill = "cursor" if row and row[0] == ("▶ ", "key") else ""
-            return palette.strip(Line(tuple(row), fill=fill), width, "", "", None)
+            if not row or row[0] != _MARK:
+                return palette.strip(Line(row), width, "", "", None)
+            lit = tuple(
+                (text, "+".join(_HIGHLIGHTED.get(name, name) for name in names.split("+"))) for text, names in row
+            )
+            return palette.strip(Line(lit, fill="cursor"), width, "", "", None)
 
         return paint
 
     def named_styles(self) -> dict[str, Style]:
         """Those of all rows, and the cursor's background."""
-        terminal_colors = self.app.native_ansi_color or self.app.current_theme.ansi
         cursor = self.get_component_rich_style("row-list--cursor")
-        own = Style(reverse=True) if terminal_colors else Style(bgcolor=cursor.bgcolor)
+        own = Style(reverse=True) if self.has_few_colors else Style(bgcolor=cursor.bgcolor)
         return {**super().named_styles(), "cursor": own}
 
     def on_resize(self) -> None:

@@ -145,5 +145,5 @@ def _prefill_row(done: int, total: int, eta_s: float, width: int) -> Row:
 
 
 def _duration(value: float) -> str:
-    """As `seconds`, but never longer than six cells in the range of sense."""
-    return seconds(value) if value < 100 else f"{value / 60:.0f} min"
+    """As `seconds`, but in six cells."""
+    return seconds(value) if value < 99.95 else format.about(value)

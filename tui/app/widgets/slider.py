@@ -77,14 +77,6 @@ class Slider(LineWidget, can_focus=True):
             )
         ]
 
-    def on_focus(self) -> None:
-        """Show it."""
-        self.update_rows()
-
-    def on_blur(self) -> None:
-        """Show it."""
-        self.update_rows()
-
     def watch_disabled(self, disabled: bool) -> None:
         """Look dead."""
         super().watch_disabled(disabled)

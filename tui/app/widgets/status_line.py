@@ -96,5 +96,5 @@ def _gpu_memory(gpu: GpuSample) -> tuple[int | None, int | None]:
 def _memory(label: str, used: int | None, total: int | None) -> Row:
     if used is None or total is None:
         return (label, "muted"), ("n/a", "muted")
-    whole = f"{total / 2**30:.0f}"
-    return (label, "muted"), (f"{gib(used):>{len(whole) + 2}}", level(share(used, total))), (f"/{whole}", "muted")
+    whole = f"{total / 2**30:,.0f}"
+    return (label, "muted"), (f"{gib(used):>{len(whole) + 2}}", level(share(used, total))), (f"/{whole} GiB", "muted")

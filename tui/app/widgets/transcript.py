@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import events
-from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
@@ -43,7 +42,6 @@ class Transcript(TranscriptView, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "clear_selection", "Clear the selection", show=False),
         Binding("enter,space", "toggle_thinking", "Fold or unfold thinking", show=False),
     ]
 
@@ -236,12 +234,6 @@ class Transcript(TranscriptView, can_focus=True):
 
     action_select_previous = select_previous
     action_select_next = select_next
-
-    def action_clear_selection(self) -> None:
-        """Clear the selection; without one the key goes on to the app."""
-        if self._marked < 0:
-            raise SkipAction
-        self.clear_selection()
 
     def action_toggle_thinking(self) -> None:
         """Fold or unfold the thinking of the selected answer, or of the last one."""

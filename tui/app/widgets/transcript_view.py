@@ -276,14 +276,15 @@ class TranscriptView(DirectPaint, ScrollView):
     def named_styles(self) -> dict[str, Style]:
         """The theme's styles for the names of lines."""
         named = {name: self._named_style(component(name)) for name in STYLE_NAMES}
-        named["selection"] = self.screen.get_component_rich_style("screen--selection")
+        selection = self.screen.get_component_rich_style("screen--selection")
+        named["selection"] = Style(reverse=True) if self.has_few_colors else selection
         return named
 
     def _named_style(self, name: str) -> Style:
         styles = self.get_component_styles(name)
         full = self.get_component_rich_style(name)
         # Of the terminal's own colours none lies between two others: dim stands for a faint one.
-        faint = name in _FAINT and (self.app.native_ansi_color or self.app.current_theme.ansi)
+        faint = name in _FAINT and self.app.native_ansi_color
         return Style(
             color=full.color if styles.has_rule("color") and not faint else None,
             bgcolor=full.bgcolor if styles.has_rule("background") and styles.background != Color(0, 0, 0, 0) else None,

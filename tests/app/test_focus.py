@@ -1,0 +1,64 @@
+"""Where the focus is can be seen, in dialogs and on the main screen, and is seen nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from rich.segment import Segment
+from textual.widget import Widget
+
+from tests.app.conftest import Person, StartApp
+from tests.test_snapshots import SCENES, shown
+from tui.app.widgets.key_bar import KeyBar
+
+
+def looks(person: Person, widget: Widget) -> list[list[Segment]]:
+    """What of the widget is on the terminal."""
+    region = widget.region
+    rows = person.app.screen._compositor.render_strips()[region.y : region.bottom]
+    return [list(row.crop(region.x, region.right)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "name", ["load-settings", "load-settings-apu", "sampling", "rename", "system-prompt", "confirm"]
+)
+async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with shown(SCENES[name], (120, 50), monkeypatch) as person:
+        screen = person.app.screen
+        fields = list(screen.focus_chain)
+        screen.set_focus(None)
+        await person.pilot.pause()
+        plain = {field: looks(person, field) for field in fields}
+        for field in [*fields, *reversed(fields)]:
+            field.focus()
+            await person.wait_for(lambda field=field: field.has_focus)
+            marked = [one for one in fields if looks(person, one) != plain[one]]
+            assert marked == [field]
+
+
+async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp):
+    async with start() as person:
+        await person.ask("Count to 5")
+        await person.press("ctrl+up")
+        assert person.app.focused is person.app.main.transcript and person.app.main.transcript.selected
+        await person.press("escape")
+        await person.wait_for(lambda: person.app.main.transcript.selected is None)
+        assert person.app.focused is person.app.main.prompt
+        await person.press("ctrl+up", "f1", "escape", "escape")
+        await person.wait_for(lambda: person.app.focused is person.app.main.prompt)
+
+
+async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selected_message(start: StartApp):
+    async with start() as person:
+        await person.ask("Count to 20")
+        for up, selected in ((1, "assistant"), (2, "user")):
+            await person.press(*["ctrl+up"] * up)
+            await person.wait_for(lambda selected=selected: person.app.main._meant().role == selected)
+            async with person.slowly():
+                await person.press("r")
+                await person.wait_for(lambda: person.phase == "answering")
+                await person.wait_for(lambda: "esc Stop" in person.app.main.query_one(KeyBar).rows_as_text[0])
+                await person.press("escape")
+                await asyncio.wait_for(person.wait_for(lambda: person.phase == "ready"), 60)
+            assert person.turns[-1].stop == "cancelled"

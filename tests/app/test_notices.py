@@ -1,0 +1,101 @@
+"""Notices: one at a time, and never over what is typed, a dialog or its buttons, at any size."""
+
+from __future__ import annotations
+
+import pytest
+from textual.geometry import Region
+from textual.widget import Widget
+from textual.widgets import Button
+from textual.widgets._toast import Toast
+
+from tests.app.conftest import Person, StartApp
+from tui.app.screens.dialog import Dialog
+from tui.app.widgets.header import Header
+from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.sidebar import Sidebar
+from tui.app.widgets.status_line import StatusLine
+
+SIZES = ((40, 12), (40, 24), (80, 24), (120, 40))
+LONG = "The conversation was written by another llmtui meanwhile, and what that one wrote is shown here now. " * 3
+
+
+async def shows(person: Person, *words: str) -> Toast:
+    """The one notice that is shown, as soon as it says this."""
+    screen = person.app.screen
+    await person.wait_for(lambda: [w for w in screen.query(Toast) if all(word in str(w.render()) for word in words)])
+    (toast,) = screen.query(Toast)
+    return toast
+
+
+def seen(toast: Toast) -> Region:
+    """The cells that it has on the terminal."""
+    region, clip = toast.screen._compositor.visible_widgets[toast]
+    return region.intersection(clip)
+
+
+def covered(toast: Toast, *kinds: type[Widget]) -> list[Widget]:
+    """Widgets of these kinds that the notice lies over."""
+    others = [widget for kind in kinds for widget in toast.screen.query(kind) if widget.display]
+    assert others
+    return [widget for widget in others if widget.region.overlaps(seen(toast))]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]):
+    async with start(size=size) as person:
+        await person.type("a line\n" * 30)
+        person.app.main.tell(LONG, bad=True)
+        toast = await shows(person, "another llmtui")
+        assert not covered(toast, Header, Prompt, KeyBar, StatusLine, Sidebar)
+        assert seen(toast).height >= min(4, toast.region.height)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("dialog", ["screen.rename", "load_settings", "pick_model", "screen.system_prompt", "log_view"])
+async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]):
+    async with start(size=size) as person:
+        await person.app.run_action(dialog)
+        await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
+        person.app.main.tell("The model is still loading.")
+        toast = await shows(person, "still loading")
+        frame = person.app.screen.query_one("#frame")
+        assert not frame.region.overlaps(seen(toast))
+        for widget in [*person.app.screen.query(KeyBar), *person.app.screen.query(Button)]:
+            if size[1] >= 24:  # with fewer rows some are scrolled away, notice or not
+                assert frame.region.contains_region(widget.region)
+
+
+async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp):
+    async with start() as person:
+        person.app.clear_notifications()
+        person.app.main.tell("The first one.", bad=True)
+        await shows(person, "first")
+        person.app.main.tell("The second one.")
+        second = await shows(person, "second")
+        assert person.told == "The first one.\nThe second one."
+        await person.pilot.click(second)
+        await shows(person, "first")
+        assert person.told == "The first one."
+
+
+async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp):
+    async with start() as person:
+        person.app.clear_notifications()
+        person.app.main.tell("It was copied.", bad=True)
+        await shows(person, "copied")
+        await person.press("f1")
+        await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
+        await shows(person, "copied")
+        await person.press("escape")
+        await person.wait_for(lambda: person.app.screen is person.app.main)
+        await shows(person, "copied")
+
+
+async def test_the_same_words_twice_are_one_notice(start: StartApp):
+    async with start() as person:
+        person.app.clear_notifications()
+        for _ in range(3):
+            person.app.main.tell("There is no answer to copy yet.")
+        await shows(person, "no answer")
+        assert person.told == "There is no answer to copy yet."

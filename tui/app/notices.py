@@ -1,0 +1,76 @@
+"""Notices: short sentences that come and go by themselves, one at a time. Where they stand is said in `app.tcss`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import time
+from typing import Self
+
+from textual.notifications import Notification, Notifications
+from textual.widgets._toast import Toast, ToastHolder, ToastRack
+
+
+class Notices(Notifications):
+    """What has been told and not been seen for its whole time. The newest is shown, for it answers what somebody does
+    now; those that it pushed aside come back afterwards for what is left of their time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[tuple[Notification, float]] = []
+        """From the oldest to the newest, with the seconds that each is still to be seen."""
+        self._top: Notification | None = None
+
+    @property
+    def top(self) -> Notification | None:
+        """The one that is shown now."""
+        while self._top is not None and self._top.has_expired:
+            self._next()
+        return self._top
+
+    def add(self, notification: Notification) -> Self:
+        """Show this one, in place of an older one with the same words."""
+        if (top := self.top) is not None:
+            self._waiting.append((top, top.time_left))
+        words = notification.title, notification.message
+        self._waiting = [(one, left) for one, left in self._waiting if (one.title, one.message) != words]
+        self._top = notification
+        return self
+
+    def clear(self) -> Self:
+        """Forget all."""
+        self._waiting, self._top = [], None
+        return self
+
+    def __len__(self) -> int:
+        return len(self._waiting) + (self.top is not None)
+
+    def __iter__(self) -> Iterator[Notification]:
+        """All of them, from the oldest to the newest."""
+        top = self.top
+        yield from (notification for notification, _ in self._waiting)
+        if top is not None:
+            yield top
+
+    def __contains__(self, notification: Notification) -> bool:
+        return any(one.identity == notification.identity for one in self)
+
+    def __delitem__(self, notification: Notification) -> None:
+        """It was seen, or somebody clicked it away."""
+        self._waiting = [(one, left) for one, left in self._waiting if one is not notification]
+        if self._top is notification:
+            self._next()
+
+    def _next(self) -> None:
+        self._top, left = self._waiting.pop() if self._waiting else (None, 0.0)
+        if self._top is not None:
+            self._top.raised_at, self._top.timeout = time(), left
+
+
+async def show_newest(rack: ToastRack, notices: Notices) -> None:
+    """Show in a screen's rack the one that is to be seen now, and no other."""
+    notice = notices.top
+    rack.display = notice is not None
+    if notice is None or all(toast._notification is not notice for toast in rack.query(Toast)):
+        await rack.remove_children()
+        if notice is not None:
+            await rack.mount(ToastHolder(Toast(notice)))

@@ -311,7 +311,6 @@ def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
         "model_refused": f"Pick another model{hint(keymap, 'pick_model')}.",
         "out_of_memory": "Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.",
         "bad_settings": f"Change the load settings{hint(keymap, 'load_settings')}.",
-        "template": "The chat template in the file cannot be used.",
     }.get(info.kind, f"The engine's log{hint(keymap, 'log_view')} may tell more.")
     title = f"{path.name} could not be loaded"
     choices = card_choices(
@@ -336,6 +335,9 @@ def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     if info.kind == "out_of_memory":
         remedy = f"Try a smaller context or fewer layers{hint(keymap, 'load_settings')}."
         return f"The engine ran out of memory: {info.detail}. {remedy}"
+    if info.kind == "template":
+        other = "Another one can be given with --chat-template FILE, or in a [[model]] section of settings.toml."
+        return f"The prompt was not answered: {info.detail.rstrip('.')}. {other}"
     return f"The prompt was not answered: {info.detail}"
 
 

@@ -20,6 +20,11 @@ TAB = "    "
 """What a tab looks like; as wide wherever it stands, so that a row can be measured by itself."""
 _PLAIN = re.compile("[\x20-\u02ff\u3001-\u3020\u30a1-\u30fa\u4e00-\u9fff\uff01-\uff5e]")
 """Characters of Latin, Chinese and Japanese that never join the one before them."""
+_BLANK_THAT_GOES_ON = re.compile(
+    "[ \u3000][\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u200c\u200d\u20d0-\u20ff\ufe00-\ufe0f"
+    "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
+"""A blank with what joins it: a place between words for whoever wraps them, and the inside of a grapheme."""
 _FAR = 600
 """Even, so that in a long row of flags, two code points each, counting starts at the start of one."""
 
@@ -48,7 +53,7 @@ def row_breaks(line: str, width: int) -> list[int]:
     between graphemes. One cell more may be taken by a blank, or by half of a grapheme that stays whole."""
     if width < 1 or (len(line) <= width and line.isascii() and "\t" not in line):
         return []
-    if "\t" in line:
+    if "\t" in line or _BLANK_THAT_GOES_ON.search(line):
         return _folded(line, 0, len(line), width)
     rows = wrap(line, width)
     breaks: list[int] = []

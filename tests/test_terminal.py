@@ -107,7 +107,7 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     terminal.wait_for("ctx 1,024")
     terminal.type("Name three colours.")
     terminal.keys("Enter")
-    terminal.wait_for(lambda screen: "tok/s · ttft" in screen and "complete" in screen)
+    terminal.wait_for(lambda screen: "tok · " in screen and "ttft" in screen and "complete" in screen)
 
     terminal.keys("C-o")
     terminal.wait_for("Tiny Qwen3")

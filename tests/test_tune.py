@@ -196,7 +196,7 @@ def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
         running.process.send_signal(signal.SIGINT)
         code, _ = running.end()
     assert code == ExitCode.INTERRUPTED and "nothing is remembered" in running.seen
-    assert re.search(r"the settings as they are +[\d.]+ +[\d.]+", running.seen)
+    assert re.search(r"the settings as they are +[\d,.]+ +[\d,.]+", running.seen)
     assert StateStore().state == State()
 
 

@@ -165,6 +165,6 @@ def test_without_a_shell_ctrl_z_stays_and_says_so() -> None:
     with on_pty(*LLMTUI, DENSE, "-t", "1") as program:  # the session's first process: nobody could let it go on
         program.wait_for("ctx ")
         program.type(b"\x1a")
-        program.wait_for("not started from a shell")
+        program.wait_for("started from a shell")
         program.type(b"a draft")
         program.wait_for("a draft")

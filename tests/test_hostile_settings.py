@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
 from tui.cli_options import AppOptions
@@ -90,6 +91,7 @@ async def test_the_app_starts_with_anything_for_settings_state_and_a_theme(
     app = make_app(AppOptions())
     async with app.run_test() as pilot:
         await pilot.press("h", "i")
+        await until(lambda: app.keys_are_done)
         assert app.main.query_one("Prompt").text == "hi"
     told = shown(app)
     assert str(paths.user_settings_file()) in told

@@ -36,6 +36,12 @@ class Person:
     def __init__(self, app: LlmtuiApp, pilot: Pilot[int]) -> None:
         self.app, self.pilot = app, pilot
         self._is_held = False
+        self._notices: list[str] = []
+        app.notify = self._hear  # type: ignore[method-assign]
+
+    def _hear(self, message: str, **how: Any) -> None:
+        self._notices.append(message)
+        type(self.app).notify(self.app, message, **how)
 
     @property
     def turns(self):
@@ -53,7 +59,9 @@ class Person:
         await self.wait_for(lambda: self.phase == "ready")
 
     async def press(self, *keys: str) -> None:
+        """Press these, and wait until each has acted."""
         await self.pilot.press(*keys)
+        await self.wait_for(lambda: self.app.keys_are_done)
 
     async def type(self, text: str) -> None:
         self.app.main.query_one(Prompt).insert_text(text)
@@ -76,8 +84,13 @@ class Person:
 
     @property
     def told(self) -> str:
-        """What the notices say, which are wrapped on the screen."""
-        return "\n".join(notice.message for notice in self.app._notifications)
+        """What all notices so far have said: on a busy machine one may be gone before it is looked for."""
+        return "\n".join(self._notices)
+
+    @property
+    def notices(self) -> list[str]:
+        """Those that stand now."""
+        return [notice.message for notice in self.app._notifications]
 
     @asynccontextmanager
     async def slowly(self) -> AsyncIterator[None]:

@@ -73,10 +73,10 @@ async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back
         await shows(person, "first")
         person.app.main.tell("The second one.")
         second = await shows(person, "second")
-        assert person.told == "The first one.\nThe second one."
+        assert person.notices == ["The first one.", "The second one."]
         await person.pilot.click(second)
         await shows(person, "first")
-        assert person.told == "The first one."
+        assert person.notices == ["The first one."]
 
 
 async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp):
@@ -98,4 +98,4 @@ async def test_the_same_words_twice_are_one_notice(start: StartApp):
         for _ in range(3):
             person.app.main.tell("There is no answer to copy yet.")
         await shows(person, "no answer")
-        assert person.told == "There is no answer to copy yet."
+        assert person.notices == ["There is no answer to copy yet."]

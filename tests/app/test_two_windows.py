@@ -7,6 +7,8 @@ import sqlite3
 import time
 from contextlib import asynccontextmanager, closing
 
+import pytest
+
 from tui.chat import conversation as chat
 from tui.chat.store import Store
 from tui.config import paths
@@ -33,10 +35,20 @@ async def answered_elsewhere(other, conversation_id):
 
 
 def a_moment_before(other, conversation_id):
-    """Another window writes, and this one has had no time to notice it: the event loop stands still meanwhile."""
+    """Another window writes, and this one has had no time to notice it."""
     other.append_turn(conversation_id, chat.user_turn("a moment before"))
+    at_once("SELECT 1 FROM turns WHERE text = 'a moment before'")
+
+
+def deleted_a_moment_before(other, conversation_id):
+    other.delete(conversation_id)
+    at_once("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM conversations)")
+
+
+def at_once(happened: str) -> None:
+    """Wait for what the thread of a store does, while the event loop stands still."""
     with closing(sqlite3.connect(paths.database_file())) as database:
-        while not database.execute("SELECT 1 FROM turns WHERE text = 'a moment before'").fetchone():
+        while not database.execute(happened).fetchone():
             time.sleep(0.005)
 
 
@@ -65,12 +77,15 @@ async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_b
         assert "a moment before" in person.screen_text()
 
 
-async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_was_quicker(start):
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_was_quicker(start, is_noticed):
     async with start() as person, another_window() as other:
         await person.ask("hello")
         await person.press("f2")
         person.app.main.prompt.set_text("hello again")
         a_moment_before(other, person.app.controller.conversation.id)
+        if is_noticed:  # and not read yet
+            person.app.controller.store.on_change(False)
         person.app.controller.queue.send("hello again", person.turns[0].id)
         person.app.main.leave_edit()
         await person.wait_for(lambda: "nothing was replaced" in person.told)
@@ -93,9 +108,10 @@ async def test_a_conversation_that_is_deleted_elsewhere_goes_on_as_a_new_one(sta
 async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_saved_and_answered(start):
     async with start() as person, another_window() as other:
         await person.ask("hello")
-        await other.delete(person.app.controller.conversation.id)
-        assert await person.ask("ping") == "pong"
-        await person.wait_for(lambda: "saved again" in person.told)
+        deleted_a_moment_before(other, person.app.controller.conversation.id)
+        person.app.controller.queue.send("ping")
+        await person.wait_for(lambda: "What you see here was saved again" in person.told)
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
         assert (await saved(person))[0][-2:] == ["ping", "pong"]
 
 

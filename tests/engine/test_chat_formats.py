@@ -16,6 +16,7 @@ from tests.tape import CHATML, IM, Tape, build
 from tui.engine.client import Engine
 from tui.engine.messages import Delta, Loaded
 from tui.engine.records import LoadSettings, Message
+from tui.engine.repetition import Repetition
 
 HELLO = ("Hello", " there!")
 THOUGHT = ("The user greets. ", "Greet back.")
@@ -330,3 +331,13 @@ async def test_an_answer_that_goes_round_in_circles_is_told(engine: Engine, tmp_
     assert reply.done.is_loop
     assert next(event for event in reply.events if isinstance(event, Delta)).is_loop is False
     assert not (await ask(engine, user("Hi"), max_tokens=60)).done.is_loop
+
+
+def test_an_answer_that_finds_its_way_out_of_a_circle_at_its_very_end_is_complete() -> None:
+    repetition = Repetition()
+    for n in range(64 * 4):
+        repetition.add(n % 3)
+    assert repetition.is_loop
+    repetition.add(99)
+    repetition.look()
+    assert not repetition.is_loop

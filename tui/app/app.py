@@ -124,6 +124,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         """Whether the main screen has come: what is typed before that is for its prompt."""
         return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
 
+    @property
+    def keys_are_done(self) -> bool:
+        """Whether every key so far has acted."""
+        return self._keys.is_done
+
     def _dialogs_coming(self) -> Set[object]:
         """What will open a dialog over the main screen in a moment."""
         return self.screen.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()

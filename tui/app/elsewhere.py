@@ -61,11 +61,14 @@ class Elsewhere:
             with contextlib.suppress(TimeoutError, StoreError):
                 async with asyncio.timeout(AGREE_S):
                     await controller.store.settled()
-                    is_replacing = controller.opened.is_replacing
-                    if not self._is_due:
+                    opened, looking = controller.opened, self._looking
+                    is_replacing = opened.is_replacing
+                    if not self._is_due and not looking and not opened.is_not_replaced:
                         return True
                     if is_replacing:
                         controller.replacing.put_back()
+                    if looking:  # what was noticed a moment before is being read
+                        await asyncio.wait(looking)
                     await self._catch_up()
                     if is_replacing:
                         controller.listener.not_replaced()
@@ -80,8 +83,12 @@ class Elsewhere:
         if self._again is not None:
             self._again.cancel()
 
+    @property
+    def _looking(self) -> set[asyncio.Task[None]]:
+        return set() if self._task is None or self._task.done() else {self._task}
+
     def _start(self) -> None:
-        if self._task is None or self._task.done():
+        if not self._looking:
             self._task = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:

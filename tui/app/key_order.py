@@ -46,6 +46,11 @@ class KeyOrder:
         self._since = 0.0
         self._patience: asyncio.TimerHandle | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all that came has acted."""
+        return not self._is_busy and not self._waiting
+
     async def take(self, event: events.Event) -> None:
         """Deliver this when all before it has acted."""
         self._waiting.append(event)

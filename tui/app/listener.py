@@ -59,7 +59,7 @@ class Listener(Protocol):
         ...
 
     def turns_put_back(self, came: Sequence[Turn], turns: Sequence[Turn]) -> None:
-        """`turns`, which were removed, are at the end again, and what `came` since is removed."""
+        """Why it looks different: `turns`, which were removed, are there again, and what `came` since is removed."""
         ...
 
     def queue_changed(self) -> None:

@@ -33,6 +33,8 @@ class OpenConversation:
         self._cut: tuple[Turn, ...] = ()
         """What was cut, until something has come in its place."""
         self._n_before_cut = 0
+        self._came: list[str] = []
+        """The ids of what was added here since."""
         self._is_saved = False
         self.n_changes = 0
         """Grows with each change that is made here."""
@@ -71,6 +73,11 @@ class OpenConversation:
         return bool(self._cut)
 
     @property
+    def is_not_replaced(self) -> bool:
+        """What was cut is there all the same: the store has said so, for another window was quicker."""
+        return not {turn.id for turn in self._cut}.isdisjoint(turn.id for turn in self.now.turns)
+
+    @property
     def is_written_elsewhere(self) -> bool:
         """One of its answers is not complete; another window writes it, unless that is done here."""
         return any(turn.is_streaming for turn in self.now.turns)
@@ -86,6 +93,7 @@ class OpenConversation:
     def say(self, text: str) -> Turn:
         """Add what the user wrote."""
         turn = user_turn(text)
+        self._came.append(turn.id)
         self._change(with_turn(self.now, turn))
         if self._is_saved:
             self._keep_turn(self._store.append_turn(self.now.id, turn))
@@ -101,6 +109,7 @@ class OpenConversation:
 
     def begin_answer(self, turn: Turn) -> None:
         """Add an answer that is empty yet."""
+        self._came.append(turn.id)
         self._change(with_turn(self.now, turn))
         self._keep_turn(self._store.append_turn(self.now.id, turn))
 
@@ -127,7 +136,7 @@ class OpenConversation:
             return ()
         left, self._cut = truncate_from(self.now, turn_id)
         self._change(left)
-        self._n_before_cut = len(self.now.turns)
+        self._n_before_cut, self._came = len(self.now.turns), []
         keep(self._store.supersede(self.now.id, [turn.id for turn in self._cut]))
         return self._cut
 
@@ -141,8 +150,11 @@ class OpenConversation:
         cut, self._cut = self._cut, ()
         if not cut:
             return (), ()
-        before, came = self.now.turns[: self._n_before_cut], self.now.turns[self._n_before_cut :]
-        self._change(msgspec.structs.replace(self.now, turns=(*before, *cut)))
+        came = tuple(turn for turn in self.now.turns if turn.id in self._came)
+        turns = [turn for turn in self.now.turns if turn not in came]
+        there = {turn.id for turn in turns}
+        turns[self._n_before_cut : self._n_before_cut] = [turn for turn in cut if turn.id not in there]
+        self._change(msgspec.structs.replace(self.now, turns=tuple(turns)))
         keep(self._store.put_back(self.now.id, [turn.id for turn in cut], [turn.id for turn in came]))
         return came, cut
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tui.app.elsewhere import n_alike
 from tui.chat.conversation import Turn
 from tui.chat.store import Superseded
 
@@ -42,9 +43,12 @@ class Replacing:
 
     def put_back(self) -> None:
         """Undo `cut` as long as no answer has come."""
-        came, cut = self._controller.opened.put_back()
+        opened, listener = self._controller.opened, self._controller.listener
+        before = opened.now.turns
+        came, cut = opened.put_back()
         if cut:
-            self._controller.listener.turns_put_back(came, cut)
+            listener.conversation_changed(before, opened.now, n_alike(before, opened.now.turns))
+            listener.turns_put_back(came, cut)
 
     async def versions(self) -> tuple[Version, ...]:
         """All that was replaced in the open conversation and holds a word, what was replaced last first. Raises

@@ -254,6 +254,7 @@ class Answer:
             self._tell(self._splitter.feed(self._decoder.decode(b"", True)), now)
             self._tell(self._splitter.rest(), now)
         self._switch("answer", self._last or now)
+        self._repetition.look()
         self._send(
             Done(
                 id=self._command.id,

@@ -374,7 +374,6 @@ class MainScreen(ConversationFlows, Sending):
             self.tell(phrases.replaced(n, self.keymap))
 
     def turns_put_back(self, came: Sequence[Turn], turns: Sequence[Turn]) -> None:
-        self.transcript.replace_from(came[0].id if came else None, map(_record, turns))
         self.tell(phrases.PUT_BACK)
         if edited := [turn.text for turn in came if turn.role == "user"]:
             self.edit_again(turns[0], edited[0])

@@ -202,5 +202,5 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
 async def says_that_it_loads(person) -> None:
     person.app.clear_notifications()
     await person.app.run_action("bench")
-    await person.wait_for(lambda: person.told)
-    assert person.told == "The model is still loading." and not isinstance(person.app.screen, BenchScreen)
+    await person.wait_for(lambda: person.notices)
+    assert person.notices == ["The model is still loading."] and not isinstance(person.app.screen, BenchScreen)

@@ -33,10 +33,10 @@ NO_RESERVE = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\ngpu_reserve_gi
 class Person:
     """Somebody in front of the app: types, presses keys, waits for what should come, reads the screen."""
 
-    def __init__(self, app: LlmtuiApp, pilot: Pilot[int], heard: Mapping[str, str]) -> None:
-        """`heard` has what all notices say, see `overhear`."""
+    def __init__(self, app: LlmtuiApp, pilot: Pilot[int], heard: Mapping[str, str] | None = None) -> None:
+        """`heard` has what all notices said from the start, see `overhear`."""
         self.app, self.pilot = app, pilot
-        self._is_held, self._heard = False, heard
+        self._is_held, self._heard = False, overhear(app) if heard is None else heard
 
     @property
     def turns(self):

@@ -154,6 +154,16 @@ async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
         await person.wait_until_ready()
 
 
+async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        await person.press("enter")
+        await person.wait_for(lambda: any(report.results for report in screen._state.comparison.reports))
+        await person.app.run_action("quit")
+        await person.wait_for(lambda: person.app._exit)
+    assert "pp512" in History(paths.bench_file()).list()[0].tests
+
+
 async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start):
     async with start(DENSE) as person:
         screen = await opened(person)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tui.chat.context_files import ContextFiles
+from tui.newfile import NewFile
 
 
 def kept(folder: Path, *names: str, n_bytes: int = 100) -> None:
@@ -51,7 +52,7 @@ def test_one_that_was_opened_again_is_not_the_oldest_any_more(folder: Path):
 @pytest.mark.parametrize(("n_keep", "max_bytes"), [(0, 10_000), (5, 0)])
 def test_off_deletes_all(folder: Path, n_keep: int, max_bytes: int):
     kept(folder, "a", "b")
-    (folder / "a.123.tmp").touch()
+    (folder / ".llmtui-123.tmp").touch()
     files = ContextFiles(folder, n_keep, max_bytes)
     assert not files.is_on
     files.tidy()
@@ -60,12 +61,13 @@ def test_off_deletes_all(folder: Path, n_keep: int, max_bytes: int):
 
 def test_what_a_killed_writer_left_goes_and_what_is_being_written_stays(folder: Path):
     kept(folder, "a")
-    (folder / "a.old.tmp").touch()
-    os.utime(folder / "a.old.tmp", (1_000_000, 1_000_000))
-    (folder / "a.new.tmp").touch()
+    (folder / ".llmtui-dead.tmp").touch()
     (folder / "notes.txt").touch()
-    ContextFiles(folder, 2, 10_000).tidy()
-    assert names(folder) == ["a.kv", "a.new.tmp", "notes.txt"]
+    with NewFile(folder) as new:
+        ContextFiles(folder, 2, 10_000).tidy()
+        assert len(names(folder)) == 3
+        new.become(folder / "b.kv")
+    assert names(folder) == ["a.kv", "b.kv", "notes.txt"]
 
 
 def test_forgetting_deletes_that_one_alone(folder: Path):

@@ -102,6 +102,16 @@ async def test_an_engine_that_died_gets_it_back(start, monkeypatch):
         assert person.turns[-1].timings.n_cached > 150
 
 
+async def test_what_an_engine_was_writing_when_it_died_goes(start):
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: len(files()) == 1)
+        (paths.contexts_dir() / ".llmtui-half.tmp").touch()
+        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead" and len(files()) == 1)
+
+
 async def test_one_that_is_left_while_its_model_moves_is_kept(start):
     async with start() as person:
         controller = person.app.controller

@@ -146,9 +146,10 @@ class ContextKeeper:
         self._do(asyncio.to_thread(self._files.forget, conversation_id))
 
     def lost(self) -> None:
-        """The engine's process ended, and its cache with it."""
+        """The engine's process ended, and its cache with it; what it was just writing goes."""
         self.busy()
         self._held, self._unsaved = "", False
+        self._do(asyncio.to_thread(self._files.tidy))
 
     async def flush(self) -> None:
         """Save what is not saved, waiting `QUIT_S` at most. The engine must still run."""

@@ -4,13 +4,10 @@ writes and reads the files; this only names, counts and deletes them. Everything
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
-from tui.engine.contextfile import SUFFIX, TEMPORARY
-
-_WRITING_S = 3600.0
-"""A temporary file that is older was left behind by a process that was killed."""
+from tui import newfile
+from tui.engine.contextfile import SUFFIX
 
 
 class ContextFiles:
@@ -45,6 +42,7 @@ class ContextFiles:
 
     def tidy(self) -> None:
         """Delete what is beyond the limits, the ones used longest ago first, and what killed writers left."""
+        newfile.remove_dead(self.folder)
         found: list[tuple[float, int, Path]] = []
         for file in self._listing():
             try:
@@ -53,8 +51,6 @@ class ContextFiles:
                 continue
             if file.suffix == SUFFIX:
                 found.append((stat.st_mtime, stat.st_size, file))
-            elif file.suffix == TEMPORARY and (not self.is_on or time.time() - stat.st_mtime > _WRITING_S):
-                _remove(file)
         left, total = self.n_keep if self.is_on else 0, 0
         for _, size, file in sorted(found, reverse=True):
             total += size

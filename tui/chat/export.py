@@ -8,10 +8,8 @@ seconds; fields that hold their default may be left out by other writers.
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
-import tempfile
 import time
 import unicodedata
 from pathlib import Path
@@ -24,6 +22,7 @@ from tui import private
 from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
 from tui.lines import clean, fit_columns, n_harmful, one_line
+from tui.newfile import NewFile
 
 FORMAT = "llmtui-conversation"
 VERSION = 1
@@ -188,19 +187,9 @@ def write(conversation: Conversation, folder: Path, kind: Kind, *, thinking: boo
     none, and no file is ever overwritten. Raises OSError."""
     text = to_json(conversation) if kind == "json" else to_markdown(conversation, thinking=thinking, stats=stats)
     private.folder(folder)
-    descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # The name is taken first, as an empty file, and the text then moved there in one step.
-        path = _take_name(folder, file_name(conversation.title), _ENDINGS[kind])
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    with NewFile(folder) as new:
+        new.stream.write(text.encode("utf-8", errors="replace"))
+        return _named(new, folder, file_name(conversation.title), _ENDINGS[kind])
 
 
 def file_name(title: str) -> str:
@@ -219,12 +208,13 @@ def file_name(title: str) -> str:
     return f"_{name}" if reserved else name or "conversation"
 
 
-def _take_name(folder: Path, name: str, ending: str) -> Path:
+def _named(new: NewFile, folder: Path, name: str, ending: str) -> Path:
+    """Give the file the first of its names that is free."""
     count = 1
     while True:
         path = folder / (f"{name}{ending}" if count == 1 else f"{name} ({count}){ending}")
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            new.become_new(path)
         except FileExistsError:
             count += 1
         else:

@@ -3,8 +3,6 @@ when something changed, and never in the way of anything when the disk is full o
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.config.settings import LoadDefaults
+from tui.newfile import NewFile
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
@@ -127,25 +126,17 @@ class StateStore:
         return self.state
 
     def _write(self) -> ConfigProblem | None:
-        """Write to a temporary file beside the real one and rename it, so that a reader sees the old or the new."""
+        """Write to a new file that takes the place of the old one, so that a reader sees the old or the new."""
         everything = msgspec.to_builtins(self.state)
         table = {key: value for key, value in everything.items() if value not in (None, "", {})}
-        # A link from someone's dotfiles stays a link.
-        temporary: Path | None = None
         try:
             private.folder(self.file.parent)
-            target = private.resolved(self.file)
+            target = private.resolved(self.file)  # a link from someone's dotfiles stays a link
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            temporary = Path(name)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
+            with NewFile(target.parent) as new:
+                new.stream.write(data)
+                new.become(target)
         except (OSError, UnicodeEncodeError) as error:
-            if temporary is not None:
-                _remove(temporary)
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             message = f"cannot be written ({why}), so this is forgotten at the end. Make room or check permissions."
             return ConfigProblem(file=self.file, key="", message=message)
@@ -177,11 +168,3 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _remove(file: Path) -> None:
-    try:
-        file.unlink()
-    except OSError:
-        # The write has failed already and that is reported; a stray temporary file does no harm.
-        return

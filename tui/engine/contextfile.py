@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import tempfile
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -21,12 +20,11 @@ import msgspec
 
 from tui import private
 from tui.engine.messages import ContextProblem
+from tui.newfile import NewFile
 
 MAGIC = b"llmtuiKV"
 VERSION = 1
 SUFFIX = ".kv"
-TEMPORARY = ".tmp"
-"""Ending of a file that is being written, or whose writer was killed."""
 SPARE_DISK_BYTES = 256 << 20
 """Left free on the disk: a cache must not be what fills it."""
 
@@ -87,35 +85,24 @@ def write(path: Path, key: ContextKey, tokens: Sequence[int], state: bytes | byt
     numbers = array("i", tokens).tobytes()
     header = msgspec.msgpack.encode(_Header(key=key, tokens=numbers, n_state=len(state)))
     size = _FRAME.size + len(header) + len(state) + _CHECK.size
-    temporary: Path | None = None
     try:
         private.folder(path.parent)
         if shutil.disk_usage(path.parent).free < size + SPARE_DISK_BYTES:
             raise ContextFileError("disk", f"{path.parent}: not enough space")
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=TEMPORARY)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb", buffering=0) as stream:
+        with NewFile(path.parent) as new:
             check = 0
             for part in (_FRAME.pack(MAGIC, VERSION, len(header)), header, state):
                 view = memoryview(part)
                 for at in range(0, len(view), _CHUNK):
                     check = zlib.crc32(view[at : at + _CHUNK], check)
-                    _write_all(stream.fileno(), view[at : at + _CHUNK])
-            _write_all(stream.fileno(), memoryview(_CHECK.pack(check)))
-            os.fsync(stream.fileno())
-            _drop_from_page_cache(stream.fileno())
-        temporary.replace(path)
+                    new.stream.write(view[at : at + _CHUNK])
+            new.stream.write(_CHECK.pack(check))
+            new.become(path)
+            _drop_from_page_cache(new.stream.fileno())
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise ContextFileError("disk", f"{path.parent}: {error.strerror}") from error
     return size
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def _drop_from_page_cache(descriptor: int) -> None:

@@ -154,6 +154,24 @@ async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start):
         await person.wait_until_ready()
 
 
+async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_why_it_is_not_answered(start):
+    async with start() as person:
+        controller, cards = person.app.controller, []
+        person.at_the_first("engine_died", lambda: cards.append(person.phase))
+        os.kill(controller.engine.pid, signal.SIGKILL)
+        await until(lambda: not controller.engine.alive)
+        assert person.phase == "ready"  # nobody knows yet
+        controller.queue.send("ping")
+        await person.wait_for(lambda: cards and not controller._works.is_busy)
+        assert person.phase == "dead" and [turn.text for turn in person.turns] == ["ping"]
+        assert person.screen_text().count("The engine stopped while") == 1
+        await person.press("ctrl+up", "r")
+        await person.wait_until_ready()
+        await person.press("f5")
+        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
+        assert person.turns[-1].text
+
+
 async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start):
     async with start() as person:
         held(person)

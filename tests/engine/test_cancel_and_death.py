@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -25,6 +26,8 @@ from tui.engine.client import Engine, EngineError
 from tui.engine.death import Computing, EngineDied, examine, look_at
 from tui.engine.messages import Delta, Done, Prefill
 from tui.engine.records import LoadSettings
+from tui.engine.template_process import Compile
+from tui.engine.wire import encode
 
 
 async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):
@@ -133,6 +136,46 @@ async def test_killed_while_idle_the_owner_is_told():
             await engine.count([user("hello")])
 
 
+async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner():
+    deaths: list[EngineDied] = []
+    async with Engine(on_death=deaths.append) as engine:
+        os.kill(engine.pid, signal.SIGKILL)
+        await until(lambda: not engine.alive)
+        assert not deaths  # its last words are being read
+        with pytest.raises(EngineDied):
+            await engine.count([user("hello")])
+        assert deaths
+
+
+async def test_a_close_that_nobody_waits_for_any_more_ends_it_all_the_same():
+    engine = Engine()
+    await engine.start()
+    process = psutil.Process(engine.pid)
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)  # lets it begin
+    closing.cancel()
+    await until(lambda: not process.is_running())
+    await asyncio.wait([closing])
+    assert not engine.alive
+    await engine.start()
+    await engine.close()
+
+
+async def test_a_process_for_templates_that_was_killed_is_started_again(tiny: Engine):
+    for process in psutil.Process(tiny.pid).children():
+        process.kill()
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+def test_a_process_for_templates_whose_engine_has_ended_has_no_last_words():
+    command = [sys.executable, "-P", "-m", "tui.engine.template_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.stdin.write(encode(Compile("{{ messages }}", "", "")))
+        process.stdin.flush()
+        assert process.stderr.read() == b"" and process.wait() == 0
+
+
 async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine: Engine, tmp_path):
     path = tmp_path / "model.gguf"
     shutil.copy(DENSE, path)
@@ -185,6 +228,8 @@ async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypa
         (-6, ["vk::Device::allocateMemory: ErrorOutOfDeviceMemory"], "out_of_memory"),
         (-6, ["ggml.c:1234: GGML_ASSERT(n_dims <= 4) failed"], "assertion"),
         (-9, [], "killed"),
+        (-signal.SIGTERM, [], "ended"),
+        (-signal.SIGXCPU, [], "ended"),
         (-7, [], "file_changed"),
         (1, ["ModuleNotFoundError: No module named 'llama_cpp'"], "crashed"),
     ],
@@ -193,6 +238,16 @@ def test_the_cause_is_read_from_the_last_words(code, log, cause):
     death = examine(code, log, "answering")
     assert death.cause == cause
     assert not log or death.last_words == log[-1]
+
+
+def test_what_was_stopped_before_is_no_last_word():
+    stopped = [
+        "graph_compute: ggml_backend_sched_graph_compute_async failed with error 1",
+        "process_ubatch: failed to compute graph, compute status: 1",
+        "llama_decode: failed to decode, ret = 2",
+    ]
+    assert examine(-9, stopped, "idle").last_words == ""
+    assert examine(-6, ["GGML_ASSERT(x) failed", *stopped], "idle").last_words == "GGML_ASSERT(x) failed"
 
 
 COMPUTING = Computing(on_cpu=True, path=str(DENSE), files=look_at(str(DENSE)))

@@ -288,6 +288,9 @@ class Controller:
         if not await self.elsewhere.agree():
             self.queue.hold()
             return
+        if self.engine.loaded is not loaded:  # the engine died meanwhile, and the card about that says so
+            self.queue.hold()
+            return
         self._set_phase("answering")
         if self.conversation.model_path != loaded.path:
             self.configure(model_path=loaded.path)

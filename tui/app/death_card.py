@@ -11,6 +11,10 @@ from tui.engine.death import Cause, Death, crashed_code, rebuild_command
 SMALL_UBATCH = 128
 _CAUSES: dict[Cause, tuple[str, str]] = {
     "killed": ("the system ended it, most likely out of memory", "fewer layers or a smaller context"),
+    "ended": (
+        "something outside asked it to end, such as a person or a guard against full memory",
+        "reloading it, and if that happens again, fewer layers or a smaller context",
+    ),
     "out_of_memory": ("a device ran out of memory", "fewer layers on the GPU, a smaller context or ubatch"),
     "device_lost": ("the GPU driver gave the device up", "a smaller ubatch, or the CPU"),
     "shader": ("the GPU driver could not compile a shader", "the CPU, or a newer driver"),
@@ -24,6 +28,7 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
 }
 _ADVICE_ON_CPU: dict[Cause, str] = {
     "killed": "a smaller context, or a smaller file of this model",
+    "ended": "reloading it, and if that happens again, a smaller context or a smaller file of this model",
     "out_of_memory": "a smaller context or ubatch, or a smaller file of this model",
     "assertion": "other load settings, or another file of this model",
     "crashed": "other load settings, or another file of this model",

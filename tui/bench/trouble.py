@@ -21,6 +21,10 @@ _ADVICE: dict[ErrorKind, str] = {
 }
 _DEATHS: dict[Cause, tuple[str, str]] = {
     "killed": ("it was killed, most likely because the memory ran out", _LESS_MEMORY),
+    "ended": (
+        "something outside asked it to end, such as a person or a guard against full memory",
+        f"Try again. {_LESS_MEMORY}",
+    ),
     "out_of_memory": ("the memory ran out", _LESS_MEMORY),
     "device_lost": ("the GPU stopped answering", "Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
     "shader": ("the GPU driver could not compile a shader", "Try --backend cpu, or a newer driver."),
@@ -39,6 +43,7 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
 _LESS_RAM = "Try a smaller --ctx, or a smaller quantization."
 _ON_CPU: dict[Cause, str] = {
     "killed": _LESS_RAM,
+    "ended": f"Try again. {_LESS_RAM}",
     "out_of_memory": _LESS_RAM,
     "assertion": "Try other load options, or another file of this model.",
     "crashed": "Try other load options, or another file of this model.",

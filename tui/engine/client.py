@@ -243,13 +243,16 @@ class Engine:
             self._pipes = None
         if transport is None:
             return
-        if transport.get_returncode() is None:
-            with contextlib.suppress(ProcessLookupError):
-                transport.kill()
-            await transport._wait()  # type: ignore[attr-defined]
-        transport.close()
-        self._tell_waiting(self._death())
-        self._transport = None
+        try:
+            if transport.get_returncode() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    transport.kill()
+                await transport._wait()  # type: ignore[attr-defined]
+        finally:  # also when nobody waits for its end any more
+            transport.close()
+            if self._transport is transport:
+                self._tell_waiting(self._death())
+                self._transport = None
 
     async def restart(self) -> Hello:
         """A new process in place of the old one, dead or alive. Nothing is loaded in it."""
@@ -431,9 +434,10 @@ class Engine:
         if self.alive:
             self._look_for_loads()
             self._write(frame)
-        else:
+        elif self._pipes is None or self._pipes.is_over:
             events.put_nowait(self._death())
             del self._pending[command.id]
+        # Else it has just ended: this is answered with the others that wait, when its last words were read.
         return events
 
     def _write(self, frame: bytes) -> None:

@@ -16,11 +16,12 @@ from tui.lines import one_line
 from tui.models.modelfile import part_of
 
 Cause = Literal[
-    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code", "crashed",
-    "not_started", "not_stopped", "out_of_step",
+    "killed", "ended", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code",
+    "crashed", "not_started", "not_stopped", "out_of_step",
 ]  # fmt: skip
-"""What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it. A
-"bad_file" is one that llama.cpp crashed over before it computed anything."""
+"""What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it. "ended"
+is what something outside asked to end, by a signal that no crash sends. A "bad_file" is one that llama.cpp crashed over
+before it computed anything."""
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("device_lost", re.compile(r"ErrorDeviceLost|device lost", re.I)),
@@ -29,7 +30,9 @@ _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("assertion", re.compile(r"GGML_ASSERT|GGML_ABORT|Assertion .* failed|\.(c|cpp|h|hpp|cu|m):\d+: ", re.I)),
 )  # fmt: skip
 _NOISE = re.compile(
-    r"^\s*$|^\s*(File |\[New LWP|Thread debugging|Using host|warning: |#\d)|ptrace|gdb|core dumped", re.I
+    r"^\s*$|^\s*(File |\[New LWP|Thread debugging|Using host|warning: |#\d)|ptrace|gdb|core dumped|"
+    r"compute_async failed with error 1$|compute status: 1$|failed to decode, ret = 2$",  # what we have stopped
+    re.I,
 )
 _EXCEPTION = re.compile(r"^what\(\):\s*")
 _TELLING = re.compile(
@@ -40,6 +43,7 @@ _FOLDERS = re.compile(r"(?<!\S)/\S*/(?=[\w.-]+\.(c|cpp|h|hpp|cu|m):\d+: )")
 _MOST_LAST_WORDS = 300
 """Characters."""
 _OURS = re.compile(r"^llmtui ended the engine")
+_CRASHES = ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
 _REFUSED_BY_CPU = ("SIGILL", "SIGFPE")
 _BY_WHOEVER_COMPUTES = ("SIGSEGV", "SIGBUS")
 
@@ -144,6 +148,8 @@ def _cause(return_code: int | None, signal_name: str, tail: Sequence[str], runni
         return "not_started"
     if signal_name == "SIGKILL":
         return "killed"
+    if signal_name and signal_name not in _CRASHES:
+        return "ended"
     is_files_doing = bool(signal_name) and running == "loading" and _can_only_be_the_file(computing)
     if signal_name == "SIGILL" or (signal_name in _REFUSED_BY_CPU and not is_files_doing):
         return "cpu_code"

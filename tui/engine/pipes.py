@@ -27,6 +27,8 @@ class Pipes(asyncio.SubprocessProtocol):
         self._on_output, self._on_line, self._on_exit = on_output, on_line, on_exit
         self._partial = b""
         self._is_open = True
+        self.is_over = False
+        """The process has ended, and that was told."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The process has started."""
@@ -58,4 +60,5 @@ class Pipes(asyncio.SubprocessProtocol):
             return
         if self._partial:
             self._on_line(self._partial.decode("utf-8", "replace"))
+        self.is_over = True
         self._on_exit()

@@ -51,6 +51,8 @@ class TemplateHost:
         if self._compile is None:
             raise TemplateError("there is no template")
         request = Render([dict(turn) for turn in turns], opening, dict(variables))
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # something outside has ended it: no fault of the template
         if self._process is None:
             self._ask(self._compile)
         return self._ask(request).text

@@ -100,8 +100,12 @@ def main() -> None:
     server, decoder = _Server(), msgspec.msgpack.Decoder(Request)
     _limit_memory()
     while (frame := read_frame(commands)) is not None:
-        results.write(encode(server.answer(decoder.decode(frame))))
-        results.flush()
+        result = encode(server.answer(decoder.decode(frame)))
+        try:
+            results.write(result)
+            results.flush()
+        except BrokenPipeError:  # the engine has ended: what would be said of that here would pass for its last words
+            os._exit(0)
 
 
 if __name__ == "__main__":

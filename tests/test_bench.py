@@ -127,7 +127,7 @@ def test_ctrl_c_stops_at_once_and_shows_what_was_measured():
     assert not engine.is_running()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU])
 def test_a_signal_stops_it_and_what_was_measured_is_shown_and_kept(number: signal.Signals):
     with on_terminal("--bench", DENSE, *ENDLESS, "--json", piped_stdout=True) as running:
         running.read_until("run 3")

@@ -85,14 +85,14 @@ def test_whatever_asks_for_the_end_gets_it_while_nobody_reads(lines: Path, how: 
             assert termios.tcgetattr(program.theirs) == program.modes
 
 
-@pytest.mark.parametrize("how", ENDING)
+@pytest.mark.parametrize("how", [*ENDING, "SIGUSR1", "SIGXCPU"])
 def test_a_signal_gives_the_terminal_back(how: str) -> None:
     with on_pty(*LLMTUI, DENSE, "-t", "1") as program:
         program.wait_for("ctx ")
         processes = program.processes()
         assert termios.tcgetattr(program.theirs) != program.modes
         os.kill(program.pid, getattr(signal, how))
-        assert program.wait_for_end() == ENDING[how]
+        assert program.wait_for_end() == ENDING.get(how, 128 + getattr(signal, how))
         assert all_gone(processes)
         assert termios.tcgetattr(program.theirs) == program.modes
         while program.read(0.1):

@@ -154,7 +154,7 @@ async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
         await person.wait_until_ready()
 
 
-async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(start):
+async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(start, caplog):
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("enter")
@@ -162,6 +162,7 @@ async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_mea
         await person.app.run_action("quit")
         await person.wait_for(lambda: person.app._exit)
     assert "pp512" in History(paths.bench_file()).list()[0].tests
+    assert "While llmtui ended" not in caplog.text
 
 
 async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start):

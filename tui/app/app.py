@@ -25,6 +25,7 @@ from textual.notifications import Notification, SeverityLevel
 from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
+from tui import ending
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.controller import Controller
@@ -55,8 +56,8 @@ SAVE_S = 5.0
 """How long a signal waits for a slow disk."""
 END_S = 0.6
 """How long the process may take to end when all is saved."""
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-"""Signals that ask for the end. Ctrl-C and ctrl+\\ are keys here."""
+ENDING = (*ending.ASKED, *ending.OTHERS)
+"""Signals that end the app in good order. Ctrl-C and ctrl+\\ are keys here."""
 HUNG_UP = 128 + signal.SIGHUP
 
 
@@ -157,11 +158,20 @@ class LlmtuiApp(App[int], inherit_bindings=False):
                 code = 0 if number == signal.SIGTERM else 128 + number
                 if self._leaving is None:
                     self._end_within(SAVE_S + END_S, code)  # even if the event loop does not come to it
-                loop.call_soon_threadsafe(self.leave, code)
+                with contextlib.suppress(RuntimeError):  # the loop has ended: so does the process
+                    loop.call_soon_threadsafe(self.leave, code)
 
             for number in ENDING:
                 signal.signal(number, end)
         return driver
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Once the end has begun, a fault is for the log: the screens are going, and what still works for them finds
+        its widgets gone."""
+        if self._exit:
+            logging.getLogger("llmtui").error("While llmtui ended", exc_info=error)
+        else:
+            super()._handle_exception(error)
 
     def leave(self, code: int) -> None:
         """Save all, end the engine, and go, without a question and whatever the terminal does."""

@@ -48,14 +48,15 @@ def run(options: AppOptions) -> int:
         os.environ.pop(stale, None)
     app = make_app(options)
     app.run(mouse=app.settings.ui.mouse)
-    for number in ENDING:
-        signal.signal(number, signal.SIG_DFL)  # the event loop that they were given to has ended
+    code = app.return_code or 0
+    for number in ENDING:  # the event loop that they were given to has ended, and all is in order
+        signal.signal(number, lambda *_: os._exit(code))
     driver = app._driver
     if app.unsaved is not None and (
         not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno())
     ):  # else it would wait for a terminal that does not read; it is in the log
         print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
-    return app.return_code or 0
+    return code
 
 
 def _log_to_file(level: str) -> list[ConfigProblem]:

@@ -1,5 +1,5 @@
 """Running a benchmark such that whatever asks it to end, Ctrl-C, SIGTERM or a terminal that is closed, leaves it time
-to show and keep what was measured."""
+to show and keep what was measured. Ctrl+\\ (SIGQUIT) is for who does not want to wait for that."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from tui import ending
 from tui.exit_codes import ExitCode
 
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGTERM, signal.SIGHUP, *ending.OTHERS)
 
 
 def run(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:

@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button
-from textual.worker import Worker
+from textual.worker import Worker, WorkerError
 
 from tui.app import phrases
 from tui.app.bindings import Keymap
@@ -87,20 +87,28 @@ class BenchScreen(Dialog[None]):
         self._state = BenchState()
         self._measuring: Worker[None] | None = None
         self._runner: Runner | None = None
+        # Known also while the screen goes: what was measured is kept then.
+        self._board, self._answer = BenchBoard(), Transcript()
+        self._run_button = Button(f"Run{phrases.hint(keymap, 'bench_run')}", compact=True, id="run")
+        self._buttons = Horizontal(self._run_button, id="buttons")
 
     def compose_body(self) -> ComposeResult:
         """The board, the answer that is timed as a user gets it, and the button."""
-        yield BenchBoard()
-        yield Transcript()
-        with Horizontal(id="buttons"):
-            yield Button(f"Run{phrases.hint(self.keymap, 'bench_run')}", compact=True, id="run")
+        yield from (self._board, self._answer, self._buttons)
 
     def on_mount(self) -> None:
         """Say what would be measured."""
-        self.query_one(Transcript).display = False
-        self.query_one("#run", Button).can_focus = False  # the keys of this screen are letters and enter
+        self._answer.display = False
+        self._run_button.can_focus = False  # the keys of this screen are letters and enter
         self._describe()
         self._look()
+
+    async def on_unmount(self) -> None:
+        """The app ends: so does the bench, and what was measured is kept."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+            with contextlib.suppress(WorkerError):
+                await self._measuring.wait()
 
     @work(exclusive=True, group="scan")
     async def _look(self) -> None:
@@ -151,13 +159,12 @@ class BenchScreen(Dialog[None]):
     def _runs_or_not(self) -> None:
         """Keys and button of a bench that measures, or that does not."""
         self.key_titles = {"dialog_close": "Stop"} if self._measuring is not None else {}
-        for buttons in self.query("#buttons"):
-            buttons.display = self._measuring is None
+        self._buttons.display = self._measuring is None
         self.refresh_bindings()
 
     def action_move(self, by: int) -> None:
         """Show other rows."""
-        self.query_one(BenchBoard).move(by)
+        self._board.move(by)
 
     def action_dialog_close(self) -> None:
         """Stop what runs; what was measured stays. Leave when nothing runs."""
@@ -216,10 +223,10 @@ class BenchScreen(Dialog[None]):
             self._tell(str(died))
         finally:
             self._measuring = None
-            for transcript in self.query(Transcript):
-                transcript.display = False
-            self._change(doing="")
-            self._runs_or_not()
+            if self.is_mounted:
+                self._answer.display = False
+                self._change(doing="")
+                self._runs_or_not()
 
     async def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
         with contextlib.closing(MachineProbe.of(engine)) as probe:
@@ -240,7 +247,7 @@ class BenchScreen(Dialog[None]):
         self, engine: Engine, runner: Runner, into: dict[int, Report], sampling: Sampling
     ) -> None:
         """Time an answer that the widget of the chat shows, so that what the screen takes is in the figures."""
-        transcript = self.query_one(Transcript)
+        transcript = self._answer
         transcript.display = True
         transcript.begin_answer(1, "")
         self._change(doing="end to end, through the app")
@@ -295,8 +302,8 @@ class BenchScreen(Dialog[None]):
 
     def _change(self, **fields: object) -> None:
         self._state = msgspec.structs.replace(self._state, **fields)
-        for board in self.query(BenchBoard):  # none any more where the app ends while it measures
-            board.show(self._state)
+        if self.is_mounted:
+            self._board.show(self._state)
 
 
 def _failed(jobs: Sequence[Job], failure: Failure) -> str:

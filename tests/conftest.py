@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from tests.homes import FOLDERS, FOREIGN
 from tui.engine.client import Engine
 from tui.engine.records import LoadSettings
 
@@ -62,15 +63,9 @@ def shader_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder: no test sees the settings, models or conversations of whoever runs it."""
     home = tmp_path_factory.mktemp("home")
-    for name, folder in {
-        "HOME": "",
-        "XDG_CONFIG_HOME": ".config",
-        "XDG_DATA_HOME": ".local/share",
-        "XDG_STATE_HOME": ".local/state",
-        "XDG_CACHE_HOME": ".cache",
-    }.items():
+    for name, folder in FOLDERS.items():
         monkeypatch.setenv(name, str(home / folder))
-    for name in ("HF_HOME", "HF_HUB_CACHE", "TMUX", "STY", "SSH_TTY", "WAYLAND_DISPLAY", "DISPLAY", "COLUMNS", "LINES"):
+    for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     return home

@@ -175,6 +175,25 @@ def saved() -> str:
     return "".join(text or "" for (text,) in rows)
 
 
+def saved_answer(prompt: str) -> str | None:
+    """What is saved of the answer to this prompt, finished or not; None when the prompt itself is not."""
+    if not paths.database_file().exists():
+        return None
+    with closing(sqlite3.connect(paths.database_file(), timeout=10)) as database:
+        asked = database.execute(
+            "SELECT conversation_id, position FROM turns WHERE role = 'user' AND text = ?", (prompt,)
+        ).fetchone()
+        if asked is None:
+            return None
+        answer = database.execute(
+            "SELECT id, text FROM turns WHERE conversation_id = ? AND position > ? AND role = 'assistant'", asked
+        ).fetchone()
+        if answer is None:
+            return ""
+        chunks = database.execute("SELECT text FROM chunks WHERE turn_id = ? ORDER BY position", answer[:1]).fetchall()
+    return "".join((answer[1], *(text for (text,) in chunks)))
+
+
 def until(condition: Callable[[], object]) -> None:
     """Wait for what is not on a screen."""
     deadline = time.monotonic() + WITHIN_S

@@ -166,27 +166,28 @@ def overhear(app: LlmtuiApp) -> Mapping[str, str]:
 StartApp = Callable[..., Any]
 
 
+@asynccontextmanager
+async def started(
+    model: Path | None = DENSE,
+    size: tuple[int, int] = (120, 40),
+    load: dict[str, object] | None = None,
+    more_settings: str = "",
+    **options: Any,
+) -> AsyncIterator[Person]:
+    """Start the app, in the home folder that is set: `async with started() as person`."""
+    settings = paths.user_settings_file()
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(GREEDY + NO_RESERVE + more_settings)
+    app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
+    heard = overhear(app)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        person = Person(app, pilot, heard)
+        if model is not None:
+            await person.wait_until_ready()
+        yield person
+
+
 @pytest.fixture
 def start(home: Path) -> StartApp:
     """Start the app: `async with start() as person`."""
-
-    @asynccontextmanager
-    async def start(
-        model: Path | None = DENSE,
-        size: tuple[int, int] = (120, 40),
-        load: dict[str, object] | None = None,
-        more_settings: str = "",
-        **options: Any,
-    ) -> AsyncIterator[Person]:
-        settings = paths.user_settings_file()
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(GREEDY + NO_RESERVE + more_settings)
-        app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
-        heard = overhear(app)
-        async with app.run_test(size=size, notifications=True) as pilot:
-            person = Person(app, pilot, heard)
-            if model is not None:
-                await person.wait_until_ready()
-            yield person
-
-    return start
+    return started

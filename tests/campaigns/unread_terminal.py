@@ -17,7 +17,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.endless import endless
+from tests.homes import own_home
 from tests.on_pty import LLMTUI, OnPty, on_pty, saved
 
 WAYS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "closed", "read again")
@@ -103,11 +103,8 @@ def main() -> int:
     options = parser.parse_args()
     is_wrong = False
     for way in options.ways:
-        with tempfile.TemporaryDirectory(prefix="llmtui-campaign-") as home:
-            for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-                os.environ[name] = str(Path(home, name))
-            os.environ["HOME"] = home
-            model = Path(home, "endless.gguf")
+        with own_home() as home:
+            model = home / "endless.gguf"
             endless(model, layers=192)
             with on_pty(*LLMTUI, model, "-t", "1", "-c", "8192") as program:
                 program.wait_for("ctx ")

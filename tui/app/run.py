@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import logging.handlers
 import os
@@ -51,12 +52,20 @@ def run(options: AppOptions) -> int:
     code = app.return_code or 0
     for number in ENDING:  # the event loop that they were given to has ended, and all is in order
         signal.signal(number, lambda *_: os._exit(code))
+    atexit.register(_hear_no_signal)
     driver = app._driver
     if app.unsaved is not None and (
         not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno())
     ):  # else it would wait for a terminal that does not read; it is in the log
         print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
     return code
+
+
+def _hear_no_signal() -> None:
+    """No thread is waited for any more. What Python does from here on is quick, and takes its handlers away in between:
+    a signal would then have the exit code of one that nobody heard."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _log_to_file(level: str) -> list[ConfigProblem]:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def resolved(path: Path) -> Path:
     path = Path(os.path.abspath(path))  # noqa: PTH100
     _check(path)
     return Path(os.path.realpath(path))
+
+
+def write_file(path: Path, data: bytes, *, is_durable: bool = True) -> None:
+    """Put `data` in the place of what is at `path`, in a folder that is made where it is missing. Whoever reads sees
+    the old file or the new one, also after a power cut where it `is_durable`. Raises OSError, with nothing changed."""
+    folder(path.parent)
+    target = resolved(path)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if is_durable:
+                os.fsync(stream.fileno())
+        os.replace(temporary, target)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):  # a stray temporary file does no harm
+            os.unlink(temporary)  # noqa: PTH108
+        raise
 
 
 def make_file(path: Path) -> None:

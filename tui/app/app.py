@@ -150,6 +150,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         driver = super()._build_driver(headless, inline, mouse, size)
         if isinstance(driver, TerminalDriver):
             driver.on_gone = lambda: self.leave(HUNG_UP)
+            driver.before_stop = self.controller.save_now
             driver.on_stay = lambda: self.notify(phrases.NO_SHELL, timeout=5, markup=False)
             loop = asyncio.get_running_loop()
 

@@ -143,7 +143,7 @@ class WriterThread:
                 case Follow():
                     self._follow(job)
                 case Settle():
-                    self._save()
+                    self._save(at_once=job.at_once and self._failure is None)
                     job.succeed(None)
                 case CloseDead():
                     self._close_dead(job)
@@ -355,8 +355,9 @@ class WriterThread:
 
     def _stop(self, job: Stop) -> None:
         self._save(at_once=True)
-        if self._connection is not None:
-            self._connection.close()
+        with suppress(sqlite3.Error):  # all that can be written is written
+            if self._connection is not None:
+                self._connection.close()
         if self._writer is not None:
             self._writer.close()
         if self._failure is not None and (self._backlog or self._is_woken):

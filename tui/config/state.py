@@ -3,8 +3,6 @@ when something changed, and never in the way of anything when the disk is full o
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,8 +77,9 @@ class StateStore:
         return [self._put_aside(problem)]
 
     def update(self, **changes: Any) -> ConfigProblem | None:
-        """Set fields of `State` and write the file if that changes anything; what kept it from being written, if
-        something did: `state` then holds the change for this run all the same."""
+        """Set fields of `State` and write the file if that changes anything, or if it could not be written the last
+        time; what kept it from being written, if something did: `state` then holds the change for this run all the
+        same."""
         with self._lock:
             before = self._newest()
             self.state = msgspec.structs.replace(before, **changes)
@@ -127,27 +126,18 @@ class StateStore:
         return self.state
 
     def _write(self) -> ConfigProblem | None:
-        """Write to a temporary file beside the real one and rename it, so that a reader sees the old or the new."""
+        """Write all of it; what is in the way of that, if something is."""
         everything = msgspec.to_builtins(self.state)
         table = {key: value for key, value in everything.items() if value not in (None, "", {})}
-        # A link from someone's dotfiles stays a link.
-        temporary: Path | None = None
         try:
-            private.folder(self.file.parent)
-            target = private.resolved(self.file)
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-            temporary = Path(name)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
+            private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
-            if temporary is not None:
-                _remove(temporary)
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            message = f"cannot be written ({why}), so this is forgotten at the end. Make room or check permissions."
+            message = (
+                f"cannot be written ({why}): what llmtui should remember is forgotten at its end if that stays so. "
+                "Make room or check permissions."
+            )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()
         self._unwritten = False
@@ -177,11 +167,3 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _remove(file: Path) -> None:
-    try:
-        file.unlink()
-    except OSError:
-        # The write has failed already and that is reported; a stray temporary file does no harm.
-        return

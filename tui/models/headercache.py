@@ -3,11 +3,8 @@ in its place at any time: that costs time and nothing else."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -86,7 +83,7 @@ class HeaderCache:
             return
         try:
             data = msgspec.msgpack.encode(_File(_VERSION, tuple(self._new.values())))
-            _replace(self._file, _digest(data) + data)
+            private.write_file(self._file, _digest(data) + data, is_durable=False)
         except (OSError, OverflowError) as error:
             _LOG.warning("the cache of model headers could not be written to %s: %s", self._file, error)
 
@@ -94,16 +91,3 @@ class HeaderCache:
 def _digest(data: bytes) -> bytes:
     """Of what is kept: a figure that is damaged within may still be a figure."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    private.folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC240 - blocking hurts nobody here
 """A full disk, or one that takes nothing: what is not saved is said, and saved once there is room. The app on a small
 disk of its own, where one can be mounted. `tests/campaigns/full_disk.py` does the same at every moment."""
 
@@ -226,3 +225,23 @@ async def test_a_conversation_that_cannot_be_renamed_now_has_its_new_name_all_th
     await until(lambda: store.n_unsaved == 0)
     assert [one.title for one in await store.list()] == ["Another name"]
     await store.close()
+
+
+@mounts
+async def test_what_was_in_a_deleted_database_is_rescued_when_there_is_room(disk: small_disk.SmallDisk) -> None:
+    told: list[StoreError | None] = []
+    path = paths.database_file()
+    store = Store(path, told.append, retry_s=0.05)
+    conversation = chat.with_turn(chat.new_conversation(), chat.user_turn("Hello" * 10_000))
+    await store.create(conversation)
+    disk.fill()
+    path.unlink()
+    disk.fill()
+    await until(lambda: any(error is not None and error.kind == "full" for error in told))
+    assert [one.id for one in await store.list()] == [conversation.id]
+    disk.free()
+    await until(lambda: any(error is not None and error.kind == "rescued" for error in told))
+    await store.close()
+    reopened = Store(path)
+    assert (await reopened.open(conversation.id)).turns == conversation.turns
+    await reopened.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests import on_pty as on_pty_module
 from tests import small_disk
 from tests.conftest import DENSE
 from tests.on_pty import LLMTUI, on_pty
@@ -45,6 +47,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 OWN = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\n[sampling.thinking]\ntemperature = 0.0\n"
 PRECIOUS = "precious\n"
+WITHIN_S = 25.0
+"""How long anything may take to come."""
 
 
 class Home(NamedTuple):
@@ -66,7 +70,18 @@ Make = Callable[[Path], contextlib.AbstractContextManager[Home]]
 
 
 def as_user(user: int) -> tuple[str, ...]:
-    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    """By this user, who may use the interpreter also where it is installed in root's home."""
+    switch = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    python = Path(sys.base_prefix).resolve()
+    closed = [part for part in python.parents if not part.stat().st_mode & stat.S_IXOTH]
+    if not closed:
+        return switch
+    variables = f"python={shlex.quote(str(python))}; closed={shlex.quote(str(closed[-1]))}"
+    script = (
+        f'{variables}; mount --bind "$python" /mnt && mount -t tmpfs -o mode=0755 tmpfs "$closed" && '
+        'mkdir -p "$python" && mount --bind /mnt "$python" && exec "$@"'
+    )
+    return ("unshare", "-m", "/bin/sh", "-c", script, "sh", *switch)
 
 
 def with_umask(mask: str) -> tuple[str, ...]:
@@ -122,9 +137,7 @@ def of_another_user(place: str, mode: int) -> Make:
         give(folder, SOMEBODY)
         for one in (folder, folder / "llmtui"):
             one.chmod(mode)
-        # Whoever owns the home folder is trusted.
-        is_saved = place != "data" and (place != "home" or mode == 0o777)
-        yield Home(home, as_user(NOBODY), is_saved=is_saved, is_private=False)
+        yield Home(home, as_user(NOBODY), is_saved=place not in ("home", "data"), is_private=False)
 
     return make
 
@@ -300,7 +313,11 @@ def check_command(home: Home, arguments: Sequence[str]) -> None:
     if not home.is_home and arguments[0] not in ("--help", "--version"):
         if done.returncode != 2 or "HOME" not in done.stderr:
             raise Wrong(told)
-    elif done.returncode != 0 and not (done.returncode == 2 and "--history" in arguments and done.stderr):
+    elif done.returncode == 2 and "--history" in arguments and "the history of benchmarks failed" in done.stderr:
+        pass
+    elif done.returncode == 2 and "--compare" in arguments and "is compared with nothing" in done.stderr:
+        pass  # a guard that looks at nothing does not pass
+    elif done.returncode != 0:
         raise Wrong(told)
 
 
@@ -367,6 +384,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="homes with one of these in their names")
     parser.add_argument("--commands", nargs="+", default=[], metavar="WORD", help="the app, --bench and so on")
     options = parser.parse_args()
+    on_pty_module.WITHIN_S = WITHIN_S
     small_disk.in_a_namespace([sys.executable, *sys.argv])
     if reason := small_disk.why_not():
         print(f"{reason}. Run it as root, or where `unshare -rm` is allowed.")

@@ -51,6 +51,8 @@ THEME_CHECK_S = 2.0
 TERMINAL_CHECK_S = 2.0
 INTERRUPT_S = 0.7
 """How long a signal waits for the engine to end what it does; then the engine is ended, whatever it does."""
+RETRY_S = 1.0
+"""How long leaving waits for another try to save what could not be saved before."""
 SAVE_S = 5.0
 """How long a signal waits for a slow disk."""
 END_S = 0.6
@@ -279,6 +281,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
         if any(screen.id == QUIT_QUESTION for screen in self.screen_stack):
             return
+        if self.store.n_unsaved:  # there may be room by now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S):
+                    await self.store.flush()
         if self.store.n_unsaved:
             detail = phrases.unsaved(self.store.n_unsaved, self.keymap)
             question = ConfirmScreen("Quit without saving?", self.keymap, detail=detail, yes="Quit anyway", no="Stay")

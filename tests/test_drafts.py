@@ -62,6 +62,6 @@ def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path):
     (file,) = paths.drafts_dir().glob("*.txt")
     paths.drafts_dir().rename(paths.drafts_dir().with_name("elsewhere"))
     paths.drafts_dir().write_text("in the way")
-    with pytest.raises(OSError, match="exists"):
+    with pytest.raises(OSError, match="drafts is a file, where a folder should be"):
         drafts.close(["second"])
     assert paths.drafts_dir().with_name("elsewhere").joinpath(file.name).read_text() == "first"

@@ -31,9 +31,11 @@ def folder(path: Path) -> Path:
     for part in [*reversed(path.parents), path]:
         try:
             part.mkdir(mode=0o700)
-        except FileExistsError:
+        except FileExistsError as error:
             if not part.is_dir():
-                raise
+                what = "a link that leads to no folder" if part.is_symlink() else "a file"
+                why = f"{part.name} is {what}, where a folder should be"
+                raise NotADirectoryError(errno.ENOTDIR, why, str(part)) from error
         except OSError:
             if not part.is_dir():  # a root that cannot be written, with folders in it that are there already
                 raise

@@ -161,7 +161,7 @@ def replaced(place: str, what: str) -> Make:
                 folder.symlink_to(folder)
             case _:
                 os.mkfifo(folder)
-        yield Home(home, is_saved=place != "data" or what == "a dangling link")
+        yield Home(home, is_saved=place != "data")
 
     return make
 

@@ -10,7 +10,7 @@ WHEEL_SCRIPTS := $(addprefix scripts/,llama_wheel.py llama_plan.py llama_steps.p
 CHECKED := tui tests scripts
 TOKEN_LOOP := tui/engine/libtokenloop.so
 # More than a few engines and apps at once would only wait for each other.
-PROCESSES := --numprocesses auto --maxprocesses 4 --dist worksteal
+PROCESSES := --numprocesses $(if $(filter 1 2,$(shell nproc)),3,4) --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -4,6 +4,11 @@
 set -eu
 folder=$1
 
+# Later starts find a wheel in the cache (scripts/wheel_cache.py), and come after seconds.
+if ! ls "${XDG_CACHE_HOME:-$HOME/.cache}"/llmtui/wheels/*/*.whl >/dev/null 2>&1; then
+    echo "The first start takes about 5 minutes on two cores, most of them to compile llama.cpp. Then llmtui opens."
+fi
+
 usable() {
     command -v "$1" >/dev/null 2>&1 &&
         "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1

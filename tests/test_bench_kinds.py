@@ -96,10 +96,10 @@ def test_without_options_there_is_one_number_with_its_definition_and_its_parts(l
     assert done.returncode == ExitCode.FINE
     assert "the smallest model here" in done.stderr
     name, number, definition, *_ = filter(None, done.stdout.splitlines())
-    assert name.startswith(library.name) and re.fullmatch(r"\*\*llmtui quick score: [\d,]+\*\*", number)
+    assert name.startswith(library.name) and re.fullmatch(r"\*\*llmtui quick score: [\d,.]+\*\*", number)
     assert definition == ("= 100 x cube root of (pp256 / 100 tok/s) x (tg32 / 10 tok/s) x (1 s / time to first token)")
     for part in ("pp256", "tg32", "time to first token"):
-        assert re.search(rf"\| {part} +\| +[\d,.]+ \| +± [\d,.]+ \|", done.stdout)
+        assert re.search(rf"\| {part} +\| +[\d,.]+ \| +(± [\d,.]+)? +\|", done.stdout)  # a slow machine has one run
     assert "- device    the CPU alone" in done.stdout and "LocalScore" not in done.stdout
 
 

@@ -103,6 +103,9 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     models = home / ".local" / "share" / "llmtui" / "models"
     models.mkdir(parents=True)
     shutil.copy(MOE, models)
+    settings = home / ".config" / "llmtui" / "settings.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[chat]\nmax_tokens = 200\n")  # a model as small as this may find no end
     terminal.run(str(SMOLLM2), "--threads", "1", "--ctx", "1024")
     terminal.wait_for("ctx 1,024")
     terminal.type("Name three colours.")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,10 @@ NO_RESERVE = "[memory]\nreserve_gib = 0.0\nreserve_percent = 0.0\ngpu_reserve_gi
 class Person:
     """Somebody in front of the app: types, presses keys, waits for what should come, reads the screen."""
 
-    def __init__(self, app: LlmtuiApp, pilot: Pilot[int]) -> None:
+    def __init__(self, app: LlmtuiApp, pilot: Pilot[int], heard: Mapping[str, str] | None = None) -> None:
+        """`heard` has what all notices said from the start, see `overhear`."""
         self.app, self.pilot = app, pilot
-        self._is_held = False
-        self._notices: list[str] = []
-        app.notify = self._hear  # type: ignore[method-assign]
-
-    def _hear(self, message: str, **how: Any) -> None:
-        self._notices.append(message)
-        type(self.app).notify(self.app, message, **how)
+        self._is_held, self._heard = False, overhear(app) if heard is None else heard
 
     @property
     def turns(self):
@@ -61,7 +56,7 @@ class Person:
     async def press(self, *keys: str) -> None:
         """Press these, and wait until each has acted."""
         await self.pilot.press(*keys)
-        await self.wait_for(lambda: self.app.keys_are_done)
+        await self.wait_for(lambda: self.app.keys_are_done or self.app._exit)
 
     async def type(self, text: str) -> None:
         self.app.main.query_one(Prompt).insert_text(text)
@@ -85,7 +80,7 @@ class Person:
     @property
     def told(self) -> str:
         """What all notices so far have said: on a busy machine one may be gone before it is looked for."""
-        return "\n".join(self._notices)
+        return "\n".join(self._heard.values())
 
     @property
     def notices(self) -> list[str]:
@@ -155,6 +150,19 @@ class Person:
         return "\n".join(strip.text.rstrip() for strip in lines)
 
 
+def overhear(app: LlmtuiApp) -> Mapping[str, str]:
+    """What its notices say from now on, by their identity."""
+    heard: dict[str, str] = {}
+    refresh = app._refresh_notifications
+
+    def hear() -> None:
+        heard.update({notice.identity: notice.message for notice in app._notifications})
+        refresh()
+
+    app._refresh_notifications = hear  # type: ignore[method-assign]
+    return heard
+
+
 StartApp = Callable[..., Any]
 
 
@@ -174,8 +182,9 @@ def start(home: Path) -> StartApp:
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(GREEDY + NO_RESERVE + more_settings)
         app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
+        heard = overhear(app)
         async with app.run_test(size=size, notifications=True) as pilot:
-            person = Person(app, pilot)
+            person = Person(app, pilot, heard)
             if model is not None:
                 await person.wait_until_ready()
             yield person

@@ -154,6 +154,16 @@ async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
         await person.wait_until_ready()
 
 
+async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(start):
+    async with start(DENSE) as person:
+        screen = await opened(person)
+        await person.press("enter")
+        await person.wait_for(lambda: any(report.results for report in screen._state.comparison.reports))
+        await person.app.run_action("quit")
+        await person.wait_for(lambda: person.app._exit)
+    assert "pp512" in History(paths.bench_file()).list()[0].tests
+
+
 async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start):
     async with start(DENSE) as person:
         screen = await opened(person)
@@ -202,5 +212,5 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
 async def says_that_it_loads(person) -> None:
     person.app.clear_notifications()
     await person.app.run_action("bench")
-    await person.wait_for(lambda: person.told)
-    assert person.told == "The model is still loading." and not isinstance(person.app.screen, BenchScreen)
+    await person.wait_for(lambda: person.notices)
+    assert person.notices == ["The model is still loading."] and not isinstance(person.app.screen, BenchScreen)

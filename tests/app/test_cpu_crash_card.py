@@ -155,6 +155,12 @@ def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu()
     assert "card_cpu" in [choice.action for choice in crashed.choices] and "the CPU" in crashed.body
 
 
+def test_a_load_that_could_not_be_stopped_is_not_answered_with_a_smaller_ubatch():
+    card = engine_stopped(on_cpu("not_stopped", running="loading"), 0, 512, KEYS)
+    assert "Try it again, or another file of this model." in card.body and "ubatch" not in card.body
+    assert "a smaller ubatch" in engine_stopped(on_cpu("not_stopped"), 0, 512, KEYS).body
+
+
 def test_amx_is_named_with_what_is_known_of_it():
     card = engine_stopped(CPU_CRASH, 0, 512, KEYS, gpu="Vulkan0")
     assert "AMX code crashed, which some compilers build wrong (SIGSEGV)" in card.body

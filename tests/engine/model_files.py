@@ -15,7 +15,8 @@ N_VOCAB = 1982
 
 
 @functools.cache
-def _vocabulary() -> dict[str, object]:
+def vocabulary() -> dict[str, object]:
+    """The metadata of the tiny models' tokenizer and template."""
     found: dict[str, object] = {}
     for key, field in GGUFReader(DENSE).fields.items():
         if key.startswith("tokenizer."):
@@ -29,7 +30,7 @@ def with_vocabulary(shape: Shape, path: Path, **more: object) -> Path:
     """A model of this shape, whose `n_vocab` must be `N_VOCAB`, with all that a chat needs but sense. `more` as for
     `Shape.metadata`."""
     assert shape.n_vocab == N_VOCAB
-    return write(path, shape.metadata(**more) | _vocabulary(), shape.tensors())
+    return write(path, shape.metadata(**more) | vocabulary(), shape.tensors())
 
 
 def split_with_vocabulary(shape: Shape, folder: Path, n: int, suffix: str = ".gguf") -> list[Path]:
@@ -42,6 +43,6 @@ def split_with_vocabulary(shape: Shape, folder: Path, n: int, suffix: str = ".gg
             "split.count": Typed(GGUFValueType.UINT16, n),
             "split.tensors.count": Typed(GGUFValueType.INT32, len(tensors)),
         }
-        metadata = numbers | (shape.metadata() | _vocabulary() if i == 0 else {})
+        metadata = numbers | (shape.metadata() | vocabulary() if i == 0 else {})
         found.append(write(folder / f"split-{i + 1:05d}-of-{n:05d}{suffix}", metadata, tensors[i::n]))
     return found

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import textwrap
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -20,7 +21,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models_on_disk.gguf_files import Shape
 from tui.engine import client
-from tui.engine.client import Engine
+from tui.engine.client import Engine, EngineError
 from tui.engine.death import Computing, EngineDied, examine, look_at
 from tui.engine.messages import Delta, Done, Prefill
 from tui.engine.records import LoadSettings
@@ -163,6 +164,13 @@ async def test_the_engine_ends_when_its_front_end_is_killed():
     await until(lambda: not psutil.pid_exists(engine_pid) or psutil.Process(engine_pid).status() == "zombie")
 
 
+async def test_a_fault_in_a_command_costs_that_command_and_not_the_model(tiny: Engine):
+    with pytest.raises(EngineError) as error:
+        await tiny.restore_context(Path("no\0path"))  # no `OSError`, as of all other paths
+    assert error.value.info.kind == "internal" and "ValueError: embedded null byte" in error.value.info.detail
+    assert tiny.alive and (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
 async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineDied) as died:
@@ -217,6 +225,46 @@ def test_what_the_processor_refuses_is_told_from_what_others_break(number, runni
 def test_llama_cpps_own_words_go_before_a_guess():
     log = ["ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 17179869184"]
     assert examine(-signal.SIGSEGV, log, "loading", computing=COMPUTING).cause == "out_of_memory"
+
+
+ON_A_GPU, REPACKED = msgspec.structs.replace(COMPUTING, on_cpu=False), ("CPU_REPACK",)
+
+
+@pytest.mark.parametrize(
+    ("number", "stage", "computing", "cause"),
+    [
+        (signal.SIGSEGV, "reading", COMPUTING, "bad_file"),
+        (signal.SIGFPE, "reading", ON_A_GPU, "bad_file"),
+        (signal.SIGABRT, "reading", msgspec.structs.replace(COMPUTING, repacked=REPACKED), "bad_file"),
+        (signal.SIGSEGV, "placing", COMPUTING, "bad_file"),
+        (signal.SIGFPE, "placing", COMPUTING, "bad_file"),
+        # Weights are repacked, or go to a device, by code that may be wrong itself.
+        (signal.SIGSEGV, "placing", msgspec.structs.replace(COMPUTING, repacked=REPACKED), "cpu_code"),
+        (signal.SIGSEGV, "placing", ON_A_GPU, "crashed"),
+        (signal.SIGSEGV, "computing", COMPUTING, "cpu_code"),
+        # The whole of llama.cpp may be made for another processor, a disk may fail, the system may end it.
+        (signal.SIGILL, "reading", COMPUTING, "cpu_code"),
+        (signal.SIGBUS, "placing", COMPUTING, "cpu_code"),
+        (signal.SIGKILL, "reading", COMPUTING, "killed"),
+    ],
+    ids=str,
+)
+def test_what_a_file_brings_about_is_told_from_what_computing_does(number, stage, computing, cause):
+    death = examine(-number, [], "loading", computing=msgspec.structs.replace(computing, stage=stage))
+    assert death.cause == cause
+
+
+def test_memory_that_runs_out_for_what_a_file_says_of_itself_is_its_doing_and_for_its_weights_is_not():
+    log = ["terminate called after throwing an instance of 'std::bad_alloc'"]
+    for stage, cause in (("reading", "bad_file"), ("placing", "out_of_memory")):
+        computing = msgspec.structs.replace(COMPUTING, stage=stage)
+        assert examine(-signal.SIGABRT, log, "loading", computing=computing).cause == cause
+
+
+def test_last_words_are_those_of_the_load_that_ended_and_not_of_one_before():
+    log = ["llmtui: loading 'one.gguf'", "failed to allocate buffer", "llmtui: loading 'two.gguf'", "a line"]
+    death = examine(-signal.SIGSEGV, log, "loading", computing=COMPUTING)
+    assert (death.cause, death.last_words) == ("cpu_code", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS], ids=lambda n: n.name)

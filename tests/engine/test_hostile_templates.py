@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
-from tui.engine.client import Engine, EngineError
+from tui.engine.client import Engine
 from tui.engine.records import LoadSettings, Message
 
 SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
@@ -71,9 +72,23 @@ async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(en
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
-async def test_one_that_hangs_later_is_an_error_in_one_sentence_and_the_model_stays(engine, tmp_path):
-    await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
-    with pytest.raises(EngineError) as caught:
-        await ask(engine, *LONG)
-    assert caught.value.info.kind == "template" and "\n" not in caught.value.info.detail
+REFUSES = CHATML + "{% if messages | length > 3 %}{{ raise_exception('Too many.') }}{% endif %}"
+
+
+@pytest.mark.parametrize("template", [LATE, REFUSES])
+async def test_one_that_fails_at_a_later_conversation_is_replaced_then_which_is_said(engine, tmp_path, template):
+    await engine.load(model(tmp_path / "tape.gguf", template), SETTINGS)
+    assert (await ask(engine, user("Hi"), max_tokens=20)).started.template_note == ""
+    late = await ask(engine, *LONG, max_tokens=20)
+    assert late.text == "Hello there!"
+    assert late.started.template_note.startswith("The file's chat template cannot be used (")
+    assert late.started.template_note.endswith("ChatML is used.")
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+async def test_one_of_the_users_that_fails_later_gives_way_to_the_files(engine, tmp_path):
+    settings = msgspec.structs.replace(SETTINGS, chat_template=REFUSES)
+    await engine.load(model(tmp_path / "tape.gguf", CHATML), settings)
+    late = await ask(engine, *LONG, max_tokens=20)
+    assert late.text == "Hello there!"
+    assert late.started.template_note == "Your chat template cannot be used (Too many.); the file's own is used."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -116,7 +117,13 @@ async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: E
 
 async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engine):
     bytes_per_token = 4 * 2 * 32 * 2 * 4  # layers, heads, width, K and V, f32
-    n_ctx = 2 * psutil.virtual_memory().total // bytes_per_token
+    n_bytes = 2 * psutil.virtual_memory().total
+    try:
+        mmap.mmap(-1, n_bytes).close()
+    except OSError:
+        n_ctx = n_bytes // bytes_per_token
+    else:
+        pytest.skip("this kernel promises memory that it does not have, and kills who takes it")
     with pytest.raises(EngineError) as refused:
         await engine.load(DENSE, LoadSettings(n_ctx=n_ctx, n_threads=1, type_k="f32", type_v="f32", n_ubatch=32))
     assert refused.value.info.kind == "out_of_memory"

@@ -152,8 +152,21 @@ async def test_a_fixed_seed_gives_the_same_answer_each_time(tiny: Engine, seed: 
         ("gguf_init_from_reader: invalid magic characters: 'abcd', expected 'GGUF'", "model_unreadable"),
         ("tensor 'a' data is not within the file bounds, model is corrupted or incomplete", "model_unreadable"),
         ("failed to allocate buffer for kv cache", "out_of_memory"),
+        ("llama_model_load: error loading model: only an expansion factor of 2 is supported", "model_unsupported"),
+        ("llama_model_load: error loading model: invalid model: tensor 'a' is duplicated", "model_unreadable"),
         ("something new", "internal"),
     ],
 )
 def test_llama_cpps_complaints_are_sorted(words: str, kind: str):
     assert loadlog.failure(words) == kind
+
+
+def test_complaints_are_repeated_without_the_functions_that_they_come_from():
+    lines = (
+        "llama_model_load: error loading model: missing tensor 'blk.0.attn_q.weight'",
+        "llama_model_load_from_file_impl: failed to load model",
+    )
+    assert loadlog.in_few_words(lines) == "missing tensor 'blk.0.attn_q.weight'"
+    assert loadlog.in_few_words(lines[1:]) == ""
+    vocabulary = "llama_model_load: error loading model: error loading model vocabulary: cannot find merges"
+    assert loadlog.in_few_words([vocabulary] * 2) == "error loading model vocabulary: cannot find merges"

@@ -18,6 +18,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape, write
+from tui.engine import client
 from tui.engine.client import Engine, EngineError
 from tui.engine.messages import Loaded
 
@@ -139,6 +140,22 @@ async def test_cancelled_beside_the_old_model_in_the_last_moment_what_is_loaded_
     assert tiny.loaded is before or tiny.loaded.path == str(MOE)
     description = tiny.loaded.description
     assert ("moe" in description) == (tiny.loaded is not before)
+    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+
+
+async def test_a_load_beside_another_model_that_never_ends_costs_the_process_and_no_more(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client, "STAY_GRACE_S", 0.01)
+    load = asyncio.create_task(tiny.load(MOE, TINY, load_first=True))
+    await asyncio.sleep(0)  # lets the command go out
+    os.kill(tiny.pid, signal.SIGSTOP)  # as llama.cpp may in a file that was made so
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    assert tiny.loaded is None and not tiny.alive and "did not stop" in tiny.log[-1]
+    await tiny.restart()
+    await tiny.load(DENSE, TINY)
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 

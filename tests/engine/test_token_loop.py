@@ -77,6 +77,9 @@ def test_both_loops_stop_at_the_abort_switch() -> None:
 def test_odd_logits_are_chosen_from_as_by_the_chain_alone() -> None:
     done = check("logits")
     assert done.pop("odd ones are numbers") % 2 == 1
+    assert done.pop("odd ones of all") == [-1, -1]
+    for name in ("infinite", "no numbers", "nothing at all"):
+        assert done.pop(name) == [[-1, -1]] * 5, name
     for name, pairs in done.items():
         assert all(chosen == expected for chosen, expected in pairs), (name, pairs)
 

@@ -29,6 +29,7 @@ from tui.engine.generate import Conversation
 from tui.engine.llama import Session, backend_init
 from tui.engine.messages import Delta, Event, Generate
 from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
 
 HALF_WARM = Sampling(temperature=0.5, top_k=20)
@@ -140,6 +141,8 @@ def logits(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
         "only one": lambda: np.where(np.arange(n) == n - 1, 0.0, -math.inf),
         "infinite": lambda: np.where(np.arange(n) == 5, math.inf, ramp),
         "far apart": lambda: ramp * 1e5,
+        "no numbers": lambda: np.full(n, math.nan),
+        "nothing at all": lambda: np.full(n, -math.inf),
     }
     told: dict[str, Any] = {}
     for name, make in makers.items():
@@ -150,10 +153,23 @@ def logits(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
             chosen = token_loop(session, few, ignore_end=True)
             assert isinstance(chosen, CompiledLoop)
             newest[:] = make()
-            told[name].append([chosen.choose(), everything.sample_from_all()])
+            told[name].append([chosen.choose(), from_all(everything)])
     newest[:] = np.where(np.arange(n) % 2 == 0, math.nan, ramp)
     told["odd ones are numbers"] = loop.choose()
+    # llama.cpp would sort these, and what is no number stands in no order.
+    unbounded = session.sampler(Sampling(temperature=1.0, top_k=0), 5)
+    all_of_them = token_loop(session, unbounded, ignore_end=True)
+    assert isinstance(all_of_them, CompiledLoop)
+    told["odd ones of all"] = [all_of_them.choose(), from_all(unbounded)]
     return told
+
+
+def from_all(sampler: Sampler) -> int:
+    """What llama.cpp chooses from all; -1 where nothing can be chosen."""
+    try:
+        return sampler.sample_from_all()
+    except NoNumbers:
+        return NO_TOKEN
 
 
 def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:

@@ -204,9 +204,9 @@ class Shape:
         return write(path, self.metadata(**more), self.tensors())
 
 
-def write_recurrent(path: Path, n_layers: int = 2) -> Path:
+def write_recurrent(path: Path, n_layers: int = 2, n_vocab: int = 512) -> Path:
     """A model of Mamba's kind as a file whose weights are a hole: no KV cache, but a state for each sequence."""
-    n_embd, inner, state, taps, rank, n_vocab = 256, 512, 16, 4, 16, 512
+    n_embd, inner, state, taps, rank = 256, 512, 16, 4, 16
     metadata: dict[str, object] = {
         "general.architecture": "mamba",
         "general.name": "Test Mamba",

@@ -76,6 +76,21 @@ def test_a_part_that_was_cut_short_is_named_with_what_is_missing(tmp_path: Path)
     assert kind == "broken" and reason.startswith("Part 2 of 3: Incomplete: ") and " are there. Finish" in reason
 
 
+def test_a_single_byte_that_is_missing_is_told_in_bytes(tmp_path: Path):
+    path = Shape(n_vocab=8192).write(tmp_path / "model.gguf")
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    assert refusal(path)[1].startswith(f"Incomplete: {size - 1:,} of {size:,} bytes are there.")
+
+
+@pytest.mark.parametrize(("number", "count"), [(65536, 2), (8, 2), (1, 65535)])
+def test_a_part_that_no_model_can_have_is_damage_and_gets_no_other_name(tmp_path: Path, number: int, count: int):
+    numbers = {"split.no": Typed(2, number - 1), "split.count": Typed(2, count)}
+    path = write(tmp_path / "model.gguf", Shape().metadata() | numbers, Shape().tensors())
+    kind, reason = refusal(path)
+    assert kind == "broken" and reason.startswith(f"Damaged: it says that it is part {number:,} of {count:,}.")
+
+
 def test_a_download_that_has_its_full_size_from_the_start_is_not_taken_for_whole(tmp_path: Path):
     path = Shape().write(tmp_path / "model.gguf")
     control = tmp_path / "model.gguf.aria2"

@@ -15,8 +15,9 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
     "device_lost": ("the GPU driver gave the device up", "a smaller ubatch, or the CPU"),
     "shader": ("the GPU driver could not compile a shader", "the CPU, or a newer driver"),
     "file_changed": ("the model file changed or its disk failed", "checking the file, then reload"),
-    "assertion": ("llama.cpp found an inconsistency", "other load settings, or the CPU"),
-    "crashed": ("llama.cpp crashed", "other load settings, or the CPU"),
+    "bad_file": ("llama.cpp crashed over {file}: it is damaged or not made well", "fetching it again, or another file"),
+    "assertion": ("llama.cpp found an inconsistency, perhaps in {file}", "other load settings, or the CPU"),
+    "crashed": ("llama.cpp crashed, perhaps over {file}", "other load settings, or the CPU"),
     "not_started": ("the engine could not be started", "installing llmtui again: `make run` in its folder"),
     "not_stopped": ("it did not stop when asked to, so llmtui ended it", "a smaller ubatch, which stops sooner"),
     "out_of_step": ("what it said made no sense, so llmtui ended it", "reloading; the details are in the log"),
@@ -24,8 +25,8 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
 _ADVICE_ON_CPU: dict[Cause, str] = {
     "killed": "a smaller context, or a smaller file of this model",
     "out_of_memory": "a smaller context or ubatch, or a smaller file of this model",
-    "assertion": "other load settings",
-    "crashed": "other load settings",
+    "assertion": "other load settings, or another file of this model",
+    "crashed": "other load settings, or another file of this model",
 }
 """Where the CPU alone computed."""
 _DOING = {"loading": "loading the model", "benchmark": "measuring"}
@@ -38,7 +39,9 @@ def fewer_layers(n_gpu_layers: int) -> int:
 
 def likely_cause(death: Death) -> str:
     """Why it died, in words without an end."""
-    return crashed_code(death) if death.cause == "cpu_code" else _CAUSES[death.cause][0]
+    if death.cause == "cpu_code":
+        return crashed_code(death)
+    return _CAUSES[death.cause][0].format(file=death.computing.file_name)
 
 
 def engine_stopped(
@@ -55,6 +58,8 @@ def engine_stopped(
         offered = _around_the_cpu(death, n_gpu_layers, gpu)
         if goes_back or not offered or death.running not in ("loading", "starting"):
             offered.append(reload)
+    elif death.cause == "bad_file":
+        offered = [("card_other_model", "other model"), reload]
     else:
         offered = [reload, *_less_on_the_gpu(n_gpu_layers, n_ubatch)]
     offered.append(("card_details", "details"))
@@ -64,6 +69,8 @@ def engine_stopped(
 
 
 def _advice(death: Death, n_gpu_layers: int, gpu: str) -> str:
+    if death.cause == "not_stopped" and death.running == "loading":
+        return "Try it again, or another file of this model."
     if death.cause != "cpu_code":
         advice = _CAUSES[death.cause][1]
         return f"Try {advice if n_gpu_layers else _ADVICE_ON_CPU.get(death.cause, advice)}."

@@ -25,8 +25,12 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "device_lost": ("the GPU stopped answering", "Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
     "shader": ("the GPU driver could not compile a shader", "Try --backend cpu, or a newer driver."),
     "file_changed": ("the model file changed or shrank while it was used", "Fetch the file again."),
-    "assertion": ("llama.cpp found a mistake in itself", "Try other load options, or --backend cpu."),
-    "crashed": ("llama.cpp crashed", "Try other load options, or --backend cpu."),
+    "bad_file": (
+        "llama.cpp crashed over {file}: it is damaged or not made well",
+        "Fetch it again, or get another file of this model.",
+    ),
+    "assertion": ("llama.cpp found a mistake, perhaps in {file}", "Try other load options, or --backend cpu."),
+    "crashed": ("llama.cpp crashed, perhaps over {file}", "Try other load options, or --backend cpu."),
     "not_started": ("it cannot be started", "Installing llmtui again may help; llmtui --devices tests it."),
     "not_stopped": ("it did not stop when asked to, so llmtui ended it", "A smaller --ubatch stops sooner."),
     "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
@@ -36,8 +40,8 @@ _LESS_RAM = "Try a smaller --ctx, or a smaller quantization."
 _ON_CPU: dict[Cause, str] = {
     "killed": _LESS_RAM,
     "out_of_memory": _LESS_RAM,
-    "assertion": "Try other load options.",
-    "crashed": "Try other load options.",
+    "assertion": "Try other load options, or another file of this model.",
+    "crashed": "Try other load options, or another file of this model.",
 }
 """What to try where the CPU alone computed."""
 
@@ -62,6 +66,7 @@ def death_sentence(death: Death) -> str:
     how = death.signal_name or f"exit code {death.exit_code}"
     doing = {"loading": "while loading the model", "benchmark": "while measuring"}.get(death.running, "")
     words = f'\nIts last words: "{death.last_words}".' if death.last_words else ""
+    why = why.format(file=death.computing.file_name)
     return f"the engine stopped ({how}){' ' if doing else ''}{doing}: {why}.{words}\n{advice}"
 
 

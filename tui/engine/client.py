@@ -80,6 +80,8 @@ _ENVIRONMENT = {
 }
 CANCEL_GRACE_S = 10.0
 """How long a cancelled command may go on, on a GPU inside one batch, before the process is ended by force."""
+STAY_GRACE_S = 60.0
+"""The same of a load beside a model that is to stay, and that would go with the process."""
 
 _log = logging.getLogger("llmtui.engine")
 _log.addHandler(logging.NullHandler())  # without a log file nothing goes to the terminal
@@ -271,7 +273,7 @@ class Engine:
         the old settings are loaded again. With `load_first` the old model stays when the load fails, and memory must do
         for both (see `Load`). `loaded` tells what came of it.
 
-        Cancelling the task that waits here cancels the load. With `load_first` that ends at once, and is waited for:
+        Cancelling the task that waits here cancels the load. With `load_first` that ends soon, and is waited for:
         `loaded` is then what it was, or the new model if that was complete. Otherwise this returns before the engine
         has stopped, or has loaded the old settings again: wait for `settled`.
         """
@@ -290,7 +292,8 @@ class Engine:
                     return event
         except asyncio.CancelledError:
             # A model that is to stay is worth waiting for, however long it takes to load it again.
-            self.cancel(command.id, insist=self._held is None or not (keep_context or load_first))
+            insist = self._held is None or load_first or not keep_context
+            self.cancel(command.id, insist=insist, grace_s=STAY_GRACE_S if self._held and load_first else None)
             while load_first and not self._settled.is_set():
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._settled.wait()
@@ -390,17 +393,19 @@ class Engine:
         """llama.cpp's devices with their memory now; answered also while the engine is busy."""
         return (await self._one(ListDevices(id=self._next_id()), Devices)).devices
 
-    def cancel(self, command_id: int, *, insist: bool = True) -> None:
-        """Ask a running command to stop. With `insist`, one that does not listen within `CANCEL_GRACE_S` is ended by
-        force, and the process with it. Without, it may take its time: a GPU cannot be stopped inside a ubatch."""
+    def cancel(self, command_id: int, *, insist: bool = True, grace_s: float | None = None) -> None:
+        """Ask a running command to stop. With `insist`, one that does not listen within `grace_s` (`CANCEL_GRACE_S`) is
+        ended by force, and the process with it. Without, it may take its time: a GPU cannot be stopped inside a
+        ubatch."""
         if command_id in self._pending and self.alive:
             self._write(encode(Cancel(id=self._next_id(), target=command_id)))
             if insist:
-                asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._insist, command_id)
+                grace_s = CANCEL_GRACE_S if grace_s is None else grace_s
+                asyncio.get_running_loop().call_later(grace_s, self._insist, command_id, grace_s)
 
-    def _insist(self, command_id: int) -> None:
+    def _insist(self, command_id: int, grace_s: float) -> None:
         if command_id in self._pending and self.alive:
-            self._put_down("not_stopped", f"it did not stop within {CANCEL_GRACE_S:.0f} s of being asked to")
+            self._put_down("not_stopped", f"it did not stop within {grace_s:.0f} s of being asked to")
 
     def _put_down(self, cause: Cause, why: str) -> None:
         """End a process that cannot be worked with."""
@@ -536,7 +541,9 @@ class Engine:
         """What the process computes with now; of a model that is being loaded, the log tells where its weights go."""
         loading = next((self._asked[number] for number in self._pending if number in self._asked), None)
         if running == "loading" and loading is not None:
-            now, repacked = loading, loadlog.repacked(loadlog.buffers(loadlog.of_last_load(list(self.log))))
+            lines = loadlog.of_last_load(list(self.log))
+            now = msgspec.structs.replace(loading, stage=loadlog.stage(lines))
+            repacked = loadlog.repacked(loadlog.buffers(lines))
         else:
             now, repacked = self._computing, self._held.repacked if self._held else ()
         gpus = tuple(device.name for device in (self.hello.devices if self.hello else ()) if device.kind in _GPUS)

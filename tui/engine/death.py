@@ -11,25 +11,34 @@ from typing import Literal
 
 import msgspec
 
+from tui.engine.loadlog import Stage, of_last_load
+from tui.lines import one_line
 from tui.models.modelfile import part_of
 
 Cause = Literal[
-    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "assertion", "cpu_code", "crashed",
+    "killed", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code", "crashed",
     "not_started", "not_stopped", "out_of_step",
 ]  # fmt: skip
-"""What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it."""
+"""What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it. A
+"bad_file" is one that llama.cpp crashed over before it computed anything."""
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("device_lost", re.compile(r"ErrorDeviceLost|device lost", re.I)),
     ("out_of_memory", re.compile(r"OutOf\w*Memory|out of memory|fail.* allocate|bad_alloc|MemoryError", re.I)),
     ("shader", re.compile(r"Compute pipeline creation failed|create(ComputePipeline|ShaderModule): Error", re.I)),
-    ("assertion", re.compile(r"GGML_ASSERT|GGML_ABORT|Assertion .* failed", re.I)),
+    ("assertion", re.compile(r"GGML_ASSERT|GGML_ABORT|Assertion .* failed|\.(c|cpp|h|hpp|cu|m):\d+: ", re.I)),
 )  # fmt: skip
 _NOISE = re.compile(
     r"^\s*$|^\s*(File |\[New LWP|Thread debugging|Using host|warning: |#\d)|ptrace|gdb|core dumped", re.I
 )
 _EXCEPTION = re.compile(r"^what\(\):\s*")
-_TELLING = re.compile(r"error|fail|assert|abort|lost|out of memory|exception|terminate|cannot", re.I)
+_TELLING = re.compile(
+    r"error|fail|assert|abort|lost|out of memory|exception|terminate|cannot|\.(c|cpp|h|hpp|cu|m):\d+: ", re.I
+)
+_FOLDERS = re.compile(r"(?<!\S)/\S*/(?=[\w.-]+\.(c|cpp|h|hpp|cu|m):\d+: )")
+"""Of the machine on which llama.cpp was built, before the name of a file of its sources."""
+_MOST_LAST_WORDS = 300
+"""Characters."""
 _OURS = re.compile(r"^llmtui ended the engine")
 _REFUSED_BY_CPU = ("SIGILL", "SIGFPE")
 _BY_WHOEVER_COMPUTES = ("SIGSEGV", "SIGBUS")
@@ -48,6 +57,13 @@ class Computing(msgspec.Struct, frozen=True, kw_only=True):
     """Of the model file."""
     files: tuple[tuple[int, int] | None, ...] = ()
     """What `look_at` saw of it before it was loaded."""
+    stage: Stage = ""
+    """What its load was about, where it was being loaded."""
+
+    @property
+    def file_name(self) -> str:
+        """What people call the file, fit for a sentence."""
+        return one_line(Path(self.path).name) or "the model file"
 
 
 def look_at(path: str) -> tuple[tuple[int, int] | None, ...]:
@@ -106,10 +122,12 @@ def examine(
             signal_name = signal.Signals(-return_code).name
         except ValueError:
             signal_name = f"signal {-return_code}"
-    tail = [line for line in log[-60:] if not _NOISE.search(line)]
+    recent = of_last_load(log) if running == "loading" else log
+    tail = [line for line in recent[-60:] if not _NOISE.search(line)]
     is_telling = _TELLING if ended_for is None else _OURS
     last_words = next((line.strip() for line in reversed(tail) if is_telling.search(line)), "")
     last_words = _EXCEPTION.sub("", last_words)  # how C++ prefaces what was thrown and not caught
+    last_words = one_line(_FOLDERS.sub("", last_words)[:_MOST_LAST_WORDS])
     return Death(
         cause=ended_for or _cause(return_code, signal_name, tail, running, computing),
         exit_code=return_code if return_code is not None and return_code >= 0 else None,
@@ -126,19 +144,30 @@ def _cause(return_code: int | None, signal_name: str, tail: Sequence[str], runni
         return "not_started"
     if signal_name == "SIGKILL":
         return "killed"
-    if signal_name in _REFUSED_BY_CPU:
+    is_files_doing = bool(signal_name) and running == "loading" and _can_only_be_the_file(computing)
+    if signal_name == "SIGILL" or (signal_name in _REFUSED_BY_CPU and not is_files_doing):
         return "cpu_code"
     is_whole = bool(computing.files) and look_at(computing.path) == computing.files
     if signal_name == "SIGBUS" and not is_whole:
         return "file_changed"
+    if is_files_doing and computing.stage == "reading":  # memory too then runs out for what it says of itself
+        return "bad_file"
     text = "\n".join(tail[-20:])
     for cause, pattern in _PATTERNS:
         if pattern.search(text):
-            return cause
+            return "bad_file" if cause == "assertion" and is_files_doing else cause
+    if is_files_doing and signal_name != "SIGBUS":
+        return "bad_file"
     if signal_name in _BY_WHOEVER_COMPUTES and computing.on_cpu and running != "idle":
         return "cpu_code"
     # A GPU's driver maps no model files.
     return "file_changed" if signal_name == "SIGBUS" else "crashed"
+
+
+def _can_only_be_the_file(computing: Computing) -> bool:
+    """Whether nothing that depends on a device or the processor was asked for anything yet."""
+    is_untouched = computing.on_cpu and not computing.repacked
+    return computing.stage == "reading" or (computing.stage == "placing" and is_untouched)
 
 
 def crashed_code(death: Death) -> str:

@@ -111,6 +111,7 @@ class Conversation:
                 n_cached=n_cached,
                 n_dropped=n_dropped,
                 n_ctx=self.session.n_ctx,
+                template_note=self.session.chat.note,
             )
         )
         answer = Answer(self, command, send, received)

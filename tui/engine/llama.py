@@ -26,6 +26,7 @@ from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
+from tui.lines import one_line
 from tui.models.modelfile import part_of
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
@@ -40,6 +41,8 @@ class LlamaError(Exception):
         self.detail = detail
 
 
+_MOST_OF_A_COMPLAINT = 300
+"""Characters of each that an error repeats."""
 _MOST_OF_A_LINE = 1000
 """Characters of a line of the log: llama.cpp prints whole texts of the file, such as its name."""
 
@@ -83,13 +86,14 @@ class _Log:
 
     def why(self, fallback: str) -> str:
         """What llama.cpp complained about since the step began: its errors, else its warnings, else `fallback`."""
-        complaints = self._errors or self._warnings
-        return " · ".join(dict.fromkeys(complaints[-3:])) or fallback
+        return loadlog.in_few_words(self._complaints()) or fallback
+
+    def _complaints(self) -> list[str]:
+        return [one_line(line[:_MOST_OF_A_COMPLAINT]) for line in (self._errors or self._warnings)[-3:]]
 
     def error(self, fallback: str) -> LlamaError:
         """Why a load failed."""
-        detail = self.why(fallback)
-        return LlamaError(loadlog.failure(detail), detail)
+        return LlamaError(loadlog.failure("\n".join(self._complaints()) or fallback), self.why(fallback))
 
 
 LOG = _Log()
@@ -124,10 +128,11 @@ class Session:
         self._keep: list[object] = []
         self._templates = TemplateHost(self._raise_if_aborted)  # gets ready while the model loads
         try:
+            print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
-            self.vocabulary = Vocabulary(lib.llama_model_get_vocab(self._model))
+            self.vocabulary = self._open_vocabulary()
             self._memory = lib.llama_get_memory(self._context)
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
@@ -186,8 +191,16 @@ class Session:
         if not self._context:
             raise LOG.error("llama.cpp could not create the context")
 
+    def _open_vocabulary(self) -> Vocabulary:
+        print(f"{loadlog.READING} the vocabulary", file=sys.stderr)
+        pointer = lib.llama_model_get_vocab(self._model)
+        if lib.llama_vocab_type(pointer) == lib.LLAMA_VOCAB_TYPE_NONE:
+            raise LlamaError("model_refused", "It has no vocabulary, so that it can neither read nor write.")
+        return Vocabulary(pointer)
+
     def _warm_up(self) -> None:
         """Run one token through, so that weights are in memory and shaders compiled before the first question."""
+        print(f"{loadlog.COMPUTING} the first token", file=sys.stderr)
         lib.llama_set_warmup(self._context, True)
         try:
             vocabulary = self.vocabulary

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from tui.engine.records import CacheType, ErrorKind, LoadSettings
+from tui.models import format
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError, read_model
 from tui.models.purpose import why_not
@@ -20,6 +21,10 @@ MOST_SEQUENCES = 256
 UNQUANTIZED: tuple[CacheType, ...] = ("f32", "f16", "bf16")
 _NO_FLASH_ATTENTION = ("grok",)
 """Architectures for which llama.cpp switches flash attention off."""
+
+
+_MOST_TAIL = 1 << 30
+"""Bytes of a file, beyond as many as its weights have, that are no weights: its header, and what nobody reads."""
 
 
 class Refused(Exception):
@@ -63,6 +68,16 @@ def check(parts: Sequence[Path], settings: LoadSettings) -> None:
             raise Refused(kind, error.reason) from error
     else:
         refuse(info, settings)
+        _without_a_tail(info)
+
+
+def _without_a_tail(info: ModelInfo) -> None:
+    """Raises `Refused` where the files are far longer than their tensors: llama.cpp maps all of a file and reads what
+    it maps, be it a hole of a terabyte."""
+    tail_bytes = info.size_bytes - info.weights_bytes
+    if tail_bytes > info.weights_bytes + _MOST_TAIL:
+        reason = f"Damaged: behind its weights are {format.size(tail_bytes)} more. Repeat the download."
+        raise Refused("model_unreadable", reason)
 
 
 def refuse(info: ModelInfo, settings: LoadSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from tui.engine.records import Buffer, ErrorKind
 
@@ -31,12 +32,22 @@ _UNSUPPORTED = re.compile(
 )
 _UNREADABLE = re.compile(
     r"magic|failed to (read|open)|failed to load (model|GGUF split) from|(read|seek) error|end of file|corrupt"
-    r"|not within the file|invalid data|mmap failed",
+    r"|not within the file|invalid data|mmap failed|is duplicated",
     re.I,
 )
+_OF_THE_FILE = re.compile(r"error loading model|invalid model", re.I)
+_WHERE = re.compile(r"^(\w+: )?(error loading model: )?")
+_NO_REASON = re.compile(r"^(\w+: )?failed to load model$")
 _LOCK_FAILED = re.compile(r"failed to mlock|mlock not supported")
 _REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
-_LOAD_BEGINS = "llama_model_loader: loaded meta data"
+LOADING, READING, COMPUTING = "llmtui: loading ", "llmtui: reading", "llmtui: computing"
+"""How the engine's own lines begin: it opens a file; all is in its place and it looks at vocabulary and template; it
+computes for the first time."""
+_LOAD_BEGINS = (LOADING, "llama_model_loader: loaded meta data")
+_PLACING_BEGINS = "load_tensors: "
+Stage = Literal["", "reading", "placing", "computing"]
+"""What a load is about: "reading" what the file says of itself, "placing" its weights and the context, "computing" the
+first token."""
 
 
 def is_repacked(kind: str) -> bool:
@@ -46,8 +57,15 @@ def is_repacked(kind: str) -> bool:
 
 def of_last_load(lines: Sequence[str]) -> Sequence[str]:
     """What the log says since the last load began."""
-    begins = [number for number, line in enumerate(lines) if _LOAD_BEGINS in line]
+    begins = [number for number, line in enumerate(lines) if line.startswith(_LOAD_BEGINS)]
     return lines[begins[-1] :] if begins else lines
+
+
+def stage(lines: Sequence[str]) -> Stage:
+    """What a load with these lines is about."""
+    stages: dict[str, Stage] = {COMPUTING: "computing", READING: "reading", _PLACING_BEGINS: "placing"}
+    begun = (stage for line in reversed(lines) for words, stage in stages.items() if line.startswith(words))
+    return next(begun, "reading")
 
 
 def repacked(buffers: Sequence[Buffer]) -> tuple[str, ...]:
@@ -105,7 +123,15 @@ def failure(detail: str) -> ErrorKind:
         return "bad_settings"
     if _UNSUPPORTED.search(detail):
         return "model_unsupported"
-    return "model_unreadable" if _UNREADABLE.search(detail) else "internal"
+    if _UNREADABLE.search(detail):
+        return "model_unreadable"
+    return "model_unsupported" if _OF_THE_FILE.search(detail) else "internal"
+
+
+def in_few_words(complaints: Sequence[str]) -> str:
+    """Complaints without the functions that they come from, as an error repeats them; "" when none says a thing."""
+    told = [_WHERE.sub("", line) for line in complaints if not _NO_REASON.match(line)]
+    return " · ".join(dict.fromkeys(line for line in told if line))
 
 
 def lock_failed(lines: Sequence[str]) -> bool:

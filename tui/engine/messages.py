@@ -284,6 +284,8 @@ class Started(Event, frozen=True):
     n_dropped: int
     """Messages left out because the context is full."""
     n_ctx: int
+    template_note: str = ""
+    """As `Loaded.template_note`, which may be another one by now: a template may fail at a later conversation."""
 
 
 class Prefill(Event, frozen=True):

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tui.engine.alphabet import Alphabet
 from tui.engine.builtin_template import find_template, fitting, unusable
@@ -22,13 +21,13 @@ _KEPT_TEXTS = 512
 
 PLAIN, ENDS, LOOKED_AT = range(3)
 """What a token does to a run of the token loop (`enum token_kind` in tokenloop.c)."""
-_Variables = Mapping[str, Any]
 
 
 class ChatPrompt:
     """The chat side of one model: its template, and the format that was learned from it.
 
-    A template that cannot be used never keeps a model from being loaded: `note` then says what is used instead.
+    A template that cannot be used never keeps a model from being loaded or from answering: `note` then says what is
+    used instead.
     """
 
     def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost, own: str = "") -> None:
@@ -36,7 +35,11 @@ class ChatPrompt:
         is that of one of the user's, which goes before it. `host` renders them. Raises what the host's check raises."""
         self._vocabulary, self._host = vocabulary, host
         self.alphabet = Alphabet(lambda text: vocabulary.tokenize(text, is_whole=False), vocabulary.mark_text)
-        self.template, self.format, self.note = self._own(own, source) if own else self._find(source)
+        self._own_source, self._source = own, source
+        self._adopt(*(self._own(own) if own else self._find(source)))
+
+    def _adopt(self, template: ChatTemplate, learned: ChatFormat, note: str) -> None:
+        self.template, self.format, self.note = template, learned, note
         marks = self.format.marks
         texts = [mark for pair in (*marks.thoughts, *marks.answers) for mark in (pair.opens, pair.closes) if mark]
         self._marks = {self.alphabet.decode(text).strip() for text in texts}
@@ -45,32 +48,46 @@ class ChatPrompt:
         self.letters = self.alphabet.known()
         """The letter of each token that is a mark of this format."""
 
-    def _own(self, own: str, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
+    def _own(self, own: str) -> tuple[ChatTemplate, ChatFormat, str]:
         try:
             template = self._compile(own)
             return template, learn(template, self.alphabet), ""
         except TemplateError as error:
-            template, learned, note = self._find(source)
-            why = unusable(error, "Your chat template")
-            return template, learned, f"{why}. {note}" if note else f"{why}; the file's own is used."
+            return self._instead_of_own(error)
+
+    def _instead_of_own(self, error: TemplateError) -> tuple[ChatTemplate, ChatFormat, str]:
+        template, learned, note = self._find(self._source)
+        why = unusable(error, "Your chat template")
+        return template, learned, f"{why}. {note}" if note else f"{why}; the file's own is used."
 
     def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
-        has_token = self._vocabulary.has_token
-        template, note = find_template(source, self._compile, has_token=has_token)
+        template, note = find_template(source, self._compile, has_token=self._vocabulary.has_token)
         try:
             return template, learn(template, self.alphabet), note
         except TemplateError as error:
-            template, note = fitting(unusable(error), has_token)
-            return template, learn(template, self.alphabet), note
+            return self._fitting(error)
+
+    def _fitting(self, error: TemplateError) -> tuple[ChatTemplate, ChatFormat, str]:
+        template, note = fitting(unusable(error), self._vocabulary.has_token)
+        return template, learn(template, self.alphabet), note
+
+    def _replace(self, error: TemplateError) -> None:
+        """A template that was good for all it was tried with has failed: from now on another is used. Raises the error
+        where none of a stranger's is in use."""
+        if self.template is not self._host:
+            raise error
+        own, self._own_source = self._own_source, ""
+        self._adopt(*(self._instead_of_own(error) if own else self._fitting(error)))
 
     def _compile(self, source: str) -> ChatTemplate:
         self._host.compile(source, self._vocabulary.bos_text, self._vocabulary.eos_text)
         return self._host
 
     def tokens(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> list[int]:
-        """Tokens of the conversation up to where the model goes on. Raises `TemplateError`."""
+        """Tokens of the conversation up to where the model goes on. A template that fails is replaced; raises
+        `TemplateError` when the one in its place fails too."""
         said: list[str] = []
-        rendered = self._render(messages, said, self._variables(thinking, effort), thinking=thinking)
+        rendered = self._render(messages, said, thinking=thinking, effort=effort)
         tokens: list[int] = []
         for number, part in enumerate(_SAID.split(rendered)):
             if number % 2:
@@ -80,10 +97,9 @@ class ChatPrompt:
         return tokens
 
     def part(self, messages: Sequence[Message], *, thinking: bool, effort: Effort = "") -> Part:
-        """Where the answer begins: some templates open a thought themselves. Raises `TemplateError`."""
-        variables = self._variables(thinking, effort)
-        prompt = self._render(messages, [], variables, thinking=thinking)
-        without = self._render(messages, [], variables, thinking=thinking, opening=False)
+        """Where the answer begins: some templates open a thought themselves. Raises as `tokens` does."""
+        prompt = self._render(messages, [], thinking=thinking, effort=effort)
+        without = self._render(messages, [], thinking=thinking, effort=effort, opening=False)
         if prompt != without:
             opening = prompt[len(os.path.commonprefix([prompt, without])) :]  # noqa: RUF071 - not paths
         else:
@@ -115,25 +131,34 @@ class ChatPrompt:
 
     # Rendering --------------------------------------------------------------------------------------------------------
 
-    def _variables(self, thinking: bool, effort: Effort) -> _Variables:
-        return {**self.format.always, **self.format.switch.variables(thinking=thinking, effort=effort)}
-
     def _render(
         self,
         messages: Sequence[Message],
         said: list[str],
-        variables: _Variables,
         *,
         thinking: bool,
+        effort: Effort,
         opening: bool = True,
     ) -> str:
         """The prompt as text; what must stay text stands in `said`, by the number that stands for it. What was thought
         in earlier turns is left out: models are not trained to read it again."""
+        while True:
+            try:
+                return self._rendered(messages, said, thinking=thinking, effort=effort, opening=opening)
+            except TemplateError as error:
+                said.clear()
+                self._replace(error)
+
+    def _rendered(
+        self, messages: Sequence[Message], said: list[str], *, thinking: bool, effort: Effort, opening: bool
+    ) -> str:
+        variables = {**self.format.always, **self.format.switch.variables(thinking=thinking, effort=effort)}
         shaped = [(message.role, self._protected(message.content, said)) for message in messages]
         words = self.format.switch.words[not thinking]
         if words and shaped and shaped[-1][0] == "user":
             shaped[-1] = (shaped[-1][0], shaped[-1][1] + words)
-        return self.template.render(self.format.turns(shaped), opening=opening, variables=variables)
+        turns = self.format.turns(shaped)
+        return self.template.render(turns, opening=opening, variables=variables)
 
     def _protected(self, content: str, said: list[str]) -> str:
         """The content with a number for each text in it that would become a mark."""

@@ -60,6 +60,16 @@ def _penalizes(sampling: Sampling) -> bool:
     return sampling.repeat_penalty != 1.0 or bool(sampling.frequency_penalty or sampling.presence_penalty)
 
 
+class NoNumbers(Exception):
+    """The logits are no numbers, or none of them is finite: nothing can be chosen."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what the model computes are no numbers (NaN): its file is damaged, or this device computes it wrong. "
+            "Fetch the file again, or load it on another device."
+        )
+
+
 class Sampler:
     """A sampler chain for one answer, its parts in the order that llama.cpp uses by default. `seed` as llama.cpp takes
     it, of which 32 bits count. It outlives the context, but for `sample`."""
@@ -125,7 +135,8 @@ class Sampler:
         self._array_pointer = ctypes.byref(self._array)
 
     def sample(self) -> int:
-        """Choose the next token from the logits of the last decoded one, and remember it for the penalties."""
+        """Choose the next token from the logits of the last decoded one, and remember it for the penalties. Raises
+        `NoNumbers`."""
         return self.sample_from_few() if self._sees_few else self.sample_from_all()
 
     def sample_from_few(self) -> int:
@@ -134,7 +145,12 @@ class Sampler:
             return self.sample_from_all()
         logits = self._newest_logits()
         if self.takes_best:
-            return int(logits.argmax())
+            best = int(logits.argmax())
+            if not np.isfinite(logits[best]):  # one that is no number counts as the greatest
+                best = int(np.where(np.isnan(logits), -np.inf, logits).argmax())
+            if not np.isfinite(logits[best]):
+                raise NoNumbers
+            return best
         ids = self._likeliest(logits)
         if ids is None:
             return self.sample_from_all()
@@ -150,7 +166,9 @@ class Sampler:
         return token
 
     def sample_from_all(self) -> int:
-        """As `sample`, the chain seeing the whole vocabulary."""
+        """As `sample`, the chain seeing the whole vocabulary, which must be numbers: it is sorted."""
+        if not -np.inf < float(np.maximum.reduce(self._newest_logits())) < np.inf:
+            raise NoNumbers
         return int(lib.llama_sampler_sample(self.chain, self._context, -1))
 
     def accept(self, token: int) -> None:

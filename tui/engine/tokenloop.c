@@ -33,7 +33,10 @@ struct batch {
 enum token_kind { IS_PLAIN, ENDS, IS_LOOKED_AT };
 
 /* Why a run came back. */
-enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED };
+enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED, HAS_NO_NUMBERS };
+
+/* In place of a token: the logits are no numbers, as those of a damaged file are, and llama.cpp would sort them. */
+#define NO_NUMBERS (-1)
 
 struct token_loop {
     void *context, *chain;
@@ -124,14 +127,25 @@ static int32_t gather(struct token_loop *loop, const float *logits, float least)
     return n;
 }
 
-/* Choose the next token from the newest logits. The chain, which would else look at the whole vocabulary, sees only the
+/* Let the chain choose from the whole vocabulary. */
+static int32_t choose_from_all(const struct token_loop *loop, const float *logits)
+{
+    for (int32_t i = 0; i < loop->n_vocab; i++)
+        if (!(logits[i] < INFINITY))
+            return NO_NUMBERS;
+    return loop->sample(loop->chain, loop->context, -1);
+}
+
+/* Choose the next token from the newest logits; NO_NUMBERS where they are none. The chain, which would else look at the whole vocabulary, sees only the
  * candidates within `width` of the best, at least as many as it needs; the width follows the model from token to token. */
 int32_t token_loop_choose(struct token_loop *loop)
 {
-    const float *logits = loop->n_needed ? loop->get_logits_ith(loop->context, -1) : NULL;
+    const float *logits = loop->get_logits_ith(loop->context, -1);
     const float best = logits ? find_maxima(logits, loop->n_vocab, loop->maxima) : INFINITY;
     if (!isfinite(best))
-        return loop->sample(loop->chain, loop->context, -1);
+        return NO_NUMBERS;
+    if (!loop->n_needed)
+        return choose_from_all(loop, logits);
     if (loop->takes_best) {
         gather(loop, logits, best);
         return loop->room[0].id;
@@ -141,7 +155,7 @@ int32_t token_loop_choose(struct token_loop *loop)
     int32_t n;
     while ((n = gather(loop, logits, best - loop->width)) < loop->n_needed) {
         if (loop->width > MOST_WIDTH)
-            return loop->sample(loop->chain, loop->context, -1);
+            return choose_from_all(loop, logits);
         loop->width *= 1.5f;
     }
     if (n > 8 * loop->n_needed + 256)
@@ -155,7 +169,7 @@ int32_t token_loop_choose(struct token_loop *loop)
 
 /* Decode `pending`, if it is a token (-1 is none), and choose the next one, over and over: until `n_most` tokens are
  * chosen, one is chosen at or after the time `due` (seconds of the monotonic clock), one is to be looked at, the model
- * ends, the abort switch is set, or llama_decode fails. Gives the number of tokens in `tokens` with the times at which they were chosen. */
+ * ends, the abort switch is set, llama_decode fails, or what it computed are no numbers. Gives the number of tokens in `tokens` with the times at which they were chosen. */
 int32_t token_loop_run(
     struct token_loop *loop, int32_t pending, int32_t n_most, double due, int32_t *tokens, double *times, int32_t *ending)
 {
@@ -180,6 +194,10 @@ int32_t token_loop_run(
             }
         }
         pending = token_loop_choose(loop);
+        if (pending == NO_NUMBERS) {
+            *ending = HAS_NO_NUMBERS;
+            return n;
+        }
         const uint8_t kind = loop->ignores_end ? IS_PLAIN : loop->kinds[pending];
         if (kind == ENDS || (kind == IS_PLAIN && !loop->ignores_end && loop->is_eog(loop->vocab, pending))) {
             *ending = IS_END;

@@ -22,7 +22,7 @@ from llama_cpp import llama_cpp as lib
 from tui.engine.abort import Aborted
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
-from tui.engine.sampler import Sampler
+from tui.engine.sampler import NoNumbers, Sampler
 
 NO_TOKEN = -1
 LIBRARY = Path(__file__).with_name("libtokenloop.so")
@@ -32,7 +32,7 @@ _N_MOST = 512
 """Tokens that one run of the compiled loop has room for."""
 _BLOCK = 64
 _CANDIDATE_BYTES = ctypes.sizeof(lib.llama_token_data)
-_IS_END, _IS_ABORTED, _HAS_FAILED = 2, 3, 4
+_IS_END, _IS_ABORTED, _HAS_FAILED, _HAS_NO_NUMBERS = 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool) -> Token
 
 
 class PythonLoop:
-    """The loop in Python. With logits that are not numbers, which no sound model gives, llama.cpp does what it likes;
-    the compiled loop passes over them."""
+    """The loop in Python."""
 
     def __init__(self, session: Session, sampler: Sampler, ignore_end: bool) -> None:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
@@ -95,6 +94,8 @@ class PythonLoop:
                     return Run(tokens, times, n_decoded)
         except (Aborted, LlamaError) as error:
             return Run(tokens, times, n_decoded, error=error)
+        except NoNumbers as error:
+            return Run(tokens, times, n_decoded, error=LlamaError("decode", str(error)))
 
 
 class _Loop(ctypes.Structure):
@@ -163,6 +164,8 @@ class CompiledLoop:
             error = Aborted()
         elif ending == _HAS_FAILED:
             error = self._session.failure(loop.status, 1)
+        elif ending == _HAS_NO_NUMBERS:
+            error = LlamaError("decode", str(NoNumbers()))
         return Run(self._tokens[:n], self._times[:n], loop.n_decoded, ending == _IS_END, error)
 
     def choose(self) -> int:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,9 +61,11 @@ from tui.engine.records import ErrorInfo, LoadSettings
 from tui.engine.template import TemplateError
 from tui.engine.vulkan import show_software_devices
 from tui.engine.wire import encode, read_frame
+from tui.lines import one_line
 from tui.models.modelfile import part_of
 
 PROGRESS_EVERY_S = 0.05
+_MOST_OF_A_FAULT = 300
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,10 @@ class Worker:
                 self._fail(command, ErrorInfo(kind="internal", detail=str(error)))
             except MemoryError as error:
                 self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or "Python is out of memory"))
+            except Exception as error:  # noqa: BLE001 - a fault of llmtui's costs this command and not the model
+                traceback.print_exc()
+                detail = one_line(f"a fault of llmtui: {type(error).__name__}: {error}"[:_MOST_OF_A_FAULT])
+                self._fail(command, ErrorInfo(kind="internal", detail=detail))
             finally:
                 with self._cancel_lock:
                     self._running = 0

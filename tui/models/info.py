@@ -30,6 +30,9 @@ _INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "pe
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters that are blank."""
 _UNQUANTIZED = ("F32", "F16", "BF16")
+_NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
+"""Types that llama.cpp has for other things: it crashes when it multiplies with such a matrix."""
+_MATRIX = re.compile(r"^(token_embd|output|blk\.\d+\.(attn|ffn|ssm)_[a-z_]+)\.weight$")
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -131,6 +134,10 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
     n_layers = meta.number("block_count")
     if n_layers > MAX_LAYERS:
         raise GGUFError("malformed", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
+    for tensor in tensors:
+        if tensor.ggml_type.name in _NO_WEIGHTS and len(tensor.shape) > 1 and _MATRIX.match(tensor.name):
+            detail = f"the weights of {tensor.name!r} are of type {tensor.ggml_type.name}, which none are kept in"
+            raise GGUFError("malformed", 0, detail)
     weights_bytes = sum(tensor.n_bytes for tensor in tensors)
     n_params = sum(tensor.n_elements for tensor in tensors)
     if max(weights_bytes, n_params) > _MOST_BYTES:

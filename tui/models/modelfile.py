@@ -142,6 +142,9 @@ def _check_numbers(parts: Sequence[Path], headers: Sequence[Header]) -> None:
         if not isinstance(index, int) or not isinstance(n_parts, int) or n_parts < 2:
             continue
         total = count if isinstance(count, int) and count > 0 else n_parts
+        if not 0 <= index < total <= MAX_PARTS:
+            reason = f"Damaged: it says that it is part {index + 1:,} of {total:,}. Repeat the download."
+            raise ModelFileError("broken", part, reason)
         if (index + 1, total) != (number, len(parts)):
             reason = (
                 f"Part {index + 1} of {total} of a split model, under another name: "
@@ -200,6 +203,8 @@ def _why_broken(path: Path, error: GGUFError) -> str:
     match error.kind:
         case "truncated_data":
             actual, expected = format.size(error.actual_size), format.size(error.expected_size)
+            if actual == expected:
+                actual, expected = f"{error.actual_size:,}", f"{error.expected_size:,} bytes"
             return f"Incomplete: {actual} of {expected} are there. Finish or repeat the download."
         case "truncated":
             return "Incomplete: it ends within its header. Finish or repeat the download."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.app.markdown.blocks import Block
 from tui.app.markdown.code import LiveCode, highlight
 from tui.app.markdown.inline import close_open_marks, inline
-from tui.app.markdown.splitter import TAB
+from tui.app.markdown.syntax import TAB
 from tui.app.markdown.table import layout
 from tui.app.markdown.text import BLANK, GrowingText, Line, Run, fold, width_of, wrap_runs
 

@@ -12,6 +12,26 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tui.app.markdown.blocks import Block, BlockKind, Container
+from tui.app.markdown.syntax import (
+    DELIMITER,
+    FENCE,
+    HEADING,
+    HTML,
+    ITEM,
+    MATH,
+    MAX_DEPTH,
+    ONLY_MARKUP,
+    QUOTE,
+    RULE,
+    SETEXT,
+    TAB,
+    TASK,
+    cells_of,
+    closes,
+    heading_of,
+    indent_of,
+    inner_fences,
+)
 from tui.lines import clean_piece, without_towers
 
 FENCE_PIECE = 24
@@ -21,34 +41,10 @@ FENCE_CONTEXT = 12
 TABLE_PIECE = 24
 """Rows that decide a table's column widths; later rows come in pieces of `TABLE_ROWS`."""
 TABLE_ROWS = 8
-TAB = 4
-"""Cells from one tab stop to the next."""
 MAX_COLUMNS = 100
 VERBATIM_PIECE = 48
 _MARKDOWN = ("markdown", "md", "mdx")
 """Languages of blocks whose text has fences of its own."""
-MAX_DEPTH = 32
-"""Quotes and lists nest no deeper; what looks deeper is text."""
-
-# No two neighbours in these patterns that repeat take the same character: a line of 20,000 spaces would be tried in 200
-# million ways.
-_QUOTE = re.compile(r" {0,3}> ?")
-_ITEM = re.compile(r"( {0,3})([-*+]|\d{1,9}[.)])( +(?=\S)| *$)")
-_TASK = re.compile(r"\[([ xX])\] +(?=\S)")
-_FENCE = re.compile(r" {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$")
-_HEADING = re.compile(r" {0,3}(#{1,6})(?: (.*))?$")
-_RULE = re.compile(r" {0,3}([-*_])(?: *\1){2,} *$")
-_SETEXT = re.compile(r" {0,3}=+ *$")
-_MATH = re.compile(r" {0,3}(\$\$|\\\[)")
-_HTML = re.compile(
-    r" {0,3}<(?:!--|[!?]|/?(?:address|article|aside|blockquote|body|center|dd|details|dialog|div|dl|dt|fieldset|"
-    r"figure|footer|form|h[1-6]|head|header|hr|html|iframe|li|link|main|menu|meta|nav|ol|option|p|pre|script|section|"
-    r"select|source|style|summary|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|ul|video)(?:[ />]|$))",
-    re.IGNORECASE,
-)
-_DELIMITER = re.compile(r"\|? *:?-+:? *(?:\| *:?-+:? *)*\|?$")
-_BAR = re.compile(r"(?<!\\)\|")
-_ONLY_MARKUP = re.compile(r"[-=*_+#>`~|: ]*$|\d{1,9}[.)]?$")
 _TIGHT = {("paragraph", "paragraph"), ("paragraph", "list"), ("list", "list"), ("paragraph", "verbatim"),
           ("verbatim", "paragraph"), ("quote", "quote")}  # fmt: skip
 """Neighbours at the top level that stand as close as the source has them."""
@@ -83,60 +79,6 @@ class _Leaf:
     """Fences that are open within a block of Markdown: their markers and indents."""
     context: str = ""
     first: bool = True
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
-
-
-def cells_of(row: str, n_columns: int = 0) -> list[str]:
-    """The cells of a table row; `\\|` is a bar inside a cell. Of a row with more than `n_columns`, if that is not 0, a
-    bar within code counts as text where that makes the row fit, and else what is left over stands in the last cell."""
-    row = row.strip().removeprefix("|")
-    if row.endswith("|") and not row.endswith("\\|"):
-        row = row[:-1]
-    parts = _BAR.split(row)
-    if n_columns and len(parts) > n_columns:
-        joined = _join_code(parts)
-        parts = joined if len(joined) == n_columns else [*parts[: n_columns - 1], "|".join(parts[n_columns - 1 :])]
-    return [cell.strip().replace("\\|", "|") for cell in parts]
-
-
-def _join_code(parts: list[str]) -> list[str]:
-    """The parts between bars, those put together again that a code span holds together."""
-    joined: list[str] = []
-    is_open = False
-    for part in parts:
-        if is_open:
-            joined[-1] = f"{joined[-1]}|{part}"
-        else:
-            joined.append(part)
-        is_open ^= part.count("`") % 2 == 1
-    return joined
-
-
-def _closes(line: str, fence: str, most_indent: int) -> bool:
-    """Whether a line is the end of a block that began with `fence`, or a longer mark of its kind."""
-    mark = line.strip(" ")
-    return len(mark) >= len(fence) and mark == fence[0] * len(mark) and _indent(line) <= most_indent
-
-
-def _inner_fences(inner: tuple[tuple[str, int], ...], outer: str, line: str) -> tuple[tuple[str, int], ...]:
-    """The fences that are open within a block of Markdown behind this line of it. CommonMark has the first bare fence
-    end the whole block; models mean the one that was opened last, and what they open inside has a language."""
-    if inner and _closes(line, inner[-1][0], inner[-1][1] + 3):
-        return inner[:-1]
-    match = _FENCE.match(line.lstrip(" ")) if len(inner) < MAX_DEPTH else None
-    if match and match[2].strip(" ") and match[1][0] == outer[0] and len(match[1]) >= len(outer):
-        return (*inner, (match[1], _indent(line)))
-    return inner
-
-
-def _heading(text: str) -> str:
-    """A heading without the marks that may close it."""
-    text = text.strip(" ")
-    bare = text.rstrip("#")
-    return bare.rstrip(" ") if not bare or bare.endswith(" ") else text
 
 
 class Splitter:
@@ -181,7 +123,7 @@ class Splitter:
         ahead._stack = [replace(container) for container in self._stack]
         ahead._leaf = leaf = self._leaf and replace(self._leaf, lines=self._leaf.lines.copy())
         ahead._empty_line, ahead._last, ahead._last_top = self._empty_line, self._last, self._last_top
-        is_markup = _ONLY_MARKUP.match(self._partial) is not None
+        is_markup = ONLY_MARKUP.match(self._partial) is not None
         if is_markup and leaf is not None and leaf.fence[:1] in ("`", "~"):
             is_markup = self._partial.lstrip().startswith(leaf.fence[0])
         if not is_markup:
@@ -209,7 +151,7 @@ class Splitter:
             self._blank_line(depth)
             return
         if leaf is not None and leaf.kind == "code" and not leaf.fence:
-            if depth >= leaf.depth and _indent(rest) >= 4:
+            if depth >= leaf.depth and indent_of(rest) >= 4:
                 self._add_code(leaf, self._with_tabs(rest[4:]))
                 return
             self._close_leaf()
@@ -245,17 +187,17 @@ class Splitter:
         is_blank = not line.strip()
         for container in self._stack:
             if container.kind == "quote":
-                match = _QUOTE.match(line)
+                match = QUOTE.match(line)
                 if match is None:
                     break
                 line = line[match.end() :]
                 is_blank = not line.strip()
             elif not is_blank:
-                indent = _indent(line)
+                indent = indent_of(line)
                 if indent < container.indent:
                     # Models indent an item under "10." by two or three as well, where CommonMark wants four; what
                     # follows in the outer item is then as little indented.
-                    if indent < container.mark + 2 or not _ITEM.match(line.lstrip(" ")):
+                    if indent < container.mark + 2 or not ITEM.match(line.lstrip(" ")):
                         break
                     container.indent = indent
                 line = line[container.indent :]
@@ -275,12 +217,12 @@ class Splitter:
             return True
         # A fence in a list item may be indented less than the item: its lines are taken as they are.
         most_indent = 3 if depth >= leaf.depth else len(rest)
-        if not leaf.inner and _closes(rest, leaf.fence, most_indent):
+        if not leaf.inner and closes(rest, leaf.fence, most_indent):
             self._close_leaf()
             return True
         if leaf.info.lower() in _MARKDOWN:
-            leaf.inner = _inner_fences(leaf.inner, leaf.fence, rest)
-        self._add_code(leaf, self._with_tabs(rest[min(_indent(rest), leaf.level) :]))
+            leaf.inner = inner_fences(leaf.inner, leaf.fence, rest)
+        self._add_code(leaf, self._with_tabs(rest[min(indent_of(rest), leaf.level) :]))
         return True
 
     def _blank_line(self, depth: int) -> None:
@@ -296,16 +238,16 @@ class Splitter:
     def _starts_block(self, rest: str) -> bool:
         """Whether a line would interrupt a paragraph that it could otherwise continue lazily."""
         return any(
-            pattern.match(rest) for pattern in (_QUOTE, _ITEM, _FENCE, _HEADING, _RULE, _MATH, _HTML)
+            pattern.match(rest) for pattern in (QUOTE, ITEM, FENCE, HEADING, RULE, MATH, HTML)
         )  # fmt: skip
 
     def _open_containers(self, rest: str, number: int) -> None:
         """Open the quotes and items that a line begins with, then its leaf. `number` goes on for a sibling item."""
         while True:
             paragraph = self._leaf is not None and self._leaf.kind == "paragraph"
-            if (not paragraph and _indent(rest) >= 4) or len(self._stack) >= MAX_DEPTH:
+            if (not paragraph and indent_of(rest) >= 4) or len(self._stack) >= MAX_DEPTH:
                 break
-            if match := _QUOTE.match(rest):
+            if match := QUOTE.match(rest):
                 self._close_leaf()
                 self._stack.append(_Open("quote"))
                 rest = rest[match.end() :]
@@ -313,7 +255,7 @@ class Splitter:
                 if not rest.strip():
                     return
                 continue
-            match = None if _RULE.match(rest) else _ITEM.match(rest)
+            match = None if RULE.match(rest) else ITEM.match(rest)
             if match is None:
                 break
             mark, spaces = match[2], match[3]
@@ -338,7 +280,7 @@ class Splitter:
             number = -1
             marker = _BULLETS[sum(1 for container in self._stack if container.kind == "item") % len(_BULLETS)]
         item = _Open("item", width + padding, len(match[1]), number, marker)
-        if task := _TASK.match(rest):
+        if task := TASK.match(rest):
             item.marker = "☐" if task[1] == " " else "☑"
             rest = rest[task.end() :]
         self._stack.append(item)
@@ -353,29 +295,29 @@ class Splitter:
             self._close_leaf()
             leaf = None
         paragraph = leaf if leaf is not None and leaf.kind == "paragraph" else None
-        if match := _FENCE.match(rest):
-            self._start("code", info=match[2].strip().split(" ")[0], fence=match[1], level=_indent(rest))
-        elif match := _HEADING.match(rest):
-            self._start("heading", _heading(match[2] or ""), level=len(match[1]))
+        if match := FENCE.match(rest):
+            self._start("code", info=match[2].strip().split(" ")[0], fence=match[1], level=indent_of(rest))
+        elif match := HEADING.match(rest):
+            self._start("heading", heading_of(match[2] or ""), level=len(match[1]))
             self._close_leaf()
-        elif paragraph and _SETEXT.match(rest):
+        elif paragraph and SETEXT.match(rest):
             paragraph.kind, paragraph.level = "heading", 1
             self._close_leaf()
-        elif _RULE.match(rest):
+        elif RULE.match(rest):
             self._start("rule")
             self._close_leaf()
-        elif match := _MATH.match(rest):
+        elif match := MATH.match(rest):
             closer = "$$" if match[1] == "$$" else "\\]"
             self._start("verbatim", rest.strip(), fence=closer)
             if rest.strip().endswith(closer) and len(rest.strip()) > 2:
                 self._close_leaf()
-        elif paragraph and _DELIMITER.match(rest.strip(" ")) and self._to_table(paragraph, rest):
+        elif paragraph and DELIMITER.match(rest.strip(" ")) and self._to_table(paragraph, rest):
             return
         elif paragraph:
             paragraph.lines.append(rest.strip(" "))
-        elif _HTML.match(rest):
+        elif HTML.match(rest):
             self._start("verbatim", rest)
-        elif _indent(rest) >= 4:
+        elif indent_of(rest) >= 4:
             self._start("code", self._with_tabs(rest[4:]))
         else:
             self._start("paragraph", rest.strip(" "))

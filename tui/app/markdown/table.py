@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from tui.app.markdown.inline import inline
-from tui.app.markdown.splitter import cells_of
+from tui.app.markdown.syntax import cells_of
 from tui.app.markdown.text import Run, width_of, wrap_runs
 
 MIN_COLUMN = 4

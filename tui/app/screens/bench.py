@@ -151,7 +151,8 @@ class BenchScreen(Dialog[None]):
     def _runs_or_not(self) -> None:
         """Keys and button of a bench that measures, or that does not."""
         self.key_titles = {"dialog_close": "Stop"} if self._measuring is not None else {}
-        self.query_one("#buttons").display = self._measuring is None
+        for buttons in self.query("#buttons"):
+            buttons.display = self._measuring is None
         self.refresh_bindings()
 
     def action_move(self, by: int) -> None:
@@ -215,10 +216,10 @@ class BenchScreen(Dialog[None]):
             self._tell(str(died))
         finally:
             self._measuring = None
-            if self.is_mounted:
-                self.query_one(Transcript).display = False
-                self._change(doing="")
-                self._runs_or_not()
+            for transcript in self.query(Transcript):
+                transcript.display = False
+            self._change(doing="")
+            self._runs_or_not()
 
     async def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
         with contextlib.closing(MachineProbe.of(engine)) as probe:
@@ -294,8 +295,8 @@ class BenchScreen(Dialog[None]):
 
     def _change(self, **fields: object) -> None:
         self._state = msgspec.structs.replace(self._state, **fields)
-        if self.is_mounted:
-            self.query_one(BenchBoard).show(self._state)
+        for board in self.query(BenchBoard):  # none any more where the app ends while it measures
+            board.show(self._state)
 
 
 def _failed(jobs: Sequence[Job], failure: Failure) -> str:

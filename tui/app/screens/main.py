@@ -306,12 +306,16 @@ class MainScreen(ConversationFlows, Sending):
         self.prompt.focus()
 
     def _tell_about(self, loaded: Loaded) -> None:
-        """Once for each file: what the model is used with in place of what its file wants."""
+        """What the model is used with in place of what its file wants."""
         unknown = self.model_info.unknown_sampling if self.model_info else ()
-        for note in filter(None, (loaded.template_note, phrases.unknown_sampling(unknown))):
-            if (loaded.path, note) not in self._told:
-                self._told.add((loaded.path, note))
-                self.tell(note, bad=True)
+        for note in (loaded.template_note, phrases.unknown_sampling(unknown)):
+            self._tell_once(loaded.path, note)
+
+    def _tell_once(self, path: str, note: str) -> None:
+        """Once for each file."""
+        if note and (path, note) not in self._told:
+            self._told.add((path, note))
+            self.tell(note, bad=True)
 
     def model_moved(self, moved: Moved, turn_id: str = "") -> None:
         words = phrases.moved(moved)
@@ -384,6 +388,8 @@ class MainScreen(ConversationFlows, Sending):
     def answer_began(self, turn: Turn, started: Started) -> None:
         if started.n_dropped:
             self.transcript.add_notice(phrases.dropped(started, self.keymap), "warning")
+        if (loaded := self.controller.engine.loaded) is not None:
+            self._tell_once(loaded.path, started.template_note)
         self.transcript.begin_answer(turn.id, turn.model)
         self.transcript.set_progress(turn.id, phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)

@@ -186,6 +186,12 @@ def variables(**changes: str | None) -> Make:
 
 
 @contextlib.contextmanager
+def a_file_for_a_home(home: Path) -> Iterator[Home]:
+    with environment(home, HOME="HOME/precious"):
+        yield Home(home, is_saved=False)
+
+
+@contextlib.contextmanager
 def nobody_knows_it(home: Path) -> Iterator[Home]:
     give(home, UNKNOWN)
     with environment(home, as_user(UNKNOWN), HOME=None):
@@ -244,6 +250,7 @@ def planted(what: str) -> Make:
         for above in (link.parent, *link.parent.parents):
             if above == home:
                 break
+            above.chmod(0o700)
             os.chown(above, NOBODY, NOBODY)
         link.unlink(missing_ok=True)
         target = home / "precious"
@@ -278,7 +285,7 @@ def homes() -> dict[str, Make]:
         "HOME empty": variables(HOME=""),
         "HOME relative": variables(HOME="somewhere"),
         "HOME not there": variables(HOME="HOME/not/there"),
-        "HOME is a file": variables(HOME="HOME/precious"),
+        "HOME is a file": a_file_for_a_home,
         "nobody knows where it is": nobody_knows_it,
         "XDG relative": variables(**dict.fromkeys(xdg, "relative")),
         "XDG empty": variables(**dict.fromkeys(xdg, "")),

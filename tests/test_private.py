@@ -93,6 +93,18 @@ def test_a_link_of_our_own_is_followed(tmp_path: Path):
     assert mode(tmp_path / "dotfiles" / "log") == 0o600
 
 
+@pytest.mark.parametrize("what", ["a file", "a link that leads to no folder"])
+def test_what_is_in_the_place_of_a_folder_is_said(tmp_path: Path, what: str):
+    place = tmp_path / "llmtui"
+    if what == "a file":
+        place.write_text("notes")
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match=f"llmtui is {what}, where a folder should be"):
+        private.folder(place / "log")
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_pipe_or_a_device_is_no_file_of_ours(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="no regular file"):

@@ -154,6 +154,7 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_answer_on(lines: 
 
         shell.type(b"\x1a")
         shell.wait_for("Stopped")
+        assert [file.read_text() for file in paths.drafts_dir().glob("*.txt")] == ["a draft"]
         shell.clear()
         shell.type(b"fg\r")
         shell.wait_for("a draft")

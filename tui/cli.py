@@ -90,11 +90,31 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _find_home() -> None:
+    """Have HOME say where the home folder is, and no folder of the XDG specification be a relative one, which it
+    forbids: libraries make of those whatever they like. Raises `CommandLineError` where nobody knows the home folder,
+    as in a container for a user whom it does not know."""
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        if not os.path.isabs(os.environ.get(name, "")):  # noqa: PTH117 - pathlib costs 10 ms here
+            os.environ.pop(name, None)
+    if os.path.isabs(os.environ.get("HOME", "")):  # noqa: PTH117
+        return
+    os.environ.pop("HOME", None)
+    home = os.path.expanduser("~")  # noqa: PTH111 - what the system knows
+    if not os.path.isabs(home):  # noqa: PTH117
+        raise CommandLineError(
+            "nobody knows where your home folder is: HOME is not set, and the system has no entry for this user. "
+            "Set HOME to a folder that you can write to."
+        )
+    os.environ["HOME"] = home
+
+
 def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = parser().parse_args(argv)
     except SystemExit:  # --help and --version have printed what was asked for
         return ExitCode.FINE
+    _find_home()
     if arguments.settings and not os.path.isfile(arguments.settings):  # noqa: PTH113 - pathlib costs 10 ms here
         raise CommandLineError(f"--settings {arguments.settings}: there is no such file.")
     if arguments.locate:

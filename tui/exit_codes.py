@@ -22,5 +22,5 @@ class ExitCode(IntEnum):
     MODEL = 3, "there is no model, it cannot be loaded, or it would leave too little memory"
     ENGINE = 4, "the engine process died, or could not compute"
     UNDECIDED = 5, "--fail-below could not tell: too few runs, or something was not measured"
-    UNWRITTEN = 6, "the result could not be written to stdout, as on a full disk"
+    UNWRITTEN = 6, "the result could not be written, as on a full disk"
     INTERRUPTED = 130, "interrupted: Ctrl-C, SIGTERM, or the terminal was closed"

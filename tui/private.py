@@ -10,6 +10,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from tui.newfile import NewFile
+
 APP = "llmtui"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -30,9 +32,11 @@ def folder(path: Path) -> Path:
     for part in [*reversed(path.parents), path]:
         try:
             part.mkdir(mode=0o700)
-        except FileExistsError:
+        except FileExistsError as error:
             if not part.is_dir():
-                raise
+                what = "a link that leads to no folder" if part.is_symlink() else "a file"
+                why = f"{part.name} is {what}, where a folder should be"
+                raise NotADirectoryError(errno.ENOTDIR, why, str(part)) from error
         except OSError:
             if not part.is_dir():  # a root that cannot be written, with folders in it that are there already
                 raise
@@ -63,6 +67,16 @@ def resolved(path: Path) -> Path:
     path = Path(os.path.abspath(path))  # noqa: PTH100
     _check(path)
     return Path(os.path.realpath(path))
+
+
+def write_file(path: Path, data: bytes, *, is_durable: bool = True) -> None:
+    """Put `data` in the place of what is at `path`, in a folder that is made where it is missing. Whoever reads sees
+    the old file or the new one, also after a power cut where it `is_durable`. Raises OSError, with nothing changed."""
+    folder(path.parent)
+    target = resolved(path)
+    with NewFile(target.parent) as new:
+        new.stream.write(data)
+        new.become(target, is_synced=is_durable)
 
 
 def make_file(path: Path) -> None:

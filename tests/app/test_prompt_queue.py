@@ -9,12 +9,13 @@ import signal
 import msgspec
 
 from tests.conftest import DENSE, MOE
-from tui.app import drafts
 from tui.app.controller import Move
+from tui.app.drafts import Drafts
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
+from tui.config import paths
 
 
 def prompt(person) -> Prompt:
@@ -271,7 +272,7 @@ async def test_what_was_not_sent_is_in_the_input_at_the_next_start_and_only_then
         assert prompt(person).text == "ping\n\nhalf a sen" and "not sent" in person.told
         prompt(person).set_text("")
     async with start() as person:
-        assert prompt(person).text == "" and drafts.take() == ""
+        assert prompt(person).text == "" and Drafts(paths.drafts_dir()).take() == ""
 
 
 async def test_no_answer_is_dropped_in_silence(start):

@@ -52,6 +52,8 @@ THEME_CHECK_S = 2.0
 TERMINAL_CHECK_S = 2.0
 INTERRUPT_S = 0.7
 """How long a signal waits for the engine to end what it does; then the engine is ended, whatever it does."""
+RETRY_S = 1.0
+"""How long leaving waits for another try to save what could not be saved before."""
 SAVE_S = 5.0
 """How long a signal waits for a slow disk."""
 END_S = 0.6
@@ -151,6 +153,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         driver = super()._build_driver(headless, inline, mouse, size)
         if isinstance(driver, TerminalDriver):
             driver.on_gone = lambda: self.leave(HUNG_UP)
+            driver.before_stop = self.controller.save_now
             driver.on_stay = lambda: self.notify(phrases.NO_SHELL, timeout=5, markup=False)
             loop = asyncio.get_running_loop()
 
@@ -288,6 +291,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
         if any(screen.id == QUIT_QUESTION for screen in self.screen_stack):
             return
+        if self.store.n_unsaved:  # there may be room by now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S):
+                    await self.store.flush()
         if self.store.n_unsaved:
             detail = phrases.unsaved(self.store.n_unsaved, self.keymap)
             question = ConfirmScreen("Quit without saving?", self.keymap, detail=detail, yes="Quit anyway", no="Stay")

@@ -149,7 +149,11 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
         return "not installed"
     # The tools of X and Wayland leave a process behind that serves the clipboard and keeps their output open: a pipe
     # would never end. In a session of its own that process outlives the terminal.
-    with tempfile.TemporaryFile() as said:
+    try:
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    except OSError as error:
+        return f"no temporary file: {error.strerror or error}"
+    with said:
         try:
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -208,7 +212,11 @@ def _to_file(data: bytes, folder: Path) -> Path:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        except OSError:
+            path.unlink()  # half of it
+            raise
         return path
     raise FileExistsError(f"{folder} is full of files named {stem}")

@@ -121,7 +121,7 @@ class ContextKeeper:
         if not self._files.is_on or self._engine.loaded is None or self._held == conversation_id:
             return
         self.save()  # of one that was left while the model moved
-        if self._files.path(conversation_id).is_file():
+        if self._files.has(conversation_id):
             self._held, self._unsaved = conversation_id, False
             self._do(self._restore(conversation_id))
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import msgspec
 
-from tui.app import drafts
 from tui.app.choices import LoadChoices
 from tui.app.context_keeper import ContextKeeper, context_files
+from tui.app.drafts import Drafts
 from tui.app.elsewhere import Elsewhere
 from tui.app.listener import Deaf, Listener, Phase
 from tui.app.moves import Held, Move, PrefillSpeeds, backend_label
@@ -29,6 +29,8 @@ from tui.app.writing import Writing
 from tui.chat.conversation import Conversation
 from tui.chat.store import Store
 from tui.cli_options import Options
+from tui.config import paths
+from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.engine.client import Answer, Engine, EngineError
@@ -81,8 +83,13 @@ class Controller:
         self.n_used = 0
         self.swap_used: Callable[[], int | None] = lambda: None
         """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
+        self.drafts = Drafts(paths.drafts_dir())
         self.unsent: Callable[[], Sequence[str]] = tuple
         """What was written and not sent; whoever shows an input sets it."""
+        self.draft_lost: OSError | None = None
+        """Why that could not be kept at the end, if so."""
+        self.state_lost: ConfigProblem | None = None
+        """Why what was to be remembered could not be written at the end, if so."""
         self.choices = LoadChoices(settings, state, options, lambda problem: self.listener.problem(problem))
         self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
         self._answer: Answer | None = None
@@ -244,6 +251,19 @@ class Controller:
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
         self._remembered.update(**changes)
+
+    async def save_now(self) -> None:
+        """Save what there is at once, of an answer that is being written too."""
+        await self.keep_draft()
+        await self.store.flush()
+
+    async def keep_draft(self) -> None:
+        """Keep what is written and not sent as it is now, in case llmtui is killed."""
+        texts = (*self.queue.texts, *self.unsent())
+        try:
+            await asyncio.to_thread(self.drafts.keep, texts)
+        except OSError as error:  # it is tried again, and told where it matters: at the end
+            _log.debug("What is not sent is not kept: %s", error)
 
     def configure(self, **changes: Any) -> None:
         """Change title, system prompt, thinking or sampling of the open conversation."""
@@ -450,8 +470,11 @@ class Controller:
     async def _close(self, patience_s: float | None) -> None:
         self.listener = cast(Listener, Deaf())
         self.elsewhere.close()
-        await asyncio.to_thread(drafts.keep, (*self.queue.take_all(), *self.unsent()))
+        try:
+            await asyncio.to_thread(self.drafts.close, (*self.queue.take_all(), *self.unsent()))
+        except OSError as error:
+            self.draft_lost = error
         await end_work(self._works, self._interrupt_all, self.contexts.flush, (self.engine, self.planner), patience_s)
-        await self._remembered.flush()
+        self.state_lost = await self._remembered.flush()
         self.opened.put_back()
         await self.store.close()

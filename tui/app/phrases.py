@@ -16,6 +16,7 @@ from tui.app.replacing import Version
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
+from tui.config import paths
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
@@ -457,6 +458,15 @@ def unsaved(n: int, keymap: Keymap) -> str:
         f"The conversations cannot be written to the disk now: {_changes(n)} would be lost. "
         f"Export{hint(keymap, 'export')} writes the open conversation to a file."
     )
+
+
+def not_saved(conversations: StoreError | None, draft: OSError | None, state: ConfigProblem | None) -> list[str]:
+    """What could not be written at the end, and why."""
+    sentences = [lost(conversations)] if conversations is not None else []
+    if draft is not None:
+        place = paths.drafts_dir()
+        sentences.append(f"What was written and not sent could not be kept: {draft.strerror or draft} ({place}).")
+    return sentences + ([str(state)] if state is not None else [])
 
 
 def lost(error: StoreError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import logging.handlers
 import os
@@ -54,10 +55,10 @@ def run(options: AppOptions) -> int:
         signal.signal(number, lambda *_: os._exit(code))
     atexit.register(_hear_no_signal)
     driver = app._driver
-    if app.unsaved is not None and (
-        not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno())
-    ):  # else it would wait for a terminal that does not read; it is in the log
-        print(f"llmtui: {phrases.lost(app.unsaved)}", file=sys.stderr)
+    # Where the terminal does not read, it would wait for it; it is in the log.
+    if not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno()):
+        for sentence in phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
+            print(clean(f"llmtui: {sentence}"), file=sys.stderr)
     return code
 
 
@@ -88,7 +89,20 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log for its owner's eyes, in a file that nobody else has placed."""
+    """A log for its owner's eyes, in a file that nobody else has placed. A line that a full disk does not take is left
+    out, without a word: whatever is worth more says that the disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Begin anew with the next line: a file that could not be closed is closed for good."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()
+
+    def close(self) -> None:
+        """The end, whatever the disk takes."""
+        with contextlib.suppress(OSError, ValueError):
+            super().close()
 
     def _open(self) -> TextIOWrapper:
         descriptor = private.open_file(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)

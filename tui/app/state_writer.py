@@ -11,15 +11,24 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
 
+RETRY_S = 5.0
+"""How long after a failure it is tried again."""
+
 
 class StateWriter:
     """Writes to `state` in the order in which that is asked for: what was chosen last is what stays. What keeps it from
-    being written is told to `on_problem`. All on the event loop's thread."""
+    being written is told to `on_problem`, once for as long as it stays the same, and tried again. All on the event
+    loop's thread."""
 
-    def __init__(self, state: StateStore, on_problem: Callable[[ConfigProblem], None]) -> None:
-        self._state, self._on_problem = state, on_problem
+    def __init__(
+        self, state: StateStore, on_problem: Callable[[ConfigProblem], None], *, retry_s: float = RETRY_S
+    ) -> None:
+        self._state, self._on_problem, self._retry_s = state, on_problem, retry_s
         self._writes: set[asyncio.Task[None]] = set()
         self._order = asyncio.Lock()
+        self._problem: ConfigProblem | None = None
+        """What was in the way the last time."""
+        self._retry: asyncio.TimerHandle | None = None
 
     def update(self, **changes: Any) -> None:
         """Keep fields of `State`."""
@@ -29,18 +38,33 @@ class StateWriter:
         """Keep what a model was loaded with, and wait for it: its next load starts from there."""
         await asyncio.shield(self._do(lambda: self._state.remember_load(path, choice)))
 
-    async def flush(self) -> None:
-        """Wait until all is written."""
+    async def flush(self) -> ConfigProblem | None:
+        """Write all that waits, and what could not be written before; what is in the way of that still. Nothing is
+        tried again after this."""
+        if self._problem is not None:
+            self.update()
         if self._writes:
             await asyncio.wait(set(self._writes))
+        if self._retry is not None:
+            self._retry.cancel()
+        return self._problem
 
     def _do(self, change: Callable[[], ConfigProblem | None]) -> asyncio.Task[None]:
         async def write() -> None:
             async with self._order:
-                if problem := await asyncio.to_thread(change):
-                    self._on_problem(problem)
+                self._note(await asyncio.to_thread(change))
 
         task = asyncio.create_task(write())
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return task
+
+    def _note(self, problem: ConfigProblem | None) -> None:
+        before, self._problem = self._problem, problem
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if problem is not None:
+            self._retry = asyncio.get_running_loop().call_later(self._retry_s, self.update)
+            if problem != before:
+                self._on_problem(problem)

@@ -12,7 +12,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from textual import constants, events
@@ -30,6 +30,8 @@ BACKGROUND_CHECK_S = 0.5
 """How often a process in the background looks whether it is in the foreground again: `fg` tells it to one that was
 stopped only."""
 JOIN_S = 1.0
+SAVE_S = 1.0
+"""How long ctrl+z waits for the disk."""
 _KITTY_FLAGS = 0b00000001 | 0b00001000 | 0b00010000
 """Of the keyboard protocol https://sw.kovidgoyal.net/kitty/keyboard-protocol/: escape codes that can be told apart, for
 all keys, with their text."""
@@ -39,6 +41,10 @@ _MOUSE_ON = "\x1b[?1000h\x1b[?1003h\x1b[?1015h\x1b[?1006h"
 _MOUSE_OFF = "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
 _SIZE = (80, 25)
 """Columns and rows of a terminal that does not tell."""
+
+
+async def _at_once() -> None:
+    """Nothing is to be done before."""
 
 
 class ModesDriver(LinuxDriver):
@@ -63,6 +69,9 @@ class ModesDriver(LinuxDriver):
         """Whether the terminal took what it was told at the end: more may be written to it."""
         self.on_gone: Callable[[], None] = lambda: None
         """Called when there is no terminal any more."""
+        self._stopping: asyncio.Task[None] | None = None
+        self.before_stop: Callable[[], Awaitable[None]] = _at_once
+        """Awaited before the process stops, which may be for ever."""
         self.on_stay: Callable[[], None] = lambda: None
         """Called when the process could not be stopped, for nobody is there who could let it go on."""
 
@@ -230,9 +239,22 @@ class ModesDriver(LinuxDriver):
             return True  # not the terminal that controls us, so no shell gives it to another
 
     def stop_process(self) -> None:
-        """Give the terminal back and stop, as ctrl+z does to other programs. What the engine computes meanwhile waits
-        in its pipe. The whole job stops, for whatever started us may wait for it to. Where no shell is there to let it
-        go on, the system does not stop it, and we stay."""
+        """Give the terminal back and stop, as ctrl+z does to other programs, once what `before_stop` does is done or
+        takes too long. What the engine computes meanwhile waits in its pipe. The whole job stops, for whatever started
+        us may wait for it to. Where no shell is there to let it go on, the system does not stop it, and we stay."""
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._save_and_stop())
+
+    async def _save_and_stop(self) -> None:
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SAVE_S):
+                    await self.before_stop()
+        finally:
+            self._stopping = None
+            self._stop()
+
+    def _stop(self) -> None:
         if self._is_away or self._output is None:
             return
         self._leave_terminal()

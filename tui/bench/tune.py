@@ -69,10 +69,10 @@ class _Command:
             self._line.clear()
         if self._tuner and any(trial.speeds for trial in self._tuner.result.trials):
             found = self._tuner.result
-            sentence = _verdict(found, is_whole=code == ExitCode.FINE)
-            if code == ExitCode.FINE and found.is_better and (problem := self._remember(found)):
-                message = str(problem)
-            self._print(found, sentence)
+            problem = self._remember(found) if code == ExitCode.FINE and found.is_better else None
+            if problem is not None:
+                code, message = ExitCode.UNWRITTEN, f"not remembered: {problem}"
+            self._print(found, _verdict(found, is_whole=code == ExitCode.FINE))
         elif code == ExitCode.FINE:
             code, message = ExitCode.USAGE, f"nothing was measured within {self._options.tune_s:g} s; see --seconds."
         if message:

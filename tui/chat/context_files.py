@@ -29,6 +29,10 @@ class ContextFiles:
         """Where the cache of this conversation is, or would be."""
         return self.folder / f"{conversation_id}{SUFFIX}"
 
+    def has(self, conversation_id: str) -> bool:
+        """Whether there is a cache of this conversation, as far as that can be seen."""
+        return os.path.isfile(self.path(conversation_id))  # noqa: PTH113 - Path's raises where it may not look
+
     def touch(self, conversation_id: str) -> None:
         """It was used now: others go first."""
         try:

@@ -93,7 +93,11 @@ class Follow(Job[None]):
 
 
 class Settle(Job[None]):
-    """Do all that waits, as far as that can be done now."""
+    """Do all that waits, as far as that can be done now; `at_once` also what has time until the next flush."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        super().__init__()
+        self.at_once = at_once
 
 
 class CloseDead(Job[None]):

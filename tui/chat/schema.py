@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -60,7 +61,7 @@ the text of streaming turns in pieces; `parent_id` is the turn before, which sup
 SCHEMA_VERSION = len(MIGRATIONS)
 
 _ADVICE: dict[StoreErrorKind, str] = {
-    "full": "Free some space; what is not saved yet stays in memory and is tried again.",
+    "full": "Free some space, or raise the limit; what is not saved yet stays in memory and is tried again.",
     "read_only": "Make the file and its folder writable; what is not saved yet stays in memory and is tried again.",
     "locked": "Another program holds it; what is not saved yet stays in memory and is tried again.",
     "unreachable": "Check the folder; what is not saved yet stays in memory and is tried again.",
@@ -112,9 +113,13 @@ _KINDS: dict[int, StoreErrorKind] = {
     sqlite3.SQLITE_CONSTRAINT: "rejected",
 }
 
+_PROBE_BYTES = 1 << 16
+"""As large as the smallest index of a journal."""
+
 _ERRNO_KINDS: dict[int, StoreErrorKind] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
+    errno.EFBIG: "full",
     errno.EROFS: "read_only",
     errno.EACCES: "read_only",
     errno.EPERM: "read_only",
@@ -129,10 +134,29 @@ def as_store_error(error: Exception, path: Path) -> StoreError:
     if isinstance(error, sqlite3.Error):
         # The low byte is the primary code; sqlite3 leaves it out of errors that Python's own layer raises.
         code = getattr(error, "sqlite_errorcode", None)
-        return StoreError("rejected" if code is None else _KINDS.get(code & 0xFF, "io"), path, str(error))
+        kind: StoreErrorKind = "rejected" if code is None else _KINDS.get(code & 0xFF, "io")
+        if kind == "io" and (why := _refusal_of_the_disk(path)) is not None:
+            return as_store_error(why, path)
+        return StoreError(kind, path, str(error))
     if isinstance(error, OSError):
         return StoreError(_ERRNO_KINDS.get(error.errno or 0, "unreachable"), path, error.strerror or str(error))
     return StoreError("rejected", path, f"{type(error).__name__}: {error}")
+
+
+def _refusal_of_the_disk(path: Path) -> OSError | None:
+    """What the system says when a file as large as the database is written beside it. Of a used up quota, a limit on
+    the size of files, and a disk without room for what several processes share, SQLite says "disk I/O error"."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    try:
+        size = max((file.stat().st_size for file in files if file.exists()), default=0)
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as probe:
+            probe.seek(size)  # which leaves a hole before it
+            written = 0
+            while written < _PROBE_BYTES:
+                written += probe.write(bytes(_PROBE_BYTES - written)) or 0
+    except OSError as error:
+        return error
+    return None
 
 
 def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connection:
@@ -144,6 +168,7 @@ def connect(path: Path | None, busy_timeout_s: float = 2.0) -> sqlite3.Connectio
     connection.text_factory = _as_text
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")  # another disk may be full, or have no place for others' files
         if path is not None:
             connection.execute("PRAGMA journal_mode = WAL")
             # In WAL mode this loses nothing when the process dies; after a power cut the last seconds may be missing.
@@ -159,7 +184,7 @@ def _as_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-NOT_WRITABLE: tuple[StoreErrorKind, ...] = ("read_only", "unreachable")
+NOT_WRITABLE: tuple[StoreErrorKind, ...] = ("read_only", "unreachable", "full", "io")
 """What opening says where nothing can be written; the file may be there to be read: `connect_to_read`."""
 
 
@@ -267,7 +292,8 @@ class Writer:
 
     def close(self) -> None:
         """This process streams no more."""
-        self._file.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is read-only by now; who opens the database next removes it
+            self._file.unlink()
         os.close(self._descriptor)
 
 

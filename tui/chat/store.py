@@ -98,6 +98,10 @@ class Store:
         did before it."""
         return self._submit(Settle())
 
+    def flush(self) -> asyncio.Future[None]:
+        """As `settled`, and the text of answers that stream is written too, up to the last letter."""
+        return self._submit(Settle(at_once=True))
+
     def close_dead(self) -> asyncio.Future[None]:
         """End the answers of processes that died while they wrote them."""
         return self._submit(CloseDead())

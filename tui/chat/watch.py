@@ -95,29 +95,30 @@ class Watch:
     def clear_away(self, trouble: Trouble, detail: str, old: sqlite3.Connection) -> StoreError:
         """Make room for a file that can be opened anew, inside `schema.opening`, and close the old connection. What was
         deleted is written again, as far as it can still be read; what was replaced is kept beside the new file, and so
-        is what is damaged. Gives what is to be told. Raises sqlite3.Error and OSError."""
+        is what is damaged. Gives what is to be told. Raises sqlite3.Error and OSError, as on a full disk: then `old`
+        stays open, which holds it still."""
         now = _stat(self._path)
-        try:
-            if now is not None and self._file is not None and not os.path.samestat(self._file, now):
-                trouble = "replaced"  # by another llmtui, which was quicker
-            if trouble == "damaged":
-                return StoreError("set_aside", set_aside(self._path), detail)
-            if trouble == "replaced":
-                inode = self._file.st_ino if self._file else 0
-                aside = self._path.with_name(f"{self._path.name}.replaced-{inode}")
-                if not aside.exists():
-                    _copy(old, aside)
-                self._drop_journal()
-                return StoreError("replaced", aside, detail)
+        if now is not None and self._file is not None and not os.path.samestat(self._file, now):
+            trouble = "replaced"  # by another llmtui, which was quicker
+        if trouble == "damaged":
+            told = StoreError("set_aside", set_aside(self._path), detail)
+        elif trouble == "replaced":
+            inode = self._file.st_ino if self._file else 0
+            aside = self._path.with_name(f"{self._path.name}.replaced-{inode}")
+            if not aside.exists():
+                _copy(old, aside)
+            self._drop_journal()
+            told = StoreError("replaced", aside, detail)
+        else:
             anew = self._path.with_name(f"{self._path.name}.rescued")
             anew.unlink(missing_ok=True)
             _copy(old, anew)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             anew.replace(self._path)
-            return StoreError("rescued", self._path, detail)
-        finally:
-            old.close()
+            told = StoreError("rescued", self._path, detail)
+        old.close()
+        return told
 
     def _drop_journal(self) -> None:
         """A journal of the old file would be taken for one of the new."""
@@ -129,8 +130,12 @@ class Watch:
 
 def _copy(connection: sqlite3.Connection, path: Path) -> None:
     private.make_file(path)
-    with closing(sqlite3.connect(path)) as target:
-        connection.backup(target)
+    try:
+        with closing(sqlite3.connect(path)) as target:
+            connection.backup(target)
+    except (sqlite3.Error, OSError):
+        path.unlink(missing_ok=True)  # half of it
+        raise
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -82,6 +82,10 @@ class WriterThread:
         self._is_woken = False
         # The thread's own.
         self._connection: sqlite3.Connection | None = None
+        self._gone: tuple[Trouble, str, sqlite3.Connection] | None = None
+        """What has happened to the file, and the connection to what it was, until that is kept elsewhere."""
+        self._is_anew = False
+        """That is to be told once another is open."""
         self._opened = Opened()
         self._watch = Watch(path)
         self._look_at = 0.0
@@ -143,7 +147,7 @@ class WriterThread:
                 case Follow():
                     self._follow(job)
                 case Settle():
-                    self._save()
+                    self._save(at_once=job.at_once)
                     job.succeed(None)
                 case CloseDead():
                     self._close_dead(job)
@@ -154,7 +158,7 @@ class WriterThread:
     def _wait_s(self) -> float | None:
         """Seconds to the next flush, the next try or the next look at the file; None with nothing to wait for."""
         due = [self._look_at] if self._connection is not None else []
-        if self._is_woken or self._backlog:
+        if self._is_woken or self._backlog or self._gone is not None:
             due.append(self._flush_at if self._failure is None else self._retry_at)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
@@ -180,17 +184,9 @@ class WriterThread:
 
     def _begin_anew(self, trouble: Trouble, detail: str) -> None:
         """The file is not the one any more that was opened, or is of no use: go on with one that is."""
-        old, self._connection = self._connection, None
-        assert old is not None
-        private.folder(self._path.parent)
-        with opening(self._path, self._busy_timeout_s):
-            told = self._watch.clear_away(trouble, detail, old)
-        if self._writer is not None:  # its mark may be gone too
-            self._writer.close()
-            self._writer = None
-        self._tell(told)
+        assert self._connection is not None
+        self._gone, self._connection = (trouble, detail, self._connection), None
         self._open()
-        self._tell_change(is_anew=True)
 
     def _tell_change(self, *, is_anew: bool = False) -> None:
         if self._last is not None:
@@ -344,6 +340,9 @@ class WriterThread:
             self._connection.backup(memory)
             return None
         try:
+            if self._gone is not None and self._gone[0] != "damaged":
+                self._gone[2].backup(memory)
+                return None
             if not self._path.exists():
                 return None
             if self._failure is not None and self._failure.kind in NOT_WRITABLE:
@@ -355,8 +354,9 @@ class WriterThread:
 
     def _stop(self, job: Stop) -> None:
         self._save(at_once=True)
-        if self._connection is not None:
-            self._connection.close()
+        with suppress(sqlite3.Error):  # all that can be written is written
+            if self._connection is not None:
+                self._connection.close()
         if self._writer is not None:
             self._writer.close()
         if self._failure is not None and (self._backlog or self._is_woken):
@@ -367,6 +367,13 @@ class WriterThread:
     def _open(self) -> sqlite3.Connection:
         private.folder(self._path.parent)
         with opening(self._path, self._busy_timeout_s):
+            if self._gone is not None:
+                told = self._watch.clear_away(*self._gone)
+                self._gone, self._is_anew = None, True
+                if self._writer is not None:  # its mark may be gone too
+                    self._writer.close()
+                    self._writer = None
+                self._tell(told)
             self._opened = Opened()
             try:
                 connection = self._connect()
@@ -387,6 +394,9 @@ class WriterThread:
         self._watch.opened(connection)
         self._look_at = time.monotonic() + LOOK_S
         self._connection = connection
+        if self._is_anew:
+            self._is_anew = False
+            self._tell_change(is_anew=True)
         return connection
 
     def _connect(self) -> sqlite3.Connection:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -96,7 +97,7 @@ def close_to_others() -> None:
     """What an older llmtui, or whoever made them, left open to others in the folders that say what a person does."""
     files = (database_file(), state_file(), log_file(), library_cache_file())
     for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there
                 private.folder(folder)
 

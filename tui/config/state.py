@@ -16,7 +16,6 @@ from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.config.settings import LoadDefaults
-from tui.newfile import NewFile
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
@@ -78,8 +77,9 @@ class StateStore:
         return [self._put_aside(problem)]
 
     def update(self, **changes: Any) -> ConfigProblem | None:
-        """Set fields of `State` and write the file if that changes anything; what kept it from being written, if
-        something did: `state` then holds the change for this run all the same."""
+        """Set fields of `State` and write the file if that changes anything, or if it could not be written the last
+        time; what kept it from being written, if something did: `state` then holds the change for this run all the
+        same."""
         with self._lock:
             before = self._newest()
             self.state = msgspec.structs.replace(before, **changes)
@@ -126,19 +126,18 @@ class StateStore:
         return self.state
 
     def _write(self) -> ConfigProblem | None:
-        """Write to a new file that takes the place of the old one, so that a reader sees the old or the new."""
+        """Write all of it; what is in the way of that, if something is."""
         everything = msgspec.to_builtins(self.state)
         table = {key: value for key, value in everything.items() if value not in (None, "", {})}
         try:
-            private.folder(self.file.parent)
-            target = private.resolved(self.file)  # a link from someone's dotfiles stays a link
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
-            with NewFile(target.parent) as new:
-                new.stream.write(data)
-                new.become(target)
+            private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            message = f"cannot be written ({why}), so this is forgotten at the end. Make room or check permissions."
+            message = (
+                f"cannot be written ({why}): what llmtui should remember is forgotten at its end if that stays so. "
+                "Make room or check permissions."
+            )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()
         self._unwritten = False

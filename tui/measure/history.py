@@ -147,8 +147,9 @@ class History:
 
     def delete(self, run_id: int) -> bool:
         """Forget a run; whether there was one. Its id is not used again."""
-        if not self.path.exists():
-            return False
+        with self._errors():
+            if not self.path.exists():
+                return False
         with self._errors(), closing(self._open()) as connection, transaction(connection):
             return connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount == 1
 
@@ -179,6 +180,9 @@ class History:
             except (StoreError, sqlite3.Error, OSError) as error:
                 if as_store_error(error, self.path).kind not in NOT_WRITABLE:
                     raise
+                if not self.path.stat().st_size:  # it could not even be begun
+                    yield None
+                    return
                 connection = connect_to_read(self.path)
             with closing(connection):
                 # A text that is damaged is no reason to lose the others.

@@ -12,7 +12,6 @@ import msgspec
 from tui import private
 from tui.models.info import ModelInfo
 from tui.models.purpose import Kind
-from tui.newfile import NewFile
 from tui.smallfile import read_small
 
 _LOG = logging.getLogger(__name__)
@@ -84,9 +83,7 @@ class HeaderCache:
             return
         try:
             data = msgspec.msgpack.encode(_File(_VERSION, tuple(self._new.values())))
-            with NewFile(private.folder(self._file.parent)) as new:
-                new.stream.write(_digest(data) + data)
-                new.become(self._file, is_synced=False)
+            private.write_file(self._file, _digest(data) + data, is_durable=False)
         except (OSError, OverflowError) as error:
             _LOG.warning("the cache of model headers could not be written to %s: %s", self._file, error)
 

@@ -171,8 +171,7 @@ class ConversationsScreen(ListDialog[str]):
 
     @work(group="change")
     async def _save_title(self, one: Summary, title: str) -> None:
-        if title and title != one.title and await self._try(self._rename(one.id, title)):
-            self._tell("Renamed.")
+        if title and title != one.title and await self._try(self._rename(one.id, title), "Renamed."):
             self._read(one)
 
     def _stop_renaming(self) -> None:
@@ -195,8 +194,7 @@ class ConversationsScreen(ListDialog[str]):
             ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")
         ):
             return
-        if await self._try(self._delete(one.id)):
-            self._tell("Deleted.")
+        if await self._try(self._delete(one.id), "Deleted."):
             self._read(self._highlighted_without(one.id))
 
     def _highlighted_without(self, conversation_id: str) -> Summary | None:
@@ -222,13 +220,15 @@ class ConversationsScreen(ListDialog[str]):
         else:
             self._tell(f"Exported to {file}")
 
-    async def _try(self, change: Awaitable[None]) -> bool:
-        """Whether it could be done; if not, it is told why."""
+    async def _try(self, change: Awaitable[None], done: str) -> bool:
+        """Whether the list is another one now: what cannot be written yet is seen all the same. What came of it is
+        told."""
         try:
             await change
         except StoreError as error:
             self._tell(str(error), bad=True)
-            return False
+            return error.is_retried
+        self._tell(done)
         return True
 
     def action_dialog_close(self) -> None:

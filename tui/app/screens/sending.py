@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from textual import events, on
+from textual import events, on, work
 from textual.worker import Worker
 
-from tui.app import drafts, phrases
+from tui.app import phrases
+from tui.app.drafts import SEPARATOR
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.prompt import Prompt
@@ -16,6 +17,8 @@ from tui.app.widgets.queued_prompts import QueuedPrompts
 
 LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""
+KEEP_EVERY_S = 2.0
+"""How much of what is typed a kill may cost."""
 
 
 class Sending(MessageActions, ModelFlows):
@@ -35,6 +38,7 @@ class Sending(MessageActions, ModelFlows):
         replaces = self._edit_now.turn_id if self._edit_now is not None else ""
         self.leave_edit()
         self.controller.queue.send(event.text, replaces)
+        self._keep_draft()
 
     @on(Prompt.Blank)
     def _blank(self) -> None:
@@ -93,7 +97,7 @@ class Sending(MessageActions, ModelFlows):
 
     def prompts_withdrawn(self, texts: Sequence[str]) -> None:
         if texts:
-            self.prompt.put_before(drafts.SEPARATOR.join(texts))
+            self.prompt.put_before(SEPARATOR.join(texts))
             self.tell(phrases.withdrawn(len(texts)), bad=True)
 
     # Kept until the next start ----------------------------------------------------------------------------------------
@@ -103,10 +107,17 @@ class Sending(MessageActions, ModelFlows):
         return draft, self._prompt.text
 
     async def bring_draft(self) -> None:
-        """Put what was not sent the last time into the input."""
-        if draft := await asyncio.to_thread(drafts.take):
+        """Put what was not sent the last time into the input, and keep from now on what is there."""
+        if draft := await asyncio.to_thread(self.controller.drafts.take):
             self.prompt.put_before(draft)
             self.tell(phrases.KEPT_DRAFT)
+        self.set_interval(KEEP_EVERY_S, self.controller.keep_draft)
+
+    @work(exclusive=True, group="draft")
+    async def _keep_draft(self) -> None:
+        """A prompt that was sent is no draft any more, as soon as it is saved."""
+        await self.controller.store.settled()
+        await self.controller.keep_draft()
 
     # Typing elsewhere -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import llmtui
 from tui import newfile
+from tui.config import paths
 from tui.newfile import NewFile
 
 WRITER = """
@@ -45,6 +47,15 @@ def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_
         new.become(tmp_path / "mine")
     assert names(tmp_path) == ["mine", "notes.tmp"] and (tmp_path / "mine").read_bytes() == b"whole"
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_start_removes_what_the_last_one_left():
+    folders = [paths.state_file().parent, paths.exports_dir(), paths.contexts_dir()]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / ".llmtui-half.tmp").touch()
+    llmtui("--history")
+    assert not any(".llmtui-half.tmp" in names(folder) for folder in folders)
 
 
 def test_what_goes_wrong_leaves_nothing(tmp_path: Path):

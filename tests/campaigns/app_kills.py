@@ -97,7 +97,7 @@ class Session:
 
     def answer(self) -> float:
         self.ready()
-        if self.chance.random() < 0.6:
+        if counted(self.program.text) > 500 or self.chance.random() < 0.6:  # else the context is full in the end
             self.program.type(CTRL_N)
         self.send()
         self.program.wait_for(lambda: self.n_shown() > 0)

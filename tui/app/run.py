@@ -31,7 +31,7 @@ LOG_BYTES = 2 << 20
 
 def make_app(options: AppOptions) -> LlmtuiApp:
     """The app with everything read that it starts from. Problems in the user's files never keep it from starting."""
-    paths.close_to_others()
+    paths.put_in_order()
     settings_file = options.settings_file or paths.user_settings_file()
     settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
     keymap, found = resolve(settings.keys, file=settings_file)

@@ -49,7 +49,7 @@ class UsageError(Exception):
 
 def bench(options: BenchOptions) -> ExitCode:
     """Measure, print the report to stdout, and say how it went."""
-    paths.close_to_others()
+    paths.put_in_order()
     if options.history:
         return show_history(options.output)
     options = msgspec.structs.replace(options, output=options.output or render.default_format(sys.stdout))

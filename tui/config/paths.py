@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tui import private
+from tui import newfile, private
 
 APP = private.APP
 
@@ -93,13 +93,15 @@ def contexts_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
 
 
-def close_to_others() -> None:
-    """What an older llmtui, or whoever made them, left open to others in the folders that say what a person does."""
+def put_in_order() -> None:
+    """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
+    open to others, and remove what processes were writing when they were killed."""
     files = (database_file(), state_file(), log_file(), library_cache_file())
     for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there
                 private.folder(folder)
+            newfile.remove_dead(folder)
 
 
 def llama_build_file() -> Path:

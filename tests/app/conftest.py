@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,12 +94,14 @@ class Person:
         pid = self.app.controller.engine.pid
 
         async def hold_back() -> None:
+            # The event loop stands still while the engine runs: a machine that is slow for the one is not fast for the
+            # other.
             while True:
+                self._go_on(pid)
+                time.sleep(0.003)  # noqa: ASYNC251
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
                 await asyncio.sleep(0.05)
-                self._go_on(pid)
-                await asyncio.sleep(0.005)
 
         holding = asyncio.create_task(hold_back())
         try:

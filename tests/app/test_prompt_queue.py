@@ -126,19 +126,20 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
 
 async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start):
     async with start() as person:
-        async with person.slowly():
-            await person.send("Count to 100")
-            await write(person, "one")
-            await write(person, "two")
-            await person.type("three")
-            await person.press("escape")
-            assert (prompt(person).text, waiting(person)) == ("two\n\nthree", ("one",))
-            await person.press("!")
-            await person.press("escape")
-            assert (prompt(person).text, waiting(person)) == ("one\n\ntwo\n\nthree!", ())
-            assert person.phase == "answering" and shown(person) == []
-            await person.press("escape")
-            await person.wait_until_ready()
+        go_on = person.hold_at_the_first("answer_grew")
+        await person.send("Count to 100")
+        await write(person, "one")
+        await write(person, "two")
+        await person.type("three")
+        await person.press("escape")
+        assert (prompt(person).text, waiting(person)) == ("two\n\nthree", ("one",))
+        await person.press("!")
+        await person.press("escape")
+        assert (prompt(person).text, waiting(person)) == ("one\n\ntwo\n\nthree!", ())
+        assert person.phase == "answering" and shown(person) == []
+        await person.press("escape")
+        go_on()
+        await person.wait_until_ready()
         assert person.turns[-1].stop == "cancelled" and user_texts(person) == ["Count to 100"]
 
 

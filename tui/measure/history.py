@@ -180,7 +180,7 @@ class History:
             except (StoreError, sqlite3.Error, OSError) as error:
                 if as_store_error(error, self.path).kind not in NOT_WRITABLE:
                     raise
-                if not self.path.stat().st_size:  # it could not even be begun
+                if self.path.is_file() and not self.path.stat().st_size:  # it could not even be begun
                     yield None
                     return
                 connection = connect_to_read(self.path)

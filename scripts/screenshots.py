@@ -84,7 +84,7 @@ SHOTS: dict[str, tuple[Act, tuple[int, int], str, Path]] = {
 async def shoot(name: str, folder: Path) -> None:
     """Run the app for one picture."""
     from tui.app.run import make_app
-    from tui.cli_options import AppOptions
+    from tui.config.options import AppOptions
 
     act, size, theme, model = SHOTS[name]
     load: dict[str, object] = {"n_ctx": 2048, "n_threads": 1, "backend": "cpu"}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import wheel_cache
 
-from tui import cli_parser
+from tui.cli import parser as cli_parser
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.models.folders import configured_folders

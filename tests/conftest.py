@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
-from tui.engine.client import Engine
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine
+from tui.protocol.records import LoadSettings
 
 MODELS = Path(__file__).parent / "models"
 DENSE = MODELS / "tiny-qwen3-q8_0.gguf"

@@ -12,18 +12,18 @@ import msgspec
 import pytest
 
 from tests.conftest import MOE
-from tui.app import controller
 from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import Computing, Death, EngineDied
-from tui.engine.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
-from tui.engine.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
+from tui.engines.local import Engine, EngineError
+from tui.machine.records import GpuSample, HostSample, NpuSample
+from tui.machine.speed import SpeedHistory
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
-from tui.monitor.records import GpuSample, HostSample, NpuSample
-from tui.monitor.speed import SpeedHistory
+from tui.protocol.death import Computing, Death, EngineDied
+from tui.protocol.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
+from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
+from tui.session import controller
 
 GIB = 2**30
 FOLDER = Path("/srv/models")

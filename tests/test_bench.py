@@ -20,13 +20,13 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
+from tui.base.exit_codes import ExitCode
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
 from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
-from tui.engine.client import Engine
-from tui.exit_codes import ExitCode
+from tui.engines.local import Engine
 from tui.measure.history import History
 from tui.measure.report import Test
 from tui.measure.runner import Job, Plan, Progress, Runner, context_for, plan_tests, visits

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import DENSE, MOE
 from tests.running import COMMAND, llmtui, on_terminal
-from tui.exit_codes import ExitCode
+from tui.base.exit_codes import ExitCode
 
 SMALL = ("-p", "32", "-n", "8", "-r", "2", "-t", "1")
 ENDLESS = ("-p", "0", "-n", "8", "-r", "1000000", "-t", "1")
@@ -95,7 +95,7 @@ def test_what_cannot_be_drawn_is_bad_usage_before_anything_is_measured(arguments
 def test_where_matplotlib_was_lost_it_is_said_before_anything_is_measured_and_text_needs_none():
     def run(output: str) -> subprocess.CompletedProcess[str]:
         arguments = ["--bench", str(DENSE), *SMALL, "-o", output]
-        code = f"import sys\nsys.modules['matplotlib'] = None\nfrom tui.cli import main\nsys.exit(main({arguments!r}))"
+        code = f"import sys\nsys.modules['matplotlib'] = None\nfrom tui.cli.main import main\nsys.exit(main({arguments!r}))"
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
 
     refused = run("svg")

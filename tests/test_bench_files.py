@@ -15,7 +15,7 @@ from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabu
 from tests.models_on_disk.gguf_files import Shape, write
 from tests.running import COMMAND, llmtui
 from tests.without_mlock import ALLOWED
-from tui.exit_codes import ExitCode
+from tui.base.exit_codes import ExitCode
 
 SMALL = ("-p", "16", "-n", "4", "-r", "1", "-t", "1", "--backend", "cpu")
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")

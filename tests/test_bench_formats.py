@@ -15,11 +15,11 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.measure.reports import PP, TG, report, result
 from tests.running import llmtui
+from tui.base.exit_codes import ExitCode
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql, records
 from tui.bench.render import facts
-from tui.engine.records import Buffer, LoadSettings
-from tui.exit_codes import ExitCode
 from tui.measure.report import Comparison, Roofline
+from tui.protocol.records import Buffer, LoadSettings
 
 LLAMA_BENCH = (
     *("build_commit", "build_number", "cpu_info", "gpu_info", "backends", "model_filename", "model_type", "model_size"),

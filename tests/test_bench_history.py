@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui
+from tui.base.exit_codes import ExitCode
 from tui.config import paths
-from tui.exit_codes import ExitCode
 from tui.measure.history import History
 
 SMALL = ("-p", "16", "-n", "4", "-r", "3", "-t", "1")

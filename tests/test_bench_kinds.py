@@ -16,18 +16,18 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.running import llmtui, on_terminal
+from tui.base.exit_codes import ExitCode
 from tui.config import paths
 from tui.config.state import StateStore
-from tui.engine.client import Engine
-from tui.engine.messages import Event, Started
-from tui.engine.records import LoadSettings
-from tui.exit_codes import ExitCode
+from tui.engines.local import Engine
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import Result, Test
 from tui.measure.runner import Job, ParallelTest, Plan, Progress, Runner, context_for_users, plan_tests
 from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, localscore, quick_score
 from tui.measure.timeleft import Run, TimeLeft
 from tui.models.library import inspect
+from tui.protocol.messages import Event, Started
+from tui.protocol.records import LoadSettings
 
 SMALL = ("-p", "32", "-n", "8", "-r", "2", "-t", "1")
 PAIRS = "1024+16 4096+256 2048+256 2048+768 1024+1024 1280+3072 384+1152 64+1024 16+1536"

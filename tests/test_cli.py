@@ -15,15 +15,15 @@ import pytest
 from tests.conftest import DENSE
 from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
+from tui.base.exit_codes import ExitCode
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
-from tui.cli import _load_fields
-from tui.cli_parser import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, parser
+from tui.cli.main import _load_fields
+from tui.cli.parser import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, parser
 from tui.config.load import merge_load
 from tui.config.settings import LoadDefaults
-from tui.engine.records import CacheType, FlashAttention, Repack
-from tui.exit_codes import ExitCode
 from tui.measure import compare
+from tui.protocol.records import CacheType, FlashAttention, Repack
 
 FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
@@ -47,7 +47,7 @@ def test_help_names_every_exit_code_with_its_sentence():
 @pytest.mark.parametrize("argument", ["--help", "--version"])
 def test_answers_that_need_nothing_import_nothing(argument):
     code = (
-        f"import sys\nfrom tui.cli import main\nmain([{argument!r}])\n"
+        f"import sys\nfrom tui.cli.main import main\nmain([{argument!r}])\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -57,7 +57,7 @@ def test_answers_that_need_nothing_import_nothing(argument):
 
 def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
     code = (
-        "import sys\nfrom tui.cli import main\n"
+        "import sys\nfrom tui.cli.main import main\n"
         f"code = main(['--bench', {str(DENSE)!r}, '-p', '8', '-n', '0', '-r', '1'])\n"
         "print(code, sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
@@ -251,7 +251,7 @@ def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing():
 import sys
 class Interrupted:
     def find_spec(name, *_):
-        if name == "tui.cli_parser":
+        if name == "tui.cli.parser":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupted)
 from tui.__main__ import main

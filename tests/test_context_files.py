@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tui.base.newfile import NewFile
 from tui.chat.context_files import ContextFiles
-from tui.newfile import NewFile
 
 
 def kept(folder: Path, *names: str, n_bytes: int = 100) -> None:

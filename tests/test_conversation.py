@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tui.chat import conversation as chat
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.records import Message, Timings
+from tui.protocol.records import Message, Timings
 
 
 def answer(text: str, reasoning: str = "", stop: chat.TurnStop = "stop") -> Turn:

@@ -26,11 +26,11 @@ from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan
-from tui.engine.records import Device, LoadSettings
-from tui.memory.now import MemoryNow
+from tui.engines.plans import Planner
 from tui.models.library import inspect
+from tui.planning.formula import Plan
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device, LoadSettings
 
 GIB, MIB = 2**30, 2**20
 GPU = Device(name="Vulkan0", description="Radeon 860M", kind="gpu", total_bytes=16 * GIB, free_bytes=16 * GIB)

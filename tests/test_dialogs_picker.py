@@ -18,11 +18,11 @@ from tests.models_on_disk.gguf_files import Shape
 from tui.app.fit import Brief, brief
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import LoadDefaults
-from tui.engine.records import Device
-from tui.memory.now import MemoryNow
 from tui.models.folders import Folder
 from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel, scan
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device
 
 GIB = 2**30
 ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})

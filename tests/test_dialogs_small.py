@@ -17,7 +17,7 @@ from tui.app.widgets.number_input import NumberInput
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
 from tui.config.sampling import Source
-from tui.engine.records import PartialSampling, Sampling
+from tui.protocol.records import PartialSampling, Sampling
 
 SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
 

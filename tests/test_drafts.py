@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.on_pty import LLMTUI, on_pty
-from tui.app.drafts import Drafts
 from tui.config import paths
+from tui.session.drafts import Drafts
 
 
 def kept() -> list[str]:

@@ -17,7 +17,7 @@ from tui.app import phrases
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
-from tui.engine.records import PartialSampling, Timings
+from tui.protocol.records import PartialSampling, Timings
 
 TIMINGS = Timings(n_decode=128, decode_s=4.0446, ttft_s=0.62, n_thinking=96, thinking_s=3.21)
 

@@ -18,13 +18,13 @@ from tests.conftest import DENSE, until
 from tests.on_pty import LLMTUI, on_pty
 from tests.running import llmtui
 from tui.app.clipboard import CopyError, copy
-from tui.app.state_writer import StateWriter
 from tui.chat import conversation as chat
 from tui.chat.schema import as_store_error
 from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.problems import ConfigProblem
 from tui.config.state import StateStore
+from tui.session.state_writer import StateWriter
 
 mounts = pytest.mark.skipif(bool(small_disk.why_not()), reason=small_disk.why_not())
 BENCH = ("--bench", DENSE, "-p", "16", "-n", "4", "-r", "1", "-t", "1")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.running import llmtui
 from tui.app.markdown.stream import MarkdownStream
+from tui.base.text import MAX_MARKS, clean, clean_piece, n_harmful, one_line, without_towers
 from tui.config import paths
-from tui.lines import MAX_MARKS, clean, clean_piece, n_harmful, one_line, without_towers
 
 FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
@@ -75,7 +75,7 @@ def test_what_is_said_of_arguments_is_no_command(arguments: tuple[str, ...]):
 
 def test_the_log_holds_no_command(home: Path):
     program = (
-        "from tui.app.run import make_app; from tui.cli_options import AppOptions\n"
+        "from tui.app.run import make_app; from tui.config.options import AppOptions\n"
         "import logging; make_app(AppOptions())\n"
         "logging.getLogger('llmtui').warning('a%s', chr(27) + '[2J' + chr(0x9b))\n"
     )

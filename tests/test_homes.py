@@ -14,8 +14,8 @@ from tests import small_disk
 from tests.conftest import DENSE
 from tests.on_pty import LLMTUI, on_pty
 from tests.running import llmtui
+from tui.base.exit_codes import ExitCode
 from tui.config import paths
-from tui.exit_codes import ExitCode
 
 mounts = pytest.mark.skipif(bool(small_disk.why_not()), reason=small_disk.why_not())
 XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
@@ -84,7 +84,7 @@ def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPat
         "import pwd, sys\n"
         "def unknown(uid): raise KeyError(uid)\n"
         "pwd.getpwuid = unknown\n"
-        "from tui.cli import main\n"
+        "from tui.cli.main import main\n"
         "sys.exit(main(['--locate']))\n"
     )
     done = subprocess.run([sys.executable, "-c", nobody_is_known], capture_output=True, text=True, check=False)

@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
-from tui.cli_options import AppOptions
 from tui.config import paths
+from tui.config.options import AppOptions
 from tui.config.state import StateStore
 
 DEEP = 200_000

@@ -64,7 +64,7 @@ def test_what_is_not_the_app_loads_neither_textual_nor_llama_cpp(part: str) -> N
 
 def test_the_client_side_of_the_engine_loads_neither_textual_nor_llama_cpp() -> None:
     client_side = [name for name in modules_of("engine") if name not in IN_THE_CHILD]
-    assert "tui.engine.client" in client_side
+    assert "tui.engines.local" in client_side
     assert importing(client_side).isdisjoint({"textual", "llama_cpp"})
 
 
@@ -87,4 +87,4 @@ def test_the_app_loads_textual_and_never_llama_cpp() -> None:
 def test_the_process_that_renders_templates_loads_no_more_than_it_needs() -> None:
     loaded = loaded_by("import tui.engine.template_process")
     assert "jinja2" in loaded
-    assert loaded.isdisjoint({"llama_cpp", "numpy", "textual", "asyncio", "tui.engine.client"})
+    assert loaded.isdisjoint({"llama_cpp", "numpy", "textual", "asyncio", "tui.engines.local"})

@@ -22,7 +22,7 @@ import pip
 import pytest
 
 from tui.config import paths
-from tui.missing_gpu import Build, read_build
+from tui.machine.missing_gpu import Build, read_build
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCRIPTS = CHECKOUT / "scripts"

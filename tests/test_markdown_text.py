@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui.app.markdown.text import GrowingText, fold, slice_runs, wrap, wrap_runs
-from tui.lines import clean
+from tui.base.text import clean
 
 TRICKY = st.text(
     st.one_of(

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE, TINY
-from tui.engine.client import Engine
+from tui.engines.local import Engine
+from tui.machine.condition import LEAST_S, Condition, ConditionReader, Moment
+from tui.machine.energy import Count, EnergyMeter, EnergyReading
+from tui.machine.records import GpuKind
 from tui.measure.condition import MachineProbe, energy_note, warnings
 from tui.measure.report import Test
 from tui.measure.runner import Job, Plan, Runner, plan_tests
 from tui.models.library import inspect
-from tui.monitor.condition import LEAST_S, Condition, ConditionReader, Moment
-from tui.monitor.energy import Count, EnergyMeter, EnergyReading
-from tui.monitor.records import GpuKind
 
 LAPTOP = Path(__file__).parent / "sysfs/laptop-core-i7"
 GIB, MIB = 1 << 30, 1 << 20

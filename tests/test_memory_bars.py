@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.memory_bars import pool_row
-from tui.engine.planner import HOST
-from tui.memory.verdict import Pool
+from tui.planning.formula import HOST
+from tui.planning.verdict import Pool
 
 GIB = 1 << 30
 

@@ -17,10 +17,10 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.running import llmtui
-from tui.engine.records import Device
-from tui.engine.vulkan import Vulkan, VulkanDevice, look, with_software
-from tui.exit_codes import ExitCode
-from tui.missing_gpu import Facts, RenderNode, explain, gather, read_build
+from tui.base.exit_codes import ExitCode
+from tui.machine.missing_gpu import Facts, RenderNode, explain, gather, read_build
+from tui.machine.vulkan import Vulkan, VulkanDevice, look, with_software
+from tui.protocol.records import Device
 
 GIB = 1 << 30
 RADEON = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="aa", vendor="0x1002")
@@ -114,7 +114,7 @@ def test_the_maker_of_a_device_is_told_as_the_kernel_tells_it():
 
 
 def test_a_process_that_asks_vulkan_prints_what_it_sees():
-    done = subprocess.run([sys.executable, "-m", "tui.engine.vulkan"], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "tui.machine.vulkan"], capture_output=True, check=True)
     assert json.loads(done.stdout).keys() == {"loader_error", "error", "devices"}
 
 

@@ -12,7 +12,7 @@ from tui.config import paths
 from tui.config.modelrules import ChatFormat, chat_format, matches
 from tui.config.sampling import resolve
 from tui.config.settings import ModelRule, Settings, load_settings
-from tui.engine.records import PartialSampling
+from tui.protocol.records import PartialSampling
 
 OSS = Path("/models/gpt-oss-20b-Q4_K_M.gguf")
 NOTHING = ChatFormat()

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tui.monitor.condition import LEAST_S, MOST_CPUS, Condition, ConditionReader, Moment, others_percent, own_percent
-from tui.monitor.host import Portable
+from tui.machine.condition import LEAST_S, MOST_CPUS, Condition, ConditionReader, Moment, others_percent, own_percent
+from tui.machine.host import Portable
 
 LAPTOP = Path(__file__).parent / "sysfs/laptop-core-i7"
 MIB = 1 << 20

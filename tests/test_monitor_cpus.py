@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE
-from tui.engine.client import Engine
-from tui.engine.records import LoadSettings
-from tui.monitor.cpus import cpu_quota, n_usable_cpus, physical_cores, usable_cpus
+from tui.engines.local import Engine
+from tui.machine.cpus import cpu_quota, n_usable_cpus, physical_cores, usable_cpus
+from tui.protocol.records import LoadSettings
 
 has_affinity = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="the CPUs of a process are chosen on Linux only"

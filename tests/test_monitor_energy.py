@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_monitor_gpu import NvmlLibrary
-from tui.monitor.energy import MOST_W, Count, EnergyMeter, EnergyReading, gpu_was_slowed, joules
-from tui.monitor.nvml import Nvml
+from tui.machine.energy import MOST_W, Count, EnergyMeter, EnergyReading, gpu_was_slowed, joules
+from tui.machine.nvml import Nvml
 
 TREES = Path(__file__).parent / "sysfs"
 LAPTOP = TREES / "laptop-core-i7"

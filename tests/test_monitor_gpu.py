@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from tui.engine.records import Device
-from tui.monitor.gpu import GpuReader, GpuSample, from_devices
-from tui.monitor.nvml import Nvml
+from tui.machine.gpu import GpuReader, GpuSample, from_devices
+from tui.machine.nvml import Nvml
+from tui.protocol.records import Device
 
 TREES = Path(__file__).parent / "sysfs"
 GIB = 1 << 30

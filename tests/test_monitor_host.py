@@ -14,9 +14,9 @@ import msgspec
 import psutil
 import pytest
 
-from tui.monitor.host import HostReader, Portable
-from tui.monitor.procfs import Linux
-from tui.monitor.records import HostSample
+from tui.machine.host import HostReader, Portable
+from tui.machine.procfs import Linux
+from tui.machine.records import HostSample
 
 MIB = 1 << 20
 linux_only = pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tui.app.phrases import shortage
 from tui.config.keymap import default_keymap
-from tui.monitor.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
-from tui.monitor.records import HostSample
+from tui.machine.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
+from tui.machine.records import HostSample
 
 GIB, MIB = 1 << 30, 1 << 20
 

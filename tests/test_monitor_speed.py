@@ -7,7 +7,7 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.monitor.speed import SpeedHistory, after_silence, braille_graph
+from tui.machine.speed import SpeedHistory, after_silence, braille_graph
 
 
 def test_a_speed_falls_while_nothing_comes_and_a_slow_one_stays_as_it_is():

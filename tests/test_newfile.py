@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.running import llmtui
-from tui import newfile
+from tui.base import newfile
+from tui.base.newfile import NewFile
 from tui.config import paths
-from tui.newfile import NewFile
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from tui.newfile import NewFile
+from tui.base.newfile import NewFile
 with NewFile(Path(sys.argv[1])) as new:
     new.stream.write(b"half")
     new.stream.flush()

@@ -13,11 +13,11 @@ import pytest
 from tests.test_sidebar import feed, rows_of
 from tui.app.markdown.text import width_of
 from tui.app.widgets.sidebar import Sidebar
-from tui.engine.records import Device
-from tui.missing_gpu import RenderNode
-from tui.monitor.npu import find_npus, is_usable
-from tui.monitor.records import NpuSample
-from tui.npus import Accelerators, gather, tell
+from tui.machine.missing_gpu import RenderNode
+from tui.machine.npu import find_npus, is_usable
+from tui.machine.npus import Accelerators, gather, tell
+from tui.machine.records import NpuSample
+from tui.protocol.records import Device
 
 TREES = Path(__file__).parent / "sysfs"
 CPU = Device(name="CPU", description="a CPU", kind="cpu", total_bytes=1, free_bytes=1)
@@ -118,7 +118,7 @@ def test_the_device_file_is_looked_at(tmp_path: Path):
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json: bool):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom tui import cli_info, npus\nfrom tui.cli import main\n"
+        "import sys\nfrom pathlib import Path\nfrom tui.cli import info as cli_info\nfrom tui.machine import npus\nfrom tui.cli.main import main\n"
         f"cli_info.gather_npus = lambda: npus.gather(sysfs=Path({str(TREES / 'npu-strix-halo')!r}))\n"
         f"sys.exit(main({['--devices', *['--json'] * as_json]!r}))"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.running import llmtui
-from tui import private
+from tui.base import private
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.schema import opening
@@ -58,7 +58,7 @@ async def test_all_that_the_app_keeps_is_for_its_owner(home: Path, is_there: boo
             file.touch(mode=0o666)
     program = (
         "import os; os.umask(0)\n"
-        "from tui.app.run import make_app; from tui.cli_options import AppOptions\n"
+        "from tui.app.run import make_app; from tui.config.options import AppOptions\n"
         "import logging; make_app(AppOptions()); logging.getLogger('llmtui').warning('something')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -14,9 +14,7 @@ from gguf import GGUFReader
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.models_on_disk.gguf_files import Shape, Tensor, header, tensor_bytes
-from tui.engine.client import Engine
-from tui.engine.messages import Hello, Loaded
-from tui.engine.records import Device, Footprint, LoadSettings, ProcessMemory
+from tui.engines.local import Engine
 from tui.measure.machine import Machine
 from tui.measure.report import ModelFacts, Report, Result, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why
@@ -24,6 +22,8 @@ from tui.measure.runner import Job, Plan, Runner, plan_tests
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
+from tui.protocol.messages import Hello, Loaded
+from tui.protocol.records import Device, Footprint, LoadSettings, ProcessMemory
 
 QWEN3_0_6B = Shape(1024, 28, 16, 8, 128, 3072, 151936, tied=True)
 QWEN3_4B = Shape(2560, 36, 32, 8, 128, 9728, 151936, tied=True)

@@ -20,7 +20,7 @@ from tui.config import load, overlay, paths, settings
 from tui.config.actions import ACTIONS
 from tui.config.sampling import resolve
 from tui.config.settings import LoadDefaults, Settings, load_settings
-from tui.engine.records import Device, DeviceKind, LoadSettings, Sampling
+from tui.protocol.records import Device, DeviceKind, LoadSettings, Sampling
 
 BUILTIN = paths.default_settings_file()
 

@@ -21,8 +21,8 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
-from tui.engine.messages import Prefill
-from tui.monitor.records import GpuSample, HostSample
+from tui.machine.records import GpuSample, HostSample
+from tui.protocol.messages import Prefill
 
 GIB = 1 << 30
 HOST = HostSample(

@@ -49,18 +49,18 @@ from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.bench_board import BenchState
 from tui.chat.conversation import answer_turn, finished
 from tui.chat.store import Summary
-from tui.cli_options import AppOptions
 from tui.config import paths
 from tui.config.actions import ACTIONS
+from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
-from tui.engine.records import Device, ErrorInfo
 from tui.measure.history import History
-from tui.memory.guard import remedies
-from tui.memory.now import MemoryNow
-from tui.memory.verdict import judge
 from tui.models.library import Library
+from tui.planning.guard import remedies
+from tui.planning.now import MemoryNow
+from tui.planning.verdict import judge
+from tui.protocol.records import Device, ErrorInfo
 
 SNAPSHOTS = Path(__file__).parent / "__snapshots__"
 LETTERS = string.ascii_letters + string.digits + string.punctuation

@@ -20,7 +20,7 @@ from tui.chat import conversation as chat
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.schema import MIGRATIONS, SCHEMA_VERSION, connect, migrate, opening
 from tui.chat.store import Store, StoreError
-from tui.engine.records import PartialSampling, Timings
+from tui.protocol.records import PartialSampling, Timings
 
 
 @pytest.fixture

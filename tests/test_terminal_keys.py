@@ -12,7 +12,7 @@ from textual.message import Message
 
 from tui.app import terminal_keys
 from tui.app.terminal_keys import TerminalKeys
-from tui.lines import pasted
+from tui.base.text import pasted
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 

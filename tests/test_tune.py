@@ -16,16 +16,16 @@ from tests.conftest import DENSE, MOE
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape
 from tests.running import llmtui, on_terminal
-from tui.app.choices import LoadChoices
-from tui.cli_options import AppOptions
+from tui.base.exit_codes import ExitCode
+from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import State, StateStore, Tuned
-from tui.engine.client import Engine
-from tui.engine.records import Device, LoadSettings, Repack
-from tui.exit_codes import ExitCode
+from tui.engines.local import Engine
 from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
+from tui.protocol.records import Device, LoadSettings, Repack
+from tui.session.choices import LoadChoices
 
 START = LoadDefaults(backend="cpu", n_ctx=512, n_threads=1)
 HERE = this_machine().hardware

@@ -7,7 +7,7 @@ import sys
 def main() -> int:
     """Run the command; the process's exit code."""
     try:
-        from tui.cli import main as run
+        from tui.cli.main import main as run
     except KeyboardInterrupt:
         return 130  # `ExitCode.INTERRUPTED`
     return run()

@@ -19,8 +19,8 @@ from tests.conftest import DENSE, until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
 from tui.app.widgets.prompt import Prompt
-from tui.cli_options import AppOptions
 from tui.config import paths
+from tui.config.options import AppOptions
 
 LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 

@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from tests.conftest import DENSE, MOE
-from tui.app.moves import Move
 from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.key_bar import KeyBar
@@ -22,8 +21,9 @@ from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore, Tuned
 from tui.measure.history import History
 from tui.measure.machine import this_machine
-from tui.memory.exact import Confirmed
-from tui.memory.verdict import Verdict
+from tui.planning.exact import Confirmed
+from tui.planning.verdict import Verdict
+from tui.session.moves import Move
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from tests.running import llmtui
 from tests.tape import IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
+from tui.base.exit_codes import ExitCode
 from tui.config import paths
 from tui.config.modelrules import ChatFormat
-from tui.engine.records import PartialSampling
-from tui.exit_codes import ExitCode
+from tui.protocol.records import PartialSampling
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

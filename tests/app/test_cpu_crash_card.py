@@ -16,8 +16,8 @@ from tests.models_on_disk.gguf_files import Shape
 from tests.recorded import CPU_CRASH
 from tests.test_snapshots import Scene, crash_on_the_cpu, shown
 from tui.app.death_card import engine_stopped
-from tui.engine.client import Engine
-from tui.engine.death import Computing, Death
+from tui.engines.local import Engine
+from tui.protocol.death import Computing, Death
 
 SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
 

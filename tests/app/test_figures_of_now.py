@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
-from tui.app.moves import Move
 from tui.app.widgets.sidebar import Sidebar
+from tui.session.moves import Move
 
 
 def rows(person: Person) -> dict[str, str]:

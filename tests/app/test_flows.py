@@ -10,13 +10,13 @@ from textual.widgets import Input
 
 from tests.app.conftest import GREEDY, NO_RESERVE
 from tests.conftest import DENSE, MOE
-from tui.app.controller import Move
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
 from tui.chat import export
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.config import paths
 from tui.config.state import StateStore
+from tui.session.controller import Move
 
 
 async def opened(person, title: str) -> None:

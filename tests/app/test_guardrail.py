@@ -19,11 +19,11 @@ from tui.app.screens import model_flows
 from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
-from tui.engine.plan_client import Planner
-from tui.engine.records import LoadSettings
-from tui.memory.now import MemoryNow
-from tui.memory.taken import context_bytes
+from tui.engines.plans import Planner
 from tui.models.library import LibraryModel, inspect
+from tui.planning.now import MemoryNow
+from tui.planning.taken import context_bytes
+from tui.protocol.records import LoadSettings
 
 MIB = 1 << 20
 

@@ -8,9 +8,9 @@ import signal
 import msgspec
 
 from tests.conftest import DENSE, MOE
-from tui.app import context_keeper
-from tui.app.controller import Move
 from tui.config import paths
+from tui.session import context_keeper
+from tui.session.controller import Move
 
 LONG = "one two three " * 50
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.app.test_guardrail import told
-from tui.app.monitoring import Monitoring
-from tui.monitor.records import HostSample
+from tui.machine.records import HostSample
+from tui.session.monitoring import Monitoring
 
 GIB, MIB = 1 << 30, 1 << 20
 

@@ -9,13 +9,13 @@ import signal
 import msgspec
 
 from tests.conftest import DENSE, MOE
-from tui.app.controller import Move
-from tui.app.drafts import Drafts
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.config import paths
+from tui.session.controller import Move
+from tui.session.drafts import Drafts
 
 
 def prompt(person) -> Prompt:

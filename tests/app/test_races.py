@@ -13,12 +13,12 @@ from textual.widgets import Input
 
 from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE, until
-from tui.app.controller import Move
 from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen
 from tui.config import paths
-from tui.engine.records import ErrorInfo
-from tui.memory.exact import Confirmed
+from tui.planning.exact import Confirmed
+from tui.protocol.records import ErrorInfo
+from tui.session.controller import Move
 
 
 def held(person):

@@ -16,7 +16,7 @@ from tests.running import llmtui
 from tui.app.screens.main import MainScreen
 from tui.app.screens.sampling import SamplingScreen
 from tui.config import paths
-from tui.engine.records import PartialSampling, Sampling
+from tui.protocol.records import PartialSampling, Sampling
 
 HINTS = {"general.sampling.temp": 0.15, "general.sampling.top_k": Typed(5, 7)}
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.app.conftest import GREEDY
 from tui.app import phrases
-from tui.app.controller import Move
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import Delta
+from tui.protocol.messages import Delta
+from tui.session.controller import Move
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from tests.engine.vulkan import Driver, require_vulkan, use
-from tui.app.controller import Move
 from tui.app.widgets.header import Header
 from tui.app.widgets.prompt import Prompt
 from tui.chat.export import to_markdown
+from tui.session.controller import Move
 
 QUESTION = "Count to 100"
 LONG = "one two three " * 50

@@ -34,11 +34,11 @@ from tests.counting import SCRIPT, counted, counting
 from tests.homes import leftovers, own_home, processes_of
 from tests.on_pty import LLMTUI, OnPty, on_pty, saved_answer
 from tests.tally import Tally
-from tui.app.moves import Move
 from tui.app.screens.bench import BenchScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.load_settings import LoadScreen
 from tui.config import paths
+from tui.session.moves import Move
 
 KEY_S, DEATH_S, GONE_S, READY_S = 2.0, 3.0, 2.0, 30.0
 """The longest that may pass, on a machine that does other things too: until a key has acted, the death is told, nothing

@@ -29,12 +29,12 @@ from tests.memory.shapes import DEVICES, machine
 from tests.models_on_disk.gguf_files import Shape, Typed, header, write_recurrent
 from tests.models_on_disk.hostile_headers import HOSTILE
 from tui.config.settings import LoadDefaults
-from tui.engine.plan_client import Planner
-from tui.engine.records import LoadSettings
-from tui.memory.guard import remedies
-from tui.memory.search import auto_fit
+from tui.engines.plans import Planner
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
+from tui.planning.guard import remedies
+from tui.planning.search import auto_fit
+from tui.protocol.records import LoadSettings
 
 MOST_S, MOST_BYTES = 0.5, 100 << 20
 """What one file may cost the scan, and any plan or search; time of this process."""

@@ -12,8 +12,8 @@ from tests.campaigns.mutated_files import Mutated
 from tests.conftest import DENSE
 from tui.app.run import make_app
 from tui.app.screens.main import MainScreen
-from tui.cli_options import AppOptions
 from tui.config import paths
+from tui.config.options import AppOptions
 
 LOAD: dict[str, object] = {"n_ctx": 512, "n_threads": 1, "backend": "cpu"}
 CARDS = ("could not be loaded", "cannot be loaded", "The engine stopped")

@@ -21,10 +21,10 @@ from pathlib import Path
 import msgspec
 
 from tests.tape import CHATML, IM, Tape, build
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import EngineDied
-from tui.engine.messages import Delta, Done
-from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engines.local import Engine, EngineError
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import Delta, Done
+from tui.protocol.records import LoadSettings, Message, Sampling
 
 SETTINGS = LoadSettings(n_ctx=32768, n_threads=1)
 GREEDY = Sampling(temperature=0)

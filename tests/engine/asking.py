@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Loaded, Recast, Started
-from tui.engine.records import Message, Sampling
+from tui.engines.local import Engine
+from tui.protocol.messages import Delta, Done, Event, Loaded, Recast, Started
+from tui.protocol.records import Message, Sampling
 
 GREEDY = Sampling(temperature=0)
 

@@ -19,7 +19,7 @@ from tui.engine.abort import AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.benchmark import add_prompts, add_step
 from tui.engine.llama import Session, backend_init
-from tui.engine.records import LoadSettings
+from tui.protocol.records import LoadSettings
 
 
 def alone(session: Session, prompt: Sequence[int], n_gen: int) -> list[int]:

@@ -12,8 +12,8 @@ import msgspec
 
 from tui.engine.dryrun import DryRunner
 from tui.engine.llama import backend_init
-from tui.engine.records import LoadSettings
-from tui.engine.vulkan import show_software_devices
+from tui.machine.vulkan import show_software_devices
+from tui.protocol.records import LoadSettings
 
 
 class OnTheFile(DryRunner):

@@ -13,9 +13,9 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, messages, user
-from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Delta, Prefill
-from tui.engine.records import LoadSettings, Message, Sampling, Timings
+from tui.engines.local import Engine, EngineError
+from tui.protocol.messages import Delta, Prefill
+from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])

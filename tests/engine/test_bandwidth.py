@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import until
 from tests.engine.asking import ask, user
 from tests.engine.vulkan import Driver, vulkan_engine
-from tui.engine.client import Engine
+from tui.engines.local import Engine
 
 MIB = 1 << 20
 

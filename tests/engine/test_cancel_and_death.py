@@ -21,13 +21,13 @@ from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models_on_disk.gguf_files import Shape
-from tui.engine import client
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import Computing, EngineDied, examine, look_at
-from tui.engine.messages import Delta, Done, Prefill
-from tui.engine.records import LoadSettings
 from tui.engine.template_process import Compile
-from tui.engine.wire import encode
+from tui.engines import local as client
+from tui.engines.local import Engine, EngineError
+from tui.protocol.death import Computing, EngineDied, examine, look_at
+from tui.protocol.messages import Delta, Done, Prefill
+from tui.protocol.records import LoadSettings
+from tui.protocol.wire import encode
 
 
 async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):
@@ -189,7 +189,7 @@ async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine:
 async def test_the_engine_ends_when_its_front_end_is_killed():
     script = """
         import asyncio, sys
-        from tui.engine.client import Engine
+        from tui.engines.local import Engine
         async def main():
             engine = Engine()
             await engine.start()

@@ -13,10 +13,10 @@ import pytest
 
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
-from tui.engine.client import Engine
-from tui.engine.messages import Delta, Loaded
-from tui.engine.records import LoadSettings, Message
 from tui.engine.repetition import Repetition
+from tui.engines.local import Engine
+from tui.protocol.messages import Delta, Loaded
+from tui.protocol.records import LoadSettings, Message
 
 HELLO = ("Hello", " there!")
 THOUGHT = ("The user greets. ", "Greet back.")

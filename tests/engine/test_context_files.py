@@ -20,9 +20,9 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import ON_GPU, vulkan_engine
 from tests.models_on_disk.gguf_files import Shape
 from tui.engine import contextfile
-from tui.engine.client import Engine
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
-from tui.engine.records import Message
+from tui.engines.local import Engine
+from tui.protocol.records import Message
 
 QUESTION = user("用Python写冒泡排序")
 KEY = ContextKey(model="a", build="b", type_k="f16", type_v="f16", flash_attn=True, rope="freq_base 10000")

@@ -15,13 +15,13 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.memory.shapes import GIB, GPU, MIB, QWEN3_8B, QWEN3_30B_A3B
 from tests.models_on_disk.gguf_files import Shape
 from tui.app.memory_report import memory_lines
-from tui.engine.client import Engine
-from tui.engine.crosscheck import apart
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan, estimate
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
+from tui.planning.crosscheck import apart
+from tui.planning.formula import Plan, estimate
+from tui.protocol.records import LoadSettings
 
 FORMULA = estimate(QWEN3_8B, LoadSettings(devices=(GPU.name,), n_gpu_layers=18))
 TIED = 300 * MIB

@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 from tests.conftest import DENSE
-from tui.engine import client
+from tui.engines import local as client
 
 
 def test_the_whole_program_of_the_docstring_prints_an_answer():

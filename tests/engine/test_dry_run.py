@@ -14,14 +14,14 @@ from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
 from tests.models_on_disk.gguf_files import Shape, header
-from tui.engine.client import Engine, EngineError
-from tui.engine.planner import estimate
-from tui.engine.records import LoadSettings, Placed
-from tui.engine.vulkan import engine_environment
+from tui.engines.local import Engine, EngineError
+from tui.machine.vulkan import engine_environment
 from tui.models.gguf import read_header
 from tui.models.library import inspect
 from tui.models.source import FileSource
 from tui.models.stub import stub
+from tui.planning.formula import estimate
+from tui.protocol.records import LoadSettings, Placed
 
 ON_CPU = [
     {},

@@ -19,9 +19,9 @@ from tests.models_on_disk.gguf_files import Typed
 from tests.models_on_disk.whole_files import WholeFile, changed
 from tui.app.death_card import engine_stopped
 from tui.bench.trouble import death_sentence
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import Death, EngineDied
-from tui.engine.records import ErrorInfo, Sampling
+from tui.engines.local import Engine, EngineError
+from tui.protocol.death import Death, EngineDied
+from tui.protocol.records import ErrorInfo, Sampling
 
 TOKENS = "tokenizer.ggml.tokens"
 Change = Callable[[WholeFile], object]

@@ -10,8 +10,8 @@ import pytest
 
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
-from tui.engine.client import Engine
-from tui.engine.records import LoadSettings, Message
+from tui.engines.local import Engine
+from tui.protocol.records import LoadSettings, Message
 
 SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
 FOR_EVER = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
-from tui.engine.client import Engine
 from tui.engine.kvlayout import transpose_v
+from tui.engines.local import Engine
 
 N_CELLS, N_CHANNELS = 3, 4
 

@@ -15,9 +15,9 @@ import pytest_asyncio
 
 from tests.engine.asking import ask, user
 from tests.tape import Tape, Vocabulary, build
-from tui.engine.client import Engine
-from tui.engine.records import LoadSettings, Message
 from tui.engine.template import JinjaTemplate, TemplateError
+from tui.engines.local import Engine
+from tui.protocol.records import LoadSettings, Message
 
 FOLDER = Path(os.environ.get("LLMTUI_TEMPLATES", "nowhere"))
 TEMPLATES = sorted(FOLDER.glob("*.jinja"))

@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, on_the_cpu, user
 from tests.models_on_disk.gguf_files import add_metadata
-from tui.engine.client import Engine, EngineError
-from tui.engine.pipes import MOST_OF_A_LINE, Pipes
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine, EngineError
+from tui.engines.pipes import MOST_OF_A_LINE, Pipes
+from tui.protocol.records import LoadSettings
 
 
 async def test_what_was_really_used_comes_back(engine: Engine):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE
-from tui.engine.client import Engine
 from tui.engine.pagecache import CHUNK, read_ahead
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine
+from tui.protocol.records import LoadSettings
 
 HUGE = 2 << 20
 SIZE = 2 * CHUNK + HUGE

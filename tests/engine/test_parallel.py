@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import DENSE, MOE, until
 from tests.engine.asking import ask, user
-from tui.engine.client import Engine, EngineError
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine, EngineError
+from tui.protocol.records import LoadSettings
 
 FOUR = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=4)
 TEXTS = ("The quick brown fox", "Once upon a time there was", "hello, how are you", "Count to 3, and then stop")

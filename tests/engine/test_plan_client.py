@@ -18,14 +18,14 @@ import pytest_asyncio
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.vulkan import require_vulkan
 from tests.models_on_disk.gguf_files import Shape, write
-from tui.engine import plan_client
-from tui.engine.client import Engine
-from tui.engine.plan_client import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, Planner
-from tui.engine.planner import estimate
-from tui.engine.records import LoadSettings
-from tui.engine.vulkan import engine_environment
+from tui.engines import plans as plan_client
+from tui.engines.local import Engine
+from tui.engines.plans import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, Planner
+from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
+from tui.planning.formula import estimate
+from tui.protocol.records import LoadSettings
 
 MIB = 1 << 20
 

@@ -10,9 +10,9 @@ from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape, write
-from tui.engine import loadlog
-from tui.engine.client import Engine, EngineError
-from tui.engine.records import LoadSettings, Sampling
+from tui.engines.local import Engine, EngineError
+from tui.protocol import loadlog
+from tui.protocol.records import LoadSettings, Sampling
 
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
 

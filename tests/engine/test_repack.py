@@ -12,13 +12,13 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape
-from tui.engine import loadlog
-from tui.engine.client import Engine
-from tui.engine.plan_client import Planner
-from tui.engine.planner import estimate
-from tui.engine.records import LoadSettings, Repack
-from tui.memory.taken import taken
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
 from tui.models.library import inspect
+from tui.planning.formula import estimate
+from tui.planning.taken import taken
+from tui.protocol import loadlog
+from tui.protocol.records import LoadSettings, Repack
 
 QUESTION = user("用Python写冒泡排序")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.engine.records import Sampling
 from tui.engine.sampler import needed_candidates
+from tui.protocol.records import Sampling
 
 
 def test_what_raises_logits_or_reaches_over_all_tokens_needs_all_of_them() -> None:

@@ -18,9 +18,9 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape, write
-from tui.engine import client
-from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Loaded
+from tui.engines import local as client
+from tui.engines.local import Engine, EngineError
+from tui.protocol.messages import Loaded
 
 LARGE = Shape(n_vocab=N_VOCAB, n_embd=512, n_layers=8, n_expert=64, n_expert_used=1, n_ff_expert=512)
 """220 MB, to be read and laid out anew, and hardly more to compute than with the tiny models."""

@@ -9,9 +9,9 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import GREEDY, Reply, ask, paused, resumed, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape
-from tui.engine.client import Engine, EngineError
-from tui.engine.messages import Done
-from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engines.local import Engine, EngineError
+from tui.protocol.messages import Done
+from tui.protocol.records import LoadSettings, Message, Sampling
 
 QUESTION = user("用Python写冒泡排序")
 

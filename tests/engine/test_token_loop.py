@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE
-from tui.engine.records import Sampling
+from tui.protocol.records import Sampling
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))

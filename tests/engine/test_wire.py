@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.engine.messages import AnyCommand, AnyEvent, Delta, Generate, Load
-from tui.engine.records import LoadSettings, Message, Sampling
-from tui.engine.wire import MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
+from tui.protocol.messages import AnyCommand, AnyEvent, Delta, Generate, Load
+from tui.protocol.records import LoadSettings, Message, Sampling
+from tui.protocol.wire import MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
 
 texts = st.text(max_size=200)
 messages = st.one_of(

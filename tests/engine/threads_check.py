@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tui.engine.abort import AbortSwitch
 from tui.engine.llama import Session, backend_init
-from tui.engine.records import LoadSettings
+from tui.protocol.records import LoadSettings
 
 
 def main(path: Path) -> None:

@@ -27,10 +27,10 @@ from tui.engine import tokenloop
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Conversation
 from tui.engine.llama import Session, backend_init
-from tui.engine.messages import Delta, Event, Generate
-from tui.engine.records import LoadSettings, Message, Sampling
 from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
+from tui.protocol.messages import Delta, Event, Generate
+from tui.protocol.records import LoadSettings, Message, Sampling
 
 HALF_WARM = Sampling(temperature=0.5, top_k=20)
 N_CTX = 1280

@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import TINY
 from tests.engine.preloaded import compiled
-from tui.engine.client import Engine
-from tui.engine.vulkan import engine_environment, look
+from tui.engines.local import Engine
+from tui.machine.vulkan import engine_environment, look
 
 ON_GPU = msgspec.structs.replace(TINY, devices=("Vulkan0",))
 

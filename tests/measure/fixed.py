@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tui.engine.messages import Hello, Loaded
-from tui.engine.records import Device, LoadSettings
 from tui.measure.machine import Machine
 from tui.measure.report import Comparison, Mark, ModelFacts, Refused, Report, Result, Test
+from tui.protocol.messages import Hello, Loaded
+from tui.protocol.records import Device, LoadSettings
 
 GIB = 1 << 30
 PP512, TG128 = Test(n_prompt=512), Test(n_gen=128)

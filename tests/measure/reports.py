@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tui.engine.messages import Hello, Loaded
-from tui.engine.records import Device, LoadSettings
 from tui.measure.machine import Machine
 from tui.measure.report import Mark, ModelFacts, Report, Result, Test
+from tui.protocol.messages import Hello, Loaded
+from tui.protocol.records import Device, LoadSettings
 
 MACHINE = Machine(cpu="AMD EPYC 9R14", n_cores=8, n_cpus=16, ram_bytes=64 << 30, os="Debian, Linux 6.12.0")
 HELLO = Hello(

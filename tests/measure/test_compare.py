@@ -8,9 +8,9 @@ import scipy.stats
 
 from tests.measure.reports import HELLO, MACHINE, PP, TG, report, result
 from tui.bench.records import records
-from tui.engine.records import LoadSettings
 from tui.measure.compare import Run, closest, compare, differences, runs_of
 from tui.measure.report import Comparison, Report, Test
+from tui.protocol.records import LoadSettings
 
 FAST, SLOW = (100.0, 101.0, 99.0, 100.5), (90.0, 91.0, 89.0, 90.5)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header
 from tui.config.settings import LoadDefaults
-from tui.engine.records import Device
-from tui.memory.now import MemoryNow
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device
 
 MIB, GIB = 1 << 20, 1 << 30
 CPU = Device(name="CPU", description="CPU", kind="cpu", total_bytes=64 * GIB, free_bytes=48 * GIB)

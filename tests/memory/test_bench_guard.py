@@ -14,18 +14,18 @@ from tests.conftest import DENSE
 from tests.memory.shapes import CPU, DEVICES, GIB, MIB, QWEN3_8B, QWEN3_30B_A3B, machine
 from tests.models_on_disk.gguf_files import write_recurrent
 from tests.running import llmtui
+from tui.base.exit_codes import ExitCode
+from tui.base.format import size
 from tui.bench.guard import TooLittleMemory, settle
-from tui.cli_options import BenchOptions
 from tui.config.load import engine_settings
+from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults
-from tui.engine.planner import estimate
-from tui.exit_codes import ExitCode
 from tui.measure.runner import Job, plan_tests
-from tui.memory.now import MemoryNow
-from tui.memory.verdict import judge
-from tui.models.format import size
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel, inspect
+from tui.planning.formula import estimate
+from tui.planning.now import MemoryNow
+from tui.planning.verdict import judge
 
 SHORT = ("-p", "16", "-n", "0", "-r", "1", "-t", "1", "--backend", "cpu")
 

@@ -14,13 +14,13 @@ from tests.conftest import DENSE, MOE
 from tests.memory.shapes import CPU, GIB, MIB, TINY_DENSE, machine
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.client import Engine
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan
-from tui.engine.vulkan import engine_environment
-from tui.memory.exact import Confirmed
-from tui.memory.now import MemoryNow
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
+from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
+from tui.planning.exact import Confirmed
+from tui.planning.formula import Plan
+from tui.planning.now import MemoryNow
 
 ON_CPU = LoadDefaults(backend="cpu", n_ctx=2048, n_threads=1)
 

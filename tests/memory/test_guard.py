@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.memory.shapes import DEVICES, GIB, HEAD_80, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
 from tui.app.screens.guard import label
 from tui.config.settings import LoadDefaults
-from tui.memory.guard import Remedy, placement, remedies
-from tui.memory.now import MemoryNow
-from tui.memory.search import auto_fit
-from tui.memory.verdict import judge
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
+from tui.planning.guard import Remedy, placement, remedies
+from tui.planning.now import MemoryNow
+from tui.planning.search import auto_fit
+from tui.planning.verdict import judge
 
 
 def offered(

@@ -18,15 +18,15 @@ from tests.models_on_disk.gguf_files import Shape
 from tests.recorded import LOADED
 from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
-from tui.engine.client import Engine
-from tui.engine.messages import Loaded
-from tui.engine.planner import HOST, Cost, Plan
-from tui.engine.records import Buffer, Device, Footprint, Placed, ProcessMemory
-from tui.memory.now import MemoryNow, memory_now
-from tui.memory.taken import context_bytes
-from tui.memory.verdict import judge, judge_plan
-from tui.monitor.gpu import GpuReader
-from tui.monitor.records import GpuSample, HostSample
+from tui.engines.local import Engine
+from tui.machine.gpu import GpuReader
+from tui.machine.records import GpuSample, HostSample
+from tui.planning.formula import HOST, Cost, Plan
+from tui.planning.now import MemoryNow, memory_now
+from tui.planning.taken import context_bytes
+from tui.planning.verdict import judge, judge_plan
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Buffer, Device, Footprint, Placed, ProcessMemory
 
 TREES = Path(__file__).parents[1] / "sysfs"
 RESERVES = MemorySettings(reserve_gib=1, reserve_percent=0, gpu_reserve_gib=0.5)

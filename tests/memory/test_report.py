@@ -9,12 +9,12 @@ from tests.conftest import DENSE, TINY
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models_on_disk.gguf_files import Shape
 from tui.app.memory_report import memory_lines
-from tui.engine.client import Engine
-from tui.engine.plan_client import Planner
-from tui.engine.planner import estimate
-from tui.engine.records import Buffer, Footprint, ProcessMemory
-from tui.memory.report import FILES, PRIVATE, SYSTEM, report
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
 from tui.models.library import inspect
+from tui.planning.formula import estimate
+from tui.planning.report import FILES, PRIVATE, SYSTEM, report
+from tui.protocol.records import Buffer, Footprint, ProcessMemory
 
 MIB = 1 << 20
 

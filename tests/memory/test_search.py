@@ -20,10 +20,10 @@ from tests.memory.shapes import (
     machine,
 )
 from tui.config.settings import LoadDefaults
-from tui.memory.now import MemoryNow
-from tui.memory.search import auto_fit, context_steps, fastest, fewest_experts, largest_context, most_layers
-from tui.memory.verdict import judge
 from tui.models.info import ModelInfo
+from tui.planning.now import MemoryNow
+from tui.planning.search import auto_fit, context_steps, fastest, fewest_experts, largest_context, most_layers
+from tui.planning.verdict import judge
 
 ROOM = st.integers(0, 12 * MIB)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.memory.shapes import GIB
-from tui.engine.planner import HOST, Cost, Plan
-from tui.memory.now import MemoryNow
-from tui.memory.verdict import judge_plan
+from tui.planning.formula import HOST, Cost, Plan
+from tui.planning.now import MemoryNow
+from tui.planning.verdict import judge_plan
 
 TWO = ("Vulkan0", "Vulkan1")
 

@@ -16,7 +16,7 @@ import msgspec
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
-from tui.engine.records import LoadSettings
+from tui.protocol.records import LoadSettings
 
 TYPES = {"f16": 1, "f32": 0, "q8_0": 8, "q4_0": 2}
 LINE = re.compile(r"\s([\w.:-]+)\s+(compute|output) buffer size =\s*([\d.]+) MiB")

@@ -18,10 +18,6 @@ from tests.memory.shapes import DEVICES, described, machine
 from tests.models_on_disk.gguf_files import Shape, Typed, header, pair, write
 from tests.models_on_disk.hostile_headers import HOSTILE, MIB, with_pairs, write_all
 from tui.config.settings import LoadDefaults
-from tui.engine.planner import Plan
-from tui.memory.guard import remedies
-from tui.memory.search import auto_fit
-from tui.memory.verdict import by_formula
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
 from tui.models.folders import Folder
@@ -29,6 +25,10 @@ from tui.models.gguf import GGUFError, read_header
 from tui.models.info import MAX_LAYERS, from_headers
 from tui.models.library import inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.planning.formula import Plan
+from tui.planning.guard import remedies
+from tui.planning.search import auto_fit
+from tui.planning.verdict import by_formula
 
 
 class Counted:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, Tensor, Typed, header
-from tui.models import format
+from tui.base import format
 from tui.models.gguf import ArrayStub, GGUFError, Header, Value, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import ModelFileError

@@ -14,12 +14,12 @@ import pytest
 
 from tests.conftest import DENSE, MOE
 from tests.models_on_disk.gguf_files import Shape, header, write_recurrent
-from tui.engine.client import Engine
-from tui.engine.planner import COMPUTE_WITHIN, HOST, estimate, reads
-from tui.engine.records import LoadSettings
+from tui.engines.local import Engine
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
+from tui.planning.formula import COMPUTE_WITHIN, HOST, estimate, reads
+from tui.protocol.records import LoadSettings
 
 QWEN3_4B = Shape(2560, 36, 32, 8, 128, 9728, 151936, tied=True)
 QWEN3_14B = Shape(5120, 40, 40, 8, 128, 17408, 151936)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.models_on_disk.gguf_files import Shape, Typed
-from tui.engine.records import PartialSampling
 from tui.models.info import ModelInfo
 from tui.models.modelfile import read_model
+from tui.protocol.records import PartialSampling
 
 F64, I32, U64, TEXT = 12, 5, 10, 8
 

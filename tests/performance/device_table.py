@@ -21,13 +21,13 @@ from pathlib import Path
 
 import msgspec
 
-from tui.engine.client import Engine
-from tui.engine.messages import Done, Loaded, Started
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan
-from tui.engine.records import LoadSettings, Message, Sampling
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
+from tui.planning.formula import Plan
+from tui.protocol.messages import Done, Loaded, Started
+from tui.protocol.records import LoadSettings, Message, Sampling
 
 GIB, MIB = 1 << 30, 1 << 20
 N_CONVERSATION = 3000

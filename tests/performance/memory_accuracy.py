@@ -23,12 +23,12 @@ from typing import NamedTuple
 
 import psutil
 
-from tui.engine.client import Engine
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan, estimate
-from tui.engine.records import CacheType, LoadSettings
-from tui.memory.report import SYSTEM, private_bytes, report
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
 from tui.models.library import inspect
+from tui.planning.formula import Plan, estimate
+from tui.planning.report import SYSTEM, private_bytes, report
+from tui.protocol.records import CacheType, LoadSettings
 
 MODELS = {
     "qwen3-0.6b": "Q4_K_M",

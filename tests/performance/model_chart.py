@@ -19,7 +19,7 @@ import msgspec
 from tui.bench.command import make_job
 from tui.bench.render import table
 from tui.config.settings import LoadDefaults
-from tui.engine.client import Engine
+from tui.engines.local import Engine
 from tui.measure.chart import charts
 from tui.measure.chart_plot import draw
 from tui.measure.condition import MachineProbe

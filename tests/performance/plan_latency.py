@@ -26,13 +26,13 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan, estimate
-from tui.engine.records import LoadSettings
-from tui.engine.vulkan import engine_environment
-from tui.memory.search import context_steps
+from tui.engines.plans import Planner
+from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
+from tui.planning.formula import Plan, estimate
+from tui.planning.search import context_steps
+from tui.protocol.records import LoadSettings
 
 MODELS = {"qwen3-8b": "Q4_K_M", "qwen3-32b": "Q4_K_M", "qwen3-30b-a3b": "Q3_K_L"}
 

@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tui.engine.client import Engine
-from tui.engine.messages import Done
-from tui.engine.records import LoadSettings, Message, Sampling, Timings
+from tui.engines.local import Engine
+from tui.protocol.messages import Done
+from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 QUESTION = Message(role="user", content="And in one word?")
 _SENTENCE = "The quick brown fox jumps over the lazy dog while the patient cat counts every leaf. "

@@ -21,7 +21,7 @@ from textual.app import App, ComposeResult
 from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn, with_turn
 from tui.chat.store import Store
-from tui.monitor.host import HostReader
+from tui.machine.host import HostReader
 
 N_MESSAGES, N_BYTES = 2000, 1_400_000
 READINGS = 200

@@ -20,8 +20,8 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine.abort import AbortSwitch
 from tui.engine.llama import Session, backend_init
-from tui.engine.records import LoadSettings, Sampling
 from tui.engine.tokenloop import PythonLoop, TokenLoop, token_loop
+from tui.protocol.records import LoadSettings, Sampling
 
 BLOCK = 8
 """Tokens."""

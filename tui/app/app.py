@@ -25,10 +25,8 @@ from textual.notifications import Notification, SeverityLevel
 from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
-from tui import ending
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
-from tui.app.controller import Controller
 from tui.app.key_order import KeyOrder
 from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.notices import Notices, show_newest
@@ -36,16 +34,18 @@ from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
+from tui.base import ending
+from tui.base.text import clean
 from tui.chat.store import Store, StoreError
-from tui.cli_options import AppOptions
 from tui.config import paths
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
+from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme, terminal_is_light
-from tui.lines import clean
+from tui.session.controller import Controller
 
 QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0

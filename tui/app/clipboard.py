@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from tui import private
+from tui.base import private
 from tui.config import paths
 
 Mode = Literal["auto", "osc52", "tmux", "local", "file"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from tui.app.bindings import Keymap
 from tui.app.phrases import card_choices
 from tui.app.widgets.transcript_entries import Card
-from tui.engine.death import Cause, Death, crashed_code, rebuild_command
+from tui.protocol.death import Cause, Death, crashed_code, rebuild_command
 
 SMALL_UBATCH = 128
 _CAUSES: dict[Cause, tuple[str, str]] = {

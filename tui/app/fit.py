@@ -1,4 +1,4 @@
-"""Whether a model fits, in the few words and marks that a table has room for. What fits is judged in `tui.memory`."""
+"""Whether a model fits, in the few words and marks that a table has room for. What fits is judged in `tui.planning`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tui.base import format
 from tui.config.settings import LoadDefaults
-from tui.engine.planner import Fit
-from tui.engine.records import Device
-from tui.memory.guard import placement
-from tui.memory.now import MemoryNow
-from tui.memory.search import fastest
-from tui.memory.verdict import judge
-from tui.models import format
 from tui.models.info import ModelInfo
+from tui.planning.formula import Fit
+from tui.planning.guard import placement
+from tui.planning.now import MemoryNow
+from tui.planning.search import fastest
+from tui.planning.verdict import judge
+from tui.protocol.records import Device
 
 MARKS: dict[Fit, str] = {"fits": "●", "tight": "◐", "no": "○"}
 

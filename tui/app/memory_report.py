@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tui.engine.messages import Loaded
-from tui.engine.planner import Plan
-from tui.memory.report import SYSTEM, Line, report
-from tui.models import format
+from tui.base import format
+from tui.planning.formula import Plan
+from tui.planning.report import SYSTEM, Line, report
+from tui.protocol.messages import Loaded
 
 _NAME, _FIGURE = 34, 12
 _WIDE = _NAME + 3 * _FIGURE

@@ -8,25 +8,25 @@ from datetime import datetime
 from pathlib import Path
 
 from tui.app.bindings import Keymap
-from tui.app.listener import Phase
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.moments import when
-from tui.app.moves import Moved
-from tui.app.replacing import Version
 from tui.app.widgets.transcript_entries import Card, CardChoice
+from tui.base import format
+from tui.base.text import clean, fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
-from tui.engine.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
-from tui.engine.records import ErrorInfo
-from tui.lines import clean, fit_columns, one_line
-from tui.models import format
+from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
-from tui.monitor.pressure import Shortage
+from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Prefill, Started
+from tui.protocol.records import ErrorInfo
+from tui.session.listener import Phase
+from tui.session.moves import Moved
+from tui.session.replacing import Version
 
 STOPS = {
     "stop": "complete",

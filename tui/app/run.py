@@ -12,19 +12,19 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 
-from tui import private
 from tui.app import phrases
 from tui.app.app import ENDING, LlmtuiApp
 from tui.app.look import ThemeFolder
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
-from tui.cli_options import AppOptions
+from tui.base import private
+from tui.base.text import clean
 from tui.config import paths
 from tui.config.keymap import resolve
+from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
-from tui.lines import clean
 
 LOG_BYTES = 2 << 20
 

@@ -15,7 +15,7 @@ from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XT
 from textual.keys import Keys
 from textual.message import Message
 
-from tui.lines import pasted
+from tui.base.text import pasted
 
 PASTE_SILENCE_S = 1.0
 """A paste of which nothing has come for so long, and not its end either, is passed on as far as it has come. What comes

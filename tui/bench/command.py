@@ -10,6 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base import format
+from tui.base.exit_codes import ExitCode
+from tui.base.stdout import put
+from tui.base.text import clean
 from tui.bench import picture, render, signals
 from tui.bench.guard import CannotBeLoaded, NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
@@ -18,29 +22,25 @@ from tui.bench.pick import NoModel, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.bench.tune import tune
-from tui.cli_options import BenchOptions
 from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
+from tui.config.options import BenchOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
-from tui.engine.client import Engine
-from tui.engine.death import EngineDied
-from tui.engine.messages import MLOCK_FAILED
-from tui.engine.plan_client import Planner
-from tui.engine.records import Device
-from tui.engine.vulkan import engine_environment
-from tui.exit_codes import ExitCode
-from tui.lines import clean
+from tui.engines.local import Engine
+from tui.engines.plans import Planner
+from tui.machine.vulkan import engine_environment
 from tui.measure.answers import for_answers
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
 from tui.measure.runner import Failure, Job, Runner, context_for, tokens_needed
-from tui.models import format
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
-from tui.stdout import put
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import MLOCK_FAILED
+from tui.protocol.records import Device
 
 
 class UsageError(Exception):

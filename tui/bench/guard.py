@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.cli_options import BenchOptions
+from tui.base import format
 from tui.config.load import engine_settings, from_engine
+from tui.config.options import BenchOptions
 from tui.config.settings import MemorySettings
-from tui.engine.loadcheck import obstacle
-from tui.engine.plan_client import Planner
-from tui.engine.records import Device
+from tui.engines.plans import Planner
+from tui.machine.gpu import GpuReader
+from tui.machine.host import HostReader
 from tui.measure.report import Test
 from tui.measure.runner import Job, tokens_needed
-from tui.memory.exact import Confirmed
-from tui.memory.guard import Remedy
-from tui.memory.now import MemoryNow, memory_now
-from tui.memory.verdict import Verdict
-from tui.models import format
-from tui.monitor.gpu import GpuReader
-from tui.monitor.host import HostReader
+from tui.planning.exact import Confirmed
+from tui.planning.guard import Remedy
+from tui.planning.loadcheck import obstacle
+from tui.planning.now import MemoryNow, memory_now
+from tui.planning.verdict import Verdict
+from tui.protocol.records import Device
 
 
 class NotMeasured(Exception):

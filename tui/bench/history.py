@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.exit_codes import ExitCode
+from tui.base.stdout import put
 from tui.bench import render
 from tui.bench.trouble import say
-from tui.cli_options import BenchOptions
 from tui.config import paths
-from tui.exit_codes import ExitCode
+from tui.config.options import BenchOptions
 from tui.measure.compare import MIN_REPETITIONS, Change, Run, closest, compare, differences, runs_of
 from tui.measure.history import History, HistoryError, Kept
 from tui.measure.report import Comparison, Report, row_name
-from tui.stdout import put
 
 LAST = "last"
 FOR_EYES = ("table", "md")

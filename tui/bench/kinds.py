@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tui.bench import render, scores, users
-from tui.cli_options import BenchOptions
+from tui.config.options import BenchOptions
 from tui.measure import score
 from tui.measure.report import Test
 from tui.measure.runner import END_TO_END, ParallelTest, Plan, context_for_users, plan_tests

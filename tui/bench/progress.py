@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from tui.base import format
 from tui.bench.render import for_encoding
 from tui.measure.runner import Progress
-from tui.models import format
 
 _WIDTH = 20
 _MOST = 80

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 
 from tui import __version__
+from tui.base.text import one_line
 from tui.bench import endtoend
-from tui.lines import one_line
 from tui.measure import roofline
 from tui.measure.report import Comparison, Report, Result
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TextIO
 
 from tui import __version__
+from tui.base import format
+from tui.base.stdout import put
+from tui.base.text import clean
 from tui.bench import endtoend
 from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
-from tui.lines import clean
 from tui.measure import roofline
 from tui.measure.report import Comparison, Refused, Report, Result, backend_of, model_type, row_name
-from tui.models import format
-from tui.stdout import put
 
 Format = Callable[[Comparison], str]
 

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-from tui import ending
-from tui.exit_codes import ExitCode
+from tui.base import ending
+from tui.base.exit_codes import ExitCode
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP, *ending.OTHERS)
 

@@ -6,9 +6,9 @@ import contextlib
 import sys
 from pathlib import Path
 
-from tui.engine.death import Cause, Death, crashed_code, rebuild_command
-from tui.engine.records import ErrorInfo, ErrorKind
-from tui.lines import clean
+from tui.base.text import clean
+from tui.protocol.death import Cause, Death, crashed_code, rebuild_command
+from tui.protocol.records import ErrorInfo, ErrorKind
 
 _LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
 _ADVICE: dict[ErrorKind, str] = {

@@ -9,26 +9,26 @@ import sys
 
 import msgspec
 
+from tui.base import format
+from tui.base.exit_codes import ExitCode
 from tui.bench import signals
 from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
 from tui.bench.trouble import death_sentence, error_sentence, say
-from tui.cli_options import BenchOptions
 from tui.config.load import backend_devices, engine_settings, merge_load
+from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
 from tui.config.state import Tuned as TunedState
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import EngineDied
-from tui.engine.plan_client import Planner
-from tui.engine.vulkan import engine_environment
-from tui.exit_codes import ExitCode
+from tui.engines.local import Engine, EngineError
+from tui.engines.plans import Planner
+from tui.machine.vulkan import engine_environment
 from tui.measure.machine import this_machine
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, Tuned, Tuner, changes
-from tui.memory.exact import Confirmed
-from tui.models import format
 from tui.models.library import LibraryModel
+from tui.planning.exact import Confirmed
+from tui.protocol.death import EngineDied
 
 _NAMES = {
     "n_threads": "threads", "n_threads_batch": "threads for prompts", "n_batch": "batch", "n_ubatch": "ubatch",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tui import newfile
+from tui.base import newfile
 from tui.engine.contextfile import SUFFIX
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.records import Effort, Message, PartialSampling, Role, StopReason, Timings
-from tui.lines import fit_columns, one_line
+from tui.base.text import fit_columns, one_line
+from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
 
 TurnStop = StopReason | Literal["crashed"]
 """Why a turn ended: the engine's own reasons, or "crashed" when the engine or llmtui failed before the end."""

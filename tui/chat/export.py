@@ -18,11 +18,11 @@ from typing import Literal
 import msgspec
 import wcwidth
 
-from tui import private
+from tui.base import private
+from tui.base.newfile import NewFile
+from tui.base.text import clean, fit_columns, n_harmful, one_line
 from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
-from tui.lines import clean, fit_columns, n_harmful, one_line
-from tui.newfile import NewFile
 
 FORMAT = "llmtui-conversation"
 VERSION = 1

@@ -8,10 +8,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
-from tui.engine.records import PartialSampling, Timings
-from tui.lines import fit_columns, one_line
+from tui.protocol.records import PartialSampling, Timings
 
 MAX_TITLE_COLUMNS = 200
 MAX_COUNT = 2**53

@@ -13,7 +13,7 @@ import msgspec
 
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.chat.mending import mended, mended_turn, moment
-from tui.engine.records import Effort, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
 
 CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
 

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from tui import private
+from tui.base import private
 
 StoreErrorKind = Literal[
     "full", "read_only", "locked", "unreachable", "io", "corrupt", "set_aside", "newer_schema", "not_found",

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from tui import private
+from tui.base import private
 from tui.chat import rows
 from tui.chat.schema import StoreError, connect, set_aside
 

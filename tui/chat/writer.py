@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from tui import private
+from tui.base import private
 from tui.chat import rows
 from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, Stop, Write
 from tui.chat.schema import (

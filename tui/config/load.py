@@ -11,7 +11,7 @@ import msgspec
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults
-from tui.engine.records import Device, LoadSettings
+from tui.protocol.records import Device, LoadSettings
 
 AUTO = "auto"
 CPU = "cpu"

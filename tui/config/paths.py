@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tui import newfile, private
+from tui.base import newfile, private
 
 APP = private.APP
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from tui.config import toml
-from tui.lines import one_line
+from tui.base import toml
+from tui.base.text import one_line
 
 _MOST_OF_A_KEY = 80
 _MOST_OF_A_MESSAGE = 800

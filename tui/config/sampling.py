@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.settings import Settings
-from tui.engine.records import PartialSampling, Sampling
+from tui.protocol.records import PartialSampling, Sampling
 
 Source = Literal["built-in", "model", "settings", "conversation"]
 """llmtui itself, the file of the model, the user's own settings.toml, or the open conversation."""

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tui.base.userpath import user_path
 from tui.config import paths
 from tui.config.overlay import NOT_IN_FILES, overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.engine.records import CacheType, Effort, FlashAttention, Repack
-from tui.userpath import user_path
+from tui.protocol.records import CacheType, Effort, FlashAttention, Repack
 
 # llama.cpp counts in 32 bits.
 _MOST_TOLD = 20

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from tui import private
+from tui.base import private
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tui.config.colors import mix, parse, readable_on
+from tui.base.colors import mix, parse, readable_on
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem, read_toml
 

@@ -17,7 +17,7 @@ from llama_cpp import llama_cpp as lib
 from llama_cpp._ggml import libggml
 
 from tui.engine import devices
-from tui.engine.records import Placed
+from tui.protocol.records import Placed
 
 _MAX_ENTRIES = 256
 """More kinds of memory than any machine has: what is read beyond is no map."""

@@ -12,12 +12,12 @@ from typing import Protocol
 
 from tui.engine.abort import Aborted
 from tui.engine.llama import Session
-from tui.engine.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
-from tui.engine.records import StopReason, Timings, prefill_tps
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import Sampler
 from tui.engine.splitter import Part, Segments, Splitter
 from tui.engine.tokenloop import NO_TOKEN, TokenLoop
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
+from tui.protocol.records import StopReason, Timings, prefill_tps
 
 Send = Callable[[Event], None]
 

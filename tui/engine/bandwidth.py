@@ -21,8 +21,8 @@ from llama_cpp._ggml import libggml
 
 from tui.engine import devices
 from tui.engine.abort import Aborted, AbortSwitch
-from tui.monitor.cpus import physical_cores
-from tui.monitor.procfs import Linux
+from tui.machine.cpus import physical_cores
+from tui.machine.procfs import Linux
 
 MIB = 1 << 20
 MEASURE_S = 0.4

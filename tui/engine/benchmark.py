@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tui.engine.batch import Batch
 from tui.engine.llama import LlamaError, Session
-from tui.engine.messages import BenchParallel, BenchSample, BenchTest, ParallelSample
+from tui.protocol.messages import BenchParallel, BenchSample, BenchTest, ParallelSample
 
 
 def measure(session: Session, test: BenchTest) -> BenchSample:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tui.engine.alphabet import Alphabet
-from tui.engine.records import Effort
 from tui.engine.splitter import Marks, Pair, is_token
 from tui.engine.template import ChatTemplate, TemplateError, Turn
+from tui.protocol.records import Effort
 
 _USER, _NEXT, _ANSWER, _THOUGHT, _SYSTEM = "Qjuu", "Qjvv", "Qjaa", "Qjtt", "Qjss"
 """Texts of the marked messages: no template holds them, and nothing in them is cut or changed."""

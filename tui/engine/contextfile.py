@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from tui import private
-from tui.engine.messages import ContextProblem
-from tui.newfile import NewFile
+from tui.base import private
+from tui.base.newfile import NewFile
+from tui.protocol.messages import ContextProblem
 
 MAGIC = b"llmtuiKV"
 VERSION = 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from llama_cpp._ggml import libggml
 
-from tui.engine.records import Device, DeviceKind
+from tui.protocol.records import Device, DeviceKind
 
 _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
 _SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader", "softpipe")

@@ -14,19 +14,20 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as lib
 
-from tui.engine import anatomy, loadlog
+from tui.engine import anatomy
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.llama import LOG, LlamaError
-from tui.engine.loadcheck import Refused, refuse
 from tui.engine.memorylimit import growing_at_most
 from tui.engine.params import UnknownDevice, context_params, in_effect, model_params
-from tui.engine.records import LoadSettings, Placed
 from tui.models.budget import Budget
 from tui.models.gguf import GGUFError, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import part_of
 from tui.models.source import FileSource
 from tui.models.stub import stub
+from tui.planning.loadcheck import Refused, refuse
+from tui.protocol import loadlog
+from tui.protocol.records import LoadSettings, Placed
 
 _LOAD_MODE_NONE = 0
 _MAX_STUBS = 16

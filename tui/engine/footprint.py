@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tui.engine import devices
-from tui.engine.records import Footprint, Placed, ProcessMemory
+from tui.protocol.records import Footprint, Placed, ProcessMemory
 
 _FIELD = re.compile(r"^(RssAnon|RssFile):\s+(\d+) kB$", re.M)
 

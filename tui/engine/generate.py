@@ -12,10 +12,10 @@ import msgspec
 from tui.engine.abort import Aborted
 from tui.engine.answer import Answer, Paused, Send
 from tui.engine.llama import LlamaError, Session
-from tui.engine.messages import Generate, Started
-from tui.engine.records import Effort, ErrorInfo, Message, Sampling
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import token_loop
+from tui.protocol.messages import Generate, Started
+from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
 
 ANSWER_RESERVE = 256
 """Tokens kept free for an answer when deciding whether a prompt fits; less in a context under 2,048."""

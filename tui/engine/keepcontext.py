@@ -14,8 +14,8 @@ from tui.engine.contextfile import ContextFileError, ContextKey, model_identity,
 from tui.engine.devices import build_commit
 from tui.engine.generate import Conversation
 from tui.engine.llama import Session
-from tui.engine.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 from tui.models.modelfile import part_of
+from tui.protocol.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 
 SPARE_MEMORY_BYTES = 512 << 20
 """RAM that a copy of the cache has to leave free."""

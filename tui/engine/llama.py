@@ -15,19 +15,20 @@ from typing import Any
 import msgspec
 from llama_cpp import llama_cpp as lib
 
-from tui.engine import anatomy, footprint, loadlog
+from tui.base.text import one_line
+from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
-from tui.engine.messages import Loaded
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.prompt import ChatPrompt
-from tui.engine.records import ErrorKind, LoadSettings, Placed, Sampling
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
-from tui.lines import one_line
 from tui.models.modelfile import part_of
+from tui.protocol import loadlog
+from tui.protocol.messages import Loaded
+from tui.protocol.records import ErrorKind, LoadSettings, Placed, Sampling
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 

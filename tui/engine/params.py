@@ -11,8 +11,8 @@ import msgspec
 from llama_cpp import llama_cpp as lib
 
 from tui.engine import devices
-from tui.engine.records import CacheType, LoadSettings
-from tui.monitor.cpus import physical_cores
+from tui.machine.cpus import physical_cores
+from tui.protocol.records import CacheType, LoadSettings
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from tui.engine.alphabet import Alphabet
 from tui.engine.builtin_template import find_template, fitting, unusable
 from tui.engine.chatformat import ChatFormat, learn
-from tui.engine.records import Effort, Message
 from tui.engine.splitter import Part, is_token
 from tui.engine.template import SAID, ChatTemplate, TemplateError
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
+from tui.protocol.records import Effort, Message
 
 _SAID = re.compile(SAID.format(r"(\d+)"))
 _KEPT_TEXTS = 512

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
-from tui.engine.records import Sampling
+from tui.protocol.records import Sampling
 
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""

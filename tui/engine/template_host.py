@@ -16,7 +16,7 @@ import msgspec
 
 from tui.engine.template import TemplateError, Turn
 from tui.engine.template_process import CPU_S, Compile, Render, Request, Result
-from tui.engine.wire import FrameDecoder, WireError, encode
+from tui.protocol.wire import FrameDecoder, WireError, encode
 
 WAIT_S = 10.0
 """By the clock: longer than `CPU_S` takes on a machine that is busy with other things."""

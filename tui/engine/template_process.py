@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tui.engine.template import JinjaTemplate, TemplateError
-from tui.engine.wire import encode, read_frame
+from tui.protocol.wire import encode, read_frame
 
 MEMORY_BYTES = 256 << 20
 """What a template may take beside what the process has anyway."""

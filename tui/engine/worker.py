@@ -1,7 +1,7 @@
 """The engine process: reads commands from its standard input, runs them one after the other on the main thread, writes
 events to its standard output. A second thread only reads, so that `Cancel` acts in the middle of whatever runs.
 
-Started by `tui.engine.client`; `python -m tui.engine.worker` by hand waits for frames on stdin.
+Started by `tui.engines.local`; `python -m tui.engine.worker` by hand waits for frames on stdin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from tui.engine import bandwidth, benchmark, devices, loadcheck
+from tui.base.text import one_line
+from tui.engine import bandwidth, benchmark, devices
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.answer import Paused
 from tui.engine.dryrun import DryRunner
@@ -28,7 +29,12 @@ from tui.engine.generate import Conversation, PromptTooLong
 from tui.engine.keepcontext import ContextKeeper, key_of
 from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import LlamaError, Session, backend_init, system_info
-from tui.engine.messages import (
+from tui.engine.params import in_effect
+from tui.engine.template import TemplateError
+from tui.machine.vulkan import show_software_devices
+from tui.models.modelfile import part_of
+from tui.planning import loadcheck
+from tui.protocol.messages import (
     AnyCommand,
     Bandwidths,
     BenchParallel,
@@ -56,13 +62,8 @@ from tui.engine.messages import (
     Shutdown,
     Unload,
 )
-from tui.engine.params import in_effect
-from tui.engine.records import ErrorInfo, LoadSettings
-from tui.engine.template import TemplateError
-from tui.engine.vulkan import show_software_devices
-from tui.engine.wire import encode, read_frame
-from tui.lines import one_line
-from tui.models.modelfile import part_of
+from tui.protocol.records import ErrorInfo, LoadSettings
+from tui.protocol.wire import encode, read_frame
 
 PROGRESS_EVERY_S = 0.05
 _MOST_OF_A_FAULT = 300

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from tui import __version__
-from tui.lines import one_line
+from tui.base.text import one_line
 from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Test, backend_of, row_name
 
 CPU = "CPU"

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from tui.lines import cells, fit_columns
+from tui.base import format
+from tui.base.text import cells, fit_columns
 from tui.measure.chart import CPU, Bar, Chart, Group, factor, speed
-from tui.models import format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

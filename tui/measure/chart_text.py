@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from tui.lines import cells, fit_columns
+from tui.base import format
+from tui.base.text import cells, fit_columns
 from tui.measure.chart import Bar, Chart, Group, factor, speed
-from tui.models import format
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 200
 

@@ -1,18 +1,18 @@
 """Judges the machine: what is not right about it before a run, in sentences, and what went wrong during a repetition,
-as marks, with the energy that it took. What it judges is read by `tui.monitor`."""
+as marks, with the energy that it took. What it judges is read by `tui.machine`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from tui.engine.client import Engine
+from tui.base.format import size
+from tui.engines.local import Engine
+from tui.machine.condition import Condition, ConditionReader, Moment, others_percent, own_percent
+from tui.machine.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
+from tui.machine.pressure import swap_growth
+from tui.machine.records import GpuKind
 from tui.measure.report import Mark, Test
-from tui.models.format import size
-from tui.monitor.condition import Condition, ConditionReader, Moment, others_percent, own_percent
-from tui.monitor.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
-from tui.monitor.pressure import swap_growth
-from tui.monitor.records import GpuKind
 
 LOOK_S = 1.0
 """For how long the machine is watched before a run."""

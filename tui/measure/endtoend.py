@@ -7,10 +7,10 @@ import random
 import time
 from collections.abc import Callable
 
-from tui.engine.client import Engine
-from tui.engine.messages import Delta, Done, Event, Started
-from tui.engine.records import Message, Sampling
+from tui.engines.local import Engine
 from tui.measure.report import EndToEnd
+from tui.protocol.messages import Delta, Done, Event, Started
+from tui.protocol.records import Message, Sampling
 
 N_PROMPT, N_GEN = 512, 256
 _WORDS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui import private
+from tui.base import private
 from tui.chat.schema import (
     NOT_WRITABLE,
     StoreError,

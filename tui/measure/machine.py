@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from tui.models import format
-from tui.monitor.files import read_text
+from tui.base import format
+from tui.machine.files import read_text
 
 _NVIDIA = "proc/driver/nvidia/version"
 """Where a container sees the version of NVIDIA's driver though it does not see the module's."""

@@ -9,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from tui.engine.messages import Hello, Loaded
-from tui.engine.records import LoadSettings, Sampling
+from tui.base import format
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
-from tui.models import format
 from tui.models.info import ModelInfo
+from tui.protocol.messages import Hello, Loaded
+from tui.protocol.records import LoadSettings, Sampling
 
 Mark = Literal["swapped", "throttled", "busy", "hot"]
 """Why a repetition is not to be trusted: the machine's swap grew, its clock fell, other programs took more than a tenth

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tui.engine.messages import Loaded
-from tui.engine.planner import HOST, reads
-from tui.engine.records import LoadSettings
 from tui.measure.report import Mark, Report, Result, Roofline, Test
 from tui.models.info import ModelInfo
+from tui.planning.formula import HOST, reads
+from tui.protocol.messages import Loaded
+from tui.protocol.records import LoadSettings
 
 BOUND_BY_MEMORY = 0.7
 """From this part of the roofline on, memory is what decode waits for."""

@@ -12,15 +12,15 @@ from typing import Protocol
 
 import msgspec
 
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import EngineDied
-from tui.engine.messages import MLOCK_FAILED, Loaded
-from tui.engine.records import LoadSettings, Sampling
+from tui.engines.local import Engine, EngineError
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test
 from tui.measure.timeleft import Run, TimeLeft
 from tui.models.library import LibraryModel
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import MLOCK_FAILED, Loaded
+from tui.protocol.records import LoadSettings, Sampling
 
 N_CTX_STEP = 256
 """llama.cpp pads a context to a multiple of this."""

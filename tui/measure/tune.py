@@ -14,14 +14,14 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.client import Engine, EngineError
-from tui.engine.loadcheck import obstacle
-from tui.engine.messages import Loaded
-from tui.engine.records import Device, Repack
+from tui.engines.local import Engine, EngineError
+from tui.machine.cpus import n_usable_cpus, physical_cores
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo
-from tui.monitor.cpus import n_usable_cpus, physical_cores
+from tui.planning.loadcheck import obstacle
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Device, Repack
 
 BUDGET_S = 110.0
 TURN_PROMPT, TURN_GEN = 512, 256

@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from tui.base.userpath import user_path
 from tui.config import paths
 from tui.config.settings import ModelSettings, expand
-from tui.userpath import user_path
 
 Source = Literal["folder", "huggingface", "lmstudio"]
 

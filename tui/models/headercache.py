@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from tui import private
+from tui.base import private
+from tui.base.smallfile import read_small
 from tui.models.info import ModelInfo
 from tui.models.purpose import Kind
-from tui.smallfile import read_small
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 16

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.engine.records import PartialSampling
-from tui.lines import one_line
-from tui.models import attention, format, sampling
+from tui.base import format
+from tui.base.text import one_line
+from tui.models import attention, sampling
 from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
+from tui.protocol.records import PartialSampling
 
 MAX_LAYERS = 512
 """llama.cpp's own limit."""

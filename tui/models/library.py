@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.userpath import user_path
 from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder, Source
 from tui.models.headercache import Entry, HeaderCache, Stamp
@@ -24,7 +25,6 @@ from tui.models.modelfile import (
     require_chat_model,
 )
 from tui.models.purpose import Kind, why_not
-from tui.userpath import user_path
 
 
 class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):

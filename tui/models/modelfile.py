@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tui.lines import one_line
-from tui.models import format
+from tui.base import format
+from tui.base.text import one_line
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget
 from tui.models.gguf import GGUFError, Header, read_header

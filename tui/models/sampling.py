@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 from tui.config.settings import SamplingValues
-from tui.engine.records import PartialSampling
 from tui.models.gguf import Value
+from tui.protocol.records import PartialSampling
 
 _PREFIX = "general.sampling."
 _KEYS = {

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tui.app.markdown.text import Run, link_part
-from tui.lines import clean
+from tui.base.text import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -32,7 +32,7 @@ from tui.app.markdown.syntax import (
     indent_of,
     inner_fences,
 )
-from tui.lines import clean_piece, without_towers
+from tui.base.text import clean_piece, without_towers
 
 FENCE_PIECE = 24
 """A fence is cut at the first empty line after so many, or at twice as many: a piece is what is highlighted at once."""

@@ -11,16 +11,16 @@ import msgspec
 from textual.screen import ModalScreen, Screen
 from textual.worker import WorkerCancelled
 
-from tui import lines
 from tui.app import phrases
 from tui.app.bindings import Keymap, bind
-from tui.app.controller import Controller
 from tui.app.terminal_input import TerminalDriver
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
+from tui.base import text as lines
+from tui.base.text import clean
 from tui.config.settings import Settings
-from tui.lines import clean
 from tui.models.info import ModelInfo
+from tui.session.controller import Controller
 
 T = TypeVar("T")
 

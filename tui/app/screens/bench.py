@@ -22,21 +22,21 @@ from tui.app.death_card import likely_cause
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.transcript import Transcript
+from tui.base import format
 from tui.config.load import CPU, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.client import Engine, EngineError
-from tui.engine.death import EngineDied
-from tui.engine.loadcheck import obstacle
-from tui.engine.messages import Delta, Event
-from tui.engine.records import Device, Sampling
+from tui.engines.local import Engine, EngineError
 from tui.measure import endtoend
 from tui.measure.compare import compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
 from tui.measure.report import Comparison, Report
 from tui.measure.runner import END_TO_END, Failure, Job, Plan, Progress, Runner, context_for, plan_tests
-from tui.models import format
 from tui.models.library import LibraryModel
+from tui.planning.loadcheck import obstacle
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import Delta, Event
+from tui.protocol.records import Device, Sampling
 
 REPETITIONS = 3
 PREPARING = "making room for it …"

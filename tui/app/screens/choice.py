@@ -16,7 +16,7 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.lines import clean
+from tui.base.text import clean
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

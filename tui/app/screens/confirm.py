@@ -12,7 +12,7 @@ from textual.widgets import Button, Static
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
-from tui.lines import clean
+from tui.base.text import clean
 
 
 class ConfirmScreen(Dialog[bool]):

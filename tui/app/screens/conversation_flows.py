@@ -10,16 +10,16 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
-from tui.app.answer_settings import default_values, own_values
 from tui.app.screens.model_flows import ModelFlows
+from tui.base import format
+from tui.base.userpath import typed_path
 from tui.chat import export
 from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
 from tui.config import paths
-from tui.engine.messages import Loaded
-from tui.engine.records import ErrorInfo
-from tui.models import format
-from tui.userpath import typed_path
+from tui.protocol.messages import Loaded
+from tui.protocol.records import ErrorInfo
+from tui.session.answer_settings import default_values, own_values
 
 
 class ConversationFlows(ModelFlows):

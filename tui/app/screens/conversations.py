@@ -19,11 +19,11 @@ from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.base.text import clean
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
-from tui.lines import clean
 
 _TIME, _COUNT = 12, 6
 _UNREADABLE = "The conversations cannot be read."

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from tui.app.bindings import Keymap
 from tui.app.screens.choice import Choice, ChoiceScreen
+from tui.base import format
 from tui.config.settings import LoadDefaults
-from tui.engine.records import Device
-from tui.memory.guard import Remedy, placement
-from tui.memory.now import MemoryNow
-from tui.memory.verdict import Verdict
-from tui.models import format
 from tui.models.info import ModelInfo
+from tui.planning.guard import Remedy, placement
+from tui.planning.now import MemoryNow
+from tui.planning.verdict import Verdict
+from tui.protocol.records import Device
 
 ANYWAY, SETTINGS = "anyway", "settings"
 _KEYS = {"fit": "f", "layers": "l", "experts": "e", "context": "c", "cache": "k", "file": "m"}

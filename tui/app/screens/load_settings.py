@@ -22,20 +22,20 @@ from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.form import Form, FormRow, end, unit
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
+from tui.base import format
+from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.loadcheck import cache_problem, obstacle
-from tui.engine.plan_client import Planner
-from tui.engine.planner import Plan, estimate
-from tui.engine.records import Device, LoadSettings
-from tui.lines import clean
-from tui.memory.exact import Confirmed
-from tui.memory.guard import placement
-from tui.memory.now import MemoryNow
-from tui.memory.search import context_steps
-from tui.memory.verdict import judge_plan
-from tui.models import format
+from tui.engines.plans import Planner
 from tui.models.info import ModelInfo
+from tui.planning.exact import Confirmed
+from tui.planning.formula import Plan, estimate
+from tui.planning.guard import placement
+from tui.planning.loadcheck import cache_problem, obstacle
+from tui.planning.now import MemoryNow
+from tui.planning.search import context_steps
+from tui.planning.verdict import judge_plan
+from tui.protocol.records import Device, LoadSettings
 
 _NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")

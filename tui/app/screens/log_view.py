@@ -11,7 +11,7 @@ from textual.widgets import TextArea
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
-from tui.lines import clean
+from tui.base.text import clean
 
 
 class LogScreen(Dialog[None]):

@@ -16,10 +16,6 @@ from textual.containers import Horizontal, Vertical
 
 from tui.app import death_card, phrases
 from tui.app.bindings import Keymap, bind
-from tui.app.controller import Controller
-from tui.app.listener import Phase
-from tui.app.monitoring import Monitoring
-from tui.app.moves import Moved
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
@@ -30,20 +26,24 @@ from tui.app.widgets.readings import SpeedNow
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
+from tui.base import format
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
-from tui.cli_options import AppOptions
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
+from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
-from tui.engine.death import Death
-from tui.engine.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
-from tui.engine.records import ErrorInfo
-from tui.memory.guard import experts_on_cpu
-from tui.models import format
-from tui.monitor.pressure import MemoryWatch
-from tui.monitor.speed import after_silence
+from tui.machine.pressure import MemoryWatch
+from tui.machine.speed import after_silence
+from tui.planning.guard import experts_on_cpu
+from tui.protocol.death import Death
+from tui.protocol.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
+from tui.protocol.records import ErrorInfo
+from tui.session.controller import Controller
+from tui.session.listener import Phase
+from tui.session.monitoring import Monitoring
+from tui.session.moves import Moved
 
 NARROW_COLUMNS = 100
 READ_EVERY_S = 1.0

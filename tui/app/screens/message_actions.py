@@ -10,11 +10,11 @@ from textual.markup import escape
 
 from tui.app import phrases
 from tui.app.markdown.blocks import CodeBlock
-from tui.app.replacing import Version
 from tui.app.screens.base import ChatScreen
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
 from tui.chat.store import StoreError
+from tui.session.replacing import Version
 
 
 class Edit(msgspec.Struct, frozen=True):

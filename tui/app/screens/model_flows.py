@@ -11,21 +11,21 @@ import msgspec
 from textual import work
 
 from tui.app import phrases
-from tui.app.monitoring import Monitoring
-from tui.app.moves import Move
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engine.death import EngineDied
-from tui.engine.messages import Loaded
-from tui.engine.records import Device
-from tui.memory.exact import Confirmed
-from tui.memory.now import MemoryNow, memory_now
-from tui.memory.taken import context_bytes
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.planning.exact import Confirmed
+from tui.planning.now import MemoryNow, memory_now
+from tui.planning.taken import context_bytes
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Device
+from tui.session.monitoring import Monitoring
+from tui.session.moves import Move
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,10 +107,10 @@ class ModelFlows(ChatScreen):
     async def bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, HasRoom
-        from tui.engine.vulkan import engine_environment
+        from tui.machine.vulkan import engine_environment
         from tui.measure.answers import for_answers
         from tui.measure.history import History
-        from tui.memory.verdict import judge
+        from tui.planning.verdict import judge
 
         controller = self.controller
         if controller.is_writing:

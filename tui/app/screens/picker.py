@@ -20,15 +20,15 @@ from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.base.text import clean
+from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
 from tui.config.settings import LoadDefaults
-from tui.engine.planner import Fit
-from tui.engine.records import Device
-from tui.lines import clean
-from tui.memory.now import MemoryNow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
-from tui.userpath import typed_path
+from tui.planning.formula import Fit
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device
 
 _STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 

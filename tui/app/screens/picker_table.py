@@ -10,10 +10,10 @@ from textual.content import Content
 
 from tui.app.fit import MARKS, Brief
 from tui.app.widgets.row_list import column
-from tui.engine.planner import Fit
-from tui.lines import clean
-from tui.models import format
+from tui.base import format
+from tui.base.text import clean
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
+from tui.planning.formula import Fit
 
 _GAP = 2
 _MIN_NAME = 20

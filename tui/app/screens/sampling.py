@@ -18,7 +18,7 @@ from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.sampling import Source
 from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
-from tui.engine.records import PartialSampling
+from tui.protocol.records import PartialSampling
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
     ("Temperature", "temperature", SamplingValues, "0 takes the likeliest"),

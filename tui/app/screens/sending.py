@@ -9,11 +9,11 @@ from textual import events, on, work
 from textual.worker import Worker
 
 from tui.app import phrases
-from tui.app.drafts import SEPARATOR
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
+from tui.session.drafts import SEPARATOR
 
 LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""

@@ -14,8 +14,8 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
+from tui.base.text import clean
 from tui.config.keymap import display_keys
-from tui.lines import clean
 
 
 class TextEditScreen(Dialog[str]):

@@ -10,7 +10,7 @@ import msgspec
 from tui.app.markdown.text import wrap
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
-from tui.lines import clean
+from tui.base.text import clean
 from tui.measure import roofline
 from tui.measure.chart import charts, speed
 from tui.measure.chart_text import Role, chart_lines

@@ -6,7 +6,7 @@ from tui.app.fit import MARKS
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.memory_bars import STYLES, pool_row
 from tui.app.widgets.row_list import column
-from tui.memory.verdict import Verdict
+from tui.planning.verdict import Verdict
 
 _NUMBER = 8
 

@@ -7,7 +7,7 @@ from typing import Any
 from textual import events
 from textual.widgets import Input
 
-from tui.lines import clean, pasted
+from tui.base.text import clean, pasted
 
 LONGEST_PASTE = 10_000
 """Characters that a line takes at once; no name or path is longer, and each key paints all of it again."""

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from tui.app.markdown.text import Line, Run, fold, width_of
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
-from tui.lines import clean
+from tui.base.text import clean
 
 Row = tuple[Run, ...]
 """One row: texts with their style names, such as "title" or "muted+strong"; "" is plain."""

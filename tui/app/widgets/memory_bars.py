@@ -6,8 +6,8 @@ from __future__ import annotations
 from tui.app.widgets.lines import Row
 from tui.app.widgets.readings import gib
 from tui.app.widgets.row_list import column
-from tui.engine.planner import Fit
-from tui.memory.verdict import Pool
+from tui.planning.formula import Fit
+from tui.planning.verdict import Pool
 
 STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 _FIGURE = 14

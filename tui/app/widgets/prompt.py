@@ -20,8 +20,8 @@ from textual.widgets import TextArea
 from tui.app.bindings import bind
 from tui.app.widgets.lines import one_line, shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
+from tui.base.text import pasted
 from tui.config.actions import ACTIONS
-from tui.lines import pasted
 
 PASTE_PIECE = 8_000
 """Characters that are laid out at once: some 10 ms, more for Chinese."""

@@ -7,8 +7,8 @@ import msgspec
 
 from tui.app.phrases import speed
 from tui.app.widgets.lines import LineWidget
-from tui.engine.messages import Prefill
-from tui.monitor.records import GpuSample, HostSample, NpuSample
+from tui.machine.records import GpuSample, HostSample, NpuSample
+from tui.protocol.messages import Prefill
 
 TIGHT = 0.85
 FULL = 0.95

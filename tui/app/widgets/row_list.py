@@ -16,7 +16,7 @@ from textual.strip import Strip
 from tui.app.markdown.text import Line, Run, width_of
 from tui.app.widgets.direct_paint import RowPainter
 from tui.app.widgets.lines import LineWidget, Row, shorten
-from tui.lines import clean
+from tui.base.text import clean
 
 T = TypeVar("T")
 

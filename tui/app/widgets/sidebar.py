@@ -17,9 +17,9 @@ from tui.app.widgets.readings import (
     share,
     tokens_per_second,
 )
-from tui.models import format
-from tui.monitor.records import GpuSample, NpuSample
-from tui.monitor.speed import braille_graph
+from tui.base import format
+from tui.machine.records import GpuSample, NpuSample
+from tui.machine.speed import braille_graph
 
 _GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""

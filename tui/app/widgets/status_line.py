@@ -5,9 +5,9 @@ from __future__ import annotations
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row, one_line
 from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
-from tui.models import format
-from tui.monitor.records import GpuSample
-from tui.monitor.speed import braille_graph
+from tui.base import format
+from tui.machine.records import GpuSample
+from tui.machine.speed import braille_graph
 
 _GAP = 2
 _GRAPH = 8

@@ -11,8 +11,8 @@ import msgspec
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.stream import MarkdownStream
 from tui.app.markdown.text import BLANK, Line, Run, width_of, wrap_runs
+from tui.base.text import clean, one_line
 from tui.config.keymap import display_keys
-from tui.lines import clean, one_line
 
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]

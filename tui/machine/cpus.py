@@ -1,0 +1,70 @@
+"""Which CPUs this process may use, and how much of their time: less than the machine has, in a container, in a control
+group with a quota, or under `taskset`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tui.machine.cgroups import groups_of
+from tui.machine.files import read_int, read_text
+
+
+def usable_cpus() -> frozenset[int]:
+    """Numbers of the CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def cpu_quota(root: Path = Path("/")) -> int | None:
+    """Whole CPUs' time that this process's control groups allow, the tightest of them all: those above its own too, of
+    version 1 and 2; None without a limit. `root` holds proc/ and sys/.
+
+    Rounded down, but never to none: llama.cpp's threads wait for each other, so that one which has used up its time
+    holds up all, and what is left over is for the rest of the program.
+    """
+    shares = [_quota_v2(group.folder) if group.is_v2 else _quota_v1(group.folder) for group in groups_of("cpu", root)]
+    limits = [share for share in shares if share is not None]
+    return max(1, int(min(limits))) if limits else None
+
+
+def _quota_v2(folder: Path) -> float | None:
+    """CPUs' time by "cpu.max", which says "200000 100000" for two."""
+    quota, _, period = (read_text(str(folder / "cpu.max")) or "").strip().partition(" ")
+    return _share(int(quota), int(period)) if quota.isdigit() and period.isdigit() else None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    """The quota is -1 without a limit."""
+    return _share(read_int(str(folder / "cpu.cfs_quota_us")), read_int(str(folder / "cpu.cfs_period_us")))
+
+
+def _share(quota: int | None, period: int | None) -> float | None:
+    return quota / period if quota is not None and period is not None and quota > 0 and period > 0 else None
+
+
+def n_usable_cpus() -> int:
+    """How many CPUs' time there is for this process."""
+    n = len(usable_cpus())
+    return min(n, cpu_quota() or n)
+
+
+def physical_cores(root: Path = Path("/")) -> int:
+    """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
+    two kinds (the slower ones would hold up every step), and no more than there is time for. Never below one."""
+    allowed = usable_cpus()
+    performance = _cpu_list(root / "sys/devices/cpu_core/cpus")
+    usable = (allowed & performance) or allowed
+    cores = set()
+    for cpu in usable:
+        topology = root / "sys/devices/system/cpu" / f"cpu{cpu}" / "topology"
+        cores.add((read_text(str(topology / "thread_siblings_list")) or str(cpu)).strip())
+    return max(1, min(len(cores), cpu_quota(root) or len(cores)))
+
+
+def _cpu_list(path: Path) -> set[int]:
+    """CPUs in a kernel list such as "0-7,16"; empty when the file is not there."""
+    text = (read_text(str(path)) or "").strip()
+    spans = (span.split("-") for span in text.split(",") if span)
+    return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}

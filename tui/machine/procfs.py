@@ -1,0 +1,182 @@
+"""The machine and one process as Linux's /proc, /sys and control groups tell it: plain readings, nothing compared."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from tui.machine.cgroups import groups_of
+from tui.machine.files import key_values, read_int, read_scaled, read_text
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "cpu_thermal", "cpu-thermal")
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters and levels of the whole machine. CPU time is in one unit of the source's choice."""
+
+    cpu_busy: float | None = None
+    cpu_total: float | None = None
+    ram_total_bytes: int | None = None
+    ram_available_bytes: int | None = None
+    swap_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    memory_pressure_percent: float | None = None
+    temperature_c: float | None = None
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters and levels of one process. CPU time is in the unit of `Machine`."""
+
+    started: float
+    """Tells a process from a later one of the same id."""
+    cpu: float
+    rss_bytes: int
+    shared_bytes: int | None = None
+
+
+class Proportions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the resident memory of a process divides."""
+
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+
+
+class Linux:
+    """Reads below `root`, which tests set to a folder that holds proc/ and sys/."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._proc = str(root / "proc")
+        self._sys = str(root / "sys")
+        self._limits = tuple(_limiting_groups(root))
+        self._cpu_sensor = _cpu_sensor(root)
+
+    def machine(self) -> Machine:
+        busy, total = self._cpu()
+        memory = key_values(read_text(f"{self._proc}/meminfo") or "", ":")
+        ram_total = _kib(memory.get("MemTotal"))
+        ram_available = _kib(memory.get("MemAvailable"))
+        for group in self._limits:
+            ram_total, ram_available = group.cap(ram_total, ram_available)
+        swap_total, swap_free = _kib(memory.get("SwapTotal")), _kib(memory.get("SwapFree"))
+        return Machine(
+            cpu_busy=busy,
+            cpu_total=total,
+            ram_total_bytes=ram_total,
+            ram_available_bytes=ram_available,
+            swap_total_bytes=swap_total,
+            swap_used_bytes=None if swap_total is None or swap_free is None else swap_total - swap_free,
+            memory_pressure_percent=self._pressure(),
+            temperature_c=None if self._cpu_sensor is None else read_scaled(self._cpu_sensor, 1000),
+        )
+
+    def process(self, pid: int) -> Process | None:
+        """None for a process that is gone, a zombie included."""
+        stat = read_text(f"{self._proc}/{pid}/stat")
+        statm = read_text(f"{self._proc}/{pid}/statm")
+        if not stat or not statm:
+            return None
+        try:
+            # The name, in parentheses, may itself hold spaces and parentheses. Fields as numbered in proc(5), from 3.
+            fields = stat[stat.rindex(")") + 2 :].split()
+            pages = [int(field) for field in statm.split()]
+            if fields[0] in ("Z", "X"):
+                return None
+            return Process(
+                started=float(fields[22 - 3]),
+                cpu=float(fields[14 - 3]) + float(fields[15 - 3]),
+                rss_bytes=pages[1] * _PAGE_BYTES,
+                shared_bytes=pages[2] * _PAGE_BYTES,
+            )
+        except (ValueError, IndexError):
+            return None
+
+    def proportions(self, pid: int) -> Proportions | None:
+        """Walks every page table entry of the process: too dear for every read."""
+        rollup = read_text(f"{self._proc}/{pid}/smaps_rollup")
+        if not rollup:
+            return None
+        values = key_values(rollup, ":")
+        private = [_kib(values.get(name)) for name in ("Private_Clean", "Private_Dirty")]
+        known = [size for size in private if size is not None]
+        return Proportions(pss_bytes=_kib(values.get("Pss")), uss_bytes=sum(known) if known else None)
+
+    def _cpu(self) -> tuple[float | None, float | None]:
+        stat = read_text(f"{self._proc}/stat")
+        if not stat or not stat.startswith("cpu "):
+            return None, None
+        # user nice system idle iowait irq softirq steal; guest time, which follows, is part of user.
+        times = [float(field) for field in stat[: stat.index("\n")].split()[1:9]]
+        total = sum(times)
+        return total - sum(times[3:5]), total
+
+    def _pressure(self) -> float | None:
+        """Of the machine or of a group that limits this process, whichever suffers more."""
+        files = [f"{self._proc}/pressure/memory", *(group.pressure_file for group in self._limits)]
+        return max((percent for percent in map(_waiting_percent, files) if percent is not None), default=None)
+
+
+class _Group:
+    """A control group that limits memory, of version 1 or 2."""
+
+    def __init__(self, folder: Path, *, is_v2: bool) -> None:
+        names = ("memory.max", "memory.current") if is_v2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        self._limit, self._usage = (str(folder / name) for name in names)
+        self._stat = str(folder / "memory.stat")
+        self.pressure_file = str(folder / "memory.pressure")
+        prefix = "" if is_v2 else "total_"
+        self._cache = (f"{prefix}active_file", f"{prefix}inactive_file")
+
+    def limit_bytes(self) -> int | None:
+        """None without a limit ("max" in version 2)."""
+        return read_int(self._limit)
+
+    def cap(self, total: int | None, available: int | None) -> tuple[int | None, int | None]:
+        """Total and available memory, no more than this group allows. Its page cache counts as available."""
+        limit, usage = self.limit_bytes(), read_int(self._usage)
+        if limit is None or (total is not None and limit >= total):
+            return total, available
+        stat = key_values(read_text(self._stat) or "")
+        cache = sum(int(stat[name]) for name in self._cache if stat.get(name, "").isdigit())
+        left = None if usage is None else max(0, limit - max(0, usage - cache))
+        if left is None or available is None:
+            return limit, available if left is None else left
+        return limit, min(available, left)
+
+
+def _limiting_groups(root: Path) -> list[_Group]:
+    """The groups of this process, from its own to the outermost, that limit memory below what the machine has."""
+    ram_total = _kib(key_values(read_text(str(root / "proc/meminfo")) or "", ":").get("MemTotal"))
+    groups = [_Group(group.folder, is_v2=group.is_v2) for group in groups_of("memory", root)]
+    limits = [(group, group.limit_bytes()) for group in groups]
+    return [group for group, limit in limits if limit is not None and (ram_total is None or limit < ram_total)]
+
+
+def _cpu_sensor(root: Path) -> str | None:
+    """The file with the CPU package's temperature in millidegrees."""
+    for folder in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+        if (read_text(str(folder / "name")) or "").strip() in _CPU_SENSORS and (folder / "temp1_input").exists():
+            return str(folder / "temp1_input")
+    for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        if (read_text(str(folder / "type")) or "").strip() == "x86_pkg_temp":
+            return str(folder / "temp")
+    return None
+
+
+def _waiting_percent(file: str) -> float | None:
+    """The first figure of a file with pressure stall information: time in which some task waited, of the last 10 s."""
+    text = read_text(file)
+    if not text or not text.startswith("some avg10="):
+        return None
+    try:
+        return float(text[len("some avg10=") :].split(None, 1)[0])
+    except ValueError:
+        return None
+
+
+def _kib(field: str | None) -> int | None:
+    """Bytes of a field such as "1024 kB"."""
+    number = (field or "").split()
+    return int(number[0]) * 1024 if number and number[0].isdigit() else None

@@ -1,0 +1,414 @@
+"""Commands and events on the wire between a front end and the engine process, and nothing else.
+
+Every command carries an `id` chosen by the client; every event that answers it carries the same `id`. A frame is a
+four-byte little-endian length followed by one MessagePack-encoded tagged struct.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tui.protocol import loadlog
+from tui.protocol.records import (
+    Buffer,
+    Device,
+    Effort,
+    ErrorInfo,
+    Footprint,
+    LoadSettings,
+    Message,
+    Placed,
+    Sampling,
+    StopReason,
+    Timings,
+)
+
+DeltaKind = Literal["thinking", "answer"]
+
+ContextProblem = Literal[
+    "empty", "too_large", "memory", "disk", "missing", "damaged",
+    "other_model", "other_build", "other_settings", "too_long",
+]  # fmt: skip
+"""Why a KV cache was not written to a file or not taken from it: "too_large" for a limit, "too_long" for a context."""
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of what a front end asks of the engine."""
+
+    id: int
+
+
+class Load(Command, frozen=True):
+    """Load a model, freeing the one that is loaded. Answered by `LoadProgress` … `Loaded` or `Failed`."""
+
+    path: str
+    settings: LoadSettings
+    keep_context: bool = False
+    """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
+    the load fails or is cancelled, the model that was loaded before is loaded again and stays."""
+    load_first: bool = False
+    """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
+    cancelled, nothing has changed."""
+
+
+class Unload(Command, frozen=True):
+    """Free the model. Answered by `Ok`."""
+
+
+class Generate(Command, frozen=True):
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast`, `Done`; or `Failed`.
+    Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
+
+    messages: tuple[Message, ...]
+    """Empty with `resume`."""
+    sampling: Sampling
+    resume: bool = False
+    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
+    the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
+    thinking: bool = True
+    effort: Effort = ""
+    """How long to think, where `Loaded.efforts` names levels; without effect elsewhere."""
+    thinking_budget: int = 0
+    """End a thought after this many tokens, so that the answer comes; 0 lets it take its time."""
+    max_tokens: int = 0
+    """Stop after this many tokens; 0 goes on to the end of the context."""
+    drop_oldest: bool = False
+    """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    ignore_end: bool = False
+    """Go on after the model's end token, for benchmarks."""
+    flush_s: float = 0.1
+    """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
+
+
+class Cancel(Command, frozen=True):
+    """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
+
+    target: int
+
+
+class Count(Command, frozen=True):
+    """Count the tokens that these messages come to as a prompt. Answered by `Counted`."""
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+    effort: Effort = ""
+
+
+class BenchTest(Command, frozen=True):
+    """One timed repetition, the KV cache cleared before: `depth` random tokens untimed, then `n_prompt` random tokens
+    as a prompt and `n_gen` decoded one by one, synchronised, without sampling, as llama-bench does. `BenchSample`."""
+
+    n_prompt: int
+    n_gen: int
+    depth: int = 0
+    n_threads: int = 0
+    """Threads in this repetition alone; 0 takes those of the load, whatever `n_threads_batch` is."""
+    n_threads_batch: int = 0
+    """Threads for prompts, the depth included; 0 takes `n_threads`."""
+
+
+class BenchParallel(Command, frozen=True):
+    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
+    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
+    it. `n_prompt` is 1 at least. Answered by `ParallelSample`."""
+
+    n_parallel: int
+    n_prompt: int
+    n_gen: int
+
+
+class MeasureBandwidth(Command, frozen=True):
+    """Measure how fast memory can be read, which takes about a second for each device and, while it lasts, at most a
+    fourth of the free memory. Answered by `Bandwidths`; what is loaded stays."""
+
+    devices: tuple[str, ...]
+    """llama.cpp's names; "CPU" for the host's memory."""
+    n_threads: int = 0
+    """Threads that read on the CPU; 0 takes the physical (performance) cores."""
+
+
+class DryRun(Command, frozen=True):
+    """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
+
+    Only the header of the file, and of all parts of a split one, is read; the weights need not be there.
+    """
+
+    path: str
+    settings: LoadSettings
+    device_free: tuple[int, ...] = ()
+    """Bytes to count as free on each of the devices, which decides how layers are split over several of them; without
+    it they are as they are now."""
+
+
+class ReadAhead(Command, frozen=True):
+    """Evaluate what the next prompt will begin with, these messages being all before it: most templates drop what was
+    thought, so that all behind it is to be evaluated again. Answered by `Ok`."""
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+    effort: Effort = ""
+
+
+class SaveContext(Command, frozen=True):
+    """Write the KV cache to a file; the next command waits for a copy only. `ContextSaved` when it is on the disk."""
+
+    path: str
+    max_bytes: int = 0
+    """Write nothing when the cache is larger; 0 writes any."""
+
+
+class RestoreContext(Command, frozen=True):
+    """Take the KV cache from a file. Answered by `ContextRestored`."""
+
+    path: str
+
+
+class ListDevices(Command, frozen=True):
+    """Answered at once by `Devices`, even while a model loads or answers."""
+
+
+class Shutdown(Command, frozen=True):
+    """End the process."""
+
+
+# Events --------------------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of what the engine tells."""
+
+    id: int = 0
+
+
+class Hello(Event, frozen=True):
+    """First event of a process: it is ready for commands."""
+
+    pid: int
+    llama_cpp: str
+    """Version of llama-cpp-python and llama.cpp's build features."""
+    devices: tuple[Device, ...]
+    build_commit: str = ""
+    """llama.cpp's commit, "-dirty" where its sources were changed; empty when it does not tell."""
+
+
+class Ok(Event, frozen=True):
+    """Done, nothing to tell."""
+
+
+class LoadProgress(Event, frozen=True):
+    fraction: float
+    """0.0 to 1.0."""
+
+
+MLOCK_FAILED = (
+    "The model could not be locked into RAM (mlock) and may be swapped out: raise the limit that `ulimit -l` shows, or "
+    "switch mlock off."
+)
+"""What `Loaded.mlock_failed` means, in a sentence."""
+
+
+class Loaded(Event, frozen=True):
+    """What llama.cpp really did, which may differ from what was asked."""
+
+    path: str
+    description: str
+    """llama.cpp's own, such as "qwen3moe 30B.A3B Q3_K - Large"."""
+    n_params: int
+    size_bytes: int
+    n_layers: int
+    """Layers that can be offloaded, the output layer included."""
+    n_gpu_layers: int
+    devices: tuple[str, ...]
+    """Those of the devices asked for that really hold weights; empty for the CPU alone."""
+    n_ctx: int
+    n_ctx_train: int
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+    flash_attn: bool
+    type_k: str
+    type_v: str
+    can_think: bool
+    """The chat template knows thinking."""
+    has_template: bool
+    """The file carries a chat template; otherwise ChatML is used."""
+    buffers: tuple[Buffer, ...]
+    load_s: float
+    n_cpu_moe: int = 0
+    """Of how many layers, from the first on, the experts were kept in host memory; 0 without devices."""
+    n_kept: int = 0
+    """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
+    n_lost: int = 0
+    """Tokens that were to be taken along and could not: they will be evaluated again."""
+    keep_s: float = 0.0
+    """What taking it along took, out and in."""
+    footprint: Footprint | None = None
+    """None where the system does not tell."""
+    can_switch_thinking: bool = False
+    """The template has a switch for thinking that has an effect."""
+    always_thinks: bool = False
+    """The model thinks in each answer, whatever it is asked."""
+    efforts: tuple[Effort, ...] = ()
+    """Levels of effort that make a difference to the prompt; empty where there are none."""
+    template_note: str = ""
+    """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
+    mlock_failed: bool = False
+    """The system did not let the model be locked into memory, as was asked."""
+
+    @property
+    def repacked(self) -> tuple[str, ...]:
+        """Kinds of memory in which the CPU keeps weights in an order of its own, by ggml's name: "CPU_REPACK", "AMX".
+        Empty where nothing is repacked, because of the settings or because this CPU has no use for it."""
+        return loadlog.repacked(self.buffers)
+
+
+class Planned(Event, frozen=True):
+    """The outcome of a dry run."""
+
+    placed: tuple[Placed, ...]
+    """The host first, then each device that gets anything."""
+    n_ctx: int
+
+
+class Started(Event, frozen=True):
+    """The prompt is rendered and tokenized."""
+
+    n_prompt: int
+    n_cached: int
+    n_dropped: int
+    """Messages left out because the context is full."""
+    n_ctx: int
+    template_note: str = ""
+    """As `Loaded.template_note`, which may be another one by now: a template may fail at a later conversation."""
+
+
+class Prefill(Event, frozen=True):
+    """Progress of the prompt, cached tokens not counted."""
+
+    done: int
+    total: int
+    tps: float
+    """As `Timings.prefill_tps`, so far: 0 while too little was read to tell."""
+    eta_s: float
+    """At that speed; 0 while it is not known."""
+
+
+class Delta(Event, frozen=True):
+    """Text since the last `Delta`."""
+
+    kind: DeltaKind
+    text: str
+    n_decode: int
+    """Tokens generated so far, thinking included."""
+    decode_tps: float
+    """Over the last second or so; 0 until two tokens are there."""
+    n_used: int
+    """Tokens in the context now."""
+    is_loop: bool = False
+    """The answer goes round in circles now."""
+
+
+class Recast(Event, frozen=True):
+    """What was told of the answer so far was thinking: models that were never told where to begin a thought only mark
+    its end."""
+
+
+class Done(Event, frozen=True):
+    """The answer is complete."""
+
+    stop: StopReason
+    timings: Timings
+    n_used: int
+    n_ctx: int
+    is_loop: bool = False
+    """The answer ended in a repetition."""
+    thinking_cut: bool = False
+    """The thought was ended by `Generate.thinking_budget`."""
+
+
+class Counted(Event, frozen=True):
+    n_tokens: int
+    n_ctx: int
+
+
+class BenchSample(Event, frozen=True):
+    """Wall time of the timed part of one repetition, from its start to the end of each of its phases."""
+
+    elapsed_s: float
+    """The whole."""
+    prefill_s: float = 0.0
+    """To the end of the prompt's evaluation; 0 without a prompt."""
+    ttft_s: float = 0.0
+    """To the end of the first generated token's evaluation; 0 without generation."""
+
+
+class ParallelSample(Event, frozen=True):
+    """Wall time of the two phases of one repetition, all sequences together."""
+
+    prefill_s: float
+    decode_s: float
+
+
+class Bandwidths(Event, frozen=True):
+    """The outcome of `MeasureBandwidth`."""
+
+    bytes_per_s: dict[str, float]
+    """By device. Those are left out that there are not, that failed, or that had too little free memory."""
+
+
+class ContextSaved(Event, frozen=True):
+    """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
+
+    n_tokens: int = 0
+    n_bytes: int = 0
+    held_up_s: float = 0.0
+    """What the copy took: for so long the next command had to wait."""
+    problem: ContextProblem | None = None
+    detail: str = ""
+
+
+class ContextRestored(Event, frozen=True):
+    """The outcome of `RestoreContext`. With a `problem` the cache is as it was, or empty."""
+
+    n_tokens: int = 0
+    """Tokens that need not be evaluated again."""
+    restore_s: float = 0.0
+    problem: ContextProblem | None = None
+    detail: str = ""
+
+
+class Devices(Event, frozen=True):
+    devices: tuple[Device, ...]
+
+
+class Failed(Event, frozen=True):
+    """The command with this id failed; the engine lives on."""
+
+    error: ErrorInfo
+    loaded: Loaded | None = None
+    """For a `Load`: what is loaded now. A model that stayed, or was loaded again, is told as it was told at first."""
+
+
+AnyCommand = (
+    Load | Unload | Generate | Cancel | Count | BenchTest | BenchParallel | MeasureBandwidth | DryRun
+    | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
+)  # fmt: skip
+AnyEvent = (
+    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Recast | Done | Counted | BenchSample
+    | ParallelSample | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
+)  # fmt: skip
+
+
+def not_text(command: Command) -> ErrorInfo:
+    """Why a command cannot be sent that holds what UTF-8 cannot encode."""
+    if isinstance(command, Load | DryRun):
+        # Shown as it is where nothing else stands for the bytes that are no text.
+        path = command.path.encode("utf-8", "replace").decode()
+        return ErrorInfo(kind="model_unreadable", detail=f"{path}: its name is not UTF-8. Rename the file")
+    return ErrorInfo(kind="internal", detail="it holds characters that no text may have (lone surrogates)")

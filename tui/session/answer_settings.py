@@ -1,0 +1,78 @@
+"""What the next answer of a conversation is made with, put together from settings, model and conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tui.chat.conversation import Conversation
+from tui.config.sampling import Source, resolve
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Effort, Sampling
+
+if TYPE_CHECKING:
+    from tui.session.controller import Controller
+
+
+class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer is asked for."""
+
+    sampling: Sampling
+    thinking: bool
+    effort: Effort
+    max_tokens: int
+    """0 is no limit."""
+    thinking_budget: int
+    """0 is none."""
+
+
+def answer_settings(controller: Controller) -> AnswerSettings:
+    """Those of the next answer in the open conversation, by the model that is loaded."""
+    conversation, settings, loaded = controller.conversation, controller.settings, controller.engine.loaded
+    info = controller.headers.get(loaded.path) if loaded else None
+    defaults = settings.sampling
+    return AnswerSettings(
+        sampling=resolve(
+            settings,
+            thinking=thinks(conversation, loaded),
+            recommended=info.sampling if info else None,
+            own=conversation.sampling,
+        ).sampling,
+        thinking=conversation.thinking,
+        effort=conversation.effort,
+        max_tokens=defaults.max_tokens if conversation.max_tokens is None else conversation.max_tokens,
+        thinking_budget=(
+            defaults.thinking_budget if conversation.thinking_budget is None else conversation.thinking_budget
+        ),
+    )
+
+
+def default_values(controller: Controller) -> dict[str, tuple[float, Source]]:
+    """What the next answer would be made with if the conversation had nothing of its own, and where it comes from: the
+    fields of `Sampling`, "max_tokens" and "thinking_budget"."""
+    settings, loaded = controller.settings, controller.engine.loaded
+    info = controller.headers.get(loaded.path) if loaded else None
+    thinking = thinks(controller.conversation, loaded)
+    found = resolve(settings, thinking=thinking, recommended=info.sampling if info else None)
+    values = {name: (getattr(found.sampling, name), source) for name, source in found.sources.items()}
+    for name in ("max_tokens", "thinking_budget"):
+        source: Source = "settings" if f"sampling.{name}" in settings.written else "built-in"
+        values[name] = getattr(settings.sampling, name), source
+    return values
+
+
+def own_values(conversation: Conversation) -> dict[str, float]:
+    """What a conversation has of its own, by the names of `default_values`."""
+    values = dict(conversation.sampling.given) if conversation.sampling else {}
+    for name in ("max_tokens", "thinking_budget"):
+        if (value := getattr(conversation, name)) is not None:
+            values[name] = value
+    return values
+
+
+def thinks(conversation: Conversation, loaded: Loaded | None) -> bool:
+    """Whether the next answer comes with thinking, as far as that can be told before it is there."""
+    if loaded is None:
+        return conversation.thinking
+    return loaded.always_thinks or (loaded.can_think and conversation.thinking)

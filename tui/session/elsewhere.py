@@ -1,0 +1,178 @@
+"""What other windows do to the open conversation: it is noticed, loaded before anything is replaced, shown, and said.
+A conversation that is deleted there goes on here as a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui.chat.conversation import Conversation, Turn
+from tui.chat.store import StoreError
+from tui.session.open_conversation import keep
+
+if TYPE_CHECKING:
+    from tui.session.controller import Controller
+
+AGREE_S = 1.0
+"""An answer does not wait longer for a database that somebody else holds."""
+STREAM_S = 1.0
+"""How often an answer that is written in another window is read again."""
+
+
+class Elsewhere:
+    """For the open conversation of `controller`. All of it on the event loop."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._is_due = self._is_anew = False
+        """Something has changed; because the whole database is another one."""
+        self._is_told = self._is_agreeing = False
+        self._task: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        controller.store.on_change = self._noticed
+
+    def _noticed(self, is_anew: bool) -> None:
+        self._is_due = True
+        self._is_anew |= is_anew
+        if self._controller.is_writing:
+            if not self._is_told:
+                self._is_told = True
+                self._controller.listener.changes_elsewhere()
+        elif not self._is_agreeing:
+            self._start()
+
+    def settle(self) -> None:
+        """An answer has ended: what came meanwhile is shown now."""
+        self._is_told = False
+        if self._is_due:
+            self._start()
+
+    async def agree(self) -> bool:
+        """Before an answer: load what others have written. False when that came in the way of what was to be replaced,
+        which is there again: then there is nothing to answer."""
+        controller = self._controller
+        if not controller.opened.saved_id:
+            return True
+        self._is_agreeing = True
+        try:
+            # Who cannot be asked in time says so in another way.
+            with contextlib.suppress(TimeoutError, StoreError):
+                async with asyncio.timeout(AGREE_S):
+                    await controller.store.settled()
+                    opened, looking = controller.opened, self._looking
+                    is_replacing = opened.is_replacing
+                    if not self._is_due and not looking and not opened.is_not_replaced:
+                        return True
+                    if is_replacing:
+                        controller.replacing.put_back()
+                    if looking:  # what was noticed a moment before is being read
+                        await asyncio.wait(looking)
+                    await self._catch_up()
+                    if is_replacing:
+                        controller.listener.not_replaced()
+                        return False
+            return True
+        finally:
+            self._is_agreeing = False
+            self.settle()
+
+    def close(self) -> None:
+        """Nobody looks any more."""
+        if self._again is not None:
+            self._again.cancel()
+
+    @property
+    def _looking(self) -> set[asyncio.Task[None]]:
+        return set() if self._task is None or self._task.done() else {self._task}
+
+    def _start(self) -> None:
+        if not self._looking:
+            self._task = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        controller = self._controller
+        opened, store = controller.opened, controller.store
+        while self._is_due and not controller.is_writing:
+            self._is_due = False
+            is_anew, before, n_changes = self._is_anew, opened.now, opened.n_changes
+            if not opened.saved_id:
+                continue
+            try:
+                store.watch(before.id)
+                found: Conversation | None = await store.open(before.id)
+            except StoreError as error:
+                if error.kind != "not_found":
+                    return  # the store tells, and tries again
+                found = None
+            except BaseException:
+                self._is_due = True
+                raise
+            if opened.now.id != before.id:  # it was left
+                continue
+            if opened.n_changes != n_changes:  # what was read is older than what is here
+                self._is_due = True
+                continue
+            self._is_anew = False
+            if found is None or (is_anew and _is_lost(before, found)):
+                self._go_on_as_new(is_anew=is_anew)
+            else:
+                self._take(before, found)
+            await controller.measure_context()
+
+    def _take(self, before: Conversation, found: Conversation) -> None:
+        controller = self._controller
+        controller.opened.take(found)
+        n_same = n_alike(before.turns, found.turns)
+        has_turns = n_same < max(len(before.turns), len(found.turns))
+        if has_turns or _settings(before) != _settings(found):
+            controller.listener.conversation_changed(before.turns, found, n_same)
+            grows = n_same + 1 == len(before.turns) == len(found.turns) and before.turns[-1].is_streaming
+            if not grows:
+                controller.listener.changed_elsewhere(has_turns=has_turns)
+        if self._again is not None:
+            self._again.cancel()
+        self._again = None
+        if any(turn.is_streaming for turn in found.turns):
+            self._again = asyncio.get_running_loop().call_later(STREAM_S, self._read_again)
+
+    def _read_again(self) -> None:
+        """An answer grows elsewhere, or whoever wrote it is dead."""
+        if self._controller.opened.is_written_elsewhere and not self._controller.is_writing:
+            keep(self._controller.store.close_dead())
+            self._is_due = True
+            self._start()
+
+    def _go_on_as_new(self, *, is_anew: bool) -> None:
+        controller, opened = self._controller, self._controller.opened
+        before = opened.now.turns
+        opened.detach()
+        if is_anew or opened.has_unsaved:
+            opened.save()
+        controller.remember(conversation=opened.saved_id)
+        controller.listener.conversation_replaced(before, opened.now)
+        controller.listener.conversation_gone(is_saved=bool(opened.saved_id), is_anew=is_anew)
+
+
+def n_alike(before: Sequence[Turn], after: Sequence[Turn]) -> int:
+    """How many turns from the first on are the same, as far as one sees."""
+    n = 0
+    for old, new in zip(before, after, strict=False):
+        if (old.id, old.stop, old.text, len(old.reasoning)) != (new.id, new.stop, new.text, len(new.reasoning)):
+            break
+        n += 1
+    return n
+
+
+def _is_lost(before: Conversation, found: Conversation) -> bool:
+    """Whether something that is shown is not in the database that came in the place of the other."""
+    return not {turn.id for turn in before.turns} <= {turn.id for turn in found.turns}
+
+
+def _settings(conversation: Conversation) -> tuple[object, ...]:
+    """What can be chosen, but the model: each window has its own."""
+    return (
+        *(conversation.title, conversation.system_prompt, conversation.thinking, conversation.effort),
+        *(conversation.sampling, conversation.max_tokens, conversation.thinking_budget),
+    )

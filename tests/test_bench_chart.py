@@ -95,7 +95,8 @@ def test_what_cannot_be_drawn_is_bad_usage_before_anything_is_measured(arguments
 def test_where_matplotlib_was_lost_it_is_said_before_anything_is_measured_and_text_needs_none():
     def run(output: str) -> subprocess.CompletedProcess[str]:
         arguments = ["--bench", str(DENSE), *SMALL, "-o", output]
-        code = f"import sys\nsys.modules['matplotlib'] = None\nfrom tui.cli.main import main\nsys.exit(main({arguments!r}))"
+        without = "import sys\nsys.modules['matplotlib'] = None\nfrom tui.cli.main import main"
+        code = f"{without}\nsys.exit(main({arguments!r}))"
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
 
     refused = run("svg")

@@ -118,7 +118,8 @@ def test_the_device_file_is_looked_at(tmp_path: Path):
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json: bool):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom tui.cli import info as cli_info\nfrom tui.machine import npus\nfrom tui.cli.main import main\n"
+        "import sys\nfrom pathlib import Path\nfrom tui.cli import info as cli_info\n"
+        "from tui.machine import npus\nfrom tui.cli.main import main\n"
         f"cli_info.gather_npus = lambda: npus.gather(sysfs=Path({str(TREES / 'npu-strix-halo')!r}))\n"
         f"sys.exit(main({['--devices', *['--json'] * as_json]!r}))"
     )

@@ -36,12 +36,13 @@ from tui.app.death_card import engine_stopped
 from tui.app.phrases import load_failure, refusal
 from tui.app.widgets.transcript_entries import Card
 from tui.base.exit_codes import ExitCode
+from tui.base.splitfile import part_of
 from tui.base.text import n_harmful
 from tui.bench.trouble import death_sentence, error_sentence
 from tui.config.keymap import default_keymap
 from tui.engines.local import Engine, EngineError
 from tui.engines.plans import Planner
-from tui.models.modelfile import ModelFileError, part_of, read_model
+from tui.models.modelfile import ModelFileError, read_model
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.messages import Delta, Done
 from tui.protocol.records import ErrorInfo, LoadSettings, Message, Sampling

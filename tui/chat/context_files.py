@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from tui.base import newfile
-from tui.engine.contextfile import SUFFIX
+
+SUFFIX = ".kv"
 
 
 class ContextFiles:

@@ -24,7 +24,6 @@ from tui.protocol.messages import ContextProblem
 
 MAGIC = b"llmtuiKV"
 VERSION = 1
-SUFFIX = ".kv"
 SPARE_DISK_BYTES = 256 << 20
 """Left free on the disk: a cache must not be what fills it."""
 

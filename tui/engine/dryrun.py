@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as lib
 
+from tui.base.splitfile import part_of
 from tui.engine import anatomy
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.llama import LOG, LlamaError
@@ -22,7 +23,6 @@ from tui.engine.params import UnknownDevice, context_params, in_effect, model_pa
 from tui.models.budget import Budget
 from tui.models.gguf import GGUFError, read_header
 from tui.models.info import ModelInfo, from_headers
-from tui.models.modelfile import part_of
 from tui.models.source import FileSource
 from tui.models.stub import stub
 from tui.planning.loadcheck import Refused, refuse

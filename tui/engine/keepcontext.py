@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from tui.base.splitfile import part_of
 from tui.engine.contextfile import ContextFileError, ContextKey, model_identity, read, write
 from tui.engine.devices import build_commit
 from tui.engine.generate import Conversation
 from tui.engine.llama import Session
-from tui.models.modelfile import part_of
 from tui.protocol.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 
 SPARE_MEMORY_BYTES = 512 << 20

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from llama_cpp import llama_cpp as lib
 
+from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
@@ -25,7 +26,6 @@ from tui.engine.prompt import ChatPrompt
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
-from tui.models.modelfile import part_of
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
 from tui.protocol.records import ErrorKind, LoadSettings, Placed, Sampling

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import bandwidth, benchmark, devices
 from tui.engine.abort import Aborted, AbortSwitch
@@ -32,7 +33,6 @@ from tui.engine.llama import LlamaError, Session, backend_init, system_info
 from tui.engine.params import in_effect
 from tui.engine.template import TemplateError
 from tui.machine.vulkan import show_software_devices
-from tui.models.modelfile import part_of
 from tui.planning import loadcheck
 from tui.protocol.messages import (
     AnyCommand,

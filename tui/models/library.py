@@ -9,21 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.splitfile import first_part, part_of
 from tui.base.userpath import user_path
 from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder, Source
 from tui.models.headercache import Entry, HeaderCache, Stamp
 from tui.models.info import ModelInfo
-from tui.models.modelfile import (
-    LASTING,
-    ModelFileError,
-    first_part,
-    missing_part,
-    os_error,
-    part_of,
-    read_model,
-    require_chat_model,
-)
+from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
 
 

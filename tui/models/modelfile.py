@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from tui.base import format
+from tui.base.splitfile import MAX_PARTS, PART, name_of, place_of
 from tui.base.text import one_line
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget
@@ -30,8 +30,6 @@ ModelFileErrorKind = Literal[
 LASTING: tuple[ModelFileErrorKind, ...] = ("broken", "unsupported")
 """What stays so until the file changes."""
 
-_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
-MAX_PARTS = 1000
 _MOST_OF_A_REASON = 1000
 """Characters. Names of files have up to 255, what is quoted of their contents 64."""
 
@@ -48,37 +46,9 @@ class ModelFileError(Exception):
         self.reason = one_line(reason[:_MOST_OF_A_REASON])
 
 
-def part_of(path: Path) -> tuple[int, tuple[Path, ...]]:
-    """Which part of how many files `path` is, by its name: its number from 1, and the paths of all parts. A file that
-    is not split is part 1 of itself."""
-    number, total = _place_of(path.name)
-    if not total:
-        return 1, (path,)
-    return number, tuple(path.with_name(_name_of(path.name, number)) for number in range(1, total + 1))
-
-
-def first_part(name: str) -> str:
-    """The name of the first part of the model that a file of this name belongs to."""
-    return _name_of(name, 1) if _place_of(name)[1] else name
-
-
-def _place_of(name: str) -> tuple[int, int]:
-    """Which part of how many a file is by its name; (1, 0) for one that is not split."""
-    match = _PART.match(name)
-    if not match or not 1 <= int(match["number"]) <= int(match["total"]) <= MAX_PARTS:
-        return 1, 0
-    return int(match["number"]), int(match["total"])
-
-
-def _name_of(name: str, number: int) -> str:
-    """The name of another part of the same model."""
-    match = _PART.match(name)
-    return f"{name[: match.start('number')]}{number:05d}{name[match.end('number') :]}" if match else name
-
-
 def stem(path: Path) -> str:
     """The name of a file, fit for showing, without its ending and without its number within a split model."""
-    match = _PART.match(path.name)
+    match = PART.match(path.name)
     name: str = match["stem"] if match else path.stem
     return one_line(name.encode("utf-8", "replace").decode())
 
@@ -159,7 +129,7 @@ def _name_of_part(path: Path, number: int, total: int) -> str:
         beside = {other.name for other in path.parent.iterdir()}
     except OSError:
         beside = set()
-    series = {_name_of(other, number) for other in beside if _place_of(other)[1] == total}
+    series = {name_of(other, number) for other in beside if place_of(other)[1] == total}
     lacking = sorted(series - beside)
     name = lacking[0] if len(lacking) == 1 else f"{stem(path)}-{number:05d}-of-{total:05d}.gguf"
     return one_line(name.encode("utf-8", "replace").decode())

@@ -4,14 +4,14 @@ are asked for only near the limits: what fits by far needs none."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.plans import Planner
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning import guard, search
@@ -28,6 +28,20 @@ _MOST_LAYERS = 2048
 """Of all dry runs of a search together, three in a round: each takes some 2 ms a layer, so that a file with more layers
 than any model has gets fewer rounds."""
 _MARGIN_BYTES = 64 << 20
+
+
+class Planner(Protocol):
+    """Whoever can ask llama.cpp what a load would take, such as `tui.engines.plans.Planner`."""
+
+    def known(self, path: Path, settings: LoadSettings, device_free: Mapping[str, int] | None = None) -> Plan | None:
+        """The exact plan, if it was made before."""
+        ...
+
+    async def plan(
+        self, path: Path, info: ModelInfo, settings: LoadSettings, device_free: Mapping[str, int] | None = None
+    ) -> Plan:
+        """An exact plan, or else one by the formula; never raises but `CancelledError`."""
+        ...
 
 
 class Confirmed:

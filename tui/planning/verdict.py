@@ -85,7 +85,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     pools: tuple[Pool, ...] = ()
     obstacle: str = ""
-    """Why it cannot be loaded however much memory there is (`tui.planning.loadcheck`); "" when nothing is in the way."""
+    """Why it cannot be loaded however much memory there is (`tui.planning.loadcheck`); "" when nothing is."""
 
     @property
     def fit(self) -> Fit:

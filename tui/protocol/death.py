@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from tui.base.splitfile import part_of
 from tui.base.text import one_line
-from tui.models.modelfile import part_of
 from tui.protocol.loadlog import Stage, of_last_load
 
 Cause = Literal[

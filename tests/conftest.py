@@ -15,10 +15,11 @@ import pytest
 import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
+from tests.places import DATA
 from tui.engines.local import Engine
 from tui.protocol.records import LoadSettings
 
-MODELS = Path(__file__).parent / "models"
+MODELS = DATA / "models"
 DENSE = MODELS / "tiny-qwen3-q8_0.gguf"
 MOE = MODELS / "tiny-qwen3moe-q8_0.gguf"
 TINY = LoadSettings(n_ctx=2048, n_threads=1)

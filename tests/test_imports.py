@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "tui"
+from tests.places import CHECKOUT
+
+PACKAGE = CHECKOUT / "tui"
 IN_THE_CHILD = {
     f"tui.engine.{name}"
     for name in (

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.dialogs import KEYS
+from tests.app.test_snapshots import Scene, crash_on_the_cpu, shown
 from tests.conftest import TINY
-from tests.dialogs import KEYS
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tests.recorded import CPU_CRASH
-from tests.test_snapshots import Scene, crash_on_the_cpu, shown
 from tui.app.death_card import engine_stopped
 from tui.engines.local import Engine
 from tui.protocol.death import Computing, Death

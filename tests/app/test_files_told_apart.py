@@ -12,7 +12,7 @@ from textual.widgets import Static
 from tests.app.test_flows import opened
 from tests.conftest import DENSE
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tui.config import paths
 
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from textual.widget import Widget
 
 from tests.app.conftest import Person, StartApp
-from tests.test_snapshots import SCENES, shown
+from tests.app.test_snapshots import SCENES, shown
 from tui.app.widgets.key_bar import KeyBar
 
 

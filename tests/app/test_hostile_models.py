@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 
 from tests.conftest import DENSE
-from tests.models_on_disk.gguf_files import Typed
-from tests.models_on_disk.whole_files import WholeFile, changed
+from tests.models.gguf_files import Typed
+from tests.models.whole_files import WholeFile, changed
 
 
 def a_token_twice(parts: WholeFile) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.app.conftest import NO_RESERVE
 from tests.conftest import DENSE
-from tests.models_on_disk.gguf_files import Typed, add_metadata
+from tests.models.gguf_files import Typed, add_metadata
 from tests.running import llmtui
 from tui.app.screens.main import MainScreen
 from tui.app.screens.sampling import SamplingScreen

@@ -25,9 +25,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.conftest import DENSE, MOE
-from tests.memory.shapes import DEVICES, machine
-from tests.models_on_disk.gguf_files import Shape, Typed, header, write_recurrent
-from tests.models_on_disk.hostile_headers import HOSTILE
+from tests.models.gguf_files import Shape, Typed, header, write_recurrent
+from tests.models.hostile_headers import HOSTILE
+from tests.planning.shapes import DEVICES, machine
 from tui.config.settings import LoadDefaults
 from tui.engines.plans import Planner
 from tui.models.folders import Folder

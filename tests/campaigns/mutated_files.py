@@ -23,8 +23,8 @@ from tests.campaigns.mutations import (
 )
 from tests.conftest import DENSE, MOE
 from tests.engine.model_files import N_VOCAB, vocabulary, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape, Typed, header, tensor_bytes, write_recurrent
-from tests.models_on_disk.whole_files import Tensor, WholeFile, take_apart
+from tests.models.gguf_files import Shape, Typed, header, tensor_bytes, write_recurrent
+from tests.models.whole_files import Tensor, WholeFile, take_apart
 from tests.tape import CHATML, IM, Tape, build
 from tui.models.quants import BY_NAME
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tests.campaigns.templates import HARM
 from tests.engine.model_files import N_VOCAB
-from tests.models_on_disk.gguf_files import Typed
-from tests.models_on_disk.whole_files import Tensor, WholeFile
+from tests.models.gguf_files import Typed
+from tests.models.whole_files import Tensor, WholeFile
 from tests.tape import CHATML
 from tui.models.quants import BY_NAME
 

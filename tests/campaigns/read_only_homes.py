@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.places import CHECKOUT
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests import on_pty as on_pty_module
@@ -30,7 +32,7 @@ from tests import small_disk
 from tests.conftest import DENSE
 from tests.on_pty import LLMTUI, on_pty
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = CHECKOUT
 NOBODY, SOMEBODY, UNKNOWN = 65534, 12345, 54321
 """Users: one that the system knows, another, and one that nobody knows."""
 PLACES = {"home": ".", "config": ".config", "data": ".local/share", "state": ".local/state", "cache": ".cache"}

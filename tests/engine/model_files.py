@@ -8,7 +8,7 @@ from pathlib import Path
 from gguf import GGUFReader, GGUFValueType
 
 from tests.conftest import DENSE
-from tests.models_on_disk.gguf_files import Shape, Typed, write
+from tests.models.gguf_files import Shape, Typed, write
 
 N_VOCAB = 1982
 """Of the tiny models."""

@@ -20,7 +20,7 @@ from tests.conftest import DENSE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tui.engine.template_process import Compile
 from tui.engines import local as client
 from tui.engines.local import Engine, EngineError

@@ -18,7 +18,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import ON_GPU, vulkan_engine
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tui.engine import contextfile
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
 from tui.engines.local import Engine

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.memory.shapes import GIB, GPU, MIB, QWEN3_8B, QWEN3_30B_A3B
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
+from tests.planning.shapes import GIB, GPU, MIB, QWEN3_8B, QWEN3_30B_A3B
 from tui.app.memory_report import memory_lines
 from tui.engines.local import Engine
 from tui.engines.plans import Planner

@@ -13,7 +13,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
-from tests.models_on_disk.gguf_files import Shape, header
+from tests.models.gguf_files import Shape, header
 from tui.engines.local import Engine, EngineError
 from tui.machine.vulkan import engine_environment
 from tui.models.gguf import read_header

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.dialogs import KEYS
 from tests.conftest import DENSE, MOE, TINY
-from tests.dialogs import KEYS
 from tests.engine.asking import GREEDY, ask, user
-from tests.models_on_disk.gguf_files import Typed
-from tests.models_on_disk.whole_files import WholeFile, changed
+from tests.models.gguf_files import Typed
+from tests.models.whole_files import WholeFile, changed
 from tui.app.death_card import engine_stopped
 from tui.bench.trouble import death_sentence
 from tui.engines.local import Engine, EngineError

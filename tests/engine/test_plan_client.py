@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.vulkan import require_vulkan
-from tests.models_on_disk.gguf_files import Shape, write
+from tests.models.gguf_files import Shape, write
 from tui.engines import plans as plan_client
 from tui.engines.local import Engine
 from tui.engines.plans import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, Planner

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape, write
+from tests.models.gguf_files import Shape, write
 from tui.engines.local import Engine, EngineError
 from tui.protocol import loadlog
 from tui.protocol.records import LoadSettings, Sampling

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tui.engines.local import Engine
 from tui.engines.plans import Planner
 from tui.models.library import inspect

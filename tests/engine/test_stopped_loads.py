@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape, write
+from tests.models.gguf_files import Shape, write
 from tui.engines import local as client
 from tui.engines.local import Engine, EngineError
 from tui.protocol.messages import Loaded

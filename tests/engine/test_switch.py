@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import GREEDY, Reply, ask, paused, resumed, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
-from tests.models_on_disk.gguf_files import Shape
+from tests.models.gguf_files import Shape
 from tui.engines.local import Engine, EngineError
 from tui.protocol.messages import Done
 from tui.protocol.records import LoadSettings, Message, Sampling

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE
+from tests.places import CHECKOUT
 from tui.protocol.records import Sampling
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from token_loop_build import SOURCE, CompileError, compile_token_loop  # noqa: E402
+from token_loop_build import SOURCE, CompileError, compile_token_loop
 
 HOT = Sampling(temperature=3.0, top_k=40, top_p=1.0)
 """Hot enough that tokens far down the list are chosen."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.chat.test_store import files_cannot_grow_beyond
 from tests.measure.reports import PP, TG, report
-from tests.test_store import files_cannot_grow_beyond
 from tui.measure.history import MIGRATIONS, History, HistoryError
 from tui.measure.report import Comparison, ParallelResult, Report, Roofline, Test
 

@@ -1,0 +1,356 @@
+"""The load settings on the tiny models: every field reaches the result, costs move with the values, and what is wrong
+stays in the dialog."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from textual.events import MouseMove
+from textual.widgets import Static
+
+from tests.app.dialogs import KEYS, OPEN, Stage, opened
+from tests.conftest import DENSE, MOE, until
+from tui.app.phrases import FITS_ALREADY
+from tui.app.screens.load_settings import LoadScreen
+from tui.app.widgets.choice_line import ChoiceLine
+from tui.app.widgets.cost_table import CostTable
+from tui.app.widgets.form import FormRow
+from tui.app.widgets.number_input import NumberInput
+from tui.app.widgets.slider import Slider
+from tui.config.load import engine_settings
+from tui.config.settings import LoadDefaults
+from tui.engines.plans import Planner
+from tui.models.library import inspect
+from tui.planning.formula import Plan
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device, LoadSettings
+
+GIB, MIB = 2**30, 2**20
+GPU = Device(name="Vulkan0", description="Radeon 860M", kind="gpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
+CPU = Device(name="CPU", description="Ryzen", kind="cpu", total_bytes=32 * GIB, free_bytes=24 * GIB)
+ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
+
+
+def dialog(settings: LoadDefaults | None = None, *, model=DENSE, memory: MemoryNow = ROOMY, devices=(CPU, GPU)):
+    return LoadScreen(inspect(model).info, settings or LoadDefaults(n_ctx=2048), devices, memory, KEYS)
+
+
+async def write(stage: Stage[LoadDefaults], field: str, text: str) -> None:
+    """Type into a number field in place of what is there."""
+    stage.dialog.query_one(f"#{field}").focus()
+    await stage.pilot.pause()
+    await stage.press("ctrl+u", *(("minus" if character == "-" else character) for character in text))
+
+
+async def focus(stage: Stage[LoadDefaults], field: str) -> None:
+    stage.dialog.query_one(f"#{field}").focus()
+    await stage.pilot.pause()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 44)], ids=str)
+async def test_settings_and_costs_are_seen_together(size: tuple[int, int]):
+    async with opened(dialog(), size) as stage:
+        await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
+        await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
+        await stage.shows("Fit", "Load", "Cancel")
+
+
+async def test_unchanged_settings_come_back_as_they_were_written():
+    asked = LoadDefaults(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=2**32 - 1)
+    async with opened(dialog(asked)) as stage:
+        await stage.press("f5")
+        assert await stage.closes() == asked
+
+
+async def test_every_field_reaches_the_result_by_keyboard_alone():
+    async with opened(dialog(model=MOE), (120, 40)) as stage:
+        for field, text in {
+            "n_ctx": "3000",
+            "n_gpu_layers": "2",
+            "n_cpu_moe": "1",
+            "n_threads": "3",
+            "n_threads_batch": "4",
+            "n_batch": "256",
+            "n_ubatch": "128",
+            "seed": "-1",
+        }.items():
+            await write(stage, field, text)
+        keys = {"flash_attn": "right", "type_k": "right", "type_v": "end", "use_mmap": "end", "repack": "end"}
+        for field, key in keys.items():
+            await focus(stage, field)
+            await stage.press(key)
+        await focus(stage, "use_mlock")
+        await stage.press("left", "f5")
+        assert await stage.closes() == LoadDefaults(
+            n_ctx=3000,
+            n_gpu_layers=2,
+            n_cpu_moe=1,
+            n_threads=3,
+            n_threads_batch=4,
+            n_batch=256,
+            n_ubatch=128,
+            flash_attn="on",
+            type_k="q8_0",
+            type_v="q4_0",
+            use_mmap=False,
+            use_mlock=True,
+            repack="off",
+        )
+
+
+@pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
+async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
+    async with opened(dialog(LoadDefaults(backend="cpu"), model=MOE), size) as stage:
+        seen = set()
+        for _ in range(40):
+            await stage.press("down")
+            await stage.pilot.pause()
+            focused = stage.host.focused
+            if focused is not None and stage.dialog.get_widget_at(*focused.region.offset)[0] is focused:
+                seen.add(focused.id)
+        assert {"flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"} <= seen
+
+
+async def test_repacking_is_told_to_be_for_the_cpu_alone():
+    async with opened(dialog(LoadDefaults(backend="Vulkan0")), (120, 40)) as stage:
+        row = stage.dialog.query_one("#row-repack", FormRow)
+        assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
+        stage.dialog.query_one("#backend", ChoiceLine).less()
+        await stage.pilot.pause()
+        assert "--tune" in str(row.query_one(".form-note", Static).render())
+
+
+async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one():
+    async with opened(dialog()) as stage:
+        context = stage.dialog.query_one("#slide-n_ctx", Slider)
+        number = stage.dialog.query_one("#n_ctx", NumberInput)
+        seen = []
+        for key in ("home", "right", "right", "end", "left"):
+            await stage.press(key)
+            seen.append(number.number)
+        assert context.has_focus and seen == [512, 1024, 2048, 4096, 2048]
+        await stage.press("f5")
+        assert (await stage.closes()).n_ctx == 2048
+
+
+async def test_a_typed_size_lies_between_the_steps_and_moves_to_the_next():
+    async with opened(dialog()) as stage:
+        await write(stage, "n_ctx", "3000")
+        await focus(stage, "slide-n_ctx")
+        await stage.press("right")
+        assert stage.dialog.query_one("#n_ctx", NumberInput).number == 4096
+        await write(stage, "n_ctx", "2k")
+        await stage.press("enter")
+        assert (await stage.closes()).n_ctx == 2048
+
+
+async def test_costs_move_with_the_values():
+    async with opened(dialog(memory=msgspec.structs.replace(ROOMY, device_free={"Vulkan0": 520 * MIB}))) as stage:
+        table = stage.dialog.query_one(CostTable)
+        before = table.verdict
+        await stage.press("end")
+        assert before and table.verdict and table.verdict.plan.kv_bytes == 2 * before.plan.kv_bytes
+        await write(stage, "n_ctx", "4000000")
+        await stage.shows("○ Does not fit:", "too much for Vulkan0")
+        await stage.press("ctrl+u", *"4096")
+        await stage.shows("◐ Tight: only", "stay free in Vulkan0")
+
+
+async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later():
+    async with opened(dialog()) as stage:
+        await focus(stage, "backend")
+        await stage.press("left")
+        await stage.shows("CPU only")
+        assert stage.dialog.query_one("#slide-n_gpu_layers").disabled
+        await stage.press("f5")
+        chosen = await stage.closes()
+        assert (chosen.backend, chosen.n_gpu_layers) == ("cpu", -1)
+
+
+async def test_all_layers_is_kept_as_all_whatever_the_model():
+    async with opened(dialog(LoadDefaults(n_gpu_layers=2))) as stage:
+        await focus(stage, "slide-n_gpu_layers")
+        await stage.press("end", "f5")
+        assert (await stage.closes()).n_gpu_layers == -1
+
+
+async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded():
+    async with opened(dialog(), (120, 40)) as stage:
+        await write(stage, "n_batch", "0")
+        await stage.shows("Write a whole number of 1 or more.")
+        await stage.press("f5")
+        assert stage.result is OPEN and stage.dialog.query_one("#n_batch").has_focus
+        await write(stage, "n_batch", "64")
+        await stage.shows("Write at most 64, the batch size.")
+        await write(stage, "n_ubatch", "32")
+        await stage.press("f5")
+        chosen = await stage.closes()
+        assert (chosen.n_batch, chosen.n_ubatch) == (64, 32)
+
+
+async def test_a_quantized_v_cache_without_flash_attention_is_refused():
+    async with opened(dialog(LoadDefaults(n_ctx=2048, type_v="q8_0", flash_attn="off"))) as stage:
+        await stage.press("f5")
+        await stage.shows("A quantized V cache needs flash attention.")
+        assert stage.result is OPEN
+        await focus(stage, "flash_attn")
+        await stage.press("home", "f5")
+        assert (await stage.closes()).flash_attn == "auto"
+
+
+async def test_fit_takes_as_many_layers_as_there_is_room_for():
+    memory = msgspec.structs.replace(ROOMY, device_free={"Vulkan0": 15 * MIB // 2}, gpu_reserve_bytes=0)
+    async with opened(dialog(memory=memory)) as stage:
+        await stage.shows("○ Does not fit")
+        await stage.press("ctrl+f")
+        await until(lambda: "Does not fit" not in stage.text)
+        await stage.press("f5")
+        assert (await stage.closes()).n_gpu_layers == 3
+
+
+async def test_fit_says_so_where_it_changes_nothing():
+    async with opened(dialog()) as stage:
+        await stage.press("ctrl+f")
+        await until(lambda: [notice.message for notice in stage.host._notifications] == [FITS_ALREADY])
+        await stage.press("f5")
+        assert await stage.closes() == LoadDefaults(n_ctx=2048)
+
+
+async def test_fit_takes_a_smaller_context_where_layers_do_not_help():
+    asked = LoadDefaults(backend="cpu", n_ctx=65536)
+    memory = MemoryNow(host_free_bytes=1100 * MIB, host_total_bytes=2 * GIB)
+    async with opened(dialog(asked, memory=memory)) as stage:
+        await stage.click("Fit")
+        await stage.shows("● Fits.")
+        await stage.press("f5")
+        assert 512 <= (await stage.closes()).n_ctx < 65536
+
+
+async def test_defaults_come_back_with_one_key():
+    async with opened(dialog(LoadDefaults(n_ctx=512, n_threads=3, use_mmap=False))) as stage:
+        await stage.press("ctrl+d", "f5")
+        assert await stage.closes() == LoadDefaults()
+
+
+async def test_buttons_and_choices_work_with_the_mouse():
+    async with opened(dialog(), (120, 40)) as stage:
+        await stage.click("( ) CPU")
+        await stage.click("( ) q8_0")
+        await stage.pilot.click("#button-load_apply")
+        chosen = await stage.closes()
+        assert (chosen.backend, chosen.type_k) == ("cpu", "q8_0")
+
+
+async def test_the_slider_is_dragged_with_the_mouse():
+    async with opened(dialog(), (120, 40)) as stage:
+        slider = stage.dialog.query_one("#slide-n_gpu_layers", Slider)
+        await stage.pilot.mouse_down(slider, offset=(slider.size.width - 2, 0))
+        await stage.pilot._post_mouse_events([MouseMove], slider, offset=(1, 0), button=1)
+        await stage.pilot.mouse_up(slider, offset=(1, 0))
+        assert stage.dialog.query_one("#n_gpu_layers", NumberInput).number == 0
+        await stage.pilot.click(slider, offset=(slider.size.width // 2, 0))
+        assert stage.dialog.query_one("#n_gpu_layers", NumberInput).number in (2, 3)
+
+
+async def test_a_backend_that_is_gone_is_told_and_not_kept():
+    async with opened(dialog(LoadDefaults(backend="CUDA3")), (120, 40)) as stage:
+        await stage.shows("CUDA3 is not here")
+        await stage.press("f5")
+        assert (await stage.closes()).backend == "Vulkan0"
+
+
+async def test_a_dense_model_has_no_row_for_experts_and_a_mixture_has():
+    async with opened(dialog(), (120, 40)) as stage:
+        assert "Experts on CPU" not in stage.text
+    async with opened(dialog(model=MOE), (120, 40)) as stage:
+        await stage.shows("Experts on CPU")
+
+
+async def test_up_and_down_go_through_the_fields_and_escape_changes_nothing():
+    async with opened(dialog()) as stage:
+        await stage.press("down", "down")
+        assert stage.dialog.focused is stage.dialog.query_one("#slide-n_gpu_layers")
+        await stage.press("up", "escape")
+        assert await stage.closes() is None
+
+
+async def test_forty_columns_are_enough():
+    async with opened(dialog(), (40, 24)) as stage:
+        await stage.shows("Context", "Offload", "RAM", "free after", "● Fits.")
+        await focus(stage, "seed")
+        await stage.shows("Seed")
+
+
+@pytest_asyncio.fixture
+async def planner() -> AsyncIterator[Planner]:
+    planner = Planner()
+    yield planner
+    await planner.close()
+
+
+def planned_dialog(planner: Planner, path: Path = DENSE, **settings: Any) -> LoadScreen:
+    choice = LoadDefaults(**{"n_ctx": 2048, "backend": "cpu", **settings})
+    return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
+
+
+class HeldPlanner(Planner):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def plan(self, *arguments: Any, **more: Any) -> Plan:
+        await self.may_answer.wait()
+        return await super().plan(*arguments, **more)
+
+
+async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow():
+    planner = HeldPlanner()
+    async with contextlib.AsyncExitStack() as stack, opened(planned_dialog(planner)) as stage:
+        stack.push_async_callback(planner.close)
+        table = stage.dialog.query_one(CostTable)
+        assert table.verdict and not table.verdict.plan.exact
+        await stage.shows("≈GiB", "· ≈")
+        planner.may_answer.set()
+        await until(lambda: table.verdict.plan.exact)
+        await until(lambda: "≈" not in stage.text)
+        settings = engine_settings(stage.dialog.choice, (CPU,))[0]
+        assert table.verdict.plan == await planner.plan(DENSE, inspect(DENSE).info, settings)
+
+
+async def test_the_figures_follow_the_slider_to_where_it_stops(planner: Planner):
+    async with opened(planned_dialog(planner)) as stage:
+        table = stage.dialog.query_one(CostTable)
+        await stage.press("home", "right", "right", "end")
+        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096)
+        await stage.press("left")
+        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 2048)
+        await stage.press("end")
+        assert table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096, "known by now, so there at once"
+
+
+async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: Planner, tmp_path: Path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF and nothing more")
+    async with opened(planned_dialog(planner, broken)) as stage:
+        await stage.press("end")
+        plan = await planner.plan(broken, inspect(DENSE).info, LoadSettings(n_ctx=4096))
+        await stage.shows("≈GiB", "4,096 tokens")
+        assert not plan.exact and not stage.dialog.query_one(CostTable).verdict.plan.exact
+        await stage.press("f5")
+        assert (await stage.closes()).n_ctx == 4096
+
+
+async def test_a_dialog_that_closes_leaves_no_question_open(planner: Planner):
+    async with opened(planned_dialog(planner)) as stage:
+        await stage.press("end", "escape")
+        assert await stage.closes() is None
+        await until(lambda: not list(stage.host.workers))

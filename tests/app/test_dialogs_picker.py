@@ -1,0 +1,342 @@
+"""The model picker on a real folder of models: what it shows, filters, chooses and refuses, by keyboard and mouse."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.events import MouseScrollDown, Paste
+from textual.widgets import Input
+
+from tests.app.dialogs import KEYS, OPEN, Stage, opened
+from tests.conftest import DENSE, MOE, until
+from tests.models.gguf_files import Shape
+from tui.app.fit import Brief, brief
+from tui.app.screens.picker import PickedModel, PickerScreen
+from tui.config.settings import LoadDefaults
+from tui.models.folders import Folder
+from tui.models.info import ModelInfo
+from tui.models.library import Library, LibraryModel, scan
+from tui.planning.now import MemoryNow
+from tui.protocol.records import Device
+
+GIB = 2**30
+ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
+GPU = Device(name="Vulkan0", description="Radeon", kind="gpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Both tiny models, one that was only half downloaded, and a web page."""
+    for model in (DENSE, MOE):
+        shutil.copy(model, tmp_path)
+    (tmp_path / "half.gguf").write_bytes(DENSE.read_bytes()[:30_000])
+    (tmp_path / "page.gguf").write_text("<!doctype html>")
+    return tmp_path
+
+
+def look(folder: Path) -> Library:
+    """Scan the folder, as the app does."""
+    return scan((Folder(path=folder),), folder / "cache.msgpack")
+
+
+def picker(folder: Path, memory: MemoryNow = ROOMY, **options: object) -> PickerScreen:
+    return PickerScreen(lambda: look(folder), memory, KEYS, **options)  # type: ignore[arg-type]
+
+
+async def listed(stage: Stage[PickedModel]) -> None:
+    """Wait until the scan is shown."""
+    await stage.shows("half.gguf")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 44)], ids=str)
+async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, size: tuple[int, int]):
+    async with opened(picker(folder), size) as stage:
+        await listed(stage)
+        await stage.shows("NAME", "PARAMS", "QUANT", "SIZE", "FITS")
+        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
+        moe = stage.text.split("\n")[stage.row_of("A0.")]
+        assert "2.3M (1.1M)" in moe and "Q8_0" in moe and "2.4 MiB" in moe and "● CPU" in moe
+        await stage.shows("2 models", "qwen3 · 1.0M", "4 layers", "trained for 4,096 tokens", "chat template")
+
+
+async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_beside_them(folder: Path):
+    async with opened(picker(folder), (40, 12)) as stage:
+        await stage.shows("Tiny Qwen3 0.001B", "2.4 MiB", "half.gguf", "page.gguf", "NAME", "●")
+        assert "trained for" not in stage.text and "chat template" not in stage.text
+        await stage.press("down", "down")
+        await stage.shows("Incomplete: it ends within its")
+        await stage.press("up")
+        await until(lambda: "Incomplete: it ends within its" not in stage.text)
+
+
+async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_loaded(folder: Path):
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("Incomplete: it ends within its header.", "A web page was saved instead of the model")
+        assert stage.row_of("── Cannot be loaded") > stage.row_of("A0.")
+        await stage.press("ctrl+end", "enter")
+        await stage.shows("page.gguf")
+        assert stage.result is OPEN
+
+
+async def test_typing_filters_by_words_in_any_order_and_case(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await listed(stage)
+        await stage.type("QWEN3moe tiny")
+        await stage.shows("1 of 2 models")
+        assert "half.gguf" not in stage.text
+        await stage.type(" nonsense")
+        await stage.shows("Nothing matches", "0 of 2 models")
+
+
+async def test_the_highlighted_model_is_chosen_with_enter(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await listed(stage)
+        await stage.press("down", "enter")
+        picked = await stage.closes()
+        assert picked.path == folder / MOE.name and not picked.settings_first
+
+
+async def test_load_settings_can_be_asked_for_first(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await listed(stage)
+        await stage.press("f2")
+        picked = await stage.closes()
+        assert picked.path == folder / DENSE.name and picked.settings_first
+
+
+async def test_a_click_highlights_and_a_second_one_loads(folder: Path):
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        await stage.click("2.3M (1.1M)")
+        await stage.shows("qwen3moe · 2.3M · 1.1M active")
+        assert stage.result is OPEN
+        await stage.click("2.3M (1.1M)")
+        assert (await stage.closes()).path == folder / MOE.name
+
+
+async def test_a_click_on_the_key_bar_is_as_good_as_the_key(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await listed(stage)
+        await stage.click("Close")
+        assert await stage.closes() is None
+
+
+async def test_escape_changes_nothing(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await stage.press("escape")
+        assert await stage.closes() is None
+
+
+async def test_the_loaded_model_is_highlighted_at_first(folder: Path):
+    async with opened(picker(folder, current=folder / MOE.name)) as stage:
+        await listed(stage)
+        assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
+
+
+async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder: Path):
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        await stage.type(f"'{folder / DENSE.name}'")
+        await stage.shows("Load this file:")
+        await stage.press("enter")
+        picked = await stage.closes()
+        assert picked.path == folder / DENSE.name and picked.model.info.arch == "qwen3"
+
+
+async def test_a_file_that_is_dragged_into_the_terminal_as_a_url_is_loaded(folder: Path):
+    shutil.copy(DENSE, folder / "my 模型 100%.gguf")
+    url = (folder / "my 模型 100%.gguf").as_uri()
+    assert "my%20" in url
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        stage.host.post_message(Paste(url))
+        await stage.shows("Load this file:")
+        await stage.press("enter")
+        assert (await stage.closes()).path == folder / "my 模型 100%.gguf"
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/x.gguf", "file:///x%00.gguf", f"/{'x' * 300}.gguf"])
+async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str):
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        stage.host.post_message(Paste(text))
+        await stage.shows("Load this file:")
+        await stage.press("enter")
+        await until(lambda: "There is no such file." in stage.text or "file name too long" in stage.text)
+        assert stage.result is OPEN
+
+
+async def test_a_path_that_is_no_model_says_why_and_stays(folder: Path):
+    async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
+        await stage.type(str(folder / "nowhere.gguf"))
+        await stage.press("enter")
+        await stage.shows("nowhere.gguf: There is no such file.")
+        assert stage.result is OPEN
+        await stage.press("ctrl+u")
+        await stage.type(str(folder / "page.gguf"))
+        await stage.press("enter")
+        await stage.shows("A web page was saved instead of the model")
+
+
+async def test_it_is_seen_before_the_scan_is_done(folder: Path):
+    go = threading.Event()
+
+    def slow() -> Library:
+        go.wait(20)
+        return look(folder)
+
+    async with opened(PickerScreen(slow, ROOMY, KEYS)) as stage:
+        await stage.shows("Looking for models…")
+        go.set()
+        await listed(stage)
+
+
+async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folder: Path):
+    go = threading.Event()
+
+    def slow() -> Library:
+        go.wait(20)
+        return look(folder)
+
+    async with opened(PickerScreen(slow, ROOMY, KEYS, library=look(folder))) as stage:
+        await stage.shows("Tiny Qwen3 0.001B", "looking…  2 models")
+        shutil.copy(DENSE, folder / "another.gguf")
+        go.set()
+        await stage.shows("3 models")
+        await until(lambda: "looking…" not in stage.text)
+
+
+async def test_without_any_model_it_says_where_it_looked_and_what_to_do(tmp_path: Path):
+    async with opened(picker(tmp_path, folders=(Path("/srv/models"),))) as stage:
+        await stage.shows("No models were found in", "/srv/models", "press f5", "settings.toml")
+
+
+async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path):
+    async with opened(picker(folder)) as stage:
+        await listed(stage)
+        await stage.press("down")
+        shutil.copy(DENSE, folder / "another.gguf")
+        await stage.press("f5")
+        await stage.shows("3 models")
+        assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
+
+
+async def test_what_does_not_fit_says_what_it_needs(folder: Path):
+    tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
+    async with opened(picker(folder, tiny), (160, 44)) as stage:
+        await listed(stage)
+        await stage.shows("○ no: needs ", " MiB of 1.0 MiB")
+
+
+async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
+    async with opened(picker(folder, devices=(GPU,)), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("● GPU 5/5")
+    cpu = LoadDefaults(backend="cpu")
+    async with opened(picker(folder, devices=(GPU,), choice_for=lambda _: cpu), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("● CPU")
+
+
+async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    go = threading.Event()
+
+    def slowly(*arguments: Any) -> Brief:
+        go.wait(20)
+        return brief(*arguments)
+
+    monkeypatch.setattr("tui.app.screens.picker.brief", slowly)
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        assert stage.text.split("\n")[stage.row_of("A0.")].rstrip("│ ").endswith("…")
+        await stage.press("down")
+        await stage.shows("qwen3moe · 2.3M · 1.1M active")
+        assert "● CPU" not in stage.text
+        go.set()
+        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
+
+
+async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    judged: list[str] = []
+
+    def noted(info: ModelInfo, *arguments: Any) -> Brief:
+        judged.append(info.name)
+        return brief(info, *arguments)
+
+    monkeypatch.setattr("tui.app.screens.picker.brief", noted)
+    async with opened(picker(folder), (120, 40)) as stage:
+        await until(lambda: len(judged) == 2)
+        shutil.copy(MOE, folder / "another.gguf")
+        (folder / DENSE.name).write_bytes((folder / MOE.name).read_bytes())
+        await stage.press("f5")
+        await stage.shows("3 models")
+        await until(lambda: stage.text.count("● CPU") == 4)
+        assert len(judged) == 4
+
+
+async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path):
+    (folder / "[bold]x[red].gguf").write_text("no model")
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        await stage.press("ctrl+end")
+        await stage.shows("[bold]x[red].gguf")
+
+
+async def test_nothing_that_a_file_or_its_name_says_is_a_command_to_the_terminal(folder: Path):
+    evil = "\x1b[2J\x9b31m\u202e"
+    Shape().write(folder / f"a{evil}.gguf", general__name=f"Aaa {evil} model")
+    (folder / f"big{evil}-00001-of-00002.gguf").write_bytes(DENSE.read_bytes())
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("Aaa [2J 31m model")
+        await stage.press("ctrl+end", "up", "up")
+        await stage.shows("Part 2 of 2 is missing (big [2J 31m-00002-of-00002.gguf)")
+        assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
+        await stage.press("ctrl+u")
+        await stage.type(str(folder / "nowhere"))
+        stage.dialog.query_one("#filter", Input).value += f"{evil}.gguf"
+        await stage.press("enter")
+        await stage.shows("There is no such file.")
+        assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
+
+
+async def test_forty_columns_keep_name_and_fit(folder: Path):
+    async with opened(picker(folder), (40, 24)) as stage:
+        await listed(stage)
+        await stage.shows("Tiny Qwen3 0.001B", "●")
+        assert max(len(line) for line in stage.text.split("\n")) <= 40
+
+
+async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path):
+    one = look(folder).models[0]
+    many = Library(models=tuple(_named(one, f"Model {number:04d}") for number in range(1000)))
+    async with opened(PickerScreen(lambda: many, ROOMY, KEYS)) as stage:
+        await stage.shows("1,000 models")
+        await stage.type("0777")
+        await stage.shows("1 of 1,000 models", "Model 0777")
+        await stage.press("backspace")
+        await stage.shows("11 of 1,000 models")
+        # Verdicts are made for rows that were seen, not for all.
+        assert len(stage.dialog._verdicts) < 60  # type: ignore[attr-defined]
+
+
+async def test_the_wheel_scrolls_and_the_highlight_stays(folder: Path):
+    one = look(folder).models[0]
+    many = Library(models=tuple(_named(one, f"Model {number:04d}") for number in range(100)))
+    async with opened(PickerScreen(lambda: many, ROOMY, KEYS)) as stage:
+        await stage.shows("Model 0000")
+        await stage.pilot._post_mouse_events([MouseScrollDown], offset=(10, 8))
+        await stage.shows("Model 0003")
+        await until(lambda: "Model 0000" not in stage.text.split("\n")[4])
+        await stage.press("enter")
+        assert (await stage.closes()).model.info.name == "Model 0000"
+
+
+def _named(model: LibraryModel, name: str) -> LibraryModel:
+    info = msgspec.structs.replace(model.info, name=name)
+    return msgspec.structs.replace(model, info=info, path=Path(f"/m/{name}.gguf"))

@@ -1,0 +1,316 @@
+"""The small dialogs: questions, choices, texts, keys, logs and sampling."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.app.dialogs import KEYS, OPEN, opened
+from tests.conftest import until
+from tui.app.screens.choice import Choice, ChoiceScreen
+from tui.app.screens.confirm import ConfirmScreen
+from tui.app.screens.help import HelpScreen
+from tui.app.screens.log_view import LogScreen
+from tui.app.screens.sampling import SamplingChoice, SamplingScreen
+from tui.app.screens.text_edit import LineEditScreen, TextEditScreen
+from tui.app.widgets.number_input import NumberInput
+from tui.config.actions import ACTIONS
+from tui.config.keymap import resolve
+from tui.config.sampling import Source
+from tui.protocol.records import PartialSampling, Sampling
+
+SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
+
+
+# Questions
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [(["y"], True), (["n"], False), (["enter"], False), (["left", "enter"], True), (["escape"], False)],
+)
+async def test_a_question_is_answered_by_key(size: tuple[int, int], keys: list[str], answer: bool):
+    async with opened(ConfirmScreen("Delete [b]it[/b]?", KEYS, detail="For good.", yes="Delete"), size) as stage:
+        await stage.shows("Delete [b]it[/b]?", "For good.", "Delete (y)", "No (n)")
+        await stage.press(*keys)
+        assert await stage.closes() is answer
+
+
+async def test_a_question_is_answered_by_mouse():
+    async with opened(ConfirmScreen("Quit?", KEYS)) as stage:
+        await stage.click("Yes (y)")
+        assert await stage.closes() is True
+
+
+# Choices
+
+CHOICES = (
+    Choice(id="drop", label="Leave out the oldest", note="4 messages", key="l"),
+    Choice(id="raise", label="Load with a larger context", key="c"),
+    Choice(id="leave", label="Do neither", key="n"),
+)
+
+
+@SIZES
+async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it(size: tuple[int, int]):
+    for keys, answer in ((["c"], "raise"), (["down", "down", "enter"], "leave"), (["escape"], None)):
+        async with opened(ChoiceScreen("Full", CHOICES, KEYS, question="What now?"), size) as stage:
+            await stage.shows("What now?", "l  Leave out the oldest", "n  Do neither")
+            await stage.press(*keys)
+            assert await stage.closes() == answer
+
+
+async def test_a_click_on_a_choice_takes_it():
+    async with opened(ChoiceScreen("Full", CHOICES, KEYS)) as stage:
+        await stage.click("Load with a larger context")
+        assert await stage.closes() == "raise"
+
+
+async def test_a_preview_follows_the_highlight_and_is_undone_by_closing():
+    seen: list[str] = []
+    themes = [Choice(id=name, label=name) for name in ("ember", "graphite", "paper")]
+    async with opened(ChoiceScreen("Theme", themes, KEYS, current="graphite", on_highlight=seen.append)) as stage:
+        await stage.press("down")
+        await until(lambda: seen[-1:] == ["paper"])
+        await stage.press("escape")
+        assert await stage.closes() is None
+        assert seen[-1] == "graphite"
+
+
+async def test_more_choices_than_rows_can_be_scrolled():
+    many = [Choice(id=str(number), label=f"Theme {number}") for number in range(60)]
+    async with opened(ChoiceScreen("Theme", many, KEYS)) as stage:
+        await stage.press("ctrl+end")
+        await stage.shows("▶ Theme 59", "Choose")
+        await stage.press("enter")
+        assert await stage.closes() == "59"
+
+
+# Texts
+
+
+@SIZES
+async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]):
+    async with opened(TextEditScreen("System prompt", "Be 好.", KEYS, hint="Sent first."), size) as stage:
+        await stage.shows("System prompt", "Sent first.", "Be 好.")
+        await stage.press("enter")
+        await stage.type("Be kind.")
+        await stage.press("ctrl+s")
+        assert await stage.closes() == "Be 好.\nBe kind."
+
+
+async def test_a_text_is_saved_with_the_button_and_may_be_empty():
+    async with opened(TextEditScreen("System prompt", "x", KEYS)) as stage:
+        await stage.press("backspace")
+        await stage.pilot.click("#save")
+        assert await stage.closes() == ""
+
+
+async def test_a_text_goes_back_to_its_default_and_closing_changes_nothing():
+    async with opened(TextEditScreen("System prompt", "mine", KEYS, default="theirs")) as stage:
+        await stage.press("ctrl+d")
+        await stage.shows("theirs")
+        await stage.press("escape")
+        assert await stage.closes() is None
+
+
+async def test_pasted_text_loses_what_a_terminal_would_obey():
+    from textual.events import Paste
+
+    async with opened(TextEditScreen("System prompt", "", KEYS)) as stage:
+        stage.host.post_message(Paste("a\x1b[31mb"))
+        await stage.shows("b")
+        await stage.press("ctrl+s")
+        assert "\x1b" not in await stage.closes()
+
+
+@SIZES
+async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]):
+    async with opened(LineEditScreen("Rename", "Plum cake", KEYS), size) as stage:
+        await stage.shows("Rename", "Plum cake", "Save")
+        await stage.press("ctrl+u")
+        await stage.press("enter")
+        await stage.shows("Write something.")
+        assert stage.result is OPEN
+        await stage.type("  Cake 好 ")
+        await stage.press("enter")
+        assert await stage.closes() == "Cake 好"
+
+
+async def test_a_line_is_checked_by_whoever_asks():
+    def check(text: str) -> str:
+        return "" if text.isdigit() else "Write digits."
+
+    async with opened(LineEditScreen("Number", "x", KEYS, check=check)) as stage:
+        await stage.press("ctrl+s")
+        await stage.shows("Write digits.")
+        await stage.press("backspace", "7", "ctrl+s")
+        assert await stage.closes() == "7"
+
+
+# Keys
+
+
+@SIZES
+async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]):
+    async with opened(HelpScreen(KEYS), size) as stage:
+        await stage.shows("Model", "^o", f"{len(ACTIONS)} actions" if size[0] >= 64 else "^o")
+        titles = {entry.title for entry in stage.dialog.rows.items if not isinstance(entry, str)}  # type: ignore[attr-defined]
+        assert titles == {action.title for action in ACTIONS}
+        await stage.press("escape")
+        assert await stage.closes() is None
+
+
+async def test_the_help_finds_actions_and_tells_how_to_change_their_keys():
+    async with opened(HelpScreen(KEYS)) as stage:
+        await stage.type("fold all")
+        await stage.shows("Fold all thinking", 'In settings.toml, [keys]: fold_all = "f9"')
+        await stage.type(" nonsense")
+        await stage.shows("No action has these words.")
+
+
+async def test_the_help_shows_the_users_own_keys():
+    keymap, problems = resolve({"theme": "f10"})
+    assert not problems
+    async with opened(HelpScreen(keymap)) as stage:
+        await stage.type("choose a theme")
+        await stage.shows("f10")
+
+
+# Logs
+
+LINES = [f"line {number} " + "with a long tail " * (10 * (number == 5)) for number in range(300)]
+
+
+@SIZES
+async def test_a_log_shows_its_end_and_scrolls_to_its_start(size: tuple[int, int]):
+    async with opened(LogScreen(LINES, KEYS), size) as stage:
+        await stage.shows("line 299")
+        await stage.press("home")
+        await stage.shows("line 0", "line 5")
+        await stage.press("end")
+        await stage.shows("line 299")
+
+
+async def test_a_log_is_copied_whole():
+    copied: list[str] = []
+
+    async def copy(text: str) -> None:
+        copied.append(text)
+
+    async with opened(LogScreen(LINES, KEYS, copy=copy)) as stage:
+        await stage.shows("line 299")
+        await stage.press("ctrl+y")
+        await until(lambda: copied)
+        assert copied == ["\n".join(LINES)]
+
+
+async def test_a_log_without_lines_or_with_markup_is_shown_as_it_is():
+    async with opened(LogScreen((), KEYS, title="Problems")) as stage:
+        await stage.shows("Problems", "There is nothing yet.")
+    async with opened(LogScreen(("[red]no markup[/red]", "\x1b[31mno escape"), KEYS)) as stage:
+        await stage.shows("[red]no markup[/red]", "no escape")
+
+
+# Sampling
+
+
+def sampling(sources: dict[str, Source] | None = None, **own: float) -> SamplingScreen:
+    defaults: dict[str, float] = {**msgspec.structs.asdict(Sampling()), "max_tokens": 0, "thinking_budget": 0}
+    from_where = sources or {}
+    return SamplingScreen(
+        own, KEYS, defaults={name: (value, from_where.get(name, "built-in")) for name, value in defaults.items()}
+    )
+
+
+async def write(stage, field: str, text: str) -> None:
+    stage.dialog.query_one(f"#{field}").focus()
+    await stage.pilot.pause()
+    keys = {"-": "minus", ".": "full_stop", ",": "comma"}
+    await stage.press("ctrl+u", *(keys.get(character, character) for character in text))
+
+
+@SIZES
+async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
+    wanted = PartialSampling(
+        temperature=0.65,
+        top_k=40,
+        top_p=0.95,
+        min_p=0.05,
+        repeat_penalty=1.1,
+        presence_penalty=-0.5,
+        frequency_penalty=0.25,
+        penalty_last_n=-1,
+        seed=2**32 - 1,
+    )
+    async with opened(sampling(), size) as stage:
+        for field in wanted.__struct_fields__:
+            await write(stage, field, str(getattr(wanted, field)))
+        await write(stage, "max_tokens", "2k")
+        await write(stage, "thinking_budget", "300")
+        await stage.press("ctrl+s")
+        assert await stage.closes() == SamplingChoice(sampling=wanted, max_tokens=2048, thinking_budget=300)
+
+
+async def test_unchanged_sampling_comes_back_exactly():
+    odd = {"temperature": 0.123456789, "top_p": 1 / 3}
+    async with opened(sampling(**odd, top_k=20, max_tokens=77)) as stage:
+        await stage.shows("this conversation, else 0.7")
+        await stage.press("enter")
+        # Top k is the default now, and may not be that of the next model: it stays the conversation's own.
+        own = PartialSampling(**odd, top_k=20)
+        assert await stage.closes() == SamplingChoice(sampling=own, max_tokens=77, thinking_budget=None)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int]):
+    sources: dict[str, Source] = {"temperature": "model", "top_k": "settings", "penalty_last_n": "model"}
+    async with opened(sampling(sources, min_p=0.1, top_k=3), size) as stage:
+        await stage.shows("0 takes the likeliest · from the model file")
+        await stage.shows("tokens back, -1 is all · from the model file")
+        await stage.shows("this conversation, else 20 (your settings)", "this conversation, else 0 ")
+        await write(stage, "temperature", "0.9")
+        await stage.shows("this conversation, else 0.7 (model file)")
+        await write(stage, "temperature", "0.7")
+        await stage.shows("0 takes the likeliest · from the model file")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "complaint"),
+    [
+        ("temperature", "9", "Write a number from 0 to 5."),
+        ("temperature", "nan", "Write a number from 0 to 5."),
+        ("top_k", "1.5", "Write a whole number of 0 or more."),
+        ("top_p", "", "Write a number from 0 to 1."),
+        ("repeat_penalty", "0", "Write a number above 0, at most 5."),
+        ("penalty_last_n", "-2", "Write a whole number of -1 or more."),
+        ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
+        ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
+        ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
+    ],
+)
+async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str, complaint: str):
+    async with opened(sampling()) as stage:
+        await write(stage, field, text)
+        await stage.shows(complaint)
+        stage.dialog.query_one("#min_p").focus()
+        await stage.press("ctrl+s")
+        assert stage.result is OPEN
+        assert stage.dialog.query_one(f"#{field}").has_focus
+
+
+async def test_sampling_goes_back_to_the_defaults_with_key_or_button():
+    async with opened(sampling(temperature=2.0, top_k=1, thinking_budget=5)) as stage:
+        await write(stage, "min_p", "7")
+        await stage.pilot.click("#button-form_reset")
+        await until(lambda: stage.dialog.query_one("#temperature", NumberInput).number == 0.7)
+        await stage.press("ctrl+s")
+        assert await stage.closes() == SamplingChoice(sampling=None, max_tokens=None, thinking_budget=None)
+
+
+async def test_a_decimal_comma_is_understood():
+    async with opened(sampling()) as stage:
+        await write(stage, "temperature", "0,9")
+        await stage.press("ctrl+s")
+        assert (await stage.closes()).sampling.temperature == 0.9

@@ -1,0 +1,385 @@
+"""What every screen and dialog looks like in the app, text and colours, as files in `tests/data/screens`: first the
+terminal's rows, then one letter per cell for its style, then what the letters mean. And that every theme can show them.
+
+After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/app/test_snapshots.py, and read the difference."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from rich.style import Style
+from textual.command import CommandList
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widgets import Input
+
+from tests.app.conftest import Person
+from tests.conftest import until
+from tests.measure.fixed import COMPARISON
+from tests.places import DATA
+from tests.planning.shapes import QWEN3_30B_A3B
+from tests.recorded import (
+    CHINESE,
+    CONVERSATION,
+    CPU_CRASH,
+    GIB,
+    LIBRARY,
+    LOADED,
+    PROMPT_HALF_READ,
+    QUESTION,
+    QWEN,
+    replace_machine,
+)
+from tui.app.bindings import Keymap
+from tui.app.run import make_app
+from tui.app.screens.bench import BenchScreen
+from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.guard import guard_screen
+from tui.app.screens.load_settings import LoadScreen
+from tui.app.screens.main import MainScreen
+from tui.app.screens.picker import PickerScreen
+from tui.app.widgets.bench_board import BenchState
+from tui.chat.conversation import answer_turn, finished
+from tui.chat.store import Summary
+from tui.config import paths
+from tui.config.actions import ACTIONS
+from tui.config.options import AppOptions
+from tui.config.problems import ConfigProblem
+from tui.config.settings import LoadDefaults
+from tui.config.themes import load_themes
+from tui.measure.history import History
+from tui.models.library import Library
+from tui.planning.guard import remedies
+from tui.planning.now import MemoryNow
+from tui.planning.verdict import judge
+from tui.protocol.records import Device, ErrorInfo
+
+SNAPSHOTS = DATA / "screens"
+LETTERS = string.ascii_letters + string.digits + string.punctuation
+NOW = datetime(2026, 3, 2, 12, 0)
+GPU = Device(name="Vulkan0", description="Radeon 860M", kind="igpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
+APU = MemoryNow(
+    host_free_bytes=12 * GIB,
+    host_total_bytes=23 * GIB,
+    device_free={"Vulkan0": 17 * GIB},
+    shared_free={"Vulkan0": 11 * GIB},
+    own_total={"Vulkan0": 8 * GIB},
+    shared_total={"Vulkan0": 12 * GIB},
+    shared_used={"Vulkan0": GIB},
+)
+NARROW = ((40, 24), (80, 24), (120, 40))
+
+
+# What a person does until the screen is there ---------------------------------------------------------------------
+
+
+async def chat(person: Person) -> None:
+    """A conversation from the store, and one more answer."""
+    await person.app.store.create(CONVERSATION)
+    await person.app.main.open_conversation(CONVERSATION.id)
+    await person.ask(QUESTION)
+
+
+async def read_prompt(person: Person) -> None:
+    await chat(person)
+    person.app.controller.engine.events = PROMPT_HALF_READ
+    await person.send("Summarize this chapter for me.")
+    await person.wait_for(lambda: "42%" in person.screen_text())
+    await person.type("Meanwhile I type")
+
+
+async def lose_the_engine(person: Person) -> None:
+    await read_prompt(person)
+    person.app.controller.engine.die()
+    await person.wait_for(lambda: person.turns[-1].stop)
+
+
+async def crash_on_the_cpu(person: Person) -> None:
+    engine = person.app.controller.engine
+    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    person.app.controller.restart(backend="cpu")
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    person.app.clear_notifications()  # how long that took
+    await read_prompt(person)
+    person.app.controller.engine.die(CPU_CRASH)
+    await person.wait_for(lambda: person.turns[-1].stop)
+
+
+async def start_empty(person: Person) -> None:
+    await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
+
+
+async def close_the_picker(person: Person) -> None:
+    await start_empty(person)
+    await person.press("escape")
+
+
+async def pick_model(person: Person) -> None:
+    await chat(person)
+    await person.press("ctrl+o")
+    await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+    await person.wait_for(lambda: person.app.screen.rows.item and person.app.screen._next_to_judge() is None)
+
+
+async def change_load_settings(person: Person) -> None:
+    await chat(person)
+    await person.press("ctrl+l")
+
+
+async def load_half(person: Person) -> None:
+    await chat(person)
+    person.app.controller.engine.load_stops_at = 0.62
+    person.app.main.open_model(QWEN.path)
+
+
+async def fail_to_load(person: Person) -> None:
+    await chat(person)
+    detail = "ggml_vulkan: Device memory allocation of size 15569256448 failed."
+    person.app.controller.engine.load_error = ErrorInfo(kind="out_of_memory", detail=detail)
+    person.app.main.open_model(QWEN.path)
+
+
+async def read_problems(person: Person) -> None:
+    await chat(person)
+    file = paths.user_settings_file()
+    person.app.problems += [
+        ConfigProblem(file=file, key="load.n_ctx", message='is "many", so 8192 is used. Write a whole number.'),
+        ConfigProblem(file=file, key="keys.pick_modell", message='is unknown. Did you mean "pick_model"?'),
+        ConfigProblem(file=paths.user_themes_dir() / "我的.toml", key="", message="is no TOML: line 3, column 7."),
+    ]
+    await person.app.run_action("show_problems")
+
+
+async def choose_code(person: Person) -> None:
+    """Of an answer with several blocks; the one with none in it is long."""
+    await chat(person)
+    long = "```\n" + "a line that is longer than any list of code blocks could show\n" * 12 + "```\n"
+    turn = finished(answer_turn("Qwen3"), text=f"{CHINESE}\n```sh\npython sort.py\n```\n{long}", stop="stop")
+    conversation = msgspec.structs.replace(CONVERSATION, id="c2", turns=(turn,))
+    await person.app.store.create(conversation)
+    await person.app.main.open_conversation(conversation.id)
+    await person.press("f7")
+
+
+def dialog(make: Callable[[Keymap], ModalScreen[Any]]) -> Callable[[Person], Awaitable[None]]:
+    """The conversation, and over it a dialog about what this machine of records does not have."""
+
+    async def act(person: Person) -> None:
+        await chat(person)
+        person.app.push_screen(make(person.app.keymap))
+
+    return act
+
+
+def settings_of_apu(keymap: Keymap) -> ModalScreen[Any]:
+    return LoadScreen(QWEN3_30B_A3B, LoadDefaults(n_cpu_moe=4), (GPU,), APU, keymap)
+
+
+def guard(keymap: Keymap) -> ModalScreen[Any]:
+    too_much = LoadDefaults(n_ctx=32768)
+    verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
+    found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
+    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
+
+
+async def never() -> Any:
+    raise AssertionError("nothing is measured here")
+
+
+def bench_start(keymap: Keymap) -> ModalScreen[Any]:
+    """Before anything is measured."""
+    history = History(Path("/nowhere/bench.sqlite"))
+    return BenchScreen(lambda: LIBRARY.models, QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
+
+
+def bench(keymap: Keymap) -> ModalScreen[Any]:
+    """Six models on two backends, measured, and one more being measured."""
+    history = History(Path("/nowhere/bench.sqlite"))
+    screen = BenchScreen(lambda: (), QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
+    screen._state = BenchState(
+        comparison=COMPARISON,
+        fraction=0.62,
+        doing="Qwen3 32B tg128 run 2 · 40 s left",
+        notes={1: "against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)"},
+    )
+    return screen
+
+
+async def list_conversations(person: Person) -> None:
+    await chat(person)
+    hour = 3600
+    chats = tuple(
+        Summary(
+            id=id,
+            title=title,
+            model_path=str(QWEN.path),
+            created_at=0,
+            updated_at=NOW.timestamp() - hours * hour,
+            n_turns=n,
+        )
+        for id, title, hours, n in (
+            ("c1", CONVERSATION.title, 1, 4),
+            ("c2", "中文的標題和一個問題", 26, 12),
+            ("c3", "A title that is longer than any column that it could ever stand in", 24 * 90, 2),
+        )
+    )
+
+    async def load() -> tuple[Summary, ...]:
+        return chats
+
+    async def unused(*_: str) -> None:
+        raise AssertionError("nothing is changed here")
+
+    screen = ConversationsScreen(load, unused, unused, unused, person.app.keymap, current="c1", now=lambda: NOW)  # type: ignore[arg-type]
+    person.app.push_screen(screen)
+
+
+def action(name: str) -> Callable[[Person], Awaitable[None]]:
+    """The conversation, and then this action."""
+
+    async def act(person: Person) -> None:
+        await chat(person)
+        await person.app.run_action(name)
+
+    return act
+
+
+async def open_palette(person: Person) -> None:
+    await chat(person)
+    await person.press("ctrl+p")
+    n_actions = sum(one.palette for one in ACTIONS)
+    await person.wait_for(lambda: [found.option_count for found in person.app.screen.query(CommandList)] == [n_actions])
+
+
+async def overflow(person: Person) -> None:
+    await chat(person)
+    person.app.main.answer_refused(ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2))
+
+
+class Scene(NamedTuple):
+    """How to get to a screen, and a text that is seen when it is there."""
+
+    act: Callable[[Person], Awaitable[None]]
+    ready: str
+    has_model: bool = True
+    theme: str = "graphite"
+    sizes: tuple[tuple[int, int], ...] = ((80, 24), (120, 40))
+
+
+SCENES = {
+    "main": Scene(chat, "complete", sizes=((40, 12), (80, 24), (120, 40))),
+    "main-light": Scene(chat, "complete", theme="paper"),
+    "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
+    "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
+    "main-cpu-crashed": Scene(crash_on_the_cpu, "AMX", sizes=NARROW),
+    "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
+    "empty-start": Scene(start_empty, "No models were found", has_model=False),
+    "main-loading": Scene(load_half, "62%"),
+    "main-load-failed": Scene(fail_to_load, "could not be loaded"),
+    "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
+    "load-settings": Scene(change_load_settings, "free after", sizes=NARROW),
+    "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
+    "guard": Scene(dialog(guard), "Load anyway"),
+    "bench": Scene(dialog(bench), "against run 12", sizes=NARROW),
+    "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
+    "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
+    "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
+    "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
+    "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),
+    "rename": Scene(action("screen.rename"), "Rename"),
+    "theme": Scene(action("theme"), "midnight"),
+    "conversations": Scene(list_conversations, "LAST USED"),
+    "sampling": Scene(action("screen.sampling"), "emperature"),
+    "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
+    "help": Scene(action("help"), "pick_model"),
+    "log": Scene(action("log_view"), "304.75 MiB"),
+    "confirm": Scene(action("screen.delete"), "gone for good"),
+    "overflow": Scene(overflow, "The context is full"),
+    "palette": Scene(action("palette"), "Let the model think"),
+}
+
+
+@asynccontextmanager
+async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
+    """The app at that scene, when nothing on it changes any more."""
+    replace_machine(monkeypatch, LIBRARY if scene.has_model else Library())
+    app = make_app(AppOptions(model=QWEN.path if scene.has_model else None, theme=scene.theme))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        person = Person(app, pilot)
+        await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
+        await scene.act(person)
+        await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
+        for line in app.screen.query(Input):
+            line.cursor_blink = False
+        await app.main._read()
+        app.screen.refresh()  # what is behind a dialog too, as it is now
+        await pilot.pause()
+        yield person
+        await app.controller.stop()
+
+
+# A screen as text -------------------------------------------------------------------------------------------------
+
+
+def snapshot(strips: list[Strip]) -> str:
+    """The rows, their styles cell by cell, and the styles."""
+    letters: dict[str, str] = {}
+    rows, styles = [], []
+    for strip in strips:
+        rows.append(strip.text.rstrip())
+        styles.append(
+            "".join(
+                letters.setdefault(_in_words(segment.style or Style()), LETTERS[len(letters)]) * segment.cell_length
+                for segment in strip
+            )
+        )
+    legend = [f"{letter} {words}" for words, letter in letters.items()]
+    return "\n".join([*rows, "", *styles, "", *legend, ""])
+
+
+def _in_words(style: Style) -> str:
+    """Such as "#e0e0e0 on #202020 bold"."""
+    colours = [f"{colour.get_truecolor().hex if colour else 'default'}" for colour in (style.color, style.bgcolor)]
+    attributes = [name for name in ("bold", "dim", "italic", "underline", "reverse", "strike") if getattr(style, name)]
+    return " ".join([" on ".join(colours), *attributes])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}")
+        for name, scene in SCENES.items()
+        for size in scene.sizes
+    ],
+)
+async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+    file = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
+    async with shown(SCENES[name], size, monkeypatch) as person:
+
+        def seen() -> str:
+            return snapshot(person.app.screen._compositor.render_strips())
+
+        if os.environ.get("UPDATE_SNAPSHOTS"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(seen())
+        expected = file.read_text()
+        # A busy machine may still be painting what is behind a dialog.
+        with contextlib.suppress(AssertionError):
+            await until(lambda: seen() == expected, within_s=5)
+        assert seen() == expected
+
+
+@pytest.mark.parametrize("name", ["picker", "load-settings"])
+@pytest.mark.parametrize("theme", load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0])
+async def test_every_theme_shows_list_and_form(theme: str, name: str, monkeypatch: pytest.MonkeyPatch):
+    async with shown(SCENES[name]._replace(theme=theme), (80, 24), monkeypatch) as person:
+        assert person.app.theme == theme

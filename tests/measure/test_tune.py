@@ -1,0 +1,229 @@
+"""The search for the fastest settings: what it tries, when it stops, what it takes, and that the chat then uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.conftest import DENSE, MOE
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models.gguf_files import Shape
+from tests.running import llmtui, on_terminal
+from tui.base.exit_codes import ExitCode
+from tui.config.options import AppOptions
+from tui.config.settings import LoadDefaults, Settings
+from tui.config.state import State, StateStore, Tuned
+from tui.engines.local import Engine
+from tui.measure.machine import this_machine
+from tui.measure.tune import Trial, Tuner, changes, halved
+from tui.models.library import inspect
+from tui.protocol.records import Device, LoadSettings, Repack
+from tui.session.choices import LoadChoices
+
+START = LoadDefaults(backend="cpu", n_ctx=512, n_threads=1)
+HERE = this_machine().hardware
+
+
+def trial(ubatch: int, speed: float) -> Trial:
+    return Trial(choice=LoadDefaults(n_ubatch=ubatch), prefill_tps=(512 * speed * 2,), decode_tps=(256 * speed * 2,))
+
+
+async def has_room(choice: LoadDefaults) -> bool:
+    return True
+
+
+async def tuned(engine: Engine, model: Path = DENSE, start: LoadDefaults = START, **more) -> Tuner:
+    found = inspect(model)
+    devices = (await engine.start()).devices
+    tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})
+    await tuner.run()
+    return tuner
+
+
+def test_the_faster_half_stays_and_one_at_least():
+    fast, middle, slow = trial(1, 3.0), trial(2, 2.0), trial(3, 1.0)
+    assert halved([slow, fast, middle]) == ([fast, middle], [slow])
+    assert halved([slow, fast]) == ([fast], [slow]) and halved([slow]) == ([slow], [])
+
+
+def test_a_turn_takes_the_time_of_its_prompt_and_of_its_answer():
+    assert trial(1, 2.0).speed == pytest.approx(2.0) and trial(1, 2.0).turn_s == pytest.approx(0.5)
+    assert Trial(choice=START).speed == 0 and Trial(choice=START).turn_s == 0
+
+
+async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(engine: Engine):
+    tuner = await tuned(engine)
+    result = tuner.result
+    tried = [one.choice for one in result.trials]
+    assert START in tried and not set(tried) & set(result.not_tried)
+    # On a busy machine there may be time for little; what there was none for is told.
+    assert {256, 1024, 128, 2048} <= {choice.n_ubatch for choice in (*tried, *result.not_tried)}
+    assert all(len(one.prefill_tps) == len(one.decode_tps) for one in result.trials)
+    assert result.best == START or (result.gain is not None and result.gain.low > 0)
+
+
+@pytest.mark.parametrize("repack", ["auto", "on", "off"])
+async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Engine, tmp_path: Path, repack: Repack):
+    model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
+    start = msgspec.structs.replace(START, repack=repack)
+    result = (await tuned(engine, model, start, budget_s=3.0)).result
+    await engine.start()  # where time ran out in a measurement, it was ended with its engine
+    repacks = bool((await engine.load(model, LoadSettings(n_ctx=512, n_threads=1))).repacked)
+    # On a busy machine there may be time for little; what there was none for is named in the same order.
+    looked_at = [*(trial.choice for trial in result.trials), *result.not_tried]
+    (first, *_) = [choice for choice in looked_at if set(changes(start, choice)) - {"n_threads", "n_threads_batch"}]
+    if repack == "off" or repacks:
+        assert first.repack == ("on" if repack == "off" else "off")
+        assert set(changes(start, first)) <= {"repack", "n_threads", "n_threads_batch"}
+    else:
+        assert {choice.repack for choice in looked_at} == {repack}, "on and off are the same here"
+
+
+async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine):
+    gpu = Device(name="Vulkan0", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1)
+    start = msgspec.structs.replace(START, backend="auto")
+    tuner = Tuner(engine, DENSE, inspect(DENSE).info, start, (gpu,), has_room)
+    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
+    found = [changes(start, choice) for choice in tuner._single_changes(start, loaded)]
+    assert {"backend": "cpu"} in found and {"backend": "cpu", "repack": "off"} in found
+    assert {"repack": "off"} not in found
+
+
+async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path):
+    shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    result = tuner.result
+    considered = (*(trial.choice for trial in result.trials), *result.not_tried)
+    assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
+    assert "failed" not in {trial.outcome for trial in result.trials}
+
+
+async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    sample = engine.bench_sample
+
+    async def noted(n_prompt: int, n_gen: int, *more: int, **named: int):
+        asked.append(n_prompt + n_gen)
+        return await sample(n_prompt, n_gen, *more, **named)
+
+    monkeypatch.setattr(engine, "bench_sample", noted)
+    result = (await tuned(engine, budget_s=60.0, start=msgspec.structs.replace(START, n_ctx=256))).result
+    assert 200 < max(asked) <= 256 and not [one for one in result.trials if one.outcome == "failed"]
+
+
+async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    asked: set[tuple[int, int]] = set()
+    sample = engine.bench_sample
+
+    async def noted(*lengths: int, n_threads: int = 0, n_threads_batch: int = 0):
+        asked.add((n_threads, n_threads_batch))
+        return await sample(*lengths, n_threads=n_threads, n_threads_batch=n_threads_batch)
+
+    monkeypatch.setattr(engine, "bench_sample", noted)
+    await tuned(engine, budget_s=6.0, start=msgspec.structs.replace(START, n_threads_batch=2))
+    assert (1, 2) in asked and (1, 0) not in asked
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the CPUs of a process are chosen on Linux only")
+async def test_no_more_threads_are_tried_than_cpus_may_be_used():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        async with Engine() as engine:
+            result = (await tuned(engine, budget_s=2.0)).result
+    finally:
+        os.sched_setaffinity(0, before)
+    assert {one.n_threads for one in (*(trial.choice for trial in result.trials), *result.not_tried)} == {1}
+
+
+async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    trying = [START]
+    sample = engine.bench_sample
+
+    async def endless_but_for_the_start(*lengths: int, **threads: int):
+        while trying[-1] != START:
+            await sample(*lengths, **threads)
+        return await sample(*lengths, **threads)
+
+    monkeypatch.setattr(engine, "bench_sample", endless_but_for_the_start)
+    tuner = tuned(engine, budget_s=4.0, on_progress=lambda spent, choice: trying.append(choice))
+    result = (await asyncio.wait_for(tuner, 60)).result
+    stopped = [trial for trial in result.trials if trial.choice != START]
+    assert stopped or result.not_tried  # on a busy machine the start may have taken all the time
+    assert {(trial.outcome, trial.speeds) for trial in stopped} <= {("stopped", ())}
+    assert result.best == START and not {trial.choice for trial in stopped} & set(result.not_tried)
+
+
+async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
+    async def small_batches_only(choice: LoadDefaults) -> bool:
+        return choice.n_ubatch <= 512
+
+    result = (await tuned(engine, MOE, fits=small_batches_only)).result
+    assert result.n_too_large >= 2 and all(one.choice.n_ubatch <= 512 for one in result.trials)
+
+
+async def test_with_no_time_at_all_the_settings_stay_and_what_was_not_tried_is_named(engine: Engine):
+    result = (await tuned(engine, budget_s=0.01)).result
+    assert result.best == START and result.gain is None and result.not_tried and not result.is_better
+
+
+def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faster(home: Path):
+    done = llmtui("--tune", DENSE, "--seconds", "8", "--json", "--backend", "cpu", "-c", "512", "-t", "1")
+    assert done.returncode == ExitCode.FINE, done.stderr
+    found = json.loads(done.stdout)
+    store = StateStore()
+    assert store.read() == []
+    kept = store.state.tuned.get(str(DENSE))
+    assert (kept is not None) == bool(found["changes"])
+    assert kept is None or kept == Tuned(machine=HERE, load=found["changes"])
+    # How many more there is time for depends on what else the machine does.
+    assert any(trial["outcome"] == "start" for trial in found["trials"])
+    assert len(found["trials"]) + len(found["not_tried"]) >= 3
+
+
+def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
+    with on_terminal("--bench", "--tune", DENSE, "--seconds", "1000") as running:
+        running.read_until("ubatch")
+        running.process.send_signal(signal.SIGINT)
+        code, _ = running.end()
+    assert code == ExitCode.INTERRUPTED and "nothing is remembered" in running.seen
+    assert re.search(r"the settings as they are +[\d,.]+ +[\d,.]+", running.seen)
+    assert StateStore().state == State()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(("-p", "5"), "-p"), (("-o", "svg"), "svg"), (("--all",), "--all")])
+def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said: str):
+    done = llmtui("--tune", *(() if said == "--all" else (DENSE,)), *arguments)
+    assert done.returncode == ExitCode.USAGE and said in done.stderr
+
+
+def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path):
+    store = StateStore()
+    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
+    assert choices.of(DENSE).repack == "auto"
+    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"repack": "off"}))
+    assert choices.of(DENSE).repack == "off" and choices.of(MOE).repack == "auto"
+    on_the_command_line = LoadChoices(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
+    assert on_the_command_line.of(DENSE).repack == "on"
+
+
+def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):
+    store = StateStore()
+    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
+    store.remember_load(DENSE, LoadDefaults(n_ubatch=64, n_ctx=1024))
+    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"n_ubatch": 256}))
+    assert (choices.of(DENSE).n_ubatch, choices.of(DENSE).n_ctx) == (256, 1024)
+    again = StateStore()
+    assert again.read() == [] and again.load_of(DENSE, HERE)["n_ubatch"] == 256
+    assert again.load_of(DENSE, "another machine")["n_ubatch"] == 64
+    store.remember_load(DENSE, LoadDefaults(n_ubatch=128))
+    assert choices.of(DENSE).n_ubatch == 128 and store.state.tuned == {}

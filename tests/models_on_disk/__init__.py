@@ -1,1 +1,0 @@
-"""GGUF headers, the library of models and the memory formula."""

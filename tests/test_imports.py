@@ -3,9 +3,12 @@ import statements; these tests catch what only shows at run time, such as an imp
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -58,21 +61,52 @@ def test_the_command_line_answers_without_loading_textual_or_llama_cpp(arguments
     assert loaded.isdisjoint({"textual", "llama_cpp"})
 
 
-@pytest.mark.parametrize("part", ["cli", "bench", "chat", "config", "measure", "memory", "models", "monitor"])
+WITHOUT_A_SCREEN = (
+    *("base", "protocol", "config", "models", "machine", "planning", "engines", "chat", "measure", "session"),
+    *("bench", "cli"),
+)
+
+
+@pytest.mark.parametrize("part", WITHOUT_A_SCREEN)
 def test_what_is_not_the_app_loads_neither_textual_nor_llama_cpp(part: str) -> None:
     assert importing(modules_of(part)).isdisjoint({"textual", "llama_cpp", "matplotlib", "PIL"})
 
 
-def test_the_client_side_of_the_engine_loads_neither_textual_nor_llama_cpp() -> None:
-    client_side = [name for name in modules_of("engine") if name not in IN_THE_CHILD]
-    assert "tui.engines.local" in client_side
-    assert importing(client_side).isdisjoint({"textual", "llama_cpp"})
+def test_what_the_engine_has_for_its_helpers_loads_neither_textual_nor_llama_cpp() -> None:
+    helpers = [name for name in modules_of("engine") if name not in IN_THE_CHILD]
+    assert "tui.engine.template_process" in helpers
+    assert importing(helpers).isdisjoint({"textual", "llama_cpp"})
+
+
+def test_the_rooms_of_the_docs_are_those_of_the_contract_in_its_order() -> None:
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rooms = re.findall(r"^\| `tui/(\w+)/` \|", (CHECKOUT / "docs/architecture.md").read_text(), re.MULTILINE)
+    assert (
+        set(rooms)
+        == {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+        == {*WITHOUT_A_SCREEN, *("app", "engine")}
+    )
+    for layer in reversed(layers):
+        level = {name.removeprefix("tui.") for name in layer.split(" | ")}
+        here, rooms = rooms[: len(level)], rooms[len(level) :]
+        assert set(here) == level
+
+
+@pytest.mark.parametrize("room", [*WITHOUT_A_SCREEN, "app", "engine"])
+def test_each_room_says_what_it_owns_and_where_to_begin(room: str) -> None:
+    said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) or ""
+    owns, *_, begin = said.split("\n\n")
+    assert owns and begin.startswith("Begin with ")
+    for name in re.findall(r"`([\w/]+\.py)`", begin):
+        assert (PACKAGE / room / name).is_file()
 
 
 def test_the_engine_process_loads_llama_cpp_and_no_front_end() -> None:
     loaded = loaded_by(
         "import tui.engine.worker\n"
-        "front = [name for name in sys.modules if name.startswith(('tui.app', 'tui.bench', 'tui.chat'))]\n"
+        "rooms = tuple('tui.' + room for room in ('app', 'bench', 'chat', 'engines', 'session'))\n"
+        "front = [name for name in sys.modules if name.startswith(rooms)]\n"
         "assert not front, front"
     )
     assert "llama_cpp" in loaded

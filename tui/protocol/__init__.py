@@ -1,0 +1,7 @@
+"""What crosses a process: settings, devices and messages as records, commands and events, frames on a pipe, what an
+engine's last words and log lines mean.
+
+Never starts a process and never looks at a file's contents.
+
+Begin with `messages.py`, which lists every command and event; `records.py` for what they are made of.
+"""

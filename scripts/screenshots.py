@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui.app.app import LlmtuiApp
 
 TOP = Path(__file__).resolve().parent.parent
-MODELS = TOP / "tests" / "models"
+MODELS = TOP / "tests" / "data" / "models"
 DENSE, MOE = MODELS / "tiny-qwen3-q8_0.gguf", MODELS / "tiny-qwen3moe-q8_0.gguf"
 
 Act = Callable[["LlmtuiApp", "Pilot[int]"], Awaitable[None]]

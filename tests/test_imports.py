@@ -93,6 +93,13 @@ def test_the_rooms_of_the_docs_are_those_of_the_contract_in_its_order() -> None:
         assert set(here) == level
 
 
+def test_each_file_that_the_docs_name_is_there() -> None:
+    named = set(re.findall(r"`([\w/]+\.(?:py|c|cmake))`", (CHECKOUT / "docs/architecture.md").read_text()))
+    there = [f"/{file.relative_to(CHECKOUT)}" for file in CHECKOUT.glob("[st]*/**/*.*")]
+    assert len(named) > 50
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in there)] == []
+
+
 @pytest.mark.parametrize("room", [*WITHOUT_A_SCREEN, "app", "engine"])
 def test_each_room_says_what_it_owns_and_where_to_begin(room: str) -> None:
     said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) or ""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tui.app import phrases
+from tui.app import answer_phrases
 from tui.chat import conversation as chat
 from tui.chat import export
 from tui.chat.conversation import Conversation, Turn
@@ -286,7 +286,7 @@ def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):
 def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out():
     def figures(timings: Timings, **fields: object) -> str:
         turn = answer("Because.", timings=timings, **fields)
-        footer = phrases.answer_footer(turn)
+        footer = answer_phrases.answer_footer(turn)
         shown = export.to_markdown(talk(chat.user_turn("Why?"), turn), stats=True)
         assert ("tok/s" in footer) is ("tok/s" in shown) and ("ttft" in footer) is ("ttft" in shown)
         return shown

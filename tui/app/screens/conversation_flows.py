@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from textual import work
 
-from tui.app import phrases
+from tui.app import answer_phrases, phrases
 from tui.app.screens.model_flows import ModelFlows
 from tui.base import format
 from tui.base.userpath import typed_path
@@ -97,12 +97,12 @@ class ConversationFlows(ModelFlows):
         if loaded is not None and loaded.efforts:
             self._choose_effort(loaded)
         elif loaded is not None and loaded.always_thinks:
-            self.tell(phrases.ALWAYS_THINKS)
+            self.tell(answer_phrases.ALWAYS_THINKS)
         elif loaded is not None and not loaded.can_think:
-            self.tell(phrases.NEVER_THINKS)
+            self.tell(answer_phrases.NEVER_THINKS)
         else:
             controller.configure(thinking=not conversation.thinking)
-            self.tell(phrases.thinking_switched(controller.conversation, loaded))
+            self.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
             self.show_header()
 
     @work(exclusive=True, group="dialog")
@@ -112,21 +112,23 @@ class ConversationFlows(ModelFlows):
         controller = self.controller
         choices = [
             Choice(id=level, label=label, note=note, key=label[0].casefold())
-            for level, (label, note) in phrases.EFFORTS.items()
-            if level == phrases.DEFAULT_EFFORT or level in loaded.efforts
+            for level, (label, note) in answer_phrases.EFFORTS.items()
+            if level == answer_phrases.DEFAULT_EFFORT or level in loaded.efforts
         ]
         if loaded.can_switch_thinking:
             choices.insert(0, Choice(id="off", label="Off", note="answers at once", key="o"))
         now = controller.conversation
-        current = "off" if loaded.can_switch_thinking and not now.thinking else now.effort or phrases.DEFAULT_EFFORT
+        current = (
+            "off" if loaded.can_switch_thinking and not now.thinking else now.effort or answer_phrases.DEFAULT_EFFORT
+        )
         chosen = await self.ask(ChoiceScreen("Thinking", choices, self.keymap, current=current))
         if chosen == "off":
             controller.configure(thinking=False)
         elif chosen is not None:
-            effort = "" if chosen == phrases.DEFAULT_EFFORT else chosen
+            effort = "" if chosen == answer_phrases.DEFAULT_EFFORT else chosen
             controller.configure(thinking=True, effort=effort)
         if chosen is not None:
-            self.tell(phrases.thinking_switched(controller.conversation, loaded))
+            self.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
             self.show_header()
 
     @work(exclusive=True, group="dialog")

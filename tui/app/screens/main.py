@@ -14,7 +14,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import death_card, phrases
+from tui.app import answer_phrases, death_card, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -265,7 +265,7 @@ class MainScreen(ConversationFlows, Sending):
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if loaded.flash_attn else "off",
-                thinking=phrases.thinking_state(loaded, controller.conversation),
+                thinking=answer_phrases.thinking_state(loaded, controller.conversation),
                 kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
             )
         self.query_one(Header).show_state(state)
@@ -308,7 +308,7 @@ class MainScreen(ConversationFlows, Sending):
     def _tell_about(self, loaded: Loaded) -> None:
         """What the model is used with in place of what its file wants."""
         unknown = self.model_info.unknown_sampling if self.model_info else ()
-        for note in (loaded.template_note, phrases.unknown_sampling(unknown)):
+        for note in (loaded.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
 
     def _tell_once(self, path: str, note: str) -> None:
@@ -391,11 +391,11 @@ class MainScreen(ConversationFlows, Sending):
         if (loaded := self.controller.engine.loaded) is not None:
             self._tell_once(loaded.path, started.template_note)
         self.transcript.begin_answer(turn.id, turn.model)
-        self.transcript.set_progress(turn.id, phrases.prompt_begun(started))
+        self.transcript.set_progress(turn.id, answer_phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)
 
     def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
-        self.transcript.set_progress(turn_id, phrases.prompt_progress(progress))
+        self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
         self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
 
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
@@ -405,7 +405,7 @@ class MainScreen(ConversationFlows, Sending):
         self._context_now = (delta.n_used, self._context_now[1])
         if delta.is_loop and self._looping != turn_id:
             self._looping = turn_id
-            self.tell(phrases.goes_in_circles(self.keymap), bad=True)
+            self.tell(answer_phrases.goes_in_circles(self.keymap), bad=True)
 
     def answer_was_thinking(self, turn_id: str) -> None:
         self.transcript.recast(turn_id)
@@ -415,10 +415,10 @@ class MainScreen(ConversationFlows, Sending):
         self._change_speed(prefill=None, is_decoding=False)
 
     def answer_ended(self, turn: Turn) -> None:
-        self.transcript.set_thinking_label(turn.id, phrases.thinking_label(turn))
-        self.transcript.end_answer(turn.id, phrases.answer_footer(turn, self._moves.get(turn.id, ())))
+        self.transcript.set_thinking_label(turn.id, answer_phrases.thinking_label(turn))
+        self.transcript.end_answer(turn.id, answer_phrases.answer_footer(turn, self._moves.get(turn.id, ())))
         if turn.is_loop:
-            self.transcript.add_notice(phrases.went_in_circles(self.keymap), "warning")
+            self.transcript.add_notice(answer_phrases.went_in_circles(self.keymap), "warning")
         self._change_speed(prefill=None, is_decoding=False, prefill_tps=self._prefill_tps)
         if timings := turn.timings:
             self._change_speed(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
@@ -477,6 +477,6 @@ def _record(turn: Turn) -> Record:
         label=turn.model,
         text=turn.text,
         thinking=turn.reasoning,
-        thinking_label=phrases.thinking_label(turn),
-        footer=phrases.WRITTEN_ELSEWHERE if turn.is_streaming else phrases.answer_footer(turn),
+        thinking_label=answer_phrases.thinking_label(turn),
+        footer=phrases.WRITTEN_ELSEWHERE if turn.is_streaming else answer_phrases.answer_footer(turn),
     )

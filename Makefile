@@ -31,8 +31,8 @@ $(STAMPS)/venv: scripts/venv.sh
 	@test -x $(VENV)/bin/pip || sh scripts/venv.sh $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
-# A backend asked for by name is looked at each time; the script knows whether there is anything to do.
-$(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI_BACKEND)),always)
+# What is asked for by name is looked at each time; the script knows whether there is anything to do.
+$(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI_BACKEND))$(CMAKE_ARGS),always)
 	@$(PY) scripts/llama_wheel.py $(VENV)
 	@touch $@
 

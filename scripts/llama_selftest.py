@@ -66,6 +66,7 @@ _POOL_ROWS = 320
 _SLOW_TO_PACK = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s")
 _UNPACK = {"f16": "ggml_fp16_to_fp32_row", "bf16": "ggml_bf16_to_fp32_row"}
 _WRONG = 3
+_LOADING = "loading it"
 """Exit code of the testing process for a wrong result."""
 
 
@@ -117,10 +118,14 @@ def _verdict(done: subprocess.CompletedProcess[str]) -> Verdict:
         return Verdict(True, last)
     if done.returncode == _WRONG:
         return Verdict(False, last)
+    if done.returncode == -signal.SIGKILL:
+        return Verdict(None, f"something ended it with {last or 'nothing tested yet'}, most likely for want of memory")
     if done.returncode < 0 and last:
         with contextlib.suppress(ValueError):
             return Verdict(False, f"{signal.Signals(-done.returncode).name} with {last}")
     why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    if why.startswith("RuntimeError: ") and last != _LOADING:  # llama.cpp refuses what it has to compute
+        return Verdict(False, f"{why.removeprefix('RuntimeError: ')} with {last}")
     return Verdict(None, why)
 
 
@@ -262,7 +267,7 @@ def _child(packages: Path, scratch: Path) -> int:
     def about(label: str, what: str) -> None:
         say(f"{label}, {what}")
 
-    say("loading it")
+    say(_LOADING)
     library = _Library(packages)
     weights = tiny_gguf.random_weights(_POOL_ROWS * tiny_gguf.N_EMBD, math.sqrt(3 / tiny_gguf.N_EMBD))
     tested = []

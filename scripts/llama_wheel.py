@@ -158,7 +158,7 @@ def _announce(plan: Plan, speed: float, jobs: int) -> None:
     time = f", {build_progress.minutes(llama_steps.expected_s(plan.backend, speed, jobs))}" if speed > 0 else ""
     print(
         f"llama.cpp is compiled for this machine now, once{time} with {cores}.",
-        "Then come Python packages and, if you have no model yet, a small one (92 MB); llmtui starts after that.",
+        "Then come Python packages and, if you have no model yet, a small one (98 MB); llmtui starts after that.",
         "You can interrupt this: the next make goes on where it was.",
         sep="\n",
         flush=True,

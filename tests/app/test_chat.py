@@ -248,6 +248,7 @@ async def test_what_was_cut_or_copied_can_be_put_in_again(start):
         await person.press("ctrl+v")
         assert prompt.text.rstrip("\n") == "a line"
         await person.app.main.copy("of an answer \x1b[2J")
+        await person.wait_for(lambda: "would obey" in person.told)
         prompt.set_text("replaced")
         prompt.select_all()
         await person.press("ctrl+v")

@@ -213,6 +213,18 @@ async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_on
         assert (stored.turns[-1].reasoning, stored.turns[-1].text) == ("Let me see.", "Hello there!")
 
 
+async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(start, template):
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    late = "{% if messages | length > 2 %}" + loops + "{% endif %}" + CHATML
+    async with start(more_settings=template(late)) as person:
+        await person.ask("hello")
+        await person.send("and again")
+        await person.press("escape")
+        await person.wait_until_ready()
+        assert person.turns[-1].text == "" or person.turns[-1].role == "user"
+        assert person.app.controller.engine.loaded is not None
+
+
 async def test_a_template_that_refuses_a_conversation_later_is_replaced_and_that_is_told_once(start, template):
     refuses = "{% if messages | length > 2 %}{{ raise_exception('two turns are enough') }}{% endif %}" + CHATML
     async with start(more_settings=template(refuses)) as person:

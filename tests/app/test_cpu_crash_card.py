@@ -17,7 +17,7 @@ from tests.models.gguf_files import Shape
 from tests.recorded import CPU_CRASH
 from tui.app.death_card import engine_stopped
 from tui.engines.local import Engine
-from tui.protocol.death import Computing, Death
+from tui.protocol.death import Computing, Death, rebuild_command
 
 SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
 
@@ -84,7 +84,7 @@ async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_r
         processor.fail()
         await person.send("My name is Ada.")
         await person.wait_for(lambda: person.phase == "dead")
-        assert offered(person) == ["n", "r", "d"]
+        assert offered(person) == ["n", "d"]
         await person.press("n")
         await person.wait_until_ready()
         assert person.turns[0].text == "My name is Ada."
@@ -104,9 +104,11 @@ async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_t
         assert number.name in said and "llama.cpp's code for this processor crashed" in said
         assert "repack" not in said and "on the CPU" not in said and "or the CPU" not in said
         assert "CMAKE_ARGS=-DGGML_NATIVE=off make run" in said
-        assert offered(person) == ["r", "d"]
+        assert offered(person) == ["d"] and "load settings" in person.screen_text()
         processor.recover()
-        await person.press("r")
+        await person.press("s")
+        await person.wait_for(lambda: "Context" in person.screen_text())
+        await person.press("f5")
         await person.wait_until_ready()
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
@@ -130,7 +132,7 @@ async def test_a_change_of_settings_that_crashes_can_be_taken_back(start, tmp_pa
 
 async def test_a_gpu_that_is_there_is_offered_and_taken(monkeypatch):
     async with shown(Scene(crash_on_the_cpu, "AMX"), (120, 40), monkeypatch) as person:
-        assert offered(person) == ["n", "g", "r", "d"]
+        assert offered(person) == ["n", "g", "d"]
         await person.press("ctrl+up", "g")
         await person.wait_until_ready()
         assert (person.app.controller.choice.backend, person.app.controller.choice.n_gpu_layers) == ("Vulkan0", -1)
@@ -150,9 +152,21 @@ def test_on_the_cpu_neither_the_cpu_nor_layers_on_a_gpu_are_advised(cause):
 
 def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu():
     refused = engine_stopped(on_cpu("cpu_code", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
-    assert [choice.action for choice in refused.choices] == ["card_reload", "card_details"]
+    assert [choice.action for choice in refused.choices] == ["card_load_settings", "card_other_model", "card_details"]
     crashed = engine_stopped(on_cpu("crashed", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
     assert "card_cpu" in [choice.action for choice in crashed.choices] and "the CPU" in crashed.body
+
+
+@pytest.mark.parametrize(
+    ("gpus", "backend", "arguments"),
+    [
+        ((), "cpu", "-DGGML_NATIVE=off"),
+        (("Vulkan0",), "vulkan", "-DGGML_NATIVE=off"),
+        (("CUDA0", "CUDA1"), "cpu", "'-DGGML_NATIVE=off -DGGML_CUDA=on'"),
+    ],
+)
+def test_a_rebuild_keeps_the_gpus_that_there_are(gpus, backend, arguments):
+    assert rebuild_command(gpus) == f"LLMTUI_BACKEND={backend} CMAKE_ARGS={arguments} make run"
 
 
 def test_a_load_that_could_not_be_stopped_is_not_answered_with_a_smaller_ubatch():

@@ -51,11 +51,12 @@ def test_a_pipe_gets_a_markdown_table_and_nothing_but_the_report():
     assert any("ctx 256, batch 256/256, flash attention on, KV f16/f16" in line for line in rest)
 
 
-def test_the_name_of_a_file_is_no_command_to_the_terminal(tmp_path: Path):
+@pytest.mark.parametrize("output", ["table", "csv", "sql"])
+def test_the_name_of_a_file_is_no_command_to_the_terminal(tmp_path: Path, output: str):
     evil = tmp_path / "a\x1b[2J\x9b31m\u202ename.gguf"
     missing = llmtui("--bench", evil)
     shutil.copy(DENSE, evil)
-    done = llmtui("--bench", evil, "-p", "16", "-n", "0", "-r", "1", "-t", "1", "-o", "table")
+    done = llmtui("--bench", evil, "-p", "16", "-n", "0", "-r", "1", "-t", "1", "-o", output)
     assert (missing.returncode, done.returncode) == (ExitCode.MODEL, ExitCode.FINE)
     assert "name.gguf: There is no such file." in missing.stderr and "name.gguf" in done.stdout
     for said in (missing.stderr, done.stdout, done.stderr):

@@ -295,6 +295,6 @@ def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out():
     assert "tok/s" not in figures(few) and "ttft 0.6 s" in figures(few)
     assert "ttft" not in figures(Timings())
     moved = {"backend": ("Vulkan0", "CPU")}
-    assert "Vulkan0 – → CPU 31.4 tok/s" in figures(few, speeds=(0.0, 31.4), **moved)
+    assert "Vulkan0 – → CPU 1,613.2 tok/s" in figures(few, speeds=(0.0, 1613.2), **moved)
     both = figures(few, speeds=(0.0, 0.0), **moved)
     assert "tok/s" not in both and "Vulkan0 · CPU" in both

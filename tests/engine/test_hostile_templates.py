@@ -3,6 +3,7 @@ model can be talked to, with another template, which is said."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -33,8 +34,12 @@ HOSTILE = {
     "a very long source": "a" * (10 << 20),
     "150 ifs in each other": "{% if true %}" * 150 + "{% endif %}" * 150,
     "5,000 brackets in each other": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
-    "an assertion": "{{ messages | map(attribute=none) | list }}{{ undefined_thing.more.of.it }}",
-    "no name": "{{ messages[0][none] }}{% include 'x' %}",
+    "of an undefined thing": "{{ messages | map(attribute=none) | list }}{{ undefined_thing.more.of.it }}",
+    "an include": "{{ messages[0][none] }}{% include 'x' %}",
+    "a codec that is not there": "{{ 'a'.encode('nothing') }}",
+    "a key that is not there": "{{ '%(x)s' % {} }}",
+    "a number that is none": "{{ 'a' | int(base=99) }}{{ 'a'.index('b') }}",
+    "division by nothing": "{{ 1 // 0 }}",
     "an extension that is not there": "{% trans %}a{% endtrans %}",
     "a filter that is not there": "{{ 1 | nothing }}",
     "an import": "{% import 'os' as os %}{{ os }}",
@@ -52,6 +57,16 @@ async def test_a_hostile_template_is_replaced_and_the_model_answers(engine: Engi
     loaded = await engine.load(model(tmp_path / "tape.gguf", HOSTILE[name]), SETTINGS)
     assert loaded.template_note.startswith("The file's chat template cannot be used (")
     assert "\n" not in loaded.template_note and len(loaded.template_note) < 300
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+async def test_a_load_is_stopped_while_a_template_is_tried_that_takes_for_ever(engine: Engine, tmp_path: Path) -> None:
+    loading = asyncio.create_task(engine.load(model(tmp_path / "tape.gguf", FOR_EVER), SETTINGS))
+    await asyncio.sleep(0)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    await engine.load(model(tmp_path / "sound.gguf", CHATML), SETTINGS)
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 

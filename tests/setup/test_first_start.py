@@ -22,5 +22,5 @@ def test_the_first_start_says_at_once_how_long_it_takes_and_what_comes_then(
         wheel.touch()
     monkeypatch.setenv("PYTHON", "/no/such/python")
     done = subprocess.run(["sh", VENV, home / "venv"], capture_output=True, text=True, check=False)
-    assert ("about 5 minutes" in done.stdout and "Then llmtui opens." in done.stdout) is not has_wheel
+    assert ("about 4 minutes" in done.stdout and "Then llmtui opens." in done.stdout) is not has_wheel
     assert done.returncode == 1 and "/no/such/python is not" in done.stderr

@@ -82,6 +82,19 @@ def test_a_fault_of_repacked_weights_alone_is_found(fault: str, tmp_path: Path) 
     assert "repacked, 37 tokens" in done.stdout
 
 
+def test_a_test_that_the_system_ends_tells_nothing_of_the_library(tmp_path: Path) -> None:
+    killed = VEC_DOT.format("q4_K_q8_K", "raise(9);")
+    done = selftest(sys.prefix, LD_PRELOAD=in_front(tmp_path, f"int raise(int);\n{killed}"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Could not be tested: something ended it with q4_K" in done.stdout
+
+
+def test_a_library_that_refuses_to_compute_is_wrong(tmp_path: Path) -> None:
+    refuses = "int ggml_backend_sched_graph_compute_async(void *, void *) { return -1; }\n"
+    done = selftest(sys.prefix, LD_PRELOAD=in_front(tmp_path, refuses))
+    assert done.returncode == 1, done.stdout + done.stderr
+
+
 def test_a_folder_without_llama_cpp_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/bin/false")

@@ -206,7 +206,7 @@ def test_a_first_build_says_what_comes_and_that_it_can_be_interrupted(workshop: 
     workshop.go.touch()
     told = workshop.finish(workshop.build())
     assert "llama.cpp is compiled for this machine now, once" in told
-    assert "a small one (92 MB); llmtui starts after that" in told
+    assert "a small one (98 MB); llmtui starts after that" in told
     assert "the next make goes on where it was" in told
 
 

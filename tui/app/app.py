@@ -49,7 +49,7 @@ from tui.session.controller import Controller
 
 QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0
-TERMINAL_CHECK_S = 2.0
+TERMINAL_CHECK_S = 0.5
 INTERRUPT_S = 0.7
 """How long a signal waits for the engine to end what it does; then the engine is ended, whatever it does."""
 RETRY_S = 1.0

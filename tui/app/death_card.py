@@ -61,8 +61,10 @@ def engine_stopped(
     reload = ("card_reload", "reload as it was before" if goes_back else "reload")
     if death.cause == "cpu_code":
         offered = _around_the_cpu(death, n_gpu_layers, gpu)
-        if goes_back or not offered or death.running not in ("loading", "starting"):
+        if goes_back:
             offered.append(reload)
+        if not offered:
+            offered = [("card_load_settings", "load settings"), ("card_other_model", "other model")]
     elif death.cause == "bad_file":
         offered = [("card_other_model", "other model"), reload]
     else:

@@ -23,4 +23,4 @@ class ExitCode(IntEnum):
     ENGINE = 4, "the engine process died, or could not compute"
     UNDECIDED = 5, "--fail-below could not tell: too few runs, or something was not measured"
     UNWRITTEN = 6, "the result could not be written, as on a full disk"
-    INTERRUPTED = 130, "interrupted: Ctrl-C, SIGTERM, or the terminal was closed"
+    INTERRUPTED = 130, "a command was interrupted; the app ends with 0 after SIGTERM, else 128 + the signal"

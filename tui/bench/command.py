@@ -251,7 +251,7 @@ def make_job(
     if "n_ctx" not in load:
         choice = msgspec.structs.replace(choice, n_ctx=context_for(tests))
     elif 0 < choice.n_ctx < (needed := tokens_needed(tests)):
-        raise UsageError(f"--ctx {choice.n_ctx}: too small, these tests need {needed} tokens.")
+        raise UsageError(f"--ctx {choice.n_ctx}: too small, these tests need {needed:,} tokens.")
     settings, problem = engine_settings(choice, devices)
     _report(problems + ([problem] if problem else []))
     return Job(model=model, settings=settings)
@@ -263,8 +263,8 @@ def _has_room(job: Job, tests: Sequence[Test]) -> None:
     n_ctx = job.settings.n_ctx or job.model.info.n_ctx_train
     if 0 < n_ctx < (needed := tokens_needed(tests)):
         raise CannotBeLoaded(
-            f"not measured: the context of {n_ctx} tokens, which it was trained with, is too small: these tests need "
-            f"{needed}. Say so: --ctx {needed}."
+            f"not measured: the context of {n_ctx:,} tokens, which it was trained with, is too small: these tests need "
+            f"{needed:,}. Say so: --ctx {needed}."
         )
 
 

@@ -59,7 +59,7 @@ def describe(progress: Progress) -> str:
         return f"{bar}  loading"
     what = f"run {progress.repetition}" if progress.repetition else "warm-up"
     line = f"{bar}  {name} {what}"
-    more = [f"{progress.last_ts:.2f} tokens/s"] if progress.last_ts else []
+    more = [f"{progress.last_ts:,.2f} tokens/s"] if progress.last_ts else []
     if progress.left_s is not None:
         more.insert(0, f"{format.about(progress.left_s)} left")
     for part in more:

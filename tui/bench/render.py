@@ -202,6 +202,7 @@ def _runs(report: Report, result: Result) -> str:
 
 
 def _ts(result: Result) -> str:
+    """As llama-bench writes it, so that its rows can stand beside ours."""
     return f"{result.avg_ts:.2f} ± {result.stddev_ts:.2f}"
 
 

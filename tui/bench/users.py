@@ -30,7 +30,7 @@ def _block(report: Report, output: str) -> str:
     name, size = headline(report)
     lines = [name, f"{size} · {report.backend}"] if output == "table" else [f"**{name}** · {size} · {report.backend}"]
     for (n_prompt, n_gen), found in _grouped(report.parallel, lambda result: (result.n_prompt, result.n_gen)).items():
-        lines += ["", f"each user: {n_prompt} tokens read, {n_gen} written", ""]
+        lines += ["", f"each user: {n_prompt:,} tokens read, {n_gen:,} written", ""]
         lines.append(table_of(_rows(found, report.repetitions), ">>>>><", output))
     return "\n".join(lines)
 

@@ -249,9 +249,9 @@ def _figures(turn: Turn) -> str:
         figures.append(f"{turn.timings.n_decode:,} tokens")
         if any(turn.speeds):
             moved = zip(turn.backend, turn.speeds, strict=False)
-            figures.append(" → ".join(f"{where} {f'{tps:.1f}' if tps else '–'}" for where, tps in moved) + " tok/s")
+            figures.append(" → ".join(f"{where} {f'{tps:,.1f}' if tps else '–'}" for where, tps in moved) + " tok/s")
         elif turn.timings.decode_tps:
-            figures.append(f"{turn.timings.decode_tps:.1f} tok/s")
+            figures.append(f"{turn.timings.decode_tps:,.1f} tok/s")
         if turn.timings.ttft_s:
             figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
     figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))

@@ -257,7 +257,7 @@ def _check_history(arguments: argparse.Namespace) -> None:
 
 def _app(arguments: argparse.Namespace) -> int:
     if arguments.json:
-        raise CommandLineError("--json goes with --bench, --devices or --locate.")
+        raise CommandLineError("--json goes with --bench, --history, --devices or --locate.")
     default = parser().get_default
     given = [flag for name, flag in _ONLY_OF_BENCH.items() if getattr(arguments, name) not in (default(name), [])]
     if given:

@@ -4,6 +4,7 @@ read from all of them."""
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ _FOLDERS = re.compile(r"(?<!\S)/\S*/(?=[\w.-]+\.(c|cpp|h|hpp|cu|m):\d+: )")
 """Of the machine on which llama.cpp was built, before the name of a file of its sources."""
 _MOST_LAST_WORDS = 300
 """Characters."""
+_BUILT_WITH = {"CUDA": "-DGGML_CUDA=on", "ROCm": "-DGGML_HIP=on", "SYCL": "-DGGML_SYCL=on"}
+"""What other GPUs than those of Vulkan need, by how their names begin."""
 _OURS = re.compile(r"^llmtui ended the engine")
 _CRASHES = ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
 _REFUSED_BY_CPU = ("SIGILL", "SIGFPE")
@@ -189,4 +192,7 @@ def crashed_code(death: Death) -> str:
 
 def rebuild_command(gpus: Sequence[str]) -> str:
     """Builds llama.cpp anew for what all processors of this kind understand, when it is run in llmtui's folder."""
-    return f"LLMTUI_BACKEND={'vulkan' if gpus else 'cpu'} CMAKE_ARGS=-DGGML_NATIVE=off make run"
+    kept = [option for kind, option in _BUILT_WITH.items() if any(gpu.startswith(kind) for gpu in gpus)]
+    arguments = " ".join(["-DGGML_NATIVE=off", *kept])
+    backend = "vulkan" if any(gpu.startswith("Vulkan") for gpu in gpus) else "cpu"
+    return f"LLMTUI_BACKEND={backend} CMAKE_ARGS={shlex.quote(arguments)} make run"

@@ -41,6 +41,7 @@ from tui.protocol.records import Device, Sampling
 REPETITIONS = 3
 PREPARING = "making room for it …"
 LOOKING = "looking for models …"
+MEASURING = "It is measuring: stop that first."
 TESTS = plan_tests([512], [128])
 HasRoom = Callable[[LibraryModel, LoadDefaults], bool]
 """Whether a load leaves enough memory."""
@@ -125,8 +126,8 @@ class BenchScreen(Dialog[None]):
     def action_bench_run(self) -> None:
         """Start, unless it runs."""
         if self._measuring is not None:
-            return
-        if self._models:
+            self.notify(MEASURING)
+        elif self._models:
             self._change(doing=PREPARING, fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
             self._measuring = self._measure()
             self._runs_or_not()
@@ -135,7 +136,11 @@ class BenchScreen(Dialog[None]):
 
     def action_bench_models(self) -> None:
         """This model, or all of the library."""
-        if self._measuring is None and self._current is not None:
+        if self._measuring is not None:
+            self.notify(MEASURING)
+        elif self._current is None:
+            self.notify("No model is loaded: all of the library are measured.")
+        else:
             self._wants_all = not self._wants_all
             self._describe()
 

@@ -165,13 +165,15 @@ class ConversationsScreen(ListDialog[str]):
 
     @on(Input.Submitted, "#new-title")
     def _title_written(self, event: Input.Submitted) -> None:
-        if self._renaming is not None:
+        if self._renaming is not None and not event.value.strip():
+            self._tell("Write something.", bad=True)
+        elif self._renaming is not None:
             self._save_title(self._renaming, event.value.strip())
             self._stop_renaming()
 
     @work(group="change")
     async def _save_title(self, one: Summary, title: str) -> None:
-        if title and title != one.title and await self._try(self._rename(one.id, title), "Renamed."):
+        if title != one.title and await self._try(self._rename(one.id, title), "Renamed."):
             self._read(one)
 
     def _stop_renaming(self) -> None:

@@ -37,6 +37,12 @@ HARMONY = (
     "<|message|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
 )
 ANALYSIS = ("<|channel|>", "analysis", "<|message|>")
+IN_JSON = (
+    "{% for m in messages %}<|im_start|>{{ {'role': m.role} | tojson(indent=2) }}\n"
+    "{% generation %}{{ m.content }}{% endgeneration %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
+    "<|im_start|>{{ {'z': 7, 'a': 'ü'} | tojson(ensure_ascii=False, indent=2, separators=(',', ':'), sort_keys=True) }}"
+    "{% endif %}"
+)
 FINAL = ("<|start|>", "assistant", "<|channel|>", "final", "<|message|>")
 
 
@@ -152,6 +158,32 @@ CASES = {
     "variables that must be there": Case(
         "assistant\n", [*HELLO, IM[1]], template="{% for t in tools %}{{ t }}{% endfor %}" + CHATML
     ),
+    "several thoughts": Case(
+        "assistant\n",
+        [
+            *["<think>", THOUGHT[0], "</think>"],
+            "Hello\n",
+            "<think>",
+            THOUGHT[1],
+            *["</think>", "\n\n", "there!", IM[1]],
+        ],
+        "The user greets. \n\nGreet back.",
+        "Hello\n\nthere!",
+        rest={"user": THINK},
+    ),
+    "an answer about the tags, in letters": Case(
+        "assistant\n",
+        ["Write ", "<", "think", "> before it", " and </", "think", "> after it.", IM[1]],
+        answer="Write <think> before it and </think> after it.",
+    ),
+    "an answer about the tags, in tokens": Case(
+        "assistant\n",
+        [*["<think>", *THOUGHT, "</think>", "\n\n"], *["Write `", "<think>", "` and `", "</think>", "`.", IM[1]]],
+        APART[0],
+        "Write `<think>` and `</think>`.",
+        rest={"user": THINK},
+    ),
+    "JSON and the tags of training tools in a template": Case("7\n}", [*HELLO, IM[1]], template=IN_JSON),
 }
 
 

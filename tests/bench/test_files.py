@@ -14,6 +14,7 @@ from tests.conftest import DENSE
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
 from tests.models.gguf_files import Shape, write
 from tests.running import COMMAND, llmtui
+from tests.tape import IM, Tape, build
 from tests.without_mlock import ALLOWED
 from tui.base.exit_codes import ExitCode
 
@@ -92,6 +93,15 @@ def test_a_split_model_in_capitals_is_measured(tmp_path: Path):
     assert done.returncode == ExitCode.FINE, done.stderr
     alone = write(tmp_path / "x.gguf", {"split.no": 0, "split.count": 2, **Shape().metadata()}, Shape().tensors())
     assert "rename it to x-00001-of-00002.gguf" in llmtui("--bench", alone, *SMALL).stderr
+
+
+@pytest.mark.parametrize("template", ["{{ .System }} {{ .Prompt }}", None], ids=["Go", "none"])
+def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: str | None):
+    path = tmp_path / "tape.gguf"
+    build(path, [Tape("assistant\n", ["Hello", " there!", IM[1]])], template=template, control=IM, eos=IM[1])
+    done = llmtui("--bench", path, *SMALL, "--e2e", "--json")
+    assert done.returncode == ExitCode.FINE, done.stderr
+    assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(path)}
 
 
 @pytest.mark.parametrize("output", ["json", "table"])

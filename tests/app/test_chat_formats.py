@@ -84,6 +84,26 @@ async def test_a_template_that_does_not_compile_is_told_once(start, template):
         assert person.told.count(note) == 1
 
 
+async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_works(start, tmp_path):
+    build(
+        tmp_path / "tape.gguf",
+        [Tape("assistant\n", ["Hello", " there!", IM[1]])],
+        template="{% for m in messages %}{{ m.content ",
+        eos=IM[1],
+        control=IM,
+    )
+    async with start(model=tmp_path / "tape.gguf") as person:
+        note = person.app.controller.engine.loaded.template_note
+        assert note.startswith("The file's chat template cannot be used (") and note.endswith("ChatML is used.")
+        assert person.told.count(note) == 1
+        assert await person.ask("Hi") == "Hello there!"
+        person.app.controller.restart()
+        await person.wait_for(lambda: person.phase != "ready")
+        await person.wait_until_ready()
+        assert await person.ask("And now?") == "Hello there!"
+        assert person.told.count(note) == 1
+
+
 def test_a_template_that_cannot_be_read_is_a_mistake_on_the_command_line(tmp_path: Path):
     odd = tmp_path / "odd.jinja"
     odd.write_bytes(b"{{ messages }}\xff")

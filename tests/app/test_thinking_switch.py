@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.tape import CHATML, IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
 
@@ -53,6 +55,46 @@ async def test_a_model_without_a_switch_decides_by_itself(start):
         assert person.told.endswith(
             "off in this conversation, but this model has no switch for it and decides by itself."
         )
+
+
+def tape(path: Path, template: str) -> Path:
+    """A model with this template. It answers "On." or "Off." by whether its prompt ends with a closed thought."""
+    tapes = [Tape("assistant\n", ["On.", IM[1]]), Tape("</think>", ["Off.", IM[1]])]
+    build(path, tapes, template=template, control=IM, eos=IM[1])
+    return path
+
+
+CLOSED = CHATML.replace("assistant\n", "assistant\n{% if off %}<think></think>{% endif %}")
+WORDS = (
+    "{% set ns = namespace(off=false) %}{% for m in messages %}"
+    "{% if '/no_think' in m.content %}{% set ns.off = true %}{% endif %}{% endfor %}"
+)
+
+
+async def test_a_model_whose_template_knows_no_thinking_says_so(start, tmp_path: Path):
+    async with start(model=tape(tmp_path / "tape.gguf", CHATML)) as person:
+        await person.press("ctrl+t")
+        assert person.told.endswith("This model does not think: the switch has no effect on it.")
+        assert person.app.controller.conversation.thinking
+        assert await person.ask("Hi") == "On."
+
+
+@pytest.mark.parametrize(
+    "template",
+    [CLOSED.replace("off", "thinking is defined and not thinking"), WORDS + CLOSED.replace("off", "ns.off")],
+    ids=["variable", "words"],
+)
+async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(start, tmp_path: Path, template: str):
+    async with start(model=tape(tmp_path / "tape.gguf", template)) as person:
+        assert await person.ask("Hi") == "On."
+        await person.press("ctrl+t")
+        assert person.told.endswith("Thinking is off in this conversation.")
+        assert "thinking off" in person.screen_text().splitlines()[0]
+        assert await person.ask("And now?") == "Off."
+        await person.press("ctrl+t")
+        assert person.told.endswith("Thinking is on in this conversation.")
+        assert await person.ask("And then?") == "On."
+        assert [turn.text for turn in person.turns if turn.role == "user"] == ["Hi", "And now?", "And then?"]
 
 
 async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):

@@ -100,10 +100,11 @@ def build(
     name: str = "Tape",
     layers: int = 1,
     n_ctx: int = 8192,
+    pre: str = "qwen2",
     texts: dict[str, str] | None = None,
 ) -> None:
     """Write a tape model. `control` and `user` are special tokens, those of `user` are shown as text; `eos` is one of
-    them. `texts` are more strings for the metadata."""
+    them. `pre` names how a text is cut before it becomes tokens, `texts` are more strings for the metadata."""
     vocabulary = Vocabulary(control, user)
     end, off = vocabulary.piece(eos), vocabulary.piece(OFF)
     vocabulary.piece(bytes([0xFE, 0xFF]))  # what the one merge makes
@@ -126,7 +127,7 @@ def build(
     writer.add_rope_freq_base(ROPE_BASE)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(vocabulary.texts)
     writer.add_token_types(vocabulary.types)
     writer.add_token_merges([f"{_LETTERS[0xFE]} {_LETTERS[0xFF]}"])  # bytes that UTF-8 has not: never merged

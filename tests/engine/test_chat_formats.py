@@ -281,6 +281,22 @@ async def test_without_a_template_one_is_used_that_goes_with_the_vocabulary(engi
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
+TEKKEN = ("<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
+
+
+@pytest.mark.parametrize(("control", "after"), [(IM, "assistant\n"), (TEKKEN, "[/INST]")], ids=["ChatML", "tekken"])
+async def test_without_a_template_a_tekken_vocabulary_is_told_what_the_user_says(
+    engine: Engine, tmp_path: Path, control: Sequence[str], after: str
+) -> None:
+    case = Case(after, [*HELLO, control[1]], template=None, control=control, eos=control[1], rest={"pre": "tekken"})
+    loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
+    assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.template_note
+    long = "Hi, what is the capital of Peru, and how large is it?"
+    short, longer = [await engine.count([user(text)]) for text in ("Hi", long)]
+    assert longer - short == len(long) - len("Hi")  # a byte is a token here
+    assert (await ask(engine, user(long), max_tokens=20)).text == "Hello there!"
+
+
 async def test_a_template_of_the_users_own_goes_before_the_files(engine: Engine, tmp_path: Path) -> None:
     path = Case("assistant\n", [*HELLO, IM[1]], template="{{ raise_exception('broken') }}").write(
         tmp_path / "tape.gguf"
@@ -312,6 +328,18 @@ async def test_what_looks_like_a_mark_in_a_message_is_text(
             for text in (mark, "x" * len(mark))
         ]
         assert marked == plain
+
+
+async def test_tojson_takes_what_training_tools_give_it(engine: Engine, tmp_path: Path) -> None:
+    """With a byte to a token, the length of a prompt tells what was written."""
+    written = '{\n  "a":"ü",\n  "z":7\n}'
+    call = IN_JSON[IN_JSON.index("{{ {'z'") : IN_JSON.index("{% endif %}", IN_JSON.index("{{ {'z'"))]
+    lengths = []
+    for template in (IN_JSON, IN_JSON.replace(call, written)):
+        loaded = await load(engine, tmp_path / "tape.gguf", template)
+        assert loaded.template_note == ""
+        lengths.append(await engine.count([user("Hi")]))
+    assert lengths[0] == lengths[1]
 
 
 async def test_an_answer_about_marks_comes_back_as_it_was_said(engine: Engine, tmp_path: Path) -> None:

@@ -55,3 +55,12 @@ def test_a_paste_obeys_nothing_in_it() -> None:
     with on_terminal(DENSE, "--threads", "1") as app:
         app.read_until("4,096")
         assert sent(app, b"\x1b[200~a\x1b[31mred\r\nb\x11c\x1b\x1b[201~!\r") == ["a\u241b[31mred\nb\u2411c\u241b!"]
+
+
+def test_a_paste_while_a_message_is_selected_is_text_in_the_prompt_and_nothing_acts() -> None:
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("4,096")
+        os.write(app.terminal, b"ping\r")
+        app.read_until("complete")
+        app.seen = ""
+        assert sent(app, b"\x1b[1;5A\x1b[200~d\x1bx\x11\ry\x1b[201~\r") == ["ping", "d\u241bx\u2411\ny"]

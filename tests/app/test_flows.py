@@ -151,14 +151,7 @@ async def test_what_another_program_wrote_is_imported_listed_opened_and_answered
     at_ms = 1_700_000_000_000
     turns = [
         {"id": "1", "role": "user", "text": "half \ud83d of a pair", "created_at": at_ms},
-        {
-            "id": "2",
-            "role": "assistant",
-            "text": "Hello Ada.",
-            "created_at": at_ms,
-            "stop": "stop",
-            "reasoning_s": -1e300,
-        },
+        {"id": "2", "role": "assistant", "text": "Hello Ada.", "created_at": at_ms, "stop": "stop"},
     ]
     conversation = {"id": "1", "title": "From afar", "turns": turns, "created_at": at_ms, "updated_at": at_ms}
     conversation["sampling"] = {"temperature": -3.0, "top_p": 7.5, "top_k": -1_000_000, "repeat_penalty": 1e300}

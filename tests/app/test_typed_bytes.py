@@ -63,4 +63,7 @@ def test_a_paste_while_a_message_is_selected_is_text_in_the_prompt_and_nothing_a
         os.write(app.terminal, b"ping\r")
         app.read_until("complete")
         app.seen = ""
-        assert sent(app, b"\x1b[1;5A\x1b[200~d\x1bx\x11\ry\x1b[201~\r") == ["ping", "d\u241bx\u2411\ny"]
+        os.write(app.terminal, b"\x1b[1;5A")
+        app.read_until("▌")
+        app.seen = ""
+        assert sent(app, b"\x1b[200~d\x1bx\x11\ry\x1b[201~\r") == ["ping", "d\u241bx\u2411\ny"]

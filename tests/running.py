@@ -65,6 +65,23 @@ class Running:
 
 
 @contextlib.contextmanager
+def locked_by_another(file: Path) -> Iterator[None]:
+    """Another process holds the lock on this file."""
+    program = (
+        "import fcntl, sys; held = open(sys.argv[1]); fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin and process.stdout
+        try:
+            assert process.stdout.readline() == b"\n"
+            yield
+        finally:
+            process.communicate(b"\n")
+
+
+@contextlib.contextmanager
 def on_terminal(*arguments: str | Path, piped_stdout: bool = False) -> Iterator[Running]:
     """Start the command on a pseudo-terminal; with `piped_stdout` that is only for stdin and stderr."""
     ours, theirs = pty.openpty()

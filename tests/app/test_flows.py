@@ -147,6 +147,33 @@ async def test_a_conversation_is_imported_from_the_command_line(start, tmp_path)
         await person.wait_for(lambda: f"{file} was not imported. This is not a conversation" in person.told)
 
 
+async def test_what_another_program_wrote_is_imported_listed_opened_and_answered(start, tmp_path):
+    at_ms = 1_700_000_000_000
+    turns = [
+        {"id": "1", "role": "user", "text": "half \ud83d of a pair", "created_at": at_ms},
+        {"id": "2", "role": "assistant", "text": "Hello Ada.", "created_at": at_ms, "stop": "stop"},
+    ]
+    conversation = {"id": "1", "title": "From afar", "turns": turns, "created_at": at_ms, "updated_at": at_ms}
+    conversation["sampling"] = {"temperature": -3.0, "top_p": 7.5, "top_k": -1_000_000, "repeat_penalty": 1e300}
+    file = tmp_path / "afar.json"
+    text = json.dumps({"format": export.FORMAT, "version": export.VERSION, "conversation": conversation})
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    async with start(import_file=file) as person:
+        await person.wait_for(lambda: "Hello Ada." in person.screen_text())
+        assert "half \ufffd of a pair" in person.screen_text()
+        await person.press("ctrl+n")
+        await person.wait_for(lambda: not person.turns)
+        await person.press("ctrl+r")
+        await opened(person, "Conversations")
+        await person.wait_for(lambda: "From afar" in person.screen_text())
+        await person.press("enter")
+        await person.wait_for(lambda: len(person.turns) == 2)
+        assert await person.ask("ping") and person.turns[-1].stop == "stop"
+        [saved] = await person.app.store.list()
+        assert saved.title == "From afar" and saved.created_at == at_ms / 1000
+        assert person.app.controller.conversation.sampling is None
+
+
 async def test_a_conversation_is_deleted_after_a_question(start):
     async with start() as person:
         await person.ask("hello")

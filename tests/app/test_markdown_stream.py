@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -132,3 +136,29 @@ def test_a_row_that_goes_on_from_the_one_before_still_does_when_it_grows():
     for _ in range(20):
         stream.append("more ")
         assert all(line.joint == " " for line in stream.lines[1:])
+
+
+def n_calls(act: Callable[[], object]) -> int:
+    """How many functions are called, Python's own included."""
+    count = 0
+
+    def note(_: object, event: str, __: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.timeout(120)  # of what is not counted, such as copies, the square would take hours
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_work_for_one_paragraph_grows_with_its_length_and_no_faster(complete: bool) -> None:
+    few, many = (n_calls(lambda n=n: MarkdownStream(80, "word " * n, complete=complete)) for n in (50_000, 800_000))
+    assert many < 17 * few
+    stream = MarkdownStream(80, "word " * 800_000)
+    assert n_calls(lambda: stream.append("more ")) < few / 100

@@ -3,9 +3,11 @@ lost."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
 
@@ -115,15 +117,44 @@ async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_sa
         assert (await saved(person))[0][-2:] == ["ping", "pong"]
 
 
-async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_seen(start):
+def damage(what: str) -> None:
+    """What a failing disk, or a program that takes the file for its own, does to the database."""
+    with closing(sqlite3.connect(paths.database_file(), isolation_level=None)) as database:
+        while True:  # until the journal is empty and nobody writes: what it has is read from there, and not missed
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("BEGIN IMMEDIATE")
+            if paths.database_file().with_name("conversations.db-wal").stat().st_size == 0:
+                break
+            database.execute("ROLLBACK")
+        _damage(paths.database_file(), what)
+
+
+def _damage(file: Path, what: str) -> None:
+    n_bytes = file.stat().st_size
+    match what:
+        case "gone":
+            file.unlink()
+        case "cut":
+            os.truncate(file, n_bytes // 2)
+        case _:
+            start, end = {"header": (0, 100), "pages": (4096, n_bytes), "all": (0, n_bytes)}[what]
+            with file.open("r+b") as stream:
+                stream.seek(start)
+                stream.write(b"\xa5" * (end - start))
+
+
+@pytest.mark.parametrize("what", ["gone", "header", "pages", "all", "cut"])
+async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_seen(start, what):
     async with start() as person:
         await person.ask("hello")
+        before = [turn.text for turn in person.turns]
         async with person.slowly():
             await person.send("ping")
-            paths.database_file().unlink()
+            damage(what)
             await person.wait_for(lambda: "saved again" in person.told)
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
-        assert (await saved(person))[0][-2:] == ["ping", "pong"]
+        assert "Hello! I am Tiny Qwen." in person.screen_text() and "pong" in person.screen_text()
+        assert [*before, "ping", "pong"] in await saved(person)
 
 
 async def test_a_file_in_the_place_of_the_database_gets_the_conversation_that_is_open(start):

@@ -7,6 +7,7 @@ import asyncio
 import os
 
 from tests.conftest import DENSE
+from tests.on_pty import until
 from tests.running import Running, on_terminal
 from tui.chat.store import Store
 from tui.config import paths
@@ -55,3 +56,17 @@ def test_a_paste_obeys_nothing_in_it() -> None:
     with on_terminal(DENSE, "--threads", "1") as app:
         app.read_until("4,096")
         assert sent(app, b"\x1b[200~a\x1b[31mred\r\nb\x11c\x1b\x1b[201~!\r") == ["a\u241b[31mred\nb\u2411c\u241b!"]
+
+
+def test_a_paste_while_a_message_is_selected_is_text_in_the_prompt_and_nothing_acts() -> None:
+    with on_terminal(DENSE, "--threads", "1") as app:
+        app.read_until("4,096")
+        os.write(app.terminal, b"ping\r")
+        app.read_until("complete")
+        app.seen = ""
+        os.write(app.terminal, b"\x1b[1;5A")
+        app.read_until("▌")
+        os.write(app.terminal, b"\x1b[200~d\x1bx\x11\ry\x1b[201~\r")
+        # Whatever the answer is: the model knows no such question.
+        until(lambda: asyncio.run(_said()) == ["ping", "d\u241bx\u2411\ny"])
+        assert app.process.poll() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,11 +14,15 @@ from contextlib import closing
 from pathlib import Path
 
 import psutil
+import pyte
 import pytest
 
+from tests.app.test_terminal_output import Parts, Whole
 from tests.conftest import DENSE
 from tests.endless import endless
 from tests.on_pty import COLUMNS, LLMTUI, ROWS, OnPty, on_pty, saved, until
+from tui.chat import conversation as chat
+from tui.chat import export
 from tui.config import paths
 
 pytestmark = pytest.mark.timeout(240)
@@ -121,6 +126,27 @@ def test_one_key_paints_the_screen_anew() -> None:
         program.type(b"\x1c")
         program.wait_for(lambda: "another program" not in program.text)
         program.wait_for(lambda: "a draft" in program.text and "ctx " in program.text)
+
+
+@pytest.mark.parametrize("kind", [Parts, Whole])
+def test_a_saved_link_leads_somewhere_and_an_emoji_leaves_the_sidebar_in_its_column(
+    tmp_path: Path, kind: type[pyte.Screen]
+) -> None:
+    text = "[a](https://example.org)\n\n\u2764\ufe0f a heart"
+    answer = chat.finished(chat.answer_turn("Tiny"), text=text, stop="stop")
+    conversation = chat.with_turn(chat.with_turn(chat.new_conversation(), chat.user_turn("hello")), answer)
+    file = export.write(conversation, tmp_path, "json")
+    with on_pty(*LLMTUI, "--import", file, screen=kind) as program:
+        program.wait_for(lambda: all(part in program.text for part in ("a heart", "SPEED", "Ask anything")))
+        assert re.search(rb"\x1b\]8;[^;]*;https://example\.org\x1b\\", program.raw)
+        program.clear()
+        program.type(b"\x1c")  # paints whole rows
+        program.wait_for(lambda: all(part in program.text for part in ("a heart", "SPEED", "Ask anything", "f1 Help")))
+        cells = program.screen.buffer
+        columns = {y: [x for x in range(COLUMNS) if cells[y][x].data == "│"] for y in range(1, ROWS - 4)}
+        (heart,) = [y for y in columns if "a heart" in program.screen.display[y]]
+        (speed,) = [y for y in columns if "SPEED" in program.screen.display[y]]
+        assert len(columns[speed]) == 1 and columns[heart] == columns[speed]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import llmtui
+from tests.running import llmtui, locked_by_another
 from tui.base import newfile
 from tui.base.newfile import NewFile
 from tui.config import paths
@@ -47,6 +47,15 @@ def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_
         new.become(tmp_path / "mine")
     assert names(tmp_path) == ["mine", "notes.tmp"] and (tmp_path / "mine").read_bytes() == b"whole"
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_another_process_holds_is_neither_truncated_nor_removed(tmp_path: Path):
+    held = tmp_path / ".llmtui-held.tmp"
+    held.write_text("half")
+    with locked_by_another(held):
+        with NewFile(tmp_path) as new:
+            new.become(tmp_path / "mine")
+        assert held.read_text() == "half"
 
 
 def test_a_start_removes_what_the_last_one_left():

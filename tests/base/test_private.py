@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DENSE
+from tests.conftest import DENSE, TINY
+from tests.engine.asking import ask, user
 from tests.running import llmtui
 from tui.base import private
 from tui.chat import conversation as chat
@@ -22,6 +23,7 @@ from tui.chat.schema import opening
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.state import StateStore
+from tui.engines.local import Engine
 
 SOMEBODY = 12345
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what another user would have made")
@@ -76,6 +78,15 @@ def test_a_benchmark_as_the_first_command_closes_its_folders_and_leaves_nothing_
     done = llmtui("--bench", DENSE, *SMALL)
     assert done.returncode == 0, done.stderr
     assert open_to_others(home) == []
+
+
+async def test_a_context_that_the_engine_keeps_is_for_its_owner(home: Path):
+    file = paths.contexts_dir() / "one.kv"
+    async with Engine() as engine:
+        await engine.load(DENSE, TINY)
+        await ask(engine, user("hello"), thinking=False, max_tokens=4)
+        assert (await engine.save_context(file)).problem is None
+    assert (mode(file), mode(file.parent)) == (0o600, 0o700) and open_to_others(home) == []
 
 
 def test_a_lock_is_never_truncated(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -114,6 +115,11 @@ def test_active_parameters_of_a_mixture_of_experts_are_told():
     for row in json.loads(printed(MOE, "json")):
         assert row["n_params_active"] < row["model_n_params"] and row["quant"] == "Q8_0"
         assert row["memory_bytes"] > 0
+
+
+def test_a_table_names_a_mixture_of_experts_by_its_parameters():
+    cells = [cell.strip() for cell in printed(MOE, "md").splitlines()[2].split("|")]
+    assert re.fullmatch(r"qwen3moe [\d.]+[KMB] \([\d.]+[KMB]\) Q8_0", cells[1])
 
 
 def test_energy_marks_and_roofline_are_told_where_there_are_any():

@@ -54,7 +54,8 @@ def test_every_run_is_kept_and_listed_the_last_one_first():
     head, *rows = table.stdout.splitlines()
     assert head.split()[:2] == ["id", "date"] and [row.split()[0] for row in rows] == ["3", "2", "1"]
     assert re.search(r"CPU +pp16 [\d,.]+ +tg4 [\d,.]+$", rows[-1])
-    markdown = llmtui("--bench", "--history").stdout.splitlines()
+    markdown = llmtui("--history").stdout.splitlines()
+    assert markdown == llmtui("--bench", "--history").stdout.splitlines()
     assert markdown[1].startswith("|---:|") and len(markdown) == 5
 
 

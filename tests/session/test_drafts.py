@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import DENSE
 from tests.on_pty import LLMTUI, on_pty
+from tests.running import locked_by_another
 from tui.config import paths
 from tui.session.drafts import Drafts
 
@@ -65,3 +66,16 @@ def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path):
     with pytest.raises(OSError, match="drafts is a file, where a folder should be"):
         drafts.close(["second"])
     assert paths.drafts_dir().with_name("elsewhere").joinpath(file.name).read_text() == "first"
+
+
+def test_the_mark_of_another_process_is_neither_truncated_nor_taken(home: Path):
+    paths.drafts_dir().mkdir(parents=True)
+    mark, text = paths.drafts_dir() / "another.lock", paths.drafts_dir() / "another.txt"
+    mark.write_text("somebody's notes")
+    text.write_text("theirs")
+    with locked_by_another(mark):
+        drafts = Drafts(paths.drafts_dir())
+        assert drafts.take() == ""
+        drafts.keep(["mine"])
+        drafts.close([])
+        assert mark.read_text() == "somebody's notes" and kept() == ["theirs"]

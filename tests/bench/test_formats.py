@@ -119,7 +119,9 @@ def test_active_parameters_of_a_mixture_of_experts_are_told():
 
 def test_a_table_names_a_mixture_of_experts_by_its_parameters():
     cells = [cell.strip() for cell in printed(MOE, "md").splitlines()[2].split("|")]
-    assert re.fullmatch(r"qwen3moe [\d.]+[KMB] \([\d.]+[KMB]\) Q8_0", cells[1])
+    words = r"qwen3moe [\d.]+[KMB] \([\d.]+[KMB]\) Q8_0"
+    assert re.fullmatch(words, cells[1])
+    assert {re.fullmatch(words, row["model_type"]) is not None for row in json.loads(printed(MOE, "json"))} == {True}
 
 
 def test_energy_marks_and_roofline_are_told_where_there_are_any():

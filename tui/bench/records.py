@@ -12,7 +12,7 @@ from tui import __version__
 from tui.base.text import one_line
 from tui.bench import endtoend
 from tui.measure import roofline
-from tui.measure.report import Comparison, Report, Result
+from tui.measure.report import Comparison, Report, Result, described
 
 TABLE = "llama_bench"
 """Name of the table that SQL creates and fills: llama-bench's."""
@@ -90,7 +90,7 @@ def _record(report: Report, result: Result) -> dict[str, object]:
         "gpu_info": report.gpu_info,
         "backends": report.backend,
         "model_filename": loaded.path,
-        "model_type": loaded.description,
+        "model_type": described(report),
         "model_size": loaded.size_bytes,
         "model_n_params": loaded.n_params,
         "n_batch": loaded.n_batch,

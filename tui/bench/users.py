@@ -9,7 +9,7 @@ from typing import TypeVar
 from tui import __version__
 from tui.bench.figures import spread
 from tui.bench.render import Format, facts, headline, refusal, table_of
-from tui.measure.report import Comparison, ParallelResult, Report
+from tui.measure.report import Comparison, ParallelResult, Report, described
 from tui.measure.stats import mean
 
 _Key = TypeVar("_Key")
@@ -106,7 +106,7 @@ def _record(report: Report, found: ParallelResult) -> dict[str, object]:
         "backends": report.backend,
         "devices": "/".join(loaded.devices) or "none",
         "model_filename": loaded.path,
-        "model_type": loaded.description,
+        "model_type": described(report),
         "speed_tg_each": round(found.decode_tps_each, 6),
     }
 

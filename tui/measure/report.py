@@ -278,6 +278,12 @@ def model_type(report: Report) -> str:
     return f"{model.arch} {format.n_params(model.n_params, model.n_params_active)} {model.quant}"
 
 
+def described(report: Report) -> str:
+    """The model in llama.cpp's own words, as llama-bench has it; in ours where it does not know its size."""
+    words = report.loaded.description
+    return words if words and "?B" not in words else model_type(report)
+
+
 def backend_of(settings: LoadSettings) -> str:
     """Where a load is to be, as a row calls it: "CPU" or the devices."""
     return "+".join(settings.devices) or "CPU"

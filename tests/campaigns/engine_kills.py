@@ -267,9 +267,11 @@ class Kills:
         self.tally.took("the card", time.monotonic() - began, DEATH_S, moment)
         cards = [entry for entry in self.person.app.main.transcript.document.entries if entry.role == "card"]
         told = "\n".join(f"{card.text}\n{card.record.choices}" for card in cards)
-        for words in ("The engine stopped while", how.split(", ")[-1], "reload"):
+        for words in ("The engine stopped while", how.split(", ")[-1]):
             if words not in told:
                 self.tally.complain(moment, f"the card does not say {words!r}: {told}")
+        if not any(way in told for way in ("card_reload", "card_no_repack", "card_load_settings")):
+            self.tally.complain(moment, f"the card offers no way on: {told}")
         if len(cards) > 1:
             self.tally.complain(moment, f"two cards: {told}")
         if "Last words" in told and how != "SIGABRT":  # nobody who is killed can say anything
@@ -301,7 +303,9 @@ class Kills:
         await self.person.wait_for(lambda: self.person.app.screen is self.person.app.main)
 
     async def loads_again(self, moment: str) -> None:
-        if self.chance.random() < 0.5:
+        cards = [entry for entry in self.person.app.main.transcript.document.entries if entry.role == "card"]
+        offered = {choice.action for card in cards for choice in card.record.choices}
+        if "card_reload" in offered and self.chance.random() < 0.5:
             await self.person.press("ctrl+up", "r")
         else:
             await self.person.app.run_action("reload_engine")

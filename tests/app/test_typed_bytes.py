@@ -26,9 +26,9 @@ async def _said() -> list[str]:
 
 
 def sent(app: Running, keys: bytes) -> list[str]:
-    """What is sent of `keys`, once the last answer is complete and llmtui was quit."""
+    """What is sent of `keys`, once it was answered, however that ended, and llmtui was quit."""
     os.write(app.terminal, keys)
-    app.read_until("complete")
+    app.read_until(" tok · ")
     os.write(app.terminal, QUIT)
     assert app.end()[0] == 0
     return asyncio.run(_said())

@@ -15,7 +15,7 @@ from tests.conftest import MOE
 from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
 from tui.engines.local import Engine, EngineError
-from tui.machine.records import GpuSample, HostSample, NpuSample
+from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.machine.speed import SpeedHistory
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo

@@ -18,7 +18,7 @@ from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.key_bar import KeyBar
 from tui.config import paths
 from tui.config.settings import LoadDefaults
-from tui.config.state import StateStore, Tuned
+from tui.config.state import StateStore, TunedLoad
 from tui.measure.history import History
 from tui.measure.machine import this_machine
 from tui.planning.exact import Confirmed
@@ -118,7 +118,7 @@ async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_
 async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start):
     remembered = StateStore()
     remembered.remember_load(DENSE, LoadDefaults(n_ctx=2048, backend="cpu"))
-    remembered.remember_tuned(DENSE, Tuned(load={"n_ubatch": 64}, machine=this_machine().hardware))
+    remembered.remember_tuned(DENSE, TunedLoad(load={"n_ubatch": 64}, machine=this_machine().hardware))
     before = remembered.state
     async with start(DENSE) as person:
         await opened(person)

@@ -14,7 +14,7 @@ from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
-from tui.config.modelrules import ChatFormat
+from tui.config.modelrules import ChatOverrides
 from tui.protocol.records import PartialSampling
 
 CHATML = (
@@ -51,7 +51,7 @@ async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for
 
 
 async def test_a_template_from_the_command_line_goes_before_the_settings(start, template):
-    async with start(more_settings=template(CHATML), chat_format=ChatFormat(chat_template=PIRATE)) as person:
+    async with start(more_settings=template(CHATML), chat_format=ChatOverrides(chat_template=PIRATE)) as person:
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
@@ -131,7 +131,7 @@ async def test_stop_strings_of_settings_and_command_line_end_an_answer(start):
     async with start(more_settings=section) as person:
         assert await person.ask("hello") == "Hello! I am Tiny "
         assert person.turns[-1].stop == "stop"
-    async with start(more_settings=section, chat_format=ChatFormat(stop=("How can",))) as person:
+    async with start(more_settings=section, chat_format=ChatOverrides(stop=("How can",))) as person:
         assert await person.ask("hello") == "Hello! I am Tiny Qwen. "
 
 

@@ -26,9 +26,9 @@ from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
-from tui.planning.formula import Plan
+from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device, LoadSettings
 
@@ -289,25 +289,25 @@ async def test_forty_columns_are_enough():
 
 
 @pytest_asyncio.fixture
-async def planner() -> AsyncIterator[Planner]:
-    planner = Planner()
+async def planner() -> AsyncIterator[DryRunPlanner]:
+    planner = DryRunPlanner()
     yield planner
     await planner.close()
 
 
-def planned_dialog(planner: Planner, path: Path = DENSE, **settings: Any) -> LoadScreen:
+def planned_dialog(planner: DryRunPlanner, path: Path = DENSE, **settings: Any) -> LoadScreen:
     choice = LoadDefaults(**{"n_ctx": 2048, "backend": "cpu", **settings})
     return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
 
 
-class HeldPlanner(Planner):
+class HeldPlanner(DryRunPlanner):
     """Answers when it may."""
 
     def __init__(self) -> None:
         super().__init__()
         self.may_answer = asyncio.Event()
 
-    async def plan(self, *arguments: Any, **more: Any) -> Plan:
+    async def plan(self, *arguments: Any, **more: Any) -> MemoryPlan:
         await self.may_answer.wait()
         return await super().plan(*arguments, **more)
 
@@ -326,7 +326,7 @@ async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow():
         assert table.verdict.plan == await planner.plan(DENSE, inspect(DENSE).info, settings)
 
 
-async def test_the_figures_follow_the_slider_to_where_it_stops(planner: Planner):
+async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPlanner):
     async with opened(planned_dialog(planner)) as stage:
         table = stage.dialog.query_one(CostTable)
         await stage.press("home", "right", "right", "end")
@@ -337,7 +337,7 @@ async def test_the_figures_follow_the_slider_to_where_it_stops(planner: Planner)
         assert table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096, "known by now, so there at once"
 
 
-async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: Planner, tmp_path: Path):
+async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: DryRunPlanner, tmp_path: Path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and nothing more")
     async with opened(planned_dialog(planner, broken)) as stage:
@@ -349,7 +349,7 @@ async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner:
         assert (await stage.closes()).n_ctx == 4096
 
 
-async def test_a_dialog_that_closes_leaves_no_question_open(planner: Planner):
+async def test_a_dialog_that_closes_leaves_no_question_open(planner: DryRunPlanner):
     async with opened(planned_dialog(planner)) as stage:
         await stage.press("end", "escape")
         assert await stage.closes() is None

@@ -19,7 +19,7 @@ from tui.app.screens import model_flows
 from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.library import LibraryModel, inspect
 from tui.planning.now import MemoryNow
 from tui.planning.taken import context_bytes
@@ -35,7 +35,7 @@ async def need(n_ctx: int, model: Path = DENSE, **more: Any) -> int:
     """What llama.cpp takes for a load on the CPU, in bytes."""
     settings = LoadSettings(n_ctx=n_ctx, **more)
     if (model, settings) not in _asked:
-        planner = Planner()
+        planner = DryRunPlanner()
         _asked[model, settings] = (await planner.plan(model, inspect(model).info, settings)).total_bytes
         await planner.close()
     return _asked[model, settings]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.markdown.splitter import Splitter
+from tui.app.markdown.splitter import BlockSplitter
 from tui.app.markdown.stream import MarkdownStream
 
 SAMPLES = [
@@ -93,7 +93,7 @@ def test_a_very_long_paragraph_grows_row_by_row_and_closes_like_any_other(text: 
 
 
 def test_blocks_close_as_soon_as_the_text_decides() -> None:
-    splitter = Splitter()
+    splitter = BlockSplitter()
     assert splitter.feed("# Title") == []
     assert [block.kind for block in splitter.feed("\n")] == ["heading"]
     assert splitter.feed("A paragraph\nof two lines\n") == []
@@ -107,7 +107,7 @@ def test_long_fences_tables_and_lists_come_in_pieces() -> None:
     table = "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 500
     items = "- item\n" * 500
     for text in (fence, table, items):
-        splitter = Splitter()
+        splitter = BlockSplitter()
         closed = splitter.feed(text)
         assert len(closed) > 8
         assert sum(len(block.text) for block in splitter.tail()) < 600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.app.test_guardrail import told
-from tui.machine.records import HostSample
+from tui.machine.readings import HostSample
 from tui.session.monitoring import Monitoring
 
 GIB, MIB = 1 << 30, 1 << 20

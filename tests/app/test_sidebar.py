@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from tui.app.bindings import bind
 from tui.app.markdown.text import width_of
-from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
+from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget, shorten
 from tui.app.widgets.readings import Readings, SpeedNow, bar, level
@@ -21,7 +21,7 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
-from tui.machine.records import GpuSample, HostSample
+from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
 
 GIB = 1 << 30
@@ -261,7 +261,7 @@ async def test_a_narrow_header_gives_up_the_details_before_the_name() -> None:
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        (NoModel(hint="^o chooses one"), "No model is loaded"),
+        (NoModelLoaded(hint="^o chooses one"), "No model is loaded"),
         (EngineStopped(name="Qwen3", hint="r loads it again"), "The engine stopped · Qwen3"),
         (LoadingModel(name="Qwen3", fraction=0.42), "loading Qwen3"),
     ],

@@ -43,7 +43,7 @@ from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
-from tui.app.screens.guard import guard_screen
+from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen

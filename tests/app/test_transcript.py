@@ -26,7 +26,7 @@ from textual.widgets import Static, TextArea
 
 from tests.conftest import until
 from tests.places import CHECKOUT
-from tui.app.widgets.transcript import Answer, Card, CardChoice, Notice, Transcript, UserMessage
+from tui.app.widgets.transcript import AnswerMessage, Card, CardChoice, Notice, Transcript, UserMessage
 
 CODE = "Here:\n\n```python\nprint('hello')\n```\n\nand\n\n```\nplain\n```\n"
 MANY = [
@@ -34,7 +34,7 @@ MANY = [
     for number in range(1_000)
     for record in (
         UserMessage(f"u{number}", f"question {number}"),
-        Answer(f"a{number}", "Qwen3", f"answer {number} " + "word " * 60, footer="12 tok"),
+        AnswerMessage(f"a{number}", "Qwen3", f"answer {number} " + "word " * 60, footer="12 tok"),
     )
 ]
 
@@ -207,7 +207,9 @@ async def test_thinking_folds_when_the_answer_begins_and_unfolds_by_click_and_ke
 
 async def test_all_thinking_toggles_together() -> None:
     async with running() as (_, transcript, _):
-        transcript.load([Answer("a", "Q", "x", thinking="deep"), Answer("b", "Q", "y", thinking="deeper")])
+        transcript.load(
+            [AnswerMessage("a", "Q", "x", thinking="deep"), AnswerMessage("b", "Q", "y", thinking="deeper")]
+        )
         transcript.toggle_thinking()
         assert {"│ deep", "│ deeper"} <= set(shown(transcript))
         transcript.toggle_thinking()
@@ -216,7 +218,7 @@ async def test_all_thinking_toggles_together() -> None:
 
 async def test_the_copy_label_of_a_fence_gives_its_code() -> None:
     async with running() as (app, transcript, pilot):
-        transcript.load([Answer("a", "Qwen3", CODE)])
+        transcript.load([AnswerMessage("a", "Qwen3", CODE)])
         row = [row.rstrip().endswith("copy") for row in shown(transcript)]
         second = len(row) - 1 - row[::-1].index(True)
         await pilot.click(Transcript, offset=(transcript.size.width - 5, second))
@@ -226,7 +228,7 @@ async def test_the_copy_label_of_a_fence_gives_its_code() -> None:
 
 async def test_messages_are_selected_with_the_keyboard_and_marked() -> None:
     async with running() as (app, transcript, pilot):
-        transcript.load([UserMessage("u", "Why?"), Notice("note"), Answer("a", "Qwen3", "Because")])
+        transcript.load([UserMessage("u", "Why?"), Notice("note"), AnswerMessage("a", "Qwen3", "Because")])
         transcript.select_previous()
         assert (transcript.selected, transcript.selected_role) == ("a", "answer")
         marked = [transcript.paint_row(y).text.rstrip() for y in range(transcript.size.height)]
@@ -242,7 +244,7 @@ async def test_messages_are_selected_with_the_keyboard_and_marked() -> None:
 
 async def test_text_is_given_as_it_was_written() -> None:
     async with running() as (_, transcript, _):
-        transcript.load([UserMessage(1, "Why?"), Answer(1, "Qwen3", "**Because** `x`", thinking="hm")])
+        transcript.load([UserMessage(1, "Why?"), AnswerMessage(1, "Qwen3", "**Because** `x`", thinking="hm")])
         assert transcript.text_of(1) == "Why?"
         assert transcript.text_of(1, "answer") == "**Because** `x`"
         with pytest.raises(KeyError):
@@ -251,7 +253,7 @@ async def test_text_is_given_as_it_was_written() -> None:
 
 async def test_truncating_removes_a_message_and_what_follows() -> None:
     async with running() as (_, transcript, _):
-        transcript.load([UserMessage(1, "Why?"), Answer(1, "Qwen3", "Because"), UserMessage(2, "And?")])
+        transcript.load([UserMessage(1, "Why?"), AnswerMessage(1, "Qwen3", "Because"), UserMessage(2, "And?")])
         transcript.truncate_from(1, "answer")
         assert [row for row in shown(transcript) if row] == ["You", "Why?"]
         transcript.clear()
@@ -278,7 +280,7 @@ async def test_a_card_offers_its_keys_to_key_and_mouse() -> None:
 async def test_selecting_with_the_mouse_copies_prose_unwrapped_and_code_without_indent() -> None:
     async with running() as (app, transcript, pilot):
         prose = "word " * 20 + "end"
-        transcript.load([Answer("a", "Qwen3", f"{prose}\n\n```\n  x = 1\n```\n")])
+        transcript.load([AnswerMessage("a", "Qwen3", f"{prose}\n\n```\n  x = 1\n```\n")])
         await pilot.mouse_down(Transcript, offset=(2, 2))
         await pilot.hover(Transcript, offset=(30, 6))
         await pilot.mouse_up(Transcript, offset=(30, 6))
@@ -289,7 +291,7 @@ async def test_nothing_in_a_message_reaches_the_terminal_as_a_command() -> None:
     async with running() as (_, transcript, _):
         evil = "\x1b[2J\x07\x9b31m\u202e[bold]x[/bold]"
         transcript.load(
-            [UserMessage(1, evil), Notice(evil), Card("c", evil, evil), Answer(2, evil, evil, thinking=evil)]
+            [UserMessage(1, evil), Notice(evil), Card("c", evil, evil), AnswerMessage(2, evil, evil, thinking=evil)]
         )
         transcript.toggle_thinking(2)
         text = "\n".join(shown(transcript))
@@ -299,7 +301,7 @@ async def test_nothing_in_a_message_reaches_the_terminal_as_a_command() -> None:
 
 async def test_a_theme_changes_colours_and_nothing_else() -> None:
     async with running() as (app, transcript, pilot):
-        transcript.load([UserMessage(1, "Why?"), Answer(1, "Qwen3", CODE)])
+        transcript.load([UserMessage(1, "Why?"), AnswerMessage(1, "Qwen3", CODE)])
         before, dark = shown(transcript), list(transcript.paint_row(1))
         app.theme = "textual-light"
         await pilot.pause()

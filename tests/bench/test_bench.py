@@ -29,7 +29,7 @@ from tui.config.state import StateStore
 from tui.engines.local import Engine
 from tui.measure.history import History
 from tui.measure.report import Test
-from tui.measure.runner import Job, Plan, Progress, Runner, context_for, plan_tests, visits
+from tui.measure.runner import BenchJob, BenchPlan, Progress, Runner, context_for, plan_tests, visits
 from tui.measure.stats import deviation, mean
 from tui.models.library import inspect
 
@@ -281,9 +281,9 @@ def test_settings_of_the_users_file_count_but_not_those_remembered_by_the_app(ho
 # Parts ----------------------------------------------------------------------------------------------------------------
 
 
-def plan_of(*models: Path, repetitions: int) -> Plan:
-    jobs = tuple(Job(model=inspect(model), settings=TINY) for model in models)
-    return Plan(jobs=jobs, tests=plan_tests([16], [4]), repetitions=repetitions)
+def plan_of(*models: Path, repetitions: int) -> BenchPlan:
+    jobs = tuple(BenchJob(model=inspect(model), settings=TINY) for model in models)
+    return BenchPlan(jobs=jobs, tests=plan_tests([16], [4]), repetitions=repetitions)
 
 
 async def test_the_runner_tells_every_step_and_measures_each_repetition(engine: Engine):

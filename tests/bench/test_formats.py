@@ -17,7 +17,7 @@ from tests.conftest import DENSE, MOE
 from tests.measure.reports import PP, TG, report, result
 from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
-from tui.bench.records import as_csv, as_json, as_jsonl, as_sql, records
+from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql, records
 from tui.bench.render import facts
 from tui.measure.report import Comparison, Roofline
 from tui.protocol.records import Buffer, LoadSettings

@@ -21,10 +21,10 @@ from tui.config import paths
 from tui.config.state import StateStore
 from tui.engines.local import Engine
 from tui.measure.endtoend import end_to_end
-from tui.measure.report import Result, Test
-from tui.measure.runner import Job, ParallelTest, Plan, Progress, Runner, context_for_users, plan_tests
+from tui.measure.report import BenchResult, Test
+from tui.measure.runner import BenchJob, BenchPlan, ParallelTest, Progress, Runner, context_for_users, plan_tests
 from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, localscore, quick_score
-from tui.measure.timeleft import Run, TimeLeft
+from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import inspect
 from tui.protocol.messages import Event, Started
 from tui.protocol.records import LoadSettings
@@ -34,10 +34,10 @@ PAIRS = "1024+16 4096+256 2048+256 2048+768 1024+1024 1280+3072 384+1152 64+1024
 """LocalScore's, as its makers list them."""
 
 
-def took(test: Test, *runs: tuple[float, float, float]) -> Result:
+def took(test: Test, *runs: tuple[float, float, float]) -> BenchResult:
     """A result whose runs took so many seconds: the prompt, until the first token, all."""
     prefill, first, whole = zip(*runs, strict=True)
-    return Result(
+    return BenchResult(
         test=test,
         test_time=datetime(2026, 1, 1, tzinfo=UTC),
         samples_ns=tuple(round(s * 1e9) for s in whole),
@@ -132,10 +132,10 @@ def test_the_quick_score_is_100_at_its_reference_speeds_and_twice_that_at_twice_
 
 
 async def test_no_repetition_begins_that_would_not_be_over_in_time(engine: Engine):
-    jobs = (Job(model=inspect(DENSE), settings=TINY),)
+    jobs = (BenchJob(model=inspect(DENSE), settings=TINY),)
     tests = plan_tests([16], [4])
     told: list[Progress] = []
-    plan = Plan(jobs=jobs, tests=tests, repetitions=5, warm_up=Test(n_prompt=8, n_gen=1), budget_s=1e-6)
+    plan = BenchPlan(jobs=jobs, tests=tests, repetitions=5, warm_up=Test(n_prompt=8, n_gen=1), budget_s=1e-6)
     (report,) = (await Runner(engine, plan, told.append).run()).reports
     assert [len(result.samples_ns) for result in report.results] == [1, 1]
     steps = [(progress.test.name if progress.test else progress.what, progress.repetition) for progress in told]
@@ -182,7 +182,7 @@ def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests():
 
 
 def test_time_left_is_told_once_the_speeds_are_known():
-    short, long = (Run.of(Test(n_prompt=n, n_gen=n // 10)) for n in (100, 1000))
+    short, long = (TimedRun.of(Test(n_prompt=n, n_gen=n // 10)) for n in (100, 1000))
     left = TimeLeft([short, short, long])
     left.did(short)
     assert left.seconds is None
@@ -203,11 +203,11 @@ def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far():
 
 async def test_what_failed_takes_no_more_time(engine: Engine):
     bad, good = (
-        Job(model=inspect(DENSE), settings=settings)
+        BenchJob(model=inspect(DENSE), settings=settings)
         for settings in (msgspec.structs.replace(TINY, devices=("Vulkan9",)), TINY)
     )
     told: list[Progress] = []
-    runner = Runner(engine, Plan(jobs=(bad, good), tests=plan_tests([16], [4]), repetitions=2), told.append)
+    runner = Runner(engine, BenchPlan(jobs=(bad, good), tests=plan_tests([16], [4]), repetitions=2), told.append)
     await runner.run()
     assert [failure.job for failure in runner.failures] == [0]
     # Of six runs of the other one, five are over when the last one begins, and it is short.
@@ -217,9 +217,9 @@ async def test_what_failed_takes_no_more_time(engine: Engine):
 async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine):
     users = tuple(ParallelTest(n_parallel=n, n_prompt=8, n_gen=4) for n in (1, 2))
     settings = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=2)
-    jobs = (Job(model=inspect(DENSE), settings=settings),)
+    jobs = (BenchJob(model=inspect(DENSE), settings=settings),)
     told: list[Progress] = []
-    await Runner(engine, Plan(jobs=jobs, tests=(), repetitions=2, parallel=users), told.append).run()
+    await Runner(engine, BenchPlan(jobs=jobs, tests=(), repetitions=2, parallel=users), told.append).run()
     left = [progress.left_s for progress in told if progress.what]
     # A warm-up of each is not timed; the first run is.
     assert left[:2] == [None, None] and all(seconds is not None and seconds > 0 for seconds in left[2:])
@@ -280,7 +280,7 @@ def test_the_context_has_a_part_for_each_user_all_as_large_as_the_largest():
 async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine):
     tests = (ParallelTest(n_parallel=1, n_prompt=8, n_gen=2), ParallelTest(n_parallel=2, n_prompt=8, n_gen=4000))
     settings = LoadSettings(n_ctx=context_for_users(tests), n_threads=1, n_parallel=2)
-    plan = Plan(jobs=(Job(model=inspect(DENSE), settings=settings),), tests=(), repetitions=1, parallel=tests)
+    plan = BenchPlan(jobs=(BenchJob(model=inspect(DENSE), settings=settings),), tests=(), repetitions=1, parallel=tests)
     told: list[Progress] = []
     runner = Runner(engine, plan, told.append)
     running = asyncio.create_task(runner.run())

@@ -29,7 +29,7 @@ from tests.models.gguf_files import Shape, Typed, header, write_recurrent
 from tests.models.hostile_headers import HOSTILE
 from tests.planning.shapes import DEVICES, machine
 from tui.config.settings import LoadDefaults
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
 from tui.planning.guard import remedies
@@ -236,7 +236,7 @@ def together(campaign: Campaign, parent: Path, start: int, batch: list[bytes]) -
     return models
 
 
-async def dry_run(campaign: Campaign, planner: Planner, model: LibraryModel) -> None:
+async def dry_run(campaign: Campaign, planner: DryRunPlanner, model: LibraryModel) -> None:
     """What llama.cpp says of the file, in its own process."""
     started = time.monotonic()
     plan = await planner.plan(model.path, model.info, LoadSettings(n_ctx=512))
@@ -251,7 +251,7 @@ async def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
-    campaign, planner = Campaign(options.keep), Planner()
+    campaign, planner = Campaign(options.keep), DryRunPlanner()
     try:
         with tempfile.TemporaryDirectory() as temporary:
             for number, (name, make) in enumerate(HOSTILE.items()):

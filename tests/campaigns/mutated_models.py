@@ -41,7 +41,7 @@ from tui.base.text import n_harmful
 from tui.bench.trouble import death_sentence, error_sentence
 from tui.config.keymap import default_keymap
 from tui.engines.local import Engine, EngineError
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.modelfile import ModelFileError, read_model
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.messages import Delta, Done
@@ -84,7 +84,7 @@ _T = TypeVar("_T")
 class Campaign:
     """Counts what came of each file."""
 
-    def __init__(self, engine: Engine, planner: Planner, keep: Path | None, *, is_talkative: bool) -> None:
+    def __init__(self, engine: Engine, planner: DryRunPlanner, keep: Path | None, *, is_talkative: bool) -> None:
         self._engine, self._planner, self._keep, self._is_talkative = engine, planner, keep, is_talkative
         self.came: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.longest: Counter[str] = Counter()
@@ -263,7 +263,7 @@ async def main() -> int:
         scratch, rng = Path(temporary), random.Random(options.seed)
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             os.environ[name] = str(scratch / "home" / name)
-        planner = Planner()
+        planner = DryRunPlanner()
         async with Engine() as engine:
             campaign = Campaign(engine, planner, options.keep, is_talkative=options.verbose)
             for number, mutated in enumerate(everything(Originals(scratch, rng), rng)):

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tui.config import paths
-from tui.config.modelrules import ChatFormat, chat_format, matches
+from tui.config.modelrules import ChatOverrides, chat_format, matches
 from tui.config.sampling import resolve
 from tui.config.settings import ModelRule, Settings, load_settings
 from tui.protocol.records import PartialSampling
 
 OSS = Path("/models/gpt-oss-20b-Q4_K_M.gguf")
-NOTHING = ChatFormat()
+NOTHING = ChatOverrides()
 
 
 def read(folder: Path, text: str) -> tuple[Settings, list[str]]:
@@ -80,18 +80,18 @@ def test_the_later_section_counts_value_by_value(tmp_path: Path):
     found, problems = read(tmp_path, text)
     assert problems == []
     assert chat_format(found.model, ["x"], OSS, NOTHING) == (
-        ChatFormat(chat_template="template one", stop=("B", "C")),
+        ChatOverrides(chat_template="template one", stop=("B", "C")),
         [],
     )
     qwen = chat_format(found.model, ["Qwen3"], Path("/a.gguf"), NOTHING)[0]
-    assert qwen == ChatFormat(chat_template="template two", stop=("A",))
+    assert qwen == ChatOverrides(chat_template="template two", stop=("A",))
 
 
 def test_the_command_line_goes_before_the_sections_value_by_value(tmp_path: Path):
     rules = (ModelRule(match="*", chat_template=str(tmp_path / "none.jinja"), stop=("A",)),)
-    given = ChatFormat(chat_template="mine")
-    assert chat_format(rules, [], OSS, given) == (ChatFormat(chat_template="mine", stop=("A",)), [])
-    assert chat_format((), [], OSS, ChatFormat(stop=("Z",)))[0].stop == ("Z",)
+    given = ChatOverrides(chat_template="mine")
+    assert chat_format(rules, [], OSS, given) == (ChatOverrides(chat_template="mine", stop=("A",)), [])
+    assert chat_format((), [], OSS, ChatOverrides(stop=("Z",)))[0].stop == ("Z",)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_template_that_cannot_be_read_is_told_and_the_models_own_is_used(
         file.write_bytes(content)
     rule = ModelRule(match="*", chat_template=str(file), stop=("A",))
     found, (problem,) = chat_format([rule], [], OSS, NOTHING)
-    assert found == ChatFormat(stop=("A",))
+    assert found == ChatOverrides(stop=("A",))
     assert str(problem).startswith(f"{file}: {says}, so the model's own template is used. Correct chat_template")
 
 

@@ -247,7 +247,7 @@ def _open(file):
     """Key, tokens and state of a file, whatever its key is."""
     raw = file.read_bytes()
     n_header = int.from_bytes(raw[12:16], "little")
-    header = msgspec.msgpack.decode(raw[16 : 16 + n_header], type=contextfile._Header)
+    header = msgspec.msgpack.decode(raw[16 : 16 + n_header], type=contextfile._ContextHeader)
     tokens, state = read(file, header.key)
     return header.key, tokens, state
 

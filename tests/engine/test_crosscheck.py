@@ -16,11 +16,11 @@ from tests.models.gguf_files import Shape
 from tests.planning.shapes import GIB, GPU, MIB, QWEN3_8B, QWEN3_30B_A3B
 from tui.app.memory_report import memory_lines
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 from tui.planning.crosscheck import apart
-from tui.planning.formula import Plan, estimate
+from tui.planning.formula import MemoryPlan, estimate
 from tui.protocol.records import LoadSettings
 
 FORMULA = estimate(QWEN3_8B, LoadSettings(devices=(GPU.name,), n_gpu_layers=18))
@@ -28,8 +28,8 @@ TIED = 300 * MIB
 
 
 @pytest_asyncio.fixture
-async def planner() -> AsyncIterator[Planner]:
-    planner = Planner()
+async def planner() -> AsyncIterator[DryRunPlanner]:
+    planner = DryRunPlanner()
     yield planner
     await planner.close()
 
@@ -47,7 +47,7 @@ def said() -> Iterator[list[logging.LogRecord]]:
     logger.removeHandler(handler)
 
 
-def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None = None) -> Plan:
+def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None = None) -> MemoryPlan:
     """The formula's plan with so many bytes more, or less, in some place."""
 
     def changed(cost, changes):
@@ -77,7 +77,7 @@ def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None =
         (found(host={"compute_bytes": GIB}, device={"compute_bytes": GIB}), 0),
     ],
 )
-def test_only_what_repacking_does_not_explain_is_a_dispute(plan: Plan, n_bytes: int):
+def test_only_what_repacking_does_not_explain_is_a_dispute(plan: MemoryPlan, n_bytes: int):
     assert apart(FORMULA, plan, TIED) == n_bytes
 
 
@@ -89,7 +89,9 @@ def test_layers_may_go_to_either_of_two_devices():
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(planner: Planner, tmp_path: Path, tied: bool):
+async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(
+    planner: DryRunPlanner, tmp_path: Path, tied: bool
+):
     model = with_vocabulary(Shape(4096, 8, 32, 8, 128, 12288, N_VOCAB, tied=tied), tmp_path / "model.gguf")
     plan = await planner.plan(model, inspect(model).info, TINY)
     assert plan.is_sure and plan.weights_bytes > 500 * MIB
@@ -97,7 +99,7 @@ async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(planner: P
 
 @pytest.mark.parametrize(("model", "info"), [(DENSE, QWEN3_8B), (MOE, QWEN3_30B_A3B)], ids=["dense", "experts"])
 async def test_a_plan_that_the_header_contradicts_is_marked_and_logged_once(
-    planner: Planner,
+    planner: DryRunPlanner,
     engine: Engine,
     said: list[logging.LogRecord],
     model: Path,

@@ -20,7 +20,7 @@ from tests.engine.vulkan import require_vulkan
 from tests.models.gguf_files import Shape, write
 from tui.engines import plans as plan_client
 from tui.engines.local import Engine
-from tui.engines.plans import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, Planner
+from tui.engines.plans import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
@@ -31,8 +31,8 @@ MIB = 1 << 20
 
 
 @pytest_asyncio.fixture
-async def planner() -> AsyncIterator[Planner]:
-    planner = Planner()
+async def planner() -> AsyncIterator[DryRunPlanner]:
+    planner = DryRunPlanner()
     yield planner
     await planner.close()
 
@@ -56,7 +56,7 @@ def deadly(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
-async def test_a_plan_is_what_the_engine_takes(planner: Planner, engine: Engine, model: Path):
+async def test_a_plan_is_what_the_engine_takes(planner: DryRunPlanner, engine: Engine, model: Path):
     plan = await planner.plan(model, inspect(model).info, TINY)
     assert plan.exact
     loaded = await engine.load(model, TINY)
@@ -69,13 +69,13 @@ async def test_a_plan_is_what_the_engine_takes(planner: Planner, engine: Engine,
     assert plan.n_ctx == loaded.n_ctx
 
 
-async def test_a_context_that_nobody_means_is_left_to_the_formula(planner: Planner, dense: ModelInfo):
+async def test_a_context_that_nobody_means_is_left_to_the_formula(planner: DryRunPlanner, dense: ModelInfo):
     most, more = (msgspec.structs.replace(TINY, n_ctx=n) for n in (MOST_CELLS, MOST_CELLS + 256))
     assert (await planner.plan(DENSE, dense, most)).exact
     assert await planner.plan(DENSE, dense, more) == estimate(dense, more)
 
 
-async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: Planner, dense: ModelInfo):
+async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: DryRunPlanner, dense: ModelInfo):
     formula, exact = estimate(dense, TINY), await planner.plan(DENSE, dense, TINY)
     assert exact.exact and not formula.exact
     assert formula.total_bytes == pytest.approx(exact.total_bytes, rel=0.2, abs=MIB)
@@ -83,7 +83,7 @@ async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: Plan
 
 
 async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
-    planner = Planner(env=engine_environment(software=True))
+    planner = DryRunPlanner(env=engine_environment(software=True))
     try:
         await planner.warm_up()
         async with Engine(env=engine_environment(software=True)) as engine:
@@ -96,7 +96,7 @@ async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
         await planner.close()
 
 
-async def test_what_was_planned_is_remembered(planner: Planner, dense: ModelInfo, tmp_path: Path):
+async def test_what_was_planned_is_remembered(planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path):
     path = tmp_path / "model.gguf"
     path.write_bytes(DENSE.read_bytes())
     assert planner.known(path, TINY) is None
@@ -108,7 +108,9 @@ async def test_what_was_planned_is_remembered(planner: Planner, dense: ModelInfo
     assert planner.known(path, TINY) is None
 
 
-async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_up(planner: Planner, dense: ModelInfo):
+async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_up(
+    planner: DryRunPlanner, dense: ModelInfo
+):
     tasks = [
         asyncio.create_task(planner.plan(DENSE, dense, LoadSettings(n_ctx=256 * n, n_threads=1))) for n in range(1, 17)
     ]
@@ -120,7 +122,7 @@ async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_
     assert all(plan.exact for plan in done)
 
 
-async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: Planner, dense: ModelInfo):
+async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: DryRunPlanner, dense: ModelInfo):
     task = asyncio.create_task(planner.plan(DENSE, dense, TINY))
     await until(lambda: planner.pid)
     pid = planner.pid
@@ -129,7 +131,7 @@ async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: Plan
     assert planner.pid == pid
 
 
-async def test_a_process_that_was_killed_is_replaced(planner: Planner, dense: ModelInfo):
+async def test_a_process_that_was_killed_is_replaced(planner: DryRunPlanner, dense: ModelInfo):
     await planner.warm_up()
     pid = planner.pid
     os.kill(pid or 0, signal.SIGSTOP)
@@ -143,7 +145,7 @@ async def test_a_process_that_was_killed_is_replaced(planner: Planner, dense: Mo
 
 
 async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
-    planner: Planner, dense: ModelInfo, tiny: Engine, tmp_path: Path
+    planner: DryRunPlanner, dense: ModelInfo, tiny: Engine, tmp_path: Path
 ):
     path = deadly(tmp_path / "deadly.gguf")
     info = inspect(path).info
@@ -155,7 +157,9 @@ async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
     assert tiny.alive and tiny.loaded
 
 
-async def test_what_llama_cpp_refuses_is_planned_by_the_formula(planner: Planner, dense: ModelInfo, tmp_path: Path):
+async def test_what_llama_cpp_refuses_is_planned_by_the_formula(
+    planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path
+):
     for path in (tmp_path / "gone.gguf", tmp_path / os.fsdecode(b"\xff.gguf")):
         for _ in range(2):
             assert await planner.plan(path, dense, TINY) == estimate(dense, TINY)
@@ -164,7 +168,7 @@ async def test_what_llama_cpp_refuses_is_planned_by_the_formula(planner: Planner
 async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: Path):
     (tmp_path / "llama_cpp").mkdir()
     (tmp_path / "llama_cpp" / "__init__.py").write_text("raise ImportError('broken')")
-    planner = Planner(env={"PYTHONPATH": str(tmp_path)})
+    planner = DryRunPlanner(env={"PYTHONPATH": str(tmp_path)})
     try:
         for _ in range(MAX_DEATHS + 1):
             assert await planner.plan(DENSE, dense, TINY) == estimate(dense, TINY)
@@ -175,7 +179,7 @@ async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: 
 
 
 async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo):
-    planner = Planner(idle_s=0.01)
+    planner = DryRunPlanner(idle_s=0.01)
     try:
         await planner.plan(DENSE, dense, TINY)
         await until(lambda: planner.pid is None)
@@ -185,7 +189,7 @@ async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo
 
 
 async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo):
-    starting = Planner()
+    starting = DryRunPlanner()
     warming = asyncio.create_task(starting.warm_up())
     await until(lambda: starting.pid)
     pid = starting.pid
@@ -200,14 +204,14 @@ async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo):
 
 
 async def test_closing_before_anything_was_asked_does_nothing():
-    planner = Planner()
+    planner = DryRunPlanner()
     await planner.close()
     await planner.close()
     assert planner.pid is None
 
 
 async def test_a_dry_run_that_does_not_end_is_given_up_with_its_process(
-    planner: Planner, dense: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "model.gguf"
     path.write_bytes(DENSE.read_bytes())
@@ -225,7 +229,7 @@ async def test_a_dry_run_that_does_not_end_is_given_up_with_its_process(
 
 
 async def test_more_layers_than_any_model_has_and_contexts_from_a_file_are_left_to_the_formula(
-    planner: Planner, tmp_path: Path
+    planner: DryRunPlanner, tmp_path: Path
 ):
     for name, shape, more in (
         ("layers", Shape(n_layers=MOST_LAYERS + 1), {}),

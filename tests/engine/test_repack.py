@@ -13,7 +13,7 @@ from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import estimate
 from tui.planning.taken import taken
@@ -56,7 +56,7 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
 @pytest.mark.parametrize("use_mmap", [True, False], ids=["mapped", "read"])
 async def test_a_plan_knows_what_the_load_will_take(engine: Engine, model: Path, repack: Repack, use_mmap: bool):
     settings = with_repack(repack, msgspec.structs.replace(TINY, use_mmap=use_mmap))
-    planner = Planner()
+    planner = DryRunPlanner()
     try:
         plan = await planner.plan(model, inspect(model).info, settings)
     finally:
@@ -72,7 +72,7 @@ async def test_a_plan_knows_what_the_load_will_take(engine: Engine, model: Path,
 
 
 async def test_left_to_llama_cpp_it_is_planned_once(model: Path):
-    planner = Planner()
+    planner = DryRunPlanner()
     try:
         plan = await planner.plan(model, inspect(model).info, with_repack("auto"))
         assert planner.known(model, with_repack("on")) is plan

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.engine.splitter import Marks, Pair, Part, Splitter
+from tui.engine.splitter import AnswerSplitter, Marks, Pair, Part
 
 THINK = Marks(thoughts=(Pair("<think>", "</think>"),))
 TOKENS = Marks(thoughts=(Pair("\ud800", "\ud801"),), stops=("\ud802",))
@@ -30,7 +30,7 @@ def split(
     marks: Marks, pieces: Sequence[str], part: Part = "answer", stops: Sequence[str] = ()
 ) -> tuple[str, str, bool]:
     """(thinking, answer, whether the turn was ended by a mark)"""
-    splitter = Splitter(marks, part, stops)
+    splitter = AnswerSplitter(marks, part, stops)
     segments = [segment for piece in pieces if not splitter.ended for segment in splitter.feed(piece)]
     segments += splitter.rest()
     written = {"thinking": "", "answer": ""}
@@ -200,7 +200,7 @@ def test_text_without_marks_is_all_there_but_empty_lines_at_its_beginning(text):
 
 
 def test_a_copy_goes_on_by_itself():
-    splitter = Splitter(THINK)
+    splitter = AnswerSplitter(THINK)
     splitter.feed("<think>a</thi")
     other = splitter.copy()
     assert splitter.feed("nk>b") == [("answer", "b")]

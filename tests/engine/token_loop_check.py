@@ -25,7 +25,7 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine import tokenloop
 from tui.engine.abort import AbortSwitch
-from tui.engine.generate import Conversation
+from tui.engine.generate import Chat
 from tui.engine.llama import Session, backend_init
 from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
@@ -193,7 +193,7 @@ def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
             tokenloop._library.cache_clear()
             loop = token_loop(session, session.sampler(HALF_WARM, 7), ignore_end=True)
             events: list[Event] = []
-            Conversation(session, 7).generate(
+            Chat(session, 7).generate(
                 Generate(id=1, messages=(Message(role="user", content="Hello"),), sampling=HALF_WARM, max_tokens=40),
                 events.append,
             )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.machine.test_gpu import NvmlLibrary
 from tests.places import SYSFS
-from tui.machine.energy import MOST_W, Count, EnergyMeter, EnergyReading, gpu_was_slowed, joules
+from tui.machine.energy import MOST_W, EnergyCounter, EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.machine.nvml import Nvml
 
 TREES = SYSFS
@@ -20,18 +20,18 @@ LAPTOP = TREES / "laptop-core-i7"
 ENERGY = "class/powercap/intel-rapl:0/energy_uj"
 
 
-def package(joules: float | None, range_j: float | None = 262_143.0) -> Count:
-    return Count(name="package-0", joules=joules, range_j=range_j)
+def package(joules: float | None, range_j: float | None = 262_143.0) -> EnergyCounter:
+    return EnergyCounter(name="package-0", joules=joules, range_j=range_j)
 
 
-def card(joules: float | None) -> Count:
-    return Count(name="0000:01:00.0", joules=joules)
+def card(joules: float | None) -> EnergyCounter:
+    return EnergyCounter(name="0000:01:00.0", joules=joules)
 
 
 def test_of_the_domains_of_rapl_only_the_packages_count():
     reading = EnergyMeter(LAPTOP, load_nvml=lambda: None).read()
 
-    assert reading.cpu == (Count(name="package-0", joules=262_100.0, range_j=262_143.32885),)
+    assert reading.cpu == (EnergyCounter(name="package-0", joules=262_100.0, range_j=262_143.32885),)
     assert reading.gpu is None and reading.counts_cpu
 
 
@@ -100,7 +100,7 @@ def test_gpus_that_count_stand_alone_where_packages_are_refused():
 
 
 @pytest.mark.parametrize("gpu", [(), (card(None),), (card(1.0), card(None))])
-def test_packages_do_not_pass_for_the_whole_where_a_gpu_computes_that_nobody_counts(gpu: tuple[Count, ...]):
+def test_packages_do_not_pass_for_the_whole_where_a_gpu_computes_that_nobody_counts(gpu: tuple[EnergyCounter, ...]):
     before = EnergyReading(time_s=10.0, cpu=(package(100.0),), gpu=gpu)
     after = EnergyReading(time_s=12.0, cpu=(package(150.0),), gpu=gpu)
 

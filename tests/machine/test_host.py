@@ -16,7 +16,7 @@ import pytest
 
 from tui.machine.host import HostReader, Portable
 from tui.machine.procfs import Linux
-from tui.machine.records import HostSample
+from tui.machine.readings import HostSample
 
 MIB = 1 << 20
 linux_only = pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")

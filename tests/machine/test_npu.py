@@ -17,7 +17,7 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.machine.missing_gpu import RenderNode
 from tui.machine.npu import find_npus, is_usable
 from tui.machine.npus import Accelerators, gather, tell
-from tui.machine.records import NpuSample
+from tui.machine.readings import NpuSample
 from tui.protocol.records import Device
 
 TREES = SYSFS

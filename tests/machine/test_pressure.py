@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tui.app.phrases import shortage
 from tui.config.keymap import default_keymap
 from tui.machine.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
-from tui.machine.records import HostSample
+from tui.machine.readings import HostSample
 
 GIB, MIB = 1 << 30, 1 << 20
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tui.measure.machine import Machine
-from tui.measure.report import Comparison, Mark, ModelFacts, Refused, Report, Result, Test
+from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, RefusedJob, Report, Test
 from tui.protocol.messages import Hello, Loaded
 from tui.protocol.records import Device, LoadSettings
 
@@ -51,9 +51,9 @@ def path_of(facts: ModelFacts) -> str:
     return f"/models/{facts.name}-{facts.quant}.gguf"
 
 
-def result(test: Test, *speeds: float, marks: tuple[Mark, ...] = ()) -> Result:
+def result(test: Test, *speeds: float, marks: tuple[Mark, ...] = ()) -> BenchResult:
     """A test with one repetition at each of these tokens per second, the last of them with the marks."""
-    return Result(
+    return BenchResult(
         test=test,
         test_time=WHEN,
         samples_ns=tuple(round(test.n_tokens * 1e9 / tps) for tps in speeds),
@@ -62,7 +62,7 @@ def result(test: Test, *speeds: float, marks: tuple[Mark, ...] = ()) -> Result:
     )
 
 
-def report(facts: ModelFacts, *results: Result, device: str = "", n_gpu_layers: int = N_LAYERS) -> Report:
+def report(facts: ModelFacts, *results: BenchResult, device: str = "", n_gpu_layers: int = N_LAYERS) -> Report:
     """One model on the CPU or on a device."""
     devices = (device,) if device else ()
     loaded = Loaded(
@@ -126,7 +126,7 @@ COMPARISON = Comparison(
         measured(QWEN3_30B_A3B, 370.0, 34.8, "Vulkan0"),
     ),
     refused=(
-        Refused(
+        RefusedJob(
             model=QWEN3_32B,
             path=path_of(QWEN3_32B),
             backend="Vulkan0",

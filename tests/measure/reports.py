@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tui.measure.machine import Machine
-from tui.measure.report import Mark, ModelFacts, Report, Result, Test
+from tui.measure.report import BenchResult, Mark, ModelFacts, Report, Test
 from tui.protocol.messages import Hello, Loaded
 from tui.protocol.records import Device, LoadSettings
 
@@ -54,10 +54,10 @@ LOADED = Loaded(
 PP, TG = Test(n_prompt=512), Test(n_gen=128)
 
 
-def result(test: Test, speeds: Sequence[float], marks: tuple[tuple[Mark, ...], ...] = ()) -> Result:
+def result(test: Test, speeds: Sequence[float], marks: tuple[tuple[Mark, ...], ...] = ()) -> BenchResult:
     """Repetitions of a test at these speeds, in tokens per second."""
     samples = tuple(round(test.n_tokens * 1e9 / ts) for ts in speeds)
-    return Result(test=test, test_time=datetime(2026, 11, 25, 10, 0, tzinfo=UTC), samples_ns=samples, marks=marks)
+    return BenchResult(test=test, test_time=datetime(2026, 11, 25, 10, 0, tzinfo=UTC), samples_ns=samples, marks=marks)
 
 
 def report(speeds: Mapping[Test, Sequence[float]] | None = None, **changed: object) -> Report:

@@ -20,7 +20,7 @@ from tests.measure.fixed import (
     result,
 )
 from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, factor, find_baseline, row_names, speed
-from tui.measure.report import Comparison, Refused, Test
+from tui.measure.report import Comparison, RefusedJob, Test
 
 
 def relatives(chart: Chart) -> dict[str, float]:
@@ -119,13 +119,13 @@ def test_what_was_refused_is_an_empty_bar_with_the_reason_in_short():
 
 
 def test_a_file_that_cannot_be_read_is_last_and_called_by_its_file():
-    broken = Refused(model=None, path="/models/broken.gguf", backend="CPU", reason="broken.gguf: not a GGUF file.")
+    broken = RefusedJob(model=None, path="/models/broken.gguf", backend="CPU", reason="broken.gguf: not a GGUF file.")
     decode, _ = charts(Comparison(reports=(measured(QWEN3_4B, 10, 4),), refused=(broken,)))
     assert [(group.label, group.bars[0].reason) for group in decode.groups][-1] == ("broken.gguf", "not a GGUF file")
 
 
 def test_a_row_that_failed_after_its_test_keeps_what_was_measured():
-    failed = Refused(model=QWEN3_4B, path=path_of(QWEN3_4B), backend="CPU", reason="the engine stopped.")
+    failed = RefusedJob(model=QWEN3_4B, path=path_of(QWEN3_4B), backend="CPU", reason="the engine stopped.")
     interrupted = report(QWEN3_4B, result(PP512, 100.0))
     decode, prefill = charts(Comparison(reports=(measured(QWEN3_14B, 9, 5), interrupted), refused=(failed,)))
     assert [bar.reason for bar in decode.bars] == ["the engine stopped", ""]

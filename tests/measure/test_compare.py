@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 
 from tests.measure.reports import HELLO, MACHINE, PP, TG, report, result
-from tui.bench.records import records
-from tui.measure.compare import Run, closest, compare, differences, runs_of
+from tui.bench.llama_records import records
+from tui.measure.compare import ComparedRun, closest, compare, differences, runs_of
 from tui.measure.report import Comparison, Report, Test
 from tui.protocol.records import LoadSettings
 
@@ -95,7 +95,7 @@ def test_a_report_and_its_records_are_the_same_run():
     gpu = report(devices=("Vulkan0",), n_gpu_layers=37)
     for one in (report(), gpu):
         (from_records,) = runs_of(records(Comparison(reports=(one,))))
-        told = Run.of(one)
+        told = ComparedRun.of(one)
         assert from_records.facts == {name: text for name, text in told.facts.items() if name != "build"}
         assert (from_records.model_file, from_records.model_type) == (told.model_file, told.model_type)
         assert [change.percent for change in compare(from_records, one)] == pytest.approx([0, 0], abs=1e-4)
@@ -132,18 +132,18 @@ def test_of_several_runs_in_a_file_the_most_similar_one_of_the_model_is_taken():
         for name in ("other.gguf", "/data/Qwen3-4B-Q4_K_M.gguf")
         for n_threads in (4, 8, 16)
     )
-    found = closest(runs, Run.of(report()))
+    found = closest(runs, ComparedRun.of(report()))
     assert found is not None
     assert (found.model_file, found.facts["threads"]) == ("Qwen3-4B-Q4_K_M.gguf", "8")
 
 
 def test_a_renamed_file_of_the_same_model_is_found_and_another_model_is_not():
     (renamed,) = runs_of([{**LLAMA_BENCH, "model_filename": "renamed.gguf"}])
-    assert closest([renamed], Run.of(report())) == renamed
+    assert closest([renamed], ComparedRun.of(report())) == renamed
     (other,) = runs_of([{**LLAMA_BENCH, "model_filename": "other.gguf", "model_size": 7}])
-    assert closest([other], Run.of(report())) is None
+    assert closest([other], ComparedRun.of(report())) is None
     (no_test,) = runs_of([{**LLAMA_BENCH, "n_prompt": 64}])
-    assert closest([no_test], Run.of(report())) is None
+    assert closest([no_test], ComparedRun.of(report())) is None
 
 
 def test_a_record_without_figures_is_refused_with_the_key():

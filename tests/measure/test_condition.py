@@ -12,11 +12,11 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.places import SYSFS
 from tui.engines.local import Engine
 from tui.machine.condition import LEAST_S, Condition, ConditionReader, Moment
-from tui.machine.energy import Count, EnergyMeter, EnergyReading
-from tui.machine.records import GpuKind
+from tui.machine.energy import EnergyCounter, EnergyMeter, EnergyReading
+from tui.machine.readings import GpuKind
 from tui.measure.condition import MachineProbe, energy_note, warnings
 from tui.measure.report import Test
-from tui.measure.runner import Job, Plan, Runner, plan_tests
+from tui.measure.runner import BenchJob, BenchPlan, Runner, plan_tests
 from tui.models.library import inspect
 
 LAPTOP = SYSFS / "laptop-core-i7"
@@ -57,8 +57,8 @@ class PlayedMeter(EnergyMeter):
 
     def read(self, *, gpus: bool = False) -> EnergyReading:
         self._n += 1
-        gpu = Count(name="0000:01:00.0", joules=300.0 * self._n, slowed_s=self._slowed * self._n)
-        cpu = Count(name="package-0", joules=40.0 * self._n, range_j=65_532.0)
+        gpu = EnergyCounter(name="0000:01:00.0", joules=300.0 * self._n, slowed_s=self._slowed * self._n)
+        cpu = EnergyCounter(name="package-0", joules=40.0 * self._n, range_j=65_532.0)
         return EnergyReading(time_s=float(self._n), cpu=(cpu,), gpu=(gpu,) if gpus else None)
 
 
@@ -209,8 +209,8 @@ def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path):
     ],
 )  # fmt: skip
 def test_what_is_left_out_is_said(cpu: tuple[float | None, ...], gpu: tuple[float | None, ...] | None, note: str):
-    def counts(name: str, joules: tuple[float | None, ...]) -> tuple[Count, ...]:
-        return tuple(Count(name=f"{name}{number}", joules=each) for number, each in enumerate(joules))
+    def counts(name: str, joules: tuple[float | None, ...]) -> tuple[EnergyCounter, ...]:
+        return tuple(EnergyCounter(name=f"{name}{number}", joules=each) for number, each in enumerate(joules))
 
     reading = EnergyReading(time_s=0.0, cpu=counts("package-", cpu), gpu=None if gpu is None else counts("gpu", gpu))
     assert energy_note(reading) == note
@@ -220,8 +220,8 @@ def test_what_is_left_out_is_said(cpu: tuple[float | None, ...], gpu: tuple[floa
 
 
 async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_its_end(engine: Engine):
-    jobs = tuple(Job(model=inspect(model), settings=TINY) for model in (DENSE, MOE))
-    plan = Plan(jobs=jobs, tests=plan_tests([16], [4], [0, 8]), repetitions=2)
+    jobs = tuple(BenchJob(model=inspect(model), settings=TINY) for model in (DENSE, MOE))
+    plan = BenchPlan(jobs=jobs, tests=plan_tests([16], [4], [0, 8]), repetitions=2)
     probe = MachineProbe.of(engine)
 
     reports = (await Runner(engine, plan, probe=probe).run()).reports
@@ -245,7 +245,9 @@ async def test_the_runner_keeps_what_the_probe_finds(engine: Engine):
         async def look(self) -> tuple[str, ...]:
             return ("It is late.",)
 
-    plan = Plan(jobs=(Job(model=inspect(DENSE), settings=TINY),), tests=plan_tests([16], [4], [0, 8]), repetitions=1)
+    plan = BenchPlan(
+        jobs=(BenchJob(model=inspect(DENSE), settings=TINY),), tests=plan_tests([16], [4], [0, 8]), repetitions=1
+    )
     probe = Watching(lambda: engine.pid, lambda: None, reader, meter)
     (report,) = (await Runner(engine, plan, probe=probe).run()).reports
 

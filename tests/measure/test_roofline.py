@@ -16,9 +16,9 @@ from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.models.gguf_files import Shape, Tensor, header, tensor_bytes
 from tui.engines.local import Engine
 from tui.measure.machine import Machine
-from tui.measure.report import ModelFacts, Report, Result, Test
+from tui.measure.report import BenchResult, ModelFacts, Report, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why
-from tui.measure.runner import Job, Plan, Runner, plan_tests
+from tui.measure.runner import BenchJob, BenchPlan, Runner, plan_tests
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
@@ -188,7 +188,7 @@ def report(
     known = roofline(read, {"CPU": 50.0 * GB, "Vulkan0": 500.0 * GB})
     samples = (round(128e9 / tps),) * 3
     when = datetime(2026, 1, 1, tzinfo=UTC)
-    result = Result(test=test, test_time=when, samples_ns=samples, read_bytes=read, marks=marks)
+    result = BenchResult(test=test, test_time=when, samples_ns=samples, read_bytes=read, marks=marks)
     device = Device(name="Vulkan0", description="Card", kind=kind, total_bytes=24 * GB, free_bytes=24 * GB)
     return Report(
         machine=Machine(cpu="CPU", n_cores=8, n_cpus=16, ram_bytes=64 * GB, os="Linux"),
@@ -295,9 +295,9 @@ def from_table(path: Path) -> int:
 
 
 async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(engine: Engine):
-    jobs = tuple(Job(model=inspect(path), settings=TINY) for path in (DENSE, MOE))
+    jobs = tuple(BenchJob(model=inspect(path), settings=TINY) for path in (DENSE, MOE))
     tests = plan_tests([8], [4], [0, 32], [(8, 4)])
-    runner = Runner(engine, Plan(jobs=jobs, tests=tests, repetitions=1))
+    runner = Runner(engine, BenchPlan(jobs=jobs, tests=tests, repetitions=1))
     rows = (await runner.run()).reports
     assert len(rows) == 2 and (rows[1].model.n_expert_used, rows[1].model.n_expert) == (2, 8)
     for row in rows:
@@ -316,8 +316,8 @@ async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(en
 
 
 async def test_a_run_without_it_has_no_roofline(engine: Engine):
-    job = Job(model=inspect(DENSE), settings=TINY)
-    plan = Plan(jobs=(job,), tests=plan_tests([], [4]), repetitions=1, bandwidth=False)
+    job = BenchJob(model=inspect(DENSE), settings=TINY)
+    plan = BenchPlan(jobs=(job,), tests=plan_tests([], [4]), repetitions=1, bandwidth=False)
     (row,) = (await Runner(engine, plan).run()).reports
     assert row.roofline is None and why(row)
 
@@ -326,8 +326,8 @@ async def test_a_device_that_is_lost_while_it_is_measured_ends_neither_the_run_n
     driver = Driver(tmp_path, "vkQueueSubmit -4")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()
-        jobs = (Job(model=inspect(DENSE), settings=ON_GPU), Job(model=inspect(MOE), settings=TINY))
-        runner = Runner(engine, Plan(jobs=jobs, tests=plan_tests([], [4]), repetitions=1))
+        jobs = (BenchJob(model=inspect(DENSE), settings=ON_GPU), BenchJob(model=inspect(MOE), settings=TINY))
+        runner = Runner(engine, BenchPlan(jobs=jobs, tests=plan_tests([], [4]), repetitions=1))
         (row,) = (await runner.run()).reports
     assert [failure.job for failure in runner.failures] == [0]
     assert row.model.is_moe and row.roofline is not None

@@ -19,7 +19,7 @@ from tests.running import llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings
-from tui.config.state import State, StateStore, Tuned
+from tui.config.state import State, StateStore, TunedLoad
 from tui.engines.local import Engine
 from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, changes, halved
@@ -184,7 +184,7 @@ def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faste
     assert store.read() == []
     kept = store.state.tuned.get(str(DENSE))
     assert (kept is not None) == bool(found["changes"])
-    assert kept is None or kept == Tuned(machine=HERE, load=found["changes"])
+    assert kept is None or kept == TunedLoad(machine=HERE, load=found["changes"])
     # How many more there is time for depends on what else the machine does.
     assert any(trial["outcome"] == "start" for trial in found["trials"])
     assert len(found["trials"]) + len(found["not_tried"]) >= 3
@@ -210,7 +210,7 @@ def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(
     store = StateStore()
     choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
     assert choices.of(DENSE).repack == "auto"
-    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"repack": "off"}))
+    store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"repack": "off"}))
     assert choices.of(DENSE).repack == "off" and choices.of(MOE).repack == "auto"
     on_the_command_line = LoadChoices(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
     assert on_the_command_line.of(DENSE).repack == "on"
@@ -220,7 +220,7 @@ def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen
     store = StateStore()
     choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
     store.remember_load(DENSE, LoadDefaults(n_ubatch=64, n_ctx=1024))
-    store.remember_tuned(DENSE, Tuned(machine=HERE, load={"n_ubatch": 256}))
+    store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"n_ubatch": 256}))
     assert (choices.of(DENSE).n_ubatch, choices.of(DENSE).n_ctx) == (256, 1024)
     again = StateStore()
     assert again.read() == [] and again.load_of(DENSE, HERE)["n_ubatch"] == 256

@@ -18,7 +18,7 @@ from tui.models.budget import LIMITS
 from tui.models.gguf import (
     ArrayStub,
     GGUFError,
-    Header,
+    GgufHeader,
     Value,
     read_header,
 )
@@ -252,7 +252,7 @@ def test_a_damaged_header_is_read_or_refused_and_never_costs_much(changes: list[
     except GGUFError as error:
         assert error.detail and error.offset <= SMALL_SIZE
     else:
-        assert isinstance(found, Header)
+        assert isinstance(found, GgufHeader)
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -263,7 +263,7 @@ def test_a_damaged_header_is_read_or_refused_and_never_costs_much(changes: list[
 @settings(max_examples=300, deadline=None)
 def test_noise_behind_the_magic_is_read_or_refused(noise: bytes):
     try:
-        assert isinstance(read_header(b"GGUF" + struct.pack("<I", 3) + noise), Header)
+        assert isinstance(read_header(b"GGUF" + struct.pack("<I", 3) + noise), GgufHeader)
     except GGUFError as error:
         assert error.detail
 

@@ -25,7 +25,7 @@ from tui.models.gguf import GGUFError, read_header
 from tui.models.info import MAX_LAYERS, from_headers
 from tui.models.library import inspect, scan
 from tui.models.modelfile import ModelFileError
-from tui.planning.formula import Plan
+from tui.planning.formula import MemoryPlan
 from tui.planning.guard import remedies
 from tui.planning.search import auto_fit
 from tui.planning.verdict import by_formula
@@ -178,7 +178,7 @@ def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: 
     memory = machine(info.weights_bytes, int(share * info.weights_bytes))
     asked = 0
 
-    def counting(*of: object) -> Plan:
+    def counting(*of: object) -> MemoryPlan:
         nonlocal asked
         asked += 1
         return by_formula(*of)

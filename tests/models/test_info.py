@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, Tensor, Typed, header
 from tui.base import format
-from tui.models.gguf import ArrayStub, GGUFError, Header, Value, read_header
+from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, Value, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import ModelFileError
 
@@ -219,7 +219,9 @@ values = st.one_of(
 @settings(max_examples=300, deadline=None)
 def test_absurd_metadata_give_a_record_that_can_be_stored_or_an_error(changes: dict[str, Value]):
     good = read_header(header(other("qwen3", 4), layer_tensors(4, "attn_k ssm_out"))[0], check_data=False)
-    bad = Header(version=3, metadata=good.metadata | changes, tensors=good.tensors, data_offset=0, file_size=1 << 40)
+    bad = GgufHeader(
+        version=3, metadata=good.metadata | changes, tensors=good.tensors, data_offset=0, file_size=1 << 40
+    )
     try:
         found = from_headers([bad], "x")
     except GGUFError as error:

@@ -22,10 +22,10 @@ from pathlib import Path
 import msgspec
 
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
-from tui.planning.formula import Plan
+from tui.planning.formula import MemoryPlan
 from tui.protocol.messages import Done, Loaded, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 
@@ -43,7 +43,7 @@ async def median_tps(engine: Engine, n_prompt: int, n_gen: int, rounds: int) -> 
     return statistics.median([(n_prompt + n_gen) / await engine.bench(n_prompt, n_gen) for _ in range(rounds)])
 
 
-def device_part(plan: Plan, loaded: Loaded, device: str) -> tuple[int, int, int]:
+def device_part(plan: MemoryPlan, loaded: Loaded, device: str) -> tuple[int, int, int]:
     """Bytes on the device: planned, by llama.cpp's books, and less free than before."""
     planned = next((cost.total_bytes for cost in plan.devices if cost.device == device), 0)
     found = loaded.footprint
@@ -54,7 +54,7 @@ def device_part(plan: Plan, loaded: Loaded, device: str) -> tuple[int, int, int]
     return planned, taken, found.device_free_before.get(device, 0) - found.device_free_after.get(device, 0)
 
 
-async def speeds(engine: Engine, planner: Planner, path: Path, info: ModelInfo, device: str, rounds: int) -> None:
+async def speeds(engine: Engine, planner: DryRunPlanner, path: Path, info: ModelInfo, device: str, rounds: int) -> None:
     """Three rows of the first table."""
     n_layers = info.n_layers + 1
     for n_gpu_layers in (0, n_layers // 2, n_layers):
@@ -118,7 +118,7 @@ async def measure(models: list[Path], device: str, rounds: int) -> None:
         gpu, today = known[device], datetime.datetime.now(datetime.UTC).date()
         print(f"{today}, {gpu.description} ({gib(gpu.total_bytes)} GiB), {known['CPU'].description}, ", end="")
         print(f"llama-cpp-python {version('llama_cpp_python')}\n")
-        planner = Planner()
+        planner = DryRunPlanner()
         try:
             print(
                 "| model | layers | pp512, tok/s | tg128, tok/s | planned, GiB | taken (no longer free), GiB"

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import psutil
 
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
-from tui.planning.formula import Plan, estimate
+from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.report import SYSTEM, private_bytes, report
 from tui.protocol.records import CacheType, LoadSettings
 
@@ -51,8 +51,8 @@ class Row(NamedTuple):
     model: str
     n_ctx: int
     cache: str
-    plan: Plan
-    formula: Plan
+    plan: MemoryPlan
+    formula: MemoryPlan
     booked: int
     """Taken, by llama.cpp's books."""
     own: int
@@ -98,7 +98,7 @@ class Bench:
 
     async def _load(self, name: str, path: Path, settings: LoadSettings) -> None:
         info = inspect(path).info
-        planner = Planner()
+        planner = DryRunPlanner()
         try:
             plan = await planner.plan(path, info, settings)
         finally:

@@ -24,7 +24,7 @@ from tui.measure.chart import charts
 from tui.measure.chart_plot import draw
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison
-from tui.measure.runner import Job, Plan, Progress, Runner, plan_tests
+from tui.measure.runner import BenchJob, BenchPlan, Progress, Runner, plan_tests
 from tui.models.library import inspect
 
 MODELS = (
@@ -39,12 +39,12 @@ async def measure(path: Path, arguments: argparse.Namespace) -> Comparison:
     async with Engine() as engine:
         devices = (await engine.start()).devices
         model = inspect(path)
-        jobs: list[Job] = [
+        jobs: list[BenchJob] = [
             make_job(model, {"backend": backend}, LoadDefaults(), devices, tests)
             for backend in arguments.backends.split(",")
         ]
         with contextlib.closing(MachineProbe.of(engine)) as probe:
-            plan = Plan(jobs=tuple(jobs), tests=tests, repetitions=arguments.repetitions)
+            plan = BenchPlan(jobs=tuple(jobs), tests=tests, repetitions=arguments.repetitions)
             found = await Runner(engine, plan, _tell, probe).run()
     return found
 

@@ -26,11 +26,11 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
-from tui.planning.formula import Plan, estimate
+from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.search import context_steps
 from tui.protocol.records import LoadSettings
 
@@ -50,7 +50,7 @@ class Row(NamedTuple):
     """Of a new position, on average."""
 
 
-async def timed(work: Callable[[], Awaitable[Plan]]) -> float:
+async def timed(work: Callable[[], Awaitable[MemoryPlan]]) -> float:
     """Seconds until the plan is there, which must be llama.cpp's."""
     started = time.perf_counter()
     plan = await work()
@@ -63,7 +63,7 @@ async def timed(work: Callable[[], Awaitable[Plan]]) -> float:
 async def measure(name: str, path: Path, devices: tuple[str, ...], *, software: bool) -> Row:
     """All positions, each asked of a planner that does not know it yet, and once more."""
     info = inspect(path).info
-    planner = Planner(env=engine_environment(software=software))
+    planner = DryRunPlanner(env=engine_environment(software=software))
     base = LoadSettings(devices=devices)
     contexts = [msgspec.structs.replace(base, n_ctx=n) for n in context_steps(info.n_ctx_train) if n != base.n_ctx]
     layers = [msgspec.structs.replace(base, n_gpu_layers=n) for n in range(info.n_layers + 1)] if devices else []
@@ -82,7 +82,7 @@ async def measure(name: str, path: Path, devices: tuple[str, ...], *, software: 
     return Row(name, first, *new, remembered, [by_formula(info, at) for at in (*layers, *contexts)], cpu)
 
 
-def _cpu(planner: Planner) -> float:
+def _cpu(planner: DryRunPlanner) -> float:
     """Seconds that the planner's process has computed."""
     times = psutil.Process(planner.pid).cpu_times()
     return float(times.user + times.system)

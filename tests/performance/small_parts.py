@@ -18,7 +18,7 @@ from pathlib import Path
 from texts import PROSE
 from textual.app import App, ComposeResult
 
-from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
+from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn, with_turn
 from tui.chat.store import Store
 from tui.machine.host import HostReader
@@ -41,7 +41,7 @@ def conversation() -> list[Record]:
     answer = text[: 2 * N_BYTES // N_MESSAGES - 20]
     records: list[Record] = []
     for number in range(N_MESSAGES // 2):
-        records += [UserMessage(f"u{number}", f"question {number}"), Answer(f"a{number}", "Qwen3", answer)]
+        records += [UserMessage(f"u{number}", f"question {number}"), AnswerMessage(f"a{number}", "Qwen3", answer)]
     return records
 
 

@@ -20,7 +20,7 @@ from tui.bench.guard import TooLittleMemory, settle
 from tui.config.load import engine_settings
 from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults
-from tui.measure.runner import Job, plan_tests
+from tui.measure.runner import BenchJob, plan_tests
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel, inspect
 from tui.planning.formula import estimate
@@ -59,9 +59,9 @@ def test_fit_is_taken_where_there_is_room():
 TESTS = plan_tests([600], [128])
 
 
-def job_of(info: ModelInfo, choice: LoadDefaults, devices: tuple = DEVICES) -> Job:
+def job_of(info: ModelInfo, choice: LoadDefaults, devices: tuple = DEVICES) -> BenchJob:
     model = LibraryModel(path=DENSE, paths=(DENSE,), info=info, source="folder")
-    return Job(model=model, settings=engine_settings(choice, devices)[0])
+    return BenchJob(model=model, settings=engine_settings(choice, devices)[0])
 
 
 async def refusal(info: ModelInfo, choice: LoadDefaults, memory: MemoryNow) -> str:

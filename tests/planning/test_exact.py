@@ -15,42 +15,42 @@ from tests.planning.shapes import CPU, GIB, MIB, TINY_DENSE, machine
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
 from tui.planning.exact import Confirmed
-from tui.planning.formula import Plan
+from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
 
 ON_CPU = LoadDefaults(backend="cpu", n_ctx=2048, n_threads=1)
 
 
 @pytest_asyncio.fixture
-async def planner() -> AsyncIterator[Planner]:
-    planner = Planner()
+async def planner() -> AsyncIterator[DryRunPlanner]:
+    planner = DryRunPlanner()
     yield planner
     await planner.close()
 
 
-def confirmed(planner: Planner, memory: MemoryNow, path: Path = DENSE) -> Confirmed:
+def confirmed(planner: DryRunPlanner, memory: MemoryNow, path: Path = DENSE) -> Confirmed:
     return Confirmed(planner, path, inspect(path).info, (CPU,), memory)
 
 
-async def need(planner: Planner, choice: LoadDefaults, path: Path = DENSE) -> int:
+async def need(planner: DryRunPlanner, choice: LoadDefaults, path: Path = DENSE) -> int:
     """What llama.cpp takes for this load."""
-    plan: Plan = await planner.plan(path, inspect(path).info, engine_settings(choice, (CPU,))[0])
+    plan: MemoryPlan = await planner.plan(path, inspect(path).info, engine_settings(choice, (CPU,))[0])
     assert plan.exact
     return plan.total_bytes
 
 
-async def test_what_fits_by_far_is_not_asked_about(planner: Planner):
+async def test_what_fits_by_far_is_not_asked_about(planner: DryRunPlanner):
     verdict = await confirmed(planner, machine(8 * GIB)).judge(ON_CPU)
     assert verdict.fit == "fits" and not verdict.plan.exact
     assert planner.pid is None
 
 
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=["dense", "mixture of experts"])
-async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: Planner, path: Path):
+async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: DryRunPlanner, path: Path):
     n_bytes = await need(planner, ON_CPU, path)
     enough = await confirmed(planner, machine(n_bytes), path).judge(ON_CPU)
     too_little = await confirmed(planner, machine(n_bytes - 1), path).judge(ON_CPU)
@@ -58,7 +58,7 @@ async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: Planner, pa
     assert (enough.fit, too_little.fit) == ("fits", "no")
 
 
-async def test_what_many_sequences_take_is_asked_about(planner: Planner):
+async def test_what_many_sequences_take_is_asked_about(planner: DryRunPlanner):
     settings = msgspec.structs.replace(engine_settings(ON_CPU, (CPU,))[0], n_parallel=8)
     plan = await planner.plan(DENSE, TINY_DENSE, settings)
     assert plan.exact and plan.total_bytes != await need(planner, ON_CPU)
@@ -68,7 +68,7 @@ async def test_what_many_sequences_take_is_asked_about(planner: Planner):
         assert verdict.plan.exact and verdict.fit == fit
 
 
-async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(planner: Planner):
+async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(planner: DryRunPlanner):
     asked = msgspec.structs.replace(ON_CPU, n_ctx=4096)
     memory = machine(await need(planner, ON_CPU))
     found = await confirmed(planner, memory).auto_fit(asked)
@@ -79,7 +79,7 @@ async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(plan
     assert smaller is not None and smaller.verdict.plan.exact and smaller.choice.n_ctx == 1024
 
 
-async def test_the_changes_that_are_proposed_are_confirmed(planner: Planner):
+async def test_the_changes_that_are_proposed_are_confirmed(planner: DryRunPlanner):
     asked = msgspec.structs.replace(ON_CPU, n_ctx=4096)
     memory = machine(await need(planner, ON_CPU))
     found = {remedy.change: remedy for remedy in await confirmed(planner, memory).remedies(asked)}
@@ -87,7 +87,7 @@ async def test_the_changes_that_are_proposed_are_confirmed(planner: Planner):
     assert all(remedy.verdict.plan.exact for remedy in found.values() if not remedy.quant)
 
 
-async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planner: Planner, tmp_path: Path):
+async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planner: DryRunPlanner, tmp_path: Path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and no more")
     memory = machine(6 << 20)
@@ -101,7 +101,7 @@ async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planne
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=["dense", "mixture of experts"])
 async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_there_is(path: Path):
     environment = engine_environment(software=True)
-    planner = Planner(env=environment)
+    planner = DryRunPlanner(env=environment)
     async with Engine(env=environment) as engine:
         devices = (await engine.start()).devices
         if "Vulkan0" not in {device.name for device in devices}:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.shapes import DEVICES, GIB, HEAD_80, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
-from tui.app.screens.guard import label
+from tui.app.screens.load_guard import label
 from tui.config.settings import LoadDefaults
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel

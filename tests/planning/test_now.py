@@ -21,8 +21,8 @@ from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
 from tui.engines.local import Engine
 from tui.machine.gpu import GpuReader
-from tui.machine.records import GpuSample, HostSample
-from tui.planning.formula import HOST, Cost, Plan
+from tui.machine.readings import GpuSample, HostSample
+from tui.planning.formula import HOST, Cost, MemoryPlan
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.planning.verdict import judge, judge_plan
@@ -83,7 +83,7 @@ def test_the_verdict_on_an_apu_follows_that_formula(
         shared_used_bytes=min(gtt_used, gtt) * GIB,
     )
     memory = memory_now(host(available * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
-    plan = Plan(
+    plan = MemoryPlan(
         host=Cost(device=HOST),
         devices=(Cost(device="Vulkan0", weights_bytes=planned * GIB),),
         n_gpu_layers=1,

@@ -10,7 +10,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
 from tui.app.memory_report import memory_lines
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import estimate
 from tui.planning.report import FILES, PRIVATE, SYSTEM, report
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 async def test_an_exact_plan_differs_by_nothing_from_the_books(engine: Engine, tmp_path):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=True), tmp_path / "model.gguf")
-    planner = Planner()
+    planner = DryRunPlanner()
     try:
         plan = await planner.plan(model, inspect(model).info, TINY)
     finally:

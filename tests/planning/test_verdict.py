@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.planning.shapes import GIB
-from tui.planning.formula import HOST, Cost, Plan
+from tui.planning.formula import HOST, Cost, MemoryPlan
 from tui.planning.now import MemoryNow
 from tui.planning.verdict import judge_plan
 
 TWO = ("Vulkan0", "Vulkan1")
 
 
-def plan_of(host: int, *devices: int) -> Plan:
+def plan_of(host: int, *devices: int) -> MemoryPlan:
     costs = tuple(Cost(device=name, weights_bytes=n) for name, n in zip(TWO, devices, strict=False))
-    return Plan(host=Cost(device=HOST, weights_bytes=host), devices=costs, n_gpu_layers=1, n_layers=1, n_ctx=256)
+    return MemoryPlan(host=Cost(device=HOST, weights_bytes=host), devices=costs, n_gpu_layers=1, n_layers=1, n_ctx=256)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def plan_of(host: int, *devices: int) -> Plan:
     ],
 )
 def test_a_plan_fits_is_tight_or_does_not(
-    plan: Plan, host: int, devices: dict[str, int], shared: dict[str, int], expected: str
+    plan: MemoryPlan, host: int, devices: dict[str, int], shared: dict[str, int], expected: str
 ):
     memory = MemoryNow(
         host_free_bytes=host,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tui.base import format
-from tui.planning.formula import Plan
-from tui.planning.report import SYSTEM, Line, report
+from tui.planning.formula import MemoryPlan
+from tui.planning.report import SYSTEM, ReportLine, report
 from tui.protocol.messages import Loaded
 
 _NAME, _FIGURE = 34, 12
 _WIDE = _NAME + 3 * _FIGURE
 
 
-def memory_lines(name: str, plan: Plan, loaded: Loaded, width: int = _WIDE) -> tuple[str, ...]:
+def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE) -> tuple[str, ...]:
     """A table with a heading for each place, and what its figures mean. The table has 70 columns, or, where `width` is
     less, 36: then the figures stand below their names."""
     where = f"{plan.n_gpu_layers} of {plan.n_layers} layers on {', '.join(loaded.devices)}" if loaded.devices else "CPU"
@@ -28,13 +28,13 @@ def memory_lines(name: str, plan: Plan, loaded: Loaded, width: int = _WIDE) -> t
     )
 
 
-def _dispute(plan: Plan) -> Iterator[str]:
+def _dispute(plan: MemoryPlan) -> Iterator[str]:
     if plan.apart_bytes:
         yield f"The file's header comes to weights and a KV cache that are {format.size(plan.apart_bytes)}"
         yield "apart from that: one of the two is mistaken."
 
 
-def _table(lines: tuple[Line, ...]) -> Iterator[str]:
+def _table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
     place = None
     for line in lines:
         if line.place != place:
@@ -45,7 +45,7 @@ def _table(lines: tuple[Line, ...]) -> Iterator[str]:
         yield f"  {line.purpose:<{_NAME - 2}}{_columns(_figures(line))}"
 
 
-def _narrow_table(lines: tuple[Line, ...]) -> Iterator[str]:
+def _narrow_table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
     place = None
     for line in lines:
         if line.place != place:
@@ -59,7 +59,7 @@ def _narrow_table(lines: tuple[Line, ...]) -> Iterator[str]:
 _TITLES = ("planned", "actual", "difference")
 
 
-def _figures(line: Line) -> tuple[str, str, str]:
+def _figures(line: ReportLine) -> tuple[str, str, str]:
     planned = "" if line.planned_bytes is None else format.size(line.planned_bytes)
     return planned, format.size(max(line.actual_bytes, 0)), _signed(line.difference_bytes)
 

@@ -18,7 +18,7 @@ from tui.bench import picture, render, signals
 from tui.bench.guard import CannotBeLoaded, NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
-from tui.bench.pick import NoModel, Pick, every_model, pick
+from tui.bench.pick import NoModelFound, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
 from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.bench.tune import tune
@@ -29,13 +29,13 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
 from tui.engines.local import Engine
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.answers import for_answers
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
-from tui.measure.report import Comparison, ModelFacts, Refused, Test, backend_of
-from tui.measure.runner import Failure, Job, Runner, context_for, tokens_needed
+from tui.measure.report import Comparison, ModelFacts, RefusedJob, Test, backend_of
+from tui.measure.runner import BenchJob, Failure, Runner, context_for, tokens_needed
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
 from tui.protocol.death import EngineDied
@@ -68,7 +68,7 @@ def bench(options: BenchOptions) -> ExitCode:
         return _fail(ExitCode.USAGE, str(error))
     try:
         picks = _picks(options, settings, state)
-    except NoModel as error:
+    except NoModelFound as error:
         return _fail(ExitCode.MODEL, str(error))
     except ModelFileError as error:
         return _fail(ExitCode.MODEL, f"{error.path}: {error.reason}")
@@ -98,9 +98,9 @@ class _Bench:
         self._options, self._models, self._settings, self._past = options, models, settings, past
         self._kind = kind_of(options)
         self._line = ProgressLine(sys.stderr)
-        self._refused: list[Refused] = []
+        self._refused: list[RefusedJob] = []
         self._runner: Runner | None = None
-        self._jobs: list[Job] = []
+        self._jobs: list[BenchJob] = []
         self._energy_note = ""
 
     @property
@@ -112,7 +112,7 @@ class _Bench:
         """Measure and print; how it went."""
         code, message = ExitCode.FINE, ""
         environment = engine_environment(software=self._settings.engine.software_vulkan)
-        planner = Planner(env=environment)
+        planner = DryRunPlanner(env=environment)
         try:
             async with Engine(env=environment) as engine, contextlib.AsyncExitStack() as stack:
                 hello = await engine.start()
@@ -163,7 +163,7 @@ class _Bench:
             sentence = "not everything could be measured; the rows say why."
         return (code, message) if message else (how, sentence)
 
-    async def _settle(self, devices: Sequence[Device], planner: Planner) -> list[Job]:
+    async def _settle(self, devices: Sequence[Device], planner: DryRunPlanner) -> list[BenchJob]:
         """The jobs that there is room for; the others are rows with the reason. Raises `UsageError`, and
         `NotMeasured` where there is but one."""
         memory = await read_memory(devices, self._settings.memory)
@@ -196,7 +196,7 @@ class _Bench:
             picture.check_baseline(self._options.baseline, row_names(rows))
 
     def _refuse(self, model: LibraryModel, backend: str, reason: str) -> None:
-        row = Refused(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
+        row = RefusedJob(model=ModelFacts.of(model.info), path=str(model.path), backend=backend, reason=reason)
         self._refused.append(row)
 
     def _finish(self) -> ExitCode:
@@ -241,7 +241,7 @@ def make_job(
     defaults: LoadDefaults,
     devices: Sequence[Device],
     tests: Sequence[Test],
-) -> Job:
+) -> BenchJob:
     """How to load a model on a machine with these devices. The context is as large as the largest test, unless the
     command line (`load`) says more. Raises `UsageError`."""
     choice, problems = merge_load(defaults, None, load)
@@ -254,10 +254,10 @@ def make_job(
         raise UsageError(f"--ctx {choice.n_ctx}: too small, these tests need {needed:,} tokens.")
     settings, problem = engine_settings(choice, devices)
     _report(problems + ([problem] if problem else []))
-    return Job(model=model, settings=settings)
+    return BenchJob(model=model, settings=settings)
 
 
-def _has_room(job: Job, tests: Sequence[Test]) -> None:
+def _has_room(job: BenchJob, tests: Sequence[Test]) -> None:
     """Raises `CannotBeLoaded` where the model's own context, which was asked for, is too small. That is about this
     model, and no reason to measure no other."""
     n_ctx = job.settings.n_ctx or job.model.info.n_ctx_train

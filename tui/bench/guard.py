@@ -12,11 +12,11 @@ from tui.base import format
 from tui.config.load import engine_settings, from_engine
 from tui.config.options import BenchOptions
 from tui.config.settings import MemorySettings
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.machine.gpu import GpuReader
 from tui.machine.host import HostReader
 from tui.measure.report import Test
-from tui.measure.runner import Job, tokens_needed
+from tui.measure.runner import BenchJob, tokens_needed
 from tui.planning.exact import Confirmed
 from tui.planning.guard import Remedy
 from tui.planning.loadcheck import obstacle
@@ -49,12 +49,12 @@ async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> Me
 
 async def settle(
     options: BenchOptions,
-    job: Job,
+    job: BenchJob,
     tests: Sequence[Test],
     devices: Sequence[Device],
     memory: MemoryNow,
-    planner: Planner | None = None,
-) -> Job:
+    planner: DryRunPlanner | None = None,
+) -> BenchJob:
     """The job as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
     it leaves the reserve, or `--force` was given, and `CannotBeLoaded` in any case where it cannot be."""
     if wrong := obstacle(job.model.info, job.settings):

@@ -15,7 +15,7 @@ from tui.bench import render
 from tui.bench.trouble import say
 from tui.config import paths
 from tui.config.options import BenchOptions
-from tui.measure.compare import MIN_REPETITIONS, Change, Run, closest, compare, differences, runs_of
+from tui.measure.compare import MIN_REPETITIONS, Change, ComparedRun, closest, compare, differences, runs_of
 from tui.measure.history import History, HistoryError, Kept
 from tui.measure.report import Comparison, Report, row_name
 
@@ -33,7 +33,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier run and how it is called: "run 12 of 2026-11-25 10:11 UTC", "score.json"."""
 
     label: str
-    run: Run
+    run: ComparedRun
 
 
 class Past:
@@ -95,7 +95,7 @@ class Past:
             raise NoBaseline(str(error)) from error
         if report is None:
             raise NoBaseline(f"--compare {what}: there is no such run. llmtui --bench --history lists those there are.")
-        return [Baseline(label=_label(int(what), report), run=Run.of(report))]
+        return [Baseline(label=_label(int(what), report), run=ComparedRun.of(report))]
 
     def _baseline(self, report: Report) -> Baseline:
         if self._options.compare != LAST:
@@ -104,10 +104,10 @@ class Past:
         found = self._history.get(kept.id) if kept else None
         if kept is None or found is None:
             raise NoBaseline("no earlier run of this model on this backend has these tests.")
-        return Baseline(label=_label(kept.id, found), run=Run.of(found))
+        return Baseline(label=_label(kept.id, found), run=ComparedRun.of(found))
 
     def _closest(self, report: Report) -> Baseline:
-        now = Run.of(report)
+        now = ComparedRun.of(report)
         if self._options.compare.isdecimal():  # whoever names a run wants that one, whatever its model
             found = next((baseline for baseline in self._given if compare(baseline.run, now)), None)
         else:
@@ -212,7 +212,7 @@ def _label(run_id: int, report: Report) -> str:
     return f"run {run_id} of {report.results[0].test_time:{_WHEN}}"
 
 
-def _read(path: Path) -> tuple[Run, ...]:
+def _read(path: Path) -> tuple[ComparedRun, ...]:
     """The runs in a file that `--output json` or `jsonl` printed, ours or llama-bench's."""
     try:
         text = path.read_text("utf-8")

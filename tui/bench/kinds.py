@@ -10,13 +10,13 @@ from tui.bench import render, scores, users
 from tui.config.options import BenchOptions
 from tui.measure import score
 from tui.measure.report import Test
-from tui.measure.runner import END_TO_END, ParallelTest, Plan, context_for_users, plan_tests
+from tui.measure.runner import END_TO_END, BenchPlan, ParallelTest, context_for_users, plan_tests
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One of them, as the options ask for it."""
 
-    plan: Plan
+    plan: BenchPlan
     """Without jobs."""
     formats: Mapping[str, render.Format]
     """By the name that `--output` takes."""
@@ -37,14 +37,14 @@ def kind_of(options: BenchOptions) -> Kind:
 def _tests(options: BenchOptions) -> Kind:
     tests = plan_tests(options.n_prompt, options.n_gen, options.n_depth, options.pairs)
     return Kind(
-        plan=Plan(jobs=(), tests=tests, repetitions=options.repetitions, end_to_end=options.end_to_end),
+        plan=BenchPlan(jobs=(), tests=tests, repetitions=options.repetitions, end_to_end=options.end_to_end),
         formats=render.FORMATS,
         room=(*tests, END_TO_END) if options.end_to_end else tests,
     )
 
 
 def _quick(options: BenchOptions) -> Kind:
-    plan = Plan(
+    plan = BenchPlan(
         jobs=(),
         tests=(score.QUICK_TEST,),
         repetitions=options.repetitions,
@@ -57,7 +57,7 @@ def _quick(options: BenchOptions) -> Kind:
 
 def _localscore(options: BenchOptions) -> Kind:
     tests = score.LOCALSCORE_TESTS
-    plan = Plan(
+    plan = BenchPlan(
         jobs=(), tests=tests, repetitions=options.repetitions, warm_up=score.LOCALSCORE_WARM_UP, bandwidth=False
     )
     return Kind(plan=plan, formats=scores.LOCALSCORE_FORMATS, room=tests, load=score.LOCALSCORE_LOAD)
@@ -71,7 +71,7 @@ def _parallel(options: BenchOptions) -> Kind:
         for n in options.n_parallel
     )
     return Kind(
-        plan=Plan(jobs=(), tests=(), repetitions=options.repetitions, parallel=tests, bandwidth=False),
+        plan=BenchPlan(jobs=(), tests=(), repetitions=options.repetitions, parallel=tests, bandwidth=False),
         formats=users.FORMATS,
         room=(Test(n_prompt=context_for_users(tests)),),
         n_parallel=max(options.n_parallel),

@@ -16,7 +16,7 @@ from tui.models.modelfile import ModelFileError
 _MOST_NAMES = 5
 
 
-class NoModel(Exception):
+class NoModelFound(Exception):
     """There is no model on this machine; the message says how to get one."""
 
 
@@ -30,7 +30,7 @@ class Pick(msgspec.Struct, frozen=True, kw_only=True):
 def pick(named: Path | None, settings: Settings, state: State) -> Pick:
     """The model that was named; else the settings' own, the one used last, the smallest one there is.
 
-    Raises `ModelFileError` when the named one cannot be used, `NoModel` when there is none.
+    Raises `ModelFileError` when the named one cannot be used, `NoModelFound` when there is none.
     """
     if named is not None:
         return Pick(model=inspect(named))
@@ -47,7 +47,7 @@ def pick(named: Path | None, settings: Settings, state: State) -> Pick:
 
 def every_model(settings: Settings) -> tuple[list[Pick], str]:
     """All models of the library, the smallest first, and a sentence about the files that are left out, "" where there
-    are none. Raises `NoModel`."""
+    are none. Raises `NoModelFound`."""
     library = _library(settings)
     models = sorted(library.models, key=lambda model: model.info.size_bytes)
     return [Pick(model=model) for model in models], _left_out(library)
@@ -57,7 +57,7 @@ def _library(settings: Settings) -> Library:
     library = scan(configured_folders(settings.models), paths.library_cache_file())
     if not library.models:
         others = f" {_left_out(library)}"
-        raise NoModel(
+        raise NoModelFound(
             f"there is no chat model on this machine. Put a GGUF file into {paths.models_dir()}, or name one: "
             f"llmtui --bench model.gguf.{others.rstrip()}"
         )

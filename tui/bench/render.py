@@ -12,9 +12,9 @@ from tui.base import format
 from tui.base.stdout import put
 from tui.base.text import clean
 from tui.bench import endtoend
-from tui.bench.records import as_csv, as_json, as_jsonl, as_sql
+from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
 from tui.measure import roofline
-from tui.measure.report import Comparison, Refused, Report, Result, backend_of, model_type, row_name
+from tui.measure.report import BenchResult, Comparison, RefusedJob, Report, backend_of, model_type, row_name
 
 Format = Callable[[Comparison], str]
 
@@ -69,7 +69,7 @@ def _sentences(report: Report) -> list[str]:
     return [text for text in (endtoend.sentence(report), speed) if text]
 
 
-def refusal(row: Refused) -> str:
+def refusal(row: RefusedJob) -> str:
     """Which model could not be measured where, and why."""
     return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
 
@@ -192,16 +192,16 @@ def facts(report: Report) -> list[str]:
     ]
 
 
-def _unfinished(report: Report) -> list[Result]:
+def _unfinished(report: Report) -> list[BenchResult]:
     return [result for result in report.results if len(result.samples_ns) < report.repetitions]
 
 
-def _runs(report: Report, result: Result) -> str:
+def _runs(report: Report, result: BenchResult) -> str:
     n = len(result.samples_ns)
     return str(n) if n == report.repetitions else f"{n} of {report.repetitions} runs"
 
 
-def _ts(result: Result) -> str:
+def _ts(result: BenchResult) -> str:
     """As llama-bench writes it, so that its rows can stand beside ours."""
     return f"{result.avg_ts:.2f} ± {result.stddev_ts:.2f}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tui.bench.records import records
+from tui.bench.llama_records import records
 from tui.bench.render import Format, facts, headline, table_of
-from tui.measure.report import Comparison, Report, Result
+from tui.measure.report import BenchResult, Comparison, Report
 from tui.measure.score import LOCALSCORE_TESTS, Phases, Score, localscore, phases, quick_score
 from tui.measure.stats import deviation, mean
 
@@ -72,7 +72,7 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
-def _figures(result: Result) -> tuple[float, float, float]:
+def _figures(result: BenchResult) -> tuple[float, float, float]:
     """Prompt tokens per second, generated ones, and seconds to the first: means over the repetitions."""
     runs = phases(result)
     return (
@@ -84,7 +84,7 @@ def _figures(result: Result) -> tuple[float, float, float]:
 
 def _quick_json(comparison: Comparison) -> str:
     """An object with the score's `name`, `value` and `definition`, its parts `prefill_ts`, `decode_ts` (tokens per
-    second) and `ttft_s` (seconds), and `tests`, the records of `tui.bench.records` with these three for each
+    second) and `ttft_s` (seconds), and `tests`, the records of `tui.bench.llama_records` with these three for each
     repetition. `value` and parts are null where not all tests were run."""
     return _as_json(comparison, "llmtui quick score", quick_score(comparison.reports[0].results))
 

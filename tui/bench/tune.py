@@ -20,12 +20,12 @@ from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
-from tui.config.state import Tuned as TunedState
+from tui.config.state import TuneOutcome as TunedState
 from tui.engines.local import Engine, EngineError
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.machine import this_machine
-from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, Tuned, Tuner, changes
+from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, TuneOutcome, Tuner, changes
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
 from tui.protocol.death import EngineDied
@@ -52,7 +52,7 @@ class _Command:
         """How it went. What was found before an interruption is shown, and not remembered."""
         code, message = ExitCode.FINE, ""
         environment = engine_environment(software=self._settings.engine.software_vulkan)
-        planner = Planner(env=environment)
+        planner = DryRunPlanner(env=environment)
         try:
             async with Engine(env=environment) as engine:
                 await self._search(engine, planner)
@@ -79,7 +79,7 @@ class _Command:
             say(message)
         return code
 
-    async def _search(self, engine: Engine, planner: Planner) -> None:
+    async def _search(self, engine: Engine, planner: DryRunPlanner) -> None:
         devices = (await engine.start()).devices
         start, problems = merge_load(self._settings.load, None, self._options.load)
         for problem in problems:
@@ -114,13 +114,13 @@ class _Command:
         )
         await self._tuner.run()
 
-    def _remember(self, found: Tuned) -> object:
+    def _remember(self, found: TuneOutcome) -> object:
         """None when it is written; else what is in the way."""
         load = msgspec.convert(changes(found.start, found.best), dict[str, bool | int | str])
         tuned = TunedState(machine=this_machine().hardware, load=load)
         return self._state.remember_tuned(self._model.path.absolute(), tuned)
 
-    def _print(self, found: Tuned, sentence: str) -> None:
+    def _print(self, found: TuneOutcome, sentence: str) -> None:
         output = self._options.output or default_format(sys.stdout)
         if output == "json":
             text = json.dumps(_record(found), indent=2)
@@ -138,7 +138,7 @@ def _label(start: LoadDefaults, choice: LoadDefaults) -> str:
     return ", ".join(differs) or "the settings as they are"
 
 
-def _rows(found: Tuned) -> list[tuple[str, ...]]:
+def _rows(found: TuneOutcome) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("settings", "pp t/s", "tg t/s", "turn s", "runs", "")]
     for trial in sorted(found.trials, key=lambda trial: -trial.speed):
         n = len(trial.speeds)
@@ -160,7 +160,7 @@ def _said(trial: Trial) -> str:
     return f"{said[trial.outcome]}{costs}"
 
 
-def _verdict(found: Tuned, *, is_whole: bool) -> str:
+def _verdict(found: TuneOutcome, *, is_whole: bool) -> str:
     """What came of it, in a few sentences."""
     turn = f"a turn of {TURN_PROMPT} tokens read and {TURN_GEN} written"
     gain = found.gain
@@ -177,7 +177,7 @@ def _verdict(found: Tuned, *, is_whole: bool) -> str:
     return said
 
 
-def _record(found: Tuned) -> dict[str, object]:
+def _record(found: TuneOutcome) -> dict[str, object]:
     """For programs: the settings as `settings.toml` names them."""
     gain = found.gain
     return {

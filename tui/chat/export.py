@@ -56,12 +56,12 @@ class ImportProblem(Exception):
     """A text is not a conversation that this version can read; `str()` says why and what to do."""
 
 
-class _Header(msgspec.Struct):
+class _ExportHeader(msgspec.Struct):
     format: str
     version: int
 
 
-class _File(msgspec.Struct):
+class _ExportFile(msgspec.Struct):
     format: str
     version: int
     conversation: Conversation
@@ -69,7 +69,7 @@ class _File(msgspec.Struct):
 
 def to_json(conversation: Conversation) -> str:
     """The whole conversation, indented, as the format at the top of this file."""
-    encoded = msgspec.json.encode(_File(FORMAT, VERSION, conversation))
+    encoded = msgspec.json.encode(_ExportFile(FORMAT, VERSION, conversation))
     text = msgspec.json.format(encoded, indent=2).decode() + "\n"
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
@@ -78,7 +78,7 @@ def from_json(text: str | bytes) -> Conversation:
     """The conversation that `to_json` wrote, ids included; see `conversation.copy_with_new_ids`. ImportProblem."""
     try:
         text = _as_text(text)
-        header = msgspec.json.decode(text, type=_Header)
+        header = msgspec.json.decode(text, type=_ExportHeader)
     except _NOT_READ as error:
         raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {_why(error)}.") from error
     if header.format != FORMAT:
@@ -90,7 +90,7 @@ def from_json(text: str | bytes) -> Conversation:
             " Update llmtui to import it."
         )
     try:
-        conversation = msgspec.json.decode(text, type=_File).conversation
+        conversation = msgspec.json.decode(text, type=_ExportFile).conversation
     except _NOT_READ as error:
         raise ImportProblem(f"This conversation is damaged: {_why(error)}.") from error
     longest = max((len(turn.text) + len(turn.reasoning) for turn in conversation.turns), default=0)

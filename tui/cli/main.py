@@ -17,7 +17,7 @@ from tui.cli.parser import MIN_REPETITIONS, CommandLineError, parser
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tui.config.modelrules import ChatFormat
+    from tui.config.modelrules import ChatOverrides
     from tui.config.options import BenchKind
 
 _CANNOT_DRAW = ("", "dumb", "unknown")
@@ -305,10 +305,10 @@ def _app(arguments: argparse.Namespace) -> int:
     )
 
 
-def _chat_format(arguments: argparse.Namespace) -> ChatFormat:
+def _chat_format(arguments: argparse.Namespace) -> ChatOverrides:
     """The template and the stop strings that were given. Raises `CommandLineError`."""
     from tui.base.userpath import user_path
-    from tui.config.modelrules import ChatFormat, TemplateFileError, read_template
+    from tui.config.modelrules import ChatOverrides, TemplateFileError, read_template
 
     if "" in arguments.stop:
         raise CommandLineError("--stop needs a text: an empty one would end every answer at once.")
@@ -318,7 +318,7 @@ def _chat_format(arguments: argparse.Namespace) -> ChatFormat:
             source = read_template(user_path(arguments.chat_template))
         except TemplateFileError as error:
             raise CommandLineError(f"--chat-template {arguments.chat_template}: {error}.") from error
-    return ChatFormat(chat_template=source, stop=tuple(arguments.stop))
+    return ChatOverrides(chat_template=source, stop=tuple(arguments.stop))
 
 
 def _is_missing(path: Path) -> bool:

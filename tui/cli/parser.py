@@ -34,7 +34,7 @@ class CommandLineError(Exception):
     """Arguments that contradict each other or what this is run in; the message says what to do."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(f"{message}.")
 
@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """All arguments. Those of loading are stored under the names of `LoadDefaults`, None where not given."""
     codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
-    parser = _Parser(
+    parser = _ArgumentParser(
         prog="llmtui",
         usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]",
         description="Chat with local GGUF models in the terminal, and measure how fast they run.",

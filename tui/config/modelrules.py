@@ -16,7 +16,7 @@ MAX_TEMPLATE_BYTES = 1 << 20
 """The largest templates have 20 KB: what is larger was named by mistake, such as the model itself."""
 
 
-class ChatFormat(msgspec.Struct, frozen=True, kw_only=True):
+class ChatOverrides(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be used; empty values leave it to the model."""
 
     chat_template: str = ""
@@ -52,8 +52,8 @@ def read_template(file: Path) -> str:
 
 
 def chat_format(
-    rules: Iterable[ModelRule], names: Sequence[str], path: Path, given: ChatFormat
-) -> tuple[ChatFormat, list[ConfigProblem]]:
+    rules: Iterable[ModelRule], names: Sequence[str], path: Path, given: ChatOverrides
+) -> tuple[ChatOverrides, list[ConfigProblem]]:
     """What is to be used for the model at `path` that is called by `names`: what was `given` on the command line goes
     before the rules that match, a later rule before an earlier one. A template that cannot be read is a problem, and
     the model's own is used."""
@@ -63,12 +63,12 @@ def chat_format(
             template_file = rule.chat_template or template_file
             stop = given.stop or rule.stop or stop
     if given.chat_template or not template_file:
-        return ChatFormat(chat_template=given.chat_template, stop=stop), []
+        return ChatOverrides(chat_template=given.chat_template, stop=stop), []
     try:
-        return ChatFormat(chat_template=read_template(Path(template_file)), stop=stop), []
+        return ChatOverrides(chat_template=read_template(Path(template_file)), stop=stop), []
     except TemplateFileError as error:
         message = f"{error}, so the model's own template is used. Correct chat_template in [[model]] of your settings."
-        return ChatFormat(stop=stop), [ConfigProblem(file=Path(template_file), key="", message=message)]
+        return ChatOverrides(stop=stop), [ConfigProblem(file=Path(template_file), key="", message=message)]
 
 
 def matches(rule: ModelRule, names: Sequence[str], path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tui.config.modelrules import ChatFormat
+from tui.config.modelrules import ChatOverrides
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Place layers and experts where they are fastest, of all that fits."""
     force: bool = False
     """Load even when too little memory would be left."""
-    chat_format: ChatFormat = ChatFormat()
+    chat_format: ChatOverrides = ChatOverrides()
     """Chat template and stop strings for every model of this run."""
     settings_file: Path | None = None
     """Take this file in place of the user's `settings.toml`."""

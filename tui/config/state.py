@@ -23,7 +23,7 @@ MAX_MODELS = 200
 LoadTable = dict[str, bool | int | str]
 
 
-class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Load settings that `--tune` found to be the fastest for a model on one machine."""
 
     machine: str = ""
@@ -45,7 +45,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the conversation that was open last."""
     loads: dict[str, LoadTable] = {}
     """Model path to the fields of `LoadDefaults` that it was loaded with, for `tui.config.load.merge_load`."""
-    tuned: dict[str, Tuned] = {}
+    tuned: dict[str, TunedLoad] = {}
     """Model path to what was tuned for it. What is chosen in the app afterwards takes its place."""
 
 
@@ -100,7 +100,7 @@ class StateStore:
             tuned = {path: found for path, found in self.state.tuned.items() if path != key}
             return self.update(last_model=key, loads=loads, tuned=tuned)
 
-    def remember_tuned(self, model: Path, tuned: Tuned) -> ConfigProblem | None:
+    def remember_tuned(self, model: Path, tuned: TunedLoad) -> ConfigProblem | None:
         """Load `model` so from now on, on the machine that it was tuned on. As `update` in all else."""
         with self._lock:
             before = self._newest().tuned

@@ -38,7 +38,7 @@ class MemoryKind(NamedTuple):
     """The host's, in the layout of the file, so that a mapped file can serve as it is."""
 
 
-class Held(NamedTuple):
+class TensorBytes(NamedTuple):
     """Bytes in one kind of memory, with what is lost between tensors."""
 
     weights: int
@@ -160,20 +160,20 @@ def placed(model: int, context: int, output_bytes: int, *, mapped: bool) -> tupl
     return tuple(Placed(device=device, **place) for device, place in sums.items())
 
 
-def held(context: int) -> dict[MemoryKind, Held]:
+def held(context: int) -> dict[MemoryKind, TensorBytes]:
     """What a model and its context hold. The weights of a mapped file are given as the part of the file from the first
     to the last of them. The map that llama.cpp makes for it, some 200 bytes, is not freed."""
     books = _books()[0](context)
     if not 0 < books.count <= _MAX_ENTRIES:
         raise BooksUnreadable(f"a memory breakdown of {books.count} entries")
-    found: dict[MemoryKind, Held] = {}
+    found: dict[MemoryKind, TensorBytes] = {}
     nodes = list(_walk(books.root))
     if len(nodes) != books.count:
         raise BooksUnreadable(f"{len(nodes)} of {books.count} entries of the memory breakdown")
     for node in nodes:
         kind = _kind(node.kind)
-        before = found.get(kind, Held(0, 0, 0))
-        found[kind] = Held(before.weights + node.weights, before.kv + node.kv, before.compute + node.compute)
+        before = found.get(kind, TensorBytes(0, 0, 0))
+        found[kind] = TensorBytes(before.weights + node.weights, before.kv + node.kv, before.compute + node.compute)
     return found
 
 

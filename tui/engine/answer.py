@@ -14,7 +14,7 @@ from tui.engine.abort import Aborted
 from tui.engine.llama import Session
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import Sampler
-from tui.engine.splitter import Part, Segments, Splitter
+from tui.engine.splitter import AnswerSplitter, Part, Segments
 from tui.engine.tokenloop import NO_TOKEN, TokenLoop
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
 from tui.protocol.records import StopReason, Timings, prefill_tps
@@ -45,14 +45,14 @@ class Paused:
     tokens: list[int]
     """Of prompt and answer; the last may not be in the KV cache."""
     n_prompt: int
-    splitter: Splitter
+    splitter: AnswerSplitter
     pending: tuple[bytes, int]
     """State of the UTF-8 decoder: the beginning of a character."""
     sampler: Sampler
     """What chose the tokens, its random numbers drawn up to here."""
 
 
-class Answer:
+class AnswerInProgress:
     """Text buffers, clocks and counters of one answer."""
 
     def __init__(self, cache: Cache, command: Generate, send: Send, received: float) -> None:
@@ -77,11 +77,11 @@ class Answer:
         self._thinking_since = self._first = self._last = 0.0
         self._thinking_cut = False
 
-    def _new_splitter(self, part: Part) -> Splitter:
+    def _new_splitter(self, part: Part) -> AnswerSplitter:
         marks, stops = self._session.chat.format.marks, self._session.stops
         if self._command.ignore_end:
             marks, stops = dataclasses.replace(marks, stops=()), ()
-        return Splitter(marks, part, stops)
+        return AnswerSplitter(marks, part, stops)
 
     def begin(self, part: Part) -> None:
         """Before anything is computed: the prompt ends in `part`."""

@@ -49,7 +49,7 @@ class ContextKey(msgspec.Struct, frozen=True, kw_only=True):
     """How positions are encoded: they are in the K cache already."""
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
+class _ContextHeader(msgspec.Struct, frozen=True, kw_only=True):
     key: ContextKey
     tokens: bytes
     """What was evaluated, as 32-bit numbers."""
@@ -82,7 +82,7 @@ def write(path: Path, key: ContextKey, tokens: Sequence[int], state: bytes | byt
     """Write a KV cache in place of what is at `path`; the size of the file. Raises `ContextFileError` "disk", with
     nothing changed."""
     numbers = array("i", tokens).tobytes()
-    header = msgspec.msgpack.encode(_Header(key=key, tokens=numbers, n_state=len(state)))
+    header = msgspec.msgpack.encode(_ContextHeader(key=key, tokens=numbers, n_state=len(state)))
     size = _FRAME.size + len(header) + len(state) + _CHECK.size
     try:
         private.folder(path.parent)
@@ -160,9 +160,9 @@ def _read_all(descriptor: int, n: int) -> bytearray:
     return data
 
 
-def _decode(path: Path, raw: bytearray) -> _Header:
+def _decode(path: Path, raw: bytearray) -> _ContextHeader:
     try:
-        header = msgspec.msgpack.decode(raw, type=_Header)
+        header = msgspec.msgpack.decode(raw, type=_ContextHeader)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ContextFileError("damaged", f"{path}: {error}") from error
     if header.n_state < 0 or len(header.tokens) % 4:

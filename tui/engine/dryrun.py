@@ -25,7 +25,7 @@ from tui.models.gguf import GGUFError, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.source import FileSource
 from tui.models.stub import stub
-from tui.planning.loadcheck import Refused, refuse
+from tui.planning.loadcheck import LoadRefused, refuse
 from tui.protocol import loadlog
 from tui.protocol.records import LoadSettings, Placed
 
@@ -75,7 +75,7 @@ class DryRunner:
             return placed, int(lib.llama_n_ctx_seq(context))
         except UnknownDevice as error:
             raise LlamaError("bad_settings", str(error)) from error
-        except Refused as error:
+        except LoadRefused as error:
             raise LlamaError(error.kind, error.detail) from error
         except BooksUnreadable as error:
             raise LlamaError("internal", str(error)) from error

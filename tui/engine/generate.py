@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.engine.abort import Aborted
-from tui.engine.answer import Answer, Paused, Send
+from tui.engine.answer import AnswerInProgress, Paused, Send
 from tui.engine.llama import LlamaError, Session
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import token_loop
@@ -36,7 +36,7 @@ class PromptTooLong(Exception):
         )
 
 
-class Conversation:
+class Chat:
     """A session together with the tokens that its KV cache holds."""
 
     def __init__(self, session: Session, default_seed: int) -> None:
@@ -101,7 +101,7 @@ class Conversation:
             tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
         except Aborted:
             self.paused = command
-            Answer(self, command, send, received).finish("cancelled")
+            AnswerInProgress(self, command, send, received).finish("cancelled")
             return
         n_cached = self._reuse(tokens)
         send(
@@ -114,7 +114,7 @@ class Conversation:
                 template_note=self.session.chat.note,
             )
         )
-        answer = Answer(self, command, send, received)
+        answer = AnswerInProgress(self, command, send, received)
         answer.tokens, answer.n_cached = list(tokens), n_cached
         sampler = self._sampler(command.sampling, paused)
         if paused is not None:

@@ -13,7 +13,7 @@ import psutil
 from tui.base.splitfile import part_of
 from tui.engine.contextfile import ContextFileError, ContextKey, model_identity, read, write
 from tui.engine.devices import build_commit
-from tui.engine.generate import Conversation
+from tui.engine.generate import Chat
 from tui.engine.llama import Session
 from tui.protocol.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 
@@ -38,14 +38,14 @@ def key_of(path: Path, session: Session) -> ContextKey:
     )
 
 
-class ContextKeeper:
+class ContextSaver:
     """Answers `SaveContext` and `RestoreContext`. `send` is called from the main thread and from those that write."""
 
     def __init__(self, send: Callable[[Event], None]) -> None:
         self._send = send
         self._one_at_a_time = threading.Lock()
 
-    def save(self, command: SaveContext, conversation: Conversation, key: ContextKey) -> None:
+    def save(self, command: SaveContext, conversation: Chat, key: ContextKey) -> None:
         """Copy the cache, then write it on a thread of its own, which sends the answer."""
         started = time.perf_counter()
         tokens, size = list(conversation.cached), conversation.session.state_bytes
@@ -80,7 +80,7 @@ class ContextKeeper:
                 event = ContextSaved(id=command.id, n_tokens=len(tokens), n_bytes=n_bytes, held_up_s=held_up_s)
         self._send(event)
 
-    def restore(self, command: RestoreContext, conversation: Conversation, key: ContextKey) -> None:
+    def restore(self, command: RestoreContext, conversation: Chat, key: ContextKey) -> None:
         """Read the file and put it in place of the cache, which stays as it is when the file is of no use."""
         started = time.perf_counter()
         problem: ContextProblem | None = None

@@ -84,7 +84,7 @@ def is_token(mark: str) -> bool:
     return bool(_TOKEN.match(mark))
 
 
-class Splitter:
+class AnswerSplitter:
     """One answer's way through its marks. `feed` and `rest` give what is certain, in order."""
 
     def __init__(self, marks: Marks, part: Part = "answer", user_stops: Sequence[str] = ()) -> None:
@@ -125,7 +125,7 @@ class Splitter:
         """What the next text would be."""
         return "thinking" if self._part == "thinking" else "answer"
 
-    def copy(self) -> Splitter:
+    def copy(self) -> AnswerSplitter:
         """One that goes on from here by itself."""
         other = copy.copy(self)
         other._answer, other._endings = list(self._answer), dict(self._endings)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tui.engine.template import TemplateError, Turn
-from tui.engine.template_process import CPU_S, Compile, Render, Request, Result
+from tui.engine.template_process import CPU_S, Compile, Render, RenderResult, Request
 from tui.protocol.wire import FrameDecoder, WireError, encode
 
 WAIT_S = 10.0
@@ -35,7 +35,7 @@ class TemplateHost:
         self._check = check
         self._compile: Compile | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._results = msgspec.msgpack.Decoder(Result)
+        self._results = msgspec.msgpack.Decoder(RenderResult)
         self._start()
 
     def compile(self, source: str, bos: str, eos: str) -> None:
@@ -75,7 +75,7 @@ class TemplateHost:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
 
-    def _ask(self, request: Request) -> Result:
+    def _ask(self, request: Request) -> RenderResult:
         try:
             if self._process is None:
                 self._start()

@@ -38,7 +38,7 @@ class Render(msgspec.Struct, frozen=True, tag=True):
     variables: dict[str, Any]
 
 
-class Result(msgspec.Struct, frozen=True):
+class RenderResult(msgspec.Struct, frozen=True):
     """What came of either. With `error`, nothing did."""
 
     text: str = ""
@@ -53,25 +53,25 @@ class _Server:
     def __init__(self) -> None:
         self._template: JinjaTemplate | None = None
 
-    def answer(self, request: Request) -> Result:
+    def answer(self, request: Request) -> RenderResult:
         """Never raises what a template may cause."""
         _limit_time()
         try:
             if isinstance(request, Compile):
                 self._template = JinjaTemplate(request.source, request.bos, request.eos)
-                return Result(variables=tuple(sorted(self._template.variables)))
+                return RenderResult(variables=tuple(sorted(self._template.variables)))
             if self._template is None:
-                return Result(error="there is no template")
+                return RenderResult(error="there is no template")
             text = self._template.render(request.turns, opening=request.opening, variables=request.variables)
         except TemplateError as error:
-            return Result(error=str(error))
+            return RenderResult(error=str(error))
         except MemoryError:
-            return Result(error=f"the chat template takes more than {MEMORY_BYTES >> 20} MiB of memory")
+            return RenderResult(error=f"the chat template takes more than {MEMORY_BYTES >> 20} MiB of memory")
         except Exception as error:  # noqa: BLE001 - a template can bring the library to raise anything
-            return Result(error=f"the chat template failed: {type(error).__name__}: {error}")
+            return RenderResult(error=f"the chat template failed: {type(error).__name__}: {error}")
         if len(text) > MAX_PROMPT_BYTES:
-            return Result(error=f"the chat template makes a prompt of more than {MAX_PROMPT_BYTES >> 20} MiB")
-        return Result(text=text.encode("utf-8", "replace").decode())
+            return RenderResult(error=f"the chat template makes a prompt of more than {MAX_PROMPT_BYTES >> 20} MiB")
+        return RenderResult(text=text.encode("utf-8", "replace").decode())
 
 
 def _limit_time() -> None:

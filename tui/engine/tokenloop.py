@@ -36,7 +36,7 @@ _IS_END, _IS_ABORTED, _HAS_FAILED, _HAS_NO_NUMBERS = 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
-class Run:
+class LoopRun:
     """What a run of the loop did."""
 
     tokens: list[int]
@@ -54,7 +54,7 @@ class Run:
 class TokenLoop(Protocol):
     """One answer's loop over a session and a sampler."""
 
-    def run(self, pending: int, n_most: int, due: float) -> Run:
+    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
         """Decode `pending`, unless that is `NO_TOKEN`, choose the next token from the newest logits, decode it, and so
         on: until about `n_most` are chosen (never more), one at or after the time `due`, one that is to be looked at
         (see `Session.token_kinds`), or something ends it."""
@@ -72,7 +72,7 @@ class PythonLoop:
     def __init__(self, session: Session, sampler: Sampler, ignore_end: bool) -> None:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
 
-    def run(self, pending: int, n_most: int, due: float) -> Run:
+    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
         """See `TokenLoop`."""
         session, tokens, times, n_decoded = self._session, list[int](), list[float](), 0
         try:
@@ -87,15 +87,15 @@ class PythonLoop:
                 pending = self._sampler.sample()
                 kind = PLAIN if self._ignore_end else session.token_kinds[pending]
                 if kind == ENDS or (kind == PLAIN and not self._ignore_end and session.vocabulary.is_end(pending)):
-                    return Run(tokens, times, n_decoded, is_end=True)
+                    return LoopRun(tokens, times, n_decoded, is_end=True)
                 tokens.append(pending)
                 times.append(time.perf_counter())
                 if len(tokens) >= n_most or times[-1] >= due or kind == LOOKED_AT:
-                    return Run(tokens, times, n_decoded)
+                    return LoopRun(tokens, times, n_decoded)
         except (Aborted, LlamaError) as error:
-            return Run(tokens, times, n_decoded, error=error)
+            return LoopRun(tokens, times, n_decoded, error=error)
         except NoNumbers as error:
-            return Run(tokens, times, n_decoded, error=LlamaError("decode", str(error)))
+            return LoopRun(tokens, times, n_decoded, error=LlamaError("decode", str(error)))
 
 
 class _Loop(ctypes.Structure):
@@ -146,7 +146,7 @@ class CompiledLoop:
         self._times = (ctypes.c_double * _N_MOST)()
         self._ending = ctypes.c_int32()
 
-    def run(self, pending: int, n_most: int, due: float) -> Run:
+    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
         """See `TokenLoop`."""
         loop = self._loop
         n = self._library.token_loop_run(
@@ -166,7 +166,7 @@ class CompiledLoop:
             error = self._session.failure(loop.status, 1)
         elif ending == _HAS_NO_NUMBERS:
             error = LlamaError("decode", str(NoNumbers()))
-        return Run(self._tokens[:n], self._times[:n], loop.n_decoded, ending == _IS_END, error)
+        return LoopRun(self._tokens[:n], self._times[:n], loop.n_decoded, ending == _IS_END, error)
 
     def choose(self) -> int:
         """Choose a token from the newest logits, as `run` does."""

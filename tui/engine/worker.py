@@ -26,8 +26,8 @@ from tui.engine import bandwidth, benchmark, devices
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.answer import Paused
 from tui.engine.dryrun import DryRunner
-from tui.engine.generate import Conversation, PromptTooLong
-from tui.engine.keepcontext import ContextKeeper, key_of
+from tui.engine.generate import Chat, PromptTooLong
+from tui.engine.keepcontext import ContextSaver, key_of
 from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import LlamaError, Session, backend_init, system_info
 from tui.engine.params import in_effect
@@ -95,13 +95,13 @@ class Worker:
         self._cancelled: set[int] = set()
         self._running = 0
         self._abort = AbortSwitch()
-        self._conversation: Conversation | None = None
+        self._conversation: Chat | None = None
         self._path = Path()
         self._settings = LoadSettings()
         self._told: Loaded | None = None
         """What the front end knows to be loaded."""
         self._dry_runner = DryRunner()
-        self._contexts = ContextKeeper(self.send)
+        self._contexts = ContextSaver(self.send)
 
     def send(self, event: Event) -> None:
         """Write one event; called from both threads."""
@@ -200,7 +200,7 @@ class Worker:
         placed, n_ctx = self._dry_runner.run(Path(command.path), command.settings, command.device_free)
         self.send(Planned(id=command.id, placed=placed, n_ctx=n_ctx))
 
-    def _loaded(self) -> Conversation:
+    def _loaded(self) -> Chat:
         if self._conversation is None:
             raise LlamaError("no_model", "no model is loaded")
         return self._conversation
@@ -220,7 +220,7 @@ class Worker:
             raise LlamaError("model_not_found", f"{path} is not a file")
         try:
             loadcheck.check(part_of(path)[1], in_effect(command.settings))
-        except loadcheck.Refused as error:
+        except loadcheck.LoadRefused as error:
             raise LlamaError(error.kind, error.detail) from error
         kept = self._carry_out(path) if command.keep_context else None
         before = self._conversation if command.load_first else None
@@ -269,7 +269,7 @@ class Worker:
                 self.send(LoadProgress(id=command_id, fraction=fraction))
 
         session = Session(path, settings, self._abort, progress)
-        self._conversation = Conversation(session, settings.seed)
+        self._conversation = Chat(session, settings.seed)
         self._path, self._settings = path, settings
         self._context_key = key_of(path, session)
 

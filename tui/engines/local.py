@@ -112,7 +112,7 @@ class EngineError(Exception):
         self.info = info
 
 
-class Answer:
+class AnswerStream:
     """A running `generate`: iterate over its events, or `cancel` it. The last event is `Done`.
 
     Iterating raises `EngineError` when the command fails and `EngineDied` when the process ends.
@@ -320,9 +320,9 @@ class Engine:
         flush_s: float = 0.1,
         ignore_end: bool = False,
         resume: bool = False,
-    ) -> Answer:
+    ) -> AnswerStream:
         """Answer a conversation; the events come from iterating over the result. See `Generate` for the arguments."""
-        return Answer(
+        return AnswerStream(
             self,
             Generate(
                 id=self._next_id(),

@@ -15,7 +15,7 @@ import msgspec
 from tui.engines.local import Engine, EngineError
 from tui.models.info import ModelInfo
 from tui.planning.crosscheck import apart
-from tui.planning.formula import Plan, estimate, exactly
+from tui.planning.formula import MemoryPlan, estimate, exactly
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Planned
 from tui.protocol.records import LoadSettings
@@ -42,7 +42,7 @@ _Key = tuple[_Identity, LoadSettings, tuple[int, ...]]
 _START: _Identity = ("", 0, 0)
 
 
-class Planner:
+class DryRunPlanner:
     """Plans loads. The process starts when it is first needed, `warm_up` does so ahead; `close` ends it.
 
     `env` adds to its environment and should be the engine's, so that both see the same devices. Use from one event
@@ -52,7 +52,7 @@ class Planner:
     def __init__(self, *, env: Mapping[str, str] | None = None, idle_s: float = IDLE_S) -> None:
         self._engine = Engine(env=env)
         self._idle_s = idle_s
-        self._plans: dict[_Key, Plan] = {}
+        self._plans: dict[_Key, MemoryPlan] = {}
         self._refused: set[_Key] = set()
         """What llama.cpp would not load."""
         self._disputed: set[_Identity] = set()
@@ -71,15 +71,17 @@ class Planner:
         """Of the process, while it runs."""
         return self._engine.pid
 
-    def known(self, path: Path, settings: LoadSettings, device_free: Mapping[str, int] | None = None) -> Plan | None:
+    def known(
+        self, path: Path, settings: LoadSettings, device_free: Mapping[str, int] | None = None
+    ) -> MemoryPlan | None:
         """The exact plan, if it is remembered; looks at nothing but the file's date."""
         return self._plans.get(_key(path, settings, device_free or {}))
 
     async def plan(
         self, path: Path, info: ModelInfo, settings: LoadSettings, device_free: Mapping[str, int] | None = None
-    ) -> Plan:
-        """What loading `path`, whose header is `info`, would take: exact, or else by the formula (`Plan.exact` says
-        which). `device_free` is as for `estimate`. Never raises but `CancelledError`; cancelling costs nothing."""
+    ) -> MemoryPlan:
+        """What loading `path`, whose header is `info`, would take: exact, or else by the formula (`MemoryPlan.exact`
+        says which). `device_free` is as for `estimate`. Never raises but `CancelledError`; cancelling costs nothing."""
         formula = estimate(info, settings, device_free)
         key = _key(path, settings, device_free or {})
         if (plan := self._plans.get(key)) is not None:
@@ -98,7 +100,7 @@ class Planner:
         self._plans[key] = plan
         return plan
 
-    def _cross_checked(self, identity: _Identity, formula: Plan, plan: Plan, tied_bytes: int) -> Plan:
+    def _cross_checked(self, identity: _Identity, formula: MemoryPlan, plan: MemoryPlan, tied_bytes: int) -> MemoryPlan:
         """`plan`, marked where the formula disagrees; said once of each file."""
         apart_bytes = apart(formula, plan, tied_bytes)
         if apart_bytes and identity not in self._disputed:

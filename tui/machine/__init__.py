@@ -2,5 +2,5 @@
 
 Never judges whether a model fits, and keeps no history but the one of speed.
 
-Begin with `host.py` and `gpu.py` for live figures; `records.py` for what they give.
+Begin with `host.py` and `gpu.py` for live figures; `readings.py` for what they give.
 """

@@ -14,7 +14,7 @@ from tui.machine.files import read_text
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-class Group(msgspec.Struct, frozen=True):
+class ControlGroup(msgspec.Struct, frozen=True):
     """A control group's folder."""
 
     folder: Path
@@ -31,11 +31,11 @@ class _Mount(msgspec.Struct, frozen=True):
     is_v2: bool
 
 
-def groups_of(controller: str, root: Path = Path("/")) -> tuple[Group, ...]:
+def groups_of(controller: str, root: Path = Path("/")) -> tuple[ControlGroup, ...]:
     """Folders of this process's groups that the controller ("memory", "cpu") acts through, from its own outward, as
     far as they can be seen. `root` holds proc/ and sys/. Whether such a folder is there is not looked at."""
     mounts = _mounts(root)
-    found: list[Group] = []
+    found: list[ControlGroup] = []
     for line in (read_text(str(root / "proc/self/cgroup")) or "").splitlines():
         _, _, controllers_and_path = line.partition(":")
         controllers, _, path = controllers_and_path.partition(":")
@@ -44,7 +44,7 @@ def groups_of(controller: str, root: Path = Path("/")) -> tuple[Group, ...]:
         is_v2 = not controllers
         for mount in mounts:
             if mount.is_v2 == is_v2 and (is_v2 or controller in mount.controllers):
-                found += [Group(folder, is_v2) for folder in _outward(mount, path)]
+                found += [ControlGroup(folder, is_v2) for folder in _outward(mount, path)]
                 break
     return tuple(dict.fromkeys(found))
 

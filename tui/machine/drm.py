@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from tui.machine.files import key_values, read_int, read_scaled, read_text
-from tui.machine.records import GpuKind, GpuSample, GpuSource
+from tui.machine.readings import GpuKind, GpuSample, GpuSource
 
 AMDGPU_IDS = Path("/usr/share/libdrm/amdgpu.ids")
 """Marketing names of AMD's GPUs, shipped with libdrm: device, revision and name, separated by commas."""
 
 
-class Card(Protocol):
+class DrmCard(Protocol):
     """One GPU."""
 
     @property
@@ -30,9 +30,9 @@ class Card(Protocol):
         """What it has taken since some moment in the past, in joules; None where the driver does not count."""
 
 
-def find_cards(sysfs: Path, amdgpu_ids: Path = AMDGPU_IDS) -> tuple[Card, ...]:
+def find_cards(sysfs: Path, amdgpu_ids: Path = AMDGPU_IDS) -> tuple[DrmCard, ...]:
     """The GPUs below `sysfs` (/sys) that this file can read, in the order of the kernel's numbers."""
-    found: list[tuple[int, Card]] = []
+    found: list[tuple[int, DrmCard]] = []
     for folder in (sysfs / "class/drm").glob("card*"):
         number = folder.name.removeprefix("card")
         if not number.isdigit():  # A connector, such as card0-DP-1.

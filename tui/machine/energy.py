@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.machine.drm import Card, find_cards
+from tui.machine.drm import DrmCard, find_cards
 from tui.machine.files import read_scaled, read_text
 from tui.machine.nvml import Nvml, load_nvml
 
@@ -24,7 +24,7 @@ SLOWED_PART = 0.01
 """A GPU that is slowed down for less of the time than this changes no figure."""
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class EnergyCounter(msgspec.Struct, frozen=True, kw_only=True):
     """One counter."""
 
     name: str
@@ -42,10 +42,10 @@ class EnergyReading(msgspec.Struct, frozen=True, kw_only=True):
 
     time_s: float
     """Of a clock that never goes back."""
-    cpu: tuple[Count, ...] = ()
+    cpu: tuple[EnergyCounter, ...] = ()
     """One for each CPU package, its integrated GPU included; empty where the platform has none. Memory modules are
     not counted: few machines tell theirs."""
-    gpu: tuple[Count, ...] | None = None
+    gpu: tuple[EnergyCounter, ...] | None = None
     """One for each GPU with memory of its own, whether it counts or not; None when nobody asked for them."""
 
     @property
@@ -63,7 +63,7 @@ def joules(before: EnergyReading, after: EnergyReading) -> float | None:
     time between was too short, or so long that a counter may have started again twice. Packages that only root may read
     are left out beside GPUs that count."""
     elapsed_s = after.time_s - before.time_s
-    parts: list[tuple[Count, Count]] = []
+    parts: list[tuple[EnergyCounter, EnergyCounter]] = []
     if before.counts_cpu:
         parts += zip(before.cpu, after.cpu, strict=False)
     if before.gpu is not None and after.gpu is not None:
@@ -93,7 +93,7 @@ def gpu_was_slowed(before: EnergyReading, after: EnergyReading) -> bool:
     )
 
 
-def _growth(before: Count, after: Count, elapsed_s: float) -> float | None:
+def _growth(before: EnergyCounter, after: EnergyCounter, elapsed_s: float) -> float | None:
     if before.joules is None or after.joules is None or before.name != after.name:
         return None
     growth = after.joules - before.joules
@@ -111,13 +111,13 @@ class EnergyMeter:
         self._load_nvml = load_nvml
         self._packages = _packages(sysfs)
         self._nvml: Nvml | None = None
-        self._cards: tuple[Card, ...] | None = None
+        self._cards: tuple[DrmCard, ...] | None = None
 
     def read(self, *, gpus: bool = False) -> EnergyReading:
         """The counters now; those of all GPUs with memory of their own too if `gpus`, as some of them compute."""
         counts = self._gpu_counts() if gpus else None
         packages = tuple(
-            Count(name=package.name, joules=read_scaled(package.file, 1e6), range_j=package.range_j)
+            EnergyCounter(name=package.name, joules=read_scaled(package.file, 1e6), range_j=package.range_j)
             for package in self._packages
         )
         return EnergyReading(time_s=time.monotonic(), cpu=packages, gpu=counts)
@@ -128,13 +128,13 @@ class EnergyMeter:
             self._nvml.close()
         self._nvml = self._cards = None
 
-    def _gpu_counts(self) -> tuple[Count, ...]:
+    def _gpu_counts(self) -> tuple[EnergyCounter, ...]:
         if self._cards is None:
             self._cards = tuple(card for card in find_cards(self._sysfs) if card.kind == "gpu")
             self._nvml = self._load_nvml()
         counted = self._nvml.counters() if self._nvml is not None else []
         counted += [(card.id, card.energy_j(), None) for card in self._cards]
-        return tuple(Count(name=name, joules=taken_j, slowed_s=slowed_s) for name, taken_j, slowed_s in counted)
+        return tuple(EnergyCounter(name=name, joules=taken_j, slowed_s=slowed_s) for name, taken_j, slowed_s in counted)
 
 
 class _Package(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tui.machine.drm import AMDGPU_IDS, Card, find_cards
+from tui.machine.drm import AMDGPU_IDS, DrmCard, find_cards
 from tui.machine.nvml import Nvml, load_nvml
-from tui.machine.records import GpuSample
+from tui.machine.readings import GpuSample
 from tui.protocol.records import Device
 
 __all__ = ["GpuReader", "GpuSample", "from_devices"]
@@ -28,7 +28,7 @@ class GpuReader:
         self._load_nvml = load_nvml
         self._amdgpu_ids = amdgpu_ids
         self._nvml: Nvml | None = None
-        self._cards: tuple[Card, ...] | None = None
+        self._cards: tuple[DrmCard, ...] | None = None
 
     def read(self) -> tuple[GpuSample, ...]:
         """A sample of each GPU, NVIDIA's first; empty on a machine without one that can be read."""

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 
 import psutil
 
-from tui.machine.procfs import Linux, Machine, Process, Proportions
-from tui.machine.records import HostSample
+from tui.machine.procfs import Linux, MachineCounters, Process, Proportions
+from tui.machine.readings import HostSample
 
 PROPORTIONS_S = 5.0
 """Least time between two readings of `engine_pss_bytes`."""
@@ -23,7 +23,7 @@ _MOST_OF_TIME = 0.001
 class Source(Protocol):
     """Where readings come from. None and missing fields for what is not there; never an exception."""
 
-    def machine(self) -> Machine: ...
+    def machine(self) -> MachineCounters: ...
     def process(self, pid: int) -> Process | None: ...
     def proportions(self, pid: int) -> Proportions | None: ...
 
@@ -44,7 +44,7 @@ class HostReader:
         self.engine_pid = engine_pid
         self._with_proportions = proportions
         self._source: Source = source or (Linux() if Path("/proc/meminfo").exists() else Portable())
-        self._base = Machine()
+        self._base = MachineCounters()
         self._base_process: Process | None = None
         self._cpu_percent: float | None = None
         self._engine_cpu_percent: float | None = None
@@ -100,7 +100,7 @@ class HostReader:
             self._proportions_at = after + max(PROPORTIONS_S, (after - before) / _MOST_OF_TIME)
         return process
 
-    def _compare(self, machine: Machine, process: Process | None) -> None:
+    def _compare(self, machine: MachineCounters, process: Process | None) -> None:
         if self._base.cpu_total is not None and machine.cpu_total == self._base.cpu_total:
             return  # Within one tick of the kernel's clock there is nothing to compare.
         elapsed = _minus(machine.cpu_total, self._base.cpu_total)
@@ -113,11 +113,11 @@ class HostReader:
 class Portable:
     """Readings through psutil, for systems without /proc."""
 
-    def machine(self) -> Machine:
+    def machine(self) -> MachineCounters:
         times = psutil.cpu_times()
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()
         total = sum(times)
-        return Machine(
+        return MachineCounters(
             cpu_busy=total - times.idle,
             cpu_total=total,
             ram_total_bytes=memory.total,

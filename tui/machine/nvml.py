@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tui.machine.records import GpuSample
+from tui.machine.readings import GpuSample
 
 T = TypeVar("T")
 

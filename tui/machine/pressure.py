@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.machine.records import HostSample
+from tui.machine.readings import HostSample
 
 HIGH_PERCENT = 10.0
 """Programs that wait for memory this much of the time, over 10 s, are in its way already (Linux alone tells)."""

@@ -14,7 +14,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "cpu_thermal", "cpu-thermal")
 
 
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
+class MachineCounters(msgspec.Struct, frozen=True, kw_only=True):
     """Counters and levels of the whole machine. CPU time is in one unit of the source's choice."""
 
     cpu_busy: float | None = None
@@ -28,7 +28,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters and levels of one process. CPU time is in the unit of `Machine`."""
+    """Counters and levels of one process. CPU time is in the unit of `MachineCounters`."""
 
     started: float
     """Tells a process from a later one of the same id."""
@@ -53,7 +53,7 @@ class Linux:
         self._limits = tuple(_limiting_groups(root))
         self._cpu_sensor = _cpu_sensor(root)
 
-    def machine(self) -> Machine:
+    def machine(self) -> MachineCounters:
         busy, total = self._cpu()
         memory = key_values(read_text(f"{self._proc}/meminfo") or "", ":")
         ram_total = _kib(memory.get("MemTotal"))
@@ -61,7 +61,7 @@ class Linux:
         for group in self._limits:
             ram_total, ram_available = group.cap(ram_total, ram_available)
         swap_total, swap_free = _kib(memory.get("SwapTotal")), _kib(memory.get("SwapFree"))
-        return Machine(
+        return MachineCounters(
             cpu_busy=busy,
             cpu_total=total,
             ram_total_bytes=ram_total,

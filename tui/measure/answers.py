@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.config.modelrules import ChatFormat, chat_format
+from tui.config.modelrules import ChatOverrides, chat_format
 from tui.config.problems import ConfigProblem
 from tui.config.sampling import resolve
 from tui.config.settings import Settings
-from tui.measure.runner import Job
+from tui.measure.runner import BenchJob
 
 
-def for_answers(job: Job, settings: Settings, given: ChatFormat) -> tuple[Job, list[ConfigProblem]]:
+def for_answers(job: BenchJob, settings: Settings, given: ChatOverrides) -> tuple[BenchJob, list[ConfigProblem]]:
     """The job with all that, what was `given` on the command line first, and what could not be used of it. The answers
     come without thinking."""
     info = job.model.info

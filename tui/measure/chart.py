@@ -12,7 +12,7 @@ import msgspec
 
 from tui import __version__
 from tui.base.text import one_line
-from tui.measure.report import Comparison, Mark, ModelFacts, Report, Result, Test, backend_of, row_name
+from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, Report, Test, backend_of, row_name
 
 CPU = "CPU"
 _ORIGIN = re.compile(r"^(?:(?:[a-z]+_\w+|error loading model): )+")
@@ -56,7 +56,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.backend} {self.n_gpu_layers}/{self.n_layers}" if is_part else self.backend
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class BarGroup(msgspec.Struct, frozen=True, kw_only=True):
     """One model, with a bar for each backend: the CPU's first."""
 
     name: str
@@ -84,7 +84,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     """llama-bench's name: "tg128"."""
     baseline: str
     """The row whose speed counts as 1: "Qwen3-32B Q3_K_L on CPU"."""
-    groups: tuple[Group, ...]
+    groups: tuple[BarGroup, ...]
     facts: tuple[str, ...] = ()
     """What it was measured on and with, in two or three lines."""
 
@@ -218,12 +218,12 @@ def _first_test(comparison: Comparison, what: Literal["decode", "prefill"]) -> T
     return next((result.test for result in found if result), None)
 
 
-def _of(report: Report, test: Test) -> Result | None:
+def _of(report: Report, test: Test) -> BenchResult | None:
     """What a report has of a test; another test's figure would not be comparable."""
     return next((result for result in report.results if result.test == test and result.samples_ns), None)
 
 
-def _chart(comparison: Comparison, test: Test, base: RowName, one: Result, labels: dict[str, str]) -> Chart:
+def _chart(comparison: Comparison, test: Test, base: RowName, one: BenchResult, labels: dict[str, str]) -> Chart:
     groups: dict[str, tuple[ModelFacts | None, list[Bar]]] = {}
     for path, facts, bar in _bars(comparison, test, one.avg_ts):
         groups.setdefault(path, (facts, []))[1].append(bar)
@@ -241,9 +241,9 @@ def _chart(comparison: Comparison, test: Test, base: RowName, one: Result, label
     )
 
 
-def _group(label: str, facts: ModelFacts | None, bars: Sequence[Bar]) -> Group:
+def _group(label: str, facts: ModelFacts | None, bars: Sequence[Bar]) -> BarGroup:
     quant = one_line(facts.quant) if facts and label == one_line(row_name(facts, "")) else ""
-    return Group(
+    return BarGroup(
         name=label.removesuffix(f" {quant}"),
         quant=quant,
         n_params=facts.n_params if facts else 0,

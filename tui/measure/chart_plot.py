@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tui.base import format
 from tui.base.text import cells, fit_columns
-from tui.measure.chart import CPU, Bar, Chart, Group, factor, speed
+from tui.measure.chart import CPU, Bar, BarGroup, Chart, factor, speed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def _slots(charts: Sequence[Chart]) -> dict[Slot, float]:
     return found
 
 
-def _bars(chart: Chart) -> Iterator[tuple[Slot, Bar, Group]]:
+def _bars(chart: Chart) -> Iterator[tuple[Slot, Bar, BarGroup]]:
     for group in chart.groups:
         seen: Counter[str] = Counter()
         for bar in group.bars:

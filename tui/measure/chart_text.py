@@ -10,7 +10,7 @@ import msgspec
 
 from tui.base import format
 from tui.base.text import cells, fit_columns
-from tui.measure.chart import Bar, Chart, Group, factor, speed
+from tui.measure.chart import Bar, BarGroup, Chart, factor, speed
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 200
 
@@ -83,7 +83,7 @@ class _Drawing:
             return [(Span(what, "title"), Span(f", {one}", "about"))]
         return [(Span(what, "title"),), (Span(self._fit(one, self._columns), "about"),)]
 
-    def _heading(self, group: Group) -> Line:
+    def _heading(self, group: BarGroup) -> Line:
         about = [format.n_params(group.n_params, group.n_params_active)] if group.n_params else []
         about += ["MoE"] if group.is_moe else []
         said = "".join(f" {self._style.dot} {part}" for part in about)

@@ -30,7 +30,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[str, ...] = ()
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One model with one set of settings, as far as a comparison needs it; of a report, or of another program's
     records."""
 
@@ -43,7 +43,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tests: tuple[Measured, ...]
 
     @classmethod
-    def of(cls, report: Report) -> Run:
+    def of(cls, report: Report) -> ComparedRun:
         return cls(
             model_file=PurePath(report.loaded.path).name,
             model_type=report.loaded.description,
@@ -93,13 +93,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.n_before, self.n_after) >= MIN_REPETITIONS
 
 
-def compare(before: Report | Run, after: Report | Run) -> tuple[Change, ...]:
+def compare(before: Report | ComparedRun, after: Report | ComparedRun) -> tuple[Change, ...]:
     """The tests that both have, by name, in the order of `after`."""
     then = {test.name: test for test in _run(before).tests if test.samples_ts}
     return tuple(_change(then[now.name], now) for now in _run(after).tests if now.samples_ts and now.name in then)
 
 
-def differences(before: Report | Run, after: Report | Run) -> tuple[str, ...]:
+def differences(before: Report | ComparedRun, after: Report | ComparedRun) -> tuple[str, ...]:
     """What differs between the two runs apart from their speed: "threads: 8, now 4". What only one of them tells is no
     difference."""
     then, now = _run(before), _run(after)
@@ -109,15 +109,17 @@ def differences(before: Report | Run, after: Report | Run) -> tuple[str, ...]:
     return tuple(f"{name}: {old}, now {new}" for name, old, new in apart)
 
 
-def runs_of(records: Iterable[Record]) -> tuple[Run, ...]:
+def runs_of(records: Iterable[Record]) -> tuple[ComparedRun, ...]:
     """The runs that a list of records holds: those of the same model and facts are tests of one run. Raises
     `msgspec.ValidationError` for what is no record of llama-bench."""
-    runs: dict[tuple[object, ...], Run] = {}
+    runs: dict[tuple[object, ...], ComparedRun] = {}
     for record in records:
         told = msgspec.convert(record, _Told, strict=False)
         facts = _known((fact.name, _text(record.get(fact.key, ""))) for fact in _FACTS if fact.key)
         key = (told.model_filename, told.model_type, *facts.items())
-        empty = Run(model_file=PurePath(told.model_filename).name, model_type=told.model_type, facts=facts, tests=())
+        empty = ComparedRun(
+            model_file=PurePath(told.model_filename).name, model_type=told.model_type, facts=facts, tests=()
+        )
         run = runs.get(key, empty)
         test = Test(n_prompt=told.n_prompt, n_gen=told.n_gen, n_depth=told.n_depth)
         measured = Measured(name=test.name, samples_ts=told.samples_ts or (told.avg_ts,), marks=told.marks)
@@ -125,7 +127,7 @@ def runs_of(records: Iterable[Record]) -> tuple[Run, ...]:
     return tuple(runs.values())
 
 
-def closest(runs: Iterable[Run], to: Run) -> Run | None:
+def closest(runs: Iterable[ComparedRun], to: ComparedRun) -> ComparedRun | None:
     """Of the runs of the same model with a test in common, the one that differs in the fewest things; the last of
     several. The same model has the same file name or, under another name, llama.cpp's same description of the same
     size."""
@@ -135,14 +137,14 @@ def closest(runs: Iterable[Run], to: Run) -> Run | None:
     )
 
 
-def _same_model(one: Run, other: Run) -> bool:
+def _same_model(one: ComparedRun, other: ComparedRun) -> bool:
     if one.model_file == other.model_file:
         return True
     return one.model_type == other.model_type and one.facts.get("model size") == other.facts.get("model size")
 
 
-def _run(run: Report | Run) -> Run:
-    return Run.of(run) if isinstance(run, Report) else run
+def _run(run: Report | ComparedRun) -> ComparedRun:
+    return ComparedRun.of(run) if isinstance(run, Report) else run
 
 
 def _change(then: Measured, now: Measured) -> Change:

@@ -11,7 +11,7 @@ from tui.engines.local import Engine
 from tui.machine.condition import Condition, ConditionReader, Moment, others_percent, own_percent
 from tui.machine.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.machine.pressure import swap_growth
-from tui.machine.records import GpuKind
+from tui.machine.readings import GpuKind
 from tui.measure.report import Mark, Test
 
 LOOK_S = 1.0

@@ -26,7 +26,7 @@ from tui.chat.schema import (
     transaction,
 )
 from tui.chat.schema import set_aside as put_aside
-from tui.measure.report import Comparison, Report, Result
+from tui.measure.report import BenchResult, Comparison, Report
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -227,7 +227,7 @@ def _row(report: Report) -> tuple[object, ...]:
     )
 
 
-def _name_and_mean(result: Result | None) -> tuple[str | None, float | None]:
+def _name_and_mean(result: BenchResult | None) -> tuple[str | None, float | None]:
     return (result.test.name, result.avg_ts) if result else (None, None)
 
 

@@ -49,7 +49,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         return f"{what} @ d{self.n_depth}" if self.n_depth else what
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
     """The repetitions of one test. Means and deviations are over repetitions, not over tokens."""
 
     test: Test
@@ -198,7 +198,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What it was asked for."""
     repetitions: int
     """How many were asked for."""
-    results: tuple[Result, ...] = ()
+    results: tuple[BenchResult, ...] = ()
     end_to_end: tuple[EndToEnd, ...] = ()
     """One for each repetition."""
     parallel: tuple[ParallelResult, ...] = ()
@@ -234,12 +234,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return sum(p.weights_bytes + p.kv_bytes + p.compute_bytes + p.output_bytes for p in found.placed)
 
     @property
-    def prefill(self) -> Result | None:
+    def prefill(self) -> BenchResult | None:
         """The first test that only reads."""
         return next((r for r in self.results if r.test.n_prompt and not r.test.n_gen and r.samples_ns), None)
 
     @property
-    def decode(self) -> Result | None:
+    def decode(self) -> BenchResult | None:
         """The first test that only generates."""
         return next((r for r in self.results if r.test.is_decode and r.samples_ns), None)
 
@@ -248,7 +248,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return next((device.description for device in self.hello.devices if device.name == name), "")
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedJob(msgspec.Struct, frozen=True, kw_only=True):
     """A model that could not be measured on one backend: a row with its reason, not an end."""
 
     model: ModelFacts | None
@@ -263,7 +263,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one command measured, in the order of the rows."""
 
     reports: tuple[Report, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedJob, ...] = ()
 
 
 def row_name(model: ModelFacts | None, path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tui.measure.report import Mark, Report, Result, Roofline, Test
+from tui.measure.report import BenchResult, Mark, Report, Roofline, Test
 from tui.models.info import ModelInfo
 from tui.planning.formula import HOST, reads
 from tui.protocol.messages import Loaded
@@ -53,12 +53,12 @@ def roofline(read: Mapping[str, int], bandwidth: Mapping[str, float]) -> Rooflin
     return Roofline(tps=1 / seconds, read_bytes=dict(read), bandwidth={device: bandwidth[device] for device in read})
 
 
-def limit(report: Report, result: Result) -> Roofline | None:
+def limit(report: Report, result: BenchResult) -> Roofline | None:
     """The roofline of one test of a report; None for one that reads a prompt, and where bandwidth is not known."""
     return roofline(result.read_bytes, report.roofline.bandwidth) if report.roofline else None
 
 
-def share(report: Report, result: Result) -> float | None:
+def share(report: Report, result: BenchResult) -> float | None:
     """Part of the roofline that a test that generates reached, mostly below 1.0; None as `limit`."""
     top = limit(report, result)
     return result.avg_ts / top.tps if top and result.samples_ns else None
@@ -82,7 +82,7 @@ def sentence(report: Report) -> str:
     return f"{figures}: {_reason(report, decode)}."
 
 
-def _reason(report: Report, decode: Result) -> str:
+def _reason(report: Report, decode: BenchResult) -> str:
     """The first that holds, without a capital and a full stop."""
     return (
         _disturbed(decode) or _software(report) or _left_on_host(report, decode) or _threads(report, decode)
@@ -90,7 +90,7 @@ def _reason(report: Report, decode: Result) -> str:
     )  # fmt: skip
 
 
-def _disturbed(decode: Result) -> str:
+def _disturbed(decode: BenchResult) -> str:
     """What at least half of the repetitions suffered from."""
     for mark, reason in _BY_MARK:
         if 0 < len(decode.samples_ns) <= 2 * sum(mark in marks for marks in decode.marks):
@@ -104,7 +104,7 @@ def _software(report: Report) -> str:
     return f"{name} is the CPU that plays GPU" if name else ""
 
 
-def _left_on_host(report: Report, decode: Result) -> str:
+def _left_on_host(report: Report, decode: BenchResult) -> str:
     loaded, n_experts = report.loaded, report.settings.n_cpu_moe
     host = _host_share(report, decode)
     if not report.settings.devices or host is None or host < _MATTERS:
@@ -114,7 +114,7 @@ def _left_on_host(report: Report, decode: Result) -> str:
     return f"{what} are left on the CPU, where a token spends {host:.0%} of its reading"
 
 
-def _threads(report: Report, decode: Result) -> str:
+def _threads(report: Report, decode: BenchResult) -> str:
     """More than physical cores, or fewer where it was the user who said so: the engine's own choice leaves out the slow
     cores of a CPU that has two kinds."""
     host = _host_share(report, decode)
@@ -129,7 +129,7 @@ def _threads(report: Report, decode: Result) -> str:
     return ""
 
 
-def _memory_or_compute(report: Report, decode: Result) -> str:
+def _memory_or_compute(report: Report, decode: BenchResult) -> str:
     top, reached = limit(report, decode), share(report, decode)
     if top is None or reached is None:
         return "what holds it back is not known, as the bandwidth of its memory could not be measured"
@@ -147,7 +147,7 @@ def _memory_or_compute(report: Report, decode: Result) -> str:
     return "compute holds it back, not memory"
 
 
-def _host_share(report: Report, decode: Result) -> float | None:
+def _host_share(report: Report, decode: BenchResult) -> float | None:
     """Part of a token's time that the host takes, by the roofline."""
     top = limit(report, decode)
     if top is None:

@@ -15,8 +15,8 @@ import msgspec
 from tui.engines.local import Engine, EngineError
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
-from tui.measure.report import Comparison, Mark, ModelFacts, ParallelResult, Report, Result, Roofline, Test
-from tui.measure.timeleft import Run, TimeLeft
+from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Roofline, Test
+from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import LibraryModel
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import MLOCK_FAILED, Loaded
@@ -29,7 +29,7 @@ PARALLEL_WARM_UP = (16, 1)
 """Tokens that each user reads and writes before the clock starts."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class BenchJob(msgspec.Struct, frozen=True, kw_only=True):
     """One row: a model with the settings that it is to be loaded with. `settings.n_ctx` must hold the tests."""
 
     model: LibraryModel
@@ -49,9 +49,9 @@ class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return f"{self.n_parallel} user{'s' if self.n_parallel > 1 else ''}"
 
-    def run(self, job: int = 0) -> Run:
+    def run(self, job: int = 0) -> TimedRun:
         """One repetition."""
-        return Run(n_read=self.n_parallel * self.n_prompt, n_steps=self.n_gen, n_users=self.n_parallel, job=job)
+        return TimedRun(n_read=self.n_parallel * self.n_prompt, n_steps=self.n_gen, n_users=self.n_parallel, job=job)
 
     @property
     def warm_up(self) -> ParallelTest:
@@ -60,10 +60,10 @@ class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
         return ParallelTest(n_parallel=self.n_parallel, n_prompt=n_prompt, n_gen=n_gen)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to measure."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[BenchJob, ...]
     tests: tuple[Test, ...]
     repetitions: int = 5
     bandwidth: bool = True
@@ -167,7 +167,7 @@ class Runner:
     def __init__(
         self,
         engine: Engine,
-        plan: Plan,
+        plan: BenchPlan,
         on_progress: Callable[[Progress], None] | None = None,
         probe: Probe | None = None,
     ) -> None:
@@ -208,15 +208,15 @@ class Runner:
         longest = min(settings.n_ubatch, max(test.n_prompt for test in self._plan.tests))
         return msgspec.structs.replace(warm_up, n_prompt=max(warm_up.n_prompt, longest))
 
-    def _runs_of_visit(self, job: int, repetitions: int) -> list[Run]:
+    def _runs_of_visit(self, job: int, repetitions: int) -> list[TimedRun]:
         """All that is run while the job is loaded once."""
         plan = self._plan
         warm_up = self._common_warm_up(job)
         warm_ups = [warm_up] if warm_up else map(_warm_up_of, plan.tests)
         return [
-            *(Run.of(test, job) for test in warm_ups),
-            *(Run.of(test, job) for test in plan.tests for _ in range(repetitions)),
-            *(Run.of(END_TO_END, job) for _ in range(repetitions if plan.end_to_end else 0)),
+            *(TimedRun.of(test, job) for test in warm_ups),
+            *(TimedRun.of(test, job) for test in plan.tests for _ in range(repetitions)),
+            *(TimedRun.of(END_TO_END, job) for _ in range(repetitions if plan.end_to_end else 0)),
             *(run for test in plan.parallel for run in (test.warm_up.run(job), *[test.run(job)] * repetitions)),
         ]
 
@@ -300,7 +300,7 @@ class Runner:
             self._tell(job, result, 0)
             warm_up = _warm_up_of(test)
             await self._engine.bench(warm_up.n_prompt, warm_up.n_gen)
-            self._done(Run.of(warm_up, job))
+            self._done(TimedRun.of(warm_up, job))
         for repetition in range(1, repetitions + 1):
             if not self._has_time(result):
                 break
@@ -308,7 +308,7 @@ class Runner:
             result = await self._repeat(job, result)
             self._put(job, number, result)
 
-    def _has_time(self, result: Result) -> bool:
+    def _has_time(self, result: BenchResult) -> bool:
         """Whether another repetition would be over in time."""
         if not self._plan.budget_s or not result.samples_ns:
             return True
@@ -317,7 +317,7 @@ class Runner:
     async def _warm_up(self, job: int, test: Test) -> None:
         self._tell_of(job, test.name, 0)
         await self._engine.bench(test.n_prompt, test.n_gen)
-        self._done(Run.of(test, job))
+        self._done(TimedRun.of(test, job))
 
     async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
         for repetition in range(1, repetitions + 1):
@@ -326,7 +326,7 @@ class Runner:
             found = await endtoend.end_to_end(self._engine, sampling=self._plan.jobs[job].sampling)
             self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
             written_s = found.n_gen / found.decode_tps if found.decode_tps else 0.0
-            self._done(Run.of(END_TO_END, job), found.n_prompt, found.ttft_s, written_s)
+            self._done(TimedRun.of(END_TO_END, job), found.n_prompt, found.ttft_s, written_s)
 
     async def _measure_parallel(self, job: int, test: ParallelTest, repetitions: int) -> None:
         last_ts = 0.0
@@ -350,18 +350,18 @@ class Runner:
                 last_ts = found.decode_tps
                 self._done(test.run(job), test.n_parallel * test.n_prompt, sample.prefill_s, sample.decode_s)
 
-    def _begin(self, job: int, test: Test) -> Result:
+    def _begin(self, job: int, test: Test) -> BenchResult:
         wanted, loaded = self._plan.jobs[job], self._reports[job].loaded
         past = roofline.n_past(test)
         read = roofline.read_bytes(wanted.model.info, loaded, wanted.settings, past) if test.is_decode else {}
-        return Result(test=test, test_time=_now(), read_bytes=read)
+        return BenchResult(test=test, test_time=_now(), read_bytes=read)
 
-    async def _repeat(self, job: int, result: Result) -> Result:
+    async def _repeat(self, job: int, result: BenchResult) -> BenchResult:
         test = result.test
         if self._probe:
             self._probe.begin(job, test)
         sample = await self._engine.bench_sample(test.n_prompt, test.n_gen, test.n_depth)
-        self._done(Run.of(test, job), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
+        self._done(TimedRun.of(test, job), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
         joules, marks = self._probe.end() if self._probe else (None, ())
         if test.n_depth:
             joules = None  # part of it went into what is not timed, which no counter tells apart
@@ -374,12 +374,12 @@ class Runner:
             marks=(*result.marks, marks),
         )
 
-    def _put(self, job: int, number: int, result: Result) -> None:
+    def _put(self, job: int, number: int, result: BenchResult) -> None:
         report = self._reports[job]
         results = (*report.results[:number], result, *report.results[number + 1 :])
         self._reports[job] = msgspec.structs.replace(report, results=results)
 
-    def _tell(self, job: int, result: Result, repetition: int) -> None:
+    def _tell(self, job: int, result: BenchResult, repetition: int) -> None:
         done_before = len(result.samples_ns) if repetition else 0
         self._on_progress(
             Progress(
@@ -415,7 +415,7 @@ class Runner:
             return left_s
         return max(0.0, min(left_s, self._plan.budget_s - (time.monotonic() - self._began)))
 
-    def _done(self, run: Run, n_read: int = 0, read_s: float = 0.0, written_s: float = 0.0) -> None:
+    def _done(self, run: TimedRun, n_read: int = 0, read_s: float = 0.0, written_s: float = 0.0) -> None:
         """One more run is over; with figures, if it was timed."""
         self._n_done += 1
         if n_read or written_s:

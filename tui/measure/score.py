@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.measure.report import Result, Test
+from tui.measure.report import BenchResult, Test
 from tui.measure.stats import mean
 
 QUICK_TEST = Test(n_prompt=256, n_gen=32)
@@ -53,7 +53,7 @@ class Phases(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_gen / decode_s if decode_s > 0 else 0.0
 
 
-def phases(result: Result) -> tuple[Phases, ...]:
+def phases(result: BenchResult) -> tuple[Phases, ...]:
     """Each repetition of a test that reads and writes."""
     test = result.test
     samples = zip(result.samples_ns, result.prefill_ns, result.ttft_ns, strict=True)
@@ -80,7 +80,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     ttft_s: float
 
 
-def quick_score(results: Sequence[Result]) -> Score | None:
+def quick_score(results: Sequence[BenchResult]) -> Score | None:
     """llmtui's quick score: 100 for a machine that reads 100 tokens/s, writes 10 and needs a second to the first token;
     twice the speed in everything is twice the score. None before its test has run."""
     if not _are_complete(results, [QUICK_TEST]):
@@ -99,7 +99,7 @@ def quick_score(results: Sequence[Result]) -> Score | None:
     )
 
 
-def localscore(results: Sequence[Result]) -> Score | None:
+def localscore(results: Sequence[BenchResult]) -> Score | None:
     """LocalScore over its nine tests, each with equal weight: 10 times the cube root of the mean prompt speed, the mean
     generation speed, and 1000 over the mean time to first token in ms. None until all of them have run."""
     if not _are_complete(results, LOCALSCORE_TESTS):
@@ -115,11 +115,11 @@ def localscore(results: Sequence[Result]) -> Score | None:
     )
 
 
-def _are_complete(results: Sequence[Result], tests: Sequence[Test]) -> bool:
+def _are_complete(results: Sequence[BenchResult], tests: Sequence[Test]) -> bool:
     return [result.test for result in results if result.samples_ns] == list(tests)
 
 
-def _means(results: Sequence[Result]) -> tuple[float, float, float]:
+def _means(results: Sequence[BenchResult]) -> tuple[float, float, float]:
     """Prompt tokens per second, generated ones per second, seconds to the first token: means over the tests of the
     means over their repetitions."""
     tests = [phases(result) for result in results]

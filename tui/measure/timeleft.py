@@ -9,7 +9,7 @@ import msgspec
 from tui.measure.report import Test
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class TimedRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one run reads and writes, timed or not."""
 
     n_read: int
@@ -20,7 +20,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job: int = 0
 
     @classmethod
-    def of(cls, test: Test, job: int = 0) -> Run:
+    def of(cls, test: Test, job: int = 0) -> TimedRun:
         """A test of one user."""
         return cls(n_read=test.n_depth + test.n_prompt, n_steps=test.n_gen, job=job)
 
@@ -29,14 +29,14 @@ class TimeLeft:
     """Counts what is to be read and written, and the seconds that it took. Several models are taken as equally slow; a
     step for more users than were measured as no slower than the slowest that was."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    def __init__(self, runs: Iterable[TimedRun]) -> None:
         """`runs` are all that are planned, warm-ups included."""
         self._runs = list(runs)
         self._read, self._read_s = 0, 0.0
         self._steps: dict[int, tuple[int, float]] = {}
         """Steps and seconds, by the number of users."""
 
-    def did(self, run: Run) -> None:
+    def did(self, run: TimedRun) -> None:
         """A run is over that was not measured."""
         self._runs.remove(run)
 
@@ -49,7 +49,7 @@ class TimeLeft:
         """How many are left."""
         return len(self._runs)
 
-    def measured(self, run: Run, n_read: int, read_s: float, written_s: float) -> None:
+    def measured(self, run: TimedRun, n_read: int, read_s: float, written_s: float) -> None:
         """A run is over: `n_read` of its tokens were read in `read_s` seconds, its steps took `written_s`."""
         self.did(run)
         self._read += n_read

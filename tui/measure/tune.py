@@ -63,7 +63,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return 1 / self.speed if self.speed else 0.0
 
 
-class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+class TuneOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     start: LoadDefaults
@@ -132,9 +132,9 @@ class Tuner:
         """What 0 in the start settings stands for; what is loaded later may be loaded with other threads."""
 
     @property
-    def result(self) -> Tuned:
+    def result(self) -> TuneOutcome:
         """What is known so far."""
-        return Tuned(
+        return TuneOutcome(
             start=self._start,
             best=self._best,
             gain=self._gain,
@@ -143,7 +143,7 @@ class Tuner:
             n_too_large=self._n_too_large,
         )
 
-    async def run(self) -> Tuned:
+    async def run(self) -> TuneOutcome:
         """Search. Raises `EngineError` when not even the start settings can be loaded, `EngineDied` when the engine
         ends; cancelling the task that waits stops at once."""
         self._began = time.monotonic()

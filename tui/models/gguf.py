@@ -118,7 +118,7 @@ class TensorInfo(msgspec.Struct, frozen=True, kw_only=True):
         return math.prod(self.shape)
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before the weights. `file_size` is None where the source does not know it."""
 
     version: int
@@ -142,7 +142,7 @@ def read_header(
     memo: ArrayMemo | None = None,
     check_data: bool = True,
     budget: Budget | None = None,
-) -> Header:
+) -> GgufHeader:
     """Read and check the header of a GGUF file.
 
     The files of one model share a `budget`; without one the file has its own. `check_data` also demands that the source
@@ -154,7 +154,7 @@ def read_header(
             return read_header(file, memo=memo, check_data=check_data, budget=budget)
     if isinstance(source, bytes):
         source = BytesSource(source)
-    parser = _Parser(source, memo, budget or Budget())
+    parser = _HeaderParser(source, memo, budget or Budget())
     try:
         return parser.header(check_data)
     except OverBudget as error:
@@ -249,7 +249,7 @@ class _Cursor:
             self.skip(at - self._at)
 
 
-class _Parser:
+class _HeaderParser:
     """The grammar of the header over a cursor."""
 
     def __init__(self, source: ByteSource, memo: ArrayMemo | None, budget: Budget) -> None:
@@ -258,7 +258,7 @@ class _Parser:
         self._budget = budget
         self.fail = self._in.fail
 
-    def header(self, check_data: bool) -> Header:
+    def header(self, check_data: bool) -> GgufHeader:
         version = self._version()
         n_tensors, n_keys = self._in.number(_U64), self._in.number(_U64)
         if max(n_tensors, n_keys) > _MOST_COUNTED:
@@ -287,7 +287,7 @@ class _Parser:
                     expected_size=expected,
                     actual_size=size,
                 )
-        return Header(
+        return GgufHeader(
             version=version,
             metadata=metadata,
             tensors=tensors,

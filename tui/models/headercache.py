@@ -24,7 +24,7 @@ Stamp = tuple[str, int, int]
 """Path, size in bytes and time of the last change in nanoseconds of one file."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class CachedHeader(msgspec.Struct, frozen=True, array_like=True):
     """What the files with these stamps hold: a model, or the reason why they cannot be used, and what else they are for
     where that is known."""
 
@@ -34,9 +34,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     kind: Kind | None = None
 
 
-class _File(msgspec.Struct, frozen=True, array_like=True):
+class _CacheFile(msgspec.Struct, frozen=True, array_like=True):
     version: int
-    entries: tuple[Entry, ...]
+    entries: tuple[CachedHeader, ...]
 
 
 class HeaderCache:
@@ -45,8 +45,8 @@ class HeaderCache:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._old: dict[str, Entry] = {}
-        self._new: dict[str, Entry] = {}
+        self._old: dict[str, CachedHeader] = {}
+        self._new: dict[str, CachedHeader] = {}
         self._changed = False
 
     def load(self) -> None:
@@ -57,14 +57,14 @@ class HeaderCache:
             if digest != _digest(data):
                 _LOG.info("the cache of model headers at %s is damaged or of another version", self._file)
                 return
-            found = msgspec.msgpack.decode(data, type=_File)
+            found = msgspec.msgpack.decode(data, type=_CacheFile)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _LOG.info("no cache of model headers at %s: %s", self._file, error)
             return
         if found.version == _VERSION:
             self._old = {entry.stamps[0][0]: entry for entry in found.entries if entry.stamps}
 
-    def get(self, stamps: tuple[Stamp, ...]) -> Entry | None:
+    def get(self, stamps: tuple[Stamp, ...]) -> CachedHeader | None:
         """The entry for these files if none of them changed."""
         entry = self._old.get(stamps[0][0])
         if entry is None or entry.stamps != stamps:
@@ -72,7 +72,7 @@ class HeaderCache:
         self._new[stamps[0][0]] = entry
         return entry
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: CachedHeader) -> None:
         """Remember an entry."""
         self._new[entry.stamps[0][0]] = entry
         self._changed = True
@@ -82,7 +82,7 @@ class HeaderCache:
         if not self._changed and self._new.keys() == self._old.keys():
             return
         try:
-            data = msgspec.msgpack.encode(_File(_VERSION, tuple(self._new.values())))
+            data = msgspec.msgpack.encode(_CacheFile(_VERSION, tuple(self._new.values())))
             private.write_file(self._file, _digest(data) + data, is_durable=False)
         except (OSError, OverflowError) as error:
             _LOG.warning("the cache of model headers could not be written to %s: %s", self._file, error)

@@ -11,8 +11,8 @@ import msgspec
 
 from tui.base import format
 from tui.base.text import one_line
-from tui.models import attention, sampling
-from tui.models.gguf import ArrayStub, GGUFError, Header, TensorInfo
+from tui.models import attention, recommended
+from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, TensorInfo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
@@ -127,7 +127,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_expert_used / self.n_expert if self.n_expert else 1.0
 
 
-def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
+def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo:
     """Make the record from the headers of all files of a model, in order. `fallback_name` serves a model that has no
     name of its own. Raises `GGUFError` (malformed) when the metadata contradict each other."""
     meta = Metadata(headers[0].metadata)
@@ -183,8 +183,8 @@ def from_headers(headers: Sequence[Header], fallback_name: str) -> ModelInfo:
         input_bytes=input_bytes,
         output_bytes=sum(tensor.n_bytes for tensor in rest) - input_bytes,
         tied_bytes=embedding.n_bytes if embedding and tied else 0,
-        sampling=sampling.recommended(meta.values),
-        unknown_sampling=sampling.unknown(meta.values),
+        sampling=recommended.recommended(meta.values),
+        unknown_sampling=recommended.unknown(meta.values),
     )
 
 

@@ -13,7 +13,7 @@ from tui.base.splitfile import first_part, part_of
 from tui.base.userpath import user_path
 from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder, Source
-from tui.models.headercache import Entry, HeaderCache, Stamp
+from tui.models.headercache import CachedHeader, HeaderCache, Stamp
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
@@ -162,7 +162,7 @@ class _Finder:
         self._seen.add(key)
         return True
 
-    def _read(self, first: Path, beside: set[str]) -> Entry | None:
+    def _read(self, first: Path, beside: set[str]) -> CachedHeader | None:
         """What the model is whose first file is `first`; None when it was seen already."""
         parts = part_of(first)[1]
         stamps: list[Stamp] = []
@@ -176,13 +176,13 @@ class _Finder:
                 stamps.append((str(part), status.st_size, status.st_mtime_ns))
             if cached := self._cache.get(tuple(stamps)):
                 return cached
-            entry = Entry(tuple(stamps), read_model(parts, self._memo))
+            entry = CachedHeader(tuple(stamps), read_model(parts, self._memo))
         except OSError as error:
-            return Entry(((str(first), 0, 0),), None, os_error(first, error).reason)
+            return CachedHeader(((str(first), 0, 0),), None, os_error(first, error).reason)
         except ModelFileError as error:
             if error.kind not in LASTING:
-                return Entry(((str(first), 0, 0),), None, error.reason, error.purpose)
-            entry = Entry(tuple(stamps), None, error.reason)
+                return CachedHeader(((str(first), 0, 0),), None, error.reason, error.purpose)
+            entry = CachedHeader(tuple(stamps), None, error.reason)
         if entry.info is None or entry.info.kind != "unknown":  # another llama.cpp may know it
             self._cache.put(entry)
         return entry

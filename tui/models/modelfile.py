@@ -14,7 +14,7 @@ from tui.base.splitfile import MAX_PARTS, PART, name_of, place_of
 from tui.base.text import one_line
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget
-from tui.models.gguf import GGUFError, Header, read_header
+from tui.models.gguf import GGUFError, GgufHeader, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_without_tensors, why_not
@@ -104,7 +104,7 @@ def _require_chat_architecture(path: Path, error: GGUFError) -> None:
         raise ModelFileError("unusable", path, reason, kind) from error
 
 
-def _check_numbers(parts: Sequence[Path], headers: Sequence[Header]) -> None:
+def _check_numbers(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
     """See that each part is the one which its name says, by the numbers in the files, where they have any."""
     n_parts = headers[0].metadata.get("split.count", 0)
     for number, (part, header) in enumerate(zip(parts, headers, strict=True), start=1):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from tui.models.gguf import ArrayStub, Header, TensorInfo, aligned
+from tui.models.gguf import ArrayStub, GgufHeader, TensorInfo, aligned
 from tui.models.source import ByteSource
 
 _STRING, _U32 = 8, 4
@@ -14,7 +14,7 @@ _MOST_OF_AN_ENTRY = 64 << 10
 _MAX_U32 = (1 << 32) - 1
 
 
-def stub(parts: Sequence[tuple[ByteSource, Header]]) -> tuple[bytes, int]:
+def stub(parts: Sequence[tuple[ByteSource, GgufHeader]]) -> tuple[bytes, int]:
     """The beginning of a GGUF file with the metadata and all tensors of a model, whose files these are in order, and
     the size of that file. It goes by the name of "no vocabulary"; only how many tokens there are is kept.
 
@@ -40,7 +40,7 @@ def stub(parts: Sequence[tuple[ByteSource, Header]]) -> tuple[bytes, int]:
     return whole, len(whole) + end
 
 
-def _is_kept(header: Header, key: str) -> bool:
+def _is_kept(header: GgufHeader, key: str) -> bool:
     """Everything but the vocabulary, what says how long that is, the numbering of split files, and what is longer than
     any entry that llama.cpp looks at."""
     start, end = header.spans[key]
@@ -51,7 +51,7 @@ def _is_kept(header: Header, key: str) -> bool:
     return not key.startswith("split.") and key != f"{header.metadata.get('general.architecture', '')}.vocab_size"
 
 
-def _n_vocab(header: Header, tensors: Sequence[TensorInfo], vocab_size: str) -> int:
+def _n_vocab(header: GgufHeader, tensors: Sequence[TensorInfo], vocab_size: str) -> int:
     """As llama.cpp counts: the tokens of the list, else what the file says, else the rows of the embedding table."""
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if isinstance(tokens, ArrayStub):

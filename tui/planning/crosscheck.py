@@ -3,7 +3,7 @@ file's header. Compute buffers are left out, of which the formula is an estimate
 
 from __future__ import annotations
 
-from tui.planning.formula import Plan
+from tui.planning.formula import MemoryPlan
 
 SHARE = 0.03
 LEAST_BYTES = 64 << 20
@@ -12,7 +12,7 @@ _REPACKED_MORE = 1 / 8
 """Of its size a repacked tensor may take more: Intel's AMX keeps a sum of four bytes with each block of q8_0's 34."""
 
 
-def apart(formula: Plan, found: Plan, tied_bytes: int) -> int:
+def apart(formula: MemoryPlan, found: MemoryPlan, tied_bytes: int) -> int:
     """By how many bytes of weights and KV cache the two plans of one load disagree, beyond what repacking explains; 0
     where they agree. `tied_bytes` is the embedding table that is the output layer too, which may be kept twice.
 

@@ -15,7 +15,7 @@ from tui.config.settings import LoadDefaults
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning import guard, search
-from tui.planning.formula import COMPUTE_WITHIN, Fit, Plan
+from tui.planning.formula import COMPUTE_WITHIN, Fit, MemoryPlan
 from tui.planning.guard import Remedy, placement
 from tui.planning.now import MemoryNow
 from tui.planning.search import Fitted
@@ -31,15 +31,17 @@ _MARGIN_BYTES = 64 << 20
 
 
 class Planner(Protocol):
-    """Whoever can ask llama.cpp what a load would take, such as `tui.engines.plans.Planner`."""
+    """Whoever can ask llama.cpp what a load would take, such as `tui.engines.plans.DryRunPlanner`."""
 
-    def known(self, path: Path, settings: LoadSettings, device_free: Mapping[str, int] | None = None) -> Plan | None:
+    def known(
+        self, path: Path, settings: LoadSettings, device_free: Mapping[str, int] | None = None
+    ) -> MemoryPlan | None:
         """The exact plan, if it was made before."""
         ...
 
     async def plan(
         self, path: Path, info: ModelInfo, settings: LoadSettings, device_free: Mapping[str, int] | None = None
-    ) -> Plan:
+    ) -> MemoryPlan:
         """An exact plan, or else one by the formula; never raises but `CancelledError`."""
         ...
 
@@ -97,7 +99,7 @@ class Confirmed:
             found = await asyncio.to_thread(look)
         return found
 
-    def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
+    def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> MemoryPlan:
         """What llama.cpp has said already, else the formula."""
         settings = msgspec.structs.replace(settings, n_parallel=self._n_parallel)
         known = None

@@ -48,7 +48,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
         return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.other_bytes
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole load. `devices` has one entry for each device of the settings, in their order."""
 
     host: Cost
@@ -97,7 +97,7 @@ def estimate(
     device_free: Mapping[str, int] | None = None,
     *,
     swa_full: bool = True,
-) -> Plan:
+) -> MemoryPlan:
     """What loading `info` with `settings` will take.
 
     `device_free` (bytes) tells how llama.cpp splits layers over several devices; without it they get equal parts.
@@ -150,7 +150,7 @@ def estimate(
         )
         for name in (HOST, *settings.devices)
     }
-    return Plan(
+    return MemoryPlan(
         host=costs[HOST],
         devices=tuple(costs[name] for name in settings.devices),
         n_gpu_layers=place.n_gpu_layers,
@@ -159,7 +159,7 @@ def estimate(
     )
 
 
-def exactly(formula: Plan, placed: Sequence[Placed], n_ctx: int) -> Plan:
+def exactly(formula: MemoryPlan, placed: Sequence[Placed], n_ctx: int) -> MemoryPlan:
     """The plan of a dry run: llama.cpp's figures in place of the formula's, of which only what a token reads stays."""
     by_device = {place.device: place for place in placed}
 
@@ -182,7 +182,7 @@ def exactly(formula: Plan, placed: Sequence[Placed], n_ctx: int) -> Plan:
 
 
 def free_after(
-    plan: Plan, host_free: int, device_free: Mapping[str, int], shared_free: Mapping[str, int] | None = None
+    plan: MemoryPlan, host_free: int, device_free: Mapping[str, int], shared_free: Mapping[str, int] | None = None
 ) -> dict[str, int]:
     """Bytes that stay free on the host (`HOST`) and on each device of the plan; negative where it does not fit.
 

@@ -27,7 +27,7 @@ _MOST_TAIL = 1 << 30
 """Bytes of a file, beyond as many as its weights have, that are no weights: its header, and what nobody reads."""
 
 
-class Refused(Exception):
+class LoadRefused(Exception):
     """A load that cannot work. `detail` is a sentence with the next step."""
 
     def __init__(self, kind: ErrorKind, detail: str) -> None:
@@ -59,33 +59,33 @@ def cache_problem(info: ModelInfo, settings: LoadSettings) -> CacheProblem | Non
 
 
 def check(parts: Sequence[Path], settings: LoadSettings) -> None:
-    """Raises `Refused` when the file is no chat model, or not whole, or cannot be loaded with these settings. What the
-    system does not let us read is left to whoever loads it."""
+    """Raises `LoadRefused` when the file is no chat model, or not whole, or cannot be loaded with these settings. What
+    the system does not let us read is left to whoever loads it."""
     try:
         info = read_model(parts)
     except ModelFileError as error:
         if kind := _kind(error):
-            raise Refused(kind, error.reason) from error
+            raise LoadRefused(kind, error.reason) from error
     else:
         refuse(info, settings)
         _without_a_tail(info)
 
 
 def _without_a_tail(info: ModelInfo) -> None:
-    """Raises `Refused` where the files are far longer than their tensors: llama.cpp maps all of a file and reads what
-    it maps, be it a hole of a terabyte."""
+    """Raises `LoadRefused` where the files are far longer than their tensors: llama.cpp maps all of a file and reads
+    what it maps, be it a hole of a terabyte."""
     tail_bytes = info.size_bytes - info.weights_bytes
     if tail_bytes > info.weights_bytes + _MOST_TAIL:
         reason = f"Damaged: behind its weights are {format.size(tail_bytes)} more. Repeat the download."
-        raise Refused("model_unreadable", reason)
+        raise LoadRefused("model_unreadable", reason)
 
 
 def refuse(info: ModelInfo, settings: LoadSettings) -> None:
-    """Raises `Refused` when this is no chat model, or cannot be loaded with these settings."""
+    """Raises `LoadRefused` when this is no chat model, or cannot be loaded with these settings."""
     if reason := why_not(info.kind, info.arch):
-        raise Refused("model_unsupported" if info.kind == "unknown" else "model_refused", reason)
+        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", reason)
     if reason := obstacle(info, settings):
-        raise Refused("bad_settings", reason)
+        raise LoadRefused("bad_settings", reason)
 
 
 def _kind(error: ModelFileError) -> ErrorKind | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.config.settings import MemorySettings
-from tui.machine.records import GpuSample, HostSample
+from tui.machine.readings import GpuSample, HostSample
 from tui.planning.formula import HOST
 from tui.planning.taken import given_back, taken
 from tui.protocol.messages import Loaded

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tui.planning.formula import HOST, Cost, Plan
+from tui.planning.formula import HOST, Cost, MemoryPlan
 from tui.planning.taken import taken
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Placed
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
     """One purpose in one place, in bytes."""
 
     place: str
@@ -34,24 +34,24 @@ PRIVATE = "the engine's own memory"
 FILES = "pages of mapped files"
 
 
-def report(plan: Plan, loaded: Loaded) -> tuple[Line, ...]:
+def report(plan: MemoryPlan, loaded: Loaded) -> tuple[ReportLine, ...]:
     """Line by line; what is neither planned nor taken is left out."""
     lines = [*_by_the_books(plan, loaded), *_as_the_system_counts(plan, loaded)]
     return tuple(line for line in lines if line.planned_bytes or line.actual_bytes)
 
 
-def private_bytes(plan: Plan) -> int:
+def private_bytes(plan: MemoryPlan) -> int:
     """What a plan asks of the host beside the pages of the file."""
     return plan.host.total_bytes - plan.host.mapped_bytes
 
 
-def _by_the_books(plan: Plan, loaded: Loaded) -> Iterator[Line]:
+def _by_the_books(plan: MemoryPlan, loaded: Loaded) -> Iterator[ReportLine]:
     found = taken(loaded, [cost.device for cost in plan.devices])
     for cost in (plan.host, *plan.devices):
         actual = found.get(cost.device, Placed(device=cost.device))
         place = "RAM" if cost.device == HOST else cost.device
         for purpose, planned_bytes, actual_bytes in _purposes(cost, actual):
-            yield Line(place=place, purpose=purpose, planned_bytes=planned_bytes, actual_bytes=actual_bytes)
+            yield ReportLine(place=place, purpose=purpose, planned_bytes=planned_bytes, actual_bytes=actual_bytes)
 
 
 def _purposes(cost: Cost, actual: Placed) -> Iterator[tuple[str, int, int]]:
@@ -64,23 +64,23 @@ def _purposes(cost: Cost, actual: Placed) -> Iterator[tuple[str, int, int]]:
     yield "compute buffers, logits", cost.compute_bytes, actual.compute_bytes + actual.output_bytes
 
 
-def _as_the_system_counts(plan: Plan, loaded: Loaded) -> Iterator[Line]:
+def _as_the_system_counts(plan: MemoryPlan, loaded: Loaded) -> Iterator[ReportLine]:
     found = loaded.footprint
     if found is None:
         return
     before, after = found.before, found.after
-    yield Line(
+    yield ReportLine(
         place=SYSTEM,
         purpose=PRIVATE,
         # What a driver pins for a GPU is the host's memory too, and not counted as the process's own.
         planned_bytes=None if plan.devices else private_bytes(plan),
         actual_bytes=after.resident_bytes - before.resident_bytes,
     )
-    yield Line(place=SYSTEM, purpose=FILES, actual_bytes=after.file_bytes - before.file_bytes)
+    yield ReportLine(place=SYSTEM, purpose=FILES, actual_bytes=after.file_bytes - before.file_bytes)
     for cost in plan.devices:
         taken = found.device_free_before.get(cost.device, 0) - found.device_free_after.get(cost.device, 0)
         if taken:  # some drivers do not tell
-            yield Line(
+            yield ReportLine(
                 place=SYSTEM,
                 purpose=f"{cost.device}, no longer free",
                 planned_bytes=cost.total_bytes,

@@ -12,7 +12,7 @@ from tui.base import format
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
 from tui.models.info import ModelInfo
-from tui.planning.formula import HOST, Cost, Fit, Plan, estimate, free_after
+from tui.planning.formula import HOST, Cost, Fit, MemoryPlan, estimate, free_after
 from tui.planning.loadcheck import obstacle
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device, LoadSettings
@@ -20,11 +20,11 @@ from tui.protocol.records import Device, LoadSettings
 FITS: tuple[Fit, ...] = ("fits", "tight", "no")
 """From the best to the worst."""
 
-PlanMaker = Callable[[ModelInfo, LoadSettings, MemoryNow], Plan]
+PlanMaker = Callable[[ModelInfo, LoadSettings, MemoryNow], MemoryPlan]
 """Says what a load takes. It must be quick: a search asks it hundreds of times."""
 
 
-def by_formula(info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> Plan:
+def by_formula(info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> MemoryPlan:
     """The planner that needs nothing but the header."""
     return estimate(info, settings, memory.device_free)
 
@@ -81,7 +81,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """A plan, judged. The host comes first in `places` and in `pools`."""
 
-    plan: Plan
+    plan: MemoryPlan
     places: tuple[Place, ...]
     pools: tuple[Pool, ...] = ()
     obstacle: str = ""
@@ -128,7 +128,7 @@ def judge_settings(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, p
     return judge_plan(planner(info, settings, memory), memory, obstacle(info, settings))
 
 
-def judge_plan(plan: Plan, memory: MemoryNow, obstacle: str = "") -> Verdict:
+def judge_plan(plan: MemoryPlan, memory: MemoryNow, obstacle: str = "") -> Verdict:
     """A plan against what is free, and what else is in its way."""
     left = free_after(plan, memory.host_free_bytes, memory.device_free, memory.shared_free)
     places = []
@@ -145,7 +145,7 @@ def fit_of(left_bytes: int, reserve_bytes: int) -> Fit:
     return "no" if left_bytes < 0 else "tight" if left_bytes < reserve_bytes else "fits"
 
 
-def _pools(plan: Plan, memory: MemoryNow) -> tuple[Pool, ...]:
+def _pools(plan: MemoryPlan, memory: MemoryNow) -> tuple[Pool, ...]:
     on_host = plan.host.total_bytes
     found: list[Pool] = []
     for cost in plan.devices:

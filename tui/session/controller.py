@@ -20,8 +20,8 @@ from tui.config.options import Options
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
-from tui.engines.local import Answer, Engine, EngineError
-from tui.engines.plans import Planner
+from tui.engines.local import AnswerStream, Engine, EngineError
+from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
@@ -58,7 +58,7 @@ class Controller:
             lambda: self.conversation,
             lambda restored: self.listener.context_restored(restored),
         )
-        self.planner = Planner(env=engine_environment(software=settings.engine.software_vulkan))
+        self.planner = DryRunPlanner(env=engine_environment(software=settings.engine.software_vulkan))
         """Says what loads would take, in a process of its own."""
         self.phase: Phase = "starting"
         self.devices: tuple[Device, ...] = ()
@@ -92,7 +92,7 @@ class Controller:
         """Why what was to be remembered could not be written at the end, if so."""
         self.choices = LoadChoices(settings, state, options, lambda problem: self.listener.problem(problem))
         self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
-        self._answer: Answer | None = None
+        self._answer: AnswerStream | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
         self._writing: Writing | None = None

@@ -9,7 +9,7 @@ from tui.engines.local import Engine, EngineError
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
-from tui.machine.records import GpuSample, HostSample, NpuSample
+from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.machine.speed import SpeedHistory
 from tui.protocol.death import EngineDied
 

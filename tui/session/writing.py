@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages, up_to_the_prompt
-from tui.engines.local import Answer
+from tui.engines.local import AnswerStream
 from tui.machine.cpus import n_usable_cpus
 from tui.machine.pressure import swap_growth
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
@@ -48,7 +48,7 @@ class Writing:
         self._is_loop = self._is_thought_cut = False
         self._swap_before = controller.swap_used()
 
-    def ask(self, drop_oldest: bool) -> Answer:
+    def ask(self, drop_oldest: bool) -> AnswerStream:
         """Have the engine begin, or go on after a pause."""
         conversation, how = self._conversation.now, answer_settings(self._controller)
         n_decode = sum(timings.n_decode for _, timings in self._parts)

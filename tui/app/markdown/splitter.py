@@ -81,7 +81,7 @@ class _Leaf:
     first: bool = True
 
 
-class Splitter:
+class BlockSplitter:
     """Feed text, get closed blocks; `tail` shows what is open, `finish` closes it. Text is cleaned on the way in."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Splitter:
         may turn out to be mere markup is left out."""
         if self._leaf is None and not self._partial:
             return []
-        ahead = Splitter()
+        ahead = BlockSplitter()
         ahead._stack = [replace(container) for container in self._stack]
         ahead._leaf = leaf = self._leaf and replace(self._leaf, lines=self._leaf.lines.copy())
         ahead._empty_line, ahead._last, ahead._last_top = self._empty_line, self._last, self._last_top

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.app.markdown.blocks import Block, CodeBlock
 from tui.app.markdown.render import Live, render
-from tui.app.markdown.splitter import Splitter
+from tui.app.markdown.splitter import BlockSplitter
 from tui.app.markdown.text import Line, wrap
 
 PLAIN_TAIL = 2_000
@@ -21,7 +21,7 @@ class MarkdownStream:
         self.lines: list[Line] = []
         self.blocks: list[Block] = []
         self.is_complete = False
-        self._splitter = Splitter()
+        self._splitter = BlockSplitter()
         self._n_closed = 0
         """Lines of closed blocks; those after them belong to the tail."""
         self._live = Live()

@@ -31,7 +31,7 @@ from tui.measure.compare import compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
 from tui.measure.report import Comparison, Report
-from tui.measure.runner import END_TO_END, Failure, Job, Plan, Progress, Runner, context_for, plan_tests
+from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progress, Runner, context_for, plan_tests
 from tui.models.library import LibraryModel
 from tui.planning.loadcheck import obstacle
 from tui.protocol.death import EngineDied
@@ -76,7 +76,7 @@ class BenchScreen(Dialog[None]):
         environment: Mapping[str, str],
         history: History,
         keymap: Keymap,
-        for_answers: Callable[[Job], Job] = lambda job: job,
+        for_answers: Callable[[BenchJob], BenchJob] = lambda job: job,
     ) -> None:
         super().__init__(keymap, "bench", title="Bench")
         self._scan, self._current, self._devices = scan, current, tuple(devices)
@@ -201,7 +201,7 @@ class BenchScreen(Dialog[None]):
         where = " and ".join(name.upper() if name == CPU else name for name in self._backends())
         return f"{what} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
 
-    def _jobs(self, has_room: HasRoom) -> tuple[Job, ...]:
+    def _jobs(self, has_room: HasRoom) -> tuple[BenchJob, ...]:
         """A row for each model on each backend that there is room for; the others are told."""
         jobs, trouble = [], []
         for model in self._models:
@@ -212,7 +212,7 @@ class BenchScreen(Dialog[None]):
                 if wrong := obstacle(model.info, settings):
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
                 elif has_room(model, choice):
-                    jobs.append(self._for_answers(Job(model=model, settings=settings)))
+                    jobs.append(self._for_answers(BenchJob(model=model, settings=settings)))
                 else:
                     trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
         self._change(trouble=tuple(trouble))
@@ -233,9 +233,9 @@ class BenchScreen(Dialog[None]):
                 self._change(doing="")
                 self._runs_or_not()
 
-    async def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
+    async def _run(self, engine: Engine, jobs: Sequence[BenchJob]) -> None:
         with contextlib.closing(MachineProbe.of(engine)) as probe:
-            plan = Plan(jobs=tuple(jobs), tests=TESTS, repetitions=REPETITIONS)
+            plan = BenchPlan(jobs=tuple(jobs), tests=TESTS, repetitions=REPETITIONS)
             runner = self._runner = Runner(engine, plan, self._progressed, probe)
             through_app: dict[int, Report] = {}
             try:
@@ -311,7 +311,7 @@ class BenchScreen(Dialog[None]):
             self._board.show(self._state)
 
 
-def _failed(jobs: Sequence[Job], failure: Failure) -> str:
+def _failed(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = "+".join(job.settings.devices) or "CPU"
     error = failure.error

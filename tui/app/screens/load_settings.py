@@ -26,10 +26,10 @@ from tui.base import format
 from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.plans import Planner
+from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.planning.exact import Confirmed
-from tui.planning.formula import Plan, estimate
+from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.guard import placement
 from tui.planning.loadcheck import cache_problem, obstacle
 from tui.planning.now import MemoryNow
@@ -71,7 +71,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         *,
         defaults: LoadDefaults | None = None,
         path: Path | None = None,
-        planner: Planner | None = None,
+        planner: DryRunPlanner | None = None,
     ) -> None:
         super().__init__(keymap, "load", title="Load settings")
         self._info, self._devices, self._memory = info, tuple(devices), memory
@@ -234,14 +234,14 @@ class LoadScreen(Dialog[LoadDefaults]):
         self._show_plan(plan or estimate(self._info, settings, free))
 
     @work(exclusive=True, group="plan")
-    async def _ask_planner(self, planner: Planner, path: Path, settings: LoadSettings) -> None:
+    async def _ask_planner(self, planner: DryRunPlanner, path: Path, settings: LoadSettings) -> None:
         """Only the newest question is answered: the next one cancels this."""
         await asyncio.sleep(_SETTLE_S)
         plan = await planner.plan(path, self._info, settings, self._memory.device_free)
         if plan.exact and self.display:  # not while the dialog is being taken apart
             self._show_plan(plan)
 
-    def _show_plan(self, plan: Plan) -> None:
+    def _show_plan(self, plan: MemoryPlan) -> None:
         _, n_cpu_moe = placement(self._info, self.choice, self._devices)
         wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
         self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong), n_cpu_moe)

@@ -18,14 +18,14 @@ from tui.app import answer_phrases, death_card, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
-from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModel
+from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.readings import SpeedNow
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
-from tui.app.widgets.transcript import Answer, Record, Transcript, UserMessage
+from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
 from tui.base import format
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
@@ -251,7 +251,9 @@ class MainScreen(ConversationFlows, Sending):
         elif controller.phase == "loading":
             state = LoadingModel(name=name, fraction=fraction)
         elif loaded is None:
-            state = NoModel(hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model"))
+            state = NoModelLoaded(
+                hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model")
+            )
         else:
             place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
             info = self.model_info
@@ -472,7 +474,7 @@ def _record(turn: Turn) -> Record:
     """A saved turn as the transcript shows it."""
     if turn.role != "assistant":
         return UserMessage(turn.id, turn.text)
-    return Answer(
+    return AnswerMessage(
         turn_id=turn.id,
         label=turn.model,
         text=turn.text,

@@ -236,7 +236,7 @@ class ModelFlows(ChatScreen):
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         """The guardrail: what fits and leaves the reserve goes on. Else what nobody chose is cut to what fits, and said
         so; what somebody chose is asked about. None when it is not to be loaded."""
-        from tui.app.screens import guard
+        from tui.app.screens import load_guard
 
         while plan is not None:
             info = plan.model.info
@@ -250,13 +250,13 @@ class ModelFlows(ChatScreen):
                 return msgspec.structs.replace(plan, choice=fitting.choice)
             library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
             found = await confirmed.remedies(plan.choice, library.models)
-            question = guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
+            question = load_guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
             match await self.ask(question):
                 case None:
                     return None
-                case guard.ANYWAY:
+                case load_guard.ANYWAY:
                     return plan
-                case guard.SETTINGS:
+                case load_guard.SETTINGS:
                     plan = await self._ask_settings(plan, devices, memory)
                 case change:
                     remedy = next(remedy for remedy in found if remedy.change == change)

@@ -11,7 +11,7 @@ from tui.app.widgets.readings import bar, percent
 _DOT = " · "
 
 
-class NoModel(msgspec.Struct, frozen=True, kw_only=True):
+class NoModelLoaded(msgspec.Struct, frozen=True, kw_only=True):
     """No model is loaded."""
 
     hint: str = ""
@@ -56,7 +56,7 @@ class EngineStopped(msgspec.Struct, frozen=True, kw_only=True):
     """What to do about it."""
 
 
-HeaderState = NoModel | LoadingModel | ModelInUse | EngineStopped
+HeaderState = NoModelLoaded | LoadingModel | ModelInUse | EngineStopped
 
 
 class Header(LineWidget):
@@ -73,7 +73,7 @@ class Header(LineWidget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.state: HeaderState = NoModel()
+        self.state: HeaderState = NoModelLoaded()
 
     def show_state(self, state: HeaderState) -> None:
         """Show that from now on."""
@@ -83,7 +83,7 @@ class Header(LineWidget):
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """The one row."""
         match self.state:
-            case NoModel(hint=hint):
+            case NoModelLoaded(hint=hint):
                 return [_statement("No model is loaded", "strong", hint, width)]
             case EngineStopped(name=name, hint=hint):
                 about = f"The engine stopped{_DOT}{one_line(name)}" if name else "The engine stopped"

@@ -7,7 +7,7 @@ import msgspec
 
 from tui.app.phrases import speed
 from tui.app.widgets.lines import LineWidget
-from tui.machine.records import GpuSample, HostSample, NpuSample
+from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.messages import Prefill
 
 TIGHT = 0.85

@@ -18,7 +18,7 @@ from tui.app.widgets.readings import (
     tokens_per_second,
 )
 from tui.base import format
-from tui.machine.records import GpuSample, NpuSample
+from tui.machine.readings import GpuSample, NpuSample
 from tui.machine.speed import braille_graph
 
 _GROWING_SWAP_BYTES = 1 << 20

@@ -13,8 +13,8 @@ from textual.reactive import reactive
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.markdown.text import width_of
 from tui.app.widgets.transcript_entries import (
-    Answer,
     AnswerEntry,
+    AnswerMessage,
     Card,
     CardChoice,
     CardEntry,
@@ -30,7 +30,7 @@ from tui.app.widgets.transcript_entries import (
 from tui.app.widgets.transcript_paint import COPY_LABEL
 from tui.app.widgets.transcript_view import MARGIN, TranscriptView
 
-__all__ = ["Answer", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
+__all__ = ["AnswerMessage", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
 
 
 class Transcript(TranscriptView, can_focus=True):
@@ -115,7 +115,7 @@ class Transcript(TranscriptView, can_focus=True):
 
     def begin_answer(self, turn_id: TurnId, label: str) -> None:
         """Append an empty answer that text will be streamed into."""
-        self._add_entry(AnswerEntry(Answer(turn_id, label, ""), complete=False, expanded=self.expanded))
+        self._add_entry(AnswerEntry(AnswerMessage(turn_id, label, ""), complete=False, expanded=self.expanded))
 
     def append(self, turn_id: TurnId, kind: Part, text: str) -> None:
         """Add streamed text to the thinking or the answer; clears the progress line."""

@@ -1,5 +1,6 @@
 """What a transcript is made of: messages, answers with their thinking, notices and cards, each able to lay itself out
-as lines of a given width. Records go in (`UserMessage`, `Answer`, `Notice`, `Card`), lines come out; no widget here."""
+as lines of a given width. Records go in (`UserMessage`, `AnswerMessage`, `Notice`, `Card`), lines come out; no widget
+here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class UserMessage(msgspec.Struct, frozen=True):
     label: str = "You"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class AnswerMessage(msgspec.Struct, frozen=True):
     """A complete answer, as it is loaded from a saved conversation."""
 
     turn_id: TurnId
@@ -75,7 +76,7 @@ class Card(msgspec.Struct, frozen=True):
     style: NoticeStyle = "error"
 
 
-Record = UserMessage | Answer | Notice | Card
+Record = UserMessage | AnswerMessage | Notice | Card
 
 
 def _wrapped(text: str, width: int, style: str, fill: str = "") -> list[Line]:
@@ -205,7 +206,7 @@ class AnswerEntry(Entry):
 
     role = "answer"
 
-    def __init__(self, record: Answer, *, complete: bool, expanded: bool | None = None) -> None:
+    def __init__(self, record: AnswerMessage, *, complete: bool, expanded: bool | None = None) -> None:
         super().__init__(record.turn_id)
         self.label = one_line(record.label)
         self.thinking_label = record.thinking_label
@@ -359,7 +360,7 @@ def make_entry(record: Record, *, expanded: bool | None = None) -> Entry:
     match record:
         case UserMessage():
             return UserEntry(record)
-        case Answer():
+        case AnswerMessage():
             return AnswerEntry(record, complete=True, expanded=expanded)
         case Notice():
             return NoticeEntry(record)

@@ -12,7 +12,7 @@ from tui import __version__
 from tui.base.text import one_line
 from tui.bench import endtoend
 from tui.measure import roofline
-from tui.measure.report import Comparison, Report, Result, described
+from tui.measure.report import BenchResult, Comparison, Report, described
 
 TABLE = "llama_bench"
 """Name of the table that SQL creates and fills: llama-bench's."""
@@ -80,7 +80,7 @@ def records(comparison: Comparison) -> list[dict[str, object]]:
     return [_record(report, result) for report in comparison.reports for result in report.results]
 
 
-def _record(report: Report, result: Result) -> dict[str, object]:
+def _record(report: Report, result: BenchResult) -> dict[str, object]:
     loaded, settings = report.loaded, report.settings
     on_cpu = not loaded.devices
     return {
@@ -135,7 +135,7 @@ _UNTOUCHED_FIT = {"fit_target": 0, "fit_min_ctx": 0}
 """What llmtui leaves as llama.cpp has it."""
 
 
-def _ours(report: Report, result: Result) -> dict[str, object]:
+def _ours(report: Report, result: BenchResult) -> dict[str, object]:
     machine, model, loaded, settings = report.machine, report.model, report.loaded, report.settings
     top = roofline.limit(report, result)
     return {

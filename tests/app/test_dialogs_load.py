@@ -17,7 +17,6 @@ from textual.widgets import Static
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
-from tui.app.phrases import FITS_ALREADY
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -30,6 +29,7 @@ from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
+from tui.planning.verdict_words import FITS_ALREADY
 from tui.protocol.records import Device, LoadSettings
 
 GIB, MIB = 2**30, 2**20

@@ -22,8 +22,9 @@ from tui.config.settings import LoadDefaults, MemorySettings
 from tui.engines.local import Engine
 from tui.machine.gpu import GpuReader
 from tui.machine.readings import GpuSample, HostSample
-from tui.planning.formula import HOST, Cost, MemoryPlan
+from tui.planning.formula import Cost, MemoryPlan
 from tui.planning.now import MemoryNow, memory_now
+from tui.planning.placement import HOST
 from tui.planning.taken import context_bytes
 from tui.planning.verdict import judge, judge_plan
 from tui.protocol.messages import Loaded

@@ -133,7 +133,7 @@ class _Bench:
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
         except NotMeasured as error:
-            code, message = ExitCode.MODEL, str(error)
+            code, message = ExitCode.MODEL, f"not measured. {error}"
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_sentence(died.death)
         finally:
@@ -263,8 +263,8 @@ def _has_room(job: BenchJob, tests: Sequence[Test]) -> None:
     n_ctx = job.settings.n_ctx or job.model.info.n_ctx_train
     if 0 < n_ctx < (needed := tokens_needed(tests)):
         raise CannotBeLoaded(
-            f"not measured: the context of {n_ctx:,} tokens, which it was trained with, is too small: these tests need "
-            f"{needed:,}. Say so: --ctx {needed}."
+            f"The context of {n_ctx:,} tokens, which it was trained with, is too small: these tests need {needed:,}. "
+            f"Say so: --ctx {needed}."
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tui.planning.formula import HOST, Cost, MemoryPlan
+from tui.planning.formula import Cost, MemoryPlan
+from tui.planning.placement import HOST
 from tui.planning.taken import taken
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Placed

@@ -36,7 +36,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
 from tui.machine.pressure import MemoryWatch
 from tui.machine.speed import after_silence
-from tui.planning.guard import experts_on_cpu
+from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
 from tui.protocol.records import ErrorInfo

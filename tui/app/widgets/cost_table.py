@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tui.app.fit import MARKS
+from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import LineWidget, Row, shorten
-from tui.app.widgets.memory_bars import STYLES, pool_row
+from tui.app.widgets.memory_bars import pool_row
 from tui.app.widgets.row_list import column
+from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
 
 _NUMBER = 8
@@ -22,11 +23,10 @@ class CostTable(LineWidget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.verdict: Verdict | None = None
-        self._n_cpu_moe = 0
 
-    def show(self, verdict: Verdict, n_cpu_moe: int = 0) -> None:
-        """Take another verdict; the experts of `n_cpu_moe` layers are on the CPU, the rest of these layers is not."""
-        self.verdict, self._n_cpu_moe = verdict, n_cpu_moe
+    def show(self, verdict: Verdict) -> None:
+        """Take another verdict."""
+        self.verdict = verdict
         self.styles.min_height = 4 + len(verdict.places) + len(verdict.pools)
         self.update_rows()
 
@@ -57,13 +57,9 @@ class CostTable(LineWidget):
                 )
             )
         plan = verdict.plan
-        layers = f"{plan.n_gpu_layers}/{plan.n_layers} layers on GPU" if plan.devices else "CPU only"
-        if self._n_cpu_moe:
-            layers += f" · experts on CPU: {self._n_cpu_moe} layer{'s' * (self._n_cpu_moe > 1)}"
-        rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict.sentence}", width), STYLES[verdict.fit]),))
-        rows.append(
-            ((shorten(f"{layers} · {plan.n_ctx:,} tokens · {about}{_gib(plan.total_bytes)} GiB", width), "muted"),)
-        )
+        rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict_words.line(verdict)}", width), STYLES[verdict.fit]),))
+        facts = f"{verdict_words.layers(plan)} · {verdict_words.tokens(plan)} · {about}{_gib(plan.total_bytes)} GiB"
+        rows.append(((shorten(facts, width), "muted"),))
         return rows + [pool_row(pool, width) for pool in verdict.pools]
 
 

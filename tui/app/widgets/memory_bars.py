@@ -3,13 +3,12 @@ begins. On an integrated GPU dedicated and shared memory have a bar each."""
 
 from __future__ import annotations
 
+from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.readings import gib
 from tui.app.widgets.row_list import column
-from tui.planning.formula import Fit
 from tui.planning.verdict import Pool
 
-STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 _FIGURE = 14
 _LEAST_BAR = 6
 _USED, _PLANNED, _FREE, _LIMIT = "▓", "█", "░", "│"

@@ -160,7 +160,7 @@ async def test_costs_move_with_the_values():
         await write(stage, "n_ctx", "4000000")
         await stage.shows("○ Does not fit:", "too much for Vulkan0")
         await stage.press("ctrl+u", *"4096")
-        await stage.shows("◐ Tight: only", "stay free in Vulkan0")
+        await stage.shows("◐ Tight: leaves only", "free in Vulkan0")
 
 
 async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later():

@@ -229,7 +229,7 @@ async def test_what_does_not_fit_says_what_it_needs(folder: Path):
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
     async with opened(picker(folder, tiny), (160, 44)) as stage:
         await listed(stage)
-        await stage.shows("○ no: needs ", " MiB of 1.0 MiB")
+        await stage.shows("○ no: needs ", "○ Does not fit: ", " too much for RAM.")
 
 
 async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
@@ -323,7 +323,7 @@ async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path):
         await stage.press("backspace")
         await stage.shows("11 of 1,000 models")
         # Verdicts are made for rows that were seen, not for all.
-        assert len(stage.dialog._verdicts) < 60  # type: ignore[attr-defined]
+        assert len(stage.dialog._permissions) < 60  # type: ignore[attr-defined]
 
 
 async def test_the_wheel_scrolls_and_the_highlight_stays(folder: Path):

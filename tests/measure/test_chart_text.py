@@ -69,7 +69,7 @@ Qwen3-30B-A3B Q3_K… · 30.5B (3.4B) · MoE
 
 Qwen3-32B Q3_K_L · 32.8B
   CPU     █▉                4.10  x1.0
-  Vulkan0 takes 2.4 GiB more than Vulka…
+  Vulkan0 Does not fit: 2.4 GiB too muc…
 
 █ dense  ▒ MoE: mixture of experts
 ! not to be trusted, meanwhile the cloc…"""

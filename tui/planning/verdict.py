@@ -61,13 +61,6 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """Where the reserve begins: used and planned should together not be more."""
 
     @property
-    def name(self) -> str:
-        """ "RAM", "Vulkan0", "Vulkan0 dedicated", "Vulkan0 shared"."""
-        if self.kind == "ram":
-            return "RAM"
-        return self.place if self.kind == "own" else f"{self.place} {self.kind}"
-
-    @property
     def left_bytes(self) -> int:
         """Free once the model is loaded; negative where it does not fit."""
         return self.total_bytes - self.used_bytes - self.planned_bytes

@@ -7,6 +7,7 @@ from tui.app.bindings import Keymap
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
+from tui.words import tr
 
 ANYWAY, SETTINGS = "anyway", "settings"
 _KEYS = {"fit": "f", "layers": "l", "experts": "e", "context": "c", "cache": "k", "file": "m"}
@@ -26,13 +27,13 @@ def guard_screen(name: str, permission: LoadPermission, keymap: Keymap) -> Choic
         for remedy in permission.remedies
         if not remedy.quant
     ]
-    choices.append(Choice(id=SETTINGS, label="Change the load settings", key="s"))
+    choices.append(Choice(id=SETTINGS, label=tr("Change the load settings"), key="s"))
     wrong = verdict_words.sentence(verdict)
     if verdict.obstacle:  # memory is not what is missing, and a yes would not help
-        return ChoiceScreen("Cannot be loaded so", choices, keymap, question=f"{name}: {wrong}")
-    choices.append(Choice(id=ANYWAY, label="Load anyway", note=verdict_words.if_loaded_anyway(verdict), key="y"))
+        return ChoiceScreen(tr("Cannot be loaded so"), choices, keymap, question=f"{name}\n{wrong}")
+    choices.append(Choice(id=ANYWAY, label=tr("Load anyway"), note=verdict_words.if_loaded_anyway(verdict), key="y"))
     lines = [f"{name} · {verdict_words.layers(verdict.plan)} · {verdict_words.tokens(verdict.plan)}", wrong]
     if not permission.remedies:
-        lines.append(verdict_words.NOTHING_HELPS)
+        lines.append(tr(verdict_words.NOTHING_HELPS))
     lines += [verdict_words.elsewhere(remedy) for remedy in permission.remedies if remedy.quant]
-    return ChoiceScreen("Too little memory", choices, keymap, question="\n".join(lines))
+    return ChoiceScreen(tr("Too little memory"), choices, keymap, question="\n".join(lines))

@@ -35,6 +35,7 @@ from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
 from tui.planning.verdict import judge_plan
 from tui.protocol.records import Device, LoadSettings
+from tui.words import tr
 
 _NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
@@ -287,7 +288,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         confirmed = Confirmed(planner, self._path or Path(), self._info, self._devices, self._memory)
         found = await confirmed.auto_fit(asked, worst="tight")
         if found is None:
-            self.notify(verdict_words.NOTHING_FITS, severity="warning", timeout=8, markup=False)
+            self.notify(tr(verdict_words.NOTHING_FITS), severity="warning", timeout=8, markup=False)
             return
         changed = []
         for field in _FITTED:
@@ -300,7 +301,7 @@ class LoadScreen(Dialog[LoadDefaults]):
             told = verdict_words.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
             self.notify(told, severity="warning", timeout=8, markup=False)
         elif not changed:
-            self.notify(verdict_words.FITS_ALREADY, timeout=4, markup=False)
+            self.notify(tr(verdict_words.FITS_ALREADY), timeout=4, markup=False)
         self._refresh_costs()
 
     def action_load_reset(self) -> None:

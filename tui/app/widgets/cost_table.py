@@ -8,6 +8,7 @@ from tui.app.widgets.memory_bars import pool_row
 from tui.app.widgets.row_list import column
 from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
+from tui.words import tr
 
 _NUMBER = 8
 
@@ -36,13 +37,13 @@ class CostTable(LineWidget):
             return []
         verdict = self.verdict
         with_compute = width >= 44
-        titles = ["weights", "KV", *["compute"] * with_compute]
+        titles = [tr("weights"), "KV", *([tr("compute")] if with_compute else [])]
         # Until llama.cpp has said what it would allocate, the figures are an estimate; where header and llama.cpp
         # disagree, too.
         about = "" if verdict.plan.is_sure else "≈"
         n_name = max(4, min(10, width - _NUMBER * len(titles) - 14))
         header = column(f"{about}GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
-        rows: list[Row] = [((header + column("free after", 12, right=True), "muted"),)]
+        rows: list[Row] = [((header + column(tr("free after"), 12, right=True), "muted"),)]
         for place in verdict.places:
             cost = place.cost
             figures = [cost.weights_bytes, cost.kv_bytes, *[cost.compute_bytes] * with_compute]

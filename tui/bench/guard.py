@@ -23,6 +23,7 @@ from tui.planning.loadcheck import obstacle
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.remedies import Remedy
 from tui.protocol.records import Device
+from tui.words import tr
 
 
 class NotMeasured(Exception):
@@ -78,8 +79,12 @@ async def settle(
         if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(tests)
         if (option := _option(remedy))
     ]
-    would = f"What would fit: {'; '.join(helping)}." if helping else "No option makes it fit."
-    raise TooLittleMemory(f"{verdict_words.sentence(permission.verdict)}\n{would} --force measures it all the same.")
+    would = (
+        tr("What would fit: {options}. --force measures it all the same.", options="; ".join(helping))
+        if helping
+        else tr("No option makes it fit. --force measures it all the same.")
+    )
+    raise TooLittleMemory(f"{verdict_words.sentence(permission.verdict)}\n{would}")
 
 
 def _option(remedy: Remedy) -> str:

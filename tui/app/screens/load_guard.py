@@ -30,7 +30,7 @@ def guard_screen(name: str, permission: LoadPermission, keymap: Keymap) -> Choic
     choices.append(Choice(id=SETTINGS, label=tr("Change the load settings"), key="s"))
     wrong = verdict_words.sentence(verdict)
     if verdict.obstacle:  # memory is not what is missing, and a yes would not help
-        return ChoiceScreen(tr("Cannot be loaded so"), choices, keymap, question=f"{name}\n{wrong}")
+        return ChoiceScreen(tr("Cannot be loaded with these settings"), choices, keymap, question=f"{name}\n{wrong}")
     choices.append(Choice(id=ANYWAY, label=tr("Load anyway"), note=verdict_words.if_loaded_anyway(verdict), key="y"))
     lines = [f"{name} · {verdict_words.layers(verdict.plan)} · {verdict_words.tokens(verdict.plan)}", wrong]
     if not permission.remedies:

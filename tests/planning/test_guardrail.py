@@ -76,8 +76,8 @@ async def test_a_context_is_cut_only_if_nobody_chose_it():
         (
             QWEN3_30B_A3B,
             LoadDefaults(n_ctx=4096),
-            machine(64 * GIB, 15 * GIB),
-            "no: 2.2 GiB short on Vulkan0",
+            LOW_CARD,
+            "no: 1.3 GiB short on Vulkan0",
             "no: Vulkan0",
         ),
     ],

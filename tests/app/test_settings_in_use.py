@@ -69,5 +69,5 @@ async def test_the_context_meter_moves_while_the_answer_is_written(start):
         # The tiny models write an answer between two readings: what the engine tells on the way is told by hand.
         delta = Delta(kind="answer", text="", n_decode=5, decode_tps=30.0, n_used=777)
         person.app.main.answer_grew(person.turns[-1].id, delta)
-        await person.app.main._read()
+        await person.app.controller.monitoring.read()
         assert person.app.main.query_one(Sidebar).context == (777, 1024)

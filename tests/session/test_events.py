@@ -9,12 +9,15 @@ import pytest
 
 from tui.chat.conversation import Turn, new_conversation, user_turn, with_turn
 from tui.config.problems import ConfigProblem
+from tui.machine.pressure import Shortage
+from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import examine
 from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
 from tui.protocol.records import ErrorInfo, Timings
 from tui.session import events
 from tui.session.events import Announcer, PhaseChanged, decode, encode
 from tui.session.loads import Reload
+from tui.session.speed import SpeedNow
 
 TURN = Turn(
     id="a", role="assistant", text="Hello", created_at=1.0, stop="stop", timings=Timings(n_decode=3), backend=("CPU",)
@@ -56,6 +59,14 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     events.AnswerPaused(turn_id="a"),
     events.AnswerEnded(turn=TURN),
     events.AnswerRefused(info=ErrorInfo(kind="context_overflow", detail="", n_prompt=90, n_ctx=64, n_drop=2)),
+    events.MachineRead(
+        host=HostSample(time=1.0, ram_total_bytes=16 << 30),
+        gpus=(GpuSample(name="A", kind="gpu", source="nvml"),),
+        npus=(NpuSample(name="B", is_usable=False),),
+        speed=SpeedNow(decode_tps=9.5, is_decoding=True, history=(0.0, 9.5)),
+    ),
+    events.SpeedReset(speed=SpeedNow()),
+    events.MemoryShort(shortage=Shortage(ram_available_bytes=1, ram_total_bytes=2, pressure_percent=None)),
     events.ProblemFound(problem=ConfigProblem(file=Path("/etc/settings.toml"), key="load.n_ctx", message="too small")),
     events.FaultFound(kind="KeyError", detail="'x'"),
 )

@@ -46,11 +46,14 @@ from tui.session.events import (
     ProblemFound,
     UserSaid,
 )
-from tui.session.loads import LastLoaded, LoadRequest, PrefillSpeeds, backend_label
+from tui.session.live_speed import LiveSpeed
+from tui.session.loads import LastLoaded, LoadRequest, Reload, backend_label
+from tui.session.monitoring import Monitoring
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
 from tui.session.open_conversation import OpenConversation
 from tui.session.prompt_queue import PromptQueue
 from tui.session.replacing import Replacing
+from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.switching import Switching
 from tui.session.writing import Writing
@@ -90,13 +93,14 @@ class Controller:
         self._failed: LoadRequest | None = None
         """The load that failed last."""
         self.prefill_speeds = PrefillSpeeds()
+        self.speed = LiveSpeed(lambda: self.engine.loaded, self.prefill_speeds, self.tell)
+        self.listen(self.speed.hear)
+        self.monitoring = Monitoring(self.engine, self.speed, settings.memory, self.tell)
         self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
         switching = Switching(self)
         self.new, self.open, self.measure_context = switching.new, switching.open, switching.measure_context
         self.elsewhere = Elsewhere(self)
         self.n_used = 0
-        self.swap_used: Callable[[], int | None] = lambda: None
-        """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
         self.drafts = Drafts(paths.drafts_dir())
         self.unsent: Callable[[], Sequence[str]] = tuple
         """What was written and not sent; whoever shows an input sets it."""
@@ -125,6 +129,7 @@ class Controller:
     async def start(self) -> None:
         """Start the engine process; nothing is loaded yet."""
         self.contexts.start()
+        self.monitoring.start()
         await self._guard(self._start())
 
     async def _start(self) -> None:
@@ -201,7 +206,8 @@ class Controller:
         self._is_loaded(loaded)
         if not self.is_paused:
             if before is not None and same:
-                self.tell(ModelReloaded(reload=self.prefill_speeds.reload(request, backend_label(before), loaded)))
+                tps = self.prefill_speeds.of(loaded)
+                self.tell(ModelReloaded(reload=Reload.of(request, backend_label(before), loaded, tps)))
             self.contexts.opened(self.conversation.id)
             await self.measure_context()
         if request.chosen:
@@ -493,6 +499,7 @@ class Controller:
 
     async def _close(self, patience_s: float | None) -> None:
         self._announcer.close()
+        self.monitoring.close()
         self.elsewhere.close()
         try:
             await asyncio.to_thread(self.drafts.close, (*self.queue.take_all(), *self.unsent()))

@@ -27,7 +27,7 @@ from tui.session.events import (
     ModelReloaded,
     PromptAdvanced,
 )
-from tui.session.loads import LoadRequest, backend_label
+from tui.session.loads import LoadRequest, Reload, backend_label
 from tui.session.open_conversation import OpenConversation
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Writing:
         """False once it is to end, whatever is loaded."""
         self.is_over = False
         self._is_loop = self._is_thought_cut = False
-        self._swap_before = controller.swap_used()
+        self._swap_before = controller.monitoring.swap_used()
 
     def ask(self, drop_oldest: bool) -> AnswerStream:
         """Have the engine begin, or go on after a pause."""
@@ -149,7 +149,8 @@ class Writing:
         """The first token after a pause is there."""
         if self._reload is not None and self._turn is not None:
             (request, source), self._reload = self._reload, None
-            reload = self._controller.prefill_speeds.reload(request, source, self._loaded)
+            tps = self._controller.prefill_speeds.of(self._loaded)
+            reload = Reload.of(request, source, self._loaded, tps)
             self._controller.tell(ModelReloaded(reload=reload, turn_id=self._turn.id))
 
     def _by_backend(self) -> list[tuple[str, Timings]]:
@@ -185,7 +186,7 @@ class Writing:
         turn = msgspec.structs.replace(
             turn,
             backend=tuple(label for label, _ in used) or turn.backend,
-            swapped_bytes=swap_growth(self._swap_before, controller.swap_used()),
+            swapped_bytes=swap_growth(self._swap_before, controller.monitoring.swap_used()),
         )
         self._conversation.end_answer(turn)
         controller.tell(AnswerEnded(turn=turn))

@@ -4,12 +4,9 @@ decides what is shown; the widgets only show it."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -22,7 +19,6 @@ from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingMo
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
-from tui.app.widgets.readings import SpeedNow
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
@@ -33,20 +29,16 @@ from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings, expand
-from tui.machine.pressure import MemoryWatch
-from tui.machine.speed import after_silence
 from tui.planning.guard import experts_on_cpu
 from tui.protocol.death import Death
-from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Prefill, Started
+from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
 from tui.session import events
 from tui.session.controller import Controller
 from tui.session.events import Phase
 from tui.session.loads import Reload
-from tui.session.monitoring import Monitoring
 
 NARROW_COLUMNS = 100
-READ_EVERY_S = 1.0
 
 
 class MainScreen(ConversationFlows, Sending):
@@ -60,14 +52,8 @@ class MainScreen(ConversationFlows, Sending):
         super().__init__(controller, keymap, settings)
         controller.listen(self.hear)
         self._options = options
-        self.monitoring = Monitoring(controller.engine)
-        self._watch = MemoryWatch()
-        controller.swap_used = self.monitoring.swap_used
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
-        self._speed = SpeedNow()
-        self._grew_at = 0.0
-        """When text of the answer came last, by `time.monotonic`."""
         self._context_now = (0, 0)
         self._context_before = (0, 0)
         """What is right again if a load comes to nothing."""
@@ -101,7 +87,6 @@ class MainScreen(ConversationFlows, Sending):
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
         bind(self.transcript, self.keymap, "transcript", namespace="screen.")
         self.show_header()
-        self.set_interval(READ_EVERY_S, self._read)
         self.call_after_refresh(self._first_paint)
 
     # Live figures -----------------------------------------------------------------------------------------------------
@@ -110,31 +95,12 @@ class MainScreen(ConversationFlows, Sending):
         """Both show the same; which of them is seen depends on the width."""
         return self.query_one(Sidebar), self.query_one(StatusLine)
 
-    async def _read(self) -> None:
+    def machine_read(self, now: events.MachineRead) -> None:
         """Once a second: everything that is read, and the speed, so that the sidebar is painted once."""
-        now = self._speed
-        if now.is_decoding:
-            self._change_speed(decode_tps=after_silence(now.decode_tps, time.monotonic() - self._grew_at))
-            now = self._speed
-        host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
-        if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
-            self.tell(phrases.shortage(short, self.keymap), bad=True)
-        self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
         for view in self._views():
             if view.display:
                 view.show_context(*self._context_now)
-                view.show_all(host, gpus, self.monitoring.npus, self._speed)
-
-    def _change_speed(self, **changes: Any) -> None:
-        """What the next reading will show."""
-        self._speed = msgspec.structs.replace(self._speed, **changes)
-
-    def _forget_speed(self, **known: Any) -> None:
-        """Show at once that what was measured was of something else, and what is known already."""
-        self.monitoring.history.clear()
-        self._speed = SpeedNow(history=self.monitoring.history.values, **known)
-        for view in self._views():
-            view.show_speed(self._speed)
+                view.show_all(now.host, now.gpus, now.npus, now.speed)
 
     def context_used(self, n_used: int, n_ctx: int) -> None:
         self._context_now = (n_used, n_ctx)
@@ -282,6 +248,13 @@ class MainScreen(ConversationFlows, Sending):
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show one thing that has happened."""
         match event:
+            case events.MachineRead():
+                self.machine_read(event)
+            case events.SpeedReset(speed=speed):
+                for view in self._views():
+                    view.show_speed(speed)
+            case events.MemoryShort(shortage=shortage):
+                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
             case events.PhaseChanged(phase=phase):
                 self.phase_changed(phase)
             case events.LoadAdvanced(fraction=fraction):
@@ -295,7 +268,7 @@ class MainScreen(ConversationFlows, Sending):
             case events.EngineLost(death=death):
                 self.engine_died(death)
             case events.CacheRestored(restored=restored):
-                self.tell(phrases.context_restored(restored, self._prefill_tps))
+                self.tell(phrases.context_restored(restored, self.controller.speed.prefill_tps))
             case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
                 self.context_used(n_used, n_ctx)
             case events.ConversationOpened(conversation=conversation):
@@ -325,13 +298,13 @@ class MainScreen(ConversationFlows, Sending):
             case events.AnswerBegan(turn=turn, started=started):
                 self.answer_began(turn, started)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
-                self.prompt_advanced(turn_id, progress)
+                self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 self.answer_grew(turn_id, delta)
             case events.AnswerRecast(turn_id=turn_id):
                 self.transcript.recast(turn_id)
             case events.AnswerPaused(turn_id=turn_id):
-                self.answer_paused(turn_id)
+                self.transcript.set_progress(turn_id, phrases.PAUSED)
             case events.AnswerEnded(turn=turn):
                 self.answer_ended(turn)
             case events.AnswerRefused(info=info):
@@ -345,10 +318,8 @@ class MainScreen(ConversationFlows, Sending):
         if self.controller.engine.loaded is None or phase == "loading":
             if self._context_now[1]:
                 self._context_before = self._context_now
-            self._forget_speed()
             self.context_used(0, 0)
         elif not self._context_now[1]:  # a load that came to nothing
-            self._forget_speed(prefill_tps=self._prefill_tps)
             self.context_used(*self._context_before)
         self.show_header()
         self.refresh_bindings()
@@ -356,7 +327,6 @@ class MainScreen(ConversationFlows, Sending):
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
-        self._forget_speed(prefill_tps=self._prefill_tps)
         self.show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
@@ -387,11 +357,6 @@ class MainScreen(ConversationFlows, Sending):
         elif self.controller.conversation.turns:
             self.transcript.add_notice(phrases.sentence(words))
 
-    @property
-    def _prefill_tps(self) -> float:
-        """How fast a prompt is read with what is loaded; 0 when that is not known."""
-        return self.controller.prefill_speeds.of(self.controller.engine.loaded)
-
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
         self.try_again = self.controller.retry
         self.show_card(phrases.load_failure(path, info, self.keymap))
@@ -399,7 +364,6 @@ class MainScreen(ConversationFlows, Sending):
     def conversation_opened(self, conversation: Conversation) -> None:
         self.leave_edit()
         self._moves.clear()
-        self._forget_speed(prefill_tps=self._prefill_tps)
         self.transcript.load(map(_record, conversation.turns))
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
@@ -437,31 +401,18 @@ class MainScreen(ConversationFlows, Sending):
         self.transcript.set_progress(turn.id, answer_phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)
 
-    def prompt_advanced(self, turn_id: str, progress: Prefill) -> None:
-        self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
-        self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
-
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
         self.transcript.append(turn_id, delta.kind, delta.text)
-        self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
-        self._grew_at = time.monotonic()
         self._context_now = (delta.n_used, self._context_now[1])
         if delta.is_loop and self._looping != turn_id:
             self._looping = turn_id
             self.tell(answer_phrases.goes_in_circles(self.keymap), bad=True)
-
-    def answer_paused(self, turn_id: str) -> None:
-        self.transcript.set_progress(turn_id, phrases.PAUSED)
-        self._change_speed(prefill=None, is_decoding=False)
 
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, answer_phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, answer_phrases.answer_footer(turn, self._moves.get(turn.id, ())))
         if turn.is_loop:
             self.transcript.add_notice(answer_phrases.went_in_circles(self.keymap), "warning")
-        self._change_speed(prefill=None, is_decoding=False, prefill_tps=self._prefill_tps)
-        if timings := turn.timings:
-            self._change_speed(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
 
     def answer_refused(self, info: ErrorInfo) -> None:
         if info.kind == "context_overflow" and info.n_drop:

@@ -25,7 +25,6 @@ from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Device
 from tui.session.loads import LoadRequest
-from tui.session.monitoring import Monitoring
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +49,6 @@ class ModelFlows(ChatScreen):
     two groups of workers, "dialog" and "load", so that neither ends the other.
     """
 
-    monitoring: Monitoring
     library: Library | None = None
     """What the last scan found, shown at once when the picker opens again."""
 
@@ -65,7 +63,7 @@ class ModelFlows(ChatScreen):
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = await engine.devices()
-        host, gpus = await self.monitoring.look()
+        host, gpus = await self.controller.monitoring.newest()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")

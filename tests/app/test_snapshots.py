@@ -320,7 +320,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
         for line in app.screen.query(Input):
             line.cursor_blink = False
-        await app.main._read()
+        await app.controller.monitoring.read()
         app.screen.refresh()  # what is behind a dialog too, as it is now
         await pilot.pause()
         yield person

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import MOE
 from tui.app.screens import main, model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.machine.speed import SpeedHistory
 from tui.models.folders import Folder

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.machine.speed import SpeedHistory
 from tui.protocol.death import EngineDied
+from tui.protocol.messages import ListDevices
 
 
 class Monitoring:
@@ -66,6 +67,6 @@ class Monitoring:
         if hello is None or all(device.kind in ("cpu", "accel") for device in hello.devices):
             return ()
         try:
-            return from_devices(await self._engine.devices())
+            return from_devices((await self._engine.ask(ListDevices())).devices)
         except (EngineDied, EngineError):
             return ()

@@ -22,7 +22,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
 from tui.session.monitoring import Monitoring
 from tui.session.moves import Move
@@ -64,7 +64,7 @@ class ModelFlows(ChatScreen):
         engine, devices = self.controller.engine, self.controller.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
-                devices = await engine.devices()
+                devices = (await engine.ask(ListDevices())).devices
         host, gpus = await self.monitoring.look()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 

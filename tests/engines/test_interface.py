@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -67,13 +67,8 @@ def order(events: list[Event]) -> list[type[Event]]:
     return [kind for before, kind in zip([None, *kinds], kinds, strict=False) if kind is not before]
 
 
-async def events_of(engine: Engine, command: Generate, on_event: Callable[[Event], object] = len) -> list[Event]:
-    found: list[Event] = []
-    async for event in engine.generate(command):
-        found.append(event)
-        if on_event is not len:
-            on_event(event)
-    return found
+async def events_of(engine: Engine, command: Generate) -> list[Event]:
+    return [event async for event in engine.generate(command)]
 
 
 async def test_an_answer_begins_grows_and_is_done(engine: Engine) -> None:
@@ -122,10 +117,9 @@ async def test_without_a_model_it_says_that_there_is_none(engine: Engine, comman
 
 
 async def test_what_is_loaded_is_one_object_until_something_else_is(engine: Engine) -> None:
-    assert engine.loaded is None
-    loading = asyncio.create_task(engine.load(DENSE, TINY))
+    assert await engine.settled() is None
     fractions: list[float] = []
-    loaded = await loading
+    loaded = await engine.load(DENSE, TINY)
     assert engine.loaded is loaded and await engine.settled() is loaded and loaded.path == str(DENSE)
     with pytest.raises(EngineError) as error:
         await engine.load(DENSE.with_name("nothing.gguf"), TINY, fractions.append)

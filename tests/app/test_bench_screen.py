@@ -23,7 +23,7 @@ from tui.measure.history import History
 from tui.measure.machine import this_machine
 from tui.planning.exact import Confirmed
 from tui.planning.verdict import Verdict
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
     async with start(DENSE) as person:
         controller = person.app.controller
         os.kill(controller.engine.pid, signal.SIGSTOP)
-        controller.load(Move(path=MOE, choice=controller.choice))
+        controller.load(LoadRequest(path=MOE, choice=controller.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await says_that_it_loads(person)
         os.kill(controller.engine.pid, signal.SIGCONT)

@@ -16,7 +16,7 @@ from tui.chat import export
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.config import paths
 from tui.config.state import StateStore
-from tui.session.controller import Move
+from tui.session.loads import LoadRequest
 
 
 async def opened(person, title: str) -> None:
@@ -79,7 +79,7 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
         controller = person.app.controller
         before = controller.choice
         impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
-        controller.load(Move(path=controller.model_path, choice=impossible), controller.model_name)
+        controller.load(LoadRequest(path=controller.model_path, choice=impossible), controller.model_name)
         await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
         assert controller.choice == before
         await person.press("p")  # no key of the card: the prompt takes it

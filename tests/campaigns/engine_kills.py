@@ -38,7 +38,7 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.load_settings import LoadScreen
 from tui.config import paths
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 KEY_S, DEATH_S, GONE_S, READY_S = 2.0, 3.0, 2.0, 30.0
 """The longest that may pass, on a machine that does other things too: until a key has acted, the death is told, nothing
@@ -144,7 +144,7 @@ class Kills:
         await self.decoding()
         n_ctx = 2048 + 4096 - self.controller.choice.n_ctx
         choice = msgspec.structs.replace(self.controller.choice, n_ctx=n_ctx)
-        self.controller.load(Move(path=self.model, choice=choice))
+        self.controller.load(LoadRequest(path=self.model, choice=choice))
         return self.engine, 0.5
 
     async def cancelling(self) -> tuple[Victim, float]:

@@ -33,18 +33,18 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
-from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
 from tui.machine.pressure import MemoryWatch
 from tui.machine.speed import after_silence
 from tui.planning.guard import experts_on_cpu
 from tui.protocol.death import Death
-from tui.protocol.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
+from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Prefill, Started
 from tui.protocol.records import ErrorInfo
+from tui.session import events
 from tui.session.controller import Controller
-from tui.session.listener import Phase
+from tui.session.events import Phase
+from tui.session.loads import Reload
 from tui.session.monitoring import Monitoring
-from tui.session.moves import Moved
 
 NARROW_COLUMNS = 100
 READ_EVERY_S = 1.0
@@ -59,7 +59,7 @@ class MainScreen(ConversationFlows, Sending):
 
     def __init__(self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions) -> None:
         super().__init__(controller, keymap, settings)
-        controller.listener = self
+        controller.listen(self.hear)
         self._options = options
         self.monitoring = Monitoring(controller.engine)
         self._watch = MemoryWatch()
@@ -280,7 +280,69 @@ class MainScreen(ConversationFlows, Sending):
         keys = self.keymap.get(action_id, ())
         return f"{display_keys(keys, limit=1)} chooses one" if keys else ""
 
-    # What the controller tells ----------------------------------------------------------------------------------------
+    # What the session tells -------------------------------------------------------------------------------------------
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Show one thing that has happened."""
+        match event:
+            case events.PhaseChanged(phase=phase):
+                self.phase_changed(phase)
+            case events.LoadAdvanced(fraction=fraction):
+                self.show_header(fraction)
+            case events.ModelLoaded(loaded=loaded):
+                self.model_loaded(loaded)
+            case events.ModelReloaded(reload=reload, turn_id=turn_id):
+                self.model_reloaded(reload, turn_id)
+            case events.LoadFailed(path=path, info=info):
+                self.load_failed(path, info)
+            case events.EngineLost(death=death):
+                self.engine_died(death)
+            case events.CacheRestored(restored=restored):
+                self.tell(phrases.context_restored(restored, self._prefill_tps))
+            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
+                self.context_used(n_used, n_ctx)
+            case events.ConversationOpened(conversation=conversation):
+                self.conversation_opened(conversation)
+            case events.ConversationChanged(before=before, now=now, n_same=n_same):
+                self.conversation_changed(before, now, n_same)
+            case events.ConversationReplaced(before=before, now=now):
+                self.conversation_replaced(before, now)
+            case events.ConversationGone():
+                self.tell(phrases.conversation_gone(event), bad=True)
+            case events.OtherWindowWrites():
+                self.tell(phrases.CHANGES_ELSEWHERE)
+            case events.OtherWindowWrote(has_turns=has_turns):
+                self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+            case events.ReplaceConflict():
+                self.tell(phrases.NOT_REPLACED, bad=True)
+            case events.TurnsRemoved(turn_id=turn_id, n=n):
+                self.turns_removed(turn_id, n)
+            case events.TurnsPutBack(came=came, turns=turns):
+                self.turns_put_back(came, turns)
+            case events.QueueChanged():
+                self.queue_changed()
+            case events.PromptsWithdrawn(texts=texts):
+                self.prompts_withdrawn(texts)
+            case events.UserSaid(turn=turn):
+                self.transcript.add_user(turn.id, turn.text)
+            case events.AnswerBegan(turn=turn, started=started):
+                self.answer_began(turn, started)
+            case events.PromptAdvanced(turn_id=turn_id, progress=progress):
+                self.prompt_advanced(turn_id, progress)
+            case events.AnswerGrew(turn_id=turn_id, delta=delta):
+                self.answer_grew(turn_id, delta)
+            case events.AnswerRecast(turn_id=turn_id):
+                self.transcript.recast(turn_id)
+            case events.AnswerPaused(turn_id=turn_id):
+                self.answer_paused(turn_id)
+            case events.AnswerEnded(turn=turn):
+                self.answer_ended(turn)
+            case events.AnswerRefused(info=info):
+                self.answer_refused(info)
+            case events.ProblemFound(problem=problem):
+                self.tell(str(problem), bad=True)
+            case events.FaultFound():
+                self.tell(phrases.fault(event), bad=True)
 
     def phase_changed(self, phase: Phase) -> None:
         if self.controller.engine.loaded is None or phase == "loading":
@@ -293,9 +355,6 @@ class MainScreen(ConversationFlows, Sending):
             self.context_used(*self._context_before)
         self.show_header()
         self.refresh_bindings()
-
-    def load_progressed(self, fraction: float) -> None:
-        self.show_header(fraction)
 
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
@@ -322,17 +381,14 @@ class MainScreen(ConversationFlows, Sending):
             self._told.add((path, note))
             self.tell(note, bad=True)
 
-    def model_moved(self, moved: Moved, turn_id: str = "") -> None:
-        words = phrases.moved(moved)
-        if not moved.n_lost:  # that was told when it was lost
+    def model_reloaded(self, reload: Reload, turn_id: str) -> None:
+        words = phrases.reloaded(reload)
+        if not reload.n_lost:  # that was told when it was lost
             self.tell(phrases.sentence(words))
         if turn_id:
             self._moves[turn_id] = (*self._moves.get(turn_id, ()), words)
         elif self.controller.conversation.turns:
             self.transcript.add_notice(phrases.sentence(words))
-
-    def context_restored(self, restored: ContextRestored) -> None:
-        self.tell(phrases.context_restored(restored, self._prefill_tps))
 
     @property
     def _prefill_tps(self) -> float:
@@ -365,18 +421,6 @@ class MainScreen(ConversationFlows, Sending):
         self.transcript.load(map(_record, now.turns))
         self.keep_edit(before, now.turns)
 
-    def changes_elsewhere(self) -> None:
-        self.tell(phrases.CHANGES_ELSEWHERE)
-
-    def changed_elsewhere(self, *, has_turns: bool) -> None:
-        self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
-
-    def not_replaced(self) -> None:
-        self.tell(phrases.NOT_REPLACED, bad=True)
-
-    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
-        self.tell(phrases.conversation_gone(is_saved=is_saved, is_anew=is_anew), bad=True)
-
     def turns_removed(self, turn_id: str, n: int) -> None:
         self.transcript.truncate_from(turn_id)
         if n > 2:  # more than a prompt and its answer
@@ -387,9 +431,6 @@ class MainScreen(ConversationFlows, Sending):
         if edited := [turn.text for turn in came if turn.role == "user"]:
             self.edit_again(turns[0], edited[0])
 
-    def user_said(self, turn: Turn) -> None:
-        self.transcript.add_user(turn.id, turn.text)
-
     def answer_began(self, turn: Turn, started: Started) -> None:
         if started.n_dropped:
             self.transcript.add_notice(phrases.dropped(started, self.keymap), "warning")
@@ -399,7 +440,7 @@ class MainScreen(ConversationFlows, Sending):
         self.transcript.set_progress(turn.id, answer_phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)
 
-    def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
+    def prompt_advanced(self, turn_id: str, progress: Prefill) -> None:
         self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
         self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
 
@@ -411,9 +452,6 @@ class MainScreen(ConversationFlows, Sending):
         if delta.is_loop and self._looping != turn_id:
             self._looping = turn_id
             self.tell(answer_phrases.goes_in_circles(self.keymap), bad=True)
-
-    def answer_was_thinking(self, turn_id: str) -> None:
-        self.transcript.recast(turn_id)
 
     def answer_paused(self, turn_id: str) -> None:
         self.transcript.set_progress(turn_id, phrases.PAUSED)
@@ -432,7 +470,6 @@ class MainScreen(ConversationFlows, Sending):
         if info.kind == "context_overflow" and info.n_drop:
             self.ask_about_overflow(info)
         else:
-            self.controller.replacing.put_back()
             self.transcript.add_notice(phrases.refusal(info, self.keymap), "error")
 
     def engine_died(self, death: Death) -> None:
@@ -465,12 +502,6 @@ class MainScreen(ConversationFlows, Sending):
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
         asked = choice.n_gpu_layers
         return all_layers if asked < 0 else min(asked, all_layers)
-
-    def problem(self, problem: ConfigProblem) -> None:
-        self.tell(str(problem), bad=True)
-
-    def fault(self, error: Exception) -> None:
-        self.tell(phrases.fault(error), bad=True)
 
 
 def _record(turn: Turn) -> Record:

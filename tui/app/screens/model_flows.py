@@ -24,8 +24,8 @@ from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Device
+from tui.session.loads import LoadRequest
 from tui.session.monitoring import Monitoring
-from tui.session.moves import Move
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +146,7 @@ class ModelFlows(ChatScreen):
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(Move(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
     async def action_load_settings(self) -> None:
@@ -195,7 +195,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = Move(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:

@@ -1,5 +1,5 @@
-"""Loads that were decided on, and what it took to move a loaded model: to another backend, or to other settings. Knows
-no engine and no screen."""
+"""Loads that were decided on, and what it took to load the loaded model again: on another backend, or with other
+settings. Knows no engine and no screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.protocol.messages import Loaded
 from tui.protocol.records import Timings
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
+class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A load that was decided on."""
 
     path: Path
@@ -28,7 +28,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """When it was decided on, by `time.perf_counter`."""
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class Reload(msgspec.Struct, frozen=True, kw_only=True):
     """The loaded model was loaded again with other settings; what was read of the conversation came along, or not."""
 
     source: str
@@ -50,7 +50,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_kept / self.prefill_tps if self.prefill_tps else 0.0
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
     """What was loaded last, and what it was asked to be loaded with."""
 
     loaded: Loaded
@@ -80,12 +80,12 @@ class PrefillSpeeds:
         """0 when too little was read with such a load, or nothing is loaded."""
         return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
 
-    def moved(self, move: Move, source: str, loaded: Loaded) -> Moved:
-        """What a move that is complete now took."""
-        return Moved(
+    def reload(self, request: LoadRequest, source: str, loaded: Loaded) -> Reload:
+        """What a load took, from the backend `source` to what is `loaded` now."""
+        return Reload(
             source=source,
             target=backend_label(loaded),
-            took_s=time.perf_counter() - move.asked_at,
+            took_s=time.perf_counter() - request.asked_at,
             n_kept=loaded.n_kept,
             n_lost=loaded.n_lost,
             keep_s=loaded.keep_s,

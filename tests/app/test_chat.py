@@ -205,7 +205,7 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(star
         async with start(model=None, continue_last=True) as person:
             await person.wait_for(lambda: person.told.count("another llmtui is opening it") >= 2)
             assert "deleted" not in person.told
-            await person.app.run_action("conversations")
+            await person.app.run_action("screen.conversations")
             await person.wait_for(lambda: "The conversations cannot be read." in person.screen_text())
 
 

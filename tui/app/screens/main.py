@@ -9,6 +9,7 @@ from pathlib import Path
 
 from textual import on
 from textual.app import ComposeResult
+from textual._callback import invoke
 from textual.containers import Horizontal, Vertical
 
 from tui.app import answer_phrases, death_card, phrases
@@ -85,7 +86,7 @@ class MainScreen(ConversationFlows, Sending):
     def on_mount(self) -> None:
         remembered = self.controller.state.state.sidebar
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
-        bind(self.transcript, self.keymap, "transcript", namespace="screen.")
+        bind(self.transcript, self.keymap, "card", "transcript", owners=(self,))
         self.show_header()
         self.call_after_refresh(self._first_paint)
 
@@ -139,7 +140,7 @@ class MainScreen(ConversationFlows, Sending):
         if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
         elif self.controller.phase == "no_model" and not self.is_at("dialog"):
-            self.pick_model()
+            self.action_pick_model()
 
     async def _first_model(self) -> Path | None:
         """The command line's model, else the settings', else the last one if it is still there, else the only one."""
@@ -162,43 +163,45 @@ class MainScreen(ConversationFlows, Sending):
 
     # Keys -------------------------------------------------------------------------------------------------------------
 
-    @on(KeyBar.Pressed)
-    def _key_clicked(self, event: KeyBar.Pressed) -> None:
-        # Later: sent from here, it would end at this screen and never reach bindings without priority.
-        self.app.call_later(self.app.simulate_key, event.key)
-
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
-        """One action of a card about a dead engine or a failed load."""
-        controller = self.controller
-        match event.action:
-            case "card_reload" if event.card_id == "load_failed":
-                self.try_again()
-            case "card_reload":
-                controller.restart()
-            case "card_small_ubatch":
-                controller.restart(n_ubatch=death_card.SMALL_UBATCH)
-            case "card_fewer_layers":
-                controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
-            case "card_cpu":
-                controller.restart(backend=CPU)
-            case "card_no_repack":
-                controller.restart(repack="off")
-            case "card_gpu":
-                n_gpu_layers = self._fatal_choice.n_gpu_layers or -1
-                controller.restart(backend=self._gpu, n_gpu_layers=n_gpu_layers)
-            case "card_load_settings":
-                self.change_load_settings()
-            case "card_other_model":
-                self.pick_model()
-            case "card_details":
-                await self.app.run_action("log_view")
+        await invoke(getattr(self, f"action_{event.action}"))
+
+    def action_card_reload(self) -> None:
+        if self.card_id == "load_failed":
+            self.try_again()
+        else:
+            self.controller.restart()
+
+    def action_card_small_ubatch(self) -> None:
+        self.controller.restart(n_ubatch=death_card.SMALL_UBATCH)
+
+    def action_card_fewer_layers(self) -> None:
+        self.controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
+
+    def action_card_cpu(self) -> None:
+        self.controller.restart(backend=CPU)
+
+    def action_card_no_repack(self) -> None:
+        self.controller.restart(repack="off")
+
+    def action_card_gpu(self) -> None:
+        self.controller.restart(backend=self._gpu, n_gpu_layers=self._fatal_choice.n_gpu_layers or -1)
+
+    def action_card_load_settings(self) -> None:
+        self.action_load_settings()
+
+    def action_card_other_model(self) -> None:
+        self.action_pick_model()
+
+    async def action_card_details(self) -> None:
+        await self.app.run_action("log_view")
 
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
 
-    def toggle_sidebar(self) -> None:
+    def action_toggle_sidebar(self) -> None:
         """Show or hide the sidebar, and remember it."""
         hidden = not self.has_class("-no-sidebar")
         self.set_class(hidden, "-no-sidebar")

@@ -67,7 +67,7 @@ class ModelFlows(ChatScreen):
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")
-    async def pick_model(self) -> None:
+    async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
 
@@ -102,7 +102,7 @@ class ModelFlows(ChatScreen):
         await self._load(plan)
 
     @work(exclusive=True, group="dialog")
-    async def bench(self) -> None:
+    async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, HasRoom
         from tui.machine.vulkan import engine_environment
@@ -147,11 +147,11 @@ class ModelFlows(ChatScreen):
             controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
-    async def change_load_settings(self) -> None:
+    async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
         path = self.controller.model_path
         if path is None:
-            self.pick_model()
+            self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
 
@@ -287,7 +287,7 @@ class ModelFlows(ChatScreen):
             self.tell(phrases.NO_MODEL)
         return self.controller.engine.loaded
 
-    def switch_backend(self) -> None:
+    def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
@@ -309,7 +309,7 @@ class ModelFlows(ChatScreen):
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
-    async def show_memory(self) -> None:
+    async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
@@ -322,7 +322,18 @@ class ModelFlows(ChatScreen):
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
-    def raise_context(self) -> None:
+    def action_reload_engine(self) -> None:
+        """A new engine process with the same model."""
+        self.controller.restart()
+
+    def action_unload_model(self) -> None:
+        """Free the memory that the model takes."""
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.tell(phrases.NO_MODEL)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
+
+    def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
         controller, loaded = self.controller, self._present()
         if loaded is None:

@@ -19,8 +19,7 @@ from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults, Settings
-from tui.config.state import StateStore
-from tui.config.state import TuneOutcome as TunedState
+from tui.config.state import StateStore, TunedLoad
 from tui.engines.local import Engine, EngineError
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
@@ -117,7 +116,7 @@ class _Command:
     def _remember(self, found: TuneOutcome) -> object:
         """None when it is written; else what is in the way."""
         load = msgspec.convert(changes(found.start, found.best), dict[str, bool | int | str])
-        tuned = TunedState(machine=this_machine().hardware, load=load)
+        tuned = TunedLoad(machine=this_machine().hardware, load=load)
         return self._state.remember_tuned(self._model.path.absolute(), tuned)
 
     def _print(self, found: TuneOutcome, sentence: str) -> None:

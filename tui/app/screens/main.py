@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
-from textual.app import ComposeResult
 from textual._callback import invoke
+from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from tui.app import answer_phrases, death_card, phrases

@@ -89,7 +89,7 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
         await opened(person, "Too little memory")
-        assert "a context of 4,096 tokens is" in question(person) and "too much for RAM" in question(person)
+        assert "4,096 tokens\nDoes not fit: " in question(person) and "too much for RAM" in question(person)
         assert "Smaller context: 2,048" in person.screen_text() and loaded(person) is None
         await person.press("enter")
         await person.wait_until_ready()

@@ -58,8 +58,9 @@ from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
-from tui.planning.guard import remedies
+from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
 
@@ -188,7 +189,8 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     too_much = LoadDefaults(n_ctx=32768)
     verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
-    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
+    permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
+    return guard_screen(QWEN3_30B_A3B.name, permission, keymap)
 
 
 async def never() -> Any:

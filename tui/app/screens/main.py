@@ -30,7 +30,7 @@ from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings, expand
-from tui.planning.guard import experts_on_cpu
+from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo

@@ -58,8 +58,9 @@ def cells(person: Person) -> dict[Place, Cell]:
 def places(person: Person, text: str, widget: Widget | None = None) -> list[Place]:
     """The cells of the first place in the widget, or on the screen, where this text stands."""
     region = (widget or person.app.screen).region
+    seen = [(place, cell.text) for place, cell in cells(person).items() if region.contains(*place)]
     for y in range(region.y, region.bottom):
-        row = [(place, cell.text) for place, cell in cells(person).items() if place[1] == y and region.contains(*place)]
+        row = [(place, character) for place, character in seen if place[1] == y]
         if (start := "".join(character for _, character in row).find(text)) >= 0:
             return [place for place, _ in row[start : start + len(text)]]
     raise AssertionError(f"{text} is not there")

@@ -1,5 +1,5 @@
 """llama.cpp's functions, from the package llama-cpp-python: `lib` are llama's own, `libggml` those of ggml. The rest
-of it is not loaded: its high-level API takes a good part of the time that the engine needs to start, and is not used."""
+of it is not loaded: its high-level API takes a good part of the time of the engine's start, and is not used."""
 
 from __future__ import annotations
 

@@ -16,7 +16,11 @@ _WIDE = _NAME + 3 * _FIGURE
 def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE) -> tuple[str, ...]:
     """A table with a heading for each place, and what its figures mean. The table has 70 columns, or, where `width` is
     less, 36: then the figures stand below their names."""
-    where = f"{plan.n_gpu_layers} of {plan.n_layers} layers on {', '.join(loaded.devices)}" if loaded.devices else "CPU"
+    where = (
+        f"{plan.n_gpu_layers} of {plan.n_layers} layers on {', '.join(loaded.llama.devices)}"
+        if loaded.llama.devices
+        else "CPU"
+    )
     planner = "by llama.cpp itself, in a dry run" if plan.exact else "by the formula, about"
     return (
         f"{name} · {where} · {loaded.n_ctx:,} tokens",
@@ -75,7 +79,7 @@ def _signed(n_bytes: int | None) -> str:
 
 
 def _notes(loaded: Loaded) -> Iterator[str]:
-    if loaded.footprint is None:
+    if loaded.llama.footprint is None:
         yield from ("", "This system does not tell what the engine's process takes.")
         return
     yield ""

@@ -65,7 +65,7 @@ async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine
     ]  # fmt: skip
     idle = ProcessMemory(resident_bytes=0, file_bytes=0)
     busy = ProcessMemory(resident_bytes=3 * MIB, file_bytes=MIB)
-    loaded = msgspec.structs.replace(
+    loaded = but(
         tiny.loaded,
         devices=("Vulkan0",),
         buffers=tuple(Buffer(device=d, purpose=p, n_bytes=n * MIB) for d, p, n in buffers),

@@ -124,7 +124,7 @@ async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start)
         await opened(person)
         await person.press("escape")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.n_ubatch == 64
+        assert person.app.controller.engine.loaded.llama.n_ubatch == 64
     assert remembered.read() == []
     assert (remembered.state.loads, remembered.state.tuned) == (before.loads, before.tuned)
 

@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
+from tests.loads import but
 from tests.measure.fixed import COMPARISON
 from tests.places import DATA
 from tests.planning.shapes import QWEN3_30B_A3B
@@ -100,18 +101,18 @@ async def read_prompt(person: Person) -> None:
 
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
-    person.app.controller.engine.die()
+    person.app.controller.engine.die_of()
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
 async def crash_on_the_cpu(person: Person) -> None:
     engine = person.app.controller.engine
-    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    engine.loads = but(LOADED, devices=(), n_gpu_layers=0)
     person.app.controller.restart(backend="cpu")
-    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded and not engine.loaded.llama.devices)
     person.app.clear_notifications()  # how long that took
     await read_prompt(person)
-    person.app.controller.engine.die(CPU_CRASH)
+    person.app.controller.engine.die_of(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 

@@ -53,7 +53,7 @@ def speed(tps: float) -> str:
 
 def threads(loaded: Loaded) -> str:
     """Threads of decode, and of prefill where they are others: "8 threads", "8/16 threads"."""
-    n, n_batch = loaded.n_threads, loaded.n_threads_batch
+    n, n_batch = loaded.llama.n_threads, loaded.llama.n_threads_batch
     return f"{n} thread{'' if n == 1 else 's'}" if n == n_batch else f"{n}/{n_batch} threads"
 
 

@@ -230,7 +230,7 @@ class _Bench:
         if output not in FOR_EYES:
             for row in comparison.refused:
                 say(render.refusal(row))
-            if any(report.loaded.mlock_failed for report in comparison.reports):
+            if any(report.loaded.llama.mlock_failed for report in comparison.reports):
                 say(MLOCK_FAILED)
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
             say(self._energy_note)

@@ -78,8 +78,8 @@ class Writing:
 
     def _is_crowded(self) -> bool:
         loaded = self._loaded
-        is_all_on_gpu = loaded.n_gpu_layers >= loaded.n_layers and not loaded.n_cpu_moe
-        return not is_all_on_gpu and loaded.n_threads >= n_usable_cpus()
+        is_all_on_gpu = loaded.llama.n_gpu_layers >= loaded.llama.n_layers and not loaded.llama.n_cpu_moe
+        return not is_all_on_gpu and loaded.llama.n_threads >= n_usable_cpus()
 
     def take(self, event: Event) -> None:
         """One event of the engine."""

@@ -224,9 +224,13 @@ class MainScreen(ConversationFlows, Sending):
                 hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model")
             )
         else:
-            place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
+            place = (
+                f"{'+'.join(loaded.llama.devices)} {loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
+                if loaded.llama.devices
+                else "CPU"
+            )
             info = self.model_info
-            if info and (n_cpu_moe := experts_on_cpu(info, loaded.n_gpu_layers, loaded.n_cpu_moe)):
+            if info and (n_cpu_moe := experts_on_cpu(info, loaded.llama.n_gpu_layers, loaded.llama.n_cpu_moe)):
                 place += f" · experts on CPU: {n_cpu_moe}"
             state = ModelInUse(
                 name=name,
@@ -235,9 +239,11 @@ class MainScreen(ConversationFlows, Sending):
                 place=place,
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
-                flash_attn="on" if loaded.flash_attn else "off",
+                flash_attn="on" if loaded.llama.flash_attn else "off",
                 thinking=answer_phrases.thinking_state(loaded, controller.conversation),
-                kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
+                kv=loaded.llama.type_k
+                if loaded.llama.type_k == loaded.llama.type_v
+                else f"{loaded.llama.type_k}/{loaded.llama.type_v}",
             )
         self.query_one(Header).show_state(state)
         self.query_one(StatusLine).show_place(place)
@@ -334,7 +340,7 @@ class MainScreen(ConversationFlows, Sending):
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
-        if loaded.mlock_failed:
+        if loaded.llama.mlock_failed:
             self.tell(MLOCK_FAILED, bad=True)
         self._tell_about(loaded)
         self.prompt.focus()
@@ -342,7 +348,7 @@ class MainScreen(ConversationFlows, Sending):
     def _tell_about(self, loaded: Loaded) -> None:
         """What the model is used with in place of what its file wants."""
         unknown = self.model_info.unknown_sampling if self.model_info else ()
-        for note in (loaded.template_note, answer_phrases.unknown_sampling(unknown)):
+        for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
 
     def _tell_once(self, path: str, note: str) -> None:
@@ -447,7 +453,7 @@ class MainScreen(ConversationFlows, Sending):
         controller, choice = self.controller, self._fatal_choice
         loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
-            return loaded.n_gpu_layers if loaded.devices else 0
+            return loaded.llama.n_gpu_layers if loaded.llama.devices else 0
         if not backend_devices(choice.backend, controller.devices):
             return 0
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2

@@ -304,7 +304,7 @@ class ModelFlows(ChatScreen):
         if not gpu:
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
-            backend = CPU if loaded.devices else backend_name(gpu)
+            backend = CPU if loaded.llama.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.choice, backend=backend)
             if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import MOE
 from tui.app.screens import model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.readings import GpuSample, HostSample
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo

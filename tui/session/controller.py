@@ -20,12 +20,13 @@ from tui.config.options import Options
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore
-from tui.engines.local import AnswerStream, Engine, EngineError
+from tui.engines.interface import AnswerStream, EngineError
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Done, Loaded
+from tui.protocol.messages import Done, Loaded, Unload
 from tui.protocol.records import Device, ErrorInfo
 from tui.session.choices import LoadChoices
 from tui.session.context_keeper import ContextKeeper, context_files
@@ -68,7 +69,9 @@ class Controller:
         self.settings, self.state, self.store = settings, state, store
         self._announcer = Announcer()
         self.tell, self.listen = self._announcer.tell, self._announcer.listen
-        self.engine = Engine(env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death)
+        self.engine = LocalEngine(
+            env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death
+        )
         self.contexts = ContextKeeper(
             self.engine,
             context_files(settings.chat),
@@ -259,7 +262,7 @@ class Controller:
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
-            await self._guard(self.engine.unload())
+            await self._guard(self.engine.ask(Unload()))
             if self.phase == "ready":
                 self._set_phase("no_model")
 

@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable
 
 from tui.config.settings import MemorySettings
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
 from tui.machine.pressure import MemoryWatch
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import EngineDied
+from tui.protocol.messages import ListDevices
 from tui.session.events import AnySessionEvent, FaultFound, MachineRead, MemoryShort
 from tui.session.live_speed import LiveSpeed
 
@@ -102,5 +103,5 @@ class Monitoring:
         if hello is None or all(device.kind in ("cpu", "accel") for device in hello.devices):
             return ()
         with contextlib.suppress(EngineDied, EngineError):
-            return from_devices(await self._engine.devices())
+            return from_devices((await self._engine.ask(ListDevices())).devices)
         return ()

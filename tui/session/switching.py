@@ -6,8 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tui.chat.conversation import to_messages
-from tui.engines.local import EngineError
+from tui.engines.interface import EngineError
 from tui.protocol.death import EngineDied
+from tui.protocol.messages import Count
 from tui.session.events import ContextUsed, ConversationOpened, PromptsWithdrawn
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class Switching:
         if messages := to_messages(chat):
             # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
             with contextlib.suppress(EngineError, EngineDied):
-                n_used = await controller.engine.count(messages, thinking=chat.thinking, effort=chat.effort)
+                counted = await controller.engine.ask(
+                    Count(messages=tuple(messages), thinking=chat.thinking, effort=chat.effort)
+                )
+                n_used = counted.n_tokens
         controller.n_used = n_used
         controller.tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages, up_to_the_prompt
-from tui.engines.local import AnswerStream
+from tui.engines.interface import AnswerStream
 from tui.machine.cpus import n_usable_cpus
 from tui.machine.pressure import swap_growth
-from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Loaded, Prefill, Recast, Started
 from tui.protocol.records import Timings
 from tui.session.answer_settings import answer_settings
 from tui.session.events import (
@@ -63,9 +63,9 @@ class Writing:
         conversation, how = self._conversation.now, answer_settings(self._controller)
         n_decode = sum(timings.n_decode for _, timings in self._parts)
         n_thinking = sum(timings.n_thinking for _, timings in self._parts)
-        return self._controller.engine.generate(
-            () if self._has_begun else to_messages(up_to_the_prompt(conversation)),
-            how.sampling,
+        command = Generate(
+            messages=() if self._has_begun else tuple(to_messages(up_to_the_prompt(conversation))),
+            sampling=how.sampling,
             thinking=how.thinking,
             effort=how.effort,
             thinking_budget=how.thinking_budget and max(1, how.thinking_budget - n_thinking),
@@ -74,6 +74,7 @@ class Writing:
             flush_s=CROWDED_FLUSH_S if self._is_crowded() else FLUSH_S,
             resume=self._has_begun,
         )
+        return self._controller.engine.generate(command)
 
     def _is_crowded(self) -> bool:
         loaded = self._loaded

@@ -22,7 +22,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
 from tui.session.loads import LoadRequest
 
@@ -62,7 +62,7 @@ class ModelFlows(ChatScreen):
         engine, devices = self.controller.engine, self.controller.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
-                devices = await engine.devices()
+                devices = (await engine.ask(ListDevices())).devices
         host, gpus = await self.controller.monitoring.newest()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 

@@ -110,7 +110,7 @@ def test_any_text_survives_json(question: str, reply: str):
         ("# Title", "not a conversation"),
         ("[]", "not a conversation"),
         (b"\xff\xfe", "not a conversation"),
-        ('{"format": "chatgpt", "version": 1}', "'chatgpt'"),
+        ('{"format": "chatgpt", "version": 1}', "“chatgpt”"),
         ('{"format": "llmtui-conversation", "version": 2, "talk": []}', "Update llmtui"),
         ('{"format": "llmtui-conversation", "version": 1, "conversation": {"id": 7}}', "damaged"),
         ('{"format": "llmtui-conversation", "version": 1, "talk": ' + "[" * 100_000, "not a conversation"),

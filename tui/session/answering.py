@@ -18,6 +18,7 @@ from tui.session.loads import LoadRequest
 from tui.session.model_loading import ModelLoading
 from tui.session.open_conversation import OpenConversation
 from tui.session.writing import Writing
+from tui.words import tr
 
 FLUSH_S, CROWDED_FLUSH_S = 0.125, 0.2
 """Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model.
@@ -84,7 +85,7 @@ class Answering:
                 writing.stop()
                 self._phase.set_idle()
             else:
-                writing.break_off("llmtui was closed")
+                writing.break_off(tr("llmtui was closed"))
             raise
         except Exception as error:
             writing.break_off(str(error))

@@ -56,6 +56,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.switching import Switching
 from tui.session.writing import Writing
+from tui.words import tr
 
 _log = logging.getLogger("llmtui")
 
@@ -318,7 +319,7 @@ class Controller:
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
-        overtaken = ErrorInfo(kind="cancelled", detail="something else was begun before it")
+        overtaken = ErrorInfo(kind="cancelled", detail=tr("something else was begun before it"))
         dropped = partial(self._refused, overtaken) if is_answer else lambda: None
         self._works.begin(work, self._interrupt_all, dropped=dropped)
 

@@ -21,7 +21,7 @@ import wcwidth
 from tui.base import private
 from tui.base.newfile import NewFile
 from tui.base.text import clean, fit_columns, n_harmful, one_line
-from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, encodable
+from tui.chat.conversation import Conversation, Turn, TurnStop, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
 from tui.words import mark, tr, trn
 
@@ -37,7 +37,8 @@ MAX_NAME_BYTES = 120
 
 Kind = Literal["markdown", "json"]
 _ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
-_STOPS = {
+_STOPS: dict[TurnStop, str] = {
+    "stop": mark("complete"),
     "length": mark("length limit"),
     "context": mark("context full"),
     "cancelled": mark("stopped by the user"),
@@ -278,10 +279,7 @@ def _figures(turn: Turn) -> str:
             figures.append(f"{turn.timings.decode_tps:,.1f} tok/s")
         if turn.timings.ttft_s:
             figures.append(tr("ttft {seconds} s", seconds=f"{turn.timings.ttft_s:.1f}"))
-    if turn.stop is None:
-        figures.append(tr("incomplete"))
-    else:
-        figures.append(tr(_STOPS[turn.stop]) if turn.stop in _STOPS else turn.stop)
+    figures.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
         figures.append(tr("repeated itself"))
     return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])

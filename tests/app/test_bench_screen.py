@@ -198,7 +198,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
     async with start(DENSE) as person:
         controller = person.app.controller
         os.kill(controller.engine.pid, signal.SIGSTOP)
-        controller.load(LoadRequest(path=MOE, choice=controller.choice))
+        controller.load(LoadRequest(path=MOE, choice=controller.model.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await says_that_it_loads(person)
         os.kill(controller.engine.pid, signal.SIGCONT)
@@ -207,7 +207,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
         person.app.main.open_model(DENSE)
         await says_that_it_loads(person)
         go_on.set()
-        await person.wait_for(lambda: person.phase == "ready" and controller.model_path == DENSE)
+        await person.wait_for(lambda: person.phase == "ready" and controller.model.path == DENSE)
 
 
 async def says_that_it_loads(person) -> None:

@@ -61,7 +61,7 @@ class ModelFlows(ChatScreen):
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
-        engine, devices = self.controller.engine, self.controller.devices
+        engine, devices = self.controller.engine, self.controller.model.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = (await engine.ask(ListDevices())).devices
@@ -82,7 +82,7 @@ class ModelFlows(ChatScreen):
                 self.keymap,
                 devices=devices,
                 choice_for=self.controller.choice_for,
-                current=self.controller.model_path,
+                current=self.controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self.library,
             )
@@ -118,7 +118,7 @@ class ModelFlows(ChatScreen):
         if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
             self.tell(phrases.STILL_LOADING, bad=True)
             return
-        path, choice, name = controller.model_path, controller.choice, controller.model_name
+        path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self._inspect(path) if path is not None else None
         was_loaded = controller.engine.loaded is not None
         unloading: list[asyncio.Task[None]] = []
@@ -137,7 +137,7 @@ class ModelFlows(ChatScreen):
             BenchScreen(
                 lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
                 current,
-                controller.devices,
+                controller.model.devices,
                 self.settings.load,
                 make_room,
                 engine_environment(software=self.settings.engine.software_vulkan),
@@ -154,7 +154,7 @@ class ModelFlows(ChatScreen):
     @work(exclusive=True, group="dialog")
     async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None:
             self.action_pick_model()
         elif model := await self._inspect(path):
@@ -271,17 +271,17 @@ class ModelFlows(ChatScreen):
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
         controller, loaded = self.controller, self.controller.engine.loaded
         if loaded is not None and loaded.path == str(plan.model.path):
-            left = memory.host_free_bytes - context_bytes(loaded, controller.n_used)
+            left = memory.host_free_bytes - context_bytes(loaded, controller.context.n_used)
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None or not (model := await self._inspect(path)):
             return False
-        plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
+        plan = Coming(model=model, choice=self.controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
 
     def _present(self) -> Loaded | None:
@@ -297,7 +297,10 @@ class ModelFlows(ChatScreen):
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
-        gpu = auto_devices(controller.devices) or [d.name for d in controller.devices if d.kind == "software"][:1]
+        gpu = (
+            auto_devices(controller.model.devices)
+            or [d.name for d in controller.model.devices if d.kind == "software"][:1]
+        )
         loaded = self._present()
         if loaded is None:
             return
@@ -305,7 +308,7 @@ class ModelFlows(ChatScreen):
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
             backend = CPU if loaded.llama.devices else backend_name(gpu)
-            choice = msgspec.structs.replace(controller.choice, backend=backend)
+            choice = msgspec.structs.replace(controller.model.choice, backend=backend)
             if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
@@ -323,7 +326,7 @@ class ModelFlows(ChatScreen):
         controller, loaded = self.controller, self._present()
         if loaded is not None and (model := await self._inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
-            settings = engine_settings(controller.choice, devices)[0]
+            settings = engine_settings(controller.model.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
@@ -348,4 +351,4 @@ class ModelFlows(ChatScreen):
             self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
-            self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
+            self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.loads import but
 from tests.models.gguf_files import Shape
 from tests.places import CHECKOUT, SYSFS
 from tests.planning.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
 from tests.recorded import LOADED
 from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.machine.gpu import GpuReader
 from tui.machine.readings import GpuSample, HostSample
 from tui.planning.formula import Cost, MemoryPlan
@@ -28,7 +29,7 @@ from tui.planning.placement import HOST
 from tui.planning.taken import context_bytes
 from tui.planning.verdict import judge, judge_plan
 from tui.planning.verdict_words import pool_name
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import Loaded, SaveContext
 from tui.protocol.records import Buffer, Device, Footprint, Placed, ProcessMemory
 
 TREES = SYSFS
@@ -44,7 +45,7 @@ def host(available: int, total: int = 32 * GIB) -> HostSample:
 
 
 def loaded(*buffers: Buffer) -> Loaded:
-    return msgspec.structs.replace(LOADED, buffers=buffers)
+    return but(LOADED, buffers=buffers)
 
 
 def on(device: str, n_bytes: int, purpose: str = "weights") -> Buffer:
@@ -143,7 +144,7 @@ def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int
     footprint = Footprint(
         before=idle, after=idle, device_free_before={}, device_free_after={}, placed=(booked, on_card)
     )
-    now = msgspec.structs.replace(LOADED, footprint=footprint)
+    now = but(LOADED, footprint=footprint)
     gpu = msgspec.structs.replace(GPU, free_bytes=20 * GIB)
     memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, now)
     assert memory.host_free_bytes == 4 * GIB + BACK + 5 * GIB - mapped
@@ -154,13 +155,13 @@ def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int
 async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_path: Path, use_mmap: bool):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     model_now = await engine.load(model, msgspec.structs.replace(TINY, use_mmap=use_mmap))
-    assert model_now.footprint is not None
-    (booked,) = model_now.footprint.placed
+    assert model_now.llama.footprint is not None
+    (booked,) = model_now.llama.footprint.placed
     back = memory_now(host(4 * GIB), (CPU,), RESERVES, model_now).host_free_bytes - 4 * GIB
     rest = booked.kv_bytes + booked.compute_bytes + booked.output_bytes
     assert back == rest + (booked.repacked_bytes if use_mmap else booked.weights_bytes)
     # The log says the same, to a hundredth of a MiB for each buffer.
-    by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, msgspec.structs.replace(model_now, footprint=None))
+    by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, but(model_now, footprint=None))
     assert by_log.host_free_bytes - 4 * GIB == pytest.approx(back, abs=MIB // 10)
 
 
@@ -173,7 +174,7 @@ def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies()
 
 async def test_the_real_copy_is_of_that_size(tiny: Engine):
     reply = await ask(tiny, user("ping"), thinking=False)
-    saved = await tiny.save_context(Path(paths.contexts_dir()) / "copy.kv")
+    saved = await tiny.ask(SaveContext(path=str(Path(paths.contexts_dir()) / "copy.kv")))
     assert tiny.loaded is not None and reply.done is not None
     copy = context_bytes(tiny.loaded, reply.done.n_used)
     assert saved.n_bytes == pytest.approx(copy, rel=0.05, abs=4096)

@@ -23,9 +23,9 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
             "{n_gpu_layers} of {n_layers} layers on {devices}",
             n_gpu_layers=plan.n_gpu_layers,
             n_layers=plan.n_layers,
-            devices=", ".join(loaded.devices),
+            devices=", ".join(loaded.llama.devices),
         )
-        if loaded.devices
+        if loaded.llama.devices
         else "CPU"
     )
     by_llama_cpp = tr("Planned by llama.cpp itself, in a dry run.")
@@ -89,7 +89,7 @@ def _signed(n_bytes: int | None) -> str:
 
 
 def _notes(loaded: Loaded) -> Iterator[str]:
-    if loaded.footprint is None:
+    if loaded.llama.footprint is None:
         yield from ("", tr("This system does not tell what the engine's process takes."))
         return
     yield ""

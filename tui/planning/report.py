@@ -67,7 +67,7 @@ def _purposes(cost: Cost, actual: Placed) -> Iterator[tuple[str, int, int]]:
 
 
 def _as_the_system_counts(plan: MemoryPlan, loaded: Loaded) -> Iterator[ReportLine]:
-    found = loaded.footprint
+    found = loaded.llama.footprint
     if found is None:
         return
     before, after = found.before, found.after

@@ -24,10 +24,9 @@ from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
-from tui.session.monitoring import Monitoring
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +51,6 @@ class ModelFlows(ChatScreen):
     two groups of workers, "dialog" and "load", so that neither ends the other.
     """
 
-    monitoring: Monitoring
     library: Library | None = None
     """What the last scan found, shown at once when the picker opens again."""
 
@@ -63,15 +61,15 @@ class ModelFlows(ChatScreen):
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
-        engine, devices = self.controller.engine, self.controller.devices
+        engine, devices = self.controller.engine, self.controller.model.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
-                devices = await engine.devices()
-        host, gpus = await self.monitoring.look()
+                devices = (await engine.ask(ListDevices())).devices
+        host, gpus = await self.controller.monitoring.newest()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")
-    async def pick_model(self) -> None:
+    async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
 
@@ -84,7 +82,7 @@ class ModelFlows(ChatScreen):
                 self.keymap,
                 devices=devices,
                 choice_for=self.controller.choice_for,
-                current=self.controller.model_path,
+                current=self.controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self.library,
             )
@@ -106,7 +104,7 @@ class ModelFlows(ChatScreen):
         await self._load(plan)
 
     @work(exclusive=True, group="dialog")
-    async def bench(self) -> None:
+    async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, MayMeasure
         from tui.machine.vulkan import engine_environment
@@ -120,7 +118,7 @@ class ModelFlows(ChatScreen):
         if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
             self.tell(phrases.STILL_LOADING, bad=True)
             return
-        path, choice, name = controller.model_path, controller.choice, controller.model_name
+        path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self._inspect(path) if path is not None else None
         was_loaded = controller.engine.loaded is not None
         unloading: list[asyncio.Task[None]] = []
@@ -139,7 +137,7 @@ class ModelFlows(ChatScreen):
             BenchScreen(
                 lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
                 current,
-                controller.devices,
+                controller.model.devices,
                 self.settings.load,
                 make_room,
                 engine_environment(software=self.settings.engine.software_vulkan),
@@ -151,14 +149,14 @@ class ModelFlows(ChatScreen):
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(Move(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
-    async def change_load_settings(self) -> None:
+    async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None:
-            self.pick_model()
+            self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
 
@@ -200,7 +198,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = Move(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -273,17 +271,17 @@ class ModelFlows(ChatScreen):
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
         controller, loaded = self.controller, self.controller.engine.loaded
         if loaded is not None and loaded.path == str(plan.model.path):
-            left = memory.host_free_bytes - context_bytes(loaded, controller.n_used)
+            left = memory.host_free_bytes - context_bytes(loaded, controller.context.n_used)
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
     async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None or not (model := await self._inspect(path)):
             return False
-        plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
+        plan = Coming(model=model, choice=self.controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
 
     def _present(self) -> Loaded | None:
@@ -295,19 +293,22 @@ class ModelFlows(ChatScreen):
             self.tell(phrases.NO_MODEL)
         return self.controller.engine.loaded
 
-    def switch_backend(self) -> None:
+    def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
-        gpu = auto_devices(controller.devices) or [d.name for d in controller.devices if d.kind == "software"][:1]
+        gpu = (
+            auto_devices(controller.model.devices)
+            or [d.name for d in controller.model.devices if d.kind == "software"][:1]
+        )
         loaded = self._present()
         if loaded is None:
             return
         if not gpu:
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
-            backend = CPU if loaded.devices else backend_name(gpu)
-            choice = msgspec.structs.replace(controller.choice, backend=backend)
+            backend = CPU if loaded.llama.devices else backend_name(gpu)
+            choice = msgspec.structs.replace(controller.model.choice, backend=backend)
             if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
@@ -317,7 +318,7 @@ class ModelFlows(ChatScreen):
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
-    async def show_memory(self) -> None:
+    async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
@@ -325,12 +326,23 @@ class ModelFlows(ChatScreen):
         controller, loaded = self.controller, self._present()
         if loaded is not None and (model := await self._inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
-            settings = engine_settings(controller.choice, devices)[0]
+            settings = engine_settings(controller.model.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
-    def raise_context(self) -> None:
+    def action_reload_engine(self) -> None:
+        """A new engine process with the same model."""
+        self.controller.restart()
+
+    def action_unload_model(self) -> None:
+        """Free the memory that the model takes."""
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.tell(phrases.NO_MODEL)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
+
+    def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
         controller, loaded = self.controller, self._present()
         if loaded is None:
@@ -339,4 +351,4 @@ class ModelFlows(ChatScreen):
             self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
-            self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
+            self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))

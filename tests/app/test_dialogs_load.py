@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
-from tui.app.phrases import FITS_ALREADY
+from tui.app.memory_phrases import FITS_ALREADY
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.widgets import Button, Input, Static
 
-from tui.app import phrases
+from tui.app import memory_phrases
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
@@ -289,7 +289,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         confirmed = Confirmed(planner, self._path or Path(), self._info, self._devices, self._memory)
         found = await confirmed.auto_fit(asked, worst="tight")
         if found is None:
-            self.notify(phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
+            self.notify(memory_phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
             return
         changed = []
         for field in _FITTED:
@@ -299,10 +299,10 @@ class LoadScreen(Dialog[LoadDefaults]):
                     changed.append(field)
                 number.show(value)
         if found.is_cut:
-            told = phrases.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
+            told = memory_phrases.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
             self.notify(told, severity="warning", timeout=8, markup=False)
         elif not changed:
-            self.notify(phrases.FITS_ALREADY, timeout=4, markup=False)
+            self.notify(memory_phrases.FITS_ALREADY, timeout=4, markup=False)
         self._refresh_costs()
 
     def action_load_reset(self) -> None:

@@ -14,7 +14,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import answer_phrases, death_card, phrases
+from tui.app import answer_phrases, death_card, memory_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -118,7 +118,7 @@ class MainScreen(ConversationFlows, Sending):
             now = self._speed
         host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
         if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
-            self.tell(phrases.shortage(short, self.keymap), bad=True)
+            self.tell(memory_phrases.shortage(short, self.keymap), bad=True)
         self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
         for view in self._views():
             if view.display:

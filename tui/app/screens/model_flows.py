@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from textual import work
 
-from tui.app import phrases
+from tui.app import memory_phrases, phrases
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
@@ -230,7 +230,7 @@ class ModelFlows(ChatScreen):
             return plan
         if found.is_cut:
             asked = plan.choice.n_ctx or plan.model.info.n_ctx_train
-            self.tell(phrases.context_cut(asked, found.choice.n_ctx), bad=True)
+            self.tell(memory_phrases.context_cut(asked, found.choice.n_ctx), bad=True)
         return msgspec.structs.replace(plan, choice=found.choice)
 
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
@@ -246,7 +246,7 @@ class ModelFlows(ChatScreen):
                 return plan
             fitting = await confirmed.auto_fit(plan.choice)
             if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
-                self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
+                self.tell(memory_phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
                 return msgspec.structs.replace(plan, choice=fitting.choice)
             library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
             found = await confirmed.remedies(plan.choice, library.models)

@@ -7,6 +7,7 @@ from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.memory_bars import STYLES, pool_row
 from tui.app.widgets.row_list import column
 from tui.planning.verdict import Verdict
+from tui.words import tr, trn
 
 _NUMBER = 8
 
@@ -36,13 +37,13 @@ class CostTable(LineWidget):
             return []
         verdict = self.verdict
         with_compute = width >= 44
-        titles = ["weights", "KV", *["compute"] * with_compute]
+        titles = [tr("weights"), "KV", *[tr("compute")] * with_compute]
         # Until llama.cpp has said what it would allocate, the figures are an estimate; where header and llama.cpp
         # disagree, too.
         about = "" if verdict.plan.is_sure else "≈"
         n_name = max(4, min(10, width - _NUMBER * len(titles) - 14))
         header = column(f"{about}GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
-        rows: list[Row] = [((header + column("free after", 12, right=True), "muted"),)]
+        rows: list[Row] = [((header + column(tr("free after"), 12, right=True), "muted"),)]
         for place in verdict.places:
             cost = place.cost
             figures = [cost.weights_bytes, cost.kv_bytes, *[cost.compute_bytes] * with_compute]
@@ -57,13 +58,14 @@ class CostTable(LineWidget):
                 )
             )
         plan = verdict.plan
-        layers = f"{plan.n_gpu_layers}/{plan.n_layers} layers on GPU" if plan.devices else "CPU only"
+        facts = [tr("CPU only")]
+        if plan.devices:
+            facts = [tr("{n}/{n_layers} layers on GPU", n=plan.n_gpu_layers, n_layers=plan.n_layers)]
         if self._n_cpu_moe:
-            layers += f" · experts on CPU: {self._n_cpu_moe} layer{'s' * (self._n_cpu_moe > 1)}"
+            facts.append(trn("experts on CPU: {n} layer", "experts on CPU: {n} layers", self._n_cpu_moe))
+        facts += [trn("{n} token", "{n} tokens", plan.n_ctx), f"{about}{_gib(plan.total_bytes)} GiB"]
         rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict.sentence}", width), STYLES[verdict.fit]),))
-        rows.append(
-            ((shorten(f"{layers} · {plan.n_ctx:,} tokens · {about}{_gib(plan.total_bytes)} GiB", width), "muted"),)
-        )
+        rows.append(((shorten(" · ".join(facts), width), "muted"),))
         return rows + [pool_row(pool, width) for pool in verdict.pools]
 
 

@@ -45,6 +45,10 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
         mark("its messages could not be understood, so llmtui ended it"),
         mark("Reload it; the details are in the log."),
     ),
+    "other_version": (
+        mark("llmtui was replaced by another version while it ran, and the engine is of that version"),
+        mark("Quit llmtui and start it again."),
+    ),
 }
 """The likely cause, and what to try."""
 _SMALLER_FILE = mark("Try other load settings, or another file of this model.")
@@ -91,12 +95,15 @@ def engine_stopped(
     if death.last_words:
         lines.append(tr("Last words: “{words}”", words=death.last_words))
     reload = ("card_reload", tr("reload as it was before") if goes_back else tr("reload"))
+    offered: list[tuple[str, str]]
     if death.cause == "cpu_code":
         offered = _around_the_cpu(death, n_gpu_layers, gpu)
         if goes_back:
             offered.append(reload)
         if not offered:
             offered = [("card_load_settings", tr("load settings")), ("card_other_model", tr("other model"))]
+    elif death.cause == "other_version":
+        offered = []  # whatever is started is of the other version
     elif death.cause == "bad_file":
         offered = [("card_other_model", tr("other model")), reload]
     else:

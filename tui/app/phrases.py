@@ -21,8 +21,8 @@ from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
 from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Started
 from tui.protocol.records import ErrorInfo
-from tui.session.listener import Phase
-from tui.session.moves import Moved
+from tui.session.events import ConversationGone, FaultFound, Phase
+from tui.session.loads import Reload
 from tui.session.replacing import Version
 from tui.words import mark, tr, trn
 
@@ -126,11 +126,11 @@ NOT_REPLACED = mark(
 )
 
 
-def conversation_gone(*, is_saved: bool, is_anew: bool) -> str:
+def conversation_gone(event: ConversationGone) -> str:
     """Where what one sees is, when it is not in the database any more."""
-    if is_anew:
+    if event.is_other_database:
         return tr("The database does not have this conversation as you see it. It was saved again, as a new one.")
-    if is_saved:
+    if event.is_saved:
         return tr("This conversation was deleted in another window. What you see was saved again, as a new one.")
     return tr(
         "This conversation was deleted in another window. What you see is only here now: your next prompt saves it "
@@ -253,11 +253,11 @@ def refusal(info: ErrorInfo, keymap: Keymap) -> str:
             return tr("The prompt was not answered: {detail}", detail=info.detail)
 
 
-def fault(error: Exception) -> str:
+def fault(found: FaultFound) -> str:
     """That llmtui has a fault."""
     return tr(
         "Stopped by a bug in llmtui: {error}. Its log file says more; `llmtui --locate` shows where it is.",
-        error=repr(error),
+        error=f"{found.kind}: {found.detail}",
     )
 
 
@@ -273,39 +273,39 @@ def context_lost(loaded: Loaded) -> str:
     )
 
 
-def moved(moved: Moved) -> str:
+def reloaded(reload: Reload) -> str:
     """What it took to load the model again on another backend or with other settings, and what taking the context along
     saved: for the line under an answer."""
-    took = format.duration(moved.took_s)
-    if moved.target != moved.source:
-        move = tr("moved to {device} in {time}", device=moved.target, time=took)
+    took = format.duration(reload.took_s)
+    if reload.target != reload.source:
+        move = tr("moved to {device} in {time}", device=reload.target, time=took)
     else:
-        move = tr("reloaded on {device} in {time}", device=moved.target, time=took)
-    if moved.n_lost:
+        move = tr("reloaded on {device} in {time}", device=reload.target, time=took)
+    if reload.n_lost:
         return trn(
             "{move}; {n} token of context was not kept",
             "{move}; {n} tokens of context were not kept",
-            moved.n_lost,
+            reload.n_lost,
             move=move,
         )
-    if not moved.n_kept:
+    if not reload.n_kept:
         return move
-    context = format.duration(moved.keep_s)
-    if not moved.reading_s:
+    context = format.duration(reload.keep_s)
+    if not reload.reading_s:
         return trn(
             "{move} (context {time}); {n} token of context was kept",
             "{move} (context {time}); {n} tokens of context were kept",
-            moved.n_kept,
+            reload.n_kept,
             move=move,
             time=context,
         )
     return trn(
         "{move} (context {time}); reading {n} token again would take about {reading}",
         "{move} (context {time}); reading {n} tokens again would take about {reading}",
-        moved.n_kept,
+        reload.n_kept,
         move=move,
         time=context,
-        reading=format.about(moved.reading_s),
+        reading=format.about(reload.reading_s),
     )
 
 

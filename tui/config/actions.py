@@ -26,17 +26,17 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "log": "dialog",
     "bench": "dialog",
 }
-"""A scope is live together with all those above it. "app" is everywhere; "chat" is the main screen, within it "input"
-is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that failed; "dialog"
-is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read, "bench" the one
-that measures."""
+"""A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
+within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
+failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
+"bench" the one that measures."""
 
 
 class Action(msgspec.Struct, frozen=True):
     """One thing that a person can do."""
 
     id: str
-    """Name in `[keys]`; the app runs `action_<id>`."""
+    """Name in `[keys]`; `action_<id>` is the method that does it."""
     title: str
     """A few words, for the footer and the palette; shown through `tr`, as description and group are."""
     description: str
@@ -76,7 +76,7 @@ def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...
 ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Model"),
-        "app",
+        "chat",
         ("pick_model", mark("Model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
         (
             "load_settings",
@@ -123,10 +123,6 @@ ACTIONS: tuple[Action, ...] = (
         ("export", mark("Export"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete"), mark("Delete this conversation."), ""),
-    ),
-    *_rows(
-        mark("Conversation"),
-        "app",
         ("conversations", mark("Conversations"), mark("Open an earlier conversation."), "ctrl+r f3"),
     ),
     *_rows(
@@ -278,10 +274,18 @@ ACTIONS: tuple[Action, ...] = (
         "app",
         ("palette", mark("Palette"), mark("Find any action by its name."), "ctrl+p", "footer", "hidden"),
         ("help", mark("Help"), mark("Show all actions and their keys."), "f1 ctrl+g", "footer"),
+    ),
+    *_rows(
+        mark("Program"),
+        "chat",
         ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
         ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
         ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
         ("memory_report", mark("Memory"), mark("Compare what the model was planned to take with what it takes."), ""),
+    ),
+    *_rows(
+        mark("Program"),
+        "app",
         ("log_view", mark("Engine log"), mark("Show the last lines of the engine's log."), "f12"),
         ("show_problems", mark("Problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (

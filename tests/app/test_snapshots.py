@@ -40,6 +40,7 @@ from tests.recorded import (
     QWEN,
     replace_machine,
 )
+from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.bench import BenchScreen
@@ -320,7 +321,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         person = Person(app, pilot)
         await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
         await scene.act(person)
-        await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
+        await person.wait_for(lambda: scene.ready in (seen := plain(person.screen_text())) and "looking…" not in seen)
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.controller.monitoring.read()

@@ -12,7 +12,7 @@ from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import answer_phrases, death_card, phrases
+from tui.app import answer_phrases, death_card, memory_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -263,7 +263,7 @@ class MainScreen(ConversationFlows, Sending):
                 for view in self._views():
                     view.show_speed(speed)
             case events.MemoryShort(shortage=shortage):
-                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
+                self.tell(memory_phrases.shortage(shortage, self.keymap), bad=True)
             case events.PhaseChanged(phase=phase):
                 self.phase_changed(phase)
             case events.LoadAdvanced(fraction=fraction):

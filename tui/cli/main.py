@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import CannotWrite, flush
 from tui.cli.parser import MIN_REPETITIONS, CommandLineError, parser
+from tui.config.loadtable import LOAD_ROWS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 _CANNOT_DRAW = ("", "dumb", "unknown")
 """Values of TERM for a terminal that shows lines and nothing else."""
-_LOAD_FIELDS = (
-    *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
-    *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,7 +133,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 _NOT_OF_A_TEST = {
     *("bench", "json", "settings", "software_vulkan", "fit", "force", "chat_template", "stop"),
-    *_LOAD_FIELDS,
+    *LOAD_ROWS,
 }
 """Options that say nothing about what is to be measured, by the names that they are stored under."""
 
@@ -334,7 +331,7 @@ def _is_missing(path: Path) -> bool:
 
 def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """The load settings that were given, by the names that the settings file uses."""
-    return {name: value for name in _LOAD_FIELDS if (value := getattr(arguments, name)) is not None}
+    return {name: value for name in LOAD_ROWS if (value := getattr(arguments, name)) is not None}
 
 
 if __name__ == "__main__":

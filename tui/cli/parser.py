@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import NoReturn
 
 from tui import __version__
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.cli.types import at_least, list_of, pair, percent, users
+from tui.cli.types import at_least, list_of, load_value, pair, percent, users
+from tui.config.loadtable import LOAD_TABLE
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-"""`tui.protocol.records.CacheType`, without importing it."""
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
-FLASH_ATTENTION = ("auto", "on", "off")
-REPACK = ("auto", "on", "off")
 _EXAMPLES = """\
 examples:
   llmtui                                     chat with the model used last
@@ -43,7 +39,7 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """All arguments. Those of loading are stored under the names of `LoadDefaults`, None where not given."""
+    """All arguments. Those of loading are stored under the names of `ChosenLoad`, None where not given."""
     codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
     parser = _ArgumentParser(
         prog="llmtui",
@@ -123,28 +119,15 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the model is loaded (0: llama.cpp or llmtui chooses)")
-    natural, positive, minus_one, seed = at_least(0), at_least(1), at_least(-1), at_least(-1, 2**32 - 1)
-
-    def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
-        group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
-
-    add("--backend", dest="backend", metavar="NAME", help="auto, cpu, vulkan, or a name from --devices")
+    for row in LOAD_TABLE:
+        if row.switches is None:
+            group.add_argument(
+                *row.options, dest=row.name, type=load_value(row.name), metavar=row.metavar, help=row.help
+            )
+        else:
+            group.add_argument(*row.options, dest=row.name, action="store_const", const=row.switches, help=row.help)
     group.add_argument("--software-vulkan", action="store_true", help="also list Vulkan devices that the CPU computes")
-    add("-c", "--ctx", dest="n_ctx", kind=natural, metavar="N", help="context size in tokens; 0: as trained")
-    add("-ngl", "--ngl", dest="n_gpu_layers", kind=minus_one, metavar="N", help="layers on the GPU; -1: all")
-    add("--n-cpu-moe", dest="n_cpu_moe", kind=natural, metavar="N", help="layers whose experts stay on the CPU")
-    add("-t", "--threads", dest="n_threads", kind=natural, metavar="N", help="threads; 0: physical cores")
-    add("-tb", "--threads-batch", dest="n_threads_batch", kind=natural, metavar="N", help="threads for prompts")
-    add("-b", "--batch", dest="n_batch", kind=positive, metavar="N", help="prompt tokens handed over at once")
-    add("-ub", "--ubatch", dest="n_ubatch", kind=positive, metavar="N", help="tokens computed at once")
-    add("-fa", "--flash-attn", dest="flash_attn", choices=FLASH_ATTENTION, metavar="MODE", help="auto, on or off")
-    add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
-    add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
-    add("--repack", dest="repack", choices=REPACK, metavar="MODE", help="weights in the CPU's order: auto, on, off")
     group.add_argument("--chat-template", metavar="FILE", help="Jinja template to use instead of the model's own")
     group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end answers here too; repeatable")
-    add("--seed", dest="seed", kind=seed, metavar="N", help="seed of the sampler; -1: a new one each time")
     group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
     group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")
-    group.add_argument("--no-mmap", dest="use_mmap", action="store_const", const=False, help="read, do not map")
-    group.add_argument("--mlock", dest="use_mlock", action="store_const", const=True, help="never swap it out")

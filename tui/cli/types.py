@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 MOST_USERS = 256
 """llama.cpp's LLAMA_MAX_SEQ."""
+MOST = 2**31 - 1
+"""`tui.protocol.records.MOST`, without importing it."""
 _T = TypeVar("_T")
 
 
-def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+def at_least(least: int, most: int = MOST) -> Callable[[str], int]:
     """An argument type: a whole number from `least` on."""
 
     def number(text: str) -> int:
@@ -24,6 +26,29 @@ def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def load_value(name: str) -> Callable[[str], object]:
+    """An argument type: a value that the record of load settings allows for this one. It is looked up when there is a
+    value to be read, because `--help` does not wait for that."""
+
+    def value(text: str) -> object:
+        import msgspec
+
+        from tui.config.load import type_of
+
+        hint = type_of(name)
+        kind = msgspec.inspect.type_info(hint)
+        if isinstance(kind, msgspec.inspect.IntType):
+            return at_least(kind.ge or 0, kind.le or MOST)(text)
+        if isinstance(kind, msgspec.inspect.LiteralType) and text not in kind.values:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(get_args(hint))}")
+        try:
+            return msgspec.convert(text, hint, strict=False)
+        except msgspec.ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}".replace("`", "")) from None
+
+    return value
 
 
 def percent(text: str) -> float:

@@ -4,7 +4,6 @@ when something changed, and never in the way of anything when the disk is full o
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from tui.base import private
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
 
-LoadTable = dict[str, bool | int | str]
+RememberedLoad = dict[str, bool | int | str]
+"""Fields of `ChosenLoad` by name. A version that knows others reads what it knows of it."""
 
 
 class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +28,8 @@ class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
 
     machine: str = ""
     """That machine, as `tui.measure.machine.Machine.hardware` describes it: a home folder may be shared by several."""
-    load: LoadTable = {}
-    """Only the fields of `LoadDefaults` that it changed."""
+    load: RememberedLoad = {}
+    """Only the fields of `ChosenLoad` that it changed."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +43,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the sidebar was shown or hidden by hand."""
     conversation: str = ""
     """Id of the conversation that was open last."""
-    loads: dict[str, LoadTable] = {}
-    """Model path to the fields of `LoadDefaults` that it was loaded with, for `tui.config.load.merge_load`."""
+    loads: dict[str, RememberedLoad] = {}
+    """Model path to the fields of `ChosenLoad` that it was loaded with, for `tui.config.load.merge_load`."""
     tuned: dict[str, TunedLoad] = {}
     """Model path to what was tuned for it. What is chosen in the app afterwards takes its place."""
 
@@ -86,7 +86,7 @@ class StateStore:
             self._unwritten |= self.state != before
             return self._write() if self._unwritten else None
 
-    def remember_load(self, model: Path, load: LoadDefaults) -> ConfigProblem | None:
+    def remember_load(self, model: Path, load: ChosenLoad) -> ConfigProblem | None:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
         if not _is_text(key):
@@ -109,7 +109,7 @@ class StateStore:
                 del kept[oldest]
             return self.update(tuned={**kept, str(model): tuned})
 
-    def load_of(self, model: Path, machine: str = "") -> Mapping[str, bool | int | str]:
+    def load_of(self, model: Path, machine: str = "") -> RememberedLoad:
         """What is remembered of `model`, with what was tuned for it on `machine` over it; empty without either."""
         tuned = self.state.tuned.get(str(model))
         found = tuned.load if tuned and machine and tuned.machine == machine else {}

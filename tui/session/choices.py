@@ -12,7 +12,7 @@ from tui.config.load import chosen_fields, engine_settings, merge_load
 from tui.config.modelrules import chat_format
 from tui.config.options import Options
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.measure.machine import this_machine
 from tui.protocol.records import Device, LoadSettings
@@ -32,7 +32,7 @@ class LoadChoices:
         self._machine = this_machine().hardware
         self._rules, self.given = settings.model, options.chat_format
 
-    def of(self, path: Path, n_ctx_train: int = 0) -> LoadDefaults:
+    def of(self, path: Path, n_ctx_train: int = 0) -> ChosenLoad:
         """The settings that this model would be loaded with. A default context that is larger than the model was
         trained for is cut to that."""
         remembered: dict[str, object] = {"n_ctx": min(self._defaults.n_ctx, n_ctx_train)} if n_ctx_train else {}
@@ -46,7 +46,7 @@ class LoadChoices:
         """Fields of `of` that somebody chose: on the command line, in the app before, or in the settings."""
         return chosen_fields(self._defaults, self._state.load_of(path, self._machine), self._cli_load)
 
-    def for_engine(self, path: Path, name: str, choice: LoadDefaults, devices: Sequence[Device]) -> LoadSettings:
+    def for_engine(self, path: Path, name: str, choice: ChosenLoad, devices: Sequence[Device]) -> LoadSettings:
         """What the engine is to be asked for, with the chat template and the stop strings that somebody wants for the
         model of this name. What cannot be had is told as a problem."""
         settings, problem = engine_settings(choice, devices)

@@ -18,7 +18,7 @@ from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.engines.local import AnswerStream, Engine, EngineError
 from tui.engines.plans import DryRunPlanner
@@ -67,9 +67,9 @@ class Controller:
         """How the model is called on the screen and in saved answers."""
         self.headers: dict[str, ModelInfo] = {}
         """What the files tell of the models that were to be loaded, by path."""
-        self.choice: LoadDefaults = settings.load
+        self.choice: ChosenLoad = settings.load
         """What the loaded model was asked to be loaded with, or the next one will be."""
-        self.fatal_choice: LoadDefaults | None = None
+        self.fatal_choice: ChosenLoad | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
         self._held: Held | None = None
         """What was loaded last; it may be gone."""
@@ -213,7 +213,7 @@ class Controller:
         self._set_idle_phase()
         self.listener.model_loaded(loaded)
 
-    def _hold(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
+    def _hold(self, loaded: Loaded, choice: ChosenLoad, name: str) -> None:
         self._held = Held(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
         self.contexts.loaded(loaded)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Timings
 
@@ -17,7 +17,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A load that was decided on."""
 
     path: Path
-    choice: LoadDefaults
+    choice: ChosenLoad
     name: str = ""
     """How the model is called on the screen; the file's name without its ending when empty."""
     chosen: bool = True
@@ -55,7 +55,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     loaded: Loaded
     path: Path
-    choice: LoadDefaults
+    choice: ChosenLoad
     name: str
 
 

@@ -33,7 +33,7 @@ from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings, expand
+from tui.config.settings import ChosenLoad, Settings, expand
 from tui.machine.pressure import MemoryWatch
 from tui.machine.speed import after_silence
 from tui.planning.guard import experts_on_cpu
@@ -447,7 +447,7 @@ class MainScreen(ConversationFlows, Sending):
         return backend_name(found) if (found := auto_devices(self.controller.devices)) else ""
 
     @property
-    def _fatal_choice(self) -> LoadDefaults:
+    def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
         return self.controller.fatal_choice or self.controller.choice
 

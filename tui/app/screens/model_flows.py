@@ -14,7 +14,7 @@ from tui.app import phrases
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -32,13 +32,13 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A load that is being settled."""
 
     model: LibraryModel
-    choice: LoadDefaults
+    choice: ChosenLoad
     chosen: frozenset[str] = frozenset()
     """Fields of `choice` that somebody chose: they are not changed without a question."""
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
         """What the user has decided."""
         return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
 
@@ -271,7 +271,7 @@ class ModelFlows(ChatScreen):
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
-    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+    async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self.controller.model_path
@@ -307,7 +307,7 @@ class ModelFlows(ChatScreen):
             self._load_again(choice)
 
     @work(exclusive=True, group="load")
-    async def _load_again(self, choice: LoadDefaults) -> None:
+    async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
@@ -336,5 +336,5 @@ class ModelFlows(ChatScreen):
             self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
 
 
-def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
+def _differences(one: ChosenLoad, other: ChosenLoad) -> frozenset[str]:
     return frozenset(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))

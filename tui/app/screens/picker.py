@@ -23,7 +23,7 @@ from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.formula import Fit
@@ -61,7 +61,7 @@ class PickerScreen(ListDialog[PickedModel]):
         keymap: Keymap,
         *,
         devices: Sequence[Device] = (),
-        choice_for: Callable[[Path], LoadDefaults] = lambda _: LoadDefaults(),
+        choice_for: Callable[[Path], ChosenLoad] = lambda _: ChosenLoad(),
         current: Path | None = None,
         folders: Sequence[Path] = (),
         library: Library | None = None,

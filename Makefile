@@ -9,6 +9,8 @@ WHEEL_SCRIPTS := $(addprefix scripts/,llama_wheel.py llama_plan.py llama_steps.p
 	cmake/llama.cmake cmake/ExternalProject.cmake)
 CHECKED := tui tests scripts
 TOKEN_LOOP := tui/engine/libtokenloop.so
+HOOK := scripts/build_hook.py scripts/catalogue.py scripts/token_loop_build.py
+TRANSLATIONS := $(wildcard tui/words/*/*.po)
 # More than a few engines and apps at once would only wait for each other.
 PROCESSES := --numprocesses $(if $(filter 1 2,$(shell nproc)),3,4) --dist worksteal
 
@@ -36,7 +38,7 @@ $(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI
 	@$(PY) scripts/llama_wheel.py $(VENV)
 	@touch $@
 
-$(STAMPS)/app: pyproject.toml scripts/token_loop_build.py tui/engine/tokenloop.c $(STAMPS)/llama
+$(STAMPS)/app: pyproject.toml $(HOOK) tui/engine/tokenloop.c $(TRANSLATIONS) $(STAMPS)/llama
 	@echo "Installing llmtui and what it needs"
 	@rm -f $(TOKEN_LOOP)
 	@$(PIP) --editable .

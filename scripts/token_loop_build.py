@@ -1,5 +1,5 @@
-"""Compiles `tui/engine/tokenloop.c` while llmtui is installed: a build hook of hatchling's. Without a C compiler llmtui
-is installed all the same, and its engine then chooses tokens in Python. By hand, into the checkout, after `make dev`:
+"""Compiles `tui/engine/tokenloop.c`, which `build_hook.py` has done while llmtui is installed. Without a C compiler
+llmtui is installed all the same, and its engine then chooses tokens in Python. By hand, into the checkout:
 
     python scripts/token_loop_build.py
 """
@@ -12,13 +12,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
-
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-from packaging.tags import sys_tags
 
 SOURCE, LIBRARY = "tui/engine/tokenloop.c", "tui/engine/libtokenloop.so"
 
@@ -57,40 +52,6 @@ def compile_token_loop(source: Path, library: Path) -> None:
     finally:
         with contextlib.suppress(OSError):  # in a folder that cannot be written there is nothing to remove
             partial.unlink()
-
-
-class TokenLoopHook(BuildHookInterface[Any]):
-    """Puts the library into the wheel, which is then one for this kind of machine; into the checkout only for an
-    editable install, which runs from there."""
-
-    PLUGIN_NAME = "custom"
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Before the wheel is put together; `version` is "standard" or "editable"."""
-        if self.target_name != "wheel":
-            return
-        root = Path(self.root)
-        if version == "editable":
-            library = root / LIBRARY
-        else:
-            self._folder = tempfile.TemporaryDirectory(prefix="llmtui-")
-            library = Path(self._folder.name) / Path(LIBRARY).name
-        try:
-            compile_token_loop(root / SOURCE, library)
-        except CompileError as error:
-            self.app.display_warning(f"The token loop is not compiled, llmtui runs it in Python: {error}")
-            return
-        build_data["pure_python"] = False
-        if version != "editable":
-            build_data["force_include"][str(library)] = LIBRARY
-            # Not `sysconfig`'s platform, which is the kernel's where a 32-bit Python runs on a 64-bit one.
-            platforms = (tag.platform for tag in sys_tags())
-            build_data["tag"] = "py3-none-" + next(name for name in platforms if name.startswith("linux_"))
-
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """After the wheel was put together."""
-        if self.target_name == "wheel" and version != "editable":
-            self._folder.cleanup()
 
 
 if __name__ == "__main__":

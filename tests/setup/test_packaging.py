@@ -96,7 +96,7 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -
     tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "tui", cwd=CHECKOUT).splitlines()
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name and "/_data/" not in name}
-    assert names == set(tracked) | ({TOKEN_LOOP} if HAS_COMPILER else set())
+    assert names == {*tracked, "tui/words/zh_CN.mo"} | ({TOKEN_LOOP} if HAS_COMPILER else set())
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="the token loop needs a C compiler: build-essential")
@@ -109,7 +109,7 @@ def test_the_wheel_with_compiled_code_is_for_this_kind_of_machine(wheel: Path, e
 def copy_of_checkout(folder: Path) -> Path:
     """What a build needs of it, without what was built."""
     for name in ("tui", "themes", "scripts"):
-        built = shutil.ignore_patterns("__pycache__", "*.so", "*.partial")
+        built = shutil.ignore_patterns("__pycache__", "*.so", "*.mo", "*.partial")
         shutil.copytree(CHECKOUT / name, folder / name, ignore=built)
     for name in ("pyproject.toml", "README.md", "LICENSE", "settings.toml"):
         shutil.copy(CHECKOUT / name, folder)
@@ -131,11 +131,11 @@ def test_without_a_compiler_the_wheel_is_for_any_machine(tmp_path: Path) -> None
 def test_only_an_editable_install_compiles_into_the_checkout(tmp_path: Path) -> None:
     checkout = copy_of_checkout(tmp_path / "checkout")
     build(checkout, tmp_path / "dist")
-    assert not list(checkout.rglob("*.so"))
+    assert not list(checkout.rglob("*.so")) + list(checkout.rglob("*.mo"))
     # The hook alone: a whole editable wheel needs one more package, which nothing else does.
     code = (
-        "from token_loop_build import TokenLoopHook\n"
-        f"hook = TokenLoopHook({str(checkout)!r}, {{}}, None, None, {str(tmp_path)!r}, 'wheel')\n"
+        "from build_hook import LlmtuiBuildHook\n"
+        f"hook = LlmtuiBuildHook({str(checkout)!r}, {{}}, None, None, {str(tmp_path)!r}, 'wheel')\n"
         "data = {'force_include': {}}\n"
         "hook.initialize('editable', data)\n"
         "hook.finalize('editable', data, '')\n"
@@ -143,6 +143,11 @@ def test_only_an_editable_install_compiles_into_the_checkout(tmp_path: Path) -> 
     )
     assert run(sys.executable, "-c", code, cwd=checkout / "scripts") == "{'force_include': {}, 'pure_python': False}"
     assert [path.name for path in checkout.rglob("*.so")] == [Path(TOKEN_LOOP).name]
+    assert [path.name for path in checkout.rglob("*.mo")] == ["zh_CN.mo"]
+
+
+def test_the_installed_package_speaks_chinese(environment: Path) -> None:
+    assert ask(environment, "from tui.words import use; print(use('zh'))") == "True"
 
 
 def test_the_installed_package_finds_its_files_outside_the_checkout(environment: Path) -> None:

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from tui import words
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import CannotWrite, flush
 from tui.cli.parser import MIN_REPETITIONS, CommandLineError, parser
+from tui.config.language import first_language
 from tui.config.loadtable import LOAD_ROWS
 
 if TYPE_CHECKING:
@@ -87,31 +89,37 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _find_home() -> None:
+def _find_home() -> str:
     """Have HOME say where the home folder is, and no folder of the XDG specification be a relative one, which it
-    forbids: libraries make of those whatever they like. Raises `CommandLineError` where nobody knows the home folder,
-    as in a container for a user whom it does not know."""
+    forbids: libraries make of those whatever they like. What to say where nobody knows the home folder, as in a
+    container for a user whom it does not know; else nothing."""
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         if not os.path.isabs(os.environ.get(name, "")):  # noqa: PTH117 - pathlib costs 10 ms here
             os.environ.pop(name, None)
     if os.path.isabs(os.environ.get("HOME", "")):  # noqa: PTH117
-        return
+        return ""
     os.environ.pop("HOME", None)
     home = os.path.expanduser("~")  # noqa: PTH111 - what the system knows
     if not os.path.isabs(home):  # noqa: PTH117
-        raise CommandLineError(
+        return (
             "nobody knows where your home folder is: HOME is not set, and the system has no entry for this user. "
             "Set HOME to a folder that you can write to."
         )
     os.environ["HOME"] = home
+    return ""
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    homeless = _find_home()
+    words.use(words.language_of(os.environ) if homeless else first_language(os.environ))
     try:
         arguments = parser().parse_args(argv)
     except SystemExit:  # --help and --version have printed what was asked for
         return ExitCode.FINE
-    _find_home()
+    if homeless:
+        raise CommandLineError(homeless)
+    if arguments.settings:
+        words.use(first_language(os.environ, arguments.settings))
     if arguments.settings and not os.path.isfile(arguments.settings):  # noqa: PTH113 - pathlib costs 10 ms here
         raise CommandLineError(f"--settings {arguments.settings}: there is no such file.")
     if arguments.locate:

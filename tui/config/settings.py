@@ -126,6 +126,9 @@ class UiSettings(Section, frozen=True):
     """Theme to use until another one is chosen in the app."""
     theme_light: str = "paper"
     """Theme to use instead on a terminal that says it has a light background (COLORFGBG); empty: `theme`."""
+    language: Literal["auto", "en", "zh"] = "auto"
+    """Language of the interface: English, Simplified Chinese, or as LC_ALL and LANG say ("auto"), until another one is
+    chosen in the app."""
     sidebar: bool = True
     """Show the sidebar when the terminal is wide enough."""
     animations: bool = False

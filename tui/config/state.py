@@ -39,6 +39,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path of the model that was loaded last."""
     theme: str = ""
     """Theme that was chosen in the app."""
+    language: str = ""
+    """Language that was chosen in the app: one of `tui.words.LANGUAGES`, or "auto"."""
     sidebar: bool | None = None
     """Whether the sidebar was shown or hidden by hand."""
     conversation: str = ""

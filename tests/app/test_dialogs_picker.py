@@ -236,7 +236,7 @@ async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
         await listed(stage)
         await stage.shows("● GPU 5/5")
     cpu = ChosenLoad(backend="cpu")
-    async with opened(picker(folder, devices=(GPU,), choice_for=lambda _: cpu), (120, 40)) as stage:
+    async with opened(picker(folder, devices=(GPU,), load_for=lambda _: cpu), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● CPU")
 

@@ -26,7 +26,7 @@ from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
 from tui.protocol.records import Device, LoadSettings, Repack
-from tui.session.choices import LoadChoices
+from tui.session.load_order import LoadOrder
 
 START = ChosenLoad(backend="cpu", n_ctx=512, n_threads=1)
 HERE = this_machine().hardware
@@ -209,22 +209,22 @@ def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said:
 
 def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path):
     store = StateStore()
-    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
-    assert choices.of(DENSE).repack == "auto"
+    order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
+    assert order.load_for(DENSE).repack == "auto"
     store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"repack": "off"}))
-    assert choices.of(DENSE).repack == "off" and choices.of(MOE).repack == "auto"
-    on_the_command_line = LoadChoices(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
-    assert on_the_command_line.of(DENSE).repack == "on"
+    assert order.load_for(DENSE).repack == "off" and order.load_for(MOE).repack == "auto"
+    on_the_command_line = LoadOrder(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
+    assert on_the_command_line.load_for(DENSE).repack == "on"
 
 
 def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):
     store = StateStore()
-    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
+    order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
     store.remember_load(DENSE, ChosenLoad(n_ubatch=64, n_ctx=1024))
     store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"n_ubatch": 256}))
-    assert (choices.of(DENSE).n_ubatch, choices.of(DENSE).n_ctx) == (256, 1024)
+    assert (order.load_for(DENSE).n_ubatch, order.load_for(DENSE).n_ctx) == (256, 1024)
     again = StateStore()
     assert again.read() == [] and again.load_of(DENSE, HERE)["n_ubatch"] == 256
     assert again.load_of(DENSE, "another machine")["n_ubatch"] == 64
     store.remember_load(DENSE, ChosenLoad(n_ubatch=128))
-    assert choices.of(DENSE).n_ubatch == 128 and store.state.tuned == {}
+    assert order.load_for(DENSE).n_ubatch == 128 and store.state.tuned == {}

@@ -38,8 +38,8 @@ def merge_load(
     return merged, problems + wrong
 
 
-def chosen_fields(defaults: ChosenLoad, remembered: Mapping[str, object], cli: Mapping[str, object]) -> frozenset[str]:
-    """Fields of what `merge_load` gives that somebody chose: in the user's file, in the app, on the command line."""
+def given_fields(defaults: ChosenLoad, remembered: Mapping[str, object], cli: Mapping[str, object]) -> frozenset[str]:
+    """Fields of what `merge_load` gives that somebody gave: in the user's file, in the app, on the command line."""
     built_in = ChosenLoad()
     in_file = {name for name in defaults.__struct_fields__ if getattr(defaults, name) != getattr(built_in, name)}
     given = {name for name, value in cli.items() if value is not None}

@@ -60,7 +60,8 @@ class ModelRule(Section, frozen=True):
 
 class ChosenLoad(LoadValues, frozen=True):
     """A load as people choose it: in [load] of the settings for every model, on the command line, in the dialog. What
-    is chosen in the app is then remembered for each model."""
+    is remembered of one for a model is a `RememberedLoad`, what the engine is asked for `LoadSettings`, and what it has
+    loaded then `Loaded`."""
 
     backend: str = "auto"
     """ "auto" (the GPU when there is one), "cpu", "vulkan" and the like, or device names: "Vulkan0", "CUDA0,CUDA1"."""

@@ -13,6 +13,7 @@ from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
 from tui.protocol.records import Device, LoadSettings, LoadValues
+from tui.words import tr
 
 AUTO = "auto"
 CPU = "cpu"
@@ -55,7 +56,11 @@ def engine_settings(choice: ChosenLoad, devices: Sequence[Device]) -> tuple[Load
     problem = None
     if names is None:
         have = ", ".join(["cpu", *(device.name for device in devices if device.kind != "cpu")])
-        message = f'There is no device "{choice.backend}" here, so the backend is chosen by itself. There are: {have}.'
+        message = tr(
+            'There is no device "{name}" here, so the backend is chosen automatically. There are: {names}.',
+            name=choice.backend,
+            names=have,
+        )
         problem = ConfigProblem(file=None, key="load.backend", message=message)
         names = auto_devices(devices)
     fields = msgspec.structs.asdict(choice)

@@ -11,10 +11,12 @@ import msgspec
 import tomli_w
 
 from tui.base import private
+from tui.base.oserrors import os_reason
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.config.settings import ChosenLoad
+from tui.words import tr
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
@@ -92,7 +94,9 @@ class StateStore:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
         if not _is_text(key):
-            message = "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
+            message = tr(
+                "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
+            )
             return ConfigProblem(file=model, key="", message=message)
         with self._lock:
             loads = {path: table for path, table in self._newest().loads.items() if path != key}
@@ -135,10 +139,10 @@ class StateStore:
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            message = (
-                f"cannot be written ({why}): what llmtui should remember is forgotten at its end if that stays so. "
-                "Make room or check permissions."
+            message = tr(
+                "cannot be written ({reason}), so what llmtui should remember is lost when it quits, unless that changes. "
+                "Make room, or check permissions.",
+                reason=os_reason(error),
             )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()
@@ -150,9 +154,16 @@ class StateStore:
         try:
             self.file.replace(aside)
         except OSError as error:
-            return msgspec.structs.replace(problem, message=f"{problem.message} It stays there ({error.strerror}).")
+            return msgspec.structs.replace(
+                problem,
+                message=tr("{problem} It stays there ({reason}).", problem=problem.message, reason=os_reason(error)),
+            )
         self._signature = None
-        message = f"{problem.message} It was kept as {aside.name}; what was remembered starts afresh."
+        message = tr(
+            "{problem} It was kept as {name}; nothing is remembered of what was in it.",
+            problem=problem.message,
+            name=aside.name,
+        )
         return msgspec.structs.replace(problem, message=message)
 
     def _sign(self) -> tuple[int, int, int] | None:

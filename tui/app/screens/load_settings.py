@@ -38,6 +38,7 @@ from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
 from tui.planning.verdict import judge_plan
 from tui.protocol.records import Device, LoadSettings
+from tui.words import tr
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
@@ -106,7 +107,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         widgets: dict[str, list[Widget]] = {}  # by the first setting of a row
         for row in LOAD_TABLE:
             if row.beside:
-                widgets[next(reversed(widgets))] += [unit(row.label), self._field(row)]
+                widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
             elif row.name not in _FIRST:
                 widgets[row.name] = [self._field(row)]
         for name, inside in widgets.items():
@@ -339,4 +340,4 @@ class LoadScreen(Dialog[ChosenLoad]):
 
 
 def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:
-    return FormRow(row.label, *widgets, note=row.note, id=f"row-{row.name}")
+    return FormRow(tr(row.label), *widgets, note=tr(row.note), id=f"row-{row.name}")

@@ -24,6 +24,7 @@ from tui.protocol.death import Computing, Death, EngineDied
 from tui.protocol.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
 from tui.session import controller
+from tui.words.later import Later
 
 GIB = 2**30
 FOLDER = Path("/srv/models")
@@ -128,9 +129,9 @@ LIBRARY = Library(
         _model("Qwen3-32B", 64, 18.4, 32_800_000_000, quant="Q4_K_M"),
         _model("Qwen3-4B 中文微調", 36, 2.3, 4_000_000_000, quant="Q4_K_M"),
     ),
-    other=(OtherFile(path=FOLDER / "mmproj-F16.gguf", kind="mmproj", reason="A projector: it goes with a model."),),
+    other=(OtherFile(path=FOLDER / "mmproj-F16.gguf", kind="mmproj", why=Later("A projector: it goes with a model.")),),
     broken=(
-        BrokenFile(path=FOLDER / "half.gguf", reason="Incomplete: 2.1 of 4.7 GiB are there. Finish the download."),
+        BrokenFile(path=FOLDER / "half.gguf", why=Later("Incomplete: 2.1 of 4.7 GiB are there. Finish the download.")),
     ),
 )
 LOADED = Loaded(

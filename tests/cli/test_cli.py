@@ -135,7 +135,7 @@ def test_a_conversation_that_is_not_there_is_said_before_the_app_starts():
 
 def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():
     with on_terminal("x" * 300) as running:
-        running.read_until("file name too long")
+        running.read_until("File name too long")
 
 
 def test_a_home_that_nobody_has_is_no_traceback_in_a_bench():

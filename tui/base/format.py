@@ -3,7 +3,10 @@ screen and table uses these, so that one figure never appears in two ways."""
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
+
+from tui.words import tr
 
 _THOUSANDS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -54,3 +57,9 @@ def path(file: Path) -> str:
     """A path with "~" for the home folder."""
     home, text = str(Path.home()), str(file)
     return f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text
+
+
+def sentences(*parts: str) -> str:
+    """Whole sentences one after the other, as the language puts them; empty ones are left out."""
+    found = [part for part in parts if part]
+    return reduce(lambda first, second: tr("{first} {second}", first=first, second=second), found) if found else ""

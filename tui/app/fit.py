@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.base import format
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.formula import Fit
 from tui.planning.guard import placement
@@ -29,7 +29,7 @@ class Brief(msgspec.Struct, frozen=True):
     """The same in 11 cells or so: "no: 133 GiB"."""
 
 
-def brief(info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow) -> Brief:
+def brief(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow) -> Brief:
     """A few words about what loading with `choice` would mean.
 
     Where all layers are asked for and do not fit on the GPU, the words name how many do, and it counts as tight.

@@ -17,7 +17,7 @@ from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
@@ -301,7 +301,7 @@ FITS_ALREADY = "These settings fit, and nothing else that fits is expected to be
 NOTHING_FITS = "Nothing fits: even with the smallest context there is too little memory for this file."
 
 
-def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
+def cut_to_fit(choice: ChosenLoad, *, on_gpu: bool) -> str:
     """That a model is loaded with less than was asked for, so that it fits."""
     layers = "all layers" if choice.n_gpu_layers < 0 else f"{choice.n_gpu_layers} layers"
     place = f"{layers} on the GPU" if on_gpu and choice.n_gpu_layers else "all layers on the CPU"

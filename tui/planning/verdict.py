@@ -10,7 +10,7 @@ import msgspec
 
 from tui.base import format
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.formula import HOST, Cost, Fit, MemoryPlan, estimate, free_after
 from tui.planning.loadcheck import obstacle
@@ -114,7 +114,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,

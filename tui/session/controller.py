@@ -18,7 +18,7 @@ from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.engines.interface import AnswerStream, EngineError
 from tui.engines.local import LocalEngine
@@ -28,7 +28,6 @@ from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Done, Loaded, Unload
 from tui.protocol.records import Device, ErrorInfo
-from tui.session.choices import LoadChoices
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.drafts import Drafts
 from tui.session.elsewhere import Elsewhere
@@ -48,6 +47,7 @@ from tui.session.events import (
     UserSaid,
 )
 from tui.session.live_speed import LiveSpeed
+from tui.session.load_order import LoadOrder
 from tui.session.loads import LastLoaded, LoadRequest, Reload, backend_label
 from tui.session.monitoring import Monitoring
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
@@ -87,9 +87,9 @@ class Controller:
         """How the model is called on the screen and in saved answers."""
         self.headers: dict[str, ModelInfo] = {}
         """What the files tell of the models that were to be loaded, by path."""
-        self.choice: LoadDefaults = settings.load
+        self.choice: ChosenLoad = settings.load
         """What the loaded model was asked to be loaded with, or the next one will be."""
-        self.fatal_choice: LoadDefaults | None = None
+        self.fatal_choice: ChosenLoad | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
         self._held: LastLoaded | None = None
         """What was loaded last; it may be gone."""
@@ -111,8 +111,8 @@ class Controller:
         """Why that could not be kept at the end, if so."""
         self.state_lost: ConfigProblem | None = None
         """Why what was to be remembered could not be written at the end, if so."""
-        self.choices = LoadChoices(settings, state, options, self._tell_problem)
-        self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
+        self.load_order = LoadOrder(settings, state, options, self._tell_problem)
+        self.load_for, self.given_for = self.load_order.load_for, self.load_order.given_for
         self._answer: AnswerStream | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
@@ -181,7 +181,7 @@ class Controller:
             self._set_phase("starting")
             await self._start()
         self._set_phase("loading")
-        settings = self.choices.for_engine(request.path, request.name, request.choice, self.devices)
+        settings = self.load_order.for_engine(request.path, request.name, request.choice, self.devices)
         try:
             before = await self.engine.settled()
             if before is not None and (self._held is None or before is not self._held.loaded):
@@ -213,7 +213,7 @@ class Controller:
                 self.tell(ModelReloaded(reload=Reload.of(request, backend_label(before), loaded, tps)))
             self.contexts.opened(self.conversation.id)
             await self.measure_context()
-        if request.chosen:
+        if request.remember:
             await self._remembered.remember_load(request.path, request.choice)
         else:
             self.remember(last_model=str(request.path))
@@ -236,7 +236,7 @@ class Controller:
         self._set_idle_phase()
         self.tell(ModelLoaded(loaded=loaded))
 
-    def _hold(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
+    def _hold(self, loaded: Loaded, choice: ChosenLoad, name: str) -> None:
         self._held = LastLoaded(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
         self.contexts.loaded(loaded)
 
@@ -254,7 +254,7 @@ class Controller:
             base = self.fatal_choice if changes and self.fatal_choice else self.choice
             choice = msgspec.structs.replace(base, **changes)
             await self._load(
-                LoadRequest(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes))
+                LoadRequest(path=self.model_path, choice=choice, name=self.model_name, remember=bool(changes))
             )
 
     async def unload(self) -> None:

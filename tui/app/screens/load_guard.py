@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tui.app.bindings import Keymap
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.base import format
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.guard import Remedy, placement
 from tui.planning.now import MemoryNow
@@ -21,7 +21,7 @@ _KEYS = {"fit": "f", "layers": "l", "experts": "e", "context": "c", "cache": "k"
 
 def guard_screen(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     verdict: Verdict,
@@ -75,7 +75,7 @@ def label(remedy: Remedy, info: ModelInfo, devices: Sequence[Device]) -> str:
 
 
 def _question(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, verdict: Verdict
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, verdict: Verdict
 ) -> str:
     n_gpu_layers, n_cpu_moe = placement(info, choice, devices)
     place = f"{n_gpu_layers} of {info.n_layers + 1} layers on the GPU" if n_gpu_layers else "the CPU alone"

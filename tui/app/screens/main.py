@@ -29,7 +29,7 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
-from tui.config.settings import LoadDefaults, Settings, expand
+from tui.config.settings import ChosenLoad, Settings, expand
 from tui.planning.guard import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
@@ -438,7 +438,7 @@ class MainScreen(ConversationFlows, Sending):
         return backend_name(found) if (found := auto_devices(self.controller.devices)) else ""
 
     @property
-    def _fatal_choice(self) -> LoadDefaults:
+    def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
         return self.controller.fatal_choice or self.controller.choice
 

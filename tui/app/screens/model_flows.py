@@ -14,7 +14,7 @@ from tui.app import phrases
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -31,15 +31,15 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A load that is being settled."""
 
     model: LibraryModel
-    choice: LoadDefaults
-    chosen: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody chose: they are not changed without a question."""
+    choice: ChosenLoad
+    given: frozenset[str] = frozenset()
+    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
         """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
+        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows(ChatScreen):
@@ -79,7 +79,7 @@ class ModelFlows(ChatScreen):
                 memory,
                 self.keymap,
                 devices=devices,
-                choice_for=self.controller.choice_for,
+                load_for=self.controller.load_for,
                 current=self.controller.model_path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self.library,
@@ -139,12 +139,12 @@ class ModelFlows(ChatScreen):
                 History(paths.bench_file()),
                 self.keymap,
                 # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self.settings, controller.choices.given)[0],
+                lambda job: for_answers(job, self.settings, controller.load_order.chat_format)[0],
             )
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
 
     @work(exclusive=True, group="dialog")
     async def action_load_settings(self) -> None:
@@ -162,8 +162,8 @@ class ModelFlows(ChatScreen):
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
-        return Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
+        choice = self.controller.load_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, given=self.controller.given_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
@@ -193,7 +193,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -243,7 +243,7 @@ class ModelFlows(ChatScreen):
             if verdict.fit == "fits":
                 return plan
             fitting = await confirmed.auto_fit(plan.choice)
-            if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
+            if fitting is not None and not plan.given & _differences(plan.choice, fitting.choice):
                 self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
                 return msgspec.structs.replace(plan, choice=fitting.choice)
             library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
@@ -269,7 +269,7 @@ class ModelFlows(ChatScreen):
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
-    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+    async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self.controller.model_path
@@ -305,7 +305,7 @@ class ModelFlows(ChatScreen):
             self._load_again(choice)
 
     @work(exclusive=True, group="load")
-    async def _load_again(self, choice: LoadDefaults) -> None:
+    async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
@@ -345,5 +345,5 @@ class ModelFlows(ChatScreen):
             self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
 
 
-def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
+def _differences(one: ChosenLoad, other: ChosenLoad) -> frozenset[str]:
     return frozenset(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))

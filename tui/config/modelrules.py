@@ -39,7 +39,9 @@ def read_template(file: Path) -> str:
         with file.open("rb") as stream:
             raw = stream.read(MAX_TEMPLATE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        raise TemplateFileError(tr("cannot be read ({reason})", reason=os_reason(error) if isinstance(error, OSError) else error)) from error
+        raise TemplateFileError(
+            tr("cannot be read ({reason})", reason=os_reason(error) if isinstance(error, OSError) else error)
+        ) from error
     if len(raw) > MAX_TEMPLATE_BYTES:
         raise TemplateFileError(tr("is larger than any template"))
     try:

@@ -111,8 +111,8 @@ def llama_build_file() -> Path:
 
 
 def locate() -> list[tuple[str, Path]]:
-    """What `llmtui --locate` prints: a label, which `tr` translates, and a path for each place, whether something is there
-    yet or not."""
+    """What `llmtui --locate` prints: a label, which `tr` translates, and a path for each place, whether something is
+    there yet or not."""
     return [
         (mark("built-in settings"), default_settings_file()),
         (mark("your settings"), user_settings_file()),

@@ -193,8 +193,8 @@ def _no_device_file(facts: Facts) -> str:
             option="--device /dev/dri",
         )
     return tr(
-        "The kernel shows no GPU: there is none, its kernel driver is not loaded, or this is a container (start it with "
-        "{option}) or a virtual machine that was not given one.",
+        "The kernel shows no GPU: there is none, its kernel driver is not loaded, or this is a container (start it "
+        "with {option}) or a virtual machine that was not given one.",
         option="--device /dev/dri",
     )
 
@@ -326,8 +326,8 @@ def _no_driver(facts: Facts) -> str:
         )
     if not seen.hardware:
         return tr(
-            "Vulkan offers only {device}, which the CPU computes, more slowly than llama.cpp does without it; {command} "
-            "lists it all the same.",
+            "Vulkan offers only {device}, which the CPU computes, more slowly than llama.cpp does without it; "
+            "{command} lists it all the same.",
             device=software,
             command="llmtui --software-vulkan",
         )

@@ -59,9 +59,7 @@ class Case:
 
     async def in_picker(self, expected: str) -> None:
         library = Library(models=(self.model,))
-        screen = PickerScreen(
-            lambda: library, self.memory, KEYS, devices=self.devices, load_for=lambda _: self.choice
-        )
+        screen = PickerScreen(lambda: library, self.memory, KEYS, devices=self.devices, load_for=lambda _: self.choice)
         async with opened(screen, SIZE) as stage:
             await seen(stage, expected)
 

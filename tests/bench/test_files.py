@@ -62,7 +62,7 @@ def test_a_model_whose_own_context_is_too_small_is_a_row_and_the_others_are_meas
     write(library / "short.gguf", Shape().metadata() | {"qwen3.context_length": 8}, Shape().tensors())
     done = llmtui("--bench", "--all", *SMALL, "--ctx", "0", "--json")
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
-    assert "the context of 8 tokens, which it was trained with, is too small" in done.stderr
+    assert "The context of 8 tokens, which it was trained with, is too small" in done.stderr
 
 
 def test_where_there_is_no_chat_model_the_rest_is_named(library: Path):

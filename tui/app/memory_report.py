@@ -18,19 +18,20 @@ _WIDE = _NAME + 3 * _FIGURE
 def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE) -> tuple[str, ...]:
     """A table with a heading for each place, and what its figures mean. The table has 70 columns, or, where `width` is
     less, 36: then the figures stand below their names."""
-    where = "CPU"
-    if loaded.devices:
-        where = tr(
-            "{n} of {n_layers} layers on {devices}",
-            n=plan.n_gpu_layers,
+    where = (
+        tr(
+            "{n_gpu_layers} of {n_layers} layers on {devices}",
+            n_gpu_layers=plan.n_gpu_layers,
             n_layers=plan.n_layers,
-            devices="+".join(loaded.devices),
+            devices=", ".join(loaded.llama.devices),
         )
-    size = trn("{n} token", "{n} tokens", loaded.n_ctx)
-    planner = tr("Planned by llama.cpp itself, in a dry run.") if plan.exact else tr("Estimated by formula.")
+        if loaded.llama.devices
+        else "CPU"
+    )
+    by_llama_cpp = tr("Planned by llama.cpp itself, in a dry run.")
     return (
-        f"{name} · {where} · {size}",
-        planner,
+        f"{name} · {where} · {trn('{n} token', '{n} tokens', loaded.n_ctx)}",
+        by_llama_cpp if plan.exact else tr("Planned by the formula, which is near it."),
         *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
@@ -41,7 +42,7 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
 def _dispute(plan: MemoryPlan) -> Iterator[str]:
     if plan.apart_bytes:
         yield tr(
-            "By the file's header, weights and KV cache would differ from that by {size}: one of the two is wrong.",
+            "By the file's header, weights and KV cache differ from that by {size}: one of the two is wrong.",
             size=format.size(plan.apart_bytes),
         )
 
@@ -52,9 +53,9 @@ def _table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
         if line.place != place:
             if place is not None:
                 yield ""
-            yield f"{column(tr(line.place), _NAME)}{'' if place is not None else _columns(_titles())}"
+            yield f"{column(line.place, _NAME)}{'' if place is not None else _columns(_titles())}".rstrip()
             place = line.place
-        yield f"  {column(tr(line.purpose), _NAME - 2)}{_columns(_figures(line))}"
+        yield f"  {column(line.purpose, _NAME - 2)}{_columns(_figures(line))}"
 
 
 def _narrow_table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _narrow_table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
     for line in lines:
         if line.place != place:
             yield from ([""] if place is not None else [_columns(_titles())])
-            yield tr(line.place)
+            yield line.place
             place = line.place
         yield f"  {tr(line.purpose)}"
         yield _columns(_figures(line))
@@ -88,12 +89,12 @@ def _signed(n_bytes: int | None) -> str:
 
 
 def _notes(loaded: Loaded) -> Iterator[str]:
-    if loaded.footprint is None:
+    if loaded.llama.footprint is None:
         yield from ("", tr("This system does not say how much memory the engine's process takes."))
         return
     yield ""
     yield tr(
-        "The system's figures are from right after the load: compute buffers fill with the first long prompt, and the "
-        "vocabulary is part of what is planned. Pages of files can be dropped when memory is short; those of repacked "
-        "weights are not needed again."
+        "The system's figures are those right after the load: compute buffers fill with the first long prompt, and the "
+        "plan includes the vocabulary. Pages of files can be dropped when memory is short; those of repacked weights "
+        "are not needed again."
     )

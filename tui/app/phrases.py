@@ -1,7 +1,7 @@
 """The sentences that more than one screen says, or that are made from records: what waits, what another window did, a
 load that failed, a prompt that was refused, a model that moved. Those about an answer are in `answer_phrases.py`, about
-memory in `memory_phrases.py`, about files in `file_phrases.py`, the card about a dead engine in `death_card.py`; what
-one screen alone says stands there.
+files in `file_phrases.py`, about what fits in `planning/verdict_words.py`, the card about a dead engine in
+`death_card.py`; what one screen alone says stands there.
 
 Constants are in English, to be translated where they are shown: `tr(phrases.NO_MODEL)`."""
 
@@ -17,6 +17,7 @@ from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.base import format
 from tui.base.text import clean, fit_columns, one_line
 from tui.config.keymap import display_keys
+from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
 from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Started
@@ -34,7 +35,7 @@ VERSION_COLUMNS = 36
 
 def threads(loaded: Loaded) -> str:
     """Threads of decode, and of prefill where they are others: "8 threads", "8/16 threads"."""
-    n, n_batch = loaded.n_threads, loaded.n_threads_batch
+    n, n_batch = loaded.llama.n_threads, loaded.llama.n_threads_batch
     return trn("{n} thread", "{n} threads", n) if n == n_batch else tr("{n}/{n_batch} threads", n=n, n_batch=n_batch)
 
 
@@ -366,6 +367,32 @@ def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
         n,
         time=took,
         reading=format.about(n / prefill_tps),
+    )
+
+
+def shortage(found: Shortage, keymap: Keymap) -> str:
+    """That memory runs out, before the machine starts to swap."""
+    signs = []
+    if found.ram_available_bytes is not None and found.ram_total_bytes:
+        signs.append(
+            tr(
+                "Only {available} of {total} are available.",
+                available=format.size(found.ram_available_bytes),
+                total=format.size(found.ram_total_bytes),
+            )
+        )
+    if found.pressure_percent:
+        signs.append(
+            tr("Programs waited for memory {percent}% of the last 10 s.", percent=f"{found.pressure_percent:.0f}")
+        )
+    return format.sentences(
+        tr("Memory is running out."),
+        *signs,
+        tr(
+            "Close what you do not need, or load the model with a smaller context or fewer layers{key}, before the "
+            "machine starts to swap.",
+            key=hint(keymap, "load_settings"),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of actions and the app agree: each action has somebody who does it, by key, by click and from the palette."""
+"""The table of actions and the app agree: each action has an owner, and a click does what the key does."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ async def answered(person: Person) -> None:
 
 def assert_nothing_was_measured(person: Person) -> None:
     assert rows(person)["SPEED"] == "SPEED – tok/s" and rows(person)["prefill"].endswith("ttft –")
-    assert not any(person.app.main._speed.history)
+    assert not any(person.app.main.figures.now.speed.history)
 
 
 async def test_a_new_conversation_begins_with_no_figures(start: StartApp):

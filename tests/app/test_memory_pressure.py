@@ -39,6 +39,6 @@ async def test_a_shortage_is_told_once_while_it_lasts(start, monkeypatch):
 
 async def test_the_real_reading_of_swap_is_what_the_answer_is_measured_with(start):
     async with start() as person:
-        assert person.app.controller.swap_used == person.app.main.monitoring.swap_used
+        assert person.app.controller.swap_used == person.app.main.models.monitoring.swap_used
         now = person.app.controller.swap_used()
         assert now is None or now >= 0

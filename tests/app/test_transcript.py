@@ -299,7 +299,9 @@ async def test_a_card_offers_its_choices_to_key_and_mouse() -> None:
 async def test_a_card_has_its_keys_until_something_is_said_below_it() -> None:
     async with running() as (app, transcript, pilot):
         by_key = bind_cards(transcript)
-        transcript.add_card(Card("died", "The engine stopped", "last words", (CardChoice("card_cpu", ("c",), "on CPU"),)))
+        transcript.add_card(
+            Card("died", "The engine stopped", "last words", (CardChoice("card_cpu", ("c",), "on CPU"),))
+        )
         transcript.add_notice("a notice")
         await pilot.press("c", "r")  # the card offers no reload
         assert by_key == ["card_cpu"]

@@ -24,10 +24,10 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "log": "dialog",
     "bench": "dialog",
 }
-"""A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen, within
-it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that failed; "dialog"
-is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read, "bench" the one
-that measures."""
+"""A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
+within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
+failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
+"bench" the one that measures."""
 
 
 class Action(msgspec.Struct, frozen=True):

@@ -8,13 +8,14 @@ import contextlib
 from pathlib import Path
 
 import msgspec
-from textual import work
 
 from tui.app import phrases
-from tui.app.screens.base import ChatScreen
+from tui.app.copier import Copier
+from tui.app.screens.cards import Cards
+from tui.app.screens.flows import Flows, flow
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import LoadDefaults, Settings
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -24,6 +25,7 @@ from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Device
+from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.session.monitoring import Monitoring
 
@@ -43,16 +45,26 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
         return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
 
 
-class ModelFlows(ChatScreen):
+class ModelFlows:
     """Dialogs are imported when they are first opened: the first paint does not wait for them.
 
-    A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared:
-    two groups of workers, "dialog" and "load", so that neither ends the other.
+    A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared.
     """
 
-    monitoring: Monitoring
-    library: Library | None = None
-    """What the last scan found, shown at once when the picker opens again."""
+    def __init__(
+        self,
+        controller: Controller,
+        monitoring: Monitoring,
+        settings: Settings,
+        flows: Flows,
+        cards: Cards,
+        copier: Copier,
+    ) -> None:
+        self.controller, self.monitoring, self.settings = controller, monitoring, settings
+        self.flows, self.cards, self._copier = flows, cards, copier
+        self.ask, self.tell, self.keymap = flows.ask, flows.tell, flows.keymap
+        self.library: Library | None = None
+        """What the last scan found, shown at once when the picker opens again."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
@@ -68,7 +80,7 @@ class ModelFlows(ChatScreen):
         host, gpus = await self.monitoring.look()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
@@ -92,18 +104,18 @@ class ModelFlows(ChatScreen):
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
         """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
         whatever it leaves."""
         if model := await self._inspect(path):
             await self._load(self._as_remembered(model), fit=fit, force=force)
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def _load_chosen(self, plan: Coming) -> None:
         await self._load(plan)
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, HasRoom
@@ -116,7 +128,9 @@ class ModelFlows(ChatScreen):
         if controller.is_writing:
             self.tell(phrases.still_answering(self.keymap), bad=True)
             return
-        if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
+        if controller.phase in ("starting", "loading") or self.flows.is_at(
+            "begin", "load"
+        ):  # it would load in the middle
             self.tell(phrases.STILL_LOADING, bad=True)
             return
         path, choice, name = controller.model_path, controller.choice, controller.model_name
@@ -148,7 +162,7 @@ class ModelFlows(ChatScreen):
         if was_loaded and path is not None and controller.engine.loaded is None:
             controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
         path = self.controller.model_path
@@ -156,6 +170,14 @@ class ModelFlows(ChatScreen):
             self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
+
+    def action_card_load_settings(self) -> None:
+        """Choose other load settings after a load that failed."""
+        self.action_load_settings()
+
+    def action_card_other_model(self) -> None:
+        """Choose another model after a load that failed."""
+        self.action_pick_model()
 
     async def _load_as_asked(self, model: LibraryModel) -> None:
         """Load with the settings that the user chooses now."""
@@ -175,8 +197,7 @@ class ModelFlows(ChatScreen):
             if self.controller.phase == "dead":  # the card that is there has the keys which are needed
                 self.tell(f"{card.title}: {card.body}", bad=True)
             else:
-                self.try_again = lambda: self.open_model(path)
-                self.show_card(card)
+                self.cards.show(card, lambda: self.open_model(path))
             return None
 
     async def _load(self, plan: Coming, *, fit: bool = False, force: bool = False, then_answer: bool = False) -> bool:
@@ -194,7 +215,7 @@ class ModelFlows(ChatScreen):
     async def _start_load(self, plan: Coming, *, then_answer: bool) -> None:
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
-        self.model_coming = self.headers[str(plan.model.path)] = info
+        self.controller.headers[str(plan.model.path)] = info
         move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
@@ -306,11 +327,11 @@ class ModelFlows(ChatScreen):
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def _load_again(self, choice: LoadDefaults) -> None:
         await self.load_again(choice)
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
@@ -321,8 +342,8 @@ class ModelFlows(ChatScreen):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
-            lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
-            await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
+            lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
+            await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self._copier.copy))
 
     def action_reload_engine(self) -> None:
         """A new engine process with the same model."""
@@ -333,7 +354,7 @@ class ModelFlows(ChatScreen):
         if self.controller.engine.loaded is None and self.controller.phase != "loading":
             self.tell(phrases.NO_MODEL)
         else:
-            self.run_worker(self.controller.unload(), group="unload")
+            self.flows.start("unload", self.controller.unload)
 
     def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""

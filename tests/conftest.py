@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
-from tests.places import DATA
-from tui.engines.local import Engine
+from tests.places import CHECKOUT, DATA
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings
 
 MODELS = DATA / "models"
@@ -50,6 +51,14 @@ def interruptible() -> None:
     such jobs with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bytecode() -> None:
+    """Compiled once for all processes: where Python is told to leave no bytecode beside the sources, each of the two
+    thousand that the tests start would compile llmtui again, which takes as long as all else at its start."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".pytest_cache" / "bytecode"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,7 +98,7 @@ def dialogs() -> list[dict[str, Any]]:
 @pytest_asyncio.fixture
 async def engine() -> AsyncIterator[Engine]:
     """A running engine process with nothing loaded."""
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         yield engine
 
 

@@ -1,4 +1,4 @@
-"""The table of actions and the app agree: each action has an owner, and a click does what the key does."""
+"""The table of actions and the app agree: each action is done by somebody, by key, by click and from the palette."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         await person.wait_for(lambda: "ttft 0" in person.screen_text())
         assert prefill(person) == "–"
         known: list[float] = []
-        person.at_the_first(AnswerGrew, lambda: known.append(person.app.main.figures.now.speed.prefill_tps))
+        person.app.controller.configure(max_tokens=32)  # the next prompt reads this answer again
+        person.at_the_first(AnswerGrew, lambda: known.append(person.app.controller.speed.now.prefill_tps))
         await person.ask("one two three " * 150)
         assert known[0] > 0  # while the answer is written
         await person.wait_for(lambda: prefill(person) != "–")
@@ -91,13 +92,13 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
 async def test_the_speed_falls_while_an_answer_hangs(start):
     """A machine that swaps, or a GPU that hangs: the figure must not stay what it was."""
     async with start(load={"n_ctx": 2048}) as person:
-        main = person.app.main
+        speed = person.app.controller.speed
         go_on = person.hold_at_the_first(AnswerGrew)
         async with person.slowly():
             await person.send("Count to 100")
-            await person.wait_for(lambda: main.figures.now.speed.is_decoding)
-        main.figures._change_speed(decode_tps=999.0)  # whatever it was
-        await person.wait_for(lambda: 0 < main.figures.now.speed.decode_tps < 3 and "999" not in person.screen_text())
+            await person.wait_for(lambda: speed.now.is_decoding)
+        speed.now = msgspec.structs.replace(speed.now, decode_tps=999.0)  # whatever it was
+        await person.wait_for(lambda: 0 < speed.now.decode_tps < 3 and "999" not in person.screen_text())
         go_on()
         await person.wait_until_ready()
 
@@ -286,7 +287,7 @@ async def test_the_model_is_changed_in_mid_conversation(start):
     async with start() as person:
         await person.ask("My name is Ada.")
         person.app.main.models.open_model(MOE)
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == MOE)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == MOE)
         assert "Ada" in await person.ask("What is my name?")
         assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
 
@@ -366,7 +367,7 @@ async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start
         await person.wait_for(lambda: "cannot be loaded" in person.screen_text())
         shutil.copy(DENSE, path)
         await person.press("r")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == path)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == path)
         assert "cannot be loaded" not in person.screen_text()
 
 

@@ -18,13 +18,14 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget, shorten
-from tui.app.widgets.readings import Readings, SpeedNow, bar, level
+from tui.app.widgets.readings import Readings, bar, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
+from tui.session.speed import SpeedNow
 
 GIB = 1 << 30
 HOST = HostSample(

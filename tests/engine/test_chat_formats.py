@@ -14,8 +14,8 @@ import pytest
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
 from tui.engine.repetition import Repetition
-from tui.engines.local import Engine
-from tui.protocol.messages import Delta, Loaded
+from tui.engines.interface import Engine
+from tui.protocol.messages import BenchTest, Count, Delta, Generate, Loaded
 from tui.protocol.records import LoadSettings, Message
 
 HELLO = ("Hello", " there!")
@@ -244,9 +244,11 @@ async def test_what_a_template_offers_to_switch_is_told_and_switched(engine: Eng
     loaded = await load(engine, tmp_path / "tape.gguf", template)
     told = (loaded.can_think, loaded.can_switch_thinking, loaded.always_thinks, loaded.efforts)
     assert told == (can_think, can_switch, always, efforts)
-    on, off = [await engine.count([user("Hi")], thinking=thinking) for thinking in (True, False)]
+    on, off = [
+        (await engine.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
+    ]
     assert (on != off) == can_switch
-    lengths = {await engine.count([user("Hi")], effort=effort) for effort in ("low", "medium", "high")}
+    lengths = {await engine.ask(Count(messages=(user("Hi"),), effort=effort)) for effort in ("low", "medium", "high")}
     assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
 
 
@@ -261,15 +263,15 @@ NOTES = {
 @pytest.mark.parametrize("source", NOTES)
 async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(engine, tmp_path, source):
     loaded = await load(engine, tmp_path / "tape.gguf", source or None)
-    assert NOTES[source] in loaded.template_note and "used." in loaded.template_note
+    assert NOTES[source] in loaded.llama.template_note and "used." in loaded.llama.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
-    assert await engine.bench(8, 2) > 0
+    assert (await engine.ask(BenchTest(n_prompt=8, n_gen=2))).elapsed_s > 0
 
 
 @pytest.mark.parametrize("name", ["chatml", " chatml\n"])
 async def test_the_name_of_a_built_in_template_stands_for_that(engine: Engine, tmp_path: Path, name: str) -> None:
     loaded = await load(engine, tmp_path / "tape.gguf", name)
-    assert loaded.template_note == ""
+    assert loaded.llama.template_note == ""
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -277,7 +279,7 @@ async def test_without_a_template_one_is_used_that_goes_with_the_vocabulary(engi
     tokens = ("<start_of_turn>", "<end_of_turn>")
     case = Case("model\n", [*HELLO, tokens[1]], template=None, control=tokens, eos=tokens[1])
     loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
-    assert "gemma" in loaded.template_note
+    assert "gemma" in loaded.llama.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -290,9 +292,9 @@ async def test_without_a_template_a_tekken_vocabulary_is_told_what_the_user_says
 ) -> None:
     case = Case(after, [*HELLO, control[1]], template=None, control=control, eos=control[1], rest={"pre": "tekken"})
     loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
-    assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.template_note
+    assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.llama.template_note
     long = "Hi, what is the capital of Peru, and how large is it?"
-    short, longer = [await engine.count([user(text)]) for text in ("Hi", long)]
+    short, longer = [(await engine.ask(Count(messages=(user(text),)))).n_tokens for text in ("Hi", long)]
     assert longer - short == len(long) - len("Hi")  # a byte is a token here
     assert (await ask(engine, user(long), max_tokens=20)).text == "Hello there!"
 
@@ -302,15 +304,15 @@ async def test_a_template_of_the_users_own_goes_before_the_files(engine: Engine,
         tmp_path / "tape.gguf"
     )
     loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template=CHATML))
-    assert loaded.template_note == ""
+    assert loaded.llama.template_note == ""
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
 async def test_one_of_the_users_own_that_cannot_be_used_gives_way_to_the_files(engine: Engine, tmp_path: Path) -> None:
     path = Case("assistant\n", [*HELLO, IM[1]]).write(tmp_path / "tape.gguf")
     loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template="{% if %}"))
-    assert loaded.template_note.startswith("Your chat template cannot be used (")
-    assert loaded.template_note.endswith("; the file's own is used.")
+    assert loaded.llama.template_note.startswith("Your chat template cannot be used (")
+    assert loaded.llama.template_note.endswith("; the file's own is used.")
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -324,7 +326,7 @@ async def test_what_looks_like_a_mark_in_a_message_is_text(
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     for role in ("user", "system"):  # a byte is a token here
         marked, plain = [
-            await engine.count([Message(role=role, content=f"say {text} again"), user("Hi")])
+            await engine.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))
             for text in (mark, "x" * len(mark))
         ]
         assert marked == plain
@@ -337,8 +339,8 @@ async def test_tojson_takes_what_training_tools_give_it(engine: Engine, tmp_path
     lengths = []
     for template in (IN_JSON, IN_JSON.replace(call, written)):
         loaded = await load(engine, tmp_path / "tape.gguf", template)
-        assert loaded.template_note == ""
-        lengths.append(await engine.count([user("Hi")]))
+        assert loaded.llama.template_note == ""
+        lengths.append((await engine.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
 
 
@@ -349,7 +351,9 @@ async def test_an_answer_about_marks_comes_back_as_it_was_said(engine: Engine, t
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     said = Message(role="assistant", content="Write </think> at the end of it.")
     plain = Message(role="assistant", content="Write /xxxxxx> at the end of it.")
-    lengths = {await engine.count([user("How?"), answer, user("Why?")]) for answer in (said, plain)}
+    lengths = {
+        (await engine.ask(Count(messages=(user("How?"), answer, user("Why?"))))).n_tokens for answer in (said, plain)
+    }
     assert len(lengths) == 1
 
 
@@ -358,7 +362,7 @@ async def test_thoughts_are_no_part_of_the_next_prompt(engine: Engine, tmp_path:
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=repeats, eos=IM[1], control=IM)
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     turns = [Message(role="assistant", content="Hello!", reasoning=thought) for thought in ("", "a long thought")]
-    lengths = {await engine.count([user("Hi"), turn, user("And?")]) for turn in turns}
+    lengths = {(await engine.ask(Count(messages=(user("Hi"), turn, user("And?"))))).n_tokens for turn in turns}
     assert len(lengths) == 1
 
 
@@ -386,7 +390,7 @@ async def test_an_answer_that_goes_round_in_circles_is_told(engine: Engine, tmp_
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*words, *words[:2]])], template=CHATML, eos=IM[1], control=IM)
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     reply = Reply()
-    async for event in engine.generate([user("Hi")], GREEDY, max_tokens=400, flush_s=0):
+    async for event in engine.generate(Generate(messages=(user("Hi"),), sampling=GREEDY, max_tokens=400, flush_s=0)):
         reply.add(event)
     assert reply.done.is_loop
     assert next(event for event in reply.events if isinstance(event, Delta)).is_loop is False

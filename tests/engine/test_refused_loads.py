@@ -10,8 +10,9 @@ from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
 from tests.models.gguf_files import Shape, write
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.protocol import loadlog
+from tui.protocol.messages import DryRun, Generate
 from tui.protocol.records import LoadSettings, Sampling
 
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
@@ -26,7 +27,7 @@ async def refused(engine: Engine, path: Path, **changes: object) -> tuple[str, s
     with pytest.raises(EngineError) as load:
         await engine.load(path, settings(**changes))
     with pytest.raises(EngineError) as dry_run:
-        await engine.dry_run(path, settings(**changes))
+        await engine.ask(DryRun(path=str(path), settings=settings(**changes)))
     assert dry_run.value.info == load.value.info and engine.alive
     return load.value.info.kind, load.value.info.detail
 
@@ -82,7 +83,7 @@ async def test_a_cache_type_that_does_not_go_with_the_head_size_is_refused(
     kind, detail = await refused(engine, path, flash_attn=flash_attn, **{field: "q8_0"})
     assert kind == "bad_settings" and f"{cache} cache in q8_0" in detail and detail.endswith("take f16.")
     loaded = await engine.load(path, settings(flash_attn=flash_attn))
-    assert (loaded.type_k, loaded.type_v) == ("f16", "f16")
+    assert (loaded.llama.type_k, loaded.llama.type_v) == ("f16", "f16")
 
 
 async def test_k_and_v_of_a_shared_cache_must_be_of_one_type(engine: Engine, tmp_path: Path):
@@ -116,14 +117,16 @@ async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(
 
 
 async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Engine):
-    assert not tiny.loaded.mlock_failed
+    assert not tiny.loaded.llama.mlock_failed
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 2, 2**32 - 1])
 async def test_a_fixed_seed_gives_the_same_answer_each_time(tiny: Engine, seed: int):
     async def answer() -> str:
         wild = Sampling(temperature=5.0, top_k=0, top_p=1.0, seed=seed)
-        said = [event async for event in tiny.generate([user("hello")], wild, max_tokens=24)]
+        said = [
+            event async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=wild, max_tokens=24))
+        ]
         return "".join(getattr(event, "text", "") for event in said)
 
     assert len({await answer() for _ in range(3)}) == 1

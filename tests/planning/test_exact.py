@@ -14,7 +14,7 @@ from tests.conftest import DENSE, MOE
 from tests.planning.shapes import CPU, GIB, MIB, TINY_DENSE, machine
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
@@ -102,7 +102,7 @@ async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planne
 async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_there_is(path: Path):
     environment = engine_environment(software=True)
     planner = DryRunPlanner(env=environment)
-    async with Engine(env=environment) as engine:
+    async with LocalEngine(env=environment) as engine:
         devices = (await engine.start()).devices
         if "Vulkan0" not in {device.name for device in devices}:
             pytest.skip("this build and machine have no Vulkan device, not even one in software")
@@ -116,8 +116,8 @@ async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_th
         assert 0 < found.verdict.plan.devices[0].total_bytes < whole
         assert (found.choice.n_cpu_moe > 0) == info.is_moe, "experts go before layers"
         loaded = await engine.load(path, engine_settings(found.choice, devices)[0])
-    taken = sum(buffer.n_bytes for buffer in loaded.buffers if buffer.device == "Vulkan0")
-    assert loaded.devices == ("Vulkan0",)
+    taken = sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.device == "Vulkan0")
+    assert loaded.llama.devices == ("Vulkan0",)
     # The log gives MiB with two digits.
     assert taken == pytest.approx(found.verdict.plan.devices[0].total_bytes, abs=0.05 * MIB)
     assert taken < whole

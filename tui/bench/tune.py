@@ -20,13 +20,15 @@ from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore, TunedLoad
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.machine import this_machine
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, TuneOutcome, Tuner, changes
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
+from tui.planning.guardrail import may_load
 from tui.protocol.death import EngineDied
 
 _NAMES = {
@@ -53,7 +55,7 @@ class _Command:
         environment = engine_environment(software=self._settings.engine.software_vulkan)
         planner = DryRunPlanner(env=environment)
         try:
-            async with Engine(env=environment) as engine:
+            async with LocalEngine(env=environment) as engine:
                 await self._search(engine, planner)
         except asyncio.CancelledError:
             code, message = ExitCode.INTERRUPTED, "interrupted; nothing is remembered of this."
@@ -91,8 +93,8 @@ class _Command:
         confirmed = Confirmed(planner, self._model.path, self._model.info, devices, memory)
 
         async def fits(choice: LoadDefaults) -> bool:
-            verdict = await confirmed.judge(choice)
-            return verdict.fit == "fits" or (self._options.force and not verdict.obstacle)
+            permission = await may_load(confirmed, choice)
+            return permission.is_given or (self._options.force and not permission.verdict.obstacle)
 
         fit = await confirmed.auto_fit(start, may_cut=False)
         if fit and not await fits(start):

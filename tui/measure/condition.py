@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from tui.base.format import size
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.machine.condition import Condition, ConditionReader, Moment, others_percent, own_percent
 from tui.machine.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.machine.pressure import swap_growth
@@ -166,7 +166,7 @@ def _gpu_of(engine: Engine) -> GpuKind | None:
     """What sort of GPU holds layers; one with memory of its own before an integrated one."""
     if engine.loaded is None or engine.hello is None:
         return None
-    used = {device.kind for device in engine.hello.devices if device.name in engine.loaded.devices}
+    used = {device.kind for device in engine.hello.devices if device.name in engine.loaded.llama.devices}
     return "gpu" if "gpu" in used else "igpu" if "igpu" in used else None
 
 

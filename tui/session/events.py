@@ -15,10 +15,13 @@ import msgspec
 
 from tui.chat.conversation import Conversation, Turn
 from tui.config.problems import ConfigProblem
+from tui.machine.pressure import Shortage
+from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import Death
 from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
 from tui.protocol.records import ErrorInfo
 from tui.session.loads import Reload
+from tui.session.speed import SpeedNow
 
 Phase = Literal["starting", "no_model", "loading", "ready", "answering", "dead"]
 """What the engine is at: only in "ready" a prompt can be answered, only in "answering" an answer be stopped."""
@@ -246,6 +249,36 @@ class AnswerRefused(SessionEvent, frozen=True):
     """Why not."""
 
 
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+class MachineRead(SessionEvent, frozen=True):
+    """Once a second: what was read of the machine, and the speed of the engine."""
+
+    host: HostSample
+    """CPU, memory, swap."""
+    gpus: tuple[GpuSample, ...]
+    """None for a machine without one."""
+    npus: tuple[NpuSample, ...]
+    """NPUs and other accelerators that the machine has."""
+    speed: SpeedNow
+    """Of the second that has passed."""
+
+
+class SpeedReset(SessionEvent, frozen=True):
+    """Another model or conversation: what was measured before says nothing of it."""
+
+    speed: SpeedNow
+    """What is known already."""
+
+
+class MemoryShort(SessionEvent, frozen=True):
+    """Memory begins to run out."""
+
+    shortage: Shortage
+    """How it showed."""
+
+
 # What went wrong ------------------------------------------------------------------------------------------------------
 
 
@@ -270,7 +303,7 @@ AnySessionEvent = (
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
-    | AnswerPaused | AnswerEnded | AnswerRefused | ProblemFound | FaultFound
+    | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort | ProblemFound | FaultFound
 )  # fmt: skip
 
 

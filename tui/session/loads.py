@@ -10,7 +10,6 @@ import msgspec
 
 from tui.config.settings import LoadDefaults
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Timings
 
 
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +48,19 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
         """What reading the tokens that came along would take; 0 when the speed is not known."""
         return self.n_kept / self.prefill_tps if self.prefill_tps else 0.0
 
+    @classmethod
+    def of(cls, request: LoadRequest, source: str, loaded: Loaded, prefill_tps: float) -> Reload:
+        """What a load took that is complete now: from the backend `source` to what is `loaded`."""
+        return cls(
+            source=source,
+            target=backend_label(loaded),
+            took_s=time.perf_counter() - request.asked_at,
+            n_kept=loaded.n_kept,
+            n_lost=loaded.n_lost,
+            keep_s=loaded.keep_s,
+            prefill_tps=prefill_tps,
+        )
+
 
 class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
     """What was loaded last, and what it was asked to be loaded with."""
@@ -61,41 +73,4 @@ class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
 
 def backend_label(loaded: Loaded) -> str:
     """The backend of a load, as an answer's footer names it: "CPU", "Vulkan0+Vulkan1"."""
-    return "+".join(loaded.devices) or "CPU"
-
-
-class PrefillSpeeds:
-    """How fast the last prompt that is long enough to tell was read, in tokens per second: with each model, on each
-    device and with each of the settings that it was loaded with. Those of another load say nothing of this one."""
-
-    def __init__(self) -> None:
-        self._speeds: dict[Loaded, float] = {}
-
-    def note(self, loaded: Loaded, timings: Timings) -> None:
-        """A prompt was read, or a part of it."""
-        if timings.prefill_tps:
-            self._speeds[_alike(loaded)] = timings.prefill_tps
-
-    def of(self, loaded: Loaded | None) -> float:
-        """0 when too little was read with such a load, or nothing is loaded."""
-        return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
-
-    def reload(self, request: LoadRequest, source: str, loaded: Loaded) -> Reload:
-        """What a load took, from the backend `source` to what is `loaded` now."""
-        return Reload(
-            source=source,
-            target=backend_label(loaded),
-            took_s=time.perf_counter() - request.asked_at,
-            n_kept=loaded.n_kept,
-            n_lost=loaded.n_lost,
-            keep_s=loaded.keep_s,
-            prefill_tps=self.of(loaded),
-        )
-
-
-def _alike(loaded: Loaded) -> Loaded:
-    """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
-    size of the context, of which only what is filled counts."""
-    return msgspec.structs.replace(
-        loaded, id=0, n_ctx=0, buffers=(), load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, footprint=None
-    )
+    return "+".join(loaded.llama.devices) or "CPU"

@@ -57,7 +57,7 @@ class Cards:
         self._transcript.add_card(card)
 
     def _show_death(self, death: Death) -> None:
-        fatal, goes_back = self._fatal_choice, self._fatal_choice != self._controller.choice
+        fatal, goes_back = self._fatal_choice, self._fatal_choice != self._controller.model.choice
         card = death_card.engine_stopped(
             death, self._n_gpu_layers, fatal.n_ubatch, self._keymap, gpu=self._gpu, goes_back=goes_back
         )
@@ -66,12 +66,12 @@ class Cards:
     @property
     def _gpu(self) -> str:
         """The backend of the GPU that "auto" would take; empty where there is none."""
-        return backend_name(found) if (found := auto_devices(self._controller.devices)) else ""
+        return backend_name(found) if (found := auto_devices(self._controller.model.devices)) else ""
 
     @property
     def _fatal_choice(self) -> LoadDefaults:
         """The settings that the engine died with."""
-        return self._controller.fatal_choice or self._controller.choice
+        return self._controller.model.fatal_choice or self._controller.model.choice
 
     @property
     def _n_gpu_layers(self) -> int:
@@ -79,10 +79,10 @@ class Cards:
         controller, choice = self._controller, self._fatal_choice
         loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
-            return loaded.n_gpu_layers if loaded.devices else 0
-        if not backend_devices(choice.backend, controller.devices):
+            return loaded.llama.n_gpu_layers if loaded.llama.devices else 0
+        if not backend_devices(choice.backend, controller.model.devices):
             return 0
-        info = controller.headers.get(str(controller.model_path))
+        info = controller.model.headers.get(str(controller.model.path))
         all_layers = info.n_layers + 1 if info else 2
         asked = choice.n_gpu_layers
         return all_layers if asked < 0 else min(asked, all_layers)

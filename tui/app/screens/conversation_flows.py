@@ -19,7 +19,7 @@ from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
-from tui.session.answer_settings import default_values, own_values
+from tui.session.answer_settings import own_values
 from tui.session.controller import Controller
 
 
@@ -92,7 +92,7 @@ class ConversationFlows:
         )
         if text is not None:
             self._controller.configure(system_prompt=text)
-            await self._controller.measure_context()
+            await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
         """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why
@@ -141,7 +141,7 @@ class ConversationFlows:
         """Edit how the next answers of this conversation are chosen."""
         from tui.app.screens.sampling import SamplingScreen
 
-        own, defaults = own_values(self._controller.conversation), default_values(self._controller)
+        own, defaults = own_values(self._controller.conversation), self._controller.default_values()
         chosen = await self.flows.ask(SamplingScreen(own, self.flows.keymap, defaults=defaults))
         if chosen is not None:
             self._controller.configure(**msgspec.structs.asdict(chosen))

@@ -9,8 +9,8 @@ from tui.app.widgets.status_line import StatusLine
 from tui.base import format
 from tui.config.keymap import display_keys
 from tui.models.info import ModelInfo
-from tui.planning.guard import experts_on_cpu
-from tui.protocol.messages import Loaded
+from tui.planning.placement import experts_on_cpu
+from tui.protocol.records import LlamaLoad
 from tui.session import events
 from tui.session.controller import Controller
 
@@ -34,27 +34,27 @@ class HeaderLine:
     def show(self, fraction: float = 0.0) -> None:
         """How things stand; `fraction` of a load is done."""
         controller, loaded = self._controller, self._controller.engine.loaded
-        info = controller.headers.get(loaded.path) if loaded is not None else None
+        info = controller.model.headers.get(loaded.path) if loaded is not None else None
         state: HeaderState
         place = ""
         if controller.phase == "dead":
-            state = EngineStopped(name=controller.model_name, hint="reload it from the card or the palette")
+            state = EngineStopped(name=controller.model.name, hint="reload it from the card or the palette")
         elif controller.phase == "loading":
-            state = LoadingModel(name=controller.model_name, fraction=fraction)
+            state = LoadingModel(name=controller.model.name, fraction=fraction)
         elif loaded is None:
             state = NoModelLoaded(hint="the engine starts…" if controller.phase == "starting" else self._hint())
         else:
-            place = _place(loaded, info)
+            llama, place = loaded.llama, _place(loaded.llama, info)
             state = ModelInUse(
-                name=controller.model_name,
+                name=controller.model.name,
                 quant=info.quant if info else "",
                 size=phrases.model_size(info) if info else format.params(loaded.n_params),
                 place=place,
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
-                flash_attn="on" if loaded.flash_attn else "off",
+                flash_attn="on" if llama.flash_attn else "off",
                 thinking=answer_phrases.thinking_state(loaded, controller.conversation),
-                kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
+                kv=llama.type_k if llama.type_k == llama.type_v else f"{llama.type_k}/{llama.type_v}",
             )
         self._header.show_state(state)
         self._status.show_place(place)
@@ -64,9 +64,9 @@ class HeaderLine:
         return f"{display_keys(keys, limit=1)} chooses one" if keys else ""
 
 
-def _place(loaded: Loaded, info: ModelInfo | None) -> str:
+def _place(llama: LlamaLoad, info: ModelInfo | None) -> str:
     """ "Vulkan0 48/48", "Vulkan0 49/49 · experts on CPU: 12", "CPU"."""
-    place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
-    if info and (n_cpu_moe := experts_on_cpu(info, loaded.n_gpu_layers, loaded.n_cpu_moe)):
+    place = f"{'+'.join(llama.devices)} {llama.n_gpu_layers}/{llama.n_layers}" if llama.devices else "CPU"
+    if info and (n_cpu_moe := experts_on_cpu(info, llama.n_gpu_layers, llama.n_cpu_moe)):
         place += f" · experts on CPU: {n_cpu_moe}"
     return place

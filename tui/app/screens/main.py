@@ -37,10 +37,8 @@ from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
-from tui.session.monitoring import Monitoring
 
 NARROW_COLUMNS = 100
-READ_EVERY_S = 1.0
 
 
 class MainScreen(Screen[None]):
@@ -61,23 +59,19 @@ class MainScreen(Screen[None]):
         self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=self._placeholder())
         self._header, self._queued = Header(), QueuedPrompts()
         self._sidebar, self._status = Sidebar(), StatusLine()
-        monitoring = Monitoring(controller.engine)
-        controller.swap_used = monitoring.swap_used
 
         self.flows = flows = Flows(self, keymap)
         self.header_line = header = HeaderLine(controller, keymap, self._header, self._status)
         self.editing = editing = Editing(self.prompt, keymap)
         cards = Cards(controller, keymap, self.transcript, self.prompt)
-        views = self._sidebar, self._status
-        self.figures = LiveFigures(controller, monitoring, settings.memory, views, flows)
-        self.models = ModelFlows(controller, monitoring, settings, flows, cards, copier)
+        self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.conversations = ConversationFlows(controller, settings, flows, header)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
         self._start = Start(controller, options, settings.models, flows, self.models, self.conversations, self.sending)
         # In this order: a card is the last in the transcript.
-        for part in (
-            self.figures,
+        self._followers = (
+            LiveFigures(controller, (self._sidebar, self._status)),
             editing,
             ConversationView(controller, keymap, self.transcript, self.prompt),
             cards,
@@ -85,9 +79,8 @@ class MainScreen(Screen[None]):
             self.sending,
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
-            self,
-        ):
-            controller.listen(part.hear)
+        )
+        controller.listen(self.hear)
         owners = self.models, self.conversations, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
@@ -112,7 +105,6 @@ class MainScreen(Screen[None]):
         self.set_class(not (self._settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
         self.header_line.show()
         self.sending.show_queue()
-        self.set_interval(READ_EVERY_S, self.figures.read)
         self.call_after_refresh(self._first_paint)
 
     def _first_paint(self) -> None:
@@ -120,7 +112,9 @@ class MainScreen(Screen[None]):
         self.flows.start("begin", self._start.run)
 
     def hear(self, event: AnySessionEvent) -> None:
-        """What the session tells that concerns focus and keys."""
+        """What the session tells: each part shows what is its own."""
+        for part in self._followers:
+            part.hear(event)
         if isinstance(event, PhaseChanged):
             self.refresh_bindings()
         elif isinstance(event, ModelLoaded):
@@ -157,7 +151,7 @@ class MainScreen(Screen[None]):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A load is prepared, or will not be."""
         if event.worker.group in LOAD_WORKERS:
-            self._controller.queue.look()
+            self._controller.queue.send_next()
 
     def on_screen_resume(self) -> None:
         """The last dialog was closed."""

@@ -168,7 +168,7 @@ class MessageActions:
             elif self._controller.opened.is_written_elsewhere:
                 self.flows.tell(phrases.STILL_WRITTEN_ELSEWHERE)
             elif version is not None:
-                await replacing.bring_back(version)
+                await self._controller.bring_back(version)
                 self.flows.tell(phrases.PUT_BACK)
             elif not versions:
                 self.flows.tell("Nothing was replaced in this conversation.")

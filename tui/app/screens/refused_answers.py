@@ -59,7 +59,7 @@ class RefusedAnswers:
     @flow("load")
     async def _answer_with(self, n_ctx: int, info: ErrorInfo) -> None:
         """Load the present model with a larger context, then answer the prompt that was refused."""
-        choice = msgspec.structs.replace(self._controller.choice, n_ctx=n_ctx)
+        choice = msgspec.structs.replace(self._controller.model.choice, n_ctx=n_ctx)
         if not await self._models.load_again(choice, then_answer=True):
             self._leave_unanswered(info)
 

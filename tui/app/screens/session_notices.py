@@ -28,8 +28,7 @@ class SessionNotices:
             case events.ModelReloaded(reload=reload) if not reload.n_lost:  # else it was said when it was lost
                 tell(phrases.sentence(phrases.reloaded(reload)))
             case events.CacheRestored(restored=restored):
-                tps = self._controller.prefill_speeds.of(self._controller.engine.loaded)
-                tell(phrases.context_restored(restored, tps))
+                tell(phrases.context_restored(restored, self._controller.speed.prefill_tps))
             case events.ConversationGone():
                 tell(phrases.conversation_gone(event), bad=True)
             case events.OtherWindowWrites():
@@ -48,6 +47,8 @@ class SessionNotices:
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
+            case events.MemoryShort(shortage=shortage):
+                tell(phrases.shortage(shortage, keymap), bad=True)
             case events.ProblemFound(problem=problem):
                 tell(str(problem), bad=True)
             case events.FaultFound():
@@ -57,11 +58,11 @@ class SessionNotices:
         """What of the context was lost, and what the model is used with in place of what its file wants."""
         if loaded.n_lost:
             self._flows.tell(phrases.context_lost(loaded), bad=True)
-        if loaded.mlock_failed:
+        if loaded.llama.mlock_failed:
             self._flows.tell(MLOCK_FAILED, bad=True)
-        info = self._controller.headers.get(loaded.path)
+        info = self._controller.model.headers.get(loaded.path)
         unknown = info.unknown_sampling if info else ()
-        for note in (loaded.template_note, answer_phrases.unknown_sampling(unknown)):
+        for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
 
     def _tell_once(self, path: str, note: str) -> None:

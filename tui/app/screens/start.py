@@ -45,7 +45,7 @@ class Start:
                 await self._conversations.open_conversation(last)
         await controller.start()
         model = await self._first_model()
-        if controller.model_path is not None or self._flows.is_at("load"):
+        if controller.model.path is not None or self._flows.is_at("load"):
             return  # chosen by the user while the engine started
         if model is not None:
             self._models.open_model(model, fit=options.fit, force=options.force)

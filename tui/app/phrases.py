@@ -104,6 +104,19 @@ def still_answering(keymap: Keymap) -> str:
     return tr("The model is still answering: stop it first{key}.", key=hint(keymap, "stop"))
 
 
+def copied(n: int, place: str, not_taken: str) -> str:
+    """Where a text went, without the end of the sentence. `not_taken`: what was tried before, and failed."""
+    if not_taken:
+        return trn(
+            "Copied {n} character to {place} ({reason})",
+            "Copied {n} characters to {place} ({reason})",
+            n,
+            place=place,
+            reason=not_taken,
+        )
+    return trn("Copied {n} character to {place}", "Copied {n} characters to {place}", n, place=place)
+
+
 def with_harmless(told: str, n: int) -> str:
     """A sentence, without its end, about a text that was copied or exported, and how many characters were changed."""
     if not n:

@@ -36,7 +36,7 @@ def library(home: Path) -> None:
 
 
 async def opened(person) -> BenchScreen:
-    await person.app.run_action("bench")
+    await person.app.run_action("screen.bench")
     await person.wait_for(lambda: isinstance(person.app.screen, BenchScreen))
     return person.app.screen
 
@@ -124,7 +124,7 @@ async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start)
         await opened(person)
         await person.press("escape")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.n_ubatch == 64
+        assert person.app.controller.engine.loaded.llama.n_ubatch == 64
     assert remembered.read() == []
     assert (remembered.state.loads, remembered.state.tuned) == (before.loads, before.tuned)
 
@@ -182,7 +182,7 @@ async def test_while_an_answer_is_written_the_bench_does_not_open(start):
         async with person.slowly():
             await person.send("Count to 20")
             await person.wait_for(lambda: person.phase == "answering")
-            await person.app.run_action("bench")
+            await person.app.run_action("screen.bench")
             await person.pilot.pause()
             assert not isinstance(person.app.screen, BenchScreen)
         assert "stop it first" in person.told
@@ -212,6 +212,6 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
 
 async def says_that_it_loads(person) -> None:
     person.app.clear_notifications()
-    await person.app.run_action("bench")
+    await person.app.run_action("screen.bench")
     await person.wait_for(lambda: person.notices)
     assert person.notices == ["The model is still loading."] and not isinstance(person.app.screen, BenchScreen)

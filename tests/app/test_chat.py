@@ -79,6 +79,7 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         await person.wait_for(lambda: "ttft 0" in person.screen_text())
         assert prefill(person) == "–"
         known: list[float] = []
+        person.app.controller.configure(max_tokens=32)  # the next prompt reads this answer again
         person.at_the_first(AnswerGrew, lambda: known.append(person.app.controller.speed.now.prefill_tps))
         await person.ask("one two three " * 150)
         assert known[0] > 0  # while the answer is written
@@ -205,7 +206,7 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(star
         async with start(model=None, continue_last=True) as person:
             await person.wait_for(lambda: person.told.count("another llmtui is opening it") >= 2)
             assert "deleted" not in person.told
-            await person.app.run_action("conversations")
+            await person.app.run_action("screen.conversations")
             await person.wait_for(lambda: "The conversations cannot be read." in person.screen_text())
 
 

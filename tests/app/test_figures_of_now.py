@@ -72,7 +72,7 @@ async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_th
 async def test_without_a_model_there_are_no_figures_of_one(start: StartApp):
     async with start() as person:
         await answered(person)
-        await person.app.run_action("unload_model")
+        await person.app.run_action("screen.unload_model")
         await person.wait_for(lambda: person.phase == "no_model")
         await person.wait_for(lambda: rows(person)["CONTEXT"] == "CONTEXT n/a")
         assert_nothing_was_measured(person)

@@ -65,7 +65,7 @@ async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start):
 async def test_other_load_settings_take_the_context_along(start):
     async with start() as person:
         await person.ask("用Python写冒泡排序")
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
         assert "tokens came along" in person.told and "would take" not in person.told  # a handful tells nothing

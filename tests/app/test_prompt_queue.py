@@ -298,7 +298,7 @@ async def test_what_cannot_be_done_now_is_said(start):
             "screen.edit_last": "no prompt to edit yet",
             "screen.fold_thinking": "no thinking to fold",
             "screen.fold_all": "no thinking to fold",
-            "app.unload_model": "No model is loaded",
+            "screen.unload_model": "No model is loaded",
         }.items():
             person.app.clear_notifications()
             await person.app.run_action(action)

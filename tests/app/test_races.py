@@ -217,7 +217,7 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
 
     async with start() as person:
         monkeypatch.setattr(Confirmed, "judge", slowly)
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await person.press("ctrl+r")
         await opened(person, "Conversations")
         go_on.set()

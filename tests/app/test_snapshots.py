@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
+from tests.loads import but
 from tests.measure.fixed import COMPARISON
 from tests.places import DATA
 from tests.planning.shapes import QWEN3_30B_A3B
@@ -58,8 +59,9 @@ from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
-from tui.planning.guard import remedies
+from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
 
@@ -99,18 +101,18 @@ async def read_prompt(person: Person) -> None:
 
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
-    person.app.controller.engine.die()
+    person.app.controller.engine.die_of()
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
 async def crash_on_the_cpu(person: Person) -> None:
     engine = person.app.controller.engine
-    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    engine.loads = but(LOADED, devices=(), n_gpu_layers=0)
     person.app.controller.restart(backend="cpu")
-    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded and not engine.loaded.llama.devices)
     person.app.clear_notifications()  # how long that took
     await read_prompt(person)
-    person.app.controller.engine.die(CPU_CRASH)
+    person.app.controller.engine.die_of(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
@@ -188,7 +190,8 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     too_much = LoadDefaults(n_ctx=32768)
     verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
-    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
+    permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
+    return guard_screen(QWEN3_30B_A3B.name, permission, keymap)
 
 
 async def never() -> Any:
@@ -293,10 +296,10 @@ SCENES = {
     "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
     "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
     "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
-    "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
+    "memory": Scene(action("screen.memory_report"), "difference", sizes=NARROW),
     "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),
     "rename": Scene(action("screen.rename"), "Rename"),
-    "theme": Scene(action("theme"), "midnight"),
+    "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
@@ -379,7 +382,9 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-@pytest.mark.parametrize("theme", load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0])
-async def test_every_theme_shows_list_and_form(theme: str, name: str, monkeypatch: pytest.MonkeyPatch):
-    async with shown(SCENES[name]._replace(theme=theme), (80, 24), monkeypatch) as person:
-        assert person.app.theme == theme
+async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with shown(SCENES[name], (80, 24), monkeypatch) as person:
+        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+            person.app.theme = theme
+            await person.pilot.pause()
+            assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

@@ -179,5 +179,6 @@ class Answering:
 
 def _is_crowded(loaded: Loaded) -> bool:
     """Whether decoding takes every CPU that there is."""
-    is_all_on_gpu = loaded.n_gpu_layers >= loaded.n_layers and not loaded.n_cpu_moe
-    return not is_all_on_gpu and loaded.n_threads >= n_usable_cpus()
+    llama = loaded.llama
+    is_all_on_gpu = llama.n_gpu_layers >= llama.n_layers and not llama.n_cpu_moe
+    return not is_all_on_gpu and llama.n_threads >= n_usable_cpus()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
+from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
@@ -29,7 +30,7 @@ from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings, expand
-from tui.planning.guard import experts_on_cpu
+from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -85,7 +86,7 @@ class MainScreen(ConversationFlows, Sending):
     def on_mount(self) -> None:
         remembered = self.controller.state.state.sidebar
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
-        bind(self.transcript, self.keymap, "transcript", namespace="screen.")
+        bind(self.transcript, self.keymap, "card", "transcript", owners=(self,))
         self.show_header()
         self.call_after_refresh(self._first_paint)
 
@@ -139,7 +140,7 @@ class MainScreen(ConversationFlows, Sending):
         if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
         elif self.controller.phase == "no_model" and not self.is_at("dialog"):
-            self.pick_model()
+            self.action_pick_model()
 
     async def _first_model(self) -> Path | None:
         """The command line's model, else the settings', else the last one if it is still there, else the only one."""
@@ -162,43 +163,45 @@ class MainScreen(ConversationFlows, Sending):
 
     # Keys -------------------------------------------------------------------------------------------------------------
 
-    @on(KeyBar.Pressed)
-    def _key_clicked(self, event: KeyBar.Pressed) -> None:
-        # Later: sent from here, it would end at this screen and never reach bindings without priority.
-        self.app.call_later(self.app.simulate_key, event.key)
-
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
-        """One action of a card about a dead engine or a failed load."""
-        controller = self.controller
-        match event.action:
-            case "card_reload" if event.card_id == "load_failed":
-                self.try_again()
-            case "card_reload":
-                controller.restart()
-            case "card_small_ubatch":
-                controller.restart(n_ubatch=death_card.SMALL_UBATCH)
-            case "card_fewer_layers":
-                controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
-            case "card_cpu":
-                controller.restart(backend=CPU)
-            case "card_no_repack":
-                controller.restart(repack="off")
-            case "card_gpu":
-                n_gpu_layers = self._fatal_choice.n_gpu_layers or -1
-                controller.restart(backend=self._gpu, n_gpu_layers=n_gpu_layers)
-            case "card_load_settings":
-                self.change_load_settings()
-            case "card_other_model":
-                self.pick_model()
-            case "card_details":
-                await self.app.run_action("log_view")
+        await invoke(getattr(self, f"action_{event.action}"))
+
+    def action_card_reload(self) -> None:
+        if self.card_id == "load_failed":
+            self.try_again()
+        else:
+            self.controller.restart()
+
+    def action_card_small_ubatch(self) -> None:
+        self.controller.restart(n_ubatch=death_card.SMALL_UBATCH)
+
+    def action_card_fewer_layers(self) -> None:
+        self.controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
+
+    def action_card_cpu(self) -> None:
+        self.controller.restart(backend=CPU)
+
+    def action_card_no_repack(self) -> None:
+        self.controller.restart(repack="off")
+
+    def action_card_gpu(self) -> None:
+        self.controller.restart(backend=self._gpu, n_gpu_layers=self._fatal_choice.n_gpu_layers or -1)
+
+    def action_card_load_settings(self) -> None:
+        self.action_load_settings()
+
+    def action_card_other_model(self) -> None:
+        self.action_pick_model()
+
+    async def action_card_details(self) -> None:
+        await self.app.run_action("log_view")
 
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
 
-    def toggle_sidebar(self) -> None:
+    def action_toggle_sidebar(self) -> None:
         """Show or hide the sidebar, and remember it."""
         hidden = not self.has_class("-no-sidebar")
         self.set_class(hidden, "-no-sidebar")
@@ -221,9 +224,13 @@ class MainScreen(ConversationFlows, Sending):
                 hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model")
             )
         else:
-            place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
+            place = (
+                f"{'+'.join(loaded.llama.devices)} {loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
+                if loaded.llama.devices
+                else "CPU"
+            )
             info = self.model_info
-            if info and (n_cpu_moe := experts_on_cpu(info, loaded.n_gpu_layers, loaded.n_cpu_moe)):
+            if info and (n_cpu_moe := experts_on_cpu(info, loaded.llama.n_gpu_layers, loaded.llama.n_cpu_moe)):
                 place += f" · experts on CPU: {n_cpu_moe}"
             state = ModelInUse(
                 name=name,
@@ -232,9 +239,11 @@ class MainScreen(ConversationFlows, Sending):
                 place=place,
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
-                flash_attn="on" if loaded.flash_attn else "off",
+                flash_attn="on" if loaded.llama.flash_attn else "off",
                 thinking=answer_phrases.thinking_state(loaded, controller.conversation),
-                kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
+                kv=loaded.llama.type_k
+                if loaded.llama.type_k == loaded.llama.type_v
+                else f"{loaded.llama.type_k}/{loaded.llama.type_v}",
             )
         self.query_one(Header).show_state(state)
         self.query_one(StatusLine).show_place(place)
@@ -331,7 +340,7 @@ class MainScreen(ConversationFlows, Sending):
         self.context_used(self.controller.context.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
-        if loaded.mlock_failed:
+        if loaded.llama.mlock_failed:
             self.tell(MLOCK_FAILED, bad=True)
         self._tell_about(loaded)
         self.prompt.focus()
@@ -339,7 +348,7 @@ class MainScreen(ConversationFlows, Sending):
     def _tell_about(self, loaded: Loaded) -> None:
         """What the model is used with in place of what its file wants."""
         unknown = self.model_info.unknown_sampling if self.model_info else ()
-        for note in (loaded.template_note, answer_phrases.unknown_sampling(unknown)):
+        for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
 
     def _tell_once(self, path: str, note: str) -> None:
@@ -444,7 +453,7 @@ class MainScreen(ConversationFlows, Sending):
         controller, choice = self.controller, self._fatal_choice
         loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
-            return loaded.n_gpu_layers if loaded.devices else 0
+            return loaded.llama.n_gpu_layers if loaded.llama.devices else 0
         if not backend_devices(choice.backend, controller.model.devices):
             return 0
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2

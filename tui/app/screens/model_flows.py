@@ -18,7 +18,9 @@ from tui.config.settings import LoadDefaults
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
+from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
@@ -67,7 +69,7 @@ class ModelFlows(ChatScreen):
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")
-    async def pick_model(self) -> None:
+    async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
 
@@ -102,13 +104,12 @@ class ModelFlows(ChatScreen):
         await self._load(plan)
 
     @work(exclusive=True, group="dialog")
-    async def bench(self) -> None:
+    async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
-        from tui.app.screens.bench import BenchScreen, HasRoom
+        from tui.app.screens.bench import BenchScreen, MayMeasure
         from tui.machine.vulkan import engine_environment
         from tui.measure.answers import for_answers
         from tui.measure.history import History
-        from tui.planning.verdict import judge
 
         controller = self.controller
         if controller.is_writing:
@@ -122,11 +123,15 @@ class ModelFlows(ChatScreen):
         was_loaded = controller.engine.loaded is not None
         unloading: list[asyncio.Task[None]] = []
 
-        async def make_room() -> HasRoom:
+        async def make_room() -> MayMeasure:
             unloading.append(asyncio.create_task(controller.unload()))
             await asyncio.shield(unloading[-1])
             memory, devices = await self._memory_now()
-            return lambda model, wanted: judge(model.info, wanted, devices, memory).fit == "fits"
+
+            async def may_measure(model: LibraryModel, wanted: LoadDefaults) -> LoadPermission:
+                return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
+
+            return may_measure
 
         await self.ask(
             BenchScreen(
@@ -147,11 +152,11 @@ class ModelFlows(ChatScreen):
             controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
-    async def change_load_settings(self) -> None:
+    async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
         path = self.controller.model.path
         if path is None:
-            self.pick_model()
+            self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
 
@@ -228,7 +233,7 @@ class ModelFlows(ChatScreen):
             return plan
         if found.is_cut:
             asked = plan.choice.n_ctx or plan.model.info.n_ctx_train
-            self.tell(phrases.context_cut(asked, found.choice.n_ctx), bad=True)
+            self.tell(verdict_words.context_cut(asked, found.choice.n_ctx), bad=True)
         return msgspec.structs.replace(plan, choice=found.choice)
 
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
@@ -237,18 +242,14 @@ class ModelFlows(ChatScreen):
         from tui.app.screens import load_guard
 
         while plan is not None:
-            info = plan.model.info
             confirmed = self._confirmed(plan, devices, memory)
-            verdict = await confirmed.judge(plan.choice)
-            if verdict.fit == "fits":
+            permission = await may_load(confirmed, plan.choice, chosen=plan.chosen, others=self._models)
+            if permission.is_given:
                 return plan
-            fitting = await confirmed.auto_fit(plan.choice)
-            if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
-                self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
-                return msgspec.structs.replace(plan, choice=fitting.choice)
-            library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
-            found = await confirmed.remedies(plan.choice, library.models)
-            question = load_guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
+            if permission.instead is not None:
+                self.tell(verdict_words.loaded_instead(permission.instead))
+                return msgspec.structs.replace(plan, choice=permission.instead.choice)
+            question = load_guard.guard_screen(plan.model.info.name, permission, self.keymap)
             match await self.ask(question):
                 case None:
                     return None
@@ -257,9 +258,14 @@ class ModelFlows(ChatScreen):
                 case load_guard.SETTINGS:
                     plan = await self._ask_settings(plan, devices, memory)
                 case change:
-                    remedy = next(remedy for remedy in found if remedy.change == change)
+                    remedy = next(remedy for remedy in permission.remedies if remedy.change == change)
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
+
+    async def _models(self) -> tuple[LibraryModel, ...]:
+        """Those of the library, which is looked through if that was not done yet."""
+        library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
+        return tuple(library.models)
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
@@ -287,7 +293,7 @@ class ModelFlows(ChatScreen):
             self.tell(phrases.NO_MODEL)
         return self.controller.engine.loaded
 
-    def switch_backend(self) -> None:
+    def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
@@ -301,7 +307,7 @@ class ModelFlows(ChatScreen):
         if not gpu:
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
-            backend = CPU if loaded.devices else backend_name(gpu)
+            backend = CPU if loaded.llama.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.model.choice, backend=backend)
             if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
@@ -312,7 +318,7 @@ class ModelFlows(ChatScreen):
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
-    async def show_memory(self) -> None:
+    async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
@@ -325,7 +331,18 @@ class ModelFlows(ChatScreen):
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
-    def raise_context(self) -> None:
+    def action_reload_engine(self) -> None:
+        """A new engine process with the same model."""
+        self.controller.restart()
+
+    def action_unload_model(self) -> None:
+        """Free the memory that the model takes."""
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.tell(phrases.NO_MODEL)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
+
+    def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
         controller, loaded = self.controller, self._present()
         if loaded is None:
@@ -335,7 +352,3 @@ class ModelFlows(ChatScreen):
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
-
-
-def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
-    return frozenset(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))

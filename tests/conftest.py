@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
 from tests.places import CHECKOUT, DATA
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings
 
 MODELS = DATA / "models"
@@ -97,7 +98,7 @@ def dialogs() -> list[dict[str, Any]]:
 @pytest_asyncio.fixture
 async def engine() -> AsyncIterator[Engine]:
     """A running engine process with nothing loaded."""
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         yield engine
 
 

@@ -20,7 +20,7 @@ IN_THE_CHILD = {
     for name in (
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
-        *("bindings", "vocabulary", "builtin_template"),
+        *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling"),
     )
 }
 """Modules that only the engine's own process imports."""

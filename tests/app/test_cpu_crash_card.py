@@ -16,7 +16,7 @@ from tests.engine.preloaded import Processor
 from tests.models.gguf_files import Shape
 from tests.recorded import CPU_CRASH
 from tui.app.death_card import engine_stopped
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.protocol.death import Computing, Death, rebuild_command
 
 SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
@@ -43,7 +43,7 @@ def model(tmp_path: Path) -> Path:
 
 
 async def is_repacked_here(model: Path) -> bool:
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         return bool((await engine.load(model, TINY)).repacked)
 
 

@@ -23,7 +23,8 @@ from tui.chat.schema import opening
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.state import StateStore
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
+from tui.protocol.messages import SaveContext
 
 SOMEBODY = 12345
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what another user would have made")
@@ -82,10 +83,10 @@ def test_a_benchmark_as_the_first_command_closes_its_folders_and_leaves_nothing_
 
 async def test_a_context_that_the_engine_keeps_is_for_its_owner(home: Path):
     file = paths.contexts_dir() / "one.kv"
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         await ask(engine, user("hello"), thinking=False, max_tokens=4)
-        assert (await engine.save_context(file)).problem is None
+        assert (await engine.ask(SaveContext(path=str(file)))).problem is None
     assert (mode(file), mode(file.parent)) == (0o600, 0o700) and open_to_others(home) == []
 
 

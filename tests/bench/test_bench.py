@@ -26,7 +26,7 @@ from tui.bench.render import for_encoding
 from tui.config import paths
 from tui.config.settings import LoadDefaults
 from tui.config.state import StateStore
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.measure.history import History
 from tui.measure.report import Test
 from tui.measure.runner import BenchJob, BenchPlan, Progress, Runner, context_for, plan_tests, visits

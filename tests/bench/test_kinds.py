@@ -19,7 +19,7 @@ from tests.running import llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
 from tui.config.state import StateStore
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import BenchResult, Test
 from tui.measure.runner import BenchJob, BenchPlan, ParallelTest, Progress, Runner, context_for_users, plan_tests

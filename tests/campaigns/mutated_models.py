@@ -40,11 +40,12 @@ from tui.base.splitfile import part_of
 from tui.base.text import n_harmful
 from tui.bench.trouble import death_sentence, error_sentence
 from tui.config.keymap import default_keymap
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.models.modelfile import ModelFileError, read_model
 from tui.protocol.death import Death, EngineDied
-from tui.protocol.messages import Delta, Done
+from tui.protocol.messages import Delta, Done, Generate
 from tui.protocol.records import ErrorInfo, LoadSettings, Message, Sampling
 
 LONGEST_S = 40.0
@@ -176,7 +177,9 @@ class Campaign:
             self.longest[name] = max(self.longest[name], round((time.monotonic() - started) * 1000))
 
     async def _ask(self, *, max_tokens: int = 0, stops: bool = False) -> None:
-        answer = self._engine.generate(QUESTION, Sampling(seed=1), max_tokens=max_tokens, flush_s=0)
+        answer = self._engine.generate(
+            Generate(messages=tuple(QUESTION), sampling=Sampling(seed=1), max_tokens=max_tokens, flush_s=0)
+        )
         async for event in answer:
             if isinstance(event, Delta) and stops:
                 answer.cancel()
@@ -206,7 +209,9 @@ class Campaign:
                 await self._engine.restart()
             await self._timed("sound load", self._engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1)))
             ping = self._engine.generate(
-                [Message(role="user", content="ping")], Sampling(temperature=0), thinking=False
+                Generate(
+                    messages=(Message(role="user", content="ping"),), sampling=Sampling(temperature=0), thinking=False
+                )
             )
             said = "".join([event.text async for event in ping if isinstance(event, Delta)])
             if said != "pong":
@@ -264,7 +269,7 @@ async def main() -> int:
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             os.environ[name] = str(scratch / "home" / name)
         planner = DryRunPlanner()
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             campaign = Campaign(engine, planner, options.keep, is_talkative=options.verbose)
             for number, mutated in enumerate(everything(Originals(scratch, rng), rng)):
                 if number % options.every or (options.kinds and mutated.kind not in options.kinds):

@@ -21,9 +21,10 @@ from pathlib import Path
 import msgspec
 
 from tests.tape import CHATML, IM, Tape, build
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Delta, Done
+from tui.protocol.messages import Delta, Done, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 SETTINGS = LoadSettings(n_ctx=32768, n_threads=1)
@@ -106,7 +107,7 @@ class Campaign:
     async def _ask(self, contents: list[str], *, stop: bool = False) -> None:
         roles = ("user", "assistant")
         turns = [Message(role=roles[i % 2], content=content) for i, content in enumerate(contents)]  # type: ignore[arg-type]
-        answer = self._engine.generate(turns, GREEDY, max_tokens=200, flush_s=0)
+        answer = self._engine.generate(Generate(messages=tuple(turns), sampling=GREEDY, max_tokens=200, flush_s=0))
         if stop:
             answer.cancel()
         async for event in answer:
@@ -129,7 +130,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / "tape.gguf"
         build(model, [Tape("assistant\n", ["Hello", " there!", IM[1]])], template=CHATML, eos=IM[1], control=IM)
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             campaign = Campaign(engine, model)
             for number in range(given.count):
                 await campaign.try_one(number, mutated(chance.choice(sources), chance))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tui.engines.local import Engine
-from tui.protocol.messages import Delta, Done, Event, Loaded, Recast, Started
+from tui.engines.interface import Engine
+from tui.protocol.messages import Delta, Done, Event, Generate, Loaded, Recast, Started
 from tui.protocol.records import Message, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -55,7 +55,9 @@ def messages(dialog: dict) -> list[Message]:
 async def ask(engine: Engine, *turns: Message, **options) -> Reply:
     """The greedy answer to a conversation."""
     reply = Reply()
-    async for event in engine.generate(turns, GREEDY, **{"max_tokens": 600, **options}):
+    async for event in engine.generate(
+        Generate(messages=tuple(turns), sampling=GREEDY, **{"max_tokens": 600, **options})
+    ):
         reply.add(event)
     assert reply.done is not None
     return reply
@@ -65,7 +67,7 @@ async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY,
     """An answer that was cancelled in its middle. A model as small as this is sometimes done before."""
     for _ in range(30):
         reply = Reply()
-        answer = engine.generate([question], sampling, flush_s=0, **options)
+        answer = engine.generate(Generate(messages=(question,), sampling=sampling, flush_s=0, **options))
         async for event in answer:
             reply.add(event)
             if isinstance(event, Delta):
@@ -77,6 +79,6 @@ async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY,
 
 async def resumed(engine: Engine, reply: Reply, sampling: Sampling = GREEDY, **options) -> Reply:
     """The same answer to its end; what came is added to `reply`."""
-    async for event in engine.generate([], sampling, resume=True, **options):
+    async for event in engine.generate(Generate(sampling=sampling, resume=True, **options)):
         reply.add(event)
     return reply

@@ -13,8 +13,8 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, messages, user
-from tui.engines.local import Engine, EngineError
-from tui.protocol.messages import Delta, Prefill
+from tui.engines.interface import Engine, EngineError
+from tui.protocol.messages import BenchTest, Count, Delta, Generate, Prefill, Unload
 from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 
@@ -108,7 +108,7 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(
 
     reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=40)
     assert reply.started.n_dropped == info.n_drop
-    kept = await engine.count([system, *turns[1 + info.n_drop :]], thinking=False)
+    kept = (await engine.ask(Count(messages=(system, *turns[1 + info.n_drop :]), thinking=False))).n_tokens
     assert reply.started.n_prompt == kept
 
 
@@ -118,8 +118,8 @@ async def test_no_more_turns_are_left_out_than_must_be(engine: Engine):
     reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=1)
     n_dropped, room = reply.started.n_dropped, 512 - 512 // 8
     assert 0 < n_dropped < len(turns) - 1
-    assert await engine.count(turns[n_dropped:], thinking=False) == reply.started.n_prompt <= room
-    assert await engine.count(turns[n_dropped - 1 :], thinking=False) > room
+    assert await engine.ask(Count(messages=tuple(turns[n_dropped:]), thinking=False)) == reply.started.n_prompt <= room
+    assert (await engine.ask(Count(messages=tuple(turns[n_dropped - 1 :]), thinking=False))).n_tokens > room
 
 
 async def test_for_a_benchmark_it_goes_on_after_the_models_end(tiny: Engine):
@@ -183,7 +183,11 @@ async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny
     hot = Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=7)
 
     async def draw(sampling: Sampling) -> str:
-        parts = [e.text async for e in tiny.generate([user("hello")], sampling, max_tokens=40) if isinstance(e, Delta)]
+        parts = [
+            e.text
+            async for e in tiny.generate(Generate(messages=(user("hello"),), sampling=sampling, max_tokens=40))
+            if isinstance(e, Delta)
+        ]
         return "".join(parts)
 
     assert await draw(hot) == await draw(hot)
@@ -195,7 +199,9 @@ async def test_penalties_change_what_a_repeating_answer_says(tiny: Engine):
     heavy = Sampling(temperature=0, repeat_penalty=1.8, presence_penalty=1.5, penalty_last_n=256)
     parts = [
         e.text
-        async for e in tiny.generate([user("Count to 100")], heavy, thinking=False, max_tokens=60)
+        async for e in tiny.generate(
+            Generate(messages=(user("Count to 100"),), sampling=heavy, thinking=False, max_tokens=60)
+        )
         if isinstance(e, Delta)
     ]
     assert "".join(parts) != plain.text
@@ -218,28 +224,28 @@ async def test_without_a_model_every_question_is_refused_politely(engine: Engine
 
 
 async def test_unload_frees_the_model_and_load_brings_it_back(tiny: Engine):
-    await tiny.unload()
+    await tiny.ask(Unload())
     assert tiny.loaded is None
     with pytest.raises(EngineError):
-        await tiny.count([user("hello")])
+        await tiny.ask(Count(messages=(user("hello"),)))
     await tiny.load(DENSE, TINY)
-    assert await tiny.count([user("hello")]) > 5
+    assert (await tiny.ask(Count(messages=(user("hello"),)))).n_tokens > 5
 
 
 async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: Engine):
-    assert await tiny.bench(n_prompt=64, n_gen=0) > 0
-    assert await tiny.bench(n_prompt=0, n_gen=8, depth=32) > 0
-    async for event in tiny.generate([user("hello")], GREEDY, thinking=False):
+    assert (await tiny.ask(BenchTest(n_prompt=64, n_gen=0))).elapsed_s > 0
+    assert (await tiny.ask(BenchTest(n_prompt=0, n_gen=8, depth=32))).elapsed_s > 0
+    async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=GREEDY, thinking=False)):
         last = event
     assert last.stop == "stop" and last.timings.n_cached == 0
 
 
 async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine):
-    whole = await tiny.bench_sample(n_prompt=64, n_gen=8)
+    whole = await tiny.ask(BenchTest(n_prompt=64, n_gen=8))
     assert 0 < whole.prefill_s < whole.ttft_s < whole.elapsed_s
-    prompt = await tiny.bench_sample(n_prompt=64, n_gen=0)
+    prompt = await tiny.ask(BenchTest(n_prompt=64, n_gen=0))
     assert 0 < prompt.prefill_s <= prompt.elapsed_s and prompt.ttft_s == 0
-    written = await tiny.bench_sample(n_prompt=0, n_gen=8, depth=32)
+    written = await tiny.ask(BenchTest(n_prompt=0, n_gen=8, depth=32))
     assert written.prefill_s == 0 < written.ttft_s < written.elapsed_s
 
 
@@ -256,10 +262,10 @@ async def test_a_repetition_may_have_threads_of_its_own(engine: Engine, test: di
     await engine.load(DENSE, msgspec.structs.replace(TINY, repack="off"))
     process = psutil.Process(engine.pid)
     before = process.num_threads()
-    await engine.bench_sample(n_prompt=8, n_gen=8)
+    await engine.ask(BenchTest(n_prompt=8, n_gen=8))
     assert process.num_threads() == before
     seen: set[int] = set()
-    running = asyncio.create_task(engine.bench_sample(**test))
+    running = asyncio.create_task(engine.ask(BenchTest(**test)))
     await until(lambda: seen.add(process.num_threads()) or running.done())
     await running
     assert max(seen) == before + 2
@@ -274,6 +280,11 @@ def test_after_it_the_threads_are_those_of_the_load_again():
 
 async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine):
     ended = await ask(tiny, user("hello"), thinking=False)
-    events = [e async for e in tiny.generate([user("hello")], GREEDY, thinking=False, max_tokens=200, ignore_end=True)]
+    events = [
+        e
+        async for e in tiny.generate(
+            Generate(messages=(user("hello"),), sampling=GREEDY, thinking=False, max_tokens=200, ignore_end=True)
+        )
+    ]
     assert ended.done.stop == "stop" and ended.done.timings.n_decode < 200
     assert events[-1].stop == "length" and events[-1].timings.n_decode == 200

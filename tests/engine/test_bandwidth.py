@@ -13,49 +13,54 @@ import pytest
 from tests.conftest import until
 from tests.engine.asking import ask, user
 from tests.engine.vulkan import Driver, vulkan_engine
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.protocol.messages import MeasureBandwidth
 
 MIB = 1 << 20
 
 
 async def test_the_host_is_measured_and_a_device_that_is_not_there_left_out(engine: Engine):
-    found = await engine.bandwidth(("CPU", "Vulkan9"), 1)
+    found = (await engine.ask(MeasureBandwidth(devices=("CPU", "Vulkan9"), n_threads=1))).bytes_per_s
     assert set(found) == {"CPU"} and found["CPU"] > 0
-    assert (await engine.bandwidth(("CPU",)))["CPU"] > 0
+    assert ((await engine.ask(MeasureBandwidth(devices=("CPU",)))).bytes_per_s)["CPU"] > 0
 
 
 async def test_what_is_loaded_stays_and_the_memory_is_given_back(tiny: Engine):
     process = psutil.Process(tiny.pid)
     before = process.memory_info().rss
-    await tiny.bandwidth(("CPU",), 1)
+    await tiny.ask(MeasureBandwidth(devices=("CPU",), n_threads=1))
     assert process.memory_info().rss < before + 64 * MIB
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
 async def test_cancelling_stops_it_and_the_engine_goes_on(engine: Engine):
     process = psutil.Process(engine.pid)
-    assert await engine.bandwidth(()) == {}  # from here on the engine has all threads that it rests with
+    assert (
+        await engine.ask(MeasureBandwidth(devices=()))
+    ).bytes_per_s == {}  # from here on the engine has all threads that it rests with
     at_rest = process.num_threads()
-    measuring = asyncio.create_task(engine.bandwidth(("CPU",), 2))
+    measuring = asyncio.create_task(engine.ask(MeasureBandwidth(devices=("CPU",), n_threads=2)))
     await until(lambda: process.num_threads() > at_rest)
     measuring.cancel()
     with pytest.raises(asyncio.CancelledError):
         await measuring
     await until(lambda: process.num_threads() == at_rest)
-    assert (await engine.bandwidth(("CPU",), 1))["CPU"] > 0 and engine.pid == process.pid
+    assert ((await engine.ask(MeasureBandwidth(devices=("CPU",), n_threads=1))).bytes_per_s)[
+        "CPU"
+    ] > 0 and engine.pid == process.pid
 
 
 async def test_a_vulkan_device_is_measured_and_computes_afterwards():
     async with vulkan_engine() as engine:
-        assert (await engine.bandwidth(("Vulkan0",)))["Vulkan0"] > 0
-        assert (await engine.bandwidth(("Vulkan0",)))["Vulkan0"] > 0
+        assert ((await engine.ask(MeasureBandwidth(devices=("Vulkan0",)))).bytes_per_s)["Vulkan0"] > 0
+        assert ((await engine.ask(MeasureBandwidth(devices=("Vulkan0",)))).bytes_per_s)["Vulkan0"] > 0
 
 
 async def test_a_device_without_memory_for_it_is_left_out(tmp_path: Path):
     driver = Driver(tmp_path, "vkAllocateMemory -2")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()
-        assert set(await engine.bandwidth(("Vulkan0", "CPU"), 1)) == {"CPU"}
+        assert set((await engine.ask(MeasureBandwidth(devices=("Vulkan0", "CPU"), n_threads=1))).bytes_per_s) == {"CPU"}
 
 
 def test_last_level_caches_count_once_for_all_cpus_that_share_them(tmp_path: Path):

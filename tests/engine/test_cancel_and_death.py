@@ -22,16 +22,20 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models.gguf_files import Shape
 from tui.engine.template_process import Compile
-from tui.engines import local as client
-from tui.engines.local import Engine, EngineError
+from tui.engines import client
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.protocol.death import Computing, EngineDied, examine, look_at
-from tui.protocol.messages import Delta, Done, Prefill
+from tui.protocol.messages import Count, Delta, Done, Generate, ListDevices, Prefill, RestoreContext
 from tui.protocol.records import LoadSettings
 from tui.protocol.wire import encode
 
 
 async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):
-    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0)
+    reply, answer = (
+        Reply(),
+        tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)),
+    )
     async for event in answer:
         reply.add(event)
         if isinstance(event, Delta) and event.n_decode == 5:
@@ -44,7 +48,10 @@ async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is
 
 async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engine: Engine):
     await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, n_batch=128, n_ubatch=128))
-    reply, answer = Reply(), engine.generate([user("one two three " * 250)], GREEDY, thinking=False)
+    reply, answer = (
+        Reply(),
+        engine.generate(Generate(messages=(user("one two three " * 250),), sampling=GREEDY, thinking=False)),
+    )
     async for event in answer:
         reply.add(event)
         if isinstance(event, Prefill) and event.done == 128:
@@ -57,7 +64,7 @@ async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engi
 
 
 async def test_cancel_before_the_engine_has_begun(tiny: Engine):
-    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False)
+    reply, answer = Reply(), tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False))
     answer.cancel()
     async for event in answer:
         reply.add(event)
@@ -68,7 +75,7 @@ async def test_cancel_before_the_engine_has_begun(tiny: Engine):
 async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, monkeypatch):
     monkeypatch.setattr(client, "CANCEL_GRACE_S", 0.01)
     long_after = asyncio.Event()
-    answer = tiny.generate([user("Count to 100")], GREEDY, thinking=False)
+    answer = tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False))
     os.kill(tiny.pid, signal.SIGSTOP)  # as on a GPU that computes a large ubatch
     answer.cancel(insist=False)
     asyncio.get_running_loop().call_later(10 * client.CANCEL_GRACE_S, long_after.set)
@@ -83,12 +90,15 @@ async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, 
     await tiny.restart()
     os.kill(tiny.pid, signal.SIGKILL)
     with pytest.raises(EngineDied) as died:
-        await tiny.count([user("hello")])
+        await tiny.ask(Count(messages=(user("hello"),)))
     assert died.value.death.cause == "killed"
 
 
 async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engine):
-    reply, answer = Reply(), tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0)
+    reply, answer = (
+        Reply(),
+        tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)),
+    )
     async for event in answer:
         reply.add(event)
         if isinstance(event, Delta):
@@ -97,7 +107,9 @@ async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engi
 
 
 async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):
-    async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+    async for event in tiny.generate(
+        Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
+    ):
         if isinstance(event, Delta):
             break
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
@@ -105,9 +117,11 @@ async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):
 
 async def test_devices_answer_while_the_engine_is_busy(tiny: Engine):
     seen = []
-    async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+    async for event in tiny.generate(
+        Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
+    ):
         if isinstance(event, Delta) and not seen:
-            seen = await tiny.devices()
+            seen = (await tiny.ask(ListDevices())).devices
             assert tiny.alive
     assert seen[0].name == "CPU" and seen[0].total_bytes >= seen[0].free_bytes > 0
     assert isinstance(event, Done)
@@ -115,7 +129,9 @@ async def test_devices_answer_while_the_engine_is_busy(tiny: Engine):
 
 async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answers(tiny: Engine):
     with pytest.raises(EngineDied) as died:
-        async for event in tiny.generate([user("Count to 100")], GREEDY, thinking=False, flush_s=0.0):
+        async for event in tiny.generate(
+            Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
+        ):
             if isinstance(event, Delta):
                 os.kill(tiny.pid, signal.SIGKILL)
     assert died.value.death.signal_name == "SIGKILL"
@@ -128,27 +144,27 @@ async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answ
 
 async def test_killed_while_idle_the_owner_is_told():
     deaths: list[EngineDied] = []
-    async with Engine(on_death=deaths.append) as engine:
+    async with LocalEngine(on_death=deaths.append) as engine:
         os.kill(engine.pid, signal.SIGSEGV)
         await until(lambda: deaths)
         assert deaths[0].death.running == "idle" and deaths[0].death.signal_name == "SIGSEGV"
         with pytest.raises(EngineDied):
-            await engine.count([user("hello")])
+            await engine.ask(Count(messages=(user("hello"),)))
 
 
 async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner():
     deaths: list[EngineDied] = []
-    async with Engine(on_death=deaths.append) as engine:
+    async with LocalEngine(on_death=deaths.append) as engine:
         os.kill(engine.pid, signal.SIGKILL)
         await until(lambda: not engine.alive)
         assert not deaths  # its last words are being read
         with pytest.raises(EngineDied):
-            await engine.count([user("hello")])
+            await engine.ask(Count(messages=(user("hello"),)))
         assert deaths
 
 
 async def test_a_close_that_nobody_waits_for_any_more_ends_it_all_the_same():
-    engine = Engine()
+    engine = LocalEngine()
     await engine.start()
     process = psutil.Process(engine.pid)
     closing = asyncio.create_task(engine.close())
@@ -189,9 +205,10 @@ async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine:
 async def test_the_engine_ends_when_its_front_end_is_killed():
     script = """
         import asyncio, sys
-        from tui.engines.local import Engine
+        from tui.engines.interface import Engine
+        from tui.engines.local import LocalEngine
         async def main():
-            engine = Engine()
+            engine = LocalEngine()
             await engine.start()
             print(engine.pid, flush=True)
             await asyncio.Event().wait()
@@ -209,7 +226,7 @@ async def test_the_engine_ends_when_its_front_end_is_killed():
 
 async def test_a_fault_in_a_command_costs_that_command_and_not_the_model(tiny: Engine):
     with pytest.raises(EngineError) as error:
-        await tiny.restore_context(Path("no\0path"))  # no `OSError`, as of all other paths
+        await tiny.ask(RestoreContext(path=str(Path("no\0path"))))  # no `OSError`, as of all other paths
     assert error.value.info.kind == "internal" and "ValueError: embedded null byte" in error.value.info.detail
     assert tiny.alive and (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
@@ -217,7 +234,7 @@ async def test_a_fault_in_a_command_costs_that_command_and_not_the_model(tiny: E
 async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineDied) as died:
-        await Engine().start()
+        await LocalEngine().start()
     assert died.value.death.cause == "not_started" and "/nowhere/python" in died.value.death.last_words
 
 
@@ -326,7 +343,7 @@ def test_last_words_are_those_of_the_load_that_ended_and_not_of_one_before():
 async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path, number):
     processor = Processor(tmp_path, number, "always")
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
-    async with Engine(env=processor.environment) as engine:
+    async with LocalEngine(env=processor.environment) as engine:
         loaded = await engine.load(model, TINY)
         plain = await engine.load(model, msgspec.structs.replace(TINY, repack="off"))
         assert plain.repacked == ()
@@ -348,7 +365,7 @@ async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path,
 
 
 async def test_a_new_process_takes_the_place_of_one_that_lives():
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         before = engine.pid
         hello = await engine.restart()
@@ -359,9 +376,9 @@ async def test_a_new_process_takes_the_place_of_one_that_lives():
 
 
 async def test_whoever_waits_for_an_engine_that_is_closed_is_told():
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         os.kill(engine.pid, signal.SIGSTOP)
-        waiting = asyncio.create_task(engine.devices())
+        waiting = asyncio.create_task(engine.ask(ListDevices()))
         await asyncio.sleep(0)  # lets the command go out
         await engine.close()
         with pytest.raises(EngineDied):
@@ -369,7 +386,7 @@ async def test_whoever_waits_for_an_engine_that_is_closed_is_told():
 
 
 async def test_starting_twice_at_once_starts_one_process():
-    engine = Engine()
+    engine = LocalEngine()
     first, second = await asyncio.gather(engine.start(), engine.start())
     assert first.pid == second.pid == engine.pid
     await engine.close()

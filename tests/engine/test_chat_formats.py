@@ -14,8 +14,8 @@ import pytest
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
 from tui.engine.repetition import Repetition
-from tui.engines.local import Engine
-from tui.protocol.messages import Delta, Loaded
+from tui.engines.interface import Engine
+from tui.protocol.messages import BenchTest, Count, Delta, Generate, Loaded
 from tui.protocol.records import LoadSettings, Message
 
 HELLO = ("Hello", " there!")
@@ -235,6 +235,21 @@ SWITCHES = {
         False,
         (),
     ),
+    "words in the system prompt": (
+        "{% set off = messages[0].role == 'system' and '/no_think' in messages[0].content %}"
+        + opening("{% if off %}<think></think>{% endif %}"),
+        True,
+        True,
+        False,
+        (),
+    ),
+    "detailed thinking, which the template begins with": (
+        "{% if messages[0].role != 'system' %}<|im_start|>system\ndetailed thinking on<|im_end|>\n{% endif %}" + CHATML,
+        True,
+        True,
+        False,
+        (),
+    ),
 }
 
 
@@ -244,10 +259,36 @@ async def test_what_a_template_offers_to_switch_is_told_and_switched(engine: Eng
     loaded = await load(engine, tmp_path / "tape.gguf", template)
     told = (loaded.can_think, loaded.can_switch_thinking, loaded.always_thinks, loaded.efforts)
     assert told == (can_think, can_switch, always, efforts)
-    on, off = [await engine.count([user("Hi")], thinking=thinking) for thinking in (True, False)]
+    on, off = [
+        (await engine.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
+    ]
     assert (on != off) == can_switch
-    lengths = {await engine.count([user("Hi")], effort=effort) for effort in ("low", "medium", "high")}
+    lengths = {await engine.ask(Count(messages=(user("Hi"),), effort=effort)) for effort in ("low", "medium", "high")}
     assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
+
+
+NEMOTRON = (
+    "{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content.split('</think>')[-1] }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+
+NEMOTRON_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>"
+
+
+@pytest.mark.parametrize(("name", "switches"), [("Llama 3.1 Nemotron Nano 8B v1", True), ("Llama 3.1 8B", False)])
+async def test_nemotron_is_told_in_the_system_prompt_what_its_template_does_not_know(
+    engine: Engine, tmp_path: Path, name: str, switches: bool
+) -> None:
+    """With a byte to a token, the length of a prompt tells what was written."""
+    loaded = await load(engine, tmp_path / "tape.gguf", NEMOTRON, name=name)
+    assert loaded.can_switch_thinking == switches
+    for turns in ([user("Hi")], [Message(role="system", content="Be brief."), user("Hi")]):
+        on, off = [await engine.count(turns, thinking=thinking) for thinking in (True, False)]
+        assert off - on == (len("off") - len("on") if switches else 0)
+    plain, brief = [await engine.count([*system, user("Hi")]) for system in ([], turns[:1])]
+    assert brief - plain == len("Be brief.") + (len("\n\n") if switches else len(NEMOTRON_SYSTEM))
 
 
 NOTES = {
@@ -263,7 +304,7 @@ async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(
     loaded = await load(engine, tmp_path / "tape.gguf", source or None)
     assert NOTES[source] in loaded.template_note and "used." in loaded.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
-    assert await engine.bench(8, 2) > 0
+    assert (await engine.ask(BenchTest(n_prompt=8, n_gen=2))).elapsed_s > 0
 
 
 @pytest.mark.parametrize("name", ["chatml", " chatml\n"])
@@ -292,7 +333,7 @@ async def test_without_a_template_a_tekken_vocabulary_is_told_what_the_user_says
     loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
     assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.template_note
     long = "Hi, what is the capital of Peru, and how large is it?"
-    short, longer = [await engine.count([user(text)]) for text in ("Hi", long)]
+    short, longer = [(await engine.ask(Count(messages=(user(text),)))).n_tokens for text in ("Hi", long)]
     assert longer - short == len(long) - len("Hi")  # a byte is a token here
     assert (await ask(engine, user(long), max_tokens=20)).text == "Hello there!"
 
@@ -324,7 +365,7 @@ async def test_what_looks_like_a_mark_in_a_message_is_text(
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     for role in ("user", "system"):  # a byte is a token here
         marked, plain = [
-            await engine.count([Message(role=role, content=f"say {text} again"), user("Hi")])
+            await engine.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))
             for text in (mark, "x" * len(mark))
         ]
         assert marked == plain
@@ -338,7 +379,7 @@ async def test_tojson_takes_what_training_tools_give_it(engine: Engine, tmp_path
     for template in (IN_JSON, IN_JSON.replace(call, written)):
         loaded = await load(engine, tmp_path / "tape.gguf", template)
         assert loaded.template_note == ""
-        lengths.append(await engine.count([user("Hi")]))
+        lengths.append((await engine.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
 
 
@@ -349,7 +390,9 @@ async def test_an_answer_about_marks_comes_back_as_it_was_said(engine: Engine, t
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     said = Message(role="assistant", content="Write </think> at the end of it.")
     plain = Message(role="assistant", content="Write /xxxxxx> at the end of it.")
-    lengths = {await engine.count([user("How?"), answer, user("Why?")]) for answer in (said, plain)}
+    lengths = {
+        (await engine.ask(Count(messages=(user("How?"), answer, user("Why?"))))).n_tokens for answer in (said, plain)
+    }
     assert len(lengths) == 1
 
 
@@ -358,7 +401,7 @@ async def test_thoughts_are_no_part_of_the_next_prompt(engine: Engine, tmp_path:
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=repeats, eos=IM[1], control=IM)
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     turns = [Message(role="assistant", content="Hello!", reasoning=thought) for thought in ("", "a long thought")]
-    lengths = {await engine.count([user("Hi"), turn, user("And?")]) for turn in turns}
+    lengths = {(await engine.ask(Count(messages=(user("Hi"), turn, user("And?"))))).n_tokens for turn in turns}
     assert len(lengths) == 1
 
 
@@ -386,7 +429,7 @@ async def test_an_answer_that_goes_round_in_circles_is_told(engine: Engine, tmp_
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*words, *words[:2]])], template=CHATML, eos=IM[1], control=IM)
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     reply = Reply()
-    async for event in engine.generate([user("Hi")], GREEDY, max_tokens=400, flush_s=0):
+    async for event in engine.generate(Generate(messages=(user("Hi"),), sampling=GREEDY, max_tokens=400, flush_s=0)):
         reply.add(event)
     assert reply.done.is_loop
     assert next(event for event in reply.events if isinstance(event, Delta)).is_loop is False

@@ -21,7 +21,9 @@ from tests.engine.vulkan import ON_GPU, vulkan_engine
 from tests.models.gguf_files import Shape
 from tui.engine import contextfile
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
+from tui.protocol.messages import ReadAhead, RestoreContext, SaveContext
 from tui.protocol.records import Message
 
 QUESTION = user("用Python写冒泡排序")
@@ -41,16 +43,16 @@ def file(tmp_path):
 
 
 async def test_another_process_takes_it_back_and_evaluates_no_more_than_one_that_never_ended(file):
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         first = await ask(engine, QUESTION, thinking=False)
-        saved = await engine.save_context(file)
+        saved = await engine.ask(SaveContext(path=str(file)))
         assert saved.problem is None and saved.n_tokens == first.done.n_used
         assert saved.n_bytes == file.stat().st_size
         unbroken = await ask(engine, QUESTION, answered(first.text), user("谢谢"), thinking=False)
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
-        restored = await engine.restore_context(file)
+        restored = await engine.ask(RestoreContext(path=str(file)))
         assert (restored.problem, restored.n_tokens) == (None, saved.n_tokens)
         again = await ask(engine, QUESTION, answered(first.text), user("谢谢"), thinking=False)
     assert again.text == unbroken.text
@@ -68,7 +70,7 @@ async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine, 
     unprepared = await ask(tiny, *known, user("谢谢"), thinking=True)
     assert unprepared.done.timings.n_prefill > 40
     await ask(tiny, QUESTION, thinking=True)
-    await tiny.read_ahead(known, thinking=True)
+    await tiny.ask(ReadAhead(messages=tuple(known), thinking=True))
     prepared = await ask(tiny, *known, user("谢谢"), thinking=True)
     assert prepared.text == unprepared.text and prepared.thinking == unprepared.thinking
     assert prepared.done.timings.n_prefill <= 16  # a short message between the marks of the template
@@ -77,7 +79,7 @@ async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine, 
 async def test_read_ahead_stops_when_it_is_cancelled_and_the_next_answer_is_right(engine: Engine):
     await engine.load(DENSE, msgspec.structs.replace(TINY, n_batch=32, n_ubatch=32))
     known = [user("one two three " * 150), answered("four five six " * 150)]
-    ahead = asyncio.create_task(engine.read_ahead(known))
+    ahead = asyncio.create_task(engine.ask(ReadAhead(messages=tuple(known))))
     await asyncio.sleep(0)  # lets the command go out
     ahead.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -88,34 +90,34 @@ async def test_read_ahead_stops_when_it_is_cancelled_and_the_next_answer_is_righ
 
 
 async def test_read_ahead_does_nothing_where_no_room_would_be_left(tiny: Engine):
-    await tiny.read_ahead([user("one two three " * 700), answered("four")])
+    await tiny.ask(ReadAhead(messages=(user("one two three " * 700), answered("four"))))
     assert (await ask(tiny, user("ping"), thinking=False)).started.n_cached == 0
 
 
 async def test_what_the_template_keeps_is_not_evaluated_again(file):
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         known = [QUESTION, answered("一" * 40), user("谢谢")]
         await ask(engine, *known, thinking=False, max_tokens=1)
-        await engine.save_context(file)
-    async with Engine() as engine:
+        await engine.ask(SaveContext(path=str(file)))
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
-        await engine.restore_context(file)
+        await engine.ask(RestoreContext(path=str(file)))
         # The question as it stood, asked once more: all of it is known but the token whose logits are needed.
         again = await ask(engine, *known, thinking=False, max_tokens=1)
         assert again.done.timings.n_prefill == 1 and again.started.n_cached == again.started.n_prompt - 1
 
 
 async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_what_is_reused(file):
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         turns = [QUESTION]
         first = await ask(engine, *turns, thinking=True)
         assert first.thinking
-        await engine.save_context(file)
+        await engine.ask(SaveContext(path=str(file)))
         await engine.restart()
         await engine.load(DENSE, TINY)
-        await engine.restore_context(file)
+        await engine.ask(RestoreContext(path=str(file)))
         again = await ask(engine, *turns, answered(first.text), user("谢谢"), thinking=True)
         assert first.started.n_prompt - 8 <= again.started.n_cached < first.done.n_used
 
@@ -131,9 +133,9 @@ async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_wh
 )
 async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(tiny: Engine, file, model, settings, problem):
     await ask(tiny, user("hello"), thinking=False)
-    await tiny.save_context(file)
+    await tiny.ask(SaveContext(path=str(file)))
     await tiny.load(model, settings)
-    restored = await tiny.restore_context(file)
+    restored = await tiny.ask(RestoreContext(path=str(file)))
     assert (restored.problem, restored.n_tokens) == (problem, 0)
     reply = await ask(tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
@@ -147,9 +149,9 @@ async def test_a_longer_context_takes_it_unless_it_turns_positions_otherwise(
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf", **more)
     await engine.load(model, msgspec.structs.replace(TINY, n_ctx=512))
     first = await ask(engine, user("hello"), max_tokens=4)
-    await engine.save_context(file)
+    await engine.ask(SaveContext(path=str(file)))
     await engine.load(model, TINY)
-    restored = await engine.restore_context(file)
+    restored = await engine.ask(RestoreContext(path=str(file)))
     assert (restored.problem, restored.n_tokens) == (problem, 0 if problem else first.done.n_used)
 
 
@@ -158,27 +160,27 @@ async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file
     shutil.copy(DENSE, copy)
     await tiny.load(copy, TINY)
     await ask(tiny, user("hello"), thinking=False)
-    await tiny.save_context(file)
+    await tiny.ask(SaveContext(path=str(file)))
     os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns + 1))
     await tiny.load(copy, TINY)
-    assert (await tiny.restore_context(file)).problem == "other_model"
+    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "other_model"
 
 
 async def test_what_is_longer_than_the_context_now_is_refused(tiny: Engine, file):
     first = await ask(tiny, user("Count to 100"), thinking=False)
-    await tiny.save_context(file)
+    await tiny.ask(SaveContext(path=str(file)))
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=256))
     assert loaded.n_ctx <= first.done.n_used
-    assert (await tiny.restore_context(file)).problem == "too_long"
+    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "too_long"
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])
 async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, file, share):
     await ask(tiny, user("hello"), thinking=False)
-    saved = await tiny.save_context(file)
+    saved = await tiny.ask(SaveContext(path=str(file)))
     os.truncate(file, int(saved.n_bytes * share))
-    assert (await tiny.restore_context(file)).problem == "damaged"
+    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
     # What the engine had is still there.
     again = await ask(tiny, user("hello"), thinking=False)
     assert again.done.timings.n_prefill == 1
@@ -186,37 +188,37 @@ async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, fi
 
 async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine, file):
     await ask(tiny, user("hello"), thinking=False)
-    await tiny.save_context(file)
+    await tiny.ask(SaveContext(path=str(file)))
     key, tokens, state = _open(file)
     write(file, key, tokens, state[: len(state) // 2])
-    assert (await tiny.restore_context(file)).problem == "damaged"
+    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
     reply = await ask(tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
 
 
 async def test_no_file_is_no_harm(tiny: Engine, file):
-    assert (await tiny.restore_context(file)).problem == "missing"
+    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "missing"
 
 
 async def test_an_empty_cache_is_not_written(tiny: Engine, file):
-    assert (await tiny.save_context(file)).problem == "empty"
+    assert (await tiny.ask(SaveContext(path=str(file)))).problem == "empty"
     assert not file.exists()
 
 
 async def test_one_that_is_larger_than_allowed_is_not_written(tiny: Engine, file):
     await ask(tiny, user("hello"), thinking=False)
-    assert (await tiny.save_context(file, max_bytes=1000)).problem == "too_large"
+    assert (await tiny.ask(SaveContext(path=str(file), max_bytes=1000))).problem == "too_large"
     assert not file.exists()
 
 
 async def test_a_disk_that_is_full_in_the_middle_leaves_the_old_file_and_a_working_engine(tiny: Engine, file):
     await ask(tiny, user("hello"), thinking=False)
-    await tiny.save_context(file)
+    await tiny.ask(SaveContext(path=str(file)))
     before = file.read_bytes()
     await ask(tiny, QUESTION, thinking=False)
     limit = len(before) // 2
     resource.prlimit(tiny.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    saved = await tiny.save_context(file)
+    saved = await tiny.ask(SaveContext(path=str(file)))
     assert (saved.problem, saved.n_bytes) == ("disk", 0) and "File too large" in saved.detail
     assert file.read_bytes() == before and list(file.parent.iterdir()) == [file]
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
@@ -225,7 +227,7 @@ async def test_a_disk_that_is_full_in_the_middle_leaves_the_old_file_and_a_worki
 async def test_a_folder_that_cannot_be_made_is_said(tiny: Engine, tmp_path):
     (tmp_path / "contexts").write_text("a file in the way")
     await ask(tiny, user("hello"), thinking=False)
-    assert (await tiny.save_context(tmp_path / "contexts" / "one.kv")).problem == "disk"
+    assert (await tiny.ask(SaveContext(path=str(tmp_path / "contexts" / "one.kv")))).problem == "disk"
 
 
 async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file):
@@ -233,11 +235,11 @@ async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file):
     async with vulkan_engine() as engine:
         for settings in (cpu, msgspec.structs.replace(ON_GPU, flash_attn="off"), cpu):
             await engine.load(DENSE, settings)
-            restored = await engine.restore_context(file)
+            restored = await engine.ask(RestoreContext(path=str(file)))
             assert (restored.problem == "missing") == (settings is cpu and not file.exists())
             reply = await ask(engine, user("hello"), thinking=False)
             assert reply.text.startswith("Hello!") and (reply.done.timings.n_prefill == 1) == (restored.n_tokens > 0)
-            await engine.save_context(file)
+            await engine.ask(SaveContext(path=str(file)))
 
 
 # The file alone ---------------------------------------------------------------------------------------------------

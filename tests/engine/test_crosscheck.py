@@ -15,7 +15,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
 from tests.planning.shapes import GIB, GPU, MIB, QWEN3_8B, QWEN3_30B_A3B
 from tui.app.memory_report import memory_lines
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect

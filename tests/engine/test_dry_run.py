@@ -14,13 +14,14 @@ from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
 from tests.models.gguf_files import Shape, header
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.vulkan import engine_environment
 from tui.models.gguf import read_header
 from tui.models.library import inspect
 from tui.models.source import FileSource
 from tui.models.stub import stub
 from tui.planning.formula import estimate
+from tui.protocol.messages import DryRun
 from tui.protocol.records import LoadSettings, Placed
 
 ON_CPU = [
@@ -65,7 +66,7 @@ def figures(placed: tuple[Placed, ...]) -> dict[str, dict[str, object]]:
 
 async def check(engine: Engine, model: Path, settings: list[LoadSettings]) -> None:
     for one, (on_file, n_ctx) in zip(settings, on_the_file_itself(model, settings), strict=True):
-        planned = await engine.dry_run(model, one)
+        planned = await engine.ask(DryRun(path=str(model), settings=one))
         assert (planned.placed, planned.n_ctx) == (on_file, n_ctx), one
         loaded = await engine.load(model, one)
         assert loaded.n_ctx == planned.n_ctx
@@ -89,14 +90,19 @@ async def test_two_devices_share_the_layers_as_is_free():
     """The one device, seen twice."""
     settings = changed(devices=("Vulkan0", "Vulkan1"))
     async with vulkan_engine(GGML_VK_VISIBLE_DEVICES="0,0") as engine:
-        planned, loaded = await engine.dry_run(DENSE, settings), await engine.load(DENSE, settings)
+        planned, loaded = (
+            await engine.ask(DryRun(path=str(DENSE), settings=settings)),
+            await engine.load(DENSE, settings),
+        )
         assert loaded.footprint is not None
         for plan, real in zip(planned.placed, loaded.footprint.placed, strict=True):
             assert (plan.device, plan.weights_bytes, plan.kv_bytes) == (real.device, real.weights_bytes, real.kv_bytes)
             assert plan.compute_bytes == pytest.approx(real.compute_bytes, rel=0.05)
         # Four layers and the output layer: what is free decides who gets how many of them.
         for free, layers in (((30, 10), [4, 0]), ((10, 30), [2, 2]), ((20, 20), [3, 1])):
-            placed = (await engine.dry_run(DENSE, settings, [n << 30 for n in free])).placed
+            placed = (
+                await engine.ask(DryRun(path=str(DENSE), settings=settings, device_free=tuple([n << 30 for n in free])))
+            ).placed
             assert [place.kv_bytes // (512 << 10) for place in placed[1:]] == layers
             info = inspect(DENSE).info
             formula = estimate(info, settings, dict(zip(settings.devices, (n << 30 for n in free), strict=True)))
@@ -107,19 +113,21 @@ async def test_two_devices_share_the_layers_as_is_free():
 async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=tied), tmp_path / "model.gguf")
     await check(engine, model, [changed(), changed(use_mmap=False), changed(repack="off")])
-    placed = (await engine.dry_run(model, changed())).placed[0]
+    placed = (await engine.ask(DryRun(path=str(model), settings=changed()))).placed[0]
     assert placed.mapped_bytes + placed.repacked_bytes == placed.weights_bytes
     whole = sum(tensor.n_bytes for tensor in read_header(model).tensors)
     # A tied output layer that is repacked is there twice, and Intel's AMX keeps sums beside each block.
     assert whole <= placed.weights_bytes <= whole + (placed.repacked_bytes if tied else placed.repacked_bytes // 8)
-    as_in_the_file = (await engine.dry_run(model, changed(repack="off"))).placed[0]
+    as_in_the_file = (await engine.ask(DryRun(path=str(model), settings=changed(repack="off")))).placed[0]
     assert as_in_the_file.weights_bytes == as_in_the_file.mapped_bytes == whole
 
 
 async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path):
     start = tmp_path / "download.gguf"
     start.write_bytes(DENSE.read_bytes()[: read_header(DENSE).data_offset])
-    assert (await engine.dry_run(start, TINY)).placed == (await engine.dry_run(DENSE, TINY)).placed
+    assert (await engine.ask(DryRun(path=str(start), settings=TINY))).placed == (
+        await engine.ask(DryRun(path=str(DENSE), settings=TINY))
+    ).placed
 
 
 async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Path):
@@ -131,27 +139,27 @@ async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Pat
         metadata = shape.metadata() | of_split if number == 0 else of_split
         raw, _ = header(metadata, part)
         (tmp_path / f"model-{number + 1:05d}-of-00002.gguf").write_bytes(raw)
-    parts = await engine.dry_run(tmp_path / "model-00001-of-00002.gguf", TINY)
-    assert parts.placed == (await engine.dry_run(whole, TINY)).placed
+    parts = await engine.ask(DryRun(path=str(tmp_path / "model-00001-of-00002.gguf"), settings=TINY))
+    assert parts.placed == (await engine.ask(DryRun(path=str(whole), settings=TINY))).placed
 
 
 async def test_a_changed_file_is_planned_anew(engine: Engine, tmp_path: Path):
     path = tmp_path / "model.gguf"
-    before = (await engine.dry_run(Shape(n_layers=2).write(path), TINY)).placed[0]
-    after = (await engine.dry_run(Shape(n_layers=4).write(path), TINY)).placed[0]
+    before = (await engine.ask(DryRun(path=str(Shape(n_layers=2).write(path)), settings=TINY))).placed[0]
+    after = (await engine.ask(DryRun(path=str(Shape(n_layers=4).write(path)), settings=TINY))).placed[0]
     assert after.kv_bytes == 2 * before.kv_bytes
 
 
 async def test_more_models_than_stubs_are_kept_do_no_harm(engine: Engine, tmp_path: Path):
     paths = [Shape(n_layers=n).write(tmp_path / f"{n}.gguf") for n in range(1, 20)]
-    kv = [(await engine.dry_run(path, TINY)).placed[0].kv_bytes for path in paths]
+    kv = [(await engine.ask(DryRun(path=str(path), settings=TINY))).placed[0].kv_bytes for path in paths]
     assert kv == [kv[0] * n for n in range(1, 20)]
-    assert (await engine.dry_run(paths[0], TINY)).placed[0].kv_bytes == kv[0]
+    assert (await engine.ask(DryRun(path=str(paths[0]), settings=TINY))).placed[0].kv_bytes == kv[0]
 
 
 async def test_what_is_loaded_stays_as_it_is(tiny: Engine):
     before = tiny.loaded
-    await tiny.dry_run(MOE, changed(n_ctx=4096))
+    await tiny.ask(DryRun(path=str(MOE), settings=changed(n_ctx=4096)))
     assert tiny.loaded is before
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
@@ -162,7 +170,7 @@ async def test_what_is_loaded_stays_as_it_is(tiny: Engine):
 )
 async def test_settings_that_llama_cpp_refuses_are_refused(engine: Engine, changes: dict[str, object], kind: str):
     with pytest.raises(EngineError) as refused:
-        await engine.dry_run(DENSE, changed(**changes))
+        await engine.ask(DryRun(path=str(DENSE), settings=changed(**changes)))
     assert refused.value.info.kind == kind
 
 
@@ -177,7 +185,7 @@ async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Pa
         (alien, "model_unsupported"),
     ):
         with pytest.raises(EngineError) as refused:
-            await engine.dry_run(path, TINY)
+            await engine.ask(DryRun(path=str(path), settings=TINY))
         assert refused.value.info.kind == kind
 
 

@@ -19,8 +19,9 @@ from tests.models.gguf_files import Typed
 from tests.models.whole_files import WholeFile, changed
 from tui.app.death_card import engine_stopped
 from tui.bench.trouble import death_sentence
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.protocol.death import Death, EngineDied
+from tui.protocol.messages import Generate
 from tui.protocol.records import ErrorInfo, Sampling
 
 TOKENS = "tokenizer.ggml.tokens"
@@ -87,7 +88,12 @@ async def test_weights_that_are_no_numbers_are_said_and_never_sampled_from(
     await engine.load(write(tmp_path / "nan.gguf", with_weights(name, number)), TINY)
     for _ in range(2):
         with pytest.raises(EngineError) as error:
-            [event async for event in engine.generate([user("hello")], sampling, max_tokens=20)]
+            [
+                event
+                async for event in engine.generate(
+                    Generate(messages=(user("hello"),), sampling=sampling, max_tokens=20)
+                )
+            ]
         assert error.value.info.kind == "decode" and "NaN" in error.value.info.detail
     await engine.load(DENSE, TINY)
     assert (await ask(engine, user("ping"), thinking=False)).text == "pong"

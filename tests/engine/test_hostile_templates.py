@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import until
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.protocol.messages import Generate
 from tui.protocol.records import LoadSettings, Message
 
 SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
@@ -91,7 +92,7 @@ async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(en
     loaded = await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
     assert loaded.template_note == ""
     reply = Reply()
-    answer = engine.generate(LONG, GREEDY)
+    answer = engine.generate(Generate(messages=tuple(LONG), sampling=GREEDY))
     answer.cancel()
     async for event in answer:
         reply.add(event)

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tui.engine.kvlayout import transpose_v
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 
 N_CELLS, N_CHANNELS = 3, 4
 

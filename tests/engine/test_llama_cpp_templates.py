@@ -16,7 +16,8 @@ import pytest_asyncio
 from tests.engine.asking import ask, user
 from tests.tape import Tape, Vocabulary, build
 from tui.engine.template import JinjaTemplate, TemplateError
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings, Message
 
 FOLDER = Path(os.environ.get("LLMTUI_TEMPLATES", "nowhere"))
@@ -116,7 +117,7 @@ def pieces(text: str, special: Sequence[str]) -> list[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared() -> AsyncIterator[Engine]:
     """One engine for all templates."""
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         yield engine
 
 

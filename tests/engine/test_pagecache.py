@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import DENSE
 from tui.engine.pagecache import CHUNK, read_ahead
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.protocol.records import LoadSettings
 
 HUGE = 2 << 20

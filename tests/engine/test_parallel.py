@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import DENSE, MOE, until
 from tests.engine.asking import ask, user
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.protocol.messages import BenchParallel
 from tui.protocol.records import LoadSettings
 
 FOUR = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=4)
@@ -45,9 +46,9 @@ def test_prompts_longer_than_a_batch_are_read_in_pieces():
 async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine):
     loaded = await engine.load(DENSE, FOUR)
     assert loaded.n_ctx == 256
-    sample = await engine.bench_parallel(4, 200, 56)
+    sample = await engine.ask(BenchParallel(n_parallel=4, n_prompt=200, n_gen=56))
     assert sample.prefill_s > 0 and sample.decode_s > 0
-    fewer = await engine.bench_parallel(2, 16, 0)
+    fewer = await engine.ask(BenchParallel(n_parallel=2, n_prompt=16, n_gen=0))
     assert fewer.prefill_s > 0
 
 
@@ -55,7 +56,7 @@ async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine):
 async def test_more_than_the_context_was_made_for_is_refused(engine: Engine, n_parallel, n_prompt):
     await engine.load(DENSE, FOUR)
     with pytest.raises(EngineError) as refused:
-        await engine.bench_parallel(n_parallel, n_prompt, 8)
+        await engine.ask(BenchParallel(n_parallel=n_parallel, n_prompt=n_prompt, n_gen=8))
     assert refused.value.info.kind == "bad_settings" and "4 sequences of 256 tokens" in refused.value.info.detail
 
 
@@ -63,7 +64,7 @@ async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(engine: En
     await engine.load(DENSE, LoadSettings(n_ctx=8 * 4096, n_threads=1, n_parallel=8))
     process = psutil.Process(engine.pid)
     before = process.cpu_times().user
-    endless = asyncio.create_task(engine.bench_parallel(8, 16, 4080))
+    endless = asyncio.create_task(engine.ask(BenchParallel(n_parallel=8, n_prompt=16, n_gen=4080)))
     await until(lambda: process.cpu_times().user > before + 0.1)
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):

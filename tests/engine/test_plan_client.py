@@ -19,7 +19,8 @@ from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.vulkan import require_vulkan
 from tests.models.gguf_files import Shape, write
 from tui.engines import plans as plan_client
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import MAX_DEATHS, MOST_CELLS, MOST_LAYERS, DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.info import ModelInfo
@@ -86,7 +87,7 @@ async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
     planner = DryRunPlanner(env=engine_environment(software=True))
     try:
         await planner.warm_up()
-        async with Engine(env=engine_environment(software=True)) as engine:
+        async with LocalEngine(env=engine_environment(software=True)) as engine:
             require_vulkan(tuple(device.name for device in engine.hello.devices))
         settings = msgspec.structs.replace(TINY, devices=("Vulkan0",), n_gpu_layers=2)
         plan = await planner.plan(DENSE, dense, settings, {"Vulkan0": 1 << 30})

@@ -10,8 +10,9 @@ from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
 from tests.models.gguf_files import Shape, write
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.protocol import loadlog
+from tui.protocol.messages import DryRun, Generate
 from tui.protocol.records import LoadSettings, Sampling
 
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
@@ -26,7 +27,7 @@ async def refused(engine: Engine, path: Path, **changes: object) -> tuple[str, s
     with pytest.raises(EngineError) as load:
         await engine.load(path, settings(**changes))
     with pytest.raises(EngineError) as dry_run:
-        await engine.dry_run(path, settings(**changes))
+        await engine.ask(DryRun(path=str(path), settings=settings(**changes)))
     assert dry_run.value.info == load.value.info and engine.alive
     return load.value.info.kind, load.value.info.detail
 
@@ -123,7 +124,9 @@ async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Eng
 async def test_a_fixed_seed_gives_the_same_answer_each_time(tiny: Engine, seed: int):
     async def answer() -> str:
         wild = Sampling(temperature=5.0, top_k=0, top_p=1.0, seed=seed)
-        said = [event async for event in tiny.generate([user("hello")], wild, max_tokens=24)]
+        said = [
+            event async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=wild, max_tokens=24))
+        ]
         return "".join(getattr(event, "text", "") for event in said)
 
     assert len({await answer() for _ in range(3)}) == 1

@@ -12,7 +12,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import estimate

@@ -18,9 +18,9 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape, write
-from tui.engines import local as client
-from tui.engines.local import Engine, EngineError
-from tui.protocol.messages import Loaded
+from tui.engines import client
+from tui.engines.interface import Engine, EngineError
+from tui.protocol.messages import Count, Loaded, Unload
 
 LARGE = Shape(n_vocab=N_VOCAB, n_embd=512, n_layers=8, n_expert=64, n_expert_used=1, n_ff_expert=512)
 """220 MB, to be read and laid out anew, and hardly more to compute than with the tiny models."""
@@ -70,7 +70,7 @@ async def test_cancel_while_the_file_is_read_ahead_loads_nothing(engine: Engine,
     assert seen[-1] < 0.5 and await engine.settled() is None
     assert not any("llama_model_loader" in line for line in engine.log)  # llama.cpp was not asked
     with pytest.raises(EngineError) as refused:
-        await engine.count([QUESTION])
+        await engine.ask(Count(messages=(QUESTION,)))
     assert refused.value.info.kind == "no_model"
     await engine.load(DENSE, TINY)
     assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
@@ -82,12 +82,12 @@ async def test_cancel_while_llama_cpp_loads_ends_inside_it(engine: Engine, large
     whole = await engine.load(large, settings)  # from here on it is in the page cache
     if use_mmap and not whole.repacked:
         pytest.skip("this CPU uses the weights as they lie in the file: a mapped one is loaded in no time")
-    await engine.unload()
+    await engine.ask(Unload())
     seen = await cancel(engine, lambda progress: engine.load(large, settings, progress), at=0.501)
     assert 0.5 < seen[-1] < 1.0
     assert await engine.settled() is None and engine.alive
     with pytest.raises(EngineError):
-        await engine.count([QUESTION])
+        await engine.ask(Count(messages=(QUESTION,)))
 
 
 async def test_a_cancelled_load_ends_before_the_next_begins(engine: Engine, large: Path):
@@ -103,9 +103,9 @@ async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: E
     assert engine.loaded is loaded
     if loaded is None:
         with pytest.raises(EngineError):
-            await engine.count([QUESTION])
+            await engine.ask(Count(messages=(QUESTION,)))
     else:
-        assert await engine.count([QUESTION]) > 0
+        assert (await engine.ask(Count(messages=(QUESTION,)))).n_tokens > 0
 
 
 async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_cache(engine: Engine, large: Path):
@@ -169,7 +169,7 @@ async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Eng
     assert refused.value.info.kind == "model_unsupported" and engine.loaded is None
     assert any("cannot be loaded again" in line for line in engine.log)
     with pytest.raises(EngineError):
-        await engine.count([QUESTION])
+        await engine.ask(Count(messages=(QUESTION,)))
 
 
 async def test_a_file_that_cannot_be_a_model_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):

@@ -9,8 +9,8 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import GREEDY, Reply, ask, paused, resumed, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
-from tui.engines.local import Engine, EngineError
-from tui.protocol.messages import Done
+from tui.engines.interface import Engine, EngineError
+from tui.protocol.messages import Done, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 QUESTION = user("用Python写冒泡排序")
@@ -116,7 +116,7 @@ async def test_there_is_nothing_to_go_on_with_after_an_answer_that_ended(tiny: E
 async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny: Engine):
     whole = await ask(tiny, QUESTION)
     await tiny.load(DENSE, TINY)
-    answer = tiny.generate([QUESTION], GREEDY)
+    answer = tiny.generate(Generate(messages=(QUESTION,), sampling=GREEDY))
     answer.cancel()
     stops = [event.stop async for event in answer if isinstance(event, Done)]
     assert stops == ["cancelled"]
@@ -127,7 +127,7 @@ async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_questi
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     turns = [user(f"Remember the number {i} for me, please.") for i in range(400)]  # long to look through
     whole = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=20)
-    answer = engine.generate(turns, GREEDY, thinking=False, drop_oldest=True)
+    answer = engine.generate(Generate(messages=tuple(turns), sampling=GREEDY, thinking=False, drop_oldest=True))
     answer.cancel()
     events = [event async for event in answer]
     assert [type(event) for event in events] == [Done] and events[0].stop == "cancelled"
@@ -139,7 +139,9 @@ async def test_with_a_seed_the_answer_is_the_same_with_a_switch_in_its_middle(ti
     n_tokens = 200
     hot = Sampling(temperature=2.0, top_k=40, top_p=1.0, repeat_penalty=1.1, seed=7)
     whole = Reply()
-    async for event in tiny.generate([QUESTION], hot, max_tokens=n_tokens, ignore_end=True):
+    async for event in tiny.generate(
+        Generate(messages=(QUESTION,), sampling=hot, max_tokens=n_tokens, ignore_end=True)
+    ):
         whole.add(event)
     other = msgspec.structs.replace(hot, seed=8)
     begun = await paused(tiny, QUESTION, sampling=hot, max_tokens=n_tokens, ignore_end=True)

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import DENSE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
-from tui.engines.local import EngineError
+from tui.engines.interface import EngineError
 from tui.protocol.death import EngineDied
 
 DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13

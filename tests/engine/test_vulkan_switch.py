@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, messages, paused, resumed, user
 from tests.engine.vulkan import ON_GPU, vulkan_engine
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 
 pytestmark = pytest.mark.timeout(300)
 """Each process has all shaders compiled anew by the CPU, which on a busy machine takes a minute."""

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.protocol.messages import AnyCommand, AnyEvent, Delta, Generate, Load
+from tests.conftest import DENSE, TINY, until
+from tests.scripted_engine import ScriptedEngine
+from tui.engine.handlers import AT_ONCE, HANDLERS
+from tui.engines.interface import EngineError
+from tui.engines.local import LocalEngine
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import (
+    ANSWERS,
+    COMMANDS,
+    EVENTS,
+    Cancel,
+    Command,
+    Count,
+    Delta,
+    Done,
+    Generate,
+    Load,
+    Ok,
+    Prefill,
+    Started,
+    command_decoder,
+    event_decoder,
+)
 from tui.protocol.records import LoadSettings, Message, Sampling
-from tui.protocol.wire import MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
+from tui.protocol.wire import LENGTH, MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
 
 texts = st.text(max_size=200)
 messages = st.one_of(
@@ -40,7 +64,15 @@ messages = st.one_of(
     ),
     st.builds(Load, id=st.integers(0, 2**40), path=texts, settings=st.builds(LoadSettings, devices=st.tuples(texts))),
 )
-decoder = msgspec.msgpack.Decoder(AnyCommand | AnyEvent)
+commands, events = command_decoder(), event_decoder()
+
+
+def decoded(frame: bytes) -> msgspec.Struct:
+    """The message in a frame of either direction."""
+    try:
+        return commands.decode(frame)
+    except msgspec.ValidationError:
+        return events.decode(frame)
 
 
 @given(st.lists(messages, max_size=8), st.data())
@@ -49,7 +81,7 @@ def test_messages_survive_any_cut_of_the_stream(sent, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     frames, received = FrameDecoder(), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        received += [decoder.decode(frame) for frame in frames.feed(stream[start:end])]
+        received += [decoded(frame) for frame in frames.feed(stream[start:end])]
     assert received == sent
 
 
@@ -58,7 +90,7 @@ def test_a_blocking_reader_sees_the_same_messages(sent):
     stream = io.BytesIO(b"".join(encode(message) for message in sent))
     received = []
     while (frame := read_frame(stream)) is not None:
-        received.append(decoder.decode(frame))
+        received.append(decoded(frame))
     assert received == sent
 
 
@@ -81,3 +113,64 @@ def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data):
 def test_a_length_beyond_reason_is_refused_before_it_is_allocated():
     with pytest.raises(WireError, match="frame of"):
         list(FrameDecoder().feed(b"\xff\xff\xff\xff"))
+
+
+class Newer(msgspec.Struct, kw_only=True):
+    """A message of a version of llmtui that is still to come."""
+
+    type: str
+    id: int = 0
+    novelty: str = "field"
+    settings: dict[str, object] = {}
+    path: str = ""
+
+
+def test_fields_that_are_not_known_are_ignored_in_both_directions():
+    settings = {**msgspec.to_builtins(LoadSettings(n_ctx=512)), "novelty": 1}
+    load = commands.decode(encode(Newer(type="Load", id=3, path="a.gguf", settings=settings))[LENGTH.size :])
+    assert load == Load(id=3, path="a.gguf", settings=LoadSettings(n_ctx=512))
+    assert events.decode(encode(Newer(type="Ok", id=3))[LENGTH.size :]) == Ok(id=3)
+
+
+def test_every_command_says_what_answers_it_and_has_a_handler():
+    assert set(ANSWERS) == set(COMMANDS) - {Cancel} and set(ANSWERS.values()) < set(EVENTS)
+    assert HANDLERS.keys() | AT_ONCE.keys() == set(COMMANDS) and not HANDLERS.keys() & AT_ONCE.keys()
+
+
+async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes_on(tiny: LocalEngine):
+    class Dream(Command[Ok], frozen=True):
+        """A command of a version that is still to come."""
+
+    for what in (Dream(), msgspec.structs.replace(Count(messages=()), messages=7)):
+        ANSWERS.setdefault(type(what), Ok)
+        try:
+            with pytest.raises(EngineError) as error:
+                await tiny.ask(what)
+        finally:
+            ANSWERS.pop(Dream, None)
+        assert error.value.info.kind == "unknown_command" and type(what).__name__ in error.value.info.detail
+    assert tiny.alive and (await tiny.ask(Count(messages=(Message(role="user", content="hi"),)))).n_tokens > 0
+
+
+async def test_an_event_that_the_front_end_does_not_know_is_left_out():
+    engine = ScriptedEngine()
+    await engine.start()
+    await engine.load(DENSE, TINY)
+    answer = engine.generate(Generate(messages=(Message(role="user", content="hi"),)))
+    command = await engine.asked(Generate)
+    engine.begin()
+    engine._on_output(encode(Newer(type="Dreamt", id=command.id)))
+    engine.finish()
+    assert [type(event) for event in [event async for event in answer]] == [Started, Prefill, Done]
+    # One that it should know and cannot read is another matter: nothing after it can be trusted.
+    engine._on_output(encode(Newer(type="Delta", id=command.id)))
+    await until(lambda: not engine.alive)
+    with pytest.raises(EngineDied) as died:
+        await engine.ask(Count(messages=()))
+    assert died.value.death.cause == "out_of_step"
+
+
+def test_what_is_no_command_at_all_ends_the_engine():
+    command = [sys.executable, "-P", "-m", "tui.engine.worker"]
+    done = subprocess.run(command, input=LENGTH.pack(3) + b"\xc1\xc1\xc1", capture_output=True, check=False)
+    assert done.returncode == 1 and b"not a message" in done.stderr

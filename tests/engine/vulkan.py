@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import TINY
 from tests.engine.preloaded import compiled
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.machine.vulkan import engine_environment, look
 
 ON_GPU = msgspec.structs.replace(TINY, devices=("Vulkan0",))
@@ -30,7 +31,7 @@ def require_vulkan(devices: tuple[str, ...]) -> None:
 @asynccontextmanager
 async def vulkan_engine(**environment: str) -> AsyncIterator[Engine]:
     """An engine that sees llvmpipe, or skip."""
-    async with Engine(env={**engine_environment(software=True), **environment}) as engine:
+    async with LocalEngine(env={**engine_environment(software=True), **environment}) as engine:
         require_vulkan(tuple(device.name for device in engine.hello.devices))
         yield engine
 

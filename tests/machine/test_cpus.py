@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.machine.cpus import cpu_quota, n_usable_cpus, physical_cores, usable_cpus
 from tui.protocol.records import LoadSettings
 
@@ -157,10 +157,10 @@ async def test_an_engine_takes_as_many_threads_as_it_may_use():
     before = os.sched_getaffinity(0)
     settings = LoadSettings(n_ctx=256)
     try:
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             assert (await engine.load(DENSE, settings)).n_threads == physical_cores()
         os.sched_setaffinity(0, {min(before)})
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             assert (await engine.load(DENSE, settings)).n_threads == 1
     finally:
         os.sched_setaffinity(0, before)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.places import SYSFS
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.machine.condition import LEAST_S, Condition, ConditionReader, Moment
 from tui.machine.energy import EnergyCounter, EnergyMeter, EnergyReading
 from tui.machine.readings import GpuKind

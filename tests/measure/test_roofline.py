@@ -14,7 +14,7 @@ from gguf import GGUFReader
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.models.gguf_files import Shape, Tensor, header, tensor_bytes
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, ModelFacts, Report, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why

@@ -20,7 +20,8 @@ from tui.base.exit_codes import ExitCode
 from tui.config.options import AppOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import State, StateStore, TunedLoad
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
@@ -138,7 +139,7 @@ async def test_no_more_threads_are_tried_than_cpus_may_be_used():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             result = (await tuned(engine, budget_s=2.0)).result
     finally:
         os.sched_setaffinity(0, before)

@@ -21,12 +21,13 @@ from pathlib import Path
 
 import msgspec
 
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
-from tui.protocol.messages import Done, Loaded, Started
+from tui.protocol.messages import BenchTest, Done, Generate, ListDevices, Loaded, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -39,8 +40,10 @@ def gib(n_bytes: float) -> str:
 
 
 async def median_tps(engine: Engine, n_prompt: int, n_gen: int, rounds: int) -> float:
-    await engine.bench(n_prompt, min(n_gen, 16))  # shaders, clocks and pages are warm then
-    return statistics.median([(n_prompt + n_gen) / await engine.bench(n_prompt, n_gen) for _ in range(rounds)])
+    # Shaders, clocks and pages are warm then.
+    await engine.ask(BenchTest(n_prompt=n_prompt, n_gen=min(n_gen, 16)))
+    test = BenchTest(n_prompt=n_prompt, n_gen=n_gen)
+    return statistics.median([(n_prompt + n_gen) / (await engine.ask(test)).elapsed_s for _ in range(rounds)])
 
 
 def device_part(plan: MemoryPlan, loaded: Loaded, device: str) -> tuple[int, int, int]:
@@ -59,7 +62,7 @@ async def speeds(engine: Engine, planner: DryRunPlanner, path: Path, info: Model
     n_layers = info.n_layers + 1
     for n_gpu_layers in (0, n_layers // 2, n_layers):
         settings = LoadSettings(n_ctx=8192, devices=(device,) if n_gpu_layers else (), n_gpu_layers=n_gpu_layers)
-        free = {found.name: found.free_bytes for found in await engine.devices()}
+        free = {found.name: found.free_bytes for found in (await engine.ask(ListDevices())).devices}
         plan = await planner.plan(path, info, settings, free)
         loaded = await engine.load(path, settings)
         planned, taken, gone = device_part(plan, loaded, device)
@@ -77,7 +80,9 @@ async def speeds(engine: Engine, planner: DryRunPlanner, path: Path, info: Model
 
 async def answer(engine: Engine, messages: list[Message]) -> tuple[Started, Done]:
     started, done = None, None
-    async for event in engine.generate(messages, Sampling(temperature=0), thinking=False, max_tokens=8):
+    async for event in engine.generate(
+        Generate(messages=tuple(messages), sampling=Sampling(temperature=0), thinking=False, max_tokens=8)
+    ):
         started = event if isinstance(event, Started) else started
         done = event if isinstance(event, Done) else done
     assert started is not None and done is not None
@@ -109,7 +114,7 @@ async def switches(engine: Engine, path: Path, info: ModelInfo, device: str) -> 
 
 
 async def measure(models: list[Path], device: str, rounds: int) -> None:
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         hello = engine.hello
         assert hello is not None
         known = {found.name: found for found in hello.devices}

@@ -23,11 +23,12 @@ from typing import NamedTuple
 
 import psutil
 
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.report import SYSTEM, private_bytes, report
+from tui.protocol.messages import BenchTest
 from tui.protocol.records import CacheType, LoadSettings
 
 MODELS = {
@@ -108,9 +109,9 @@ class Bench:
         if private_bytes(plan) + RESERVE > psutil.virtual_memory().available:
             self.left_out.append(f"{name}, {settings.n_ctx:,} tokens, {settings.type_k}: too little RAM")
             return
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             loaded = await engine.load(path, settings)
-            await engine.bench(settings.n_ubatch, 1)
+            await engine.ask(BenchTest(n_prompt=settings.n_ubatch, n_gen=1))
             assert loaded.footprint is not None and engine.pid is not None
             lines = report(plan, loaded)
             self.rows.append(

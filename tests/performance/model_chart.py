@@ -19,7 +19,7 @@ import msgspec
 from tui.bench.command import make_job
 from tui.bench.render import table
 from tui.config.settings import LoadDefaults
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.measure.chart import charts
 from tui.measure.chart_plot import draw
 from tui.measure.condition import MachineProbe
@@ -36,7 +36,7 @@ MODELS = (
 async def measure(path: Path, arguments: argparse.Namespace) -> Comparison:
     """All backends of one model."""
     tests = plan_tests([arguments.n_prompt], [arguments.n_gen])
-    async with Engine() as engine:
+    async with LocalEngine() as engine:
         devices = (await engine.start()).devices
         model = inspect(path)
         jobs: list[BenchJob] = [

@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tui.engines.local import Engine
-from tui.protocol.messages import Done
+from tui.engines.interface import Engine
+from tui.engines.local import LocalEngine
+from tui.protocol.messages import Count, Done, Generate, ReadAhead, RestoreContext, SaveContext
 from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 QUESTION = Message(role="user", content="And in one word?")
@@ -34,7 +35,9 @@ async def conversation(engine: Engine, n_tokens: int) -> list[Message]:
         ]
 
     n = 1
-    while (missing := n_tokens - await engine.count([*turns(n), QUESTION], thinking=False)) > 0:
+    while (
+        missing := n_tokens - (await engine.ask(Count(messages=(*turns(n), QUESTION), thinking=False))).n_tokens
+    ) > 0:
         n += max(1, missing // 30)
     return turns(n)
 
@@ -42,7 +45,9 @@ async def conversation(engine: Engine, n_tokens: int) -> list[Message]:
 async def ask(engine: Engine, messages: list[Message]) -> tuple[float, Timings]:
     """Seconds from the question to the first token, and what was evaluated."""
     started = time.perf_counter()
-    answer = engine.generate([*messages, QUESTION], Sampling(temperature=0), thinking=False, max_tokens=1)
+    answer = engine.generate(
+        Generate(messages=(*messages, QUESTION), sampling=Sampling(temperature=0), thinking=False, max_tokens=1)
+    )
     async for event in answer:
         if isinstance(event, Done):
             return time.perf_counter() - started, event.timings
@@ -56,22 +61,22 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
     held_up, saving, evaluating, restoring, answering = [], [], [], [], []
     n_bytes = n_prompt = n_evaluated = 0
     for _ in range(options.repeats):
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             await engine.load(options.model, settings)
             messages = await conversation(engine, options.tokens)
             seconds, timings = await ask(engine, messages)
             n_prompt = timings.n_prefill
             evaluating.append(seconds)
-            await engine.read_ahead(messages, thinking=False)
+            await engine.ask(ReadAhead(messages=tuple(messages), thinking=False))
             started = time.perf_counter()
-            saved = await engine.save_context(file)
+            saved = await engine.ask(SaveContext(path=str(file)))
             saving.append(time.perf_counter() - started)
             assert saved.problem is None, saved
             held_up.append(saved.held_up_s)
             n_bytes = saved.n_bytes
-        async with Engine() as engine:
+        async with LocalEngine() as engine:
             await engine.load(options.model, settings)
-            restored = await engine.restore_context(file)
+            restored = await engine.ask(RestoreContext(path=str(file)))
             assert restored.problem is None, restored
             restoring.append(restored.restore_s)
             seconds, timings = await ask(engine, messages)

@@ -14,7 +14,7 @@ from tests.conftest import DENSE, MOE
 from tests.planning.shapes import CPU, GIB, MIB, TINY_DENSE, machine
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
@@ -102,7 +102,7 @@ async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planne
 async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_there_is(path: Path):
     environment = engine_environment(software=True)
     planner = DryRunPlanner(env=environment)
-    async with Engine(env=environment) as engine:
+    async with LocalEngine(env=environment) as engine:
         devices = (await engine.start()).devices
         if "Vulkan0" not in {device.name for device in devices}:
             pytest.skip("this build and machine have no Vulkan device, not even one in software")

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, header, write_recurrent
 from tests.places import CHECKOUT
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect

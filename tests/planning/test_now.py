@@ -19,14 +19,14 @@ from tests.planning.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
 from tests.recorded import LOADED
 from tui.config import paths
 from tui.config.settings import LoadDefaults, MemorySettings
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.machine.gpu import GpuReader
 from tui.machine.readings import GpuSample, HostSample
 from tui.planning.formula import HOST, Cost, MemoryPlan
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.planning.verdict import judge, judge_plan
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import Loaded, SaveContext
 from tui.protocol.records import Buffer, Device, Footprint, Placed, ProcessMemory
 
 TREES = SYSFS
@@ -171,7 +171,7 @@ def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies()
 
 async def test_the_real_copy_is_of_that_size(tiny: Engine):
     reply = await ask(tiny, user("ping"), thinking=False)
-    saved = await tiny.save_context(Path(paths.contexts_dir()) / "copy.kv")
+    saved = await tiny.ask(SaveContext(path=str(Path(paths.contexts_dir()) / "copy.kv")))
     assert tiny.loaded is not None and reply.done is not None
     copy = context_bytes(tiny.loaded, reply.done.n_used)
     assert saved.n_bytes == pytest.approx(copy, rel=0.05, abs=4096)

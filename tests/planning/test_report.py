@@ -9,7 +9,7 @@ from tests.conftest import DENSE, TINY
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.models.gguf_files import Shape
 from tui.app.memory_report import memory_lines
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import estimate

@@ -165,10 +165,10 @@ def test_the_installed_command_tells_the_version_of_the_wheel(environment: Path,
 def test_the_engine_process_starts_from_the_installed_package(environment: Path) -> None:
     code = (
         "import asyncio\n"
-        "from tui.engines.local import Engine\n"
+        "from tui.engines.local import LocalEngine\n"
         "async def main():\n"
-        "    async with Engine() as engine:\n"
-        "        print((await engine.devices())[0].kind)\n"
+        "    async with LocalEngine() as engine:\n"
+        "        print(engine.hello.devices[0].kind)\n"
         "asyncio.run(main())"
     )
     assert ask(environment, code).splitlines()[-1] == "cpu"

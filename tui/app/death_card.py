@@ -24,6 +24,10 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
     "crashed": ("llama.cpp crashed, perhaps over {file}", "other load settings, or the CPU"),
     "not_started": ("the engine could not be started", "installing llmtui again: `make run` in its folder"),
     "not_stopped": ("it did not stop when asked to, so llmtui ended it", "a smaller ubatch, which stops sooner"),
+    "other_version": (
+        "llmtui was replaced by another version while it ran, and the engine is of that version",
+        "quitting llmtui and starting it again",
+    ),
     "out_of_step": ("what it said made no sense, so llmtui ended it", "reloading; the details are in the log"),
 }
 _ADVICE_ON_CPU: dict[Cause, str] = {
@@ -59,12 +63,15 @@ def engine_stopped(
     if death.last_words:
         lines.append(f"Last words: “{death.last_words}”")
     reload = ("card_reload", "reload as it was before" if goes_back else "reload")
+    offered: list[tuple[str, str]]
     if death.cause == "cpu_code":
         offered = _around_the_cpu(death, n_gpu_layers, gpu)
         if goes_back:
             offered.append(reload)
         if not offered:
             offered = [("card_load_settings", "load settings"), ("card_other_model", "other model")]
+    elif death.cause == "other_version":
+        offered = []  # whatever is started is of the other version
     elif death.cause == "bad_file":
         offered = [("card_other_model", "other model"), reload]
     else:

@@ -28,7 +28,7 @@ from tui.config.options import BenchOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, load_settings
 from tui.config.state import StateStore
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.answers import for_answers
@@ -114,7 +114,7 @@ class _Bench:
         environment = engine_environment(software=self._settings.engine.software_vulkan)
         planner = DryRunPlanner(env=environment)
         try:
-            async with Engine(env=environment) as engine, contextlib.AsyncExitStack() as stack:
+            async with LocalEngine(env=environment) as engine, contextlib.AsyncExitStack() as stack:
                 hello = await engine.start()
                 self._jobs = await self._settle(hello.devices, planner)
                 await planner.close()

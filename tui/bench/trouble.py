@@ -37,6 +37,7 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "crashed": ("llama.cpp crashed, perhaps over {file}", "Try other load options, or --backend cpu."),
     "not_started": ("it cannot be started", "Installing llmtui again may help; llmtui --devices tests it."),
     "not_stopped": ("it did not stop when asked to, so llmtui ended it", "A smaller --ubatch stops sooner."),
+    "other_version": ("llmtui was replaced by another version while it ran", "Start it again."),
     "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
 }
 

@@ -20,7 +20,8 @@ from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.settings import LoadDefaults, Settings
 from tui.config.state import StateStore, TunedLoad
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.machine import this_machine
@@ -53,7 +54,7 @@ class _Command:
         environment = engine_environment(software=self._settings.engine.software_vulkan)
         planner = DryRunPlanner(env=environment)
         try:
-            async with Engine(env=environment) as engine:
+            async with LocalEngine(env=environment) as engine:
                 await self._search(engine, planner)
         except asyncio.CancelledError:
             code, message = ExitCode.INTERRUPTED, "interrupted; nothing is remembered of this."

@@ -17,12 +17,13 @@ from tui.base.stdout import put
 from tui.base.text import clean, one_line
 from tui.config import paths
 from tui.config.settings import load_settings
-from tui.engines.local import Engine
+from tui.engines.local import LocalEngine
 from tui.machine.missing_gpu import explain, gather
 from tui.machine.npus import gather as gather_npus
 from tui.machine.npus import tell
 from tui.machine.vulkan import engine_environment
 from tui.protocol.death import EngineDied
+from tui.protocol.messages import ListDevices
 from tui.protocol.records import Device
 
 _KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
@@ -81,8 +82,8 @@ def _listed(reasons: Sequence[str]) -> list[str]:
 
 
 async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
-    async with Engine(env=engine_environment(software=software_vulkan)) as engine:
-        return await engine.devices()
+    async with LocalEngine(env=engine_environment(software=software_vulkan)) as engine:
+        return (await engine.ask(ListDevices())).devices
 
 
 def devices_table(devices: tuple[Device, ...]) -> str:

@@ -34,7 +34,7 @@ def measure(session: Session, test: BenchTest) -> BenchSample:
             elapsed_s = time.perf_counter() - started
     finally:
         session.clear()
-    return BenchSample(id=test.id, elapsed_s=elapsed_s, prefill_s=prefill_s, ttft_s=ttft_s)
+    return BenchSample(elapsed_s=elapsed_s, prefill_s=prefill_s, ttft_s=ttft_s)
 
 
 def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
@@ -63,7 +63,7 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
             written = time.perf_counter()
     finally:
         session.clear()
-    return ParallelSample(id=test.id, prefill_s=read - started, decode_s=written - read)
+    return ParallelSample(prefill_s=read - started, decode_s=written - read)
 
 
 def add_prompts(batch: Batch, prompts: Sequence[Sequence[int]]) -> None:

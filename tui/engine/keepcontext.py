@@ -39,7 +39,7 @@ def key_of(path: Path, session: Session) -> ContextKey:
 
 
 class ContextSaver:
-    """Answers `SaveContext` and `RestoreContext`. `send` is called from the main thread and from those that write."""
+    """Carries out `SaveContext` and `RestoreContext`. `send` is called from more than one thread."""
 
     def __init__(self, send: Callable[[Event], None]) -> None:
         self._send = send
@@ -80,7 +80,7 @@ class ContextSaver:
                 event = ContextSaved(id=command.id, n_tokens=len(tokens), n_bytes=n_bytes, held_up_s=held_up_s)
         self._send(event)
 
-    def restore(self, command: RestoreContext, conversation: Chat, key: ContextKey) -> None:
+    def restore(self, command: RestoreContext, conversation: Chat, key: ContextKey) -> ContextRestored:
         """Read the file and put it in place of the cache, which stays as it is when the file is of no use."""
         started = time.perf_counter()
         problem: ContextProblem | None = None
@@ -100,12 +100,5 @@ class ContextSaver:
                 else:
                     session.clear()
                     problem, n_tokens = "damaged", 0
-        self._send(
-            ContextRestored(
-                id=command.id,
-                n_tokens=n_tokens,
-                restore_s=time.perf_counter() - started,
-                problem=problem,
-                detail=detail,
-            )
-        )
+        restore_s = time.perf_counter() - started
+        return ContextRestored(n_tokens=n_tokens, restore_s=restore_s, problem=problem, detail=detail)

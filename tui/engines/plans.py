@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import EngineError
+from tui.engines.local import LocalEngine
 from tui.models.info import ModelInfo
 from tui.planning.crosscheck import apart
 from tui.planning.formula import MemoryPlan, estimate, exactly
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Planned
+from tui.protocol.messages import DryRun, Planned
 from tui.protocol.records import LoadSettings
 
 IDLE_S = 60.0
@@ -50,7 +51,7 @@ class DryRunPlanner:
     """
 
     def __init__(self, *, env: Mapping[str, str] | None = None, idle_s: float = IDLE_S) -> None:
-        self._engine = Engine(env=env)
+        self._engine = LocalEngine(env=env)
         self._idle_s = idle_s
         self._plans: dict[_Key, MemoryPlan] = {}
         self._refused: set[_Key] = set()
@@ -121,7 +122,7 @@ class DryRunPlanner:
                 if not await self._is_up():
                     return None
                 async with asyncio.timeout(DRY_RUN_S):
-                    return await self._engine.dry_run(path, settings, free)
+                    return await self._engine.ask(DryRun(path=str(path), settings=settings, device_free=tuple(free)))
         except TimeoutError:
             _log.warning("the dry run of %r takes longer than %d s: it is planned by formula", str(path), DRY_RUN_S)
             self._deaths[key[0]] = MAX_DEATHS

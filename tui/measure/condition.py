@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from tui.base.format import size
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.machine.condition import Condition, ConditionReader, Moment, others_percent, own_percent
 from tui.machine.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joules
 from tui.machine.pressure import swap_growth

@@ -7,9 +7,9 @@ import random
 import time
 from collections.abc import Callable
 
-from tui.engines.local import Engine
+from tui.engines.interface import Engine
 from tui.measure.report import EndToEnd
-from tui.protocol.messages import Delta, Done, Event, Started
+from tui.protocol.messages import BenchTest, Count, Delta, Done, Event, Generate, Started
 from tui.protocol.records import Message, Sampling
 
 N_PROMPT, N_GEN = 512, 256
@@ -29,7 +29,8 @@ async def prompt_of(engine: Engine, n_tokens: int) -> Message:
     text = ""
     for _ in range(_TRIES):
         text = " ".join(words)
-        missing = n_tokens - await engine.count([Message(role="user", content=text)], thinking=False)
+        prompt = (Message(role="user", content=text),)
+        missing = n_tokens - (await engine.ask(Count(messages=prompt, thinking=False))).n_tokens
         if missing >= 0 and (best is None or missing < best[0]):
             best = missing, text
         if missing == 0:
@@ -57,12 +58,14 @@ async def end_to_end(
     """
     sampling = sampling or Sampling()
     question = await prompt_of(engine, n_prompt)
-    await engine.bench(0, 1)  # what the template begins with would else be cached
+    await engine.ask(BenchTest(n_prompt=0, n_gen=1))  # what the template begins with would else be cached
     sent = time.perf_counter()
     first: tuple[float, int] | None = None
     last = sent
     n_read = n_written = 0
-    async for event in engine.generate([question], sampling, thinking=False, max_tokens=n_gen, ignore_end=True):
+    async for event in engine.generate(
+        Generate(messages=(question,), sampling=sampling, thinking=False, max_tokens=n_gen, ignore_end=True)
+    ):
         now = time.perf_counter()
         if on_event:
             on_event(event)

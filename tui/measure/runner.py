@@ -12,14 +12,14 @@ from typing import Protocol
 
 import msgspec
 
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.measure import endtoend, roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Roofline, Test
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import LibraryModel
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED, Loaded
+from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, Loaded, MeasureBandwidth
 from tui.protocol.records import LoadSettings, Sampling
 
 N_CTX_STEP = 256
@@ -255,9 +255,11 @@ class Runner:
         with contextlib.suppress(EngineError, EngineDied):
             await self._engine.start()
             for n in n_threads:
-                self._bandwidth[n] = await self._engine.bandwidth(("CPU",), n)
-            of_devices = await self._engine.bandwidth(devices) if devices else {}
-            self._bandwidth = {n: found | of_devices for n, found in self._bandwidth.items()}
+                measured = await self._engine.ask(MeasureBandwidth(devices=("CPU",), n_threads=n))
+                self._bandwidth[n] = measured.bytes_per_s
+            if devices:
+                measured = await self._engine.ask(MeasureBandwidth(devices=devices))
+                self._bandwidth = {n: found | measured.bytes_per_s for n, found in self._bandwidth.items()}
 
     async def _load(self, job: int) -> None:
         if self._loaded_job == job:
@@ -299,7 +301,7 @@ class Runner:
         if not self._plan.warm_up:
             self._tell(job, result, 0)
             warm_up = _warm_up_of(test)
-            await self._engine.bench(warm_up.n_prompt, warm_up.n_gen)
+            await self._engine.ask(BenchTest(n_prompt=warm_up.n_prompt, n_gen=warm_up.n_gen))
             self._done(TimedRun.of(warm_up, job))
         for repetition in range(1, repetitions + 1):
             if not self._has_time(result):
@@ -316,7 +318,7 @@ class Runner:
 
     async def _warm_up(self, job: int, test: Test) -> None:
         self._tell_of(job, test.name, 0)
-        await self._engine.bench(test.n_prompt, test.n_gen)
+        await self._engine.ask(BenchTest(n_prompt=test.n_prompt, n_gen=test.n_gen))
         self._done(TimedRun.of(test, job))
 
     async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
@@ -334,10 +336,14 @@ class Runner:
             self._tell_of(job, test.name, repetition, last_ts)
             if repetition == 0:
                 first = test.warm_up
-                await self._engine.bench_parallel(first.n_parallel, first.n_prompt, first.n_gen)
+                await self._engine.ask(
+                    BenchParallel(n_parallel=first.n_parallel, n_prompt=first.n_prompt, n_gen=first.n_gen)
+                )
                 self._done(first.run(job))
             else:
-                sample = await self._engine.bench_parallel(test.n_parallel, test.n_prompt, test.n_gen)
+                sample = await self._engine.ask(
+                    BenchParallel(n_parallel=test.n_parallel, n_prompt=test.n_prompt, n_gen=test.n_gen)
+                )
                 found = ParallelResult(
                     n_parallel=test.n_parallel,
                     n_prompt=test.n_prompt,
@@ -360,7 +366,7 @@ class Runner:
         test = result.test
         if self._probe:
             self._probe.begin(job, test)
-        sample = await self._engine.bench_sample(test.n_prompt, test.n_gen, test.n_depth)
+        sample = await self._engine.ask(BenchTest(n_prompt=test.n_prompt, n_gen=test.n_gen, depth=test.n_depth))
         self._done(TimedRun.of(test, job), test.n_prompt, sample.prefill_s, sample.elapsed_s - sample.prefill_s)
         joules, marks = self._probe.end() if self._probe else (None, ())
         if test.n_depth:

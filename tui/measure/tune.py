@@ -14,13 +14,13 @@ import msgspec
 
 from tui.config.load import engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.machine.cpus import n_usable_cpus, physical_cores
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean, relative_difference
 from tui.models.info import ModelInfo
 from tui.planning.loadcheck import obstacle
-from tui.protocol.messages import Loaded
+from tui.protocol.messages import BenchTest, Loaded
 from tui.protocol.records import Device, Repack
 
 BUDGET_S = 110.0
@@ -291,11 +291,13 @@ class Tuner:
         try:
             async with asyncio.timeout(until * self._budget_s - spent_s):
                 await self._load(choice, step)
-                sample = await self._engine.bench_sample(
-                    step.n_prompt,
-                    step.n_gen,
-                    n_threads=choice.n_threads or self._n_threads,
-                    n_threads_batch=choice.n_threads_batch,
+                sample = await self._engine.ask(
+                    BenchTest(
+                        n_prompt=step.n_prompt,
+                        n_gen=step.n_gen,
+                        n_threads=choice.n_threads or self._n_threads,
+                        n_threads_batch=choice.n_threads_batch,
+                    )
                 )
         except TimeoutError:
             # What was measured of it before stays. A GPU goes on with what it has begun: its process must end.
@@ -333,7 +335,7 @@ class Tuner:
         # A GPU's programs for prompts of a length are compiled when the first comes; for a CPU any warm-up will do.
         if is_new or (settings.devices and step.n_prompt > self._warm_prompt):
             self._warm_prompt = step.n_prompt if settings.devices else self._step.n_prompt
-            await self._engine.bench(self._warm_prompt, 1)
+            await self._engine.ask(BenchTest(n_prompt=self._warm_prompt, n_gen=1))
         if is_new:
             self._load_s = time.monotonic() - began
         return loaded
@@ -341,7 +343,7 @@ class Tuner:
     async def _choose_step(self) -> None:
         """As many tokens as take about `_STEP_S`, or less where the budget is small."""
         n_tokens = self._step.n_tokens
-        sample = await self._engine.bench_sample(self._step.n_prompt, self._step.n_gen)
+        sample = await self._engine.ask(BenchTest(n_prompt=self._step.n_prompt, n_gen=self._step.n_gen))
         wanted_s = min(_STEP_S, self._budget_s / 40)
         factor = min(8.0, max(0.25, wanted_s / max(sample.elapsed_s, 1e-9)))
         self._step = self._scaled(self._step, factor)

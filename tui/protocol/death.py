@@ -15,14 +15,15 @@ import msgspec
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.protocol.loadlog import Stage, of_last_load
+from tui.protocol.records import Doing
 
 Cause = Literal[
     "killed", "ended", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code",
-    "crashed", "not_started", "not_stopped", "out_of_step",
+    "crashed", "not_started", "not_stopped", "out_of_step", "other_version",
 ]  # fmt: skip
 """What the CPU itself refused to go on with is "cpu_code": llama.cpp's code for this processor is wrong for it. "ended"
 is what something outside asked to end, by a signal that no crash sends. A "bad_file" is one that llama.cpp crashed over
-before it computed anything."""
+before it computed anything. An engine of an "other_version" is that of an llmtui that was replaced while it ran."""
 
 _PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
     ("device_lost", re.compile(r"ErrorDeviceLost|device lost", re.I)),
@@ -98,8 +99,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     """The last log line that tells of trouble; "" when none does."""
     log: tuple[str, ...]
     """The last lines of its log, oldest first."""
-    running: str
-    """What it was doing: "starting", "loading", "answering", "reading ahead", "benchmark", "planning" or "idle"."""
+    running: Doing
+    """What it was doing."""
     computing: Computing = Computing()
     """What it was doing that with."""
 
@@ -116,7 +117,7 @@ class EngineDied(Exception):
 def examine(
     return_code: int | None,
     log: Sequence[str],
-    running: str,
+    running: Doing,
     ended_for: Cause | None = None,
     computing: Computing | None = None,
 ) -> Death:
@@ -146,7 +147,9 @@ def examine(
     )
 
 
-def _cause(return_code: int | None, signal_name: str, tail: Sequence[str], running: str, computing: Computing) -> Cause:
+def _cause(
+    return_code: int | None, signal_name: str, tail: Sequence[str], running: Doing, computing: Computing
+) -> Cause:
     if return_code is None:
         return "not_started"
     if signal_name == "SIGKILL":

@@ -2,11 +2,19 @@
 
 Every command carries an `id` chosen by the client; every event that answers it carries the same `id`. A frame is a
 four-byte little-endian length followed by one MessagePack-encoded tagged struct.
+
+A new command touches two places: a struct below, `class Count(Command[Counted])`, which names the event that answers it
+last and says what the engine is `doing` meanwhile; and a function in `tui/engine/handlers.py` that is registered for
+it. Front ends send it with `Engine.ask(Count(...))`, which gives a `Counted`. Events are structs of this file too.
+
+Both sides ignore fields that they do not know, so a field with a default may be added at any time; events that a front
+end does not know are left out, and a command that an engine does not know fails as "unknown_command". Whatever changes
+what is there already needs another `PROTOCOL`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Generic, Literal, Never, TypeVar, Union, get_args
 
 import msgspec
 
@@ -14,6 +22,7 @@ from tui.protocol import loadlog
 from tui.protocol.records import (
     Buffer,
     Device,
+    Doing,
     Effort,
     ErrorInfo,
     Footprint,
@@ -25,6 +34,9 @@ from tui.protocol.records import (
     Timings,
 )
 
+PROTOCOL = 1
+"""Version of what is said here. The two sides differ where llmtui was replaced while it ran."""
+
 DeltaKind = Literal["thinking", "answer"]
 
 ContextProblem = Literal[
@@ -34,149 +46,7 @@ ContextProblem = Literal[
 """Why a KV cache was not written to a file or not taken from it: "too_large" for a limit, "too_long" for a context."""
 
 
-# Commands ------------------------------------------------------------------------------------------------------------
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Base of what a front end asks of the engine."""
-
-    id: int
-
-
-class Load(Command, frozen=True):
-    """Load a model, freeing the one that is loaded. Answered by `LoadProgress` … `Loaded` or `Failed`."""
-
-    path: str
-    settings: LoadSettings
-    keep_context: bool = False
-    """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
-    the load fails or is cancelled, the model that was loaded before is loaded again and stays."""
-    load_first: bool = False
-    """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
-    cancelled, nothing has changed."""
-
-
-class Unload(Command, frozen=True):
-    """Free the model. Answered by `Ok`."""
-
-
-class Generate(Command, frozen=True):
-    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast`, `Done`; or `Failed`.
-    Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
-
-    messages: tuple[Message, ...]
-    """Empty with `resume`."""
-    sampling: Sampling
-    resume: bool = False
-    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
-    the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
-    thinking: bool = True
-    effort: Effort = ""
-    """How long to think, where `Loaded.efforts` names levels; without effect elsewhere."""
-    thinking_budget: int = 0
-    """End a thought after this many tokens, so that the answer comes; 0 lets it take its time."""
-    max_tokens: int = 0
-    """Stop after this many tokens; 0 goes on to the end of the context."""
-    drop_oldest: bool = False
-    """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
-    ignore_end: bool = False
-    """Go on after the model's end token, for benchmarks."""
-    flush_s: float = 0.1
-    """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
-
-
-class Cancel(Command, frozen=True):
-    """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
-
-    target: int
-
-
-class Count(Command, frozen=True):
-    """Count the tokens that these messages come to as a prompt. Answered by `Counted`."""
-
-    messages: tuple[Message, ...]
-    thinking: bool = True
-    effort: Effort = ""
-
-
-class BenchTest(Command, frozen=True):
-    """One timed repetition, the KV cache cleared before: `depth` random tokens untimed, then `n_prompt` random tokens
-    as a prompt and `n_gen` decoded one by one, synchronised, without sampling, as llama-bench does. `BenchSample`."""
-
-    n_prompt: int
-    n_gen: int
-    depth: int = 0
-    n_threads: int = 0
-    """Threads in this repetition alone; 0 takes those of the load, whatever `n_threads_batch` is."""
-    n_threads_batch: int = 0
-    """Threads for prompts, the depth included; 0 takes `n_threads`."""
-
-
-class BenchParallel(Command, frozen=True):
-    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
-    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
-    it. `n_prompt` is 1 at least. Answered by `ParallelSample`."""
-
-    n_parallel: int
-    n_prompt: int
-    n_gen: int
-
-
-class MeasureBandwidth(Command, frozen=True):
-    """Measure how fast memory can be read, which takes about a second for each device and, while it lasts, at most a
-    fourth of the free memory. Answered by `Bandwidths`; what is loaded stays."""
-
-    devices: tuple[str, ...]
-    """llama.cpp's names; "CPU" for the host's memory."""
-    n_threads: int = 0
-    """Threads that read on the CPU; 0 takes the physical (performance) cores."""
-
-
-class DryRun(Command, frozen=True):
-    """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
-
-    Only the header of the file, and of all parts of a split one, is read; the weights need not be there.
-    """
-
-    path: str
-    settings: LoadSettings
-    device_free: tuple[int, ...] = ()
-    """Bytes to count as free on each of the devices, which decides how layers are split over several of them; without
-    it they are as they are now."""
-
-
-class ReadAhead(Command, frozen=True):
-    """Evaluate what the next prompt will begin with, these messages being all before it: most templates drop what was
-    thought, so that all behind it is to be evaluated again. Answered by `Ok`."""
-
-    messages: tuple[Message, ...]
-    thinking: bool = True
-    effort: Effort = ""
-
-
-class SaveContext(Command, frozen=True):
-    """Write the KV cache to a file; the next command waits for a copy only. `ContextSaved` when it is on the disk."""
-
-    path: str
-    max_bytes: int = 0
-    """Write nothing when the cache is larger; 0 writes any."""
-
-
-class RestoreContext(Command, frozen=True):
-    """Take the KV cache from a file. Answered by `ContextRestored`."""
-
-    path: str
-
-
-class ListDevices(Command, frozen=True):
-    """Answered at once by `Devices`, even while a model loads or answers."""
-
-
-class Shutdown(Command, frozen=True):
-    """End the process."""
-
-
-# Events --------------------------------------------------------------------------------------------------------------
+# Events ---------------------------------------------------------------------------------------------------------------
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -194,6 +64,7 @@ class Hello(Event, frozen=True):
     devices: tuple[Device, ...]
     build_commit: str = ""
     """llama.cpp's commit, "-dirty" where its sources were changed; empty when it does not tell."""
+    protocol: int = PROTOCOL
 
 
 class Ok(Event, frozen=True):
@@ -395,17 +266,194 @@ class Failed(Event, frozen=True):
     """For a `Load`: what is loaded now. A model that stayed, or was loaded again, is told as it was told at first."""
 
 
-AnyCommand = (
-    Load | Unload | Generate | Cancel | Count | BenchTest | BenchParallel | MeasureBandwidth | DryRun
-    | ReadAhead | SaveContext | RestoreContext | ListDevices | Shutdown
-)  # fmt: skip
-AnyEvent = (
-    Hello | Ok | LoadProgress | Loaded | Planned | Started | Prefill | Delta | Recast | Done | Counted | BenchSample
-    | ParallelSample | Bandwidths | ContextSaved | ContextRestored | Devices | Failed
-)  # fmt: skip
+# Commands -------------------------------------------------------------------------------------------------------------
 
 
-def not_text(command: Command) -> ErrorInfo:
+AnswerT = TypeVar("AnswerT", bound=Event)
+
+
+class Command(msgspec.Struct, Generic[AnswerT], frozen=True, kw_only=True, tag=True):
+    """Base of what a front end asks of the engine. A `Command[Counted]` is answered by a `Counted`, before which other
+    events may come, or by `Failed`; nothing comes after these."""
+
+    doing: ClassVar[Doing] = "idle"
+    """What the engine does while this runs, for whoever wants to know why it died."""
+    id: int = 0
+    """Given by the client that sends it, and never twice for one process."""
+
+
+class Load(Command[Loaded], frozen=True):
+    """Load a model, freeing the one that is loaded. Answered by `LoadProgress` … `Loaded` or `Failed`."""
+
+    doing = "loading"
+    path: str
+    settings: LoadSettings
+    keep_context: bool = False
+    """Take the KV cache of the loaded model along: for the same file on another device or with another offload. When
+    the load fails or is cancelled, the model that was loaded before is loaded again and stays."""
+    load_first: bool = False
+    """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
+    cancelled, nothing has changed."""
+
+
+class Unload(Command[Ok], frozen=True):
+    """Free the model."""
+
+
+class Generate(Command[Done], frozen=True):
+    """Answer a conversation. Answered by `Started`, `Prefill` …, `Delta` … and perhaps `Recast`, `Done`; or `Failed`.
+    Cancelled while it is looked for what of a long conversation fits, it is answered by `Done` alone."""
+
+    doing = "answering"
+    messages: tuple[Message, ...] = ()
+    """Empty with `resume`."""
+    sampling: Sampling = Sampling()
+    resume: bool = False
+    """Go on with the answer that was cancelled last, from its last token, also after a load that kept the context. With
+    the same `sampling`, the draws go on too: what comes is what would have come without the pause."""
+    thinking: bool = True
+    effort: Effort = ""
+    """How long to think, where `Loaded.efforts` names levels; without effect elsewhere."""
+    thinking_budget: int = 0
+    """End a thought after this many tokens, so that the answer comes; 0 lets it take its time."""
+    max_tokens: int = 0
+    """Stop after this many tokens; 0 goes on to the end of the context."""
+    drop_oldest: bool = False
+    """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
+    ignore_end: bool = False
+    """Go on after the model's end token, for benchmarks."""
+    flush_s: float = 0.1
+    """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
+
+
+class Cancel(Command[Never], frozen=True):
+    """Stop the command whose id is `target`, whatever its phase. It ends with `Done` (`cancelled`) or `Failed`."""
+
+    target: int
+
+
+class Count(Command[Counted], frozen=True):
+    """Count the tokens that these messages come to as a prompt."""
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+    effort: Effort = ""
+
+
+class BenchTest(Command[BenchSample], frozen=True):
+    """One timed repetition, the KV cache cleared before: `depth` random tokens untimed, then `n_prompt` random tokens
+    as a prompt and `n_gen` decoded one by one, synchronised, without sampling, as llama-bench does."""
+
+    doing = "benchmark"
+    n_prompt: int
+    n_gen: int
+    depth: int = 0
+    n_threads: int = 0
+    """Threads in this repetition alone; 0 takes those of the load, whatever `n_threads_batch` is."""
+    n_threads_batch: int = 0
+    """Threads for prompts, the depth included; 0 takes `n_threads`."""
+
+
+class BenchParallel(Command[ParallelSample], frozen=True):
+    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
+    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
+    it. `n_prompt` is 1 at least."""
+
+    doing = "benchmark"
+    n_parallel: int
+    n_prompt: int
+    n_gen: int
+
+
+class MeasureBandwidth(Command[Bandwidths], frozen=True):
+    """Measure how fast memory can be read, which takes about a second for each device and, while it lasts, at most a
+    fourth of the free memory. Answered by `Bandwidths`; what is loaded stays."""
+
+    doing = "benchmark"
+    devices: tuple[str, ...]
+    """llama.cpp's names; "CPU" for the host's memory."""
+    n_threads: int = 0
+    """Threads that read on the CPU; 0 takes the physical (performance) cores."""
+
+
+class DryRun(Command[Planned], frozen=True):
+    """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
+
+    Only the header of the file, and of all parts of a split one, is read; the weights need not be there.
+    """
+
+    doing = "planning"
+    path: str
+    settings: LoadSettings
+    device_free: tuple[int, ...] = ()
+    """Bytes to count as free on each of the devices, which decides how layers are split over several of them; without
+    it they are as they are now."""
+
+
+class ReadAhead(Command[Ok], frozen=True):
+    """Evaluate what the next prompt will begin with, these messages being all before it: most templates drop what was
+    thought, so that all behind it is to be evaluated again."""
+
+    doing = "reading ahead"
+    messages: tuple[Message, ...]
+    thinking: bool = True
+    effort: Effort = ""
+
+
+class SaveContext(Command[ContextSaved], frozen=True):
+    """Write the KV cache to a file; the next command waits for a copy only. Answered when it is on the disk."""
+
+    path: str
+    max_bytes: int = 0
+    """Write nothing when the cache is larger; 0 writes any."""
+
+
+class RestoreContext(Command[ContextRestored], frozen=True):
+    """Take the KV cache from a file."""
+
+    path: str
+
+
+class ListDevices(Command[Devices], frozen=True):
+    """Answered at once, even while a model loads or answers."""
+
+
+# Both ----------------------------------------------------------------------------------------------------------------
+
+AnyCommand = Command[Any]
+EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+COMMANDS: tuple[type[AnyCommand], ...] = tuple(Command.__subclasses__())
+ANSWERS: dict[type[AnyCommand], type[Event]] = {
+    kind: get_args(vars(kind)["__orig_bases__"][0])[0] for kind in COMMANDS if kind is not Cancel
+}
+"""What ends each command, beside `Failed`. Nothing answers a `Cancel`."""
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What every message of every version has, to tell what one is about that cannot be read."""
+
+    type: str
+    id: int = 0
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """What a `Hello` of every version has."""
+
+    protocol: int = 0
+    """`Hello.protocol`; 0 of an engine that is older than versions are."""
+
+
+def command_decoder() -> msgspec.msgpack.Decoder[AnyCommand]:
+    """Reads frames of any command. Raises `msgspec.ValidationError` for one that is not among `COMMANDS`."""
+    return msgspec.msgpack.Decoder(Union[COMMANDS])  # noqa: UP007 - made from a tuple
+
+
+def event_decoder() -> msgspec.msgpack.Decoder[Event]:
+    """Reads frames of any event. Raises `msgspec.ValidationError` for one that is not among `EVENTS`."""
+    return msgspec.msgpack.Decoder(Union[EVENTS])  # noqa: UP007
+
+
+def not_text(command: AnyCommand) -> ErrorInfo:
     """Why a command cannot be sent that holds what UTF-8 cannot encode."""
     if isinstance(command, Load | DryRun):
         # Shown as it is where nothing else stands for the bytes that are no text.

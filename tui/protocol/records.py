@@ -17,11 +17,13 @@ StopReason = Literal["stop", "length", "context", "cancelled"]
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]
 ErrorKind = Literal[
     "model_not_found", "model_unreadable", "model_unsupported", "model_refused", "out_of_memory", "bad_settings",
-    "no_model", "template", "context_overflow", "decode", "cancelled", "internal",
+    "no_model", "template", "context_overflow", "decode", "cancelled", "unknown_command", "internal",
 ]  # fmt: skip
 """A file that is damaged or cut off is "model_unreadable", one that this llama.cpp does not know how to load is
 "model_unsupported"; one that is whole and still not to be loaded, as an embedding model or a part under another name,
-is "model_refused", and `detail` says what to do."""
+is "model_refused", and `detail` says what to do. An "unknown_command" is of another version of llmtui."""
+Doing = Literal["starting", "loading", "answering", "reading ahead", "benchmark", "planning", "idle"]
+"""What an engine is at."""
 
 
 TELLING_PROMPT = 256
@@ -30,8 +32,8 @@ TELLING_STEPS = 16
 """The same of tokens written."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of plain records that travel inside commands and events."""
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of plain records that travel inside commands and events. Fields that are not known are ignored."""
 
 
 class LoadSettings(Record, frozen=True):

@@ -13,9 +13,9 @@ from tui.chat.context_files import ContextFiles
 from tui.chat.conversation import Conversation, to_messages
 from tui.config import paths
 from tui.config.settings import ChatSettings
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import ContextRestored, Loaded
+from tui.protocol.messages import ContextRestored, Loaded, ReadAhead, RestoreContext, SaveContext
 
 IDLE_S = 30.0
 """A cache of hundreds of megabytes is not written after every answer, but when nobody has asked for this long."""
@@ -92,7 +92,7 @@ class ContextKeeper:
             # What cannot be evaluated now is said when it is asked.
             with contextlib.suppress(EngineError):
                 thinking, effort = conversation.thinking, conversation.effort
-                await self._engine.read_ahead(messages, thinking=thinking, effort=effort)
+                await self._engine.ask(ReadAhead(messages=tuple(messages), thinking=thinking, effort=effort))
 
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""
@@ -103,7 +103,9 @@ class ContextKeeper:
         self._do(self._save(self._held))
 
     async def _save(self, conversation_id: str) -> None:
-        saved = await self._engine.save_context(self._files.path(conversation_id), self._files.max_bytes)
+        saved = await self._engine.ask(
+            SaveContext(path=str(self._files.path(conversation_id)), max_bytes=self._files.max_bytes)
+        )
         if saved.problem is not None:
             _log.info("The context was not kept: %s %s", saved.problem, saved.detail)
             return
@@ -126,7 +128,7 @@ class ContextKeeper:
             self._do(self._restore(conversation_id))
 
     async def _restore(self, conversation_id: str) -> None:
-        restored = await self._engine.restore_context(self._files.path(conversation_id))
+        restored = await self._engine.ask(RestoreContext(path=str(self._files.path(conversation_id))))
         if restored.problem is None:
             if self._held == conversation_id and not self._unsaved:
                 self._ahead = self._do(self._read_ahead())

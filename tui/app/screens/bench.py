@@ -25,7 +25,8 @@ from tui.app.widgets.transcript import Transcript
 from tui.base import format
 from tui.config.load import CPU, engine_settings
 from tui.config.settings import LoadDefaults
-from tui.engines.local import Engine, EngineError
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
 from tui.measure import endtoend
 from tui.measure.compare import compare
 from tui.measure.condition import MachineProbe
@@ -222,7 +223,7 @@ class BenchScreen(Dialog[None]):
     async def _measure(self) -> None:
         try:
             if jobs := self._jobs(await self._make_room()):
-                async with Engine(env=self._environment) as engine:
+                async with LocalEngine(env=self._environment) as engine:
                     await self._run(engine, jobs)
         except EngineDied as died:
             self._tell(str(died))

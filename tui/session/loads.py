@@ -1,5 +1,5 @@
-"""Loads that were decided on, and what it took to move a loaded model: to another backend, or to other settings. Knows
-no engine and no screen."""
+"""Loads that were decided on, and what it took to load the loaded model again: on another backend, or with other
+settings. Knows no engine and no screen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import msgspec
 
 from tui.config.settings import LoadDefaults
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Timings
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
+class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A load that was decided on."""
 
     path: Path
@@ -28,7 +27,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """When it was decided on, by `time.perf_counter`."""
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class Reload(msgspec.Struct, frozen=True, kw_only=True):
     """The loaded model was loaded again with other settings; what was read of the conversation came along, or not."""
 
     source: str
@@ -49,8 +48,21 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         """What reading the tokens that came along would take; 0 when the speed is not known."""
         return self.n_kept / self.prefill_tps if self.prefill_tps else 0.0
 
+    @classmethod
+    def of(cls, request: LoadRequest, source: str, loaded: Loaded, prefill_tps: float) -> Reload:
+        """What a load took that is complete now: from the backend `source` to what is `loaded`."""
+        return cls(
+            source=source,
+            target=backend_label(loaded),
+            took_s=time.perf_counter() - request.asked_at,
+            n_kept=loaded.n_kept,
+            n_lost=loaded.n_lost,
+            keep_s=loaded.keep_s,
+            prefill_tps=prefill_tps,
+        )
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+
+class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
     """What was loaded last, and what it was asked to be loaded with."""
 
     loaded: Loaded
@@ -62,40 +74,3 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 def backend_label(loaded: Loaded) -> str:
     """The backend of a load, as an answer's footer names it: "CPU", "Vulkan0+Vulkan1"."""
     return "+".join(loaded.devices) or "CPU"
-
-
-class PrefillSpeeds:
-    """How fast the last prompt that is long enough to tell was read, in tokens per second: with each model, on each
-    device and with each of the settings that it was loaded with. Those of another load say nothing of this one."""
-
-    def __init__(self) -> None:
-        self._speeds: dict[Loaded, float] = {}
-
-    def note(self, loaded: Loaded, timings: Timings) -> None:
-        """A prompt was read, or a part of it."""
-        if timings.prefill_tps:
-            self._speeds[_alike(loaded)] = timings.prefill_tps
-
-    def of(self, loaded: Loaded | None) -> float:
-        """0 when too little was read with such a load, or nothing is loaded."""
-        return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
-
-    def moved(self, move: Move, source: str, loaded: Loaded) -> Moved:
-        """What a move that is complete now took."""
-        return Moved(
-            source=source,
-            target=backend_label(loaded),
-            took_s=time.perf_counter() - move.asked_at,
-            n_kept=loaded.n_kept,
-            n_lost=loaded.n_lost,
-            keep_s=loaded.keep_s,
-            prefill_tps=self.of(loaded),
-        )
-
-
-def _alike(loaded: Loaded) -> Loaded:
-    """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
-    size of the context, of which only what is filled counts."""
-    return msgspec.structs.replace(
-        loaded, id=0, n_ctx=0, buffers=(), load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, footprint=None
-    )

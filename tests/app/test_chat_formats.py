@@ -74,7 +74,7 @@ async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(s
 
 async def test_a_template_that_does_not_compile_is_told_once(start, template):
     async with start(more_settings=template("{% if %}" + CHATML)) as person:
-        note = person.app.controller.engine.loaded.template_note
+        note = person.app.controller.engine.loaded.llama.template_note
         assert note.startswith("Your chat template cannot be used (") and note.endswith("the file's own is used.")
         assert person.told.count(note) == 1
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
@@ -93,7 +93,7 @@ async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_
         control=IM,
     )
     async with start(model=tmp_path / "tape.gguf") as person:
-        note = person.app.controller.engine.loaded.template_note
+        note = person.app.controller.engine.loaded.llama.template_note
         assert note.startswith("The file's chat template cannot be used (") and note.endswith("ChatML is used.")
         assert person.told.count(note) == 1
         assert await person.ask("Hi") == "Hello there!"

@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
+from tests.loads import but
 from tests.measure.fixed import COMPARISON
 from tests.places import DATA
 from tests.planning.shapes import QWEN3_30B_A3B
@@ -58,8 +59,9 @@ from tui.config.settings import LoadDefaults
 from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
-from tui.planning.guard import remedies
+from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
 
@@ -99,18 +101,18 @@ async def read_prompt(person: Person) -> None:
 
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
-    person.app.controller.engine.die()
+    person.app.controller.engine.die_of()
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
 async def crash_on_the_cpu(person: Person) -> None:
     engine = person.app.controller.engine
-    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    engine.loads = but(LOADED, devices=(), n_gpu_layers=0)
     person.app.controller.restart(backend="cpu")
-    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded and not engine.loaded.llama.devices)
     person.app.clear_notifications()  # how long that took
     await read_prompt(person)
-    person.app.controller.engine.die(CPU_CRASH)
+    person.app.controller.engine.die_of(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
@@ -188,7 +190,8 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     too_much = LoadDefaults(n_ctx=32768)
     verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
-    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
+    permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
+    return guard_screen(QWEN3_30B_A3B.name, permission, keymap)
 
 
 async def never() -> Any:

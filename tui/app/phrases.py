@@ -17,7 +17,6 @@ from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.keymap import display_keys
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
 from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
@@ -54,7 +53,7 @@ def speed(tps: float) -> str:
 
 def threads(loaded: Loaded) -> str:
     """Threads of decode, and of prefill where they are others: "8 threads", "8/16 threads"."""
-    n, n_batch = loaded.n_threads, loaded.n_threads_batch
+    n, n_batch = loaded.llama.n_threads, loaded.llama.n_threads_batch
     return f"{n} thread{'' if n == 1 else 's'}" if n == n_batch else f"{n}/{n_batch} threads"
 
 
@@ -297,20 +296,6 @@ def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
     return f"{restored.n_tokens:,} tokens of context are back from the disk in {seconds(restored.restore_s)}{instead}."
 
 
-FITS_ALREADY = "These settings fit, and nothing else that fits is expected to be faster: nothing was changed."
-NOTHING_FITS = "Nothing fits: even with the smallest context there is too little memory for this file."
-
-
-def cut_to_fit(choice: LoadDefaults, *, on_gpu: bool) -> str:
-    """That a model is loaded with less than was asked for, so that it fits."""
-    layers = "all layers" if choice.n_gpu_layers < 0 else f"{choice.n_gpu_layers} layers"
-    place = f"{layers} on the GPU" if on_gpu and choice.n_gpu_layers else "all layers on the CPU"
-    if on_gpu and choice.n_gpu_layers and choice.n_cpu_moe:
-        place += f", the experts of {choice.n_cpu_moe} on the CPU,"
-    size = f"{choice.n_ctx:,} tokens" if choice.n_ctx else "the trained size"
-    return f"To fit into memory it is loaded with {place} and a context of {size}."
-
-
 def shortage(found: Shortage, keymap: Keymap) -> str:
     """That memory runs out, before the machine starts to swap."""
     signs = []
@@ -322,11 +307,6 @@ def shortage(found: Shortage, keymap: Keymap) -> str:
         f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
         f"context or fewer layers{hint(keymap, 'load_settings')}, before the machine starts to swap."
     )
-
-
-def context_cut(n_ctx_asked: int, n_ctx: int) -> str:
-    """That nothing fits with the context that was asked for."""
-    return f"No placement fits with a context of {n_ctx_asked:,} tokens: it is cut to {n_ctx:,}."
 
 
 def context_for(n_prompt: int) -> int:

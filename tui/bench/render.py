@@ -55,8 +55,8 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def _place(report: Report) -> str:
     """ "CPU", or the devices with how many layers are there: "Vulkan0 41/65"."""
     loaded = report.loaded
-    where = f"{loaded.n_gpu_layers}/{loaded.n_layers}"
-    return f"{'+'.join(loaded.devices)} {where}" if loaded.devices else "CPU"
+    where = f"{loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
+    return f"{'+'.join(loaded.llama.devices)} {where}" if loaded.llama.devices else "CPU"
 
 
 def _row_of(report: Report) -> str:
@@ -91,7 +91,7 @@ def _single(report: Report) -> str:
     rows += [
         (
             report.backend,
-            str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads),
+            str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads),
             result.test.name,
             f"{result.avg_ts:,.2f} ± {result.stddev_ts:,.2f}",
             f"{100 * result.stddev_ts / result.avg_ts:.1f}%",
@@ -111,8 +111,8 @@ def markdown(comparison: Comparison) -> str:
         loaded = report.loaded
         for result in report.results:
             cells = [model_type(report), _size(report), _params(report), report.backend]
-            cells += [str(loaded.n_gpu_layers)] if gpu else []
-            cells += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
+            cells += [str(loaded.llama.n_gpu_layers)] if gpu else []
+            cells += [str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads)]
             rows.append((*cells, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
     unfinished = [
@@ -162,17 +162,17 @@ def can_encode(signs: str, encoding: str | None) -> bool:
 def facts(report: Report) -> list[str]:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
-    devices = ", ".join(f"{name} {report.describe(name)}".strip() for name in loaded.devices)
-    where = f"{devices}, {loaded.n_gpu_layers} of {loaded.n_layers} layers" if devices else "the CPU alone"
+    devices = ", ".join(f"{name} {report.describe(name)}".strip() for name in loaded.llama.devices)
+    where = f"{devices}, {loaded.llama.n_gpu_layers} of {loaded.llama.n_layers} layers" if devices else "the CPU alone"
     experts = f", experts of {settings.n_cpu_moe} layers on the CPU" if devices and settings.n_cpu_moe else ""
     used = [
         f"ctx {f'{settings.n_parallel} x ' if settings.n_parallel > 1 else ''}{loaded.n_ctx:,}",
-        f"batch {loaded.n_batch}/{loaded.n_ubatch}",
-        f"flash attention {'on' if loaded.flash_attn else 'off'}",
-        f"KV {loaded.type_k}/{loaded.type_v}",
+        f"batch {loaded.llama.n_batch}/{loaded.llama.n_ubatch}",
+        f"flash attention {'on' if loaded.llama.flash_attn else 'off'}",
+        f"KV {loaded.llama.type_k}/{loaded.llama.type_v}",
         *(["no mmap"] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
-        *([f"repacked ({', '.join(loaded.repacked)})"] if loaded.repacked else []),
+        *([f"repacked ({', '.join(loaded.llama.repacked)})"] if loaded.llama.repacked else []),
         *(["repack off"] if settings.repack == "off" else []),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]

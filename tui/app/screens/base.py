@@ -35,7 +35,7 @@ class ChatScreen(Screen[None]):
         """The header of the model that is loaded."""
         self.model_coming: ModelInfo | None = None
         """The header of the model that is being loaded, or was to be last."""
-        self.headers = controller.headers
+        self.headers = controller.model.headers
         self.try_again: Callable[[], object] = controller.retry
         """What the card about a load that failed does once more."""
         self.card_id = ""

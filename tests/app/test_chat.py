@@ -163,7 +163,7 @@ async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_b
         before = person.turns
         await person.type("a draft")
         await person.press("f2")
-        assert prompt.text == "hello" and "editing: send it anew (enter), or leave it (esc)" in person.screen_text()
+        assert prompt.text == "hello" and "editing: send again (enter), or cancel (esc)" in person.screen_text()
         prompt.set_text("hello again")
         await person.press("f2")  # the same once more: what was changed stays
         assert prompt.text == "hello again"

@@ -31,7 +31,7 @@ def held(person):
 
 def load(person, path) -> None:
     controller = person.app.controller
-    controller.load(LoadRequest(path=path, choice=controller.choice_for(path)))
+    controller.load(LoadRequest(path=path, choice=controller.load_for(path)))
 
 
 def at_work(person, group: str) -> bool:

@@ -65,7 +65,7 @@ def _narrow_table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
             yield from ([""] if place is not None else [_columns(_titles())])
             yield line.place
             place = line.place
-        yield f"  {line.purpose}"
+        yield f"  {tr(line.purpose)}"
         yield _columns(_figures(line))
 
 

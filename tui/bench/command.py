@@ -26,7 +26,7 @@ from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings, load_settings
+from tui.config.settings import ChosenLoad, Settings, load_settings
 from tui.config.state import StateStore
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
@@ -239,7 +239,7 @@ class _Bench:
 def make_job(
     model: LibraryModel,
     load: Mapping[str, object],
-    defaults: LoadDefaults,
+    defaults: ChosenLoad,
     devices: Sequence[Device],
     tests: Sequence[Test],
 ) -> BenchJob:

@@ -66,7 +66,7 @@ class ChatScreen(Screen[None]):
         else:
             not_taken = f" ({result.detail})" if result.detail else ""
             told = f"Copied {len(text):,} characters to {result.place}{not_taken}"
-            self.tell(told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
+            self.tell(phrases.with_harmless(told, n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
         driver = self.app._driver

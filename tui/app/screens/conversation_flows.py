@@ -167,7 +167,7 @@ class ConversationFlows(ModelFlows):
     def _write(conversation: Conversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
         file = export.write(conversation, paths.exports_dir(), kind, stats=True)
-        return f"{file}{phrases.made_harmless(export.n_left_out(conversation, kind))}"
+        return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
 
     @work(exclusive=True, group="dialog")
     async def action_import(self) -> None:

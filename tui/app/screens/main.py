@@ -12,7 +12,7 @@ from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import answer_phrases, death_card, phrases
+from tui.app import answer_phrases, death_card, memory_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -29,7 +29,7 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
-from tui.config.settings import LoadDefaults, Settings, expand
+from tui.config.settings import ChosenLoad, Settings, expand
 from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
@@ -263,7 +263,7 @@ class MainScreen(ConversationFlows, Sending):
                 for view in self._views():
                     view.show_speed(speed)
             case events.MemoryShort(shortage=shortage):
-                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
+                self.tell(memory_phrases.shortage(shortage, self.keymap), bad=True)
             case events.PhaseChanged(phase=phase):
                 self.phase_changed(phase)
             case events.LoadAdvanced(fraction=fraction):
@@ -444,7 +444,7 @@ class MainScreen(ConversationFlows, Sending):
         return backend_name(found) if (found := auto_devices(self.controller.model.devices)) else ""
 
     @property
-    def _fatal_choice(self) -> LoadDefaults:
+    def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
         return self.controller.model.fatal_choice or self.controller.model.choice
 

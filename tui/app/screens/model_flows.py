@@ -14,7 +14,7 @@ from tui.app import phrases
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -33,15 +33,15 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A load that is being settled."""
 
     model: LibraryModel
-    choice: LoadDefaults
-    chosen: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody chose: they are not changed without a question."""
+    choice: ChosenLoad
+    given: frozenset[str] = frozenset()
+    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
         """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
+        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows(ChatScreen):
@@ -81,7 +81,7 @@ class ModelFlows(ChatScreen):
                 memory,
                 self.keymap,
                 devices=devices,
-                choice_for=self.controller.choice_for,
+                load_for=self.controller.load_for,
                 current=self.controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self.library,
@@ -128,7 +128,7 @@ class ModelFlows(ChatScreen):
             await asyncio.shield(unloading[-1])
             memory, devices = await self._memory_now()
 
-            async def may_measure(model: LibraryModel, wanted: LoadDefaults) -> LoadPermission:
+            async def may_measure(model: LibraryModel, wanted: ChosenLoad) -> LoadPermission:
                 return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
 
             return may_measure
@@ -144,12 +144,12 @@ class ModelFlows(ChatScreen):
                 History(paths.bench_file()),
                 self.keymap,
                 # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self.settings, controller.choices.given)[0],
+                lambda job: for_answers(job, self.settings, controller.load_order.chat_format)[0],
             )
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
 
     @work(exclusive=True, group="dialog")
     async def action_load_settings(self) -> None:
@@ -167,8 +167,8 @@ class ModelFlows(ChatScreen):
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
-        return Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
+        choice = self.controller.load_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, given=self.controller.given_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
@@ -198,7 +198,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -243,7 +243,7 @@ class ModelFlows(ChatScreen):
 
         while plan is not None:
             confirmed = self._confirmed(plan, devices, memory)
-            permission = await may_load(confirmed, plan.choice, chosen=plan.chosen, others=self._models)
+            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self._models)
             if permission.is_given:
                 return plan
             if permission.instead is not None:
@@ -275,7 +275,7 @@ class ModelFlows(ChatScreen):
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
-    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+    async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self.controller.model.path
@@ -314,7 +314,7 @@ class ModelFlows(ChatScreen):
             self._load_again(choice)
 
     @work(exclusive=True, group="load")
-    async def _load_again(self, choice: LoadDefaults) -> None:
+    async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")

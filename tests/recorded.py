@@ -3,8 +3,7 @@ models that are only headers. So a screen is the same on every machine; nothing 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,31 @@ import msgspec
 import pytest
 
 from tests.conftest import MOE
+from tests.loads import loaded_as
+from tests.scripted_engine import ScriptedEngine
 from tui.app.screens import model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engines.interface import Engine, EngineError
 from tui.machine.readings import GpuSample, HostSample
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.protocol.death import Computing, Death, EngineDied
-from tui.protocol.messages import ContextSaved, Delta, Done, Event, Hello, Loaded, Prefill, Started
+from tui.protocol.messages import (
+    AnyCommand,
+    ContextSaved,
+    Count,
+    Counted,
+    Delta,
+    Done,
+    Event,
+    Generate,
+    Hello,
+    Load,
+    LoadProgress,
+    Prefill,
+    SaveContext,
+    Started,
+)
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
 from tui.session import controller, live_speed
 from tui.session.monitoring import Monitoring
@@ -135,7 +150,7 @@ LIBRARY = Library(
         BrokenFile(path=FOLDER / "half.gguf", why=Later("Incomplete: 2.1 of 4.7 GiB are there. Finish the download.")),
     ),
 )
-LOADED = Loaded(
+LOADED = loaded_as(
     path=str(QWEN.path),
     description="qwen3moe 30B.A3B Q3_K - Large",
     n_params=QWEN.info.n_params,
@@ -153,7 +168,6 @@ LOADED = Loaded(
     type_k="f16",
     type_v="f16",
     can_think=True,
-    has_template=True,
     buffers=(
         Buffer(device="Vulkan0", purpose="weights", n_bytes=round(13.0 * GIB)),
         Buffer(device="Vulkan0", purpose="kv", n_bytes=round(0.4 * GIB)),
@@ -265,79 +279,52 @@ LOG = (
 )
 
 
-class RecordedAnswer:
-    """Gives `events`, and then, if they do not end with `Done`, waits until it is cancelled or the engine dies."""
+class RecordedEngine(ScriptedEngine):
+    """It has loaded `LOADED` at once, whatever is asked for, and answers with `events`. If these do not end with
+    `Done`, the answer goes on until it is cancelled, or the engine dies."""
 
-    def __init__(self, events: tuple[Event, ...]) -> None:
-        self._events = events
-        self._end: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        for event in self._events:
-            yield event
-        if not isinstance(self._events[-1], Done):
-            yield await self._end
-
-    def cancel(self, *, insist: bool = True) -> None:
-        if not self._end.done():
-            self._end.set_result(Done(stop="cancelled", timings=Timings(), n_used=0, n_ctx=LOADED.n_ctx))
-
-    def die(self, death: EngineDied) -> None:
-        self._end.set_exception(death)
-
-
-class RecordedEngine(Engine):
-    """An engine without a process: it has loaded `LOADED` at once and answers with `events`."""
-
-    events: tuple[Event, ...] = ANSWER
-    answer: RecordedAnswer
-    load_stops_at: float | None = None
-    """The next load gets that far, 0 to 1, and goes on until it is cancelled."""
-    load_error: ErrorInfo | None = None
-    """The next load fails with this."""
-    loads: Loaded = LOADED
-    """What every load comes to."""
-
-    _is_alive = False
-
-    @property
-    def alive(self) -> bool:
-        return self._is_alive
-
-    async def devices(self) -> tuple[Device, ...]:
-        return HELLO.devices
-
-    async def save_context(self, *_: Any, **__: Any) -> ContextSaved:
-        return ContextSaved(problem="empty")
+    def __init__(
+        self, *, env: Mapping[str, str] | None = None, on_death: Callable[[EngineDied], None] | None = None
+    ) -> None:
+        super().__init__(on_death=on_death, held=(), hello=HELLO)
+        self.events: tuple[Event, ...] = ANSWER
+        self.load_stops_at: float | None = None
+        """The next load gets that far, 0 to 1, and goes on until it is cancelled."""
+        self.load_error: ErrorInfo | None = None
+        """The next load fails with this."""
+        self.loads = LOADED
+        """What every load comes to."""
+        self._facts: Death | None = None
 
     async def start(self) -> Hello:
-        self.hello, self._is_alive = HELLO, True
+        hello = await super().start()
         self.log.extend(LOG)
-        return HELLO
+        return hello
 
-    async def load(self, path: Any, settings: Any, on_progress: Any = None, **_: Any) -> Loaded:
-        if self.load_error is not None:
-            raise EngineError(self.load_error)
-        if self.load_stops_at is not None:
-            on_progress(self.load_stops_at)
-            await asyncio.Event().wait()
-        self.loaded = self._held = self.loads
-        return self.loads
-
-    async def count(self, *_: Any, **__: Any) -> int:
-        return 664
-
-    def generate(self, *_: Any, **__: Any) -> RecordedAnswer:  # type: ignore[override]
-        self.answer = RecordedAnswer(self.events)
-        return self.answer
-
-    def die(self, facts: Death = DEATH) -> None:
+    def die_of(self, facts: Death = DEATH) -> None:
         """In the middle of an answer, as a process that the driver took down."""
-        assert self._on_death is not None
-        self._is_alive = False
-        death = EngineDied(facts)
-        self.answer.die(death)
-        self._on_death(death)
+        self._facts = facts
+        self.die()
+
+    def _death(self) -> EngineDied:
+        return EngineDied(self._facts) if self._facts else super()._death()
+
+    def _refusal(self, command: AnyCommand) -> ErrorInfo | None:
+        return self.load_error if isinstance(command, Load) else None
+
+    def _reply(self, command: Generate) -> None:
+        self._n_used = self._n_decode = 0
+        self.tell(*self.events)
+
+    def _answers(self, command: AnyCommand) -> Iterable[Event]:
+        match command:
+            case Load():
+                return (self.loads,) if self.load_stops_at is None else (LoadProgress(fraction=self.load_stops_at),)
+            case Count():
+                return (Counted(n_tokens=664, n_ctx=LOADED.n_ctx),)
+            case SaveContext():
+                return (ContextSaved(problem="empty"),)
+        return super()._answers(command)
 
 
 class RecordedHistory(SpeedHistory):
@@ -365,7 +352,7 @@ class RecordedMonitoring(Monitoring):
 def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY) -> None:
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
-    monkeypatch.setattr(controller, "Engine", RecordedEngine)
+    monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
     monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_flows, "scan", lambda *_: library)

@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from tests.loads import loaded_as
 from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
 from tui.protocol.death import EngineDied
@@ -93,7 +94,7 @@ class ScriptedEngine(EngineClient):
         self.held = set(held)
         self.reply = "pong"
         self.facts: dict[str, Any] = {}
-        """Fields of `Loaded` that are to be other than what was asked for."""
+        """Fields of `Loaded` and `LlamaLoad` that are to be other than what was asked for."""
         self.heeds_cancel = True
         """Whether a command that is held ends when it is cancelled; else `Cancel` is only noted."""
         self.commands: list[AnyCommand] = []
@@ -348,12 +349,11 @@ class ScriptedEngine(EngineClient):
             "type_k": settings.type_k,
             "type_v": settings.type_v,
             "can_think": True,
-            "has_template": True,
             "buffers": (),
             "load_s": 0.0,
             "n_kept": self._n_used if takes_along else 0,
         }
-        return Loaded(**facts | self.facts)
+        return loaded_as(**facts | self.facts)
 
     def _reply(self, command: Generate) -> None:
         self.begin(_n_tokens(command.messages))

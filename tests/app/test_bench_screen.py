@@ -124,7 +124,7 @@ async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start)
         await opened(person)
         await person.press("escape")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.n_ubatch == 64
+        assert person.app.controller.engine.loaded.llama.n_ubatch == 64
     assert remembered.read() == []
     assert (remembered.state.loads, remembered.state.tuned) == (before.loads, before.tuned)
 
@@ -198,7 +198,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
     async with start(DENSE) as person:
         controller = person.app.controller
         os.kill(controller.engine.pid, signal.SIGSTOP)
-        controller.load(LoadRequest(path=MOE, choice=controller.choice))
+        controller.load(LoadRequest(path=MOE, choice=controller.model.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await says_that_it_loads(person)
         os.kill(controller.engine.pid, signal.SIGCONT)
@@ -207,7 +207,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
         person.app.main.open_model(DENSE)
         await says_that_it_loads(person)
         go_on.set()
-        await person.wait_for(lambda: person.phase == "ready" and controller.model_path == DENSE)
+        await person.wait_for(lambda: person.phase == "ready" and controller.model.path == DENSE)
 
 
 async def says_that_it_loads(person) -> None:

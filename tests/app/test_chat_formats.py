@@ -74,7 +74,7 @@ async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(s
 
 async def test_a_template_that_does_not_compile_is_told_once(start, template):
     async with start(more_settings=template("{% if %}" + CHATML)) as person:
-        note = person.app.controller.engine.loaded.template_note
+        note = person.app.controller.engine.loaded.llama.template_note
         assert note.startswith("Your chat template cannot be used (") and note.endswith("the file's own is used.")
         assert person.told.count(note) == 1
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
@@ -93,7 +93,7 @@ async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_
         control=IM,
     )
     async with start(model=tmp_path / "tape.gguf") as person:
-        note = person.app.controller.engine.loaded.template_note
+        note = person.app.controller.engine.loaded.llama.template_note
         assert note.startswith("The file's chat template cannot be used (") and note.endswith("ChatML is used.")
         assert person.told.count(note) == 1
         assert await person.ask("Hi") == "Hello there!"
@@ -198,13 +198,13 @@ async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_
         person.app.controller.configure(thinking=False, sampling=circles, max_tokens=700)
         await person.ask("hello")
         assert person.turns[-1].is_loop
-        assert "The answer goes round in circles. Stop it (esc)" in person.told
+        assert "The answer keeps repeating itself. Stop it (esc)" in person.told
         shown = " ".join(person.screen_text().split())
-        assert "went round in circles" in shown and "Answer again (f5)" in shown
+        assert "kept repeating itself" in shown and "Answer again (f5)" in shown
         kept = person.app.controller.conversation.id
     async with start() as person:
         await person.app.main.open_conversation(kept)
-        await person.wait_for(lambda: "went round in circles" in person.screen_text())
+        await person.wait_for(lambda: "repeated itself" in person.screen_text())
         person.app.controller.configure(sampling=None)
         await person.ask("hello")
         assert not person.turns[-1].is_loop

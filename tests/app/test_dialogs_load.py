@@ -17,7 +17,6 @@ from textual.widgets import Static
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
-from tui.app.phrases import FITS_ALREADY
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -30,6 +29,7 @@ from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
+from tui.planning.verdict_words import FITS_ALREADY
 from tui.protocol.records import Device, LoadSettings
 
 GIB, MIB = 2**30, 2**20
@@ -160,7 +160,7 @@ async def test_costs_move_with_the_values():
         await write(stage, "n_ctx", "4000000")
         await stage.shows("○ Does not fit:", "too much for Vulkan0")
         await stage.press("ctrl+u", *"4096")
-        await stage.shows("◐ Tight: only", "stay free in Vulkan0")
+        await stage.shows("◐ Tight: leaves only", "free in Vulkan0")
 
 
 async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later():

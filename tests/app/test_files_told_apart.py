@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import msgspec
 import pytest
 from textual.widgets import Static
 
 from tests.app.test_flows import opened
 from tests.conftest import DENSE
 from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.loads import but
 from tests.models.gguf_files import Shape
 from tui.config import paths
 
@@ -66,12 +66,12 @@ async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_o
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
         person.app.main.open_model(path)
-        await opened(person, "Cannot be loaded so")
+        await opened(person, "Cannot be loaded with these settings")
         assert "A K cache in q8_0" in question(person) and "head size of 80" in question(person)
         assert "KV cache in f16" in person.screen_text() and "Load anyway" not in person.screen_text()
         await person.press("k")
         await person.wait_until_ready()
-        assert loaded(person).type_k == "f16"
+        assert loaded(person).llama.type_k == "f16"
 
 
 async def test_the_load_settings_say_it_beside_the_field(start, tmp_path: Path):
@@ -98,6 +98,6 @@ async def test_a_load_that_is_forced_says_what_to_change(start, tmp_path: Path):
 async def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(start):
     async with start() as person:
         assert "mlock" not in person.told
-        person.app.main.model_loaded(msgspec.structs.replace(loaded(person), mlock_failed=True))
+        person.app.main.model_loaded(but(loaded(person), mlock_failed=True))
         await person.wait_for(lambda: "could not be locked into RAM (mlock)" in person.told)
         assert "`ulimit -l`" in person.told

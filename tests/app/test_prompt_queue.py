@@ -117,7 +117,7 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
             await person.send("Count to 100")
             await write(person, "ping")
             assert "waits for the answer" in shown(person)[0]
-            choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+            choice = msgspec.structs.replace(controller.model.choice, n_ctx=2048)
             controller.load(LoadRequest(path=DENSE, choice=choice))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "hello")

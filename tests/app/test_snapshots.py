@@ -24,6 +24,7 @@ from textual.widgets import Input
 
 from tests.app.conftest import Person
 from tests.conftest import until
+from tests.loads import but
 from tests.measure.fixed import COMPARISON
 from tests.places import DATA
 from tests.planning.shapes import QWEN3_30B_A3B
@@ -39,6 +40,7 @@ from tests.recorded import (
     QWEN,
     replace_machine,
 )
+from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.bench import BenchScreen
@@ -58,8 +60,9 @@ from tui.config.settings import ChosenLoad
 from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
-from tui.planning.guard import remedies
+from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
 
@@ -99,18 +102,18 @@ async def read_prompt(person: Person) -> None:
 
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
-    person.app.controller.engine.die()
+    person.app.controller.engine.die_of()
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
 async def crash_on_the_cpu(person: Person) -> None:
     engine = person.app.controller.engine
-    engine.loads = msgspec.structs.replace(LOADED, devices=(), n_gpu_layers=0)
+    engine.loads = but(LOADED, devices=(), n_gpu_layers=0)
     person.app.controller.restart(backend="cpu")
-    await person.wait_for(lambda: person.phase == "ready" and engine.loaded is engine.loads)
+    await person.wait_for(lambda: person.phase == "ready" and engine.loaded and not engine.loaded.llama.devices)
     person.app.clear_notifications()  # how long that took
     await read_prompt(person)
-    person.app.controller.engine.die(CPU_CRASH)
+    person.app.controller.engine.die_of(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
@@ -188,7 +191,8 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     too_much = ChosenLoad(n_ctx=32768)
     verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
-    return guard_screen(QWEN3_30B_A3B, too_much, (GPU,), APU, verdict, found, keymap)
+    permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
+    return guard_screen(QWEN3_30B_A3B.name, permission, keymap)
 
 
 async def never() -> Any:
@@ -317,7 +321,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         person = Person(app, pilot)
         await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
         await scene.act(person)
-        await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
+        await person.wait_for(lambda: scene.ready in (seen := plain(person.screen_text())) and "looking…" not in seen)
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.controller.monitoring.read()
@@ -379,7 +383,9 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-@pytest.mark.parametrize("theme", load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0])
-async def test_every_theme_shows_list_and_form(theme: str, name: str, monkeypatch: pytest.MonkeyPatch):
-    async with shown(SCENES[name]._replace(theme=theme), (80, 24), monkeypatch) as person:
-        assert person.app.theme == theme
+async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch):
+    async with shown(SCENES[name], (80, 24), monkeypatch) as person:
+        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+            person.app.theme = theme
+            await person.pilot.pause()
+            assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

@@ -20,8 +20,8 @@ def offered(person) -> list[str]:
 
 async def lose_the_device(person, driver: Driver) -> None:
     """Ask something on a device that is lost as soon as work is sent to it, and wait for the card."""
-    require_vulkan(tuple(device.name for device in person.app.controller.devices))
-    assert person.app.controller.engine.loaded.devices == ("Vulkan0",)
+    require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
+    assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
     await person.ask("My name is Ada.")
     driver.fail()
     await person.send("What is my name?")
@@ -47,7 +47,11 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
         await person.press(key)
         await person.wait_until_ready()
         loaded = person.app.controller.engine.loaded
-        assert (loaded.n_gpu_layers, loaded.n_ubatch, loaded.devices) == (n_gpu_layers, n_ubatch, devices)
+        assert (loaded.llama.n_gpu_layers, loaded.llama.n_ubatch, loaded.llama.devices) == (
+            n_gpu_layers,
+            n_ubatch,
+            devices,
+        )
         assert person.turns[0].text == "My name is Ada."
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
@@ -60,7 +64,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
     async with start(model=None, load=GPU) as person:
         await person.wait_for(lambda: "Models" in person.screen_text())
         await person.press("escape")
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         person.app.main.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "dead")
@@ -68,7 +72,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
         assert offered(person) == ["[r]", "[u]", "[l]", "[c]", "[d]"]
         await person.press("c")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.devices == ()
+        assert person.app.controller.engine.loaded.llama.devices == ()
         assert person.app.main.query_one(Prompt).can_send
 
 
@@ -76,8 +80,8 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path,
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     use(driver, monkeypatch)
     async with start() as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
-        before = person.app.controller.choice
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
+        before = person.app.controller.model.choice
         await person.ask("My name is Ada.")
         driver.fail()
         await person.press("f6")
@@ -86,7 +90,7 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path,
         assert "[r] reload as it was before" in person.screen_text()
         await person.press("r")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.devices == () and person.app.controller.choice == before
+        assert person.app.controller.engine.loaded.llama.devices == () and person.app.controller.model.choice == before
         assert "Ada" in await person.ask("What is my name?")
 
 
@@ -94,7 +98,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     use(driver, monkeypatch)
     async with start(load=GPU) as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         await person.send("My name is Ada.")
         await person.wait_for(lambda: person.phase == "dead")
@@ -104,7 +108,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
         assert person.turns[0].text == "My name is Ada."
         await person.press("r")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.devices == ("Vulkan0",)
+        assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
         assert "Ada" in person.turns[-1].text

@@ -32,7 +32,7 @@ from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
-from tui.planning.guard import remedies
+from tui.planning.remedies import remedies
 from tui.planning.search import auto_fit
 from tui.protocol.records import LoadSettings
 

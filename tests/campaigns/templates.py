@@ -83,9 +83,9 @@ class Campaign:
         try:
             settings = msgspec.structs.replace(SETTINGS, chat_template=source)
             loaded = await self._timed("load", self._engine.load(self._model, settings))
-            self.came["replaced" if loaded.template_note else "used"] += 1
-            if "\n" in loaded.template_note or len(loaded.template_note) > 400:
-                self.wrong.append((number, f"the note {loaded.template_note!r}"))
+            self.came["replaced" if loaded.llama.template_note else "used"] += 1
+            if "\n" in loaded.llama.template_note or len(loaded.llama.template_note) > 400:
+                self.wrong.append((number, f"the note {loaded.llama.template_note!r}"))
             await self._timed("answer", self._ask(["Hi"]))
             await self._timed("stop", self._ask(["Hi", "Hello there!", "And now?"], stop=True))
         except EngineError as error:

@@ -102,7 +102,7 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
         (["--threads", "many"], "'many' is not a whole number"),
         (["--ubatch", "0"], "0 is not 1 or more"),
         (["--cache-type-k", "q9_9"], "'q9_9' is not one of f32, f16, bf16, q8_0"),
-        (["--seed", "4294967296"], "4294967296 is huge"),
+        (["--seed", "4294967296"], "4294967296 is too large"),
         (["--bench", "--devices"], "not allowed with"),
         (["--json"], "--bench"),
         (["--bench", "-p", "0", "-n", "0"], "nothing to measure"),

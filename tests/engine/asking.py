@@ -41,7 +41,7 @@ def user(text: str) -> Message:
 
 def on_the_cpu(loaded: Loaded) -> bool:
     """Whether all that llama.cpp reported lies in the host's memory, in whatever order this CPU wants it."""
-    kinds = {buffer.device for buffer in loaded.buffers} - set(loaded.repacked)
+    kinds = {buffer.device for buffer in loaded.llama.buffers} - set(loaded.llama.repacked)
     return bool(kinds) and kinds <= {"CPU", "CPU_Mapped"}
 
 

@@ -346,14 +346,14 @@ async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path,
     async with LocalEngine(env=processor.environment) as engine:
         loaded = await engine.load(model, TINY)
         plain = await engine.load(model, msgspec.structs.replace(TINY, repack="off"))
-        assert plain.repacked == ()
+        assert plain.llama.repacked == ()
         processor.fail()
         with pytest.raises(EngineDied) as died:
             await engine.load(model, TINY)
         death = died.value.death
         assert (death.cause, death.signal_name, death.running) == ("cpu_code", number.name, "loading")
         # It died while it warmed up; what it had loaded is known from its log.
-        assert death.computing.on_cpu and death.computing.repacked == loaded.repacked
+        assert death.computing.on_cpu and death.computing.repacked == loaded.llama.repacked
         processor.recover()
         await engine.restart()
         await engine.load(model, msgspec.structs.replace(TINY, repack="off"))

@@ -263,7 +263,7 @@ NOTES = {
 @pytest.mark.parametrize("source", NOTES)
 async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(engine, tmp_path, source):
     loaded = await load(engine, tmp_path / "tape.gguf", source or None)
-    assert NOTES[source] in loaded.template_note and "used." in loaded.template_note
+    assert NOTES[source] in loaded.llama.template_note and "used." in loaded.llama.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
     assert (await engine.ask(BenchTest(n_prompt=8, n_gen=2))).elapsed_s > 0
 
@@ -271,7 +271,7 @@ async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(
 @pytest.mark.parametrize("name", ["chatml", " chatml\n"])
 async def test_the_name_of_a_built_in_template_stands_for_that(engine: Engine, tmp_path: Path, name: str) -> None:
     loaded = await load(engine, tmp_path / "tape.gguf", name)
-    assert loaded.template_note == ""
+    assert loaded.llama.template_note == ""
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -279,7 +279,7 @@ async def test_without_a_template_one_is_used_that_goes_with_the_vocabulary(engi
     tokens = ("<start_of_turn>", "<end_of_turn>")
     case = Case("model\n", [*HELLO, tokens[1]], template=None, control=tokens, eos=tokens[1])
     loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
-    assert "gemma" in loaded.template_note
+    assert "gemma" in loaded.llama.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -292,7 +292,7 @@ async def test_without_a_template_a_tekken_vocabulary_is_told_what_the_user_says
 ) -> None:
     case = Case(after, [*HELLO, control[1]], template=None, control=control, eos=control[1], rest={"pre": "tekken"})
     loaded = await engine.load(case.write(tmp_path / "tape.gguf"), SETTINGS)
-    assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.template_note
+    assert ("ChatML" if control is IM else "mistral-v7-tekken") in loaded.llama.template_note
     long = "Hi, what is the capital of Peru, and how large is it?"
     short, longer = [(await engine.ask(Count(messages=(user(text),)))).n_tokens for text in ("Hi", long)]
     assert longer - short == len(long) - len("Hi")  # a byte is a token here
@@ -304,15 +304,15 @@ async def test_a_template_of_the_users_own_goes_before_the_files(engine: Engine,
         tmp_path / "tape.gguf"
     )
     loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template=CHATML))
-    assert loaded.template_note == ""
+    assert loaded.llama.template_note == ""
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
 async def test_one_of_the_users_own_that_cannot_be_used_gives_way_to_the_files(engine: Engine, tmp_path: Path) -> None:
     path = Case("assistant\n", [*HELLO, IM[1]]).write(tmp_path / "tape.gguf")
     loaded = await engine.load(path, msgspec.structs.replace(SETTINGS, chat_template="{% if %}"))
-    assert loaded.template_note.startswith("Your chat template cannot be used (")
-    assert loaded.template_note.endswith("; the file's own is used.")
+    assert loaded.llama.template_note.startswith("Your chat template cannot be used (")
+    assert loaded.llama.template_note.endswith("; the file's own is used.")
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -339,7 +339,7 @@ async def test_tojson_takes_what_training_tools_give_it(engine: Engine, tmp_path
     lengths = []
     for template in (IN_JSON, IN_JSON.replace(call, written)):
         loaded = await load(engine, tmp_path / "tape.gguf", template)
-        assert loaded.template_note == ""
+        assert loaded.llama.template_note == ""
         lengths.append((await engine.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
 

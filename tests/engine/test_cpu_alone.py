@@ -22,9 +22,9 @@ TIMINGS = "Vulkan Timings:"
 async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model):
     async with vulkan_engine() as engine:
         loaded = await engine.load(model, TINY)
-        assert {buffer.purpose for buffer in loaded.buffers} == {"weights", "kv", "compute", "output"}
+        assert {buffer.purpose for buffer in loaded.llama.buffers} == {"weights", "kv", "compute", "output"}
         assert on_the_cpu(loaded)
-        assert loaded.devices == () and loaded.n_gpu_layers == 0
+        assert loaded.llama.devices == () and loaded.llama.n_gpu_layers == 0
         splits = [match[1] for line in engine.log if (match := re.search(r"graph.*splits = ([\d/ ()a-z=]+),", line))]
         assert splits and set(splits) == {"1"}
 
@@ -41,7 +41,7 @@ async def test_the_same_prompt_does_reach_it_when_no_layer_is_offloaded_but_the_
     # What makes the test above one that can fail: "0 layers on the GPU" is not "the CPU alone".
     async with vulkan_engine(GGML_VK_PERF_LOGGER="1") as engine:
         loaded = await engine.load(DENSE, msgspec.structs.replace(ON_GPU, n_gpu_layers=0))
-        assert loaded.n_gpu_layers == 0
+        assert loaded.llama.n_gpu_layers == 0
         await ask(engine, LONG, thinking=False, max_tokens=2)
         assert any(TIMINGS in line for line in engine.log)
 

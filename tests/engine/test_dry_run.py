@@ -70,8 +70,8 @@ async def check(engine: Engine, model: Path, settings: list[LoadSettings]) -> No
         assert (planned.placed, planned.n_ctx) == (on_file, n_ctx), one
         loaded = await engine.load(model, one)
         assert loaded.n_ctx == planned.n_ctx
-        assert loaded.footprint is not None
-        real = {place.device: msgspec.structs.asdict(place) for place in loaded.footprint.placed}
+        assert loaded.llama.footprint is not None
+        real = {place.device: msgspec.structs.asdict(place) for place in loaded.llama.footprint.placed}
         assert real == {device: {"device": device, **of} for device, of in figures(planned.placed).items()}, one
 
 
@@ -94,8 +94,8 @@ async def test_two_devices_share_the_layers_as_is_free():
             await engine.ask(DryRun(path=str(DENSE), settings=settings)),
             await engine.load(DENSE, settings),
         )
-        assert loaded.footprint is not None
-        for plan, real in zip(planned.placed, loaded.footprint.placed, strict=True):
+        assert loaded.llama.footprint is not None
+        for plan, real in zip(planned.placed, loaded.llama.footprint.placed, strict=True):
             assert (plan.device, plan.weights_bytes, plan.kv_bytes) == (real.device, real.weights_bytes, real.kv_bytes)
             assert plan.compute_bytes == pytest.approx(real.compute_bytes, rel=0.05)
         # Four layers and the output layer: what is free decides who gets how many of them.

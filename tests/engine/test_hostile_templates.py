@@ -59,8 +59,8 @@ def model(path: Path, template: str) -> Path:
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_template_is_replaced_and_the_model_answers(engine: Engine, tmp_path: Path, name: str) -> None:
     loaded = await engine.load(model(tmp_path / "tape.gguf", HOSTILE[name]), SETTINGS)
-    assert loaded.template_note.startswith("The file's chat template cannot be used (")
-    assert "\n" not in loaded.template_note and len(loaded.template_note) < 300
+    assert loaded.llama.template_note.startswith("The file's chat template cannot be used (")
+    assert "\n" not in loaded.llama.template_note and len(loaded.llama.template_note) < 300
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
@@ -90,7 +90,7 @@ LONG = [user("1"), Message(role="assistant", content="2"), user("3"), Message(ro
 
 async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(engine: Engine, tmp_path: Path) -> None:
     loaded = await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
-    assert loaded.template_note == ""
+    assert loaded.llama.template_note == ""
     reply = Reply()
     answer = engine.generate(Generate(messages=tuple(LONG), sampling=GREEDY))
     answer.cancel()

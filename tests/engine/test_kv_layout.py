@@ -61,7 +61,7 @@ async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engi
     first = await ask(engine, question)
     for settings in (off, on):
         loaded = await engine.load(model, settings, keep_context=True)
-        assert loaded.flash_attn == (settings is on) and loaded.type_v == type_v
+        assert loaded.llama.flash_attn == (settings is on) and loaded.llama.type_v == type_v
         assert (loaded.n_kept, loaded.n_lost) == (first.done.n_used, 0)
         again = await ask(engine, question)
         assert again.text == first.text and again.done.timings.n_prefill == 1
@@ -69,7 +69,7 @@ async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engi
 
 async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: Engine):
     await engine.load(DENSE, msgspec.structs.replace(TINY, type_v="q8_0"))
-    assert engine.loaded.flash_attn  # "auto", which a quantized V cache needs to be on
+    assert engine.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
     first = await ask(engine, user("ping"))
     loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, flash_attn="off"), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (0, first.done.n_used)

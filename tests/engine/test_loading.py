@@ -32,17 +32,17 @@ async def test_what_was_really_used_comes_back(engine: Engine):
             type_v="q4_0",
         ),
     )
-    assert (loaded.n_ctx, loaded.n_batch, loaded.n_ubatch) == (1024, 256, 128)
-    assert (loaded.n_threads, loaded.n_threads_batch) == (1, 2)
-    assert loaded.flash_attn and (loaded.type_k, loaded.type_v) == ("q8_0", "q4_0")
-    assert (loaded.n_layers, loaded.n_gpu_layers, loaded.devices) == (5, 0, ())
-    assert loaded.can_think and loaded.has_template and loaded.n_ctx_train == 4096
+    assert (loaded.n_ctx, loaded.llama.n_batch, loaded.llama.n_ubatch) == (1024, 256, 128)
+    assert (loaded.llama.n_threads, loaded.llama.n_threads_batch) == (1, 2)
+    assert loaded.llama.flash_attn and (loaded.llama.type_k, loaded.llama.type_v) == ("q8_0", "q4_0")
+    assert (loaded.llama.n_layers, loaded.llama.n_gpu_layers, loaded.llama.devices) == (5, 0, ())
+    assert loaded.can_think and loaded.n_ctx_train == 4096
 
 
 async def test_quantized_kv_caches_are_really_smaller(engine: Engine):
     async def kv_bytes(**types: str) -> int:
         loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, **types))
-        return sum(buffer.n_bytes for buffer in loaded.buffers if buffer.purpose == "kv")
+        return sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.purpose == "kv")
 
     full = await kv_bytes()
     # 4 layers x 2 heads x 32 wide x (K and V) x 2 bytes x 4,096 tokens.
@@ -60,8 +60,8 @@ async def test_a_cpu_load_keeps_everything_in_host_memory(engine: Engine):
 async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Engine):
     mapped = await engine.load(DENSE, TINY)
     read = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, use_mmap=False))
-    assert "CPU_Mapped" in {buffer.device for buffer in mapped.buffers}
-    assert "CPU_Mapped" not in {buffer.device for buffer in read.buffers}
+    assert "CPU_Mapped" in {buffer.device for buffer in mapped.llama.buffers}
+    assert "CPU_Mapped" not in {buffer.device for buffer in read.llama.buffers}
     assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
 
 
@@ -73,7 +73,7 @@ async def test_progress_goes_from_nothing_to_all(engine: Engine):
 
 async def test_flash_attention_off_is_off(engine: Engine):
     loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off"))
-    assert not loaded.flash_attn
+    assert not loaded.llama.flash_attn
 
 
 async def test_a_context_of_zero_takes_the_trained_size(engine: Engine):

@@ -61,8 +61,8 @@ async def test_a_plan_is_what_the_engine_takes(planner: DryRunPlanner, engine: E
     plan = await planner.plan(model, inspect(model).info, TINY)
     assert plan.exact
     loaded = await engine.load(model, TINY)
-    assert loaded.footprint is not None
-    (real,) = loaded.footprint.placed
+    assert loaded.llama.footprint is not None
+    (real,) = loaded.llama.footprint.placed
     assert plan.host.weights_bytes == real.weights_bytes
     assert plan.host.mapped_bytes == real.mapped_bytes
     assert plan.host.kv_bytes == real.kv_bytes

@@ -83,7 +83,7 @@ async def test_a_cache_type_that_does_not_go_with_the_head_size_is_refused(
     kind, detail = await refused(engine, path, flash_attn=flash_attn, **{field: "q8_0"})
     assert kind == "bad_settings" and f"{cache} cache in q8_0" in detail and detail.endswith("take f16.")
     loaded = await engine.load(path, settings(flash_attn=flash_attn))
-    assert (loaded.type_k, loaded.type_v) == ("f16", "f16")
+    assert (loaded.llama.type_k, loaded.llama.type_v) == ("f16", "f16")
 
 
 async def test_k_and_v_of_a_shared_cache_must_be_of_one_type(engine: Engine, tmp_path: Path):
@@ -117,7 +117,7 @@ async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(
 
 
 async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Engine):
-    assert not tiny.loaded.mlock_failed
+    assert not tiny.loaded.llama.mlock_failed
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 2, 2**32 - 1])

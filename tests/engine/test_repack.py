@@ -18,7 +18,7 @@ from tui.models.library import inspect
 from tui.planning.formula import estimate
 from tui.planning.taken import taken
 from tui.protocol import loadlog
-from tui.protocol.records import LoadSettings, Repack
+from tui.protocol.records import LoadSettings, Repack, repacked
 
 QUESTION = user("用Python写冒泡排序")
 
@@ -35,8 +35,8 @@ def model(tmp_path: Path) -> Path:
 
 async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(engine: Engine, model: Path):
     loaded = await engine.load(model, with_repack("off"))
-    host = taken(loaded, loaded.devices)["CPU"]
-    assert loaded.repacked == () and host.repacked_bytes == 0
+    host = taken(loaded, loaded.llama.devices)["CPU"]
+    assert loaded.llama.repacked == () and host.repacked_bytes == 0
     assert host.mapped_bytes == host.weights_bytes == estimate(inspect(model).info, TINY).weights_bytes
 
 
@@ -44,9 +44,9 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
     engine: Engine, model: Path
 ):
     on, auto = await engine.load(model, with_repack("on")), await engine.load(model, with_repack("auto"))
-    assert on.repacked == auto.repacked and on.footprint.placed == auto.footprint.placed
-    host = taken(on, on.devices)["CPU"]
-    assert bool(on.repacked) == (host.repacked_bytes > 0)
+    assert on.llama.repacked == auto.repacked and on.llama.footprint.placed == auto.footprint.placed
+    host = taken(on, on.llama.devices)["CPU"]
+    assert bool(on.llama.repacked) == (host.repacked_bytes > 0)
     # llama.cpp's log, which serves where its books cannot be read, and the books tell the same, but for rounding.
     by_the_log = msgspec.structs.replace(on, footprint=None)
     assert taken(by_the_log, ())["CPU"].repacked_bytes == pytest.approx(host.repacked_bytes, abs=20_000)
@@ -100,7 +100,7 @@ async def test_a_conversation_goes_along_when_it_is_changed(engine: Engine, mode
 )
 def test_kinds_of_memory_are_told_apart_by_their_names(kind: str, is_repacked: bool):
     lines = [f"load_tensors: {kind:>12} model buffer size =   100.00 MiB"]
-    assert loadlog.repacked(loadlog.buffers(lines)) == ((kind,) if is_repacked else ())
+    assert repacked(loadlog.buffers(lines)) == ((kind,) if is_repacked else ())
 
 
 def test_only_the_last_load_in_a_log_counts():

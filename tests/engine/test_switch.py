@@ -23,7 +23,7 @@ async def second_turn(engine: Engine, first: str):
 async def test_the_cache_goes_along_and_only_what_is_new_is_evaluated(tiny: Engine):
     first = await ask(tiny, QUESTION, thinking=False)
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_batch=256, n_ubatch=128), keep_context=True)
-    assert loaded.n_kept == first.done.n_used and loaded.n_ubatch == 128
+    assert loaded.n_kept == first.done.n_used and loaded.llama.n_ubatch == 128
     moved = await second_turn(tiny, first.text)
 
     await tiny.load(DENSE, TINY)

@@ -36,15 +36,15 @@ async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(vulkan:
 
     loaded = await vulkan.load(model, gpu, keep_context=True)
     if flash_attn == "auto":  # llvmpipe crashes with it, so that the two lay out their caches in different ways
-        assert on_cpu.flash_attn and not loaded.flash_attn
-    assert loaded.devices == ("Vulkan0",) and loaded.n_gpu_layers == loaded.n_layers == 5
+        assert on_cpu.llama.flash_attn and not loaded.llama.flash_attn
+    assert loaded.llama.devices == ("Vulkan0",) and loaded.llama.n_gpu_layers == loaded.llama.n_layers == 5
     assert (loaded.n_kept, loaded.n_lost) == (first.done.n_used, 0)
-    assert any(buffer.device == "Vulkan0" and buffer.purpose == "weights" for buffer in loaded.buffers)
+    assert any(buffer.device == "Vulkan0" and buffer.purpose == "weights" for buffer in loaded.llama.buffers)
     again = await ask(vulkan, user("hello"), thinking=False)
     assert again.text == first.text and again.done.timings.n_prefill == 1
 
     back = await vulkan.load(model, cpu, keep_context=True)
-    assert back.n_kept == again.done.n_used and back.devices == () and back.flash_attn == on_cpu.flash_attn
+    assert back.n_kept == again.done.n_used and back.llama.devices == () and back.llama.flash_attn == on_cpu.flash_attn
     once_more = await ask(vulkan, user("hello"), thinking=False)
     assert once_more.text == first.text and once_more.done.timings.n_prefill == 1
 
@@ -72,8 +72,8 @@ async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model):
 
 async def test_a_part_of_the_layers_can_be_offloaded(vulkan: Engine):
     loaded = await vulkan.load(DENSE, msgspec.structs.replace(ON_GPU, n_gpu_layers=2))
-    assert loaded.n_gpu_layers == 2
-    assert {"Vulkan0"} < {buffer.device for buffer in loaded.buffers if buffer.purpose == "weights"}
+    assert loaded.llama.n_gpu_layers == 2
+    assert {"Vulkan0"} < {buffer.device for buffer in loaded.llama.buffers if buffer.purpose == "weights"}
     assert (await ask(vulkan, user("ping"), thinking=False)).text == "pong"
 
 
@@ -81,6 +81,6 @@ async def test_a_device_that_got_nothing_is_not_said_to_hold_layers():
     async with vulkan_engine(GGML_VK_VISIBLE_DEVICES="0,0") as engine:
         settings = msgspec.structs.replace(ON_GPU, devices=("Vulkan0", "Vulkan1"), n_gpu_layers=1)
         loaded = await engine.load(DENSE, settings)
-        assert loaded.n_gpu_layers == 1 and len(loaded.devices) == 1
-        weights = {buffer.device for buffer in loaded.buffers if buffer.purpose == "weights"}
-        assert set(loaded.devices) == weights & {"Vulkan0", "Vulkan1"}
+        assert loaded.llama.n_gpu_layers == 1 and len(loaded.llama.devices) == 1
+        weights = {buffer.device for buffer in loaded.llama.buffers if buffer.purpose == "weights"}
+        assert set(loaded.llama.devices) == weights & {"Vulkan0", "Vulkan1"}

@@ -158,9 +158,9 @@ async def test_an_engine_takes_as_many_threads_as_it_may_use():
     settings = LoadSettings(n_ctx=256)
     try:
         async with LocalEngine() as engine:
-            assert (await engine.load(DENSE, settings)).n_threads == physical_cores()
+            assert (await engine.load(DENSE, settings)).llama.n_threads == physical_cores()
         os.sched_setaffinity(0, {min(before)})
         async with LocalEngine() as engine:
-            assert (await engine.load(DENSE, settings)).n_threads == 1
+            assert (await engine.load(DENSE, settings)).llama.n_threads == 1
     finally:
         os.sched_setaffinity(0, before)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from tests.loads import loaded_as
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, RefusedJob, Report, Test
-from tui.protocol.messages import Hello, Loaded
+from tui.protocol.messages import Hello
 from tui.protocol.records import Device, LoadSettings
 
 GIB = 1 << 30
@@ -65,7 +66,7 @@ def result(test: Test, *speeds: float, marks: tuple[Mark, ...] = ()) -> BenchRes
 def report(facts: ModelFacts, *results: BenchResult, device: str = "", n_gpu_layers: int = N_LAYERS) -> Report:
     """One model on the CPU or on a device."""
     devices = (device,) if device else ()
-    loaded = Loaded(
+    loaded = loaded_as(
         path=path_of(facts),
         description=f"{facts.arch} {facts.quant}",
         n_params=facts.n_params,
@@ -83,7 +84,6 @@ def report(facts: ModelFacts, *results: BenchResult, device: str = "", n_gpu_lay
         type_k="f16",
         type_v="f16",
         can_think=True,
-        has_template=True,
         buffers=(),
         load_s=1.5,
     )
@@ -130,7 +130,7 @@ COMPARISON = Comparison(
             model=QWEN3_32B,
             path=path_of(QWEN3_32B),
             backend="Vulkan0",
-            reason="not measured: this load takes 2.4 GiB more than Vulkan0 has free.\nWhat would fit: --ngl 40.",
+            reason="Does not fit: 2.4 GiB too much for Vulkan0.\nWhat would fit: --ngl 40.",
         ),
     ),
 )

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tests.loads import but, loaded_as
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, Mark, ModelFacts, Report, Test
 from tui.protocol.messages import Hello, Loaded
-from tui.protocol.records import Device, LoadSettings
+from tui.protocol.records import Device, LlamaLoad, LoadSettings
 
 MACHINE = Machine(cpu="AMD EPYC 9R14", n_cores=8, n_cpus=16, ram_bytes=64 << 30, os="Debian, Linux 6.12.0")
 HELLO = Hello(
@@ -29,7 +30,7 @@ MODEL = ModelFacts(
     n_expert_used=0,
     file_bytes=2_497_276_704,
 )
-LOADED = Loaded(
+LOADED = loaded_as(
     path="/models/Qwen3-4B-Q4_K_M.gguf",
     description="qwen3 4B Q4_K - Medium",
     n_params=4_022_468_096,
@@ -47,10 +48,10 @@ LOADED = Loaded(
     type_k="f16",
     type_v="f16",
     can_think=True,
-    has_template=True,
     buffers=(),
     load_s=1.5,
 )
+LOAD_FACTS = (*Loaded.__struct_fields__, *LlamaLoad.__struct_fields__)
 PP, TG = Test(n_prompt=512), Test(n_gen=128)
 
 
@@ -64,12 +65,12 @@ def report(speeds: Mapping[Test, Sequence[float]] | None = None, **changed: obje
     """A report with these speeds; `changed` replaces fields of the report, of its load or of its model."""
     measured = speeds if speeds is not None else {PP: (100.0, 101.0, 99.0), TG: (20.0, 20.5, 19.5)}
     of_model = {key: changed.pop(key) for key in tuple(changed) if key in ModelFacts.__struct_fields__}
-    of_load = {key: changed.pop(key) for key in tuple(changed) if key in Loaded.__struct_fields__}
+    of_load = {key: changed.pop(key) for key in tuple(changed) if key in LOAD_FACTS}
     made = Report(
         machine=MACHINE,
         hello=HELLO,
         model=msgspec.structs.replace(MODEL, **of_model),
-        loaded=msgspec.structs.replace(LOADED, **of_load),
+        loaded=but(LOADED, **of_load),
         settings=LoadSettings(n_ctx=512, n_threads=8),
         repetitions=3,
         results=tuple(result(test, values) for test, values in measured.items()),

@@ -213,3 +213,13 @@ def test_what_stands_in_the_place_of_the_history_is_an_error_in_words(history: H
         with pytest.raises(HistoryError) as error:
             act()
         assert str(history.path) in str(error.value)
+
+
+def test_a_report_of_a_load_that_was_kept_flat_is_read_whole(history: History):
+    kept = report(n_gpu_layers=7, devices=("Vulkan0",), type_k="q8_0")
+    add(history, kept)
+    told = msgspec.json.decode(msgspec.json.encode(kept))
+    told["loaded"] |= told["loaded"].pop("llama")
+    with sqlite3.connect(history.path) as other:
+        other.execute("UPDATE runs SET report = ?", (msgspec.json.encode(told).decode(),))
+    assert history.get(1) == kept

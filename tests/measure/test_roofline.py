@@ -13,6 +13,7 @@ from gguf import GGUFReader
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
+from tests.loads import loaded_as
 from tests.models.gguf_files import Shape, Tensor, header, tensor_bytes
 from tui.engines.interface import Engine
 from tui.measure.machine import Machine
@@ -55,7 +56,7 @@ def table_bytes(tensors: Sequence[Tensor], *parts: str) -> int:
 def placed(info: ModelInfo, settings: LoadSettings, n_gpu_layers: int = 0, **free: int) -> Loaded:
     """What llama.cpp would say of this load, with so much memory free on each device before it."""
     memory = ProcessMemory(resident_bytes=0, file_bytes=0)
-    return Loaded(
+    return loaded_as(
         path="/models/x.gguf",
         description="",
         n_params=info.n_params,
@@ -73,7 +74,6 @@ def placed(info: ModelInfo, settings: LoadSettings, n_gpu_layers: int = 0, **fre
         type_k=settings.type_k,
         type_v=settings.type_v,
         can_think=True,
-        has_template=True,
         buffers=(),
         load_s=1.0,
         footprint=Footprint(before=memory, after=memory, device_free_before=free, device_free_after=free),

@@ -25,6 +25,7 @@ from tui.engines.local import LocalEngine
 from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
+from tui.protocol.messages import BenchSample, BenchTest
 from tui.protocol.records import Device, LoadSettings, Repack
 from tui.session.load_order import LoadOrder
 
@@ -76,7 +77,7 @@ async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Eng
     start = msgspec.structs.replace(START, repack=repack)
     result = (await tuned(engine, model, start, budget_s=3.0)).result
     await engine.start()  # where time ran out in a measurement, it was ended with its engine
-    repacks = bool((await engine.load(model, LoadSettings(n_ctx=512, n_threads=1))).repacked)
+    repacks = bool((await engine.load(model, LoadSettings(n_ctx=512, n_threads=1))).llama.repacked)
     # On a busy machine there may be time for little; what there was none for is named in the same order.
     looked_at = [*(trial.choice for trial in result.trials), *result.not_tried]
     (first, *_) = [choice for choice in looked_at if set(changes(start, choice)) - {"n_threads", "n_threads_batch"}]
@@ -108,13 +109,13 @@ async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine,
 
 async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
-    sample = engine.bench_sample
+    ask = engine.ask
 
-    async def noted(n_prompt: int, n_gen: int, *more: int, **named: int):
-        asked.append(n_prompt + n_gen)
-        return await sample(n_prompt, n_gen, *more, **named)
+    async def noted(test: BenchTest) -> BenchSample:
+        asked.append(test.n_prompt + test.n_gen)
+        return await ask(test)
 
-    monkeypatch.setattr(engine, "bench_sample", noted)
+    monkeypatch.setattr(engine, "ask", noted)
     result = (await tuned(engine, budget_s=60.0, start=msgspec.structs.replace(START, n_ctx=256))).result
     assert 200 < max(asked) <= 256 and not [one for one in result.trials if one.outcome == "failed"]
 
@@ -123,13 +124,13 @@ async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
     asked: set[tuple[int, int]] = set()
-    sample = engine.bench_sample
+    ask = engine.ask
 
-    async def noted(*lengths: int, n_threads: int = 0, n_threads_batch: int = 0):
-        asked.add((n_threads, n_threads_batch))
-        return await sample(*lengths, n_threads=n_threads, n_threads_batch=n_threads_batch)
+    async def noted(test: BenchTest) -> BenchSample:
+        asked.add((test.n_threads, test.n_threads_batch))
+        return await ask(test)
 
-    monkeypatch.setattr(engine, "bench_sample", noted)
+    monkeypatch.setattr(engine, "ask", noted)
     await tuned(engine, budget_s=6.0, start=msgspec.structs.replace(START, n_threads_batch=2))
     assert (1, 2) in asked and (1, 0) not in asked
 
@@ -148,14 +149,14 @@ async def test_no_more_threads_are_tried_than_cpus_may_be_used():
 
 async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     trying = [START]
-    sample = engine.bench_sample
+    ask = engine.ask
 
-    async def endless_but_for_the_start(*lengths: int, **threads: int):
+    async def endless_but_for_the_start(test: BenchTest) -> BenchSample:
         while trying[-1] != START:
-            await sample(*lengths, **threads)
-        return await sample(*lengths, **threads)
+            await ask(test)
+        return await ask(test)
 
-    monkeypatch.setattr(engine, "bench_sample", endless_but_for_the_start)
+    monkeypatch.setattr(engine, "ask", endless_but_for_the_start)
     tuner = tuned(engine, budget_s=4.0, on_progress=lambda spent, choice: trying.append(choice))
     result = (await asyncio.wait_for(tuner, 60)).result
     stopped = [trial for trial in result.trials if trial.choice != START]

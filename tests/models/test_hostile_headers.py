@@ -26,7 +26,7 @@ from tui.models.info import MAX_LAYERS, from_headers
 from tui.models.library import inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning.formula import MemoryPlan
-from tui.planning.guard import remedies
+from tui.planning.remedies import remedies
 from tui.planning.search import auto_fit
 from tui.planning.verdict import by_formula
 

@@ -49,7 +49,7 @@ async def median_tps(engine: Engine, n_prompt: int, n_gen: int, rounds: int) -> 
 def device_part(plan: MemoryPlan, loaded: Loaded, device: str) -> tuple[int, int, int]:
     """Bytes on the device: planned, by llama.cpp's books, and less free than before."""
     planned = next((cost.total_bytes for cost in plan.devices if cost.device == device), 0)
-    found = loaded.footprint
+    found = loaded.llama.footprint
     assert found is not None
     taken = next(
         (p.weights_bytes + p.kv_bytes + p.compute_bytes + p.output_bytes for p in found.placed if p.device == device), 0
@@ -72,7 +72,7 @@ async def speeds(engine: Engine, planner: DryRunPlanner, path: Path, info: Model
         memory = (
             f"{gib(planned)} | {gib(taken)} ({gib(gone)}) | {(taken - planned) / MIB:+.0f}" if n_gpu_layers else "| | "
         )
-        found = loaded.footprint
+        found = loaded.llama.footprint
         own = found.after.resident_bytes - found.before.resident_bytes if found else 0
         print(f"| {info.name} {info.quant} | {place} | {pp:,.0f} | {tg:,.1f} | {memory} ", end="")
         print(f"| {gib(own)} | {loaded.load_s:.1f} |", flush=True)
@@ -104,7 +104,7 @@ async def switches(engine: Engine, path: Path, info: ModelInfo, device: str) -> 
         began = time.monotonic()
         loaded = await engine.load(path, settings, keep_context=True, load_first=True)
         took = time.monotonic() - began
-        to = "+".join(loaded.devices) or "CPU"
+        to = "+".join(loaded.llama.devices) or "CPU"
         _, after = await answer(engine, question)
         print(
             f"| {info.name} {info.quant} | {to} | {loaded.n_kept:,} | {took:.1f} | {loaded.keep_s:.2f} "

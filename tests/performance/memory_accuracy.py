@@ -112,7 +112,7 @@ class Bench:
         async with LocalEngine() as engine:
             loaded = await engine.load(path, settings)
             await engine.ask(BenchTest(n_prompt=settings.n_ubatch, n_gen=1))
-            assert loaded.footprint is not None and engine.pid is not None
+            assert loaded.llama.footprint is not None and engine.pid is not None
             lines = report(plan, loaded)
             self.rows.append(
                 Row(
@@ -122,7 +122,7 @@ class Bench:
                     plan=plan,
                     formula=estimate(info, settings),
                     booked=sum(line.actual_bytes for line in lines if line.place != SYSTEM),
-                    own=_anonymous(engine.pid) - loaded.footprint.before.resident_bytes,
+                    own=_anonymous(engine.pid) - loaded.llama.footprint.before.resident_bytes,
                 )
             )
             print(table(self.rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)

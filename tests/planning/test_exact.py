@@ -116,8 +116,8 @@ async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_th
         assert 0 < found.verdict.plan.devices[0].total_bytes < whole
         assert (found.choice.n_cpu_moe > 0) == info.is_moe, "experts go before layers"
         loaded = await engine.load(path, engine_settings(found.choice, devices)[0])
-    taken = sum(buffer.n_bytes for buffer in loaded.buffers if buffer.device == "Vulkan0")
-    assert loaded.devices == ("Vulkan0",)
+    taken = sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.device == "Vulkan0")
+    assert loaded.llama.devices == ("Vulkan0",)
     # The log gives MiB with two digits.
     assert taken == pytest.approx(found.verdict.plan.devices[0].total_bytes, abs=0.05 * MIB)
     assert taken < whole

@@ -19,7 +19,8 @@ from tui.engines.interface import Engine
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
-from tui.planning.formula import COMPUTE_WITHIN, HOST, estimate, reads
+from tui.planning.formula import COMPUTE_WITHIN, estimate, reads
+from tui.planning.placement import HOST
 from tui.protocol.records import LoadSettings
 
 QWEN3_4B = Shape(2560, 36, 32, 8, 128, 9728, 151936, tied=True)
@@ -73,10 +74,10 @@ async def test_what_the_engine_takes_is_what_was_planned(engine: Engine, model: 
     plan = estimate(inspect(model).info, settings)
     loaded = await engine.load(model, msgspec.structs.replace(settings, repack="off"))
     taken: dict[str, int] = {}
-    for buffer in loaded.buffers:
+    for buffer in loaded.llama.buffers:
         taken[buffer.purpose] = taken.get(buffer.purpose, 0) + buffer.n_bytes
     assert plan.n_ctx == loaded.n_ctx
-    assert plan.n_layers == loaded.n_layers
+    assert plan.n_layers == loaded.llama.n_layers
     # The log gives MiB with two digits.
     assert plan.weights_bytes == pytest.approx(taken["weights"], abs=0.03 * MIB)
     assert plan.kv_bytes == pytest.approx(taken["kv"], abs=0.01 * MIB)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.conftest import TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.loads import but
 from tests.models.gguf_files import Shape
 from tests.places import CHECKOUT, SYSFS
 from tests.planning.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
@@ -22,10 +23,12 @@ from tui.config.settings import ChosenLoad, MemorySettings
 from tui.engines.interface import Engine
 from tui.machine.gpu import GpuReader
 from tui.machine.readings import GpuSample, HostSample
-from tui.planning.formula import HOST, Cost, MemoryPlan
+from tui.planning.formula import Cost, MemoryPlan
 from tui.planning.now import MemoryNow, memory_now
+from tui.planning.placement import HOST
 from tui.planning.taken import context_bytes
 from tui.planning.verdict import judge, judge_plan
+from tui.planning.verdict_words import pool_name
 from tui.protocol.messages import Loaded, SaveContext
 from tui.protocol.records import Buffer, Device, Footprint, Placed, ProcessMemory
 
@@ -42,7 +45,7 @@ def host(available: int, total: int = 32 * GIB) -> HostSample:
 
 
 def loaded(*buffers: Buffer) -> Loaded:
-    return msgspec.structs.replace(LOADED, buffers=buffers)
+    return but(LOADED, buffers=buffers)
 
 
 def on(device: str, n_bytes: int, purpose: str = "weights") -> Buffer:
@@ -141,7 +144,7 @@ def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int
     footprint = Footprint(
         before=idle, after=idle, device_free_before={}, device_free_after={}, placed=(booked, on_card)
     )
-    now = msgspec.structs.replace(LOADED, footprint=footprint)
+    now = but(LOADED, footprint=footprint)
     gpu = msgspec.structs.replace(GPU, free_bytes=20 * GIB)
     memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, now)
     assert memory.host_free_bytes == 4 * GIB + BACK + 5 * GIB - mapped
@@ -152,13 +155,13 @@ def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int
 async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_path: Path, use_mmap: bool):
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     model_now = await engine.load(model, msgspec.structs.replace(TINY, use_mmap=use_mmap))
-    assert model_now.footprint is not None
-    (booked,) = model_now.footprint.placed
+    assert model_now.llama.footprint is not None
+    (booked,) = model_now.llama.footprint.placed
     back = memory_now(host(4 * GIB), (CPU,), RESERVES, model_now).host_free_bytes - 4 * GIB
     rest = booked.kv_bytes + booked.compute_bytes + booked.output_bytes
     assert back == rest + (booked.repacked_bytes if use_mmap else booked.weights_bytes)
     # The log says the same, to a hundredth of a MiB for each buffer.
-    by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, msgspec.structs.replace(model_now, footprint=None))
+    by_log = memory_now(host(4 * GIB), (CPU,), RESERVES, but(model_now, footprint=None))
     assert by_log.host_free_bytes - 4 * GIB == pytest.approx(back, abs=MIB // 10)
 
 
@@ -221,14 +224,14 @@ def test_a_load_on_an_apu_is_shown_as_one_pool_each_for_ram_dedicated_and_shared
     (sample,) = gpus("radeon-860m-512m")
     memory = memory_now(host(12 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
     ram, dedicated, shared = judge(QWEN3_8B, ChosenLoad(), (CPU, IGPU), memory).pools
-    assert [pool.name for pool in (ram, dedicated, shared)] == ["RAM", "Vulkan0 dedicated", "Vulkan0 shared"]
+    assert [pool_name(pool) for pool in (ram, dedicated, shared)] == ["RAM", "Vulkan0 dedicated", "Vulkan0 shared"]
     assert dedicated.total_bytes == 512 * MIB and dedicated.left_bytes == 0
     assert shared.planned_bytes > 4 * GIB and shared.used_bytes == sample.shared_used_bytes
     assert ram.planned_bytes > shared.planned_bytes  # what is shared is RAM
 
 
 def pools_of(device: Device, memory: MemoryNow) -> list[str]:
-    return [pool.name for pool in judge(QWEN3_8B, ChosenLoad(), (CPU, device), memory).pools]
+    return [pool_name(pool) for pool in judge(QWEN3_8B, ChosenLoad(), (CPU, device), memory).pools]
 
 
 def test_a_card_is_one_pool_and_graphics_without_a_carve_out_too():

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import DENSE, TINY
 from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.loads import but
 from tests.models.gguf_files import Shape
 from tui.app.memory_report import memory_lines
 from tui.engines.interface import Engine
@@ -37,14 +38,14 @@ async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_
     # Of a mapped file, the log counts what lies between two tensors that are used as they are; AMX takes some out.
     loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, repack="off"))
     plan = estimate(inspect(DENSE).info, TINY)
-    assert loaded.footprint is not None
+    assert loaded.llama.footprint is not None
     by_books = {line.purpose: line.actual_bytes for line in report(plan, loaded)}
-    bookless = msgspec.structs.replace(loaded, footprint=msgspec.structs.replace(loaded.footprint, placed=()))
+    bookless = but(loaded, footprint=msgspec.structs.replace(loaded.llama.footprint, placed=()))
     for purpose, n_bytes in {line.purpose: line.actual_bytes for line in report(plan, bookless)}.items():
         assert n_bytes == pytest.approx(by_books[purpose], abs=MIB // 50)
-    blind = msgspec.structs.replace(loaded, footprint=None)
+    blind = but(loaded, footprint=None)
     assert not any(line.place == SYSTEM for line in report(plan, blind))
-    assert "This system does not tell what the engine's process takes." in memory_lines("x", plan, blind)
+    assert "This system does not say how much memory the engine's process takes." in memory_lines("x", plan, blind)
 
 
 async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine):
@@ -64,7 +65,7 @@ async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine
     ]  # fmt: skip
     idle = ProcessMemory(resident_bytes=0, file_bytes=0)
     busy = ProcessMemory(resident_bytes=3 * MIB, file_bytes=MIB)
-    loaded = msgspec.structs.replace(
+    loaded = but(
         tiny.loaded,
         devices=("Vulkan0",),
         buffers=tuple(Buffer(device=d, purpose=p, n_bytes=n * MIB) for d, p, n in buffers),

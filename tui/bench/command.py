@@ -136,7 +136,7 @@ class _Bench:
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
         except NotMeasured as error:
-            code, message = ExitCode.MODEL, str(error)
+            code, message = ExitCode.MODEL, tr("not measured. {reason}", reason=error)
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_sentence(died.death)
         finally:
@@ -232,7 +232,7 @@ class _Bench:
         if output not in FOR_EYES:
             for row in comparison.refused:
                 say(render.refusal(row))
-            if any(report.loaded.mlock_failed for report in comparison.reports):
+            if any(report.loaded.llama.mlock_failed for report in comparison.reports):
                 say(tr(MLOCK_FAILED))
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
             say(self._energy_note)
@@ -274,9 +274,9 @@ def _has_room(job: BenchJob, tests: Sequence[Test]) -> None:
     if 0 < n_ctx < (needed := tokens_needed(tests)):
         raise CannotBeLoaded(
             tr(
-                "not measured: the context of {n} tokens, which it was trained with, is too small: these tests need "
-                "{needed}. Ask for it: {option}.",
-                n=f"{n_ctx:,}",
+                "The context of {n_ctx} tokens, which it was trained with, is too small: these tests need {needed}. "
+                "Give {option}.",
+                n_ctx=f"{n_ctx:,}",
                 needed=f"{needed:,}",
                 option=f"--ctx {needed}",
             )

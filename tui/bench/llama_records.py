@@ -82,7 +82,7 @@ def records(comparison: Comparison) -> list[dict[str, object]]:
 
 def _record(report: Report, result: BenchResult) -> dict[str, object]:
     loaded, settings = report.loaded, report.settings
-    on_cpu = not loaded.devices
+    on_cpu = not loaded.llama.devices
     return {
         "build_commit": report.hello.build_commit,
         "build_number": 0,
@@ -93,19 +93,19 @@ def _record(report: Report, result: BenchResult) -> dict[str, object]:
         "model_type": described(report),
         "model_size": loaded.size_bytes,
         "model_n_params": loaded.n_params,
-        "n_batch": loaded.n_batch,
-        "n_ubatch": loaded.n_ubatch,
-        "n_threads": loaded.n_threads,
+        "n_batch": loaded.llama.n_batch,
+        "n_ubatch": loaded.llama.n_ubatch,
+        "n_threads": loaded.llama.n_threads,
         **_UNTOUCHED_THREADS,
-        "type_k": loaded.type_k,
-        "type_v": loaded.type_v,
-        "n_gpu_layers": loaded.n_gpu_layers,
+        "type_k": loaded.llama.type_k,
+        "type_v": loaded.llama.type_v,
+        "n_gpu_layers": loaded.llama.n_gpu_layers,
         "n_cpu_moe": settings.n_cpu_moe,
         "split_mode": "layer",
         "main_gpu": 0,
         "no_kv_offload": on_cpu,
-        "flash_attn": int(loaded.flash_attn),
-        "devices": "/".join(loaded.devices) or "none",
+        "flash_attn": int(loaded.llama.flash_attn),
+        "devices": "/".join(loaded.llama.devices) or "none",
         "tensor_split": "0.00",
         "tensor_buft_overrides": "none",
         "load_mode": report.load_mode,
@@ -152,9 +152,9 @@ def _ours(report: Report, result: BenchResult) -> dict[str, object]:
         "n_params_active": model.n_params_active,
         "file_bytes": model.file_bytes,
         "n_ctx": loaded.n_ctx,
-        "n_threads_batch": loaded.n_threads_batch,
+        "n_threads_batch": loaded.llama.n_threads_batch,
         "use_mlock": settings.use_mlock,
-        "repacked": ",".join(loaded.repacked),
+        "repacked": ",".join(loaded.llama.repacked),
         "load_s": round(loaded.load_s, 3),
         "memory_bytes": report.memory_bytes,
         "repetitions": report.repetitions,

@@ -74,8 +74,8 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def _place(report: Report) -> str:
     """ "CPU", or the devices with how many layers are there: "Vulkan0 41/65"."""
     loaded = report.loaded
-    where = f"{loaded.n_gpu_layers}/{loaded.n_layers}"
-    return f"{'+'.join(loaded.devices)} {where}" if loaded.devices else "CPU"
+    where = f"{loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
+    return f"{'+'.join(loaded.llama.devices)} {where}" if loaded.llama.devices else "CPU"
 
 
 def _row_of(report: Report) -> str:
@@ -110,7 +110,7 @@ def _single(report: Report) -> str:
     rows += [
         (
             report.backend,
-            str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads),
+            str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads),
             result.test.name,
             f"{result.avg_ts:,.2f} ± {result.stddev_ts:,.2f}",
             f"{100 * result.stddev_ts / result.avg_ts:.1f}%",
@@ -130,8 +130,8 @@ def markdown(comparison: Comparison) -> str:
         loaded = report.loaded
         for result in report.results:
             row = [model_type(report), _size(report), _params(report), report.backend]
-            row += [str(loaded.n_gpu_layers)] if gpu else []
-            row += [str(loaded.n_threads_batch if result.test.n_prompt else loaded.n_threads)]
+            row += [str(loaded.llama.n_gpu_layers)] if gpu else []
+            row += [str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads)]
             rows.append((*row, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
     unfinished = [
@@ -181,10 +181,15 @@ def can_encode(signs: str, encoding: str | None) -> bool:
 def facts(report: Report) -> list[str]:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
-    devices = listed(*(f"{name} {report.describe(name)}".strip() for name in loaded.devices))
+    devices = listed(*(f"{name} {report.describe(name)}".strip() for name in loaded.llama.devices))
     where = tr("the CPU alone")
     if devices:
-        where = tr("{devices}, {n} of {total} layers", devices=devices, n=loaded.n_gpu_layers, total=loaded.n_layers)
+        where = tr(
+            "{devices}, {n} of {total} layers",
+            devices=devices,
+            n=loaded.llama.n_gpu_layers,
+            total=loaded.llama.n_layers,
+        )
         if settings.n_cpu_moe:
             experts = trn("experts of {n} layer on the CPU", "experts of {n} layers on the CPU", settings.n_cpu_moe)
             where = listed(where, experts)
@@ -192,12 +197,12 @@ def facts(report: Report) -> list[str]:
         tr(
             "ctx {n}", n=f"{settings.n_parallel} x {loaded.n_ctx:,}" if settings.n_parallel > 1 else f"{loaded.n_ctx:,}"
         ),
-        tr("batch {sizes}", sizes=f"{loaded.n_batch}/{loaded.n_ubatch}"),
-        tr("flash attention on") if loaded.flash_attn else tr("flash attention off"),
-        f"KV {loaded.type_k}/{loaded.type_v}",
+        tr("batch {sizes}", sizes=f"{loaded.llama.n_batch}/{loaded.llama.n_ubatch}"),
+        tr("flash attention on") if loaded.llama.flash_attn else tr("flash attention off"),
+        f"KV {loaded.llama.type_k}/{loaded.llama.type_v}",
         *([tr("no mmap")] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
-        *([tr("repacked ({kinds})", kinds=listed(*loaded.repacked))] if loaded.repacked else []),
+        *([tr("repacked ({kinds})", kinds=listed(*loaded.llama.repacked))] if loaded.llama.repacked else []),
         *([tr("repack off")] if settings.repack == "off" else []),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]

@@ -29,6 +29,7 @@ from tui.measure.machine import this_machine
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Outcome, Trial, TuneOutcome, Tuner, changes
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
+from tui.planning.guardrail import may_load
 from tui.protocol.death import EngineDied
 from tui.words import mark, tr
 
@@ -96,8 +97,8 @@ class _Command:
         confirmed = Confirmed(planner, self._model.path, self._model.info, devices, memory)
 
         async def fits(choice: ChosenLoad) -> bool:
-            verdict = await confirmed.judge(choice)
-            return verdict.fit == "fits" or (self._options.force and not verdict.obstacle)
+            permission = await may_load(confirmed, choice)
+            return permission.is_given or (self._options.force and not permission.verdict.obstacle)
 
         fit = await confirmed.auto_fit(start, may_cut=False)
         if fit and not await fits(start):

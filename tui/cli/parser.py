@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 from tui import __version__
@@ -62,6 +63,10 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         from tui.app.markdown.text import wrap
 
         return [text[start:end] for start, end in wrap(text, width)]
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        return text if language() == "en" else re.sub(r"(?m)^(\S.*):$", r"\1：", text)  # headings
 
 
 def parser() -> argparse.ArgumentParser:

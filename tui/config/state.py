@@ -140,9 +140,9 @@ class StateStore:
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
             message = tr(
-                "cannot be written ({reason}), so what llmtui should remember is lost when it quits, unless that changes. "
+                "cannot be written ({reason}): what llmtui should remember is lost when it quits, unless that changes. "
                 "Make room, or check permissions.",
-                reason=os_reason(error),
+                reason=os_reason(error) if isinstance(error, OSError) else error,
             )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()

@@ -120,7 +120,10 @@ def choose_theme(
     for name in filter(None, wanted):
         if name in themes:
             return themes[name], problems
-        message = tr('There is no theme "{name}". Choose one of {names}.', name=name, names=", ".join(themes))
+        if themes:
+            message = tr('There is no theme "{name}". Choose one of {names}.', name=name, names=", ".join(themes))
+        else:
+            message = tr('There is no theme "{name}".', name=name)
         problems.append(ConfigProblem(file=file, key="ui.theme", message=message))
     return themes.get(FALLBACK) or next(iter(themes.values()), None), problems
 

@@ -31,9 +31,9 @@ def key_of(path: Path, session: Session) -> ContextKey:
     return ContextKey(
         model=model,
         build=build_commit(),
-        type_k=loaded.type_k,
-        type_v=loaded.type_v,
-        flash_attn=loaded.flash_attn,
+        type_k=loaded.llama.type_k,
+        type_v=loaded.llama.type_v,
+        flash_attn=loaded.llama.flash_attn,
         rope=session.rope,
     )
 

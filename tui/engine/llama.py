@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from llama_cpp import llama_cpp as lib
 
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
+from tui.engine.bindings import lib
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.prompt import ChatPrompt
@@ -28,7 +28,7 @@ from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
-from tui.protocol.records import ErrorKind, LoadSettings, Placed, Sampling
+from tui.protocol.records import ErrorKind, LlamaLoad, LoadSettings, Placed, Sampling
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 
@@ -152,9 +152,9 @@ class Session:
             raise
         load_s = time.perf_counter() - started
         placed = self._placed(settings, lines)
-        self.loaded = msgspec.structs.replace(
-            self._describe(path, settings, lines, placed, load_s), footprint=before.after(placed)
-        )
+        told = self._describe(path, settings, lines, placed, load_s)
+        llama = msgspec.structs.replace(told.llama, footprint=before.after(placed))
+        self.loaded = msgspec.structs.replace(told, llama=llama)
 
     def _load_model(self, path: Path, settings: LoadSettings, on_progress: Callable[[float], None]) -> None:
         def read_progress(fraction: float) -> bool:
@@ -244,17 +244,11 @@ class Session:
         holding = {place.device for place in placed if place.weights_bytes}
         if not placed:
             holding = {buffer.device for buffer in buffers if buffer.purpose == "weights"}
-        return Loaded(
-            path=str(path),
-            description=text.value.decode("utf-8", "replace"),
-            n_params=int(lib.llama_model_n_params(self._model)),
-            size_bytes=int(lib.llama_model_size(self._model)),
+        llama = LlamaLoad(
             n_layers=n_layers,
             n_gpu_layers=n_gpu_layers,
             devices=tuple(name for name in settings.devices if name in holding) if n_gpu_layers else (),
             n_cpu_moe=settings.n_cpu_moe if n_gpu_layers else 0,
-            n_ctx=self.n_ctx,
-            n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
             n_batch=self.n_batch,
             n_ubatch=self.n_ubatch,
             n_threads=self.n_threads[0],
@@ -262,15 +256,23 @@ class Session:
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
             type_k=type_k,
             type_v=type_v,
+            buffers=buffers,
+            mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
+            template_note=self.chat.note,
+        )
+        return Loaded(
+            path=str(path),
+            description=text.value.decode("utf-8", "replace"),
+            n_params=int(lib.llama_model_n_params(self._model)),
+            size_bytes=int(lib.llama_model_size(self._model)),
+            n_ctx=self.n_ctx,
+            n_ctx_train=int(lib.llama_model_n_ctx_train(self._model)),
+            load_s=load_s,
             can_think=self.chat.format.can_think,
             can_switch_thinking=self.chat.format.switch.has_effect,
             always_thinks=self.chat.format.always_thinks,
             efforts=self.chat.format.switch.efforts,
-            template_note=self.chat.note,
-            has_template=bool(self._template_source()),
-            buffers=buffers,
-            load_s=load_s,
-            mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
+            llama=llama,
         )
 
     def _placed(self, settings: LoadSettings, lines: Sequence[str]) -> tuple[Placed, ...]:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from llama_cpp import llama_cpp as lib
 
 from tui.config.loadtable import LOAD_TABLE
 from tui.engine import devices
+from tui.engine.bindings import lib
 from tui.machine.cpus import physical_cores
 from tui.protocol.records import CacheType, LoadSettings
 

@@ -38,6 +38,7 @@ from tui.protocol.messages import (
     not_text,
 )
 from tui.protocol.records import Doing, LoadSettings
+from tui.protocol.records import repacked as repacked_in
 from tui.protocol.wire import FrameDecoder, WireError, encode
 
 LOG_LINES = 400
@@ -345,9 +346,9 @@ class EngineClient(ABC):
         if running == "loading" and loading is not None:
             lines = loadlog.of_last_load(list(self.log))
             now = msgspec.structs.replace(loading, stage=loadlog.stage(lines))
-            repacked = loadlog.repacked(loadlog.buffers(lines))
+            repacked = repacked_in(loadlog.buffers(lines))
         else:
-            now, repacked = self._computing, self._held.repacked if self._held else ()
+            now, repacked = self._computing, self._held.llama.repacked if self._held else ()
         gpus = tuple(device.name for device in (self.hello.devices if self.hello else ()) if device.kind in _GPUS)
         return msgspec.structs.replace(now, repacked=repacked, gpus=gpus)
 

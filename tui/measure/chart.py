@@ -274,8 +274,8 @@ def _bars(comparison: Comparison, test: Test, one_tps: float) -> Iterator[tuple[
                 deviation_tps=result.stddev_ts,
                 n_runs=len(result.samples_ns),
                 relative=result.avg_ts / one_tps,
-                n_gpu_layers=report.loaded.n_gpu_layers,
-                n_layers=report.loaded.n_layers,
+                n_gpu_layers=report.loaded.llama.n_gpu_layers,
+                n_layers=report.loaded.llama.n_layers,
                 marks=result.all_marks,
             )
             yield report.loaded.path, report.model, bar
@@ -287,9 +287,7 @@ def _bars(comparison: Comparison, test: Test, one_tps: float) -> Iterator[tuple[
 def _short(reason: str, path: str) -> str:
     """The first sentence of a reason, less what its row says already and the functions that llama.cpp names."""
     first = one_line(reason.strip().partition("\n")[0]).partition(" · ")[0]
-    for known in ("not measured: ", "this load ", f"{Path(path).name}: "):
-        first = first.removeprefix(known)
-    return _ORIGIN.sub("", first).rstrip(".。") or tr("not measured")
+    return _ORIGIN.sub("", first.removeprefix(f"{Path(path).name}: ")).rstrip(".。") or tr("not measured")
 
 
 def _labels(comparison: Comparison) -> dict[str, str]:
@@ -315,9 +313,13 @@ def _facts(comparison: Comparison, test: Test) -> tuple[str, ...]:
     reports = [report for report in comparison.reports if _of(report, test)]
     machines = dict.fromkeys(report.machine.summary for report in reports)
     devices = dict.fromkeys(
-        f"{name}: {report.describe(name)}".removesuffix(": ") for report in reports for name in report.loaded.devices
+        f"{name}: {report.describe(name)}".removesuffix(": ")
+        for report in reports
+        for name in report.loaded.llama.devices
     )
-    threads = sorted({report.loaded.n_threads if test.n_gen else report.loaded.n_threads_batch for report in reports})
+    threads = sorted(
+        {report.loaded.llama.n_threads if test.n_gen else report.loaded.llama.n_threads_batch for report in reports}
+    )
     builds = dict.fromkeys(engine_build(report.hello) for report in reports)
     days = sorted({f"{result.test_time:%Y-%m-%d}" for report in reports if (result := _of(report, test))})
     n_runs = max(report.repetitions for report in reports)

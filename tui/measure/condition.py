@@ -200,7 +200,7 @@ def _gpu_of(engine: Engine) -> GpuKind | None:
     """What sort of GPU holds layers; one with memory of its own before an integrated one."""
     if engine.loaded is None or engine.hello is None:
         return None
-    used = {device.kind for device in engine.hello.devices if device.name in engine.loaded.devices}
+    used = {device.kind for device in engine.hello.devices if device.name in engine.loaded.llama.devices}
     return "gpu" if "gpu" in used else "igpu" if "igpu" in used else None
 
 

@@ -133,7 +133,7 @@ class History:
         with self._reading() as connection:
             row = connection and connection.execute("SELECT report FROM runs WHERE id = ?", (run_id,)).fetchone()
         try:
-            return msgspec.json.decode(row[0], type=Report) if row else None
+            return _report(row[0]) if row else None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
@@ -217,12 +217,20 @@ class History:
         return connection
 
 
+def _report(raw: str) -> Report:
+    """A kept report; of an older form too, in which all facts of a load stand side by side."""
+    told = msgspec.json.decode(raw)
+    if isinstance(told, dict) and isinstance(loaded := told.get("loaded"), dict):
+        loaded.setdefault("llama", loaded)
+    return msgspec.convert(told, Report)
+
+
 def _row(report: Report) -> tuple[object, ...]:
     model, prefill, decode = report.model, report.prefill, report.decode
     return (
         report.results[0].test_time.astimezone(UTC).isoformat(timespec="seconds"),
         *(model.name, model.quant, model.n_params, str(Path(report.loaded.path).absolute()), model.file_bytes),
-        *(report.backend, report.loaded.n_gpu_layers),
+        *(report.backend, report.loaded.llama.n_gpu_layers),
         *(report.machine.cpu, report.hello.build_commit, report.machine.gpu_driver),
         *(*_name_and_mean(prefill), *_name_and_mean(decode)),
         msgspec.json.encode([result.test.name for result in report.results]).decode(),

@@ -221,13 +221,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def backend(self) -> str:
         """Backends that held layers, as llama-bench names them: "CPU", "Vulkan", "CUDA"."""
-        names = dict.fromkeys(name.rstrip("0123456789") for name in self.loaded.devices)
+        names = dict.fromkeys(name.rstrip("0123456789") for name in self.loaded.llama.devices)
         return ",".join(names) or "CPU"
 
     @property
     def gpu_info(self) -> str:
         """llama.cpp's descriptions of the devices that held layers; empty for the CPU alone."""
-        return ", ".join(filter(None, map(self.describe, self.loaded.devices)))
+        return ", ".join(filter(None, map(self.describe, self.loaded.llama.devices)))
 
     @property
     def load_mode(self) -> str:
@@ -239,7 +239,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def memory_bytes(self) -> int | None:
         """What the load took: the process's own memory, the weights that it maps, and the devices'. None where the
         system does not tell."""
-        found = self.loaded.footprint
+        found = self.loaded.llama.footprint
         if found is None or not found.placed:
             return None
         return sum(p.weights_bytes + p.kv_bytes + p.compute_bytes + p.output_bytes for p in found.placed)

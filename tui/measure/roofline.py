@@ -9,7 +9,8 @@ import msgspec
 
 from tui.measure.report import BenchResult, Mark, Report, Roofline, Test
 from tui.models.info import ModelInfo
-from tui.planning.formula import HOST, reads
+from tui.planning.formula import reads
+from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
 from tui.protocol.records import LoadSettings
 from tui.words import mark, tr, trn
@@ -36,8 +37,8 @@ _BY_MARK: tuple[tuple[Mark, str], ...] = (
 def read_bytes(info: ModelInfo, loaded: Loaded, settings: LoadSettings, n_past: int) -> dict[str, int]:
     """Bytes that decoding one token reads, by device ("CPU" for the host), with `n_past` tokens in the context, the
     layers being where llama.cpp put them."""
-    placed = msgspec.structs.replace(settings, devices=loaded.devices, n_gpu_layers=loaded.n_gpu_layers)
-    return reads(info, placed, n_past, loaded.footprint.device_free_before if loaded.footprint else None)
+    placed = msgspec.structs.replace(settings, devices=loaded.llama.devices, n_gpu_layers=loaded.llama.n_gpu_layers)
+    return reads(info, placed, n_past, loaded.llama.footprint.device_free_before if loaded.llama.footprint else None)
 
 
 def n_past(test: Test) -> int:
@@ -105,7 +106,7 @@ def _disturbed(decode: BenchResult) -> str:
 
 def _software(report: Report) -> str:
     kinds = {device.name: device.kind for device in report.hello.devices}
-    name = next((name for name in report.loaded.devices if kinds.get(name) == "software"), "")
+    name = next((name for name in report.loaded.llama.devices if kinds.get(name) == "software"), "")
     return tr("{device} is the CPU that plays GPU", device=name) if name else ""
 
 
@@ -114,12 +115,12 @@ def _left_on_host(report: Report, decode: BenchResult) -> str:
     host = _host_share(report, decode)
     if not report.settings.devices or host is None or host < _MATTERS:
         return ""
-    n_left = loaded.n_layers - loaded.n_gpu_layers
+    n_left = loaded.llama.n_layers - loaded.llama.n_gpu_layers
     if n_left:
         return tr(
             "{n} of {total} layers are left on the CPU, where a token spends {share} of its reading",
             n=n_left,
-            total=loaded.n_layers,
+            total=loaded.llama.n_layers,
             share=f"{host:.0%}",
         )
     return trn(
@@ -136,7 +137,7 @@ def _threads(report: Report, decode: BenchResult) -> str:
     host = _host_share(report, decode)
     if not decode.read_bytes.get(HOST) or (host is not None and host < _MATTERS):
         return ""
-    n, n_cores = report.loaded.n_threads, report.machine.n_cores
+    n, n_cores = report.loaded.llama.n_threads, report.machine.n_cores
     if n > n_cores:
         return trn(
             "{threads} threads share {n} core, and each step waits for the slowest of them",
@@ -159,7 +160,7 @@ def _memory_or_compute(report: Report, decode: BenchResult) -> str:
         return tr("memory bandwidth holds it back")
     if top.tps > _TINY_TPS:
         return tr("the model is so small that the steps between reading take longest")
-    n, quant = report.loaded.n_threads, report.model.quant
+    n, quant = report.loaded.llama.n_threads, report.model.quant
     if set(top.read_bytes) == {HOST} and n <= _FEW_THREADS:
         return trn("compute holds it back: {n} thread is few", "compute holds it back: {n} threads are few", n)
     if quant.startswith(_COSTLY):

@@ -287,7 +287,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
-                warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.mlock_failed),
+                warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.llama.mlock_failed),
                 roofline=self._roofline(job, loaded),
             )
 

@@ -148,7 +148,7 @@ class Tuner:
         ends; cancelling the task that waits stops at once."""
         self._began = time.monotonic()
         loaded = await self._load(self._start, self._step)
-        self._n_threads, self._n_ctx = loaded.n_threads, loaded.n_ctx
+        self._n_threads, self._n_ctx = loaded.llama.n_threads, loaded.n_ctx
         await self._choose_step()
         self._trials[self._start] = Trial(choice=self._start, outcome="start")
         threads = await self._halve(list(self._thread_choices()), _THREADS_UNTIL)
@@ -179,11 +179,11 @@ class Tuner:
         found = list(self._placements(base))
         is_on_cpu = not engine_settings(base, self._devices)[0].devices
         # Where nothing was repacked, on and off are the same.
-        if is_on_cpu and (base.repack == "off" or loaded.repacked):
+        if is_on_cpu and (base.repack == "off" or loaded.llama.repacked):
             found.append(change(repack=_other_repack(base)))
         quantized = base.type_v not in ("f16", "f32", "bf16")
         if not quantized:
-            found.append(change(flash_attn="off" if loaded.flash_attn else "on"))
+            found.append(change(flash_attn="off" if loaded.llama.flash_attn else "on"))
         found += [
             change(n_ubatch=n, n_batch=max(n, base.n_batch)) for n in (256, 1024, 128, 2048) if n != base.n_ubatch
         ]

@@ -14,10 +14,10 @@ from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
-from tui.planning import guard, search
+from tui.planning import remedies, search
 from tui.planning.formula import COMPUTE_WITHIN, Fit, MemoryPlan
-from tui.planning.guard import Remedy, placement
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Verdict, by_formula, judge
 from tui.protocol.records import Device, LoadSettings
@@ -73,30 +73,30 @@ class Confirmed:
     async def auto_fit(self, choice: ChosenLoad, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
         """As `search.auto_fit`, and not one layer less than llama.cpp has room for."""
 
-        def look() -> Fitted | None:
+        def search_once() -> Fitted | None:
             return search.auto_fit(
                 self._info, choice, self._devices, self._memory, self._known, worst=worst, may_cut=may_cut
             )
 
-        found = await asyncio.to_thread(look)
+        found = await asyncio.to_thread(search_once)
         for _ in range(self._n_rounds):
-            if found is None or not await self._confirm([found.choice, *self._better(found.choice)]):
+            if found is None or not await self._confirm([found.choice, *self._better(found)]):
                 break
-            found = await asyncio.to_thread(look)
+            found = await asyncio.to_thread(search_once)
         return found
 
     async def remedies(self, choice: ChosenLoad, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
-        """As `guard.remedies`; other files and quantizations are judged by the formula."""
+        """As `remedies.remedies`; other files and quantizations are judged by the formula."""
         others = tuple(others)
 
-        def look() -> tuple[Remedy, ...]:
-            return guard.remedies(self._info, choice, self._devices, self._memory, others, self._known)
+        def search_once() -> tuple[Remedy, ...]:
+            return remedies.remedies(self._info, choice, self._devices, self._memory, others, self._known)
 
-        found = await asyncio.to_thread(look)
+        found = await asyncio.to_thread(search_once)
         for _ in range(self._n_rounds):
             if not await self._confirm([remedy.choice for remedy in found if not remedy.model and not remedy.quant]):
                 break
-            found = await asyncio.to_thread(look)
+            found = await asyncio.to_thread(search_once)
         return found
 
     def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> MemoryPlan:
@@ -129,13 +129,13 @@ class Confirmed:
             if place.cost.total_bytes
         )
 
-    def _better(self, choice: ChosenLoad) -> Iterator[ChosenLoad]:
+    def _better(self, found: Fitted) -> Iterator[ChosenLoad]:
         """The next placements that would be faster: one more layer on the device, or its experts too."""
-        n_gpu_layers, n_cpu_moe = placement(self._info, choice, self._devices)
-        if not engine_settings(choice, self._devices)[0].devices:
+        choice, plan = found.choice, found.verdict.plan
+        if not plan.devices:
             return
-        if n_cpu_moe:
+        if plan.n_experts_on_cpu:
             yield msgspec.structs.replace(choice, n_cpu_moe=choice.n_cpu_moe - 1)
-        if n_gpu_layers <= self._info.n_layers:
-            more = n_gpu_layers + 1
-            yield msgspec.structs.replace(choice, n_gpu_layers=-1 if more > self._info.n_layers else more)
+        if plan.n_gpu_layers < plan.n_layers:
+            more = plan.n_gpu_layers + 1
+            yield msgspec.structs.replace(choice, n_gpu_layers=-1 if more == plan.n_layers else more)

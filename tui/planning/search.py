@@ -88,17 +88,17 @@ def fastest(
     n_all = info.n_layers + 1
     step = -(-n_all // _MOST_STEPS)
     for n_gpu_layers in (*range(n_all, 0, -step), 0):
-        if not placements.look(n_gpu_layers):
+        if not placements.try_layers(n_gpu_layers):
             break
     if step > 1 and placements.best:
         near = placements.n_gpu_layers
         for n_gpu_layers in range(min(near + step, n_all), max(near - step, -1), -1):
-            placements.look(n_gpu_layers)
+            placements.try_layers(n_gpu_layers)
     return placements.best
 
 
 class _Placements:
-    """The fastest of the placements that were looked at. With each number of layers on the device, the fewest experts
+    """The fastest of the placements that were tried. With each number of layers on the device, the fewest experts
     on the CPU are the fastest; from one on, more of them leave more room on the device and less on the host."""
 
     def __init__(
@@ -117,8 +117,8 @@ class _Placements:
         self._memory, self._planner, self._wanted = memory, planner, wanted
         self._last_count = info.n_layers
 
-    def look(self, n_gpu_layers: int) -> bool:
-        """Try this many layers on the device, the output layer counted; False when fewer cannot be faster than the
+    def try_layers(self, n_gpu_layers: int) -> bool:
+        """With this many layers on the device, the output layer counted; False when fewer cannot be faster than the
         best: more is then read on the host, wherever the experts are."""
         verdict = self._verdict(n_gpu_layers, 0)
         if self._is_slower(verdict, n_gpu_layers):

@@ -5,19 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from tui.planning.formula import HOST
-from tui.protocol import loadlog
+from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Buffer, Placed
+from tui.protocol.records import Buffer, Placed, is_repacked
 
 
 def taken(loaded: Loaded, devices: Collection[str]) -> dict[str, Placed]:
     """By place: `HOST`, and those of `devices` that hold anything. What lies on no such device is the host's, as what
     a driver pins there for a GPU ("Vulkan_Host")."""
-    if loaded.footprint is not None and loaded.footprint.placed:
-        return {place.device: place for place in loaded.footprint.placed}
+    if loaded.llama.footprint is not None and loaded.llama.footprint.placed:
+        return {place.device: place for place in loaded.llama.footprint.placed}
     parts: dict[str, list[Buffer]] = {HOST: []}
-    for buffer in loaded.buffers:
+    for buffer in loaded.llama.buffers:
         parts.setdefault(buffer.device if buffer.device in devices else HOST, []).append(buffer)
     return {device: _placed(device, buffers) for device, buffers in parts.items()}
 
@@ -30,7 +29,7 @@ def _placed(device: str, buffers: Sequence[Buffer]) -> Placed:
         device=device,
         weights_bytes=n_bytes("weights"),
         mapped_bytes=n_bytes("weights", lambda kind: kind.endswith("_Mapped")),
-        repacked_bytes=n_bytes("weights", loadlog.is_repacked),
+        repacked_bytes=n_bytes("weights", is_repacked),
         kv_bytes=n_bytes("kv"),
         compute_bytes=n_bytes("compute"),
         output_bytes=n_bytes("output"),
@@ -46,5 +45,5 @@ def given_back(place: Placed) -> int:
 def context_bytes(loaded: Loaded, n_tokens: int) -> int:
     """What a copy of the KV cache takes that holds so many tokens. The engine keeps one in RAM while it loads the same
     file again."""
-    kv_bytes = sum(place.kv_bytes for place in taken(loaded, loaded.devices).values())
+    kv_bytes = sum(place.kv_bytes for place in taken(loaded, loaded.llama.devices).values())
     return -(-kv_bytes * min(n_tokens, loaded.n_ctx) // loaded.n_ctx)

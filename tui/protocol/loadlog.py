@@ -39,7 +39,6 @@ _OF_THE_FILE = re.compile(r"error loading model|invalid model", re.I)
 _WHERE = re.compile(r"^(\w+: )?(error loading model: )?")
 _NO_REASON = re.compile(r"^(\w+: )?failed to load model$")
 _LOCK_FAILED = re.compile(r"failed to mlock|mlock not supported")
-_REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
 LOADING, READING, COMPUTING = "llmtui: loading ", "llmtui: reading", "llmtui: computing"
 """How the engine's own lines begin: it opens a file; all is in its place and it looks at vocabulary and template; it
 computes for the first time."""
@@ -48,11 +47,6 @@ _PLACING_BEGINS = "load_tensors: "
 Stage = Literal["", "reading", "placing", "computing"]
 """What a load is about: "reading" what the file says of itself, "placing" its weights and the context, "computing" the
 first token."""
-
-
-def is_repacked(kind: str) -> bool:
-    """Whether this kind of memory, by ggml's name, holds weights in an order of the CPU's own."""
-    return _REPACKED.search(kind) is not None
 
 
 def of_last_load(lines: Sequence[str]) -> Sequence[str]:
@@ -66,11 +60,6 @@ def stage(lines: Sequence[str]) -> Stage:
     stages: dict[str, Stage] = {COMPUTING: "computing", READING: "reading", _PLACING_BEGINS: "placing"}
     begun = (stage for line in reversed(lines) for words, stage in stages.items() if line.startswith(words))
     return next(begun, "reading")
-
-
-def repacked(buffers: Sequence[Buffer]) -> tuple[str, ...]:
-    """Kinds of memory in which the CPU keeps weights in an order of its own: "CPU_REPACK", "AMX"."""
-    return tuple(part.device for part in buffers if part.purpose == "weights" and is_repacked(part.device))
 
 
 def buffers(lines: Sequence[str]) -> tuple[Buffer, ...]:

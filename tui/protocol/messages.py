@@ -18,14 +18,12 @@ from typing import Any, ClassVar, Generic, Literal, Never, TypeVar, Union, get_a
 
 import msgspec
 
-from tui.protocol import loadlog
 from tui.protocol.records import (
-    Buffer,
     Device,
     Doing,
     Effort,
     ErrorInfo,
-    Footprint,
+    LlamaLoad,
     LoadSettings,
     Message,
     Placed,
@@ -80,63 +78,35 @@ MLOCK_FAILED = (
     "The model could not be locked into RAM (mlock) and may be swapped out: raise the limit that `ulimit -l` shows, or "
     "switch mlock off."
 )
-"""What `Loaded.mlock_failed` means, in a sentence."""
+"""What `LlamaLoad.mlock_failed` means, in a sentence."""
 
 
 class Loaded(Event, frozen=True):
-    """What llama.cpp really did, which may differ from what was asked."""
+    """What was really loaded, which may differ from what was asked."""
 
     path: str
     description: str
-    """llama.cpp's own, such as "qwen3moe 30B.A3B Q3_K - Large"."""
+    """The engine's own, such as "qwen3moe 30B.A3B Q3_K - Large"."""
     n_params: int
     size_bytes: int
-    n_layers: int
-    """Layers that can be offloaded, the output layer included."""
-    n_gpu_layers: int
-    devices: tuple[str, ...]
-    """Those of the devices asked for that really hold weights; empty for the CPU alone."""
     n_ctx: int
     n_ctx_train: int
-    n_batch: int
-    n_ubatch: int
-    n_threads: int
-    n_threads_batch: int
-    flash_attn: bool
-    type_k: str
-    type_v: str
+    load_s: float
     can_think: bool
     """The chat template knows thinking."""
-    has_template: bool
-    """The file carries a chat template; otherwise ChatML is used."""
-    buffers: tuple[Buffer, ...]
-    load_s: float
-    n_cpu_moe: int = 0
-    """Of how many layers, from the first on, the experts were kept in host memory; 0 without devices."""
-    n_kept: int = 0
-    """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
-    n_lost: int = 0
-    """Tokens that were to be taken along and could not: they will be evaluated again."""
-    keep_s: float = 0.0
-    """What taking it along took, out and in."""
-    footprint: Footprint | None = None
-    """None where the system does not tell."""
     can_switch_thinking: bool = False
     """The template has a switch for thinking that has an effect."""
     always_thinks: bool = False
     """The model thinks in each answer, whatever it is asked."""
     efforts: tuple[Effort, ...] = ()
     """Levels of effort that make a difference to the prompt; empty where there are none."""
-    template_note: str = ""
-    """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
-    mlock_failed: bool = False
-    """The system did not let the model be locked into memory, as was asked."""
-
-    @property
-    def repacked(self) -> tuple[str, ...]:
-        """Kinds of memory in which the CPU keeps weights in an order of its own, by ggml's name: "CPU_REPACK", "AMX".
-        Empty where nothing is repacked, because of the settings or because this CPU has no use for it."""
-        return loadlog.repacked(self.buffers)
+    n_kept: int = 0
+    """Tokens of the KV cache that were taken along; 0 when nothing was there, or it could not be read back."""
+    n_lost: int = 0
+    """Tokens that were to be taken along and could not: they will be evaluated again."""
+    keep_s: float = 0.0
+    """What taking it along took, out and in."""
+    llama: LlamaLoad = LlamaLoad()
 
 
 class Planned(Event, frozen=True):
@@ -156,7 +126,7 @@ class Started(Event, frozen=True):
     """Messages left out because the context is full."""
     n_ctx: int
     template_note: str = ""
-    """As `Loaded.template_note`, which may be another one by now: a template may fail at a later conversation."""
+    """As `LlamaLoad.template_note`, which may be another one by now: a template may fail at a later conversation."""
 
 
 class Prefill(Event, frozen=True):

@@ -3,6 +3,8 @@ a load took, errors. Plain records, and nothing else."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -30,7 +32,7 @@ is "model_refused", and `detail` says what to do. An "unknown_command" is of ano
 Doing = Literal["starting", "loading", "answering", "reading ahead", "benchmark", "planning", "idle"]
 """What an engine is at."""
 
-
+_REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
 TELLING_PROMPT = 256
 """The speed at which fewer prompt tokens were read says little of how long a prompt takes."""
 TELLING_STEPS = 16
@@ -213,6 +215,16 @@ class Buffer(Record, frozen=True):
     n_bytes: int
 
 
+def is_repacked(kind: str) -> bool:
+    """Whether this kind of memory, by ggml's name, holds weights in an order of the CPU's own."""
+    return _REPACKED.search(kind) is not None
+
+
+def repacked(buffers: Sequence[Buffer]) -> tuple[str, ...]:
+    """Kinds of memory in which the CPU keeps weights in an order of its own: "CPU_REPACK", "AMX"."""
+    return tuple(part.device for part in buffers if part.purpose == "weights" and is_repacked(part.device))
+
+
 class Placed(Record, frozen=True):
     """What a load puts into the host's or one device's memory, in bytes."""
 
@@ -247,6 +259,38 @@ class Footprint(Record, frozen=True):
     device_free_after: dict[str, int]
     placed: tuple[Placed, ...] = ()
     """By llama.cpp's books, the host first; empty where they cannot be read."""
+
+
+class LlamaLoad(Record, frozen=True):
+    """What llama.cpp alone tells of a load. Of another engine all of it is as it stands here: not known."""
+
+    n_layers: int = 0
+    """Layers that can be offloaded, the output layer included."""
+    n_gpu_layers: int = 0
+    devices: tuple[str, ...] = ()
+    """Those of the devices asked for that really hold weights; empty for the CPU alone."""
+    n_cpu_moe: int = 0
+    """Of how many layers, from the first on, the experts were kept in host memory; 0 without devices."""
+    n_batch: int = 0
+    n_ubatch: int = 0
+    n_threads: int = 0
+    n_threads_batch: int = 0
+    flash_attn: bool = False
+    type_k: str = ""
+    type_v: str = ""
+    buffers: tuple[Buffer, ...] = ()
+    footprint: Footprint | None = None
+    """None where the system does not tell."""
+    mlock_failed: bool = False
+    """The system did not let the model be locked into memory, as was asked."""
+    template_note: str = ""
+    """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
+
+    @property
+    def repacked(self) -> tuple[str, ...]:
+        """As `repacked` tells it of the buffers. Empty where nothing is repacked, because of the settings or because
+        this CPU has no use for it."""
+        return repacked(self.buffers)
 
 
 class ErrorInfo(Record, frozen=True):

@@ -73,4 +73,4 @@ class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
 
 def backend_label(loaded: Loaded) -> str:
     """The backend of a load, as an answer's footer names it: "CPU", "Vulkan0+Vulkan1"."""
-    return "+".join(loaded.devices) or "CPU"
+    return "+".join(loaded.llama.devices) or "CPU"

@@ -1,5 +1,5 @@
-"""How fast answers are: the speed now, its history, and how fast prompts are read with each load. Knows no engine and
-no screen."""
+"""How fast answers are: the speed now, its history, and how fast prompts are read with each load. Knows neither engine
+nor screen."""
 
 from __future__ import annotations
 
@@ -79,6 +79,5 @@ class PrefillSpeeds:
 def _alike(loaded: Loaded) -> Loaded:
     """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
     size of the context, of which only what is filled counts."""
-    return msgspec.structs.replace(
-        loaded, id=0, n_ctx=0, buffers=(), load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, footprint=None
-    )
+    llama = msgspec.structs.replace(loaded.llama, buffers=(), footprint=None)
+    return msgspec.structs.replace(loaded, id=0, n_ctx=0, load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, llama=llama)

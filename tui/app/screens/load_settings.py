@@ -15,7 +15,6 @@ from textual.containers import Container, Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
-from tui.app import phrases
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
@@ -30,9 +29,9 @@ from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
+from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.formula import MemoryPlan, estimate
-from tui.planning.guard import placement
 from tui.planning.loadcheck import cache_problem, obstacle
 from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
@@ -246,9 +245,8 @@ class LoadScreen(Dialog[ChosenLoad]):
             self._show_plan(plan)
 
     def _show_plan(self, plan: MemoryPlan) -> None:
-        _, n_cpu_moe = placement(self._info, self.choice, self._devices)
         wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
-        self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong), n_cpu_moe)
+        self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong))
 
     def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:
         """Notes that depend on values; None leaves the row's own."""
@@ -293,7 +291,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         confirmed = Confirmed(planner, self._path or Path(), self._info, self._devices, self._memory)
         found = await confirmed.auto_fit(asked, worst="tight")
         if found is None:
-            self.notify(phrases.NOTHING_FITS, severity="warning", timeout=8, markup=False)
+            self.notify(tr(verdict_words.NOTHING_FITS), severity="warning", timeout=8, markup=False)
             return
         changed = []
         for field in _FITTED:
@@ -303,10 +301,10 @@ class LoadScreen(Dialog[ChosenLoad]):
                     changed.append(field)
                 number.show(value)
         if found.is_cut:
-            told = phrases.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
+            told = verdict_words.context_cut(asked.n_ctx or self._n_ctx_train, found.choice.n_ctx)
             self.notify(told, severity="warning", timeout=8, markup=False)
         elif not changed:
-            self.notify(phrases.FITS_ALREADY, timeout=4, markup=False)
+            self.notify(tr(verdict_words.FITS_ALREADY), timeout=4, markup=False)
         self._refresh_costs()
 
     def action_load_reset(self) -> None:

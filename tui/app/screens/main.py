@@ -12,7 +12,7 @@ from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import answer_phrases, death_card, phrases
+from tui.app import answer_phrases, death_card, memory_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -30,7 +30,7 @@ from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
 from tui.config.settings import ChosenLoad, Settings, expand
-from tui.planning.guard import experts_on_cpu
+from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -135,7 +135,7 @@ class MainScreen(ConversationFlows, Sending):
                 await self.open_conversation(last)
         await self.controller.start()
         model = await self._first_model()
-        if self.controller.model_path is not None or self.is_at("load"):
+        if self.controller.model.path is not None or self.is_at("load"):
             return  # chosen by the user while the engine started
         if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
@@ -212,7 +212,7 @@ class MainScreen(ConversationFlows, Sending):
     def show_header(self, fraction: float = 0.0) -> None:
         """The state of model and engine in one line."""
         controller, loaded = self.controller, self.controller.engine.loaded
-        name = controller.model_name
+        name = controller.model.name
         place = ""
         state: HeaderState
         if controller.phase == "dead":
@@ -224,9 +224,13 @@ class MainScreen(ConversationFlows, Sending):
                 hint="the engine starts…" if controller.phase == "starting" else self._hint("pick_model")
             )
         else:
-            place = f"{'+'.join(loaded.devices)} {loaded.n_gpu_layers}/{loaded.n_layers}" if loaded.devices else "CPU"
+            place = (
+                f"{'+'.join(loaded.llama.devices)} {loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
+                if loaded.llama.devices
+                else "CPU"
+            )
             info = self.model_info
-            if info and (n_cpu_moe := experts_on_cpu(info, loaded.n_gpu_layers, loaded.n_cpu_moe)):
+            if info and (n_cpu_moe := experts_on_cpu(info, loaded.llama.n_gpu_layers, loaded.llama.n_cpu_moe)):
                 place += f" · experts on CPU: {n_cpu_moe}"
             state = ModelInUse(
                 name=name,
@@ -235,9 +239,11 @@ class MainScreen(ConversationFlows, Sending):
                 place=place,
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
-                flash_attn="on" if loaded.flash_attn else "off",
+                flash_attn="on" if loaded.llama.flash_attn else "off",
                 thinking=answer_phrases.thinking_state(loaded, controller.conversation),
-                kv=loaded.type_k if loaded.type_k == loaded.type_v else f"{loaded.type_k}/{loaded.type_v}",
+                kv=loaded.llama.type_k
+                if loaded.llama.type_k == loaded.llama.type_v
+                else f"{loaded.llama.type_k}/{loaded.llama.type_v}",
             )
         self.query_one(Header).show_state(state)
         self.query_one(StatusLine).show_place(place)
@@ -257,7 +263,7 @@ class MainScreen(ConversationFlows, Sending):
                 for view in self._views():
                     view.show_speed(speed)
             case events.MemoryShort(shortage=shortage):
-                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
+                self.tell(memory_phrases.shortage(shortage, self.keymap), bad=True)
             case events.PhaseChanged(phase=phase):
                 self.phase_changed(phase)
             case events.LoadAdvanced(fraction=fraction):
@@ -331,10 +337,10 @@ class MainScreen(ConversationFlows, Sending):
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
         self.show_header()
-        self.context_used(self.controller.n_used, loaded.n_ctx)
+        self.context_used(self.controller.context.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
-        if loaded.mlock_failed:
+        if loaded.llama.mlock_failed:
             self.tell(MLOCK_FAILED, bad=True)
         self._tell_about(loaded)
         self.prompt.focus()
@@ -342,7 +348,7 @@ class MainScreen(ConversationFlows, Sending):
     def _tell_about(self, loaded: Loaded) -> None:
         """What the model is used with in place of what its file wants."""
         unknown = self.model_info.unknown_sampling if self.model_info else ()
-        for note in (loaded.template_note, answer_phrases.unknown_sampling(unknown)):
+        for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
 
     def _tell_once(self, path: str, note: str) -> None:
@@ -425,7 +431,7 @@ class MainScreen(ConversationFlows, Sending):
 
     def engine_died(self, death: Death) -> None:
         self._death = death
-        fatal, now = self._fatal_choice, self.controller.choice
+        fatal, now = self._fatal_choice, self.controller.model.choice
         layers = self._gpu_layers()
         card = death_card.engine_stopped(
             death, layers, fatal.n_ubatch, self.keymap, gpu=self._gpu, goes_back=fatal != now
@@ -435,20 +441,20 @@ class MainScreen(ConversationFlows, Sending):
     @property
     def _gpu(self) -> str:
         """The backend of the GPU that "auto" would take; empty where there is none."""
-        return backend_name(found) if (found := auto_devices(self.controller.devices)) else ""
+        return backend_name(found) if (found := auto_devices(self.controller.model.devices)) else ""
 
     @property
     def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
-        return self.controller.fatal_choice or self.controller.choice
+        return self.controller.model.fatal_choice or self.controller.model.choice
 
     def _gpu_layers(self) -> int:
         """Layers that the engine had on a GPU when it died, or was bringing there; 0 for the CPU alone."""
         controller, choice = self.controller, self._fatal_choice
         loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
-            return loaded.n_gpu_layers if loaded.devices else 0
-        if not backend_devices(choice.backend, controller.devices):
+            return loaded.llama.n_gpu_layers if loaded.llama.devices else 0
+        if not backend_devices(choice.backend, controller.model.devices):
             return 0
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
         asked = choice.n_gpu_layers

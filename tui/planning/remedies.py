@@ -1,5 +1,5 @@
-"""The guardrail: which single change would make a load fit that leaves too little memory. Every one is asked of the
-planner before it is offered. The words for it are the front ends' own."""
+"""Which single change would make a load fit that leaves too little memory. The planner is asked about each before it is
+offered."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _quantized_cache(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Devi
 def _without_obstacle(
     info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> tuple[Remedy, ...]:
-    """With a KV cache that goes with every model; if that is too large, all placed anew."""
+    """With a KV cache that goes with every model; if that is too large, layers and experts placed again."""
     plain = msgspec.structs.replace(choice, type_k="f16", type_v="f16")
     verdict = judge(info, plain, devices, memory, planner)
     if verdict.fit == "fits":
@@ -151,21 +151,3 @@ def _scaled(info: ModelInfo, factor: float) -> ModelInfo:
     )
     names = ("size_bytes", "weights_bytes", "input_bytes", "output_bytes", "tied_bytes")
     return msgspec.structs.replace(info, layers=layers, **{name: scaled(getattr(info, name)) for name in names})
-
-
-def placement(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device]) -> tuple[int, int]:
-    """Layers on the device, the output layer counted, and among them those whose experts stay on the CPU; both 0 on the
-    CPU alone."""
-    settings, _ = engine_settings(choice, devices)
-    if not settings.devices:
-        return 0, 0
-    n_all = info.n_layers + 1
-    n_gpu_layers = n_all if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n_all)
-    return n_gpu_layers, experts_on_cpu(info, n_gpu_layers, settings.n_cpu_moe)
-
-
-def experts_on_cpu(info: ModelInfo, n_gpu_layers: int, n_cpu_moe: int) -> int:
-    """Layers on the device whose experts stay on the CPU, when those of the first `n_cpu_moe` layers do. The device
-    holds the last `n_gpu_layers`, the output layer counted."""
-    on_cpu_anyway = info.n_layers + 1 - n_gpu_layers
-    return max(0, min(n_cpu_moe, info.n_layers) - on_cpu_anyway) if info.is_moe else 0

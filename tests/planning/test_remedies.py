@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.shapes import DEVICES, GIB, HEAD_80, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
-from tui.app.screens.load_guard import label
 from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
-from tui.planning.guard import Remedy, placement, remedies
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import Remedy, remedies
 from tui.planning.search import auto_fit
 from tui.planning.verdict import judge
+from tui.planning.verdict_words import remedy_label, sentence
 
 
 def offered(
@@ -42,9 +42,9 @@ def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
     asked = ChosenLoad(n_ctx=16384)
     memory = machine(32 * GIB, 6 * GIB, reserve=GIB)
     found = remedies(QWEN3_8B, asked, DEVICES, memory)
-    n_gpu_layers, _ = placement(QWEN3_8B, found[0].choice, DEVICES)
+    n_gpu_layers = found[0].verdict.plan.n_gpu_layers
     assert found[0].change == "layers"
-    assert label(found[0], QWEN3_8B, DEVICES) == f"Fewer layers on the GPU: {n_gpu_layers} of 37"
+    assert remedy_label(found[0]) == f"Fewer layers on the GPU: {n_gpu_layers} of 37"
     one_more = msgspec.structs.replace(asked, n_gpu_layers=n_gpu_layers + 1)
     assert judge(QWEN3_8B, one_more, DEVICES, memory).fit != "fits"
 
@@ -65,10 +65,10 @@ def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str
     asked = ChosenLoad(**types)
     memory = machine(64 * GIB, 64 * GIB)
     verdict = judge(HEAD_80, asked, DEVICES, memory)
-    assert verdict.fit == "no" and "head size of 80" in verdict.sentence
+    assert verdict.fit == "no" and "head size of 80" in sentence(verdict)
     (remedy,) = remedies(HEAD_80, asked, DEVICES, memory)
     assert (remedy.change, remedy.choice) == ("cache", ChosenLoad())
-    assert label(remedy, HEAD_80, DEVICES) == "KV cache in f16"
+    assert remedy_label(remedy) == "KV cache in f16"
     assert auto_fit(HEAD_80, asked, DEVICES, memory) is None
 
 
@@ -82,7 +82,7 @@ def test_a_mixture_of_experts_gets_experts_on_the_cpu_first():
     memory = machine(32 * GIB, 10 * GIB, reserve=GIB)
     found = remedies(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert found[0].change == "experts"
-    assert label(found[0], QWEN3_30B_A3B, DEVICES) == f"Experts on the CPU: {found[0].choice.n_cpu_moe} layers"
+    assert remedy_label(found[0]) == f"Experts on the CPU: {found[0].choice.n_cpu_moe} layers"
     assert "layers" in {remedy.change for remedy in found}
 
 
@@ -91,7 +91,7 @@ def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache():
     need = judge(QWEN3_8B, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(4 * GIB, need.total_bytes - GIB)
     found = offered(QWEN3_8B, asked, memory)
-    assert label(found["context"], QWEN3_8B, DEVICES) == f"Smaller context: {found['context'].choice.n_ctx:,}"
+    assert remedy_label(found["context"]) == f"Smaller context: {found['context'].choice.n_ctx:,}"
     assert found["context"].choice.n_ctx < 32768
     assert (found["cache"].choice.type_k, found["cache"].choice.type_v) == ("q8_0", "q8_0")
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of the README anew: the real app with the real engine, in terminals of the size named, as SVG
+"""Takes the pictures of the README: the real app with the real engine, in terminals of the size named, as SVG
 files in docs/images. The model is the tiny trained one of the tests, so that every machine gives the same answers.
 
     make screenshots
@@ -15,7 +15,9 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from tui.words import Language, use
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -69,16 +71,32 @@ async def engine_died(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: app.controller.phase == "dead")
 
 
-SHOTS: dict[str, tuple[Act, tuple[int, int], str, Path]] = {
-    "chat": (chat, (120, 40), "graphite", DENSE),
-    "chat-light": (chat, (120, 40), "paper", DENSE),
-    "narrow": (chat, (80, 24), "graphite", DENSE),
-    "wide": (chat, (200, 60), "graphite", DENSE),
-    "picker": (picker, (120, 30), "graphite", DENSE),
-    "load": (load_settings, (120, 30), "graphite", MOE),
-    "engine-died": (engine_died, (120, 24), "graphite", DENSE),
+class Shot(NamedTuple):
+    """What a picture shows."""
+
+    act: Act
+    """What is done in the app."""
+    size: tuple[int, int]
+    """Columns and rows."""
+    theme: str = "graphite"
+    model: Path = DENSE
+    language: Language = "en"
+
+
+SHOTS = {
+    "chat": Shot(chat, (120, 40)),
+    "chat-zh": Shot(chat, (120, 40), language="zh"),
+    "chat-light": Shot(chat, (120, 40), "paper"),
+    "narrow": Shot(chat, (80, 24)),
+    "narrow-zh": Shot(chat, (80, 24), language="zh"),
+    "wide": Shot(chat, (200, 60)),
+    "picker": Shot(picker, (120, 30)),
+    "picker-zh": Shot(picker, (120, 30), language="zh"),
+    "load": Shot(load_settings, (120, 30), model=MOE),
+    "load-zh": Shot(load_settings, (120, 30), model=MOE, language="zh"),
+    "engine-died": Shot(engine_died, (120, 24)),
+    "engine-died-zh": Shot(engine_died, (120, 24), language="zh"),
 }
-"""Name to what is done, terminal size, theme and model."""
 
 
 async def shoot(name: str, folder: Path) -> None:
@@ -86,12 +104,13 @@ async def shoot(name: str, folder: Path) -> None:
     from tui.app.run import make_app
     from tui.config.options import AppOptions
 
-    act, size, theme, model = SHOTS[name]
+    shot = SHOTS[name]
+    use(shot.language)
     load: dict[str, object] = {"n_ctx": 2048, "n_threads": 1, "backend": "cpu"}
-    app = make_app(AppOptions(model=model, theme=theme, load=load))
-    async with app.run_test(size=size, notifications=True) as pilot:
+    app = make_app(AppOptions(model=shot.model, theme=shot.theme, load=load))
+    async with app.run_test(size=shot.size, notifications=True) as pilot:
         await wait_for(pilot, lambda: app.controller.phase == "ready")
-        await act(app, pilot)
+        await shot.act(app, pilot)
         svg = app.export_screenshot(title="llmtui")
     # Textual's picture asks a web server for its font; a reader's own monospaced font will do.
     svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL).replace("Fira Code", "monospace")

@@ -13,11 +13,9 @@ import pytest
 from tests.conftest import MOE
 from tests.loads import loaded_as
 from tests.scripted_engine import ScriptedEngine
-from tui.app.screens import main, model_flows
+from tui.app.screens import model_flows
 from tui.chat.conversation import Conversation, Turn
-from tui.engines.interface import Engine
-from tui.machine.readings import GpuSample, HostSample, NpuSample
-from tui.machine.speed import SpeedHistory
+from tui.machine.readings import GpuSample, HostSample
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -39,7 +37,9 @@ from tui.protocol.messages import (
     Started,
 )
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
-from tui.session import controller
+from tui.session import controller, live_speed
+from tui.session.monitoring import Monitoring
+from tui.session.speed import SpeedHistory
 
 GIB = 2**30
 FOLDER = Path("/srv/models")
@@ -329,25 +329,19 @@ class RecordedEngine(ScriptedEngine):
 class RecordedHistory(SpeedHistory):
     """Stays the same, also where the app would begin a new one."""
 
-    def clear(self) -> None:
-        pass
+    @property
+    def values(self) -> tuple[float, ...]:
+        return (0, 0, 12, 24, 30, 31, 31.4, 30.8, 31.2, 0, 0, 0, 18, 29, 31.4)
 
 
-class RecordedMonitoring:
+class RecordedMonitoring(Monitoring):
     """Reads the same figures whenever it is asked."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.history = RecordedHistory()
-        for tps in (0, 0, 12, 24, 30, 31, 31.4, 30.8, 31.2, 0, 0, 0, 18, 29, 31.4):
-            self.history.add(tps)
-
-    npus: tuple[NpuSample, ...] = ()
-
-    async def read(self, _: float) -> tuple[HostSample, tuple[GpuSample, ...]]:
+    async def _read(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
+        self._npus = ()
         return HOST, (RADEON,)
 
-    async def look(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
+    async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         return HOST, (RADEON if self._engine.loaded else IDLE_RADEON,)
 
     def swap_used(self) -> int | None:
@@ -358,7 +352,8 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
     monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
-    monkeypatch.setattr(main, "Monitoring", RecordedMonitoring)
+    monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
+    monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_flows, "scan", lambda *_: library)
     monkeypatch.setattr(model_flows, "inspect", by_path.__getitem__)
     monkeypatch.setattr(model_flows, "configured_folders", lambda _: (Folder(path=FOLDER),))

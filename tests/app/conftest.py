@@ -21,6 +21,7 @@ from tui.app.run import make_app
 from tui.app.widgets.prompt import Prompt
 from tui.config import paths
 from tui.config.options import AppOptions
+from tui.session.events import AnswerPaused, SessionEvent
 
 LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 
@@ -118,9 +119,9 @@ class Person:
     def hold_at_the_pause(self) -> Callable[[], None]:
         """Hold the engine still from when an answer pauses, before the load that it pauses for; the result lets it go
         on."""
-        return self.hold_at_the_first("answer_paused")
+        return self.hold_at_the_first(AnswerPaused)
 
-    def hold_at_the_first(self, event: str) -> Callable[[], None]:
+    def hold_at_the_first(self, event: type[SessionEvent]) -> Callable[[], None]:
         """Hold the engine still when the screen is told of `event` for the first time; the result lets it go on."""
         pid = self.app.controller.engine.pid
 
@@ -135,17 +136,15 @@ class Person:
         self.at_the_first(event, hold)
         return go_on
 
-    def at_the_first(self, event: str, act: Callable[[], object]) -> None:
-        """Do something at once when the screen is told of `event` for the first time, such as "answer_grew"."""
-        main = self.app.main
-        tell = getattr(main, event)
+    def at_the_first(self, kind: type[SessionEvent], act: Callable[[], object]) -> None:
+        """Do something at once when the screen was told of such an event for the first time."""
 
-        def told(*args: Any) -> None:
-            setattr(main, event, tell)
-            tell(*args)
-            act()
+        def told(event: SessionEvent) -> None:
+            if isinstance(event, kind):
+                end()
+                act()
 
-        setattr(main, event, told)
+        end = self.app.controller.listen(told)
 
     def screen_text(self) -> str:
         """The whole screen as text, as a person reads it."""

@@ -23,7 +23,7 @@ from tui.measure.history import History
 from tui.measure.machine import this_machine
 from tui.planning.exact import Confirmed
 from tui.planning.verdict import Verdict
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def library(home: Path) -> None:
 
 
 async def opened(person) -> BenchScreen:
-    await person.app.run_action("bench")
+    await person.app.run_action("screen.bench")
     await person.wait_for(lambda: isinstance(person.app.screen, BenchScreen))
     return person.app.screen
 
@@ -182,7 +182,7 @@ async def test_while_an_answer_is_written_the_bench_does_not_open(start):
         async with person.slowly():
             await person.send("Count to 20")
             await person.wait_for(lambda: person.phase == "answering")
-            await person.app.run_action("bench")
+            await person.app.run_action("screen.bench")
             await person.pilot.pause()
             assert not isinstance(person.app.screen, BenchScreen)
         assert "stop it first" in person.told
@@ -198,7 +198,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
     async with start(DENSE) as person:
         controller = person.app.controller
         os.kill(controller.engine.pid, signal.SIGSTOP)
-        controller.load(Move(path=MOE, choice=controller.choice))
+        controller.load(LoadRequest(path=MOE, choice=controller.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await says_that_it_loads(person)
         os.kill(controller.engine.pid, signal.SIGCONT)
@@ -212,6 +212,6 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
 
 async def says_that_it_loads(person) -> None:
     person.app.clear_notifications()
-    await person.app.run_action("bench")
+    await person.app.run_action("screen.bench")
     await person.wait_for(lambda: person.notices)
     assert person.notices == ["The model is still loading."] and not isinstance(person.app.screen, BenchScreen)

@@ -16,6 +16,7 @@ from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.chat.schema import opening
 from tui.config import paths
+from tui.session.events import AnswerGrew
 
 
 async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start):
@@ -78,7 +79,8 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         await person.wait_for(lambda: "ttft 0" in person.screen_text())
         assert prefill(person) == "–"
         known: list[float] = []
-        person.at_the_first("answer_grew", lambda: known.append(person.app.main._speed.prefill_tps))
+        person.app.controller.configure(max_tokens=32)  # the next prompt reads this answer again
+        person.at_the_first(AnswerGrew, lambda: known.append(person.app.controller.speed.now.prefill_tps))
         await person.ask("one two three " * 150)
         assert known[0] > 0  # while the answer is written
         await person.wait_for(lambda: prefill(person) != "–")
@@ -90,13 +92,13 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
 async def test_the_speed_falls_while_an_answer_hangs(start):
     """A machine that swaps, or a GPU that hangs: the figure must not stay what it was."""
     async with start(load={"n_ctx": 2048}) as person:
-        main = person.app.main
-        go_on = person.hold_at_the_first("answer_grew")
+        speed = person.app.controller.speed
+        go_on = person.hold_at_the_first(AnswerGrew)
         async with person.slowly():
             await person.send("Count to 100")
-            await person.wait_for(lambda: main._speed.is_decoding)
-        main._change_speed(decode_tps=999.0)  # whatever it was
-        await person.wait_for(lambda: 0 < main._speed.decode_tps < 3 and "999" not in person.screen_text())
+            await person.wait_for(lambda: speed.now.is_decoding)
+        speed.now = msgspec.structs.replace(speed.now, decode_tps=999.0)  # whatever it was
+        await person.wait_for(lambda: 0 < speed.now.decode_tps < 3 and "999" not in person.screen_text())
         go_on()
         await person.wait_until_ready()
 
@@ -204,7 +206,7 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(star
         async with start(model=None, continue_last=True) as person:
             await person.wait_for(lambda: person.told.count("another llmtui is opening it") >= 2)
             assert "deleted" not in person.told
-            await person.app.run_action("conversations")
+            await person.app.run_action("screen.conversations")
             await person.wait_for(lambda: "The conversations cannot be read." in person.screen_text())
 
 
@@ -326,7 +328,7 @@ async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(
 async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):
     async with start() as person:
         pid = person.app.controller.engine.pid
-        person.at_the_first("answer_grew", lambda: os.kill(pid, signal.SIGKILL))
+        person.at_the_first(AnswerGrew, lambda: os.kill(pid, signal.SIGKILL))
         async with person.slowly():
             await person.send("Count to 100")
             await person.wait_for(lambda: person.phase == "dead")

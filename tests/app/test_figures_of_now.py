@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.widgets.sidebar import Sidebar
-from tui.session.moves import Move
+from tui.session.events import LoadFailed
+from tui.session.loads import LoadRequest
 
 
 def rows(person: Person) -> dict[str, str]:
@@ -27,7 +28,7 @@ async def answered(person: Person) -> None:
 
 def assert_nothing_was_measured(person: Person) -> None:
     assert rows(person)["SPEED"] == "SPEED – tok/s" and rows(person)["prefill"].endswith("ttft –")
-    assert not any(person.app.main._speed.history)
+    assert not any(person.app.controller.speed.now.history)
 
 
 async def test_a_new_conversation_begins_with_no_figures(start: StartApp):
@@ -44,7 +45,7 @@ async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_s
         await answered(person)
         controller = person.app.controller
         os.kill(controller.engine.pid, signal.SIGSTOP)
-        controller.load(Move(path=MOE, choice=controller.choice))
+        controller.load(LoadRequest(path=MOE, choice=controller.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await person.wait_for(lambda: rows(person)["CONTEXT"] == "CONTEXT n/a")
         assert_nothing_was_measured(person)
@@ -60,8 +61,8 @@ async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_th
         before = rows(person)["CONTEXT"]
         controller = person.app.controller
         failed = asyncio.Event()
-        person.at_the_first("load_failed", failed.set)
-        controller.load(Move(path=home / "nowhere.gguf", choice=controller.choice))
+        person.at_the_first(LoadFailed, failed.set)
+        controller.load(LoadRequest(path=home / "nowhere.gguf", choice=controller.choice))
         await person.wait_for(failed.is_set)
         await person.wait_until_ready()
         assert controller.engine.loaded.path == str(DENSE)
@@ -71,7 +72,7 @@ async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_th
 async def test_without_a_model_there_are_no_figures_of_one(start: StartApp):
     async with start() as person:
         await answered(person)
-        await person.app.run_action("unload_model")
+        await person.app.run_action("screen.unload_model")
         await person.wait_for(lambda: person.phase == "no_model")
         await person.wait_for(lambda: rows(person)["CONTEXT"] == "CONTEXT n/a")
         assert_nothing_was_measured(person)

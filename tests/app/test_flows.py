@@ -16,7 +16,7 @@ from tui.chat import export
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.config import paths
 from tui.config.state import StateStore
-from tui.session.controller import Move
+from tui.session.loads import LoadRequest
 
 
 async def opened(person, title: str) -> None:
@@ -65,7 +65,7 @@ async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start):
 async def test_other_load_settings_take_the_context_along(start):
     async with start() as person:
         await person.ask("用Python写冒泡排序")
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
         assert "tokens came along" in person.told and "would take" not in person.told  # a handful tells nothing
@@ -79,7 +79,7 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
         controller = person.app.controller
         before = controller.choice
         impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
-        controller.load(Move(path=controller.model_path, choice=impossible), controller.model_name)
+        controller.load(LoadRequest(path=controller.model_path, choice=impossible), controller.model_name)
         await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
         assert controller.choice == before
         await person.press("p")  # no key of the card: the prompt takes it

@@ -150,7 +150,7 @@ async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(sta
 async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, free):
     async with start() as person:
         free(await need(1024))
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await opened(person, "Too little memory")
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
@@ -167,7 +167,7 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         free(await need(2048))
         await person.ask("ping")
         assert person.app.controller.n_used > 0
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await opened(person, "Too little memory")
         assert "too much for RAM" in question(person)
         await person.press("escape")
@@ -175,7 +175,7 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         kept = context_bytes(loaded(person), person.app.controller.n_used)
         assert 0 < kept < sum(b.n_bytes for b in loaded(person).buffers if b.purpose == "kv")
         free(await need(2048) + kept)
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
         # Another model takes nothing along.
         free(await need(2048, MOE))

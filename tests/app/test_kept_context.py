@@ -10,7 +10,8 @@ import msgspec
 from tests.conftest import DENSE, MOE
 from tui.config import paths
 from tui.session import context_keeper
-from tui.session.controller import Move
+from tui.session.events import AnswerGrew
+from tui.session.loads import LoadRequest
 
 LONG = "one two three " * 50
 
@@ -119,7 +120,7 @@ async def test_one_that_is_left_while_its_model_moves_is_kept(start):
         first, name = controller.conversation.id, file_of(person)
         go_on = person.hold_at_the_pause()
         choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
-        person.at_the_first("answer_grew", lambda: controller.load(Move(path=DENSE, choice=choice)))
+        person.at_the_first(AnswerGrew, lambda: controller.load(LoadRequest(path=DENSE, choice=choice)))
         async with person.slowly():
             await person.send("Count to 100")
             await person.wait_for(lambda: person.phase == "loading")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.app.test_guardrail import told
+from tui.machine.host import HostReader
 from tui.machine.readings import HostSample
-from tui.session.monitoring import Monitoring
 
 GIB, MIB = 1 << 30, 1 << 20
 
@@ -12,7 +12,7 @@ GIB, MIB = 1 << 30, 1 << 20
 async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start):
     async with start() as person:
         swap = iter((GIB, GIB + 120 * MIB, GIB, GIB))
-        person.app.controller.swap_used = lambda: next(swap)
+        person.app.controller.monitoring.swap_used = lambda: next(swap)
         await person.ask("hello")
         await person.wait_for(lambda: "complete · swapped 120.0 MiB" in person.screen_text())
         await person.ask("ping")
@@ -25,20 +25,21 @@ async def test_a_shortage_is_told_once_while_it_lasts(start, monkeypatch):
     n_reads = 0
     short = HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=2 * GIB, memory_pressure_percent=35.0)
 
-    async def read(_: Monitoring, __: float):
+    def read(_: HostReader) -> HostSample:
         nonlocal n_reads
         n_reads += 1
-        return short, ()
+        return short
 
-    monkeypatch.setattr(Monitoring, "read", read)
+    monkeypatch.setattr(HostReader, "read", read)
     async with start() as person:
+        await person.wait_for(lambda: "Memory is running out" in told(person))
+        n_reads = 0
         await person.wait_for(lambda: n_reads > 1)
         assert told(person).count("Memory is running out: 2.0 GiB of 16.0 GiB are available") == 1
         assert "35% of the last 10 s" in told(person)
 
 
-async def test_the_real_reading_of_swap_is_what_the_answer_is_measured_with(start):
+async def test_swap_is_really_read(start):
     async with start() as person:
-        assert person.app.controller.swap_used == person.app.main.monitoring.swap_used
-        now = person.app.controller.swap_used()
+        now = person.app.controller.monitoring.swap_used()
         assert now is None or now >= 0

@@ -27,7 +27,7 @@ def is_there(pid: int) -> bool:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
 async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, size: tuple[int, int]):
     async with start(size=size) as person:
-        await person.app.run_action("memory_report")
+        await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: isinstance(person.app.screen, LogScreen))
         await person.wait_for(lambda: "difference" in person.screen_text())
         text = person.screen_text()
@@ -42,7 +42,7 @@ async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, si
 async def test_a_load_on_a_device_has_its_own_rows(start: StartApp):
     async with start(MOE, load={"backend": "Vulkan0", "n_gpu_layers": 2}, software_vulkan=True) as person:
         require_vulkan(tuple(device.name for device in person.app.controller.devices))
-        await person.app.run_action("memory_report")
+        await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: "difference" in person.screen_text())
         assert "2 of 5 layers on Vulkan0" in person.screen_text()
         kv = re.findall(r"KV cache +(\S+ KiB) +(\S+ KiB) +(\S+)", person.screen_text())
@@ -54,7 +54,7 @@ async def test_without_a_model_there_is_nothing_to_compare(start: StartApp):
         await person.wait_for(lambda: person.phase == "no_model" and isinstance(person.app.screen, ModalScreen))
         await person.press("escape")
         await person.wait_for(lambda: not isinstance(person.app.screen, ModalScreen))
-        await person.app.run_action("memory_report")
+        await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: "No model is loaded." in person.screen_text())
 
 

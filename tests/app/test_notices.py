@@ -52,7 +52,9 @@ async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: Sta
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("dialog", ["screen.rename", "load_settings", "pick_model", "screen.system_prompt", "log_view"])
+@pytest.mark.parametrize(
+    "dialog", ["screen.rename", "screen.load_settings", "screen.pick_model", "screen.system_prompt", "log_view"]
+)
 async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]):
     async with start(size=size) as person:
         await person.app.run_action(dialog)

@@ -14,8 +14,9 @@ from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.config import paths
-from tui.session.controller import Move
 from tui.session.drafts import Drafts
+from tui.session.events import AnswerGrew
+from tui.session.loads import LoadRequest
 
 
 def prompt(person) -> Prompt:
@@ -77,7 +78,7 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
         assert prompt(person).text == "" and waiting(person) == ("ping",)
         await person.wait_for(lambda: person.phase == "no_model")
         assert waiting(person) == ("ping",) and "waits for a model (^o) · esc takes back" in shown(person)[0]
-        controller.load(Move(path=DENSE, choice=controller.choice_for(DENSE)))
+        controller.load(LoadRequest(path=DENSE, choice=controller.choice_for(DENSE)))
         await answered(person, "ping")
         assert person.turns[1].text == "pong" and shown(person) == []
 
@@ -86,7 +87,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
     async with start() as person:
         controller = person.app.controller
         with held(person):
-            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "ping")
             await write(person, "hello\nthere")
@@ -117,7 +118,7 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
             await write(person, "ping")
             assert "waits for the answer" in shown(person)[0]
             choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
-            controller.load(Move(path=DENSE, choice=choice))
+            controller.load(LoadRequest(path=DENSE, choice=choice))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "hello")
         await answered(person, "Count to 100", "ping", "hello")
@@ -126,7 +127,7 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
 
 async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start):
     async with start() as person:
-        go_on = person.hold_at_the_first("answer_grew")
+        go_on = person.hold_at_the_first(AnswerGrew)
         await person.send("Count to 100")
         await write(person, "one")
         await write(person, "two")
@@ -190,13 +191,13 @@ async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_a
     async with start() as person:
         controller = person.app.controller
         with held(person):
-            controller.load(Move(path=broken, choice=controller.choice_for(broken)))
+            controller.load(LoadRequest(path=broken, choice=controller.choice_for(broken)))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "ping")
         await person.wait_for(lambda: person.phase != "loading")
         if controller.engine.loaded is None:
             assert waiting(person) == ("ping",)
-            controller.load(Move(path=DENSE, choice=controller.choice_for(DENSE)))
+            controller.load(LoadRequest(path=DENSE, choice=controller.choice_for(DENSE)))
         await answered(person, "ping")
 
 
@@ -207,7 +208,7 @@ async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_take
         await person.type("draft")
         await person.press("f2")
         with held(person):
-            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             prompt(person).set_text("hello")
             await person.press("enter")
@@ -248,7 +249,7 @@ async def test_many_that_wait_leave_room_on_a_low_screen(start):
     async with start(size=(40, 12)) as person:
         controller = person.app.controller
         with held(person):
-            controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             for number in range(5):
                 await write(person, f"prompt {number} with more words than the narrow screen has room for")
@@ -281,7 +282,7 @@ async def test_no_answer_is_dropped_in_silence(start):
         controller = person.app.controller
         await person.ask("ping")
         controller.answer()
-        controller.load(Move(path=MOE, choice=controller.choice_for(MOE)))
+        controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
         await person.wait_for(lambda: "something else was begun" in person.screen_text())
         await person.wait_until_ready()
         await controller.unload()
@@ -297,7 +298,7 @@ async def test_what_cannot_be_done_now_is_said(start):
             "screen.edit_last": "no prompt to edit yet",
             "screen.fold_thinking": "no thinking to fold",
             "screen.fold_all": "no thinking to fold",
-            "app.unload_model": "No model is loaded",
+            "screen.unload_model": "No model is loaded",
         }.items():
             person.app.clear_notifications()
             await person.app.run_action(action)

@@ -18,7 +18,8 @@ from tui.app.screens.picker import PickerScreen
 from tui.config import paths
 from tui.planning.exact import Confirmed
 from tui.protocol.records import ErrorInfo
-from tui.session.controller import Move
+from tui.session.events import AnswerGrew, EngineLost
+from tui.session.loads import LoadRequest
 
 
 def held(person):
@@ -30,7 +31,7 @@ def held(person):
 
 def load(person, path) -> None:
     controller = person.app.controller
-    controller.load(Move(path=path, choice=controller.choice_for(path)))
+    controller.load(LoadRequest(path=path, choice=controller.choice_for(path)))
 
 
 def at_work(person, group: str) -> bool:
@@ -83,7 +84,7 @@ async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done
         await person.send("Count to 100")
         load(person, MOE)
         choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
-        controller.load(Move(path=DENSE, choice=choice))
+        controller.load(LoadRequest(path=DENSE, choice=choice))
         go_on()
         await person.wait_for(lambda: not controller._works.is_busy)
         assert (controller.engine.loaded.path, controller.engine.loaded.n_ctx) == (str(DENSE), 2048)
@@ -95,9 +96,9 @@ async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(s
     async with start() as person:
         controller = person.app.controller
         async with person.slowly():
-            person.at_the_first("answer_grew", controller.interrupt)
+            person.at_the_first(AnswerGrew, controller.interrupt)
             await person.send("Count to 100")
-            controller.load(Move(path=DENSE, choice=msgspec.structs.replace(controller.choice, n_ctx=2048)))
+            controller.load(LoadRequest(path=DENSE, choice=msgspec.structs.replace(controller.choice, n_ctx=2048)))
             await person.wait_for(lambda: not controller._works.is_busy)
         assert person.turns[-1].stop == "cancelled"
 
@@ -109,7 +110,7 @@ async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_o
         def fail() -> None:
             raise KeyError("no such message")
 
-        person.at_the_first("answer_grew", fail)
+        person.at_the_first(AnswerGrew, fail)
         await person.send("Count to 100")
         await person.wait_until_ready()
         assert person.turns[-1].stop == "crashed" and "a fault of llmtui: KeyError" in person.told
@@ -157,7 +158,7 @@ async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start):
 async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_why_it_is_not_answered(start):
     async with start() as person:
         controller, cards = person.app.controller, []
-        person.at_the_first("engine_died", lambda: cards.append(person.phase))
+        person.at_the_first(EngineLost, lambda: cards.append(person.phase))
         os.kill(controller.engine.pid, signal.SIGKILL)
         await until(lambda: not controller.engine.alive)
         assert person.phase == "ready"  # nobody knows yet
@@ -214,7 +215,7 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
 
     async with start() as person:
         monkeypatch.setattr(Confirmed, "judge", slowly)
-        person.app.main.raise_context()
+        person.app.main.action_raise_context()
         await person.press("ctrl+r")
         await opened(person, "Conversations")
         go_on.set()

@@ -7,6 +7,7 @@ import os
 import signal
 
 from tui.app.widgets.prompt import Prompt
+from tui.session.events import AnswerBegan
 
 
 async def saved_turns(person):
@@ -64,7 +65,7 @@ async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_noth
         )  # takes a while to read
         await person.press("f2")
         prompt.set_text(long)
-        person.at_the_first("answer_began", person.app.controller.interrupt)
+        person.at_the_first(AnswerBegan, person.app.controller.interrupt)
         async with person.slowly():
             await person.press("enter")
             await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)

@@ -125,7 +125,7 @@ SCENES: dict[str, tuple[Scene, Callable[[Person], Awaitable[list[Place]]]]] = {
     "title": (Scene(rename, "Rename"), mark_line),
     "log": (Scene(read_problems, "keys.pick_modell"), mark_log),
     "models": (Scene(pick_model, "half.gguf"), highlight_row),
-    "choices": (Scene(action("theme"), "midnight"), highlight_row),
+    "choices": (Scene(action("screen.theme"), "midnight"), highlight_row),
     "palette": (Scene(open_palette, "Choose a model"), highlight_command),
 }
 

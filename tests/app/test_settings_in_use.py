@@ -13,7 +13,7 @@ from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import LoadDefaults
 from tui.protocol.messages import Delta
-from tui.session.controller import Move
+from tui.session.loads import LoadRequest
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path)
     async with with_settings(keys, model=None) as person:
         await person.wait_for(lambda: "No models were found" in person.screen_text())
         await person.press("escape")
-        person.app.controller.load(Move(path=tmp_path / "gone.gguf", choice=LoadDefaults()))
+        person.app.controller.load(LoadRequest(path=tmp_path / "gone.gguf", choice=LoadDefaults()))
         await person.wait_for(lambda: "gone.gguf could not be loaded" in person.screen_text())
         shown = " ".join(person.screen_text().split())
         assert "pick another model (f10)" in shown and "[x] other model" in shown and "load settings" not in shown
@@ -69,5 +69,5 @@ async def test_the_context_meter_moves_while_the_answer_is_written(start):
         # The tiny models write an answer between two readings: what the engine tells on the way is told by hand.
         delta = Delta(kind="answer", text="", n_decode=5, decode_tps=30.0, n_used=777)
         person.app.main.answer_grew(person.turns[-1].id, delta)
-        await person.app.main._read()
+        await person.app.controller.monitoring.read()
         assert person.app.main.query_one(Sidebar).context == (777, 1024)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 from textual.widgets import Input
@@ -16,13 +17,14 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget, shorten
-from tui.app.widgets.readings import Readings, SpeedNow, bar, level
+from tui.app.widgets.readings import Readings, bar, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
+from tui.session.speed import SpeedNow
 
 GIB = 1 << 30
 HOST = HostSample(
@@ -297,9 +299,6 @@ class KeyApp(App[None]):
             return False
         return None if action in self.unavailable else True
 
-    def on_key_bar_pressed(self, message: KeyBar.Pressed) -> None:
-        self.simulate_key(message.key)
-
     def __getattr__(self, name: str) -> Any:
         if name.removeprefix("action_") in {action.id for action in ACTIONS}:
             return lambda: self.ran.append(name.removeprefix("action_"))
@@ -350,6 +349,26 @@ async def test_a_click_does_what_the_key_does() -> None:
         assert app.ran == ["toggle_thinking_mode", "help"]
 
 
+class Greedy(Input):
+    """Takes every key for itself, without a binding."""
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+
+
+async def test_a_click_runs_the_action_even_where_its_key_is_taken() -> None:
+    app = KeyApp()
+    app.unavailable = set()
+    async with app.run_test(size=(120, 10)) as pilot:
+        await app.mount(Greedy(id="greedy"))
+        app.query_one("#greedy").focus()
+        await pilot.press("escape")
+        (row,) = app.query_one(KeyBar).rows_as_text
+        await pilot.click(KeyBar, offset=(1 + row.index("Stop"), 0))
+        await pilot.pause()
+        assert app.ran == ["stop"]
+
+
 async def test_a_key_that_the_focused_widget_takes_is_not_promised() -> None:
     app = KeyApp()
     bind(app, resolve({})[0], "transcript")
@@ -368,7 +387,7 @@ async def test_a_key_that_the_focused_widget_takes_is_not_promised() -> None:
 async def test_the_keys_of_the_focused_widget_come_first() -> None:
     app = KeyApp()
     async with app.run_test(size=(120, 10)) as pilot:
-        bind(app.query_one(Input), resolve({})[0], "card")
+        bind(app.query_one(Input), resolve({})[0], "card", owners=(app,))
         app.refresh_bindings()
         await pilot.pause()
         assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Small ubatch  l Fewer layers  c CPU  n ")

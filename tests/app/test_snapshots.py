@@ -294,10 +294,10 @@ SCENES = {
     "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
     "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
     "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
-    "memory": Scene(action("memory_report"), "difference", sizes=NARROW),
+    "memory": Scene(action("screen.memory_report"), "difference", sizes=NARROW),
     "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),
     "rename": Scene(action("screen.rename"), "Rename"),
-    "theme": Scene(action("theme"), "midnight"),
+    "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
@@ -321,7 +321,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
         for line in app.screen.query(Input):
             line.cursor_blink = False
-        await app.main._read()
+        await app.controller.monitoring.read()
         app.screen.refresh()  # what is behind a dialog too, as it is now
         await pilot.pause()
         yield person

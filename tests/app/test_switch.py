@@ -15,7 +15,8 @@ from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.widgets.header import Header
 from tui.app.widgets.prompt import Prompt
 from tui.chat.export import to_markdown
-from tui.session.controller import Move
+from tui.session.events import AnswerGrew, PromptAdvanced
+from tui.session.loads import LoadRequest
 
 QUESTION = "Count to 100"
 LONG = "one two three " * 50
@@ -36,13 +37,15 @@ def load(person, *, load_first: bool = False, **changes) -> None:
     """Load the same model with other settings, as the load settings do."""
     controller = person.app.controller
     choice = msgspec.structs.replace(controller.choice, **changes)
-    controller.load(Move(path=controller.model_path, choice=choice, load_first=load_first), controller.model_name)
+    controller.load(
+        LoadRequest(path=controller.model_path, choice=choice, load_first=load_first), controller.model_name
+    )
 
 
 async def in_the_middle(person) -> None:
     """Ask, and wait for the first words."""
     begun: list[bool] = []
-    person.at_the_first("answer_grew", lambda: begun.append(True))  # it may have paused before anyone looks
+    person.at_the_first(AnswerGrew, lambda: begun.append(True))  # it may have paused before anyone looks
     await person.send(QUESTION)
     await person.wait_for(lambda: begun)
 
@@ -140,7 +143,7 @@ async def test_a_gpu_without_layers_is_no_gpu_to_f6(start):
 async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start):
     expected = await whole_answer(start, LONG)
     async with start(load={**CPU, "n_ubatch": 32}) as person:
-        person.at_the_first("prompt_progressed", lambda: load(person, n_ubatch=64))
+        person.at_the_first(PromptAdvanced, lambda: load(person, n_ubatch=64))
         async with person.slowly():
             await person.send(LONG)
             await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
@@ -154,7 +157,7 @@ async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start):
 
 async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(start):
     async with start(load={"flash_attn": "on"}) as person:
-        person.at_the_first("answer_grew", lambda: load(person, type_k="q8_0", type_v="q8_0"))
+        person.at_the_first(AnswerGrew, lambda: load(person, type_k="q8_0", type_v="q8_0"))
         async with person.slowly():
             await in_the_middle(person)
             await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
@@ -170,7 +173,7 @@ async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where
     expected = await whole_answer(start)
     async with start(load=CPU) as person:
         before = person.app.controller.choice
-        person.at_the_first("answer_grew", lambda: load(person, type_v="q4_0"))
+        person.at_the_first(AnswerGrew, lambda: load(person, type_v="q4_0"))
         async with person.slowly():
             await in_the_middle(person)
             await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
@@ -248,7 +251,7 @@ async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_lat
 async def test_another_conversation_can_be_opened_during_the_move(start):
     async with start(load=CPU) as person:
         go_on = person.hold_at_the_pause()
-        person.at_the_first("answer_grew", lambda: load(person, n_ctx=2048))
+        person.at_the_first(AnswerGrew, lambda: load(person, n_ctx=2048))
         first = person.app.controller.conversation.id
         async with person.slowly():
             await person.send(QUESTION)
@@ -288,7 +291,7 @@ async def test_a_prompt_cannot_be_edited_during_the_move(start):
     expected = await whole_answer(start)
     async with start(load=CPU) as person:
         go_on = person.hold_at_the_pause()
-        person.at_the_first("answer_grew", lambda: load(person, n_ctx=2048))
+        person.at_the_first(AnswerGrew, lambda: load(person, n_ctx=2048))
         async with person.slowly():
             await person.send(QUESTION)
             await person.wait_for(lambda: person.phase == "loading")

@@ -13,7 +13,7 @@ import signal
 import struct
 import sys
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pyte
@@ -26,7 +26,9 @@ from textual.widgets import Static, TextArea
 
 from tests.conftest import until
 from tests.places import CHECKOUT
+from tui.app.bindings import bind
 from tui.app.widgets.transcript import AnswerMessage, Card, CardChoice, Notice, Transcript, UserMessage
+from tui.config.keymap import default_keymap
 
 CODE = "Here:\n\n```python\nprint('hello')\n```\n\nand\n\n```\nplain\n```\n"
 MANY = [
@@ -260,8 +262,23 @@ async def test_truncating_removes_a_message_and_what_follows() -> None:
         assert not any(shown(transcript))
 
 
-async def test_a_card_offers_its_keys_to_key_and_mouse() -> None:
+def bind_cards(transcript: Transcript, **keys: tuple[str, ...]) -> list[str]:
+    """Give the transcript the keys of cards and messages; the result gets what they do."""
+    ran: list[str] = []
+
+    class Owner:
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if not name.startswith("action_"):
+                raise AttributeError(name)
+            return lambda: ran.append(name.removeprefix("action_"))
+
+    bind(transcript, {**default_keymap(), **keys}, "card", "transcript", owners=(Owner(),))
+    return ran
+
+
+async def test_a_card_offers_its_choices_to_key_and_mouse() -> None:
     async with running() as (app, transcript, pilot):
+        by_key = bind_cards(transcript, card_reload=("r", "f10"), card_cpu=("question_mark",))
         choices = (
             CardChoice("card_reload", ("r", "f10"), "reload"),
             CardChoice("card_cpu", ("question_mark",), "on CPU"),
@@ -269,12 +286,34 @@ async def test_a_card_offers_its_keys_to_key_and_mouse() -> None:
         transcript.add_card(Card("died", "The engine stopped", "last words", choices))
         row = next(y for y, row in enumerate(shown(transcript)) if "[r]" in row)
         assert "[?] on CPU" in shown(transcript)[row]
-        await pilot.press("question_mark", "f10")
+        await pilot.press("question_mark", "f10", "g")
         await pilot.click(Transcript, offset=(2 + shown(transcript)[row].index("reload"), row))
         chosen = [message.action for message in app.heard if isinstance(message, Transcript.CardChosen)]
-        assert chosen == ["card_cpu", "card_reload", "card_reload"]
+        assert (by_key, chosen) == (["card_cpu", "card_reload"], ["card_reload"])
         transcript.remove_card("died")
         assert not any(shown(transcript))
+        await pilot.press("f10")
+        assert by_key == ["card_cpu", "card_reload"]
+
+
+async def test_a_card_has_its_keys_until_something_is_said_below_it() -> None:
+    async with running() as (app, transcript, pilot):
+        by_key = bind_cards(transcript)
+        transcript.add_card(
+            Card("died", "The engine stopped", "last words", (CardChoice("card_cpu", ("c",), "on CPU"),))
+        )
+        transcript.add_notice("a notice")
+        await pilot.press("c", "r")  # the card offers no reload
+        assert by_key == ["card_cpu"]
+        transcript.add_user("u", "hello")
+        assert not {"c", "r"} & set(app.screen.active_bindings)
+        await pilot.press("c")
+        assert by_key == ["card_cpu"]
+        transcript.select_previous()
+        assert {key: app.screen.active_bindings[key].binding.action for key in "cr"} == {
+            "c": "message_copy_code",
+            "r": "message_regenerate",
+        }
 
 
 async def test_selecting_with_the_mouse_copies_prose_unwrapped_and_code_without_indent() -> None:

@@ -38,7 +38,7 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.load_settings import LoadScreen
 from tui.config import paths
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 KEY_S, DEATH_S, GONE_S, READY_S = 2.0, 3.0, 2.0, 30.0
 """The longest that may pass, on a machine that does other things too: until a key has acted, the death is told, nothing
@@ -144,7 +144,7 @@ class Kills:
         await self.decoding()
         n_ctx = 2048 + 4096 - self.controller.choice.n_ctx
         choice = msgspec.structs.replace(self.controller.choice, n_ctx=n_ctx)
-        self.controller.load(Move(path=self.model, choice=choice))
+        self.controller.load(LoadRequest(path=self.model, choice=choice))
         return self.engine, 0.5
 
     async def cancelling(self) -> tuple[Victim, float]:
@@ -153,7 +153,7 @@ class Kills:
         return self.engine, 0.03
 
     async def benching(self) -> tuple[Victim, float]:
-        await self.person.app.run_action("bench")
+        await self.person.app.run_action("screen.bench")
         await until(lambda: isinstance(self.person.app.screen, BenchScreen))
         await self.person.press("enter")
         await until(self.bench_engine)
@@ -182,7 +182,7 @@ class Kills:
         return self.engine, 0.05
 
     async def planning(self) -> tuple[Victim, float]:
-        await self.person.app.run_action("load_settings")
+        await self.person.app.run_action("screen.load_settings")
         await until(lambda: isinstance(self.person.app.screen, LoadScreen))
         await self.person.press("tab", "right")
         return lambda: self.controller.planner.pid, 0.3
@@ -308,7 +308,7 @@ class Kills:
         if "card_reload" in offered and self.chance.random() < 0.5:
             await self.person.press("ctrl+up", "r")
         else:
-            await self.person.app.run_action("reload_engine")
+            await self.person.app.run_action("screen.reload_engine")
         await self.person.wait_for(lambda: self.person.phase != "dead")
         began = time.monotonic()
         await self.person.wait_for(lambda: self.person.phase in ("ready", "dead"))

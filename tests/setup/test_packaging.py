@@ -168,7 +168,7 @@ def test_the_engine_process_starts_from_the_installed_package(environment: Path)
         "from tui.engines.local import LocalEngine\n"
         "async def main():\n"
         "    async with LocalEngine() as engine:\n"
-        "        print((await engine.devices())[0].kind)\n"
+        "        print(engine.hello.devices[0].kind)\n"
         "asyncio.run(main())"
     )
     assert ask(environment, code).splitlines()[-1] == "cpu"

@@ -318,42 +318,6 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         else:
             self.notify(phrases.NO_SHELL, timeout=5, markup=False)
 
-    def action_pick_model(self) -> None:
-        self.main.pick_model()
-
-    def action_load_settings(self) -> None:
-        self.main.change_load_settings()
-
-    def action_switch_backend(self) -> None:
-        self.main.switch_backend()
-
-    def action_bench(self) -> None:
-        self.main.bench()
-
-    def action_memory_report(self) -> None:
-        self.main.show_memory()
-
-    def action_raise_context(self) -> None:
-        self.main.raise_context()
-
-    def action_reload_engine(self) -> None:
-        self.controller.restart()
-
-    def action_unload_model(self) -> None:
-        if self.controller.engine.loaded is None and self.controller.phase != "loading":
-            self.notify(phrases.NO_MODEL, markup=False)
-        else:
-            self.run_worker(self.controller.unload(), group="unload")
-
-    def action_conversations(self) -> None:
-        self.main.pick_conversation()
-
-    def action_toggle_sidebar(self) -> None:
-        self.main.toggle_sidebar()
-
-    def action_theme(self) -> None:
-        self.main.pick_theme()
-
     def action_help(self) -> None:
         from tui.app.screens.help import HelpScreen
 

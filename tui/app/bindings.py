@@ -3,7 +3,7 @@ widget that has keys gets them here, so that keymap, footer, help and palette ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
@@ -15,22 +15,22 @@ Keymap = Mapping[str, tuple[str, ...]]
 """Action id to its keys, as `tui.config.keymap.resolve` gives it."""
 
 
-def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, namespace: str = "") -> None:
-    """Give `node` the keys of every action of `scopes`; it must have a method `action_<id>` for each of them, or, with
-    `namespace` "screen.", its screen must.
+def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, owners: Sequence[object] = ()) -> None:
+    """Give `node` the keys of the actions of `scopes` that it has a method `action_<id>` for, or that one of `owners`
+    has, which need not be nodes: the node gets that method then. Of several scopes with one key the first goes first.
 
     Call it in `__init__`, after `super().__init__`. Keys that the class declares itself are kept.
     """
     ours = BindingsMap()
-    for action in ACTIONS:
+    for action in sorted((action for action in ACTIONS if action.scope in scopes), key=lambda a: scopes.index(a.scope)):
         keys = keymap.get(action.id, ())
-        if action.scope not in scopes or not keys:
+        if not _has_method(node, f"action_{action.id}", owners) or not keys:
             continue
         shown = display_keys(keys, limit=1)
         for key in keys:
             binding = Binding(
                 key,
-                namespace + action.id,
+                action.id,
                 action.title,
                 action.footer,
                 shown,
@@ -40,3 +40,11 @@ def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, namespace: str = "") -> 
             ours.key_to_bindings.setdefault(key, []).append(binding)
     # Textual offers no public way to add bindings to a screen or widget at run time; this is the only place that does.
     node._bindings = BindingsMap.merge([node._bindings, ours])
+
+
+def _has_method(node: DOMNode, name: str, owners: Sequence[object]) -> bool:
+    for owner in owners:
+        if (method := getattr(owner, name, None)) is not None:
+            setattr(node, name, method)
+            return True
+    return hasattr(node, name)

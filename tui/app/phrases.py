@@ -23,8 +23,8 @@ from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
 from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Started
 from tui.protocol.records import ErrorInfo
-from tui.session.listener import Phase
-from tui.session.moves import Moved
+from tui.session.events import ConversationGone, FaultFound, Phase
+from tui.session.loads import Reload
 from tui.session.replacing import Version
 
 CODE_COLUMNS = 40
@@ -136,12 +136,12 @@ NOT_REPLACED = (
 )
 
 
-def conversation_gone(*, is_saved: bool, is_anew: bool) -> str:
+def conversation_gone(event: ConversationGone) -> str:
     """Where what one sees is, when it is not in the database any more."""
-    if is_anew:
+    if event.is_other_database:
         return "The database does not have this conversation as you see it. It was saved again, as a new one."
     gone = "This conversation was deleted in another window."
-    if is_saved:
+    if event.is_saved:
         return f"{gone} What you see here was saved again, as a new one."
     return f"{gone} What you see is only here now: your next prompt saves it again, as a new one."
 
@@ -227,9 +227,10 @@ def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     return f"The prompt was not answered: {info.detail}"
 
 
-def fault(error: Exception) -> str:
+def fault(found: FaultFound) -> str:
     """That llmtui has a fault."""
-    return f"Broken off by a fault of llmtui: {error!r}. Its log file, which `llmtui --locate` names, tells more."
+    what = f"{found.kind}: {found.detail}"
+    return f"Broken off by a fault of llmtui: {what}. Its log file, which `llmtui --locate` names, tells more."
 
 
 PAUSED = "paused: the model moves, then the answer goes on…"
@@ -243,19 +244,19 @@ def context_lost(loaded: Loaded) -> str:
     )
 
 
-def moved(moved: Moved) -> str:
+def reloaded(reload: Reload) -> str:
     """What it took to load the model again on another backend or with other settings, and what taking the context along
     saved: for the line under an answer."""
-    where = f"moved to {moved.target}" if moved.target != moved.source else f"loaded again on {moved.target}"
-    took = f"{where} in {seconds(moved.took_s)}"
-    if moved.n_lost:
-        return f"{took}; {moved.n_lost:,} tokens of context did not come along"
-    if not moved.n_kept:
+    where = f"moved to {reload.target}" if reload.target != reload.source else f"loaded again on {reload.target}"
+    took = f"{where} in {seconds(reload.took_s)}"
+    if reload.n_lost:
+        return f"{took}; {reload.n_lost:,} tokens of context did not come along"
+    if not reload.n_kept:
         return took
-    took += f" (context {seconds(moved.keep_s)})"
-    if not moved.reading_s:
-        return f"{took}; {moved.n_kept:,} tokens came along"
-    return f"{took}; reading {moved.n_kept:,} tokens again would take about {format.about(moved.reading_s)}"
+    took += f" (context {seconds(reload.keep_s)})"
+    if not reload.reading_s:
+        return f"{took}; {reload.n_kept:,} tokens came along"
+    return f"{took}; reading {reload.n_kept:,} tokens again would take about {format.about(reload.reading_s)}"
 
 
 def sentence(words: str) -> str:

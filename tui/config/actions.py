@@ -24,17 +24,17 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "log": "dialog",
     "bench": "dialog",
 }
-"""A scope is live together with all those above it. "app" is everywhere; "chat" is the main screen, within it "input"
-is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that failed; "dialog"
-is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read, "bench" the one
-that measures."""
+"""A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
+within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
+failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
+"bench" the one that measures."""
 
 
 class Action(msgspec.Struct, frozen=True):
     """One thing that a person can do."""
 
     id: str
-    """Name in `[keys]`; the app runs `action_<id>`."""
+    """Name in `[keys]`; `action_<id>` is the method that does it."""
     title: str
     """A few words, for the footer and the palette."""
     description: str
@@ -74,7 +74,7 @@ def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...
 ACTIONS: tuple[Action, ...] = (
     *_rows(
         "Model",
-        "app",
+        "chat",
         ("pick_model", "Model", "Choose a model and load it.", "ctrl+o", "footer"),
         ("load_settings", "Load settings", "Choose context, offload and backend, and load.", "ctrl+l", "footer"),
         ("switch_backend", "CPU⇄GPU", "Move the model to the other backend, context and all.", "f6", "footer"),
@@ -103,10 +103,6 @@ ACTIONS: tuple[Action, ...] = (
         ("export", "Export", "Write this conversation to a Markdown or JSON file.", "ctrl+s"),
         ("import", "Import", "Open a conversation that was exported as JSON.", ""),
         ("delete", "Delete", "Delete this conversation.", ""),
-    ),
-    *_rows(
-        "Conversation",
-        "app",
         ("conversations", "Conversations", "Open an earlier conversation.", "ctrl+r f3"),
     ),
     *_rows(
@@ -212,10 +208,18 @@ ACTIONS: tuple[Action, ...] = (
         "app",
         ("palette", "Palette", "Find any action by its name.", "ctrl+p", "footer", "hidden"),
         ("help", "Help", "Show all actions and their keys.", "f1 ctrl+g", "footer"),
+    ),
+    *_rows(
+        "Program",
+        "chat",
         ("toggle_sidebar", "Sidebar", "Show or hide the sidebar.", "f4"),
         ("theme", "Theme", "Choose a theme.", "f8"),
         ("bench", "Bench", "Measure models on every backend, and see earlier runs.", ""),
         ("memory_report", "Memory", "Compare what the model was planned to take with what it takes.", ""),
+    ),
+    *_rows(
+        "Program",
+        "app",
         ("log_view", "Engine log", "Show the last lines of the engine's log.", "f12"),
         ("show_problems", "Problems", "Show what is wrong in settings, themes and keys.", ""),
         ("redraw", "Redraw", "Paint the screen anew, when something else wrote on it.", "ctrl+backslash"),

@@ -1,5 +1,5 @@
 """What the app does, without a widget: the engine, the loaded model, the open conversation and its store. It owns that
-state; screens ask it to act and hear of every change through `Listener`, on the event loop's thread."""
+state; screens ask it to act and hear of every change as an event, on the event loop's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -32,12 +32,29 @@ from tui.session.choices import LoadChoices
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.drafts import Drafts
 from tui.session.elsewhere import Elsewhere
-from tui.session.listener import Deaf, Listener, Phase
-from tui.session.moves import Held, Move, PrefillSpeeds, backend_label
+from tui.session.events import (
+    Announcer,
+    AnswerRefused,
+    CacheRestored,
+    EngineLost,
+    FaultFound,
+    LoadAdvanced,
+    LoadFailed,
+    ModelLoaded,
+    ModelReloaded,
+    Phase,
+    PhaseChanged,
+    ProblemFound,
+    UserSaid,
+)
+from tui.session.live_speed import LiveSpeed
+from tui.session.loads import LastLoaded, LoadRequest, Reload, backend_label
+from tui.session.monitoring import Monitoring
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
 from tui.session.open_conversation import OpenConversation
 from tui.session.prompt_queue import PromptQueue
 from tui.session.replacing import Replacing
+from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.switching import Switching
 from tui.session.writing import Writing
@@ -46,12 +63,12 @@ _log = logging.getLogger("llmtui")
 
 
 class Controller:
-    """One engine and one open conversation. `listener` must be set before anything is asked."""
-
-    listener: Listener
+    """One engine and one open conversation. What happens is told to all who `listen`."""
 
     def __init__(self, settings: Settings, state: StateStore, store: Store, options: Options) -> None:
         self.settings, self.state, self.store = settings, state, store
+        self._announcer = Announcer()
+        self.tell, self.listen = self._announcer.tell, self._announcer.listen
         self.engine = LocalEngine(
             env=engine_environment(software=settings.engine.software_vulkan), on_death=self._on_death
         )
@@ -59,7 +76,7 @@ class Controller:
             self.engine,
             context_files(settings.chat),
             lambda: self.conversation,
-            lambda restored: self.listener.context_restored(restored),
+            lambda restored: self.tell(CacheRestored(restored=restored)),
         )
         self.planner = DryRunPlanner(env=engine_environment(software=settings.engine.software_vulkan))
         """Says what loads would take, in a process of its own."""
@@ -74,18 +91,19 @@ class Controller:
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: LoadDefaults | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
-        self._held: Held | None = None
+        self._held: LastLoaded | None = None
         """What was loaded last; it may be gone."""
-        self._failed: Move | None = None
+        self._failed: LoadRequest | None = None
         """The load that failed last."""
         self.prefill_speeds = PrefillSpeeds()
+        self.speed = LiveSpeed(lambda: self.engine.loaded, self.prefill_speeds, self.tell)
+        self.listen(self.speed.hear)
+        self.monitoring = Monitoring(self.engine, self.speed, settings.memory, self.tell)
         self.opened, self.replacing = OpenConversation(store, settings), Replacing(self)
         switching = Switching(self)
         self.new, self.open, self.measure_context = switching.new, switching.open, switching.measure_context
         self.elsewhere = Elsewhere(self)
         self.n_used = 0
-        self.swap_used: Callable[[], int | None] = lambda: None
-        """Says how much swap the machine uses now, in bytes; whoever reads the machine sets it."""
         self.drafts = Drafts(paths.drafts_dir())
         self.unsent: Callable[[], Sequence[str]] = tuple
         """What was written and not sent; whoever shows an input sets it."""
@@ -93,27 +111,28 @@ class Controller:
         """Why that could not be kept at the end, if so."""
         self.state_lost: ConfigProblem | None = None
         """Why what was to be remembered could not be written at the end, if so."""
-        self.choices = LoadChoices(settings, state, options, lambda problem: self.listener.problem(problem))
+        self.choices = LoadChoices(settings, state, options, self._tell_problem)
         self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
         self._answer: AnswerStream | None = None
         self._no_answer = asyncio.Event()
         self._no_answer.set()
         self._writing: Writing | None = None
         """The answer that is being written, also while it is paused."""
-        self._move: Move | None = None
+        self._next_load: LoadRequest | None = None
         """What is to be loaded before the answer goes on."""
         self.queue = PromptQueue(self)
         self._works = OneAtATime(self._guard, self.queue.look)
         self._closing: asyncio.Future[None] | None = None
         self._rests = True
         """What is cancelled waits for the engine to come to rest; not so when something else is to be done at once."""
-        self._remembered = StateWriter(state, lambda problem: self.listener.problem(problem))
+        self._remembered = StateWriter(state, self._tell_problem)
 
     # Engine and model -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start the engine process; nothing is loaded yet."""
         self.contexts.start()
+        self.monitoring.start()
         await self._guard(self._start())
 
     async def _start(self) -> None:
@@ -122,30 +141,30 @@ class Controller:
         if self.phase == "starting":  # a model that was chosen meanwhile may be loading already
             self._set_phase("no_model")
 
-    def load(self, move: Move, name: str = "", *, then_answer: bool = False) -> None:
+    def load(self, request: LoadRequest, name: str = "", *, then_answer: bool = False) -> None:
         """Load a model in place of the present one. The outcome comes to the listener. An answer of the same model
         waits meanwhile and goes on then; whatever else runs is stopped. With `then_answer`, the conversation, whose
         last turn is the user's, is answered once it is loaded."""
-        move = msgspec.structs.replace(move, name=name or move.name or move.path.stem)
+        request = msgspec.structs.replace(request, name=name or request.name or request.path.stem)
         if then_answer:
-            self._begin(self._load_and_answer(move), is_answer=True)
-        elif self._writing is not None and self._writing.may_pause and move.path == self.model_path:
-            self._move = move
+            self._begin(self._load_and_answer(request), is_answer=True)
+        elif self._writing is not None and self._writing.may_pause and request.path == self.model_path:
+            self._next_load = request
             if self._answer is not None:
                 self._answer.cancel(insist=False)
         else:
-            self._begin(self._load(move))
+            self._begin(self._load(request))
 
     def retry(self) -> None:
         """Try the load that failed last once more."""
         if self._failed is not None:
             self.load(msgspec.structs.replace(self._failed, asked_at=time.perf_counter()))
 
-    async def _load_and_answer(self, move: Move) -> None:
+    async def _load_and_answer(self, request: LoadRequest) -> None:
         conversation_id = self.conversation.id
         can_answer = False
         try:
-            await self._load(move)
+            await self._load(request)
             can_answer = self.phase == "ready" and self.conversation.id == conversation_id
         finally:
             if not can_answer:
@@ -153,30 +172,30 @@ class Controller:
         if can_answer:
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
-    async def _load(self, move: Move) -> None:
+    async def _load(self, request: LoadRequest) -> None:
         """Load, and tell the outcome. Path, settings and name are those of what is loaded then; after a death those of
         what was loaded before, if it was the same model: the new settings may be what it died of."""
         asked_before = self.choice, self.model_name
-        self.model_path, self.choice, self.model_name = move.path, move.choice, move.name
+        self.model_path, self.choice, self.model_name = request.path, request.choice, request.name
         if not self.engine.alive or self.engine.hello is None:
             self._set_phase("starting")
             await self._start()
         self._set_phase("loading")
-        settings = self.choices.for_engine(move.path, move.name, move.choice, self.devices)
+        settings = self.choices.for_engine(request.path, request.name, request.choice, self.devices)
         try:
             before = await self.engine.settled()
             if before is not None and (self._held is None or before is not self._held.loaded):
                 self._hold(before, *asked_before)  # complete before its cancel came, and nobody waited for it
             # The same file, on another device or with another context: what was read of the conversation goes along.
-            same = before is not None and before.path == str(move.path)
+            same = before is not None and before.path == str(request.path)
             loaded = await self.engine.load(
-                move.path, settings, self.listener.load_progressed, keep_context=same, load_first=move.load_first
+                request.path, settings, self._tell_progress, keep_context=same, load_first=request.load_first
             )
         except EngineError as error:
             self._agree()
             if error.info.kind != "cancelled":
-                self._failed = move
-                self.listener.load_failed(move.path, error.info)
+                self._failed = request
+                self.tell(LoadFailed(path=request.path, info=error.info))
             return
         except asyncio.CancelledError:
             try:
@@ -190,13 +209,14 @@ class Controller:
         self._is_loaded(loaded)
         if not self.is_paused:
             if before is not None and same:
-                self.listener.model_moved(self.prefill_speeds.moved(move, backend_label(before), loaded))
+                tps = self.prefill_speeds.of(loaded)
+                self.tell(ModelReloaded(reload=Reload.of(request, backend_label(before), loaded, tps)))
             self.contexts.opened(self.conversation.id)
             await self.measure_context()
-        if move.chosen:
-            await self._remembered.remember_load(move.path, move.choice)
+        if request.chosen:
+            await self._remembered.remember_load(request.path, request.choice)
         else:
-            self.remember(last_model=str(move.path))
+            self.remember(last_model=str(request.path))
 
     def _agree(self) -> None:
         """After a load that was not complete: path, settings and name are those of what is loaded."""
@@ -207,17 +227,17 @@ class Controller:
             self._is_loaded(now)
         self._set_idle_phase()
 
-    def _go_back(self, held: Held) -> None:
+    def _go_back(self, held: LastLoaded) -> None:
         self.model_path, self.choice, self.model_name = held.path, held.choice, held.name
 
     def _is_loaded(self, loaded: Loaded) -> None:
         self.fatal_choice = self._failed = None
         self._hold(loaded, self.choice, self.model_name)
         self._set_idle_phase()
-        self.listener.model_loaded(loaded)
+        self.tell(ModelLoaded(loaded=loaded))
 
     def _hold(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
-        self._held = Held(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
+        self._held = LastLoaded(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
         self.contexts.loaded(loaded)
 
     def restart(self, **changes: Any) -> None:
@@ -233,7 +253,9 @@ class Controller:
         if self.model_path is not None:
             base = self.fatal_choice if changes and self.fatal_choice else self.choice
             choice = msgspec.structs.replace(base, **changes)
-            await self._load(Move(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes)))
+            await self._load(
+                LoadRequest(path=self.model_path, choice=choice, name=self.model_name, chosen=bool(changes))
+            )
 
     async def unload(self) -> None:
         """Free the model, if there is one; the conversation stays."""
@@ -276,12 +298,12 @@ class Controller:
 
     @property
     def is_writing(self) -> bool:
-        """An answer is being written, or waits for the model to move."""
+        """An answer is being written, or waits while its model is loaded again."""
         return self._writing is not None and not self._writing.is_over
 
     @property
     def is_paused(self) -> bool:
-        """An answer waits for the model to move."""
+        """An answer waits while its model is loaded again."""
         return self._writing is not None and self._writing.is_paused
 
     @property
@@ -295,7 +317,7 @@ class Controller:
         was_saved, turn = self.opened.saved_id, self.opened.say(text)
         if not was_saved:
             self.remember(conversation=self.opened.saved_id)
-        self.listener.user_said(turn)
+        self.tell(UserSaid(turn=turn))
         self.answer()
 
     def answer(self, *, drop_oldest: bool = False) -> None:
@@ -341,18 +363,20 @@ class Controller:
         else:
             self._set_idle_phase()
         finally:
-            move, self._move = self._move, None
+            request, self._next_load = self._next_load, None
             self._answer = self._writing = None
             self._no_answer.set()
             self.contexts.ended()
             self.elsewhere.settle()
-        if move is not None:  # asked for just before the answer ended by itself
-            await self._load(move)
+        if request is not None:  # asked for just before the answer ended by itself
+            await self._load(request)
 
     def _refuse(self, info: ErrorInfo) -> None:
         """An answer that was asked for does not come."""
         self.queue.hold()
-        self.listener.answer_refused(info)
+        if not (info.kind == "context_overflow" and info.n_drop):
+            self.replacing.put_back()
+        self.tell(AnswerRefused(info=info))
 
     async def _write(self, writing: Writing, drop_oldest: bool) -> None:
         """One part of an answer: all of it, or up to a pause, or what comes behind one."""
@@ -360,7 +384,7 @@ class Controller:
         self._answer = writing.ask(drop_oldest)
         try:
             async for event in self._answer:
-                if isinstance(event, Done) and event.stop == "cancelled" and self._move and writing.may_pause:
+                if isinstance(event, Done) and event.stop == "cancelled" and self._next_load and writing.may_pause:
                     writing.pause(event)
                 else:
                     writing.take(event)
@@ -370,10 +394,10 @@ class Controller:
 
     async def _carry_on(self, writing: Writing) -> bool:
         """Load what is to be loaded in the middle of an answer; whether the answer can go on."""
-        first = self._move
-        while (move := self._move) is not None:
-            self._move = None
-            await self._load(move)
+        first = self._next_load
+        while (request := self._next_load) is not None:
+            self._next_load = None
+            await self._load(request)
         if writing.is_paused and self.engine.loaded is not None and first is not None:
             self._set_phase("answering")
             writing.go_on(self.engine.loaded, first)
@@ -392,7 +416,7 @@ class Controller:
 
     def _interrupt(self, *, again: bool = False) -> None:
         if self._writing is not None:
-            self._move, self._writing.may_pause = None, False
+            self._next_load, self._writing.may_pause = None, False
         if self._answer is not None:
             self._answer.cancel()
         elif self.phase == "loading":
@@ -415,12 +439,18 @@ class Controller:
 
     # Plumbing ---------------------------------------------------------------------------------------------------------
 
+    def _tell_problem(self, problem: ConfigProblem) -> None:
+        self.tell(ProblemFound(problem=problem))
+
+    def _tell_progress(self, fraction: float) -> None:
+        self.tell(LoadAdvanced(fraction=fraction))
+
     def _set_phase(self, phase: Phase) -> None:
         if phase != self.phase:
             self.phase = phase
             if phase != "ready":
                 self.contexts.busy()
-            self.listener.phase_changed(phase)
+            self.tell(PhaseChanged(phase=phase))
             self.queue.look()
 
     def _set_idle_phase(self) -> None:
@@ -451,7 +481,7 @@ class Controller:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not keep the next thing from being done
             _log.exception("Something was broken off")
             self._set_idle_phase()
-            self.listener.fault(error)
+            self.tell(FaultFound(kind=type(error).__name__, detail=str(error)))
 
     def _on_death(self, died: EngineDied) -> None:
         if self.phase == "dead":
@@ -461,7 +491,7 @@ class Controller:
             self._go_back(self._held)
         self.contexts.lost()
         self._set_phase("dead")
-        self.listener.engine_died(died.death)
+        self.tell(EngineLost(death=died.death))
 
     async def close(self, patience_s: float | None = None) -> None:
         """Stop everything and write what waits, once: whoever comes later waits for the same end. Nobody listens any
@@ -471,7 +501,8 @@ class Controller:
         await asyncio.shield(self._closing)
 
     async def _close(self, patience_s: float | None) -> None:
-        self.listener = cast(Listener, Deaf())
+        self._announcer.close()
+        self.monitoring.close()
         self.elsewhere.close()
         try:
             await asyncio.to_thread(self.drafts.close, (*self.queue.take_all(), *self.unsent()))

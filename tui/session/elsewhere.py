@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import StoreError
+from tui.session.events import (
+    ConversationChanged,
+    ConversationGone,
+    ConversationReplaced,
+    OtherWindowWrites,
+    OtherWindowWrote,
+    ReplaceConflict,
+)
 from tui.session.open_conversation import keep
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ class Elsewhere:
         if self._controller.is_writing:
             if not self._is_told:
                 self._is_told = True
-                self._controller.listener.changes_elsewhere()
+                self._controller.tell(OtherWindowWrites())
         elif not self._is_agreeing:
             self._start()
 
@@ -71,7 +79,7 @@ class Elsewhere:
                         await asyncio.wait(looking)
                     await self._catch_up()
                     if is_replacing:
-                        controller.listener.not_replaced()
+                        controller.tell(ReplaceConflict())
                         return False
             return True
         finally:
@@ -127,10 +135,10 @@ class Elsewhere:
         n_same = n_alike(before.turns, found.turns)
         has_turns = n_same < max(len(before.turns), len(found.turns))
         if has_turns or _settings(before) != _settings(found):
-            controller.listener.conversation_changed(before.turns, found, n_same)
+            controller.tell(ConversationChanged(before=before.turns, now=found, n_same=n_same))
             grows = n_same + 1 == len(before.turns) == len(found.turns) and before.turns[-1].is_streaming
             if not grows:
-                controller.listener.changed_elsewhere(has_turns=has_turns)
+                controller.tell(OtherWindowWrote(has_turns=has_turns))
         if self._again is not None:
             self._again.cancel()
         self._again = None
@@ -151,8 +159,8 @@ class Elsewhere:
         if is_anew or opened.has_unsaved:
             opened.save()
         controller.remember(conversation=opened.saved_id)
-        controller.listener.conversation_replaced(before, opened.now)
-        controller.listener.conversation_gone(is_saved=bool(opened.saved_id), is_anew=is_anew)
+        controller.tell(ConversationReplaced(before=before, now=opened.now))
+        controller.tell(ConversationGone(is_saved=bool(opened.saved_id), is_other_database=is_anew))
 
 
 def n_alike(before: Sequence[Turn], after: Sequence[Turn]) -> int:

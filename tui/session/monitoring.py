@@ -1,57 +1,93 @@
-"""What the sidebar shows once a second: the machine, its GPUs and the history of the speed."""
+"""What is read of this machine once a second while a session runs: memory, CPU, GPUs and the speed of the engine."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
+from collections.abc import Callable
 
+from tui.config.settings import MemorySettings
 from tui.engines.interface import Engine, EngineError
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
+from tui.machine.pressure import MemoryWatch
 from tui.machine.readings import GpuSample, HostSample, NpuSample
-from tui.machine.speed import SpeedHistory
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices
+from tui.session.events import AnySessionEvent, FaultFound, MachineRead, MemoryShort
+from tui.session.live_speed import LiveSpeed
+
+READ_EVERY_S = 1.0
+_log = logging.getLogger("llmtui")
 
 
 class Monitoring:
-    """Reads for one engine, and keeps the history of its speed."""
+    """Reads for one engine. Each reading is told as `MachineRead`, and a shortage of memory that begins as
+    `MemoryShort`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Engine, speed: LiveSpeed, memory: MemorySettings, tell: Callable[[AnySessionEvent], None]
+    ) -> None:
+        self._engine, self._speed, self._memory, self._tell = engine, speed, memory, tell
         self._host = HostReader()
         self._gpu = GpuReader()
+        self._watch = MemoryWatch()
         self._has_gpu: bool | None = None
         self._npus: tuple[Npu, ...] | None = None
         self._newest: tuple[HostSample, tuple[GpuSample, ...]] | None = None
-        self.history = SpeedHistory()
+        self._task: asyncio.Task[None] | None = None
 
-    async def read(self, decode_tps: float) -> tuple[HostSample, tuple[GpuSample, ...]]:
-        """Read the machine and its GPUs, and put `decode_tps`, the speed now, into the history. Once a second."""
-        self.history.add(decode_tps)
-        self._host.engine_pid = self._engine.pid
-        self._newest = self._host.read(), await self._read_gpus()
+    def start(self) -> None:
+        """Read once a second from now on."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(READ_EVERY_S)
+                await self.read()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
+            _log.exception("The machine is not read any more")
+            self._tell(FaultFound(kind=type(error).__name__, detail=str(error)))
+
+    async def read(self) -> None:
+        """Read the machine, its GPUs and the speed of the second that has passed, and tell them."""
+        speed = self._speed.each_second()
+        self._newest = await self._read()
         if self._npus is None:
             self._npus = await asyncio.to_thread(find_npus)
-        return self._newest
+        host, gpus = self._newest
+        if short := self._watch.take(host, self._memory.reserve_bytes(host.ram_total_bytes or 0)):
+            self._tell(MemoryShort(shortage=short))
+        self._tell(MachineRead(host=host, gpus=gpus, npus=self._usable(self._npus), speed=speed))
 
-    @property
-    def npus(self) -> tuple[NpuSample, ...]:
-        """The accelerators that there were at the first reading; none before."""
-        devices = self._engine.hello.devices if self._engine.hello else ()
-        wanted = os.environ.get(OPENVINO_DEVICE)
-        return tuple(NpuSample(name=npu.name, is_usable=is_usable(npu, devices, wanted)) for npu in self._npus or ())
-
-    async def look(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
+    async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         """The newest reading, for who wants to know in between."""
         if self._newest is None:
-            self._newest = self._host.read(), await self._read_gpus()
+            self._newest = await self._read()
         return self._newest
 
     def swap_used(self) -> int | None:
         """Swap in use right now, in bytes."""
         return self._host.swap_used_bytes()
+
+    async def _read(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
+        self._host.engine_pid = self._engine.pid
+        return self._host.read(), await self._read_gpus()
+
+    def _usable(self, npus: tuple[Npu, ...]) -> tuple[NpuSample, ...]:
+        devices = self._engine.hello.devices if self._engine.hello else ()
+        wanted = os.environ.get(OPENVINO_DEVICE)
+        return tuple(NpuSample(name=npu.name, is_usable=is_usable(npu, devices, wanted)) for npu in npus)
 
     async def _read_gpus(self) -> tuple[GpuSample, ...]:
         """The drivers may take milliseconds, so they are asked in a thread, and not again where there are none."""
@@ -66,7 +102,6 @@ class Monitoring:
         hello = self._engine.hello
         if hello is None or all(device.kind in ("cpu", "accel") for device in hello.devices):
             return ()
-        try:
+        with contextlib.suppress(EngineDied, EngineError):
             return from_devices((await self._engine.ask(ListDevices())).devices)
-        except (EngineDied, EngineError):
-            return ()
+        return ()

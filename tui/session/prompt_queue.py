@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tui.session.events import QueueChanged
+
 if TYPE_CHECKING:
     from tui.session.controller import Controller
 
@@ -22,7 +24,7 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 
 
 class PromptQueue:
-    """For the open conversation of `controller`; the listener hears of each change. All of it on the event loop.
+    """For the open conversation of `controller`; each change is told. All of it on the event loop.
 
     It is held after something was stopped or went wrong: then nothing is sent unasked, until somebody asks for an
     answer again.
@@ -100,4 +102,4 @@ class PromptQueue:
             self._stays = False
 
     def _changed(self) -> None:
-        self._controller.listener.queue_changed()
+        self._controller.tell(QueueChanged(texts=self.texts, is_held=self.is_held))

@@ -12,6 +12,7 @@ import msgspec
 from tui.chat.conversation import Turn
 from tui.chat.store import Superseded
 from tui.session.elsewhere import n_alike
+from tui.session.events import ConversationChanged, TurnsPutBack, TurnsRemoved
 
 if TYPE_CHECKING:
     from tui.session.controller import Controller
@@ -38,17 +39,17 @@ class Replacing:
         is_busy = controller.is_writing or controller.opened.is_written_elsewhere
         cut = () if is_busy else controller.opened.cut_from(turn_id)
         if cut:
-            controller.listener.turns_removed(turn_id, len(cut))
+            controller.tell(TurnsRemoved(turn_id=turn_id, n=len(cut)))
         return cut
 
     def put_back(self) -> None:
         """Undo `cut` as long as no answer has come."""
-        opened, listener = self._controller.opened, self._controller.listener
+        opened, tell = self._controller.opened, self._controller.tell
         before = opened.now.turns
         came, cut = opened.put_back()
         if cut:
-            listener.conversation_changed(before, opened.now, n_alike(before, opened.now.turns))
-            listener.turns_put_back(came, cut)
+            tell(ConversationChanged(before=before, now=opened.now, n_same=n_alike(before, opened.now.turns)))
+            tell(TurnsPutBack(came=came, turns=cut))
 
     async def versions(self) -> tuple[Version, ...]:
         """All that was replaced in the open conversation and holds a word, what was replaced last first. Raises

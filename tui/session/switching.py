@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.chat.conversation import to_messages
 from tui.engines.interface import EngineError
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Count
+from tui.session.events import ContextUsed, ConversationOpened, PromptsWithdrawn
 
 if TYPE_CHECKING:
     from tui.session.controller import Controller
@@ -39,23 +39,23 @@ class Switching:
             controller.contexts.save()
             await controller.opened.open(conversation_id)
         except BaseException:
-            controller.listener.prompts_withdrawn(withdrawn)
+            controller.tell(PromptsWithdrawn(texts=withdrawn))
             raise
         self._show(withdrawn)
         controller.contexts.opened(conversation_id)
         await self.measure_context()
 
-    def _show(self, withdrawn: Sequence[str]) -> None:
+    def _show(self, withdrawn: tuple[str, ...]) -> None:
         controller = self._controller
         controller.n_used = 0
         controller.remember(conversation=controller.opened.saved_id)
-        controller.listener.conversation_opened(controller.conversation)
-        controller.listener.prompts_withdrawn(withdrawn)
+        controller.tell(ConversationOpened(conversation=controller.conversation))
+        controller.tell(PromptsWithdrawn(texts=withdrawn))
         if controller.engine.loaded is not None:
-            controller.listener.context_used(0, controller.engine.loaded.n_ctx)
+            controller.tell(ContextUsed(n_used=0, n_ctx=controller.engine.loaded.n_ctx))
 
     async def measure_context(self) -> None:
-        """Tell the listener how much of the context the open conversation takes."""
+        """Tell how much of the context the open conversation takes."""
         controller, loaded = self._controller, self._controller.engine.loaded
         if loaded is None or controller.phase != "ready":
             return
@@ -68,4 +68,4 @@ class Switching:
                 )
                 n_used = counted.n_tokens
         controller.n_used = n_used
-        controller.listener.context_used(n_used, loaded.n_ctx)
+        controller.tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx))

@@ -17,7 +17,17 @@ from tui.machine.pressure import swap_growth
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Loaded, Prefill, Recast, Started
 from tui.protocol.records import Timings
 from tui.session.answer_settings import answer_settings
-from tui.session.moves import Move, backend_label
+from tui.session.events import (
+    AnswerBegan,
+    AnswerEnded,
+    AnswerGrew,
+    AnswerPaused,
+    AnswerRecast,
+    ContextUsed,
+    ModelReloaded,
+    PromptAdvanced,
+)
+from tui.session.loads import LoadRequest, Reload, backend_label
 from tui.session.open_conversation import OpenConversation
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ Five times where the model computes on every CPU that it may use: its threads wa
 
 
 class Writing:
-    """One answer. `take` its events, or `break_off`; `pause` it while the model moves, then `go_on` or `stop`."""
+    """One answer. `take` its events, or `break_off`; `pause` it for a load of its model, then `go_on` or `stop`."""
 
     def __init__(self, controller: Controller, conversation: OpenConversation, loaded: Loaded) -> None:
         self._controller, self._conversation, self._loaded = controller, conversation, loaded
@@ -37,8 +47,8 @@ class Writing:
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
         self._parts: list[tuple[str, Timings]] = []
         """What was written before each pause, and on which backend."""
-        self._move: tuple[Move, str] | None = None
-        """The move that ended the last pause, and where it came from, until the next token is there."""
+        self._reload: tuple[LoadRequest, str] | None = None
+        """The load that ended the last pause, and the backend before it, until the next token is there."""
         self._has_begun = False
         """The engine has something to go on with."""
         self.is_paused = False
@@ -46,7 +56,7 @@ class Writing:
         """False once it is to end, whatever is loaded."""
         self.is_over = False
         self._is_loop = self._is_thought_cut = False
-        self._swap_before = controller.swap_used()
+        self._swap_before = controller.monitoring.swap_used()
 
     def ask(self, drop_oldest: bool) -> AnswerStream:
         """Have the engine begin, or go on after a pause."""
@@ -73,26 +83,26 @@ class Writing:
 
     def take(self, event: Event) -> None:
         """One event of the engine."""
-        controller, listener = self._controller, self._controller.listener
+        controller = self._controller
         if isinstance(event, Delta) and self._turn:
             self._text[event.kind] += event.text
             self._conversation.settle()
             controller.n_used = event.n_used
             self._arrive()
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
-            listener.answer_grew(self._turn.id, event)
+            controller.tell(AnswerGrew(turn_id=self._turn.id, delta=event))
         elif isinstance(event, Recast) and self._turn:
             self._text = {"thinking": self._text["thinking"] + self._text["answer"], "answer": ""}
             controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
-            listener.answer_was_thinking(self._turn.id)
+            controller.tell(AnswerRecast(turn_id=self._turn.id))
         elif isinstance(event, Prefill) and self._turn:
-            listener.prompt_progressed(self._turn.id, event)
+            controller.tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
         elif isinstance(event, Started) and self._turn:
-            listener.context_used(event.n_cached, event.n_ctx)
+            controller.tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx))
         elif isinstance(event, Started):
             self._turn = answer_turn(controller.model_name, (backend_label(self._loaded),))
             self._conversation.begin_answer(self._turn)
-            listener.answer_began(self._turn, event)
+            controller.tell(AnswerBegan(turn=self._turn, started=event))
         elif isinstance(event, Done) and self._turn:
             controller.n_used = event.n_used
             self._add_part(event.timings)
@@ -102,23 +112,23 @@ class Writing:
                 self._arrive()
                 self._conversation.settle()
             self._finish(event.stop)
-            listener.context_used(event.n_used, event.n_ctx)
+            controller.tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx))
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
 
     def pause(self, done: Done) -> None:
-        """The engine stopped because the model is to be moved."""
-        self._has_begun, self.is_paused, self._move = True, True, None
+        """The engine stopped because the model is to be loaded again."""
+        self._has_begun, self.is_paused, self._reload = True, True, None
         if self._turn:  # else it had not even looked at the prompt
             self._add_part(done.timings)
             self._is_thought_cut |= done.thinking_cut
             self._controller.n_used = done.n_used
-            self._controller.listener.answer_paused(self._turn.id)
+            self._controller.tell(AnswerPaused(turn_id=self._turn.id))
 
-    def go_on(self, loaded: Loaded, move: Move) -> None:
-        """The model is there again, moved or where it was; the rest of the answer comes from it."""
+    def go_on(self, loaded: Loaded, request: LoadRequest) -> None:
+        """The model is there again, changed or as it was; the rest of the answer comes from it."""
         if loaded is not self._loaded:
-            self._move = move, backend_label(self._loaded)
+            self._reload = request, backend_label(self._loaded)
         self._loaded, self.is_paused = loaded, False
 
     def stop(self) -> None:
@@ -138,10 +148,11 @@ class Writing:
 
     def _arrive(self) -> None:
         """The first token after a pause is there."""
-        if self._move is not None and self._turn is not None:
-            (move, source), self._move = self._move, None
-            moved = self._controller.prefill_speeds.moved(move, source, self._loaded)
-            self._controller.listener.model_moved(moved, self._turn.id)
+        if self._reload is not None and self._turn is not None:
+            (request, source), self._reload = self._reload, None
+            tps = self._controller.prefill_speeds.of(self._loaded)
+            reload = Reload.of(request, source, self._loaded, tps)
+            self._controller.tell(ModelReloaded(reload=reload, turn_id=self._turn.id))
 
     def _by_backend(self) -> list[tuple[str, Timings]]:
         """The backends in the order in which they were used, two parts on the same one being one."""
@@ -176,7 +187,7 @@ class Writing:
         turn = msgspec.structs.replace(
             turn,
             backend=tuple(label for label, _ in used) or turn.backend,
-            swapped_bytes=swap_growth(self._swap_before, controller.swap_used()),
+            swapped_bytes=swap_growth(self._swap_before, controller.monitoring.swap_used()),
         )
         self._conversation.end_answer(turn)
-        controller.listener.answer_ended(turn)
+        controller.tell(AnswerEnded(turn=turn))

@@ -38,6 +38,8 @@ class ChatScreen(Screen[None]):
         self.headers = controller.headers
         self.try_again: Callable[[], object] = controller.retry
         """What the card about a load that failed does once more."""
+        self.card_id = ""
+        """The card that was shown last."""
         self._one_dialog, self._resumed = asyncio.Lock(), asyncio.Event()
         bind(self, keymap, "chat")
 
@@ -108,6 +110,7 @@ class ChatScreen(Screen[None]):
         """Show a card in place of an older one. Its keys work at once, but not in the middle of what somebody types:
         the next letter would choose from it."""
         self.remove_cards()
+        self.card_id = card.card_id
         if self.focused is self.prompt and self.prompt.text:
             card = msgspec.structs.replace(card, body=f"{card.body}\n{phrases.reach_card(self.keymap)}")
         else:

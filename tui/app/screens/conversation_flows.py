@@ -26,7 +26,7 @@ class ConversationFlows(ModelFlows):
     """Dialogs are imported when they are first opened: the first paint does not wait for them."""
 
     @work(exclusive=True, group="dialog")
-    async def pick_conversation(self) -> None:
+    async def action_conversations(self) -> None:
         """Choose a saved conversation and go on with it."""
         from tui.app.screens.conversations import ConversationsScreen
 
@@ -271,7 +271,7 @@ class ConversationFlows(ModelFlows):
         self.transcript.add_notice(phrases.unanswered(info, self.keymap), "warning")
 
     @work(exclusive=True, group="dialog")
-    async def pick_theme(self) -> None:
+    async def action_theme(self) -> None:
         """Choose a theme while seeing each of them."""
         from tui.app.screens.choice import Choice, ChoiceScreen
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -74,12 +74,6 @@ class Dialog(ModalScreen[R], Generic[R]):
         for action_id in ("dialog_close", *action_ids):
             for key in self.keymap.get(action_id, ()):
                 widget._bindings.key_to_bindings.pop(key, None)
-
-    @on(KeyBar.Pressed)
-    def _key_clicked(self, event: KeyBar.Pressed) -> None:
-        event.stop()
-        # As the app's own message: a key that a screen sends does not bubble above it, to where keys find their action.
-        self.app.call_later(self.app.simulate_key, event.key)
 
 
 class ListDialog(Dialog[R], Generic[R]):

@@ -4,13 +4,11 @@ decides what is shown; the widgets only show it."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from textual import on
+from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
@@ -22,7 +20,6 @@ from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingMo
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
-from tui.app.widgets.readings import SpeedNow
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
@@ -32,21 +29,17 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
-from tui.config.problems import ConfigProblem
 from tui.config.settings import LoadDefaults, Settings, expand
-from tui.machine.pressure import MemoryWatch
-from tui.machine.speed import after_silence
 from tui.planning.guard import experts_on_cpu
 from tui.protocol.death import Death
-from tui.protocol.messages import MLOCK_FAILED, ContextRestored, Delta, Loaded, Prefill, Started
+from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
+from tui.session import events
 from tui.session.controller import Controller
-from tui.session.listener import Phase
-from tui.session.monitoring import Monitoring
-from tui.session.moves import Moved
+from tui.session.events import Phase
+from tui.session.loads import Reload
 
 NARROW_COLUMNS = 100
-READ_EVERY_S = 1.0
 
 
 class MainScreen(ConversationFlows, Sending):
@@ -58,16 +51,10 @@ class MainScreen(ConversationFlows, Sending):
 
     def __init__(self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions) -> None:
         super().__init__(controller, keymap, settings)
-        controller.listener = self
+        controller.listen(self.hear)
         self._options = options
-        self.monitoring = Monitoring(controller.engine)
-        self._watch = MemoryWatch()
-        controller.swap_used = self.monitoring.swap_used
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
-        self._speed = SpeedNow()
-        self._grew_at = 0.0
-        """When text of the answer came last, by `time.monotonic`."""
         self._context_now = (0, 0)
         self._context_before = (0, 0)
         """What is right again if a load comes to nothing."""
@@ -99,9 +86,8 @@ class MainScreen(ConversationFlows, Sending):
     def on_mount(self) -> None:
         remembered = self.controller.state.state.sidebar
         self.set_class(not (self.settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
-        bind(self.transcript, self.keymap, "transcript", namespace="screen.")
+        bind(self.transcript, self.keymap, "card", "transcript", owners=(self,))
         self.show_header()
-        self.set_interval(READ_EVERY_S, self._read)
         self.call_after_refresh(self._first_paint)
 
     # Live figures -----------------------------------------------------------------------------------------------------
@@ -110,31 +96,12 @@ class MainScreen(ConversationFlows, Sending):
         """Both show the same; which of them is seen depends on the width."""
         return self.query_one(Sidebar), self.query_one(StatusLine)
 
-    async def _read(self) -> None:
+    def machine_read(self, now: events.MachineRead) -> None:
         """Once a second: everything that is read, and the speed, so that the sidebar is painted once."""
-        now = self._speed
-        if now.is_decoding:
-            self._change_speed(decode_tps=after_silence(now.decode_tps, time.monotonic() - self._grew_at))
-            now = self._speed
-        host, gpus = await self.monitoring.read(now.decode_tps if now.is_decoding else 0.0)
-        if short := self._watch.take(host, self.settings.memory.reserve_bytes(host.ram_total_bytes or 0)):
-            self.tell(phrases.shortage(short, self.keymap), bad=True)
-        self._speed = msgspec.structs.replace(self._speed, history=self.monitoring.history.values)
         for view in self._views():
             if view.display:
                 view.show_context(*self._context_now)
-                view.show_all(host, gpus, self.monitoring.npus, self._speed)
-
-    def _change_speed(self, **changes: Any) -> None:
-        """What the next reading will show."""
-        self._speed = msgspec.structs.replace(self._speed, **changes)
-
-    def _forget_speed(self, **known: Any) -> None:
-        """Show at once that what was measured was of something else, and what is known already."""
-        self.monitoring.history.clear()
-        self._speed = SpeedNow(history=self.monitoring.history.values, **known)
-        for view in self._views():
-            view.show_speed(self._speed)
+                view.show_all(now.host, now.gpus, now.npus, now.speed)
 
     def context_used(self, n_used: int, n_ctx: int) -> None:
         self._context_now = (n_used, n_ctx)
@@ -173,7 +140,7 @@ class MainScreen(ConversationFlows, Sending):
         if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
         elif self.controller.phase == "no_model" and not self.is_at("dialog"):
-            self.pick_model()
+            self.action_pick_model()
 
     async def _first_model(self) -> Path | None:
         """The command line's model, else the settings', else the last one if it is still there, else the only one."""
@@ -196,43 +163,45 @@ class MainScreen(ConversationFlows, Sending):
 
     # Keys -------------------------------------------------------------------------------------------------------------
 
-    @on(KeyBar.Pressed)
-    def _key_clicked(self, event: KeyBar.Pressed) -> None:
-        # Later: sent from here, it would end at this screen and never reach bindings without priority.
-        self.app.call_later(self.app.simulate_key, event.key)
-
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
-        """One action of a card about a dead engine or a failed load."""
-        controller = self.controller
-        match event.action:
-            case "card_reload" if event.card_id == "load_failed":
-                self.try_again()
-            case "card_reload":
-                controller.restart()
-            case "card_small_ubatch":
-                controller.restart(n_ubatch=death_card.SMALL_UBATCH)
-            case "card_fewer_layers":
-                controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
-            case "card_cpu":
-                controller.restart(backend=CPU)
-            case "card_no_repack":
-                controller.restart(repack="off")
-            case "card_gpu":
-                n_gpu_layers = self._fatal_choice.n_gpu_layers or -1
-                controller.restart(backend=self._gpu, n_gpu_layers=n_gpu_layers)
-            case "card_load_settings":
-                self.change_load_settings()
-            case "card_other_model":
-                self.pick_model()
-            case "card_details":
-                await self.app.run_action("log_view")
+        await invoke(getattr(self, f"action_{event.action}"))
+
+    def action_card_reload(self) -> None:
+        if self.card_id == "load_failed":
+            self.try_again()
+        else:
+            self.controller.restart()
+
+    def action_card_small_ubatch(self) -> None:
+        self.controller.restart(n_ubatch=death_card.SMALL_UBATCH)
+
+    def action_card_fewer_layers(self) -> None:
+        self.controller.restart(n_gpu_layers=death_card.fewer_layers(self._gpu_layers()))
+
+    def action_card_cpu(self) -> None:
+        self.controller.restart(backend=CPU)
+
+    def action_card_no_repack(self) -> None:
+        self.controller.restart(repack="off")
+
+    def action_card_gpu(self) -> None:
+        self.controller.restart(backend=self._gpu, n_gpu_layers=self._fatal_choice.n_gpu_layers or -1)
+
+    def action_card_load_settings(self) -> None:
+        self.action_load_settings()
+
+    def action_card_other_model(self) -> None:
+        self.action_pick_model()
+
+    async def action_card_details(self) -> None:
+        await self.app.run_action("log_view")
 
     def action_new_chat(self) -> None:
         self.run_worker(self.controller.new(), group="new")
         self.prompt.focus()
 
-    def toggle_sidebar(self) -> None:
+    def action_toggle_sidebar(self) -> None:
         """Show or hide the sidebar, and remember it."""
         hidden = not self.has_class("-no-sidebar")
         self.set_class(hidden, "-no-sidebar")
@@ -283,27 +252,90 @@ class MainScreen(ConversationFlows, Sending):
         keys = self.keymap.get(action_id, ())
         return f"{display_keys(keys, limit=1)} chooses one" if keys else ""
 
-    # What the controller tells ----------------------------------------------------------------------------------------
+    # What the session tells -------------------------------------------------------------------------------------------
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Show one thing that has happened."""
+        match event:
+            case events.MachineRead():
+                self.machine_read(event)
+            case events.SpeedReset(speed=speed):
+                for view in self._views():
+                    view.show_speed(speed)
+            case events.MemoryShort(shortage=shortage):
+                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
+            case events.PhaseChanged(phase=phase):
+                self.phase_changed(phase)
+            case events.LoadAdvanced(fraction=fraction):
+                self.show_header(fraction)
+            case events.ModelLoaded(loaded=loaded):
+                self.model_loaded(loaded)
+            case events.ModelReloaded(reload=reload, turn_id=turn_id):
+                self.model_reloaded(reload, turn_id)
+            case events.LoadFailed(path=path, info=info):
+                self.load_failed(path, info)
+            case events.EngineLost(death=death):
+                self.engine_died(death)
+            case events.CacheRestored(restored=restored):
+                self.tell(phrases.context_restored(restored, self.controller.speed.prefill_tps))
+            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
+                self.context_used(n_used, n_ctx)
+            case events.ConversationOpened(conversation=conversation):
+                self.conversation_opened(conversation)
+            case events.ConversationChanged(before=before, now=now, n_same=n_same):
+                self.conversation_changed(before, now, n_same)
+            case events.ConversationReplaced(before=before, now=now):
+                self.conversation_replaced(before, now)
+            case events.ConversationGone():
+                self.tell(phrases.conversation_gone(event), bad=True)
+            case events.OtherWindowWrites():
+                self.tell(phrases.CHANGES_ELSEWHERE)
+            case events.OtherWindowWrote(has_turns=has_turns):
+                self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+            case events.ReplaceConflict():
+                self.tell(phrases.NOT_REPLACED, bad=True)
+            case events.TurnsRemoved(turn_id=turn_id, n=n):
+                self.turns_removed(turn_id, n)
+            case events.TurnsPutBack(came=came, turns=turns):
+                self.turns_put_back(came, turns)
+            case events.QueueChanged():
+                self.queue_changed()
+            case events.PromptsWithdrawn(texts=texts):
+                self.prompts_withdrawn(texts)
+            case events.UserSaid(turn=turn):
+                self.transcript.add_user(turn.id, turn.text)
+            case events.AnswerBegan(turn=turn, started=started):
+                self.answer_began(turn, started)
+            case events.PromptAdvanced(turn_id=turn_id, progress=progress):
+                self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
+            case events.AnswerGrew(turn_id=turn_id, delta=delta):
+                self.answer_grew(turn_id, delta)
+            case events.AnswerRecast(turn_id=turn_id):
+                self.transcript.recast(turn_id)
+            case events.AnswerPaused(turn_id=turn_id):
+                self.transcript.set_progress(turn_id, phrases.PAUSED)
+            case events.AnswerEnded(turn=turn):
+                self.answer_ended(turn)
+            case events.AnswerRefused(info=info):
+                self.answer_refused(info)
+            case events.ProblemFound(problem=problem):
+                self.tell(str(problem), bad=True)
+            case events.FaultFound():
+                self.tell(phrases.fault(event), bad=True)
 
     def phase_changed(self, phase: Phase) -> None:
         if self.controller.engine.loaded is None or phase == "loading":
             if self._context_now[1]:
                 self._context_before = self._context_now
-            self._forget_speed()
             self.context_used(0, 0)
         elif not self._context_now[1]:  # a load that came to nothing
-            self._forget_speed(prefill_tps=self._prefill_tps)
             self.context_used(*self._context_before)
         self.show_header()
         self.refresh_bindings()
 
-    def load_progressed(self, fraction: float) -> None:
-        self.show_header(fraction)
-
     def model_loaded(self, loaded: Loaded) -> None:
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
-        self._forget_speed(prefill_tps=self._prefill_tps)
         self.show_header()
         self.context_used(self.controller.n_used, loaded.n_ctx)
         if loaded.n_lost:
@@ -325,22 +357,14 @@ class MainScreen(ConversationFlows, Sending):
             self._told.add((path, note))
             self.tell(note, bad=True)
 
-    def model_moved(self, moved: Moved, turn_id: str = "") -> None:
-        words = phrases.moved(moved)
-        if not moved.n_lost:  # that was told when it was lost
+    def model_reloaded(self, reload: Reload, turn_id: str) -> None:
+        words = phrases.reloaded(reload)
+        if not reload.n_lost:  # that was told when it was lost
             self.tell(phrases.sentence(words))
         if turn_id:
             self._moves[turn_id] = (*self._moves.get(turn_id, ()), words)
         elif self.controller.conversation.turns:
             self.transcript.add_notice(phrases.sentence(words))
-
-    def context_restored(self, restored: ContextRestored) -> None:
-        self.tell(phrases.context_restored(restored, self._prefill_tps))
-
-    @property
-    def _prefill_tps(self) -> float:
-        """How fast a prompt is read with what is loaded; 0 when that is not known."""
-        return self.controller.prefill_speeds.of(self.controller.engine.loaded)
 
     def load_failed(self, path: Path, info: ErrorInfo) -> None:
         self.try_again = self.controller.retry
@@ -349,7 +373,6 @@ class MainScreen(ConversationFlows, Sending):
     def conversation_opened(self, conversation: Conversation) -> None:
         self.leave_edit()
         self._moves.clear()
-        self._forget_speed(prefill_tps=self._prefill_tps)
         self.transcript.load(map(_record, conversation.turns))
         self.prompt.set_past([turn.text for turn in conversation.turns if turn.role == "user"])
         if self._death is not None and self.controller.phase == "dead":  # its card went with the other conversation
@@ -368,18 +391,6 @@ class MainScreen(ConversationFlows, Sending):
         self.transcript.load(map(_record, now.turns))
         self.keep_edit(before, now.turns)
 
-    def changes_elsewhere(self) -> None:
-        self.tell(phrases.CHANGES_ELSEWHERE)
-
-    def changed_elsewhere(self, *, has_turns: bool) -> None:
-        self.tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
-
-    def not_replaced(self) -> None:
-        self.tell(phrases.NOT_REPLACED, bad=True)
-
-    def conversation_gone(self, *, is_saved: bool, is_anew: bool) -> None:
-        self.tell(phrases.conversation_gone(is_saved=is_saved, is_anew=is_anew), bad=True)
-
     def turns_removed(self, turn_id: str, n: int) -> None:
         self.transcript.truncate_from(turn_id)
         if n > 2:  # more than a prompt and its answer
@@ -390,9 +401,6 @@ class MainScreen(ConversationFlows, Sending):
         if edited := [turn.text for turn in came if turn.role == "user"]:
             self.edit_again(turns[0], edited[0])
 
-    def user_said(self, turn: Turn) -> None:
-        self.transcript.add_user(turn.id, turn.text)
-
     def answer_began(self, turn: Turn, started: Started) -> None:
         if started.n_dropped:
             self.transcript.add_notice(phrases.dropped(started, self.keymap), "warning")
@@ -402,40 +410,23 @@ class MainScreen(ConversationFlows, Sending):
         self.transcript.set_progress(turn.id, answer_phrases.prompt_begun(started))
         self.context_used(started.n_cached, started.n_ctx)
 
-    def prompt_progressed(self, turn_id: str, progress: Prefill) -> None:
-        self.transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
-        self._change_speed(prefill=progress, prefill_tps=progress.tps or self._speed.prefill_tps)
-
     def answer_grew(self, turn_id: str, delta: Delta) -> None:
         self.transcript.append(turn_id, delta.kind, delta.text)
-        self._change_speed(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
-        self._grew_at = time.monotonic()
         self._context_now = (delta.n_used, self._context_now[1])
         if delta.is_loop and self._looping != turn_id:
             self._looping = turn_id
             self.tell(answer_phrases.goes_in_circles(self.keymap), bad=True)
-
-    def answer_was_thinking(self, turn_id: str) -> None:
-        self.transcript.recast(turn_id)
-
-    def answer_paused(self, turn_id: str) -> None:
-        self.transcript.set_progress(turn_id, phrases.PAUSED)
-        self._change_speed(prefill=None, is_decoding=False)
 
     def answer_ended(self, turn: Turn) -> None:
         self.transcript.set_thinking_label(turn.id, answer_phrases.thinking_label(turn))
         self.transcript.end_answer(turn.id, answer_phrases.answer_footer(turn, self._moves.get(turn.id, ())))
         if turn.is_loop:
             self.transcript.add_notice(answer_phrases.went_in_circles(self.keymap), "warning")
-        self._change_speed(prefill=None, is_decoding=False, prefill_tps=self._prefill_tps)
-        if timings := turn.timings:
-            self._change_speed(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
 
     def answer_refused(self, info: ErrorInfo) -> None:
         if info.kind == "context_overflow" and info.n_drop:
             self.ask_about_overflow(info)
         else:
-            self.controller.replacing.put_back()
             self.transcript.add_notice(phrases.refusal(info, self.keymap), "error")
 
     def engine_died(self, death: Death) -> None:
@@ -468,12 +459,6 @@ class MainScreen(ConversationFlows, Sending):
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
         asked = choice.n_gpu_layers
         return all_layers if asked < 0 else min(asked, all_layers)
-
-    def problem(self, problem: ConfigProblem) -> None:
-        self.tell(str(problem), bad=True)
-
-    def fault(self, error: Exception) -> None:
-        self.tell(phrases.fault(error), bad=True)
 
 
 def _record(turn: Turn) -> Record:

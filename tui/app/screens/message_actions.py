@@ -42,13 +42,6 @@ class MessageActions(ChatScreen):
         answers = [turn for turn in self.controller.conversation.turns if turn.role == "assistant"]
         return answers[-1] if answers else None
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Actions on the selected message are there only while one is selected."""
-        if action.startswith("message_"):
-            selected = self._turn(self.transcript.selected)
-            return selected is not None and (action != "message_edit" or selected.role == "user")
-        return super().check_action(action, parameters)
-
     @on(Transcript.Selected)
     def _selection_changed(self) -> None:
         """With nothing selected, the focus goes back to where it can be seen; a card's keys need it where it is."""

@@ -24,8 +24,7 @@ from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
-from tui.session.monitoring import Monitoring
-from tui.session.moves import Move
+from tui.session.loads import LoadRequest
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +49,6 @@ class ModelFlows(ChatScreen):
     two groups of workers, "dialog" and "load", so that neither ends the other.
     """
 
-    monitoring: Monitoring
     library: Library | None = None
     """What the last scan found, shown at once when the picker opens again."""
 
@@ -65,11 +63,11 @@ class ModelFlows(ChatScreen):
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = (await engine.ask(ListDevices())).devices
-        host, gpus = await self.monitoring.look()
+        host, gpus = await self.controller.monitoring.newest()
         return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
 
     @work(exclusive=True, group="dialog")
-    async def pick_model(self) -> None:
+    async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
 
@@ -104,7 +102,7 @@ class ModelFlows(ChatScreen):
         await self._load(plan)
 
     @work(exclusive=True, group="dialog")
-    async def bench(self) -> None:
+    async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, HasRoom
         from tui.machine.vulkan import engine_environment
@@ -146,14 +144,14 @@ class ModelFlows(ChatScreen):
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(Move(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
 
     @work(exclusive=True, group="dialog")
-    async def change_load_settings(self) -> None:
+    async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
         path = self.controller.model_path
         if path is None:
-            self.pick_model()
+            self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
 
@@ -195,7 +193,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = Move(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -289,7 +287,7 @@ class ModelFlows(ChatScreen):
             self.tell(phrases.NO_MODEL)
         return self.controller.engine.loaded
 
-    def switch_backend(self) -> None:
+    def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
@@ -311,7 +309,7 @@ class ModelFlows(ChatScreen):
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
-    async def show_memory(self) -> None:
+    async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
@@ -324,7 +322,18 @@ class ModelFlows(ChatScreen):
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
 
-    def raise_context(self) -> None:
+    def action_reload_engine(self) -> None:
+        """A new engine process with the same model."""
+        self.controller.restart()
+
+    def action_unload_model(self) -> None:
+        """Free the memory that the model takes."""
+        if self.controller.engine.loaded is None and self.controller.phase != "loading":
+            self.tell(phrases.NO_MODEL)
+        else:
+            self.run_worker(self.controller.unload(), group="unload")
+
+    def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
         controller, loaded = self.controller, self._present()
         if loaded is None:

@@ -52,7 +52,7 @@ class Sending(MessageActions, ModelFlows):
             self.transcript.focus()
         else:
             self.tell(f"{phrases.NO_MODEL} Choose one, then send again.")
-            self.pick_model()
+            self.action_pick_model()
 
     # What waits -------------------------------------------------------------------------------------------------------
 

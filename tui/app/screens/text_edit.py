@@ -110,10 +110,6 @@ class LineEditScreen(Dialog[str]):
         else:
             self.dismiss(text)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A line has no defaults to go back to."""
-        return False if action == "form_reset" else super().check_action(action, parameters)
-
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
         self.action_dialog_close()

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 from textual import events
-from textual.message import Message
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui.app.markdown.text import width_of
@@ -30,6 +30,8 @@ class KeyHint(msgspec.Struct, frozen=True):
     title: str
     action: str
     is_enabled: bool
+    node: DOMNode
+    """What the action is looked for in."""
 
     @property
     def label(self) -> str:
@@ -43,7 +45,7 @@ class KeyHint(msgspec.Struct, frozen=True):
 
 
 class KeyBar(LineWidget):
-    """Follows focus and `refresh_bindings()` by itself. A click on an entry posts `Pressed`."""
+    """Follows focus and `refresh_bindings()` by itself. A click on an entry runs its action."""
 
     DEFAULT_CSS = """
     KeyBar {
@@ -55,19 +57,6 @@ class KeyBar(LineWidget):
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = set()
-
-    class Pressed(Message):
-        """An entry was clicked: the app is to act as if `key` had been pressed (`App.simulate_key`)."""
-
-        def __init__(self, key_bar: KeyBar, key: str) -> None:
-            super().__init__()
-            self.key_bar = key_bar
-            self.key = key
-
-        @property
-        def control(self) -> KeyBar:
-            """The bar that was clicked."""
-            return self.key_bar
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -92,7 +81,7 @@ class KeyBar(LineWidget):
         return [tuple(row)]
 
     def on_click(self, event: events.Click) -> None:
-        """Find the entry below the mouse."""
+        """Run the action of the entry below the mouse: in the app's task, as if its key had been pressed."""
         x = event.get_content_offset(self)
         if x is None:
             return
@@ -100,7 +89,7 @@ class KeyBar(LineWidget):
         for hint in self._shown:
             if start <= x.x < start + hint.width:
                 event.stop()
-                self.post_message(self.Pressed(self, hint.key))
+                self.app.call_later(self.app.run_action, hint.action, hint.node)
                 return
             start += hint.width + _GAP
 
@@ -115,7 +104,7 @@ class KeyBar(LineWidget):
                 continue
             is_local = active.node is not self.app and active.node is not self.screen
             title = titles.get(binding.action, binding.description)
-            hint = KeyHint(key, one_line(title), binding.action, active.enabled)
+            hint = KeyHint(key, one_line(title), binding.action, active.enabled, active.node)
             found[id(active.node), binding.action] = (is_local, hint)
         hints = sorted(found.values(), key=lambda item: (not item[0], _PLACE.get(item[1].action, len(_PLACE))))
         return [hint for _, hint in hints]

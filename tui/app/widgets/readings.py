@@ -3,34 +3,15 @@ and bars whose colour says whether it still fits."""
 
 from __future__ import annotations
 
-import msgspec
-
 from tui.app.phrases import speed
 from tui.app.widgets.lines import LineWidget
 from tui.machine.readings import GpuSample, HostSample, NpuSample
-from tui.protocol.messages import Prefill
+from tui.session.speed import SpeedNow
 
 TIGHT = 0.85
 FULL = 0.95
 """From these shares on, a bar is amber and red."""
 NOT_AVAILABLE = "n/a"
-
-
-class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
-    """The speed of the engine at one moment."""
-
-    decode_tps: float = 0.0
-    """Tokens per second now, or of the last answer when none is being written; 0 before the first with what is loaded,
-    and where too few were written to tell."""
-    is_decoding: bool = False
-    history: tuple[float, ...] = ()
-    """`decode_tps` second by second, oldest first, 0 while nothing was decoded."""
-    prefill: Prefill | None = None
-    """Progress of the prompt that is being evaluated; None when none is."""
-    prefill_tps: float = 0.0
-    """Of the last prompt that is long enough to tell, read with what is loaded; 0 before the first."""
-    ttft_s: float | None = None
-    """Time to first token of the last answer."""
 
 
 class Readings(LineWidget):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tui.app.phrases import seconds
+from tui.app.widgets.braille import braille_graph
 from tui.app.widgets.lines import Row, one_line, shorten, spread
 from tui.app.widgets.readings import (
     NOT_AVAILABLE,
@@ -19,7 +20,6 @@ from tui.app.widgets.readings import (
 )
 from tui.base import format
 from tui.machine.readings import GpuSample, NpuSample
-from tui.machine.speed import braille_graph
 
 _GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tui.app.markdown.text import width_of
+from tui.app.widgets.braille import braille_graph
 from tui.app.widgets.lines import Row, one_line
 from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
 from tui.base import format
 from tui.machine.readings import GpuSample
-from tui.machine.speed import braille_graph
 
 _GAP = 2
 _GRAPH = 8

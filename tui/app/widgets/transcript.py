@@ -72,11 +72,10 @@ class Transcript(TranscriptView, can_focus=True):
             self.text = text
 
     class CardChosen(Message):
-        """The reader chose an action of a card, by key or mouse."""
+        """The reader clicked on what a card offers, even if messages have come below it."""
 
-        def __init__(self, card_id: str, action: str) -> None:
+        def __init__(self, action: str) -> None:
             super().__init__()
-            self.card_id = card_id
             self.action = action
 
     class NewText(Message):
@@ -147,7 +146,7 @@ class Transcript(TranscriptView, can_focus=True):
         self._add(Notice(text, style))
 
     def add_card(self, card: Card) -> None:
-        """Append a card; its keys work while the transcript has the focus."""
+        """Append a card; the keys of what it offers work while it is the last and the transcript has the focus."""
         self._add(card)
 
     def remove_card(self, card_id: str) -> None:
@@ -200,6 +199,16 @@ class Transcript(TranscriptView, can_focus=True):
         """The last thing that was said is a card, and its keys work."""
         return self._open_card() is not None
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is done with the selected message is there only while one is selected, and what a card offers only while
+        it is open."""
+        if action.startswith("message_"):
+            return self.selected is not None and (action != "message_edit" or self.selected_role == "user")
+        if action.startswith("card_"):
+            card = self._open_card()
+            return card is not None and any(choice.action == action for choice in card.record.choices)
+        return super().check_action(action, parameters)
+
     # What the reader does -------------------------------------------------------------------------------------------
 
     def toggle_thinking(self, turn_id: TurnId = None) -> bool:
@@ -251,14 +260,6 @@ class Transcript(TranscriptView, can_focus=True):
         super().watch_has_new_text()
         self.post_message(self.NewText(self.has_new_text))
 
-    def on_key(self, event: events.Key) -> None:
-        """A key of the last card."""
-        if card := self._open_card():
-            for choice in card.record.choices:
-                if event.key in choice.keys:
-                    event.stop()
-                    self.post_message(self.CardChosen(card.record.card_id, choice.action))
-
     def on_click(self, event: events.Click) -> None:
         """Fold thinking, copy a code block, or choose from a card."""
         index, row, line = self.document.line(round(self.scroll_y) + event.y)
@@ -277,7 +278,7 @@ class Transcript(TranscriptView, can_focus=True):
             shown = _choice_at(line.runs, event.x - MARGIN)
             for choice in entry.record.choices:
                 if choice.shown == shown:
-                    self.post_message(self.CardChosen(entry.record.card_id, choice.action))
+                    self.post_message(self.CardChosen(choice.action))
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -286,6 +287,7 @@ class Transcript(TranscriptView, can_focus=True):
 
     def _add_entry(self, entry: Entry) -> None:
         index = self.document.add(entry)
+        self.refresh_bindings()
         self.entry_changed(index, 0)
         if self.following:
             self._show_end()
@@ -301,6 +303,7 @@ class Transcript(TranscriptView, can_focus=True):
 
     def _forget(self, index: int) -> None:
         self.document.cut(index)
+        self.refresh_bindings()  # a card may be open now, or is gone
         if self._marked >= index:
             self._mark(-1)
 

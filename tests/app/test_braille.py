@@ -1,4 +1,4 @@
-"""The history of decode speed and its graph."""
+"""Graphs of braille characters."""
 
 from __future__ import annotations
 
@@ -7,25 +7,7 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.machine.speed import SpeedHistory, after_silence, braille_graph
-
-
-def test_a_speed_falls_while_nothing_comes_and_a_slow_one_stays_as_it_is():
-    assert after_silence(30.0, 0.2) == after_silence(30.0, 1.0) == 30.0
-    assert after_silence(30.0, 6.0) == 0.5
-    assert after_silence(0.4, 2.5) == after_silence(0.4, 5.0) == 0.4
-
-
-def test_a_ring_keeps_the_newest_samples():
-    history = SpeedHistory(capacity=3)
-    assert (history.values, history.latest, history.peak) == ((), 0.0, 0.0)
-
-    for speed in (9.0, 1.0, 3.0, 2.0):
-        history.add(speed)
-
-    assert (history.values, history.latest, history.peak) == ((1.0, 3.0, 2.0), 2.0, 3.0)
-    history.clear()
-    assert history.values == ()
+from tui.app.widgets.braille import braille_graph
 
 
 def test_one_character_shows_two_samples_of_four_levels():

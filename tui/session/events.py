@@ -1,0 +1,372 @@
+"""What a session tells, as records: every change that a screen, a log or another process has to know of to follow it.
+
+Every event is a tagged struct, so that `encode` makes one line of JSON of any of them and `decode` the same event of
+that line. `Announcer` tells each event to all who listen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tui.chat.conversation import Conversation, Turn
+from tui.config.problems import ConfigProblem
+from tui.machine.pressure import Shortage
+from tui.machine.readings import GpuSample, HostSample, NpuSample
+from tui.protocol.death import Death
+from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
+from tui.protocol.records import ErrorInfo
+from tui.session.loads import Reload
+from tui.session.speed import SpeedNow
+
+Phase = Literal["starting", "no_model", "loading", "ready", "answering", "dead"]
+"""What the engine is at: only in "ready" a prompt can be answered, only in "answering" an answer be stopped."""
+
+
+class SessionEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of what a session tells."""
+
+
+# Engine and model -----------------------------------------------------------------------------------------------------
+
+
+class PhaseChanged(SessionEvent, frozen=True):
+    """The engine is at something else now."""
+
+    phase: Phase
+
+
+class LoadAdvanced(SessionEvent, frozen=True):
+    """A part of the model is loaded."""
+
+    fraction: float
+    """0.0 to 1.0."""
+
+
+class ModelLoaded(SessionEvent, frozen=True):
+    """A model can be used."""
+
+    loaded: Loaded
+    """What the engine says of it."""
+
+
+class ModelReloaded(SessionEvent, frozen=True):
+    """The model that was loaded is loaded again, on another backend or with other settings."""
+
+    reload: Reload
+    """What that took."""
+    turn_id: str = ""
+    """The answer in whose middle that was done; empty between answers."""
+
+
+class LoadFailed(SessionEvent, frozen=True):
+    """A model could not be loaded. What was loaded before may be loaded still, or be gone."""
+
+    path: Path
+    """The file that was to be loaded."""
+    info: ErrorInfo
+    """Why it was not."""
+
+
+class EngineLost(SessionEvent, frozen=True):
+    """The engine died, or could not be started."""
+
+    death: Death
+    """How, and why as far as known."""
+
+
+class CacheRestored(SessionEvent, frozen=True):
+    """The KV cache of the open conversation came from its file, or could not be used."""
+
+    restored: ContextRestored
+    """How much of it, or why not."""
+
+
+class ContextUsed(SessionEvent, frozen=True):
+    """How much of the context the open conversation takes."""
+
+    n_used: int
+    """Tokens."""
+    n_ctx: int
+    """Size of the context in tokens."""
+
+
+# The open conversation ------------------------------------------------------------------------------------------------
+
+
+class ConversationOpened(SessionEvent, frozen=True):
+    """Another conversation is open, a new or a saved one."""
+
+    conversation: Conversation
+    """All of it."""
+
+
+class ConversationChanged(SessionEvent, frozen=True):
+    """The open conversation has other turns or settings, and not because of an answer or a prompt."""
+
+    before: tuple[Turn, ...]
+    """The turns that it had."""
+    now: Conversation
+    """All of it, as it is."""
+    n_same: int
+    """So many turns from the first on are as they were."""
+
+
+class ConversationReplaced(SessionEvent, frozen=True):
+    """The open conversation is a new one with the same turns, which have new ids."""
+
+    before: tuple[Turn, ...]
+    """The turns under their old ids."""
+    now: Conversation
+    """The new one."""
+
+
+class ConversationGone(SessionEvent, frozen=True):
+    """Why a `ConversationReplaced` came just before: the conversation was deleted in another window."""
+
+    is_saved: bool
+    """What is shown is saved as a new conversation already; else it will be with the next prompt."""
+    is_other_database: bool
+    """It was not deleted alone: the whole database is another one."""
+
+
+class OtherWindowWrites(SessionEvent, frozen=True):
+    """Another window changes the conversation in which an answer is being written; that is shown after the answer."""
+
+
+class OtherWindowWrote(SessionEvent, frozen=True):
+    """Why a `ConversationChanged` came just before: another window did it."""
+
+    has_turns: bool
+    """It wrote or replaced messages; else it changed the name or settings."""
+
+
+class ReplaceConflict(SessionEvent, frozen=True):
+    """What other windows have written came in the way of what was to be replaced: nothing is replaced."""
+
+
+class TurnsRemoved(SessionEvent, frozen=True):
+    """Messages are taken out of the conversation, to be replaced."""
+
+    turn_id: str
+    """The first of them."""
+    n: int
+    """How many: this one and all after it."""
+
+
+class TurnsPutBack(SessionEvent, frozen=True):
+    """Why a `ConversationChanged` came just before: what was to be replaced is there again."""
+
+    came: tuple[Turn, ...]
+    """What had come in its place, and is removed."""
+    turns: tuple[Turn, ...]
+    """What is there again."""
+
+
+# Prompts and answers --------------------------------------------------------------------------------------------------
+
+
+class QueueChanged(SessionEvent, frozen=True):
+    """Other prompts wait now, or they wait for something else."""
+
+    texts: tuple[str, ...]
+    """The prompts that wait, in the order in which they are sent."""
+    is_held: bool
+    """They wait until somebody asks for an answer."""
+
+
+class PromptsWithdrawn(SessionEvent, frozen=True):
+    """Prompts that waited in a conversation that was left. They are not sent."""
+
+    texts: tuple[str, ...]
+    """In the order in which they would have been sent; none where none waited."""
+
+
+class UserSaid(SessionEvent, frozen=True):
+    """A prompt is part of the conversation now."""
+
+    turn: Turn
+    """The prompt."""
+
+
+class AnswerBegan(SessionEvent, frozen=True):
+    """The engine reads the prompt of an answer."""
+
+    turn: Turn
+    """The answer, empty yet."""
+    started: Started
+    """What the engine says of the prompt."""
+
+
+class PromptAdvanced(SessionEvent, frozen=True):
+    """A part of the prompt is read."""
+
+    turn_id: str
+    """The answer."""
+    progress: Prefill
+    """How much of it, and how fast."""
+
+
+class AnswerGrew(SessionEvent, frozen=True):
+    """More of an answer is there."""
+
+    turn_id: str
+    """The answer."""
+    delta: Delta
+    """What came since the last time, and how fast."""
+
+
+class AnswerRecast(SessionEvent, frozen=True):
+    """What was told of an answer so far was thinking."""
+
+    turn_id: str
+    """The answer."""
+
+
+class AnswerPaused(SessionEvent, frozen=True):
+    """An answer waits while its model is loaded again."""
+
+    turn_id: str
+    """The answer."""
+
+
+class AnswerEnded(SessionEvent, frozen=True):
+    """An answer is complete, or was broken off."""
+
+    turn: Turn
+    """The answer as it is saved, with why it ended."""
+
+
+class AnswerRefused(SessionEvent, frozen=True):
+    """An answer that was asked for does not come. What it was to replace is there again, unless `info` says that the
+    context is too small and `n_drop` messages could be left out: then whoever listens decides."""
+
+    info: ErrorInfo
+    """Why not."""
+
+
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+class MachineRead(SessionEvent, frozen=True):
+    """Once a second: what was read of the machine, and the speed of the engine."""
+
+    host: HostSample
+    """CPU, memory, swap."""
+    gpus: tuple[GpuSample, ...]
+    """None for a machine without one."""
+    npus: tuple[NpuSample, ...]
+    """NPUs and other accelerators that the machine has."""
+    speed: SpeedNow
+    """Of the second that has passed."""
+
+
+class SpeedReset(SessionEvent, frozen=True):
+    """Another model or conversation: what was measured before says nothing of it."""
+
+    speed: SpeedNow
+    """What is known already."""
+
+
+class MemoryShort(SessionEvent, frozen=True):
+    """Memory begins to run out."""
+
+    shortage: Shortage
+    """How it showed."""
+
+
+# What went wrong ------------------------------------------------------------------------------------------------------
+
+
+class ProblemFound(SessionEvent, frozen=True):
+    """Settings or state cannot be used or written as they are."""
+
+    problem: ConfigProblem
+    """What, where, and what to do."""
+
+
+class FaultFound(SessionEvent, frozen=True):
+    """Something was broken off because of a fault of llmtui itself. The log has the traceback."""
+
+    kind: str
+    """Name of the exception's class."""
+    detail: str
+    """What the exception says."""
+
+
+AnySessionEvent = (
+    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | EngineLost | CacheRestored | ContextUsed
+    | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
+    | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
+    | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
+    | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort | ProblemFound | FaultFound
+)  # fmt: skip
+
+
+def encode(event: AnySessionEvent) -> bytes:
+    """One line of JSON, without its end. Raises UnicodeEncodeError for a file name that is no text."""
+    return _ENCODER.encode(event)
+
+
+def decode(line: bytes) -> AnySessionEvent:
+    """The event that `encode` made this line of. Raises `msgspec.MsgspecError` for any other."""
+    event: AnySessionEvent = _DECODER.decode(line)
+    return event
+
+
+def _to_text(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind.__name__)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_to_text)
+_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=_from_text)
+
+
+class Announcer:
+    """Tells events to all who listen, on the thread and at the moment of `tell`. All hear the same events in the same
+    order: what is told while one is being told comes after it."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[AnySessionEvent], None]] = []
+        self._waiting: deque[AnySessionEvent] = deque()
+        self._is_telling = False
+
+    def listen(self, callback: Callable[[AnySessionEvent], None]) -> Callable[[], None]:
+        """Call `callback` with each event from now on; the result, once called, ends that."""
+        self._callbacks.append(callback)
+
+        def end() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return end
+
+    def tell(self, event: AnySessionEvent) -> None:
+        """Tell an event. What a callback raises comes out of this; what was to be told after that is told next time."""
+        self._waiting.append(event)
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._waiting:
+                event = self._waiting.popleft()
+                for callback in tuple(self._callbacks):
+                    callback(event)
+        finally:
+            self._is_telling = False
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        self._callbacks.clear()

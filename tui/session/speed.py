@@ -1,0 +1,83 @@
+"""How fast answers are: the speed now, its history, and how fast prompts are read with each load. Knows no engine and
+no screen."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from tui.protocol.messages import Loaded, Prefill
+from tui.protocol.records import Timings
+
+_SILENT_S = 1.0
+"""Text comes several times a second, or with each token where these are slower."""
+_UNTOLD = 3
+"""Tokens that show no text yet: a Chinese character, or an emoji, can take so many."""
+
+
+class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The speed of the engine at one moment."""
+
+    decode_tps: float = 0.0
+    """Tokens per second now, or of the last answer when none is being written; 0 before the first with what is loaded,
+    and where too few were written to tell."""
+    is_decoding: bool = False
+    history: tuple[float, ...] = ()
+    """`decode_tps` second by second, oldest first, 0 while nothing was decoded."""
+    prefill: Prefill | None = None
+    """Progress of the prompt that is being evaluated; None when none is."""
+    prefill_tps: float = 0.0
+    """Of the last prompt that is long enough to tell, read with what is loaded; 0 before the first."""
+    ttft_s: float | None = None
+    """Time to first token of the last answer."""
+
+
+class SpeedHistory:
+    """The newest samples of decode speed in tokens per second, one a second; 0 while nothing is decoded."""
+
+    def __init__(self, capacity: int = 240) -> None:
+        self._samples: deque[float] = deque(maxlen=capacity)
+
+    def add(self, decode_tps: float) -> None:
+        """Append the speed of the second that just passed; the oldest sample goes when the ring is full."""
+        self._samples.append(decode_tps)
+
+    def clear(self) -> None:
+        """Forget all samples."""
+        self._samples.clear()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Oldest first."""
+        return tuple(self._samples)
+
+
+def after_silence(tps: float, silent_s: float) -> float:
+    """Tokens per second of an answer that nothing came of for `silent_s`, when it was last told to be `tps` fast: while
+    a machine swaps, or its GPU hangs, no more than `_UNTOLD` tokens can have been computed meanwhile."""
+    return min(tps, _UNTOLD / silent_s) if silent_s > _SILENT_S else tps
+
+
+class PrefillSpeeds:
+    """How fast the last prompt that is long enough to tell was read, in tokens per second: with each model, on each
+    device and with each of the settings that it was loaded with. Those of another load say nothing of this one."""
+
+    def __init__(self) -> None:
+        self._speeds: dict[Loaded, float] = {}
+
+    def note(self, loaded: Loaded, timings: Timings) -> None:
+        """A prompt was read, or a part of it."""
+        if timings.prefill_tps:
+            self._speeds[_alike(loaded)] = timings.prefill_tps
+
+    def of(self, loaded: Loaded | None) -> float:
+        """0 when too little was read with such a load, or nothing is loaded."""
+        return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
+
+
+def _alike(loaded: Loaded) -> Loaded:
+    """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
+    size of the context, of which only what is filled counts."""
+    llama = msgspec.structs.replace(loaded.llama, buffers=(), footprint=None)
+    return msgspec.structs.replace(loaded, id=0, n_ctx=0, load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, llama=llama)

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
-from tests.places import DATA
+from tests.places import CHECKOUT, DATA
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings
@@ -51,6 +51,14 @@ def interruptible() -> None:
     such jobs with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bytecode() -> None:
+    """Compiled once for all processes: where Python is told to leave no bytecode beside the sources, each of the two
+    thousand that the tests start would compile llmtui again, which takes as long as all else at its start."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".pytest_cache" / "bytecode"))
 
 
 @pytest.fixture(scope="session", autouse=True)

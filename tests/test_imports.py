@@ -20,7 +20,7 @@ IN_THE_CHILD = {
     for name in (
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
-        *("vocabulary", "builtin_template", "handlers", "modelslot", "cancelling"),
+        *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling"),
     )
 }
 """Modules that only the engine's own process imports."""
@@ -114,7 +114,8 @@ def test_the_engine_process_loads_llama_cpp_and_no_front_end() -> None:
         "import tui.engine.worker\n"
         "rooms = tuple('tui.' + room for room in ('app', 'bench', 'chat', 'engines', 'session'))\n"
         "front = [name for name in sys.modules if name.startswith(rooms)]\n"
-        "assert not front, front"
+        "assert not front, front\n"
+        "assert 'llama_cpp.llama' not in sys.modules, 'the high-level API of llama_cpp is not needed'"
     )
     assert "llama_cpp" in loaded
     assert "textual" not in loaded

@@ -163,7 +163,7 @@ async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_b
         before = person.turns
         await person.type("a draft")
         await person.press("f2")
-        assert prompt.text == "hello" and "editing: send it anew (enter), or leave it (esc)" in person.screen_text()
+        assert prompt.text == "hello" and "editing: send again (enter), or cancel (esc)" in person.screen_text()
         prompt.set_text("hello again")
         await person.press("f2")  # the same once more: what was changed stays
         assert prompt.text == "hello again"
@@ -287,7 +287,7 @@ async def test_the_model_is_changed_in_mid_conversation(start):
     async with start() as person:
         await person.ask("My name is Ada.")
         person.app.main.open_model(MOE)
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == MOE)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == MOE)
         assert "Ada" in await person.ask("What is my name?")
         assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
 
@@ -367,7 +367,7 @@ async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start
         await person.wait_for(lambda: "cannot be loaded" in person.screen_text())
         shutil.copy(DENSE, path)
         await person.press("r")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == path)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == path)
         assert "cannot be loaded" not in person.screen_text()
 
 

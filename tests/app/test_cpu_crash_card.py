@@ -68,7 +68,7 @@ async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_the
         await person.press("n")
         await person.wait_until_ready()
         controller = person.app.controller
-        assert controller.engine.loaded.llama.repacked == () and controller.choice.repack == "off"
+        assert controller.engine.loaded.llama.repacked == () and controller.model.choice.repack == "off"
         # From now on this model is loaded so.
         await person.wait_for(lambda: controller.state.load_of(model).get("repack") == "off")
 
@@ -135,7 +135,10 @@ async def test_a_gpu_that_is_there_is_offered_and_taken(monkeypatch):
         assert offered(person) == ["n", "g", "d"]
         await person.press("ctrl+up", "g")
         await person.wait_until_ready()
-        assert (person.app.controller.choice.backend, person.app.controller.choice.n_gpu_layers) == ("Vulkan0", -1)
+        assert (person.app.controller.model.choice.backend, person.app.controller.model.choice.n_gpu_layers) == (
+            "Vulkan0",
+            -1,
+        )
 
 
 def on_cpu(cause, **changes: object) -> Death:

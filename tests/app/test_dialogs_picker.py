@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from pathlib import Path
@@ -15,12 +16,12 @@ from textual.widgets import Input
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
 from tests.models.gguf_files import Shape
-from tui.app.fit import Brief, brief
 from tui.app.screens.picker import PickedModel, PickerScreen
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import Folder
-from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel, scan
+from tui.planning.exact import Confirmed
+from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
 
@@ -228,27 +229,27 @@ async def test_what_does_not_fit_says_what_it_needs(folder: Path):
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
     async with opened(picker(folder, tiny), (160, 44)) as stage:
         await listed(stage)
-        await stage.shows("○ no: needs ", " MiB of 1.0 MiB")
+        await stage.shows("○ no: needs ", "○ Does not fit: ", " too much for RAM.")
 
 
 async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
     async with opened(picker(folder, devices=(GPU,)), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● GPU 5/5")
-    cpu = LoadDefaults(backend="cpu")
-    async with opened(picker(folder, devices=(GPU,), choice_for=lambda _: cpu), (120, 40)) as stage:
+    cpu = ChosenLoad(backend="cpu")
+    async with opened(picker(folder, devices=(GPU,), load_for=lambda _: cpu), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● CPU")
 
 
 async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    go = threading.Event()
+    go = asyncio.Event()
 
-    def slowly(*arguments: Any) -> Brief:
-        go.wait(20)
-        return brief(*arguments)
+    async def slowly(*arguments: Any, **more: Any) -> LoadPermission:
+        await go.wait()
+        return await may_load(*arguments, **more)
 
-    monkeypatch.setattr("tui.app.screens.picker.brief", slowly)
+    monkeypatch.setattr("tui.app.screens.picker.may_load", slowly)
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         assert stage.text.split("\n")[stage.row_of("A0.")].rstrip("│ ").endswith("…")
@@ -262,13 +263,13 @@ async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, mon
 async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    judged: list[str] = []
+    judged: list[Confirmed] = []
 
-    def noted(info: ModelInfo, *arguments: Any) -> Brief:
-        judged.append(info.name)
-        return brief(info, *arguments)
+    async def noted(confirmed: Confirmed, *arguments: Any, **more: Any) -> LoadPermission:
+        judged.append(confirmed)
+        return await may_load(confirmed, *arguments, **more)
 
-    monkeypatch.setattr("tui.app.screens.picker.brief", noted)
+    monkeypatch.setattr("tui.app.screens.picker.may_load", noted)
     async with opened(picker(folder), (120, 40)) as stage:
         await until(lambda: len(judged) == 2)
         shutil.copy(MOE, folder / "another.gguf")
@@ -322,7 +323,7 @@ async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path):
         await stage.press("backspace")
         await stage.shows("11 of 1,000 models")
         # Verdicts are made for rows that were seen, not for all.
-        assert len(stage.dialog._verdicts) < 60  # type: ignore[attr-defined]
+        assert len(stage.dialog._permissions) < 60  # type: ignore[attr-defined]
 
 
 async def test_the_wheel_scrolls_and_the_highlight_stays(folder: Path):

@@ -66,7 +66,7 @@ async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_o
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
         person.app.main.open_model(path)
-        await opened(person, "Cannot be loaded so")
+        await opened(person, "Cannot be loaded with these settings")
         assert "A K cache in q8_0" in question(person) and "head size of 80" in question(person)
         assert "KV cache in f16" in person.screen_text() and "Load anyway" not in person.screen_text()
         await person.press("k")

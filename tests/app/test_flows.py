@@ -33,7 +33,7 @@ async def test_a_model_is_picked_by_typing_a_part_of_its_name(start, home):
         await person.press(*"a0")
         await person.wait_for(lambda: "1 of 2" in person.screen_text())
         await person.press("enter")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path.name == MOE.name)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path.name == MOE.name)
 
 
 async def test_load_settings_are_applied_and_remembered(start):
@@ -68,7 +68,7 @@ async def test_other_load_settings_take_the_context_along(start):
         person.app.main.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
-        assert "tokens came along" in person.told and "would take" not in person.told  # a handful tells nothing
+        assert "of context were kept" in person.told and "would take" not in person.told  # a handful tells nothing
         await person.ask("谢谢")
         assert person.turns[-1].timings.n_cached > 0
 
@@ -77,11 +77,11 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
     async with start() as person:
         await person.ask("hello")
         controller = person.app.controller
-        before = controller.choice
+        before = controller.model.choice
         impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
-        controller.load(LoadRequest(path=controller.model_path, choice=impossible), controller.model_name)
+        controller.load(LoadRequest(path=controller.model.path, choice=impossible), controller.model.name)
         await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
-        assert controller.choice == before
+        assert controller.model.choice == before
         await person.press("p")  # no key of the card: the prompt takes it
         assert person.app.main.query_one(Prompt).text == "p"
         await person.ask("ing")
@@ -302,7 +302,7 @@ async def test_a_key_that_edits_text_does_what_the_settings_say(start):
         assert person.turns[-1].stop == "cancelled"
         assert person.app.main.query_one(Prompt).text == "a draft"
         await person.press("f2")
-        assert "send it anew (enter), or leave it (^x)" in person.screen_text()
+        assert "send again (enter), or cancel (^x)" in person.screen_text()
 
 
 async def test_the_engine_log_can_be_read(start):

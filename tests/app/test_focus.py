@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from rich.segment import Segment
@@ -13,11 +14,13 @@ from tests.app.test_snapshots import SCENES, shown
 from tui.app.widgets.key_bar import KeyBar
 
 
-def looks(person: Person, widget: Widget) -> list[list[Segment]]:
-    """What of the widget is on the terminal."""
-    region = widget.region
-    rows = person.app.screen._compositor.render_strips()[region.y : region.bottom]
-    return [list(row.crop(region.x, region.right)) for row in rows]
+def looks(person: Person, widgets: Sequence[Widget]) -> dict[Widget, list[list[Segment]]]:
+    """What of each widget is on the terminal."""
+    rows = person.app.screen._compositor.render_strips()
+    return {
+        widget: [list(row.crop(region.x, region.right)) for row in rows[region.y : region.bottom]]
+        for widget, region in ((widget, widget.region) for widget in widgets)
+    }
 
 
 @pytest.mark.parametrize(
@@ -29,12 +32,11 @@ async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatc
         fields = list(screen.focus_chain)
         screen.set_focus(None)
         await person.pilot.pause()
-        plain = {field: looks(person, field) for field in fields}
+        plain = looks(person, fields)
         for field in [*fields, *reversed(fields)]:
             field.focus()
             await person.wait_for(lambda field=field: field.has_focus)
-            marked = [one for one in fields if looks(person, one) != plain[one]]
-            assert marked == [field]
+            assert [one for one, look in looks(person, fields).items() if look != plain[one]] == [field]
 
 
 async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp):

@@ -17,7 +17,7 @@ from tests.conftest import DENSE, MOE
 from tests.engine.vulkan import require_vulkan
 from tui.app.screens import model_flows
 from tui.config import paths
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import LibraryModel, inspect
@@ -76,7 +76,7 @@ async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start
     free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
-            "To fit into memory it is loaded with all layers on the CPU and a context of 2,048 tokens."
+            "To fit into memory, it is loaded with: all layers on the CPU · a context of 2,048 tokens."
         )
         assert loaded(person).n_ctx == 2048
     remembered = StateStore()
@@ -89,7 +89,7 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
         await started_without_a_model(person)
         person.app.main.open_model(DENSE)
         await opened(person, "Too little memory")
-        assert "a context of 4,096 tokens is" in question(person) and "too much for RAM" in question(person)
+        assert "4,096 tokens\nDoes not fit: " in question(person) and "too much for RAM" in question(person)
         assert "Smaller context: 2,048" in person.screen_text() and loaded(person) is None
         await person.press("enter")
         await person.wait_until_ready()
@@ -155,7 +155,7 @@ async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, fr
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
         assert loaded(person).n_ctx == 1024
-    StateStore().remember_load(DENSE, LoadDefaults(n_ctx=4096, backend="cpu"))
+    StateStore().remember_load(DENSE, ChosenLoad(n_ctx=4096, backend="cpu"))
     async with start(model=None, load={"n_ctx": None, "backend": None}) as person:
         await opened(person, "Too little memory")
         await person.press("y")
@@ -166,13 +166,13 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
     async with start() as person:
         free(await need(2048))
         await person.ask("ping")
-        assert person.app.controller.n_used > 0
+        assert person.app.controller.context.n_used > 0
         person.app.main.action_raise_context()
         await opened(person, "Too little memory")
         assert "too much for RAM" in question(person)
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
-        kept = context_bytes(loaded(person), person.app.controller.n_used)
+        kept = context_bytes(loaded(person), person.app.controller.context.n_used)
         assert 0 < kept < sum(b.n_bytes for b in loaded(person).buffers if b.purpose == "kv")
         free(await need(2048) + kept)
         person.app.main.action_raise_context()
@@ -238,7 +238,7 @@ async def test_a_mixture_of_experts_is_guarded_as_well(start, free):
 
 async def test_experts_on_the_cpu_are_said_beside_where_the_model_is(start):
     async with start(model=MOE, load={"backend": "Vulkan0", "n_cpu_moe": 2}, software_vulkan=True) as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         assert "Vulkan0 5/5 · experts on CPU: 2" in person.screen_text()
         await person.press("ctrl+l")
         await opened(person, "Load settings")

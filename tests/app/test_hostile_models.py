@@ -53,5 +53,5 @@ async def test_a_model_whose_numbers_are_none_is_said_to_be_damaged(start, tmp_p
         await person.wait_for(lambda: "no numbers (NaN)" in words(person))
         assert "Fetch the file again" in words(person) and person.phase == "ready"
         person.app.main.open_model(DENSE)
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model_path == DENSE)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == DENSE)
         assert await person.ask("ping")

@@ -119,7 +119,7 @@ async def test_one_that_is_left_while_its_model_moves_is_kept(start):
         await person.ask(LONG)
         first, name = controller.conversation.id, file_of(person)
         go_on = person.hold_at_the_pause()
-        choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+        choice = msgspec.structs.replace(controller.model.choice, n_ctx=2048)
         person.at_the_first(AnswerGrew, lambda: controller.load(LoadRequest(path=DENSE, choice=choice)))
         async with person.slowly():
             await person.send("Count to 100")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.memory_bars import pool_row
-from tui.planning.formula import HOST
+from tui.planning.placement import HOST
 from tui.planning.verdict import Pool
 
 GIB = 1 << 30

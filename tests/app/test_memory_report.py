@@ -41,7 +41,7 @@ async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, si
 
 async def test_a_load_on_a_device_has_its_own_rows(start: StartApp):
     async with start(MOE, load={"backend": "Vulkan0", "n_gpu_layers": 2}, software_vulkan=True) as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: "difference" in person.screen_text())
         assert "2 of 5 layers on Vulkan0" in person.screen_text()

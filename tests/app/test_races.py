@@ -31,7 +31,7 @@ def held(person):
 
 def load(person, path) -> None:
     controller = person.app.controller
-    controller.load(LoadRequest(path=path, choice=controller.choice_for(path)))
+    controller.load(LoadRequest(path=path, choice=controller.load_for(path)))
 
 
 def at_work(person, group: str) -> bool:
@@ -83,12 +83,12 @@ async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done
         go_on = held(person)
         await person.send("Count to 100")
         load(person, MOE)
-        choice = msgspec.structs.replace(controller.choice, n_ctx=2048)
+        choice = msgspec.structs.replace(controller.model.choice, n_ctx=2048)
         controller.load(LoadRequest(path=DENSE, choice=choice))
         go_on()
         await person.wait_for(lambda: not controller._works.is_busy)
         assert (controller.engine.loaded.path, controller.engine.loaded.n_ctx) == (str(DENSE), 2048)
-        assert (controller.model_path, controller.choice) == (DENSE, choice)
+        assert (controller.model.path, controller.model.choice) == (DENSE, choice)
         assert person.phase == "ready"
 
 
@@ -98,7 +98,9 @@ async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(s
         async with person.slowly():
             person.at_the_first(AnswerGrew, controller.interrupt)
             await person.send("Count to 100")
-            controller.load(LoadRequest(path=DENSE, choice=msgspec.structs.replace(controller.choice, n_ctx=2048)))
+            controller.load(
+                LoadRequest(path=DENSE, choice=msgspec.structs.replace(controller.model.choice, n_ctx=2048))
+            )
             await person.wait_for(lambda: not controller._works.is_busy)
         assert person.turns[-1].stop == "cancelled"
 

@@ -58,8 +58,9 @@ def cells(person: Person) -> dict[Place, Cell]:
 def places(person: Person, text: str, widget: Widget | None = None) -> list[Place]:
     """The cells of the first place in the widget, or on the screen, where this text stands."""
     region = (widget or person.app.screen).region
+    seen = [(place, cell.text) for place, cell in cells(person).items() if region.contains(*place)]
     for y in range(region.y, region.bottom):
-        row = [(place, cell.text) for place, cell in cells(person).items() if place[1] == y and region.contains(*place)]
+        row = [(place, character) for place, character in seen if place[1] == y]
         if (start := "".join(character for _, character in row).find(text)) >= 0:
             return [place for place, _ in row[start : start + len(text)]]
     raise AssertionError(f"{text} is not there")
@@ -130,24 +131,32 @@ SCENES: dict[str, tuple[Scene, Callable[[Person], Awaitable[list[Place]]]]] = {
 }
 
 
-@pytest.mark.parametrize("theme", THEMES)
+async def in_every_theme(person: Person) -> dict[str, tuple[dict[Place, Cell], str]]:
+    """What is on the terminal in each theme, and the background of its screen."""
+    found = {}
+    for theme in THEMES:
+        person.app.theme = theme
+        await person.pilot.pause()
+        found[theme] = cells(person), hex_of(person.app.screen.rich_style.bgcolor)
+    return found
+
+
 @pytest.mark.parametrize("name", SCENES)
-async def test_what_is_selected_is_seen_and_read(name: str, theme: str, monkeypatch: pytest.MonkeyPatch):
+async def test_what_is_selected_is_seen_and_read_in_every_theme(name: str, monkeypatch: pytest.MonkeyPatch):
     scene, select = SCENES[name]
-    async with shown(scene._replace(theme=theme), (120, 40), monkeypatch) as person:
-        before = cells(person)
+    async with shown(scene, (120, 40), monkeypatch) as person:
+        before = await in_every_theme(person)
         selected = await select(person)
         await person.pilot.pause()
-        theme = person.app.theme  # the list of themes shows the one that is highlighted
-        after = cells(person)
-        around = hex_of(person.app.screen.rich_style.bgcolor)
-        for place in selected:
-            cell, was = after.get(place), before.get(place)
-            if cell is None or was is None:  # the second half of a wide character
-                continue
-            if cell.reverse and not cell.background:  # the terminal's own colours, whatever they are
-                continue
-            beside = around if name == "choices" else was.background
-            assert distance(linear(cell.background), linear(beside or "#000000")) >= TOLD_APART, (place, cell, was)
-            if cell.text.strip():
-                assert contrast(cell.color, cell.background) >= 4.5, (place, cell)
+        for theme, (after, around) in (await in_every_theme(person)).items():
+            for place in selected:
+                cell, was = after.get(place), before[theme][0].get(place)
+                if cell is None or was is None:  # the second half of a wide character
+                    continue
+                if cell.reverse and not cell.background:  # the terminal's own colours, whatever they are
+                    continue
+                beside = around if name == "choices" else was.background
+                apart = distance(linear(cell.background), linear(beside or "#000000"))
+                assert apart >= TOLD_APART, (theme, place, cell, was)
+                if cell.text.strip():
+                    assert contrast(cell.color, cell.background) >= 4.5, (theme, place, cell)

@@ -26,7 +26,7 @@ OUT_OF_MEMORY = -2
 
 
 def need_vulkan(person) -> None:
-    require_vulkan(tuple(device.name for device in person.app.controller.devices))
+    require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
 
 
 def loaded(person):
@@ -36,9 +36,9 @@ def loaded(person):
 def load(person, *, load_first: bool = False, **changes) -> None:
     """Load the same model with other settings, as the load settings do."""
     controller = person.app.controller
-    choice = msgspec.structs.replace(controller.choice, **changes)
+    choice = msgspec.structs.replace(controller.model.choice, **changes)
     controller.load(
-        LoadRequest(path=controller.model_path, choice=choice, load_first=load_first), controller.model_name
+        LoadRequest(path=controller.model.path, choice=choice, load_first=load_first), controller.model.name
     )
 
 
@@ -84,7 +84,7 @@ async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start
         assert ("+".join(loaded(person).devices) or "CPU") == back[1]
         footer = shown(person)
         assert back[0] in footer and f"→ {back[1]}" in footer
-        assert f"moved to {back[1]} in" in footer and "tokens came along" in footer
+        assert f"moved to {back[1]} in" in footer and "context were kept" in footer
         assert "would take" not in footer  # nothing was read on the other one yet
         assert f"→ {back[1]}" in to_markdown(person.app.controller.conversation, stats=True)
         conversation_id = person.app.controller.conversation.id
@@ -118,7 +118,7 @@ async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_m
             await person.press("f6")
         await person.wait_for(lambda: person.phase == "ready" and person.told.count(" in ") > read)
         read, newest = person.told.count(" in "), person.told.splitlines()[-1]
-        assert ("tokens again would take about" in newest) is says and ("tokens came along" in newest) is not says
+        assert ("tokens again would take about" in newest) is says and ("of context were kept" in newest) is not says
 
     async with start(load={**CPU, "n_ctx": 2048, "n_ubatch": 64}, software_vulkan=True) as person:
         need_vulkan(person)
@@ -165,14 +165,14 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         turn = person.turns[-1]
         assert loaded(person).type_k == "q8_0" and turn.stop == "stop"
         assert turn.timings.n_prefill > turn.timings.n_prompt  # all of it, and what was written, once more
-        assert "could not be taken along" in person.told
-        assert "tokens of context did not come along" in shown(person)
+        assert "could not be kept" in person.told
+        assert "tokens of context were not kept" in shown(person)
 
 
 async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start):
     expected = await whole_answer(start)
     async with start(load=CPU) as person:
-        before = person.app.controller.choice
+        before = person.app.controller.model.choice
         person.at_the_first(AnswerGrew, lambda: load(person, type_v="q4_0"))
         async with person.slowly():
             await in_the_middle(person)
@@ -182,7 +182,7 @@ async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where
         assert (turn.reasoning, turn.text) == expected
         assert turn.backend == ("CPU",) and turn.speeds == () and "CPU" in shown(person)
         assert "could not be loaded" in shown(person) and "[r] try again" in shown(person)
-        assert person.app.controller.choice == before and loaded(person).type_v == "f16"
+        assert person.app.controller.model.choice == before and loaded(person).type_v == "f16"
 
 
 async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(start, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(start, 
         assert (turn.reasoning, turn.text) == expected
         assert turn.backend == ("CPU",) and turn.speeds == ()
         assert "could not be loaded" in shown(person)
-        assert loaded(person).devices == () and person.app.controller.choice.backend == "cpu"
+        assert loaded(person).devices == () and person.app.controller.model.choice.backend == "cpu"
         # The card's key tries once more what failed.
         driver.recover()
         person.app.main.transcript.focus()
@@ -224,7 +224,7 @@ async def test_esc_during_the_move_keeps_what_was_written(start):
         assert turn.stop == "cancelled" and (turn.reasoning or turn.text)
         assert turn.backend == ("Vulkan0",)
         # What was loaded before is there again, and is what the app believes to be.
-        assert loaded(person).devices == ("Vulkan0",) and person.app.controller.choice.backend == "Vulkan0"
+        assert loaded(person).devices == ("Vulkan0",) and person.app.controller.model.choice.backend == "Vulkan0"
         await person.ask("ping")
         assert person.turns[-1].text == "pong"
 
@@ -244,7 +244,7 @@ async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_lat
         await person.wait_for(lambda: person.phase == "loading")
         await person.wait_until_ready()
         state = person.app.main.query_one(Header).state
-        assert controller.choice.n_ctx == engine.loaded.n_ctx == state.n_ctx == 2048
+        assert controller.model.choice.n_ctx == engine.loaded.n_ctx == state.n_ctx == 2048
         assert await person.ask("ping") == "pong"
 
 
@@ -268,18 +268,18 @@ async def test_another_conversation_can_be_opened_during_the_move(start):
 async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(start):
     async with start(load=SOFTWARE, software_vulkan=True) as person:
         need_vulkan(person)
-        before = person.app.controller.choice
+        before = person.app.controller.model.choice
         person.hold_at_the_pause()
         await in_the_middle(person)
         await person.press("f6")
         await person.wait_for(lambda: person.phase == "loading")
-        assert person.app.controller.choice.backend == "cpu"
+        assert person.app.controller.model.choice.backend == "cpu"
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead" and person.turns[-1].stop)
         turn = person.turns[-1]
         assert turn.stop == "crashed" and (turn.reasoning or turn.text) and turn.backend == ("Vulkan0",)
         assert "stopped while loading the model" in shown(person) and "[r] reload as it was before" in shown(person)
-        assert person.app.controller.choice == before
+        assert person.app.controller.model.choice == before
         await person.press("r")
         await person.wait_until_ready()
         assert loaded(person).devices == ("Vulkan0",)
@@ -316,6 +316,6 @@ async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_a
             load(person, repack=after)
             await person.wait_for(lambda: person.phase == "loading" or person.turns[-1].stop)
         await until_answered(person)
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.choice.repack == after)
+        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.choice.repack == after)
         # A model as small as this may have been done before; what it had read comes along either way.
         assert person.turns[1].text == expected and loaded(person).n_lost == 0 < loaded(person).n_kept

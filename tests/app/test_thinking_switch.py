@@ -103,7 +103,7 @@ async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):
         await person.press("escape")
         await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
         await person.press("ctrl+t")
-        assert "Thinking is off in this conversation, for models that can be asked for it." in person.told
+        assert "Thinking is off in this conversation, for models that have a switch for it." in person.told
 
 
 async def choose(person, key: str, *, shows: tuple[str, ...] = ()) -> None:

@@ -20,7 +20,7 @@ def offered(person) -> list[str]:
 
 async def lose_the_device(person, driver: Driver) -> None:
     """Ask something on a device that is lost as soon as work is sent to it, and wait for the card."""
-    require_vulkan(tuple(device.name for device in person.app.controller.devices))
+    require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
     assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
     await person.ask("My name is Ada.")
     driver.fail()
@@ -64,7 +64,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
     async with start(model=None, load=GPU) as person:
         await person.wait_for(lambda: "Models" in person.screen_text())
         await person.press("escape")
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         person.app.main.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "dead")
@@ -80,8 +80,8 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path,
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     use(driver, monkeypatch)
     async with start() as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
-        before = person.app.controller.choice
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
+        before = person.app.controller.model.choice
         await person.ask("My name is Ada.")
         driver.fail()
         await person.press("f6")
@@ -90,7 +90,7 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path,
         assert "[r] reload as it was before" in person.screen_text()
         await person.press("r")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.llama.devices == () and person.app.controller.choice == before
+        assert person.app.controller.engine.loaded.llama.devices == () and person.app.controller.model.choice == before
         assert "Ada" in await person.ask("What is my name?")
 
 
@@ -98,7 +98,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     use(driver, monkeypatch)
     async with start(load=GPU) as person:
-        require_vulkan(tuple(device.name for device in person.app.controller.devices))
+        require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         await person.send("My name is Ada.")
         await person.wait_for(lambda: person.phase == "dead")

@@ -77,7 +77,7 @@ def test_settings_that_do_not_go_with_the_model_are_told_before_it_is_loaded(tmp
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     done = llmtui("--bench", path, *SMALL, "-ctk", "q8_0", *force)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
-    assert "not measured: A K cache in q8_0" in done.stderr and "head size of 80: take f16." in done.stderr
+    assert "not measured. A K cache in q8_0" in done.stderr and "head size of 80: take f16." in done.stderr
 
 
 def test_they_are_a_row_where_other_models_are_measured(tmp_path: Path):

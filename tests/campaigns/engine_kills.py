@@ -142,8 +142,8 @@ class Kills:
 
     async def moving(self) -> tuple[Victim, float]:
         await self.decoding()
-        n_ctx = 2048 + 4096 - self.controller.choice.n_ctx
-        choice = msgspec.structs.replace(self.controller.choice, n_ctx=n_ctx)
+        n_ctx = 2048 + 4096 - self.controller.model.choice.n_ctx
+        choice = msgspec.structs.replace(self.controller.model.choice, n_ctx=n_ctx)
         self.controller.load(LoadRequest(path=self.model, choice=choice))
         return self.engine, 0.5
 

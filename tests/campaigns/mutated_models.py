@@ -232,7 +232,7 @@ class Campaign:
         said = "\n".join(line for line in re.split(r"[\r\n]+", done.stderr) if line.strip())
         name = re.sub(r"\d{5}", r"\\d{5}", path.name)  # of any of its parts
         expected = (ExitCode.FINE, ExitCode.MODEL, ExitCode.ENGINE)
-        is_named = done.returncode == ExitCode.FINE or "not measured: this load" in said or re.search(name, said)
+        is_named = done.returncode == ExitCode.FINE or "not measured. " in said or re.search(name, said)
         if done.returncode not in expected or "Traceback" in said or not is_named:
             self.complain(mutated, path, f"--bench: exit code {done.returncode}, {said[-2000:]}")
         elif len(said) > 2 * LONGEST_TEXT or n_harmful(re.sub(r"\x1b\[\w+", "", said)):

@@ -55,7 +55,7 @@ def test_markdown_can_leave_thinking_out_and_put_figures_in():
     text = export.to_markdown(talk(chat.user_turn("Why?"), answer("Because.", "Hm.")), thinking=False, stats=True)
 
     assert "Hm." not in text
-    assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.6 s · stop · Vulkan0*\n")
+    assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.6 s · complete · Vulkan0*\n")
 
 
 def test_an_open_code_fence_swallows_nothing_that_follows():
@@ -110,7 +110,7 @@ def test_any_text_survives_json(question: str, reply: str):
         ("# Title", "not a conversation"),
         ("[]", "not a conversation"),
         (b"\xff\xfe", "not a conversation"),
-        ('{"format": "chatgpt", "version": 1}', "'chatgpt'"),
+        ('{"format": "chatgpt", "version": 1}', "“chatgpt”"),
         ('{"format": "llmtui-conversation", "version": 2, "talk": []}', "Update llmtui"),
         ('{"format": "llmtui-conversation", "version": 1, "conversation": {"id": 7}}', "damaged"),
         ('{"format": "llmtui-conversation", "version": 1, "talk": ' + "[" * 100_000, "not a conversation"),

@@ -144,7 +144,7 @@ async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapp
     path.write_bytes(DENSE.read_bytes())
     os.truncate(path, 1 << 40)
     info = await refused(tiny, path)
-    assert info.kind == "model_unreadable" and info.detail.startswith("Damaged: behind its weights are 1.0 TiB more")
+    assert info.kind == "model_unreadable" and info.detail.startswith("Damaged: there are 1.0 TiB more behind")
     assert tiny.loaded is not None
 
 

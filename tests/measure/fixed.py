@@ -130,7 +130,7 @@ COMPARISON = Comparison(
             model=QWEN3_32B,
             path=path_of(QWEN3_32B),
             backend="Vulkan0",
-            reason="not measured: this load takes 2.4 GiB more than Vulkan0 has free.\nWhat would fit: --ngl 40.",
+            reason="Does not fit: 2.4 GiB too much for Vulkan0.\nWhat would fit: --ngl 40.",
         ),
     ),
 )

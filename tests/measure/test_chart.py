@@ -115,7 +115,7 @@ def test_an_at_sign_that_names_no_backend_belongs_to_the_name():
 
 def test_what_was_refused_is_an_empty_bar_with_the_reason_in_short():
     refused = charts(COMPARISON)[0].groups[-1].bars[1]
-    assert (refused.reason, refused.tps, refused.relative) == ("takes 2.4 GiB more than Vulkan0 has free", 0.0, 0.0)
+    assert (refused.reason, refused.tps, refused.relative) == ("Does not fit: 2.4 GiB too much for Vulkan0", 0.0, 0.0)
 
 
 def test_a_file_that_cannot_be_read_is_last_and_called_by_its_file():

@@ -50,7 +50,7 @@ def test_an_svg_holds_names_figures_reasons_and_facts_as_text():
         "Q3_K_L, 30.5B parameters, 3.4B active",
         "26.9 tok/s  ×6.6",
         "14.3 tok/s  ×3.5 !",
-        "takes 2.4 GiB more than Vulkan0 has free",
+        "Does not fit: 2.4 GiB too much for Vulkan0",
         "mixture of experts",
         *("CPU", "Vulkan0", "Decode (tg128)", "Prefill (pp512)"),
         *CHARTS[0].facts,

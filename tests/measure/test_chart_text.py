@@ -39,7 +39,7 @@ Qwen3-30B-A3B Q3_K_L · 30.5B (3.4B) · MoE
 
 Qwen3-32B Q3_K_L · 32.8B
   CPU     █████▏                                       4.10 ± 0.04 tok/s  x1.0
-  Vulkan0 takes 2.4 GiB more than Vulkan0 has free
+  Vulkan0 Does not fit: 2.4 GiB too much for Vulkan0
 
 █ dense  ▒ MoE: mixture of experts
 ! not to be trusted, meanwhile the clock fell"""
@@ -69,7 +69,7 @@ Qwen3-30B-A3B Q3_K… · 30.5B (3.4B) · MoE
 
 Qwen3-32B Q3_K_L · 32.8B
   CPU     █▉                4.10  x1.0
-  Vulkan0 takes 2.4 GiB more than Vulka…
+  Vulkan0 Does not fit: 2.4 GiB too muc…
 
 █ dense  ▒ MoE: mixture of experts
 ! not to be trusted, meanwhile the cloc…"""
@@ -133,7 +133,7 @@ def test_roles_tell_cpu_from_gpu_and_reasons_and_marks_from_figures():
     spans = [span for line in chart_lines(DECODE, 80) for span in line]
     assert len([span for span in spans if span.role == "cpu"]) == 6
     assert len([span for span in spans if span.role == "gpu"]) == 5
-    assert [span.text for span in spans if span.role == "reason"] == ["takes 2.4 GiB more than Vulkan0 has free"]
+    assert [span.text for span in spans if span.role == "reason"] == ["Does not fit: 2.4 GiB too much for Vulkan0"]
     assert Span(" !", "mark") in spans
 
 

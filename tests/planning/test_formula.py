@@ -19,7 +19,8 @@ from tui.engines.interface import Engine
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
-from tui.planning.formula import COMPUTE_WITHIN, HOST, estimate, reads
+from tui.planning.formula import COMPUTE_WITHIN, estimate, reads
+from tui.planning.placement import HOST
 from tui.protocol.records import LoadSettings
 
 QWEN3_4B = Shape(2560, 36, 32, 8, 128, 9728, 151936, tied=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.planning.shapes import GIB
-from tui.planning.formula import HOST, Cost, MemoryPlan
+from tui.planning.formula import Cost, MemoryPlan
 from tui.planning.now import MemoryNow
+from tui.planning.placement import HOST
 from tui.planning.verdict import judge_plan
 
 TWO = ("Vulkan0", "Vulkan1")

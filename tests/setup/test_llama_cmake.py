@@ -1,5 +1,5 @@
-"""What `scripts/cmake/llama.cmake` makes of llama.cpp's build, shown by the commands that CMake would compile a project
-of the same shape with. No compiler runs."""
+"""What `scripts/cmake/llama.cmake` makes of llama.cpp's build, shown by the commands with which CMake would compile a
+project of the same shape. No compiler runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LIBRARIES = {
 
 pytestmark = pytest.mark.skipif(
     not CMAKE or not shutil.which("make"),
-    reason="CMake and make are not installed; the build of llama.cpp gets its own",
+    reason="CMake or make is not installed",
 )
 
 

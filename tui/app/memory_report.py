@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.planning.formula import MemoryPlan
-from tui.planning.report import SYSTEM, ReportLine, report
+from tui.planning.report import ReportLine, report
 from tui.protocol.messages import Loaded
+from tui.words import tr, trn
 
 _NAME, _FIGURE = 34, 12
 _WIDE = _NAME + 3 * _FIGURE
@@ -17,14 +19,19 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
     """A table with a heading for each place, and what its figures mean. The table has 70 columns, or, where `width` is
     less, 36: then the figures stand below their names."""
     where = (
-        f"{plan.n_gpu_layers} of {plan.n_layers} layers on {', '.join(loaded.llama.devices)}"
+        tr(
+            "{n_gpu_layers} of {n_layers} layers on {devices}",
+            n_gpu_layers=plan.n_gpu_layers,
+            n_layers=plan.n_layers,
+            devices=", ".join(loaded.llama.devices),
+        )
         if loaded.llama.devices
         else "CPU"
     )
-    planner = "by llama.cpp itself, in a dry run" if plan.exact else "by the formula, about"
+    by_llama_cpp = tr("Planned by llama.cpp itself, in a dry run.")
     return (
-        f"{name} · {where} · {loaded.n_ctx:,} tokens",
-        f"Planned {planner}.",
+        f"{name} · {where} · {trn('{n} token', '{n} tokens', loaded.n_ctx)}",
+        by_llama_cpp if plan.exact else tr("Planned by the formula, which is near it."),
         *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
@@ -34,8 +41,10 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
 
 def _dispute(plan: MemoryPlan) -> Iterator[str]:
     if plan.apart_bytes:
-        yield f"The file's header comes to weights and a KV cache that are {format.size(plan.apart_bytes)}"
-        yield "apart from that: one of the two is mistaken."
+        yield tr(
+            "By the file's header, weights and KV cache differ from that by {size}: one of the two is wrong.",
+            size=format.size(plan.apart_bytes),
+        )
 
 
 def _table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
@@ -44,23 +53,24 @@ def _table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
         if line.place != place:
             if place is not None:
                 yield ""
-            yield f"{line.place:<{_NAME}}{'' if place is not None else _columns(_TITLES)}"
+            yield f"{column(line.place, _NAME)}{'' if place is not None else _columns(_titles())}".rstrip()
             place = line.place
-        yield f"  {line.purpose:<{_NAME - 2}}{_columns(_figures(line))}"
+        yield f"  {column(line.purpose, _NAME - 2)}{_columns(_figures(line))}"
 
 
 def _narrow_table(lines: tuple[ReportLine, ...]) -> Iterator[str]:
     place = None
     for line in lines:
         if line.place != place:
-            yield from ([""] if place is not None else [_columns(_TITLES)])
+            yield from ([""] if place is not None else [_columns(_titles())])
             yield line.place
             place = line.place
-        yield f"  {line.purpose}"
+        yield f"  {tr(line.purpose)}"
         yield _columns(_figures(line))
 
 
-_TITLES = ("planned", "actual", "difference")
+def _titles() -> tuple[str, str, str]:
+    return tr("planned"), tr("actual"), tr("difference")
 
 
 def _figures(line: ReportLine) -> tuple[str, str, str]:
@@ -69,7 +79,7 @@ def _figures(line: ReportLine) -> tuple[str, str, str]:
 
 
 def _columns(texts: tuple[str, ...]) -> str:
-    return "".join(f"{text:>{_FIGURE}}" for text in texts)
+    return "".join(column(text, _FIGURE, right=True) for text in texts)
 
 
 def _signed(n_bytes: int | None) -> str:
@@ -80,11 +90,11 @@ def _signed(n_bytes: int | None) -> str:
 
 def _notes(loaded: Loaded) -> Iterator[str]:
     if loaded.llama.footprint is None:
-        yield from ("", "This system does not tell what the engine's process takes.")
+        yield from ("", tr("This system does not tell what the engine's process takes."))
         return
     yield ""
-    yield (
-        f"{SYSTEM}, right after the load: buffers for computing fill with the first long prompt, and the vocabulary is "
-        "part of what is planned. Pages of files can be dropped when memory is short; those of repacked weights are "
-        "not needed again."
+    yield tr(
+        "The system's figures are those right after the load: compute buffers fill with the first long prompt, and the "
+        "plan includes the vocabulary. Pages of files can be dropped when memory is short; those of repacked weights "
+        "are not needed again."
     )

@@ -26,7 +26,7 @@ from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings, load_settings
+from tui.config.settings import ChosenLoad, Settings, load_settings
 from tui.config.state import StateStore
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
@@ -41,6 +41,7 @@ from tui.models.modelfile import ModelFileError
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import MLOCK_FAILED
 from tui.protocol.records import Device
+from tui.words import tr
 
 
 class UsageError(Exception):
@@ -133,7 +134,7 @@ class _Bench:
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
         except NotMeasured as error:
-            code, message = ExitCode.MODEL, str(error)
+            code, message = ExitCode.MODEL, tr("not measured. {reason}", reason=error)
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_sentence(died.death)
         finally:
@@ -238,7 +239,7 @@ class _Bench:
 def make_job(
     model: LibraryModel,
     load: Mapping[str, object],
-    defaults: LoadDefaults,
+    defaults: ChosenLoad,
     devices: Sequence[Device],
     tests: Sequence[Test],
 ) -> BenchJob:
@@ -263,8 +264,13 @@ def _has_room(job: BenchJob, tests: Sequence[Test]) -> None:
     n_ctx = job.settings.n_ctx or job.model.info.n_ctx_train
     if 0 < n_ctx < (needed := tokens_needed(tests)):
         raise CannotBeLoaded(
-            f"not measured: the context of {n_ctx:,} tokens, which it was trained with, is too small: these tests need "
-            f"{needed:,}. Say so: --ctx {needed}."
+            tr(
+                "The context of {n_ctx} tokens, which it was trained with, is too small: these tests need {needed}. "
+                "Give {option}.",
+                n_ctx=f"{n_ctx:,}",
+                needed=f"{needed:,}",
+                option=f"--ctx {needed}",
+            )
         )
 
 

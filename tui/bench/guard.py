@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.base import format
 from tui.config.load import engine_settings, from_engine
+from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
 from tui.config.settings import MemorySettings
 from tui.engines.plans import DryRunPlanner
@@ -17,12 +17,14 @@ from tui.machine.gpu import GpuReader
 from tui.machine.host import HostReader
 from tui.measure.report import Test
 from tui.measure.runner import BenchJob, tokens_needed
+from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
-from tui.planning.guard import Remedy
+from tui.planning.guardrail import may_load, no_others
 from tui.planning.loadcheck import obstacle
 from tui.planning.now import MemoryNow, memory_now
-from tui.planning.verdict import Verdict
+from tui.planning.remedies import Remedy
 from tui.protocol.records import Device
+from tui.words import tr
 
 
 class NotMeasured(Exception):
@@ -55,10 +57,11 @@ async def settle(
     memory: MemoryNow,
     planner: DryRunPlanner | None = None,
 ) -> BenchJob:
-    """The job as it is to be measured: with `--fit` placed anew, its context as it is. Raises `TooLittleMemory` unless
-    it leaves the reserve, or `--force` was given, and `CannotBeLoaded` in any case where it cannot be."""
+    """The job as it is to be measured: with `--fit` placed where it is fastest, its context as it is. Raises
+    `TooLittleMemory` unless it leaves the reserve, or `--force` was given, and `CannotBeLoaded` in any case where it
+    cannot be."""
     if wrong := obstacle(job.model.info, job.settings):
-        raise CannotBeLoaded(f"not measured: {wrong}")
+        raise CannotBeLoaded(wrong)
     choice = from_engine(job.settings)
     n_parallel = job.settings.n_parallel
     confirmed = Confirmed(planner, job.model.path, job.model.info, devices, memory, n_parallel)
@@ -68,27 +71,21 @@ async def settle(
         job = msgspec.structs.replace(job, settings=settings)
     if options.force:
         return job
-    verdict = await confirmed.judge(choice)
-    if verdict.fit == "fits":
+    permission = await may_load(confirmed, choice, others=no_others)
+    if permission.is_given:
         return job
     helping = [
         option
-        for remedy in await confirmed.remedies(choice)
+        for remedy in permission.remedies
         if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(tests)
         if (option := _option(remedy))
     ]
-    would = f"What would fit: {'; '.join(helping)}." if helping else "No option makes it fit."
-    raise TooLittleMemory(
-        f"not measured: this load {_wrong(verdict, memory)}.\n{would} --force measures it all the same."
+    would = (
+        tr("What would fit: {options}. --force measures it all the same.", options="; ".join(helping))
+        if helping
+        else tr("No option makes it fit. --force measures it all the same.")
     )
-
-
-def _wrong(verdict: Verdict, memory: MemoryNow) -> str:
-    worst = verdict.worst
-    if worst.fit == "no":
-        return f"takes {format.size(-worst.left_bytes)} more than {worst.name} has free"
-    should = format.size(memory.reserve(worst.cost.device))
-    return f"would leave {format.size(worst.left_bytes)} free in {worst.name}, where {should} should stay"
+    raise TooLittleMemory(f"{verdict_words.sentence(permission.verdict)}\n{would}")
 
 
 def _option(remedy: Remedy) -> str:
@@ -97,14 +94,18 @@ def _option(remedy: Remedy) -> str:
         case "fit":
             return "--fit"
         case "layers":
-            return f"--ngl {remedy.choice.n_gpu_layers}"
+            return _options(remedy, "n_gpu_layers")
         case "experts":
-            return f"--n-cpu-moe {remedy.choice.n_cpu_moe}"
+            return _options(remedy, "n_cpu_moe")
         case "context":
-            return f"--ctx {remedy.choice.n_ctx}"
+            return _options(remedy, "n_ctx")
         case "cache":
-            return f"-ctk {remedy.choice.type_k} -ctv {remedy.choice.type_v}"
+            return _options(remedy, "type_k", "type_v")
         case "quant":
-            return f"a {remedy.quant} file of this model, about {format.size(remedy.verdict.plan.weights_bytes)}"
+            return verdict_words.remedy_label(remedy)
         case _:
             return ""
+
+
+def _options(remedy: Remedy, *names: str) -> str:
+    return " ".join(f"{LOAD_ROWS[name].option} {getattr(remedy.choice, name)}" for name in names)

@@ -17,8 +17,9 @@ from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
 from tui.bench.trouble import death_sentence, error_sentence, say
 from tui.config.load import backend_devices, engine_settings, merge_load
+from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore, TunedLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
@@ -28,13 +29,8 @@ from tui.measure.machine import this_machine
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, TuneOutcome, Tuner, changes
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
+from tui.planning.guardrail import may_load
 from tui.protocol.death import EngineDied
-
-_NAMES = {
-    "n_threads": "threads", "n_threads_batch": "threads for prompts", "n_batch": "batch", "n_ubatch": "ubatch",
-    "flash_attn": "flash attention", "type_k": "K cache", "type_v": "V cache", "n_gpu_layers": "layers on the GPU",
-    "n_cpu_moe": "experts on the CPU", "backend": "backend", "repack": "repack",
-}  # fmt: skip
 
 
 def tune(options: BenchOptions, model: LibraryModel, settings: Settings, state: StateStore) -> ExitCode:
@@ -91,9 +87,9 @@ class _Command:
         memory = await read_memory(devices, self._settings.memory)
         confirmed = Confirmed(planner, self._model.path, self._model.info, devices, memory)
 
-        async def fits(choice: LoadDefaults) -> bool:
-            verdict = await confirmed.judge(choice)
-            return verdict.fit == "fits" or (self._options.force and not verdict.obstacle)
+        async def fits(choice: ChosenLoad) -> bool:
+            permission = await may_load(confirmed, choice)
+            return permission.is_given or (self._options.force and not permission.verdict.obstacle)
 
         fit = await confirmed.auto_fit(start, may_cut=False)
         if fit and not await fits(start):
@@ -133,8 +129,8 @@ class _NoDevice(Exception):
     """The backend that was asked for is not here."""
 
 
-def _label(start: LoadDefaults, choice: LoadDefaults) -> str:
-    differs = [f"{_NAMES.get(name, name)} {value}" for name, value in changes(start, choice).items()]
+def _label(start: ChosenLoad, choice: ChosenLoad) -> str:
+    differs = [f"{LOAD_ROWS[name].words} {value}" for name, value in changes(start, choice).items()]
     return ", ".join(differs) or "the settings as they are"
 
 

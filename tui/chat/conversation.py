@@ -14,12 +14,14 @@ import msgspec
 
 from tui.base.text import fit_columns, one_line
 from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
+from tui.words import mark, tr
 
 TurnStop = StopReason | Literal["crashed"]
 """Why a turn ended: the engine's own reasons, or "crashed" when the engine or llmtui failed before the end."""
 
 TITLE_COLUMNS = 48
-UNTITLED = "New conversation"
+UNTITLED = mark("New conversation")
+"""The title of a conversation that has none."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,4 +231,4 @@ def up_to_the_prompt(conversation: Conversation) -> Conversation:
 
 def title_from(text: str, columns: int = TITLE_COLUMNS) -> str:
     """A title of one line, at most `columns` terminal cells wide, from the first message; an ellipsis marks a cut."""
-    return fit_columns(one_line(text.strip()[: columns * 40]), columns) or UNTITLED
+    return fit_columns(one_line(text.strip()[: columns * 40]), columns) or tr(UNTITLED)

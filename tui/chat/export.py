@@ -21,8 +21,9 @@ import wcwidth
 from tui.base import private
 from tui.base.newfile import NewFile
 from tui.base.text import clean, fit_columns, n_harmful, one_line
-from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, encodable
+from tui.chat.conversation import Conversation, Turn, TurnStop, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
+from tui.words import mark, tr, trn
 
 FORMAT = "llmtui-conversation"
 VERSION = 1
@@ -36,7 +37,13 @@ MAX_NAME_BYTES = 120
 
 Kind = Literal["markdown", "json"]
 _ENDINGS: dict[Kind, str] = {"markdown": ".md", "json": ".json"}
-_STOPS = {"length": "length limit", "context": "context full", "cancelled": "stopped by the user", "crashed": "crashed"}
+_STOPS: dict[TurnStop, str] = {
+    "stop": mark("complete"),
+    "length": mark("length limit"),
+    "context": mark("context full"),
+    "cancelled": mark("stopped by the user"),
+    "crashed": mark("crashed"),
+}
 
 
 _NOT_READ = (msgspec.DecodeError, UnicodeError, RecursionError, MemoryError)
@@ -80,26 +87,44 @@ def from_json(text: str | bytes) -> Conversation:
         text = _as_text(text)
         header = msgspec.json.decode(text, type=_ExportHeader)
     except _NOT_READ as error:
-        raise ImportProblem(f"This is not a conversation exported as JSON by llmtui: {_why(error)}.") from error
+        raise ImportProblem(
+            tr("This is not a conversation exported as JSON by llmtui: {why}.", why=_why(error))
+        ) from error
     if header.format != FORMAT:
         named = fit_columns(one_line(header.format[:200]), 40)
-        raise ImportProblem(f"This is not a conversation exported by llmtui: its format is {named!r}.")
+        raise ImportProblem(
+            tr("This is not a conversation exported by llmtui: its format is “{format}”.", format=named)
+        )
     if header.version > VERSION:
         raise ImportProblem(
-            f"A newer llmtui wrote this conversation (version {header.version}, this one reads up to {VERSION})."
-            " Update llmtui to import it."
+            tr(
+                "A newer llmtui wrote this conversation (version {version}, this one reads up to {known}). "
+                "Update llmtui to import it.",
+                version=header.version,
+                known=VERSION,
+            )
         )
     try:
         conversation = msgspec.json.decode(text, type=_ExportFile).conversation
     except _NOT_READ as error:
-        raise ImportProblem(f"This conversation is damaged: {_why(error)}.") from error
+        raise ImportProblem(tr("This conversation is damaged: {why}.", why=_why(error))) from error
     longest = max((len(turn.text) + len(turn.reasoning) for turn in conversation.turns), default=0)
     if max(longest, len(conversation.system_prompt)) > MAX_TURN_CHARS:
         raise ImportProblem(
-            f"One of its messages has {longest:,} characters. llmtui takes {MAX_TURN_CHARS:,}: split or shorten it."
+            tr(
+                "One of its messages has {n} characters. llmtui takes {most}: split or shorten it.",
+                n=f"{longest:,}",
+                most=f"{MAX_TURN_CHARS:,}",
+            )
         )
     if len(conversation.turns) > MAX_TURNS:
-        raise ImportProblem(f"It has {len(conversation.turns):,} messages; llmtui takes {MAX_TURNS:,}. Split the file.")
+        raise ImportProblem(
+            tr(
+                "It has {n} messages; llmtui takes {most}. Split the file.",
+                n=f"{len(conversation.turns):,}",
+                most=f"{MAX_TURNS:,}",
+            )
+        )
     return mended(conversation)
 
 
@@ -118,9 +143,9 @@ def _as_text(data: str | bytes) -> str:
 def _why(error: BaseException) -> str:
     """What reading JSON says, in a line."""
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
+        return tr("it is nested too deeply")
     if isinstance(error, MemoryError):
-        return "there is not enough memory to read it"
+        return tr("there is not enough memory to read it")
     return fit_columns(one_line(str(error)[:1000]), 160).rstrip(".")
 
 
@@ -129,19 +154,18 @@ def read(file: Path) -> Conversation:
     try:
         about = file.stat()
         if stat.S_ISDIR(about.st_mode):
-            raise ImportProblem("It is a folder: give the path of a .json file in it.")
+            raise ImportProblem(tr("It is a folder: give the path of a .json file in it."))
         if not stat.S_ISREG(about.st_mode):
-            raise ImportProblem("This is not a conversation exported as JSON by llmtui.")
+            raise ImportProblem(tr("This is not a conversation exported as JSON by llmtui."))
         if about.st_size > MAX_BYTES:
             raise ImportProblem(
-                f"It has {about.st_size >> 20:,} MiB, more than a conversation of llmtui may have:"
-                f" {MAX_BYTES >> 20} MiB."
+                tr("It has more than {most} MiB, which is more than a conversation may have.", most=MAX_BYTES >> 20)
             )
         text = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        raise ImportProblem("There is no such file.") from error
+        raise ImportProblem(tr("There is no such file.")) from error
     except OSError as error:
-        raise ImportProblem(f"It cannot be read: {error.strerror}.") from error
+        raise ImportProblem(tr("It cannot be read: {why}.", why=error.strerror)) from error
     return copy_with_new_ids(from_json(text))
 
 
@@ -162,10 +186,10 @@ def n_left_out(conversation: Conversation, kind: Kind) -> int:
 
 
 def _markdown(conversation: Conversation, *, thinking: bool, stats: bool) -> str:
-    parts = [f"# {_one_line(conversation.title) or 'Conversation'}"]
+    parts = [f"# {_one_line(conversation.title) or tr('Conversation')}"]
     parts.append(f"*{time.strftime('%Y-%m-%d %H:%M', time.localtime(moment(conversation.created_at)))}*")
     if conversation.system_prompt.strip():
-        parts.append("## System")
+        parts.append(f"## {tr('System')}")
         parts.append(_closed(conversation.system_prompt))
     for turn in conversation.turns:
         parts.append(f"## {_speaker(turn)}")
@@ -228,35 +252,36 @@ def _is_unsafe(char: str) -> bool:
 def _speaker(turn: Turn) -> str:
     match turn.role:
         case "user":
-            return "You"
+            return tr("You")
         case "system":
-            return "System"
+            return tr("System")
         case _:
-            return _one_line(turn.model) or "Assistant"
+            return _one_line(turn.model) or tr("Assistant")
 
 
 def _thought(turn: Turn) -> str:
     if turn.is_thought_cut:
-        return f"Thought cut after {turn.n_reasoning:,} tokens"
-    facts = [f"for {turn.reasoning_s:.1f} s"] if turn.reasoning_s else []
-    tokens = [f"{turn.n_reasoning:,} tokens"] if turn.n_reasoning else []
-    return " · ".join([" ".join(["Thought", *facts]), *tokens])
+        return trn("Thought cut after {n} token", "Thought cut after {n} tokens", turn.n_reasoning)
+    seconds = f"{turn.reasoning_s:.1f}"
+    thought = tr("Thought for {seconds} s", seconds=seconds) if turn.reasoning_s else tr("Thought")
+    tokens = [trn("{n} token", "{n} tokens", turn.n_reasoning)] if turn.n_reasoning else []
+    return " · ".join([thought, *tokens])
 
 
 def _figures(turn: Turn) -> str:
     figures = []
     if turn.timings is not None:
-        figures.append(f"{turn.timings.n_decode:,} tokens")
+        figures.append(trn("{n} token", "{n} tokens", turn.timings.n_decode))
         if any(turn.speeds):
             moved = zip(turn.backend, turn.speeds, strict=False)
             figures.append(" → ".join(f"{where} {f'{tps:,.1f}' if tps else '–'}" for where, tps in moved) + " tok/s")
         elif turn.timings.decode_tps:
             figures.append(f"{turn.timings.decode_tps:,.1f} tok/s")
         if turn.timings.ttft_s:
-            figures.append(f"ttft {turn.timings.ttft_s:.1f} s")
-    figures.append("incomplete" if turn.stop is None else _STOPS.get(turn.stop, turn.stop))
+            figures.append(tr("ttft {seconds} s", seconds=f"{turn.timings.ttft_s:.1f}"))
+    figures.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
-        figures.append("went round in circles")
+        figures.append(tr("repeated itself"))
     return " · ".join([*figures, *(() if any(turn.speeds) else turn.backend)])
 
 

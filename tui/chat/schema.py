@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from tui.base import private
+from tui.words import mark, tr
 
 StoreErrorKind = Literal[
     "full", "read_only", "locked", "unreachable", "io", "corrupt", "set_aside", "newer_schema", "not_found",
@@ -61,20 +62,22 @@ the text of streaming turns in pieces; `parent_id` is the turn before, which sup
 SCHEMA_VERSION = len(MIGRATIONS)
 
 _ADVICE: dict[StoreErrorKind, str] = {
-    "full": "Free some space, or raise the limit; what is not saved yet stays in memory and is tried again.",
-    "read_only": "Make the file and its folder writable; what is not saved yet stays in memory and is tried again.",
-    "locked": "Another program holds it; what is not saved yet stays in memory and is tried again.",
-    "unreachable": "Check the folder; what is not saved yet stays in memory and is tried again.",
-    "io": "Check the disk; what is not saved yet stays in memory and is tried again.",
-    "corrupt": "It is kept aside, and a new one begun.",
-    "set_aside": "The damaged file was kept under this name, and a new one begun.",
-    "rescued": "All that was in it was saved again under the same name.",
-    "replaced": "What was in the old one is kept under this name; the new one is used from now on.",
-    "changed": "Another llmtui has written in this conversation. Nothing was replaced.",
-    "newer_schema": "A newer llmtui wrote it: update llmtui. Until then conversations stay in memory only.",
-    "not_found": "It may have been deleted in another llmtui.",
-    "rejected": "It may have been deleted in another llmtui.",
-    "closed": "This is a mistake in llmtui; please report it.",
+    "full": mark("Free some space, or raise the limit; what is not saved yet stays in memory and is tried again."),
+    "read_only": mark(
+        "Make the file and its folder writable; what is not saved yet stays in memory and is tried again."
+    ),
+    "locked": mark("Another program holds it; what is not saved yet stays in memory and is tried again."),
+    "unreachable": mark("Check the folder; what is not saved yet stays in memory and is tried again."),
+    "io": mark("Check the disk; what is not saved yet stays in memory and is tried again."),
+    "corrupt": mark("It is kept aside, and a new one was begun."),
+    "set_aside": mark("The damaged file was kept under this name, and a new one was begun."),
+    "rescued": mark("All that was in it was saved again under the same name."),
+    "replaced": mark("What was in the old one is kept under this name; the new one is used from now on."),
+    "changed": mark("Another llmtui has written in this conversation. Nothing was replaced."),
+    "newer_schema": mark("A newer llmtui wrote it: update llmtui. Until then conversations stay in memory only."),
+    "not_found": mark("It may have been deleted in another llmtui."),
+    "rejected": mark("It may have been deleted in another llmtui."),
+    "closed": mark("This is a bug in llmtui: please report it."),
 }
 
 
@@ -87,12 +90,17 @@ class StoreError(Exception):
         self.kind = kind
         self.path = path
         self.detail = detail
-        """SQLite's or the system's own words."""
+        """SQLite's or the system's own words, or ours in the language in use."""
         self.n_unsaved = n_unsaved
         """Writes that wait in memory for another try."""
 
     def __str__(self) -> str:
-        return f"The conversations' database failed: {self.detail} ({self.path}). {_ADVICE[self.kind]}"
+        return tr(
+            "The conversations' database failed: {detail} ({path}). {advice}",
+            detail=self.detail,
+            path=self.path,
+            advice=tr(_ADVICE[self.kind]),
+        )
 
     @property
     def is_retried(self) -> bool:
@@ -233,7 +241,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
 def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > known:
-        raise StoreError("newer_schema", path, f"its schema is version {version}, this llmtui knows up to {known}")
+        detail = tr("its schema is version {version}, this llmtui knows up to {known}", version=version, known=known)
+        raise StoreError("newer_schema", path, detail)
     return version
 
 
@@ -272,7 +281,7 @@ def opening(path: Path, timeout_s: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise StoreError("locked", path, "another llmtui is opening it") from None
+                    raise StoreError("locked", path, tr("another llmtui is opening it")) from None
                 time.sleep(0.02)
         yield
     finally:

@@ -18,6 +18,7 @@ from tui.chat.jobs import CloseDead, Follow, Job, Opened, Read, Settle, Start, S
 from tui.chat.rows import Summary, Superseded
 from tui.chat.schema import StoreError
 from tui.chat.writer import OnError, WriterThread
+from tui.words import tr
 
 __all__ = ["Opened", "Store", "StoreError", "Summary", "Superseded"]
 
@@ -179,7 +180,7 @@ class Store:
 
     def _submit(self, job: Job[T]) -> asyncio.Future[T]:
         if self._is_closed:
-            raise StoreError("closed", self.path, "the store is closed")
+            raise StoreError("closed", self.path, tr("it is closed"))
         if self._thread is None:
             self._thread = WriterThread(
                 self.path,

@@ -12,6 +12,7 @@ from typing import Literal
 from tui.base import private
 from tui.chat import rows
 from tui.chat.schema import StoreError, connect, set_aside
+from tui.words import tr
 
 Trouble = Literal["deleted", "replaced", "damaged"]
 MOST_CHECKED_BYTES = 256 << 20
@@ -63,18 +64,18 @@ class Watch:
         if before is None:
             return None
         if now is None:
-            return "deleted", "the file was deleted"
+            return "deleted", tr("the file was deleted")
         if not os.path.samestat(before, now):
-            return "replaced", "another file is in its place"
+            return "replaced", tr("another file is in its place")
         wal = _stat(self._wal)
         if self._wal_file is not None and (wal is None or not os.path.samestat(self._wal_file, wal)):
-            return "deleted", "its journal was deleted"
+            return "deleted", tr("its journal was deleted")
         self._wal_file = wal
         if (before.st_mtime_ns, before.st_size) == (now.st_mtime_ns, now.st_size):
             return None
         self._file = now  # changed by a checkpoint, or by somebody who has no business there
         if now.st_size == 0:
-            return "damaged", "the file is empty"
+            return "damaged", tr("the file is empty")
         return self._damage(now.st_size)
 
     def _damage(self, n_bytes: int) -> tuple[Trouble, str] | None:

@@ -36,6 +36,7 @@ from tui.chat.schema import (
     transaction,
 )
 from tui.chat.watch import Trouble, Watch
+from tui.words import tr
 
 LOOK_S = 0.5
 """What others do to the database is looked for this often."""
@@ -422,9 +423,9 @@ class WriterThread:
 
     def _as_error(self, error: Exception) -> StoreError:
         if isinstance(error, rows.MissingError):
-            return StoreError("not_found", self._path, f"there is no conversation or turn {error.args[0]}")
+            return StoreError("not_found", self._path, tr("there is no conversation or message {id}", id=error.args[0]))
         if isinstance(error, rows.ChangedError):
-            return StoreError("changed", self._path, "the conversation has changed")
+            return StoreError("changed", self._path, tr("the conversation has changed"))
         return as_store_error(error, self._path)
 
     def _note_failure(self, error: StoreError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-from llama_cpp import llama_cpp as lib
+from tui.engine.bindings import lib
 
 
 class Aborted(Exception):

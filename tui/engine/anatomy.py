@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from llama_cpp import llama_cpp as lib
-from llama_cpp._ggml import libggml
-
 from tui.engine import devices
+from tui.engine.bindings import lib, libggml
 from tui.protocol.records import Placed
 
 _MAX_ENTRIES = 256

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from llama_cpp._ggml import libggml
 
 from tui.engine import devices
 from tui.engine.abort import Aborted, AbortSwitch
+from tui.engine.bindings import libggml
 from tui.machine.cpus import physical_cores
 from tui.machine.procfs import Linux
 

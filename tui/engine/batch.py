@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from llama_cpp import llama_cpp as lib
+from tui.engine.bindings import lib
 
 _ARRAYS = ("token", "pos", "n_seq_id", "seq_id", "logits")
 

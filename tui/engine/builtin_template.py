@@ -7,8 +7,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
+from tui.engine.bindings import lib
 from tui.engine.template import CHATML, ChatTemplate, JinjaTemplate, TemplateError, Turn
 
 _MARKS = (

@@ -7,8 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from llama_cpp._ggml import libggml
-
+from tui.engine.bindings import libggml
 from tui.protocol.records import Device, DeviceKind
 
 _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}

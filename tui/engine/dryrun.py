@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from llama_cpp import llama_cpp as lib
-
 from tui.base.splitfile import part_of
 from tui.engine import anatomy
 from tui.engine.anatomy import BooksUnreadable
+from tui.engine.bindings import lib
 from tui.engine.llama import LOG, LlamaError
 from tui.engine.memorylimit import growing_at_most
 from tui.engine.params import UnknownDevice, context_params, in_effect, model_params

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from llama_cpp import llama_cpp as lib
 
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
+from tui.engine.bindings import lib
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.prompt import ChatPrompt

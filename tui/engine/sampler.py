@@ -18,8 +18,8 @@ import weakref
 from typing import Any
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
+from tui.engine.bindings import lib
 from tui.protocol.records import Sampling
 
 _MAX_NEEDED = 4096

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from tui.engine.abort import Aborted
+from tui.engine.bindings import lib
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
 from tui.engine.sampler import NoNumbers, Sampler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-from llama_cpp import llama_cpp as lib
+from tui.engine.bindings import lib
 
 _UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
 """Of llama.cpp's `llama_token_attr`."""

@@ -279,9 +279,7 @@ def _bars(comparison: Comparison, test: Test, one_tps: float) -> Iterator[tuple[
 def _short(reason: str, path: str) -> str:
     """The first sentence of a reason, less what its row says already and the functions that llama.cpp names."""
     first = one_line(reason.strip().partition("\n")[0]).partition(" · ")[0]
-    for known in ("not measured: ", "this load ", f"{Path(path).name}: "):
-        first = first.removeprefix(known)
-    return _ORIGIN.sub("", first).rstrip(".") or "not measured"
+    return _ORIGIN.sub("", first.removeprefix(f"{Path(path).name}: ")).rstrip(".") or "not measured"
 
 
 def _labels(comparison: Comparison) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from tui.config.loadtable import LOAD_ROWS
 from tui.measure.report import Report, Test
 from tui.measure.stats import mean, relative_difference, welch
 
@@ -197,20 +198,24 @@ _FACTS = (
     _Fact("GPU driver", lambda report: report.machine.gpu_driver, "gpu_driver"),
     _Fact("llama.cpp", lambda report: report.hello.build_commit, "build_commit"),
     _Fact("build", lambda report: report.hello.llama_cpp, ""),
-    _Fact("backend", lambda report: report.backend, "backends"),
+    _Fact(LOAD_ROWS["backend"].words, lambda report: report.backend, "backends"),
     _Fact("model type", lambda report: report.loaded.description, "model_type"),
     _Fact("model size", lambda report: str(report.loaded.size_bytes), "model_size"),
-    _Fact("context", lambda report: str(report.loaded.n_ctx), "n_ctx"),
-    _Fact("batch", lambda report: str(report.loaded.llama.n_batch), "n_batch"),
-    _Fact("ubatch", lambda report: str(report.loaded.llama.n_ubatch), "n_ubatch"),
-    _Fact("threads", lambda report: str(report.loaded.llama.n_threads), "n_threads"),
-    _Fact("threads for prompts", lambda report: str(report.loaded.llama.n_threads_batch), "n_threads_batch"),
-    _Fact("type of K", lambda report: report.loaded.llama.type_k, "type_k"),
-    _Fact("type of V", lambda report: report.loaded.llama.type_v, "type_v"),
-    _Fact("layers on the GPU", lambda report: str(report.loaded.llama.n_gpu_layers), "n_gpu_layers"),
-    _Fact("layers with experts on the CPU", lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
-    _Fact("flash attention", lambda report: str(int(report.loaded.llama.flash_attn)), "flash_attn"),
-    _Fact("repack", lambda report: str(int(report.settings.repack != "off")), "repack"),
+    _Fact(LOAD_ROWS["n_ctx"].words, lambda report: str(report.loaded.n_ctx), "n_ctx"),
+    _Fact(LOAD_ROWS["n_batch"].words, lambda report: str(report.loaded.llama.n_batch), "n_batch"),
+    _Fact(LOAD_ROWS["n_ubatch"].words, lambda report: str(report.loaded.llama.n_ubatch), "n_ubatch"),
+    _Fact(LOAD_ROWS["n_threads"].words, lambda report: str(report.loaded.llama.n_threads), "n_threads"),
+    _Fact(
+        LOAD_ROWS["n_threads_batch"].words,
+        lambda report: str(report.loaded.llama.n_threads_batch),
+        "n_threads_batch",
+    ),
+    _Fact(LOAD_ROWS["type_k"].words, lambda report: report.loaded.llama.type_k, "type_k"),
+    _Fact(LOAD_ROWS["type_v"].words, lambda report: report.loaded.llama.type_v, "type_v"),
+    _Fact(LOAD_ROWS["n_gpu_layers"].words, lambda report: str(report.loaded.llama.n_gpu_layers), "n_gpu_layers"),
+    _Fact(LOAD_ROWS["n_cpu_moe"].words, lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
+    _Fact(LOAD_ROWS["flash_attn"].words, lambda report: str(int(report.loaded.llama.flash_attn)), "flash_attn"),
+    _Fact(LOAD_ROWS["repack"].words, lambda report: str(int(report.settings.repack != "off")), "repack"),
     _Fact("load mode", lambda report: report.load_mode, "load_mode"),
 )
 _UNKNOWN = ("", "-1", "auto")

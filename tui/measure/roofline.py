@@ -9,7 +9,8 @@ import msgspec
 
 from tui.measure.report import BenchResult, Mark, Report, Roofline, Test
 from tui.models.info import ModelInfo
-from tui.planning.formula import HOST, reads
+from tui.planning.formula import reads
+from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
 from tui.protocol.records import LoadSettings
 

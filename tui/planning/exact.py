@@ -11,13 +11,13 @@ from typing import Protocol
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
-from tui.planning import guard, search
+from tui.planning import remedies, search
 from tui.planning.formula import COMPUTE_WITHIN, Fit, MemoryPlan
-from tui.planning.guard import Remedy, placement
 from tui.planning.now import MemoryNow
+from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Verdict, by_formula, judge
 from tui.protocol.records import Device, LoadSettings
@@ -63,40 +63,40 @@ class Confirmed:
         self._devices, self._memory, self._n_parallel = devices, memory, n_parallel
         self._n_rounds = min(_ROUNDS, max(1, _MOST_LAYERS // (3 * max(info.n_layers, 1))))
 
-    async def judge(self, choice: LoadDefaults) -> Verdict:
+    async def judge(self, choice: ChosenLoad) -> Verdict:
         """What loading with `choice` would mean."""
         verdict = judge(self._info, choice, self._devices, self._memory, self._known)
         if verdict.plan.exact or self._is_far(verdict) or not await self._confirm([choice]):
             return verdict
         return judge(self._info, choice, self._devices, self._memory, self._known)
 
-    async def auto_fit(self, choice: LoadDefaults, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
+    async def auto_fit(self, choice: ChosenLoad, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
         """As `search.auto_fit`, and not one layer less than llama.cpp has room for."""
 
-        def look() -> Fitted | None:
+        def search_once() -> Fitted | None:
             return search.auto_fit(
                 self._info, choice, self._devices, self._memory, self._known, worst=worst, may_cut=may_cut
             )
 
-        found = await asyncio.to_thread(look)
+        found = await asyncio.to_thread(search_once)
         for _ in range(self._n_rounds):
-            if found is None or not await self._confirm([found.choice, *self._better(found.choice)]):
+            if found is None or not await self._confirm([found.choice, *self._better(found)]):
                 break
-            found = await asyncio.to_thread(look)
+            found = await asyncio.to_thread(search_once)
         return found
 
-    async def remedies(self, choice: LoadDefaults, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
-        """As `guard.remedies`; other files and quantizations are judged by the formula."""
+    async def remedies(self, choice: ChosenLoad, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
+        """As `remedies.remedies`; other files and quantizations are judged by the formula."""
         others = tuple(others)
 
-        def look() -> tuple[Remedy, ...]:
-            return guard.remedies(self._info, choice, self._devices, self._memory, others, self._known)
+        def search_once() -> tuple[Remedy, ...]:
+            return remedies.remedies(self._info, choice, self._devices, self._memory, others, self._known)
 
-        found = await asyncio.to_thread(look)
+        found = await asyncio.to_thread(search_once)
         for _ in range(self._n_rounds):
             if not await self._confirm([remedy.choice for remedy in found if not remedy.model and not remedy.quant]):
                 break
-            found = await asyncio.to_thread(look)
+            found = await asyncio.to_thread(search_once)
         return found
 
     def _known(self, info: ModelInfo, settings: LoadSettings, memory: MemoryNow) -> MemoryPlan:
@@ -107,7 +107,7 @@ class Confirmed:
             known = self._planner.known(self._path, settings, memory.device_free)
         return known or by_formula(info, settings, memory)
 
-    async def _confirm(self, choices: Iterable[LoadDefaults]) -> bool:
+    async def _confirm(self, choices: Iterable[ChosenLoad]) -> bool:
         """Ask llama.cpp about those that it was not asked about; whether that brought anything new."""
         news = False
         if self._planner is None:
@@ -129,13 +129,13 @@ class Confirmed:
             if place.cost.total_bytes
         )
 
-    def _better(self, choice: LoadDefaults) -> Iterator[LoadDefaults]:
+    def _better(self, found: Fitted) -> Iterator[ChosenLoad]:
         """The next placements that would be faster: one more layer on the device, or its experts too."""
-        n_gpu_layers, n_cpu_moe = placement(self._info, choice, self._devices)
-        if not engine_settings(choice, self._devices)[0].devices:
+        choice, plan = found.choice, found.verdict.plan
+        if not plan.devices:
             return
-        if n_cpu_moe:
+        if plan.n_experts_on_cpu:
             yield msgspec.structs.replace(choice, n_cpu_moe=choice.n_cpu_moe - 1)
-        if n_gpu_layers <= self._info.n_layers:
-            more = n_gpu_layers + 1
-            yield msgspec.structs.replace(choice, n_gpu_layers=-1 if more > self._info.n_layers else more)
+        if plan.n_gpu_layers < plan.n_layers:
+            more = plan.n_gpu_layers + 1
+            yield msgspec.structs.replace(choice, n_gpu_layers=-1 if more == plan.n_layers else more)

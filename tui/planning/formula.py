@@ -1,20 +1,20 @@
 """What loading a model will cost, device by device, by formula: weights from the tensor table, KV cache by layer and
-type, compute buffers from the shapes. Knows how llama.cpp places layers.
+type, compute buffers from the shapes. Where llama.cpp places the layers stands in `placement.py`.
 
 What llama.cpp itself would allocate is asked by `tui.engines.plans`; its answer takes the formula's place here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from tui.models.info import ModelInfo
-from tui.planning.layersums import cell_bytes, first_share, layer_sums
+from tui.planning.layersums import cell_bytes, layer_sums
+from tui.planning.placement import HOST, LayerPlacement, experts_on_cpu
 from tui.protocol.records import LoadSettings, Placed
 
-HOST = "CPU"
 VOCABULARY_BYTES = 310
 """Of RAM for each token: measured with Qwen's 151,936 tokens and as many merges, 45 MiB."""
 COMPUTE_WITHIN = 0.25
@@ -59,6 +59,8 @@ class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Layers that can be on devices: the repeating ones and the output layer."""
     n_ctx: int
     """Context size of each sequence after llama.cpp's rounding."""
+    n_experts_on_cpu: int = 0
+    """Layers on devices whose experts stay on the CPU."""
     exact: bool = False
     """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
     apart_bytes: int = 0
@@ -106,7 +108,7 @@ def estimate(
     """
     n_all = _pad(settings.n_ctx or info.n_ctx_train)
     n_ctx = _pad(n_all // settings.n_parallel)
-    place = _Placement(info, settings, device_free or {})
+    place = LayerPlacement(info, settings, device_free or {})
     weights, kv, read = _Tally(), _Tally(), _Tally()
     weights.add(HOST, info.input_bytes)
     output_device = place.device(info.n_layers)
@@ -156,6 +158,7 @@ def estimate(
         n_gpu_layers=place.n_gpu_layers,
         n_layers=place.n_layers,
         n_ctx=n_ctx,
+        n_experts_on_cpu=experts_on_cpu(info, place.n_gpu_layers, place.n_cpu_moe),
     )
 
 
@@ -206,7 +209,7 @@ def reads(
     in the context: all weights but the embedding table, which is read only where it is the output layer too; of the
     experts the share that is used; K and V of the tokens that the layer looks back to. Devices that read nothing are
     left out. `device_free` as in `estimate`."""
-    place, read = _Placement(info, settings, device_free or {}), _Tally()
+    place, read = LayerPlacement(info, settings, device_free or {}), _Tally()
     read.add(place.device(info.n_layers), info.output_bytes + info.tied_bytes)
     for index, layer in enumerate(info.layers):
         n_cells = min(n_past, layer.window) if layer.window else n_past
@@ -241,50 +244,6 @@ class _Tally:
 
     def add(self, device: str, n_bytes: int) -> None:
         self.by_device[device] = self.by_device.get(device, 0) + n_bytes
-
-
-class _Placement:
-    """Which device gets which layer: the last ones first, as in llama.cpp's `load_tensors`."""
-
-    def __init__(self, info: ModelInfo, settings: LoadSettings, free: Mapping[str, int]) -> None:
-        self.n_layers = info.n_layers + 1
-        """Layers that can be offloaded: the repeating ones and the output layer."""
-        self._devices = settings.devices
-        self.n_cpu_moe = settings.n_cpu_moe
-        self._n_repeating = info.n_layers
-        asked = settings.n_gpu_layers if self._devices else 0
-        self.n_gpu_layers = self.n_layers if asked < 0 else min(asked, self.n_layers)
-        self._first = self.n_layers - self.n_gpu_layers
-        room = [max(free.get(name, 0), 0) for name in self._devices]
-        if not sum(room):
-            room = [1] * len(room)
-        self._bounds = [sum(room[: i + 1]) / sum(room) for i in range(len(room))]
-
-    def device(self, layer: int) -> str:
-        """The device of a layer, the host's name for those that are not offloaded. The output layer comes last."""
-        if layer < self._first or not self.n_gpu_layers:
-            return HOST
-        part = (layer - self._first) / self.n_gpu_layers
-        return next(name for name, bound in zip(self._devices, self._bounds, strict=True) if part < bound)
-
-    @property
-    def n_host_layers(self) -> int:
-        """Repeating layers that stay on the host, the first ones."""
-        return min(self._first, self._n_repeating) if self.n_gpu_layers else self._n_repeating
-
-    def runs(self) -> Iterator[tuple[str, int, int]]:
-        """The repeating layers in order: a device, the first of its layers, and the one behind its last."""
-        start = self.n_host_layers
-        yield HOST, 0, start
-        if self.n_gpu_layers:
-            for name, bound in zip(self._devices, self._bounds, strict=True):
-                end = min(self._first + first_share(self.n_gpu_layers, bound), self._n_repeating)
-                yield name, start, max(start, end)
-                start = max(start, end)
-
-    def experts_device(self, layer: int) -> str:
-        """That of a layer's experts, some of which are kept on the host."""
-        return HOST if layer < self.n_cpu_moe else self.device(layer)
 
 
 class _Scratch:

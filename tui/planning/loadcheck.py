@@ -15,6 +15,7 @@ from tui.models.modelfile import ModelFileError, read_model
 from tui.models.purpose import why_not
 from tui.models.quants import BY_NAME
 from tui.protocol.records import CacheType, ErrorKind, LoadSettings
+from tui.words import tr
 
 MOST_SEQUENCES = 256
 """llama.cpp's `LLAMA_MAX_SEQ`."""
@@ -76,14 +77,15 @@ def _without_a_tail(info: ModelInfo) -> None:
     what it maps, be it a hole of a terabyte."""
     tail_bytes = info.size_bytes - info.weights_bytes
     if tail_bytes > info.weights_bytes + _MOST_TAIL:
-        reason = f"Damaged: behind its weights are {format.size(tail_bytes)} more. Repeat the download."
+        size = format.size(tail_bytes)
+        reason = tr("Damaged: there are {size} more behind its weights. Download it again.", size=size)
         raise LoadRefused("model_unreadable", reason)
 
 
 def refuse(info: ModelInfo, settings: LoadSettings) -> None:
     """Raises `LoadRefused` when this is no chat model, or cannot be loaded with these settings."""
-    if reason := why_not(info.kind, info.arch):
-        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", reason)
+    if why := why_not(info.kind, info.arch):
+        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", str(why))
     if reason := obstacle(info, settings):
         raise LoadRefused("bad_settings", reason)
 
@@ -101,22 +103,36 @@ def _mixed_types(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None
         return None
     return CacheProblem(
         field="type_v",
-        short="This model needs the same type for K and V.",
-        reason=f"This model keeps K and V together (MLA), so a K cache in {settings.type_k} and a V cache in "
-        f"{settings.type_v} do not go with it: give both the same type.",
+        short=tr("This model needs the same type for K and V."),
+        reason=tr(
+            "This model keeps K and V together (MLA), so a K cache in {type_k} and a V cache in {type_v} do not go "
+            "with it: give both the same type.",
+            type_k=settings.type_k,
+            type_v=settings.type_v,
+        ),
     )
 
 
 def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None:
     if settings.type_v in UNQUANTIZED:
         return None
-    needs = f"A V cache in {settings.type_v} needs flash attention"
     if info.arch in _NO_FLASH_ATTENTION:
-        short = "This model allows no quantized V cache."
-        return CacheProblem(field="type_v", short=short, reason=f"{needs}, which this model does not allow: take f16.")
+        return CacheProblem(
+            field="type_v",
+            short=tr("This model allows no quantized V cache."),
+            reason=tr(
+                "A V cache in {type_v} needs flash attention, which this model does not allow: take f16.",
+                type_v=settings.type_v,
+            ),
+        )
     if settings.flash_attn == "off":
-        short = "A quantized V cache needs flash attention."
-        return CacheProblem(field="type_v", short=short, reason=f"{needs}: switch that on, or take f16.")
+        return CacheProblem(
+            field="type_v",
+            short=tr("A quantized V cache needs flash attention."),
+            reason=tr(
+                "A V cache in {type_v} needs flash attention: switch that on, or take f16.", type_v=settings.type_v
+            ),
+        )
     return None
 
 
@@ -131,16 +147,26 @@ def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> CacheProblem | Non
         if unfit := [head for head in heads if head % block]:
             return CacheProblem(
                 field="type_k" if cache == "K" else "type_v",
-                short=f"Not with head size {unfit[0]}: take f16.",
-                reason=f"A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
-                f"model's head size of {unfit[0]}: take f16.",
+                short=tr("Not with head size {head_size}: take f16.", head_size=unfit[0]),
+                reason=tr(
+                    "A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
+                    "model's head size of {head_size}: take f16.",
+                    cache=cache,
+                    cache_type=cache_type,
+                    block=block,
+                    head_size=unfit[0],
+                ),
             )
     return None
 
 
 def _without_size(info: ModelInfo, settings: LoadSettings) -> str:
     if not settings.n_ctx and not info.n_ctx_train:
-        return "The file does not say which context it was trained with: give a context size."
+        return tr("The file does not say which context it was trained with: give a context size.")
     if settings.n_parallel > MOST_SEQUENCES:
-        return f"llama.cpp can keep {MOST_SEQUENCES} sequences apart, not {settings.n_parallel}: take fewer."
+        return tr(
+            "llama.cpp can keep {most} sequences apart, not {n_parallel}: take fewer.",
+            most=MOST_SEQUENCES,
+            n_parallel=settings.n_parallel,
+        )
     return ""

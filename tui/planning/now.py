@@ -9,7 +9,7 @@ import msgspec
 
 from tui.config.settings import MemorySettings
 from tui.machine.readings import GpuSample, HostSample
-from tui.planning.formula import HOST
+from tui.planning.placement import HOST
 from tui.planning.taken import given_back, taken
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Device

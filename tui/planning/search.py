@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.formula import Fit
 from tui.planning.loadcheck import obstacle
@@ -26,7 +26,7 @@ layers, and a file may claim four times as many."""
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that a search found."""
 
-    choice: LoadDefaults
+    choice: ChosenLoad
     verdict: Verdict
     is_cut: bool = False
     """The context is smaller than what was asked for: whoever shows this must say so."""
@@ -34,7 +34,7 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
 
 def auto_fit(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,
@@ -70,7 +70,7 @@ def auto_fit(
 
 def fastest(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,
@@ -88,23 +88,23 @@ def fastest(
     n_all = info.n_layers + 1
     step = -(-n_all // _MOST_STEPS)
     for n_gpu_layers in (*range(n_all, 0, -step), 0):
-        if not placements.look(n_gpu_layers):
+        if not placements.try_layers(n_gpu_layers):
             break
     if step > 1 and placements.best:
         near = placements.n_gpu_layers
         for n_gpu_layers in range(min(near + step, n_all), max(near - step, -1), -1):
-            placements.look(n_gpu_layers)
+            placements.try_layers(n_gpu_layers)
     return placements.best
 
 
 class _Placements:
-    """The fastest of the placements that were looked at. With each number of layers on the device, the fewest experts
+    """The fastest of the placements that were tried. With each number of layers on the device, the fewest experts
     on the CPU are the fastest; from one on, more of them leave more room on the device and less on the host."""
 
     def __init__(
         self,
         info: ModelInfo,
-        choice: LoadDefaults,
+        choice: ChosenLoad,
         settings: LoadSettings,
         memory: MemoryNow,
         planner: PlanMaker,
@@ -117,8 +117,8 @@ class _Placements:
         self._memory, self._planner, self._wanted = memory, planner, wanted
         self._last_count = info.n_layers
 
-    def look(self, n_gpu_layers: int) -> bool:
-        """Try this many layers on the device, the output layer counted; False when fewer cannot be faster than the
+    def try_layers(self, n_gpu_layers: int) -> bool:
+        """With this many layers on the device, the output layer counted; False when fewer cannot be faster than the
         best: more is then read on the host, wherever the experts are."""
         verdict = self._verdict(n_gpu_layers, 0)
         if self._is_slower(verdict, n_gpu_layers):
@@ -179,7 +179,7 @@ class _Placements:
 
 
 def most_layers(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """The largest number of layers on the device, below that of `choice`, with which it fits and leaves the reserve;
     everything else stays as it is. None when there is no device or no such number."""
@@ -192,7 +192,7 @@ def most_layers(
 
 
 def fewest_experts(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the smallest number of layers whose experts must stay on the CPU, above that of `choice`."""
     if not info.is_moe or not engine_settings(choice, devices)[0].devices:
@@ -203,7 +203,7 @@ def fewest_experts(
 
 
 def largest_context(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the largest context below that of `choice`, of those that a slider stops at."""
     changes = (
@@ -221,7 +221,7 @@ def context_steps(n_ctx_train: int) -> tuple[int, ...]:
 
 
 def _first_that_fits(
-    info: ModelInfo, changes: Iterator[LoadDefaults], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
+    info: ModelInfo, changes: Iterator[ChosenLoad], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Fitted | None:
     for choice in changes:
         verdict = judge_settings(info, engine_settings(choice, devices)[0], memory, planner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from tui.planning.formula import HOST
+from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Buffer, Placed, is_repacked
 

@@ -1,5 +1,5 @@
 """How a load compares with what is free: place by place whether it fits, and pool by pool what it takes. The figures of
-the load are the planner's; here they are judged."""
+the load are the planner's; here they are judged. `verdict_words.py` says it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from tui.base import format
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
-from tui.planning.formula import HOST, Cost, Fit, MemoryPlan, estimate, free_after
+from tui.planning.formula import Cost, Fit, MemoryPlan, estimate, free_after
 from tui.planning.loadcheck import obstacle
 from tui.planning.now import MemoryNow
+from tui.planning.placement import HOST
 from tui.protocol.records import Device, LoadSettings
 
 FITS: tuple[Fit, ...] = ("fits", "tight", "no")
@@ -35,6 +35,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost
     left_bytes: int
     """Free once the model is loaded; negative where it does not fit."""
+    reserve_bytes: int
+    """What should stay free there."""
     fit: Fit
 
     @property
@@ -57,13 +59,6 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """What the load takes of it."""
     limit_bytes: int
     """Where the reserve begins: used and planned should together not be more."""
-
-    @property
-    def name(self) -> str:
-        """ "RAM", "Vulkan0", "Vulkan0 dedicated", "Vulkan0 shared"."""
-        if self.kind == "ram":
-            return "RAM"
-        return self.place if self.kind == "own" else f"{self.place} {self.kind}"
 
     @property
     def left_bytes(self) -> int:
@@ -100,21 +95,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.places, key=lambda place: (-FITS.index(place.fit), place.left_bytes))
 
     @property
-    def sentence(self) -> str:
-        """One sentence: whether it fits, and where not by how much; or the obstacle."""
-        if self.obstacle:
-            return self.obstacle
-        worst = self.worst
-        if worst.fit == "no":
-            return f"Does not fit: {format.size(-worst.left_bytes)} too much for {worst.name}."
-        if worst.fit == "tight":
-            return f"Tight: only {format.size(worst.left_bytes)} stay free in {worst.name}."
-        return "Fits."
+    def tightest(self) -> Place:
+        """The place where the least stays free."""
+        return min(self.places, key=lambda place: place.left_bytes)
+
+    @property
+    def free_bytes(self) -> int:
+        """What is free now on the host and the devices of the plan together, shared memory counted once."""
+        return sum(pool.total_bytes - pool.used_bytes for pool in self.pools if pool.kind != "shared")
 
 
 def judge(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,
@@ -135,8 +128,9 @@ def judge_plan(plan: MemoryPlan, memory: MemoryNow, obstacle: str = "") -> Verdi
     for cost in (plan.host, *plan.devices):
         left_bytes = left[cost.device]
         is_idle = cost is not plan.host and not cost.total_bytes
-        fit = "fits" if is_idle else fit_of(left_bytes, memory.reserve(cost.device))
-        places.append(Place(cost=cost, left_bytes=left_bytes, fit=fit))
+        reserve_bytes = memory.reserve(cost.device)
+        fit = "fits" if is_idle else fit_of(left_bytes, reserve_bytes)
+        places.append(Place(cost=cost, left_bytes=left_bytes, reserve_bytes=reserve_bytes, fit=fit))
     return Verdict(plan=plan, places=tuple(places), pools=_pools(plan, memory), obstacle=obstacle)
 
 

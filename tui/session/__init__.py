@@ -1,7 +1,8 @@
 """The whole app without a screen: which model is loaded, the open conversation, answering, switching, replacing,
-keeping contexts, what waits, what is remembered.
+keeping contexts, what waits, what is remembered, what is read of the machine.
 
-Never imports Textual; tells what happens as events (`events.py`).
+Never imports Textual, and never decides how something looks or is worded: it tells what happens as records.
 
-Begin with `controller.py`, then `writing.py` for an answer and `loads.py` for a load.
+Begin with `events.py`, all that a session tells, and `controller.py`, the door: it puts the parts together, and each
+part gets what it works with. Then `answering.py` and `writing.py` for an answer, `model_loading.py` for a load.
 """

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from tui.chat.conversation import Conversation
 from tui.config.sampling import Source, resolve
+from tui.config.settings import Settings
+from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Effort, Sampling
-
-if TYPE_CHECKING:
-    from tui.session.controller import Controller
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +24,10 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0 is none."""
 
 
-def answer_settings(controller: Controller) -> AnswerSettings:
-    """Those of the next answer in the open conversation, by the model that is loaded."""
-    conversation, settings, loaded = controller.conversation, controller.settings, controller.engine.loaded
-    info = controller.headers.get(loaded.path) if loaded else None
+def answer_settings(
+    conversation: Conversation, settings: Settings, loaded: Loaded | None, info: ModelInfo | None
+) -> AnswerSettings:
+    """Those of the next answer of a conversation by the model that is `loaded`, whose header is `info`."""
     defaults = settings.sampling
     return AnswerSettings(
         sampling=resolve(
@@ -48,12 +45,12 @@ def answer_settings(controller: Controller) -> AnswerSettings:
     )
 
 
-def default_values(controller: Controller) -> dict[str, tuple[float, Source]]:
+def default_values(
+    conversation: Conversation, settings: Settings, loaded: Loaded | None, info: ModelInfo | None
+) -> dict[str, tuple[float, Source]]:
     """What the next answer would be made with if the conversation had nothing of its own, and where it comes from: the
     fields of `Sampling`, "max_tokens" and "thinking_budget"."""
-    settings, loaded = controller.settings, controller.engine.loaded
-    info = controller.headers.get(loaded.path) if loaded else None
-    thinking = thinks(controller.conversation, loaded)
+    thinking = thinks(conversation, loaded)
     found = resolve(settings, thinking=thinking, recommended=info.sampling if info else None)
     values = {name: (getattr(found.sampling, name), source) for name, source in found.sources.items()}
     for name in ("max_tokens", "thinking_budget"):

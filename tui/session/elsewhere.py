@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from tui.chat.conversation import Conversation, Turn
-from tui.chat.store import StoreError
+from tui.chat.conversation import Conversation
+from tui.chat.store import Store, StoreError
+from tui.session.context_meter import ContextMeter
 from tui.session.events import (
+    AnySessionEvent,
     ConversationChanged,
     ConversationGone,
     ConversationReplaced,
@@ -18,10 +19,9 @@ from tui.session.events import (
     OtherWindowWrote,
     ReplaceConflict,
 )
-from tui.session.open_conversation import keep
-
-if TYPE_CHECKING:
-    from tui.session.controller import Controller
+from tui.session.open_conversation import OpenConversation, keep, n_alike
+from tui.session.replacing import Replacing
+from tui.session.state_writer import StateWriter
 
 AGREE_S = 1.0
 """An answer does not wait longer for a database that somebody else holds."""
@@ -30,24 +30,36 @@ STREAM_S = 1.0
 
 
 class Elsewhere:
-    """For the open conversation of `controller`. All of it on the event loop."""
+    """For the open conversation. All of it on the event loop."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(
+        self,
+        opened: OpenConversation,
+        store: Store,
+        replacing: Replacing,
+        meter: ContextMeter,
+        remembered: StateWriter,
+        *,
+        is_writing: Callable[[], bool],
+        tell: Callable[[AnySessionEvent], None],
+    ) -> None:
+        """`is_writing` says whether an answer is being written here."""
+        self._opened, self._store, self._replacing, self._meter = opened, store, replacing, meter
+        self._remembered, self._is_writing, self._tell = remembered, is_writing, tell
         self._is_due = self._is_anew = False
         """Something has changed; because the whole database is another one."""
         self._is_told = self._is_agreeing = False
         self._task: asyncio.Task[None] | None = None
         self._again: asyncio.TimerHandle | None = None
-        controller.store.on_change = self._noticed
+        store.on_change = self._noticed
 
     def _noticed(self, is_anew: bool) -> None:
         self._is_due = True
         self._is_anew |= is_anew
-        if self._controller.is_writing:
+        if self._is_writing():
             if not self._is_told:
                 self._is_told = True
-                self._controller.tell(OtherWindowWrites())
+                self._tell(OtherWindowWrites())
         elif not self._is_agreeing:
             self._start()
 
@@ -60,26 +72,25 @@ class Elsewhere:
     async def agree(self) -> bool:
         """Before an answer: load what others have written. False when that came in the way of what was to be replaced,
         which is there again: then there is nothing to answer."""
-        controller = self._controller
-        if not controller.opened.saved_id:
+        if not self._opened.saved_id:
             return True
         self._is_agreeing = True
         try:
             # Who cannot be asked in time says so in another way.
             with contextlib.suppress(TimeoutError, StoreError):
                 async with asyncio.timeout(AGREE_S):
-                    await controller.store.settled()
-                    opened, looking = controller.opened, self._looking
+                    await self._store.settled()
+                    opened, reading = self._opened, self._reading
                     is_replacing = opened.is_replacing
-                    if not self._is_due and not looking and not opened.is_not_replaced:
+                    if not self._is_due and not reading and not opened.is_not_replaced:
                         return True
                     if is_replacing:
-                        controller.replacing.put_back()
-                    if looking:  # what was noticed a moment before is being read
-                        await asyncio.wait(looking)
+                        self._replacing.put_back()
+                    if reading:  # what was noticed a moment before is being read
+                        await asyncio.wait(reading)
                     await self._catch_up()
                     if is_replacing:
-                        controller.tell(ReplaceConflict())
+                        self._tell(ReplaceConflict())
                         return False
             return True
         finally:
@@ -92,17 +103,16 @@ class Elsewhere:
             self._again.cancel()
 
     @property
-    def _looking(self) -> set[asyncio.Task[None]]:
+    def _reading(self) -> set[asyncio.Task[None]]:
         return set() if self._task is None or self._task.done() else {self._task}
 
     def _start(self) -> None:
-        if not self._looking:
+        if not self._reading:
             self._task = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        controller = self._controller
-        opened, store = controller.opened, controller.store
-        while self._is_due and not controller.is_writing:
+        opened, store = self._opened, self._store
+        while self._is_due and not self._is_writing():
             self._is_due = False
             is_anew, before, n_changes = self._is_anew, opened.now, opened.n_changes
             if not opened.saved_id:
@@ -127,18 +137,17 @@ class Elsewhere:
                 self._go_on_as_new(is_anew=is_anew)
             else:
                 self._take(before, found)
-            await controller.measure_context()
+            await self._meter.measure()
 
     def _take(self, before: Conversation, found: Conversation) -> None:
-        controller = self._controller
-        controller.opened.take(found)
+        self._opened.take(found)
         n_same = n_alike(before.turns, found.turns)
         has_turns = n_same < max(len(before.turns), len(found.turns))
         if has_turns or _settings(before) != _settings(found):
-            controller.tell(ConversationChanged(before=before.turns, now=found, n_same=n_same))
+            self._tell(ConversationChanged(before=before.turns, now=found, n_same=n_same))
             grows = n_same + 1 == len(before.turns) == len(found.turns) and before.turns[-1].is_streaming
             if not grows:
-                controller.tell(OtherWindowWrote(has_turns=has_turns))
+                self._tell(OtherWindowWrote(has_turns=has_turns))
         if self._again is not None:
             self._again.cancel()
         self._again = None
@@ -147,30 +156,20 @@ class Elsewhere:
 
     def _read_again(self) -> None:
         """An answer grows elsewhere, or whoever wrote it is dead."""
-        if self._controller.opened.is_written_elsewhere and not self._controller.is_writing:
-            keep(self._controller.store.close_dead())
+        if self._opened.is_written_elsewhere and not self._is_writing():
+            keep(self._store.close_dead())
             self._is_due = True
             self._start()
 
     def _go_on_as_new(self, *, is_anew: bool) -> None:
-        controller, opened = self._controller, self._controller.opened
+        opened = self._opened
         before = opened.now.turns
         opened.detach()
         if is_anew or opened.has_unsaved:
             opened.save()
-        controller.remember(conversation=opened.saved_id)
-        controller.tell(ConversationReplaced(before=before, now=opened.now))
-        controller.tell(ConversationGone(is_saved=bool(opened.saved_id), is_other_database=is_anew))
-
-
-def n_alike(before: Sequence[Turn], after: Sequence[Turn]) -> int:
-    """How many turns from the first on are the same, as far as one sees."""
-    n = 0
-    for old, new in zip(before, after, strict=False):
-        if (old.id, old.stop, old.text, len(old.reasoning)) != (new.id, new.stop, new.text, len(new.reasoning)):
-            break
-        n += 1
-    return n
+        self._remembered.update(conversation=opened.saved_id)
+        self._tell(ConversationReplaced(before=before, now=opened.now))
+        self._tell(ConversationGone(is_saved=bool(opened.saved_id), is_other_database=is_anew))
 
 
 def _is_lost(before: Conversation, found: Conversation) -> bool:

@@ -52,8 +52,11 @@ class Monitoring:
 
     async def _run(self) -> None:
         try:
+            clock = asyncio.get_running_loop().time
+            due = clock()
             while True:
-                await asyncio.sleep(READ_EVERY_S)
+                due = max(due + READ_EVERY_S, clock())
+                await asyncio.sleep(due - clock())
                 await self.read()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
             _log.exception("The machine is not read any more")

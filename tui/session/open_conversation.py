@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +24,16 @@ from tui.config.settings import Settings
 def keep(future: asyncio.Future[None]) -> None:
     """A write to the store: its failure is told by the store's own `on_error`."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def n_alike(before: Sequence[Turn], after: Sequence[Turn]) -> int:
+    """How many turns from the first on are the same, as far as one sees."""
+    n = 0
+    for old, new in zip(before, after, strict=False):
+        if (old.id, old.stop, old.text, len(old.reasoning)) != (new.id, new.stop, new.text, len(new.reasoning)):
+            break
+        n += 1
+    return n
 
 
 class OpenConversation:

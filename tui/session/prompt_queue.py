@@ -5,14 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.session.events import QueueChanged
-
-if TYPE_CHECKING:
-    from tui.session.controller import Controller
+from tui.session.events import AnySessionEvent, QueueChanged
 
 
 class QueuedPrompt(msgspec.Struct, frozen=True):
@@ -24,14 +20,21 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 
 
 class PromptQueue:
-    """For the open conversation of `controller`; each change is told. All of it on the event loop.
+    """For the open conversation; each change is told. All of it on the event loop.
 
     It is held after something was stopped or went wrong: then nothing is sent unasked, until somebody asks for an
     answer again.
     """
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(
+        self,
+        *,
+        can_send: Callable[[], bool],
+        send: Callable[[QueuedPrompt], None],
+        tell: Callable[[AnySessionEvent], None],
+    ) -> None:
+        """`can_send` says whether a prompt can be answered now; `send` has one answered."""
+        self._can_send, self._send, self._tell = can_send, send, tell
         self._prompts: list[QueuedPrompt] = []
         self._is_held = self._stays = False
         self.is_load_coming: Callable[[], bool] = lambda: False
@@ -61,15 +64,12 @@ class PromptQueue:
     def release(self) -> None:
         """Go on with what waits."""
         self._is_held = False
-        self.look()
+        self.send_next()
 
-    def look(self) -> None:
+    def send_next(self) -> None:
         """Send what can be sent now."""
-        if self._prompts and not self._is_held and self._controller.can_answer:
-            prompt = self._prompts.pop(0)
-            if prompt.replaces:
-                self._controller.replacing.cut(prompt.replaces)
-            self._controller.say(prompt.text)
+        if self._prompts and not self._is_held and self._can_send():
+            self._send(self._prompts.pop(0))
         self._changed()
 
     def take_back(self) -> QueuedPrompt | None:
@@ -102,4 +102,4 @@ class PromptQueue:
             self._stays = False
 
     def _changed(self) -> None:
-        self._controller.tell(QueueChanged(texts=self.texts, is_held=self.is_held))
+        self._tell(QueueChanged(texts=self.texts, is_held=self.is_held))

@@ -1,5 +1,5 @@
-"""How fast answers are: the speed now, its history, and how fast prompts are read with each load. Knows no engine and
-no screen."""
+"""How fast answers are: the speed now, its history, and how fast prompts are read with each load. Knows neither engine
+nor screen."""
 
 from __future__ import annotations
 

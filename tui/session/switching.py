@@ -1,71 +1,70 @@
-"""Leaving the open conversation for a new or a saved one, and how much of the context the open one takes."""
+"""Leaving the open conversation for a new or a saved one, or for what it was before something was replaced."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
-from tui.chat.conversation import to_messages
-from tui.engines.interface import EngineError
-from tui.protocol.death import EngineDied
-from tui.protocol.messages import Count
-from tui.session.events import ContextUsed, ConversationOpened, PromptsWithdrawn
-
-if TYPE_CHECKING:
-    from tui.session.controller import Controller
+from tui.engines.interface import Engine
+from tui.session.context_keeper import ContextKeeper
+from tui.session.context_meter import ContextMeter
+from tui.session.events import AnySessionEvent, ContextUsed, ConversationOpened, PromptsWithdrawn
+from tui.session.open_conversation import OpenConversation
+from tui.session.prompt_queue import PromptQueue
+from tui.session.replacing import Replacing, Version
+from tui.session.state_writer import StateWriter
 
 
 class Switching:
-    """For `controller`, whose `new`, `open` and `measure_context` these are."""
+    """An answer that is being written ends; a load goes on."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(
+        self,
+        engine: Engine,
+        opened: OpenConversation,
+        queue: PromptQueue,
+        replacing: Replacing,
+        contexts: ContextKeeper,
+        meter: ContextMeter,
+        remembered: StateWriter,
+        *,
+        stop_answer: Callable[[], Awaitable[None]],
+        tell: Callable[[AnySessionEvent], None],
+    ) -> None:
+        self._engine, self._opened, self._queue, self._replacing = engine, opened, queue, replacing
+        self._contexts, self._meter, self._remembered = contexts, meter, remembered
+        self._stop_answer, self._tell = stop_answer, tell
 
     async def new(self) -> None:
-        """Leave the conversation, which is saved, for an empty one. A load goes on."""
-        controller = self._controller
-        withdrawn = controller.queue.withdraw() if controller.conversation.turns else ()
-        await controller.stop_answer()
-        controller.contexts.save()
-        controller.opened.start_new()
+        """Leave the conversation, which is saved, for an empty one."""
+        withdrawn = self._queue.withdraw() if self._opened.now.turns else ()
+        await self._stop_answer()
+        self._contexts.save()
+        self._opened.start_new()
         self._show(withdrawn)
 
     async def open(self, conversation_id: str) -> None:
-        """Show a saved conversation; a load goes on. Raises `StoreError` when it cannot be read."""
-        controller = self._controller
-        withdrawn = controller.queue.withdraw() if conversation_id != controller.conversation.id else ()
+        """Show a saved conversation. Raises `StoreError` when it cannot be read."""
+        withdrawn = self._queue.withdraw() if conversation_id != self._opened.now.id else ()
         try:
-            await controller.stop_answer()
-            controller.contexts.save()
-            await controller.opened.open(conversation_id)
+            await self._stop_answer()
+            self._contexts.save()
+            await self._opened.open(conversation_id)
         except BaseException:
-            controller.tell(PromptsWithdrawn(texts=withdrawn))
+            self._tell(PromptsWithdrawn(texts=withdrawn))
             raise
         self._show(withdrawn)
-        controller.contexts.opened(conversation_id)
-        await self.measure_context()
+        self._contexts.opened(conversation_id)
+        await self._meter.measure()
+
+    async def bring_back(self, version: Version) -> None:
+        """Put what was replaced in its place again, and show it. Raises `StoreError`."""
+        await self._replacing.restore(version)
+        await self.open(self._opened.now.id)
 
     def _show(self, withdrawn: tuple[str, ...]) -> None:
-        controller = self._controller
-        controller.n_used = 0
-        controller.remember(conversation=controller.opened.saved_id)
-        controller.tell(ConversationOpened(conversation=controller.conversation))
-        controller.tell(PromptsWithdrawn(texts=withdrawn))
-        if controller.engine.loaded is not None:
-            controller.tell(ContextUsed(n_used=0, n_ctx=controller.engine.loaded.n_ctx))
-
-    async def measure_context(self) -> None:
-        """Tell how much of the context the open conversation takes."""
-        controller, loaded = self._controller, self._controller.engine.loaded
-        if loaded is None or controller.phase != "ready":
-            return
-        chat, n_used = controller.conversation, 0
-        if messages := to_messages(chat):
-            # A template that cannot render this says so when it is sent, and a death is told by `_on_death`.
-            with contextlib.suppress(EngineError, EngineDied):
-                counted = await controller.engine.ask(
-                    Count(messages=tuple(messages), thinking=chat.thinking, effort=chat.effort)
-                )
-                n_used = counted.n_tokens
-        controller.n_used = n_used
-        controller.tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx))
+        self._meter.n_used = 0
+        self._remembered.update(conversation=self._opened.saved_id)
+        self._tell(ConversationOpened(conversation=self._opened.now))
+        self._tell(PromptsWithdrawn(texts=withdrawn))
+        if self._engine.loaded is not None:
+            self._tell(ContextUsed(n_used=0, n_ctx=self._engine.loaded.n_ctx))

@@ -1,135 +1,132 @@
-"""An answer while it is written: what the engine tells goes into its turn of the conversation, the store and the
-listener."""
+"""An answer while it is written: what the engine tells of it goes into the conversation and the store, and is told as
+events."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.chat.conversation import Turn, TurnStop, answer_turn, finished, to_messages, up_to_the_prompt
-from tui.engines.interface import AnswerStream
-from tui.machine.cpus import n_usable_cpus
+from tui.chat.conversation import Turn, TurnStop, answer_turn, finished
+from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
-from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Loaded, Prefill, Recast, Started
+from tui.protocol.messages import Delta, DeltaKind, Done, Event, Loaded, Prefill, Recast, Started
 from tui.protocol.records import Timings
-from tui.session.answer_settings import answer_settings
+from tui.session.context_meter import ContextMeter
 from tui.session.events import (
     AnswerBegan,
     AnswerEnded,
     AnswerGrew,
     AnswerPaused,
     AnswerRecast,
+    AnySessionEvent,
     ContextUsed,
     ModelReloaded,
     PromptAdvanced,
 )
 from tui.session.loads import LoadRequest, Reload, backend_label
 from tui.session.open_conversation import OpenConversation
-
-if TYPE_CHECKING:
-    from tui.session.controller import Controller
-
-FLUSH_S, CROWDED_FLUSH_S = 0.125, 0.2
-"""Text of an answer comes eight times a second: often enough to look fluent, and each time takes CPU from the model.
-Five times where the model computes on every CPU that it may use: its threads wait for the one that is interrupted."""
+from tui.session.replacing import Replacing
+from tui.session.speed import PrefillSpeeds
 
 
 class Writing:
     """One answer. `take` its events, or `break_off`; `pause` it for a load of its model, then `go_on` or `stop`."""
 
-    def __init__(self, controller: Controller, conversation: OpenConversation, loaded: Loaded) -> None:
-        self._controller, self._conversation, self._loaded = controller, conversation, loaded
+    def __init__(
+        self,
+        loaded: Loaded,
+        model_name: str,
+        *,
+        opened: OpenConversation,
+        store: Store,
+        replacing: Replacing,
+        meter: ContextMeter,
+        prefill_speeds: PrefillSpeeds,
+        swap_used: Callable[[], int | None],
+        tell: Callable[[AnySessionEvent], None],
+    ) -> None:
+        """`swap_used` says how much swap the machine uses now, in bytes; None where that is not known."""
+        self.loaded = loaded
+        """What the answer comes from, now."""
+        self._model_name, self._opened, self._store, self._replacing = model_name, opened, store, replacing
+        self._meter, self._prefill_speeds, self._swap_used, self._tell = meter, prefill_speeds, swap_used, tell
         self._turn: Turn | None = None
         self._text: dict[DeltaKind, str] = {"thinking": "", "answer": ""}
         self._parts: list[tuple[str, Timings]] = []
         """What was written before each pause, and on which backend."""
         self._reload: tuple[LoadRequest, str] | None = None
         """The load that ended the last pause, and the backend before it, until the next token is there."""
-        self._has_begun = False
+        self.has_begun = False
         """The engine has something to go on with."""
         self.is_paused = False
         self.may_pause = True
         """False once it is to end, whatever is loaded."""
         self.is_over = False
         self._is_loop = self._is_thought_cut = False
-        self._swap_before = controller.monitoring.swap_used()
+        self._swap_before = swap_used()
 
-    def ask(self, drop_oldest: bool) -> AnswerStream:
-        """Have the engine begin, or go on after a pause."""
-        conversation, how = self._conversation.now, answer_settings(self._controller)
-        n_decode = sum(timings.n_decode for _, timings in self._parts)
-        n_thinking = sum(timings.n_thinking for _, timings in self._parts)
-        command = Generate(
-            messages=() if self._has_begun else tuple(to_messages(up_to_the_prompt(conversation))),
-            sampling=how.sampling,
-            thinking=how.thinking,
-            effort=how.effort,
-            thinking_budget=how.thinking_budget and max(1, how.thinking_budget - n_thinking),
-            max_tokens=how.max_tokens and max(1, how.max_tokens - n_decode),
-            drop_oldest=drop_oldest,
-            flush_s=CROWDED_FLUSH_S if self._is_crowded() else FLUSH_S,
-            resume=self._has_begun,
-        )
-        return self._controller.engine.generate(command)
+    @property
+    def n_decode(self) -> int:
+        """Tokens that were written before the last pause, thinking included."""
+        return sum(timings.n_decode for _, timings in self._parts)
 
-    def _is_crowded(self) -> bool:
-        loaded = self._loaded
-        is_all_on_gpu = loaded.llama.n_gpu_layers >= loaded.llama.n_layers and not loaded.llama.n_cpu_moe
-        return not is_all_on_gpu and loaded.llama.n_threads >= n_usable_cpus()
+    @property
+    def n_thinking(self) -> int:
+        """Tokens that were thought before the last pause."""
+        return sum(timings.n_thinking for _, timings in self._parts)
 
     def take(self, event: Event) -> None:
         """One event of the engine."""
-        controller = self._controller
         if isinstance(event, Delta) and self._turn:
             self._text[event.kind] += event.text
-            self._conversation.settle()
-            controller.n_used = event.n_used
+            self._opened.settle()
+            self._meter.n_used = event.n_used
             self._arrive()
-            controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
-            controller.tell(AnswerGrew(turn_id=self._turn.id, delta=event))
+            self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
+            self._tell(AnswerGrew(turn_id=self._turn.id, delta=event))
         elif isinstance(event, Recast) and self._turn:
             self._text = {"thinking": self._text["thinking"] + self._text["answer"], "answer": ""}
-            controller.store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
-            controller.tell(AnswerRecast(turn_id=self._turn.id))
+            self._store.update_stream(self._turn.id, self._text["answer"], self._text["thinking"])
+            self._tell(AnswerRecast(turn_id=self._turn.id))
         elif isinstance(event, Prefill) and self._turn:
-            controller.tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
+            self._tell(PromptAdvanced(turn_id=self._turn.id, progress=event))
         elif isinstance(event, Started) and self._turn:
-            controller.tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx))
+            self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx))
         elif isinstance(event, Started):
-            self._turn = answer_turn(controller.model_name, (backend_label(self._loaded),))
-            self._conversation.begin_answer(self._turn)
-            controller.tell(AnswerBegan(turn=self._turn, started=event))
+            self._turn = answer_turn(self._model_name, (backend_label(self.loaded),))
+            self._opened.begin_answer(self._turn)
+            self._tell(AnswerBegan(turn=self._turn, started=event))
         elif isinstance(event, Done) and self._turn:
-            controller.n_used = event.n_used
+            self._meter.n_used = event.n_used
             self._add_part(event.timings)
             self._is_loop = event.is_loop
             self._is_thought_cut |= event.thinking_cut
             if event.stop != "cancelled":
                 self._arrive()
-                self._conversation.settle()
+                self._opened.settle()
             self._finish(event.stop)
-            controller.tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx))
+            self._tell(ContextUsed(n_used=event.n_used, n_ctx=event.n_ctx))
         elif isinstance(event, Done):  # cancelled before the engine had looked at the prompt
             self._finish(event.stop)
 
     def pause(self, done: Done) -> None:
         """The engine stopped because the model is to be loaded again."""
-        self._has_begun, self.is_paused, self._reload = True, True, None
+        self.has_begun, self.is_paused, self._reload = True, True, None
         if self._turn:  # else it had not even looked at the prompt
             self._add_part(done.timings)
             self._is_thought_cut |= done.thinking_cut
-            self._controller.n_used = done.n_used
-            self._controller.tell(AnswerPaused(turn_id=self._turn.id))
+            self._meter.n_used = done.n_used
+            self._tell(AnswerPaused(turn_id=self._turn.id))
 
     def go_on(self, loaded: Loaded, request: LoadRequest) -> None:
         """The model is there again, changed or as it was; the rest of the answer comes from it."""
-        if loaded is not self._loaded:
-            self._reload = request, backend_label(self._loaded)
-        self._loaded, self.is_paused = loaded, False
+        if loaded is not self.loaded:
+            self._reload = request, backend_label(self.loaded)
+        self.loaded, self.is_paused = loaded, False
 
     def stop(self) -> None:
         """A paused answer does not go on."""
@@ -143,16 +140,15 @@ class Writing:
         self._finish("crashed", why, is_refused=is_refused)
 
     def _add_part(self, timings: Timings) -> None:
-        self._parts.append((backend_label(self._loaded), timings))
-        self._controller.prefill_speeds.note(self._loaded, timings)
+        self._parts.append((backend_label(self.loaded), timings))
+        self._prefill_speeds.note(self.loaded, timings)
 
     def _arrive(self) -> None:
         """The first token after a pause is there."""
         if self._reload is not None and self._turn is not None:
             (request, source), self._reload = self._reload, None
-            tps = self._controller.prefill_speeds.of(self._loaded)
-            reload = Reload.of(request, source, self._loaded, tps)
-            self._controller.tell(ModelReloaded(reload=reload, turn_id=self._turn.id))
+            reload = Reload.of(request, source, self.loaded, self._prefill_speeds.of(self.loaded))
+            self._tell(ModelReloaded(reload=reload, turn_id=self._turn.id))
 
     def _by_backend(self) -> list[tuple[str, Timings]]:
         """The backends in the order in which they were used, two parts on the same one being one."""
@@ -167,7 +163,7 @@ class Writing:
         if self._turn is not None:
             self._end(self._turn, stop, error)
         if not is_refused:
-            self._controller.replacing.put_back()
+            self._replacing.put_back()
 
     def _end(self, begun: Turn, stop: TurnStop, error: str | None) -> None:
         used = self._by_backend()
@@ -183,11 +179,10 @@ class Writing:
             is_thought_cut=self._is_thought_cut,
         )
         self._turn = None
-        controller = self._controller
         turn = msgspec.structs.replace(
             turn,
             backend=tuple(label for label, _ in used) or turn.backend,
-            swapped_bytes=swap_growth(self._swap_before, controller.monitoring.swap_used()),
+            swapped_bytes=swap_growth(self._swap_before, self._swap_used()),
         )
-        self._conversation.end_answer(turn)
-        controller.tell(AnswerEnded(turn=turn))
+        self._opened.end_answer(turn)
+        self._tell(AnswerEnded(turn=turn))

@@ -35,7 +35,7 @@ class ChatScreen(Screen[None]):
         """The header of the model that is loaded."""
         self.model_coming: ModelInfo | None = None
         """The header of the model that is being loaded, or was to be last."""
-        self.headers = controller.headers
+        self.headers = controller.model.headers
         self.try_again: Callable[[], object] = controller.retry
         """What the card about a load that failed does once more."""
         self.card_id = ""
@@ -66,7 +66,7 @@ class ChatScreen(Screen[None]):
         else:
             not_taken = f" ({result.detail})" if result.detail else ""
             told = f"Copied {len(text):,} characters to {result.place}{not_taken}"
-            self.tell(told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
+            self.tell(phrases.with_harmless(told, n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
         driver = self.app._driver

@@ -24,7 +24,7 @@ from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.transcript import Transcript
 from tui.base import format
 from tui.config.load import CPU, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.measure import endtoend
@@ -34,7 +34,8 @@ from tui.measure.history import History, HistoryError
 from tui.measure.report import Comparison, Report
 from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progress, Runner, context_for, plan_tests
 from tui.models.library import LibraryModel
-from tui.planning.loadcheck import obstacle
+from tui.planning import verdict_words
+from tui.planning.guardrail import LoadPermission
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Delta, Event
 from tui.protocol.records import Device, Sampling
@@ -44,7 +45,7 @@ PREPARING = "making room for it …"
 LOOKING = "looking for models …"
 MEASURING = "It is measuring: stop that first."
 TESTS = plan_tests([512], [128])
-HasRoom = Callable[[LibraryModel, LoadDefaults], bool]
+MayMeasure = Callable[[LibraryModel, ChosenLoad], Awaitable[LoadPermission]]
 """Whether a load leaves enough memory."""
 ABOUT = (
     "pp512   reads a prompt of 512 tokens: how soon an answer begins",
@@ -72,8 +73,8 @@ class BenchScreen(Dialog[None]):
         scan: Callable[[], Sequence[LibraryModel]],
         current: LibraryModel | None,
         devices: Sequence[Device],
-        defaults: LoadDefaults,
-        make_room: Callable[[], Awaitable[HasRoom]],
+        defaults: ChosenLoad,
+        make_room: Callable[[], Awaitable[MayMeasure]],
         environment: Mapping[str, str],
         history: History,
         keymap: Keymap,
@@ -202,27 +203,27 @@ class BenchScreen(Dialog[None]):
         where = " and ".join(name.upper() if name == CPU else name for name in self._backends())
         return f"{what} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
 
-    def _jobs(self, has_room: HasRoom) -> tuple[BenchJob, ...]:
+    async def _jobs(self, may_measure: MayMeasure) -> tuple[BenchJob, ...]:
         """A row for each model on each backend that there is room for; the others are told."""
         jobs, trouble = [], []
         for model in self._models:
             for backend in self._backends():
                 n_ctx = context_for((*TESTS, END_TO_END))
                 choice = msgspec.structs.replace(self._defaults, backend=backend, n_ctx=n_ctx)
-                settings = engine_settings(choice, self._devices)[0]
-                if wrong := obstacle(model.info, settings):
-                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
-                elif has_room(model, choice):
+                permission = await may_measure(model, choice)
+                if permission.is_given:
+                    settings = engine_settings(choice, self._devices)[0]
                     jobs.append(self._for_answers(BenchJob(model=model, settings=settings)))
                 else:
-                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: leaves too little memory")
+                    wrong = verdict_words.sentence(permission.verdict)
+                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
         self._change(trouble=tuple(trouble))
         return tuple(jobs)
 
     @work(exclusive=True, group="bench")
     async def _measure(self) -> None:
         try:
-            if jobs := self._jobs(await self._make_room()):
+            if jobs := await self._jobs(await self._make_room()):
                 async with LocalEngine(env=self._environment) as engine:
                     await self._run(engine, jobs)
         except EngineDied as died:

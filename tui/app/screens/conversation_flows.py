@@ -19,7 +19,7 @@ from tui.chat.store import StoreError
 from tui.config import paths
 from tui.protocol.messages import Loaded
 from tui.protocol.records import ErrorInfo
-from tui.session.answer_settings import default_values, own_values
+from tui.session.answer_settings import own_values
 
 
 class ConversationFlows(ModelFlows):
@@ -87,7 +87,7 @@ class ConversationFlows(ModelFlows):
         )
         if text is not None:
             self.controller.configure(system_prompt=text)
-            await self.controller.measure_context()
+            await self.controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
         """Thinking on or off, or how much of it, as far as the model that is loaded can be asked for that; else say why
@@ -136,7 +136,7 @@ class ConversationFlows(ModelFlows):
         """Edit how the next answers of this conversation are chosen."""
         from tui.app.screens.sampling import SamplingScreen
 
-        own, defaults = own_values(self.controller.conversation), default_values(self.controller)
+        own, defaults = own_values(self.controller.conversation), self.controller.default_values()
         chosen = await self.ask(SamplingScreen(own, self.keymap, defaults=defaults))
         if chosen is not None:
             self.controller.configure(**msgspec.structs.asdict(chosen))
@@ -167,7 +167,7 @@ class ConversationFlows(ModelFlows):
     def _write(conversation: Conversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
         file = export.write(conversation, paths.exports_dir(), kind, stats=True)
-        return f"{file}{phrases.made_harmless(export.n_left_out(conversation, kind))}"
+        return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
 
     @work(exclusive=True, group="dialog")
     async def action_import(self) -> None:
@@ -262,7 +262,7 @@ class ConversationFlows(ModelFlows):
     @work(exclusive=True, group="load")
     async def _answer_with(self, n_ctx: int, info: ErrorInfo) -> None:
         """Load the present model with a larger context, then answer the prompt that was refused."""
-        choice = msgspec.structs.replace(self.controller.choice, n_ctx=n_ctx)
+        choice = msgspec.structs.replace(self.controller.model.choice, n_ctx=n_ctx)
         if not await self.load_again(choice, then_answer=True):
             self._leave_unanswered(info)
 

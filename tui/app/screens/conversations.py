@@ -24,6 +24,7 @@ from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
+from tui.words import tr
 
 _TIME, _COUNT = 12, 6
 _UNREADABLE = "The conversations cannot be read."
@@ -242,7 +243,7 @@ class ConversationsScreen(ListDialog[str]):
 
 
 def _title(one: Summary) -> str:
-    return one.title.strip() or UNTITLED
+    return one.title.strip() or tr(UNTITLED)
 
 
 def _header(width: int) -> Row:

@@ -12,7 +12,7 @@ from textual._callback import invoke
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from tui.app import answer_phrases, death_card, phrases
+from tui.app import answer_phrases, death_card, memory_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.sending import Sending
@@ -29,8 +29,8 @@ from tui.chat.store import StoreError
 from tui.config.keymap import display_keys
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
 from tui.config.options import AppOptions
-from tui.config.settings import LoadDefaults, Settings, expand
-from tui.planning.guard import experts_on_cpu
+from tui.config.settings import ChosenLoad, Settings, expand
+from tui.planning.placement import experts_on_cpu
 from tui.protocol.death import Death
 from tui.protocol.messages import MLOCK_FAILED, Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -135,7 +135,7 @@ class MainScreen(ConversationFlows, Sending):
                 await self.open_conversation(last)
         await self.controller.start()
         model = await self._first_model()
-        if self.controller.model_path is not None or self.is_at("load"):
+        if self.controller.model.path is not None or self.is_at("load"):
             return  # chosen by the user while the engine started
         if model is not None:
             self.open_model(model, fit=self._options.fit, force=self._options.force)
@@ -212,7 +212,7 @@ class MainScreen(ConversationFlows, Sending):
     def show_header(self, fraction: float = 0.0) -> None:
         """The state of model and engine in one line."""
         controller, loaded = self.controller, self.controller.engine.loaded
-        name = controller.model_name
+        name = controller.model.name
         place = ""
         state: HeaderState
         if controller.phase == "dead":
@@ -263,7 +263,7 @@ class MainScreen(ConversationFlows, Sending):
                 for view in self._views():
                     view.show_speed(speed)
             case events.MemoryShort(shortage=shortage):
-                self.tell(phrases.shortage(shortage, self.keymap), bad=True)
+                self.tell(memory_phrases.shortage(shortage, self.keymap), bad=True)
             case events.PhaseChanged(phase=phase):
                 self.phase_changed(phase)
             case events.LoadAdvanced(fraction=fraction):
@@ -337,7 +337,7 @@ class MainScreen(ConversationFlows, Sending):
         self.remove_cards()
         self._last_loaded, self.model_info = loaded, self.headers.get(loaded.path)
         self.show_header()
-        self.context_used(self.controller.n_used, loaded.n_ctx)
+        self.context_used(self.controller.context.n_used, loaded.n_ctx)
         if loaded.n_lost:
             self.tell(phrases.context_lost(loaded), bad=True)
         if loaded.llama.mlock_failed:
@@ -431,7 +431,7 @@ class MainScreen(ConversationFlows, Sending):
 
     def engine_died(self, death: Death) -> None:
         self._death = death
-        fatal, now = self._fatal_choice, self.controller.choice
+        fatal, now = self._fatal_choice, self.controller.model.choice
         layers = self._gpu_layers()
         card = death_card.engine_stopped(
             death, layers, fatal.n_ubatch, self.keymap, gpu=self._gpu, goes_back=fatal != now
@@ -441,12 +441,12 @@ class MainScreen(ConversationFlows, Sending):
     @property
     def _gpu(self) -> str:
         """The backend of the GPU that "auto" would take; empty where there is none."""
-        return backend_name(found) if (found := auto_devices(self.controller.devices)) else ""
+        return backend_name(found) if (found := auto_devices(self.controller.model.devices)) else ""
 
     @property
-    def _fatal_choice(self) -> LoadDefaults:
+    def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
-        return self.controller.fatal_choice or self.controller.choice
+        return self.controller.model.fatal_choice or self.controller.model.choice
 
     def _gpu_layers(self) -> int:
         """Layers that the engine had on a GPU when it died, or was bringing there; 0 for the CPU alone."""
@@ -454,7 +454,7 @@ class MainScreen(ConversationFlows, Sending):
         loaded, death = self._last_loaded, self._death
         if loaded is not None and death is not None and death.running != "loading":
             return loaded.llama.n_gpu_layers if loaded.llama.devices else 0
-        if not backend_devices(choice.backend, controller.devices):
+        if not backend_devices(choice.backend, controller.model.devices):
             return 0
         all_layers = self.model_coming.n_layers + 1 if self.model_coming else 2
         asked = choice.n_gpu_layers

@@ -166,7 +166,7 @@ class MessageActions(ChatScreen):
             elif self.controller.opened.is_written_elsewhere:
                 self.tell(phrases.STILL_WRITTEN_ELSEWHERE)
             elif version is not None:
-                await replacing.bring_back(version)
+                await self.controller.bring_back(version)
                 self.tell(phrases.PUT_BACK)
             elif not versions:
                 self.tell("Nothing was replaced in this conversation.")

@@ -14,11 +14,13 @@ from tui.app import phrases
 from tui.app.screens.base import ChatScreen
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
+from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
@@ -31,15 +33,15 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A load that is being settled."""
 
     model: LibraryModel
-    choice: LoadDefaults
-    chosen: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody chose: they are not changed without a question."""
+    choice: ChosenLoad
+    given: frozenset[str] = frozenset()
+    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
         """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
+        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows(ChatScreen):
@@ -59,7 +61,7 @@ class ModelFlows(ChatScreen):
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
-        engine, devices = self.controller.engine, self.controller.devices
+        engine, devices = self.controller.engine, self.controller.model.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = (await engine.ask(ListDevices())).devices
@@ -79,8 +81,8 @@ class ModelFlows(ChatScreen):
                 memory,
                 self.keymap,
                 devices=devices,
-                choice_for=self.controller.choice_for,
-                current=self.controller.model_path,
+                load_for=self.controller.load_for,
+                current=self.controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self.library,
             )
@@ -104,11 +106,10 @@ class ModelFlows(ChatScreen):
     @work(exclusive=True, group="dialog")
     async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
-        from tui.app.screens.bench import BenchScreen, HasRoom
+        from tui.app.screens.bench import BenchScreen, MayMeasure
         from tui.machine.vulkan import engine_environment
         from tui.measure.answers import for_answers
         from tui.measure.history import History
-        from tui.planning.verdict import judge
 
         controller = self.controller
         if controller.is_writing:
@@ -117,39 +118,43 @@ class ModelFlows(ChatScreen):
         if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
             self.tell(phrases.STILL_LOADING, bad=True)
             return
-        path, choice, name = controller.model_path, controller.choice, controller.model_name
+        path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self._inspect(path) if path is not None else None
         was_loaded = controller.engine.loaded is not None
         unloading: list[asyncio.Task[None]] = []
 
-        async def make_room() -> HasRoom:
+        async def make_room() -> MayMeasure:
             unloading.append(asyncio.create_task(controller.unload()))
             await asyncio.shield(unloading[-1])
             memory, devices = await self._memory_now()
-            return lambda model, wanted: judge(model.info, wanted, devices, memory).fit == "fits"
+
+            async def may_measure(model: LibraryModel, wanted: ChosenLoad) -> LoadPermission:
+                return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
+
+            return may_measure
 
         await self.ask(
             BenchScreen(
                 lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
                 current,
-                controller.devices,
+                controller.model.devices,
                 self.settings.load,
                 make_room,
                 engine_environment(software=self.settings.engine.software_vulkan),
                 History(paths.bench_file()),
                 self.keymap,
                 # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self.settings, controller.choices.given)[0],
+                lambda job: for_answers(job, self.settings, controller.load_order.chat_format)[0],
             )
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
 
     @work(exclusive=True, group="dialog")
     async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None:
             self.action_pick_model()
         elif model := await self._inspect(path):
@@ -162,8 +167,8 @@ class ModelFlows(ChatScreen):
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self.controller.choice_for(model.path, model.info.n_ctx_train)
-        return Coming(model=model, choice=choice, chosen=self.controller.chosen_for(model.path))
+        choice = self.controller.load_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, given=self.controller.given_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
@@ -193,7 +198,7 @@ class ModelFlows(ChatScreen):
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self.model_coming = self.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
         self.controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -228,7 +233,7 @@ class ModelFlows(ChatScreen):
             return plan
         if found.is_cut:
             asked = plan.choice.n_ctx or plan.model.info.n_ctx_train
-            self.tell(phrases.context_cut(asked, found.choice.n_ctx), bad=True)
+            self.tell(verdict_words.context_cut(asked, found.choice.n_ctx), bad=True)
         return msgspec.structs.replace(plan, choice=found.choice)
 
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
@@ -237,18 +242,14 @@ class ModelFlows(ChatScreen):
         from tui.app.screens import load_guard
 
         while plan is not None:
-            info = plan.model.info
             confirmed = self._confirmed(plan, devices, memory)
-            verdict = await confirmed.judge(plan.choice)
-            if verdict.fit == "fits":
+            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self._models)
+            if permission.is_given:
                 return plan
-            fitting = await confirmed.auto_fit(plan.choice)
-            if fitting is not None and not plan.chosen & _differences(plan.choice, fitting.choice):
-                self.tell(phrases.cut_to_fit(fitting.choice, on_gpu=bool(fitting.verdict.plan.devices)))
-                return msgspec.structs.replace(plan, choice=fitting.choice)
-            library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
-            found = await confirmed.remedies(plan.choice, library.models)
-            question = load_guard.guard_screen(info, plan.choice, devices, memory, verdict, found, self.keymap)
+            if permission.instead is not None:
+                self.tell(verdict_words.loaded_instead(permission.instead))
+                return msgspec.structs.replace(plan, choice=permission.instead.choice)
+            question = load_guard.guard_screen(plan.model.info.name, permission, self.keymap)
             match await self.ask(question):
                 case None:
                     return None
@@ -257,25 +258,30 @@ class ModelFlows(ChatScreen):
                 case load_guard.SETTINGS:
                     plan = await self._ask_settings(plan, devices, memory)
                 case change:
-                    remedy = next(remedy for remedy in found if remedy.change == change)
+                    remedy = next(remedy for remedy in permission.remedies if remedy.change == change)
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
+
+    async def _models(self) -> tuple[LibraryModel, ...]:
+        """Those of the library, which is looked through if that was not done yet."""
+        library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
+        return tuple(library.models)
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
         controller, loaded = self.controller, self.controller.engine.loaded
         if loaded is not None and loaded.path == str(plan.model.path):
-            left = memory.host_free_bytes - context_bytes(loaded, controller.n_used)
+            left = memory.host_free_bytes - context_bytes(loaded, controller.context.n_used)
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
-    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+    async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
-        path = self.controller.model_path
+        path = self.controller.model.path
         if path is None or not (model := await self._inspect(path)):
             return False
-        plan = Coming(model=model, choice=self.controller.choice).with_choice(choice)
+        plan = Coming(model=model, choice=self.controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
 
     def _present(self) -> Loaded | None:
@@ -291,7 +297,10 @@ class ModelFlows(ChatScreen):
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
         controller = self.controller
         # A software device is what somebody wants who asked for it and has no other.
-        gpu = auto_devices(controller.devices) or [d.name for d in controller.devices if d.kind == "software"][:1]
+        gpu = (
+            auto_devices(controller.model.devices)
+            or [d.name for d in controller.model.devices if d.kind == "software"][:1]
+        )
         loaded = self._present()
         if loaded is None:
             return
@@ -299,13 +308,13 @@ class ModelFlows(ChatScreen):
             self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
             backend = CPU if loaded.llama.devices else backend_name(gpu)
-            choice = msgspec.structs.replace(controller.choice, backend=backend)
+            choice = msgspec.structs.replace(controller.model.choice, backend=backend)
             if backend != CPU and choice.n_gpu_layers == 0:  # as Fit leaves it where the GPU is of no use
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
 
     @work(exclusive=True, group="load")
-    async def _load_again(self, choice: LoadDefaults) -> None:
+    async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
     @work(exclusive=True, group="dialog")
@@ -317,7 +326,7 @@ class ModelFlows(ChatScreen):
         controller, loaded = self.controller, self._present()
         if loaded is not None and (model := await self._inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
-            settings = engine_settings(controller.choice, devices)[0]
+            settings = engine_settings(controller.model.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
             await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
@@ -342,8 +351,4 @@ class ModelFlows(ChatScreen):
             self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
-            self._load_again(msgspec.structs.replace(controller.choice, n_ctx=n_ctx))
-
-
-def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
-    return frozenset(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))
+            self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))

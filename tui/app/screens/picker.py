@@ -15,22 +15,21 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.fit import Brief, brief
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
+from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
-from tui.planning.formula import Fit
+from tui.planning.exact import Confirmed
+from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
-
-_STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 
 
 class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
 class PickerScreen(ListDialog[PickedModel]):
     """Give it `scan`, which blocks and is run in a thread, and what is free. It is seen before the scan is done.
 
-    `choice_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
+    `load_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done.
     """
 
@@ -61,22 +60,22 @@ class PickerScreen(ListDialog[PickedModel]):
         keymap: Keymap,
         *,
         devices: Sequence[Device] = (),
-        choice_for: Callable[[Path], LoadDefaults] = lambda _: LoadDefaults(),
+        load_for: Callable[[Path], ChosenLoad] = lambda _: ChosenLoad(),
         current: Path | None = None,
         folders: Sequence[Path] = (),
         library: Library | None = None,
     ) -> None:
         super().__init__(keymap, "picker", title="Models")
-        self._scan, self._memory, self._devices, self._choice_for = scan, memory, tuple(devices), choice_for
+        self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
         self._current, self._folders = current, tuple(folders)
         self.library = library
         """What is shown; None until the first scan is done."""
         self._is_scanning = False
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
-        self._verdicts: dict[Path, Brief] = {}
+        self._permissions: dict[Path, LoadPermission] = {}
         self._is_missed = asyncio.Event()
-        """A verdict that is not known was to be shown."""
+        """Of a model that was to be shown it is not known whether it fits."""
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
@@ -115,7 +114,8 @@ class PickerScreen(ListDialog[PickedModel]):
     def _take(self, library: Library) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
         now = {model.path: model for model in library.models}
-        self._verdicts = {path: known for path, known in self._verdicts.items() if now.get(path) == before.get(path)}
+        is_same = {path for path, model in now.items() if before.get(path) == model}
+        self._permissions = {path: known for path, known in self._permissions.items() if path in is_same}
         self.library = library
         entries: list[LibraryModel | OtherFile | BrokenFile] = [*library.models, *library.other, *library.broken]
         self._found = [(haystack(entry), entry) for entry in entries]
@@ -169,18 +169,18 @@ class PickerScreen(ListDialog[PickedModel]):
                 bad = "full" if isinstance(entry, BrokenFile) else "muted"
                 return ((column(path.name, columns), "muted"), ("  ", ""), (column(reason, width - columns - 2), bad))
         columns_ = TableColumns(width)
-        verdict = self.verdict(entry)
+        permission = self.permission(entry)
         name = "strong" if entry.path == self._current else ""
         return (
             (columns_.name(entry), name),
             (columns_.figures(entry), "muted"),
             ("  ", ""),
-            (columns_.fits(verdict), _STYLES[verdict.fit] if verdict else "muted"),
+            (columns_.fits(permission), STYLES[permission.fit] if permission else "muted"),
         )
 
-    def verdict(self, model: LibraryModel) -> Brief | None:
+    def permission(self, model: LibraryModel) -> LoadPermission | None:
         """Whether it fits; None until that is found out, which is done of those that are seen."""
-        known = self._verdicts.get(model.path)
+        known = self._permissions.get(model.path)
         if known is None:
             self._is_missed.set()
         return known
@@ -192,19 +192,21 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _next_to_judge(self) -> LibraryModel | None:
         seen = (self.rows.item, *self.rows.seen)
-        return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._verdicts), None)
+        return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._permissions), None)
 
     @work(exclusive=True, group="judge")
     async def _judge(self) -> None:
-        """Find out what fits, in a thread: of a mixture of experts that does not fit whole it takes a second."""
+        """Find out what fits, by the formula alone: a dry run of each file would take too long. Where all layers are
+        asked for and do not fit on the GPU, it shows how many do."""
         while self._is_whole:
             if (model := self._next_to_judge()) is None:
                 self._is_missed.clear()
                 await self._is_missed.wait()
                 continue
-            choice = self._choice_for(model.path)
-            verdict = await asyncio.to_thread(brief, model.info, choice, self._devices, self._memory)
-            self._verdicts[model.path] = verdict
+            choice = self._load_for(model.path)
+            by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
+            chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
+            self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
             if self._is_whole:
                 self.rows.update_rows()
                 if self.rows.item is model:
@@ -213,9 +215,9 @@ class PickerScreen(ListDialog[PickedModel]):
     @on(RowList.Highlighted)
     def _show_details(self) -> None:
         entry = self.rows.item
-        verdict = self.verdict(entry) if isinstance(entry, LibraryModel) else None
+        permission = self.permission(entry) if isinstance(entry, LibraryModel) else None
         is_bad = isinstance(entry, OtherFile | BrokenFile)
-        self._tell(details(entry, verdict) if entry is not None else Content(""), bad=is_bad)
+        self._tell(details(entry, permission) if entry is not None else Content(""), bad=is_bad)
 
     def _tell(self, content: Content, *, bad: bool = False) -> None:
         self.query_one("#details Static", Static).update(content)

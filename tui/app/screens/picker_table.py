@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 from textual.content import Content
 
-from tui.app.fit import MARKS, Brief
+from tui.app.verdict_marks import COLORS, MARKS
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
-from tui.planning.formula import Fit
+from tui.planning import verdict_words
+from tui.planning.guardrail import LoadPermission
 
 _GAP = 2
 _MIN_NAME = 20
@@ -22,7 +23,6 @@ _FIGURES = (("size", "SIZE", 9), ("quant", "QUANT", 7), ("params", "PARAMS", 13)
 _ORDER = ("params", "quant", "size", "ctx")
 _SHORT_FITS, _LONG_FITS = 13, 25
 
-FIT_STYLES: dict[Fit, str] = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
 _SOURCES = {"folder": "model folder", "huggingface": "Hugging Face cache", "lmstudio": "LM Studio"}
 
 
@@ -69,14 +69,15 @@ class TableColumns:
         """The first column."""
         return column(model.info.name, self.n_name)
 
-    def fits(self, verdict: Brief | None) -> str:
-        """The last column: the mark, and as many words as there is room for; "…" while there is no verdict yet."""
-        if verdict is None:
+    def fits(self, permission: LoadPermission | None) -> str:
+        """The last column: the mark, and as many words as there is room for; "…" while it is not known yet."""
+        if permission is None:
             return column("…", self.n_fits)
-        mark = MARKS[verdict.fit]
+        mark = MARKS[permission.fit]
         if self.n_fits == 1:
             return mark
-        return column(f"{mark} {verdict.words if self.n_fits == _LONG_FITS else verdict.short}", self.n_fits)
+        words = verdict_words.cell if self.n_fits == _LONG_FITS else verdict_words.short_cell
+        return column(f"{mark} {words(permission.outcome)}", self.n_fits)
 
     def figures(self, model: LibraryModel) -> str:
         """The columns between name and fits."""
@@ -98,15 +99,15 @@ def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
     return f"{entry.path} {entry.reason}".casefold()
 
 
-def details(entry: Entry, verdict: Brief | None) -> Content:
+def details(entry: Entry, permission: LoadPermission | None) -> Content:
     """The facts about the highlighted entry, for a few lines below the table or a column beside it."""
     match entry:
         case LibraryModel():
-            return _model_details(entry, verdict)
+            return _model_details(entry, permission)
         case GivenPath(path=path):
             return Content.assemble(("Load this file: ", "bold"), clean(str(path)))
         case OtherFile() | BrokenFile():
-            bad = FIT_STYLES["no"] if isinstance(entry, BrokenFile) else ""
+            bad = COLORS["no"] if isinstance(entry, BrokenFile) else ""
             return Content.assemble(
                 (clean(entry.path.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
             )
@@ -114,7 +115,7 @@ def details(entry: Entry, verdict: Brief | None) -> Content:
             return Content("")
 
 
-def _model_details(model: LibraryModel, verdict: Brief | None) -> Content:
+def _model_details(model: LibraryModel, permission: LoadPermission | None) -> Content:
     info = model.info
     shape = [info.arch, info.experts_label, f"{info.n_layers} layers"]
     if info.n_head:
@@ -130,10 +131,15 @@ def _model_details(model: LibraryModel, verdict: Brief | None) -> Content:
         Content(clean(" · ".join(shape))),
         Content(clean(" · ".join(facts))),
     ]
-    fits = Content.styled(f"{MARKS[verdict.fit]} {verdict.words}", FIT_STYLES[verdict.fit]) if verdict else Content("…")
-    lines.append(fits)
+    lines.append(_fits(permission) if permission else Content("…"))
     lines.append(Content.assemble(_path(model.path), (f" · {_SOURCES[model.source]}", "$foreground 65%")))
     return Content("\n").join(lines)
+
+
+def _fits(permission: LoadPermission) -> Content:
+    """Where it would lie, or why it does not fit."""
+    words = verdict_words.sentence if permission.fit == "no" else verdict_words.cell
+    return Content.styled(f"{MARKS[permission.fit]} {words(permission.outcome)}", COLORS[permission.fit])
 
 
 def _path(path: Path) -> Content:

@@ -70,7 +70,7 @@ class Sending(MessageActions, ModelFlows):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A load is prepared, or will not be."""
         if event.worker.group in LOAD_WORKERS:
-            self.controller.queue.look()
+            self.controller.queue.send_next()
 
     def action_stop(self) -> None:
         """Esc: take back what waits, the newest first; else stop what runs; else leave the prompt that is being edited,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tui.app.fit import MARKS
+from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import LineWidget, Row, shorten
-from tui.app.widgets.memory_bars import STYLES, pool_row
+from tui.app.widgets.memory_bars import pool_row
 from tui.app.widgets.row_list import column
+from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
+from tui.words import tr
 
 _NUMBER = 8
 
@@ -22,11 +24,10 @@ class CostTable(LineWidget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.verdict: Verdict | None = None
-        self._n_cpu_moe = 0
 
-    def show(self, verdict: Verdict, n_cpu_moe: int = 0) -> None:
-        """Take another verdict; the experts of `n_cpu_moe` layers are on the CPU, the rest of these layers is not."""
-        self.verdict, self._n_cpu_moe = verdict, n_cpu_moe
+    def show(self, verdict: Verdict) -> None:
+        """Take another verdict."""
+        self.verdict = verdict
         self.styles.min_height = 4 + len(verdict.places) + len(verdict.pools)
         self.update_rows()
 
@@ -36,13 +37,13 @@ class CostTable(LineWidget):
             return []
         verdict = self.verdict
         with_compute = width >= 44
-        titles = ["weights", "KV", *["compute"] * with_compute]
+        titles = [tr("weights"), "KV", *([tr("compute")] if with_compute else [])]
         # Until llama.cpp has said what it would allocate, the figures are an estimate; where header and llama.cpp
         # disagree, too.
         about = "" if verdict.plan.is_sure else "≈"
         n_name = max(4, min(10, width - _NUMBER * len(titles) - 14))
         header = column(f"{about}GiB", n_name) + "".join(column(title, _NUMBER, right=True) for title in titles)
-        rows: list[Row] = [((header + column("free after", 12, right=True), "muted"),)]
+        rows: list[Row] = [((header + column(tr("free after"), 12, right=True), "muted"),)]
         for place in verdict.places:
             cost = place.cost
             figures = [cost.weights_bytes, cost.kv_bytes, *[cost.compute_bytes] * with_compute]
@@ -57,13 +58,9 @@ class CostTable(LineWidget):
                 )
             )
         plan = verdict.plan
-        layers = f"{plan.n_gpu_layers}/{plan.n_layers} layers on GPU" if plan.devices else "CPU only"
-        if self._n_cpu_moe:
-            layers += f" · experts on CPU: {self._n_cpu_moe} layer{'s' * (self._n_cpu_moe > 1)}"
-        rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict.sentence}", width), STYLES[verdict.fit]),))
-        rows.append(
-            ((shorten(f"{layers} · {plan.n_ctx:,} tokens · {about}{_gib(plan.total_bytes)} GiB", width), "muted"),)
-        )
+        rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict_words.line(verdict)}", width), STYLES[verdict.fit]),))
+        facts = f"{verdict_words.layers(plan)} · {verdict_words.tokens(plan)} · {about}{_gib(plan.total_bytes)} GiB"
+        rows.append(((shorten(facts, width), "muted"),))
         return rows + [pool_row(pool, width) for pool in verdict.pools]
 
 

@@ -3,13 +3,13 @@ begins. On an integrated GPU dedicated and shared memory have a bar each."""
 
 from __future__ import annotations
 
+from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.readings import gib
 from tui.app.widgets.row_list import column
-from tui.planning.formula import Fit
 from tui.planning.verdict import Pool
+from tui.planning.verdict_words import pool_name
 
-STYLES: dict[Fit, str] = {"fits": "good", "tight": "tight", "no": "full"}
 _FIGURE = 14
 _LEAST_BAR = 6
 _USED, _PLANNED, _FREE, _LIMIT = "▓", "█", "░", "│"
@@ -19,7 +19,7 @@ def pool_row(pool: Pool, width: int) -> Row:
     """A name, the bar with a mark at the limit, and GiB in use afterwards of all: "12.4 / 31.2"."""
     n_name = min(18, max(3, width - _FIGURE - _LEAST_BAR))
     figure = column(f"{gib(pool.used_bytes + pool.planned_bytes)} / {gib(pool.total_bytes)}", _FIGURE, right=True)
-    return ((column(pool.name, n_name), ""), *_bar(pool, width - n_name - _FIGURE), (figure, STYLES[pool.fit]))
+    return ((column(pool_name(pool), n_name), ""), *_bar(pool, width - n_name - _FIGURE), (figure, STYLES[pool.fit]))
 
 
 def _bar(pool: Pool, width: int) -> Row:

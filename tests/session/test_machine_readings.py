@@ -1,0 +1,98 @@
+"""What a session reads of the machine, and how fast its answers are, moment by moment."""
+
+from __future__ import annotations
+
+from tests.scripted_engine import ScriptedEngine
+from tests.session.test_events import LOADED, TURN
+from tests.session.test_writing import ON_GPU
+from tui.config.settings import MemorySettings
+from tui.protocol.messages import Delta, Loaded, Prefill
+from tui.protocol.records import Timings
+from tui.session import events
+from tui.session.live_speed import LiveSpeed
+from tui.session.monitoring import Monitoring
+from tui.session.speed import PrefillSpeeds, SpeedNow
+
+READ = Timings(n_prompt=900, n_prefill=900, n_steady=800, steady_s=2.0)
+
+
+class Watched:
+    """The speed of an engine of which the test says what is loaded."""
+
+    def __init__(self, loaded: Loaded | None = LOADED) -> None:
+        self.loaded = loaded
+        self.told: list[events.AnySessionEvent] = []
+        self.speeds = PrefillSpeeds()
+        self.speed = LiveSpeed(lambda: self.loaded, self.speeds, self.told.append)
+
+
+def grew(tps: float) -> events.AnswerGrew:
+    return events.AnswerGrew(turn_id="a", delta=Delta(kind="answer", text="x", n_decode=1, decode_tps=tps, n_used=3))
+
+
+def test_the_history_has_a_sample_for_every_second() -> None:
+    watched = Watched()
+    watched.speed.each_second()
+    watched.speed.hear(grew(30.0))
+    watched.speed.each_second()
+    assert watched.speed.now.is_decoding and watched.speed.now.history == (0.0, 30.0)
+    watched.speed.hear(events.AnswerEnded(turn=TURN))
+    assert watched.speed.each_second().history == (0.0, 30.0, 0.0)
+
+
+def test_another_load_or_conversation_begins_with_what_is_known_of_it() -> None:
+    watched = Watched()
+    watched.speeds.note(LOADED, READ)
+    watched.speed.hear(grew(30.0))
+    watched.speed.each_second()
+    watched.speed.hear(events.ModelLoaded(loaded=LOADED))
+    assert watched.told == [events.SpeedReset(speed=SpeedNow(prefill_tps=400.0))]
+    watched.loaded = ON_GPU
+    watched.speed.hear(events.ModelLoaded(loaded=ON_GPU))
+    assert watched.told[-1] == events.SpeedReset(speed=SpeedNow()) and watched.speed.prefill_tps == 0
+
+
+def test_while_nothing_is_loaded_nothing_is_known_and_a_load_that_fails_brings_it_back() -> None:
+    watched = Watched()
+    watched.speeds.note(LOADED, READ)
+    watched.speed.hear(events.ModelLoaded(loaded=LOADED))
+    watched.loaded = None
+    watched.speed.hear(events.PhaseChanged(phase="loading"))
+    assert watched.told[-1] == events.SpeedReset(speed=SpeedNow())
+    watched.loaded = LOADED
+    watched.speed.hear(events.PhaseChanged(phase="ready"))
+    assert watched.told[-1] == events.SpeedReset(speed=SpeedNow(prefill_tps=400.0))
+    n_told = len(watched.told)
+    watched.speed.hear(events.PhaseChanged(phase="answering"))
+    assert len(watched.told) == n_told
+
+
+def test_a_prompt_shows_its_progress_until_the_answer_comes() -> None:
+    watched = Watched()
+    progress = Prefill(done=512, total=900, tps=0.0, eta_s=0.0)
+    watched.speed.hear(events.PromptAdvanced(turn_id="a", progress=progress))
+    assert watched.speed.now.prefill == progress and not watched.speed.now.is_decoding
+    watched.speed.hear(grew(9.5))
+    assert watched.speed.now.prefill is None and watched.speed.now.decode_tps == 9.5
+    watched.speed.hear(events.AnswerPaused(turn_id="a"))
+    assert not watched.speed.now.is_decoding
+
+
+async def test_a_reading_is_told_and_is_the_newest() -> None:
+    watched = Watched()
+    monitoring = Monitoring(ScriptedEngine(), watched.speed, MemorySettings(reserve_percent=0), watched.told.append)
+    watched.speed.hear(grew(30.0))
+    await monitoring.read()
+    read = [event for event in watched.told if isinstance(event, events.MachineRead)]
+    assert len(read) == 1 and read[0].host.ram_total_bytes and read[0].speed.history == (30.0,)
+    assert (await monitoring.newest()) == (read[0].host, read[0].gpus)
+
+
+async def test_a_shortage_is_told_when_it_begins() -> None:
+    watched = Watched()
+    everything = MemorySettings(reserve_gib=1e6)  # no machine has as much
+    monitoring = Monitoring(ScriptedEngine(), watched.speed, everything, watched.told.append)
+    await monitoring.read()
+    await monitoring.read()
+    kinds = [type(event) for event in watched.told]
+    assert kinds.count(events.MachineRead) == 2 and kinds.count(events.MemoryShort) == 1

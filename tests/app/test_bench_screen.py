@@ -204,7 +204,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
         os.kill(controller.engine.pid, signal.SIGCONT)
         await person.wait_until_ready()
         monkeypatch.setattr(Confirmed, "judge", slowly)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await says_that_it_loads(person)
         go_on.set()
         await person.wait_for(lambda: person.phase == "ready" and controller.model.path == DENSE)

@@ -11,6 +11,7 @@ import msgspec
 from tests.conftest import DENSE, MOE
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.readings import tokens_per_second
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
@@ -36,7 +37,7 @@ async def test_the_header_shows_what_is_loaded_and_the_sidebar_the_context(start
         assert isinstance(state, ModelInUse)
         assert (state.quant, state.place, state.n_ctx, state.kv) == ("Q8_0", "CPU", 1024, "f16")
         await person.ask("hello")
-        n_used, n_ctx = person.app.main.query_one(Sidebar).context
+        n_used, n_ctx = person.app.main.query_one(Sidebar).figures.context
         assert n_ctx == 1024 and 40 < n_used < 200
 
 
@@ -83,10 +84,11 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         person.at_the_first(AnswerGrew, lambda: known.append(person.app.controller.speed.now.prefill_tps))
         await person.ask("one two three " * 150)
         assert known[0] > 0  # while the answer is written
-        await person.wait_for(lambda: prefill(person) != "–")
-        before = prefill(person)
+        of_the_long_one = tokens_per_second(person.app.controller.speed.prefill_tps).split()[0]
+        assert of_the_long_one != "–"
+        await person.wait_for(lambda: prefill(person) == of_the_long_one)
         await person.ask("hello")
-        await person.wait_for(lambda: prefill(person) == before)  # not the bar of what is being read
+        await person.wait_for(lambda: prefill(person) == of_the_long_one)  # not the bar of what is being read
 
 
 async def test_the_speed_falls_while_an_answer_hangs(start):
@@ -201,7 +203,7 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(star
     async with start(model=None) as person:
         conversation = msgspec.structs.replace(new_conversation(), turns=(user_turn("My name is Ada."),))
         await person.app.store.create(conversation)
-        await person.app.main.open_conversation(conversation.id)
+        await person.app.main.conversations.open_conversation(conversation.id)
     with opening(paths.database_file(), 1.0):
         async with start(model=None, continue_last=True) as person:
             await person.wait_for(lambda: person.told.count("another llmtui is opening it") >= 2)
@@ -228,7 +230,7 @@ async def test_copy_says_where_the_text_went(start, home, monkeypatch):
         assert person.told.endswith(" characters to the terminal's clipboard (OSC 52), if the terminal allows it")
     own.write_text('[ui]\nclipboard = "file"\n')
     async with start(model=None, settings_file=own) as person:
-        await person.app.main.copy("what is copied")
+        await person.app.copier.copy("what is copied")
         [file] = paths.exports_dir().iterdir()
         await person.wait_for(lambda: f"Copied 14 characters to {file}" in person.told.splitlines())
     own.write_text('[ui]\nclipboard = "local"\n')
@@ -237,7 +239,7 @@ async def test_copy_says_where_the_text_went(start, home, monkeypatch):
     (home / "xsel").write_text("#!/bin/sh\necho no such display >&2\nexit 1\n")
     (home / "xsel").chmod(0o700)
     async with start(model=None, settings_file=own) as person:
-        await person.app.main.copy("what is copied")
+        await person.app.copier.copy("what is copied")
         await person.wait_for(lambda: ".txt (xsel: no such display)" in person.told)
 
 
@@ -249,7 +251,7 @@ async def test_what_was_cut_or_copied_can_be_put_in_again(start):
         assert prompt.text == ""
         await person.press("ctrl+v")
         assert prompt.text.rstrip("\n") == "a line"
-        await person.app.main.copy("of an answer \x1b[2J")
+        await person.app.copier.copy("of an answer \x1b[2J")
         await person.wait_for(lambda: "would obey" in person.told)
         prompt.set_text("replaced")
         prompt.select_all()
@@ -263,7 +265,7 @@ async def test_of_several_code_blocks_any_can_be_copied_by_key(start):
     conversation = msgspec.structs.replace(new_conversation(), turns=turns)
     async with start() as person:
         await person.app.store.create(conversation)
-        await person.app.main.open_conversation(conversation.id)
+        await person.app.main.conversations.open_conversation(conversation.id)
         await person.press("f7")
         await person.wait_for(lambda: "Copy code" in person.screen_text())
         shown = " ".join(person.screen_text().split())
@@ -286,7 +288,7 @@ async def test_the_header_says_with_how_many_threads_the_model_was_loaded(start)
 async def test_the_model_is_changed_in_mid_conversation(start):
     async with start() as person:
         await person.ask("My name is Ada.")
-        person.app.main.open_model(MOE)
+        person.app.main.models.open_model(MOE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == MOE)
         assert "Ada" in await person.ask("What is my name?")
         assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
@@ -363,7 +365,7 @@ async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start
     path = tmp_path / "model.gguf"
     path.write_bytes(b"half")
     async with start() as person:
-        person.app.main.open_model(path)
+        person.app.main.models.open_model(path)
         await person.wait_for(lambda: "cannot be loaded" in person.screen_text())
         shutil.copy(DENSE, path)
         await person.press("r")
@@ -375,7 +377,7 @@ async def test_a_broken_model_is_a_card_with_a_reason(start, tmp_path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(DENSE.read_bytes()[:-5000])
     async with start() as person:
-        person.app.main.open_model(broken)
+        person.app.main.models.open_model(broken)
         await person.wait_for(lambda: "broken.gguf" in person.screen_text())
         assert person.phase == "ready"  # the model that was loaded still is
 

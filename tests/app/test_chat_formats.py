@@ -184,7 +184,7 @@ async def test_a_thought_is_cut_by_its_budget_and_says_so(start):
         assert not person.turns[-1].is_thought_cut
         kept = person.app.controller.conversation.id
     async with start() as person:
-        await person.app.main.open_conversation(kept)
+        await person.app.main.conversations.open_conversation(kept)
         await person.wait_for(lambda: "thought cut after" in person.screen_text())
 
 
@@ -203,7 +203,7 @@ async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_
         assert "kept repeating itself" in shown and "Answer again (f5)" in shown
         kept = person.app.controller.conversation.id
     async with start() as person:
-        await person.app.main.open_conversation(kept)
+        await person.app.main.conversations.open_conversation(kept)
         await person.wait_for(lambda: "repeated itself" in person.screen_text())
         person.app.controller.configure(sampling=None)
         await person.ask("hello")

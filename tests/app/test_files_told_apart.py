@@ -14,6 +14,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.loads import but
 from tests.models.gguf_files import Shape
 from tui.config import paths
+from tui.session.events import ModelLoaded
 
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
 
@@ -40,7 +41,7 @@ async def test_a_file_for_something_else_gets_a_card_with_the_reason(start, tmp_
     path = Shape().write(tmp_path / "other.gguf", general__architecture=arch)
     async with start(model=None) as person:
         await without_a_model(person)
-        person.app.main.open_model(path)
+        person.app.main.models.open_model(path)
         await person.wait_for(lambda: "other.gguf cannot be loaded" in person.screen_text())
         assert words in person.screen_text() and "damaged" not in person.screen_text()
         assert person.app.controller.engine.alive and person.phase == "no_model"
@@ -65,7 +66,7 @@ async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_o
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
-        person.app.main.open_model(path)
+        person.app.main.models.open_model(path)
         await opened(person, "Cannot be loaded with these settings")
         assert "A K cache in q8_0" in question(person) and "head size of 80" in question(person)
         assert "KV cache in f16" in person.screen_text() and "Load anyway" not in person.screen_text()
@@ -89,7 +90,7 @@ async def test_a_load_that_is_forced_says_what_to_change(start, tmp_path: Path):
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
-        person.app.main.open_model(path, force=True)
+        person.app.main.models.open_model(path, force=True)
         await person.wait_for(lambda: "model.gguf could not be loaded" in person.screen_text())
         assert "take f16." in person.screen_text() and "Change the load settings" in person.screen_text()
         assert "damaged" not in person.screen_text()
@@ -98,6 +99,6 @@ async def test_a_load_that_is_forced_says_what_to_change(start, tmp_path: Path):
 async def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(start):
     async with start() as person:
         assert "mlock" not in person.told
-        person.app.main.model_loaded(but(loaded(person), mlock_failed=True))
+        person.app.main.hear(ModelLoaded(loaded=but(loaded(person), mlock_failed=True)))
         await person.wait_for(lambda: "could not be locked into RAM (mlock)" in person.told)
         assert "`ulimit -l`" in person.told

@@ -65,7 +65,7 @@ async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start):
 async def test_other_load_settings_take_the_context_along(start):
     async with start() as person:
         await person.ask("用Python写冒泡排序")
-        person.app.main.action_raise_context()
+        person.app.main.models.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
         assert "of context were kept" in person.told and "would take" not in person.told  # a handful tells nothing
@@ -211,7 +211,7 @@ async def test_sampling_values_are_those_of_the_conversation(start):
         await person.ask("Count to 100")
         assert person.turns[-1].timings.n_decode > 5
     async with start() as person:
-        await person.app.main.open_conversation(limited)
+        await person.app.main.conversations.open_conversation(limited)
         await person.wait_until_ready()
         await person.ask("Count to 100")
         assert person.turns[-1].timings.n_decode == 5
@@ -333,7 +333,7 @@ async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
 
 async def test_a_notice_that_names_a_file_is_no_command_to_the_terminal(start):
     async with start(model=None) as person:
-        person.app.main.tell("a\x1b[2J\x9b31m\u202ename is not there", bad=True)
+        person.app.main.flows.tell("a\x1b[2J\x9b31m\u202ename is not there", bad=True)
         await person.wait_for(lambda: "name is not there" in person.told)
         assert not {"\x1b", "\x9b", "\u202e"} & set(person.told)
 

@@ -56,7 +56,7 @@ async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selec
         await person.ask("Count to 20")
         for up, selected in ((1, "assistant"), (2, "user")):
             await person.press(*["ctrl+up"] * up)
-            await person.wait_for(lambda selected=selected: person.app.main._meant().role == selected)
+            await person.wait_for(lambda selected=selected: person.app.main.messages._meant().role == selected)
             async with person.slowly():
                 await person.press("r")
                 await person.wait_for(lambda: person.phase == "answering")

@@ -87,7 +87,7 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await opened(person, "Too little memory")
         assert "4,096 tokens\nDoes not fit: " in question(person) and "too much for RAM" in question(person)
         assert "Smaller context: 2,048" in person.screen_text() and loaded(person) is None
@@ -100,7 +100,7 @@ async def test_a_second_explicit_yes_loads_it_all_the_same(start, free):
     free(await need(4096) + MIB, reserve_bytes=2 * MIB)
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await opened(person, "Too little memory")
         assert re.search(r"leaves only 1\.\d MiB free in RAM, where 2\.0 MiB should stay", question(person))
         await person.press("y")
@@ -112,7 +112,7 @@ async def test_leaving_the_question_loads_nothing(start, free):
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await opened(person, "Too little memory")
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
@@ -123,11 +123,12 @@ async def test_a_quantized_cache_is_one_key_away(start, free):
     free(await need(4096, type_k="q8_0", type_v="q8_0"))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await opened(person, "KV cache in q8_0")
         await person.press("k")
         await person.wait_until_ready()
-        assert (loaded(person).n_ctx, loaded(person).type_k, loaded(person).type_v) == (4096, "q8_0", "q8_0")
+        llama = loaded(person).llama
+        assert (loaded(person).n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
 
 
 async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):
@@ -150,7 +151,7 @@ async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(sta
 async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, free):
     async with start() as person:
         free(await need(1024))
-        person.app.main.action_raise_context()
+        person.app.main.models.action_raise_context()
         await opened(person, "Too little memory")
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
@@ -167,7 +168,7 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         free(await need(2048))
         await person.ask("ping")
         assert person.app.controller.context.n_used > 0
-        person.app.main.action_raise_context()
+        person.app.main.models.action_raise_context()
         await opened(person, "Too little memory")
         assert "too much for RAM" in question(person)
         await person.press("escape")
@@ -175,11 +176,11 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         kept = context_bytes(loaded(person), person.app.controller.context.n_used)
         assert 0 < kept < sum(b.n_bytes for b in loaded(person).buffers if b.purpose == "kv")
         free(await need(2048) + kept)
-        person.app.main.action_raise_context()
+        person.app.main.models.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
         # Another model takes nothing along.
         free(await need(2048, MOE))
-        person.app.main.open_model(MOE)
+        person.app.main.models.open_model(MOE)
         await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == MOE)
 
 
@@ -187,7 +188,7 @@ async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start
     free(64 << 10)
     async with start(model=None) as person:
         await started_without_a_model(person)
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await opened(person, "Too little memory")
         assert "No single change makes it fit" in question(person)
         assert "Smaller context" not in person.screen_text()
@@ -215,7 +216,7 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, h
     monkeypatch.setattr(model_flows, "inspect", heavier)
     async with start() as person:
         free(await need(1024) + MIB // 2)
-        person.app.main.open_model(large)
+        person.app.main.models.open_model(large)
         await opened(person, "Smaller file: Q8_0")
         await person.press("m")
         await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == small)

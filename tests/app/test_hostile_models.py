@@ -31,7 +31,7 @@ async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_t
     hostile.write_bytes(changed(DENSE.read_bytes(), a_token_twice))
     async with start(size=(70, 40)) as person:  # without the sidebar
         await person.ask("My name is Ada.")
-        person.app.main.open_model(hostile)
+        person.app.main.models.open_model(hostile)
         await person.wait_for(lambda: person.phase == "dead")
         said = words(person)
         assert "The engine stopped while loading the model. The conversation is safe." in said
@@ -40,7 +40,7 @@ async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_t
         await person.press("ctrl+up", "o")
         await person.wait_for(lambda: "Models" in person.screen_text())
         await person.press("escape")
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await person.wait_until_ready()
         assert "Ada" in await person.ask("What is my name?")
 
@@ -52,6 +52,6 @@ async def test_a_model_whose_numbers_are_none_is_said_to_be_damaged(start, tmp_p
         await person.send("hello")
         await person.wait_for(lambda: "no numbers (NaN)" in words(person))
         assert "Fetch the file again" in words(person) and person.phase == "ready"
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == DENSE)
         assert await person.ask("ping")

@@ -117,8 +117,7 @@ async def test_a_paste_goes_to_the_input_wherever_the_focus_is(start):
 
 async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out_where_there_is_none(start):
     async with start() as person:
-        main = person.app.main
-        person.app.push_screen(LineEditScreen("Rename", "", main.keymap))
+        person.app.push_screen(LineEditScreen("Rename", "", person.app.keymap))
         await person.wait_for(lambda: isinstance(person.app.focused, Input))
         line = person.app.focused
         await person.press("tab")
@@ -126,7 +125,7 @@ async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out
         person.app.post_message(events.Paste("two\rlines\x1b[31m"))
         await person.wait_for(lambda: line.value == "two lines\u241b[31m")
         await person.press("escape")
-        person.app.push_screen(ChoiceScreen("Which", [], main.keymap))
+        person.app.push_screen(ChoiceScreen("Which", [], person.app.keymap))
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
         before = prompt(person).text
         person.app.post_message(events.Paste("text"))

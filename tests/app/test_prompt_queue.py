@@ -103,7 +103,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
 
 async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(start):
     async with start() as person:
-        person.app.main.open_model(MOE)
+        person.app.main.models.open_model(MOE)
         await write(person, "ping")
         await answered(person, "ping")
         assert person.app.controller.engine.loaded.path == str(MOE)

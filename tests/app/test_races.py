@@ -18,7 +18,7 @@ from tui.app.screens.picker import PickerScreen
 from tui.config import paths
 from tui.planning.exact import Confirmed
 from tui.protocol.records import ErrorInfo
-from tui.session.events import AnswerGrew, EngineLost
+from tui.session.events import AnswerGrew, AnswerRefused, EngineLost
 from tui.session.loads import LoadRequest
 
 
@@ -162,7 +162,8 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
         controller, cards = person.app.controller, []
         person.at_the_first(EngineLost, lambda: cards.append(person.phase))
         os.kill(controller.engine.pid, signal.SIGKILL)
-        await until(lambda: not controller.engine.alive)
+        while controller.engine.alive:  # noqa: ASYNC110 - in the very next turn of the loop everybody may know
+            await asyncio.sleep(0)
         assert person.phase == "ready"  # nobody knows yet
         controller.queue.send("ping")
         await person.wait_for(lambda: cards and not controller._works.is_busy)
@@ -217,7 +218,7 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
 
     async with start() as person:
         monkeypatch.setattr(Confirmed, "judge", slowly)
-        person.app.main.action_raise_context()
+        person.app.main.models.action_raise_context()
         await person.press("ctrl+r")
         await opened(person, "Conversations")
         go_on.set()
@@ -248,7 +249,7 @@ async def test_that_the_context_is_full_is_asked_when_the_dialog_that_is_open_wa
         await person.ask("hello")
         await person.app.run_action("screen.rename")
         await opened(person, "Rename")
-        person.app.main.answer_refused(FULL)
+        person.app.main.hear(AnswerRefused(info=FULL))
         await rename(person, "First words")
         await opened(person, "The context is full")
 
@@ -260,7 +261,7 @@ async def test_of_a_conversation_that_was_left_it_is_not_asked(start):
         await person.ask("ping")
         await person.press("ctrl+r")
         await opened(person, "hello")
-        person.app.main.answer_refused(FULL)
+        person.app.main.hear(AnswerRefused(info=FULL))
         await person.press("down", "enter")
         await person.wait_for(lambda: person.turns[0].text == "hello")
         await person.pilot.pause()

@@ -111,7 +111,7 @@ async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_an
         asked = asked_for(person)
         person.app.controller.configure(sampling=PartialSampling(top_p=0.5))
         await person.ask("hello")
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == DENSE)
         await person.ask("hello")
         assert [(s.temperature, s.top_k, s.top_p) for s in asked] == [(0.15, 7, 0.5), (0.6, 20, 0.5)]

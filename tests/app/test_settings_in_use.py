@@ -13,6 +13,7 @@ from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Delta
+from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
 
 
@@ -68,6 +69,6 @@ async def test_the_context_meter_moves_while_the_answer_is_written(start):
         await person.ask("hello")
         # The tiny models write an answer between two readings: what the engine tells on the way is told by hand.
         delta = Delta(kind="answer", text="", n_decode=5, decode_tps=30.0, n_used=777)
-        person.app.main.answer_grew(person.turns[-1].id, delta)
+        person.app.main.hear(AnswerGrew(turn_id=person.turns[-1].id, delta=delta))
         await person.app.controller.monitoring.read()
-        assert person.app.main.query_one(Sidebar).context == (777, 1024)
+        assert person.app.main.query_one(Sidebar).figures.context == (777, 1024)

@@ -172,6 +172,6 @@ async def test_the_level_is_kept_with_the_conversation(start):
         await person.ask("hello")
         kept = person.app.controller.conversation.id
     async with start() as person:
-        await person.app.main.open_conversation(kept)
+        await person.app.main.conversations.open_conversation(kept)
         assert person.app.controller.conversation.effort == "low"
         assert "effort" not in person.screen_text().splitlines()[0]  # this model has no levels

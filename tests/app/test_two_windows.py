@@ -73,7 +73,7 @@ async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_b
         await person.ask("hello")
         before = [turn.text for turn in person.turns]
         a_moment_before(other, person.app.controller.conversation.id)
-        person.app.main.action_regenerate()
+        person.app.main.messages.action_regenerate()
         await person.wait_for(lambda: "nothing was replaced" in person.told)
         assert [turn.text for turn in person.turns] == [*before, "a moment before"] == (await saved(person))[0]
         assert "a moment before" in person.screen_text()
@@ -89,7 +89,7 @@ async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_wa
         if is_noticed:  # and not read yet
             person.app.controller.store.on_change(False)
         person.app.controller.queue.send("hello again", person.turns[0].id)
-        person.app.main.leave_edit()
+        person.app.main.editing.leave()
         await person.wait_for(lambda: "nothing was replaced" in person.told)
         assert [turn.text for turn in person.turns][-1] == "a moment before"
         assert person.app.main.prompt.text == "hello again"

@@ -66,7 +66,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
         await person.press("escape")
         require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
-        person.app.main.open_model(DENSE)
+        person.app.main.models.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "dead")
         assert "could not compile a shader" in " ".join(person.screen_text().split())
         assert offered(person) == ["[r]", "[u]", "[l]", "[c]", "[d]"]

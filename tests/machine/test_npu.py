@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.app.test_sidebar import feed, rows_of
 from tests.places import SYSFS
@@ -145,7 +146,7 @@ async def test_the_sidebar_has_one_line_for_it_and_no_meter(samples: tuple[tuple
 
     def show(sidebar: Sidebar) -> None:
         feed(sidebar)
-        sidebar.show_npus(npus)
+        sidebar.show(replace(sidebar.figures, npus=npus))
 
     async def rows(height: int, act: Callable[[Sidebar], None]) -> list[str]:
         return "\n".join(await rows_of(Sidebar(), (100, height), act)).rstrip().split("\n")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.app.memory_phrases import shortage
+from tui.app.phrases import shortage
 from tui.config.keymap import default_keymap
 from tui.machine.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
 from tui.machine.readings import HostSample

@@ -11,6 +11,8 @@ import pytest
 from tests.tape import CHATML, IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
+from tui.engines.interface import AnswerStream
+from tui.protocol.messages import Generate
 
 
 def loaded_as(person, **facts: Any) -> None:
@@ -126,9 +128,9 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start):
         asked: list[str] = []
         generate = engine.generate
 
-        def noting(*arguments: Any, **more: Any):
-            asked.append(more["effort"])
-            return generate(*arguments, **more)
+        def noting(command: Generate) -> AnswerStream:
+            asked.append(command.effort)
+            return generate(command)
 
         engine.generate = noting
         await choose(person, "h", shows=("l  Low", "m  Medium", "h  High"))

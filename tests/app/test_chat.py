@@ -11,6 +11,7 @@ import msgspec
 from tests.conftest import DENSE, MOE
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.readings import tokens_per_second
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
@@ -83,10 +84,11 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         person.at_the_first(AnswerGrew, lambda: known.append(person.app.controller.speed.now.prefill_tps))
         await person.ask("one two three " * 150)
         assert known[0] > 0  # while the answer is written
-        await person.wait_for(lambda: prefill(person) != "–")
-        before = prefill(person)
+        of_the_long_one = tokens_per_second(person.app.controller.speed.prefill_tps).split()[0]
+        assert of_the_long_one != "–"
+        await person.wait_for(lambda: prefill(person) == of_the_long_one)
         await person.ask("hello")
-        await person.wait_for(lambda: prefill(person) == before)  # not the bar of what is being read
+        await person.wait_for(lambda: prefill(person) == of_the_long_one)  # not the bar of what is being read
 
 
 async def test_the_speed_falls_while_an_answer_hangs(start):

@@ -229,7 +229,7 @@ async def test_what_does_not_fit_says_what_it_needs(folder: Path):
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
     async with opened(picker(folder, tiny), (160, 44)) as stage:
         await listed(stage)
-        await stage.shows("○ no: needs ", "○ Does not fit: ", " too much for RAM.")
+        await stage.shows("○ no: ", "○ Does not fit: ", " MiB too much for RAM.")
 
 
 async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):

@@ -127,7 +127,8 @@ async def test_a_quantized_cache_is_one_key_away(start, free):
         await opened(person, "KV cache in q8_0")
         await person.press("k")
         await person.wait_until_ready()
-        assert (loaded(person).n_ctx, loaded(person).type_k, loaded(person).type_v) == (4096, "q8_0", "q8_0")
+        llama = loaded(person).llama
+        assert (loaded(person).n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
 
 
 async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):

@@ -81,8 +81,12 @@ async def test_a_model_whose_template_knows_no_thinking_says_so(start, tmp_path:
 
 @pytest.mark.parametrize(
     "template",
-    [CLOSED.replace("off", "thinking is defined and not thinking"), WORDS + CLOSED.replace("off", "ns.off")],
-    ids=["variable", "words"],
+    [
+        CLOSED.replace("off", "thinking is defined and not thinking"),
+        WORDS + CLOSED.replace("off", "ns.off"),
+        CLOSED.replace("off", "'detailed thinking off' in messages[0].content"),
+    ],
+    ids=["variable", "words", "words in the system prompt"],
 )
 async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(start, tmp_path: Path, template: str):
     async with start(model=tape(tmp_path / "tape.gguf", template)) as person:

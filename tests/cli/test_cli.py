@@ -15,6 +15,7 @@ from tests.conftest import DENSE
 from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.base.exit_codes import ExitCode
+from tui.base.text import cells
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
 from tui.cli import types
@@ -42,6 +43,30 @@ def test_help_names_every_exit_code_with_its_sentence():
     assert done.returncode == 0 and done.stderr == ""
     for code in ExitCode:
         assert f"{code.value:<4} {code.meaning}" in done.stdout
+
+
+def test_help_in_chinese_fits_into_a_terminal_of_80_columns():
+    done = llmtui("--help", LC_ALL="zh_CN.UTF-8", COLUMNS="80")
+    options, examples, _ = done.stdout.partition("\n示例：\n")
+    assert options.startswith("用法：") and examples
+    assert max(map(cells, options.splitlines())) <= 80
+    for option in ("--ctx", "--no-mmap", "--fail-below"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ctx", "-4"], "参数 -c/--ctx：-4 小于 0。"),
+        (["--no-such-thing"], "无法识别的参数：--no-such-thing。"),
+        (["--bench", "--devices"], "参数 --devices：不能与 --bench 同时使用。"),
+        (["-p", "3"], "-p 要与 --bench 一起用，但没有写 --bench。"),
+    ],
+)
+def test_bad_usage_is_told_in_the_language_in_use_argparses_own_words_included(arguments: list[str], said: str):
+    done = llmtui(*arguments, LC_ALL="zh_CN.UTF-8")
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr == f"llmtui: {said}\n参见 llmtui --help。\n"
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])

@@ -53,7 +53,7 @@ def test_tests_are_matched_by_name_and_those_that_only_one_has_are_left_out():
 def test_marks_are_told_with_the_test_that_has_them():
     marked = msgspec.structs.replace(report(), results=(result(PP, FAST, ((), ("swapped",), ("swapped", "hot"))),))
     (change,) = compare(report({PP: FAST}), marked)
-    assert change.notes == ("pp512: now swapped, hot",)
+    assert change.notes == ("pp512: now, the machine swapped, the CPU was too hot",)
 
 
 def test_runs_that_differ_in_nothing_but_speed_have_no_differences():

@@ -103,8 +103,8 @@ def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do():
         others_percent=35.2,
         load=9.0,
     )
-    assert warnings(bad) == (
-        "The CPU governor is powersave and schedutil; performance gives steadier figures: "
+    assert tuple(map(str, warnings(bad))) == (
+        "The CPU governor is powersave, schedutil; performance gives steadier figures: "
         "`sudo cpupower frequency-set -g performance`.",
         "The clock is limited to 2.4 of 4.7 GHz; choose the fastest power profile.",
         "Other programs use 35% of the CPU; close them, or measure when they are done.",
@@ -116,7 +116,7 @@ def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do():
 
 def test_where_nobody_tells_who_computes_the_load_is_the_sign():
     unknown = msgspec.structs.replace(GOOD, others_percent=None)
-    assert warnings(unknown) == ("The load is 6.0 on 8 CPUs; close what computes, or measure later.",)
+    assert tuple(map(str, warnings(unknown))) == ("The load is 6.0 on 8 CPUs; close what computes, or measure later.",)
     assert warnings(msgspec.structs.replace(unknown, load=1.0)) == ()
 
 
@@ -228,7 +228,7 @@ async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_it
     probe.close()
 
     assert len(reports) == 2 and reports[0].warnings == reports[1].warnings
-    assert all(sentence.endswith(".") for sentence in reports[0].warnings)
+    assert all(str(sentence).endswith(".") for sentence in reports[0].warnings)
     for report in reports:
         for result in report.results:
             assert len(result.marks) == len(result.energy_j) == len(result.samples_ns) == 2

@@ -13,6 +13,7 @@ from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import LoadDefaults
 from tui.protocol.messages import Delta
+from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
 
 

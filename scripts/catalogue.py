@@ -24,8 +24,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 WORDS = "tui/words"
-FUNCTIONS = {"tr": 1, "trn": 2, "trc": 2, "mark": 1}
+FUNCTIONS = {"tr": 1, "trn": 2, "trc": 2, "mark": 1, "later": 1}
 """Names in `tui.words`, and how many texts each begins with."""
+_OF_MARKED = ("tr", "later")
+"""Those that also take a text that was marked elsewhere."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 HEADER = """\
 # {part}: {language} texts of llmtui. Kept in step with the code by scripts/catalogue.py.
@@ -81,8 +83,8 @@ def _text(call: ast.Call, function: str, file: str) -> Iterator[Text]:
     where = f"{file}:{call.lineno}: {function}"
     arguments = call.args[: FUNCTIONS[function]]
     texts = [node.value for node in arguments if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    if not texts and function == "tr" and isinstance(arguments[0], ast.Name | ast.Attribute | ast.Subscript):
-        return  # a text that was marked elsewhere
+    if not texts and function in _OF_MARKED and isinstance(arguments[0], ast.Name | ast.Attribute | ast.Subscript):
+        return
     if len(texts) < FUNCTIONS[function]:
         raise BadCall(f"{where} takes a literal text, not one that is put together")
     given = {keyword.arg for keyword in call.keywords} | ({"n"} if function == "trn" else set())

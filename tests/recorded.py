@@ -40,6 +40,7 @@ from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMe
 from tui.session import controller, live_speed
 from tui.session.monitoring import Monitoring
 from tui.session.speed import SpeedHistory
+from tui.words.later import Later
 
 GIB = 2**30
 FOLDER = Path("/srv/models")
@@ -144,9 +145,9 @@ LIBRARY = Library(
         _model("Qwen3-32B", 64, 18.4, 32_800_000_000, quant="Q4_K_M"),
         _model("Qwen3-4B 中文微調", 36, 2.3, 4_000_000_000, quant="Q4_K_M"),
     ),
-    other=(OtherFile(path=FOLDER / "mmproj-F16.gguf", kind="mmproj", reason="A projector: it goes with a model."),),
+    other=(OtherFile(path=FOLDER / "mmproj-F16.gguf", kind="mmproj", why=Later("A projector: it goes with a model.")),),
     broken=(
-        BrokenFile(path=FOLDER / "half.gguf", reason="Incomplete: 2.1 of 4.7 GiB are there. Finish the download."),
+        BrokenFile(path=FOLDER / "half.gguf", why=Later("Incomplete: 2.1 of 4.7 GiB are there. Finish the download.")),
     ),
 )
 LOADED = loaded_as(

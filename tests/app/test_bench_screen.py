@@ -17,7 +17,7 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.key_bar import KeyBar
 from tui.config import paths
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore, TunedLoad
 from tui.measure.history import History
 from tui.measure.machine import this_machine
@@ -117,7 +117,7 @@ async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_
 
 async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start):
     remembered = StateStore()
-    remembered.remember_load(DENSE, LoadDefaults(n_ctx=2048, backend="cpu"))
+    remembered.remember_load(DENSE, ChosenLoad(n_ctx=2048, backend="cpu"))
     remembered.remember_tuned(DENSE, TunedLoad(load={"n_ubatch": 64}, machine=this_machine().hardware))
     before = remembered.state
     async with start(DENSE) as person:
@@ -191,7 +191,7 @@ async def test_while_an_answer_is_written_the_bench_does_not_open(start):
 async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_open_and_says_so(start, monkeypatch):
     go_on, judge = asyncio.Event(), Confirmed.judge
 
-    async def slowly(self: Confirmed, choice: LoadDefaults) -> Verdict:
+    async def slowly(self: Confirmed, choice: ChosenLoad) -> Verdict:
         await go_on.wait()
         return await judge(self, choice)
 

@@ -198,13 +198,13 @@ async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_
         person.app.controller.configure(thinking=False, sampling=circles, max_tokens=700)
         await person.ask("hello")
         assert person.turns[-1].is_loop
-        assert "The answer goes round in circles. Stop it (esc)" in person.told
+        assert "The answer keeps repeating itself. Stop it (esc)" in person.told
         shown = " ".join(person.screen_text().split())
-        assert "went round in circles" in shown and "Answer again (f5)" in shown
+        assert "kept repeating itself" in shown and "Answer again (f5)" in shown
         kept = person.app.controller.conversation.id
     async with start() as person:
         await person.app.main.conversations.open_conversation(kept)
-        await person.wait_for(lambda: "went round in circles" in person.screen_text())
+        await person.wait_for(lambda: "repeated itself" in person.screen_text())
         person.app.controller.configure(sampling=None)
         await person.ask("hello")
         assert not person.turns[-1].is_loop

@@ -24,7 +24,7 @@ from tui.app.widgets.form import FormRow
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
@@ -38,18 +38,18 @@ CPU = Device(name="CPU", description="Ryzen", kind="cpu", total_bytes=32 * GIB, 
 ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
 
 
-def dialog(settings: LoadDefaults | None = None, *, model=DENSE, memory: MemoryNow = ROOMY, devices=(CPU, GPU)):
-    return LoadScreen(inspect(model).info, settings or LoadDefaults(n_ctx=2048), devices, memory, KEYS)
+def dialog(settings: ChosenLoad | None = None, *, model=DENSE, memory: MemoryNow = ROOMY, devices=(CPU, GPU)):
+    return LoadScreen(inspect(model).info, settings or ChosenLoad(n_ctx=2048), devices, memory, KEYS)
 
 
-async def write(stage: Stage[LoadDefaults], field: str, text: str) -> None:
+async def write(stage: Stage[ChosenLoad], field: str, text: str) -> None:
     """Type into a number field in place of what is there."""
     stage.dialog.query_one(f"#{field}").focus()
     await stage.pilot.pause()
     await stage.press("ctrl+u", *(("minus" if character == "-" else character) for character in text))
 
 
-async def focus(stage: Stage[LoadDefaults], field: str) -> None:
+async def focus(stage: Stage[ChosenLoad], field: str) -> None:
     stage.dialog.query_one(f"#{field}").focus()
     await stage.pilot.pause()
 
@@ -63,7 +63,7 @@ async def test_settings_and_costs_are_seen_together(size: tuple[int, int]):
 
 
 async def test_unchanged_settings_come_back_as_they_were_written():
-    asked = LoadDefaults(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=2**32 - 1)
+    asked = ChosenLoad(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=2**32 - 1)
     async with opened(dialog(asked)) as stage:
         await stage.press("f5")
         assert await stage.closes() == asked
@@ -88,7 +88,7 @@ async def test_every_field_reaches_the_result_by_keyboard_alone():
             await stage.press(key)
         await focus(stage, "use_mlock")
         await stage.press("left", "f5")
-        assert await stage.closes() == LoadDefaults(
+        assert await stage.closes() == ChosenLoad(
             n_ctx=3000,
             n_gpu_layers=2,
             n_cpu_moe=1,
@@ -107,7 +107,7 @@ async def test_every_field_reaches_the_result_by_keyboard_alone():
 
 @pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
 async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
-    async with opened(dialog(LoadDefaults(backend="cpu"), model=MOE), size) as stage:
+    async with opened(dialog(ChosenLoad(backend="cpu"), model=MOE), size) as stage:
         seen = set()
         for _ in range(40):
             await stage.press("down")
@@ -119,7 +119,7 @@ async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
 
 
 async def test_repacking_is_told_to_be_for_the_cpu_alone():
-    async with opened(dialog(LoadDefaults(backend="Vulkan0")), (120, 40)) as stage:
+    async with opened(dialog(ChosenLoad(backend="Vulkan0")), (120, 40)) as stage:
         row = stage.dialog.query_one("#row-repack", FormRow)
         assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
         stage.dialog.query_one("#backend", ChoiceLine).less()
@@ -175,7 +175,7 @@ async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later
 
 
 async def test_all_layers_is_kept_as_all_whatever_the_model():
-    async with opened(dialog(LoadDefaults(n_gpu_layers=2))) as stage:
+    async with opened(dialog(ChosenLoad(n_gpu_layers=2))) as stage:
         await focus(stage, "slide-n_gpu_layers")
         await stage.press("end", "f5")
         assert (await stage.closes()).n_gpu_layers == -1
@@ -196,7 +196,7 @@ async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded():
 
 
 async def test_a_quantized_v_cache_without_flash_attention_is_refused():
-    async with opened(dialog(LoadDefaults(n_ctx=2048, type_v="q8_0", flash_attn="off"))) as stage:
+    async with opened(dialog(ChosenLoad(n_ctx=2048, type_v="q8_0", flash_attn="off"))) as stage:
         await stage.press("f5")
         await stage.shows("A quantized V cache needs flash attention.")
         assert stage.result is OPEN
@@ -220,11 +220,11 @@ async def test_fit_says_so_where_it_changes_nothing():
         await stage.press("ctrl+f")
         await until(lambda: [notice.message for notice in stage.host._notifications] == [FITS_ALREADY])
         await stage.press("f5")
-        assert await stage.closes() == LoadDefaults(n_ctx=2048)
+        assert await stage.closes() == ChosenLoad(n_ctx=2048)
 
 
 async def test_fit_takes_a_smaller_context_where_layers_do_not_help():
-    asked = LoadDefaults(backend="cpu", n_ctx=65536)
+    asked = ChosenLoad(backend="cpu", n_ctx=65536)
     memory = MemoryNow(host_free_bytes=1100 * MIB, host_total_bytes=2 * GIB)
     async with opened(dialog(asked, memory=memory)) as stage:
         await stage.click("Fit")
@@ -234,9 +234,9 @@ async def test_fit_takes_a_smaller_context_where_layers_do_not_help():
 
 
 async def test_defaults_come_back_with_one_key():
-    async with opened(dialog(LoadDefaults(n_ctx=512, n_threads=3, use_mmap=False))) as stage:
+    async with opened(dialog(ChosenLoad(n_ctx=512, n_threads=3, use_mmap=False))) as stage:
         await stage.press("ctrl+d", "f5")
-        assert await stage.closes() == LoadDefaults()
+        assert await stage.closes() == ChosenLoad()
 
 
 async def test_buttons_and_choices_work_with_the_mouse():
@@ -260,7 +260,7 @@ async def test_the_slider_is_dragged_with_the_mouse():
 
 
 async def test_a_backend_that_is_gone_is_told_and_not_kept():
-    async with opened(dialog(LoadDefaults(backend="CUDA3")), (120, 40)) as stage:
+    async with opened(dialog(ChosenLoad(backend="CUDA3")), (120, 40)) as stage:
         await stage.shows("CUDA3 is not here")
         await stage.press("f5")
         assert (await stage.closes()).backend == "Vulkan0"
@@ -296,7 +296,7 @@ async def planner() -> AsyncIterator[DryRunPlanner]:
 
 
 def planned_dialog(planner: DryRunPlanner, path: Path = DENSE, **settings: Any) -> LoadScreen:
-    choice = LoadDefaults(**{"n_ctx": 2048, "backend": "cpu", **settings})
+    choice = ChosenLoad(**{"n_ctx": 2048, "backend": "cpu", **settings})
     return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
 
 

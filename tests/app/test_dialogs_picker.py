@@ -17,7 +17,7 @@ from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
 from tests.models.gguf_files import Shape
 from tui.app.screens.picker import PickedModel, PickerScreen
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
 from tui.planning.exact import Confirmed
@@ -229,15 +229,15 @@ async def test_what_does_not_fit_says_what_it_needs(folder: Path):
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
     async with opened(picker(folder, tiny), (160, 44)) as stage:
         await listed(stage)
-        await stage.shows("○ no: needs ", "○ Does not fit: ", " too much for RAM.")
+        await stage.shows("○ no: ", "○ Does not fit: ", " MiB too much for RAM.")
 
 
 async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
     async with opened(picker(folder, devices=(GPU,)), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● GPU 5/5")
-    cpu = LoadDefaults(backend="cpu")
-    async with opened(picker(folder, devices=(GPU,), choice_for=lambda _: cpu), (120, 40)) as stage:
+    cpu = ChosenLoad(backend="cpu")
+    async with opened(picker(folder, devices=(GPU,), load_for=lambda _: cpu), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● CPU")
 

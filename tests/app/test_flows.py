@@ -68,7 +68,7 @@ async def test_other_load_settings_take_the_context_along(start):
         person.app.main.models.action_raise_context()
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
-        assert "tokens came along" in person.told and "would take" not in person.told  # a handful tells nothing
+        assert "of context were kept" in person.told and "would take" not in person.told  # a handful tells nothing
         await person.ask("谢谢")
         assert person.turns[-1].timings.n_cached > 0
 
@@ -302,7 +302,7 @@ async def test_a_key_that_edits_text_does_what_the_settings_say(start):
         assert person.turns[-1].stop == "cancelled"
         assert person.app.main.query_one(Prompt).text == "a draft"
         await person.press("f2")
-        assert "send it anew (enter), or leave it (^x)" in person.screen_text()
+        assert "send again (enter), or cancel (^x)" in person.screen_text()
 
 
 async def test_the_engine_log_can_be_read(start):

@@ -17,7 +17,7 @@ from tests.conftest import DENSE, MOE
 from tests.engine.vulkan import require_vulkan
 from tui.app.screens import model_flows
 from tui.config import paths
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
 from tui.engines.plans import DryRunPlanner
 from tui.models.library import LibraryModel, inspect
@@ -76,7 +76,7 @@ async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start
     free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
-            "To fit into memory it is loaded with all layers on the CPU and a context of 2,048 tokens."
+            "To fit into memory, it is loaded with: all layers on the CPU · a context of 2,048 tokens."
         )
         assert loaded(person).n_ctx == 2048
     remembered = StateStore()
@@ -127,7 +127,8 @@ async def test_a_quantized_cache_is_one_key_away(start, free):
         await opened(person, "KV cache in q8_0")
         await person.press("k")
         await person.wait_until_ready()
-        assert (loaded(person).n_ctx, loaded(person).type_k, loaded(person).type_v) == (4096, "q8_0", "q8_0")
+        llama = loaded(person).llama
+        assert (loaded(person).n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
 
 
 async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):
@@ -155,7 +156,7 @@ async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, fr
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
         assert loaded(person).n_ctx == 1024
-    StateStore().remember_load(DENSE, LoadDefaults(n_ctx=4096, backend="cpu"))
+    StateStore().remember_load(DENSE, ChosenLoad(n_ctx=4096, backend="cpu"))
     async with start(model=None, load={"n_ctx": None, "backend": None}) as person:
         await opened(person, "Too little memory")
         await person.press("y")

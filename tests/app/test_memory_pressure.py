@@ -35,7 +35,7 @@ async def test_a_shortage_is_told_once_while_it_lasts(start, monkeypatch):
         await person.wait_for(lambda: "Memory is running out" in told(person))
         n_reads = 0
         await person.wait_for(lambda: n_reads > 1)
-        assert told(person).count("Memory is running out: 2.0 GiB of 16.0 GiB are available") == 1
+        assert told(person).count("Memory is running out. Only 2.0 GiB of 16.0 GiB are available") == 1
         assert "35% of the last 10 s" in told(person)
 
 

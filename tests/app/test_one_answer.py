@@ -21,7 +21,7 @@ from tui.app.widgets.bench_board import BenchBoard
 from tui.bench.guard import NotMeasured, settle
 from tui.config.load import engine_settings
 from tui.config.options import BenchOptions
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.measure.history import History
 from tui.measure.runner import BenchJob, context_for, plan_tests
 from tui.models.info import ModelInfo
@@ -47,7 +47,7 @@ class Case:
     """A model, what it would be loaded with, and what is free; no planner, so that the formula has the last word."""
 
     def __init__(
-        self, info: ModelInfo, choice: LoadDefaults, memory: MemoryNow, devices: tuple[Device, ...] = (CPU, GPU)
+        self, info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, devices: tuple[Device, ...] = (CPU, GPU)
     ) -> None:
         self.info, self.choice, self.memory, self.devices = info, choice, memory, devices
         path = Path("/models/a.gguf")
@@ -59,9 +59,7 @@ class Case:
 
     async def in_picker(self, expected: str) -> None:
         library = Library(models=(self.model,))
-        screen = PickerScreen(
-            lambda: library, self.memory, KEYS, devices=self.devices, choice_for=lambda _: self.choice
-        )
+        screen = PickerScreen(lambda: library, self.memory, KEYS, devices=self.devices, load_for=lambda _: self.choice)
         async with opened(screen, SIZE) as stage:
             await seen(stage, expected)
 
@@ -93,12 +91,12 @@ class Case:
 
 
 Door = Callable[[Case, str], Awaitable[None]]
-ON_CPU = LoadDefaults(n_ctx=N_CTX, backend="cpu")
+ON_CPU = ChosenLoad(n_ctx=N_CTX, backend="cpu")
 NEED = estimate(QWEN3_8B, engine_settings(ON_CPU, (CPU,))[0]).total_bytes
 
 
-def on_gpu(n_gpu_layers: int) -> LoadDefaults:
-    return LoadDefaults(n_ctx=N_CTX, backend="Vulkan0", n_gpu_layers=n_gpu_layers)
+def on_gpu(n_gpu_layers: int) -> ChosenLoad:
+    return ChosenLoad(n_ctx=N_CTX, backend="Vulkan0", n_gpu_layers=n_gpu_layers)
 
 
 CASES = {

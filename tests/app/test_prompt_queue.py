@@ -78,7 +78,7 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
         assert prompt(person).text == "" and waiting(person) == ("ping",)
         await person.wait_for(lambda: person.phase == "no_model")
         assert waiting(person) == ("ping",) and "waits for a model (^o) · esc takes back" in shown(person)[0]
-        controller.load(LoadRequest(path=DENSE, choice=controller.choice_for(DENSE)))
+        controller.load(LoadRequest(path=DENSE, choice=controller.load_for(DENSE)))
         await answered(person, "ping")
         assert person.turns[1].text == "pong" and shown(person) == []
 
@@ -87,7 +87,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
     async with start() as person:
         controller = person.app.controller
         with held(person):
-            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.load_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "ping")
             await write(person, "hello\nthere")
@@ -191,13 +191,13 @@ async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_a
     async with start() as person:
         controller = person.app.controller
         with held(person):
-            controller.load(LoadRequest(path=broken, choice=controller.choice_for(broken)))
+            controller.load(LoadRequest(path=broken, choice=controller.load_for(broken)))
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "ping")
         await person.wait_for(lambda: person.phase != "loading")
         if controller.engine.loaded is None:
             assert waiting(person) == ("ping",)
-            controller.load(LoadRequest(path=DENSE, choice=controller.choice_for(DENSE)))
+            controller.load(LoadRequest(path=DENSE, choice=controller.load_for(DENSE)))
         await answered(person, "ping")
 
 
@@ -208,7 +208,7 @@ async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_take
         await person.type("draft")
         await person.press("f2")
         with held(person):
-            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.load_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             prompt(person).set_text("hello")
             await person.press("enter")
@@ -249,7 +249,7 @@ async def test_many_that_wait_leave_room_on_a_low_screen(start):
     async with start(size=(40, 12)) as person:
         controller = person.app.controller
         with held(person):
-            controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
+            controller.load(LoadRequest(path=MOE, choice=controller.load_for(MOE)))
             await person.wait_for(lambda: person.phase == "loading")
             for number in range(5):
                 await write(person, f"prompt {number} with more words than the narrow screen has room for")
@@ -282,7 +282,7 @@ async def test_no_answer_is_dropped_in_silence(start):
         controller = person.app.controller
         await person.ask("ping")
         controller.answer()
-        controller.load(LoadRequest(path=MOE, choice=controller.choice_for(MOE)))
+        controller.load(LoadRequest(path=MOE, choice=controller.load_for(MOE)))
         await person.wait_for(lambda: "something else was begun" in person.screen_text())
         await person.wait_until_ready()
         await controller.unload()

@@ -11,7 +11,7 @@ import pytest
 from tests.app.conftest import GREEDY
 from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Delta
 from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
@@ -55,7 +55,7 @@ async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path)
     async with with_settings(keys, model=None) as person:
         await person.wait_for(lambda: "No models were found" in person.screen_text())
         await person.press("escape")
-        person.app.controller.load(LoadRequest(path=tmp_path / "gone.gguf", choice=LoadDefaults()))
+        person.app.controller.load(LoadRequest(path=tmp_path / "gone.gguf", choice=ChosenLoad()))
         await person.wait_for(lambda: "gone.gguf could not be loaded" in person.screen_text())
         shown = " ".join(person.screen_text().split())
         assert "pick another model (f10)" in shown and "[x] other model" in shown and "load settings" not in shown

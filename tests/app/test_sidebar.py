@@ -105,7 +105,7 @@ async def rows_of(widget: LineWidget, size: tuple[int, int], act: Callable[[Any]
 async def test_the_sidebar_shows_every_panel_in_its_width() -> None:
     rows = await rows_of(Sidebar(), (100, 40), feed)
     text = "\n".join(rows)
-    for part in ("31.4 tok/s", "412 tok/s", "ttft 0.60 s", "1,204 / 8,192", "14.0 / 31.0 GiB", "14.0 / 16.0 GiB"):
+    for part in ("31.4 tok/s", "412.0 tok/s", "ttft 0.60 s", "1,204 / 8,192", "14.0 / 31.0 GiB", "14.0 / 16.0 GiB"):
         assert part in text
     for part in ("0.5 / 8.0 GiB", "Radeon 860M", "92%", "64 °C", "24 W", "11%", "swap"):
         assert part in text

@@ -40,6 +40,7 @@ from tests.recorded import (
     QWEN,
     replace_machine,
 )
+from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
 from tui.app.screens.bench import BenchScreen
@@ -55,7 +56,7 @@ from tui.config import paths
 from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
@@ -184,11 +185,11 @@ def dialog(make: Callable[[Keymap], ModalScreen[Any]]) -> Callable[[Person], Awa
 
 
 def settings_of_apu(keymap: Keymap) -> ModalScreen[Any]:
-    return LoadScreen(QWEN3_30B_A3B, LoadDefaults(n_cpu_moe=4), (GPU,), APU, keymap)
+    return LoadScreen(QWEN3_30B_A3B, ChosenLoad(n_cpu_moe=4), (GPU,), APU, keymap)
 
 
 def guard(keymap: Keymap) -> ModalScreen[Any]:
-    too_much = LoadDefaults(n_ctx=32768)
+    too_much = ChosenLoad(n_ctx=32768)
     verdict = judge(QWEN3_30B_A3B, too_much, (GPU,), APU)
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
     permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
@@ -202,13 +203,13 @@ async def never() -> Any:
 def bench_start(keymap: Keymap) -> ModalScreen[Any]:
     """Before anything is measured."""
     history = History(Path("/nowhere/bench.sqlite"))
-    return BenchScreen(lambda: LIBRARY.models, QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
+    return BenchScreen(lambda: LIBRARY.models, QWEN, (GPU,), ChosenLoad(), never, {}, history, keymap)
 
 
 def bench(keymap: Keymap) -> ModalScreen[Any]:
     """Six models on two backends, measured, and one more being measured."""
     history = History(Path("/nowhere/bench.sqlite"))
-    screen = BenchScreen(lambda: (), QWEN, (GPU,), LoadDefaults(), never, {}, history, keymap)
+    screen = BenchScreen(lambda: (), QWEN, (GPU,), ChosenLoad(), never, {}, history, keymap)
     screen._state = BenchState(
         comparison=COMPARISON,
         fraction=0.62,
@@ -322,7 +323,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         person = Person(app, pilot)
         await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
         await scene.act(person)
-        await person.wait_for(lambda: scene.ready in person.screen_text() and "looking…" not in person.screen_text())
+        await person.wait_for(lambda: scene.ready in (seen := plain(person.screen_text())) and "looking…" not in seen)
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.controller.monitoring.read()

@@ -84,7 +84,7 @@ async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start
         assert ("+".join(loaded(person).devices) or "CPU") == back[1]
         footer = shown(person)
         assert back[0] in footer and f"→ {back[1]}" in footer
-        assert f"moved to {back[1]} in" in footer and "tokens came along" in footer
+        assert f"moved to {back[1]} in" in footer and "context were kept" in footer
         assert "would take" not in footer  # nothing was read on the other one yet
         assert f"→ {back[1]}" in to_markdown(person.app.controller.conversation, stats=True)
         conversation_id = person.app.controller.conversation.id
@@ -118,7 +118,7 @@ async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_m
             await person.press("f6")
         await person.wait_for(lambda: person.phase == "ready" and person.told.count(" in ") > read)
         read, newest = person.told.count(" in "), person.told.splitlines()[-1]
-        assert ("tokens again would take about" in newest) is says and ("tokens came along" in newest) is not says
+        assert ("tokens again would take about" in newest) is says and ("of context were kept" in newest) is not says
 
     async with start(load={**CPU, "n_ctx": 2048, "n_ubatch": 64}, software_vulkan=True) as person:
         need_vulkan(person)
@@ -165,8 +165,8 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         turn = person.turns[-1]
         assert loaded(person).type_k == "q8_0" and turn.stop == "stop"
         assert turn.timings.n_prefill > turn.timings.n_prompt  # all of it, and what was written, once more
-        assert "could not be taken along" in person.told
-        assert "tokens of context did not come along" in shown(person)
+        assert "could not be kept" in person.told
+        assert "tokens of context were not kept" in shown(person)
 
 
 async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start):

@@ -81,8 +81,12 @@ async def test_a_model_whose_template_knows_no_thinking_says_so(start, tmp_path:
 
 @pytest.mark.parametrize(
     "template",
-    [CLOSED.replace("off", "thinking is defined and not thinking"), WORDS + CLOSED.replace("off", "ns.off")],
-    ids=["variable", "words"],
+    [
+        CLOSED.replace("off", "thinking is defined and not thinking"),
+        WORDS + CLOSED.replace("off", "ns.off"),
+        CLOSED.replace("off", "'detailed thinking off' in messages[0].content"),
+    ],
+    ids=["variable", "words", "words in the system prompt"],
 )
 async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(start, tmp_path: Path, template: str):
     async with start(model=tape(tmp_path / "tape.gguf", template)) as person:
@@ -103,7 +107,7 @@ async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):
         await person.press("escape")
         await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
         await person.press("ctrl+t")
-        assert "Thinking is off in this conversation, for models that can be asked for it." in person.told
+        assert "Thinking is off in this conversation, for models that have a switch for it." in person.told
 
 
 async def choose(person, key: str, *, shows: tuple[str, ...] = ()) -> None:

@@ -24,7 +24,7 @@ from tui.base.exit_codes import ExitCode
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
 from tui.config import paths
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
 from tui.engines.interface import Engine
 from tui.measure.history import History
@@ -249,7 +249,7 @@ def test_a_gpu_backend_is_named_with_its_device_and_layers():
 
 
 def test_without_a_name_the_model_used_last_is_taken():
-    StateStore().remember_load(MOE, LoadDefaults())
+    StateStore().remember_load(MOE, ChosenLoad())
     done = llmtui("--bench", *SMALL, "--json")
     assert json.loads(done.stdout)[0]["model_filename"] == str(MOE)
     assert f"{MOE}: the model used last" in done.stderr
@@ -260,7 +260,7 @@ def test_when_the_model_used_last_is_gone_the_smallest_is_taken(home):
     folder.mkdir(parents=True)
     for model in (DENSE, MOE):
         shutil.copy(model, folder)
-    StateStore().remember_load(folder / "deleted.gguf", LoadDefaults())
+    StateStore().remember_load(folder / "deleted.gguf", ChosenLoad())
     done = llmtui("--bench", *SMALL, "--json")
     smallest = min((DENSE, MOE), key=lambda model: model.stat().st_size)
     assert json.loads(done.stdout)[0]["model_filename"] == str(folder / smallest.name)
@@ -271,7 +271,7 @@ def test_settings_of_the_users_file_count_but_not_those_remembered_by_the_app(ho
     config = home / ".config" / "llmtui"
     config.mkdir(parents=True)
     (config / "settings.toml").write_text('[load]\nn_ubatch = 32\nbackend = "Vulkan9"\n')
-    StateStore().remember_load(DENSE, LoadDefaults(n_ubatch=16, type_k="q8_0"))
+    StateStore().remember_load(DENSE, ChosenLoad(n_ubatch=16, type_k="q8_0"))
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     record = json.loads(done.stdout)[0]
     assert (record["n_ubatch"], record["type_k"]) == (32, "f16")

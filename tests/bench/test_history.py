@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.homes import FOLDERS
 from tests.models.gguf_files import Shape
 from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
@@ -25,13 +26,34 @@ def history() -> list[dict[str, object]]:
     return kept
 
 
+def n_kept() -> int:
+    return len(History(paths.bench_file()).list())
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What `--output json` prints for the dense model, and the history that has this one run."""
+    home = tmp_path_factory.mktemp("measured")
+    elsewhere = {name: str(home / folder) for name, folder in FOLDERS.items()}
+    done = llmtui("--bench", DENSE, *SMALL, "--json", **elsewhere)
+    (kept,) = home.rglob("bench.sqlite")
+    return done.stdout, kept
+
+
 @pytest.fixture
-def scores(tmp_path: Path) -> Callable[[float], Path]:
+def after_one_run(home: Path, one_run: tuple[str, Path]) -> None:
+    """The dense model was measured before, in this home."""
+    paths.bench_file().parent.mkdir(parents=True)
+    shutil.copy(one_run[1], paths.bench_file())
+
+
+@pytest.fixture
+def scores(tmp_path: Path, one_run: tuple[str, Path]) -> Callable[[float], Path]:
     """Writes a file of what `--output json` printed for the dense model, its mean speeds multiplied. All repetitions
     are as fast as the mean, so that a large loss is significant however busy the machine is."""
 
     def write(factor: float) -> Path:
-        records = json.loads(llmtui("--bench", DENSE, *SMALL, "--json", "--no-history").stdout)
+        records = json.loads(one_run[0])
         for record in records:
             record["samples_ts"] = [record["avg_ts"] * factor] * len(record["samples_ts"])
         path = tmp_path / "scores.json"
@@ -66,11 +88,11 @@ def test_an_empty_history_is_said_on_stderr():
 
 def test_no_history_keeps_the_run_out():
     llmtui("--bench", DENSE, *SMALL, "--no-history")
-    assert history() == [] and not paths.bench_file().exists()
+    assert not paths.bench_file().exists()
 
 
+@pytest.mark.usefixtures("after_one_run")
 def test_the_history_is_where_locate_says():
-    llmtui("--bench", DENSE, *SMALL)
     assert Path(json.loads(llmtui("--locate", "--json").stdout)["benchmarks"]) == paths.bench_file()
     (kept,) = History(paths.bench_file()).list()
     report = History(paths.bench_file()).get(kept.id)
@@ -90,8 +112,8 @@ def test_compared_with_the_last_run_a_table_says_what_changed_and_what_differs()
     assert "- context: 256, now 512" in changes and "threads" not in changes
 
 
+@pytest.mark.usefixtures("after_one_run")
 def test_a_run_is_named_by_its_id_and_in_a_pipe_the_table_is_markdown():
-    llmtui("--bench", DENSE, *SMALL)
     llmtui("--bench", DENSE, *SMALL)
     done = llmtui("--bench", DENSE, *SMALL, "-n", "8", "--compare", "1")
     assert done.returncode == ExitCode.FINE and "compared with run 1 of " in done.stdout
@@ -99,8 +121,8 @@ def test_a_run_is_named_by_its_id_and_in_a_pipe_the_table_is_markdown():
     assert "- tg8: only measured now" in done.stdout
 
 
+@pytest.mark.usefixtures("after_one_run")
 def test_json_stays_clean_and_the_changes_go_to_stderr():
-    llmtui("--bench", DENSE, *SMALL)
     done = llmtui("--bench", DENSE, *SMALL, "--json", "--compare", "last")
     assert len(json.loads(done.stdout)) == 2
     assert "compared with run 1" in done.stderr and "verdict" in done.stderr
@@ -110,7 +132,7 @@ def test_a_loss_larger_than_allowed_is_exit_code_1_and_said(scores: Callable[[fl
     done = llmtui("--bench", DENSE, *SMALL, "--compare", scores(1000), "--fail-below", "5%")
     assert done.returncode == ExitCode.SLOWER == 1
     assert "slower" in done.stdout and re.search(r"pp16 is 99.\d% slower than in scores.json", done.stderr)
-    assert len(history()) == 1, "a run that failed is kept too"
+    assert n_kept() == 1, "a run that failed is kept too"
 
 
 def test_a_gain_and_an_allowed_loss_are_fine(scores: Callable[[float], Path]):
@@ -168,7 +190,7 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
     ):
         done = llmtui("--bench", DENSE, *SMALL, "--compare", what)
         assert (done.returncode, done.stdout) == (ExitCode.USAGE, "") and said in done.stderr
-    assert history() == []
+    assert n_kept() == 0
 
 
 @pytest.mark.parametrize(
@@ -208,7 +230,7 @@ def test_a_damaged_history_is_set_aside_and_said():
     assert listed.returncode == ExitCode.USAGE and "damaged file" in listed.stderr
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and len(json.loads(done.stdout)) == 2
-    assert "bench.sqlite.corrupt-" in done.stderr and len(history()) == 1
+    assert "bench.sqlite.corrupt-" in done.stderr and n_kept() == 1
 
 
 def test_a_guard_whose_history_cannot_be_read_does_not_pass():

@@ -28,7 +28,7 @@ from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, Typed, header, write_recurrent
 from tests.models.hostile_headers import HOSTILE
 from tests.planning.shapes import DEVICES, machine
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
@@ -164,10 +164,10 @@ class Campaign:
             self.complain("a name is not cut", file)
         memory = machine(model.info.weights_bytes, model.info.weights_bytes // 2)
         started = time.process_time()
-        auto_fit(model.info, LoadDefaults(n_ctx=0), DEVICES, memory)
+        auto_fit(model.info, ChosenLoad(n_ctx=0), DEVICES, memory)
         self.timed("search", started, file)
         started = time.process_time()
-        remedies(model.info, LoadDefaults(), DEVICES, memory, found.models)
+        remedies(model.info, ChosenLoad(), DEVICES, memory, found.models)
         self.timed("remedies", started, file)
         return model
 

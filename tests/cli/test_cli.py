@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -16,14 +15,16 @@ from tests.conftest import DENSE
 from tests.running import COMMAND, llmtui, on_terminal
 from tui import __version__
 from tui.base.exit_codes import ExitCode
+from tui.base.text import cells
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
+from tui.cli import types
 from tui.cli.main import _load_fields
-from tui.cli.parser import CACHE_TYPES, FLASH_ATTENTION, MIN_REPETITIONS, OUTPUTS, REPACK, parser
+from tui.cli.parser import MIN_REPETITIONS, OUTPUTS, parser
 from tui.config.load import merge_load
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.measure import compare
-from tui.protocol.records import CacheType, FlashAttention, Repack
+from tui.protocol import records
 
 FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
@@ -42,6 +43,30 @@ def test_help_names_every_exit_code_with_its_sentence():
     assert done.returncode == 0 and done.stderr == ""
     for code in ExitCode:
         assert f"{code.value:<4} {code.meaning}" in done.stdout
+
+
+def test_help_in_chinese_fits_into_a_terminal_of_80_columns():
+    done = llmtui("--help", LC_ALL="zh_CN.UTF-8", COLUMNS="80")
+    options, examples, _ = done.stdout.partition("\n示例：\n")
+    assert options.startswith("用法：") and examples
+    assert max(map(cells, options.splitlines())) <= 80
+    for option in ("--ctx", "--no-mmap", "--fail-below"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ctx", "-4"], "参数 -c/--ctx：-4 小于 0。"),
+        (["--no-such-thing"], "无法识别的参数：--no-such-thing。"),
+        (["--bench", "--devices"], "参数 --devices：不能与 --bench 同时使用。"),
+        (["-p", "3"], "-p 要与 --bench 一起用，但没有写 --bench。"),
+    ],
+)
+def test_bad_usage_is_told_in_the_language_in_use_argparses_own_words_included(arguments: list[str], said: str):
+    done = llmtui(*arguments, LC_ALL="zh_CN.UTF-8")
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr == f"llmtui: {said}\n参见 llmtui --help。\n"
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])
@@ -66,19 +91,18 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
     assert "'textual'" not in done.stderr and "'llama_cpp'" not in done.stderr
 
 
-def test_the_choices_are_those_that_the_engine_knows():
-    assert get_args(CacheType) == CACHE_TYPES and get_args(FlashAttention) == FLASH_ATTENTION
-    assert get_args(Repack) == REPACK
+def test_what_is_written_here_for_speed_is_what_it_stands_for():
+    assert types.MOST == records.MOST
     assert (*FORMATS, *PICTURES) == OUTPUTS
     assert compare.MIN_REPETITIONS == MIN_REPETITIONS
 
 
 def test_every_load_setting_has_an_argument_and_arrives_under_its_name():
     fields = _load_fields(parser().parse_args(EVERY_LOAD_ARGUMENT))
-    assert set(fields) == set(LoadDefaults.__struct_fields__)
-    merged, problems = merge_load(LoadDefaults(), {}, fields)
+    assert set(fields) == set(ChosenLoad.__struct_fields__)
+    merged, problems = merge_load(ChosenLoad(), {}, fields)
     assert problems == []
-    assert merged == LoadDefaults(
+    assert merged == ChosenLoad(
         backend="CUDA1", n_ctx=1024, n_gpu_layers=12, n_cpu_moe=3, n_threads=5, n_threads_batch=6, n_batch=256,
         n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", use_mmap=False, use_mlock=True, repack="off",
         seed=2**32 - 1,
@@ -102,7 +126,8 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
         (["--ctx", "-4"], "-4 is not 0 or more"),
         (["--threads", "many"], "'many' is not a whole number"),
         (["--ubatch", "0"], "0 is not 1 or more"),
-        (["--cache-type-k", "q9_9"], "q9_9"),
+        (["--cache-type-k", "q9_9"], "'q9_9' is not one of f32, f16, bf16, q8_0"),
+        (["--seed", "4294967296"], "4294967296 is too large"),
         (["--bench", "--devices"], "not allowed with"),
         (["--json"], "--bench"),
         (["--bench", "-p", "0", "-n", "0"], "nothing to measure"),
@@ -135,7 +160,7 @@ def test_a_conversation_that_is_not_there_is_said_before_the_app_starts():
 
 def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():
     with on_terminal("x" * 300) as running:
-        running.read_until("file name too long")
+        running.read_until("File name too long")
 
 
 def test_a_home_that_nobody_has_is_no_traceback_in_a_bench():

@@ -143,7 +143,7 @@ def test_a_key_that_arrives_as_another_one_is_refused() -> None:
 
 def test_a_key_of_another_action_is_refused_and_says_whose_it_is() -> None:
     message = refused({"help": "^o"}, "help")
-    assert '"ctrl+o" is also the key of "pick_model"' in message
+    assert 'is "ctrl+o", which is also the key of "pick_model"' in message
     assert "f1, ctrl+g" in message
 
 

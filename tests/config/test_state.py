@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tui.config.load import merge_load
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import MAX_MODELS, State, StateStore
 
 MODEL = Path('/models/Qwen3 "8B" [new].gguf')
@@ -44,11 +44,11 @@ def test_what_is_remembered_is_there_in_the_next_run(tmp_path: Path) -> None:
 
 def test_load_settings_come_back_for_the_model_they_were_used_with(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    used = LoadDefaults(backend="Vulkan0", n_ctx=12345, use_mlock=True, type_v="q8_0")
+    used = ChosenLoad(backend="Vulkan0", n_ctx=12345, use_mlock=True, type_v="q8_0")
     assert store.remember_load(MODEL, used) is None
     state = reread(store)
     assert state.last_model == str(MODEL)
-    assert merge_load(LoadDefaults(), state.loads[str(MODEL)]) == (used, [])
+    assert merge_load(ChosenLoad(), state.loads[str(MODEL)]) == (used, [])
     assert store.load_of(Path("/models/other.gguf")) == {}
 
 
@@ -56,8 +56,8 @@ def test_only_so_many_models_are_remembered_and_the_oldest_goes_first(tmp_path: 
     store = store_in(tmp_path)
     full = {f"/m/{n}.gguf": {"n_ctx": n} for n in range(MAX_MODELS)}
     store.update(loads=dict(full))
-    store.remember_load(Path("/m/0.gguf"), LoadDefaults())
-    store.remember_load(Path("/m/new.gguf"), LoadDefaults())
+    store.remember_load(Path("/m/0.gguf"), ChosenLoad())
+    store.remember_load(Path("/m/new.gguf"), ChosenLoad())
     kept = reread(store).loads
     assert len(kept) == MAX_MODELS
     assert list(kept)[-2:] == ["/m/0.gguf", "/m/new.gguf"]
@@ -115,8 +115,8 @@ def test_two_programs_do_not_forget_each_others_changes(tmp_path: Path) -> None:
     first, second = store_in(tmp_path), store_in(tmp_path)
     first.read()
     second.read()
-    first.remember_load(Path("/m/a.gguf"), LoadDefaults(n_ctx=1))
-    second.remember_load(Path("/m/b.gguf"), LoadDefaults(n_ctx=2))
+    first.remember_load(Path("/m/a.gguf"), ChosenLoad(n_ctx=1))
+    second.remember_load(Path("/m/b.gguf"), ChosenLoad(n_ctx=2))
     first.update(theme="sand")
     state = reread(first)
     assert (sorted(state.loads), state.theme) == (["/m/a.gguf", "/m/b.gguf"], "sand")
@@ -127,7 +127,7 @@ def test_threads_do_not_undo_each_others_changes(tmp_path: Path) -> None:
 
     def remember(thread: int) -> None:
         for n in range(10):
-            store.remember_load(Path(f"/m/{thread}-{n}.gguf"), LoadDefaults())
+            store.remember_load(Path(f"/m/{thread}-{n}.gguf"), ChosenLoad())
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(remember, range(6)))
@@ -136,7 +136,7 @@ def test_threads_do_not_undo_each_others_changes(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_utf8_is_reported_and_spoils_nothing(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    problem = store.remember_load(Path(os.fsdecode(b"/m/caf\xe9.gguf")), LoadDefaults())
+    problem = store.remember_load(Path(os.fsdecode(b"/m/caf\xe9.gguf")), ChosenLoad())
     assert problem is not None
     assert "not UTF-8" in problem.message
     assert store.update(theme="sand") is None

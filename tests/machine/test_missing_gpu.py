@@ -232,7 +232,8 @@ def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_pa
     for listed, others in (((), "cuda, which finds no device,"), (CUDA, "cuda")):
         first, *_ = but(listed, backends=frozenset({"cpu", "cuda"}), build=read_build(file))
         assert first == (
-            f"This llama.cpp was built for {others} and not for Vulkan (glslc libvulkan-dev not installed). As root: "
+            f"This llama.cpp was built for {others} and not for Vulkan. The reason: glslc libvulkan-dev not installed. "
+            "As root: "
             "apt-get install glslc libvulkan-dev. Then in llmtui's folder: "
             "CMAKE_ARGS='-DGGML_CUDA=on -DGGML_LTO=on' LLMTUI_BACKEND=vulkan make run"
         )

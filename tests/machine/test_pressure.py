@@ -30,7 +30,7 @@ def test_programs_that_wait_for_memory_bring_a_warning_with_the_figures():
     found = MemoryWatch().take(reading(3 * GIB, 12.4), GIB)
     assert found == Shortage(ram_available_bytes=3 * GIB, ram_total_bytes=16 * GIB, pressure_percent=12.4)
     assert shortage(found, default_keymap()).startswith(
-        "Memory is running out: 3.0 GiB of 16.0 GiB are available, programs waited for memory 12% of the last 10 s. "
+        "Memory is running out. Only 3.0 GiB of 16.0 GiB are available. Programs waited for memory 12% of the last "
     )
 
 
@@ -39,7 +39,7 @@ def test_where_the_system_does_not_tell_who_waits_little_memory_is_enough():
     found = MemoryWatch().take(reading(500 * MIB, None), GIB)
     assert found is not None
     assert shortage(found, default_keymap()).startswith(
-        "Memory is running out: 500.0 MiB of 16.0 GiB are available. Close"
+        "Memory is running out. Only 500.0 MiB of 16.0 GiB are available. Close"
     )
 
 

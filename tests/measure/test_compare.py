@@ -65,7 +65,7 @@ def test_runs_that_differ_in_nothing_but_speed_have_no_differences():
     [
         (report(n_threads=4), "threads: 8, now 4"),
         (report(n_ubatch=128), "ubatch: 512, now 128"),
-        (report(type_k="q8_0"), "type of K: f16, now q8_0"),
+        (report(type_k="q8_0"), "K cache: f16, now q8_0"),
         (report(flash_attn=False), "flash attention: 1, now 0"),
         (report(settings=LoadSettings(n_ctx=512, repack="off")), "repack: 1, now 0"),
         (report(settings=LoadSettings(n_ctx=512, use_mmap=False)), "load mode: mmap, now none"),

@@ -18,7 +18,7 @@ from tests.models.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config.options import AppOptions
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import State, StateStore, TunedLoad
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
@@ -27,21 +27,21 @@ from tui.measure.tune import Trial, Tuner, changes, halved
 from tui.models.library import inspect
 from tui.protocol.messages import BenchSample, BenchTest
 from tui.protocol.records import Device, LoadSettings, Repack
-from tui.session.choices import LoadChoices
+from tui.session.load_order import LoadOrder
 
-START = LoadDefaults(backend="cpu", n_ctx=512, n_threads=1)
+START = ChosenLoad(backend="cpu", n_ctx=512, n_threads=1)
 HERE = this_machine().hardware
 
 
 def trial(ubatch: int, speed: float) -> Trial:
-    return Trial(choice=LoadDefaults(n_ubatch=ubatch), prefill_tps=(512 * speed * 2,), decode_tps=(256 * speed * 2,))
+    return Trial(choice=ChosenLoad(n_ubatch=ubatch), prefill_tps=(512 * speed * 2,), decode_tps=(256 * speed * 2,))
 
 
-async def has_room(choice: LoadDefaults) -> bool:
+async def has_room(choice: ChosenLoad) -> bool:
     return True
 
 
-async def tuned(engine: Engine, model: Path = DENSE, start: LoadDefaults = START, **more) -> Tuner:
+async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, **more) -> Tuner:
     found = inspect(model)
     devices = (await engine.start()).devices
     tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})
@@ -166,7 +166,7 @@ async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monk
 
 
 async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
-    async def small_batches_only(choice: LoadDefaults) -> bool:
+    async def small_batches_only(choice: ChosenLoad) -> bool:
         return choice.n_ubatch <= 512
 
     result = (await tuned(engine, MOE, fits=small_batches_only)).result
@@ -210,22 +210,22 @@ def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said:
 
 def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path):
     store = StateStore()
-    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
-    assert choices.of(DENSE).repack == "auto"
+    order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
+    assert order.load_for(DENSE).repack == "auto"
     store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"repack": "off"}))
-    assert choices.of(DENSE).repack == "off" and choices.of(MOE).repack == "auto"
-    on_the_command_line = LoadChoices(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
-    assert on_the_command_line.of(DENSE).repack == "on"
+    assert order.load_for(DENSE).repack == "off" and order.load_for(MOE).repack == "auto"
+    on_the_command_line = LoadOrder(Settings(), store, AppOptions(load={"repack": "on"}), lambda problem: None)
+    assert on_the_command_line.load_for(DENSE).repack == "on"
 
 
 def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):
     store = StateStore()
-    choices = LoadChoices(Settings(), store, AppOptions(), lambda problem: None)
-    store.remember_load(DENSE, LoadDefaults(n_ubatch=64, n_ctx=1024))
+    order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
+    store.remember_load(DENSE, ChosenLoad(n_ubatch=64, n_ctx=1024))
     store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"n_ubatch": 256}))
-    assert (choices.of(DENSE).n_ubatch, choices.of(DENSE).n_ctx) == (256, 1024)
+    assert (order.load_for(DENSE).n_ubatch, order.load_for(DENSE).n_ctx) == (256, 1024)
     again = StateStore()
     assert again.read() == [] and again.load_of(DENSE, HERE)["n_ubatch"] == 256
     assert again.load_of(DENSE, "another machine")["n_ubatch"] == 64
-    store.remember_load(DENSE, LoadDefaults(n_ubatch=128))
-    assert choices.of(DENSE).n_ubatch == 128 and store.state.tuned == {}
+    store.remember_load(DENSE, ChosenLoad(n_ubatch=128))
+    assert order.load_for(DENSE).n_ubatch == 128 and store.state.tuned == {}

@@ -17,7 +17,7 @@ import pytest
 from tests.models.gguf_files import Shape, Typed, header, pair, write
 from tests.models.hostile_headers import HOSTILE, MIB, with_pairs, write_all
 from tests.planning.shapes import DEVICES, described, machine
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
 from tui.models.folders import Folder
@@ -183,10 +183,10 @@ def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: 
         asked += 1
         return by_formula(*of)
 
-    auto_fit(info, LoadDefaults(n_ctx=0), DEVICES, memory, counting)
+    auto_fit(info, ChosenLoad(n_ctx=0), DEVICES, memory, counting)
     assert asked < 3000
     asked = 0
-    remedies(info, LoadDefaults(), DEVICES, memory, planner=counting)
+    remedies(info, ChosenLoad(), DEVICES, memory, planner=counting)
     assert asked < 6000
 
 

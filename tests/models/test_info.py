@@ -15,6 +15,7 @@ from tui.base import format
 from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, Value, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import ModelFileError
+from tui.words.later import Later
 
 QWEN3_30B = Shape(2048, 48, 32, 4, 128, 6144, 151936, n_expert=128, n_expert_used=8, n_ff_expert=768)
 
@@ -140,7 +141,7 @@ def test_no_text_of_a_header_is_a_command_to_a_terminal():
     assert (found.name, found.arch, found.size_label) == ("Evil [2J 31mModel",) * 3
     assert found.n_layers == 2  # found by the name as it stands in the header
     with pytest.raises(ModelFileError) as refused:
-        raise ModelFileError("broken", Path("x"), f"{evil} is no architecture.")
+        raise ModelFileError("broken", Path("x"), Later(f"{evil} is no architecture."))
     assert refused.value.reason == "Evil [2J 31mModel is no architecture."
 
 

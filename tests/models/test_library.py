@@ -18,6 +18,7 @@ from tui.models.folders import Folder, default_folders
 from tui.models.gguf import read_header
 from tui.models.library import Library, inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.words import use
 
 
 @pytest.fixture
@@ -362,3 +363,22 @@ def test_a_path_that_is_no_model_is_refused_with_the_reason(folder: Path):
             inspect(folder / name)
         assert error.value.kind == kind
         assert words in error.value.reason
+
+
+def test_what_the_cache_holds_of_broken_files_has_no_language_of_its_own(
+    folder: Path, cache: Path, headers_read: list[Path]
+) -> None:
+    whole = write(folder / "half.gguf", Shape().metadata(), Shape().tensors())
+    with whole.open("rb+") as file:
+        file.truncate(whole.stat().st_size - 1)
+    found = search(folder, cache)
+    assert reasons(found)["half.gguf"].startswith("Incomplete: ")
+    try:
+        assert use("zh")
+        assert reasons(found)["half.gguf"].startswith("不完整：")
+        n_read = len(headers_read)
+        assert reasons(search(folder, cache))["half.gguf"].startswith("不完整：")
+        assert len(headers_read) == n_read
+    finally:
+        use("en")
+    assert reasons(search(folder, cache)) == reasons(found)

@@ -18,7 +18,7 @@ import msgspec
 
 from tui.bench.command import make_job
 from tui.bench.render import table
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.local import LocalEngine
 from tui.measure.chart import charts
 from tui.measure.chart_plot import draw
@@ -40,7 +40,7 @@ async def measure(path: Path, arguments: argparse.Namespace) -> Comparison:
         devices = (await engine.start()).devices
         model = inspect(path)
         jobs: list[BenchJob] = [
-            make_job(model, {"backend": backend}, LoadDefaults(), devices, tests)
+            make_job(model, {"backend": backend}, ChosenLoad(), devices, tests)
             for backend in arguments.backends.split(",")
         ]
         with contextlib.closing(MachineProbe.of(engine)) as probe:

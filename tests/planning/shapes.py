@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, header
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect
@@ -16,7 +16,7 @@ CPU = Device(name="CPU", description="CPU", kind="cpu", total_bytes=64 * GIB, fr
 GPU = Device(name="Vulkan0", description="Card", kind="gpu", total_bytes=24 * GIB, free_bytes=24 * GIB)
 IGPU = Device(name="Vulkan0", description="Graphics", kind="igpu", total_bytes=24 * GIB, free_bytes=20 * GIB)
 DEVICES = (CPU, GPU)
-ASKED = LoadDefaults(n_ctx=1024)
+ASKED = ChosenLoad(n_ctx=1024)
 TINY_DENSE, TINY_MOE = inspect(DENSE).info, inspect(MOE).info
 
 

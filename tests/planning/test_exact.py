@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.conftest import DENSE, MOE
 from tests.planning.shapes import CPU, GIB, MIB, TINY_DENSE, machine
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
@@ -22,7 +22,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
 
-ON_CPU = LoadDefaults(backend="cpu", n_ctx=2048, n_threads=1)
+ON_CPU = ChosenLoad(backend="cpu", n_ctx=2048, n_threads=1)
 
 
 @pytest_asyncio.fixture
@@ -36,7 +36,7 @@ def confirmed(planner: DryRunPlanner, memory: MemoryNow, path: Path = DENSE) -> 
     return Confirmed(planner, path, inspect(path).info, (CPU,), memory)
 
 
-async def need(planner: DryRunPlanner, choice: LoadDefaults, path: Path = DENSE) -> int:
+async def need(planner: DryRunPlanner, choice: ChosenLoad, path: Path = DENSE) -> int:
     """What llama.cpp takes for this load."""
     plan: MemoryPlan = await planner.plan(path, inspect(path).info, engine_settings(choice, (CPU,))[0])
     assert plan.exact
@@ -106,7 +106,7 @@ async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_th
         devices = (await engine.start()).devices
         if "Vulkan0" not in {device.name for device in devices}:
             pytest.skip("this build and machine have no Vulkan device, not even one in software")
-        info, asked = inspect(path).info, LoadDefaults(backend="Vulkan0", n_ctx=1024, n_threads=1)
+        info, asked = inspect(path).info, ChosenLoad(backend="Vulkan0", n_ctx=1024, n_threads=1)
         settings, _ = engine_settings(asked, devices)
         whole = (await planner.plan(path, info, settings)).devices[0].total_bytes
         memory = machine(GIB, whole - 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.planning.shapes import CPU, DEVICES, GIB, HEAD_80, QWEN3_8B, QWEN3_30B_A3B, machine
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load, no_others
@@ -20,11 +20,11 @@ ROOMY = machine(64 * GIB, 64 * GIB, reserve=GIB)
 SMALL_CARD = machine(64 * GIB, 3 * GIB, reserve=GIB)
 SMALL = machine(4 * GIB, 4 * GIB)
 LOW_CARD = machine(64 * GIB, 15 * GIB)
-ASKED = LoadDefaults(n_ctx=32768)
+ASKED = ChosenLoad(n_ctx=32768)
 
 
 async def asked(
-    choice: LoadDefaults, memory: MemoryNow, chosen: frozenset[str] = ALL_SETTINGS, *, helps: bool = False
+    choice: ChosenLoad, memory: MemoryNow, chosen: frozenset[str] = ALL_SETTINGS, *, helps: bool = False
 ) -> LoadPermission:
     confirmed = Confirmed(None, Path("/models/a.gguf"), QWEN3_8B, DEVICES, memory)
     return await may_load(confirmed, choice, chosen=chosen, others=no_others if helps else None)
@@ -56,8 +56,8 @@ async def test_what_somebody_chose_is_not_changed_but_what_would_help_is_told_wh
 
 
 async def test_a_context_is_cut_only_if_nobody_chose_it():
-    choice = LoadDefaults(n_ctx=32768, backend="cpu")
-    memory = machine(judge(QWEN3_8B, LoadDefaults(n_ctx=2048, backend="cpu"), DEVICES, ROOMY).plan.host.total_bytes)
+    choice = ChosenLoad(n_ctx=32768, backend="cpu")
+    memory = machine(judge(QWEN3_8B, ChosenLoad(n_ctx=2048, backend="cpu"), DEVICES, ROOMY).plan.host.total_bytes)
     cut = (await asked(choice, memory, ALL_SETTINGS - {"n_ctx"})).instead
     assert cut is not None and cut.is_cut and cut.choice.n_ctx == 2048
     assert (await asked(choice, memory)).instead is None
@@ -66,16 +66,16 @@ async def test_a_context_is_cut_only_if_nobody_chose_it():
 @pytest.mark.parametrize(
     ("info", "choice", "memory", "words", "short"),
     [
-        (QWEN3_8B, LoadDefaults(n_ctx=4096), ROOMY, "GPU 37/37", "GPU 37/37"),
-        (QWEN3_8B, LoadDefaults(n_ctx=4096, n_gpu_layers=0), ROOMY, "CPU", "CPU"),
-        (QWEN3_8B, LoadDefaults(n_ctx=4096, backend="cpu"), ROOMY, "CPU", "CPU"),
-        (QWEN3_30B_A3B, LoadDefaults(n_ctx=4096, n_cpu_moe=9), ROOMY, "GPU 49/49+CPU", "GPU 49/49+CPU"),
-        (QWEN3_8B, LoadDefaults(n_ctx=4096, type_k="q8_0"), ROOMY, "GPU 37/37", "GPU 37/37"),
-        (HEAD_80, LoadDefaults(n_ctx=4096, type_k="q8_0"), ROOMY, "no: load settings", "no: settings"),
-        (QWEN3_30B_A3B, LoadDefaults(n_ctx=4096), SMALL, "no: needs 17 GiB of 8.0 GiB", "no: 17 GiB"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096), ROOMY, "GPU 37/37", "GPU 37/37"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "CPU", "CPU"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, backend="cpu"), ROOMY, "CPU", "CPU"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096, n_cpu_moe=9), ROOMY, "GPU 49/49+CPU", "GPU 49/49+CPU"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, type_k="q8_0"), ROOMY, "GPU 37/37", "GPU 37/37"),
+        (HEAD_80, ChosenLoad(n_ctx=4096, type_k="q8_0"), ROOMY, "no: load settings", "no: settings"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), SMALL, "no: needs 17 GiB of 8.0 GiB", "no: 17 GiB"),
         (
             QWEN3_30B_A3B,
-            LoadDefaults(n_ctx=4096),
+            ChosenLoad(n_ctx=4096),
             LOW_CARD,
             "no: 1.3 GiB short on Vulkan0",
             "no: Vulkan0",
@@ -83,7 +83,7 @@ async def test_a_context_is_cut_only_if_nobody_chose_it():
     ],
 )
 def test_a_cell_of_a_table_says_where_it_would_lie_or_what_is_missing(
-    info: ModelInfo, choice: LoadDefaults, memory: MemoryNow, words: str, short: str
+    info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, words: str, short: str
 ):
     verdict = judge(info, choice, (CPU, *DEVICES[1:]), memory)
     assert (cell(verdict), short_cell(verdict)) == (words, short)

@@ -19,7 +19,7 @@ from tests.places import CHECKOUT, SYSFS
 from tests.planning.shapes import CPU, GIB, GPU, IGPU, MIB, QWEN3_8B
 from tests.recorded import LOADED
 from tui.config import paths
-from tui.config.settings import LoadDefaults, MemorySettings
+from tui.config.settings import ChosenLoad, MemorySettings
 from tui.engines.interface import Engine
 from tui.machine.gpu import GpuReader
 from tui.machine.readings import GpuSample, HostSample
@@ -223,7 +223,7 @@ def test_the_reserve_is_the_larger_of_the_two_settings(gib: float, percent: floa
 def test_a_load_on_an_apu_is_shown_as_one_pool_each_for_ram_dedicated_and_shared():
     (sample,) = gpus("radeon-860m-512m")
     memory = memory_now(host(12 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
-    ram, dedicated, shared = judge(QWEN3_8B, LoadDefaults(), (CPU, IGPU), memory).pools
+    ram, dedicated, shared = judge(QWEN3_8B, ChosenLoad(), (CPU, IGPU), memory).pools
     assert [pool_name(pool) for pool in (ram, dedicated, shared)] == ["RAM", "Vulkan0 dedicated", "Vulkan0 shared"]
     assert dedicated.total_bytes == 512 * MIB and dedicated.left_bytes == 0
     assert shared.planned_bytes > 4 * GIB and shared.used_bytes == sample.shared_used_bytes
@@ -231,7 +231,7 @@ def test_a_load_on_an_apu_is_shown_as_one_pool_each_for_ram_dedicated_and_shared
 
 
 def pools_of(device: Device, memory: MemoryNow) -> list[str]:
-    return [pool_name(pool) for pool in judge(QWEN3_8B, LoadDefaults(), (CPU, device), memory).pools]
+    return [pool_name(pool) for pool in judge(QWEN3_8B, ChosenLoad(), (CPU, device), memory).pools]
 
 
 def test_a_card_is_one_pool_and_graphics_without_a_carve_out_too():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.shapes import DEVICES, GIB, HEAD_80, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.now import MemoryNow
@@ -21,7 +21,7 @@ from tui.planning.verdict_words import remedy_label, sentence
 
 
 def offered(
-    info: ModelInfo, asked: LoadDefaults, memory: MemoryNow, others: tuple[LibraryModel, ...] = ()
+    info: ModelInfo, asked: ChosenLoad, memory: MemoryNow, others: tuple[LibraryModel, ...] = ()
 ) -> dict[str, Remedy]:
     assert judge(info, asked, DEVICES, memory).fit != "fits"
     return {remedy.change: remedy for remedy in remedies(info, asked, DEVICES, memory, others)}
@@ -32,14 +32,14 @@ def offered(
 @settings(deadline=None)
 def test_every_change_that_is_offered_makes_the_load_fit(info: ModelInfo, host: int, device: int, n_ctx: int):
     memory = machine(host, device, reserve=MIB // 2)
-    for remedy in remedies(info, LoadDefaults(n_ctx=n_ctx), DEVICES, memory):
+    for remedy in remedies(info, ChosenLoad(n_ctx=n_ctx), DEVICES, memory):
         if not remedy.quant:
             assert judge(info, remedy.choice, DEVICES, memory) == remedy.verdict
         assert remedy.verdict.fit == "fits"
 
 
 def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
-    asked = LoadDefaults(n_ctx=16384)
+    asked = ChosenLoad(n_ctx=16384)
     memory = machine(32 * GIB, 6 * GIB, reserve=GIB)
     found = remedies(QWEN3_8B, asked, DEVICES, memory)
     n_gpu_layers = found[0].verdict.plan.n_gpu_layers
@@ -51,7 +51,7 @@ def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
 
 @pytest.mark.parametrize("n_ctx", [2048, 32768])
 def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: int):
-    asked = LoadDefaults(n_ctx=n_ctx)
+    asked = ChosenLoad(n_ctx=n_ctx)
     need = judge(HEAD_80, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0].total_bytes
     found = offered(HEAD_80, asked, machine(2 * GIB, need - MIB))
     assert found and "cache" not in found
@@ -62,32 +62,32 @@ def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: in
     "types", [{"type_k": "q8_0"}, {"type_v": "q4_0"}, {"type_k": "q8_0", "type_v": "q8_0"}], ids=str
 )
 def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, str]):
-    asked = LoadDefaults(**types)
+    asked = ChosenLoad(**types)
     memory = machine(64 * GIB, 64 * GIB)
     verdict = judge(HEAD_80, asked, DEVICES, memory)
     assert verdict.fit == "no" and "head size of 80" in sentence(verdict)
     (remedy,) = remedies(HEAD_80, asked, DEVICES, memory)
-    assert (remedy.change, remedy.choice) == ("cache", LoadDefaults())
+    assert (remedy.change, remedy.choice) == ("cache", ChosenLoad())
     assert remedy_label(remedy) == "KV cache in f16"
     assert auto_fit(HEAD_80, asked, DEVICES, memory) is None
 
 
 def test_where_the_mended_settings_do_not_fit_all_is_placed_anew():
     memory = machine(32 * GIB, 2 * GIB)
-    (remedy,) = remedies(HEAD_80, LoadDefaults(type_k="q8_0"), DEVICES, memory)
+    (remedy,) = remedies(HEAD_80, ChosenLoad(type_k="q8_0"), DEVICES, memory)
     assert remedy.change == "fit" and remedy.choice.type_k == "f16" and remedy.verdict.fit == "fits"
 
 
 def test_a_mixture_of_experts_gets_experts_on_the_cpu_first():
     memory = machine(32 * GIB, 10 * GIB, reserve=GIB)
-    found = remedies(QWEN3_30B_A3B, LoadDefaults(), DEVICES, memory)
+    found = remedies(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert found[0].change == "experts"
     assert remedy_label(found[0]) == f"Experts on the CPU: {found[0].choice.n_cpu_moe} layers"
     assert "layers" in {remedy.change for remedy in found}
 
 
 def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache():
-    asked = LoadDefaults(n_ctx=32768)
+    asked = ChosenLoad(n_ctx=32768)
     need = judge(QWEN3_8B, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(4 * GIB, need.total_bytes - GIB)
     found = offered(QWEN3_8B, asked, memory)
@@ -97,11 +97,11 @@ def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache():
 
 
 def test_a_quantized_cache_is_not_offered_without_flash_attention_or_where_it_is_one_already():
-    need = judge(QWEN3_8B, LoadDefaults(n_ctx=32768), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
+    need = judge(QWEN3_8B, ChosenLoad(n_ctx=32768), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(4 * GIB, need.total_bytes // 2)
     for asked in (
-        LoadDefaults(n_ctx=32768, flash_attn="off"),
-        LoadDefaults(n_ctx=32768, type_k="q8_0", type_v="q4_0"),
+        ChosenLoad(n_ctx=32768, flash_attn="off"),
+        ChosenLoad(n_ctx=32768, type_k="q8_0", type_v="q4_0"),
     ):
         assert "cache" not in offered(QWEN3_8B, asked, memory)
 
@@ -119,7 +119,7 @@ def in_quant(info: ModelInfo, quant: str, factor: float, **changes: object) -> L
 
 
 def test_the_largest_smaller_file_of_the_same_model_is_offered():
-    need = judge(QWEN3_8B, LoadDefaults(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
+    need = judge(QWEN3_8B, ChosenLoad(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(GIB, need.total_bytes * 3 // 4)
     others = (
         in_quant(QWEN3_8B, "Q2_K", 0.4),
@@ -127,17 +127,17 @@ def test_the_largest_smaller_file_of_the_same_model_is_offered():
         in_quant(QWEN3_8B, "Q6_K", 0.9),
         in_quant(QWEN3_8B, "Q5_K_M", 0.7, name="Another model of that shape"),
     )
-    found = offered(QWEN3_8B, LoadDefaults(), memory, others)
+    found = offered(QWEN3_8B, ChosenLoad(), memory, others)
     assert found["file"].model == others[1]
     assert "quant" not in found
 
 
 def test_without_such_a_file_the_quantization_to_look_for_is_named():
-    need = judge(QWEN3_8B, LoadDefaults(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
-    found = offered(QWEN3_8B, LoadDefaults(), machine(GIB, need.total_bytes * 7 // 8))
+    need = judge(QWEN3_8B, ChosenLoad(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
+    found = offered(QWEN3_8B, ChosenLoad(), machine(GIB, need.total_bytes * 7 // 8))
     bits = 8 * found["quant"].verdict.plan.weights_bytes / QWEN3_8B.n_params
     assert found["quant"].quant and bits < 8 * QWEN3_8B.weights_bytes / QWEN3_8B.n_params
 
 
 def test_nothing_is_offered_where_nothing_helps():
-    assert remedies(QWEN3_30B_A3B, LoadDefaults(), DEVICES, machine(GIB, GIB)) == ()
+    assert remedies(QWEN3_30B_A3B, ChosenLoad(), DEVICES, machine(GIB, GIB)) == ()

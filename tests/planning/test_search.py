@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.shapes import ASKED, CPU, DEVICES, GIB, MIB, QWEN3_8B, QWEN3_30B_A3B, TINY_DENSE, TINY_MOE, machine
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.now import MemoryNow
 from tui.planning.search import auto_fit, context_steps, fastest, fewest_experts, largest_context, most_layers
@@ -26,7 +26,7 @@ def machines(draw: st.DrawFn) -> MemoryNow:
     return machine(host, own + (shared or 0), shared=shared, reserve=draw(st.sampled_from((0, MIB))))
 
 
-def everything(info: ModelInfo, asked: LoadDefaults) -> list[LoadDefaults]:
+def everything(info: ModelInfo, asked: ChosenLoad) -> list[ChosenLoad]:
     """All placements of layers and experts."""
     experts = range(info.n_layers + 1) if info.is_moe else (0,)
     return [
@@ -67,7 +67,7 @@ def test_of_a_dense_model_no_more_layers_would_fit(memory: MemoryNow):
 def test_the_context_is_cut_only_where_nothing_fits_with_what_was_asked_for(
     info: ModelInfo, memory: MemoryNow, n_ctx: int
 ):
-    asked = LoadDefaults(n_ctx=n_ctx)
+    asked = ChosenLoad(n_ctx=n_ctx)
     found = auto_fit(info, asked, DEVICES, memory, worst="fits")
     whole = fastest(info, asked, DEVICES, memory)
     if whole is not None:
@@ -80,54 +80,54 @@ def test_the_context_is_cut_only_where_nothing_fits_with_what_was_asked_for(
 
 
 def test_all_layers_go_to_a_device_with_room_for_them():
-    found = auto_fit(QWEN3_8B, LoadDefaults(n_gpu_layers=3), DEVICES, machine(24 * GIB, 24 * GIB, reserve=GIB))
+    found = auto_fit(QWEN3_8B, ChosenLoad(n_gpu_layers=3), DEVICES, machine(24 * GIB, 24 * GIB, reserve=GIB))
     assert found is not None
     assert (found.choice.n_gpu_layers, found.choice.n_cpu_moe, found.is_cut) == (-1, 0, False)
 
 
 def test_a_mixture_of_experts_keeps_attention_on_the_device_and_moves_only_experts():
     memory = machine(24 * GIB, 8 * GIB, reserve=GIB)
-    found = auto_fit(QWEN3_30B_A3B, LoadDefaults(), DEVICES, memory)
+    found = auto_fit(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert found is not None and found.verdict.fit == "fits"
     assert found.choice.n_gpu_layers == -1 and 0 < found.choice.n_cpu_moe < QWEN3_30B_A3B.n_layers
     fewer = msgspec.structs.replace(found.choice, n_cpu_moe=found.choice.n_cpu_moe - 1)
     assert judge(QWEN3_30B_A3B, fewer, DEVICES, memory).fit != "fits"
-    layers_only = most_layers(QWEN3_30B_A3B, LoadDefaults(), DEVICES, memory)
+    layers_only = most_layers(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert layers_only is not None
     assert found.verdict.plan.host.read_bytes < layers_only.verdict.plan.host.read_bytes
 
 
 def test_with_too_little_room_for_all_attention_some_layers_stay_on_the_host_whole():
     memory = machine(24 * GIB, 900 * MIB, reserve=0)
-    found = auto_fit(QWEN3_30B_A3B, LoadDefaults(n_ctx=4096), DEVICES, memory)
+    found = auto_fit(QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), DEVICES, memory)
     assert found is not None and found.verdict.fit == "fits"
     assert 0 < found.choice.n_gpu_layers <= QWEN3_30B_A3B.n_layers and found.choice.n_cpu_moe
 
 
 def test_on_the_cpu_alone_only_the_context_can_give_way():
-    asked = LoadDefaults(backend="cpu", n_ctx=40960)
+    asked = ChosenLoad(backend="cpu", n_ctx=40960)
     found = auto_fit(QWEN3_8B, asked, (CPU,), machine(10 * GIB, reserve=GIB))
     assert found is not None and found.is_cut
     assert found.choice == msgspec.structs.replace(asked, n_ctx=found.choice.n_ctx)
 
 
 def test_what_leaves_no_reserve_is_taken_only_where_nothing_better_is_and_only_when_allowed():
-    smallest = judge(QWEN3_8B, LoadDefaults(backend="cpu", n_ctx=512), (CPU,), machine(64 * GIB))
+    smallest = judge(QWEN3_8B, ChosenLoad(backend="cpu", n_ctx=512), (CPU,), machine(64 * GIB))
     memory = machine(smallest.plan.total_bytes + GIB // 2, reserve=GIB)
-    asked = LoadDefaults(backend="cpu", n_ctx=512)
+    asked = ChosenLoad(backend="cpu", n_ctx=512)
     tight = auto_fit(QWEN3_8B, asked, (CPU,), memory)
     assert tight is not None and tight.verdict.fit == "tight"
     assert auto_fit(QWEN3_8B, asked, (CPU,), memory, worst="fits") is None
 
 
 def test_nothing_is_found_where_nothing_fits():
-    assert auto_fit(QWEN3_30B_A3B, LoadDefaults(), DEVICES, machine(4 * GIB, 2 * GIB)) is None
+    assert auto_fit(QWEN3_30B_A3B, ChosenLoad(), DEVICES, machine(4 * GIB, 2 * GIB)) is None
 
 
 @given(memory=machines())
 @settings(deadline=None)
 def test_one_change_alone_fits_goes_just_far_enough_and_leaves_the_rest(memory: MemoryNow):
-    asked = LoadDefaults(n_ctx=4096)
+    asked = ChosenLoad(n_ctx=4096)
     if layers := most_layers(TINY_MOE, asked, DEVICES, memory):
         assert layers.verdict.fit == "fits"
         assert layers.choice == msgspec.structs.replace(asked, n_gpu_layers=layers.choice.n_gpu_layers)

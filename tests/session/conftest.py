@@ -15,7 +15,7 @@ from tui.chat.conversation import Turn
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.protocol.messages import Generate
 from tui.session import events
@@ -61,7 +61,7 @@ class Session:
 
     def request(self, path: Path = DENSE, **changes: Any) -> LoadRequest:
         """A load with these settings."""
-        return LoadRequest(path=path, choice=LoadDefaults(**changes))
+        return LoadRequest(path=path, choice=ChosenLoad(**changes))
 
     async def ask(self, text: str) -> Generate:
         """Send a prompt; what the engine is asked then, which waits for the test."""

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.loads import loaded_as
 from tui.chat.conversation import Turn, new_conversation, user_turn, with_turn
 from tui.config.problems import ConfigProblem
 from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import examine
-from tui.protocol.messages import ContextRestored, Delta, Loaded, Prefill, Started
+from tui.protocol.messages import ContextRestored, Delta, Prefill, Started
 from tui.protocol.records import ErrorInfo, Timings
 from tui.session import events
 from tui.session.events import Announcer, PhaseChanged, decode, encode
@@ -23,7 +24,7 @@ TURN = Turn(
     id="a", role="assistant", text="Hello", created_at=1.0, stop="stop", timings=Timings(n_decode=3), backend=("CPU",)
 )
 CONVERSATION = with_turn(new_conversation(system_prompt="Be short."), user_turn("Hi"))
-LOADED = Loaded(
+LOADED = loaded_as(
     path="/models/a.gguf", description="a", n_params=1, size_bytes=2, n_layers=3, n_gpu_layers=0, devices=(), n_ctx=64,
     n_ctx_train=64, n_batch=8, n_ubatch=8, n_threads=1, n_threads_batch=1, flash_attn=False, type_k="f16", type_v="f16",
     can_think=False, has_template=True, buffers=(), load_s=0.1,

@@ -14,7 +14,7 @@ from tests.scripted_engine import ScriptedEngine
 from tests.session.test_events import LOADED
 from tui.chat.store import Store
 from tui.config import paths
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.protocol.messages import Delta, Done, Loaded, Recast, Started
 from tui.protocol.records import Timings
 from tui.session import events
@@ -104,7 +104,7 @@ async def test_a_pause_names_both_backends_and_their_speeds(desk: Desk) -> None:
     writing.take(delta("one "))
     writing.pause(done("cancelled", n_decode=40))
     assert writing.is_paused and writing.has_begun and writing.n_decode == 40
-    writing.go_on(ON_GPU, LoadRequest(path=Path(LOADED.path), choice=LoadDefaults()))
+    writing.go_on(ON_GPU, LoadRequest(path=Path(LOADED.path), choice=ChosenLoad()))
     assert not writing.is_paused and events.ModelReloaded not in desk.kinds()  # told with the next token
     writing.take(delta("two"))
     writing.take(done(n_decode=80))
@@ -127,7 +127,7 @@ async def test_an_answer_that_stays_where_it_was_names_one_backend(desk: Desk) -
     writing.take(STARTED)
     writing.take(delta("one "))
     writing.pause(done("cancelled", n_decode=40))
-    writing.go_on(LOADED, LoadRequest(path=Path(LOADED.path), choice=LoadDefaults()))
+    writing.go_on(LOADED, LoadRequest(path=Path(LOADED.path), choice=ChosenLoad()))
     writing.take(delta("two"))
     writing.take(done(n_decode=80))
     turn = desk.opened.now.turns[-1]

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 from tui.words import language, use
 
-_LOOK_ALIKE = str.maketrans(
-    string.ascii_letters,
-    "".join(chr(0x1D670 + n) for n in range(52)),  # MATHEMATICAL MONOSPACE, one cell each
-)
+_MONOSPACE = "".join(chr(0x1D670 + n) for n in range(52))
+"""Mathematical letters, which take one cell each."""
+_ASCII = string.ascii_uppercase + string.ascii_lowercase
+_LOOK_ALIKE, _BACK = str.maketrans(_ASCII, _MONOSPACE), str.maketrans(_MONOSPACE, _ASCII)
 _FIELD = re.compile(r"(\{[^{}]*\})")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _NAMES = re.compile(
@@ -55,6 +55,11 @@ class Pseudo(gettext.NullTranslations):
 def disguised(text: str) -> str:
     """The text in look-alike letters, but for its `{fields}`."""
     return "".join(part if _FIELD.fullmatch(part) else part.translate(_LOOK_ALIKE) for part in _FIELD.split(text))
+
+
+def plain(text: str) -> str:
+    """The English again."""
+    return text.translate(_BACK)
 
 
 @contextmanager

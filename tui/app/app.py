@@ -25,7 +25,7 @@ from textual.notifications import Notification, SeverityLevel
 from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
-from tui.app import phrases
+from tui.app import file_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
@@ -47,6 +47,7 @@ from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme, terminal_is_light
 from tui.session.controller import Controller
+from tui.words import tr
 
 QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0
@@ -114,9 +115,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.set_interval(TERMINAL_CHECK_S, lambda: None if is_terminal(driver.fileno) else self.leave(HUNG_UP))
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
-            n = len(self.problems)
-            text = f"{n} mistake{'s' if n > 1 else ''} in settings, themes or keys. The first: {self.problems[0]}"
-            self.notify(text, severity="warning", timeout=10, markup=False)
+            self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
         self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
     async def on_event(self, event: events.Event) -> None:
@@ -156,7 +155,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         if isinstance(driver, TerminalDriver):
             driver.on_gone = lambda: self.leave(HUNG_UP)
             driver.before_stop = self.controller.save_now
-            driver.on_stay = lambda: self.notify(phrases.NO_SHELL, timeout=5, markup=False)
+            driver.on_stay = lambda: self.notify(tr(phrases.NO_SHELL), timeout=5, markup=False)
             loop = asyncio.get_running_loop()
 
             def end(number: int, _frame: FrameType | None) -> None:
@@ -237,16 +236,17 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def _store_trouble(self, error: StoreError | None) -> None:
         if error is None:
-            self.notify("Conversations are saved again.", markup=False)
+            self.notify(tr("Conversations are saved again."), markup=False)
         else:
-            title = "Not saved" if error.is_retried or error.kind == "rejected" else "Conversations"
+            is_lost = error.is_retried or error.kind == "rejected"
+            title = tr("Not saved") if is_lost else tr("Conversations")
             self.notify(str(error), title=title, severity="error", timeout=15, markup=False)
 
     def _reload_themes(self) -> None:
         if not self.themes.has_changed():
             return
         for problem in self.themes.read():
-            self.notify(str(problem), title="Theme", severity="warning", timeout=15, markup=False)
+            self.notify(str(problem), title=tr("Theme"), severity="warning", timeout=15, markup=False)
         if self.theme != self._theme_taken:  # the user chose it meanwhile
             self._themes_wanted = (self.theme, *self._themes_wanted)
         self._take_theme()
@@ -276,7 +276,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
-        self.push_screen(CommandPalette(providers=[ActionCommands], placeholder="Find an action…"))
+        self.push_screen(CommandPalette(providers=[ActionCommands], placeholder=tr("Find an action…")))
 
     async def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked, else stop what runs, else say how to leave."""
@@ -285,8 +285,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         elif self.controller.phase in ("answering", "loading"):
             self.controller.interrupt()
         else:
-            keys = self.keymap.get("quit", ())
-            self.notify(f"{display_keys(keys, limit=1) or 'The palette'} quits.", timeout=3, markup=False)
+            keys = display_keys(self.keymap.get("quit", ()), limit=1)
+            told = tr("{key} quits.", key=keys) if keys else tr("Quit with “Quit” in the palette.")
+            self.notify(told, timeout=3, markup=False)
 
     async def action_quit(self) -> None:
         from tui.app.screens.confirm import ConfirmScreen
@@ -298,10 +299,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
                 async with asyncio.timeout(RETRY_S):
                     await self.store.flush()
         if self.store.n_unsaved:
-            detail = phrases.unsaved(self.store.n_unsaved, self.keymap)
-            question = ConfirmScreen("Quit without saving?", self.keymap, detail=detail, yes="Quit anyway", no="Stay")
+            detail = file_phrases.unsaved(self.store.n_unsaved, self.keymap)
+            question = ConfirmScreen(
+                tr("Quit without saving?"), self.keymap, detail=detail, yes=tr("Quit anyway"), no=tr("Stay")
+            )
         elif self.settings.ui.confirm_quit and self.controller.is_writing:
-            question = ConfirmScreen("An answer is being written. Stop it and quit?", self.keymap)
+            question = ConfirmScreen(tr("An answer is being written. Stop it and quit?"), self.keymap)
         else:
             self.exit(0)
             return
@@ -318,7 +321,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         if isinstance(self._driver, TerminalDriver):
             self._driver.stop_process()
         else:
-            self.notify(phrases.NO_SHELL, timeout=5, markup=False)
+            self.notify(tr(phrases.NO_SHELL), timeout=5, markup=False)
 
     def action_help(self) -> None:
         from tui.app.screens.help import HelpScreen
@@ -333,5 +336,5 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen
 
-        lines = phrases.problems(self.problems)
-        self.push_screen(LogScreen(lines, self.keymap, title="Problems", from_start=True, copy=self.copier.copy))
+        lines = file_phrases.problems(self.problems)
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Problems"), from_start=True, copy=self.copier.copy))

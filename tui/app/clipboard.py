@@ -18,6 +18,7 @@ import msgspec
 
 from tui.base import private
 from tui.config import paths
+from tui.words import mark, tr, trn
 
 Mode = Literal["auto", "osc52", "tmux", "local", "file"]
 Way = Literal["osc52", "tmux", "wl-copy", "xclip", "xsel", "pbcopy", "file"]
@@ -35,8 +36,8 @@ _TOOLS: dict[Way, tuple[str, ...]] = {
 }
 
 _PLACES: dict[Way, str] = {
-    "osc52": "the terminal's clipboard (OSC 52), if the terminal allows it",
-    "tmux": "tmux's buffer, and the terminal's clipboard if it allows it",
+    "osc52": mark("the terminal's clipboard (OSC 52), if the terminal allows it"),
+    "tmux": mark("tmux's buffer, and the terminal's clipboard if it allows it"),
 }
 
 
@@ -54,7 +55,7 @@ class CopyResult(msgspec.Struct, frozen=True, kw_only=True):
         """The place for a sentence such as "Copied to …"."""
         if self.path is not None:
             return str(self.path)
-        return _PLACES.get(self.how, f"the clipboard ({self.how})")
+        return tr(_PLACES[self.how]) if self.how in _PLACES else tr("the clipboard ({tool})", tool=self.how)
 
 
 class CopyError(Exception):
@@ -123,11 +124,11 @@ async def copy(
     if how is not None:
         return CopyResult(how=how, detail="; ".join(failures))
     if mode == "local" and not tools:
-        failures.append("no local tool: install wl-clipboard, xclip or xsel")
+        failures.append(tr("no local tool: install wl-clipboard, xclip or xsel"))
     try:
         path = await asyncio.to_thread(_to_file, data, folder or paths.exports_dir())
     except OSError as error:
-        failures.append(f"file: {error}")
+        failures.append(tr("file: {reason}", reason=error))
         raise CopyError("; ".join(failures)) from error
     return CopyResult(how="file", detail="; ".join(failures), path=path)
 
@@ -146,13 +147,13 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
     """Give `data` to a command. Empty when it succeeded, else what it said."""
     program = shutil.which(command[0], path=environ.get("PATH"))
     if program is None:
-        return "not installed"
+        return tr("not installed")
     # The tools of X and Wayland leave a process behind that serves the clipboard and keeps their output open: a pipe
     # would never end. In a session of its own that process outlives the terminal.
     try:
         said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     except OSError as error:
-        return f"no temporary file: {error.strerror or error}"
+        return tr("no temporary file: {reason}", reason=error.strerror or error)
     with said:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -170,7 +171,7 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
             async with asyncio.timeout(timeout_s):
                 await process.communicate(data)
         except TimeoutError:
-            return f"no answer within {timeout_s:g} s"
+            return tr("no answer within {seconds} s", seconds=f"{timeout_s:g}")
         finally:
             if process.returncode is None:
                 process.kill()
@@ -179,18 +180,18 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
             return ""
         said.seek(0)
         lines = said.read(2000).decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {process.returncode}"
+        return lines[-1] if lines else tr("exit code {code}", code=process.returncode)
 
 
 def _to_terminal(data: bytes, write: Callable[[str], object] | None, environ: Mapping[str, str]) -> str:
     """Send OSC 52. Empty when it was sent, which is not to say that it was heard; else why not."""
     if write is None:
-        return "no terminal"
+        return tr("no terminal")
     if environ.get("TERM", "") in ("linux", "dumb"):
-        return f"a terminal of type {environ['TERM']} has no clipboard"
+        return tr("a terminal of type {type} has no clipboard", type=environ["TERM"])
     encoded = base64.b64encode(data).decode("ascii")
     if len(encoded) > OSC52_LIMIT:
-        return f"{len(data):,} bytes are too many for a terminal"
+        return trn("{n} byte is too many for a terminal", "{n} bytes are too many for a terminal", len(data))
     sequence = f"\x1b]52;c;{encoded}\a"
     if "TMUX" in environ:
         # By default tmux takes OSC 52 from nobody, and passes through only what is wrapped and allowed.
@@ -219,4 +220,4 @@ def _to_file(data: bytes, folder: Path) -> Path:
             path.unlink()  # half of it
             raise
         return path
-    raise FileExistsError(f"{folder} is full of files named {stem}")
+    raise FileExistsError(tr("{folder} is full of files named {name}", folder=folder, name=stem))

@@ -33,9 +33,8 @@ class Copier:
         except CopyError as error:
             tell(self._app, str(error), bad=True)
         else:
-            not_taken = f" ({result.detail})" if result.detail else ""
-            told = f"Copied {len(text):,} characters to {result.place}{not_taken}"
-            tell(self._app, told + phrases.made_harmless(n_harmful), bad=bool(n_harmful))
+            told = phrases.copied(len(text), result.place, result.detail)
+            tell(self._app, phrases.with_harmless(told, n_harmful), bad=bool(n_harmful))
 
     def _write_to_terminal(self, sequence: str) -> None:
         driver = self._app._driver

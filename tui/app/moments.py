@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tui.words import mark, tr
+
+_MONTHS = (
+    mark("Jan"), mark("Feb"), mark("Mar"), mark("Apr"), mark("May"), mark("Jun"),
+    mark("Jul"), mark("Aug"), mark("Sep"), mark("Oct"), mark("Nov"), mark("Dec"),
+)  # fmt: skip
+
 
 def when(time: float, now: datetime) -> str:
     """A moment in 12 cells at most: "14:02" today, "yesterday", "12 Mar", "2025-03-12", "unknown"."""
     if time <= 0:
-        return "unknown"
+        return tr("unknown")
     moment = datetime.fromtimestamp(time)
     days = (now.date() - moment.date()).days
     if days == 0:
         return moment.strftime("%H:%M")
     if days == 1:
-        return "yesterday"
-    return moment.strftime("%d %b").lstrip("0") if moment.year == now.year else moment.strftime("%Y-%m-%d")
+        return tr("yesterday")
+    if moment.year == now.year:
+        return tr("{day} {month}", day=moment.day, month=tr(_MONTHS[moment.month - 1]))
+    return moment.strftime("%Y-%m-%d")

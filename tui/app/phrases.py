@@ -1,9 +1,12 @@
-"""The sentences of the app: what the facts of an answer, an error or a dead engine read like. Everything that a person
-is told about them is made here and nowhere else."""
+"""The sentences that more than one screen says, or that are made from records: what waits, what another window did, a
+load that failed, a prompt that was refused, a model that moved. Those about an answer are in `answer_phrases.py`, about
+files in `file_phrases.py`, about what fits in `planning/verdict_words.py`, the card about a dead engine in
+`death_card.py`; what one screen alone says stands there.
+
+Constants are in English, to be translated where they are shown: `tr(phrases.NO_MODEL)`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,10 +16,7 @@ from tui.app.moments import when
 from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.base import format
 from tui.base.text import clean, fit_columns, one_line
-from tui.chat.store import StoreError
-from tui.config import paths
 from tui.config.keymap import display_keys
-from tui.config.problems import ConfigProblem
 from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
@@ -25,6 +25,7 @@ from tui.protocol.records import ErrorInfo
 from tui.session.events import ConversationGone, FaultFound, Phase
 from tui.session.loads import Reload
 from tui.session.replacing import Version
+from tui.words import mark, tr, trn
 
 CODE_COLUMNS = 40
 """What a list shows of the first line of a code block."""
@@ -32,105 +33,109 @@ VERSION_COLUMNS = 36
 """And of what was replaced."""
 
 
-def seconds(value: float) -> str:
-    """A duration: "0.62 s", "12.3 s", "4 min 05 s"."""
-    if value < 1:
-        return f"{value:.2f} s"
-    if value < 100:
-        return f"{value:.1f} s"
-    return f"{int(value) // 60} min {int(value) % 60:02d} s"
-
-
-def speed(tps: float) -> str:
-    """Tokens per second in five characters at most, "4.10", "31.4", "1,204", "12.3k"; "–" when unknown."""
-    if tps <= 0:
-        return "–"
-    if tps >= 9_999.5:
-        value, unit = (tps / 10**6, "M") if tps >= 999_500 else (tps / 1000, "k")
-        return f"{value:,.0f}{unit}" if value >= 99.95 else f"{value:.1f}{unit}"
-    return f"{tps:.2f}" if tps < 9.995 else f"{tps:.1f}" if tps < 999.95 else f"{tps:,.0f}"
-
-
 def threads(loaded: Loaded) -> str:
     """Threads of decode, and of prefill where they are others: "8 threads", "8/16 threads"."""
     n, n_batch = loaded.llama.n_threads, loaded.llama.n_threads_batch
-    return f"{n} thread{'' if n == 1 else 's'}" if n == n_batch else f"{n}/{n_batch} threads"
+    return trn("{n} thread", "{n} threads", n) if n == n_batch else tr("{n}/{n_batch} threads", n=n, n_batch=n_batch)
 
 
 def model_size(info: ModelInfo) -> str:
     """Parameters, or the experts of a mixture of them: "8.2B", "128 experts, 8 used"."""
-    return f"{info.n_expert} experts, {info.n_expert_used} used" if info.is_moe else info.params_label
+    if not info.is_moe:
+        return info.params_label
+    return tr("{n_expert} experts, {n_used} used", n_expert=info.n_expert, n_used=info.n_expert_used)
 
 
 def code_block(block: CodeBlock) -> tuple[str, str]:
     """A code block in a list: the first line with something on it, and its language and length."""
     lines = block.text.splitlines()
-    first = next((line.strip() for line in lines if line.strip()), "(empty)")
-    length = f"{len(lines):,} line{'' if len(lines) == 1 else 's'}"
+    first = next((line.strip() for line in lines if line.strip()), tr("(empty)"))
+    length = trn("{n} line", "{n} lines", len(lines))
     return fit_columns(clean(first), CODE_COLUMNS), " · ".join(filter(None, (block.language, length)))
 
 
 def hint(keymap: Keymap, action_id: str) -> str:
     """What stands behind the name of an action, with a space before it: " (^l)"; empty when it has no key."""
     keys = keymap.get(action_id, ())
-    return f" ({display_keys(keys, limit=1)})" if keys else ""
+    return tr(" ({key})", key=display_keys(keys, limit=1)) if keys else ""
 
 
 def editing(keymap: Keymap) -> str:
-    """What stands above the input while a prompt is written anew."""
-    return f"editing: send it anew{hint(keymap, 'send')}, or leave it{hint(keymap, 'stop')}"
+    """What stands above the input while a prompt is edited."""
+    return tr("editing: send again{send}, or cancel{stop}", send=hint(keymap, "send"), stop=hint(keymap, "stop"))
 
 
 def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
     """What prompts wait for, and how to get them back."""
-    wait = "waits" if n == 1 else f"{n:,} wait"
-    if is_held:
-        send = display_keys(keymap.get("send", ()), limit=1)
-        state = ("held" if n == 1 else f"{n:,} held") + (f": {send} sends" if send else "")
-    elif phase == "answering":
-        state = f"{wait} for the answer"
-    elif phase == "no_model" and not is_load_coming:
-        state = f"{wait} for a model{hint(keymap, 'pick_model')}"
-    elif phase == "dead":
-        state = f"{wait} for the engine"
-    else:
-        state = f"{wait} for the model"
+    state = _held(n, keymap) if is_held else _waiting(n, phase, keymap, is_load_coming=is_load_coming)
     back = display_keys(keymap.get("stop", ()), limit=1)
-    return f"{state} · {back} takes back" if back else state
+    return tr("{state} · {key} takes back", state=state, key=back) if back else state
+
+
+def _held(n: int, keymap: Keymap) -> str:
+    send = display_keys(keymap.get("send", ()), limit=1)
+    return trn("held: {key} sends", "{n} held: {key} sends", n, key=send) if send else trn("held", "{n} held", n)
+
+
+def _waiting(n: int, phase: Phase, keymap: Keymap, *, is_load_coming: bool) -> str:
+    if phase == "answering":
+        return trn("waits for the answer", "{n} wait for the answer", n)
+    if phase == "dead":
+        return trn("waits for the engine", "{n} wait for the engine", n)
+    if phase == "no_model" and not is_load_coming:
+        return trn("waits for a model{key}", "{n} wait for a model{key}", n, key=hint(keymap, "pick_model"))
+    return trn("waits for the model", "{n} wait for the model", n)
 
 
 def withdrawn(n: int) -> str:
     """Where the prompts are that waited in a conversation which was left."""
-    return f"What waited there ({n:,} prompt{'' if n == 1 else 's'}) was not sent: it is in the input."
+    return trn(
+        "{n} prompt that waited there was not sent: it is in the input.",
+        "{n} prompts that waited there were not sent: they are in the input.",
+        n,
+    )
 
 
-KEPT_DRAFT = "What you had not sent when llmtui ended is in the input again."
+KEPT_DRAFT = mark("What you had not sent when llmtui ended is in the input again.")
 
 
 def still_answering(keymap: Keymap) -> str:
     """Why something cannot be done now."""
-    return f"The model is still answering: stop it first{hint(keymap, 'stop')}."
+    return tr("The model is still answering: stop it first{key}.", key=hint(keymap, "stop"))
 
 
-def made_harmless(n: int) -> str:
-    """What goes behind a sentence about a text that was copied or exported."""
+def copied(n: int, place: str, not_taken: str) -> str:
+    """Where a text went, without the end of the sentence. `not_taken`: what was tried before, and failed."""
+    if not_taken:
+        return trn(
+            "Copied {n} character to {place} ({reason})",
+            "Copied {n} characters to {place} ({reason})",
+            n,
+            place=place,
+            reason=not_taken,
+        )
+    return trn("Copied {n} character to {place}", "Copied {n} characters to {place}", n, place=place)
+
+
+def with_harmless(told: str, n: int) -> str:
+    """A sentence, without its end, about a text that was copied or exported, and how many characters were changed."""
     if not n:
-        return ""
-    what = (
-        "1 character that a terminal would obey or hide was"
-        if n == 1
-        else f"{n:,} characters that a terminal would obey or hide were"
+        return told
+    return trn(
+        "{told}. {n} character that a terminal would obey or hide was replaced or left out.",
+        "{told}. {n} characters that a terminal would obey or hide were replaced or left out.",
+        n,
+        told=told,
     )
-    return f". {what} replaced or left out."
 
 
-WRITTEN_ELSEWHERE = "being written in another window…"
-STILL_WRITTEN_ELSEWHERE = "Another window is writing an answer here: wait for its end, or stop it there."
-CHANGES_ELSEWHERE = "Another window writes in this conversation too. That is shown when this answer ends."
-CHANGED_ELSEWHERE = "Another window has written in this conversation: this is how it is now."
-CONFIGURED_ELSEWHERE = "Another window has changed the name or the settings of this conversation."
-NOT_REPLACED = (
-    "Another window has written in this conversation meanwhile: this is how it is now, and nothing was replaced. "
+WRITTEN_ELSEWHERE = mark("being written in another window…")
+STILL_WRITTEN_ELSEWHERE = mark("Another window is writing an answer here: wait until it is done, or stop it there.")
+CHANGES_ELSEWHERE = mark("Another window has changed this conversation too. You see it when this answer is done.")
+CHANGED_ELSEWHERE = mark("Another window has changed this conversation: this is how it is now.")
+CONFIGURED_ELSEWHERE = mark("Another window has changed the name or the settings of this conversation.")
+NOT_REPLACED = mark(
+    "Another window has changed this conversation meanwhile: this is how it is now, and nothing was replaced. "
     "Do it again if you still want to."
 )
 
@@ -138,35 +143,46 @@ NOT_REPLACED = (
 def conversation_gone(event: ConversationGone) -> str:
     """Where what one sees is, when it is not in the database any more."""
     if event.is_other_database:
-        return "The database does not have this conversation as you see it. It was saved again, as a new one."
-    gone = "This conversation was deleted in another window."
+        return tr("The database does not have this conversation as you see it. It was saved again, as a new one.")
     if event.is_saved:
-        return f"{gone} What you see here was saved again, as a new one."
-    return f"{gone} What you see is only here now: your next prompt saves it again, as a new one."
+        return tr("This conversation was deleted in another window. What you see was saved again, as a new one.")
+    return tr(
+        "This conversation was deleted in another window. What you see is only here now: your next prompt saves it "
+        "again, as a new one."
+    )
 
 
 def version(replaced: Version, now: datetime | None = None) -> tuple[str, str]:
     """Messages that were replaced together, as a list shows them: their first words; how many, and since when."""
     first = next(turn for turn in replaced.turns if turn.text.strip())
     words = fit_columns(one_line(first.text.strip()[:400]), VERSION_COLUMNS)
-    n = len(replaced.turns)
-    note = f"{n:,} message{'' if n == 1 else 's'}, {when(replaced.replaced_at, now or datetime.now())}"
-    return f"You: {words}" if first.role == "user" else words, note
+    time = when(replaced.replaced_at, now or datetime.now())
+    note = trn("{n} message, {time}", "{n} messages, {time}", len(replaced.turns), time=time)
+    return tr("You: {words}", words=words) if first.role == "user" else words, note
 
 
-PUT_BACK = "What was there before is back."
+PUT_BACK = mark("What was there before is back.")
 
 
 def replaced(n: int, keymap: Keymap) -> str:
     """That an edited prompt or a new answer replaces more than itself."""
-    return f"{n:,} messages are replaced. “Bring back” in the palette{hint(keymap, 'palette')} shows them again."
+    return trn(
+        "{n} message is replaced. “Bring back” in the palette{key} shows it again.",
+        "{n} messages are replaced. “Bring back” in the palette{key} shows them again.",
+        n,
+        key=hint(keymap, "palette"),
+    )
 
 
 def dropped(started: Started, keymap: Keymap) -> str:
     """That the oldest messages were left out."""
-    return (
-        f"The context is full: the oldest {started.n_dropped} messages were left out of this prompt. They stay in the "
-        f"conversation; a larger context{hint(keymap, 'load_settings')} takes them in again."
+    return trn(
+        "The context is full: the oldest message was left out of this prompt. It stays in the conversation; with "
+        "a larger context{key} it is used again.",
+        "The context is full: the oldest {n} messages were left out of this prompt. They stay in the conversation; "
+        "with a larger context{key} they are used again.",
+        started.n_dropped,
+        key=hint(keymap, "load_settings"),
     )
 
 
@@ -178,134 +194,218 @@ def card_choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice,
 def reach_card(keymap: Keymap) -> str:
     """How to get from the prompt to a card, whose keys are letters."""
     keys = keymap.get("select_previous", ())
-    return f"To choose, leave the prompt with {display_keys(keys)}." if keys else "Click on what to do."
+    if not keys:
+        return tr("Click on what to do.")
+    return tr("To choose, leave the prompt with {keys}.", keys=display_keys(keys))
 
 
 def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
-    choices = card_choices(keymap, ("card_reload", "try again"), ("card_other_model", "other model"))
-    return Card("load_failed", f"{error.path.name} cannot be loaded", f"{error.reason}\n{error.path}", choices)
+    choices = card_choices(keymap, ("card_reload", tr("try again")), ("card_other_model", tr("other model")))
+    title = tr("{file} cannot be loaded", file=error.path.name)
+    return Card("load_failed", title, f"{error.reason}\n{error.path}", choices)
 
 
 def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
     """Why a model could not be loaded, and what to try."""
-    advice = {
-        "model_not_found": f"Check the path, or pick another model{hint(keymap, 'pick_model')}.",
-        "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
-        "model_unsupported": "Get a newer llmtui, or another file of this model.",
-        "model_refused": f"Pick another model{hint(keymap, 'pick_model')}.",
-        "out_of_memory": "Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.",
-        "bad_settings": f"Change the load settings{hint(keymap, 'load_settings')}.",
-    }.get(info.kind, f"The engine's log{hint(keymap, 'log_view')} may tell more.")
-    title = f"{path.name} could not be loaded"
     choices = card_choices(
         keymap,
-        ("card_reload", "try again"),
-        ("card_load_settings", "load settings"),
-        ("card_other_model", "other model"),
-        ("card_details", "engine log"),
+        ("card_reload", tr("try again")),
+        ("card_load_settings", tr("load settings")),
+        ("card_other_model", tr("other model")),
+        ("card_details", tr("engine log")),
     )
-    return Card("load_failed", title, f"{info.detail}\n{advice}", choices)
+    title = tr("{file} could not be loaded", file=path.name)
+    return Card("load_failed", title, f"{info.detail}\n{_load_advice(info, keymap)}", choices)
+
+
+def _load_advice(info: ErrorInfo, keymap: Keymap) -> str:
+    match info.kind:
+        case "model_not_found":
+            return tr("Check the path, or pick another model{key}.", key=hint(keymap, "pick_model"))
+        case "model_unreadable":
+            return tr("The file may be damaged or only partly downloaded: compare its size, or download it again.")
+        case "model_unsupported":
+            return tr("Get a newer llmtui, or another file of this model.")
+        case "model_refused":
+            return tr("Pick another model{key}.", key=hint(keymap, "pick_model"))
+        case "out_of_memory":
+            return tr("Try a smaller context, a q8_0 KV cache, fewer layers on the GPU, or a smaller quantization.")
+        case "bad_settings":
+            return tr("Change the load settings{key}.", key=hint(keymap, "load_settings"))
+        case _:
+            return tr("The engine's log{key} may say more.", key=hint(keymap, "log_view"))
 
 
 def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     """Why a prompt was not answered."""
-    if info.kind == "context_overflow":
-        return (
-            f"This prompt alone has {info.n_prompt:,} tokens and the context only {info.n_ctx:,}. "
-            f"Shorten it, or raise the context size{hint(keymap, 'load_settings')}."
-        )
-    if info.kind == "no_model":
-        return f"No model is loaded. Pick one{hint(keymap, 'pick_model')}."
-    if info.kind == "out_of_memory":
-        remedy = f"Try a smaller context or fewer layers{hint(keymap, 'load_settings')}."
-        return f"The engine ran out of memory: {info.detail}. {remedy}"
-    if info.kind == "template":
-        other = "Another one can be given with --chat-template FILE, or in a [[model]] section of settings.toml."
-        return f"The prompt was not answered: {info.detail.rstrip('.')}. {other}"
-    return f"The prompt was not answered: {info.detail}"
+    detail, settings = info.detail.rstrip("."), hint(keymap, "load_settings")
+    match info.kind:
+        case "context_overflow":
+            return tr(
+                "This prompt alone has {n_prompt} tokens, and the context only {n_ctx}. Shorten it, or raise the "
+                "context size{key}.",
+                n_prompt=f"{info.n_prompt:,}",
+                n_ctx=f"{info.n_ctx:,}",
+                key=settings,
+            )
+        case "no_model":
+            return tr("No model is loaded. Pick one{key}.", key=hint(keymap, "pick_model"))
+        case "out_of_memory":
+            return tr(
+                "The engine ran out of memory: {detail}. Try a smaller context or fewer layers{key}.",
+                detail=detail,
+                key=settings,
+            )
+        case "template":
+            return tr(
+                "The prompt was not answered: {detail}. Another chat template can be given with --chat-template FILE, "
+                "or in a [[model]] section of settings.toml.",
+                detail=detail,
+            )
+        case _:
+            return tr("The prompt was not answered: {detail}", detail=info.detail)
 
 
 def fault(found: FaultFound) -> str:
     """That llmtui has a fault."""
-    what = f"{found.kind}: {found.detail}"
-    return f"Broken off by a fault of llmtui: {what}. Its log file, which `llmtui --locate` names, tells more."
+    return tr(
+        "Stopped by a bug in llmtui: {error}. Its log file says more; `llmtui --locate` shows where it is.",
+        error=f"{found.kind}: {found.detail}",
+    )
 
 
-PAUSED = "paused: the model moves, then the answer goes on…"
+PAUSED = mark("paused: the model is being moved, then the answer goes on…")
 
 
 def context_lost(loaded: Loaded) -> str:
     """That the context could not be taken along."""
-    return (
-        "The context could not be taken along (another KV cache type, layout or size): "
-        f"its {loaded.n_lost:,} tokens are evaluated again."
+    return trn(
+        "The context could not be kept (another KV cache type, layout or size): its {n} token is evaluated again.",
+        "The context could not be kept (another KV cache type, layout or size): its {n} tokens are evaluated again.",
+        loaded.n_lost,
     )
 
 
 def reloaded(reload: Reload) -> str:
     """What it took to load the model again on another backend or with other settings, and what taking the context along
     saved: for the line under an answer."""
-    where = f"moved to {reload.target}" if reload.target != reload.source else f"loaded again on {reload.target}"
-    took = f"{where} in {seconds(reload.took_s)}"
+    took = format.duration(reload.took_s)
+    if reload.target != reload.source:
+        move = tr("moved to {device} in {time}", device=reload.target, time=took)
+    else:
+        move = tr("reloaded on {device} in {time}", device=reload.target, time=took)
     if reload.n_lost:
-        return f"{took}; {reload.n_lost:,} tokens of context did not come along"
+        return trn(
+            "{move}; {n} token of context was not kept",
+            "{move}; {n} tokens of context were not kept",
+            reload.n_lost,
+            move=move,
+        )
     if not reload.n_kept:
-        return took
-    took += f" (context {seconds(reload.keep_s)})"
+        return move
+    context = format.duration(reload.keep_s)
     if not reload.reading_s:
-        return f"{took}; {reload.n_kept:,} tokens came along"
-    return f"{took}; reading {reload.n_kept:,} tokens again would take about {format.about(reload.reading_s)}"
+        return trn(
+            "{move} (context {time}); {n} token of context was kept",
+            "{move} (context {time}); {n} tokens of context were kept",
+            reload.n_kept,
+            move=move,
+            time=context,
+        )
+    return trn(
+        "{move} (context {time}); reading {n} token again would take about {reading}",
+        "{move} (context {time}); reading {n} tokens again would take about {reading}",
+        reload.n_kept,
+        move=move,
+        time=context,
+        reading=format.about(reload.reading_s),
+    )
 
 
 def sentence(words: str) -> str:
     """The same words as a sentence of their own."""
-    return f"{words[:1].upper()}{words[1:]}."
+    return tr("{sentence}.", sentence=f"{words[:1].upper()}{words[1:]}")
 
 
 def bench_begins(keymap: Keymap) -> tuple[str, ...]:
     """What happens when something is to be measured, and when it is over."""
     return (
-        "The model that is loaded stays until then; it makes room for the bench, and comes back when this is closed.",
-        "What is left is told as soon as the first run is over.",
-        f"What was measured is kept{hint(keymap, 'bench_history')}, also when the rest is stopped.",
+        tr("The model stays loaded until then; it makes room for the benchmark, and is loaded again afterwards."),
+        tr("The time left is shown as soon as the first run is over."),
+        tr("Results are kept{key}, also when you stop before the end.", key=hint(keymap, "bench_history")),
     )
 
 
-STILL_LOADING = "The model is still loading."
-NO_SHELL = "Nothing is there that could bring llmtui back: it was not started from a shell, and goes on."
-NO_MODEL = "No model is loaded."
+STILL_LOADING = mark("The model is still loading.")
+NO_SHELL = mark("llmtui was not started from a shell, so nothing could bring it back: it goes on.")
+NO_MODEL = mark("No model is loaded.")
 
 
-_NOT_RESTORED: dict[ContextProblem, str] = {
-    "other_model": "is of another model",
-    "other_build": "is of another llama.cpp",
-    "other_settings": "was made with other KV cache or context settings",
-    "too_long": "is longer than the context is now",
-    "memory": "does not fit into memory now",
-    "disk": "cannot be read",
-}
+def _not_restored(problem: ContextProblem) -> str:
+    match problem:
+        case "other_model":
+            return tr("The kept context of this conversation belongs to another model.")
+        case "other_build":
+            return tr("The kept context of this conversation was made by another version of llama.cpp.")
+        case "other_settings":
+            return tr("The kept context of this conversation was made with other KV cache or context settings.")
+        case "too_long":
+            return tr("The kept context of this conversation is longer than the context is now.")
+        case "memory":
+            return tr("The kept context of this conversation does not fit into memory now.")
+        case "disk":
+            return tr("The kept context of this conversation cannot be read.")
+        case _:
+            return tr("The kept context of this conversation is damaged.")
 
 
 def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
     """That the kept KV cache of a conversation was read back, or why it was thrown away."""
     if restored.problem is not None:
-        why = _NOT_RESTORED.get(restored.problem, "is damaged")
-        return f"The kept context of this conversation {why}: discarded. The next answer evaluates it again."
-    instead = f" instead of about {format.about(restored.n_tokens / prefill_tps)}" if prefill_tps else ""
-    return f"{restored.n_tokens:,} tokens of context are back from the disk in {seconds(restored.restore_s)}{instead}."
+        return format.sentences(
+            _not_restored(restored.problem), tr("It was discarded; the next answer evaluates the conversation again.")
+        )
+    n, took = restored.n_tokens, format.duration(restored.restore_s)
+    if not prefill_tps:
+        return trn(
+            "{n} token of context was restored from the disk in {time}.",
+            "{n} tokens of context were restored from the disk in {time}.",
+            n,
+            time=took,
+        )
+    return trn(
+        "{n} token of context was restored from the disk in {time} instead of about {reading}.",
+        "{n} tokens of context were restored from the disk in {time} instead of about {reading}.",
+        n,
+        time=took,
+        reading=format.about(n / prefill_tps),
+    )
 
 
 def shortage(found: Shortage, keymap: Keymap) -> str:
     """That memory runs out, before the machine starts to swap."""
     signs = []
     if found.ram_available_bytes is not None and found.ram_total_bytes:
-        signs.append(f"{format.size(found.ram_available_bytes)} of {format.size(found.ram_total_bytes)} are available")
+        signs.append(
+            tr(
+                "Only {available} of {total} are available.",
+                available=format.size(found.ram_available_bytes),
+                total=format.size(found.ram_total_bytes),
+            )
+        )
     if found.pressure_percent:
-        signs.append(f"programs waited for memory {found.pressure_percent:.0f}% of the last 10 s")
-    return (
-        f"Memory is running out: {', '.join(signs)}. Close what you do not need, or load the model with a smaller "
-        f"context or fewer layers{hint(keymap, 'load_settings')}, before the machine starts to swap."
+        signs.append(
+            tr("Programs waited for memory {percent}% of the last 10 s.", percent=f"{found.pressure_percent:.0f}")
+        )
+    return format.sentences(
+        tr("Memory is running out."),
+        *signs,
+        tr(
+            "Close what you do not need, or load the model with a smaller context or fewer layers{key}, before the "
+            "machine starts to swap.",
+            key=hint(keymap, "load_settings"),
+        ),
     )
 
 
@@ -314,59 +414,28 @@ def context_for(n_prompt: int) -> int:
     return -(-(n_prompt + n_prompt // 4 + 1024) // 1024) * 1024
 
 
-def _changes(n: int) -> str:
-    return "1 change" if n == 1 else f"{n:,} changes"
-
-
-def unsaved(n: int, keymap: Keymap) -> str:
-    """What is lost by quitting while the database cannot be written."""
-    return (
-        f"The conversations cannot be written to the disk now: {_changes(n)} would be lost. "
-        f"Export{hint(keymap, 'export')} writes the open conversation to a file."
-    )
-
-
-def not_saved(conversations: StoreError | None, draft: OSError | None, state: ConfigProblem | None) -> list[str]:
-    """What could not be written at the end, and why."""
-    sentences = [lost(conversations)] if conversations is not None else []
-    if draft is not None:
-        place = paths.drafts_dir()
-        sentences.append(f"What was written and not sent could not be kept: {draft.strerror or draft} ({place}).")
-    return sentences + ([str(state)] if state is not None else [])
-
-
-def lost(error: StoreError) -> str:
-    """That conversations could not be saved at the end."""
-    return f"{_changes(error.n_unsaved)} of conversations could not be saved: {error.detail} ({error.path})."
-
-
-def problems(found: Sequence[ConfigProblem]) -> tuple[str, ...]:
-    """What is wrong in the user's files, file by file."""
-    lines: list[str] = []
-    for file in dict.fromkeys(problem.file for problem in found):
-        if file is not None:
-            lines.append(format.path(file))
-        lines += [f"{'  ' * (file is not None)}{_mistake(problem)}" for problem in found if problem.file == file]
-    return tuple(lines) or ("Settings, themes and keys are all fine.",)
-
-
-def _mistake(problem: ConfigProblem) -> str:
-    return f"{problem.key}: {problem.message}" if problem.key else problem.message
-
-
 def unanswered(info: ErrorInfo, keymap: Keymap) -> str:
     """That a prompt was left as it is."""
-    return (
-        f"Not answered: the prompt has {info.n_prompt:,} tokens, the context {info.n_ctx:,}. "
-        f"Answer again{hint(keymap, 'regenerate')} asks once more; a new conversation{hint(keymap, 'new_chat')} starts "
-        "empty."
+    return tr(
+        "Not answered: the prompt has {n_prompt} tokens, the context {n_ctx}. Regenerate{again} asks once more; a new "
+        "conversation{new} starts empty.",
+        n_prompt=f"{info.n_prompt:,}",
+        n_ctx=f"{info.n_ctx:,}",
+        again=hint(keymap, "regenerate"),
+        new=hint(keymap, "new_chat"),
     )
 
 
 def overflow_question(info: ErrorInfo) -> str:
     """What is about to be left out of a prompt that does not fit."""
-    return (
-        f"The conversation has {info.n_prompt:,} tokens, the context {info.n_ctx:,}.\n"
-        f"To go on, the oldest {info.n_drop} messages must be left out of the prompt (the system prompt stays, "
-        "nothing is deleted), or the model be loaded again with a larger context."
+    return trn(
+        "The conversation has {n_prompt} tokens, the context {n_ctx}.\n"
+        "To go on, leave the oldest message out of the prompt (the system prompt stays, nothing is deleted), or load "
+        "the model with a larger context.",
+        "The conversation has {n_prompt} tokens, the context {n_ctx}.\n"
+        "To go on, leave the oldest {n} messages out of the prompt (the system prompt stays, nothing is deleted), or "
+        "load the model with a larger context.",
+        info.n_drop,
+        n_prompt=f"{info.n_prompt:,}",
+        n_ctx=f"{info.n_ctx:,}",
     )

@@ -12,7 +12,7 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 
-from tui.app import phrases
+from tui.app import file_phrases
 from tui.app.app import ENDING, LlmtuiApp
 from tui.app.look import ThemeFolder
 from tui.app.terminal_input import TerminalDriver
@@ -25,6 +25,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
+from tui.words import tr
 
 LOG_BYTES = 2 << 20
 
@@ -57,7 +58,7 @@ def run(options: AppOptions) -> int:
     driver = app._driver
     # Where the terminal does not read, it would wait for it; it is in the log.
     if not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno()):
-        for sentence in phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
+        for sentence in file_phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
             print(clean(f"llmtui: {sentence}"), file=sys.stderr)
     return code
 
@@ -82,18 +83,22 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
         handler = _PrivateLog(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     except OSError as error:
         logger.addHandler(logging.NullHandler())
-        return [ConfigProblem(file=file, key="", message=f"cannot be written ({error.strerror}): no log is kept.")]
+        return [
+            ConfigProblem(
+                file=file, key="", message=tr("cannot be written ({reason}): no log is kept.", reason=error.strerror)
+            )
+        ]
     handler.setFormatter(_Harmless("%(asctime)s %(levelname).1s %(name)s %(message)s"))
     logger.addHandler(handler)
     return []
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log for its owner's eyes, in a file that nobody else has placed. A line that a full disk does not take is left
-    out, without a word: whatever is worth more says that the disk is full."""
+    """A log that only its owner can read, in a file that nobody else has placed. A line for which the disk has no room
+    is left out silently: what matters more says that the disk is full."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Begin anew with the next line: a file that could not be closed is closed for good."""
+        """Start again with the next line: a file that could not be closed is closed for good."""
         stream, self.stream = self.stream, None
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from tui.words import mark
+
 
 class ExitCode(IntEnum):
-    """Exit codes; `meaning` is the sentence that the help shows."""
+    """Exit codes; `meaning` is the sentence that the help shows, through `tr`."""
 
     meaning: str
 
@@ -16,11 +18,11 @@ class ExitCode(IntEnum):
         code.meaning = meaning
         return code
 
-    FINE = 0, "everything went well"
-    SLOWER = 1, "slower than --fail-below allows; with a traceback: a mistake in llmtui, worth a bug report"
-    USAGE = 2, "the arguments make no sense, or not on this machine or terminal"
-    MODEL = 3, "there is no model, it cannot be loaded, or it would leave too little memory"
-    ENGINE = 4, "the engine process died, or could not compute"
-    UNDECIDED = 5, "--fail-below could not tell: too few runs, or something was not measured"
-    UNWRITTEN = 6, "the result could not be written, as on a full disk"
-    INTERRUPTED = 130, "a command was interrupted; the app ends with 0 after SIGTERM, else 128 + the signal"
+    FINE = 0, mark("everything went well")
+    SLOWER = 1, mark("slower than --fail-below allows; with a traceback: a bug in llmtui, please report it")
+    USAGE = 2, mark("the arguments make no sense, or not on this machine or terminal")
+    MODEL = 3, mark("there is no model, it cannot be loaded, or it would leave too little memory")
+    ENGINE = 4, mark("the engine process died, or could not compute")
+    UNDECIDED = 5, mark("--fail-below could not tell: too few runs, or something was not measured")
+    UNWRITTEN = 6, mark("the result could not be written, as on a full disk")
+    INTERRUPTED = 130, mark("a command was interrupted; the app ends with 0 after SIGTERM, else 128 + the signal")

@@ -1,9 +1,12 @@
-"""How facts are written for people: parameters, sizes, token counts, paths, durations that nobody knows exactly. Every
-screen and table uses these, so that one figure never appears in two ways."""
+"""How facts are written for people: parameters, sizes, token counts, speeds, durations, paths. Every screen and table
+uses these, so that one figure never appears in two ways."""
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
+
+from tui.words import tr
 
 _THOUSANDS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -39,18 +42,56 @@ def experts(total: int, active: int, n_expert: int, n_expert_used: int) -> str:
     """One line about the size: "30.5B · 3.3B active · 128 experts, 8 used", or "8.2B" without experts."""
     if not n_expert:
         return params(total)
-    return f"{params(total)} · {params(active)} active · {n_expert} experts, {n_expert_used} used"
+    return tr(
+        "{total} · {active} active · {n_expert} experts, {n_used} used",
+        total=params(total),
+        active=params(active),
+        n_expert=n_expert,
+        n_used=n_expert_used,
+    )
+
+
+def speed(tps: float) -> str:
+    """Tokens per second in five characters at most, "4.10", "31.4", "1,204", "12.3k"; "–" when unknown."""
+    if tps <= 0:
+        return "–"
+    if tps >= 9_999.5:
+        value, unit = (tps / 10**6, "M") if tps >= 999_500 else (tps / 1000, "k")
+        return f"{value:,.0f}{unit}" if value >= 99.95 else f"{value:.1f}{unit}"
+    return f"{tps:.2f}" if tps < 9.995 else f"{tps:.1f}" if tps < 999.95 else f"{tps:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A duration that was measured: "0.62 s", "12.3 s", "4 min 05 s"."""
+    if seconds < 100:
+        return tr("{seconds} s", seconds=f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}")
+    minutes, rest = divmod(int(seconds), 60)
+    return tr("{minutes} min {seconds} s", minutes=minutes, seconds=f"{rest:02d}")
 
 
 def about(seconds: float) -> str:
     """A duration that was computed and not measured, with no more digits than it deserves: "0.2 s", "20 s", "12 min",
     "3.5 h"."""
     if seconds < 99.5:
-        return f"{seconds:.0f} s" if seconds >= 0.95 or seconds <= 0 else f"{max(seconds, 0.1):.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+        whole = seconds >= 0.95 or seconds <= 0
+        return tr("{seconds} s", seconds=f"{seconds:.0f}" if whole else f"{max(seconds, 0.1):.1f}")
+    if seconds < 99.5 * 60:
+        return tr("{minutes} min", minutes=f"{seconds / 60:.0f}")
+    return tr("{hours} h", hours=f"{seconds / 3600:.1f}")
 
 
 def path(file: Path) -> str:
     """A path with "~" for the home folder."""
     home, text = str(Path.home()), str(file)
     return f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text
+
+
+def sentences(*parts: str) -> str:
+    """Whole sentences one after the other, as the language puts them; empty ones are left out."""
+    found = [part for part in parts if part]
+    return reduce(lambda first, second: tr("{first} {second}", first=first, second=second), found) if found else ""
+
+
+def listed(*parts: str) -> str:
+    """Things in a row, as the language puts them: "a, b, c"."""
+    return reduce(lambda first, second: tr("{first}, {second}", first=first, second=second), parts) if parts else ""

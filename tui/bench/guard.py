@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tui.config.load import engine_settings, from_engine
+from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
 from tui.config.settings import MemorySettings
 from tui.engines.plans import DryRunPlanner
@@ -93,14 +94,18 @@ def _option(remedy: Remedy) -> str:
         case "fit":
             return "--fit"
         case "layers":
-            return f"--ngl {remedy.choice.n_gpu_layers}"
+            return _options(remedy, "n_gpu_layers")
         case "experts":
-            return f"--n-cpu-moe {remedy.choice.n_cpu_moe}"
+            return _options(remedy, "n_cpu_moe")
         case "context":
-            return f"--ctx {remedy.choice.n_ctx}"
+            return _options(remedy, "n_ctx")
         case "cache":
-            return f"-ctk {remedy.choice.type_k} -ctv {remedy.choice.type_v}"
+            return _options(remedy, "type_k", "type_v")
         case "quant":
             return verdict_words.remedy_label(remedy)
         case _:
             return ""
+
+
+def _options(remedy: Remedy, *names: str) -> str:
+    return " ".join(f"{LOAD_ROWS[name].option} {getattr(remedy.choice, name)}" for name in names)

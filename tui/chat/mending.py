@@ -10,7 +10,7 @@ import msgspec
 
 from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn, encodable
-from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
+from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.protocol.records import PartialSampling, Timings
 
 MAX_TITLE_COLUMNS = 200
@@ -70,7 +70,7 @@ def _sampling(sampling: PartialSampling | None) -> PartialSampling | None:
     kept: dict[str, Any] = {
         name: value
         for name, value in (sampling.given.items() if sampling else ())
-        if _in_range(value, LoadDefaults if name == "seed" else SamplingValues, name) is not None
+        if _in_range(value, ChosenLoad if name == "seed" else SamplingValues, name) is not None
     }
     return msgspec.convert(kept, PartialSampling) if kept else None
 

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 
 import msgspec
 
+from tui.base.columns import columns, pad, wrap
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.base.text import clean, one_line
+from tui.base.text import cells, clean, one_line
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.engines.local import LocalEngine
@@ -25,11 +25,17 @@ from tui.machine.vulkan import engine_environment
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices
 from tui.protocol.records import Device
+from tui.words import mark, tr
 
-_KINDS = {"cpu": "CPU", "gpu": "GPU", "igpu": "integrated GPU", "accel": "accelerator", "software": "CPU as GPU"}
-_NO_GPU = "llama.cpp found no GPU that it can use, so models run on the CPU."
-_MORE = "There may be more than llama.cpp lists:"
-_NPUS = "NPUs and other accelerators:"
+_KINDS = {
+    "cpu": "CPU",
+    "gpu": "GPU",
+    "igpu": mark("integrated GPU"),
+    "accel": mark("accelerator"),
+    "software": mark("CPU as GPU"),
+}
+_WIDE = 100
+"""Cells of a line of advice."""
 
 
 def print_locations(*, as_json: bool) -> int:
@@ -38,14 +44,14 @@ def print_locations(*, as_json: bool) -> int:
     if as_json:
         put(json.dumps({label: str(path) for label, path in places}, indent=2))
         return ExitCode.FINE
-    width = max(len(label) for label, _ in places)
-    # Path.exists raises where it may not look.
-    notes = ["" if os.path.exists(path) else "  (not there yet)" for _, path in places]  # noqa: PTH110
-    put(
-        "\n".join(
-            f"{label:<{width}}  {clean(str(path))}{note}" for (label, path), note in zip(places, notes, strict=True)
-        )
-    )
+    wide = max(cells(tr(label)) for label, _ in places)
+    lines = []
+    for label, path in places:
+        shown = clean(str(path))
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
+            shown = tr("{path}  (not there yet)", path=shown)
+        lines.append(f"{pad(tr(label), wide)}  {shown}")
+    put("\n".join(lines))
     return ExitCode.FINE
 
 
@@ -58,7 +64,8 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
     try:
         devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
-        print(f"llmtui: {died}.\nllama.cpp cannot start; installing llmtui again may help.", file=sys.stderr)
+        told = tr("llama.cpp cannot start; installing llmtui again may help.")
+        print(f"llmtui: {died}.\n{told}", file=sys.stderr)
         print("\n".join(_listed(explain(gather()))), file=sys.stderr)
         return ExitCode.ENGINE
     if as_json:
@@ -67,8 +74,13 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
         put(devices_table(devices))
     has_gpu = any(device.kind in ("gpu", "igpu") for device in devices)
     reasons, npus = explain(gather(), devices), tell(gather_npus(), devices)
-    more = ["", _MORE if has_gpu else _NO_GPU, *_listed(reasons)] if reasons or not has_gpu else []
-    more += ["", _NPUS, *_listed(npus)] if npus else []
+    more = []
+    if not has_gpu:
+        more += ["", tr("llama.cpp found no GPU that it can use, so models run on the CPU.")]
+    elif reasons:
+        more += ["", tr("There may be more than llama.cpp lists:")]
+    more += _listed(reasons)
+    more += ["", tr("NPUs and other accelerators:"), *_listed(npus)] if npus else []
     if more and as_json:
         print("\n".join(more), file=sys.stderr)
     elif more:
@@ -77,8 +89,7 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
 
 
 def _listed(reasons: Sequence[str]) -> list[str]:
-    """Commands in them are to be copied: never cut at a hyphen."""
-    return [fill(text, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) for text in reasons]
+    return [line for text in reasons for line in wrap(text, _WIDE, first="- ", rest="  ")]
 
 
 async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
@@ -88,12 +99,8 @@ async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
 
 def devices_table(devices: tuple[Device, ...]) -> str:
     """Name, kind, memory in GiB and description of each device, in columns."""
-    rows = [("NAME", "KIND", "FREE GiB", "OF GiB", "DESCRIPTION")]
+    rows = [(tr("NAME"), tr("KIND"), tr("FREE GiB"), tr("OF GiB"), tr("DESCRIPTION"))]
     for device in devices:
         free, total = (f"{n_bytes / 2**30:.1f}" for n_bytes in (device.free_bytes, device.total_bytes))
-        rows.append((device.name, _KINDS[device.kind], free, total, one_line(device.description)))
-    width = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        f"{name:<{width[0]}}  {kind:<{width[1]}}  {free:>{width[2]}}  {total:>{width[3]}}  {description}"
-        for name, kind, free, total, description in rows
-    )
+        rows.append((device.name, tr(_KINDS[device.kind]), free, total, one_line(device.description)))
+    return "\n".join(columns(rows, "<<>><", "  "))

@@ -15,6 +15,8 @@ from tui.base.exit_codes import ExitCode
 from tui.base.stdout import CannotWrite, flush
 from tui.cli.parser import MIN_REPETITIONS, CommandLineError, parser
 from tui.config.language import first_language
+from tui.config.loadtable import LOAD_ROWS
+from tui.words import mark, tr, trn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
 
 _CANNOT_DRAW = ("", "dumb", "unknown")
 """Values of TERM for a terminal that shows lines and nothing else."""
-_LOAD_FIELDS = (
-    *("backend", "n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch"),
-    *("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         flush()
     except CommandLineError as error:
-        _say(f"{error}\nSee llmtui --help.")
+        _say(f"{error}\n{tr('See llmtui --help.')}")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -49,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotWrite as error:
         _into_nothing(sys.stdout)
         with contextlib.suppress(OSError):
-            print(f"llmtui: cannot write to stdout: {error}.", file=sys.stderr)
+            print("llmtui:", tr("cannot write to stdout: {reason}.", reason=error), file=sys.stderr)
         _can_be_told()
         return ExitCode.UNWRITTEN
     except OSError:
@@ -104,7 +102,7 @@ def _find_home() -> str:
     os.environ.pop("HOME", None)
     home = os.path.expanduser("~")  # noqa: PTH111 - what the system knows
     if not os.path.isabs(home):  # noqa: PTH117
-        return (
+        return mark(
             "nobody knows where your home folder is: HOME is not set, and the system has no entry for this user. "
             "Set HOME to a folder that you can write to."
         )
@@ -120,11 +118,11 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit:  # --help and --version have printed what was asked for
         return ExitCode.FINE
     if homeless:
-        raise CommandLineError(homeless)
+        raise CommandLineError(tr(homeless))
     if arguments.settings:
         words.use(first_language(os.environ, arguments.settings))
     if arguments.settings and not os.path.isfile(arguments.settings):  # noqa: PTH113 - pathlib costs 10 ms here
-        raise CommandLineError(f"--settings {arguments.settings}: there is no such file.")
+        raise CommandLineError(tr("{path}: there is no such file.", path=f"--settings {arguments.settings}"))
     if arguments.locate:
         from tui.cli.info import print_locations
 
@@ -144,7 +142,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 _NOT_OF_A_TEST = {
     *("bench", "json", "settings", "software_vulkan", "fit", "force", "chat_template", "stop"),
-    *_LOAD_FIELDS,
+    *LOAD_ROWS,
 }
 """Options that say nothing about what is to be measured, by the names that they are stored under."""
 
@@ -197,23 +195,31 @@ def _check_own_tests(kind: BenchKind, arguments: argparse.Namespace) -> None:
     wrong = {"-d": arguments.n_depth, "-pg": arguments.pairs, "--e2e": arguments.end_to_end}
     if kind != "parallel":
         wrong |= {"-p": arguments.n_prompt, "-n": arguments.n_gen}
-        wrong |= {"--all": arguments.all, "--backends": arguments.backends, "a second MODEL": arguments.models[1:]}
+        wrong |= {"--all": arguments.all, "--backends": arguments.backends, tr("a second MODEL"): arguments.models[1:]}
     elif arguments.n_prompt and 0 in arguments.n_prompt:
-        raise CommandLineError("--parallel needs prompts: give -p a number of tokens.")
+        raise CommandLineError(tr("--parallel needs prompts: give -p a number of tokens."))
     if kind in ("parallel", "tune"):
         wrong["--compare"] = arguments.compare  # no run that is kept has such tests
     if found := [flag for flag, value in wrong.items() if value]:
-        raise CommandLineError(f"--{kind} has tests of its own: leave out {' and '.join(found)}.")
+        raise CommandLineError(
+            tr("{option} has tests of its own: leave out {others}.", option=f"--{kind}", others=", ".join(found))
+        )
     if arguments.output not in ("", "table", "md", "json"):
-        raise CommandLineError(f"--{kind} has no {arguments.output}. Choose table, md or json.")
+        raise CommandLineError(_has_no_format(f"--{kind}", arguments.output))
+
+
+def _has_no_format(option: str, output: str) -> str:
+    return tr("{option} has no {format}. Choose table, md or json.", option=option, format=output)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
     kind = _kind_of_bench(arguments)
     if not (any(arguments.n_prompt) or any(arguments.n_gen) or arguments.pairs):
-        raise CommandLineError("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
+        raise CommandLineError(
+            tr("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
+        )
     if arguments.all and arguments.models:
-        raise CommandLineError("--all measures every model of the library: name none, or leave it out.")
+        raise CommandLineError(tr("--all measures every model of the library: name none, or leave it out."))
     _check_history(arguments)
     from pathlib import Path
 
@@ -252,34 +258,49 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _check_history(arguments: argparse.Namespace) -> None:
     if arguments.fail_below is not None and not arguments.compare:
-        raise CommandLineError("--fail-below needs something to compare with: add --compare last, an ID or a file.")
+        raise CommandLineError(tr("--fail-below needs something to compare with: add --compare last, an ID or a file."))
     if arguments.fail_below is not None and arguments.repetitions < MIN_REPETITIONS:
-        raise CommandLineError(f"--fail-below cannot tell from so few runs: add -r {MIN_REPETITIONS}, or more.")
+        raise CommandLineError(tr("--fail-below cannot tell from so few runs: add -r {n}, or more.", n=MIN_REPETITIONS))
     if not arguments.history:
         return
     if arguments.models or arguments.all or arguments.compare or not arguments.keep:
-        raise CommandLineError("--history lists what was measured and measures nothing: give no models, no --compare.")
+        raise CommandLineError(
+            tr("--history lists what was measured and measures nothing: give no models, no --compare.")
+        )
     if arguments.output not in ("", "table", "md", "json"):
-        raise CommandLineError(f"--history has no {arguments.output}. Choose table, md or json.")
+        raise CommandLineError(_has_no_format("--history", arguments.output))
 
 
 def _app(arguments: argparse.Namespace) -> int:
     if arguments.json:
-        raise CommandLineError("--json goes with --bench, --history, --devices or --locate.")
+        raise CommandLineError(tr("--json goes with --bench, --history, --devices or --locate."))
     default = parser().get_default
     given = [flag for name, flag in _ONLY_OF_BENCH.items() if getattr(arguments, name) not in (default(name), [])]
     if given:
-        one = len(given) == 1
-        raise CommandLineError(f"{' and '.join(given)} {'goes' if one else 'go'} with --bench, which is missing.")
+        raise CommandLineError(
+            trn(
+                "{options} goes with --bench, which is missing.",
+                "{options} go with --bench, which is missing.",
+                len(given),
+                options=", ".join(given),
+            )
+        )
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
-            "the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none."
+            tr("the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none.")
         )
     if (kind := os.environ.get("TERM", "")) in _CANNOT_DRAW:
         raise CommandLineError(
-            f"the app draws on the whole screen, and {f'TERM={kind} says that this terminal' if kind else 'TERM'} "
-            f"{'cannot' if kind else 'does not say whether this terminal can'}. "
-            "Where it can, set TERM, to xterm-256color for example; --bench needs nothing of it."
+            tr(
+                "the app draws on the whole screen, and TERM={kind} says that this terminal cannot. "
+                "If it can, set TERM, for example to xterm-256color; --bench needs nothing of it.",
+                kind=kind,
+            )
+            if kind
+            else tr(
+                "the app draws on the whole screen, and TERM does not say whether this terminal can. "
+                "If it can, set TERM, for example to xterm-256color; --bench needs nothing of it."
+            )
         )
     from pathlib import Path
 
@@ -287,14 +308,14 @@ def _app(arguments: argparse.Namespace) -> int:
     from tui.config.options import AppOptions
 
     if len(arguments.models) > 1:
-        raise CommandLineError("the app loads one model. Name one, or measure several with --bench.")
+        raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
     model = user_path(arguments.models[0]) if arguments.models else None
     if model is not None and _is_missing(model):
-        _say(f"{model}: there is no such file. Without a path, llmtui lists your models.")
+        _say(tr("{path}: there is no such file. Without a path, llmtui lists your models.", path=model))
         return ExitCode.MODEL
     import_file = user_path(arguments.import_file) if arguments.import_file else None
     if import_file is not None and _is_missing(import_file):
-        raise CommandLineError(f"--import {arguments.import_file}: there is no such file.")
+        raise CommandLineError(tr("{path}: there is no such file.", path=f"--import {arguments.import_file}"))
     from tui.app.run import run
 
     return run(
@@ -319,13 +340,15 @@ def _chat_format(arguments: argparse.Namespace) -> ChatOverrides:
     from tui.config.modelrules import ChatOverrides, TemplateFileError, read_template
 
     if "" in arguments.stop:
-        raise CommandLineError("--stop needs a text: an empty one would end every answer at once.")
+        raise CommandLineError(tr("--stop needs a text: an empty one would end every answer at once."))
     source = ""
     if arguments.chat_template is not None:
         try:
             source = read_template(user_path(arguments.chat_template))
         except TemplateFileError as error:
-            raise CommandLineError(f"--chat-template {arguments.chat_template}: {error}.") from error
+            raise CommandLineError(
+                tr("{where}: {reason}.", where=f"--chat-template {arguments.chat_template}", reason=error)
+            ) from error
     return ChatOverrides(chat_template=source, stop=tuple(arguments.stop))
 
 
@@ -342,7 +365,7 @@ def _is_missing(path: Path) -> bool:
 
 def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """The load settings that were given, by the names that the settings file uses."""
-    return {name: value for name in _LOAD_FIELDS if (value := getattr(arguments, name)) is not None}
+    return {name: value for name in LOAD_ROWS if (value := getattr(arguments, name)) is not None}
 
 
 if __name__ == "__main__":

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
 from typing import NoReturn
 
 from tui import __version__
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.cli.types import at_least, list_of, pair, percent, users
+from tui.cli.types import at_least, list_of, load_value, pair, percent, users
+from tui.config.loadtable import LOAD_TABLE
+from tui.words import language, mark, tr
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-"""`tui.protocol.records.CacheType`, without importing it."""
 OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
-FLASH_ATTENTION = ("auto", "on", "off")
-REPACK = ("auto", "on", "off")
-_EXAMPLES = """\
-examples:
-  llmtui                                     chat with the model used last
-  llmtui model.gguf -c 16384 --backend cpu   chat with this model, on the CPU
-  llmtui --bench model.gguf                  measure it: 512 tokens read, 128 written
-  llmtui --bench                             one number, within a minute, for the model used last
-  llmtui --bench model.gguf --compare last   and what changed since it was measured before
-  llmtui --bench model.gguf --json -t 8      with 8 threads, for a script
-"""
+_EXAMPLES = (
+    ("llmtui", mark("chat with the model used last")),
+    ("llmtui model.gguf -c 16384 --backend cpu", mark("chat with this model, on the CPU")),
+    ("llmtui --bench model.gguf", mark("measure it: 512 tokens read, 128 written")),
+    ("llmtui --bench", mark("one number, within a minute, for the model used last")),
+    ("llmtui --bench model.gguf --compare last", mark("and what changed since it was measured before")),
+    ("llmtui --bench model.gguf --json -t 8", mark("with 8 threads, for a script")),
+)
+_OF_ARGPARSE = (
+    mark("usage: "),
+    mark("argument %(argument_name)s: %(message)s"),
+    mark("expected one argument"),
+    mark("ignored explicit argument %r"),
+    mark("invalid choice: %(value)r (choose from %(choices)s)"),
+    mark("not allowed with argument %s"),
+    mark("unrecognized arguments: %s"),
+)
+"""What argparse itself may say here."""
+# It says it through gettext, and has no catalogue.
+vars(argparse)["_"] = tr
 
 
 class CommandLineError(Exception):
@@ -36,115 +45,139 @@ class CommandLineError(Exception):
 
 class _ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise CommandLineError(f"{message}.")
+        raise CommandLineError(tr("{problem}.", problem=message))
 
     def _print_message(self, message: str, file: object = None) -> None:
         put(message.rstrip("\n"))  # argparse itself says nothing when that cannot be written
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Breaks lines by the cells that they take."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=31)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        if language() == "en":
+            return super()._split_lines(text, width)
+        from tui.app.markdown.text import wrap
+
+        return [text[start:end] for start, end in wrap(text, width)]
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        return text if language() == "en" else re.sub(r"(?m)^(\S.*):$", r"\1：", text)  # headings
+
+
 def parser() -> argparse.ArgumentParser:
-    """All arguments. Those of loading are stored under the names of `LoadDefaults`, None where not given."""
-    codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
+    """All arguments. Those of loading are stored under the names of `ChosenLoad`, None where not given."""
+    examples = "\n".join(f"  {command:<42} {tr(text)}" for command, text in _EXAMPLES)
+    codes = "\n".join(f"  {code.value:<4} {tr(code.meaning)}" for code in ExitCode)
     parser = _ArgumentParser(
         prog="llmtui",
         usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]",
-        description="Chat with local GGUF models in the terminal, and measure how fast they run.",
-        epilog=f"{_EXAMPLES}\nexit codes:\n{codes}",
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=31),
+        description=tr("Chat with local GGUF models in the terminal, and measure how fast they run."),
+        epilog=f"{tr('examples:')}\n{examples}\n\n{tr('exit codes:')}\n{codes}",
+        formatter_class=_HelpFormatter,
         add_help=False,
         allow_abbrev=False,
     )
-    what = parser.add_argument_group("model")
+    what = parser.add_argument_group(tr("model"))
     what.add_argument(
-        "models", nargs="*", metavar="MODEL", help="GGUF file (any part of a split one); else the last used"
+        "models", nargs="*", metavar="MODEL", help=tr("GGUF file (any part of a split one); else the last used")
     )
     _add_tasks(parser)
     _add_bench(parser)
     _add_load(parser)
-    app = parser.add_argument_group("app")
+    app = parser.add_argument_group(tr("app"))
     which = app.add_mutually_exclusive_group()
-    which.add_argument("--continue", dest="continue_last", action="store_true", help="reopen the last conversation")
-    which.add_argument("--import", dest="import_file", metavar="FILE", help="open a conversation exported as JSON")
-    app.add_argument("--theme", default="", metavar="NAME", help="theme for this run")
-    app.add_argument("--settings", metavar="FILE", help="use FILE in place of your settings.toml (see --locate)")
+    which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
+    which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
+    app.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
+    app.add_argument("--settings", metavar="FILE", help=tr("use FILE in place of your settings.toml (see --locate)"))
     return parser
 
 
 def _add_tasks(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("instead of the app")
+    group = parser.add_argument_group(tr("instead of the app"))
     tasks = group.add_mutually_exclusive_group()
-    tasks.add_argument("--bench", action="store_true", help="measure MODEL, the last one used, or the smallest")
-    tasks.add_argument("--devices", action="store_true", help="list what llama.cpp can compute on")
-    tasks.add_argument("--locate", action="store_true", help="print where settings, models, logs … are")
-    group.add_argument("--json", action="store_true", help="print these as JSON; nothing else goes to stdout")
-    group.add_argument("--version", action="version", version=f"llmtui {__version__}", help="print the version")
-    group.add_argument("-h", "--help", action="help", help="print this")
+    tasks.add_argument("--bench", action="store_true", help=tr("measure MODEL, the last one used, or the smallest"))
+    tasks.add_argument("--devices", action="store_true", help=tr("list what llama.cpp can compute on"))
+    tasks.add_argument("--locate", action="store_true", help=tr("print where settings, models, logs … are"))
+    group.add_argument("--json", action="store_true", help=tr("print these as JSON; nothing else goes to stdout"))
+    group.add_argument("--version", action="version", version=f"llmtui {__version__}", help=tr("print the version"))
+    group.add_argument("-h", "--help", action="help", help=tr("print this"))
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "bench", "Settings remembered by the app do not count, those of settings.toml do."
+        tr("bench"), tr("Settings remembered by the app do not count, those of settings.toml do.")
     )
     numbers = list_of(at_least(0))
-    group.add_argument("--all", action="store_true", help="measure every model of the library that fits")
+    group.add_argument("--all", action="store_true", help=tr("measure every model of the library that fits"))
     group.add_argument(
-        "--backends", default=(), type=list_of(str), metavar="A,B", help="measure each model on each: cpu,vulkan"
+        "--backends", default=(), type=list_of(str), metavar="A,B", help=tr("measure each model on each: cpu,vulkan")
     )
     which = group.add_mutually_exclusive_group()
-    which.add_argument("--quick", action="store_true", help="one number within a minute; also without any option")
-    which.add_argument("--localscore", action="store_true", help="LocalScore's nine tests and its number: takes long")
-    which.add_argument("--tune", action="store_true", help="find the fastest load settings; the chat then uses them")
+    which.add_argument("--quick", action="store_true", help=tr("one number within a minute; also without any option"))
     which.add_argument(
-        "--parallel", dest="n_parallel", default=(), type=list_of(users), metavar="N,…", help="many users at once"
+        "--localscore", action="store_true", help=tr("LocalScore's nine tests and its number: takes long")
+    )
+    which.add_argument(
+        "--tune", action="store_true", help=tr("find the fastest load settings; the chat then uses them")
+    )
+    which.add_argument(
+        "--parallel", dest="n_parallel", default=(), type=list_of(users), metavar="N,…", help=tr("many users at once")
     )
     for flags, metavar, kind, text in (
-        (("-p", "--n-prompt"), "N,…", numbers, "tokens to read; 0 leaves that test out (512)"),
-        (("-n", "--n-gen"), "N,…", numbers, "tokens to write; 0 leaves that test out (128)"),
-        (("-d", "--n-depth"), "N,…", numbers, "tokens in the context before each test (0)"),
-        (("-r", "--repetitions"), "N", at_least(1), "times to run each test (5)"),
+        (("-p", "--n-prompt"), "N,…", numbers, tr("tokens to read; 0 leaves that test out (512)")),
+        (("-n", "--n-gen"), "N,…", numbers, tr("tokens to write; 0 leaves that test out (128)")),
+        (("-d", "--n-depth"), "N,…", numbers, tr("tokens in the context before each test (0)")),
+        (("-r", "--repetitions"), "N", at_least(1), tr("times to run each test (5)")),
     ):
         group.add_argument(*flags, metavar=metavar, type=kind, help=text)
-    group.add_argument("--seconds", type=at_least(1), metavar="N", help="time that --tune may take (110)")
-    group.add_argument("--e2e", dest="end_to_end", action="store_true", help="time answers as a user gets them, too")
+    group.add_argument("--seconds", type=at_least(1), metavar="N", help=tr("time that --tune may take (110)"))
     group.add_argument(
-        "-pg", dest="pairs", action="append", default=[], type=pair, metavar="P,G", help="read P, then write G tokens"
+        "--e2e", dest="end_to_end", action="store_true", help=tr("time answers as a user gets them, too")
+    )
+    group.add_argument(
+        "-pg",
+        dest="pairs",
+        action="append",
+        default=[],
+        type=pair,
+        metavar="P,G",
+        help=tr("read P, then write G tokens"),
     )
     group.add_argument("-o", "--output", default="", choices=OUTPUTS, metavar="FORMAT", help=", ".join(OUTPUTS))
-    group.add_argument("--baseline", default="", metavar="NAME", help="row that is 1 in charts: part of its name[@cpu]")
-    group.add_argument("--history", action="store_true", help="list the runs that were kept; measure nothing")
     group.add_argument(
-        "--compare", default="", metavar="WHAT", help="with the last run, the one with this ID, or FILE.json"
+        "--baseline", default="", metavar="NAME", help=tr("row that is 1 in charts: part of its name[@cpu]")
+    )
+    group.add_argument("--history", action="store_true", help=tr("list the runs that were kept; measure nothing"))
+    group.add_argument(
+        "--compare", default="", metavar="WHAT", help=tr("with the last run, the one with this ID, or FILE.json")
     )
     group.add_argument(
-        "--fail-below", type=percent, metavar="PERCENT", help="exit code 1 when --compare finds a larger loss"
+        "--fail-below", type=percent, metavar="PERCENT", help=tr("exit code 1 when --compare finds a larger loss")
     )
-    group.add_argument("--no-history", dest="keep", action="store_false", help="keep this run out of the history")
+    group.add_argument("--no-history", dest="keep", action="store_false", help=tr("keep this run out of the history"))
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how the model is loaded (0: llama.cpp or llmtui chooses)")
-    natural, positive, minus_one, seed = at_least(0), at_least(1), at_least(-1), at_least(-1, 2**32 - 1)
-
-    def add(*flags: str, dest: str, kind: Callable[[str], object] = str, **more: object) -> None:
-        group.add_argument(*flags, dest=dest, type=kind, **more)  # type: ignore[arg-type]
-
-    add("--backend", dest="backend", metavar="NAME", help="auto, cpu, vulkan, or a name from --devices")
-    group.add_argument("--software-vulkan", action="store_true", help="also list Vulkan devices that the CPU computes")
-    add("-c", "--ctx", dest="n_ctx", kind=natural, metavar="N", help="context size in tokens; 0: as trained")
-    add("-ngl", "--ngl", dest="n_gpu_layers", kind=minus_one, metavar="N", help="layers on the GPU; -1: all")
-    add("--n-cpu-moe", dest="n_cpu_moe", kind=natural, metavar="N", help="layers whose experts stay on the CPU")
-    add("-t", "--threads", dest="n_threads", kind=natural, metavar="N", help="threads; 0: physical cores")
-    add("-tb", "--threads-batch", dest="n_threads_batch", kind=natural, metavar="N", help="threads for prompts")
-    add("-b", "--batch", dest="n_batch", kind=positive, metavar="N", help="prompt tokens handed over at once")
-    add("-ub", "--ubatch", dest="n_ubatch", kind=positive, metavar="N", help="tokens computed at once")
-    add("-fa", "--flash-attn", dest="flash_attn", choices=FLASH_ATTENTION, metavar="MODE", help="auto, on or off")
-    add("-ctk", "--cache-type-k", dest="type_k", choices=CACHE_TYPES, metavar="TYPE", help="f16, q8_0, q4_0 …")
-    add("-ctv", "--cache-type-v", dest="type_v", choices=CACHE_TYPES, metavar="TYPE", help="as for K")
-    add("--repack", dest="repack", choices=REPACK, metavar="MODE", help="weights in the CPU's order: auto, on, off")
-    group.add_argument("--chat-template", metavar="FILE", help="Jinja template to use instead of the model's own")
-    group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end answers here too; repeatable")
-    add("--seed", dest="seed", kind=seed, metavar="N", help="seed of the sampler; -1: a new one each time")
-    group.add_argument("--fit", action="store_true", help="place layers and experts where they are fastest and fit")
-    group.add_argument("--force", action="store_true", help="load it even if that leaves too little memory")
-    group.add_argument("--no-mmap", dest="use_mmap", action="store_const", const=False, help="read, do not map")
-    group.add_argument("--mlock", dest="use_mlock", action="store_const", const=True, help="never swap it out")
+    group = parser.add_argument_group(tr("how the model is loaded (0: llama.cpp or llmtui chooses)"))
+    for row in LOAD_TABLE:
+        if row.switches is None:
+            group.add_argument(
+                *row.options, dest=row.name, type=load_value(row.name), metavar=row.metavar, help=tr(row.help)
+            )
+        else:
+            group.add_argument(*row.options, dest=row.name, action="store_const", const=row.switches, help=tr(row.help))
+    group.add_argument(
+        "--software-vulkan", action="store_true", help=tr("also list Vulkan devices that the CPU computes")
+    )
+    group.add_argument("--chat-template", metavar="FILE", help=tr("Jinja template to use instead of the model's own"))
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
+    )
+    group.add_argument("--fit", action="store_true", help=tr("place layers and experts where they are fastest and fit"))
+    group.add_argument("--force", action="store_true", help=tr("load it even if that leaves too little memory"))

@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
+
+from tui.words import tr
 
 MOST_USERS = 256
 """llama.cpp's LLAMA_MAX_SEQ."""
+MOST = 2**31 - 1
+"""`tui.protocol.records.MOST`, without importing it."""
 _T = TypeVar("_T")
 
 
-def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+def at_least(least: int, most: int = MOST) -> Callable[[str], int]:
     """An argument type: a whole number from `least` on."""
 
     def number(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+            raise argparse.ArgumentTypeError(tr("{value} is not a whole number", value=repr(text))) from None
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not {least} or more" if value < least else f"{value} is huge")
+            raise argparse.ArgumentTypeError(
+                tr("{value} is not {least} or more", value=value, least=least)
+                if value < least
+                else tr("{value} is too large", value=value)
+            )
         return value
 
     return number
+
+
+def load_value(name: str) -> Callable[[str], object]:
+    """An argument type: a value that the record of load settings allows for this one. It is looked up when there is a
+    value to be read, because `--help` does not wait for that."""
+
+    def value(text: str) -> object:
+        import msgspec
+
+        from tui.config.load import type_of
+
+        hint = type_of(name)
+        kind = msgspec.inspect.type_info(hint)
+        if isinstance(kind, msgspec.inspect.IntType):
+            return at_least(kind.ge or 0, kind.le or MOST)(text)
+        if isinstance(kind, msgspec.inspect.LiteralType) and text not in kind.values:
+            raise argparse.ArgumentTypeError(
+                tr("{value} is not one of {values}", value=repr(text), values=", ".join(get_args(hint)))
+            )
+        try:
+            return msgspec.convert(text, hint, strict=False)
+        except msgspec.ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}".replace("`", "")) from None
+
+    return value
 
 
 def percent(text: str) -> float:
@@ -33,7 +66,7 @@ def percent(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
+        raise argparse.ArgumentTypeError(tr("{value} is not a percentage from 0 to 100", value=repr(text)))
     return value
 
 
@@ -50,7 +83,9 @@ def users(text: str) -> int:
     """An argument type: as many sequences as llama.cpp can tell apart."""
     value = at_least(1)(text)
     if value > MOST_USERS:
-        raise argparse.ArgumentTypeError(f"{value} is more than the {MOST_USERS} that llama.cpp can do")
+        raise argparse.ArgumentTypeError(
+            tr("{value} is more than the {most} that llama.cpp can do", value=value, most=MOST_USERS)
+        )
     return value
 
 
@@ -58,5 +93,5 @@ def pair(text: str) -> tuple[int, int]:
     """An argument type: two numbers with a comma between them."""
     numbers = list_of(at_least(1))(text)
     if len(numbers) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers such as 512,128")
+        raise argparse.ArgumentTypeError(tr("{value} is not two numbers such as 512,128", value=repr(text)))
     return numbers[0], numbers[1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 
 from tui.config.actions import ACTIONS, BY_ID, Action, live_together, takes_text
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem
+from tui.words import tr
 
 _MOST_PROBLEMS = 50
 """With unknown ids that are told: there are no more actions to mistake."""
@@ -82,16 +84,21 @@ def resolve(
             continue
         keys, complaint = _read_keys(action, [written] if isinstance(written, str) else written)
         if complaint:
-            report(action_id, f"{complaint} The default ({_listed(action.keys)}) is kept.")
+            report(
+                action_id, tr("{problem} The default ({keys}) is kept.", problem=complaint, keys=_listed(action.keys))
+            )
         elif keys != action.keys:
             keymap[action_id] = keys
             changed.append(action_id)
 
     while clash := _first_collision(keymap, changed):
         loser, other, key = clash
-        message = (
-            f'"{key}" is also the key of "{other}", so the default ({_listed(BY_ID[loser].keys)}) is kept. '
-            f'Choose another key, or give "{other}" another one too.'
+        message = tr(
+            'is "{key}", which is also the key of "{other}". The default ({keys}) is kept. Choose another key, or give '
+            '"{other}" another one too.',
+            key=key,
+            other=other,
+            keys=_listed(BY_ID[loser].keys),
         )
         report(loser, message)
         keymap[loser] = BY_ID[loser].keys
@@ -145,7 +152,8 @@ def display_key(key: str) -> str:
 
 def display_keys(keys: Sequence[str], *, limit: int = 0) -> str:
     """Several keys, "^j or alt+enter"; of more than `limit`, when that is not 0, only the first ones."""
-    return " or ".join(display_key(key) for key in keys[: limit or None])
+    shown = [display_key(key) for key in keys[: limit or None]]
+    return reduce(lambda first, second: tr("{first} or {second}", first=first, second=second), shown) if shown else ""
 
 
 def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -156,11 +164,15 @@ def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...],
             continue
         key = parse_key(text)
         if key is None:
-            return (), f'has no key "{text}". Write it like "ctrl+o", "f6", "alt+enter" or "?".'
+            return (), tr(
+                'cannot be "{key}", which is no key. Write it like "ctrl+o", "f6", "alt+enter" or "?".', key=text
+            )
         if same := _ARRIVES_AS.get(key):
-            return (), f'cannot have "{text}": terminals send it as "{same}". Choose another key.'
+            return (), tr('cannot be "{key}": terminals send it as "{same}". Choose another key.', key=text, same=same)
         if takes_text(action.scope) and _types_text(key):
-            return (), f'cannot have "{text}": it would be typed as text. Add ctrl or alt, or choose a function key.'
+            return (), tr(
+                'cannot be "{key}": it would be typed as text. Add ctrl or alt, or choose a function key.', key=text
+            )
         keys.append(key)
     return tuple(dict.fromkeys(keys)), ""
 
@@ -181,4 +193,4 @@ def _first_collision(keymap: Keymap, changed: Sequence[str]) -> tuple[str, str, 
 
 
 def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys) or "no key"
+    return ", ".join(keys) or tr("no key")

@@ -5,27 +5,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import msgspec
 
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
-from tui.protocol.records import Device, LoadSettings
+from tui.config.settings import ChosenLoad
+from tui.protocol.records import Device, LoadSettings, LoadValues
+from tui.words import tr
 
 AUTO = "auto"
 CPU = "cpu"
-_REMEMBERED = frozenset(LoadDefaults.__struct_fields__)
-"""The rest of the engine's load settings is not chosen by load: users of a bench, template and stop strings."""
+
+
+def type_of(name: str) -> Any:
+    """The type that `ChosenLoad` gives to its field of this name, with its range."""
+    return get_type_hints(ChosenLoad, include_extras=True)[name]
 
 
 def merge_load(
-    defaults: LoadDefaults,
+    defaults: ChosenLoad,
     remembered: Mapping[str, object] | None = None,
     cli: Mapping[str, object] | None = None,
     *,
     state_file: Path | None = None,
-) -> tuple[LoadDefaults, list[ConfigProblem]]:
+) -> tuple[ChosenLoad, list[ConfigProblem]]:
     """`defaults` (built-in and user's file already merged), with what is remembered of this model over them
     (`State.loads.get(path)`), and what the command line said over that (field name to value; None is "not given")."""
     merged, problems = overlay(defaults, remembered or {}, file=state_file, prefix="load.", report_unknown=False)
@@ -34,17 +39,15 @@ def merge_load(
     return merged, problems + wrong
 
 
-def chosen_fields(
-    defaults: LoadDefaults, remembered: Mapping[str, object], cli: Mapping[str, object]
-) -> frozenset[str]:
-    """Fields of what `merge_load` gives that somebody chose: in the user's file, in the app, on the command line."""
-    built_in = LoadDefaults()
+def given_fields(defaults: ChosenLoad, remembered: Mapping[str, object], cli: Mapping[str, object]) -> frozenset[str]:
+    """Fields of what `merge_load` gives that somebody gave: in the user's file, in the app, on the command line."""
+    built_in = ChosenLoad()
     in_file = {name for name in defaults.__struct_fields__ if getattr(defaults, name) != getattr(built_in, name)}
     given = {name for name, value in cli.items() if value is not None}
     return frozenset({*in_file, *remembered, *given})
 
 
-def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[LoadSettings, ConfigProblem | None]:
+def engine_settings(choice: ChosenLoad, devices: Sequence[Device]) -> tuple[LoadSettings, ConfigProblem | None]:
     """What the engine is to be asked, on a machine with `devices`.
 
     A backend that the machine lacks falls back to "auto", and the problem says which ones there are.
@@ -53,7 +56,11 @@ def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[Lo
     problem = None
     if names is None:
         have = ", ".join(["cpu", *(device.name for device in devices if device.kind != "cpu")])
-        message = f'There is no device "{choice.backend}" here, so the backend is chosen by itself. There are: {have}.'
+        message = tr(
+            'There is no device "{name}" here, so the backend is chosen automatically. There are: {names}.',
+            name=choice.backend,
+            names=have,
+        )
         problem = ConfigProblem(file=None, key="load.backend", message=message)
         names = auto_devices(devices)
     fields = msgspec.structs.asdict(choice)
@@ -61,10 +68,10 @@ def engine_settings(choice: LoadDefaults, devices: Sequence[Device]) -> tuple[Lo
     return LoadSettings(devices=names, **fields), problem
 
 
-def from_engine(settings: LoadSettings) -> LoadDefaults:
+def from_engine(settings: LoadSettings) -> ChosenLoad:
     """The way back from `engine_settings`: what is to be remembered of a load."""
-    fields = {name: value for name, value in msgspec.structs.asdict(settings).items() if name in _REMEMBERED}
-    return LoadDefaults(backend=backend_name(settings.devices), **fields)
+    fields: dict[str, Any] = {name: getattr(settings, name) for name in LoadValues.__struct_fields__}
+    return ChosenLoad(backend=backend_name(settings.devices), **fields)
 
 
 def backend_name(devices: Sequence[str]) -> str:

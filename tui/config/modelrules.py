@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.oserrors import os_reason
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ModelRule, expand
+from tui.words import tr
 
 MAX_TEMPLATE_BYTES = 1 << 20
 """The largest templates have 20 KB: what is larger was named by mistake, such as the model itself."""
@@ -33,21 +35,22 @@ def read_template(file: Path) -> str:
     """The source in `file`. Raises `TemplateFileError`."""
     try:
         if not file.is_file():
-            raise TemplateFileError("is a folder or a device" if file.exists() else "there is no such file")
+            raise TemplateFileError(tr("is a folder or a device") if file.exists() else tr("there is no such file"))
         with file.open("rb") as stream:
             raw = stream.read(MAX_TEMPLATE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise TemplateFileError(f"cannot be read ({reason})") from error
+        raise TemplateFileError(
+            tr("cannot be read ({reason})", reason=os_reason(error) if isinstance(error, OSError) else error)
+        ) from error
     if len(raw) > MAX_TEMPLATE_BYTES:
-        raise TemplateFileError("is larger than any template")
+        raise TemplateFileError(tr("is larger than any template"))
     try:
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TemplateFileError(f"is not UTF-8 text (line {line})") from error
+        raise TemplateFileError(tr("is not UTF-8 text (line {line})", line=line)) from error
     if not source.strip():
-        raise TemplateFileError("is empty")
+        raise TemplateFileError(tr("is empty"))
     return source
 
 
@@ -67,7 +70,10 @@ def chat_format(
     try:
         return ChatOverrides(chat_template=read_template(Path(template_file)), stop=stop), []
     except TemplateFileError as error:
-        message = f"{error}, so the model's own template is used. Correct chat_template in [[model]] of your settings."
+        message = tr(
+            "{reason}, so the model's own template is used. Correct chat_template in [[model]] of your settings.",
+            reason=error,
+        )
         return ChatOverrides(stop=stop), [ConfigProblem(file=Path(template_file), key="", message=message)]
 
 

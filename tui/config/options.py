@@ -15,7 +15,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What both front ends take."""
 
     load: Mapping[str, object] = {}
-    """Field of `LoadDefaults` to the value given on the command line, for `tui.config.load.merge_load`."""
+    """Field of `ChosenLoad` to the value given on the command line, for `tui.config.load.merge_load`."""
     fit: bool = False
     """Place layers and experts where they are fastest, of all that fits."""
     force: bool = False

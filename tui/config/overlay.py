@@ -6,11 +6,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from tui.config.expected import expected
 from tui.config.problems import ConfigProblem
+from tui.words import tr, trn
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -54,13 +56,18 @@ def overlay(
                 )
                 problems += nested
             else:
-                message = f"is a section, not a value, so it is ignored. Write [{path}] above its keys."
+                message = tr(
+                    "is a section, not a value, so it is ignored. Write {heading} above its keys.", heading=f"[{path}]"
+                )
                 problems.append(ConfigProblem(file=file, key=path, message=message))
         elif (kind := _kind_of_records(hints[key])) is not None and _is_list_of_tables(value):
             changes[key], bad = _read_records(kind, value, path, file)
             problems += bad
         elif kind is not None and isinstance(value, Mapping):
-            message = f"is one section where there may be several, so it is ignored. Write [[{path}]] above its keys."
+            message = tr(
+                "is one section where there may be several, so it is ignored. Write {heading} above its keys.",
+                heading=f"[[{path}]]",
+            )
             problems.append(ConfigProblem(file=file, key=path, message=message))
         elif isinstance(default, Mapping) and isinstance(value, Mapping):
             changes[key], bad = _merge_entries(default, value, hints[key], path, file)
@@ -68,8 +75,13 @@ def overlay(
         else:
             try:
                 changes[key] = msgspec.convert(value, hints[key])
-            except msgspec.ValidationError as error:
-                message = f"{_why(value, hints[key], error)}. The default {_toml(default)} is used; correct the value."
+            except msgspec.ValidationError:
+                message = tr(
+                    "is {value}, but must be {expected}. The default {default} is used; correct the value.",
+                    value=_toml(value),
+                    expected=expected(hints[key], value),
+                    default=_toml(default),
+                )
                 problems.append(ConfigProblem(file=file, key=path, message=message))
     problems += _untold(n_untold, prefix.rstrip("."), file)
     return msgspec.structs.replace(base, **changes), problems
@@ -77,15 +89,20 @@ def overlay(
 
 def _untold(n: int, path: str, file: Path | None) -> list[ConfigProblem]:
     """That there are `n` more problems of this kind."""
-    message = f"has {n:,} more mistakes like these. Correct the file, or begin with a new one."
+    message = trn(
+        "has {n} more mistake like these. Correct the file, or begin with a new one.",
+        "has {n} more mistakes like these. Correct the file, or begin with a new one.",
+        n,
+    )
     return [ConfigProblem(file=file, key=path, message=message)] if n else []
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:
     """The sentence about a key that nobody knows, with the nearest one that exists."""
     near = difflib.get_close_matches(key[:60], list(known), n=1)
-    hint = f'Did you mean "{near[0]}"?' if near else f"Known here: {', '.join(sorted(known))}."
-    return f"is unknown, so it is ignored. {hint}"
+    if near:
+        return tr('is unknown, so it is ignored. Did you mean "{name}"?', name=near[0])
+    return tr("is unknown, so it is ignored. Known here: {names}.", names=", ".join(sorted(known)))
 
 
 def _merge_entries(
@@ -98,11 +115,15 @@ def _merge_entries(
     for name, entry in value.items():
         try:
             merged[name] = msgspec.convert(entry, entry_type)
-        except msgspec.ValidationError as error:
+        except msgspec.ValidationError:
             if len(problems) >= _MOST_PROBLEMS:
                 n_untold += 1
                 continue
-            message = f"{_why(entry, entry_type, error)}. It is ignored; correct the value."
+            message = tr(
+                "is {value}, but must be {expected}. It is ignored; correct the value.",
+                value=_toml(entry),
+                expected=expected(entry_type, entry),
+            )
             problems.append(ConfigProblem(file=file, key=f"{path}.{name}", message=message))
     return merged, problems + _untold(n_untold, path, file)
 
@@ -123,20 +144,17 @@ def _read_records(
     records: list[msgspec.Struct] = []
     problems: list[ConfigProblem] = []
     if len(tables) > _MOST_RECORDS:
-        message = f"there are {len(tables):,} of these sections; those after the first {_MOST_RECORDS} are ignored."
+        message = tr(
+            "there are {n} of these sections; those after the first {most} are ignored.",
+            n=f"{len(tables):,}",
+            most=_MOST_RECORDS,
+        )
         problems.append(ConfigProblem(file=file, key=path, message=message))
     for number, table in enumerate(tables[:_MOST_RECORDS], start=1):
         record, bad = overlay(kind(), table, file=file, prefix=f"{path}[{number}].")
         records.append(record)
         problems += bad
     return tuple(records), problems
-
-
-def _why(value: object, hint: Any, error: msgspec.ValidationError) -> str:
-    if get_origin(hint) is Literal:
-        return f"is {_toml(value)}, but must be one of {', '.join(map(_toml, get_args(hint)))}"
-    text = str(error)
-    return f"is {_toml(value)}: {text[:1].lower()}{text[1:]}".replace("`", "")
 
 
 def _toml(value: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from tui.base import newfile, private
+from tui.words import mark
 
 APP = private.APP
 
@@ -110,20 +111,21 @@ def llama_build_file() -> Path:
 
 
 def locate() -> list[tuple[str, Path]]:
-    """What `llmtui --locate` prints: a label and a path for each place, whether something is there yet or not."""
+    """What `llmtui --locate` prints: a label, which `tr` translates, and a path for each place, whether something is
+    there yet or not."""
     return [
-        ("built-in settings", default_settings_file()),
-        ("your settings", user_settings_file()),
-        ("built-in themes", builtin_themes_dir()),
-        ("your themes", user_themes_dir()),
-        ("remembered state", state_file()),
-        ("conversations", database_file()),
-        ("drafts", drafts_dir()),
-        ("benchmarks", bench_file()),
-        ("exports", exports_dir()),
-        ("models", models_dir()),
-        ("model cache", library_cache_file()),
-        ("kept contexts", contexts_dir()),
-        ("llama.cpp's build", llama_build_file()),
-        ("log", log_file()),
+        (mark("built-in settings"), default_settings_file()),
+        (mark("your settings"), user_settings_file()),
+        (mark("built-in themes"), builtin_themes_dir()),
+        (mark("your themes"), user_themes_dir()),
+        (mark("remembered state"), state_file()),
+        (mark("conversations"), database_file()),
+        (mark("drafts"), drafts_dir()),
+        (mark("benchmarks"), bench_file()),
+        (mark("exports"), exports_dir()),
+        (mark("models"), models_dir()),
+        (mark("model cache"), library_cache_file()),
+        (mark("kept contexts"), contexts_dir()),
+        (mark("llama.cpp's build"), llama_build_file()),
+        (mark("log"), log_file()),
     ]

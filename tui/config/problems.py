@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 
 from tui.base import toml
+from tui.base.oserrors import os_reason
 from tui.base.text import one_line
+from tui.words import tr
 
 _MOST_OF_A_KEY = 80
 _MOST_OF_A_MESSAGE = 800
@@ -43,11 +45,11 @@ def read_toml(file: Path) -> tuple[dict[str, object] | None, ConfigProblem | Non
     except FileNotFoundError:
         return None, None
     except IsADirectoryError:
-        why = "is a folder where a file should be, so it is ignored. Move it away."
+        why = tr("is a folder where a file should be, so it is ignored. Move it away.")
     except PermissionError as error:
-        why = f"cannot be read ({error.strerror}), so it is ignored. Check its permissions."
+        why = tr("cannot be read ({reason}), so it is ignored. Check its permissions.", reason=os_reason(error))
     except OSError as error:
-        why = f"cannot be read ({error.strerror or error}), so it is ignored. Put a text file in its place."
+        why = tr("cannot be read ({reason}), so it is ignored. Put a text file in its place.", reason=os_reason(error))
     except toml.TomlError as error:
-        why = f"{error}. It is ignored: correct it, saved as UTF-8."
+        why = tr("{reason}. It is ignored: correct it, and save it as UTF-8.", reason=error)
     return None, ConfigProblem(file=file, key="", message=why)

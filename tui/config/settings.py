@@ -15,13 +15,11 @@ from tui.base.userpath import user_path
 from tui.config import paths
 from tui.config.overlay import NOT_IN_FILES, overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.protocol.records import CacheType, Effort, FlashAttention, Repack
+from tui.protocol.records import MOST, Effort, LoadValues, Natural
+from tui.words import tr
 
-# llama.cpp counts in 32 bits.
 _MOST_TOLD = 20
 """Of mistakes that are all alike."""
-Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Gib = Annotated[float, Meta(ge=0.0, le=65536.0)]
 Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
@@ -61,39 +59,13 @@ class ModelRule(Section, frozen=True):
     """Texts that end an answer, beside the ends that the template knows."""
 
 
-class LoadDefaults(Section, frozen=True):
-    """[load]: how a model is loaded the first time. What is chosen in the app is then remembered for each model."""
+class ChosenLoad(LoadValues, frozen=True):
+    """A load as people choose it: in [load] of the settings for every model, on the command line, in the dialog. What
+    is remembered of one for a model is a `RememberedLoad`, what the engine is asked for `LoadSettings`, and what it has
+    loaded then `Loaded`."""
 
     backend: str = "auto"
     """ "auto" (the GPU when there is one), "cpu", "vulkan" and the like, or device names: "Vulkan0", "CUDA0,CUDA1"."""
-    n_ctx: Natural = 8192
-    """Context size in tokens; 0 takes the size that the model was trained with."""
-    n_gpu_layers: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
-    """Layers to offload to the GPU, the output layer counted as one; -1 offloads all."""
-    n_cpu_moe: Natural = 0
-    """Keep the experts of this many layers on the CPU (mixture-of-experts models only)."""
-    n_threads: Natural = 0
-    """Threads for decode; 0 takes the physical (performance) cores."""
-    n_threads_batch: Natural = 0
-    """Threads for prefill; 0 takes `n_threads`."""
-    n_batch: Positive = 2048
-    """Tokens of a prompt that are handed to llama.cpp at once."""
-    n_ubatch: Positive = 512
-    """Tokens that are computed at once, `n_batch` at most; less needs a smaller compute buffer."""
-    flash_attn: FlashAttention = "auto"
-    """Flash attention: "auto", "on" or "off". A quantized V cache needs it."""
-    type_k: CacheType = "f16"
-    """Type of the K cache: "f16", or "q8_0" for half and "q4_0" for about a quarter of the memory."""
-    type_v: CacheType = "f16"
-    """Type of the V cache, as for K."""
-    use_mmap: bool = True
-    """Map the file into memory instead of reading it; quicker to start."""
-    use_mlock: bool = False
-    """Keep the model from being swapped out; needs a high enough `ulimit -l`."""
-    repack: Repack = "auto"
-    """Keep weights in the CPU's own order: "auto", "on" or "off". "auto" is what was tuned, else llama.cpp's "on"."""
-    seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
-    """Seed of the sampler; -1 draws a new one for every answer."""
 
 
 class SamplingValues(Section, frozen=True):
@@ -113,7 +85,7 @@ class SamplingValues(Section, frozen=True):
     """Subtract this once from the logits of tokens that were used lately; 0 is off."""
     frequency_penalty: Annotated[float, Meta(ge=-2.0, le=2.0)] = 0.0
     """Subtract this for each time that a token was used lately; 0 is off."""
-    penalty_last_n: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
+    penalty_last_n: Annotated[int, Meta(ge=-1, le=MOST)] = 64
     """How many tokens back "lately" reaches; -1 is the whole context."""
 
 
@@ -212,7 +184,7 @@ class Settings(Section, frozen=True):
 
     models: ModelSettings = ModelSettings()
     """Where models are looked for."""
-    load: LoadDefaults = LoadDefaults()
+    load: ChosenLoad = ChosenLoad()
     """How a model is loaded the first time."""
     sampling: SamplingSettings = SamplingSettings()
     """How answers are chosen."""
@@ -259,7 +231,7 @@ def load_settings(
                 settings = msgspec.structs.replace(settings, written=keys, model=rules)
                 problems += _without_match(file, rules)
         elif file is builtin_file:
-            message = "is missing, so the defaults of the code are used. Install llmtui again."
+            message = tr("is missing, so the defaults of the code are used. Install llmtui again.")
             problems.append(ConfigProblem(file=file, key="", message=message))
     if software_vulkan:
         settings = msgspec.structs.replace(settings, engine=EngineSettings(software_vulkan=True))
@@ -275,7 +247,9 @@ def _keys(table: Mapping[str, object], prefix: str = "") -> Iterator[str]:
 
 
 def _without_match(file: Path, rules: Sequence[ModelRule]) -> Iterator[ConfigProblem]:
-    message = 'is missing, so the section holds for no model. Write match = "*" for all, or a part of a name: "qwen3*".'
+    message = tr(
+        'is missing, so the section holds for no model. Write match = "*" for all, or a part of a name: "qwen3*".'
+    )
     nameless = [number for number, rule in enumerate(rules, start=1) if not rule.match]
     for number in nameless[:_MOST_TOLD]:
         yield ConfigProblem(file=file, key=f"model[{number}].match", message=message)

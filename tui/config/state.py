@@ -4,7 +4,6 @@ when something changed, and never in the way of anything when the disk is full o
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,18 @@ import msgspec
 import tomli_w
 
 from tui.base import private
+from tui.base.oserrors import os_reason
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
+from tui.words import tr
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
 
-LoadTable = dict[str, bool | int | str]
+RememberedLoad = dict[str, bool | int | str]
+"""Fields of `ChosenLoad` by name. A version that knows others reads what it knows of it."""
 
 
 class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +30,8 @@ class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
 
     machine: str = ""
     """That machine, as `tui.measure.machine.Machine.hardware` describes it: a home folder may be shared by several."""
-    load: LoadTable = {}
-    """Only the fields of `LoadDefaults` that it changed."""
+    load: RememberedLoad = {}
+    """Only the fields of `ChosenLoad` that it changed."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +47,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the sidebar was shown or hidden by hand."""
     conversation: str = ""
     """Id of the conversation that was open last."""
-    loads: dict[str, LoadTable] = {}
-    """Model path to the fields of `LoadDefaults` that it was loaded with, for `tui.config.load.merge_load`."""
+    loads: dict[str, RememberedLoad] = {}
+    """Model path to the fields of `ChosenLoad` that it was loaded with, for `tui.config.load.merge_load`."""
     tuned: dict[str, TunedLoad] = {}
     """Model path to what was tuned for it. What is chosen in the app afterwards takes its place."""
 
@@ -88,11 +90,13 @@ class StateStore:
             self._unwritten |= self.state != before
             return self._write() if self._unwritten else None
 
-    def remember_load(self, model: Path, load: LoadDefaults) -> ConfigProblem | None:
+    def remember_load(self, model: Path, load: ChosenLoad) -> ConfigProblem | None:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
         if not _is_text(key):
-            message = "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
+            message = tr(
+                "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
+            )
             return ConfigProblem(file=model, key="", message=message)
         with self._lock:
             loads = {path: table for path, table in self._newest().loads.items() if path != key}
@@ -111,7 +115,7 @@ class StateStore:
                 del kept[oldest]
             return self.update(tuned={**kept, str(model): tuned})
 
-    def load_of(self, model: Path, machine: str = "") -> Mapping[str, bool | int | str]:
+    def load_of(self, model: Path, machine: str = "") -> RememberedLoad:
         """What is remembered of `model`, with what was tuned for it on `machine` over it; empty without either."""
         tuned = self.state.tuned.get(str(model))
         found = tuned.load if tuned and machine and tuned.machine == machine else {}
@@ -135,10 +139,10 @@ class StateStore:
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            message = (
-                f"cannot be written ({why}): what llmtui should remember is forgotten at its end if that stays so. "
-                "Make room or check permissions."
+            message = tr(
+                "cannot be written ({reason}): what llmtui should remember is lost when it quits, unless that changes. "
+                "Make room, or check permissions.",
+                reason=os_reason(error) if isinstance(error, OSError) else error,
             )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()
@@ -150,9 +154,16 @@ class StateStore:
         try:
             self.file.replace(aside)
         except OSError as error:
-            return msgspec.structs.replace(problem, message=f"{problem.message} It stays there ({error.strerror}).")
+            return msgspec.structs.replace(
+                problem,
+                message=tr("{problem} It stays there ({reason}).", problem=problem.message, reason=os_reason(error)),
+            )
         self._signature = None
-        message = f"{problem.message} It was kept as {aside.name}; what was remembered starts afresh."
+        message = tr(
+            "{problem} It was kept as {name}; nothing is remembered of what was in it.",
+            problem=problem.message,
+            name=aside.name,
+        )
         return msgspec.structs.replace(problem, message=message)
 
     def _sign(self) -> tuple[int, int, int] | None:

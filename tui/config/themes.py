@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from tui.base.colors import mix, parse, readable_on
+from tui.base.oserrors import os_reason
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem, read_toml
+from tui.words import tr
 
 FALLBACK = "graphite"
 """The built-in theme that is taken when the wanted one does not exist."""
@@ -103,7 +105,7 @@ def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec]
     """
     themes, problems = _load_folder(builtin_dir)
     if not themes:
-        message = "has no themes in it, so only Textual's own are there. Install llmtui again."
+        message = tr("has no themes in it, so only Textual's own are there. Install llmtui again.")
         problems.append(ConfigProblem(file=builtin_dir, key="", message=message))
     own, found = _load_folder(user_dir)
     return dict(sorted({**themes, **own}.items())), (problems + found)[:_MOST_PROBLEMS]
@@ -118,7 +120,10 @@ def choose_theme(
     for name in filter(None, wanted):
         if name in themes:
             return themes[name], problems
-        message = f'There is no theme "{name}". Choose one of {", ".join(themes) or "none"}.'
+        if themes:
+            message = tr('There is no theme "{name}". Choose one of {names}.', name=name, names=", ".join(themes))
+        else:
+            message = tr('There is no theme "{name}".', name=name)
         problems.append(ConfigProblem(file=file, key="ui.theme", message=message))
     return themes.get(FALLBACK) or next(iter(themes.values()), None), problems
 
@@ -153,28 +158,37 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
     name, dark, ansi = table.get("name"), table.get("dark"), table.get("ansi", False)
 
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        complaints.append(("name", 'must be a name of small letters, digits and hyphens, such as "night-sky".'))
+        complaints.append(("name", tr('must be a name of small letters, digits and hyphens, such as "night-sky".')))
     for key, value in (("dark", dark), ("ansi", ansi)):
         if not isinstance(value, bool):
-            complaints.append((key, "must be true or false."))
+            complaints.append((key, tr("must be true or false.")))
 
     known = (*COLORS, "boost")
     unknown = [key for key in colors if key not in known][:_MOST_PROBLEMS]
     ignored += [(f"colors.{key}", unknown_key(key, known)) for key in unknown]
-    complaints += [(f"colors.{key}", "is missing. Add it.") for key in COLORS if key not in colors]
+    complaints += [(f"colors.{key}", tr("is missing. Add it.")) for key in COLORS if key not in colors]
     for key in known:
         if key in colors and not _is_color(colors[key], ansi=ansi is True, alpha=key == "boost"):
-            wanted = '"#1e2127" or "ansi_blue"' if ansi is True else '"#1e2127"'
+            wanted = tr('"#1e2127" or "ansi_blue"') if ansi is True else '"#1e2127"'
             complaints.append(
-                (f"colors.{key}", f"is {_quoted(colors[key])}, which is no colour. Write it like {wanted}.")
+                (
+                    f"colors.{key}",
+                    tr(
+                        "is {value}, which is no colour. Write it like {wanted}.",
+                        value=_quoted(colors[key]),
+                        wanted=wanted,
+                    ),
+                )
             )
 
     for key, value in variables.items():
         if not _VARIABLE.fullmatch(key):
-            complaints.append((f"variables.{key}", 'is no name of a variable. Write it like "footer-background".'))
+            complaints.append((f"variables.{key}", tr('is no name of a variable. Write it like "footer-background".')))
         elif not _is_variable_value(key, value, ansi=ansi is True):
-            wanted = 'a colour such as "#1e2127", or a style such as "bold" for -style names'
-            message = f"is {_quoted(value)}. It must be {wanted}."
+            message = tr(
+                'is {value}. It must be a colour such as "#1e2127", or a style such as "bold" for -style names.',
+                value=_quoted(value),
+            )
             complaints.append((f"variables.{key}", message))
 
     problems = [ConfigProblem(file=file, key=key, message=message) for key, message in ignored + complaints]
@@ -199,8 +213,10 @@ def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem
         if theme is None:
             continue
         if theme.name in themes:
-            message = (
-                f'"{theme.name}" is the name of {themes[theme.name].file.name} already. Give this theme another one.'
+            message = tr(
+                '"{name}" is the name of {file} already. Give this theme another one.',
+                name=theme.name,
+                file=themes[theme.name].file.name,
             )
             problems.append(ConfigProblem(file=file, key="name", message=message))
         else:
@@ -222,7 +238,9 @@ def _unreadable(folder: Path) -> list[ConfigProblem]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        message = f"cannot be read ({error.strerror or error}), so the themes in it are not there. Mend or remove it."
+        message = tr(
+            "cannot be read ({reason}), so its themes are missing. Repair or remove it.", reason=os_reason(error)
+        )
         return [ConfigProblem(file=folder, key="", message=message)]
     return []
 
@@ -236,7 +254,7 @@ def _section(table: Mapping[str, object], key: str, complaints: list[tuple[str, 
     value = table.get(key, {})
     if isinstance(value, Mapping):
         return value
-    complaints.append((key, f"must be a section. Write [{key}] above its keys."))
+    complaints.append((key, tr("must be a section. Write {heading} above its keys.", heading=f"[{key}]")))
     return {}
 
 

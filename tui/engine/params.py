@@ -4,11 +4,12 @@ the engine process only."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from tui.config.loadtable import LOAD_TABLE
 from tui.engine import devices
 from tui.engine.bindings import lib
 from tui.machine.cpus import physical_cores
@@ -26,7 +27,7 @@ CACHE_TYPES: dict[CacheType, int] = {
     "iq4_nl": lib.GGML_TYPE_IQ4_NL,
 }
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-_LOAD_MODE = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
+_LOAD_MODES = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
 """llama.cpp's `llama_load_mode` by (use_mmap, use_mlock)."""
 
 
@@ -44,12 +45,7 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
     """`llama_model_params` for these settings. What they point to is appended to `keep`, which must live as long as
     the model. Raises `UnknownDevice`."""
     params = lib.llama_model_default_params()
-    params.load_mode = _LOAD_MODE[settings.use_mmap, settings.use_mlock]
-    if settings.repack != "auto":
-        params.use_extra_bufts = settings.repack == "on"
-    params.devices = _device_array(settings.devices, keep)
-    params.n_gpu_layers = settings.n_gpu_layers if settings.devices else 0
-    params.tensor_buft_overrides = _expert_overrides(settings.n_cpu_moe if settings.devices else 0, keep)
+    _set_from_table(params, "model", settings, keep)
     return params
 
 
@@ -57,18 +53,24 @@ def context_params(settings: LoadSettings) -> Any:
     """`llama_context_params` for these settings: logits of one token for each sequence, of which there is mostly one.
     Several have their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
     params = lib.llama_context_default_params()
-    params.n_ctx = settings.n_ctx
-    params.n_batch, params.n_ubatch = settings.n_batch, min(settings.n_ubatch, settings.n_batch)
-    params.n_threads = settings.n_threads or physical_cores()
-    params.n_threads_batch = settings.n_threads_batch or params.n_threads
-    params.flash_attn_type = _FLASH_ATTENTION[in_effect(settings).flash_attn]
-    params.type_k, params.type_v = CACHE_TYPES[settings.type_k], CACHE_TYPES[settings.type_v]
+    _set_from_table(params, "context", in_effect(settings), [])
     # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
     params.n_outputs_max = params.n_seq_max = settings.n_parallel
     params.no_perf = False
     params.op_offload = bool(settings.devices)
     params.offload_kqv = bool(settings.devices)
     return params
+
+
+def _set_from_table(params: Any, part: str, settings: LoadSettings, keep: list[object]) -> None:
+    """Each parameter of `part` that a row of the table names."""
+    for row in LOAD_TABLE:
+        owner, _, parameter = row.parameter.partition(".")
+        if owner == part:
+            made = _MADE.get(row.name)
+            value = made(settings, keep) if made else getattr(settings, row.name)
+            if value is not None:
+                setattr(params, parameter, value)
 
 
 def in_effect(settings: LoadSettings) -> LoadSettings:
@@ -101,3 +103,29 @@ def _expert_overrides(n_layers: int, keep: list[object]) -> int | None:
         array[i].buft = devices.cpu_buffer_type()
     keep.append(array)
     return ctypes.cast(array, ctypes.c_void_p).value
+
+
+def _threads(settings: LoadSettings) -> int:
+    return settings.n_threads or physical_cores()
+
+
+def _load_mode(settings: LoadSettings) -> int:
+    return _LOAD_MODES[settings.use_mmap, settings.use_mlock]
+
+
+_MADE: dict[str, Callable[[LoadSettings, list[object]], object]] = {
+    "backend": lambda settings, keep: _device_array(settings.devices, keep),
+    "n_gpu_layers": lambda settings, _: settings.n_gpu_layers if settings.devices else 0,
+    "n_cpu_moe": lambda settings, keep: _expert_overrides(settings.n_cpu_moe if settings.devices else 0, keep),
+    "n_threads": lambda settings, _: _threads(settings),
+    "n_threads_batch": lambda settings, _: settings.n_threads_batch or _threads(settings),
+    "n_ubatch": lambda settings, _: min(settings.n_ubatch, settings.n_batch),
+    "flash_attn": lambda settings, _: _FLASH_ATTENTION[settings.flash_attn],
+    "type_k": lambda settings, _: CACHE_TYPES[settings.type_k],
+    "type_v": lambda settings, _: CACHE_TYPES[settings.type_v],
+    "use_mmap": lambda settings, _: _load_mode(settings),
+    "use_mlock": lambda settings, _: _load_mode(settings),
+    "repack": lambda settings, _: None if settings.repack == "auto" else settings.repack == "on",
+}
+"""What llama.cpp gets, by name of the setting, where that is not simply the setting's value; None leaves llama.cpp's
+default."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tui.config.loadtable import LOAD_TABLE
 from tui.engines.interface import EngineError
 from tui.engines.local import LocalEngine
 from tui.models.info import ModelInfo
@@ -200,9 +201,13 @@ def _key(path: Path, settings: LoadSettings, device_free: Mapping[str, int]) -> 
     return (str(path), size, changed), _without_what_costs_nothing(settings), free
 
 
+_TAKES_NO_MEMORY = (*(row.name for row in LOAD_TABLE if not row.takes_memory), "chat_template", "stop")
+_DEFAULTS = LoadSettings()
+
+
 def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
     alike: dict[str, Any] = {} if settings.devices else {"n_gpu_layers": -1, "n_cpu_moe": 0}
-    alike |= {"n_threads": 0, "n_threads_batch": 0, "use_mlock": False, "seed": -1, "chat_template": "", "stop": ()}
+    alike |= {name: getattr(_DEFAULTS, name) for name in _TAKES_NO_MEMORY}
     if settings.repack == "auto":
         alike["repack"] = "on"  # llama.cpp's default
     return msgspec.structs.replace(settings, **alike)

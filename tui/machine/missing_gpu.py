@@ -13,14 +13,17 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 
 import msgspec
 
+from tui.base.format import sentences
 from tui.config import paths
 from tui.machine import vulkan
 from tui.machine.vulkan import Vulkan
 from tui.protocol.records import Device
+from tui.words import mark, tr
 
 PROBE_S = 20.0
 """A driver may take a second or two to load; one that hangs is a fact too."""
@@ -29,7 +32,7 @@ _VENDORS = {"0x1002": "AMD", "0x10de": "NVIDIA", "0x8086": "Intel"}
 _DRIVERS = {
     "AMD": "apt-get install mesa-vulkan-drivers",
     "Intel": "apt-get install mesa-vulkan-drivers",
-    "NVIDIA": "apt-get install nvidia-driver (from Debian's non-free section)",
+    "NVIDIA": mark("apt-get install nvidia-driver (from Debian's non-free section)"),
 }
 _MAKERS = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
 """By the beginning of llama.cpp's names for devices of one maker only."""
@@ -135,7 +138,7 @@ def _vendors(sysfs: Path, dev: Path) -> tuple[str, ...]:
             number = file.read_text().strip()
         except OSError:
             continue
-        found.append(_VENDORS.get(number, f"PCI vendor {number}"))
+        found.append(_VENDORS.get(number) or tr("PCI vendor {number}", number=number))
     if (dev / "nvidiactl").exists():  # NVIDIA's driver may run without the kernel's graphics system
         found.append("NVIDIA")
     return tuple(dict.fromkeys(found))
@@ -164,7 +167,7 @@ def explain(facts: Facts, listed: Sequence[Device] = ()) -> tuple[str, ...]:
     """What is missing beside the devices that llama.cpp has `listed`, each with what to do, the one that has to be
     mended first at the beginning."""
     if not facts.backends:
-        return ("llama.cpp is not installed. In llmtui's folder: make run",)
+        return (tr("llama.cpp is not installed. In llmtui's folder: {command}", command="make run"),)
     gpus = [device for device in listed if device.kind in ("gpu", "igpu")]
     closed = no_permission(facts.nodes, facts.user)
     if not gpus:
@@ -182,13 +185,17 @@ def _no_device_file(facts: Facts) -> str:
     if facts.nodes or facts.vendors == ("NVIDIA",):
         return ""
     if facts.vendors:
-        return (
-            f"The kernel knows a GPU ({', '.join(facts.vendors)}), but there is no /dev/dri/renderD*. A container has "
-            "to be started with --device /dev/dri; otherwise its driver failed: dmesg says why."
+        return tr(
+            "The kernel knows a GPU ({gpus}), but there is no {file}. A container has to be started with {option}; "
+            "otherwise its driver failed: dmesg says why.",
+            gpus=", ".join(facts.vendors),
+            file="/dev/dri/renderD*",
+            option="--device /dev/dri",
         )
-    return (
+    return tr(
         "The kernel shows no GPU: there is none, its kernel driver is not loaded, or this is a container (start it "
-        "with --device /dev/dri) or a virtual machine that was not given one."
+        "with {option}) or a virtual machine that was not given one.",
+        option="--device /dev/dri",
     )
 
 
@@ -196,15 +203,27 @@ def _not_built(facts: Facts, *, finds_devices: bool = False) -> str:
     if "vulkan" in facts.backends:
         return ""
     others = ", ".join(sorted(facts.backends - {"cpu"}))
-    built = f"for {others}{'' if finds_devices else ', which finds no device,'}" if others else "for the CPU alone"
+    if not others:
+        built = tr("This llama.cpp was built for the CPU alone and not for Vulkan.")
+    elif finds_devices:
+        built = tr("This llama.cpp was built for {backends} and not for Vulkan.", backends=others)
+    else:
+        built = tr(
+            "This llama.cpp was built for {backends}, which finds no device, and not for Vulkan.", backends=others
+        )
     build = facts.build if facts.build is not None and facts.build.backend != "vulkan" else None
-    why = f" ({build.reason})" if build else ""
-    first = f"As root: apt-get install {' '.join(build.packages)}. Then in" if build and build.packages else "In"
+    why = tr("The reason: {reason}.", reason=build.reason) if build else ""
     again = f"CMAKE_ARGS={shlex.quote(build.cmake_args)} " if build and build.cmake_args else ""
-    return (
-        f"This llama.cpp was built {built} and not for Vulkan{why}. {first} llmtui's folder: "
-        f"{again}LLMTUI_BACKEND=vulkan make run"
-    )
+    command = f"{again}LLMTUI_BACKEND=vulkan make run"
+    if build and build.packages:
+        advice = tr(
+            "As root: {install}. Then in llmtui's folder: {command}",
+            install=f"apt-get install {' '.join(build.packages)}",
+            command=command,
+        )
+    else:
+        advice = tr("In llmtui's folder: {command}", command=command)
+    return sentences(built, why, advice)
 
 
 def no_permission(nodes: Iterable[RenderNode], user: str) -> Iterator[str]:
@@ -214,12 +233,19 @@ def no_permission(nodes: Iterable[RenderNode], user: str) -> Iterator[str]:
         paths = [node.path for node in closed if (node.group, node.by_group) == (group, by_group)]
         names = ", ".join(paths)
         if by_group:
-            yield (
-                f"You may not use {names}: only members of the group {group} may. As root: "
-                f"usermod -aG {group} {shlex.quote(user)} and then log in again."
+            yield tr(
+                "You may not use {files}: only members of the group {group} may. As root: {command} and then log in "
+                "again.",
+                files=names,
+                group=group,
+                command=f"usermod -aG {group} {shlex.quote(user)}",
             )
         else:
-            yield f"You may not use {names}, and no group may. Look at it: ls -l {shlex.quote(paths[0])}"
+            yield tr(
+                "You may not use {files}, and no group may. Look at it: {command}",
+                files=names,
+                command=f"ls -l {shlex.quote(paths[0])}",
+            )
 
 
 def _is_vulkan(device: Device) -> bool:
@@ -234,7 +260,10 @@ def _other_drivers(facts: Facts, gpus: Iterable[Device]) -> Iterator[str]:
     makers |= {maker for name, maker in _MAKERS.items() if any(device.name.startswith(name) for device in gpus)}
     for vendor in facts.vendors:
         if vendor in _DRIVERS and vendor not in makers:
-            yield f"Vulkan has no driver for the GPU of {vendor}. On Debian: {_DRIVERS[vendor]}"
+            command = tr(_DRIVERS[vendor])
+            yield tr(
+                "Vulkan has no driver for the GPU of {vendor}. On Debian: {command}", vendor=vendor, command=command
+            )
 
 
 def _not_taken(facts: Facts, gpus: Iterable[Device]) -> str:
@@ -256,33 +285,59 @@ def _not_taken(facts: Facts, gpus: Iterable[Device]) -> str:
 
 def _refused(facts: Facts, names: str) -> str:
     if facts.visible is not None:
-        return f"{vulkan.VISIBLE}={facts.visible} in your environment may hide devices. Unset it and look again."
-    return f"llama.cpp does not take what Vulkan offers ({names}): it needs Vulkan 1.2 with 16-bit storage."
+        return tr(
+            "{variable} in your environment may hide devices. Unset it and look again.",
+            variable=f"{vulkan.VISIBLE}={facts.visible}",
+        )
+    return tr(
+        "llama.cpp does not take what Vulkan offers ({devices}): it needs Vulkan 1.2 with 16-bit storage.",
+        devices=names,
+    )
 
 
 def _no_driver(facts: Facts) -> str:
     """What is wrong between the Vulkan loader and a device; "" when nothing is."""
     seen = facts.vulkan
-    install = " or ".join(dict.fromkeys(_DRIVERS[vendor] for vendor in facts.vendors if vendor in _DRIVERS))
-    install = install or _DRIVERS["AMD"]
+    install = _install(facts)
     if seen is None:
-        return "Asking Vulkan for its devices crashed or hung: a driver is broken. Install it again. On Debian: " + (
-            install.replace("install", "install --reinstall", 1)
+        return tr(
+            "Asking Vulkan for its devices crashed or hung: a driver is broken. Install it again. On Debian: {command}",
+            command=install.replace("install", "install --reinstall", 1),
         )
     if seen.loader_error:
-        return f"The Vulkan loader cannot be used ({seen.loader_error}). On Debian: apt-get install libvulkan1"
+        return tr(
+            "The Vulkan loader cannot be used ({reason}). On Debian: {command}",
+            reason=seen.loader_error,
+            command="apt-get install libvulkan1",
+        )
     if seen.error and seen.error != vulkan.NO_DRIVER:
-        return f"Vulkan cannot be used: {seen.error}. The command vulkaninfo (package vulkan-tools) may say more."
+        return tr(
+            "Vulkan cannot be used: {reason}. The command vulkaninfo (package vulkan-tools) may say more.",
+            reason=seen.error,
+        )
     if not seen.devices:
-        return f"Vulkan has no driver for a GPU. On Debian: {install}"
+        return tr("Vulkan has no driver for a GPU. On Debian: {command}", command=install)
     software = ", ".join(device.name for device in seen.software)
     if not seen.hardware and facts.vendors and any(node.usable for node in facts.nodes):
-        return f"Vulkan has no driver for this GPU, only {software}, which the CPU computes. On Debian: {install}"
+        return tr(
+            "Vulkan has no driver for this GPU, only {device}, which the CPU computes. On Debian: {command}",
+            device=software,
+            command=install,
+        )
     if not seen.hardware:
-        return (
-            f"Vulkan offers only {software}, which the CPU computes, more slowly than llama.cpp does without it; "
-            "llmtui --software-vulkan lists it all the same."
+        return tr(
+            "Vulkan offers only {device}, which the CPU computes, more slowly than llama.cpp does without it; "
+            "{command} lists it all the same.",
+            device=software,
+            command="llmtui --software-vulkan",
         )
     if facts.visible is None and "vulkan" not in facts.backends:
         return ""
     return _refused(facts, ", ".join(device.name for device in seen.hardware))
+
+
+def _install(facts: Facts) -> str:
+    """The command, or the choice of commands, that gets the drivers of this machine's GPUs."""
+    commands = dict.fromkeys(_DRIVERS[vendor] for vendor in facts.vendors if vendor in _DRIVERS)
+    told = [tr(command) for command in commands] or [_DRIVERS["AMD"]]
+    return reduce(lambda first, second: tr("{first} or {second}", first=first, second=second), told)

@@ -10,6 +10,7 @@ import msgspec
 
 from tui.machine.files import key_values, read_text
 from tui.protocol.records import Device
+from tui.words import tr
 
 _AMD, _INTEL, _QUALCOMM, _HABANA = "0x1022", "0x8086", "0x17cb", "0x1da3"
 _DRIVERS = {
@@ -104,6 +105,8 @@ def _model(device: Path) -> str:
 
 def _named(device: Path, driver: str = "", file: str = "") -> Npu:
     vendor = _id(device, "vendor")
-    kind = _DRIVERS.get(driver) or _MAKERS.get(vendor) or (f"accelerator of the driver {driver}" if driver else "")
-    name = _model(device) or f"{kind or 'accelerator'} {_id(device, 'device')}".rstrip()
+    kind = _DRIVERS.get(driver) or _MAKERS.get(vendor)
+    if not kind:
+        kind = tr("accelerator of the driver {driver}", driver=driver) if driver else tr("accelerator")
+    name = _model(device) or f"{kind} {_id(device, 'device')}".rstrip()
     return Npu(name=name, vendor=vendor, driver=driver, file=file)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.format import sentences
 from tui.machine.missing_gpu import RenderNode, device_node, login_name, no_permission
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, has_openvino, is_usable
 from tui.protocol.records import Device
+from tui.words import tr
 
 
 class Accelerators(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,41 +40,57 @@ def gather(*, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Accelerat
 
 def tell(found: Accelerators, devices: Sequence[Device]) -> tuple[str, ...]:
     """A sentence or more for each, `devices` being what llama.cpp lists."""
-    return tuple(" ".join(_of(npu, found, devices)) for npu in found.npus)
+    return tuple(sentences(*_of(npu, found, devices)) for npu in found.npus)
 
 
 def _of(npu: Npu, found: Accelerators, devices: Sequence[Device]) -> Iterator[str]:
-    where = (f", /dev/{npu.file}", f", driver {npu.driver}") if npu.driver else ()
-    yield f"{npu.name}{''.join(where)}:"
+    what = npu.name
+    if npu.driver:
+        what = tr("{name}, {file}, driver {driver}", name=npu.name, file=f"/dev/{npu.file}", driver=npu.driver)
     can_be_used = has_openvino(npu, devices)
     if is_usable(npu, devices, found.openvino_device):
-        yield "llama.cpp uses it, through OpenVINO."
+        yield tr("{npu}: llama.cpp uses it, through OpenVINO.", npu=what)
     elif can_be_used and npu.driver:
-        yield f"llama.cpp uses it, through OpenVINO, with {OPENVINO_DEVICE}=NPU in the environment."
+        yield tr(
+            "{npu}: llama.cpp uses it, through OpenVINO, with {variable} in the environment.",
+            npu=what,
+            variable=f"{OPENVINO_DEVICE}=NPU",
+        )
     elif can_be_used:
-        yield f"llama.cpp could use it, but it has no driver. As root: modprobe {npu.needed_driver}"
+        yield tr(
+            "{npu}: llama.cpp could use it, but it has no driver. As root: {command}",
+            npu=what,
+            command=f"modprobe {npu.needed_driver}",
+        )
+    elif "intel_vpu" in (npu.needed_driver, npu.driver):
+        yield tr(
+            "{npu}: this llama.cpp cannot use it: of llama.cpp's backends only OpenVINO's drives it, and this one was "
+            "built without. Models run on what is listed above.",
+            npu=what,
+        )
     else:
-        yield f"this llama.cpp cannot use it: {_why(npu)}. Models run on what is listed above."
+        yield tr(
+            "{npu}: this llama.cpp cannot use it: none of llama.cpp's backends drives it. Models run on what is listed "
+            "above.",
+            npu=what,
+        )
     yield from _state(npu, found, is_wanted=can_be_used)
-
-
-def _why(npu: Npu) -> str:
-    if npu.needed_driver == "intel_vpu" or npu.driver == "intel_vpu":
-        return "of llama.cpp's backends only OpenVINO's drives it, and this one was built without"
-    return "none of llama.cpp's backends drives it"
 
 
 def _state(npu: Npu, found: Accelerators, *, is_wanted: bool) -> Iterator[str]:
     """What would be in the way of any program; what to do about it where it is."""
     if not npu.driver:
         if npu.needed_driver and not is_wanted:
-            yield f"The kernel has no driver for it either ({npu.needed_driver} is not loaded)."
+            yield tr("The kernel has no driver for it either ({driver} is not loaded).", driver=npu.needed_driver)
         return
     node = found.nodes.get(npu.file)
     if node is None:
-        advice = " A container has to be started with --device /dev/accel." if is_wanted else ""
-        yield f"There is no /dev/{npu.file}.{advice}"
+        yield tr("There is no {file}.", file=f"/dev/{npu.file}")
+        if is_wanted:
+            yield tr("A container has to be started with {option}.", option="--device /dev/accel")
     elif not node.usable and is_wanted:
         yield from no_permission([node], found.user)
+    elif not node.usable and node.by_group:
+        yield tr("You may not open its device file, only the group {group} may.", group=node.group)
     elif not node.usable:
-        yield f"You may not open its device file{f', only the group {node.group} may' if node.by_group else ''}."
+        yield tr("You may not open its device file.")

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.loadtable import LOAD_ROWS
+from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.machine.cpus import n_usable_cpus, physical_cores
 from tui.measure.report import Test
@@ -41,7 +42,7 @@ Outcome = Literal["start", "tried", "dropped", "stopped", "failed", "best"]
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that were tried, and how fast they were in each measurement."""
 
-    choice: LoadDefaults
+    choice: ChosenLoad
     prefill_tps: tuple[float, ...] = ()
     decode_tps: tuple[float, ...] = ()
     outcome: Outcome = "tried"
@@ -66,13 +67,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class TuneOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
-    start: LoadDefaults
-    best: LoadDefaults
+    start: ChosenLoad
+    best: ChosenLoad
     """`start` when nothing was surely faster."""
     gain: RelativeDifference | None
     """How much faster the best candidate was than `start`, measured in turns with it; None when that was not done."""
     trials: tuple[Trial, ...]
-    not_tried: tuple[LoadDefaults, ...]
+    not_tried: tuple[ChosenLoad, ...]
     """For want of time."""
     n_too_large: int
     """Candidates that would not have left enough memory."""
@@ -82,10 +83,9 @@ class TuneOutcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.best != self.start
 
 
-def changes(start: LoadDefaults, choice: LoadDefaults) -> dict[str, object]:
-    """Fields of `choice` that differ from those of `start`."""
-    before = msgspec.structs.asdict(start)
-    return {name: value for name, value in msgspec.structs.asdict(choice).items() if value != before[name]}
+def changes(start: ChosenLoad, choice: ChosenLoad) -> dict[str, object]:
+    """Fields of `choice` that differ from those of `start`, in the order of the table."""
+    return {name: getattr(choice, name) for name in LOAD_ROWS if getattr(choice, name) != getattr(start, name)}
 
 
 def halved(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
@@ -103,13 +103,13 @@ class Tuner:
         engine: Engine,
         path: Path,
         info: ModelInfo,
-        start: LoadDefaults,
+        start: ChosenLoad,
         devices: Sequence[Device],
-        fits: Callable[[LoadDefaults], Awaitable[bool]],
+        fits: Callable[[ChosenLoad], Awaitable[bool]],
         *,
-        fastest_fit: LoadDefaults | None = None,
+        fastest_fit: ChosenLoad | None = None,
         budget_s: float = BUDGET_S,
-        on_progress: Callable[[float, LoadDefaults], None] | None = None,
+        on_progress: Callable[[float, ChosenLoad], None] | None = None,
     ) -> None:
         """`fits` says whether a load leaves enough memory; `fastest_fit` is the placement that a search by memory alone
         takes for the fastest. `on_progress` gets the share of the budget that is spent and what is tried now."""
@@ -119,10 +119,10 @@ class Tuner:
         self._on_progress = on_progress or (lambda spent, choice: None)
         self._start, self._best = start, start
         self._gain: RelativeDifference | None = None
-        self._trials: dict[LoadDefaults, Trial] = {}
-        self._not_tried: list[LoadDefaults] = []
+        self._trials: dict[ChosenLoad, Trial] = {}
+        self._not_tried: list[ChosenLoad] = []
         self._n_too_large = 0
-        self._loaded: LoadDefaults | None = None
+        self._loaded: ChosenLoad | None = None
         self._began = time.monotonic()
         self._load_s = self._step_s = 0.0
         self._warm_prompt = 0
@@ -160,7 +160,7 @@ class Tuner:
 
     # Candidates -------------------------------------------------------------------------------------------------------
 
-    def _thread_choices(self) -> Iterator[LoadDefaults]:
+    def _thread_choices(self) -> Iterator[ChosenLoad]:
         """The start settings with each number of threads worth trying, their own first. llama.cpp's threads spin while
         they wait for each other: more of them than CPUs that may be used, as in a container, would take for ever."""
         yield self._start
@@ -170,10 +170,10 @@ class Tuner:
             if n > 0 and n != self._n_threads:
                 yield msgspec.structs.replace(self._start, n_threads=n, n_threads_batch=0)
 
-    def _single_changes(self, base: LoadDefaults, loaded: Loaded) -> Iterator[LoadDefaults]:
+    def _single_changes(self, base: ChosenLoad, loaded: Loaded) -> Iterator[ChosenLoad]:
         """`base` with one thing changed, the most promising first."""
 
-        def change(**fields: object) -> LoadDefaults:
+        def change(**fields: object) -> ChosenLoad:
             return msgspec.structs.replace(base, **fields)
 
         found = list(self._placements(base))
@@ -191,10 +191,10 @@ class Tuner:
             found.append(change(type_k="q8_0", type_v="q8_0"))
         yield from (choice for choice in dict.fromkeys(found) if choice != base and self._can_be_loaded(choice))
 
-    def _can_be_loaded(self, choice: LoadDefaults) -> bool:
+    def _can_be_loaded(self, choice: ChosenLoad) -> bool:
         return not obstacle(self._info, engine_settings(choice, self._devices)[0])
 
-    def _placements(self, base: LoadDefaults) -> Iterator[LoadDefaults]:
+    def _placements(self, base: ChosenLoad) -> Iterator[ChosenLoad]:
         """Where layers and experts could be, on a machine with a GPU."""
         if not engine_settings(base, self._devices)[0].devices:
             return
@@ -209,7 +209,7 @@ class Tuner:
         yield msgspec.structs.replace(base, backend="cpu", repack=_other_repack(base))
         yield msgspec.structs.replace(base, n_gpu_layers=n_all // 2, n_cpu_moe=0)
 
-    async def _has_room(self, choice: LoadDefaults) -> bool:
+    async def _has_room(self, choice: ChosenLoad) -> bool:
         if choice in self._trials or await self._fits(choice):
             return True
         self._n_too_large += 1
@@ -217,7 +217,7 @@ class Tuner:
 
     # Search -----------------------------------------------------------------------------------------------------------
 
-    async def _halve(self, choices: Sequence[LoadDefaults], until: float) -> Trial | None:
+    async def _halve(self, choices: Sequence[ChosenLoad], until: float) -> Trial | None:
         """Measure all, then the faster half with twice the tokens, and so on; the fastest in the end, None when nothing
         could be measured in time."""
         left, step = list(choices), self._step
@@ -234,7 +234,7 @@ class Tuner:
             step = self._scaled(step, 2)
         return ranked[0] if ranked else None
 
-    async def _decide(self, base: LoadDefaults, singles: Sequence[LoadDefaults]) -> None:
+    async def _decide(self, base: ChosenLoad, singles: Sequence[ChosenLoad]) -> None:
         """Put what helped together, and measure it in turns with the start settings until time is up."""
         winner = self._together(base, singles)
         if winner != self._start and not await self._has_room(winner):
@@ -257,7 +257,7 @@ class Tuner:
             self._best = winner
             self._mark(winner, "best")
 
-    def _together(self, base: LoadDefaults, singles: Sequence[LoadDefaults]) -> LoadDefaults:
+    def _together(self, base: ChosenLoad, singles: Sequence[ChosenLoad]) -> ChosenLoad:
         """`base` with every change that was worth while by itself; of two values of one field, the faster."""
         wanted: dict[str, object] = {}
         for choice in sorted(singles, key=self._speed):
@@ -267,17 +267,17 @@ class Tuner:
             wanted = {name: value for name, value in wanted.items() if name not in ("type_k", "type_v")}
         return msgspec.structs.replace(base, **wanted)
 
-    def _speed(self, choice: LoadDefaults) -> float:
+    def _speed(self, choice: ChosenLoad) -> float:
         trial = self._trials.get(choice)
         return trial.speed if trial else 0.0
 
-    def _mark(self, choice: LoadDefaults, outcome: Outcome) -> None:
+    def _mark(self, choice: ChosenLoad, outcome: Outcome) -> None:
         if choice != self._start:
             self._trials[choice] = msgspec.structs.replace(self._trials[choice], outcome=outcome)
 
     # Measuring --------------------------------------------------------------------------------------------------------
 
-    async def _try(self, choice: LoadDefaults, step: Test, until: float) -> bool:
+    async def _try(self, choice: ChosenLoad, step: Test, until: float) -> bool:
         """Measure once, if there is time for it and it can be loaded; what takes longer than that is stopped."""
         if (trial := self._trials.get(choice)) and trial.outcome in ("failed", "stopped"):
             return False
@@ -319,10 +319,10 @@ class Tuner:
         )
         return True
 
-    def _needs_load(self, choice: LoadDefaults) -> bool:
+    def _needs_load(self, choice: ChosenLoad) -> bool:
         return self._loaded is None or _without_threads(choice) != _without_threads(self._loaded)
 
-    async def _load(self, choice: LoadDefaults, step: Test) -> Loaded:
+    async def _load(self, choice: ChosenLoad, step: Test) -> Loaded:
         settings = engine_settings(choice, self._devices)[0]
         began = time.monotonic()
         loaded = None if self._needs_load(choice) else self._engine.loaded
@@ -355,10 +355,10 @@ class Tuner:
         return Test(n_prompt=max(8, int(step.n_prompt * factor)), n_gen=max(2, int(step.n_gen * factor)))
 
 
-def _other_repack(choice: LoadDefaults) -> Repack:
+def _other_repack(choice: ChosenLoad) -> Repack:
     """What "auto" is not is off."""
     return "on" if choice.repack == "off" else "off"
 
 
-def _without_threads(choice: LoadDefaults) -> LoadDefaults:
+def _without_threads(choice: ChosenLoad) -> ChosenLoad:
     return msgspec.structs.replace(choice, n_threads=0, n_threads_batch=0)

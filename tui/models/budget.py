@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tui.words import mark
+from tui.words.later import Later, later
+
 Kind = Literal["bytes", "keys", "tensors", "strings", "values", "text"]
 
 LIMITS: dict[Kind, int] = {
@@ -18,18 +21,23 @@ LIMITS: dict[Kind, int] = {
 """Several times what the largest models have: 20 MB of header, 100 keys, 2,000 tensors, 800,000 tokens and merges
 together, some 1,000 values by layer, 100 KB of text."""
 
-_WORDS: dict[Kind, str] = {
-    "bytes": "{:,} MiB of header",
-    "keys": "{:,} keys",
-    "tensors": "{:,} tensors",
-    "strings": "{:,} texts in its lists",
-    "values": "{:,} values by layer",
-    "text": "{:,} MiB of text",
+_OVER: dict[Kind, str] = {
+    "bytes": mark("more than {n} MiB of header"),
+    "keys": mark("more than {n} keys"),
+    "tensors": mark("more than {n} tensors"),
+    "strings": mark("more than {n} texts in its lists"),
+    "values": mark("more than {n} values by layer"),
+    "text": mark("more than {n} MiB of text"),
 }
+_IN_MIB = ("bytes", "text")
 
 
 class OverBudget(Exception):
-    """More of one kind than is read; the message says of what, as "more than 16,384 tensors"."""
+    """More of one kind than is read. `why` says of what: "more than 16,384 tensors"."""
+
+    def __init__(self, why: Later) -> None:
+        super().__init__(why.english)
+        self.why = why
 
 
 class Budget:
@@ -45,6 +53,6 @@ class Budget:
     def take(self, kind: Kind, n: int) -> None:
         """Count `n` of a kind, before they are read. Raises `OverBudget`."""
         if n > self._left[kind]:
-            most = LIMITS[kind] >> 20 if "MiB" in _WORDS[kind] else LIMITS[kind]
-            raise OverBudget(f"more than {_WORDS[kind].format(most)}")
+            most = LIMITS[kind] >> 20 if kind in _IN_MIB else LIMITS[kind]
+            raise OverBudget(later(_OVER[kind], n=f"{most:,}"))
         self._left[kind] -= n

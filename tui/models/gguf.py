@@ -17,6 +17,8 @@ from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget, OverBudget
 from tui.models.quants import TENSOR_TYPES, TensorType
 from tui.models.source import ByteSource, BytesSource, FileSource
+from tui.words import mark
+from tui.words.later import Later, later
 
 GGUFErrorKind = Literal[
     "not_gguf", "unsupported_version", "big_endian", "truncated", "truncated_data", "corrupt", "malformed",
@@ -25,6 +27,15 @@ GGUFErrorKind = Literal[
 """A "malformed" file may be as it was made, but not as llama.cpp takes it; of one that is "too_large" llmtui reads no
 more than `tui.models.budget` allows."""
 Scalar = bool | int | float | str
+_Named = Literal["key", "tensor"]
+_TOO_LONG: dict[_Named, str] = {
+    "key": mark("a key of {n} bytes, more than {most}"),
+    "tensor": mark("the name of a tensor has {n} bytes, more than {most}"),
+}
+_NO_TEXT: dict[_Named, str] = {
+    "key": mark("a key that is not UTF-8"),
+    "tensor": mark("the name of a tensor is not UTF-8"),
+}
 
 _MOST_COUNTED = 1 << 32
 """More keys or tensors than this are damage."""
@@ -69,24 +80,25 @@ _TENSOR_REST = [struct.Struct(f"<{n}QIQ") for n in range(5)]
 
 
 class GGUFError(Exception):
-    """A file that cannot be used. `offset` is where in the file the trouble was met; for `truncated_data`
-    `expected_size` and `actual_size` tell how much of the file is missing, for `unsupported_type` `type_id` is the
-    number of the type. `metadata` is what was read before, where all of it was."""
+    """A file that cannot be used, and in `detail` why; people are told the detail where it is a text of the catalogue.
+    `offset` is where in the file the trouble was met; for `truncated_data` `expected_size` and `actual_size` tell how
+    much of the file is missing, for `unsupported_type` `type_id` is the number of the type. `metadata` is what was read
+    before, where all of it was."""
 
     def __init__(
         self,
         kind: GGUFErrorKind,
         offset: int,
-        detail: str,
+        detail: str | Later,
         *,
         expected_size: int = 0,
         actual_size: int = 0,
         type_id: int = 0,
     ) -> None:
-        super().__init__(f"{detail} (at byte {offset:,})")
+        self.detail = detail if isinstance(detail, Later) else Later(detail)
+        super().__init__(f"{self.detail.english} (at byte {offset:,})")
         self.kind: GGUFErrorKind = kind
         self.offset = offset
-        self.detail = detail
         self.expected_size = expected_size
         self.actual_size = actual_size
         self.type_id = type_id
@@ -158,7 +170,7 @@ def read_header(
     try:
         return parser.header(check_data)
     except OverBudget as error:
-        raise parser.fail(str(error), "too_large") from error
+        raise parser.fail(error.why, "too_large") from error
 
 
 class _Cursor:
@@ -176,7 +188,7 @@ class _Cursor:
     def offset(self) -> int:
         return self._start + self._at
 
-    def fail(self, detail: str, kind: GGUFErrorKind = "corrupt") -> GGUFError:
+    def fail(self, detail: str | Later, kind: GGUFErrorKind = "corrupt") -> GGUFError:
         return GGUFError(kind, self.offset, detail)
 
     def need(self, n: int) -> None:
@@ -207,10 +219,10 @@ class _Cursor:
         self._at += form.size
         return form.unpack_from(window, at)
 
-    def string(self, limit: int, what: str) -> bytes:
+    def string(self, limit: int, what: _Named) -> bytes:
         n = self.number(_U64)
         if n > limit:
-            raise self.fail(f"{what} of {n:,} bytes, more than {limit:,}")
+            raise self.fail(later(_TOO_LONG[what], n=f"{n:,}", most=f"{limit:,}"))
         return self._take_bytes(n)
 
     def start_of_string(self, n_kept: int) -> bytes:
@@ -262,13 +274,18 @@ class _HeaderParser:
         version = self._version()
         n_tensors, n_keys = self._in.number(_U64), self._in.number(_U64)
         if max(n_tensors, n_keys) > _MOST_COUNTED:
-            raise self._in.fail(f"{n_tensors:,} tensors and {n_keys:,} keys are more than any model has")
+            detail = later(
+                "{tensors} tensors and {keys} keys are more than any model has",
+                tensors=f"{n_tensors:,}",
+                keys=f"{n_keys:,}",
+            )
+            raise self._in.fail(detail)
         self._budget.take("tensors", n_tensors)
         self._budget.take("keys", n_keys)
         metadata, spans = self._metadata(n_keys)
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
-            raise self._in.fail(f"general.alignment is {_quoted(alignment)}, not a power of two")
+            raise self._in.fail(later("general.alignment is {n}, not a power of two", n=_quoted(alignment)))
         try:
             tensors = self._tensors(n_tensors, alignment)
         except GGUFError as error:
@@ -306,7 +323,8 @@ class _HeaderParser:
         if version & 0xFFFF == 0 and version:
             raise self._in.fail("a big-endian file, made for another kind of machine", "big_endian")
         if version not in (2, 3):
-            raise self._in.fail(f"GGUF version {version}; versions 2 and 3 can be read", "unsupported_version")
+            detail = later("GGUF version {version}; versions 2 and 3 can be read", version=str(version))
+            raise self._in.fail(detail, "unsupported_version")
         return version
 
     def _metadata(self, n_keys: int) -> tuple[dict[str, Value], dict[str, tuple[int, int]]]:
@@ -314,20 +332,22 @@ class _HeaderParser:
         spans: dict[str, tuple[int, int]] = {}
         for _ in range(n_keys):
             start = self._in.offset
-            key = self._text(MAX_KEY_BYTES, "a key")
-            if not key or key in found:
-                raise self._in.fail(f"the key {_quoted(key)} occurs twice" if key else "an empty key")
+            key = self._text(MAX_KEY_BYTES, "key")
+            if not key:
+                raise self._in.fail(later("an empty key"))
+            if key in found:
+                raise self._in.fail(later("the key {key} occurs twice", key=_quoted(key)))
             kind = self._in.number(_U32)
             found[key] = self._array(key) if kind == _ARRAY else self._reader(key, kind)()
             spans[key] = start, self._in.offset
         return found, spans
 
-    def _text(self, limit: int, what: str) -> str:
+    def _text(self, limit: int, what: _Named) -> str:
         """Text that names something, so it must be right."""
         try:
             return self._in.string(limit, what).decode()
         except UnicodeDecodeError as error:
-            raise self._in.fail(f"{what} that is not UTF-8") from error
+            raise self._in.fail(later(_NO_TEXT[what])) from error
 
     def _value_text(self) -> str:
         """A value is for people to read: broken UTF-8 in a description is no reason to refuse a model."""
@@ -339,7 +359,8 @@ class _HeaderParser:
         if kind == _STRING:
             return self._value_text
         if kind not in _SCALARS:
-            raise self._in.fail(f"the value of {_quoted(key)} has the unknown type {kind}")
+            detail = later("the value of {key} has the unknown type {type}", key=_quoted(key), type=str(kind))
+            raise self._in.fail(detail)
         form = _SCALARS[kind][1]
         return lambda: self._in.number(form)
 
@@ -379,32 +400,41 @@ class _HeaderParser:
         for _ in range(n_tensors):
             tensor = self._tensor()
             if tensor.name in names:
-                raise self._in.fail(f"the tensor {_quoted(tensor.name)} occurs twice")
+                raise self._in.fail(later("the tensor {tensor} occurs twice", tensor=_quoted(tensor.name)))
             # llama.cpp refuses gaps and overlaps too, so nothing is lost by it.
             if tensor.offset != expected:
-                raise self._in.fail(f"the tensor {tensor.name!r} is at {tensor.offset:,} and not at {expected:,}")
+                detail = later(
+                    "the tensor {tensor} is at {offset}, not at {expected}",
+                    tensor=repr(tensor.name),
+                    offset=f"{tensor.offset:,}",
+                    expected=f"{expected:,}",
+                )
+                raise self._in.fail(detail)
             expected = aligned(expected + tensor.n_bytes, alignment)
             names.add(tensor.name)
             found.append(tensor)
         return tuple(found)
 
     def _tensor(self) -> TensorInfo:
-        name = self._text(MAX_TENSOR_NAME_BYTES - 1, "a tensor's name")
+        name = self._text(MAX_TENSOR_NAME_BYTES - 1, "tensor")
+        tensor = repr(name)
         n_dims = self._in.number(_U32)
         if n_dims > 4:
             damaged: GGUFErrorKind = "malformed" if n_dims <= MOST_DIMENSIONS else "corrupt"
-            raise self._in.fail(f"the tensor {name!r} has {n_dims} dimensions, more than 4", damaged)
+            detail = later("the tensor {tensor} has {n} dimensions, more than 4", tensor=tensor, n=str(n_dims))
+            raise self._in.fail(detail, damaged)
         *shape, type_id, offset = self._in.numbers(_TENSOR_REST[n_dims])
         kind = TENSOR_TYPES.get(type_id)
         if kind is None:
-            detail = f"the tensor {name!r} has the unknown type {type_id}"
+            detail = later("the tensor {tensor} has the unknown type {type}", tensor=tensor, type=str(type_id))
             what: GGUFErrorKind = "unsupported_type" if type_id <= MOST_TYPES else "corrupt"
             raise GGUFError(what, self._in.offset, detail, type_id=type_id)
         n_elements = math.prod(shape)
         if n_elements >= 1 << 63 or max(shape, default=0) >= 1 << 63:
-            raise self._in.fail(f"the tensor {name!r} is impossibly large")
+            raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=tensor))
         if (shape[0] if shape else 1) % kind.block_size:
-            raise self._in.fail(f"the rows of {name!r} are no whole blocks of {kind.name}", "malformed")
+            detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=tensor, type=kind.name)
+            raise self._in.fail(detail, "malformed")
         n_bytes = n_elements // kind.block_size * kind.block_bytes
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)
 

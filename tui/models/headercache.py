@@ -13,24 +13,25 @@ from tui.base import private
 from tui.base.smallfile import read_small
 from tui.models.info import ModelInfo
 from tui.models.purpose import Kind
+from tui.words.later import Later
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 _MOST_BYTES = 64 << 20
-_VERSION = 4
-"""To be raised whenever `ModelInfo` changes or is computed in another way."""
+_VERSION = 5
+"""To be raised whenever `ModelInfo` changes or is computed in another way, and when a reason is worded differently."""
 
 Stamp = tuple[str, int, int]
 """Path, size in bytes and time of the last change in nanoseconds of one file."""
 
 
 class CachedHeader(msgspec.Struct, frozen=True, array_like=True):
-    """What the files with these stamps hold: a model, or the reason why they cannot be used, and what else they are for
-    where that is known."""
+    """What the files with these stamps hold: a model, or why they cannot be used, and what else they are for where that
+    is known."""
 
     stamps: tuple[Stamp, ...]
     info: ModelInfo | None = None
-    reason: str = ""
+    why: Later | None = None
     kind: Kind | None = None
 
 

@@ -17,6 +17,7 @@ from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
 from tui.protocol.records import PartialSampling
+from tui.words.later import later
 
 MAX_LAYERS = 512
 """llama.cpp's own limit."""
@@ -104,7 +105,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     sampling: PartialSampling = PartialSampling()
     """What its maker recommends, as far as the file says and it can be used."""
     unknown_sampling: tuple[str, ...] = ()
-    """What its maker recommends besides and llmtui does not have, in words such as "mirostat"."""
+    """What its maker recommends besides and llmtui does not have, in words such as "Mirostat"; `tr` translates them."""
 
     @property
     def is_moe(self) -> bool:
@@ -134,15 +135,21 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo
     tensors = [tensor for header in headers for tensor in header.tensors]
     n_layers = meta.number("block_count")
     if n_layers > MAX_LAYERS:
-        raise GGUFError("malformed", 0, f"{meta.arch}.block_count is {n_layers:,}, more than any model has")
+        key, n = f"{meta.arch}.block_count", f"{n_layers:,}"
+        raise GGUFError("malformed", 0, later("{key} is {n}, more than any model has", key=key, n=n))
     for tensor in tensors:
         if tensor.ggml_type.name in _NO_WEIGHTS and len(tensor.shape) > 1 and _MATRIX.match(tensor.name):
-            detail = f"the weights of {tensor.name!r} are of type {tensor.ggml_type.name}, which none are kept in"
+            detail = later(
+                "the weights of {tensor} are of type {type}, in which none are kept",
+                tensor=repr(tensor.name),
+                type=tensor.ggml_type.name,
+            )
             raise GGUFError("malformed", 0, detail)
     weights_bytes = sum(tensor.n_bytes for tensor in tensors)
     n_params = sum(tensor.n_elements for tensor in tensors)
     if max(weights_bytes, n_params) > _MOST_BYTES:
-        raise GGUFError("malformed", 0, f"its tensors have {n_params:,} numbers, more than any model has")
+        detail = later("its tensors have {n} numbers, more than any model has", n=f"{n_params:,}")
+        raise GGUFError("malformed", 0, detail)
     n_expert = meta.number("expert_count")
     n_expert_used = min(meta.number("expert_used_count"), n_expert)
     by_layer, rest = _by_layer(tensors, n_layers)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tui.base.splitfile import first_part, part_of
+from tui.base.text import one_line
 from tui.base.userpath import user_path
 from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder, Source
@@ -17,6 +18,9 @@ from tui.models.headercache import CachedHeader, HeaderCache, Stamp
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
+from tui.words.later import Later, later
+
+_NO_FOLDER = later("There is no such folder.")
 
 
 class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,14 +37,24 @@ class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     kind: Kind
-    reason: str
+    why: Later
+
+    @property
+    def reason(self) -> str:
+        """Why not and what to do instead, in the language in use, safe for a terminal."""
+        return one_line(str(self.why))
 
 
 class BrokenFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file or folder that cannot be used, and why, in one sentence."""
 
     path: Path
-    reason: str
+    why: Later
+
+    @property
+    def reason(self) -> str:
+        """As `OtherFile.reason`."""
+        return one_line(str(self.why))
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +95,7 @@ def inspect(path: Path) -> LibraryModel:
     try:
         path.stat()
     except (FileNotFoundError, ValueError) as error:  # ValueError: a zero byte, which no name has
-        raise ModelFileError("not_found", path, "There is no such file.") from error
+        raise ModelFileError("not_found", path, later("There is no such file.")) from error
     except OSError as error:
         raise os_error(path, error) from error
     parts = part_of(path)[1]
@@ -107,14 +121,14 @@ class _Finder:
             if entry is None:
                 continue
             info, paths = entry.info, tuple(Path(stamp[0]) for stamp in entry.stamps)
-            if entry.kind is not None:
-                self.other.append(OtherFile(path=path, kind=entry.kind, reason=entry.reason))
-            elif info is None:
-                self.broken.append(BrokenFile(path=path, reason=entry.reason))
-            elif info.kind == "model":
+            if info is not None and (why := why_not(info.kind, info.arch)):
+                self.other.append(OtherFile(path=path, kind=info.kind, why=why))
+            elif info is not None:
                 yield LibraryModel(path=path, paths=paths, info=info, source=folder.source)
-            else:
-                self.other.append(OtherFile(path=path, kind=info.kind, reason=why_not(info.kind, info.arch)))
+            elif entry.why is not None and entry.kind is not None:
+                self.other.append(OtherFile(path=path, kind=entry.kind, why=entry.why))
+            elif entry.why is not None:
+                self.broken.append(BrokenFile(path=path, why=entry.why))
 
     def _groups(self, folder: Folder) -> Iterator[tuple[Path, set[str]]]:
         """The first part of each model, with the names of all GGUF files beside it."""
@@ -143,13 +157,13 @@ class _Finder:
                             names.add(entry.name)
             except (FileNotFoundError, NotADirectoryError):
                 if must_exist and directory == str(root):
-                    self.broken.append(BrokenFile(path=root, reason="There is no such folder."))
+                    self.broken.append(BrokenFile(path=root, why=_NO_FOLDER))
                 continue
             except OSError as error:
-                self.broken.append(BrokenFile(path=Path(directory), reason=os_error(Path(directory), error).reason))
+                self.broken.append(BrokenFile(path=Path(directory), why=os_error(Path(directory), error).why))
                 continue
             except ValueError:  # a zero byte, which no name has
-                self.broken.append(BrokenFile(path=root, reason="There is no such folder."))
+                self.broken.append(BrokenFile(path=root, why=_NO_FOLDER))
                 continue
             pending.extend(sorted(below, reverse=True))
             if names:
@@ -178,11 +192,11 @@ class _Finder:
                 return cached
             entry = CachedHeader(tuple(stamps), read_model(parts, self._memo))
         except OSError as error:
-            return CachedHeader(((str(first), 0, 0),), None, os_error(first, error).reason)
+            return CachedHeader(((str(first), 0, 0),), None, os_error(first, error).why)
         except ModelFileError as error:
             if error.kind not in LASTING:
-                return CachedHeader(((str(first), 0, 0),), None, error.reason, error.purpose)
-            entry = CachedHeader(tuple(stamps), None, error.reason)
+                return CachedHeader(((str(first), 0, 0),), None, error.why, error.purpose)
+            entry = CachedHeader(tuple(stamps), None, error.why)
         if entry.info is None or entry.info.kind != "unknown":  # another llama.cpp may know it
             self._cache.put(entry)
         return entry

@@ -4,12 +4,12 @@ be used."""
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from tui.base import format
+from tui.base.oserrors import english_reason
 from tui.base.splitfile import MAX_PARTS, PART, name_of, place_of
 from tui.base.text import one_line
 from tui.models.arraymemo import ArrayMemo
@@ -20,6 +20,7 @@ from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_without_tensors, why_not
 from tui.models.quants import WITHDRAWN
 from tui.models.source import FileSource
+from tui.words.later import Later, later
 
 ModelFileErrorKind = Literal[
     "not_found", "directory", "permission", "unreadable", "missing_part", "renamed_part", "broken", "unsupported",
@@ -35,15 +36,20 @@ _MOST_OF_A_REASON = 1000
 
 
 class ModelFileError(Exception):
-    """A file that cannot be loaded as a model. `reason` is a sentence for people, made safe for a terminal, as it may
-    quote the file; `path` is the file or folder meant, `purpose` what it is for where that is not to chat."""
+    """A file that cannot be loaded as a model, and why, in a sentence; `path` is the file or folder meant, `purpose`
+    what it is for where that is not to chat."""
 
-    def __init__(self, kind: ModelFileErrorKind, path: Path, reason: str, purpose: Kind | None = None) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, kind: ModelFileErrorKind, path: Path, why: Later, purpose: Kind | None = None) -> None:
+        super().__init__(f"{path}: {why.english}")
         self.purpose = purpose
         self.kind: ModelFileErrorKind = kind
         self.path = path
-        self.reason = one_line(reason[:_MOST_OF_A_REASON])
+        self.why = why
+
+    @property
+    def reason(self) -> str:
+        """The sentence in the language in use, made safe for a terminal, as it may quote the file."""
+        return one_line(str(self.why)[:_MOST_OF_A_REASON])
 
 
 def stem(path: Path) -> str:
@@ -55,10 +61,13 @@ def stem(path: Path) -> str:
 
 def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
     """The error for a split model of which `missing` is not there."""
-    number = parts.index(missing) + 1
-    return ModelFileError(
-        "missing_part", missing, f"Part {number} of {len(parts)} is missing ({missing.name}): download it too."
+    why = later(
+        "Part {number} of {total} is missing ({file}): download it too.",
+        number=str(parts.index(missing) + 1),
+        total=str(len(parts)),
+        file=missing.name,
     )
+    return ModelFileError("missing_part", missing, why)
 
 
 def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInfo:
@@ -66,20 +75,26 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
     headers, budget = [], Budget()
     for part in parts:
         if not _is_text(part):
-            raise ModelFileError("unusable", part, "Its path is not UTF-8: rename the file or its folder.")
+            raise ModelFileError("unusable", part, later("Its path is not UTF-8: rename the file or its folder."))
         if _is_coming(part):
-            reason = f"Incomplete: aria2 has not finished it ({part.name}.aria2 is still there). Finish the download."
-            raise ModelFileError("missing_part", part, reason)
+            why = later(
+                "Incomplete: aria2 has not finished it ({file} is still there). Finish the download.",
+                file=f"{part.name}.aria2",
+            )
+            raise ModelFileError("missing_part", part, why)
         try:
             headers.append(read_header(part, memo=memo, budget=budget))
         except GGUFError as error:
             _require_chat_architecture(part, error)
-            where = f"Part {parts.index(part) + 1} of {len(parts)}: " if len(parts) > 1 else ""
-            raise ModelFileError(_kind(error), part, f"{where}{_why_broken(part, error)}") from error
+            why = _why_broken(part, error)
+            if len(parts) > 1:
+                number, total = str(parts.index(part) + 1), str(len(parts))
+                why = later("Part {number} of {total}: {reason}", number=number, total=total, reason=why)
+            raise ModelFileError(_kind(error), part, why) from error
         except FileNotFoundError as error:
             if len(parts) > 1:
                 raise missing_part(parts, part) from error
-            raise ModelFileError("not_found", part, "There is no such file.") from error
+            raise ModelFileError("not_found", part, later("There is no such file.")) from error
         except OSError as error:
             raise os_error(part, error) from error
     _check_numbers(parts, headers)
@@ -91,8 +106,8 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
 
 def require_chat_model(info: ModelInfo, path: Path) -> None:
     """Raises `ModelFileError` with the reason when a file is whole and no chat model."""
-    if reason := why_not(info.kind, info.arch):
-        raise ModelFileError("unusable", path, reason, info.kind)
+    if why := why_not(info.kind, info.arch):
+        raise ModelFileError("unusable", path, why, info.kind)
 
 
 def _require_chat_architecture(path: Path, error: GGUFError) -> None:
@@ -100,8 +115,8 @@ def _require_chat_architecture(path: Path, error: GGUFError) -> None:
     takes what llama.cpp does not."""
     meta = Metadata(error.metadata or {})
     kind = kind_without_tensors(meta)
-    if error.kind in ("unsupported_type", "malformed", "corrupt") and (reason := why_not(kind, meta.arch)):
-        raise ModelFileError("unusable", path, reason, kind) from error
+    if error.kind in ("unsupported_type", "malformed", "corrupt") and (why := why_not(kind, meta.arch)):
+        raise ModelFileError("unusable", path, why, kind) from error
 
 
 def _check_numbers(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
@@ -113,14 +128,20 @@ def _check_numbers(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> None
             continue
         total = count if isinstance(count, int) and count > 0 else n_parts
         if not 0 <= index < total <= MAX_PARTS:
-            reason = f"Damaged: it says that it is part {index + 1:,} of {total:,}. Repeat the download."
-            raise ModelFileError("broken", part, reason)
-        if (index + 1, total) != (number, len(parts)):
-            reason = (
-                f"Part {index + 1} of {total} of a split model, under another name: "
-                f"rename it to {_name_of_part(part, index + 1, total)}."
+            why = later(
+                "Damaged: it says that it is part {number} of {total}. Repeat the download.",
+                number=f"{index + 1:,}",
+                total=f"{total:,}",
             )
-            raise ModelFileError("renamed_part", part, reason)
+            raise ModelFileError("broken", part, why)
+        if (index + 1, total) != (number, len(parts)):
+            why = later(
+                "Part {number} of {total} of a split model, under another name: rename it to {name}.",
+                number=str(index + 1),
+                total=str(total),
+                name=_name_of_part(part, index + 1, total),
+            )
+            raise ModelFileError("renamed_part", part, why)
 
 
 def _name_of_part(path: Path, number: int, total: int) -> str:
@@ -155,13 +176,13 @@ def _is_text(path: Path) -> bool:
 def os_error(path: Path, error: OSError) -> ModelFileError:
     """Say why the system would not let us read a file or folder."""
     if isinstance(error, PermissionError):
-        return ModelFileError("permission", path, "It may not be read: permission denied.")
+        return ModelFileError("permission", path, later("It may not be read: permission denied."))
     if isinstance(error, IsADirectoryError):
-        return ModelFileError("directory", path, "It is a folder: give the path of a .gguf file in it.")
+        return ModelFileError("directory", path, later("It is a folder: give the path of a .gguf file in it."))
     if error.errno == errno.ELOOP:
-        return ModelFileError("unreadable", path, "It cannot be read: a symbolic link that points to itself.")
-    reason = os.strerror(error.errno) if error.errno else str(error.strerror or error)
-    return ModelFileError("unreadable", path, f"It cannot be read: {reason[:1].lower()}{reason[1:]}.")
+        return ModelFileError("unreadable", path, later("It cannot be read: a symbolic link that points to itself."))
+    why = later("It cannot be read: {reason}.", reason=Later(english_reason(error)))
+    return ModelFileError("unreadable", path, why)
 
 
 def _kind(error: GGUFError) -> ModelFileErrorKind:
@@ -169,53 +190,74 @@ def _kind(error: GGUFError) -> ModelFileErrorKind:
     return "unsupported" if error.kind in whole else "broken"
 
 
-def _why_broken(path: Path, error: GGUFError) -> str:
+def _why_broken(path: Path, error: GGUFError) -> Later:
+    detail = error.detail
     match error.kind:
         case "truncated_data":
-            actual, expected = format.size(error.actual_size), format.size(error.expected_size)
-            if actual == expected:
-                actual, expected = f"{error.actual_size:,}", f"{error.expected_size:,} bytes"
-            return f"Incomplete: {actual} of {expected} are there. Finish or repeat the download."
+            return _cut_off(error.actual_size, error.expected_size)
         case "truncated":
-            return "Incomplete: it ends within its header. Finish or repeat the download."
+            return later("Incomplete: it ends within its header. Finish or repeat the download.")
         case "not_gguf":
             return _instead_of_gguf(path)
         case "big_endian":
-            return "Made for big-endian machines. Get the little-endian file, or convert it."
+            return later("Made for big-endian machines. Get the little-endian file, or convert it.")
         case "unsupported_type":
             return _unsupported_type(error.type_id)
         case "malformed":
-            return f"Not made as llama.cpp needs it: {error.detail}. Get another file of this model."
+            return later("Not made as llama.cpp needs it: {detail}. Get another file of this model.", detail=detail)
         case "too_large":
-            return f"Larger than the header of any model: {error.detail}. Get another file of this model."
+            return later(
+                "Larger than the header of any model: {detail}. Get another file of this model.", detail=detail
+            )
         case "unsupported_version":
-            return f"Not readable by llama.cpp: {error.detail}."
+            return later("Not readable by llama.cpp: {detail}.", detail=detail)
         case _:
-            return f"Damaged: {error.detail} (at byte {error.offset:,}). Repeat the download."
+            return later(
+                "Damaged: {detail} (at byte {offset}). Repeat the download.", detail=detail, offset=f"{error.offset:,}"
+            )
 
 
-def _unsupported_type(type_id: int) -> str:
-    if name := WITHDRAWN.get(type_id):
-        return f"Its tensors are of a type that llama.cpp no longer reads ({name}): get another file of this model."
-    return (
-        f"Its tensors are of a type that this llama.cpp does not know ({type_id}), made for a fork of it or for a "
-        "newer one: get another file of this model."
+def _cut_off(n_bytes: int, n_expected: int) -> Later:
+    actual, expected = format.size(n_bytes), format.size(n_expected)
+    if actual == expected:
+        return later(
+            "Incomplete: {n} of {expected} bytes are there. Finish or repeat the download.",
+            n=f"{n_bytes:,}",
+            expected=f"{n_expected:,}",
+        )
+    return later(
+        "Incomplete: {actual} of {expected} are there. Finish or repeat the download.", actual=actual, expected=expected
     )
 
 
-def _instead_of_gguf(path: Path) -> str:
+def _unsupported_type(type_id: int) -> Later:
+    if name := WITHDRAWN.get(type_id):
+        return later(
+            "Its tensors are of a type that llama.cpp no longer reads ({name}): get another file of this model.",
+            name=name,
+        )
+    return later(
+        "Its tensors are of a type that this llama.cpp does not know ({type}), made for a fork of it or for a newer "
+        "one: get another file of this model.",
+        type=str(type_id),
+    )
+
+
+def _instead_of_gguf(path: Path) -> Later:
     """What often stands where a model should."""
     try:
         with FileSource(path) as file:
             start = file.read_at(0, 64).lstrip().lower()
     except OSError as error:
-        return os_error(path, error).reason
+        return os_error(path, error).why
     if start.startswith(b"version https://git-lfs"):
-        return "A Git LFS pointer, not the model itself: run `git lfs pull`."
+        return later("A Git LFS pointer, not the model itself: run `git lfs pull`.")
     if start.startswith((b"<!doctype", b"<html")):
-        return "A web page was saved instead of the model: repeat the download."
+        return later("A web page was saved instead of the model: repeat the download.")
     if start[:4] in (b"tjgg", b"lmgg", b"fmgg", b"algg"):
-        return "A GGML file, the format before GGUF, which llama.cpp no longer reads: get a GGUF file of this model."
+        return later(
+            "A GGML file, the format before GGUF, which llama.cpp no longer reads: get a GGUF file of this model."
+        )
     if not start.strip(b"\0"):
-        return "Empty where a model should begin: finish or repeat the download."
-    return "Not a GGUF file."
+        return later("Empty where a model should begin: finish or repeat the download.")
+    return later("Not a GGUF file.")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from tui.models.metadata import Metadata
+from tui.words import mark
+from tui.words.later import Later, later
 
 Kind = Literal[
     "model", "mmproj", "adapter", "control_vector", "imatrix", "vocab", "embedding", "reranker", "encoder", "draft",
@@ -21,21 +23,26 @@ Kind = Literal[
 architecture that this llama.cpp does not have; "other" is none of all these."""
 
 _WHY: dict[Kind, str] = {
-    "mmproj": "An image projector (mmproj), a part of a model: load the model itself.",
-    "adapter": "A LoRA adapter, which changes a model: load a model instead, or one with the adapter merged into it.",
-    "control_vector": "A control vector, which steers a model: load the model itself.",
-    "imatrix": "An importance matrix, made for quantizing a model: load the model itself.",
-    "vocab": "A vocabulary without weights: get the whole model.",
-    "embedding": "An embedding model: it turns text into numbers and cannot chat. Choose a chat model.",
-    "reranker": "A reranking model: it scores how well texts match and cannot chat. Choose a chat model.",
-    "encoder": "A T5 model or its encoder: it turns a text into another or into numbers and cannot chat. "
-    "Choose a chat model.",
-    "draft": "A draft head (MTP, EAGLE), which only speeds up a larger model: load that one.",
-    "diffusion": "A diffusion language model: it does not write word by word, so llmtui cannot chat with it.",
-    "speech": "A part of a speech model: it makes or reads sound and cannot chat. Choose a chat model.",
-    "combined": "Model and image projector in one file, as Ollama stores them: llama.cpp wants them in two. "
-    "Get the GGUF file of the model alone.",
-    "other": "Not a language model: its metadata lack what one needs.",
+    "mmproj": mark("An image projector (mmproj), a part of a model: load the model itself."),
+    "adapter": mark(
+        "A LoRA adapter, which changes a model: load a model instead, or one with the adapter merged into it."
+    ),
+    "control_vector": mark("A control vector, which steers a model: load the model itself."),
+    "imatrix": mark("An importance matrix, made for quantizing a model: load the model itself."),
+    "vocab": mark("A vocabulary without weights: get the whole model."),
+    "embedding": mark("An embedding model: it turns text into numbers and cannot chat. Choose a chat model."),
+    "reranker": mark("A reranking model: it scores how well texts match and cannot chat. Choose a chat model."),
+    "encoder": mark(
+        "A T5 model or its encoder: it turns a text into another or into numbers and cannot chat. Choose a chat model."
+    ),
+    "draft": mark("A draft head (MTP, EAGLE), which only speeds up a larger model: load that one."),
+    "diffusion": mark("A diffusion language model: it does not write word by word, so llmtui cannot chat with it."),
+    "speech": mark("A part of a speech model: it makes or reads sound and cannot chat. Choose a chat model."),
+    "combined": mark(
+        "Model and image projector in one file, as Ollama stores them: llama.cpp needs them in two. Get the GGUF file "
+        "of the model alone."
+    ),
+    "other": mark("Not a language model: its metadata lack what one needs."),
 }
 
 _EMBEDDING = frozenset(
@@ -120,13 +127,13 @@ def kind_without_tensors(meta: Metadata) -> Kind:
     return "unknown" if arch and not is_known(arch) else "model"
 
 
-def why_not(kind: Kind, arch: str) -> str:
-    """Why a file of this kind and architecture cannot be chatted with, and what to do instead; "" for a model."""
+def why_not(kind: Kind, arch: str) -> Later | None:
+    """Why a file of this kind and architecture cannot be chatted with, and what to do instead; None for a model."""
     if kind == "other" and arch in _IMAGE:
-        return "A model for images or video, which llama.cpp does not run: it needs a program for such models."
+        return later("A model for images or video, which llama.cpp does not run: it needs a program for such models.")
     if kind == "unknown":
-        return f"Its architecture, {arch}, is not known to this llama.cpp: a newer llmtui may know it."
-    return _WHY.get(kind, "")
+        return later("Its architecture, {arch}, is not known to this llama.cpp: a newer llmtui may know it.", arch=arch)
+    return later(_WHY[kind]) if kind in _WHY else None
 
 
 def _declared(meta: Metadata) -> Kind | None:

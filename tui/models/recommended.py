@@ -12,6 +12,7 @@ import msgspec
 from tui.config.settings import SamplingValues
 from tui.models.gguf import Value
 from tui.protocol.records import PartialSampling
+from tui.words import mark
 
 _PREFIX = "general.sampling."
 _KEYS = {
@@ -50,7 +51,7 @@ def recommended(values: Mapping[str, Value]) -> PartialSampling:
 
 
 def unknown(values: Mapping[str, Value]) -> tuple[str, ...]:
-    """What the file asks for, with an effect in llama.cpp, and llmtui does not have."""
+    """What the file asks for, with an effect in llama.cpp, and llmtui does not have. For `tr` where it is shown."""
     found = []
     sequence = _sequence(values)
     probability = _number(values.get(f"{_PREFIX}xtc_probability"))
@@ -61,10 +62,10 @@ def unknown(values: Mapping[str, Value]) -> tuple[str, ...]:
     if values.get(f"{_PREFIX}mirostat") in (1, 2):
         found.append("Mirostat")
     if "infill" in sequence:
-        found.append("the infill sampler")
+        found.append(mark("the infill sampler"))
     ours = [name for name in sequence if name in _OFF]
     if ours != [name for name in _OFF if name in ours]:
-        found.append("another order of samplers")
+        found.append(mark("another order of samplers"))
     return tuple(found)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from tui.words import mark
+
 
 class ByteSource(Protocol):
     """A run of bytes that can be read in any order."""
@@ -46,7 +48,7 @@ class FileSource:
         if not stat.S_ISREG(self.stat.st_mode):
             self.close()
             kind = IsADirectoryError if stat.S_ISDIR(self.stat.st_mode) else OSError
-            raise kind(None, "not a regular file", str(path))
+            raise kind(None, mark("not a regular file"), str(path))
 
     def read_at(self, offset: int, n: int) -> bytes:
         return os.pread(self._fd, n, offset)

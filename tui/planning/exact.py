@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning import remedies, search
@@ -63,14 +63,14 @@ class Confirmed:
         self._devices, self._memory, self._n_parallel = devices, memory, n_parallel
         self._n_rounds = min(_ROUNDS, max(1, _MOST_LAYERS // (3 * max(info.n_layers, 1))))
 
-    async def judge(self, choice: LoadDefaults) -> Verdict:
+    async def judge(self, choice: ChosenLoad) -> Verdict:
         """What loading with `choice` would mean."""
         verdict = judge(self._info, choice, self._devices, self._memory, self._known)
         if verdict.plan.exact or self._is_far(verdict) or not await self._confirm([choice]):
             return verdict
         return judge(self._info, choice, self._devices, self._memory, self._known)
 
-    async def auto_fit(self, choice: LoadDefaults, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
+    async def auto_fit(self, choice: ChosenLoad, *, worst: Fit = "fits", may_cut: bool = True) -> Fitted | None:
         """As `search.auto_fit`, and not one layer less than llama.cpp has room for."""
 
         def search_once() -> Fitted | None:
@@ -85,7 +85,7 @@ class Confirmed:
             found = await asyncio.to_thread(search_once)
         return found
 
-    async def remedies(self, choice: LoadDefaults, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
+    async def remedies(self, choice: ChosenLoad, others: Iterable[LibraryModel] = ()) -> tuple[Remedy, ...]:
         """As `remedies.remedies`; other files and quantizations are judged by the formula."""
         others = tuple(others)
 
@@ -107,7 +107,7 @@ class Confirmed:
             known = self._planner.known(self._path, settings, memory.device_free)
         return known or by_formula(info, settings, memory)
 
-    async def _confirm(self, choices: Iterable[LoadDefaults]) -> bool:
+    async def _confirm(self, choices: Iterable[ChosenLoad]) -> bool:
         """Ask llama.cpp about those that it was not asked about; whether that brought anything new."""
         news = False
         if self._planner is None:
@@ -129,7 +129,7 @@ class Confirmed:
             if place.cost.total_bytes
         )
 
-    def _better(self, found: Fitted) -> Iterator[LoadDefaults]:
+    def _better(self, found: Fitted) -> Iterator[ChosenLoad]:
         """The next placements that would be faster: one more layer on the device, or its experts too."""
         choice, plan = found.choice, found.verdict.plan
         if not plan.devices:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
 from tui.planning.formula import Fit
@@ -15,7 +15,7 @@ from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import FITS, Verdict
 
-ALL_SETTINGS = frozenset(LoadDefaults.__struct_fields__)
+ALL_SETTINGS = frozenset(ChosenLoad.__struct_fields__)
 PLACEMENT = frozenset({"n_gpu_layers", "n_cpu_moe"})
 """What moves layers and experts between host and devices."""
 
@@ -53,7 +53,7 @@ async def no_others() -> tuple[LibraryModel, ...]:
 
 async def may_load(
     confirmed: Confirmed,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     *,
     chosen: frozenset[str] = ALL_SETTINGS,
     others: Others | None = None,
@@ -77,5 +77,5 @@ async def may_load(
     return LoadPermission(verdict=verdict, is_given=False, remedies=remedies)
 
 
-def _differences(one: LoadDefaults, other: LoadDefaults) -> frozenset[str]:
+def _differences(one: ChosenLoad, other: ChosenLoad) -> frozenset[str]:
     return frozenset(name for name in ALL_SETTINGS if getattr(one, name) != getattr(other, name))

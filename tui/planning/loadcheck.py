@@ -84,8 +84,8 @@ def _without_a_tail(info: ModelInfo) -> None:
 
 def refuse(info: ModelInfo, settings: LoadSettings) -> None:
     """Raises `LoadRefused` when this is no chat model, or cannot be loaded with these settings."""
-    if reason := why_not(info.kind, info.arch):
-        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", reason)
+    if why := why_not(info.kind, info.arch):
+        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", str(why))
     if reason := obstacle(info, settings):
         raise LoadRefused("bad_settings", reason)
 

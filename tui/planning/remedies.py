@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.loadcheck import UNQUANTIZED, cache_problem, obstacle
@@ -29,7 +29,7 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     """A change with which the load fits and leaves the reserve."""
 
     change: Change
-    choice: LoadDefaults
+    choice: ChosenLoad
     verdict: Verdict
     model: LibraryModel | None = None
     """For "file": another quantization of the model, which is on disk."""
@@ -39,7 +39,7 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
 
 def remedies(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     others: Iterable[LibraryModel] = (),
@@ -63,7 +63,7 @@ def remedies(
 
 
 def _singles(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Iterator[Remedy]:
     if layers := most_layers(info, choice, devices, memory, planner):
         yield Remedy(change="layers", choice=layers.choice, verdict=layers.verdict)
@@ -76,7 +76,7 @@ def _singles(
         yield Remedy(change="cache", choice=quantized, verdict=verdict)
 
 
-def _quantized_cache(info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device]) -> LoadDefaults | None:
+def _quantized_cache(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device]) -> ChosenLoad | None:
     """With a KV cache in q8_0; None where that saves nothing, or cannot be loaded."""
     types = {name: "q8_0" for name in ("type_k", "type_v") if getattr(choice, name) in UNQUANTIZED}
     quantized = msgspec.structs.replace(choice, **types)
@@ -86,7 +86,7 @@ def _quantized_cache(info: ModelInfo, choice: LoadDefaults, devices: Sequence[De
 
 
 def _without_obstacle(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> tuple[Remedy, ...]:
     """With a KV cache that goes with every model; if that is too large, layers and experts placed again."""
     plain = msgspec.structs.replace(choice, type_k="f16", type_v="f16")
@@ -99,7 +99,7 @@ def _without_obstacle(
 
 def _smaller_file(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     others: Iterable[LibraryModel],
@@ -125,9 +125,7 @@ def _is_smaller(other: ModelInfo, info: ModelInfo) -> bool:
     )
 
 
-def _smaller_quant(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow
-) -> Remedy | None:
+def _smaller_quant(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow) -> Remedy | None:
     """The largest common quantization that would fit, by the formula: every tensor scaled alike."""
     bits = 8 * info.weights_bytes / max(info.n_params, 1)
     for quant, target in _BITS:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.formula import Fit
 from tui.planning.loadcheck import obstacle
@@ -26,7 +26,7 @@ layers, and a file may claim four times as many."""
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that a search found."""
 
-    choice: LoadDefaults
+    choice: ChosenLoad
     verdict: Verdict
     is_cut: bool = False
     """The context is smaller than what was asked for: whoever shows this must say so."""
@@ -34,7 +34,7 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
 
 def auto_fit(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,
@@ -70,7 +70,7 @@ def auto_fit(
 
 def fastest(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,
@@ -104,7 +104,7 @@ class _Placements:
     def __init__(
         self,
         info: ModelInfo,
-        choice: LoadDefaults,
+        choice: ChosenLoad,
         settings: LoadSettings,
         memory: MemoryNow,
         planner: PlanMaker,
@@ -179,7 +179,7 @@ class _Placements:
 
 
 def most_layers(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """The largest number of layers on the device, below that of `choice`, with which it fits and leaves the reserve;
     everything else stays as it is. None when there is no device or no such number."""
@@ -192,7 +192,7 @@ def most_layers(
 
 
 def fewest_experts(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the smallest number of layers whose experts must stay on the CPU, above that of `choice`."""
     if not info.is_moe or not engine_settings(choice, devices)[0].devices:
@@ -203,7 +203,7 @@ def fewest_experts(
 
 
 def largest_context(
-    info: ModelInfo, choice: LoadDefaults, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
+    info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker = by_formula
 ) -> Fitted | None:
     """As `most_layers`: the largest context below that of `choice`, of those that a slider stops at."""
     changes = (
@@ -221,7 +221,7 @@ def context_steps(n_ctx_train: int) -> tuple[int, ...]:
 
 
 def _first_that_fits(
-    info: ModelInfo, changes: Iterator[LoadDefaults], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
+    info: ModelInfo, changes: Iterator[ChosenLoad], devices: Sequence[Device], memory: MemoryNow, planner: PlanMaker
 ) -> Fitted | None:
     for choice in changes:
         verdict = judge_settings(info, engine_settings(choice, devices)[0], memory, planner)

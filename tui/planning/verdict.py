@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.planning.formula import Cost, Fit, MemoryPlan, estimate, free_after
 from tui.planning.loadcheck import obstacle
@@ -107,7 +107,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(
     info: ModelInfo,
-    choice: LoadDefaults,
+    choice: ChosenLoad,
     devices: Sequence[Device],
     memory: MemoryNow,
     planner: PlanMaker = by_formula,

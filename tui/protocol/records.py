@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+MOST = 2**31 - 1
+"""llama.cpp counts in 32 bits."""
+Natural = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
 FlashAttention = Literal["auto", "on", "off"]
 Repack = Literal["auto", "on", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -38,33 +43,47 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of plain records that travel inside commands and events. Fields that are not known are ignored."""
 
 
-class LoadSettings(Record, frozen=True):
-    """How a model is to be loaded. The zero or empty value always means "let the engine choose"."""
+class LoadValues(Record, frozen=True):
+    """How a model is loaded, apart from where: type, range, default and meaning of each setting. The zero or empty
+    value always means "let the engine choose". `tui.config.loadtable` has a row for each field: what people call it,
+    its option, and the parameter of llama.cpp that it becomes."""
 
-    n_ctx: int = 8192
+    n_ctx: Natural = 8192
     """Context size in tokens; 0 takes the size that the model was trained with."""
-    devices: tuple[str, ...] = ()
-    """llama.cpp device names such as "Vulkan0"; empty means the CPU alone."""
-    n_gpu_layers: int = -1
-    """Layers to offload to `devices`, the output layer counted as one; -1 offloads all. Ignored on the CPU alone."""
-    n_cpu_moe: int = 0
+    n_gpu_layers: Annotated[int, Meta(ge=-1, le=MOST)] = -1
+    """Layers to offload to the GPU, the output layer counted as one; -1 offloads all. Ignored on the CPU alone."""
+    n_cpu_moe: Natural = 0
     """Keep the experts of this many layers, from the first, on the CPU (mixture-of-experts models only)."""
-    n_threads: int = 0
+    n_threads: Natural = 0
     """Threads for decode; 0 takes the physical (performance) cores."""
-    n_threads_batch: int = 0
+    n_threads_batch: Natural = 0
     """Threads for prefill; 0 takes `n_threads`."""
-    n_batch: int = 2048
-    n_ubatch: int = 512
+    n_batch: Positive = 2048
+    """Tokens of a prompt that are handed to llama.cpp at once."""
+    n_ubatch: Positive = 512
+    """Tokens that are computed at once, `n_batch` at most; less needs a smaller compute buffer."""
     flash_attn: FlashAttention = "auto"
+    """Flash attention. A quantized V cache needs it."""
     type_k: CacheType = "f16"
+    """Type of the K cache: "f16", or "q8_0" for half and "q4_0" for about a quarter of the memory."""
     type_v: CacheType = "f16"
+    """Type of the V cache, as for K."""
     use_mmap: bool = True
+    """Map the file into memory instead of reading it; quicker to start."""
     use_mlock: bool = False
+    """Keep the model from being swapped out; needs a high enough `ulimit -l`."""
     repack: Repack = "auto"
     """Whether the CPU may keep weights in an order of its own (repacked, AMX tiles), in private memory; "auto" leaves
     it to llama.cpp, which does. Without effect on what lies on devices, and on most loads with a device at all."""
-    seed: int = -1
+    seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+
+
+class LoadSettings(LoadValues, frozen=True):
+    """What an engine is asked for: the values, and where."""
+
+    devices: tuple[str, ...] = ()
+    """llama.cpp device names such as "Vulkan0"; empty means the CPU alone."""
     chat_template: str = ""
     """Source of a Jinja template to be used instead of the file's own; empty takes the file's."""
     stop: tuple[str, ...] = ()

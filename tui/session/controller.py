@@ -28,7 +28,6 @@ from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answer_settings import default_values
 from tui.session.answering import Answering
-from tui.session.choices import LoadChoices
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.context_meter import ContextMeter
 from tui.session.drafts import Drafts
@@ -45,6 +44,7 @@ from tui.session.events import (
     UserSaid,
 )
 from tui.session.live_speed import LiveSpeed
+from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
 from tui.session.model_loading import ModelLoading
 from tui.session.monitoring import Monitoring
@@ -102,12 +102,12 @@ class Controller:
             lambda: self.conversation,
             lambda restored: tell(CacheRestored(restored=restored)),
         )
-        self.choices = LoadChoices(settings, state, options, lambda problem: tell(ProblemFound(problem=problem)))
-        self.choice_for, self.chosen_for = self.choices.of, self.choices.chosen
+        self.load_order = LoadOrder(settings, state, options, lambda problem: tell(ProblemFound(problem=problem)))
+        self.load_for, self.given_for = self.load_order.load_for, self.load_order.given_for
         self.model = ModelLoading(
             self.engine,
             self._phase,
-            self.choices,
+            self.load_order,
             settings.load,
             self.contexts,
             self.context,

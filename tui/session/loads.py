@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Loaded
 
 
@@ -16,11 +16,11 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A load that was decided on."""
 
     path: Path
-    choice: LoadDefaults
+    choice: ChosenLoad
     name: str = ""
     """How the model is called on the screen; the file's name without its ending when empty."""
-    chosen: bool = True
-    """The settings were chosen in the app: they are remembered for this model."""
+    remember: bool = True
+    """The settings were chosen in the app, and are to be remembered for this model."""
     load_first: bool = False
     """There is memory for both: the present model stays until the new one is there."""
     asked_at: float = msgspec.field(default_factory=time.perf_counter)
@@ -67,7 +67,7 @@ class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
 
     loaded: Loaded
     path: Path
-    choice: LoadDefaults
+    choice: ChosenLoad
     name: str
 
 

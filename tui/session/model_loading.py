@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded, Unload
 from tui.protocol.records import Device
-from tui.session.choices import LoadChoices
 from tui.session.context_keeper import ContextKeeper
 from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
 from tui.session.events import AnySessionEvent, EngineLost, LoadAdvanced, LoadFailed, ModelLoaded, ModelReloaded
+from tui.session.load_order import LoadOrder
 from tui.session.loads import LastLoaded, LoadRequest, Reload, backend_label
 from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
@@ -32,8 +32,8 @@ class ModelLoading:
         self,
         engine: Engine,
         phase: EnginePhase,
-        choices: LoadChoices,
-        first_choice: LoadDefaults,
+        load_order: LoadOrder,
+        first_choice: ChosenLoad,
         contexts: ContextKeeper,
         meter: ContextMeter,
         prefill_speeds: PrefillSpeeds,
@@ -44,7 +44,7 @@ class ModelLoading:
         tell: Callable[[AnySessionEvent], None],
     ) -> None:
         """`is_paused` says whether an answer waits for the load, `open_id` which conversation is open."""
-        self._engine, self._phase, self._choices = engine, phase, choices
+        self._engine, self._phase, self._load_order = engine, phase, load_order
         self._contexts, self._meter, self._prefill_speeds, self._remembered = (
             contexts,
             meter,
@@ -59,7 +59,7 @@ class ModelLoading:
         """How the model is called on the screen and in saved answers."""
         self.choice = first_choice
         """What the loaded model was asked to be loaded with, or the next one will be."""
-        self.fatal_choice: LoadDefaults | None = None
+        self.fatal_choice: ChosenLoad | None = None
         """What the engine was loaded with, or was being loaded with, when it died; None once something is loaded."""
         self.headers: dict[str, ModelInfo] = {}
         """What the files tell of the models that were to be loaded, by path."""
@@ -93,7 +93,7 @@ class ModelLoading:
             self._phase.set("starting")
             await self.start()
         self._phase.set("loading")
-        settings = self._choices.for_engine(request.path, request.name, request.choice, self.devices)
+        settings = self._load_order.for_engine(request.path, request.name, request.choice, self.devices)
         try:
             before = await self._engine.settled()
             if before is not None and (self._last is None or before is not self._last.loaded):
@@ -125,7 +125,7 @@ class ModelLoading:
                 self._tell(ModelReloaded(reload=reload))
             self._contexts.opened(self._open_id())
             await self._meter.measure()
-        if request.chosen:
+        if request.remember:
             await self._remembered.remember_load(request.path, request.choice)
         else:
             self._remembered.update(last_model=str(request.path))
@@ -140,7 +140,7 @@ class ModelLoading:
         if self.path is not None:
             base = self.fatal_choice if changes and self.fatal_choice else self.choice
             choice = msgspec.structs.replace(base, **changes)
-            await self.load(LoadRequest(path=self.path, choice=choice, name=self.name, chosen=bool(changes)))
+            await self.load(LoadRequest(path=self.path, choice=choice, name=self.name, remember=bool(changes)))
 
     async def unload(self) -> None:
         """Free the model that is loaded."""
@@ -180,6 +180,6 @@ class ModelLoading:
         self._phase.set_idle()
         self._tell(ModelLoaded(loaded=loaded))
 
-    def _note(self, loaded: Loaded, choice: LoadDefaults, name: str) -> None:
+    def _note(self, loaded: Loaded, choice: ChosenLoad, name: str) -> None:
         self._last = LastLoaded(loaded=loaded, path=Path(loaded.path), choice=choice, name=name)
         self._contexts.loaded(loaded)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
 
 RETRY_S = 5.0
@@ -34,7 +34,7 @@ class StateWriter:
         """Keep fields of `State`."""
         self._do(lambda: self._state.update(**changes))
 
-    async def remember_load(self, path: Path, choice: LoadDefaults) -> None:
+    async def remember_load(self, path: Path, choice: ChosenLoad) -> None:
         """Keep what a model was loaded with, and wait for it: its next load starts from there."""
         await asyncio.shield(self._do(lambda: self._state.remember_load(path, choice)))
 

@@ -3,9 +3,10 @@ language is used now. Never imports another room, and never decides which langua
 
 English stands where it is used, as the key: `tr("{model} was not found.", model=name)`.
 
-Begin with `translate.py`. The catalogues are kept and compiled by catalogue.py in scripts.
+Begin with `translate.py`; `later.py` is for texts that are kept or sent. The catalogues are kept and compiled by
+catalogue.py in scripts.
 """
 
-from tui.words.translate import LANGUAGES, Language, language, language_of, mark, tr, trc, trn, use
+from tui.words.translate import LANGUAGES, Language, language, language_of, mark, speaking_english, tr, trc, trn, use
 
-__all__ = ["LANGUAGES", "Language", "language", "language_of", "mark", "tr", "trc", "trn", "use"]
+__all__ = ["LANGUAGES", "Language", "language", "language_of", "mark", "speaking_english", "tr", "trc", "trn", "use"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import gettext
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -36,6 +37,18 @@ def use(wanted: Language, catalogue: gettext.NullTranslations | None = None) -> 
     if catalogue is not None:
         _used, _translations = wanted, catalogue
     return wanted == _used
+
+
+@contextmanager
+def speaking_english() -> Iterator[None]:
+    """Speak English for a while."""
+    global _used, _translations
+    before = _used, _translations
+    use("en")
+    try:
+        yield
+    finally:
+        _used, _translations = before
 
 
 def language() -> Language:

@@ -24,7 +24,7 @@ from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.transcript import Transcript
 from tui.base import format
 from tui.config.load import CPU, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.measure import endtoend
@@ -45,7 +45,7 @@ PREPARING = "making room for it …"
 LOOKING = "looking for models …"
 MEASURING = "It is measuring: stop that first."
 TESTS = plan_tests([512], [128])
-MayMeasure = Callable[[LibraryModel, LoadDefaults], Awaitable[LoadPermission]]
+MayMeasure = Callable[[LibraryModel, ChosenLoad], Awaitable[LoadPermission]]
 """Whether a load leaves enough memory."""
 ABOUT = (
     "pp512   reads a prompt of 512 tokens: how soon an answer begins",
@@ -73,7 +73,7 @@ class BenchScreen(Dialog[None]):
         scan: Callable[[], Sequence[LibraryModel]],
         current: LibraryModel | None,
         devices: Sequence[Device],
-        defaults: LoadDefaults,
+        defaults: ChosenLoad,
         make_room: Callable[[], Awaitable[MayMeasure]],
         environment: Mapping[str, str],
         history: History,

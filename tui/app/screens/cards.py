@@ -12,7 +12,7 @@ from tui.app.bindings import Keymap
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Card, Transcript
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.protocol.death import Death
 from tui.protocol.messages import Loaded
 from tui.session import events
@@ -69,7 +69,7 @@ class Cards:
         return backend_name(found) if (found := auto_devices(self._controller.model.devices)) else ""
 
     @property
-    def _fatal_choice(self) -> LoadDefaults:
+    def _fatal_choice(self) -> ChosenLoad:
         """The settings that the engine died with."""
         return self._controller.model.fatal_choice or self._controller.model.choice
 

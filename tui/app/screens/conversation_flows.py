@@ -172,7 +172,7 @@ class ConversationFlows:
     def _write(conversation: Conversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
         file = export.write(conversation, paths.exports_dir(), kind, stats=True)
-        return f"{file}{phrases.made_harmless(export.n_left_out(conversation, kind))}"
+        return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
 
     @flow("dialog")
     async def action_import(self) -> None:

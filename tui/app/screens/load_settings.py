@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args, get_origin
 
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from tui.app.bindings import Keymap
@@ -23,8 +24,9 @@ from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
 from tui.base import format
 from tui.base.text import clean
-from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults
+from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings, type_of
+from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
+from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.planning import verdict_words
@@ -37,18 +39,15 @@ from tui.planning.verdict import judge_plan
 from tui.protocol.records import Device, LoadSettings
 from tui.words import tr
 
-_NUMBERS = ("n_ctx", "n_gpu_layers", "n_cpu_moe", "n_threads", "n_threads_batch", "n_batch", "n_ubatch", "seed")
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
-_CHOICES = ("flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack")
-_SWITCH = (("on", "on"), ("off", "off"))
-_AUTO_SWITCH = (("auto", "auto"), *_SWITCH)
-_CACHE_TYPES = tuple((name, name) for name in ("f16", "q8_0", "q4_0"))
+_FIRST = ("n_ctx", "n_gpu_layers", "backend", "n_cpu_moe")
+"""The rows at the top, which depend on the model and the machine; the others follow as the table has them."""
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
 
 
-class LoadScreen(Dialog[LoadDefaults]):
+class LoadScreen(Dialog[ChosenLoad]):
     """Settings for one model. `settings` are those it would be loaded with now, `defaults` what "Defaults" goes back
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
@@ -64,12 +63,12 @@ class LoadScreen(Dialog[LoadDefaults]):
     def __init__(
         self,
         info: ModelInfo,
-        settings: LoadDefaults,
+        settings: ChosenLoad,
         devices: Sequence[Device],
         memory: MemoryNow,
         keymap: Keymap,
         *,
-        defaults: LoadDefaults | None = None,
+        defaults: ChosenLoad | None = None,
         path: Path | None = None,
         planner: DryRunPlanner | None = None,
     ) -> None:
@@ -77,7 +76,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         self._info, self._devices, self._memory = info, tuple(devices), memory
         self._base = settings
         """What the fields were filled with: a field that still says the same gives the same."""
-        self._defaults = defaults or LoadDefaults()
+        self._defaults = defaults or ChosenLoad()
         self._path, self._planner = path, planner
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
@@ -98,32 +97,34 @@ class LoadScreen(Dialog[LoadDefaults]):
                 yield Button(label, compact=True, action=f"screen.{action}", id=f"button-{action}")
 
     def _rows(self) -> ComposeResult:
-        n_ctx, n_layers, n_moe = self._number("n_ctx"), self._number("n_gpu_layers"), self._number("n_cpu_moe")
-        context = Slider(context_steps(self._n_ctx_train), self._n_ctx_train, id="slide-n_ctx")
-        yield FormRow("Context", n_ctx, context, end(f"{self._n_ctx_train:,}"), id="row-n_ctx")
-        offload = Slider(range(self._n_layers + 1), self._n_layers, id="slide-n_gpu_layers")
-        yield FormRow("Offload", n_layers, offload, end(f"{self._n_layers}"), id="row-n_gpu_layers")
-        yield FormRow("Backend", ChoiceLine(self._backends(), CPU, id="backend"), id="row-backend")
+        n_layers = self._info.n_layers
+        yield self._slider_row("n_ctx", context_steps(self._n_ctx_train), self._n_ctx_train)
+        yield self._slider_row("n_gpu_layers", range(self._n_layers + 1), self._n_layers)
+        yield _form_row(LOAD_ROWS["backend"], ChoiceLine(self._backends(), CPU, id="backend"))
         if self._info.is_moe:
-            experts = Slider(range(self._info.n_layers + 1), 0, id="slide-n_cpu_moe")
-            note = "layers whose experts stay on the CPU"
-            yield FormRow(
-                "Experts on CPU", n_moe, experts, end(f"{self._info.n_layers}"), note=note, id="row-n_cpu_moe"
-            )
-        threads = (self._number("n_threads"), unit("prefill"), self._number("n_threads_batch"))
-        yield FormRow("Threads", *threads, note="0 takes the physical cores", id="row-n_threads")
-        batch = (self._number("n_batch"), unit("ubatch"), self._number("n_ubatch"))
-        yield FormRow("Batch", *batch, note="a smaller ubatch takes less memory", id="row-n_batch")
-        yield FormRow("Flash attention", ChoiceLine(_AUTO_SWITCH, "auto", id="flash_attn"), id="row-flash_attn")
-        yield FormRow("K cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_k"), note="q8_0 halves it", id="row-type_k")
-        yield FormRow("V cache", ChoiceLine(_CACHE_TYPES, "f16", id="type_v"), id="row-type_v")
-        yield FormRow("mmap", ChoiceLine(_SWITCH, "on", id="use_mmap"), note="maps the file: starts sooner")
-        yield FormRow("mlock", ChoiceLine(_SWITCH, "off", id="use_mlock"), note="keeps it from being swapped out")
-        yield FormRow("Repack", ChoiceLine(_AUTO_SWITCH, "auto", id="repack"), id="row-repack")
-        yield FormRow("Seed", self._number("seed"), note="-1 draws a new one for every answer", id="row-seed")
+            yield self._slider_row("n_cpu_moe", range(n_layers + 1), 0)
+        widgets: dict[str, list[Widget]] = {}  # by the first setting of a row
+        for row in LOAD_TABLE:
+            if row.beside:
+                widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
+            elif row.name not in _FIRST:
+                widgets[row.name] = [self._field(row)]
+        for name, inside in widgets.items():
+            yield _form_row(LOAD_ROWS[name], *inside)
 
-    def _number(self, field: str) -> NumberInput:
-        number = NumberInput(LoadDefaults, field, 0)
+    def _slider_row(self, name: str, steps: Sequence[int], value: int) -> FormRow:
+        row = LOAD_ROWS[name]
+        return _form_row(row, self._field(row), Slider(steps, value, id=f"slide-{name}"), end(f"{steps[-1]:,}"))
+
+    def _field(self, row: LoadRow) -> NumberInput | ChoiceLine:
+        """The widget for a setting, by its type."""
+        hint = type_of(row.name)
+        if hint is bool:
+            return ChoiceLine([("on", "on"), ("off", "off")], "on", id=row.name)
+        if get_origin(hint) is Literal:
+            values = row.offered or get_args(hint)
+            return ChoiceLine([(value, value) for value in values], values[0], id=row.name)
+        number = NumberInput(ChosenLoad, row.name, 0)
         self.give_way(number, "load_apply", "load_fit", "load_reset")
         return number
 
@@ -143,18 +144,15 @@ class LoadScreen(Dialog[LoadDefaults]):
             self.run_worker(self._planner.warm_up(), group="warm up")
         self._fill(self._base)
 
-    def _fill(self, settings: LoadDefaults) -> None:
+    def _fill(self, settings: ChosenLoad) -> None:
         self._base = settings
-        for field in _NUMBERS:
-            for number in self.query(f"#{field}").results(NumberInput):
-                number.show(self._shown(settings, field))
-        for field in _CHOICES:
-            value = getattr(settings, field)
-            self.query_one(f"#{field}", ChoiceLine).show(value if isinstance(value, str) else _switch(value))
-        self.query_one("#backend", ChoiceLine).show(self._backend_of(settings))
+        for number in self.query(NumberInput):
+            number.show(self._shown(settings, number.field))
+        for line in self.query(ChoiceLine):
+            line.show(self._said(settings, line.id or ""))
         self._refresh_costs()
 
-    def _shown(self, settings: LoadDefaults, field: str) -> Number:
+    def _shown(self, settings: ChosenLoad, field: str) -> Number:
         """What a field shows for a setting: "the size it was trained with" and "all layers" as numbers."""
         value: int = getattr(settings, field)
         if field == "n_ctx":
@@ -163,14 +161,21 @@ class LoadScreen(Dialog[LoadDefaults]):
             return self._n_layers if value < 0 else min(value, self._n_layers)
         return min(value, self._info.n_layers) if field == "n_cpu_moe" else value
 
-    def _backend_of(self, settings: LoadDefaults) -> str:
+    def _said(self, settings: ChosenLoad, field: str) -> str:
+        """What a choice shows for a setting."""
+        if field == "backend":
+            return self._backend_of(settings)
+        value = getattr(settings, field)
+        return value if isinstance(value, str) else "on" if value else "off"
+
+    def _backend_of(self, settings: ChosenLoad) -> str:
         names = backend_devices(settings.backend, self._devices)
         return backend_name(auto_devices(self._devices) if names is None else names)
 
     # What it means ----------------------------------------------------------------------------------------------------
 
     @property
-    def choice(self) -> LoadDefaults:
+    def choice(self) -> ChosenLoad:
         """The settings as they stand; a field with something wrong in it counts as it was filled."""
         changes: dict[str, object] = {}
         for number in self.query(NumberInput):
@@ -178,13 +183,11 @@ class LoadScreen(Dialog[LoadDefaults]):
                 changes[number.field] = number.number
         if changes.get("n_gpu_layers") == self._n_layers:
             changes["n_gpu_layers"] = -1
-        for field in _CHOICES:
-            value = self.query_one(f"#{field}", ChoiceLine).value
-            changes[field] = value == "on" if field.startswith("use_") else value
-        backend = self.query_one("#backend", ChoiceLine).value
         known = backend_devices(self._base.backend, self._devices) is not None
-        if backend != self._backend_of(self._base) or not known:
-            changes["backend"] = backend
+        for line in self.query(ChoiceLine):
+            field = line.id or ""
+            if line.value != self._said(self._base, field) or (field == "backend" and not known):
+                changes[field] = line.value == "on" if isinstance(getattr(self._base, field), bool) else line.value
         return msgspec.structs.replace(self._base, **changes)
 
     @property
@@ -221,7 +224,7 @@ class LoadScreen(Dialog[LoadDefaults]):
             )
         self._show_costs(choice)
 
-    def _show_costs(self, choice: LoadDefaults) -> None:
+    def _show_costs(self, choice: ChosenLoad) -> None:
         """At once what is known, and llama.cpp's own figures when they come."""
         settings, free = engine_settings(choice, self._devices)[0], self._memory.device_free
         plan = None
@@ -245,7 +248,7 @@ class LoadScreen(Dialog[LoadDefaults]):
         wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
         self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong))
 
-    def _note(self, row_id: str | None, choice: LoadDefaults) -> str | None:
+    def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:
         """Notes that depend on values; None leaves the row's own."""
         if row_id == "row-n_ctx":
             beyond = self._info.n_ctx_train and choice.n_ctx > self._info.n_ctx_train
@@ -334,5 +337,5 @@ class LoadScreen(Dialog[LoadDefaults]):
             widget.most()
 
 
-def _switch(value: bool) -> str:
-    return "on" if value else "off"
+def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:
+    return FormRow(tr(row.label), *widgets, note=tr(row.note), id=f"row-{row.name}")

@@ -15,7 +15,7 @@ from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -35,15 +35,15 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     """A load that is being settled."""
 
     model: LibraryModel
-    choice: LoadDefaults
-    chosen: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody chose: they are not changed without a question."""
+    choice: ChosenLoad
+    given: frozenset[str] = frozenset()
+    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def with_choice(self, choice: LoadDefaults, model: LibraryModel | None = None) -> Coming:
+    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
         """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, chosen=frozenset(choice.__struct_fields__), is_new=True)
+        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows:
@@ -85,7 +85,7 @@ class ModelFlows:
                 memory,
                 self.flows.keymap,
                 devices=devices,
-                choice_for=self._controller.choice_for,
+                load_for=self._controller.load_for,
                 current=self._controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
                 library=self._library,
@@ -133,7 +133,7 @@ class ModelFlows:
             await asyncio.shield(unloading[-1])
             memory, devices = await self._memory_now()
 
-            async def may_measure(model: LibraryModel, wanted: LoadDefaults) -> LoadPermission:
+            async def may_measure(model: LibraryModel, wanted: ChosenLoad) -> LoadPermission:
                 return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
 
             return may_measure
@@ -149,12 +149,12 @@ class ModelFlows:
                 History(paths.bench_file()),
                 self.flows.keymap,
                 # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self._settings, controller.choices.given)[0],
+                lambda job: for_answers(job, self._settings, controller.load_order.chat_format)[0],
             )
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, chosen=False))
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
 
     @flow("dialog")
     async def action_load_settings(self) -> None:
@@ -180,8 +180,8 @@ class ModelFlows:
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self._controller.choice_for(model.path, model.info.n_ctx_train)
-        return Coming(model=model, choice=choice, chosen=self._controller.chosen_for(model.path))
+        choice = self._controller.load_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, given=self._controller.given_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
@@ -210,7 +210,7 @@ class ModelFlows:
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
         self._controller.model.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, chosen=plan.is_new, load_first=load_first)
+        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
         self._controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
@@ -255,7 +255,7 @@ class ModelFlows:
 
         while plan is not None:
             confirmed = self._confirmed(plan, devices, memory)
-            permission = await may_load(confirmed, plan.choice, chosen=plan.chosen, others=self._models)
+            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self._models)
             if permission.is_given:
                 return plan
             if permission.instead is not None:
@@ -287,7 +287,7 @@ class ModelFlows:
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
         return Confirmed(controller.planner, plan.model.path, plan.model.info, devices, memory)
 
-    async def load_again(self, choice: LoadDefaults, *, then_answer: bool = False) -> bool:
+    async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self._controller.model.path
@@ -326,7 +326,7 @@ class ModelFlows:
             self._load_again(choice)
 
     @flow("load")
-    async def _load_again(self, choice: LoadDefaults) -> None:
+    async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
     @flow("dialog")

@@ -23,7 +23,7 @@ from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
-from tui.config.settings import LoadDefaults
+from tui.config.settings import ChosenLoad
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -47,7 +47,7 @@ class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
 class PickerScreen(ListDialog[PickedModel]):
     """Give it `scan`, which blocks and is run in a thread, and what is free. It is seen before the scan is done.
 
-    `choice_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
+    `load_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done.
     """
 
@@ -60,13 +60,13 @@ class PickerScreen(ListDialog[PickedModel]):
         keymap: Keymap,
         *,
         devices: Sequence[Device] = (),
-        choice_for: Callable[[Path], LoadDefaults] = lambda _: LoadDefaults(),
+        load_for: Callable[[Path], ChosenLoad] = lambda _: ChosenLoad(),
         current: Path | None = None,
         folders: Sequence[Path] = (),
         library: Library | None = None,
     ) -> None:
         super().__init__(keymap, "picker", title="Models")
-        self._scan, self._memory, self._devices, self._choice_for = scan, memory, tuple(devices), choice_for
+        self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
         self._current, self._folders = current, tuple(folders)
         self.library = library
         """What is shown; None until the first scan is done."""
@@ -203,7 +203,7 @@ class PickerScreen(ListDialog[PickedModel]):
                 self._is_missed.clear()
                 await self._is_missed.wait()
                 continue
-            choice = self._choice_for(model.path)
+            choice = self._load_for(model.path)
             by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")

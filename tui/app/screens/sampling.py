@@ -17,7 +17,7 @@ from tui.app.screens.dialog import Dialog
 from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.sampling import Source
-from tui.config.settings import LoadDefaults, SamplingSettings, SamplingValues
+from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.protocol.records import PartialSampling
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
@@ -29,7 +29,7 @@ _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
     ("Presence", "presence_penalty", SamplingValues, "penalty, 0 is off"),
     ("Frequency", "frequency_penalty", SamplingValues, "penalty, 0 is off"),
     ("Penalties reach", "penalty_last_n", SamplingValues, "tokens back, -1 is all"),
-    ("Seed", "seed", LoadDefaults, "-1 is that of the load settings"),
+    ("Seed", "seed", ChosenLoad, "-1 is that of the load settings"),
     ("Most tokens", "max_tokens", SamplingSettings, "an answer, 0 is no limit"),
     ("Thinking budget", "thinking_budget", SamplingSettings, "tokens, 0 is no limit"),
 )

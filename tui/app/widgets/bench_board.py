@@ -10,6 +10,7 @@ import msgspec
 from tui.app.markdown.text import wrap
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.app.widgets.row_list import column
+from tui.base import format
 from tui.base.text import clean
 from tui.measure import roofline
 from tui.measure.chart import charts, speed
@@ -17,6 +18,7 @@ from tui.measure.chart_text import Role, chart_lines
 from tui.measure.history import Kept
 from tui.measure.report import Comparison, Report, row_name
 from tui.measure.stats import mean
+from tui.words import tr, trc
 
 _STYLES: Mapping[Role, str] = {
     "title": "title", "model": "strong", "about": "muted", "cpu": "key", "gpu": "good", "reason": "tight",
@@ -115,7 +117,7 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
 def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:
     """Two lines a row where there is something to say beside the figures."""
     n_name = max(8, min(36, width - 3 * _FIGURE))
-    titles = "".join(column(title, _FIGURE, right=True) for title in ("on", "pp t/s", "tg t/s"))
+    titles = "".join(column(title, _FIGURE, right=True) for title in (trc("column", "on"), "pp t/s", "tg t/s"))
     yield ((column("", n_name) + titles, "muted"),)
     for number, report in enumerate(reports):
         figures = [
@@ -131,23 +133,32 @@ def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> I
 def _said(report: Report, note: str) -> Iterator[str]:
     if report.end_to_end:
         ttft_s, tps = (mean([getattr(run, name) for run in report.end_to_end]) for name in ("ttft_s", "decode_tps"))
-        yield f"end to end, through the app: first token after {ttft_s:.2f} s, {speed(tps)} tok/s"
+        yield tr(
+            "end to end, through the app: first token after {time}, {speed} tok/s",
+            time=format.duration(ttft_s),
+            speed=speed(tps),
+        )
     if report.roofline and report.decode:
         yield roofline.sentence(report)
     if note:
         yield note
     marks = [f"{result.test.name}: {', '.join(result.all_marks)}" for result in report.results if result.all_marks]
-    yield from (f"not to be trusted: {mark}" for mark in marks)
-    yield from report.warnings
+    yield from (tr("not reliable: {reasons}", reasons=mark) for mark in marks)
+    yield from map(str, report.warnings)
 
 
 def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:
     if not runs:
-        yield (("No benchmark was kept yet.", "muted"),)
+        yield ((tr("No benchmark was kept yet."), "muted"),)
         return
     n_name = max(10, width - 44)
-    yield ((f"{'id':>5}  {'date (UTC)':<17}{column('model', n_name)}{'on':>9}{'tg t/s':>9}", "muted"),)
+    titles = (
+        column("id", 5, right=True) + "  " + column(tr("date (UTC)"), 17) + column(tr("model"), n_name),
+        column(trc("column", "on"), _FIGURE, right=True) + column("tg t/s", _FIGURE, right=True),
+    )
+    yield (("".join(titles), "muted"),)
     for run in runs:
-        figures = f"{shorten(run.backend, 8):>9}{speed(run.tg_ts) if run.tg_ts else '':>9}"
+        figures = column(shorten(run.backend, 8), _FIGURE, right=True)
+        figures += column(speed(run.tg_ts) if run.tg_ts else "", _FIGURE, right=True)
         name = column(f"{run.model_name} {run.quant}", n_name)
         yield ((f"{run.id:>5}  {run.time:%Y-%m-%d %H:%M} {name}{figures}", ""),)

@@ -7,8 +7,10 @@ import msgspec
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import LineWidget, Row, one_line, shorten, spread
 from tui.app.widgets.readings import bar, percent
+from tui.words import mark, tr
 
 _DOT = " · "
+_FLASH_ATTN = {"auto": mark("FA auto"), "on": mark("FA on"), "off": mark("FA off")}
 
 
 class NoModelLoaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +86,9 @@ class Header(LineWidget):
         """The one row."""
         match self.state:
             case NoModelLoaded(hint=hint):
-                return [_statement("No model is loaded", "strong", hint, width)]
+                return [_statement(tr("No model is loaded"), "strong", hint, width)]
             case EngineStopped(name=name, hint=hint):
-                about = f"The engine stopped{_DOT}{one_line(name)}" if name else "The engine stopped"
+                about = _DOT.join(filter(None, (tr("The engine stopped"), one_line(name))))
                 return [_statement(about, "full", hint, width)]
             case LoadingModel(name=name, fraction=fraction):
                 return [_loading(one_line(name), min(1.0, max(0.0, fraction)), width)]
@@ -103,8 +105,8 @@ def _statement(text: str, style: str, hint: str, width: int) -> Row:
 def _loading(name: str, fraction: float, width: int) -> Row:
     length = max(6, min(40, width // 3))
     filled, empty = bar(fraction, length)
-    label = "loading " if width >= 50 else ""
-    name = shorten(name, width - len(label) - length - 6)
+    label = tr("loading") + " " if width >= 50 else ""
+    name = shorten(name, width - width_of(label) - length - 6)
     progress = ((filled, ""), (empty, "faint"), (f" {percent(fraction)}", "strong"))
     return spread(((label, "muted"), (name, "strong")), progress, width)
 
@@ -114,8 +116,8 @@ def _model(model: ModelInUse, width: int) -> Row:
     right = [
         one_line(model.place),
         model.threads,
-        f"ctx {model.n_ctx:,}" if model.n_ctx else "",
-        f"FA {model.flash_attn}" if model.flash_attn else "",
+        tr("ctx {n_ctx}", n_ctx=f"{model.n_ctx:,}") if model.n_ctx else "",
+        tr(_FLASH_ATTN[model.flash_attn]) if model.flash_attn else "",
         f"KV {model.kv}" if model.kv else "",
         model.thinking,
     ]

@@ -15,6 +15,7 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import LineWidget, Row, one_line
 from tui.config.actions import ACTIONS
 from tui.config.keymap import display_key
+from tui.words import tr
 
 _GAP = 2
 _PLACE = {action.id: place for place, action in enumerate(ACTIONS)}
@@ -104,7 +105,7 @@ class KeyBar(LineWidget):
                 continue
             is_local = active.node is not self.app and active.node is not self.screen
             title = titles.get(binding.action, binding.description)
-            hint = KeyHint(key, one_line(title), binding.action, active.enabled, active.node)
+            hint = KeyHint(key, one_line(tr(title)), binding.action, active.enabled, active.node)
             found[id(active.node), binding.action] = (is_local, hint)
         hints = sorted(found.values(), key=lambda item: (not item[0], _PLACE.get(item[1].action, len(_PLACE))))
         return [hint for _, hint in hints]

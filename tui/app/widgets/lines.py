@@ -115,6 +115,11 @@ def shorten(text: str, width: int) -> str:
     return f"{kept if width_of(kept) < width else ''}…"
 
 
+def right(text: str, width: int) -> str:
+    """The text at the right end of at least `width` cells."""
+    return " " * (width - width_of(text)) + text
+
+
 def spread(left: Row, right: Row, width: int) -> Row:
     """Both in one row, `right` at its right end, with at least one blank between them."""
     used = sum(width_of(text) for text, _ in (*left, *right))

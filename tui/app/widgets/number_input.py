@@ -9,6 +9,7 @@ import msgspec
 from textual.widgets import Input
 
 from tui.app.widgets.line_input import LineInput
+from tui.words import tr
 
 Number = int | float
 _UNBOUNDED = 2**31 - 1
@@ -56,7 +57,7 @@ class NumberInput(LineInput):
     @property
     def complaint(self) -> str:
         """What is wrong with what stands there, and what to write; empty when nothing is."""
-        return "" if self.number is not None else f"Write {expected(self._kind, self._written)}."
+        return "" if self.number is not None else expected(self._kind, self._written)
 
     @property
     def _written(self) -> Number | None:
@@ -65,15 +66,29 @@ class NumberInput(LineInput):
 
 
 def expected(kind: Any, written: Number | None = None) -> str:
-    """What a field takes, for somebody who wrote `written`: "a whole number of 1 or more", "a number from 0 to 5"."""
-    noun = "a whole number" if isinstance(kind, msgspec.inspect.IntType) else "a number"
+    """What to write into a field, for somebody who wrote `written`: "Write a whole number of 1 or more."."""
+    is_whole = isinstance(kind, msgspec.inspect.IntType)
     low = kind.ge if kind.ge is not None else kind.gt
     if low is None:
-        return noun
-    if kind.le is not None and (kind.le < _UNBOUNDED or (written is not None and written > kind.le)):
-        low, high = _shown(low), _shown(kind.le)
-        return f"{noun} from {low} to {high}" if kind.gt is None else f"{noun} above {low}, at most {high}"
-    return f"{noun} of {_shown(low)} or more"
+        return tr("Write a whole number.") if is_whole else tr("Write a number.")
+    if kind.le is None or (kind.le >= _UNBOUNDED and (written is None or written <= kind.le)):
+        return (
+            tr("Write a whole number of {low} or more.", low=_shown(low))
+            if is_whole
+            else tr("Write a number of {low} or more.", low=_shown(low))
+        )
+    low, high = _shown(low), _shown(kind.le)
+    if kind.gt is not None:
+        return (
+            tr("Write a whole number above {low}, at most {high}.", low=low, high=high)
+            if is_whole
+            else tr("Write a number above {low}, at most {high}.", low=low, high=high)
+        )
+    return (
+        tr("Write a whole number from {low} to {high}.", low=low, high=high)
+        if is_whole
+        else tr("Write a number from {low} to {high}.", low=low, high=high)
+    )
 
 
 def _shown(limit: Number) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.app.phrases import speed
-from tui.app.widgets.lines import LineWidget
+from tui.app.widgets.lines import LineWidget, right
+from tui.base import format
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.session.speed import SpeedNow
+from tui.words import mark, tr
 
 TIGHT = 0.85
 FULL = 0.95
 """From these shares on, a bar is amber and red."""
-NOT_AVAILABLE = "n/a"
+NOT_AVAILABLE = mark("n/a")
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,26 +69,26 @@ def level(part: float | None) -> str:
 
 def percent(part: float | None) -> str:
     """Four cells: " 15%", "100%", " n/a"."""
-    return f"{NOT_AVAILABLE:>4}" if part is None else f"{100 * part:3.0f}%"
+    return right(tr(NOT_AVAILABLE), 4) if part is None else f"{100 * part:3.0f}%"
 
 
 def gib(n_bytes: float | None) -> str:
     """GiB with one digit behind the point and no unit: "13.9"."""
-    return NOT_AVAILABLE if n_bytes is None else f"{n_bytes / 2**30:,.1f}"
+    return tr(NOT_AVAILABLE) if n_bytes is None else f"{n_bytes / 2**30:,.1f}"
 
 
 def gib_of(used: float | None, total: float | None) -> str:
     """Used and total as one text, "13.9 / 31.2 GiB"; the unknown is "n/a", nothing there "none"."""
     if total == 0:
-        return "none"
+        return tr("none")
     if used is None and total is None:
-        return NOT_AVAILABLE
+        return tr(NOT_AVAILABLE)
     return f"{gib(used)} / {gib(total)} GiB"
 
 
 def tokens_per_second(tps: float) -> str:
-    """Eleven cells: " 31.4 tok/s", "  412 tok/s", "12.3k tok/s", "    – tok/s" for none."""
-    return f"{f'{tps:,.0f}' if 100 <= tps < 9_999.5 else speed(tps):>5} tok/s"
+    """Eleven cells: " 31.4 tok/s", "412.3 tok/s", "12.3k tok/s", "    – tok/s" for none."""
+    return f"{format.speed(tps):>5} tok/s"
 
 
 def bar(part: float | None, width: int) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from tui.app.markdown.text import Line, Run, width_of
 from tui.app.widgets.direct_paint import RowPainter
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.base.text import clean
+from tui.words import tr
 
 T = TypeVar("T")
 
@@ -151,7 +152,7 @@ class RowList(LineWidget, Generic[T]):
             return self._paint(item, room)
         except Exception:  # noqa: BLE001 - what is wrong with one entry must not close the list
             _log.exception("A row of a list could not be painted: %.200r", item)
-            return ((shorten("(cannot be shown: see the log)", room), "muted"),)
+            return ((shorten(tr("(cannot be shown: see the log)"), room), "muted"),)
 
     def row_painter(self, size: Size) -> RowPainter:
         """Rows, on the cursor's background where one is highlighted."""

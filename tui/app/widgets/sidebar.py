@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tui.app.phrases import seconds
+from tui.app.markdown.text import width_of
 from tui.app.widgets.braille import braille_graph
-from tui.app.widgets.lines import Row, one_line, shorten, spread
+from tui.app.widgets.lines import Row, one_line, right, shorten, spread
 from tui.app.widgets.readings import (
     NOT_AVAILABLE,
     Readings,
@@ -20,6 +20,7 @@ from tui.app.widgets.readings import (
 )
 from tui.base import format
 from tui.machine.readings import GpuSample, NpuSample
+from tui.words import tr, trc
 
 _GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
@@ -45,7 +46,7 @@ class Sidebar(Readings):
         """The panels from top to bottom, without those rows that a low sidebar has no room for."""
         panels = [self._speed(width), self._context_meter(width), self._ram(width)]
         panels += [_gpu(gpu, width) for gpu in self.figures.gpus] or [
-            iter([(_NEEDED, _titled("GPU", NOT_AVAILABLE, width))])
+            iter([(_NEEDED, _titled("GPU", tr(NOT_AVAILABLE), width))])
         ]
         panels.append(self._cpu(width))
         rows: list[tuple[int, Row]] = []
@@ -63,7 +64,7 @@ class Sidebar(Readings):
     def _speed(self, width: int) -> Iterator[tuple[int, Row]]:
         now = self.figures.speed
         figure = (tokens_per_second(now.decode_tps), "strong" if now.is_decoding else "muted")
-        yield _NEEDED, spread((("SPEED", "title"),), (figure,), width)
+        yield _NEEDED, spread(((tr("SPEED"), "title"),), (figure,), width)
         upper, lower = braille_graph(now.history, width, 2)
         yield _EXTRA, ((upper, "muted"),)
         yield _NEEDED, ((lower, "muted"),)
@@ -71,12 +72,14 @@ class Sidebar(Readings):
             yield _NEEDED, _prefill_row(now.prefill.done, now.prefill.total, now.prefill.eta_s, width)
         else:
             ttft = "–" if now.ttft_s is None else _duration(now.ttft_s)
-            left = (("prefill ", "muted"), (tokens_per_second(now.prefill_tps), ""))
-            yield _NEEDED, spread(left, (("ttft ", "muted"), (ttft, "")), width)
+            left = ((tr("prefill") + " ", "muted"), (tokens_per_second(now.prefill_tps), ""))
+            # A word of five cells: the row is full.
+            yield _NEEDED, spread(left, ((trc("sidebar", "ttft") + " ", "muted"), (ttft, "")), width)
 
     def _context_meter(self, width: int) -> Iterator[tuple[int, Row]]:
         n_used, n_ctx = self.figures.context
-        yield _NEEDED, _titled("CONTEXT", f"{n_used:,} / {n_ctx:,}" if n_ctx else NOT_AVAILABLE, width)
+        figure = f"{n_used:,} / {n_ctx:,}" if n_ctx else tr(NOT_AVAILABLE)
+        yield _NEEDED, _titled(tr("CONTEXT"), figure, width)
         yield _NEEDED, _meter(share(n_used, n_ctx), width)
 
     def _ram(self, width: int) -> Iterator[tuple[int, Row]]:
@@ -85,7 +88,7 @@ class Sidebar(Readings):
         engine = host.engine_rss_bytes if host else None
         yield _NEEDED, _titled("RAM", gib_of(used, total), width)
         yield _NEEDED, _meter(share(used, total), width)
-        yield _DETAIL, _labelled("engine", NOT_AVAILABLE if engine is None else f"{gib(engine)} GiB", width)
+        yield _DETAIL, _labelled(tr("engine"), tr(NOT_AVAILABLE) if engine is None else f"{gib(engine)} GiB", width)
 
     def _cpu(self, width: int) -> Iterator[tuple[int, Row]]:
         host = self.figures.host
@@ -94,25 +97,28 @@ class Sidebar(Readings):
         figures = "" if heat is None else f"{heat:.0f} °C  "
         yield _NEEDED, _titled("CPU", figures + percent(share(busy, 100)), width)
         if host is None or host.swap_total_bytes is None:
-            yield _DETAIL, _labelled("swap", NOT_AVAILABLE, width)
+            yield _DETAIL, _labelled(tr("swap"), tr(NOT_AVAILABLE), width)
         else:
             grows = (host.swap_delta_bytes or 0) > _GROWING_SWAP_BYTES
             text = gib_of(host.swap_used_bytes, host.swap_total_bytes)
-            yield _DETAIL, _labelled("swap", text, width, "tight" if grows else "")
+            yield _DETAIL, _labelled(tr("swap"), text, width, "tight" if grows else "")
 
 
 def _gpu(gpu: GpuSample, width: int) -> Iterator[tuple[int, Row]]:
     busy = "" if gpu.busy_percent is None else percent(gpu.busy_percent / 100)
     name = shorten(one_line(gpu.name), width - len("GPU ") - 6)
     yield _NEEDED, spread((("GPU ", "title"), (name, "muted")), ((busy, "strong"),), width)
-    yield _NEEDED, _labelled("dedicated", gib_of(gpu.dedicated_used_bytes, gpu.dedicated_total_bytes), width)
+    yield _NEEDED, _labelled(tr("dedicated"), gib_of(gpu.dedicated_used_bytes, gpu.dedicated_total_bytes), width)
     yield _NEEDED, _meter(share(gpu.dedicated_used_bytes, gpu.dedicated_total_bytes), width)
     if gpu.kind == "igpu" or gpu.shared_total_bytes is not None:
-        yield _NEEDED, _labelled("shared", gib_of(gpu.shared_used_bytes, gpu.shared_total_bytes), width)
+        yield _NEEDED, _labelled(tr("shared"), gib_of(gpu.shared_used_bytes, gpu.shared_total_bytes), width)
         yield _DETAIL, _meter(share(gpu.shared_used_bytes, gpu.shared_total_bytes), width)
-    heat = NOT_AVAILABLE if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C"
-    power = NOT_AVAILABLE if gpu.power_w is None else f"{gpu.power_w:.0f} W"
-    yield _DETAIL, spread((("temp ", "muted"), (heat, "")), (("power ", "muted"), (f"{power:>5}", "")), width)
+    heat = tr(NOT_AVAILABLE) if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C"
+    power = tr(NOT_AVAILABLE) if gpu.power_w is None else f"{gpu.power_w:.0f} W"
+    yield (
+        _DETAIL,
+        spread(((tr("temp") + " ", "muted"), (heat, "")), ((tr("power") + " ", "muted"), (right(power, 5), "")), width),
+    )
 
 
 def _npus(npus: Sequence[NpuSample], width: int) -> Row:
@@ -120,8 +126,9 @@ def _npus(npus: Sequence[NpuSample], width: int) -> Row:
     first = one_line(npus[0].name)
     title = "NPU " if "NPU" in first else "ACCEL "
     chip = first.partition("(")[2].rstrip(")") or first.replace(" NPU", "")
-    use = "usable" if any(npu.is_usable for npu in npus) else "not usable"
-    name = shorten(chip if len(npus) == 1 else f"{len(npus)} of them", width - len(title) - len(use) - 1)
+    use = tr("usable") if any(npu.is_usable for npu in npus) else tr("not usable")
+    chips = chip if len(npus) == 1 else tr("{n} of them", n=len(npus))
+    name = shorten(chips, width - len(title) - width_of(use) - 1)
     return spread(((title, "title"), (name, "muted")), ((use, "muted"),), width)
 
 
@@ -141,11 +148,12 @@ def _meter(part: float | None, width: int) -> Row:
 
 def _prefill_row(done: int, total: int, eta_s: float, width: int) -> Row:
     part = share(done, total) or 0.0
-    eta = f"{format.about(eta_s)} left" if eta_s >= 1 else ""
-    filled, empty = bar(part, width - len("prefill ") - 17)
-    return ("prefill ", "muted"), (filled, ""), (empty, "faint"), (f" {percent(part)}{eta:>12}", "")
+    eta = tr("{time} left", time=format.about(eta_s)) if eta_s >= 1 else ""
+    label = tr("prefill") + " "
+    filled, empty = bar(part, width - width_of(label) - 17)
+    return (label, "muted"), (filled, ""), (empty, "faint"), (f" {percent(part)}{right(eta, 12)}", "")
 
 
 def _duration(value: float) -> str:
-    """As `seconds`, but in six cells."""
-    return seconds(value) if value < 99.95 else format.about(value)
+    """As `format.duration`, but in six cells, or seven in Chinese."""
+    return format.duration(value) if value < 99.95 else format.about(value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.braille import braille_graph
-from tui.app.widgets.lines import Row, one_line
-from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
+from tui.app.widgets.lines import Row, one_line, right
+from tui.app.widgets.readings import NOT_AVAILABLE, Readings, gib, level, percent, share, tokens_per_second
 from tui.base import format
 from tui.machine.readings import GpuSample
+from tui.words import tr
 
 _GAP = 2
 _GRAPH = 8
@@ -65,16 +66,17 @@ class StatusLine(Readings):
         if prefill is None:
             text = tokens_per_second(self.figures.speed.decode_tps)
             return ((text, "strong" if self.figures.speed.is_decoding else "muted"),)
+        done = percent(share(prefill.done, prefill.total)).strip()
         left = f" {format.about(prefill.eta_s)}" if prefill.eta_s >= 1 else ""
-        return ((f"prefill {percent(share(prefill.done, prefill.total)).strip()}{left}", "strong"),)
+        return ((f"{tr('prefill')} {done}{left}", "strong"),)
 
     def _context_meter(self) -> Row:
         part = share(*self.figures.context)
-        return ("ctx ", "muted"), (percent(part), level(part))
+        return (tr("ctx") + " ", "muted"), (percent(part), level(part))
 
     def _ram(self) -> Row:
         if self.figures.host is None:
-            return ("RAM ", "muted"), ("n/a", "muted")
+            return ("RAM ", "muted"), (tr(NOT_AVAILABLE), "muted")
         return _memory("RAM ", self.figures.host.ram_used_bytes, self.figures.host.ram_total_bytes)
 
     def _gpu(self) -> Row:
@@ -95,6 +97,6 @@ def _gpu_memory(gpu: GpuSample) -> tuple[int | None, int | None]:
 
 def _memory(label: str, used: int | None, total: int | None) -> Row:
     if used is None or total is None:
-        return (label, "muted"), ("n/a", "muted")
+        return (label, "muted"), (tr(NOT_AVAILABLE), "muted")
     whole = f"{total / 2**30:,.0f}"
-    return (label, "muted"), (f"{gib(used):>{len(whole) + 2}}", level(share(used, total))), (f"/{whole} GiB", "muted")
+    return (label, "muted"), (right(gib(used), len(whole) + 2), level(share(used, total))), (f"/{whole} GiB", "muted")

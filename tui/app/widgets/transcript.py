@@ -27,7 +27,7 @@ from tui.app.widgets.transcript_entries import (
     UserMessage,
     make_entry,
 )
-from tui.app.widgets.transcript_paint import COPY_LABEL
+from tui.app.widgets.transcript_paint import copy_label
 from tui.app.widgets.transcript_view import MARGIN, TranscriptView
 
 __all__ = ["AnswerMessage", "Card", "CardChoice", "Notice", "Record", "Transcript", "TurnId", "UserMessage"]
@@ -269,7 +269,7 @@ class Transcript(TranscriptView, can_focus=True):
         if line.action == "thinking" and isinstance(entry, AnswerEntry):
             self._toggle(index, entry)
         elif line.action == "copy" and isinstance(entry, AnswerEntry):
-            if event.x >= self.size.width - 2 - len(COPY_LABEL):
+            if event.x >= self.size.width - 2 - width_of(copy_label()):
                 number = sum(entry.line(above).action == "copy" for above in range(row))
                 blocks = entry.code_blocks()
                 if number < len(blocks):

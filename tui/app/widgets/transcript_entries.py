@@ -14,6 +14,7 @@ from tui.app.markdown.stream import MarkdownStream
 from tui.app.markdown.text import BLANK, Line, Run, width_of, wrap_runs
 from tui.base.text import clean, one_line
 from tui.config.keymap import display_keys
+from tui.words import tr
 
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]
@@ -28,7 +29,8 @@ class UserMessage(msgspec.Struct, frozen=True):
 
     turn_id: TurnId
     text: str
-    label: str = "You"
+    label: str = ""
+    """Who it was, where that is not the one in front of the app."""
 
 
 class AnswerMessage(msgspec.Struct, frozen=True):
@@ -141,7 +143,7 @@ class UserEntry(Entry):
 
     def lay_out(self, width: int) -> None:
         self.width = width
-        label = Line(((self.record.label, "user.label"),), "user")
+        label = Line(((self.record.label or tr("You"), "user.label"),), "user")
         self.parts = ([BLANK, label, *_wrapped(self.record.text.rstrip(), width - 1, "user.text", "user")],)
 
 
@@ -320,7 +322,7 @@ class AnswerEntry(Entry):
                 inner = max(1, self.width - 2)
                 self._thinking = MarkdownStream(inner, self._thinking_source, complete=self.is_complete)
             sign = "▾" if self.expanded else "▸"
-            label = self.thinking_label or ("thinking…" if is_open else "thoughts")
+            label = self.thinking_label or (tr("thinking…") if is_open else tr("thoughts"))
             lines.append(Line(((f"{sign} {label}", "thinking.label"),), action="thinking"))
             thoughts = self._thinking.lines if self._thinking else []
             if self.expanded:

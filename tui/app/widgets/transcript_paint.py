@@ -17,11 +17,16 @@ from textual.strip import Strip
 
 from tui.app.graphemes import PARTS
 from tui.app.markdown.text import Line, Run, link_of, width_of
+from tui.words import tr
 
-COPY_LABEL = "copy "
 _MOST_STYLES = 4096
 _NO_LINKS = ("linux", "dumb", "vt52", "vt100", "vt102", "vt220")
 """Terminals that may print what they do not know."""
+
+
+def copy_label() -> str:
+    """What stands at the right of a code block, to be clicked; with the blank behind it."""
+    return tr("copy") + " "
 
 
 def knows_links(environ: Mapping[str, str]) -> bool:
@@ -238,9 +243,10 @@ class Palette:
             else:
                 segments.append(Segment(text, style))
             used += width_of(text)
-        if line.action == "copy" and used + len(COPY_LABEL) + 2 <= width:
-            segments.append(Segment(" " * (width - used - len(COPY_LABEL)), self.style("", line.fill)))
-            segments.append(Segment(COPY_LABEL, self.style("code.copy", line.fill)))
+        label = copy_label() if line.action == "copy" else ""
+        if label and used + width_of(label) + 2 <= width:
+            segments.append(Segment(" " * (width - used - width_of(label)), self.style("", line.fill)))
+            segments.append(Segment(label, self.style("code.copy", line.fill)))
         elif used < width:
             segments.append(Segment(" " * (width - used), self.style("", line.fill)))
         strip = CompactStrip(segments, max(width, used))

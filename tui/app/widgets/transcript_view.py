@@ -27,6 +27,7 @@ from tui.app.markdown.text import Line, width_of
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
 from tui.app.widgets.transcript_document import Document
 from tui.app.widgets.transcript_paint import CompactStrip, Palette
+from tui.words import mark, tr
 
 MARGIN = 2
 """Cells at the left for the mark of the selected message; as many are left free at the right, bar included."""
@@ -34,7 +35,7 @@ REPAINT_SHARE = 10
 """Characters that repainting after a jump may send for each character of new text."""
 STRIPS_KEPT = 8
 """Views of rows that are remembered as they were painted."""
-HINT = " ↓ new text "
+HINT = mark(" ↓ new text ")
 
 STYLE_NAMES = (
     "strong", "em", "strike", "code", "link", "url", "quote", "quote.bar", "marker", "rule", "verbatim", "table.line",
@@ -308,7 +309,7 @@ class TranscriptView(DirectPaint, ScrollView):
         bar = self._bar(height, palette)
         if self._strips_for != (palette, width) or len(self._strips) > STRIPS_KEPT * height:
             self._strips_for, self._strips = (palette, width), {}
-        made = self._strips
+        made, hint = self._strips, tr(HINT)
 
         def paint(y: int) -> Strip:
             row = top + y
@@ -325,8 +326,8 @@ class TranscriptView(DirectPaint, ScrollView):
                     strip = palette.strip(line, width - 1, "  ", "mark", None)
                     made[row] = line, strip
             if y == hint_at:
-                kept = width - 1 - width_of(HINT)
-                strip = Strip([*strip.crop(0, kept), Segment(HINT, palette.style("hint"))])
+                kept = width - 1 - width_of(hint)
+                strip = Strip([*strip.crop(0, kept), Segment(hint, palette.style("hint"))])
             return CompactStrip([*strip, bar(y)], width)
 
         return paint

@@ -1,5 +1,6 @@
-"""Which settings a model would be loaded with, which of them somebody chose, and what the engine is asked for. What is
-laid over what is the business of `tui.config.load` and `tui.config.modelrules`."""
+"""What a model would be loaded with: defaults, what is remembered of it, the command line, in this order; which of that
+somebody gave; and what the engine is asked for. How they are laid over each other is in `tui.config.load` and
+`tui.config.modelrules`."""
 
 from __future__ import annotations
 
@@ -8,17 +9,17 @@ from pathlib import Path
 
 import msgspec
 
-from tui.config.load import chosen_fields, engine_settings, merge_load
+from tui.config.load import engine_settings, given_fields, merge_load
 from tui.config.modelrules import chat_format
 from tui.config.options import Options
 from tui.config.problems import ConfigProblem
-from tui.config.settings import LoadDefaults, Settings
+from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import StateStore
 from tui.measure.machine import this_machine
 from tui.protocol.records import Device, LoadSettings
 
 
-class LoadChoices:
+class LoadOrder:
     """Defaults, what is remembered of a model, and the command line."""
 
     def __init__(
@@ -30,9 +31,9 @@ class LoadChoices:
     ) -> None:
         self._defaults, self._state, self._cli_load, self._on_problem = settings.load, state, options.load, on_problem
         self._machine = this_machine().hardware
-        self._rules, self.given = settings.model, options.chat_format
+        self._rules, self.chat_format = settings.model, options.chat_format
 
-    def of(self, path: Path, n_ctx_train: int = 0) -> LoadDefaults:
+    def load_for(self, path: Path, n_ctx_train: int = 0) -> ChosenLoad:
         """The settings that this model would be loaded with. A default context that is larger than the model was
         trained for is cut to that."""
         remembered: dict[str, object] = {"n_ctx": min(self._defaults.n_ctx, n_ctx_train)} if n_ctx_train else {}
@@ -42,15 +43,15 @@ class LoadChoices:
             self._on_problem(problem)
         return choice
 
-    def chosen(self, path: Path) -> frozenset[str]:
-        """Fields of `of` that somebody chose: on the command line, in the app before, or in the settings."""
-        return chosen_fields(self._defaults, self._state.load_of(path, self._machine), self._cli_load)
+    def given_for(self, path: Path) -> frozenset[str]:
+        """Fields of `load_for` that somebody gave: on the command line, in the app before, or in the settings."""
+        return given_fields(self._defaults, self._state.load_of(path, self._machine), self._cli_load)
 
-    def for_engine(self, path: Path, name: str, choice: LoadDefaults, devices: Sequence[Device]) -> LoadSettings:
+    def for_engine(self, path: Path, name: str, choice: ChosenLoad, devices: Sequence[Device]) -> LoadSettings:
         """What the engine is to be asked for, with the chat template and the stop strings that somebody wants for the
         model of this name. What cannot be had is told as a problem."""
         settings, problem = engine_settings(choice, devices)
-        wanted, problems = chat_format(self._rules, [name], path, self.given)
+        wanted, problems = chat_format(self._rules, [name], path, self.chat_format)
         for wrong in [problem, *problems]:
             if wrong is not None:
                 self._on_problem(wrong)

@@ -1,0 +1,62 @@
+"""No screen has words outside the catalogue: in a language of look-alike letters none is left in plain ones, but for
+names, units, keys, and what is quoted."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.app.test_snapshots import SCENES, shown
+from tests.recorded import CHINESE, CONVERSATION, CPU_CRASH, DEATH, LIBRARY, LOG, QUESTION
+from tests.words import pseudo
+
+NOT_YET = frozenset[str]()
+"""Scenes with words outside the catalogue."""
+QUOTED = (
+    *(turn.text for turn in CONVERSATION.turns),
+    *(turn.reasoning for turn in CONVERSATION.turns),
+    *(turn.model for turn in CONVERSATION.turns),
+    *(f"{model.path} {model.info.name} {model.info.arch}" for model in LIBRARY.models),
+    CONVERSATION.title,
+    CONVERSATION.system_prompt,
+    QUESTION,
+    CHINESE,
+    DEATH.last_words,
+    DEATH.signal_name,
+    CPU_CRASH.signal_name,
+    *LOG,
+    "Summarize this chapter for me. Meanwhile I type",
+    "Radeon 860M graphite paper midnight python sort.py a line that is longer than any list of code blocks could show",
+    "ggml_vulkan: Device memory allocation of size 15569256448 failed.",
+    'load.n_ctx is "many", so 8192 is used. Write a whole number.',
+    'keys.pick_modell is unknown. Did you mean "pick_model"?',
+    "is no TOML: line 3, column 7.",
+    "A title that is longer than any column that it could ever stand in",
+    "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",
+)
+"""What people, models, drivers and records of these scenes say."""
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(
+            name,
+            size,
+            id=f"{name}-{size[0]}x{size[1]}",
+            marks=[pytest.mark.xfail(strict=True, raises=AssertionError)] if name in NOT_YET else [],
+        )
+        for name, scene in SCENES.items()
+        for size in scene.sizes
+        if size[0] >= 80
+    ],
+)
+async def test_all_words_of_a_screen_are_in_the_catalogue(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quoted = set(re.findall(r"[A-Za-z]{2,}", " ".join(QUOTED)))
+    with pseudo.spoken():
+        async with shown(SCENES[name], size, monkeypatch) as person:
+            found = pseudo.bypassed(person.screen_text())
+    assert [word for word in found if word not in quoted] == []

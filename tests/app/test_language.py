@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import Person
+from tests.app.conftest import Person, StartApp
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.widgets.prompt import Prompt
 from tui.config.state import StateStore
@@ -37,7 +38,7 @@ def remembered() -> str:
     return state.state.language
 
 
-async def test_everything_on_the_screen_is_in_the_chosen_language_at_once_and_it_is_remembered(start):
+async def test_everything_on_the_screen_is_in_the_chosen_language_at_once_and_it_is_remembered(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         for english in ("You", "complete", "Ask anything", "SPEED", "ctx 1,024"):
@@ -57,7 +58,7 @@ async def test_everything_on_the_screen_is_in_the_chosen_language_at_once_and_it
         await person.wait_for(lambda: remembered() == "en")
 
 
-async def test_what_is_edited_stays_and_is_said_in_the_other_language(start):
+async def test_what_is_edited_stays_and_is_said_in_the_other_language(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.press("f2")
@@ -67,7 +68,7 @@ async def test_what_is_edited_stays_and_is_said_in_the_other_language(start):
         assert person.app.main.query_one(Prompt).text == "hello"
 
 
-async def test_a_card_is_said_in_the_other_language_and_its_keys_work(start, tmp_path):
+async def test_a_card_is_said_in_the_other_language_and_its_keys_work(start: StartApp, tmp_path: Path) -> None:
     async with start() as person:
         broken = tmp_path / "broken.gguf"
         broken.write_bytes(b"<html>")
@@ -81,7 +82,7 @@ async def test_a_card_is_said_in_the_other_language_and_its_keys_work(start, tmp
         await person.wait_for(lambda: person.app.screen is not person.app.main)
 
 
-async def test_automatic_is_what_the_environment_says(start, monkeypatch: pytest.MonkeyPatch):
+async def test_automatic_is_what_the_environment_says(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async with start() as person:
         monkeypatch.setenv("LANG", "zh_CN.UTF-8")
         await choose(person, "Automatic")

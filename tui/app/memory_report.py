@@ -31,7 +31,7 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
     by_llama_cpp = tr("Planned by llama.cpp itself, in a dry run.")
     return (
         f"{name} · {where} · {trn('{n} token', '{n} tokens', loaded.n_ctx)}",
-        by_llama_cpp if plan.exact else tr("Planned by the formula, which is near it."),
+        by_llama_cpp if plan.exact else tr("Estimated by the formula."),
         *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
@@ -90,7 +90,7 @@ def _signed(n_bytes: int | None) -> str:
 
 def _notes(loaded: Loaded) -> Iterator[str]:
     if loaded.llama.footprint is None:
-        yield from ("", tr("This system does not tell what the engine's process takes."))
+        yield from ("", tr("This system does not say how much memory the engine's process takes."))
         return
     yield ""
     yield tr(

@@ -42,10 +42,10 @@ def covered(toast: Toast, *kinds: type[Widget]) -> list[Widget]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]):
+async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]) -> None:
     async with start(size=size) as person:
         await person.type("a line\n" * 30)
-        person.app.main.tell(LONG, bad=True)
+        person.app.main.flows.tell(LONG, bad=True)
         toast = await shows(person, "another llmtui")
         assert not covered(toast, Header, Prompt, KeyBar, StatusLine, Sidebar)
         assert seen(toast).height >= min(4, toast.region.height)
@@ -55,11 +55,11 @@ async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: Sta
 @pytest.mark.parametrize(
     "dialog", ["screen.rename", "screen.load_settings", "screen.pick_model", "screen.system_prompt", "log_view"]
 )
-async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]):
+async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]) -> None:
     async with start(size=size) as person:
         await person.app.run_action(dialog)
         await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
-        person.app.main.tell("The model is still loading.")
+        person.app.main.flows.tell("The model is still loading.")
         toast = await shows(person, "still loading")
         frame = person.app.screen.query_one("#frame")
         assert not frame.region.overlaps(seen(toast))
@@ -68,12 +68,12 @@ async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str,
                 assert frame.region.contains_region(widget.region)
 
 
-async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp):
+async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
-        person.app.main.tell("The first one.", bad=True)
+        person.app.main.flows.tell("The first one.", bad=True)
         await shows(person, "first")
-        person.app.main.tell("The second one.")
+        person.app.main.flows.tell("The second one.")
         second = await shows(person, "second")
         assert person.notices == ["The first one.", "The second one."]
         await person.pilot.click(second)
@@ -81,10 +81,10 @@ async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back
         assert person.notices == ["The first one."]
 
 
-async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp):
+async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
-        person.app.main.tell("It was copied.", bad=True)
+        person.app.main.flows.tell("It was copied.", bad=True)
         await shows(person, "copied")
         await person.press("f1")
         await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
@@ -94,10 +94,10 @@ async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartAp
         await shows(person, "copied")
 
 
-async def test_the_same_words_twice_are_one_notice(start: StartApp):
+async def test_the_same_words_twice_are_one_notice(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
         for _ in range(3):
-            person.app.main.tell("There is no answer to copy yet.")
+            person.app.main.flows.tell("There is no answer to copy yet.")
         await shows(person, "no answer")
         assert person.notices == ["There is no answer to copy yet."]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual import events
 from textual.app import App, ComposeResult
 from textual.widget import Widget
@@ -84,10 +85,10 @@ class OneWidgetApp(App[None]):
 
 
 def feed(widget: Sidebar | StatusLine) -> None:
-    widget.show_speed(SPEED)
-    widget.show_host(HOST)
-    widget.show_gpus((RADEON,))
-    widget.show_context(1204, 8192)
+    widget.show(replace(widget.figures, speed=SPEED))
+    widget.show(replace(widget.figures, host=HOST))
+    widget.show(replace(widget.figures, gpus=(RADEON,)))
+    widget.show(replace(widget.figures, context=(1204, 8192)))
 
 
 async def rows_of(widget: LineWidget, size: tuple[int, int], act: Callable[[Any], None]) -> list[str]:
@@ -112,7 +113,9 @@ async def test_the_sidebar_shows_every_panel_in_its_width() -> None:
 
 
 async def test_what_a_machine_does_not_have_is_n_a() -> None:
-    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_host(HostSample(time=0)))
+    rows = await rows_of(
+        Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, host=HostSample(time=0)))
+    )
     labels = [row.split()[0] for row in rows if row.endswith("n/a")]
     assert labels.count("RAM") == labels.count("GPU") == labels.count("CPU") == labels.count("swap") == 1
     assert labels.count("CONTEXT") == 1
@@ -128,9 +131,16 @@ async def test_nothing_moves_when_numbers_change() -> None:
             (1234.0, 131_072, 100, None),
             (99.9, 8192, 50, Prefill(done=1, total=9, tps=3, eta_s=2.5)),
         ):
-            sidebar.show_speed(SpeedNow(decode_tps=tps, prefill=prefill, prefill_tps=tps, ttft_s=tps))
-            sidebar.show_context(used, 131_072)
-            sidebar.show_host(HostSample(time=0, cpu_percent=busy, ram_total_bytes=GIB, ram_available_bytes=GIB // 2))
+            sidebar.show(
+                replace(sidebar.figures, speed=SpeedNow(decode_tps=tps, prefill=prefill, prefill_tps=tps, ttft_s=tps))
+            )
+            sidebar.show(replace(sidebar.figures, context=(used, 131_072)))
+            sidebar.show(
+                replace(
+                    sidebar.figures,
+                    host=HostSample(time=0, cpu_percent=busy, ram_total_bytes=GIB, ram_available_bytes=GIB // 2),
+                )
+            )
             await pilot.pause()
             places.append([(row.split()[0], width_of(row)) for row in sidebar.rows_as_text if row[:1].isalpha()])
         assert all(place == places[0] for place in places)
@@ -138,7 +148,7 @@ async def test_nothing_moves_when_numbers_change() -> None:
 
 async def test_prefill_shows_its_progress_and_what_is_left() -> None:
     now = SpeedNow(prefill=Prefill(done=1500, total=4000, tps=120, eta_s=20.8))
-    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_speed(now))
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, speed=now)))
     (row,) = [row for row in rows if row.startswith("prefill")]
     assert "▓" in row
     assert row.endswith("38%   21 s left")
@@ -164,7 +174,9 @@ async def test_a_low_sidebar_leaves_out_the_least_important(height: int) -> None
 
 
 async def test_each_gpu_has_its_panel() -> None:
-    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_gpus((RADEON, BIG)))
+    rows = await rows_of(
+        Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, gpus=(RADEON, BIG)))
+    )
     assert [row.split()[1] for row in rows if row.startswith("GPU")] == ["Radeon", "Big"]
     # A card with memory of its own has no shared part to show.
     assert len([row for row in rows if row.startswith("shared")]) == 1
@@ -172,7 +184,7 @@ async def test_each_gpu_has_its_panel() -> None:
 
 async def test_a_name_from_a_driver_cannot_break_a_row() -> None:
     evil = GpuSample(name="[red]Evil\x1b[31m\nGPU 超长的名字超长的名字超长的名字", kind="gpu", source="nvml")
-    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show_gpus((evil,)))
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, gpus=(evil,))))
     (row,) = [row for row in rows if row.startswith("GPU")]
     assert row.startswith("GPU [red]Evil␛[31m GPU")
     assert width_of(row) == 31
@@ -191,7 +203,7 @@ async def test_new_figures_repaint_their_rows_and_lay_nothing_out() -> None:
         feed(sidebar)
         await pilot.pause()
         assert painted == []
-        sidebar.show_context(2000, 8192)
+        sidebar.show(replace(sidebar.figures, context=(2000, 8192)))
         await pilot.pause()
         title = next(y for y, row in enumerate(sidebar.rows_as_text) if row.startswith("CONTEXT"))
         assert set(painted) == {title, title + 1}
@@ -203,7 +215,7 @@ async def test_a_hidden_sidebar_catches_up_when_it_is_shown() -> None:
     async with OneWidgetApp(sidebar).run_test(size=(100, 40)) as pilot:
         sidebar.display = False
         await pilot.pause()
-        sidebar.show_context(77, 100)
+        sidebar.show(replace(sidebar.figures, context=(77, 100)))
         sidebar.display = True
         await pilot.pause()
         await pilot.pause()
@@ -234,7 +246,7 @@ async def test_the_status_line_keeps_what_matters_most(width: int, parts: list[s
 
 
 async def test_the_status_line_shows_the_fullest_gpu() -> None:
-    (row,) = await rows_of(StatusLine(), (100, 10), lambda line: line.show_gpus((RADEON, BIG)))
+    (row,) = await rows_of(StatusLine(), (100, 10), lambda line: line.show(replace(line.figures, gpus=(RADEON, BIG))))
     assert "GPU 79.0/80" in row
 
 
@@ -432,9 +444,9 @@ async def test_every_figure_keeps_its_unit_at_every_magnitude(tps: float, ttft_s
     memory = HostSample(time=0, ram_total_bytes=6 * tib, ram_available_bytes=tib, engine_rss_bytes=4 * tib)
 
     def show(readings: Readings) -> None:
-        readings.show_speed(SpeedNow(decode_tps=tps, prefill_tps=tps, ttft_s=ttft_s))
-        readings.show_context(1_234_567, 10_485_760)
-        readings.show_host(memory)
+        readings.show(replace(readings.figures, speed=SpeedNow(decode_tps=tps, prefill_tps=tps, ttft_s=ttft_s)))
+        readings.show(replace(readings.figures, context=(1_234_567, 10_485_760)))
+        readings.show(replace(readings.figures, host=memory))
 
     rows = await rows_of(Sidebar(), (100, 40), show)
     assert {width_of(row) for row in rows if row} == {31}

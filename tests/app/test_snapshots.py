@@ -65,6 +65,7 @@ from tui.planning.now import MemoryNow
 from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
+from tui.session.events import AnswerRefused
 
 SNAPSHOTS = DATA / "screens"
 LETTERS = string.ascii_letters + string.digits + string.punctuation
@@ -88,7 +89,7 @@ NARROW = ((40, 24), (80, 24), (120, 40))
 async def chat(person: Person) -> None:
     """A conversation from the store, and one more answer."""
     await person.app.store.create(CONVERSATION)
-    await person.app.main.open_conversation(CONVERSATION.id)
+    await person.app.main.conversations.open_conversation(CONVERSATION.id)
     await person.ask(QUESTION)
 
 
@@ -141,14 +142,14 @@ async def change_load_settings(person: Person) -> None:
 async def load_half(person: Person) -> None:
     await chat(person)
     person.app.controller.engine.load_stops_at = 0.62
-    person.app.main.open_model(QWEN.path)
+    person.app.main.models.open_model(QWEN.path)
 
 
 async def fail_to_load(person: Person) -> None:
     await chat(person)
     detail = "ggml_vulkan: Device memory allocation of size 15569256448 failed."
     person.app.controller.engine.load_error = ErrorInfo(kind="out_of_memory", detail=detail)
-    person.app.main.open_model(QWEN.path)
+    person.app.main.models.open_model(QWEN.path)
 
 
 async def read_problems(person: Person) -> None:
@@ -169,7 +170,7 @@ async def choose_code(person: Person) -> None:
     turn = finished(answer_turn("Qwen3"), text=f"{CHINESE}\n```sh\npython sort.py\n```\n{long}", stop="stop")
     conversation = msgspec.structs.replace(CONVERSATION, id="c2", turns=(turn,))
     await person.app.store.create(conversation)
-    await person.app.main.open_conversation(conversation.id)
+    await person.app.main.conversations.open_conversation(conversation.id)
     await person.press("f7")
 
 
@@ -266,7 +267,8 @@ async def open_palette(person: Person) -> None:
 
 async def overflow(person: Person) -> None:
     await chat(person)
-    person.app.main.answer_refused(ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2))
+    info = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2)
+    person.app.main.hear(AnswerRefused(info=info))
 
 
 class Scene(NamedTuple):
@@ -365,7 +367,7 @@ def _in_words(style: Style) -> str:
         for size in scene.sizes
     ],
 )
-async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     file = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
     async with shown(SCENES[name], size, monkeypatch) as person:
 
@@ -383,7 +385,7 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch):
+async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
         for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
             person.app.theme = theme

@@ -44,7 +44,7 @@ async def through_the_app(
 
 async def _open(person: Person, path: Path) -> str:
     """Open a file and see what comes of it; where it loads, ask."""
-    person.app.main.open_model(path)
+    person.app.main.models.open_model(path)
     await person.wait_for(
         lambda: _is_loaded(person, path) or _card(person) or not isinstance(person.app.screen, MainScreen)
     )
@@ -61,7 +61,7 @@ async def _open(person: Person, path: Path) -> str:
 
 async def _sound(person: Person) -> None:
     """A sound model loads and answers."""
-    person.app.main.open_model(DENSE)
+    person.app.main.models.open_model(DENSE)
     await person.wait_for(lambda: _is_loaded(person, DENSE))
     await person.press("ctrl+n")
     await person.wait_for(lambda: not person.turns)

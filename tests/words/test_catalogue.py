@@ -23,7 +23,7 @@ def test_every_text_of_the_program_has_a_chinese_one_with_the_same_fields() -> N
 
 
 def test_what_is_installed_was_compiled_from_the_files_that_are_here() -> None:
-    assert catalogue_file("zh").read_bytes() == compiled(CHINESE), "run: make install"
+    assert Path(catalogue_file("zh")).read_bytes() == compiled(CHINESE), "run: make install"
 
 
 def test_texts_are_found_wherever_they_stand() -> None:

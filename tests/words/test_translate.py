@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gettext
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tui.config import paths
 from tui.config.language import first_language, language_for
 from tui.words import language, language_of, tr, translate, trc, trn, use
 
@@ -72,6 +74,17 @@ def test_settings_that_cannot_be_read_leave_the_language_to_the_environment(text
     file.write_text(text)
     assert first_language({}, str(file)) == ("zh" if text == '[ui]\nlanguage = "zh"' else "en")
     assert first_language({}, str(tmp_path / "none.toml")) == "en"
+
+
+def test_the_files_of_this_user_say_which_language(home: Path) -> None:
+    for file, text in (
+        (paths.user_settings_file(), '[ui]\nlanguage = "zh"'),
+        (paths.state_file(), 'language = "en"'),
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        assert first_language(os.environ) == ("en" if "ui" in text else "zh")
+        file.write_text(text)
+    assert first_language(os.environ) == "en"
 
 
 def test_english_is_what_stands_in_the_code() -> None:

@@ -27,6 +27,7 @@ from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
 from tui.app.bindings import Keymap, bind
+from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.notices import Notices, show_newest
@@ -93,6 +94,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
         self.controller = Controller(settings, state, self.store, options)
+        self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
         configured = settings.ui.theme
         if settings.ui.theme_light and terminal_is_light(os.environ):
@@ -114,7 +116,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
-        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options))
+        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
@@ -133,7 +135,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def _dialogs_coming(self) -> Set[object]:
         """What will open a dialog over the main screen in a moment."""
-        return self.screen.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()
+        return self.screen.flows.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()
 
     @property
     def main(self) -> MainScreen:
@@ -263,7 +265,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def copy_to_clipboard(self, text: str) -> None:
         """Cut and copy of Textual's own widgets go the same way as ours."""
-        self.run_worker(self.main.copy(text), group="copy")
+        self.run_worker(self.copier.copy(text), group="copy")
 
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     async def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked, else stop what runs, else say how to leave."""
         if (marked := self.screen.get_selected_text()) is not None:
-            await self.main.copy(marked)
+            await self.copier.copy(marked)
         elif self.controller.phase in ("answering", "loading"):
             self.controller.interrupt()
         else:
@@ -329,10 +331,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     def action_log_view(self) -> None:
         from tui.app.screens.log_view import LogScreen
 
-        self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.main.copy))
+        self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
 
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen
 
         lines = file_phrases.problems(self.problems)
-        self.push_screen(LogScreen(lines, self.keymap, title=tr("Problems"), from_start=True, copy=self.main.copy))
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Problems"), from_start=True, copy=self.copier.copy))

@@ -90,7 +90,7 @@ def _signed(n_bytes: int | None) -> str:
 
 def _notes(loaded: Loaded) -> Iterator[str]:
     if loaded.llama.footprint is None:
-        yield from ("", tr("This system does not tell what the engine's process takes."))
+        yield from ("", tr("This system does not say how much memory the engine's process takes."))
         return
     yield ""
     yield tr(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import time
-from typing import Self
+from typing import Any, Self
 
+from textual.app import App
 from textual.notifications import Notification, Notifications
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
+
+
+def tell(app: App[Any], text: str, *, bad: bool = False) -> None:
+    """A short notice; `bad` ones look like it and stay longer."""
+    app.notify(text, severity="warning" if bad else "information", timeout=8 if bad else 4, markup=False)
 
 
 class Notices(Notifications):

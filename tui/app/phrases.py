@@ -1,7 +1,7 @@
 """The sentences that more than one screen says, or that are made from records: what waits, what another window did, a
 load that failed, a prompt that was refused, a model that moved. Those about an answer are in `answer_phrases.py`, about
-memory in `memory_phrases.py`, about files in `file_phrases.py`, the card about a dead engine in `death_card.py`; what
-one screen alone says stands there.
+files in `file_phrases.py`, about what fits in `planning/verdict_words.py`, the card about a dead engine in
+`death_card.py`; what one screen alone says stands there.
 
 Constants are in English, to be translated where they are shown: `tr(phrases.NO_MODEL)`."""
 
@@ -17,6 +17,7 @@ from tui.app.widgets.transcript_entries import Card, CardChoice
 from tui.base import format
 from tui.base.text import clean, fit_columns, one_line
 from tui.config.keymap import display_keys
+from tui.machine.pressure import Shortage
 from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError
 from tui.protocol.messages import ContextProblem, ContextRestored, Loaded, Started
@@ -101,6 +102,19 @@ KEPT_DRAFT = mark("What you had not sent when llmtui ended is in the input again
 def still_answering(keymap: Keymap) -> str:
     """Why something cannot be done now."""
     return tr("The model is still answering: stop it first{key}.", key=hint(keymap, "stop"))
+
+
+def copied(n: int, place: str, not_taken: str) -> str:
+    """Where a text went, without the end of the sentence. `not_taken`: what was tried before, and failed."""
+    if not_taken:
+        return trn(
+            "Copied {n} character to {place} ({reason})",
+            "Copied {n} characters to {place} ({reason})",
+            n,
+            place=place,
+            reason=not_taken,
+        )
+    return trn("Copied {n} character to {place}", "Copied {n} characters to {place}", n, place=place)
 
 
 def with_harmless(told: str, n: int) -> str:
@@ -366,6 +380,32 @@ def context_restored(restored: ContextRestored, prefill_tps: float) -> str:
         n,
         time=took,
         reading=format.about(n / prefill_tps),
+    )
+
+
+def shortage(found: Shortage, keymap: Keymap) -> str:
+    """That memory runs out, before the machine starts to swap."""
+    signs = []
+    if found.ram_available_bytes is not None and found.ram_total_bytes:
+        signs.append(
+            tr(
+                "Only {available} of {total} are available.",
+                available=format.size(found.ram_available_bytes),
+                total=format.size(found.ram_total_bytes),
+            )
+        )
+    if found.pressure_percent:
+        signs.append(
+            tr("Programs waited for memory {percent}% of the last 10 s.", percent=f"{found.pressure_percent:.0f}")
+        )
+    return format.sentences(
+        tr("Memory is running out."),
+        *signs,
+        tr(
+            "Close what you do not need, or load the model with a smaller context or fewer layers{key}, before the "
+            "machine starts to swap.",
+            key=hint(keymap, "load_settings"),
+        ),
     )
 
 

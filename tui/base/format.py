@@ -90,3 +90,8 @@ def sentences(*parts: str) -> str:
     """Whole sentences one after the other, as the language puts them; empty ones are left out."""
     found = [part for part in parts if part]
     return reduce(lambda first, second: tr("{first} {second}", first=first, second=second), found) if found else ""
+
+
+def listed(*parts: str) -> str:
+    """Things in a row, as the language puts them: "a, b, c"."""
+    return reduce(lambda first, second: tr("{first}, {second}", first=first, second=second), parts) if parts else ""

@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 
+from tui.words import mark
+
 
 def read_small(path: Path, most_bytes: int) -> bytes:
     """What the file holds. Raises OSError: with `errno.EFBIG` when it is larger than `most_bytes`, as
@@ -19,7 +21,7 @@ def read_small(path: Path, most_bytes: int) -> bytes:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
-            raise OSError(None, "a pipe or a device, not a file", str(path))
+            raise OSError(None, mark("a pipe or a device, not a file"), str(path))
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MiB", str(path))

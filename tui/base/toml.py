@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tui.base.smallfile import read_small
+from tui.words import tr
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -20,7 +21,7 @@ _WORD = re.compile(r"""["'\w-]""")
 
 
 class TomlError(Exception):
-    """Text that cannot be used; the message says why and ends without a full stop."""
+    """Text that cannot be used; the message says why, in the language in use, and ends without a full stop."""
 
 
 def read(file: Path) -> dict[str, object]:
@@ -34,24 +35,24 @@ def parse(raw: bytes) -> dict[str, object]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TomlError(f"is not UTF-8 text (line {line})") from error
+        raise TomlError(tr("is not UTF-8 text (line {line})", line=line)) from error
     # tomllib takes quadratic time for the parts of a key.
     if any(_has_deep_key(line) for line in text.splitlines() if line.count(".") >= MAX_DEPTH):
-        raise TomlError(f"has a key of more than {MAX_DEPTH} parts")
+        raise TomlError(tr("has a key of more than {n} parts", n=MAX_DEPTH))
     try:
         table = tomllib.loads(text)
     except RecursionError as error:
-        raise TomlError("is nested deeper than any settings") from error
+        raise TomlError(tr("is nested deeper than any settings")) from error
     except tomllib.TOMLDecodeError as error:
         # tomllib ends its sentence with the line and column.
-        raise TomlError(f"is not valid TOML: {_short(str(error))}") from error
+        raise TomlError(tr("is not valid TOML: {reason}", reason=_short(str(error)))) from error
     except ValueError as error:  # Python's own limit for the digits of a number
-        raise TomlError("holds a number of thousands of digits") from error
+        raise TomlError(tr("holds a number of thousands of digits")) from error
     for value, depth in _values(table):
         if depth > MAX_DEPTH:
-            raise TomlError("is nested deeper than any settings")
+            raise TomlError(tr("is nested deeper than any settings"))
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise TomlError("holds a number of more than 64 bits")
+            raise TomlError(tr("holds a number of more than 64 bits"))
     return table
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tui.base import format
 from tui.base.exit_codes import ExitCode
+from tui.base.format import listed
 from tui.base.stdout import put
 from tui.base.text import clean
 from tui.bench import picture, render, signals
@@ -72,11 +73,12 @@ def bench(options: BenchOptions) -> ExitCode:
     except NoModelFound as error:
         return _fail(ExitCode.MODEL, str(error))
     except ModelFileError as error:
-        return _fail(ExitCode.MODEL, f"{error.path}: {error.reason}")
+        return _fail(ExitCode.MODEL, tr("{file}: {reason}", file=error.path, reason=error.reason))
     for picked in picks:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
-            print(clean(f"Measuring {picked.model.path}: {picked.reason}, {size}."), file=sys.stderr)
+            told = tr("Measuring {file}: {why}, {size}.", file=picked.model.path, why=tr(picked.reason), size=size)
+            print(clean(told), file=sys.stderr)
     if options.kind == "tune":
         return tune(options, picks[0].model, settings, state)
     return signals.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
@@ -127,10 +129,10 @@ class _Bench:
                     await self._runner.run()
                     self._energy_note = probe.energy_note
                 else:
-                    code, message = ExitCode.MODEL, "nothing could be measured; the rows say why."
+                    code, message = ExitCode.MODEL, tr("nothing could be measured; the rows say why.")
         except asyncio.CancelledError:
             # `signals.run` cancels this task. The engine is gone already; what was measured by then is shown.
-            code, message = ExitCode.INTERRUPTED, "interrupted."
+            code, message = ExitCode.INTERRUPTED, tr("interrupted.")
         except (UsageError, picture.CannotDraw) as error:
             code, message = ExitCode.USAGE, str(error)
         except NotMeasured as error:
@@ -161,7 +163,7 @@ class _Bench:
             sentence = error_sentence(job.model.path, failure.error.info)
         if not self._is_one:
             self._refuse(job.model, backend_of(job.settings), sentence)
-            sentence = "not everything could be measured; the rows say why."
+            sentence = tr("not everything could be measured; the rows say why.")
         return (code, message) if message else (how, sentence)
 
     async def _settle(self, devices: Sequence[Device], planner: DryRunPlanner) -> list[BenchJob]:
@@ -231,7 +233,7 @@ class _Bench:
             for row in comparison.refused:
                 say(render.refusal(row))
             if any(report.loaded.llama.mlock_failed for report in comparison.reports):
-                say(MLOCK_FAILED)
+                say(tr(MLOCK_FAILED))
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
             say(self._energy_note)
 
@@ -247,12 +249,19 @@ def make_job(
     command line (`load`) says more. Raises `UsageError`."""
     choice, problems = merge_load(defaults, None, load)
     if "backend" in load and backend_devices(choice.backend, devices) is None:
-        have = ", ".join([AUTO, CPU, *(device.name for device in devices if device.kind != "cpu")])
-        raise UsageError(f"--backend {choice.backend}: there is no such device here. There are: {have}.")
+        raise UsageError(
+            tr(
+                "{option}: there is no such device here. There are: {devices}.",
+                option=f"--backend {choice.backend}",
+                devices=listed(AUTO, CPU, *(device.name for device in devices if device.kind != "cpu")),
+            )
+        )
     if "n_ctx" not in load:
         choice = msgspec.structs.replace(choice, n_ctx=context_for(tests))
     elif 0 < choice.n_ctx < (needed := tokens_needed(tests)):
-        raise UsageError(f"--ctx {choice.n_ctx}: too small, these tests need {needed:,} tokens.")
+        raise UsageError(
+            tr("{option}: too small, these tests need {n} tokens.", option=f"--ctx {choice.n_ctx}", n=f"{needed:,}")
+        )
     settings, problem = engine_settings(choice, devices)
     _report(problems + ([problem] if problem else []))
     return BenchJob(model=model, settings=settings)

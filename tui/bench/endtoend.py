@@ -7,6 +7,7 @@ import msgspec
 from tui.bench.figures import spread
 from tui.measure.report import Report
 from tui.measure.stats import deviation, mean
+from tui.words import tr
 
 
 def sentence(report: Report) -> str:
@@ -15,9 +16,12 @@ def sentence(report: Report) -> str:
     if not runs:
         return ""
     ttfts, speeds = [run.ttft_s for run in runs], [run.decode_tps for run in runs]
-    return (
-        f"end to end: {runs[0].n_prompt} read, {runs[0].n_gen} written: "
-        f"first token after {spread(ttfts)} s, {spread(speeds, 1)} tok/s"
+    return tr(
+        "end to end: {n_read} read, {n_written} written: first token after {seconds} s, {speed} tok/s",
+        n_read=runs[0].n_prompt,
+        n_written=runs[0].n_gen,
+        seconds=spread(ttfts),
+        speed=spread(speeds, 1),
     )
 
 

@@ -10,14 +10,26 @@ from pathlib import Path
 import msgspec
 
 from tui.base.exit_codes import ExitCode
+from tui.base.format import listed
+from tui.base.oserrors import os_reason
 from tui.base.stdout import put
 from tui.bench import render
 from tui.bench.trouble import say
 from tui.config import paths
 from tui.config.options import BenchOptions
-from tui.measure.compare import MIN_REPETITIONS, Change, ComparedRun, closest, compare, differences, runs_of
+from tui.measure.compare import (
+    MIN_REPETITIONS,
+    VERDICTS,
+    Change,
+    ComparedRun,
+    closest,
+    compare,
+    differences,
+    runs_of,
+)
 from tui.measure.history import History, HistoryError, Kept
-from tui.measure.report import Comparison, Report, row_name
+from tui.measure.report import Comparison, Report, row_label, row_name
+from tui.words import tr
 
 LAST = "last"
 FOR_EYES = ("table", "md")
@@ -55,11 +67,11 @@ class Past:
         """
         code = ExitCode.FINE
         for report in comparison.reports if self._options.compare else ():
-            name = f"{row_name(report.model, report.loaded.path)} on {report.backend}"
+            name = row_label(row_name(report.model, report.loaded.path), report.backend)
             try:
                 baseline = self._baseline(report)
             except (NoBaseline, HistoryError) as error:
-                say(f"{name} is compared with nothing: {error}")
+                say(tr("{model} is compared with nothing: {reason}", model=name, reason=error))
                 is_first = self._options.compare == LAST and isinstance(error, NoBaseline)
                 code = code or (ExitCode.FINE if is_first else ExitCode.USAGE)
                 continue
@@ -70,7 +82,8 @@ class Past:
             code = found if found == ExitCode.SLOWER else code or found
         if self._options.fail_below is not None and not self._options.every_model:
             for row in comparison.refused:
-                say(f"{row_name(row.model, row.path)} on {row.backend} was not measured: --fail-below cannot tell.")
+                name = row_label(row_name(row.model, row.path), row.backend)
+                say(tr("{model} was not measured: --fail-below cannot tell.", model=name))
                 code = code or ExitCode.UNDECIDED
         return code
 
@@ -82,9 +95,14 @@ class Past:
             # What several users get at once has no test that a later run could be compared with.
             self._history.add(Comparison(reports=tuple(row for row in comparison.reports if row.results)))
         except HistoryError as error:
-            say(f"not kept: {error}")
+            say(tr("not kept: {reason}", reason=error))
         if self._history.set_aside:
-            say(f"the history of benchmarks was damaged; it is now {self._history.set_aside}, and a new one begun.")
+            say(
+                tr(
+                    "the history of benchmarks was damaged: it is now {file}, and a new one was started.",
+                    file=self._history.set_aside,
+                )
+            )
 
     def _look_up(self, what: str) -> Sequence[Baseline]:
         if not what.isdecimal():
@@ -94,7 +112,13 @@ class Past:
         except HistoryError as error:
             raise NoBaseline(str(error)) from error
         if report is None:
-            raise NoBaseline(f"--compare {what}: there is no such run. llmtui --bench --history lists those there are.")
+            raise NoBaseline(
+                tr(
+                    "{option}: there is no such run. {command} lists them.",
+                    option=f"--compare {what}",
+                    command="llmtui --bench --history",
+                )
+            )
         return [Baseline(label=_label(int(what), report), run=ComparedRun.of(report))]
 
     def _baseline(self, report: Report) -> Baseline:
@@ -103,7 +127,7 @@ class Past:
         kept = self._history.last(report)
         found = self._history.get(kept.id) if kept else None
         if kept is None or found is None:
-            raise NoBaseline("no earlier run of this model on this backend has these tests.")
+            raise NoBaseline(tr("no earlier run of this model on this backend has these tests."))
         return Baseline(label=_label(kept.id, found), run=ComparedRun.of(found))
 
     def _closest(self, report: Report) -> Baseline:
@@ -114,8 +138,14 @@ class Past:
             run = closest([baseline.run for baseline in self._given], now)
             found = next((baseline for baseline in self._given if baseline.run is run), None)
         if found is None:
-            tests = ", ".join(test.name for test in now.tests)
-            raise NoBaseline(f"{self._given[0].label} has no run of it with any of these tests ({tests}).")
+            tests = listed(*(test.name for test in now.tests))
+            raise NoBaseline(
+                tr(
+                    "{baseline} has no run of it with any of these tests ({tests}).",
+                    baseline=self._given[0].label,
+                    tests=tests,
+                )
+            )
         return found
 
     def _judged(self, name: str, baseline: Baseline, changes: Sequence[Change]) -> ExitCode:
@@ -126,14 +156,28 @@ class Past:
         lost = [change for change in changes if change.verdict == "slower" and -change.percent > allowed]
         for change in lost:
             say(
-                f"{name}: {change.test} is {-change.percent:.1f}% slower than in {baseline.label}; "
-                f"--fail-below allows {allowed:g}%."
+                tr(
+                    "{model}: {test} is {percent}% slower than in {baseline}; --fail-below allows {allowed}%.",
+                    model=name,
+                    test=change.test,
+                    percent=f"{-change.percent:.1f}",
+                    baseline=baseline.label,
+                    allowed=f"{allowed:g}",
+                )
             )
         unclear = [change for change in changes if change.verdict == "too few runs"]
         for change in unclear:
             say(
-                f"{name}: {change.test} ran {change.n_before} times in {baseline.label} and {change.n_after} now; "
-                f"--fail-below cannot tell from fewer than {MIN_REPETITIONS}."
+                tr(
+                    "{model}: {test} ran {n_before} times in {baseline} and {n_now} now; --fail-below cannot tell from "
+                    "fewer than {least}.",
+                    model=name,
+                    test=change.test,
+                    n_before=change.n_before,
+                    baseline=baseline.label,
+                    n_now=change.n_after,
+                    least=MIN_REPETITIONS,
+                )
             )
         if lost:
             return ExitCode.SLOWER
@@ -154,13 +198,13 @@ def show_history(output: str) -> ExitCode:
         text = history_text(kept, output or render.default_format(sys.stdout))
         render.show(text, sys.stdout)
     else:
-        say(f"no benchmark was kept yet ({history.path}).")
+        say(tr("no benchmark was kept yet ({file}).", file=history.path))
     return ExitCode.FINE
 
 
 def history_text(kept: Sequence[Kept], output: str) -> str:
     """A row for each run."""
-    rows = [("id", "date (UTC)", "model", "on", "prefill t/s", "decode t/s")]
+    rows = [(tr("id"), tr("date (UTC)"), tr("model"), tr("on"), tr("prefill t/s"), tr("decode t/s"))]
     rows += [
         (
             str(run.id),
@@ -179,7 +223,7 @@ def changes_text(
     name: str, baseline: Baseline, report: Report, changes: Sequence[Change], output: str = "table"
 ) -> str:
     """A row for each test that both runs have, and below them what else differs."""
-    rows = [("test", "before", "now", "change", "95% between", "p", "verdict")]
+    rows = [(tr("test"), tr("before"), tr("now"), tr("change"), tr("95% between"), "p", tr("verdict"))]
     rows += [
         (
             change.test,
@@ -188,15 +232,19 @@ def changes_text(
             f"{change.percent:+.1f}%",
             f"{change.low:+.1f}…{change.high:+.1f}%" if change.low is not None else "n/a",
             _p(change.p),
-            change.verdict,
+            tr(VERDICTS[change.verdict]),
         )
         for change in changes
     ]
     compared = {change.test for change in changes}
-    notes = [f"{test.test.name}: only measured now" for test in report.results if test.test.name not in compared]
+    notes = [
+        tr("{test}: only measured now", test=test.test.name)
+        for test in report.results
+        if test.test.name not in compared
+    ]
     notes += [note for change in changes for note in change.notes]
     notes += differences(baseline.run, report)
-    head = f"{name}, compared with {baseline.label}:"
+    head = tr("{model}, compared with {baseline}:", model=name, baseline=baseline.label)
     return "\n".join(
         [head, "", render.table_of(rows, "<>>>>><", output), "", *(f"- {note}" for note in notes)]
     ).rstrip()
@@ -209,7 +257,7 @@ def _p(p: float | None) -> str:
 
 
 def _label(run_id: int, report: Report) -> str:
-    return f"run {run_id} of {report.results[0].test_time:{_WHEN}}"
+    return tr("run {id} of {time}", id=run_id, time=f"{report.results[0].test_time:{_WHEN}}")
 
 
 def _read(path: Path) -> tuple[ComparedRun, ...]:
@@ -219,11 +267,24 @@ def _read(path: Path) -> tuple[ComparedRun, ...]:
         records = json.loads(text) if text.lstrip().startswith("[") else list(map(json.loads, text.splitlines()))
         runs = runs_of(records)
     except OSError as error:
-        raise NoBaseline(f"--compare {path}: {error.strerror}. Name last, the ID of a run, or a file.") from error
+        raise NoBaseline(
+            tr(
+                "{option}: {reason}. Name {last}, the ID of a run, or a file.",
+                option=f"--compare {path}",
+                reason=os_reason(error),
+                last=LAST,
+            )
+        ) from error
     except (ValueError, AttributeError, msgspec.ValidationError) as error:
         raise NoBaseline(
-            f"--compare {path}: this is not what --output json prints, or llama-bench -o json ({error})."
+            tr(
+                "{option}: this is not what {ours} prints, or {theirs} ({reason}).",
+                option=f"--compare {path}",
+                ours="--output json",
+                theirs="llama-bench -o json",
+                reason=error,
+            )
         ) from error
     if not runs:
-        raise NoBaseline(f"--compare {path}: there is nothing in it.")
+        raise NoBaseline(tr("{option}: there is nothing in it.", option=f"--compare {path}"))
     return runs

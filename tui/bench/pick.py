@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from tui.base.format import listed, sentences
 from tui.config import paths
 from tui.config.settings import Settings, expand
 from tui.config.state import State
 from tui.models.folders import configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
+from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect, scan
 from tui.models.modelfile import ModelFileError
+from tui.words import mark, tr
 
 _MOST_NAMES = 5
 
@@ -21,7 +24,7 @@ class NoModelFound(Exception):
 
 
 class Pick(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and why it was taken: "" when it was named."""
+    """A model and why it was taken, for `tr`: "" when it was named."""
 
     model: LibraryModel
     reason: str = ""
@@ -35,14 +38,14 @@ def pick(named: Path | None, settings: Settings, state: State) -> Pick:
     if named is not None:
         return Pick(model=inspect(named))
     remembered = (
-        (settings.models.default, "the default in your settings"),
-        (state.last_model, "the model used last"),
+        (settings.models.default, mark("the default in your settings")),
+        (state.last_model, mark("the model used last")),
     )
     for path, reason in remembered:
         if path and (model := _usable(expand(path))):
             return Pick(model=model, reason=reason)
     smallest = min(_library(settings).models, key=lambda model: model.info.size_bytes)
-    return Pick(model=smallest, reason="the smallest model here")
+    return Pick(model=smallest, reason=mark("the smallest model here"))
 
 
 def every_model(settings: Settings) -> tuple[list[Pick], str]:
@@ -56,22 +59,30 @@ def every_model(settings: Settings) -> tuple[list[Pick], str]:
 def _library(settings: Settings) -> Library:
     library = scan(configured_folders(settings.models), paths.library_cache_file())
     if not library.models:
-        others = f" {_left_out(library)}"
-        raise NoModelFound(
-            f"there is no chat model on this machine. Put a GGUF file into {paths.models_dir()}, or name one: "
-            f"llmtui --bench model.gguf.{others.rstrip()}"
+        what = tr(
+            "there is no chat model on this machine. Put a GGUF file into {folder}, or name one: {command}.",
+            folder=paths.models_dir(),
+            command="llmtui --bench model.gguf",
         )
+        raise NoModelFound(sentences(what, _left_out(library)))
     return library
 
 
 def _left_out(library: Library) -> str:
     said = []
-    for why, files in (("no chat models", library.other), ("cannot be loaded", library.broken)):
-        if files:
-            names = ", ".join(file.path.name for file in files[:_MOST_NAMES])
-            more = f" and {len(files) - _MOST_NAMES} more" if len(files) > _MOST_NAMES else ""
-            said.append(f"{names}{more} ({why})")
-    return f"Left out: {'; '.join(said)}. To name one, or the app's list of models, tells the reason." if said else ""
+    if library.other:
+        said.append(tr("Left out, as they are no chat models: {files}.", files=_names(library.other)))
+    if library.broken:
+        said.append(tr("Left out, as they cannot be loaded: {files}.", files=_names(library.broken)))
+    if said:
+        said.append(tr("To see why, name one of them, or look at the app's list of models."))
+    return sentences(*said)
+
+
+def _names(files: Sequence[OtherFile | BrokenFile]) -> str:
+    names = listed(*(file.path.name for file in files[:_MOST_NAMES]))
+    n_more = len(files) - _MOST_NAMES
+    return tr("{names} and {n} more", names=names, n=n_more) if n_more > 0 else names
 
 
 def _usable(path: Path) -> LibraryModel | None:

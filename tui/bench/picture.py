@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+import msgspec
+
+from tui.base.columns import wrap
+from tui.base.format import listed
 from tui.bench.render import can_encode
 from tui.bench.trouble import say
 from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, find_baseline
-from tui.measure.chart_plot import PlottingMissing, draw, require_matplotlib
+from tui.measure.chart_plot import PlottingMissing, can_draw_chinese, draw, require_matplotlib
 from tui.measure.chart_text import SIGNS, Role, Span, chart_lines, text_of
-from tui.measure.report import Comparison, Test
+from tui.measure.report import Comparison, RefusedJob, Test, row_label
+from tui.words import language, speaking_english, tr
 
 PIPE_COLUMNS = 80
 """Where nobody knows how wide the text will be shown."""
@@ -31,22 +35,28 @@ class CannotDraw(Exception):
 def check(output: str, baseline: str, tests: Sequence[Test], stream: TextIO) -> None:
     """Find out, before anything is measured, whether this output can come of it. Raises `CannotDraw`."""
     if baseline and output != "table" and output not in PICTURES:
-        raise CannotDraw("--baseline goes with a chart: --output table, chart, svg or png.")
+        raise CannotDraw(tr("--baseline goes with a chart: --output table, chart, svg or png."))
     if output not in PICTURES:
         return
     if not any(bool(test.n_prompt) != bool(test.n_gen) for test in tests):
         raise CannotDraw(
-            f"--output {output} draws tests that only read or only write: give -p or -n a number of tokens."
+            tr(
+                "{option} draws tests that only read or only write: give -p or -n a number of tokens.",
+                option=f"--output {output}",
+            )
         )
     if output == "png" and stream.isatty():
         raise CannotDraw(
-            "a PNG is nothing for a terminal. Send it into a file: llmtui --bench … --output png > chart.png"
+            tr(
+                "a PNG cannot be shown in a terminal. Send it into a file: {command}",
+                command="llmtui --bench … --output png > chart.png",
+            )
         )
     if output != "chart":
         try:
             require_matplotlib()
         except PlottingMissing as error:
-            raise CannotDraw(f"--output {output}: {error}") from None
+            raise CannotDraw(tr("{option}: {reason}", option=f"--output {output}", reason=error)) from None
 
 
 def check_baseline(wanted: str, rows: Sequence[RowName]) -> None:
@@ -55,11 +65,18 @@ def check_baseline(wanted: str, rows: Sequence[RowName]) -> None:
         find_baseline(wanted, rows)
     except UnknownBaseline as error:
         if error.matches:
-            several = ", ".join(dict.fromkeys(row.label for row in error.matches))
-            sentence = f"several models are called so: {several}. Name one of them."
+            sentence = tr(
+                "{option}: several models have that name: {models}. Name one of them.",
+                option=f"--baseline {wanted}",
+                models=listed(*dict.fromkeys(row.label for row in error.matches)),
+            )
         else:
-            sentence = f"nothing that is measured is called so. There are: {', '.join(map(str, error.rows))}."
-        raise CannotDraw(f"--baseline {wanted}: {sentence}") from None
+            sentence = tr(
+                "{option}: nothing that is measured has that name. There are: {models}.",
+                option=f"--baseline {wanted}",
+                models=listed(*map(str, error.rows)),
+            )
+        raise CannotDraw(sentence) from None
 
 
 def below_table(comparison: Comparison, baseline: str, stream: TextIO) -> str:
@@ -74,9 +91,23 @@ def picture(output: str, comparison: Comparison, baseline: str, stream: TextIO) 
     """The charts in one of `PICTURES`. Raises `CannotDraw` when nothing was measured."""
     found = _charts(comparison, baseline)
     if not found:
-        reasons = "".join(f"\n{row.path} on {row.backend}: {row.reason}" for row in comparison.refused)
-        raise CannotDraw(f"nothing was measured, so there is nothing to draw.{reasons}")
-    return PICTURES[output](found, stream)
+        what = tr("nothing was measured, so there is nothing to draw.")
+        raise CannotDraw("\n".join([what, *map(_refusal, comparison.refused)]))
+    if output == "chart" or language() == "en" or can_draw_chinese():
+        return PICTURES[output](found, stream)
+    say(tr("this machine has no font for Chinese, so the picture is in English."))
+    with speaking_english():
+        return PICTURES[output](_charts(_without_reasons(comparison), baseline), stream)
+
+
+def _refusal(row: RefusedJob) -> str:
+    return tr("{model}: {reason}", model=row_label(row.path, row.backend), reason=row.reason)
+
+
+def _without_reasons(comparison: Comparison) -> Comparison:
+    """Reasons are worded already: in another language than the picture."""
+    refused = tuple(msgspec.structs.replace(row, reason="") for row in comparison.refused)
+    return msgspec.structs.replace(comparison, refused=refused)
 
 
 def _charts(comparison: Comparison, baseline: str) -> tuple[Chart, ...]:
@@ -84,7 +115,7 @@ def _charts(comparison: Comparison, baseline: str) -> tuple[Chart, ...]:
         return charts(comparison, baseline)
     except UnknownBaseline:
         # It was to be measured, and was refused or interrupted: the others are worth a chart all the same.
-        say(f"--baseline {baseline} was not measured; another row is taken for it.")
+        say(tr("{option} was not measured; another row is used instead.", option=f"--baseline {baseline}"))
         return charts(comparison)
 
 
@@ -105,7 +136,7 @@ def _painted(span: Span) -> str:
 
 
 def _chart_alone(found: Sequence[Chart], stream: TextIO) -> str:
-    facts = [line for fact in found[0].facts for line in textwrap.wrap(fact, _columns(stream))]
+    facts = [line for fact in found[0].facts for line in wrap(fact, _columns(stream))]
     return "\n".join([_as_text(found, stream), "", *facts])
 
 

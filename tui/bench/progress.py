@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TextIO
 
 from tui.base import format
+from tui.base.text import cells, fit_columns
 from tui.bench.render import for_encoding
 from tui.measure.runner import Progress
+from tui.words import tr
 
 _WIDTH = 20
 _MOST = 80
@@ -28,7 +30,7 @@ class ProgressLine:
 
     def say(self, fraction: float, what: str) -> None:
         """As `show`, for what is no test."""
-        self._put(f"{_bar(fraction)}  {what}"[: _MOST - 1])
+        self._put(fit_columns(f"{_bar(fraction)}  {what}", _MOST - 1, ""))
 
     def _put(self, text: str) -> None:
         line = for_encoding(text, self._stream.encoding)
@@ -56,14 +58,16 @@ def describe(progress: Progress) -> str:
     bar = _bar(progress.fraction)
     name = progress.test.name if progress.test else progress.what
     if not name:
-        return f"{bar}  loading"
-    what = f"run {progress.repetition}" if progress.repetition else "warm-up"
-    line = f"{bar}  {name} {what}"
+        return tr("{bar}  loading", bar=bar)
+    if progress.repetition:
+        line = tr("{bar}  {test} run {n}", bar=bar, test=name, n=progress.repetition)
+    else:
+        line = tr("{bar}  {test} warm-up", bar=bar, test=name)
     more = [f"{progress.last_ts:,.2f} tokens/s"] if progress.last_ts else []
     if progress.left_s is not None:
-        more.insert(0, f"{format.about(progress.left_s)} left")
+        more.insert(0, tr("{time} left", time=format.about(progress.left_s)))
     for part in more:
-        if len(line) + len(part) + 3 < _MOST:
+        if cells(line) + cells(part) + 3 < _MOST:
             line += f" · {part}"
     return line
 

@@ -9,12 +9,26 @@ from typing import TextIO
 
 from tui import __version__
 from tui.base import format
+from tui.base.columns import columns, pad, padded, widths
+from tui.base.format import listed
 from tui.base.stdout import put
-from tui.base.text import clean
+from tui.base.text import cells, clean
 from tui.bench import endtoend
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
 from tui.measure import roofline
-from tui.measure.report import BenchResult, Comparison, RefusedJob, Report, backend_of, model_type, row_name
+from tui.measure.report import (
+    BenchResult,
+    Comparison,
+    RefusedJob,
+    Report,
+    backend_of,
+    engine_build,
+    marks_told,
+    model_type,
+    row_label,
+    row_name,
+)
+from tui.words import tr, trn
 
 Format = Callable[[Comparison], str]
 
@@ -28,7 +42,11 @@ def table(comparison: Comparison) -> str:
         return _single(comparison.reports[0])
     lines = columns(_rows(comparison.reports), "<>><>>>>"[: len(_rows(comparison.reports)[0])], "  ")
     lines += map(refusal, comparison.refused)
-    lines += [f"{_row_of(report)}: {more}" for report in comparison.reports for more in _sentences(report)]
+    lines += [
+        tr("{model}: {reason}", model=_row_of(report), reason=more)
+        for report in comparison.reports
+        for more in _sentences(report)
+    ]
     return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
@@ -36,10 +54,11 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
     """A heading and a row for each; energy only where some platform told it, so that the rest has 80 columns."""
     joules = [report.decode.j_per_token if report.decode else None for report in reports]
     tells = any(value is not None for value in joules)
-    rows = [("model", "params", "GiB", "on", "pp t/s", "tg t/s", "takes GiB", *(["J/token"] if tells else []))]
+    head = (tr("model"), tr("params"), "GiB", tr("on"), "pp t/s", "tg t/s", tr("takes GiB"))
+    rows = [(*head, *([tr("J/token")] if tells else []))]
     for report, value in zip(reports, joules, strict=True):
         prefill, decode, memory = report.prefill, report.decode, report.memory_bytes
-        cells = (
+        figures = (
             row_name(report.model, report.loaded.path),
             format.n_params(report.model.n_params, report.model.n_params_active),
             f"{report.model.file_bytes / _GIB:.1f}",
@@ -48,7 +67,7 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
             f"{decode.avg_ts:,.2f}" if decode else "",
             f"{memory / _GIB:.1f}" if memory is not None else "n/a",
         )
-        rows.append((*cells, *([f"{value:.2f}" if value is not None else "n/a"] if tells else [])))
+        rows.append((*figures, *([f"{value:.2f}" if value is not None else "n/a"] if tells else [])))
     return rows
 
 
@@ -60,7 +79,7 @@ def _place(report: Report) -> str:
 
 
 def _row_of(report: Report) -> str:
-    return f"{row_name(report.model, report.loaded.path)} on {backend_of(report.settings)}"
+    return row_label(row_name(report.model, report.loaded.path), backend_of(report.settings))
 
 
 def _sentences(report: Report) -> list[str]:
@@ -71,13 +90,13 @@ def _sentences(report: Report) -> list[str]:
 
 def refusal(row: RefusedJob) -> str:
     """Which model could not be measured where, and why."""
-    return f"{row_name(row.model, row.path)} on {row.backend}: {row.reason}"
+    return tr("{model}: {reason}", model=row_label(row_name(row.model, row.path), row.backend), reason=row.reason)
 
 
 def headline(report: Report) -> tuple[str, str]:
     """The model's file, and what is in it."""
-    what = f"{report.model.arch} {report.model.quant} · {_size(report)} · {_params(report)} parameters"
-    return Path(report.loaded.path).name, what
+    count = tr("{count} parameters", count=_params(report))
+    return Path(report.loaded.path).name, f"{report.model.arch} {report.model.quant} · {_size(report)} · {count}"
 
 
 def _common_facts(comparison: Comparison) -> list[str]:
@@ -87,7 +106,7 @@ def _common_facts(comparison: Comparison) -> list[str]:
 def _single(report: Report) -> str:
     """The figures under a headline, and below them what they were measured with; at most about 80 columns."""
     loaded = report.loaded
-    rows = [("backend", "threads", "test", "tokens/s", "", "runs")]
+    rows = [(tr("backend"), tr("threads"), tr("test"), "tokens/s", "", tr("runs"))]
     rows += [
         (
             report.backend,
@@ -110,13 +129,13 @@ def markdown(comparison: Comparison) -> str:
     for report in comparison.reports:
         loaded = report.loaded
         for result in report.results:
-            cells = [model_type(report), _size(report), _params(report), report.backend]
-            cells += [str(loaded.llama.n_gpu_layers)] if gpu else []
-            cells += [str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads)]
-            rows.append((*cells, result.test.name, _ts(result)))
+            row = [model_type(report), _size(report), _params(report), report.backend]
+            row += [str(loaded.llama.n_gpu_layers)] if gpu else []
+            row += [str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads)]
+            rows.append((*row, result.test.name, _ts(result)))
     sides = "<>><" + (">" if gpu else "") + "><>"
     unfinished = [
-        f"- {result.test.name}: {_runs(report, result)}"
+        tr("- {test}: {runs}", test=result.test.name, runs=_runs(report, result))
         for report in comparison.reports
         for result in _unfinished(report)
     ]
@@ -131,8 +150,8 @@ def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
     if output != "md":
         return "\n".join(columns(rows, sides, "  "))
     rows = [tuple(cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row) for row in rows]
-    lines = [f"| {line} |" for line in _padded(rows, sides, " | ")]
-    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(_widths(rows), sides, strict=True)]
+    lines = [f"| {line} |" for line in padded(rows, sides, " | ")]
+    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths(rows), sides, strict=True)]
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
@@ -162,34 +181,49 @@ def can_encode(signs: str, encoding: str | None) -> bool:
 def facts(report: Report) -> list[str]:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
-    devices = ", ".join(f"{name} {report.describe(name)}".strip() for name in loaded.llama.devices)
-    where = f"{devices}, {loaded.llama.n_gpu_layers} of {loaded.llama.n_layers} layers" if devices else "the CPU alone"
-    experts = f", experts of {settings.n_cpu_moe} layers on the CPU" if devices and settings.n_cpu_moe else ""
+    devices = listed(*(f"{name} {report.describe(name)}".strip() for name in loaded.llama.devices))
+    where = tr("the CPU alone")
+    if devices:
+        where = tr(
+            "{devices}, {n} of {total} layers",
+            devices=devices,
+            n=loaded.llama.n_gpu_layers,
+            total=loaded.llama.n_layers,
+        )
+        if settings.n_cpu_moe:
+            experts = trn("experts of {n} layer on the CPU", "experts of {n} layers on the CPU", settings.n_cpu_moe)
+            where = listed(where, experts)
     used = [
-        f"ctx {f'{settings.n_parallel} x ' if settings.n_parallel > 1 else ''}{loaded.n_ctx:,}",
-        f"batch {loaded.llama.n_batch}/{loaded.llama.n_ubatch}",
-        f"flash attention {'on' if loaded.llama.flash_attn else 'off'}",
+        tr(
+            "ctx {n}", n=f"{settings.n_parallel} x {loaded.n_ctx:,}" if settings.n_parallel > 1 else f"{loaded.n_ctx:,}"
+        ),
+        tr("batch {sizes}", sizes=f"{loaded.llama.n_batch}/{loaded.llama.n_ubatch}"),
+        tr("flash attention on") if loaded.llama.flash_attn else tr("flash attention off"),
         f"KV {loaded.llama.type_k}/{loaded.llama.type_v}",
-        *(["no mmap"] if not settings.use_mmap else []),
+        *([tr("no mmap")] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
-        *([f"repacked ({', '.join(loaded.llama.repacked)})"] if loaded.llama.repacked else []),
-        *(["repack off"] if settings.repack == "off" else []),
+        *([tr("repacked ({kinds})", kinds=listed(*loaded.llama.repacked))] if loaded.llama.repacked else []),
+        *([tr("repack off")] if settings.repack == "off" else []),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
-    started = f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC, " if report.results else ""
-    return [
-        f"measured  {started}llmtui {__version__}, mean ± standard deviation of {report.repetitions} runs",
-        f"device    {where}{experts}",
-        f"settings  {', '.join(used)}",
-        f"machine   {machine.hardware}, {machine.os}",
-        f"engine    {package}, llama.cpp {report.hello.build_commit or 'of unknown commit'}",
-        *(f"beware    {warning}" for warning in report.warnings),
-        *(
-            f"beware    {result.test.name}: {', '.join(result.all_marks)}"
-            for result in report.results
-            if result.all_marks
-        ),
+    started = [f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC"] if report.results else []
+    runs = tr("mean ± standard deviation of {n} runs", n=report.repetitions)
+    beware = [str(warning) for warning in report.warnings]
+    beware += [
+        tr("{test}: {reasons}", test=result.test.name, reasons=marks_told(result.all_marks))
+        for result in report.results
+        if result.all_marks
     ]
+    told = [
+        (tr("measured"), listed(*started, f"llmtui {__version__}", runs)),
+        (tr("device"), where),
+        (tr("settings"), listed(*used)),
+        (tr("machine"), listed(machine.summary, machine.os)),
+        (tr("engine"), listed(package, engine_build(report.hello))),
+        *((tr("beware"), sentence) for sentence in beware),
+    ]
+    wide = max(cells(label) for label, _ in told)
+    return [f"{pad(label, wide)}  {text}" for label, text in told]
 
 
 def _unfinished(report: Report) -> list[BenchResult]:
@@ -197,8 +231,12 @@ def _unfinished(report: Report) -> list[BenchResult]:
 
 
 def _runs(report: Report, result: BenchResult) -> str:
-    n = len(result.samples_ns)
-    return str(n) if n == report.repetitions else f"{n} of {report.repetitions} runs"
+    return n_of_runs(len(result.samples_ns), report.repetitions)
+
+
+def n_of_runs(n: int, n_wanted: int) -> str:
+    """How many runs there were, and of how many where some are missing."""
+    return str(n) if n == n_wanted else tr("{n} of {total} runs", n=n, total=n_wanted)
 
 
 def _ts(result: BenchResult) -> str:
@@ -212,22 +250,6 @@ def _size(report: Report) -> str:
 
 def _params(report: Report) -> str:
     return format.params(report.loaded.n_params)
-
-
-def columns(rows: Sequence[tuple[str, ...]], sides: str, gap: str = "   ") -> list[str]:
-    """Rows with every column as wide as its widest cell, `sides` saying where each is aligned: "<" or ">"."""
-    return [line.rstrip() for line in _padded(rows, sides, gap)]
-
-
-def _padded(rows: Sequence[tuple[str, ...]], sides: str, gap: str) -> list[str]:
-    return [
-        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, _widths(rows), strict=True))
-        for row in rows
-    ]
-
-
-def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def default_format(stream: TextIO) -> str:

@@ -7,8 +7,18 @@ import json
 from tui.bench.llama_records import records
 from tui.bench.render import Format, facts, headline, table_of
 from tui.measure.report import BenchResult, Comparison, Report
-from tui.measure.score import LOCALSCORE_TESTS, Phases, Score, localscore, phases, quick_score
+from tui.measure.score import (
+    LOCALSCORE_NAME,
+    LOCALSCORE_TESTS,
+    QUICK_NAME,
+    Phases,
+    Score,
+    localscore,
+    phases,
+    quick_score,
+)
 from tui.measure.stats import deviation, mean
+from tui.words import tr, trn
 
 
 def _quick(output: str) -> Format:
@@ -18,12 +28,12 @@ def _quick(output: str) -> Format:
         score = quick_score(report.results)
         test, runs = result.test, phases(result)
         made_of = [
-            ("", "mean", "deviation", ""),
+            ("", tr("mean"), tr("deviation"), ""),
             (f"pp{test.n_prompt}", *_spread([run.prefill_tps for run in runs]), "tok/s"),
             (f"tg{test.n_gen}", *_spread([run.decode_tps for run in runs]), "tok/s"),
-            ("time to first token", *_spread([run.ttft_s * 1000 for run in runs]), "ms"),
+            (tr("time to first token"), *_spread([run.ttft_s * 1000 for run in runs]), "ms"),
         ]
-        n_runs = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+        n_runs = trn("{n} run", "{n} runs", len(runs))
         return _page(report, _number(score), [table_of(made_of, "<>><", output), "", n_runs], output)
 
     return show
@@ -32,17 +42,25 @@ def _quick(output: str) -> Format:
 def _localscore(output: str) -> Format:
     def show(comparison: Comparison) -> str:
         (report,) = comparison.reports
-        rows = [("test", "pp tok/s", "tg tok/s", "first token ms")]
+        rows = [(tr("test"), "pp tok/s", "tg tok/s", tr("first token ms"))]
         for result in report.results:
             prefill_tps, decode_tps, ttft_s = _figures(result)
             rows.append((result.test.name, _digits(prefill_tps), _digits(decode_tps), _digits(1000 * ttft_s)))
         score = localscore(report.results)
         n_all = len(LOCALSCORE_TESTS)
         if score:
-            rows.append(("mean", _digits(score.prefill_tps), _digits(score.decode_tps), _digits(1000 * score.ttft_s)))
+            rows.append(
+                (tr("mean"), _digits(score.prefill_tps), _digits(score.decode_tps), _digits(1000 * score.ttft_s))
+            )
             number = _number(score)
         else:
-            number = [f"No LocalScore: it is over all {n_all} tests, of which {len(report.results)} are done."]
+            number = [
+                tr(
+                    "No LocalScore: it is over all {total} tests, of which {n} are done.",
+                    total=n_all,
+                    n=len(report.results),
+                )
+            ]
         return _page(report, number, [table_of(rows, "<>>>", output)], output)
 
     return show
@@ -60,7 +78,11 @@ def _page(report: Report, number: list[str], made_of: list[str], output: str) ->
 
 
 def _number(score: Score | None) -> list[str]:
-    return [f"{score.name}: {_digits(score.value)}", f"= {score.definition}"] if score else []
+    return (
+        [tr("{name}: {score}", name=tr(score.name), score=_digits(score.value)), f"= {score.definition}"]
+        if score
+        else []
+    )
 
 
 def _spread(values: list[float]) -> tuple[str, str]:
@@ -86,12 +108,12 @@ def _quick_json(comparison: Comparison) -> str:
     """An object with the score's `name`, `value` and `definition`, its parts `prefill_ts`, `decode_ts` (tokens per
     second) and `ttft_s` (seconds), and `tests`, the records of `tui.bench.llama_records` with these three for each
     repetition. `value` and parts are null where not all tests were run."""
-    return _as_json(comparison, "llmtui quick score", quick_score(comparison.reports[0].results))
+    return _as_json(comparison, QUICK_NAME, quick_score(comparison.reports[0].results))
 
 
 def _localscore_json(comparison: Comparison) -> str:
     """As `_quick_json`, the parts being means over the nine tests."""
-    return _as_json(comparison, "LocalScore", localscore(comparison.reports[0].results))
+    return _as_json(comparison, LOCALSCORE_NAME, localscore(comparison.reports[0].results))
 
 
 def _as_json(comparison: Comparison, name: str, score: Score | None) -> str:
@@ -103,7 +125,7 @@ def _as_json(comparison: Comparison, name: str, score: Score | None) -> str:
     page = {
         "name": name,
         "value": round(score.value, 3) if score else None,
-        "definition": score.definition if score else None,
+        "definition": score.definition.english if score else None,
         "prefill_ts": round(score.prefill_tps, 6) if score else None,
         "decode_ts": round(score.decode_tps, 6) if score else None,
         "ttft_s": round(score.ttft_s, 6) if score else None,

@@ -6,48 +6,64 @@ import contextlib
 import sys
 from pathlib import Path
 
+from tui.base.format import sentences
 from tui.base.text import clean
 from tui.protocol.death import Cause, Death, crashed_code, rebuild_command
 from tui.protocol.records import ErrorInfo, ErrorKind
+from tui.words import mark, tr
 
-_LESS_MEMORY = "Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
+_LESS_MEMORY = mark("Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization.")
+_AGAIN = mark(
+    "Try again. If that does not help, try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."
+)
 _ADVICE: dict[ErrorKind, str] = {
-    "model_not_found": "Check the path.",
-    "model_unreadable": "The file may be damaged or half downloaded: compare its size, or fetch it again.",
-    "model_unsupported": "Get a newer llmtui, or another file of this model.",
-    "model_refused": "llmtui --bench without a name takes a model that can be measured.",
+    "model_not_found": mark("Check the path."),
+    "model_unreadable": mark("The file may be damaged or half downloaded: compare its size, or fetch it again."),
+    "model_unsupported": mark("Get a newer llmtui, or another file of this model."),
+    "model_refused": mark("llmtui --bench without a name takes a model that can be measured."),
     "out_of_memory": _LESS_MEMORY,
-    "bad_settings": "Change the load options; llmtui --help lists them.",
+    "bad_settings": mark("Change the load options; llmtui --help lists them."),
 }
+_OTHER_OPTIONS = mark("Try other load options, or --backend cpu.")
 _DEATHS: dict[Cause, tuple[str, str]] = {
-    "killed": ("it was killed, most likely because the memory ran out", _LESS_MEMORY),
-    "ended": (
-        "something outside asked it to end, such as a person or a guard against full memory",
-        f"Try again. {_LESS_MEMORY}",
+    "killed": (mark("it was killed, most likely because the memory ran out"), _LESS_MEMORY),
+    "ended": (mark("something outside asked it to end, such as a person or a guard against full memory"), _AGAIN),
+    "out_of_memory": (mark("the memory ran out"), _LESS_MEMORY),
+    "device_lost": (
+        mark("the GPU stopped answering"),
+        mark("Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
     ),
-    "out_of_memory": ("the memory ran out", _LESS_MEMORY),
-    "device_lost": ("the GPU stopped answering", "Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
-    "shader": ("the GPU driver could not compile a shader", "Try --backend cpu, or a newer driver."),
-    "file_changed": ("the model file changed or shrank while it was used", "Fetch the file again."),
+    "shader": (mark("the GPU driver could not compile a shader"), mark("Try --backend cpu, or a newer driver.")),
+    "file_changed": (mark("the model file changed or shrank while it was used"), mark("Fetch the file again.")),
     "bad_file": (
-        "llama.cpp crashed over {file}: it is damaged or not made well",
-        "Fetch it again, or get another file of this model.",
+        mark("llama.cpp crashed over {file}: it is damaged or not made well"),
+        mark("Fetch it again, or get another file of this model."),
     ),
-    "assertion": ("llama.cpp found a mistake, perhaps in {file}", "Try other load options, or --backend cpu."),
-    "crashed": ("llama.cpp crashed, perhaps over {file}", "Try other load options, or --backend cpu."),
-    "not_started": ("it cannot be started", "Installing llmtui again may help; llmtui --devices tests it."),
-    "not_stopped": ("it did not stop when asked to, so llmtui ended it", "A smaller --ubatch stops sooner."),
-    "other_version": ("llmtui was replaced by another version while it ran", "Start it again."),
-    "out_of_step": ("what it said made no sense, so llmtui ended it", "Try again; llmtui --locate names the log."),
+    "assertion": (mark("llama.cpp found a mistake, perhaps in {file}"), _OTHER_OPTIONS),
+    "crashed": (mark("llama.cpp crashed, perhaps over {file}"), _OTHER_OPTIONS),
+    "not_started": (
+        mark("it cannot be started"),
+        mark("Installing llmtui again may help; llmtui --devices tests it."),
+    ),
+    "not_stopped": (
+        mark("it did not stop when asked to, so llmtui ended it"),
+        mark("A smaller --ubatch stops sooner."),
+    ),
+    "other_version": (mark("llmtui was replaced by another version while it ran"), mark("Start it again.")),
+    "out_of_step": (
+        mark("what it said made no sense, so llmtui ended it"),
+        mark("Try again; llmtui --locate names the log."),
+    ),
 }
 
-_LESS_RAM = "Try a smaller --ctx, or a smaller quantization."
+_LESS_RAM = mark("Try a smaller --ctx, or a smaller quantization.")
+_OTHER_FILE = mark("Try other load options, or another file of this model.")
 _ON_CPU: dict[Cause, str] = {
     "killed": _LESS_RAM,
-    "ended": f"Try again. {_LESS_RAM}",
+    "ended": mark("Try again. If that does not help, try a smaller --ctx, or a smaller quantization."),
     "out_of_memory": _LESS_RAM,
-    "assertion": "Try other load options, or another file of this model.",
-    "crashed": "Try other load options, or another file of this model.",
+    "assertion": _OTHER_FILE,
+    "crashed": _OTHER_FILE,
 }
 """What to try where the CPU alone computed."""
 
@@ -61,25 +77,44 @@ def say(sentence: str) -> None:
 
 def error_sentence(path: Path, info: ErrorInfo) -> str:
     """A command that failed while the engine lives on."""
-    return f"{path.name}: {info.detail.rstrip('.')}.\n{_ADVICE.get(info.kind, 'Try other load options.')}"
+    why = tr("{file}: {reason}.", file=path.name, reason=info.detail.rstrip(".。"))
+    advice = tr(_ADVICE[info.kind]) if info.kind in _ADVICE else tr("Try other load options.")
+    return f"{why}\n{advice}"
 
 
 def death_sentence(death: Death) -> str:
     """The end of the engine process: how, why as far as known, its last words, and what to try."""
-    why, advice = _cpu_code(death) if death.cause == "cpu_code" else _DEATHS[death.cause]
-    if death.computing.on_cpu:
-        advice = _ON_CPU.get(death.cause, advice)
-    how = death.signal_name or f"exit code {death.exit_code}"
-    doing = {"loading": "while loading the model", "benchmark": "while measuring"}.get(death.running, "")
-    words = f'\nIts last words: "{death.last_words}".' if death.last_words else ""
-    why = why.format(file=death.computing.file_name)
-    return f"the engine stopped ({how}){' ' if doing else ''}{doing}: {why}.{words}\n{advice}"
+    file = death.computing.file_name
+    if death.cause == "cpu_code":
+        why, advice = crashed_code(death), _without_that_code(death)
+    else:
+        known, remedy = _DEATHS[death.cause]
+        why, advice = tr(known, file=file), tr(remedy)
+    if death.computing.on_cpu and death.cause in _ON_CPU:
+        advice = tr(_ON_CPU[death.cause])
+    how = death.signal_name or tr("exit code {n}", n=death.exit_code)
+    if death.running == "loading":
+        what = tr("the engine stopped ({how}) while loading the model: {reason}.", how=how, reason=why)
+    elif death.running == "benchmark":
+        what = tr("the engine stopped ({how}) while measuring: {reason}.", how=how, reason=why)
+    else:
+        what = tr("the engine stopped ({how}): {reason}.", how=how, reason=why)
+    words = tr('Its last words: "{words}".', words=death.last_words) if death.last_words else ""
+    return "\n".join(filter(None, (what, words, advice)))
 
 
-def _cpu_code(death: Death) -> tuple[str, str]:
-    """That llama.cpp's code for this processor crashed: why as far as known, and what was not in use already."""
+def _without_that_code(death: Death) -> str:
+    """How to do without llama.cpp's code for this processor, which crashed: what was not in use already."""
     repacked, gpus = death.computing.repacked, death.computing.gpus
     ways = ["--repack off"] if repacked else []
     ways += [f"--backend {gpus[0].rstrip('0123456789').lower()}"] if gpus and death.computing.on_cpu else []
-    anew = f"uild llama.cpp anew, for less of this processor: `{rebuild_command(gpus)}`."
-    return crashed_code(death), f"Try {' or '.join(ways)}. If that does not help, b{anew}" if ways else f"B{anew}"
+    command = rebuild_command(gpus)
+    if not ways:
+        return tr("Build llama.cpp again, for less of this processor: `{command}`.", command=command)
+    first = tr("Try {option}.", option=ways[0])
+    if len(ways) > 1:
+        first = tr("Try {first} or {second}.", first=ways[0], second=ways[1])
+    again = tr(
+        "If that does not help, build llama.cpp again, for less of this processor: `{command}`.", command=command
+    )
+    return sentences(first, again)

@@ -26,11 +26,12 @@ from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.machine import this_machine
-from tui.measure.tune import TURN_GEN, TURN_PROMPT, Trial, TuneOutcome, Tuner, changes
+from tui.measure.tune import TURN_GEN, TURN_PROMPT, Outcome, Trial, TuneOutcome, Tuner, changes
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import may_load
 from tui.protocol.death import EngineDied
+from tui.words import mark, tr
 
 
 def tune(options: BenchOptions, model: LibraryModel, settings: Settings, state: StateStore) -> ExitCode:
@@ -53,7 +54,7 @@ class _Command:
             async with LocalEngine(env=environment) as engine:
                 await self._search(engine, planner)
         except asyncio.CancelledError:
-            code, message = ExitCode.INTERRUPTED, "interrupted; nothing is remembered of this."
+            code, message = ExitCode.INTERRUPTED, tr("interrupted; nothing is remembered of this.")
         except _NoDevice as error:
             code, message = ExitCode.USAGE, str(error)
         except EngineError as error:
@@ -67,10 +68,12 @@ class _Command:
             found = self._tuner.result
             problem = self._remember(found) if code == ExitCode.FINE and found.is_better else None
             if problem is not None:
-                code, message = ExitCode.UNWRITTEN, f"not remembered: {problem}"
+                code, message = ExitCode.UNWRITTEN, tr("not remembered: {reason}", reason=problem)
             self._print(found, _verdict(found, is_whole=code == ExitCode.FINE))
         elif code == ExitCode.FINE:
-            code, message = ExitCode.USAGE, f"nothing was measured within {self._options.tune_s:g} s; see --seconds."
+            seconds = f"{self._options.tune_s:g}"
+            message = tr("nothing was measured within {seconds} s; see --seconds.", seconds=seconds)
+            code = ExitCode.USAGE
         if message:
             say(message)
         return code
@@ -81,7 +84,13 @@ class _Command:
         for problem in problems:
             say(str(problem))
         if backend_devices(start.backend, devices) is None:
-            raise _NoDevice(f"--backend {start.backend}: there is no such device here; see llmtui --devices.")
+            raise _NoDevice(
+                tr(
+                    "{option}: there is no such device here; see {command}.",
+                    option=f"--backend {start.backend}",
+                    command="llmtui --devices",
+                )
+            )
         if self._model.info.n_ctx_train and "n_ctx" not in self._options.load:
             start = msgspec.structs.replace(start, n_ctx=min(start.n_ctx, self._model.info.n_ctx_train))
         memory = await read_memory(devices, self._settings.memory)
@@ -105,7 +114,11 @@ class _Command:
             budget_s=self._options.tune_s,
             on_progress=lambda spent, choice: self._line.say(
                 spent,
-                f"trying {_label(start, choice)} · {format.about((1 - spent) * self._options.tune_s)} left at most",
+                tr(
+                    "trying {settings} · {time} left at most",
+                    settings=_label(start, choice),
+                    time=format.about((1 - spent) * self._options.tune_s),
+                ),
             ),
         )
         await self._tuner.run()
@@ -125,17 +138,30 @@ class _Command:
         show(text, sys.stdout)
 
 
+_OUTCOMES: dict[Outcome, str] = {
+    "best": mark("best"),
+    "dropped": mark("dropped"),
+    "failed": mark("cannot be loaded"),
+    "start": mark("start"),
+    "stopped": mark("not over in time"),
+    "tried": "",
+}
+
+
 class _NoDevice(Exception):
     """The backend that was asked for is not here."""
 
 
 def _label(start: ChosenLoad, choice: ChosenLoad) -> str:
-    differs = [f"{LOAD_ROWS[name].words} {value}" for name, value in changes(start, choice).items()]
-    return ", ".join(differs) or "the settings as they are"
+    differs = (
+        tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value)
+        for name, value in changes(start, choice).items()
+    )
+    return format.listed(*differs) or tr("the settings as they are")
 
 
 def _rows(found: TuneOutcome) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("settings", "pp t/s", "tg t/s", "turn s", "runs", "")]
+    rows: list[tuple[str, ...]] = [(tr("settings"), "pp t/s", "tg t/s", tr("turn s"), tr("runs"), "")]
     for trial in sorted(found.trials, key=lambda trial: -trial.speed):
         n = len(trial.speeds)
         figures = (_mean(trial.prefill_tps), _mean(trial.decode_tps), f"{trial.turn_s:.2f}") if n else ("", "", "")
@@ -148,29 +174,45 @@ def _mean(values: tuple[float, ...]) -> str:
 
 
 def _said(trial: Trial) -> str:
-    said = {
-        "best": "best", "dropped": "dropped", "failed": "cannot be loaded", "start": "start",
-        "stopped": "not over in time", "tried": "",
-    }  # fmt: skip
-    costs = " (costs a little quality)" if trial.choice.type_k != "f16" and trial.outcome != "start" else ""
-    return f"{said[trial.outcome]}{costs}"
+    said = tr(_OUTCOMES[trial.outcome])
+    if trial.choice.type_k == "f16" or trial.outcome == "start":
+        return said
+    return tr("{outcome} (costs a little quality)", outcome=said).strip()
 
 
 def _verdict(found: TuneOutcome, *, is_whole: bool) -> str:
     """What came of it, in a few sentences."""
-    turn = f"a turn of {TURN_PROMPT} tokens read and {TURN_GEN} written"
+    turn = {"n_read": TURN_PROMPT, "n_written": TURN_GEN}
     gain = found.gain
+    said = []
     if found.is_better and gain is not None:
-        bounds = f"{gain.percent:.1f}% faster ({gain.low:.1f} to {gain.high:.1f})"
-        said = f"{_label(found.start, found.best)}: {bounds} for {turn}."
-        said += " Remembered for this model on this machine: the chat uses it." if is_whole else ""
+        said.append(
+            tr(
+                "{settings}: {percent}% faster ({low} to {high}) for a turn of {n_read} tokens read and {n_written} "
+                "written.",
+                settings=_label(found.start, found.best),
+                percent=f"{gain.percent:.1f}",
+                low=f"{gain.low:.1f}",
+                high=f"{gain.high:.1f}",
+                **turn,
+            )
+        )
+        if is_whole:
+            said.append(tr("Remembered for this model on this machine: the chat uses it."))
     else:
-        said = f"Nothing is surely faster than the settings as they are, for {turn}; they stay."
+        said.append(
+            tr(
+                "Nothing is surely faster than the settings as they are, for a turn of {n_read} tokens read and "
+                "{n_written} written; they stay.",
+                **turn,
+            )
+        )
     if found.not_tried:
-        said += f" Not tried for want of time: {'; '.join(_label(found.start, choice) for choice in found.not_tried)}."
+        left = "; ".join(_label(found.start, choice) for choice in found.not_tried)
+        said.append(tr("Not tried, as there was no time: {settings}.", settings=left))
     if found.n_too_large:
-        said += f" Left out because they would leave too little memory: {found.n_too_large}."
-    return said
+        said.append(tr("Left out because they would leave too little memory: {n}.", n=found.n_too_large))
+    return format.sentences(*said)
 
 
 def _record(found: TuneOutcome) -> dict[str, object]:

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from tui import __version__
 from tui.bench.figures import spread
-from tui.bench.render import Format, facts, headline, refusal, table_of
+from tui.bench.render import Format, facts, headline, n_of_runs, refusal, table_of
 from tui.measure.report import Comparison, ParallelResult, Report, described
 from tui.measure.stats import mean
+from tui.words import tr
 
 _Key = TypeVar("_Key")
 
@@ -30,7 +31,10 @@ def _block(report: Report, output: str) -> str:
     name, size = headline(report)
     lines = [name, f"{size} · {report.backend}"] if output == "table" else [f"**{name}** · {size} · {report.backend}"]
     for (n_prompt, n_gen), found in _grouped(report.parallel, lambda result: (result.n_prompt, result.n_gen)).items():
-        lines += ["", f"each user: {n_prompt:,} tokens read, {n_gen:,} written", ""]
+        said = tr(
+            "each user: {n_read} tokens read, {n_written} written", n_read=f"{n_prompt:,}", n_written=f"{n_gen:,}"
+        )
+        lines += ["", said, ""]
         lines.append(table_of(_rows(found, report.repetitions), ">>>>><", output))
     return "\n".join(lines)
 
@@ -38,7 +42,7 @@ def _block(report: Report, output: str) -> str:
 def _grouped(
     results: Iterable[ParallelResult], key: Callable[[ParallelResult], _Key]
 ) -> dict[_Key, list[ParallelResult]]:
-    """Those that are alike together: of several rows, each is measured there and back, so that they come apart."""
+    """Those that are alike together: several rows are measured forwards and then backwards, so that they come apart."""
     groups: dict[_Key, list[ParallelResult]] = {}
     for result in results:
         groups.setdefault(key(result), []).append(result)
@@ -50,7 +54,14 @@ def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, 
     groups = _grouped(found, lambda result: result.n_parallel)
     written = [mean([run.decode_tps for run in runs]) for runs in groups.values()]
     rows: list[tuple[str, ...]] = [
-        ("users", "read t/s", "written t/s", "each t/s", f"against {found[0].n_parallel}", "runs")
+        (
+            tr("users"),
+            tr("read t/s"),
+            tr("written t/s"),
+            tr("each t/s"),
+            tr("against {n}", n=found[0].n_parallel),
+            tr("runs"),
+        )
     ]
     for (n_parallel, runs), together in zip(groups.items(), written, strict=True):
         n_runs = len(runs)
@@ -61,7 +72,7 @@ def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, 
                 spread([run.decode_tps for run in runs]),
                 f"{together / n_parallel:,.2f}",
                 f"{together / written[0]:.2f} x" if written[0] else "",
-                str(n_runs) if n_runs == repetitions else f"{n_runs} of {repetitions} runs",
+                n_of_runs(n_runs, repetitions),
             )
         )
     return rows

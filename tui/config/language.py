@@ -4,16 +4,16 @@ too; what is wrong with the files is told by whoever reads them whole."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-from tui.base import toml
-from tui.config import paths
 from tui.words import LANGUAGES, Language, language_of
 
 AUTO: Final = "auto"
 """As the environment asks for."""
+_MOST_BYTES = 1 << 20
 
 
 def language_for(remembered: str, written: str, environ: Mapping[str, str]) -> Language:
@@ -28,19 +28,45 @@ def language_for(remembered: str, written: str, environ: Mapping[str, str]) -> L
 
 def first_language(environ: Mapping[str, str], settings_file: str = "") -> Language:
     """The same, from the files alone; `settings_file` is read in place of the user's own. Never raises: what cannot be
-    read counts as missing."""
-    remembered = _value(paths.state_file(), "language")
-    written = _value(Path(settings_file) if settings_file else paths.user_settings_file(), "ui", "language")
-    return language_for(remembered, written, environ)
+    read counts as missing. It is asked before `--help`: what takes time is imported only where a file names a
+    language."""
+    remembered = _value(_file(environ, "XDG_STATE_HOME", ".local/state", "state.toml"), "language")
+    own = _file(environ, "XDG_CONFIG_HOME", ".config", "settings.toml")
+    return language_for(remembered, _value(settings_file or own, "ui", "language"), environ)
 
 
-def _value(file: Path, *keys: str) -> str:
+def _file(environ: Mapping[str, str], variable: str, folder: str, name: str) -> str:
+    """As `tui.config.paths` has it on Linux, without importing that; empty elsewhere."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    home = environ.get(variable) or os.path.join(environ.get("HOME", ""), folder)  # noqa: PTH118
+    return os.path.join(home, "llmtui", name)  # noqa: PTH118
+
+
+def _value(file: str, *keys: str) -> str:
     """A text in a TOML file, by the names of its tables and its own; empty when there is none."""
+    if not _has(file, keys[-1]):
+        return ""
+    from pathlib import Path
+
+    from tui.base import toml
+
     found: object
     try:
-        found = toml.read(file)
+        found = toml.read(Path(file))
     except (OSError, toml.TomlError):
         return ""
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, str) else ""
+
+
+def _has(file: str, word: str) -> bool:
+    """Whether it is a small file that holds the word."""
+    if not os.path.isfile(file):  # noqa: PTH113 - and not a pipe, which would be waited for
+        return False
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123
+            return word.encode() in opened.read(_MOST_BYTES)
+    except OSError:
+        return False

@@ -14,6 +14,7 @@ from typing import Any
 from tui.engine.alphabet import Alphabet
 from tui.engine.splitter import Marks, Pair, is_token
 from tui.engine.template import ChatTemplate, TemplateError, Turn
+from tui.engine.thoughtswitch import DETAILED, EFFORTS, LEVELS, NEMOTRON, NO_EFFORT, SWITCHES, WORDS, Switch
 from tui.protocol.records import Effort
 
 _USER, _NEXT, _ANSWER, _THOUGHT, _SYSTEM = "Qjuu", "Qjvv", "Qjaa", "Qjtt", "Qjss"
@@ -45,20 +46,6 @@ KNOWN_ANSWERS = (
     ("", "[END FINAL RESPONSE]"),
 )
 """What answers are put into, where the template names it."""
-_SWITCHES: tuple[tuple[str, Any, Any], ...] = (
-    ("enable_thinking", True, False),
-    ("thinking", True, False),
-    ("thinking_mode", "enabled", "disabled"),
-    ("enable_reasoning", True, False),
-    ("reasoning", True, False),
-    ("skip_thinking", False, True),
-    ("thinking_budget", None, 0),
-)
-"""Variables that switch thinking, on and off; None leaves it to the template."""
-_EFFORTS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
-_NO_EFFORT = ("none", "no_think", "minimal", "low")
-"""Levels that mean no thinking to templates which then close the thought themselves."""
-_LEVELS: tuple[Effort, ...] = ("low", "medium", "high")
 _SPELLINGS: tuple[Mapping[str, Any], ...] = (
     {"reasoning_content": _THOUGHT},
     {"reasoning": _THOUGHT},
@@ -73,26 +60,6 @@ _UNIT = rf"(?:{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}|{_UNITS}|<[^<>\n]{{1,60
 _TAG = re.compile(r"<[^<>]+>|\[[^\[\]]+\]|◁[^▷]+▷")
 _FIRST_UNIT, _LAST_UNIT = re.compile(_UNIT), re.compile(rf"{_UNIT}$")
 _NAMED_END = re.compile(rf"{_UNITS}[^\s\ud800-\udfff]{{1,40}}{_UNITS}$")
-
-
-@dataclass(frozen=True)
-class Switch:
-    """How a template is told to let the model think, or not."""
-
-    on: Mapping[str, Any] = field(default_factory=dict)
-    off: Mapping[str, Any] = field(default_factory=dict)
-    has_effect: bool = False
-    words: tuple[str, str] = ("", "")
-    """What the last message ends with, on and off, where the template knows no variable and heeds words."""
-    effort_variable: str = ""
-    efforts: tuple[Effort, ...] = ()
-
-    def variables(self, *, thinking: bool, effort: Effort = "") -> dict[str, Any]:
-        """What the template is given; an effort that it does not know is left out."""
-        chosen = dict(self.on if thinking else self.off)
-        if thinking and effort in self.efforts:
-            chosen[self.effort_variable] = effort
-        return chosen
 
 
 _NO_MARKS, _NO_SWITCH = Marks(), Switch()
@@ -136,16 +103,16 @@ class ChatFormat:
         return {"role": role, "content": [{"type": "text", "text": content}] if self.takes_parts else content}
 
 
-def learn(template: ChatTemplate, alphabet: Alphabet) -> ChatFormat:
+def learn(template: ChatTemplate, alphabet: Alphabet, model: str = "") -> ChatFormat:
     """Render marked conversations with the template and see what it makes of them. Takes some milliseconds. Never
-    fails: what cannot be learned is as for ChatML. Raises `TemplateError` where no conversation at all can be
-    rendered."""
-    return _Learner(template, alphabet).learn()
+    fails: what cannot be learned is as for ChatML. `model` is the name that the file gives. Raises `TemplateError`
+    where no conversation at all can be rendered."""
+    return _Learner(template, alphabet, model).learn()
 
 
 class _Learner:
-    def __init__(self, template: ChatTemplate, alphabet: Alphabet) -> None:
-        self._template, self._alphabet = template, alphabet
+    def __init__(self, template: ChatTemplate, alphabet: Alphabet, model: str) -> None:
+        self._template, self._alphabet, self._model = template, alphabet, model.lower()
         self._always: Mapping[str, Any] = {"tools": None}
         self._parts = False
         self._until = time.monotonic() + LEARN_S
@@ -233,48 +200,59 @@ class _Learner:
 
     def _find_switch(self) -> Switch:
         known = self._template.variables
-        on = {name: yes for name, yes, _ in _SWITCHES if name in known and yes is not None}
-        off = {name: no for name, _, no in _SWITCHES if name in known}
+        on = {name: yes for name, yes, _ in SWITCHES if name in known and yes is not None}
+        off = {name: no for name, _, no in SWITCHES if name in known}
         # A variable that the template sets itself, or uses for something else, may make it fail.
         for name in list(off):
             if not (self._prompt({name: on[name]} if name in on else {}) and self._prompt({name: off[name]})):
                 on.pop(name, None)
                 del off[name]
-        variable = next((name for name in _EFFORTS if name in known), "")
+        variable = next((name for name in EFFORTS if name in known), "")
         if self._prompt(on) != self._prompt(off):
             return Switch(on, off, True, effort_variable=variable, efforts=self._levels(variable, on))
         levels = self._levels(variable, {})
         marks, _ = self._find_marks(Switch()) if variable else (Marks(), "")
-        for none in _NO_EFFORT if variable else ():
+        for none in NO_EFFORT if variable else ():
             without = {variable: none}
             # Some write any word into the prompt: only what closes the thought is understood.
             if self._prompt(without) and _closes_thought(marks, self._alphabet.encode(self._opening(without))):
                 levels = tuple(level for level in levels if self._prompt({variable: level}) != self._prompt(without))
                 on = {variable: levels[-1]} if levels else {}
                 return Switch(on, without, True, effort_variable=variable, efforts=levels if len(levels) > 1 else ())
-        words = self._find_words()
-        return Switch(has_effect=bool(words[1]), words=words, effort_variable=variable, efforts=levels)
+        whose, *words = self._find_words()
+        return Switch(
+            has_effect=bool(whose),
+            words=(words[0], words[1]),
+            in_system=whose == "system",
+            effort_variable=variable,
+            efforts=levels,
+        )
 
     def _levels(self, variable: str, on: Mapping[str, Any]) -> tuple[Effort, ...]:
         """The levels of effort that each make another prompt."""
         if not variable:
             return ()
         prompts: dict[str, Effort] = {}
-        for level in reversed(_LEVELS):  # of two that are alike, the name of the higher one stays
+        for level in reversed(LEVELS):  # of two that are alike, the name of the higher one stays
             if prompt := self._prompt({**on, variable: level}):
                 prompts.setdefault(prompt, level)
-        return tuple(level for level in _LEVELS if level in prompts.values()) if len(prompts) > 1 else ()
+        return tuple(level for level in LEVELS if level in prompts.values()) if len(prompts) > 1 else ()
 
-    def _find_words(self) -> tuple[str, str]:
-        """Words in a message that the template itself reacts to."""
-        for on, off in ((" /think", " /no_think"), (" /think", " /nothink")):
-            if off.strip() not in self._template.source:
+    def _find_words(self) -> tuple[str, str, str]:
+        """Whose message takes words that the template itself reacts to, or that its model is known for; the words."""
+        source = self._template.source
+        for whose, on, off in WORDS:
+            if off.strip() not in source:
                 continue
-            plain = self._render([("user", _USER)], opening=True)
-            told = self._render([("user", _USER + off)], opening=True)
+            messages = [("user", _USER)] if whose == "user" else [("system", _SYSTEM), ("user", _USER)]
+            plain = self._render(messages, opening=True)
+            told = self._render([(messages[0][0], messages[0][1] + off), *messages[1:]], opening=True)
             if told and told.replace(off, "") != plain:
-                return on, off
-        return "", ""
+                return whose, on, off
+        name, *marks = NEMOTRON
+        if "detailed thinking" in source or (name in self._model and all(mark in source for mark in marks)):
+            return "system", *DETAILED
+        return "", "", ""
 
     # Marks ------------------------------------------------------------------------------------------------------------
 
@@ -408,10 +386,6 @@ class _Learner:
 def _closes_thought(marks: Marks, opening: str) -> bool:
     last_close = max((opening.rfind(mark) for mark in marks.closes), default=-1)
     return last_close > max((opening.rfind(mark) for mark in marks.opens), default=-1)
-
-
-def _opens_and_closes(thoughts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [opens for opens, _ in thoughts if opens], [closes for _, closes in thoughts]
 
 
 def _split_first(text: str) -> tuple[str, str]:

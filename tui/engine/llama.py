@@ -143,7 +143,8 @@ class Session:
             self.n_batch = int(lib.llama_n_batch(self._context))
             self.n_ubatch = int(lib.llama_n_ubatch(self._context))
             source = self._template_source()
-            self.chat = ChatPrompt(self.vocabulary, source, self._templates, settings.chat_template)
+            name = self._metadata("general.name")
+            self.chat = ChatPrompt(self.vocabulary, source, self._templates, settings.chat_template, name)
             self.stops = settings.stop
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()

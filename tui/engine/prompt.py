@@ -30,10 +30,11 @@ class ChatPrompt:
     used instead.
     """
 
-    def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost, own: str = "") -> None:
+    def __init__(self, vocabulary: Vocabulary, source: str, host: TemplateHost, own: str = "", model: str = "") -> None:
         """`source` is that of the file's template, or what the file says in its place; empty where there is none. `own`
-        is that of one of the user's, which goes before it. `host` renders them. Raises what the host's check raises."""
-        self._vocabulary, self._host = vocabulary, host
+        is that of one of the user's, which goes before it. `host` renders them. `model` is the name that the file
+        gives. Raises what the host's check raises."""
+        self._vocabulary, self._host, self._model = vocabulary, host, model
         self.alphabet = Alphabet(lambda text: vocabulary.tokenize(text, is_whole=False), vocabulary.mark_text)
         self._own_source, self._source = own, source
         self._adopt(*(self._own(own) if own else self._find(source)))
@@ -51,7 +52,7 @@ class ChatPrompt:
     def _own(self, own: str) -> tuple[ChatTemplate, ChatFormat, str]:
         try:
             template = self._compile(own)
-            return template, learn(template, self.alphabet), ""
+            return template, learn(template, self.alphabet, self._model), ""
         except TemplateError as error:
             return self._instead_of_own(error)
 
@@ -63,13 +64,13 @@ class ChatPrompt:
     def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
         template, note = find_template(source, self._compile, has_token=self._vocabulary.has_token)
         try:
-            return template, learn(template, self.alphabet), note
+            return template, learn(template, self.alphabet, self._model), note
         except TemplateError as error:
             return self._fitting(error)
 
     def _fitting(self, error: TemplateError) -> tuple[ChatTemplate, ChatFormat, str]:
         template, note = fitting(unusable(error), self._vocabulary.has_token)
-        return template, learn(template, self.alphabet), note
+        return template, learn(template, self.alphabet, self._model), note
 
     def _replace(self, error: TemplateError) -> None:
         """A template that was good for all it was tried with has failed: from now on another is used. Raises the error
@@ -155,7 +156,10 @@ class ChatPrompt:
         variables = {**self.format.always, **self.format.switch.variables(thinking=thinking, effort=effort)}
         shaped = [(message.role, self._protected(message.content, said)) for message in messages]
         words = self.format.switch.words[not thinking]
-        if words and shaped and shaped[-1][0] == "user":
+        if words and self.format.switch.in_system:
+            own = shaped.pop(0)[1] if shaped and shaped[0][0] == "system" else ""
+            shaped.insert(0, ("system", f"{words}\n\n{own}" if own else words))
+        elif words and shaped and shaped[-1][0] == "user":
             shaped[-1] = (shaped[-1][0], shaped[-1][1] + words)
         turns = self.format.turns(shaped)
         return self.template.render(turns, opening=opening, variables=variables)

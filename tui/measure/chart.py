@@ -11,18 +11,26 @@ from typing import Literal
 import msgspec
 
 from tui import __version__
+from tui.base.format import listed
 from tui.base.text import one_line
-from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, Report, Test, backend_of, row_name
+from tui.measure.report import (
+    BenchResult,
+    Comparison,
+    Mark,
+    ModelFacts,
+    Report,
+    Test,
+    backend_of,
+    engine_build,
+    marks_told,
+    row_label,
+    row_name,
+)
+from tui.words import tr, trn
 
 CPU = "CPU"
 _ORIGIN = re.compile(r"^(?:(?:[a-z]+_\w+|error loading model): )+")
 """Where llama.cpp says that an error is from."""
-_MARKS: dict[Mark, str] = {
-    "swapped": "the machine swapped",
-    "throttled": "the clock fell",
-    "busy": "other programs were busy",
-    "hot": "the CPU was too hot",
-}
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +128,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     def doubt(self) -> str:
         """What is wrong with the bars that have marks, in one line; empty when none has."""
         marks = dict.fromkeys(mark for bar in self.bars for mark in bar.marks)
-        return f"! not to be trusted, meanwhile {', '.join(_MARKS[mark] for mark in marks)}" if marks else ""
+        return tr("! not to be trusted, meanwhile {reasons}", reasons=marks_told(marks)) if marks else ""
 
 
 class RowName(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +140,7 @@ class RowName(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the model's file, without its folder."""
 
     def __str__(self) -> str:
-        return f"{self.label} on {self.backend}"
+        return row_label(self.label, self.backend)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -279,7 +287,7 @@ def _bars(comparison: Comparison, test: Test, one_tps: float) -> Iterator[tuple[
 def _short(reason: str, path: str) -> str:
     """The first sentence of a reason, less what its row says already and the functions that llama.cpp names."""
     first = one_line(reason.strip().partition("\n")[0]).partition(" · ")[0]
-    return _ORIGIN.sub("", first.removeprefix(f"{Path(path).name}: ")).rstrip(".") or "not measured"
+    return _ORIGIN.sub("", first.removeprefix(f"{Path(path).name}: ")).rstrip(".。") or tr("not measured")
 
 
 def _labels(comparison: Comparison) -> dict[str, str]:
@@ -303,7 +311,7 @@ def _name(report: Report, labels: dict[str, str]) -> RowName:
 def _facts(comparison: Comparison, test: Test) -> tuple[str, ...]:
     """Machines, devices, programs and the day, as far as they are the same for all or as many as there are."""
     reports = [report for report in comparison.reports if _of(report, test)]
-    machines = dict.fromkeys(report.machine.hardware for report in reports)
+    machines = dict.fromkeys(report.machine.summary for report in reports)
     devices = dict.fromkeys(
         f"{name}: {report.describe(name)}".removesuffix(": ")
         for report in reports
@@ -312,14 +320,16 @@ def _facts(comparison: Comparison, test: Test) -> tuple[str, ...]:
     threads = sorted(
         {report.loaded.llama.n_threads if test.n_gen else report.loaded.llama.n_threads_batch for report in reports}
     )
-    builds = dict.fromkeys(report.hello.build_commit or "of unknown commit" for report in reports)
+    builds = dict.fromkeys(engine_build(report.hello) for report in reports)
     days = sorted({f"{result.test_time:%Y-%m-%d}" for report in reports if (result := _of(report, test))})
     n_runs = max(report.repetitions for report in reports)
     with_what = [
-        f"llama.cpp {', '.join(builds)}",
+        *builds,
         f"llmtui {__version__}",
-        f"{', '.join(map(str, threads))} thread{'s' if threads != [1] else ''}",
-        "1 run" if n_runs == 1 else f"mean ± standard deviation of {n_runs} runs",
-        days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
+        trn("{n} thread", "{n} threads", threads[0])
+        if len(threads) == 1
+        else tr("{numbers} threads", numbers=listed(*map(str, threads))),
+        tr("1 run") if n_runs == 1 else tr("mean ± standard deviation of {n} runs", n=n_runs),
+        days[0] if len(days) == 1 else tr("{first} to {last}", first=days[0], last=days[-1]),
     ]
     return tuple(one_line(line) for line in (*machines, *devices, " · ".join(with_what)))

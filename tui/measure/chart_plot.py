@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tui.base import format
 from tui.base.text import cells, fit_columns
 from tui.measure.chart import CPU, Bar, BarGroup, Chart, factor, speed
+from tui.words import language, mark, tr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,13 @@ _GPU_COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _INK, _PALE, _RULE = "#1b1f24", "#5b6470", "#c9ced6"
 _MOE_HATCH = "////"
 _CJK = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei")
-"""Fonts with Chinese letters, asked only where a name has some: DejaVu Sans has none."""
+"""Fonts with Chinese letters, asked only where a text has some: DejaVu Sans has none."""
+_TITLES = {"decode": mark("Decode ({test})"), "prefill": mark("Prefill ({test})")}
+_SPEEDS = {
+    ("decode",): mark("Decode speed, relative to {baseline}"),
+    ("prefill",): mark("Prefill speed, relative to {baseline}"),
+    ("decode", "prefill"): mark("Decode and prefill speed, relative to {baseline}"),
+}
 
 
 Slot = tuple[str, str, int]
@@ -51,8 +58,11 @@ class PlottingMissing(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "matplotlib, which draws these pictures, is missing from this Python. Install llmtui again, in its folder: "
-            "make install"
+            tr(
+                "matplotlib, which draws these pictures, is missing from this Python. Install llmtui again, in its "
+                "folder: {command}",
+                command="make install",
+            )
         )
 
 
@@ -60,6 +70,13 @@ def require_matplotlib() -> None:
     """Find out, without the time that importing it takes, whether pictures can be drawn. Raises `PlottingMissing`."""
     if importlib.util.find_spec("matplotlib") is None:
         raise PlottingMissing
+
+
+def can_draw_chinese() -> bool:
+    """Whether this machine has a font for it. Takes as long as importing matplotlib."""
+    from matplotlib import font_manager
+
+    return not set(_CJK).isdisjoint(font_manager.get_font_names())
 
 
 def draw(charts: Sequence[Chart], picture: PictureFormat) -> bytes:
@@ -83,7 +100,8 @@ def _style(charts: Sequence[Chart]) -> dict[Any, Any]:
     from matplotlib import font_manager
 
     text = "".join(group.label for chart in charts for group in chart.groups)
-    installed = set(font_manager.get_font_names()) if cells(text) > len(text) else set()
+    is_wide = language() == "zh" or cells(text) > len(text)
+    installed = set(font_manager.get_font_names()) if is_wide else set()
     return {
         "font.family": ["sans-serif", *(name for name in _CJK if name in installed)],
         "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
@@ -141,8 +159,7 @@ class _Picture:
 
     def draw(self) -> Figure:
         """The whole picture: title and legend, one plot for each chart, facts at the bottom."""
-        what = " and ".join(chart.what for chart in self._charts).capitalize()
-        title = f"{what} speed, relative to {self._first.baseline}"
+        title = tr(_SPEEDS[tuple(chart.what for chart in self._charts)], baseline=self._first.baseline)
         self._write(_EDGE_PX, 32, title, WIDTH_PX - 2 * _EDGE_PX, size=17, weight="bold")
         self._legend()
         self._names()
@@ -175,8 +192,8 @@ class _Picture:
             Patch(facecolor=self._colours[name], label=name) for name in sorted(known, key=lambda n: (n != CPU, n))
         ]
         if any(chart.has_moe for chart in self._charts):
-            patches.append(Patch(facecolor=_PALE, label="dense"))
-            patches.append(Patch(facecolor=_PALE, edgecolor="white", hatch=_MOE_HATCH, label="mixture of experts"))
+            patches.append(Patch(facecolor=_PALE, label=tr("dense")))
+            patches.append(Patch(facecolor=_PALE, edgecolor="white", hatch=_MOE_HATCH, label=tr("mixture of experts")))
         self._figure.legend(
             handles=patches,
             loc="center left",
@@ -197,9 +214,9 @@ class _Picture:
         for label, group in groups.items():
             own = [y for slot, y in self._slots.items() if slot[0] == label]
             middle_px = _TOP_PX + (own[0] + own[-1]) / 2 * self._stretch
-            params = f"{format.params(group.n_params)} parameters" if group.n_params else ""
-            active = f"{format.params(group.n_params_active)} active" if group.is_moe else ""
-            about = ", ".join(filter(None, (group.quant, params, active)))
+            params = tr("{count} parameters", count=format.params(group.n_params)) if group.n_params else ""
+            active = tr("{count} active", count=format.params(group.n_params_active)) if group.is_moe else ""
+            about = format.listed(*filter(None, (group.quant, params, active)))
             offset_px = 8 if about else 0
             self._write(_EDGE_PX, middle_px - offset_px, group.name, _NAMES_PX - 15, size=11.5, weight="bold")
             self._write(_EDGE_PX, middle_px + offset_px + 1, about, _NAMES_PX - 15, size=9.5, color=_PALE)
@@ -210,9 +227,7 @@ class _Picture:
         axes = self._figure.add_axes(
             (left_px / WIDTH_PX, bottom, width_px / WIDTH_PX, height_px / self._height_px), facecolor="none"
         )
-        self._write(
-            left_px, _TOP_PX - 16, f"{chart.what.capitalize()} ({chart.test})", width_px, size=12, weight="bold"
-        )
+        self._write(left_px, _TOP_PX - 16, tr(_TITLES[chart.what], test=chart.test), width_px, size=12, weight="bold")
         reach = max((bar.tps + bar.deviation_tps) / bar.tps * bar.relative for bar in chart.bars if not bar.reason)
         axes.set_xlim(0, max(reach, 1.0) * width_px / (width_px - _FIGURES_PX))
         axes.set_ylim(self._needed_px, 0)
@@ -253,7 +268,9 @@ class _Picture:
             )
             part = bar.label.removeprefix(bar.backend)
             text = f"{speed(bar.tps)} tok/s  ×{factor(bar.relative)}{' !' if bar.marks else ''}"
-            text, look = f"{text}  layers{part}" if part else text, {}
+            if part:
+                text = tr("{speed}  layers {part}", speed=text, part=part.strip())
+            look = {}
         written = axes.annotate(
             text,
             (bar.relative + spread, y),

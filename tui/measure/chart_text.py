@@ -11,8 +11,10 @@ import msgspec
 from tui.base import format
 from tui.base.text import cells, fit_columns
 from tui.measure.chart import Bar, BarGroup, Chart, factor, speed
+from tui.words import mark, tr
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 200
+_TITLES = {"decode": mark("Decode {test} in tok/s"), "prefill": mark("Prefill {test} in tok/s")}
 
 Role = Literal["title", "model", "about", "backend", "cpu", "gpu", "figures", "reason", "mark", "plain"]
 """What a piece of text is, for colours: "cpu" and "gpu" are bars."""
@@ -77,11 +79,12 @@ class _Drawing:
         return (*found, *self._legend())
 
     def _title(self) -> list[Line]:
-        what, one = f"{self._chart.what} {self._chart.test} in tok/s", f"x1.0 is {self._chart.baseline}"
-        what = what[0].upper() + what[1:]
-        if cells(what) + 2 + cells(one) <= self._columns:
-            return [(Span(what, "title"), Span(f", {one}", "about"))]
-        return [(Span(what, "title"),), (Span(self._fit(one, self._columns), "about"),)]
+        what = tr(_TITLES[self._chart.what], test=self._chart.test)
+        behind = tr(", x1.0 is {baseline}", baseline=self._chart.baseline)
+        if cells(what) + cells(behind) <= self._columns:
+            return [(Span(what, "title"), Span(behind, "about"))]
+        below = tr("x1.0 is {baseline}", baseline=self._chart.baseline)
+        return [(Span(what, "title"),), (Span(self._fit(below, self._columns), "about"),)]
 
     def _heading(self, group: BarGroup) -> Line:
         about = [format.n_params(group.n_params, group.n_params_active)] if group.n_params else []
@@ -116,7 +119,8 @@ class _Drawing:
         chart, style = self._chart, self._style
         found: list[Line] = []
         if chart.has_moe:
-            found.append((Span(f"{style.full} dense  {style.moe} MoE: mixture of experts", "about"),))
+            legend = tr("{full} dense  {moe} MoE: mixture of experts", full=style.full, moe=style.moe)
+            found.append((Span(legend, "about"),))
         if chart.doubt:
             found.append((Span(self._fit(chart.doubt, self._columns), "mark"),))
         return [(), *found] if found else []

@@ -10,12 +10,22 @@ from typing import Literal
 import msgspec
 
 from tui.config.loadtable import LOAD_ROWS
-from tui.measure.report import Report, Test
+from tui.measure.report import Report, Test, marks_told
 from tui.measure.stats import mean, relative_difference, welch
+from tui.words import mark, tr
 
 Record = Mapping[str, object]
 """One test under llama-bench's keys, as `llama-bench -o json` and `llmtui --bench --output json` print it."""
 Verdict = Literal["faster", "slower", "no difference seen", "too few runs"]
+
+VERDICTS: dict[Verdict, str] = {
+    "faster": mark("faster"),
+    "slower": mark("slower"),
+    "no difference seen": mark("no difference seen"),
+    "too few runs": mark("too few runs"),
+}
+"""Each in words, for `tr`."""
+_MARKED_BEFORE, _MARKED_NOW = mark("{test}: before, {reasons}"), mark("{test}: now, {reasons}")
 
 P_SIGNIFICANT = 0.05
 MIN_REPETITIONS = 3
@@ -104,10 +114,10 @@ def differences(before: Report | ComparedRun, after: Report | ComparedRun) -> tu
     """What differs between the two runs apart from their speed: "threads: 8, now 4". What only one of them tells is no
     difference."""
     then, now = _run(before), _run(after)
-    told = [("model", then.model_file, now.model_file)]
+    told = [(mark("model"), then.model_file, now.model_file)]
     told += [(name, then.facts[name], now.facts[name]) for name in then.facts if name in now.facts]
     apart = ((name, *_apart(old, new)) for name, old, new in told if old != new)
-    return tuple(f"{name}: {old}, now {new}" for name, old, new in apart)
+    return tuple(tr("{name}: {old}, now {new}", name=tr(name), old=old, new=new) for name, old, new in apart)
 
 
 def runs_of(records: Iterable[Record]) -> tuple[ComparedRun, ...]:
@@ -152,7 +162,7 @@ def _change(then: Measured, now: Measured) -> Change:
     before, after = mean(then.samples_ts), mean(now.samples_ts)
     test = welch(then.samples_ts, now.samples_ts)
     bounds = relative_difference(then.samples_ts, now.samples_ts)
-    marked = (("before", then.marks), ("now", now.marks))
+    marked = ((_MARKED_BEFORE, then.marks), (_MARKED_NOW, now.marks))
     return Change(
         test=now.name,
         before_ts=before,
@@ -163,7 +173,7 @@ def _change(then: Measured, now: Measured) -> Change:
         low=bounds.low if bounds else None,
         high=bounds.high if bounds else None,
         p=test.p if test else None,
-        notes=tuple(f"{now.name}: {when} {', '.join(marks)}" for when, marks in marked if marks),
+        notes=tuple(tr(text, test=now.name, reasons=marks_told(marks)) for text, marks in marked if marks),
     )
 
 
@@ -191,16 +201,16 @@ class _Fact(msgspec.Struct, frozen=True):
 
 _FACTS = (
     _Fact("CPU", lambda report: report.machine.cpu, "cpu_info"),
-    _Fact("cores", lambda report: str(report.machine.n_cores), "n_cores"),
-    _Fact("RAM in bytes", lambda report: str(report.machine.ram_bytes), "ram_bytes"),
-    _Fact("system", lambda report: report.machine.os, "os"),
+    _Fact(mark("cores"), lambda report: str(report.machine.n_cores), "n_cores"),
+    _Fact(mark("RAM in bytes"), lambda report: str(report.machine.ram_bytes), "ram_bytes"),
+    _Fact(mark("system"), lambda report: report.machine.os, "os"),
     _Fact("GPU", lambda report: report.gpu_info, "gpu_info"),
-    _Fact("GPU driver", lambda report: report.machine.gpu_driver, "gpu_driver"),
+    _Fact(mark("GPU driver"), lambda report: report.machine.gpu_driver, "gpu_driver"),
     _Fact("llama.cpp", lambda report: report.hello.build_commit, "build_commit"),
-    _Fact("build", lambda report: report.hello.llama_cpp, ""),
+    _Fact(mark("build"), lambda report: report.hello.llama_cpp, ""),
     _Fact(LOAD_ROWS["backend"].words, lambda report: report.backend, "backends"),
-    _Fact("model type", lambda report: report.loaded.description, "model_type"),
-    _Fact("model size", lambda report: str(report.loaded.size_bytes), "model_size"),
+    _Fact(mark("model type"), lambda report: report.loaded.description, "model_type"),
+    _Fact(mark("model size"), lambda report: str(report.loaded.size_bytes), "model_size"),
     _Fact(LOAD_ROWS["n_ctx"].words, lambda report: str(report.loaded.n_ctx), "n_ctx"),
     _Fact(LOAD_ROWS["n_batch"].words, lambda report: str(report.loaded.llama.n_batch), "n_batch"),
     _Fact(LOAD_ROWS["n_ubatch"].words, lambda report: str(report.loaded.llama.n_ubatch), "n_ubatch"),
@@ -216,7 +226,7 @@ _FACTS = (
     _Fact(LOAD_ROWS["n_cpu_moe"].words, lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
     _Fact(LOAD_ROWS["flash_attn"].words, lambda report: str(int(report.loaded.llama.flash_attn)), "flash_attn"),
     _Fact(LOAD_ROWS["repack"].words, lambda report: str(int(report.settings.repack != "off")), "repack"),
-    _Fact("load mode", lambda report: report.load_mode, "load_mode"),
+    _Fact(mark("load mode"), lambda report: report.load_mode, "load_mode"),
 )
 _UNKNOWN = ("", "-1", "auto")
 """What llama-bench writes for settings that llama.cpp chose, without saying what was chosen."""
@@ -235,4 +245,4 @@ def _apart(old: str, new: str) -> tuple[str, str]:
     """Of two lists of features, those that only one of them has."""
     olds, news = old.split(" | "), new.split(" | ")
     only_old, only_new = ([x for x in some if x not in others] for some, others in ((olds, news), (news, olds)))
-    return " | ".join(only_old) or "without", " | ".join(only_new) or "without"
+    return " | ".join(only_old) or tr("without"), " | ".join(only_new) or tr("without")

@@ -13,6 +13,8 @@ from tui.machine.energy import EnergyMeter, EnergyReading, gpu_was_slowed, joule
 from tui.machine.pressure import swap_growth
 from tui.machine.readings import GpuKind
 from tui.measure.report import Mark, Test
+from tui.words import tr, trn
+from tui.words.later import Later, later
 
 LOOK_S = 1.0
 """For how long the machine is watched before a run."""
@@ -28,32 +30,55 @@ CLOCK_FELL = 0.9
 """A clock below this part of the highest that the same test had is marked."""
 
 
-def warnings(condition: Condition) -> tuple[str, ...]:
+def warnings(condition: Condition) -> tuple[Later, ...]:
     """What makes figures worse or less steady than they could be, a sentence each with what to do; mostly nothing."""
     found = []
     slow = [name for name in condition.governors if name != "performance"]
     if slow:
-        names = " and ".join(slow)
         found.append(
-            f"The CPU governor is {names}; performance gives steadier figures: "
-            "`sudo cpupower frequency-set -g performance`."
+            later(
+                "The CPU governor is {governor}; performance gives steadier figures: `{command}`.",
+                governor=", ".join(slow),
+                command="sudo cpupower frequency-set -g performance",
+            )
         )
     limit, highest = condition.limit_clock_mhz, condition.max_clock_mhz
     if limit is not None and highest is not None and limit < CLOCK_FELL * highest:
         found.append(
-            f"The clock is limited to {limit / 1000:.1f} of {highest / 1000:.1f} GHz; choose the fastest power profile."
+            later(
+                "The clock is limited to {limit} of {highest} GHz; choose the fastest power profile.",
+                limit=f"{limit / 1000:.1f}",
+                highest=f"{highest / 1000:.1f}",
+            )
         )
     others, load = condition.others_percent, condition.load
     if others is not None and others > BUSY_PERCENT:
-        found.append(f"Other programs use {others:.0f}% of the CPU; close them, or measure when they are done.")
+        found.append(
+            later(
+                "Other programs use {percent}% of the CPU; close them, or measure when they are done.",
+                percent=f"{others:.0f}",
+            )
+        )
     elif others is None and load is not None and load > condition.n_cpus / 2:
-        found.append(f"The load is {load:.1f} on {condition.n_cpus} CPUs; close what computes, or measure later.")
+        found.append(
+            later(
+                "The load is {load} on {n} CPUs; close what computes, or measure later.",
+                load=f"{load:.1f}",
+                n=str(condition.n_cpus),
+            )
+        )
     if condition.swap_used_bytes is not None and condition.swap_used_bytes >= SWAPPED_BYTES:
-        found.append(f"{size(condition.swap_used_bytes)} are swapped out; close programs that hold much memory.")
+        swapped = size(condition.swap_used_bytes)
+        found.append(later("{size} are swapped out; close programs that hold much memory.", size=swapped))
     if condition.temperature_c is not None and condition.temperature_c >= WARM_C:
-        found.append(f"The CPU is at {condition.temperature_c:.0f} °C; let it cool down, or it will lower its clock.")
+        found.append(
+            later(
+                "The CPU is at {degrees} °C; let it cool down, or it will lower its clock.",
+                degrees=f"{condition.temperature_c:.0f}",
+            )
+        )
     if condition.on_battery:
-        found.append("Running on battery; plug it in, as many machines are slower without.")
+        found.append(later("Running on battery; plug it in, as many machines are slower without."))
     return tuple(found)
 
 
@@ -82,7 +107,7 @@ class MachineProbe:
         """For whatever this engine has loaded at the time."""
         return cls(lambda: engine.pid, lambda: _gpu_of(engine))
 
-    async def look(self) -> tuple[str, ...]:
+    async def look(self) -> tuple[Later, ...]:
         """What is not right about the machine, a sentence each. Watches it for `LOOK_S` while nothing is computed."""
         before = self._reader.moment(self._engine_pid())
         await asyncio.sleep(LOOK_S)
@@ -147,19 +172,28 @@ class MachineProbe:
 def energy_note(reading: EnergyReading) -> str:
     """What `joules` leaves out with such readings, or why it gives nothing, in one sentence; empty when it counts all
     that computes."""
-    refused = (
-        "only root may read the CPU's counter (`sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj` allows it)"
-    )
-    why = refused if reading.cpu else "this machine does not tell what its CPU takes"
     if reading.gpu is not None and not reading.counts_gpu:
         silent = ", ".join(count.name for count in reading.gpu if count.joules is None)
-        return f"Energy is not counted: the GPU {f'at {silent} ' if silent else ''}does not tell what it takes."
+        if silent:
+            return tr("Energy is not counted: the GPU at {gpus} does not tell what it takes.", gpus=silent)
+        return tr("Energy is not counted: the GPU does not tell what it takes.")
     if reading.counts_cpu:
         return ""
+    if reading.cpu:
+        why = tr(
+            "only root may read the CPU's counter (`{command}` allows it)",
+            command="sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj",
+        )
+    else:
+        why = tr("this machine does not tell what its CPU takes")
     if reading.gpu is None:
-        return f"Energy is not counted: {why}."
-    whose = "the GPU" if len(reading.gpu) == 1 else f"the {len(reading.gpu)} GPUs"
-    return f"Energy is that of {whose} alone: {why}."
+        return tr("Energy is not counted: {reason}.", reason=why)
+    return trn(
+        "Energy is that of the GPU alone: {reason}.",
+        "Energy is that of the {n} GPUs alone: {reason}.",
+        len(reading.gpu),
+        reason=why,
+    )
 
 
 def _gpu_of(engine: Engine) -> GpuKind | None:

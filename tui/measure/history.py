@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tui.base import private
+from tui.base.format import sentences
 from tui.chat.schema import (
     NOT_WRITABLE,
     StoreError,
@@ -27,6 +28,7 @@ from tui.chat.schema import (
 )
 from tui.chat.schema import set_aside as put_aside
 from tui.measure.report import BenchResult, Comparison, Report
+from tui.words import mark, tr
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -49,12 +51,12 @@ _COLUMNS = (
 )
 _log = logging.getLogger("llmtui.history")
 _ADVICE: dict[StoreErrorKind, str] = {
-    "full": "Free some space.",
-    "read_only": "Make the file and its folder writable.",
-    "locked": "Another program holds it.",
-    "unreachable": "Check the folder.",
-    "corrupt": "The next benchmark that is kept sets the damaged file aside and begins a new one.",
-    "newer_schema": "A newer llmtui wrote it: update llmtui.",
+    "full": mark("Free some space."),
+    "read_only": mark("Make the file and its folder writable."),
+    "locked": mark("Another program holds it."),
+    "unreachable": mark("Check the folder."),
+    "corrupt": mark("The next benchmark that is kept sets the damaged file aside and begins a new one."),
+    "newer_schema": mark("A newer llmtui wrote it: update llmtui."),
 }
 
 
@@ -69,7 +71,8 @@ class HistoryError(Exception):
         """SQLite's or the system's own words."""
 
     def __str__(self) -> str:
-        return f"the history of benchmarks failed: {self.detail} ({self.path}). {_ADVICE.get(self.kind, '')}".rstrip()
+        what = tr("the history of benchmarks failed: {reason} ({file}).", reason=tr(self.detail), file=self.path)
+        return sentences(what, tr(_ADVICE[self.kind]) if self.kind in _ADVICE else "")
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import psutil
 
 from tui.base import format
 from tui.machine.files import read_text
+from tui.words import trn
 
 _NVIDIA = "proc/driver/nvidia/version"
 """Where a container sees the version of NVIDIA's driver though it does not see the module's."""
@@ -34,9 +35,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hardware(self) -> str:
-        """ "Intel(R) Core(TM) Ultra 7 258V, 8 cores, 30.8 GiB RAM"."""
+        """ "Intel(R) Core(TM) Ultra 7 258V, 8 cores, 30.8 GiB RAM": what tells machines apart, the same in every
+        language."""
         cores = f"{self.n_cores} core{'s' if self.n_cores != 1 else ''}"
         return f"{self.cpu}, {cores}, {format.size(self.ram_bytes)} RAM"
+
+    @property
+    def summary(self) -> str:
+        """The same for people."""
+        ram = format.size(self.ram_bytes)
+        return trn("{cpu}, {n} core, {ram} RAM", "{cpu}, {n} cores, {ram} RAM", self.n_cores, cpu=self.cpu, ram=ram)
 
 
 def this_machine() -> Machine:

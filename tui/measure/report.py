@@ -3,6 +3,7 @@ computed here and stored nowhere; how they are shown is the front ends' business
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -10,15 +11,25 @@ from typing import Literal
 import msgspec
 
 from tui.base import format
+from tui.base.format import listed
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Hello, Loaded
 from tui.protocol.records import LoadSettings, Sampling
+from tui.words import mark, tr
+from tui.words.later import Later
 
 Mark = Literal["swapped", "throttled", "busy", "hot"]
 """Why a repetition is not to be trusted: the machine's swap grew, its clock fell, other programs took more than a tenth
 of the CPU, or the CPU was too hot."""
+MARKS: dict[str, str] = {
+    "swapped": mark("the machine swapped"),
+    "throttled": mark("the clock fell"),
+    "busy": mark("other programs were busy"),
+    "hot": mark("the CPU was too hot"),
+}
+"""Each mark in words."""
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,8 +215,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parallel: tuple[ParallelResult, ...] = ()
     roofline: Roofline | None = None
     """Of the first test that only generates, else with nothing in the context; None where a bandwidth is not known."""
-    warnings: tuple[str, ...] = ()
-    """What about the machine was not right before the run, each a sentence."""
+    warnings: tuple[str | Later, ...] = ()
+    """What about the machine was not right before the run, each a sentence. Earlier versions kept it in English."""
 
     @property
     def backend(self) -> str:
@@ -287,3 +298,18 @@ def described(report: Report) -> str:
 def backend_of(settings: LoadSettings) -> str:
     """Where a load is to be, as a row calls it: "CPU" or the devices."""
     return "+".join(settings.devices) or "CPU"
+
+
+def row_label(name: str, backend: str) -> str:
+    """What a row is called: "Qwen3-32B Q3_K_L on CPU"."""
+    return tr("{model} on {backend}", model=name, backend=backend)
+
+
+def marks_told(marks: Iterable[str]) -> str:
+    """Why not to trust a repetition, in words without an end; marks of other programs as they are."""
+    return listed(*(tr(MARKS[mark]) if mark in MARKS else mark for mark in marks))
+
+
+def engine_build(hello: Hello) -> str:
+    """llama.cpp with its commit."""
+    return f"llama.cpp {hello.build_commit}" if hello.build_commit else tr("llama.cpp of unknown commit")

@@ -13,6 +13,7 @@ from tui.planning.formula import reads
 from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
 from tui.protocol.records import LoadSettings
+from tui.words import mark, tr, trn
 
 BOUND_BY_MEMORY = 0.7
 """From this part of the roofline on, memory is what decode waits for."""
@@ -26,10 +27,10 @@ _FEW_THREADS = 4
 _COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
 """Quantizations that take more computing to unpack than their bytes take to read."""
 _BY_MARK: tuple[tuple[Mark, str], ...] = (
-    ("swapped", "memory ran short meanwhile and was swapped to the disk"),
-    ("throttled", "the clock fell meanwhile"),
-    ("hot", "the CPU was too hot meanwhile"),
-    ("busy", "other programs took part of the CPU meanwhile"),
+    ("swapped", mark("memory ran short meanwhile and was swapped to the disk")),
+    ("throttled", mark("the clock fell meanwhile")),
+    ("hot", mark("the CPU was too hot meanwhile")),
+    ("busy", mark("other programs took part of the CPU meanwhile")),
 )
 
 
@@ -68,7 +69,7 @@ def share(report: Report, result: BenchResult) -> float | None:
 def why(report: Report) -> str:
     """What holds decode back, in one sentence; empty when none was measured."""
     reason = _reason(report, report.decode) if report.decode else ""
-    return f"{reason[0].upper()}{reason[1:]}." if reason else ""
+    return tr("{reason}.", reason=f"{reason[0].upper()}{reason[1:]}") if reason else ""
 
 
 def sentence(report: Report) -> str:
@@ -78,9 +79,13 @@ def sentence(report: Report) -> str:
     top = limit(report, decode) if decode else None
     if decode is None or top is None:
         return why(report)
-    reached = decode.avg_ts / top.tps
-    figures = f"{_tps(decode.avg_ts)} of {_tps(top.tps)} tok/s that memory allows ({reached:.0%})"
-    return f"{figures}: {_reason(report, decode)}."
+    return tr(
+        "{tps} of {most} tok/s that memory allows ({share}): {reason}.",
+        tps=_tps(decode.avg_ts),
+        most=_tps(top.tps),
+        share=f"{decode.avg_ts / top.tps:.0%}",
+        reason=_reason(report, decode),
+    )
 
 
 def _reason(report: Report, decode: BenchResult) -> str:
@@ -93,16 +98,16 @@ def _reason(report: Report, decode: BenchResult) -> str:
 
 def _disturbed(decode: BenchResult) -> str:
     """What at least half of the repetitions suffered from."""
-    for mark, reason in _BY_MARK:
-        if 0 < len(decode.samples_ns) <= 2 * sum(mark in marks for marks in decode.marks):
-            return reason
+    for known, reason in _BY_MARK:
+        if 0 < len(decode.samples_ns) <= 2 * sum(known in marks for marks in decode.marks):
+            return tr(reason)
     return ""
 
 
 def _software(report: Report) -> str:
     kinds = {device.name: device.kind for device in report.hello.devices}
     name = next((name for name in report.loaded.llama.devices if kinds.get(name) == "software"), "")
-    return f"{name} is the CPU that plays GPU" if name else ""
+    return tr("{device} is the CPU that plays GPU", device=name) if name else ""
 
 
 def _left_on_host(report: Report, decode: BenchResult) -> str:
@@ -111,8 +116,19 @@ def _left_on_host(report: Report, decode: BenchResult) -> str:
     if not report.settings.devices or host is None or host < _MATTERS:
         return ""
     n_left = loaded.llama.n_layers - loaded.llama.n_gpu_layers
-    what = f"{n_left} of {loaded.llama.n_layers} layers" if n_left else f"the experts of {n_experts} layers"
-    return f"{what} are left on the CPU, where a token spends {host:.0%} of its reading"
+    if n_left:
+        return tr(
+            "{n} of {total} layers are left on the CPU, where a token spends {share} of its reading",
+            n=n_left,
+            total=loaded.llama.n_layers,
+            share=f"{host:.0%}",
+        )
+    return trn(
+        "the experts of {n} layer are left on the CPU, where a token spends {share} of its reading",
+        "the experts of {n} layers are left on the CPU, where a token spends {share} of its reading",
+        n_experts,
+        share=f"{host:.0%}",
+    )
 
 
 def _threads(report: Report, decode: BenchResult) -> str:
@@ -123,29 +139,33 @@ def _threads(report: Report, decode: BenchResult) -> str:
         return ""
     n, n_cores = report.loaded.llama.n_threads, report.machine.n_cores
     if n > n_cores:
-        cores = f"{n_cores} core{'s' if n_cores != 1 else ''}"
-        return f"{n} threads share {cores}, and each step waits for the slowest of them"
+        return trn(
+            "{threads} threads share {n} core, and each step waits for the slowest of them",
+            "{threads} threads share {n} cores, and each step waits for the slowest of them",
+            n_cores,
+            threads=n,
+        )
     if report.settings.n_threads and n < n_cores:
-        return f"only {n} of {n_cores} cores {'is' if n == 1 else 'are'} used"
+        return trn("only {n} of {cores} cores is used", "only {n} of {cores} cores are used", n, cores=n_cores)
     return ""
 
 
 def _memory_or_compute(report: Report, decode: BenchResult) -> str:
     top, reached = limit(report, decode), share(report, decode)
     if top is None or reached is None:
-        return "what holds it back is not known, as the bandwidth of its memory could not be measured"
+        return tr("what holds it back is not known, as the bandwidth of its memory could not be measured")
     if reached > _BEYOND_MEMORY:
-        return "it is faster than memory, so that part of what a token reads is in a cache"
+        return tr("it is faster than memory, so that part of what a token reads is in a cache")
     if reached >= BOUND_BY_MEMORY:
-        return "memory bandwidth holds it back"
+        return tr("memory bandwidth holds it back")
     if top.tps > _TINY_TPS:
-        return "the model is so small that the steps between reading take longest"
+        return tr("the model is so small that the steps between reading take longest")
     n, quant = report.loaded.llama.n_threads, report.model.quant
     if set(top.read_bytes) == {HOST} and n <= _FEW_THREADS:
-        return f"compute holds it back: {n} thread{'s are' if n != 1 else ' is'} few"
+        return trn("compute holds it back: {n} thread is few", "compute holds it back: {n} threads are few", n)
     if quant.startswith(_COSTLY):
-        return f"compute holds it back: {quant} is costly to unpack"
-    return "compute holds it back, not memory"
+        return tr("compute holds it back: {quant} is costly to unpack", quant=quant)
+    return tr("compute holds it back, not memory")
 
 
 def _host_share(report: Report, decode: BenchResult) -> float | None:

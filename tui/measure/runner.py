@@ -1,6 +1,6 @@
 """Runs a benchmark: each job is loaded into an engine process of its own and measured as llama-bench does, a warm-up
-and then the repetitions of each test. Several jobs are measured there and back. Knows nothing of terminals; what is
-done so far can be had at any time, also after a failure."""
+and then the repetitions of each test. Several jobs are measured forwards, then backwards. Knows nothing of
+terminals; what is done so far can be had at any time, also after a failure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tui.models.library import LibraryModel
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, Loaded, MeasureBandwidth
 from tui.protocol.records import LoadSettings, Sampling
+from tui.words import tr, trn
+from tui.words.later import Later
 
 N_CTX_STEP = 256
 """llama.cpp pads a context to a multiple of this."""
@@ -47,7 +49,8 @@ class ParallelTest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        return f"{self.n_parallel} user{'s' if self.n_parallel > 1 else ''}"
+        """For people."""
+        return trn("{n} user", "{n} users", self.n_parallel)
 
     def run(self, job: int = 0) -> TimedRun:
         """One repetition."""
@@ -100,7 +103,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Probe(Protocol):
     """Looks at the machine before the run, and from before a repetition to after it."""
 
-    async def look(self) -> tuple[str, ...]:
+    async def look(self) -> tuple[str | Later, ...]:
         """What about the machine is not right, each a sentence; nothing is computed meanwhile."""
 
     def begin(self, job: int, test: Test) -> None:
@@ -146,9 +149,9 @@ def context_for_users(tests: Sequence[ParallelTest]) -> int:
 
 
 def visits(n_jobs: int, repetitions: int) -> list[tuple[int, int]]:
-    """Jobs in the order in which they are measured, each with its number of repetitions. Several are gone through there
-    and back, so that what changes steadily meanwhile, as a machine gets hot, adds up to the same for each; the last
-    one is not loaded twice."""
+    """Jobs in the order in which they are measured, each with its number of repetitions. Several are measured forwards
+    and then backwards, so that what changes steadily meanwhile, as a machine gets hot, adds up to the same for each;
+    the last one is not loaded twice."""
     if n_jobs == 1 or repetitions == 1:
         return [(job, repetitions) for job in range(n_jobs)]
     there, back = repetitions - repetitions // 2, repetitions // 2
@@ -174,7 +177,7 @@ class Runner:
         self._engine, self._plan, self._probe = engine, plan, probe
         self._on_progress = on_progress or (lambda progress: None)
         self._reports: dict[int, Report] = {}
-        self._warnings: tuple[str, ...] = ()
+        self._warnings: tuple[str | Later, ...] = ()
         self._loaded_job: int | None = None
         self._bandwidth: dict[int, dict[str, float]] = {}
         """Bytes per second by device, for each number of threads that the jobs ask for."""
@@ -284,7 +287,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
-                warnings=(*self._warnings, *[MLOCK_FAILED] * loaded.llama.mlock_failed),
+                warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.llama.mlock_failed),
                 roofline=self._roofline(job, loaded),
             )
 
@@ -324,7 +327,7 @@ class Runner:
     async def _measure_end_to_end(self, job: int, repetitions: int) -> None:
         for repetition in range(1, repetitions + 1):
             before = self._reports[job].end_to_end
-            self._tell_of(job, "end to end", repetition, before[-1].decode_tps if before else 0.0)
+            self._tell_of(job, tr("end to end"), repetition, before[-1].decode_tps if before else 0.0)
             found = await endtoend.end_to_end(self._engine, sampling=self._plan.jobs[job].sampling)
             self._reports[job] = msgspec.structs.replace(self._reports[job], end_to_end=(*before, found))
             written_s = found.n_gen / found.decode_tps if found.decode_tps else 0.0

@@ -9,7 +9,10 @@ import msgspec
 
 from tui.measure.report import BenchResult, Test
 from tui.measure.stats import mean
+from tui.words import mark
+from tui.words.later import Later, later
 
+QUICK_NAME, LOCALSCORE_NAME = mark("llmtui quick score"), "LocalScore"
 QUICK_TEST = Test(n_prompt=256, n_gen=32)
 """What the quick score reads and writes: few tokens, so that a 4B model on two cores is done within a minute."""
 QUICK_WARM_UP = Test(n_prompt=32, n_gen=1)
@@ -73,8 +76,9 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """A number with what it was made of."""
 
     name: str
+    """In English; for `tr`."""
     value: float
-    definition: str
+    definition: Later
     prefill_tps: float
     decode_tps: float
     ttft_s: float
@@ -88,10 +92,12 @@ def quick_score(results: Sequence[BenchResult]) -> Score | None:
     prefill_tps, decode_tps, ttft_s = _means(results)
     n_prompt, n_gen = QUICK_TEST.n_prompt, QUICK_TEST.n_gen
     return Score(
-        name="llmtui quick score",
+        name=QUICK_NAME,
         value=100 * ((prefill_tps / 100) * (decode_tps / 10) * (1 / ttft_s)) ** (1 / 3),
-        definition=(
-            f"100 x cube root of (pp{n_prompt} / 100 tok/s) x (tg{n_gen} / 10 tok/s) x (1 s / time to first token)"
+        definition=later(
+            "100 x cube root of ({read} / 100 tok/s) x ({written} / 10 tok/s) x (1 s / time to first token)",
+            read=f"pp{n_prompt}",
+            written=f"tg{n_gen}",
         ),
         prefill_tps=prefill_tps,
         decode_tps=decode_tps,
@@ -106,9 +112,11 @@ def localscore(results: Sequence[BenchResult]) -> Score | None:
         return None
     prefill_tps, decode_tps, ttft_s = _means(results)
     return Score(
-        name="LocalScore",
+        name=LOCALSCORE_NAME,
         value=10 * (prefill_tps * decode_tps / ttft_s) ** (1 / 3),
-        definition="10 x cube root of (mean pp tok/s) x (mean tg tok/s) x (1000 / mean time to first token in ms)",
+        definition=later(
+            "10 x cube root of (mean pp tok/s) x (mean tg tok/s) x (1000 / mean time to first token in ms)"
+        ),
         prefill_tps=prefill_tps,
         decode_tps=decode_tps,
         ttft_s=ttft_s,

@@ -7,6 +7,6 @@ Begin with `translate.py`; `later.py` is for texts that are kept or sent. The ca
 catalogue.py in scripts.
 """
 
-from tui.words.translate import LANGUAGES, Language, language, language_of, mark, tr, trc, trn, use
+from tui.words.translate import LANGUAGES, Language, language, language_of, mark, speaking_english, tr, trc, trn, use
 
-__all__ = ["LANGUAGES", "Language", "language", "language_of", "mark", "tr", "trc", "trn", "use"]
+__all__ = ["LANGUAGES", "Language", "language", "language_of", "mark", "speaking_english", "tr", "trc", "trn", "use"]

@@ -4,9 +4,10 @@ text is the key, so that a text without a translation is shown in English."""
 from __future__ import annotations
 
 import gettext
+import os
 import struct
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, Literal, get_args
 
 Language = Literal["en", "zh"]
@@ -29,13 +30,25 @@ def use(wanted: Language, catalogue: gettext.NullTranslations | None = None) -> 
     _used, _translations = "en", gettext.NullTranslations()
     if catalogue is None and wanted in _CATALOGUES:
         try:
-            with catalogue_file(wanted).open("rb") as file:
+            with open(catalogue_file(wanted), "rb") as file:  # noqa: PTH123 - pathlib takes 10 ms
                 catalogue = gettext.GNUTranslations(file)
         except (OSError, ValueError, LookupError, struct.error):  # not there, or no catalogue
             return False
     if catalogue is not None:
         _used, _translations = wanted, catalogue
     return wanted == _used
+
+
+@contextmanager
+def speaking_english() -> Iterator[None]:
+    """Speak English for a while."""
+    global _used, _translations
+    before = _used, _translations
+    use("en")
+    try:
+        yield
+    finally:
+        _used, _translations = before
 
 
 def language() -> Language:
@@ -63,9 +76,9 @@ def _language_of_locale(name: str) -> Language | None:
     return "zh" if parts[0] == "zh" else "en"
 
 
-def catalogue_file(wanted: Language) -> Path:
-    """Where the compiled texts of a language other than English are."""
-    return Path(__file__).parent / f"{_CATALOGUES[wanted]}.mo"
+def catalogue_file(wanted: Language) -> str:
+    """Path of the compiled texts of a language other than English."""
+    return os.path.join(os.path.dirname(__file__), f"{_CATALOGUES[wanted]}.mo")  # noqa: PTH118, PTH120
 
 
 def mark(text: str) -> str:

@@ -4,76 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-from textual import on, work
-from textual.markup import escape
-
 from tui.app import phrases
+from tui.app.copier import Copier
 from tui.app.markdown.blocks import CodeBlock
-from tui.app.screens.base import ChatScreen
+from tui.app.screens.editing import Editing
+from tui.app.screens.flows import Flows, flow
+from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
 from tui.chat.store import StoreError
+from tui.session.controller import Controller
 from tui.session.replacing import Version
 
 
-class Edit(msgspec.Struct, frozen=True):
-    """A prompt that is being written anew. It stays in the conversation until it is sent."""
+class MessageActions:
+    """By a key at any time (the scope "chat"), and for the selected message (the scope "transcript")."""
 
-    turn_id: str
-    draft: str
-    """What stood in the input before."""
-
-
-class MessageActions(ChatScreen):
-    """The scopes "chat" (by a key at any time) and "transcript" (for the selected message)."""
-
-    _edit_now: Edit | None = None
+    def __init__(
+        self,
+        controller: Controller,
+        transcript: Transcript,
+        prompt: Prompt,
+        editing: Editing,
+        flows: Flows,
+        copier: Copier,
+    ) -> None:
+        self.flows = flows
+        self._controller, self._transcript, self._prompt = controller, transcript, prompt
+        self._editing, self._copier = editing, copier
 
     # What is meant ----------------------------------------------------------------------------------------------------
 
     def _turn(self, turn_id: object) -> Turn | None:
-        return next((turn for turn in self.controller.conversation.turns if turn.id == turn_id), None)
+        return next((turn for turn in self._controller.conversation.turns if turn.id == turn_id), None)
 
     def _meant(self) -> Turn | None:
         """The selected message, else the last answer, else None."""
-        if self.transcript.selected is not None:
-            return self._turn(self.transcript.selected)
-        answers = [turn for turn in self.controller.conversation.turns if turn.role == "assistant"]
+        if self._transcript.selected is not None:
+            return self._turn(self._transcript.selected)
+        answers = [turn for turn in self._controller.conversation.turns if turn.role == "assistant"]
         return answers[-1] if answers else None
 
-    @on(Transcript.Selected)
-    def _selection_changed(self) -> None:
+    def selection_changed(self) -> None:
         """With nothing selected, the focus goes back to where it can be seen; a card's keys need it where it is."""
-        transcript = self.transcript
-        if transcript.selected is None and self.focused is transcript and not transcript.has_open_card:
-            self.prompt.focus()
-        self.refresh_bindings()
+        if self._transcript.selected is None and self._has_focus() and not self._transcript.has_open_card:
+            self._prompt.focus()
+
+    def _has_focus(self) -> bool:
+        """Whether the keys are for the transcript, or will be when the dialog over it is closed."""
+        return self._transcript.screen.focused is self._transcript
 
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
         turn = self._meant()
-        text = self.transcript.text_of(turn.id) if turn else ""
+        text = self._transcript.text_of(turn.id) if turn else ""
         if text:
-            await self.copy(text)
+            await self._copier.copy(text)
         else:
-            self.tell("There is no answer to copy yet.")
+            self.flows.tell("There is no answer to copy yet.")
 
     async def action_copy_code(self) -> None:
         turn = self._meant()
-        blocks = self.transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
+        blocks = self._transcript.code_blocks(turn.id) if turn and turn.role == "assistant" else []
         if len(blocks) > 1:
             self._choose_code(blocks, self._source_of(turn))
         elif blocks:
-            await self.copy(blocks[0].text, self._source_of(turn))
+            await self._copier.copy(blocks[0].text, self._source_of(turn))
         else:
-            self.tell("There is no code block in this answer.")
+            self.flows.tell("There is no code block in this answer.")
 
     def _source_of(self, turn: Turn | None) -> str:
-        return self.transcript.text_of(turn.id) if turn else ""
+        return self._transcript.text_of(turn.id) if turn else ""
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def _choose_code(self, blocks: list[CodeBlock], source: str) -> None:
         """Copy one of several blocks; the last, which is wanted most, needs only enter."""
         from tui.app.screens.choice import Choice, ChoiceScreen
@@ -82,96 +86,94 @@ class MessageActions(ChatScreen):
             Choice(id=str(number), label=label, note=note, key=str(number) if number < 10 else "")
             for number, (label, note) in enumerate(map(phrases.code_block, blocks), start=1)
         ]
-        chosen = await self.ask(ChoiceScreen("Copy code", choices, self.keymap, current=choices[-1].id))
+        chosen = await self.flows.ask(ChoiceScreen("Copy code", choices, self.flows.keymap, current=choices[-1].id))
         if chosen is not None:
-            await self.copy(blocks[int(chosen) - 1].text, source)
-
-    @on(Transcript.CopyRequested)
-    async def _copy_block(self, message: Transcript.CopyRequested) -> None:
-        await self.copy(message.text)
+            await self._copier.copy(blocks[int(chosen) - 1].text, source)
 
     # Fold, select, scroll ---------------------------------------------------------------------------------------------
 
     def action_fold_thinking(self) -> None:
         turn = self._meant()
-        if turn is None or turn.role != "assistant" or not self.transcript.toggle_thinking(turn.id):
-            self.tell("There is no thinking to fold here.")
+        if turn is None or turn.role != "assistant" or not self._transcript.toggle_thinking(turn.id):
+            self.flows.tell("There is no thinking to fold here.")
 
     def action_fold_all(self) -> None:
-        if not self.transcript.toggle_thinking(None):
-            self.tell("There is no thinking to fold here.")
+        if not self._transcript.toggle_thinking(None):
+            self.flows.tell("There is no thinking to fold here.")
 
     def action_select_previous(self) -> None:
-        is_at_card = self.transcript.has_open_card and self.focused is not self.transcript
-        self.transcript.focus()
+        is_at_card = self._transcript.has_open_card and not self._has_focus()
+        self._transcript.focus()
         if not is_at_card:  # the card is what comes before the prompt
-            self.transcript.select_previous()
+            self._transcript.select_previous()
 
     def action_select_next(self) -> None:
-        self.transcript.select_next()
-        if self.transcript.selected is None:
-            self.prompt.focus()
+        self._transcript.select_next()
+        if self._transcript.selected is None:
+            self._prompt.focus()
 
     def action_scroll_page_up(self) -> None:
-        self.transcript.scroll_page_up(animate=False)
+        self._transcript.scroll_page_up(animate=False)
 
     def action_scroll_page_down(self) -> None:
-        self.transcript.scroll_page_down(animate=False)
+        self._transcript.scroll_page_down(animate=False)
 
     def action_scroll_up(self) -> None:
-        self.transcript.scroll_up(animate=False)
+        self._transcript.scroll_up(animate=False)
 
     def action_scroll_down(self) -> None:
-        self.transcript.scroll_down(animate=False)
+        self._transcript.scroll_down(animate=False)
 
     def action_scroll_top(self) -> None:
-        self.transcript.scroll_home(animate=False)
+        self._transcript.scroll_home(animate=False)
 
     def action_scroll_end(self) -> None:
-        self.transcript.scroll_end(animate=False)
+        self._transcript.scroll_end(animate=False)
 
     # Again ------------------------------------------------------------------------------------------------------------
 
     def action_regenerate(self) -> None:
         """Answer the last prompt again; the old answer is kept in the store."""
-        answer = last_answer(self.controller.conversation)
+        answer = last_answer(self._controller.conversation)
         if answer is not None:
             self._answer_again(answer)
-        elif self.controller.conversation.turns:
+        elif self._controller.conversation.turns:
             self._answer_again(None)
         else:
-            self.tell("There is nothing to answer yet.")
+            self.flows.tell("There is nothing to answer yet.")
 
     def _answer_again(self, answer: Turn | None) -> None:
-        if not self.controller.can_answer:
-            is_answering = self.controller.is_writing
-            self.tell(phrases.still_answering(self.keymap) if is_answering else "The model is not ready yet.")
+        if not self._controller.can_answer:
+            is_answering = self._controller.is_writing
+            self.flows.tell(
+                phrases.still_answering(self.flows.keymap) if is_answering else "The model is not ready yet."
+            )
             return
-        if self.controller.opened.is_written_elsewhere:
-            self.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+        if self._controller.opened.is_written_elsewhere:
+            self.flows.tell(phrases.STILL_WRITTEN_ELSEWHERE)
             return
         if answer is not None:
-            self.controller.replacing.cut(answer.id)
-        self.controller.answer()
+            self._controller.replacing.cut(answer.id)
+        self._controller.answer()
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_bring_back(self) -> None:
         """Put what was replaced in its place again; where there are several versions, the one that is chosen."""
-        replacing = self.controller.replacing
+        replacing = self._controller.replacing
         try:
             versions = await replacing.versions()
             version = versions[0] if len(versions) == 1 else await self._choose_version(versions)
-            if self.controller.is_writing:
-                self.tell(phrases.still_answering(self.keymap))
-            elif self.controller.opened.is_written_elsewhere:
-                self.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+            if self._controller.is_writing:
+                self.flows.tell(phrases.still_answering(self.flows.keymap))
+            elif self._controller.opened.is_written_elsewhere:
+                self.flows.tell(phrases.STILL_WRITTEN_ELSEWHERE)
             elif version is not None:
-                await self.controller.bring_back(version)
-                self.tell(phrases.PUT_BACK)
+                await self._controller.bring_back(version)
+                self.flows.tell(phrases.PUT_BACK)
             elif not versions:
-                self.tell("Nothing was replaced in this conversation.")
+                self.flows.tell("Nothing was replaced in this conversation.")
         except StoreError as error:
-            self.tell(str(error), bad=True)
+            self.flows.tell(str(error), bad=True)
 
     async def _choose_version(self, versions: Sequence[Version]) -> Version | None:
         from tui.app.screens.choice import Choice, ChoiceScreen
@@ -182,63 +184,29 @@ class MessageActions(ChatScreen):
             choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
         if not choices:
             return None
-        chosen = await self.ask(ChoiceScreen("Bring back", choices, self.keymap))
+        chosen = await self.flows.ask(ChoiceScreen("Bring back", choices, self.flows.keymap))
         return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:
         """Put the last prompt into the input, to be sent in the place of itself and all that came after it."""
-        said = [turn for turn in self.controller.conversation.turns if turn.role == "user"]
+        said = [turn for turn in self._controller.conversation.turns if turn.role == "user"]
         if said:
             self._edit(said[-1])
         else:
-            self.tell("There is no prompt to edit yet.")
+            self.flows.tell("There is no prompt to edit yet.")
 
     def _edit(self, turn: Turn) -> None:
-        if self.controller.is_writing:
-            self.tell(phrases.still_answering(self.keymap))
+        if self._controller.is_writing:
+            self.flows.tell(phrases.still_answering(self.flows.keymap))
             return
-        if self._edit_now is None or self._edit_now.turn_id != turn.id:
-            self._begin_edit(turn, turn.text)
-        self.prompt.focus()
-
-    def _begin_edit(self, turn: Turn, text: str) -> None:
-        self._edit_now = Edit(turn.id, self.prompt.text if self._edit_now is None else self._edit_now.draft)
-        self.prompt.set_text(text)
-        self.prompt.border_title = escape(phrases.editing(self.keymap))
-
-    def edit_again(self, turn: Turn, text: str) -> None:
-        """Go on editing a prompt whose new words were not answered. What somebody has begun to write is left alone."""
-        if self._edit_now is None and not self.prompt.text:
-            self._begin_edit(turn, text)
-
-    def keep_edit(self, before: Sequence[Turn], now: Sequence[Turn]) -> None:
-        """Go on editing the same prompt after the conversation has changed, whatever its id is now. What was written
-        stays in the input even when that prompt is gone; it is then sent as a new one."""
-        if self._edit_now is None:
-            return
-        place = next((place for place, turn in enumerate(before) if turn.id == self._edit_now.turn_id), len(now))
-        same = next((turn for turn in now if turn.id == self._edit_now.turn_id), None)
-        if same is None and len(before) == len(now):
-            same = now[place]
-        if same is not None:
-            self._edit_now = Edit(same.id, self._edit_now.draft)
-        else:
-            self._edit_now = None
-            self.prompt.border_title = ""
-
-    def leave_edit(self) -> bool:
-        """Put back what stood in the input before a prompt was edited; False when none is."""
-        edit, self._edit_now = self._edit_now, None
-        if edit is None:
-            return False
-        self.prompt.border_title = ""
-        self.prompt.set_text(edit.draft)
-        return True
+        if self._editing.turn_id != turn.id:
+            self._editing.begin(turn, turn.text)
+        self._prompt.focus()
 
     # The selected message ---------------------------------------------------------------------------------------------
 
     def action_message_previous(self) -> None:
-        self.transcript.select_previous()
+        self._transcript.select_previous()
 
     def action_message_next(self) -> None:
         self.action_select_next()
@@ -253,14 +221,14 @@ class MessageActions(ChatScreen):
         await self.action_copy_code()
 
     def action_message_edit(self) -> None:
-        if turn := self._turn(self.transcript.selected):
+        if turn := self._turn(self._transcript.selected):
             self._edit(turn)
 
     def action_message_regenerate(self) -> None:
         """Answer again from the selected message on: an answer is replaced, a prompt gets a new one."""
-        turn = self._turn(self.transcript.selected)
+        turn = self._turn(self._transcript.selected)
         if turn is None:
             return
-        turns = self.controller.conversation.turns
+        turns = self._controller.conversation.turns
         after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
         self._answer_again(after[0] if after else None)

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from textual import work
 
 from tui.app import phrases
-from tui.app.screens.base import ChatScreen
+from tui.app.copier import Copier
+from tui.app.screens.cards import Cards
+from tui.app.screens.flows import Flows, flow
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
-from tui.config.settings import ChosenLoad
+from tui.config.settings import ChosenLoad, Settings
 from tui.models.folders import configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -26,6 +28,7 @@ from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
+from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 
 
@@ -44,47 +47,49 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
         return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
-class ModelFlows(ChatScreen):
+class ModelFlows:
     """Dialogs are imported when they are first opened: the first paint does not wait for them.
 
-    A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared:
-    two groups of workers, "dialog" and "load", so that neither ends the other.
+    A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared.
     """
 
-    library: Library | None = None
-    """What the last scan found, shown at once when the picker opens again."""
+    def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
+        self.flows = flows
+        self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
+        self._library: Library | None = None
+        """What the last scan found, shown at once when the picker opens again."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(configured_folders(self.settings.models), paths.library_cache_file())
-        return self.library
+        self._library = scan(configured_folders(self._settings.models), paths.library_cache_file())
+        return self._library
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
-        engine, devices = self.controller.engine, self.controller.model.devices
+        engine, devices = self._controller.engine, self._controller.model.devices
         if engine.alive:
             with contextlib.suppress(EngineDied):  # the card tells; what was known before serves
                 devices = (await engine.ask(ListDevices())).devices
-        host, gpus = await self.controller.monitoring.newest()
-        return memory_now(host, devices, self.settings.memory, None if beside else engine.loaded, gpus), devices
+        host, gpus = await self._controller.monitoring.newest()
+        return memory_now(host, devices, self._settings.memory, None if beside else engine.loaded, gpus), devices
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
         from tui.app.screens.picker import PickerScreen
 
         memory, devices = await self._memory_now()
-        folders = configured_folders(self.settings.models)
-        picked = await self.ask(
+        folders = configured_folders(self._settings.models)
+        picked = await self.flows.ask(
             PickerScreen(
                 self.scan_library,
                 memory,
-                self.keymap,
+                self.flows.keymap,
                 devices=devices,
-                load_for=self.controller.load_for,
-                current=self.controller.model.path,
+                load_for=self._controller.load_for,
+                current=self._controller.model.path,
                 folders=[folder.path for folder in folders if folder.source == "folder"],
-                library=self.library,
+                library=self._library,
             )
         )
         if picked is not None and picked.settings_first:
@@ -92,18 +97,18 @@ class ModelFlows(ChatScreen):
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
         """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
         whatever it leaves."""
         if model := await self._inspect(path):
             await self._load(self._as_remembered(model), fit=fit, force=force)
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def _load_chosen(self, plan: Coming) -> None:
         await self._load(plan)
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_bench(self) -> None:
         """Measure models. The one that is loaded stays until something is measured, and is loaded again at the end."""
         from tui.app.screens.bench import BenchScreen, MayMeasure
@@ -111,12 +116,13 @@ class ModelFlows(ChatScreen):
         from tui.measure.answers import for_answers
         from tui.measure.history import History
 
-        controller = self.controller
+        controller = self._controller
         if controller.is_writing:
-            self.tell(phrases.still_answering(self.keymap), bad=True)
+            self.flows.tell(phrases.still_answering(self.flows.keymap), bad=True)
             return
-        if controller.phase in ("starting", "loading") or self.is_at("begin", "load"):  # it would load in the middle
-            self.tell(phrases.STILL_LOADING, bad=True)
+        # It would load in the middle.
+        if controller.phase in ("starting", "loading") or self.flows.is_at("begin", "load"):
+            self.flows.tell(phrases.STILL_LOADING, bad=True)
             return
         path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self._inspect(path) if path is not None else None
@@ -133,32 +139,40 @@ class ModelFlows(ChatScreen):
 
             return may_measure
 
-        await self.ask(
+        await self.flows.ask(
             BenchScreen(
                 lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
                 current,
                 controller.model.devices,
-                self.settings.load,
+                self._settings.load,
                 make_room,
-                engine_environment(software=self.settings.engine.software_vulkan),
+                engine_environment(software=self._settings.engine.software_vulkan),
                 History(paths.bench_file()),
-                self.keymap,
+                self.flows.keymap,
                 # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self.settings, controller.load_order.chat_format)[0],
+                lambda job: for_answers(job, self._settings, controller.load_order.chat_format)[0],
             )
         )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
             controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_load_settings(self) -> None:
         """The load settings of the present model; load it again with what was chosen."""
-        path = self.controller.model.path
+        path = self._controller.model.path
         if path is None:
             self.action_pick_model()
         elif model := await self._inspect(path):
             await self._load_as_asked(model)
+
+    def action_card_load_settings(self) -> None:
+        """Choose other load settings after a load that failed."""
+        self.action_load_settings()
+
+    def action_card_other_model(self) -> None:
+        """Choose another model after a load that failed."""
+        self.action_pick_model()
 
     async def _load_as_asked(self, model: LibraryModel) -> None:
         """Load with the settings that the user chooses now."""
@@ -167,19 +181,19 @@ class ModelFlows(ChatScreen):
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self.controller.load_for(model.path, model.info.n_ctx_train)
-        return Coming(model=model, choice=choice, given=self.controller.given_for(model.path))
+        choice = self._controller.load_for(model.path, model.info.n_ctx_train)
+        return Coming(model=model, choice=choice, given=self._controller.given_for(model.path))
 
     async def _inspect(self, path: Path) -> LibraryModel | None:
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
-            card = phrases.no_model_file(error, self.keymap)
-            if self.controller.phase == "dead":  # the card that is there has the keys which are needed
-                self.tell(f"{card.title}: {card.body}", bad=True)
+            make = partial(phrases.no_model_file, error, self.flows.keymap)
+            if self._controller.phase == "dead":  # the card that is there has the keys which are needed
+                card = make()
+                self.flows.tell(f"{card.title}: {card.body}", bad=True)
             else:
-                self.try_again = lambda: self.open_model(path)
-                self.show_card(card)
+                self._cards.show(make, lambda: self.open_model(path))
             return None
 
     async def _load(self, plan: Coming, *, fit: bool = False, force: bool = False, then_answer: bool = False) -> bool:
@@ -197,13 +211,13 @@ class ModelFlows(ChatScreen):
     async def _start_load(self, plan: Coming, *, then_answer: bool) -> None:
         info = plan.model.info
         load_first = await self._there_is_room_for_both(plan)
-        self.model_coming = self.headers[str(plan.model.path)] = info
+        self._controller.model.headers[str(plan.model.path)] = info
         move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
-        self.controller.load(move, info.name, then_answer=then_answer)
+        self._controller.load(move, info.name, then_answer=then_answer)
 
     async def _there_is_room_for_both(self, plan: Coming) -> bool:
         """Whether the present model can stay until the new one is there, so that a failure leaves it in place."""
-        if self.controller.engine.loaded is None:
+        if self._controller.engine.loaded is None:
             return False
         memory, devices = await self._memory_now(beside=True)
         return (await self._confirmed(plan, devices, memory).judge(plan.choice)).fit == "fits"
@@ -211,17 +225,17 @@ class ModelFlows(ChatScreen):
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
 
-        defaults = self.settings.load
-        chosen = await self.ask(
+        defaults = self._settings.load
+        chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
                 plan.choice,
                 devices,
                 memory,
-                self.keymap,
+                self.flows.keymap,
                 defaults=defaults,
                 path=plan.model.path,
-                planner=self.controller.planner,
+                planner=self._controller.planner,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)
@@ -233,7 +247,7 @@ class ModelFlows(ChatScreen):
             return plan
         if found.is_cut:
             asked = plan.choice.n_ctx or plan.model.info.n_ctx_train
-            self.tell(verdict_words.context_cut(asked, found.choice.n_ctx), bad=True)
+            self.flows.tell(verdict_words.context_cut(asked, found.choice.n_ctx), bad=True)
         return msgspec.structs.replace(plan, choice=found.choice)
 
     async def _settle(self, plan: Coming | None, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
@@ -247,10 +261,10 @@ class ModelFlows(ChatScreen):
             if permission.is_given:
                 return plan
             if permission.instead is not None:
-                self.tell(verdict_words.loaded_instead(permission.instead))
+                self.flows.tell(verdict_words.loaded_instead(permission.instead))
                 return msgspec.structs.replace(plan, choice=permission.instead.choice)
-            question = load_guard.guard_screen(plan.model.info.name, permission, self.keymap)
-            match await self.ask(question):
+            question = load_guard.guard_screen(plan.model.info.name, permission, self.flows.keymap)
+            match await self.flows.ask(question):
                 case None:
                     return None
                 case load_guard.ANYWAY:
@@ -264,12 +278,12 @@ class ModelFlows(ChatScreen):
 
     async def _models(self) -> tuple[LibraryModel, ...]:
         """Those of the library, which is looked through if that was not done yet."""
-        library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
+        library = self._library if self._library is not None else await asyncio.to_thread(self.scan_library)
         return tuple(library.models)
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
         """Judges `plan`; what the context takes in RAM that goes along to a load of the same file is not free then."""
-        controller, loaded = self.controller, self.controller.engine.loaded
+        controller, loaded = self._controller, self._controller.engine.loaded
         if loaded is not None and loaded.path == str(plan.model.path):
             left = memory.host_free_bytes - context_bytes(loaded, controller.context.n_used)
             memory = msgspec.structs.replace(memory, host_free_bytes=left)
@@ -278,24 +292,24 @@ class ModelFlows(ChatScreen):
     async def load_again(self, choice: ChosenLoad, *, then_answer: bool = False) -> bool:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
-        path = self.controller.model.path
+        path = self._controller.model.path
         if path is None or not (model := await self._inspect(path)):
             return False
-        plan = Coming(model=model, choice=self.controller.model.choice).with_choice(choice)
+        plan = Coming(model=model, choice=self._controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
 
     def _present(self) -> Loaded | None:
         """The model that is loaded, for doing something with it; None, and said so, while there is none to rely on."""
-        if self.controller.phase in ("starting", "loading"):
-            self.tell(phrases.STILL_LOADING)
+        if self._controller.phase in ("starting", "loading"):
+            self.flows.tell(phrases.STILL_LOADING)
             return None
-        if self.controller.engine.loaded is None:
-            self.tell(phrases.NO_MODEL)
-        return self.controller.engine.loaded
+        if self._controller.engine.loaded is None:
+            self.flows.tell(phrases.NO_MODEL)
+        return self._controller.engine.loaded
 
     def action_switch_backend(self) -> None:
         """The same model on the other backend: the CPU, or the GPU that "auto" would take."""
-        controller = self.controller
+        controller = self._controller
         # A software device is what somebody wants who asked for it and has no other.
         gpu = (
             auto_devices(controller.model.devices)
@@ -305,7 +319,7 @@ class ModelFlows(ChatScreen):
         if loaded is None:
             return
         if not gpu:
-            self.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
+            self.flows.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
         else:
             backend = CPU if loaded.llama.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.model.choice, backend=backend)
@@ -313,42 +327,44 @@ class ModelFlows(ChatScreen):
                 choice = msgspec.structs.replace(choice, n_gpu_layers=-1)
             self._load_again(choice)
 
-    @work(exclusive=True, group="load")
+    @flow("load")
     async def _load_again(self, choice: ChosenLoad) -> None:
         await self.load_again(choice)
 
-    @work(exclusive=True, group="dialog")
+    @flow("dialog")
     async def action_memory_report(self) -> None:
         """What the loaded model was planned to take, and what it takes."""
         from tui.app.memory_report import memory_lines
         from tui.app.screens.log_view import LogScreen
 
-        controller, loaded = self.controller, self._present()
+        controller, loaded = self._controller, self._present()
         if loaded is not None and (model := await self._inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.model.choice, devices)[0]
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
-            lines = memory_lines(model.info.name, plan, loaded, self.app.size.width - 6)
-            await self.ask(LogScreen(lines, self.keymap, title="Memory", from_start=True, copy=self.copy))
+            lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
+            await self.flows.ask(
+                LogScreen(lines, self.flows.keymap, title="Memory", from_start=True, copy=self._copier.copy)
+            )
 
     def action_reload_engine(self) -> None:
         """A new engine process with the same model."""
-        self.controller.restart()
+        self._controller.restart()
 
     def action_unload_model(self) -> None:
         """Free the memory that the model takes."""
-        if self.controller.engine.loaded is None and self.controller.phase != "loading":
-            self.tell(phrases.NO_MODEL)
+        if self._controller.engine.loaded is None and self._controller.phase != "loading":
+            self.flows.tell(phrases.NO_MODEL)
         else:
-            self.run_worker(self.controller.unload(), group="unload")
+            self.flows.start("unload", self._controller.unload)
 
     def action_raise_context(self) -> None:
         """Load the model again with twice the context, the trained size at most."""
-        controller, loaded = self.controller, self._present()
+        controller, loaded = self._controller, self._present()
         if loaded is None:
             return
         if loaded.n_ctx >= loaded.n_ctx_train:
-            self.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
+            self.flows.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))

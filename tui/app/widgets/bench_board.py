@@ -144,7 +144,7 @@ def _said(report: Report, note: str) -> Iterator[str]:
         yield note
     marks = [f"{result.test.name}: {', '.join(result.all_marks)}" for result in report.results if result.all_marks]
     yield from (tr("not reliable: {reasons}", reasons=mark) for mark in marks)
-    yield from report.warnings
+    yield from map(str, report.warnings)
 
 
 def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:

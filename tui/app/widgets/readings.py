@@ -3,6 +3,8 @@ and bars whose colour says whether it still fits."""
 
 from __future__ import annotations
 
+import msgspec
+
 from tui.app.widgets.lines import LineWidget, right
 from tui.base import format
 from tui.machine.readings import GpuSample, HostSample, NpuSample
@@ -15,49 +17,31 @@ FULL = 0.95
 NOT_AVAILABLE = mark("n/a")
 
 
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is shown of one moment. A new figure is a field of one of these records and a row of the sidebar."""
+
+    speed: SpeedNow = SpeedNow()
+    context: tuple[int, int] = (0, 0)
+    """Tokens in the context, and its size; 0 for no model."""
+    host: HostSample | None = None
+    """Memory, CPU and swap; None before the first reading."""
+    gpus: tuple[GpuSample, ...] = ()
+    """None for a machine without one."""
+    npus: tuple[NpuSample, ...] = ()
+    """NPUs and other accelerators."""
+
+
 class Readings(LineWidget):
-    """A widget that shows live figures. Each `show_` takes a new record and repaints what it changes, if anything."""
+    """A widget that shows live figures."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.speed = SpeedNow()
-        self.host: HostSample | None = None
-        self.gpus: tuple[GpuSample, ...] = ()
-        self.npus: tuple[NpuSample, ...] = ()
-        self.context = (0, 0)
-        """Tokens in the context, and its size; 0 for no model."""
+        self.figures = Figures()
         self._is_stale = False
 
-    def show_speed(self, now: SpeedNow) -> None:
-        """Decode speed, its history, prefill and time to first token."""
-        self.speed = now
-        self._changed()
-
-    def show_host(self, sample: HostSample) -> None:
-        """Memory, CPU and swap."""
-        self.host = sample
-        self._changed()
-
-    def show_gpus(self, samples: tuple[GpuSample, ...]) -> None:
-        """The GPUs, none for a machine without one."""
-        self.gpus = samples
-        self._changed()
-
-    def show_npus(self, samples: tuple[NpuSample, ...]) -> None:
-        """NPUs and other accelerators."""
-        self.npus = samples
-        self._changed()
-
-    def show_all(
-        self, host: HostSample, gpus: tuple[GpuSample, ...], npus: tuple[NpuSample, ...], speed: SpeedNow
-    ) -> None:
-        """Everything that is read once a second, painted once."""
-        self.host, self.gpus, self.npus, self.speed = host, gpus, npus, speed
-        self._changed()
-
-    def show_context(self, n_used: int, n_ctx: int) -> None:
-        """Tokens in the context and its size; a size of 0 when no model is loaded."""
-        self.context = (n_used, n_ctx)
+    def show(self, figures: Figures) -> None:
+        """Show these in place of what was shown."""
+        self.figures = figures
         self._changed()
 
     def _changed(self) -> None:

@@ -45,7 +45,7 @@ class Sidebar(Readings):
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """The panels from top to bottom, without those rows that a low sidebar has no room for."""
         panels = [self._speed(width), self._context_meter(width), self._ram(width)]
-        panels += [_gpu(gpu, width) for gpu in self.gpus] or [
+        panels += [_gpu(gpu, width) for gpu in self.figures.gpus] or [
             iter([(_NEEDED, _titled("GPU", tr(NOT_AVAILABLE), width))])
         ]
         panels.append(self._cpu(width))
@@ -54,15 +54,15 @@ class Sidebar(Readings):
             if rows:
                 rows.append((_BLANK, ()))
             rows += panel
-        if self.npus:
-            rows += [(_SPARE, ()), (_SPARE, _npus(self.npus, width))]
+        if self.figures.npus:
+            rows += [(_SPARE, ()), (_SPARE, _npus(self.figures.npus, width))]
         for worth in (_SPARE, _EXTRA, _BLANK, _DETAIL):
             if len(rows) > height:
                 rows = [row for row in rows if row[0] != worth]
         return [row for _, row in rows]
 
     def _speed(self, width: int) -> Iterator[tuple[int, Row]]:
-        now = self.speed
+        now = self.figures.speed
         figure = (tokens_per_second(now.decode_tps), "strong" if now.is_decoding else "muted")
         yield _NEEDED, spread(((tr("SPEED"), "title"),), (figure,), width)
         upper, lower = braille_graph(now.history, width, 2)
@@ -77,13 +77,13 @@ class Sidebar(Readings):
             yield _NEEDED, spread(left, ((trc("sidebar", "ttft") + " ", "muted"), (ttft, "")), width)
 
     def _context_meter(self, width: int) -> Iterator[tuple[int, Row]]:
-        n_used, n_ctx = self.context
+        n_used, n_ctx = self.figures.context
         figure = f"{n_used:,} / {n_ctx:,}" if n_ctx else tr(NOT_AVAILABLE)
         yield _NEEDED, _titled(tr("CONTEXT"), figure, width)
         yield _NEEDED, _meter(share(n_used, n_ctx), width)
 
     def _ram(self, width: int) -> Iterator[tuple[int, Row]]:
-        host = self.host
+        host = self.figures.host
         used, total = (host.ram_used_bytes, host.ram_total_bytes) if host else (None, None)
         engine = host.engine_rss_bytes if host else None
         yield _NEEDED, _titled("RAM", gib_of(used, total), width)
@@ -91,7 +91,7 @@ class Sidebar(Readings):
         yield _DETAIL, _labelled(tr("engine"), tr(NOT_AVAILABLE) if engine is None else f"{gib(engine)} GiB", width)
 
     def _cpu(self, width: int) -> Iterator[tuple[int, Row]]:
-        host = self.host
+        host = self.figures.host
         busy = host.cpu_percent if host else None
         heat = host.cpu_temperature_c if host else None
         figures = "" if heat is None else f"{heat:.0f} °C  "

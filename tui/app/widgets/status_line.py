@@ -42,7 +42,7 @@ class StatusLine(Readings):
         """The row, fields in a fixed order."""
         fields = {
             "speed": self._speed(),
-            "graph": ((braille_graph(self.speed.history, _GRAPH, 1)[0], "muted"),),
+            "graph": ((braille_graph(self.figures.speed.history, _GRAPH, 1)[0], "muted"),),
             "context": self._context_meter(),
             "ram": self._ram(),
             "gpu": self._gpu(),
@@ -62,26 +62,26 @@ class StatusLine(Readings):
         return [tuple(row)]
 
     def _speed(self) -> Row:
-        prefill = self.speed.prefill
+        prefill = self.figures.speed.prefill
         if prefill is None:
-            text = tokens_per_second(self.speed.decode_tps)
-            return ((text, "strong" if self.speed.is_decoding else "muted"),)
+            text = tokens_per_second(self.figures.speed.decode_tps)
+            return ((text, "strong" if self.figures.speed.is_decoding else "muted"),)
         done = percent(share(prefill.done, prefill.total)).strip()
         left = f" {format.about(prefill.eta_s)}" if prefill.eta_s >= 1 else ""
         return ((f"{tr('prefill')} {done}{left}", "strong"),)
 
     def _context_meter(self) -> Row:
-        part = share(*self.context)
+        part = share(*self.figures.context)
         return (tr("ctx") + " ", "muted"), (percent(part), level(part))
 
     def _ram(self) -> Row:
-        if self.host is None:
+        if self.figures.host is None:
             return ("RAM ", "muted"), (tr(NOT_AVAILABLE), "muted")
-        return _memory("RAM ", self.host.ram_used_bytes, self.host.ram_total_bytes)
+        return _memory("RAM ", self.figures.host.ram_used_bytes, self.figures.host.ram_total_bytes)
 
     def _gpu(self) -> Row:
         """The memory of the GPU that is fullest."""
-        sizes = [_gpu_memory(gpu) for gpu in self.gpus]
+        sizes = [_gpu_memory(gpu) for gpu in self.figures.gpus]
         if not sizes:
             return ()
         used, total = max(sizes, key=lambda size: share(*size) or 0.0)

@@ -1,0 +1,60 @@
+"""The figures of the sidebar and of the status line, as the session tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tui.app.widgets.readings import Figures, Readings
+from tui.session import events
+from tui.session.controller import Controller
+
+
+class LiveFigures:
+    """Follows the session. `views` show the same; which of them is seen depends on the width of the terminal."""
+
+    def __init__(self, controller: Controller, views: Sequence[Readings]) -> None:
+        self._controller, self._views = controller, views
+        self._now = Figures()
+        """What is shown, or will be with the next reading."""
+        self._context_before = (0, 0)
+        """What is right again if a load comes to nothing."""
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Show other figures; while an answer comes, its own wait for the next reading."""
+        match event:
+            case events.MachineRead(host=host, gpus=gpus, npus=npus, speed=speed):
+                self._change(host=host, gpus=gpus, npus=npus, speed=speed)
+                for view in self._views:
+                    if view.display:
+                        view.show(self._now)
+            case events.SpeedReset(speed=speed):
+                self._show(speed=speed)
+            case events.PhaseChanged(phase=phase):
+                self._follow_model(phase)
+            case events.ModelLoaded(loaded=loaded):
+                self._show(context=(self._controller.context.n_used, loaded.n_ctx))
+            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
+                self._show(context=(n_used, n_ctx))
+            case events.AnswerBegan(started=started):
+                self._show(context=(started.n_cached, started.n_ctx))
+            case events.AnswerGrew(delta=delta):
+                self._change(context=(delta.n_used, self._now.context[1]))
+
+    def _follow_model(self, phase: events.Phase) -> None:
+        if self._controller.engine.loaded is None or phase == "loading":
+            if self._now.context[1]:
+                self._context_before = self._now.context
+            self._show(context=(0, 0))
+        elif not self._now.context[1]:  # a load that came to nothing
+            self._show(context=self._context_before)
+
+    def _change(self, **changes: Any) -> None:
+        self._now = msgspec.structs.replace(self._now, **changes)
+
+    def _show(self, **changes: Any) -> None:
+        self._change(**changes)
+        for view in self._views:
+            view.show(self._now)

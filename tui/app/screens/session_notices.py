@@ -1,0 +1,72 @@
+"""What the session tells that is said in a notice and shown nowhere else."""
+
+from __future__ import annotations
+
+from tui.app import answer_phrases, phrases
+from tui.app.screens.flows import Flows
+from tui.protocol.messages import MLOCK_FAILED, Loaded
+from tui.session import events
+from tui.session.controller import Controller
+
+
+class SessionNotices:
+    """Follows the session."""
+
+    def __init__(self, controller: Controller, flows: Flows) -> None:
+        self._controller, self._flows = controller, flows
+        self._looping = ""
+        """The answer of which was said last that it repeats itself."""
+        self._told: set[tuple[str, str]] = set()
+        """Paths of models and what was said about them."""
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Say it."""
+        tell, keymap = self._flows.tell, self._flows.keymap
+        match event:
+            case events.ModelLoaded(loaded=loaded):
+                self._tell_about(loaded)
+            case events.ModelReloaded(reload=reload) if not reload.n_lost:  # else it was said when it was lost
+                tell(phrases.sentence(phrases.reloaded(reload)))
+            case events.CacheRestored(restored=restored):
+                tell(phrases.context_restored(restored, self._controller.speed.prefill_tps))
+            case events.ConversationGone():
+                tell(phrases.conversation_gone(event), bad=True)
+            case events.OtherWindowWrites():
+                tell(phrases.CHANGES_ELSEWHERE)
+            case events.OtherWindowWrote(has_turns=has_turns):
+                tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+            case events.ReplaceConflict():
+                tell(phrases.NOT_REPLACED, bad=True)
+            case events.TurnsRemoved(n=n) if n > 2:  # more than a prompt and its answer
+                tell(phrases.replaced(n, keymap))
+            case events.TurnsPutBack():
+                tell(phrases.PUT_BACK)
+            case events.AnswerBegan(started=started):
+                if (model := self._controller.engine.loaded) is not None:
+                    self._tell_once(model.path, started.template_note)
+            case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
+                self._looping = turn_id
+                tell(answer_phrases.goes_in_circles(keymap), bad=True)
+            case events.MemoryShort(shortage=shortage):
+                tell(phrases.shortage(shortage, keymap), bad=True)
+            case events.ProblemFound(problem=problem):
+                tell(str(problem), bad=True)
+            case events.FaultFound():
+                tell(phrases.fault(event), bad=True)
+
+    def _tell_about(self, loaded: Loaded) -> None:
+        """What of the context was lost, and what the model is used with in place of what its file wants."""
+        if loaded.n_lost:
+            self._flows.tell(phrases.context_lost(loaded), bad=True)
+        if loaded.llama.mlock_failed:
+            self._flows.tell(MLOCK_FAILED, bad=True)
+        info = self._controller.model.headers.get(loaded.path)
+        unknown = info.unknown_sampling if info else ()
+        for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
+            self._tell_once(loaded.path, note)
+
+    def _tell_once(self, path: str, note: str) -> None:
+        """Once for each file."""
+        if note and (path, note) not in self._told:
+            self._told.add((path, note))
+            self._flows.tell(note, bad=True)

@@ -1,0 +1,82 @@
+"""What the main screen does by itself after its first paint: it opens the store, starts the engine, and loads what the
+command line or the last run asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tui.app.screens.conversation_flows import ConversationFlows
+from tui.app.screens.flows import Flows
+from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.sending import Sending
+from tui.chat.store import StoreError
+from tui.config.options import AppOptions
+from tui.config.settings import ModelSettings, expand
+from tui.session.controller import Controller
+
+
+class Start:
+    """One start. A model that the user chooses meanwhile goes before what would be loaded."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        options: AppOptions,
+        settings: ModelSettings,
+        flows: Flows,
+        models: ModelFlows,
+        conversations: ConversationFlows,
+        sending: Sending,
+    ) -> None:
+        self._controller, self._options, self._settings, self._flows = controller, options, settings, flows
+        self._models, self._conversations, self._sending = models, conversations, sending
+
+    async def run(self) -> None:
+        """All of it, as a worker of the group "begin"."""
+        controller, options = self._controller, self._options
+        await self._open_store()
+        await self._sending.bring_draft()
+        last = controller.state.state.conversation
+        with controller.queue.kept():
+            if options.import_file is not None:
+                await self._conversations.import_file(options.import_file)
+            elif options.continue_last and last:
+                await self._conversations.open_conversation(last)
+        await controller.start()
+        model = await self._first_model()
+        if controller.model.path is not None or self._flows.is_at("load"):
+            return  # chosen by the user while the engine started
+        if model is not None:
+            self._models.open_model(model, fit=options.fit, force=options.force)
+        elif controller.phase == "no_model" and not self._flows.is_at("dialog"):
+            self._models.action_pick_model()
+
+    async def _open_store(self) -> None:
+        tell = self._flows.tell
+        try:
+            opened = await self._controller.store.start()
+        except StoreError as error:
+            tell(str(error), bad=True)
+        else:
+            if opened.set_aside is not None:
+                tell(f"The conversations were damaged and are kept as {opened.set_aside}. New ones start.", bad=True)
+
+    async def _first_model(self) -> Path | None:
+        """The command line's model, else the settings', else the last one if it is still there, else the only one."""
+        if self._options.model is not None:
+            return self._options.model
+        if self._settings.default:
+            return expand(self._settings.default)
+        return await asyncio.to_thread(self._known_model, self._controller.state.state.last_model)
+
+    def _known_model(self, last: str) -> Path | None:
+        """Blocking, for a thread."""
+        try:
+            is_there = bool(last) and Path(last).is_file()
+        except OSError:  # as in a folder that is closed by now: the attempt to load it says why
+            is_there = True
+        if is_there:
+            return Path(last)
+        models = self._models.scan_library().models
+        return models[0].path if len(models) == 1 else None

@@ -1,0 +1,58 @@
+"""How thinking is switched: what templates and models are known to heed, and what was found of one of them. Looks at no
+template itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tui.protocol.records import Effort
+
+SWITCHES: tuple[tuple[str, Any, Any], ...] = (
+    ("enable_thinking", True, False),
+    ("thinking", True, False),
+    ("thinking_mode", "enabled", "disabled"),
+    ("enable_reasoning", True, False),
+    ("reasoning", True, False),
+    ("skip_thinking", False, True),
+    ("thinking_budget", None, 0),
+)
+"""Variables that switch thinking, on and off; None leaves it to the template."""
+WORDS = (
+    ("user", " /think", " /no_think"),
+    ("user", " /think", " /nothink"),
+    ("system", "/think", "/no_think"),
+)
+"""Words that templates react to, on and off, and whose message they belong into."""
+DETAILED = ("detailed thinking on", "detailed thinking off")
+"""Words of the system prompt that models react to themselves, whatever their template does with them."""
+NEMOTRON = ("nemotron", "<|start_header_id|>", "</think>")
+"""What tells a model that was trained with `DETAILED` and whose template does not name them, NVIDIA's of Llama 3: a
+part of its name, and what stands in its template."""
+EFFORTS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
+NO_EFFORT = ("none", "no_think", "minimal", "low")
+"""Levels that mean no thinking to templates which then close the thought themselves."""
+LEVELS: tuple[Effort, ...] = ("low", "medium", "high")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """How a template is told to let the model think, or not."""
+
+    on: Mapping[str, Any] = field(default_factory=dict)
+    off: Mapping[str, Any] = field(default_factory=dict)
+    has_effect: bool = False
+    words: tuple[str, str] = ("", "")
+    """What is said to the model, on and off, where its template knows no variable and it heeds words."""
+    in_system: bool = False
+    """The words begin the system prompt; else the last message ends with them."""
+    effort_variable: str = ""
+    efforts: tuple[Effort, ...] = ()
+
+    def variables(self, *, thinking: bool, effort: Effort = "") -> dict[str, Any]:
+        """What the template is given; an effort that it does not know is left out."""
+        chosen = dict(self.on if thinking else self.off)
+        if thinking and effort in self.efforts:
+            chosen[self.effort_variable] = effort
+        return chosen

@@ -20,6 +20,7 @@ from tui.config import load, overlay, paths, settings
 from tui.config.actions import ACTIONS
 from tui.config.sampling import resolve
 from tui.config.settings import ChosenLoad, Settings, load_settings
+from tui.models.folders import configured_folders
 from tui.protocol import records
 from tui.protocol.records import Device, DeviceKind, LoadSettings, Sampling
 
@@ -210,7 +211,8 @@ def test_model_folders_are_expanded_and_the_own_folder_is_always_searched(
     monkeypatch.setenv("DATA", "/srv/data")
     found = settings.ModelSettings(folders=("~/models", "$DATA/gguf", "~/models", "$NOT_SET/x"))
     home = tmp_path / "models"
-    assert found.search_folders == (home, Path("/srv/data/gguf"), Path("$NOT_SET/x"), paths.models_dir())
+    searched = [folder.path for folder in configured_folders(found) if folder.source == "folder"]
+    assert searched == [home, Path("/srv/data/gguf"), Path("$NOT_SET/x"), paths.models_dir()]
 
 
 def test_locate_names_every_place_once() -> None:

@@ -91,16 +91,6 @@ def make_file(path: Path) -> None:
         _close(place, found)
 
 
-def close_file(path: Path) -> None:
-    """Close a file to others when there is one and it is ours; nothing else."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return
-    if stat.S_ISREG(found.st_mode):
-        _close(path, found)
-
-
 def _close(what: Path | int, found: os.stat_result) -> None:
     if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
         # A disk without permissions, or a read-only one, leaves it as it is.

@@ -41,11 +41,6 @@ class ModelSettings(Section, frozen=True):
     lm_studio: bool = True
     """Also list what is in LM Studio's folders."""
 
-    @property
-    def search_folders(self) -> tuple[Path, ...]:
-        """`folders`, expanded, and llmtui's own models folder; each once, whether it exists or not."""
-        return tuple(dict.fromkeys([*map(expand, self.folders), paths.models_dir()]))
-
 
 class ModelRule(Section, frozen=True):
     """[[model]]: what holds for the models that `match` names only."""

@@ -388,10 +388,6 @@ def _closes_thought(marks: Marks, opening: str) -> bool:
     return last_close > max((opening.rfind(mark) for mark in marks.opens), default=-1)
 
 
-def _opens_and_closes(thoughts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [opens for opens, _ in thoughts if opens], [closes for _, closes in thoughts]
-
-
 def _split_first(text: str) -> tuple[str, str]:
     """The mark that a text begins with, and what is behind it; a text without marks is one."""
     found = _FIRST_UNIT.match(text)

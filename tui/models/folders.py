@@ -30,7 +30,7 @@ def default_folders(extra: Sequence[Path | str] = (), environ: Mapping[str, str]
     """The user's folders `extra` ("~" is expanded), llmtui's own, the Hugging Face cache, LM Studio's."""
     home = Path.home()
     return (
-        *(Folder(path=user_path(path), must_exist=True) for path in extra),
+        *dict.fromkeys(Folder(path=user_path(path), must_exist=True) for path in extra),
         Folder(path=paths.models_dir()),
         Folder(path=huggingface_cache(environ), source="huggingface"),
         Folder(path=home / ".lmstudio" / "models", source="lmstudio"),

@@ -14,11 +14,6 @@ class TensorType(msgspec.Struct, frozen=True, kw_only=True):
     block_size: int
     block_bytes: int
 
-    @property
-    def bits_per_weight(self) -> float:
-        """Such as 4.5 for Q4_K."""
-        return 8 * self.block_bytes / self.block_size
-
 
 _TABLE = (
     (0, "F32", 1, 4),

@@ -22,7 +22,7 @@ async def click(person: Person, title: str) -> None:
     await person.pilot.click(person.app.screen.query_one(KeyBar), offset=(1 + row.index(title), 0))
 
 
-async def test_every_action_outside_dialogs_has_a_place_where_it_lives(start: StartApp):
+async def test_every_action_outside_dialogs_has_a_place_where_it_lives(start: StartApp) -> None:
     async with start() as person:
         main = person.app.main
         places = {"app": person.app, "chat": main, "input": main.prompt, "transcript": main.transcript}
@@ -35,7 +35,7 @@ async def test_every_action_outside_dialogs_has_a_place_where_it_lives(start: St
         assert homeless == []
 
 
-async def test_a_click_on_the_footer_runs_its_action(start: StartApp):
+async def test_a_click_on_the_footer_runs_its_action(start: StartApp) -> None:
     async with start() as person:
         await click(person, "^o Model")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
@@ -45,7 +45,7 @@ async def test_a_click_on_the_footer_runs_its_action(start: StartApp):
         await person.wait_for(lambda: isinstance(person.app.screen, HelpScreen))
 
 
-async def test_the_footer_has_the_keys_of_an_open_card(start: StartApp):
+async def test_the_footer_has_the_keys_of_an_open_card(start: StartApp) -> None:
     async with start() as person:
         assert "Reload" not in footer(person)
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)

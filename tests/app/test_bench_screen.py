@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.screens.bench import BenchScreen
 from tui.app.widgets.bench_board import BenchBoard, BenchState
@@ -35,13 +36,13 @@ def library(home: Path) -> None:
         shutil.copy(model, folder)
 
 
-async def opened(person) -> BenchScreen:
+async def opened(person: Person) -> BenchScreen:
     await person.app.run_action("screen.bench")
     await person.wait_for(lambda: isinstance(person.app.screen, BenchScreen))
     return person.app.screen
 
 
-def footer(person) -> str:
+def footer(person: Person) -> str:
     return person.app.screen.query_one(KeyBar).rows_as_text[0].strip()
 
 
@@ -49,14 +50,14 @@ def is_done(screen: BenchScreen) -> bool:
     return screen._measuring is None and bool(screen._state.comparison.reports) and not screen._state.doing
 
 
-def bench_engine(person) -> int:
+def bench_engine(person: Person) -> int:
     """Process id of the engine that measures."""
     chat = person.app.controller.engine.pid
     (child,) = [child for child in psutil.Process().children() if child.pid != chat and "worker" in child.cmdline()[-1]]
     return child.pid
 
 
-def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal():
+def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal() -> None:
     evil = "a\x1b[2J\x9b31m\u202ename"
     board = BenchBoard()
     board.state = BenchState(plan=evil, doing=evil, trouble=(evil,))
@@ -64,7 +65,7 @@ def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal():
     assert text.count("name") == 3 and not {"\x1b", "\x9b", "\u202e"} & set(text)
 
 
-async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
+async def test_the_loaded_model_is_measured_kept_and_loaded_again(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         assert footer(person) == "esc Close  enter Run  m This model or all  h Earlier runs"
@@ -85,7 +86,7 @@ async def test_the_loaded_model_is_measured_kept_and_loaded_again(start):
         assert person.app.controller.engine.loaded.path == str(DENSE)
 
 
-async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model_loaded(start):
+async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model_loaded(start: StartApp) -> None:
     async with start(DENSE) as person:
         loaded = person.app.controller.engine.loaded
         screen = await opened(person)
@@ -100,7 +101,7 @@ async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model
         assert person.app.controller.engine.loaded is loaded and person.phase == "ready"
 
 
-async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_end(start):
+async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_end(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         os.kill(person.app.controller.engine.pid, signal.SIGSTOP)
@@ -115,7 +116,7 @@ async def test_a_bench_that_is_left_while_it_makes_room_leaves_the_model_in_the_
         assert "esc Stop" in footer(person)
 
 
-async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start):
+async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start: StartApp) -> None:
     remembered = StateStore()
     remembered.remember_load(DENSE, ChosenLoad(n_ctx=2048, backend="cpu"))
     remembered.remember_tuned(DENSE, TunedLoad(load={"n_ubatch": 64}, machine=this_machine().hardware))
@@ -129,7 +130,7 @@ async def test_looking_at_the_bench_changes_nothing_of_what_is_remembered(start)
     assert (remembered.state.loads, remembered.state.tuned) == (before.loads, before.tuned)
 
 
-async def test_a_second_run_is_compared_with_the_first_and_both_are_listed(start):
+async def test_a_second_run_is_compared_with_the_first_and_both_are_listed(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         for _ in range(2):
@@ -142,7 +143,7 @@ async def test_a_second_run_is_compared_with_the_first_and_both_are_listed(start
         assert "date (UTC)" in person.screen_text()
 
 
-async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
+async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("m", "enter")
@@ -154,7 +155,9 @@ async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start):
         await person.wait_until_ready()
 
 
-async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(start, caplog):
+async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_measured(
+    start: StartApp, caplog: pytest.LogCaptureFixture
+) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("enter")
@@ -165,7 +168,7 @@ async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_mea
     assert "While llmtui ended" not in caplog.text
 
 
-async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start):
+async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_app_lives(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("enter")
@@ -177,7 +180,7 @@ async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_
         await person.wait_until_ready()
 
 
-async def test_while_an_answer_is_written_the_bench_does_not_open(start):
+async def test_while_an_answer_is_written_the_bench_does_not_open(start: StartApp) -> None:
     async with start(DENSE) as person:
         async with person.slowly():
             await person.send("Count to 20")
@@ -188,7 +191,9 @@ async def test_while_an_answer_is_written_the_bench_does_not_open(start):
         assert "stop it first" in person.told
 
 
-async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_open_and_says_so(start, monkeypatch):
+async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_open_and_says_so(
+    start: StartApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go_on, judge = asyncio.Event(), Confirmed.judge
 
     async def slowly(self: Confirmed, choice: ChosenLoad) -> Verdict:
@@ -210,7 +215,7 @@ async def test_while_a_model_is_loading_or_that_is_prepared_the_bench_does_not_o
         await person.wait_for(lambda: person.phase == "ready" and controller.model.path == DENSE)
 
 
-async def says_that_it_loads(person) -> None:
+async def says_that_it_loads(person: Person) -> None:
     person.app.clear_notifications()
     await person.app.run_action("screen.bench")
     await person.wait_for(lambda: person.notices)

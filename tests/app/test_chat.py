@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import msgspec
+import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.widgets.header import EngineStopped, Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
@@ -20,7 +23,7 @@ from tui.config import paths
 from tui.session.events import AnswerGrew
 
 
-async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start):
+async def test_a_question_is_answered_with_thinking_folded_and_figures_below(start: StartApp) -> None:
     async with start() as person:
         assert await person.ask("hello") == "Hello! I am Tiny Qwen. How can I help you today?"
         shown = person.screen_text()
@@ -31,7 +34,7 @@ async def test_a_question_is_answered_with_thinking_folded_and_figures_below(sta
         assert "The user greets me" in person.screen_text()
 
 
-async def test_the_header_shows_what_is_loaded_and_the_sidebar_the_context(start):
+async def test_the_header_shows_what_is_loaded_and_the_sidebar_the_context(start: StartApp) -> None:
     async with start() as person:
         state = person.app.main.query_one(Header).state
         assert isinstance(state, ModelInUse)
@@ -41,7 +44,7 @@ async def test_the_header_shows_what_is_loaded_and_the_sidebar_the_context(start
         assert n_ctx == 1024 and 40 < n_used < 200
 
 
-async def test_thinking_can_be_switched_off_for_the_conversation(start):
+async def test_thinking_can_be_switched_off_for_the_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+t")
         await person.ask("hello")
@@ -49,7 +52,7 @@ async def test_thinking_can_be_switched_off_for_the_conversation(start):
         assert not person.app.controller.conversation.thinking
 
 
-async def test_markdown_tables_and_code_are_rendered(start):
+async def test_markdown_tables_and_code_are_rendered(start: StartApp) -> None:
     async with start() as person:
         await person.ask("Show a table")
         assert "──┼──" in person.screen_text()
@@ -58,7 +61,7 @@ async def test_markdown_tables_and_code_are_rendered(start):
         assert "def bubble_sort(a):" in person.screen_text()
 
 
-async def test_escape_stops_an_answer_and_keeps_its_beginning(start):
+async def test_escape_stops_an_answer_and_keeps_its_beginning(start: StartApp) -> None:
     async with start() as person:
         engine_pid = person.app.controller.engine.pid
         os.kill(engine_pid, signal.SIGSTOP)
@@ -71,8 +74,8 @@ async def test_escape_stops_an_answer_and_keeps_its_beginning(start):
         assert "stopped" in person.screen_text()
 
 
-async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_handful_of_tokens(start):
-    def prefill(person) -> str:
+async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_handful_of_tokens(start: StartApp) -> None:
+    def prefill(person: Person) -> str:
         return next(line for line in person.screen_text().splitlines() if "prefill" in line).split("│")[1].split()[1]
 
     async with start(load={"n_ctx": 2048, "n_ubatch": 64}) as person:
@@ -91,7 +94,7 @@ async def test_the_speed_of_the_prompt_is_shown_of_a_long_one_and_never_of_a_han
         await person.wait_for(lambda: prefill(person) == of_the_long_one)  # not the bar of what is being read
 
 
-async def test_the_speed_falls_while_an_answer_hangs(start):
+async def test_the_speed_falls_while_an_answer_hangs(start: StartApp) -> None:
     """A machine that swaps, or a GPU that hangs: the figure must not stay what it was."""
     async with start(load={"n_ctx": 2048}) as person:
         speed = person.app.controller.speed
@@ -105,7 +108,7 @@ async def test_the_speed_falls_while_an_answer_hangs(start):
         await person.wait_until_ready()
 
 
-async def test_leaving_while_the_model_answers_saves_what_there_is(start):
+async def test_leaving_while_the_model_answers_saves_what_there_is(start: StartApp) -> None:
     async with start() as person:
         engine_pid = person.app.controller.engine.pid
         os.kill(engine_pid, signal.SIGSTOP)
@@ -118,7 +121,7 @@ async def test_leaving_while_the_model_answers_saves_what_there_is(start):
         assert all(turn.stop for turn in person.turns if turn.role == "assistant")
 
 
-async def test_leaving_while_nothing_can_be_saved_is_asked_about_and_told_at_the_end(start):
+async def test_leaving_while_nothing_can_be_saved_is_asked_about_and_told_at_the_end(start: StartApp) -> None:
     paths.database_file().mkdir(parents=True)  # in the way
     async with start() as person:
         await person.ask("hello")
@@ -134,7 +137,7 @@ async def test_leaving_while_nothing_can_be_saved_is_asked_about_and_told_at_the
     assert person.app.unsaved is not None and person.app.unsaved.n_unsaved >= 3
 
 
-async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(start):
+async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         old = person.turns[-1]
@@ -145,7 +148,7 @@ async def test_regenerate_replaces_the_answer_and_the_store_keeps_the_old_one(st
         assert [one.turn.id for one in kept] == [old.id]
 
 
-async def test_the_last_prompt_can_be_edited_and_sent_again(start):
+async def test_the_last_prompt_can_be_edited_and_sent_again(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.ask("ping")
@@ -158,7 +161,7 @@ async def test_the_last_prompt_can_be_edited_and_sent_again(start):
         assert len(person.turns) == 4 and person.turns[-1].text.startswith("不客气")
 
 
-async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_back(start):
+async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_back(start: StartApp) -> None:
     async with start() as person:
         prompt = person.app.main.query_one(Prompt)
         await person.ask("hello")
@@ -181,7 +184,7 @@ async def test_editing_takes_nothing_away_until_it_is_sent_and_the_draft_comes_b
         assert prompt.text == "a draft" and "editing" not in person.screen_text()
 
 
-async def test_a_selected_message_can_be_answered_again(start):
+async def test_a_selected_message_can_be_answered_again(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.ask("ping")
@@ -190,7 +193,7 @@ async def test_a_selected_message_can_be_answered_again(start):
         assert person.turns[-1].text.startswith("Hello!")
 
 
-async def test_a_conversation_is_found_again_after_a_restart(start):
+async def test_a_conversation_is_found_again_after_a_restart(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
     async with start(continue_last=True) as person:
@@ -199,7 +202,7 @@ async def test_a_conversation_is_found_again_after_a_restart(start):
         assert "Ada" in await person.ask("What is my name?")
 
 
-async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(start):
+async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(start: StartApp) -> None:
     async with start(model=None) as person:
         conversation = msgspec.structs.replace(new_conversation(), turns=(user_turn("My name is Ada."),))
         await person.app.store.create(conversation)
@@ -212,7 +215,7 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_called_deleted(star
             await person.wait_for(lambda: "The conversations cannot be read." in person.screen_text())
 
 
-async def test_a_new_conversation_leaves_the_old_one_in_the_list(start):
+async def test_a_new_conversation_leaves_the_old_one_in_the_list(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.press("ctrl+n")
@@ -221,7 +224,7 @@ async def test_a_new_conversation_leaves_the_old_one_in_the_list(start):
         assert len(await person.app.store.list()) == 2
 
 
-async def test_copy_says_where_the_text_went(start, home, monkeypatch):
+async def test_copy_says_where_the_text_went(start: StartApp, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = home / "own.toml"
     async with start() as person:
         await person.ask("用Python写冒泡排序")
@@ -243,7 +246,7 @@ async def test_copy_says_where_the_text_went(start, home, monkeypatch):
         await person.wait_for(lambda: ".txt (xsel: no such display)" in person.told)
 
 
-async def test_what_was_cut_or_copied_can_be_put_in_again(start):
+async def test_what_was_cut_or_copied_can_be_put_in_again(start: StartApp) -> None:
     async with start() as person:
         prompt = person.app.main.query_one(Prompt)
         await person.type("a line")
@@ -259,7 +262,7 @@ async def test_what_was_cut_or_copied_can_be_put_in_again(start):
         assert prompt.text == "of an answer ␛[2J"
 
 
-async def test_of_several_code_blocks_any_can_be_copied_by_key(start):
+async def test_of_several_code_blocks_any_can_be_copied_by_key(start: StartApp) -> None:
     text = "Write it:\n\n```python\nprint('hello')\n```\n\nand run it:\n\n```sh\n\npython hello.py\n```\n"
     turns = (user_turn("How?"), finished(answer_turn("Tiny"), text=text, stop="stop"))
     conversation = msgspec.structs.replace(new_conversation(), turns=turns)
@@ -278,14 +281,14 @@ async def test_of_several_code_blocks_any_can_be_copied_by_key(start):
         await person.wait_for(lambda: "Copied 16 characters" in person.screen_text())
 
 
-async def test_the_header_says_with_how_many_threads_the_model_was_loaded(start):
+async def test_the_header_says_with_how_many_threads_the_model_was_loaded(start: StartApp) -> None:
     async with start(load={"n_threads": 1, "n_threads_batch": 2}) as person:
         assert "CPU · 1/2 threads · ctx 1,024" in person.screen_text()
     async with start(size=(80, 24)) as person:
         assert "CPU · 1 thread · ctx 1,024" in person.screen_text()
 
 
-async def test_the_model_is_changed_in_mid_conversation(start):
+async def test_the_model_is_changed_in_mid_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
         person.app.main.models.open_model(MOE)
@@ -294,7 +297,7 @@ async def test_the_model_is_changed_in_mid_conversation(start):
         assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
 
 
-async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start):
+async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
         await person.type("What is my name?")
@@ -312,7 +315,7 @@ async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start):
         assert "Ada" in person.turns[-1].text
 
 
-async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(start):
+async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         await person.type("Who is Ada")
@@ -327,7 +330,7 @@ async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(
         await person.wait_until_ready()
 
 
-async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):
+async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start: StartApp) -> None:
     async with start() as person:
         pid = person.app.controller.engine.pid
         person.at_the_first(AnswerGrew, lambda: os.kill(pid, signal.SIGKILL))
@@ -339,7 +342,9 @@ async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start):
         assert saved.turns[-1].reasoning and "broken off" in person.screen_text()
 
 
-async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one_key(start, tmp_path):
+async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one_key(
+    start: StartApp, tmp_path: Path
+) -> None:
     path = tmp_path / "model.gguf"
     shutil.copy(DENSE, path)
     async with start(model=path) as person:
@@ -361,7 +366,7 @@ async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one
         assert "Ada" in person.turns[-1].text
 
 
-async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start, tmp_path):
+async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start: StartApp, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"half")
     async with start() as person:
@@ -373,7 +378,7 @@ async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start
         assert "cannot be loaded" not in person.screen_text()
 
 
-async def test_a_broken_model_is_a_card_with_a_reason(start, tmp_path):
+async def test_a_broken_model_is_a_card_with_a_reason(start: StartApp, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(DENSE.read_bytes()[:-5000])
     async with start() as person:
@@ -382,7 +387,7 @@ async def test_a_broken_model_is_a_card_with_a_reason(start, tmp_path):
         assert person.phase == "ready"  # the model that was loaded still is
 
 
-async def test_eighty_columns_have_a_status_line_and_no_sidebar(start):
+async def test_eighty_columns_have_a_status_line_and_no_sidebar(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
         await person.ask("hello")
         assert not person.app.main.query_one(Sidebar).display
@@ -390,13 +395,13 @@ async def test_eighty_columns_have_a_status_line_and_no_sidebar(start):
         assert "ctx" in shown and "Hello! I am Tiny Qwen." in shown
 
 
-async def test_forty_columns_are_usable(start):
+async def test_forty_columns_are_usable(start: StartApp) -> None:
     async with start(size=(40, 16)) as person:
         await person.ask("hello")
         assert "Hello! I am Tiny" in person.screen_text()
 
 
-async def test_the_transcript_follows_the_answer(start):
+async def test_the_transcript_follows_the_answer(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
         for _ in range(3):
             await person.ask("Count to 100")
@@ -404,13 +409,13 @@ async def test_the_transcript_follows_the_answer(start):
         assert person.app.main.query_one(Transcript).following
 
 
-async def fill(person, n_turns: int) -> None:
+async def fill(person: Person, n_turns: int) -> None:
     """Talk until that many prompts were answered."""
     for _ in range(n_turns):
         await person.ask("What is the capital of France?")
 
 
-async def talk_until_full(person) -> None:
+async def talk_until_full(person: Person) -> None:
     """Talk until a prompt does not fit any more and the question is on the screen."""
     await person.press("ctrl+t")
     for _ in range(30):
@@ -426,7 +431,7 @@ async def talk_until_full(person) -> None:
     raise AssertionError("the context never got full")
 
 
-async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(start):
+async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(start: StartApp) -> None:
     async with start(load={"n_ctx": 256}) as person:
         await talk_until_full(person)
         shown = person.screen_text()
@@ -438,7 +443,7 @@ async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(star
         assert "were left out of this prompt" in person.screen_text()
 
 
-async def test_a_full_context_can_be_raised_instead(start):
+async def test_a_full_context_can_be_raised_instead(start: StartApp) -> None:
     async with start(load={"n_ctx": 256}) as person:
         await talk_until_full(person)
         n_turns = len(person.turns)
@@ -447,7 +452,7 @@ async def test_a_full_context_can_be_raised_instead(start):
         assert person.app.controller.engine.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
 
 
-async def test_a_full_context_may_also_be_left_alone(start):
+async def test_a_full_context_may_also_be_left_alone(start: StartApp) -> None:
     async with start(load={"n_ctx": 256}) as person:
         await talk_until_full(person)
         await person.press("escape")

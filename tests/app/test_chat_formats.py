@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.conftest import StartApp
 from tests.conftest import DENSE
 from tests.running import llmtui
 from tests.tape import IM, Tape, build
@@ -42,7 +43,7 @@ def template(home: Path):
 # Templates
 
 
-async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for(start, template):
+async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for(start: StartApp, template) -> None:
     async with start(more_settings=template(PIRATE)) as person:
         assert (await person.ask("hello")).startswith("Ahoy")
     other = template(PIRATE).replace("tiny*", "gpt-oss*")
@@ -50,12 +51,12 @@ async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
 
 
-async def test_a_template_from_the_command_line_goes_before_the_settings(start, template):
+async def test_a_template_from_the_command_line_goes_before_the_settings(start: StartApp, template) -> None:
     async with start(more_settings=template(CHATML), chat_format=ChatOverrides(chat_template=PIRATE)) as person:
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
-async def test_a_template_that_is_missing_is_told_and_the_models_own_used(start, template):
+async def test_a_template_that_is_missing_is_told_and_the_models_own_used(start: StartApp, template) -> None:
     section = template(PIRATE)
     paths.user_settings_file().with_name("mine.jinja").unlink()
     async with start(more_settings=section) as person:
@@ -63,7 +64,7 @@ async def test_a_template_that_is_missing_is_told_and_the_models_own_used(start,
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
 
 
-async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(start, template):
+async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(start: StartApp, template) -> None:
     async with start(more_settings=template(CHATML)) as person:
         template(PIRATE)
         person.app.controller.restart()
@@ -72,7 +73,7 @@ async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(s
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
-async def test_a_template_that_does_not_compile_is_told_once(start, template):
+async def test_a_template_that_does_not_compile_is_told_once(start: StartApp, template) -> None:
     async with start(more_settings=template("{% if %}" + CHATML)) as person:
         note = person.app.controller.engine.loaded.llama.template_note
         assert note.startswith("Your chat template cannot be used (") and note.endswith("the file's own is used.")
@@ -84,7 +85,9 @@ async def test_a_template_that_does_not_compile_is_told_once(start, template):
         assert person.told.count(note) == 1
 
 
-async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_works(start, tmp_path):
+async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_works(
+    start: StartApp, tmp_path: Path
+) -> None:
     build(
         tmp_path / "tape.gguf",
         [Tape("assistant\n", ["Hello", " there!", IM[1]])],
@@ -104,7 +107,7 @@ async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_
         assert person.told.count(note) == 1
 
 
-def test_a_template_that_cannot_be_read_is_a_mistake_on_the_command_line(tmp_path: Path):
+def test_a_template_that_cannot_be_read_is_a_mistake_on_the_command_line(tmp_path: Path) -> None:
     odd = tmp_path / "odd.jinja"
     odd.write_bytes(b"{{ messages }}\xff")
     for file, says in ((tmp_path / "none.jinja", "there is no such file"), (odd, "is not UTF-8 text (line 1)")):
@@ -115,7 +118,7 @@ def test_a_template_that_cannot_be_read_is_a_mistake_on_the_command_line(tmp_pat
     assert done.returncode == ExitCode.USAGE and "--stop needs a text" in done.stderr
 
 
-def test_the_bench_takes_template_and_stop_strings(tmp_path: Path):
+def test_the_bench_takes_template_and_stop_strings(tmp_path: Path) -> None:
     file = tmp_path / "mine.jinja"
     file.write_text(PIRATE)
     common = (*("-p", "32", "-n", "4", "-r", "1", "-t", "1"), *("--backend", "cpu", "--e2e", "--json", "--force"))
@@ -126,7 +129,7 @@ def test_the_bench_takes_template_and_stop_strings(tmp_path: Path):
 # Stop strings
 
 
-async def test_stop_strings_of_settings_and_command_line_end_an_answer(start):
+async def test_stop_strings_of_settings_and_command_line_end_an_answer(start: StartApp) -> None:
     section = '[[model]]\nmatch = "*"\nstop = ["Qwen"]\n'
     async with start(more_settings=section) as person:
         assert await person.ask("hello") == "Hello! I am Tiny "
@@ -138,7 +141,7 @@ async def test_stop_strings_of_settings_and_command_line_end_an_answer(start):
 # Thinking
 
 
-async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(start, template):
+async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(start: StartApp, template) -> None:
     async with start(more_settings=template(LEVELS)) as person:
         loaded = person.app.controller.engine.loaded
         assert loaded.efforts == ("low", "medium", "high")
@@ -156,7 +159,7 @@ async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(s
         assert person.turns[-1].timings.n_prompt > usual
 
 
-async def test_a_template_that_opens_the_thought_itself_always_thinks(start, template):
+async def test_a_template_that_opens_the_thought_itself_always_thinks(start: StartApp, template) -> None:
     async with start(more_settings=template(OPENS)) as person:
         assert person.app.controller.engine.loaded.always_thinks
         await person.press("ctrl+t")
@@ -164,7 +167,7 @@ async def test_a_template_that_opens_the_thought_itself_always_thinks(start, tem
         assert person.app.controller.conversation.thinking
 
 
-async def test_the_switch_of_qwen3_works_and_says_so(start):
+async def test_the_switch_of_qwen3_works_and_says_so(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is off in this conversation.")
@@ -173,7 +176,7 @@ async def test_the_switch_of_qwen3_works_and_says_so(start):
         assert person.turns[-1].reasoning == ""
 
 
-async def test_a_thought_is_cut_by_its_budget_and_says_so(start):
+async def test_a_thought_is_cut_by_its_budget_and_says_so(start: StartApp) -> None:
     async with start(more_settings="[sampling]\nthinking_budget = 5\n") as person:
         await person.ask("hello")
         answer = person.turns[-1]
@@ -191,7 +194,7 @@ async def test_a_thought_is_cut_by_its_budget_and_says_so(start):
 # Loops
 
 
-async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_end(start):
+async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_end(start: StartApp) -> None:
     async with start() as person:
         # Penalties the other way round: tokens are the likelier the more often they were used.
         circles = PartialSampling(repeat_penalty=0.05, frequency_penalty=-2.0)
@@ -210,7 +213,9 @@ async def test_an_answer_that_goes_in_circles_is_told_while_it_lasts_and_at_its_
         assert not person.turns[-1].is_loop
 
 
-async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_one(start, tmp_path):
+async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_one(
+    start: StartApp, tmp_path: Path
+) -> None:
     """The model was never told where to begin it: until its end comes, it looks like the answer."""
     build(
         tmp_path / "tape.gguf",
@@ -233,7 +238,7 @@ async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_on
         assert (stored.turns[-1].reasoning, stored.turns[-1].text) == ("Let me see.", "Hello there!")
 
 
-async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(start, template):
+async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(start: StartApp, template) -> None:
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     late = "{% if messages | length > 2 %}" + loops + "{% endif %}" + CHATML
     async with start(more_settings=template(late)) as person:
@@ -245,7 +250,9 @@ async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(s
         assert person.app.controller.engine.loaded is not None
 
 
-async def test_a_template_that_refuses_a_conversation_later_is_replaced_and_that_is_told_once(start, template):
+async def test_a_template_that_refuses_a_conversation_later_is_replaced_and_that_is_told_once(
+    start: StartApp, template
+) -> None:
     refuses = "{% if messages | length > 2 %}{{ raise_exception('two turns are enough') }}{% endif %}" + CHATML
     async with start(more_settings=template(refuses)) as person:
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")

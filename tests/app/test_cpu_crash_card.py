@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.app.dialogs import KEYS
 from tests.app.test_snapshots import Scene, crash_on_the_cpu, shown
 from tests.conftest import TINY
@@ -22,12 +23,12 @@ from tui.protocol.death import Computing, Death, rebuild_command
 SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
 
 
-def offered(person) -> list[str]:
+def offered(person: Person) -> list[str]:
     """The keys of the card on the screen."""
     return re.findall(r"\[(\w)\] (?=reload|details)", person.screen_text())
 
 
-def words(person) -> str:
+def words(person: Person) -> str:
     return " ".join(person.screen_text().split())
 
 
@@ -49,8 +50,8 @@ async def is_repacked_here(model: Path) -> bool:
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_them(
-    start, tmp_path, monkeypatch, model, number
-):
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model, number
+) -> None:
     if not await is_repacked_here(model):
         pytest.skip("this CPU repacks no weights, so that none can crash it")
     processor = Processor(tmp_path, number, "repacked")
@@ -74,8 +75,8 @@ async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_the
 
 
 async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_repacking(
-    start, tmp_path, monkeypatch, model
-):
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model
+) -> None:
     if not await is_repacked_here(model):
         pytest.skip("this CPU repacks no weights, so that none can crash it")
     processor = Processor(tmp_path, signal.SIGSEGV, "repacked")
@@ -92,8 +93,8 @@ async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_r
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_that_was_in_use(
-    start, tmp_path, monkeypatch, number
-):
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number
+) -> None:
     processor = Processor(tmp_path, number, "always")
     use(processor, monkeypatch)
     async with start(load={"repack": "off"}) as person:
@@ -115,7 +116,9 @@ async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_t
         assert "Ada" in person.turns[-1].text
 
 
-async def test_a_change_of_settings_that_crashes_can_be_taken_back(start, tmp_path, monkeypatch, model):
+async def test_a_change_of_settings_that_crashes_can_be_taken_back(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model
+) -> None:
     if not await is_repacked_here(model):
         pytest.skip("this CPU repacks no weights, so that none can crash it")
     processor = Processor(tmp_path, signal.SIGILL, "repacked")
@@ -130,7 +133,7 @@ async def test_a_change_of_settings_that_crashes_can_be_taken_back(start, tmp_pa
         assert person.app.controller.engine.loaded.llama.repacked == ()
 
 
-async def test_a_gpu_that_is_there_is_offered_and_taken(monkeypatch):
+async def test_a_gpu_that_is_there_is_offered_and_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(Scene(crash_on_the_cpu, "AMX"), (120, 40), monkeypatch) as person:
         assert offered(person) == ["n", "g", "d"]
         await person.press("ctrl+up", "g")
@@ -147,13 +150,13 @@ def on_cpu(cause, **changes: object) -> Death:
 
 
 @pytest.mark.parametrize("cause", ["killed", "out_of_memory", "assertion", "crashed", "not_stopped", "cpu_code"])
-def test_on_the_cpu_neither_the_cpu_nor_layers_on_a_gpu_are_advised(cause):
+def test_on_the_cpu_neither_the_cpu_nor_layers_on_a_gpu_are_advised(cause: str) -> None:
     card = engine_stopped(on_cpu(cause), 0, 512, KEYS)
     assert "the CPU" not in card.body and "layers" not in card.body
     assert not {choice.action for choice in card.choices} & {"card_cpu", "card_fewer_layers", "card_small_ubatch"}
 
 
-def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu():
+def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu() -> None:
     refused = engine_stopped(on_cpu("cpu_code", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
     assert [choice.action for choice in refused.choices] == ["card_load_settings", "card_other_model", "card_details"]
     crashed = engine_stopped(on_cpu("crashed", computing=Computing()), 20, 512, KEYS, gpu="Vulkan0")
@@ -168,17 +171,17 @@ def test_on_a_gpu_only_what_the_processor_refuses_is_not_answered_with_the_cpu()
         (("CUDA0", "CUDA1"), "cpu", "'-DGGML_NATIVE=off -DGGML_CUDA=on'"),
     ],
 )
-def test_a_rebuild_keeps_the_gpus_that_there_are(gpus, backend, arguments):
+def test_a_rebuild_keeps_the_gpus_that_there_are(gpus, backend: str, arguments: str) -> None:
     assert rebuild_command(gpus) == f"LLMTUI_BACKEND={backend} CMAKE_ARGS={arguments} make run"
 
 
-def test_a_load_that_could_not_be_stopped_is_not_answered_with_a_smaller_ubatch():
+def test_a_load_that_could_not_be_stopped_is_not_answered_with_a_smaller_ubatch() -> None:
     card = engine_stopped(on_cpu("not_stopped", running="loading"), 0, 512, KEYS)
     assert "Try it again, or another file of this model." in card.body and "ubatch" not in card.body
     assert "a smaller ubatch" in engine_stopped(on_cpu("not_stopped"), 0, 512, KEYS).body
 
 
-def test_amx_is_named_with_what_is_known_of_it():
+def test_amx_is_named_with_what_is_known_of_it() -> None:
     card = engine_stopped(CPU_CRASH, 0, 512, KEYS, gpu="Vulkan0")
     assert "AMX code crashed, which some compilers build wrong (SIGSEGV)" in card.body
     assert "Try it without repacking or on the GPU." in card.body

@@ -53,12 +53,14 @@ async def titles(store: Store) -> set[str]:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
-async def test_all_conversations_are_listed_with_their_messages(store: Store, tmp_path: Path, size: tuple[int, int]):
+async def test_all_conversations_are_listed_with_their_messages(
+    store: Store, tmp_path: Path, size: tuple[int, int]
+) -> None:
     async with opened(dialog(store, tmp_path), size) as stage:
         await stage.shows(*(title for title in TITLES if title.isascii()), "中文", "MSGS", "4 conversations")
 
 
-async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path):
+async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path) -> None:
     wanted = next(one for one in await store.list() if one.title == "Plum cake")
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("4 conversations")
@@ -68,13 +70,13 @@ async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path):
         assert await stage.closes() == wanted.id
 
 
-async def test_the_open_conversation_is_highlighted_at_first(store: Store, tmp_path: Path):
+async def test_the_open_conversation_is_highlighted_at_first(store: Store, tmp_path: Path) -> None:
     current = next(one for one in await store.list() if one.title == "Plum cake")
     async with opened(dialog(store, tmp_path, current.id)) as stage:
         await stage.shows("▶ Plum cake")
 
 
-async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path):
+async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("▶ A cake without plums")
         await stage.press("f2")
@@ -87,7 +89,7 @@ async def test_a_title_is_changed_in_place(store: Store, tmp_path: Path):
         assert "Plumless [i]cake" in await titles(store) and stage.result is OPEN
 
 
-async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(store: Store, tmp_path: Path):
+async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(store: Store, tmp_path: Path) -> None:
     evil = "a\x1b[2J\x9b31m\u202etitle"
     [first, *_] = await store.list()
     await store.rename(first.id, evil)
@@ -100,7 +102,7 @@ async def test_a_title_that_is_changed_or_pasted_is_no_command_to_the_terminal(s
         assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
 
 
-async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path: Path):
+async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("▶ A cake without plums")
         await stage.press("f2", "x", "escape")
@@ -109,7 +111,7 @@ async def test_escape_keeps_the_old_title_and_then_closes(store: Store, tmp_path
         assert await stage.closes() is None
 
 
-async def test_while_a_title_is_written_the_list_is_left_alone(store: Store, tmp_path: Path):
+async def test_while_a_title_is_written_the_list_is_left_alone(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("▶ A cake without plums")
         await stage.press("f2", "ctrl+d", "ctrl+s", "down")
@@ -118,7 +120,7 @@ async def test_while_a_title_is_written_the_list_is_left_alone(store: Store, tmp
         await stage.shows("▶ A cake without plums")
 
 
-async def test_deleting_asks_first_and_goes_on_to_the_next(store: Store, tmp_path: Path):
+async def test_deleting_asks_first_and_goes_on_to_the_next(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path)) as stage:
         await stage.shows("▶ A cake without plums")
         await stage.press("ctrl+d")
@@ -133,7 +135,7 @@ async def test_deleting_asks_first_and_goes_on_to_the_next(store: Store, tmp_pat
         assert await titles(store) == set(TITLES[:-1])
 
 
-async def test_one_that_is_slow_to_go_can_be_deleted_twice(store: Store, tmp_path: Path):
+async def test_one_that_is_slow_to_go_can_be_deleted_twice(store: Store, tmp_path: Path) -> None:
     go_on = asyncio.Event()
 
     async def slowly(conversation_id: str) -> None:
@@ -156,7 +158,7 @@ async def test_one_that_is_slow_to_go_can_be_deleted_twice(store: Store, tmp_pat
 
 
 @pytest.mark.parametrize(("key", "suffix"), [("m", ".md"), ("j", ".json")])
-async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_path: Path, key: str, suffix: str):
+async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_path: Path, key: str, suffix: str) -> None:
     folder = tmp_path / "out"
     async with opened(dialog(store, folder), (120, 40)) as stage:
         await stage.shows("▶ A cake without plums")
@@ -168,7 +170,7 @@ async def test_a_conversation_is_exported_in_either_format(store: Store, tmp_pat
         assert file.suffix == suffix and "A question" in file.read_text()
 
 
-async def test_an_export_that_fails_says_why(store: Store, tmp_path: Path):
+async def test_an_export_that_fails_says_why(store: Store, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     async with opened(dialog(store, tmp_path / "out"), (120, 40)) as stage:
         await stage.shows("▶ A cake without plums")
@@ -176,7 +178,7 @@ async def test_an_export_that_fails_says_why(store: Store, tmp_path: Path):
         await stage.shows("It could not be exported:")
 
 
-async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path):
+async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "missing" / "x.db")
     await store.start()
 
@@ -191,7 +193,9 @@ async def test_a_store_that_cannot_be_read_says_so(tmp_path: Path):
     await store.close()
 
 
-async def test_conversations_that_are_there_but_cannot_be_read_are_not_called_gone(store: Store, tmp_path: Path):
+async def test_conversations_that_are_there_but_cannot_be_read_are_not_called_gone(
+    store: Store, tmp_path: Path
+) -> None:
     blocked = Store(store.path, busy_timeout_s=0.02)
     with opening(store.path, 1.0):
         async with opened(dialog(blocked, tmp_path)) as stage:
@@ -200,7 +204,7 @@ async def test_conversations_that_are_there_but_cannot_be_read_are_not_called_go
     await blocked.close()
 
 
-async def test_whatever_the_database_holds_the_list_shows_the_others(store: Store, tmp_path: Path):
+async def test_whatever_the_database_holds_the_list_shows_the_others(store: Store, tmp_path: Path) -> None:
     with sqlite3.connect(store.path) as other:
         other.execute("UPDATE conversations SET updated_at = 1.7e12 WHERE title = ?", (TITLES[0],))
         other.execute("UPDATE conversations SET updated_at = 9e99 WHERE title = ?", (TITLES[1],))
@@ -208,7 +212,7 @@ async def test_whatever_the_database_holds_the_list_shows_the_others(store: Stor
         await stage.shows(TITLES[-1], "unknown", "4 conversations")
 
 
-async def test_a_row_that_cannot_be_painted_takes_no_other_along(store: Store, tmp_path: Path):
+async def test_a_row_that_cannot_be_painted_takes_no_other_along(store: Store, tmp_path: Path) -> None:
     odd = Summary(id="odd", title="odd", model_path="", created_at=0.0, updated_at=9e99, n_turns=1)
 
     async def load() -> tuple[Summary, ...]:
@@ -220,12 +224,12 @@ async def test_a_row_that_cannot_be_painted_takes_no_other_along(store: Store, t
         await stage.shows(TITLES[-1], "cannot be shown", "5 conversations")
 
 
-async def test_forty_columns_show_title_and_time(store: Store, tmp_path: Path):
+async def test_forty_columns_show_title_and_time(store: Store, tmp_path: Path) -> None:
     async with opened(dialog(store, tmp_path), (40, 24)) as stage:
         await stage.shows("Plum cake", "LAST USED")
 
 
-def test_times_are_short_and_relative_to_the_day():
+def test_times_are_short_and_relative_to_the_day() -> None:
     now = datetime(2026, 3, 2, 12, 0)
 
     def at(*moment: int) -> str:

@@ -55,21 +55,21 @@ async def focus(stage: Stage[ChosenLoad], field: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 44)], ids=str)
-async def test_settings_and_costs_are_seen_together(size: tuple[int, int]):
+async def test_settings_and_costs_are_seen_together(size: tuple[int, int]) -> None:
     async with opened(dialog(), size) as stage:
         await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
         await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
         await stage.shows("Fit", "Load", "Cancel")
 
 
-async def test_unchanged_settings_come_back_as_they_were_written():
+async def test_unchanged_settings_come_back_as_they_were_written() -> None:
     asked = ChosenLoad(backend="auto", n_ctx=0, n_gpu_layers=-1, type_k="q5_1", use_mlock=True, seed=2**32 - 1)
     async with opened(dialog(asked)) as stage:
         await stage.press("f5")
         assert await stage.closes() == asked
 
 
-async def test_every_field_reaches_the_result_by_keyboard_alone():
+async def test_every_field_reaches_the_result_by_keyboard_alone() -> None:
     async with opened(dialog(model=MOE), (120, 40)) as stage:
         for field, text in {
             "n_ctx": "3000",
@@ -106,7 +106,7 @@ async def test_every_field_reaches_the_result_by_keyboard_alone():
 
 
 @pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
-async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
+async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]) -> None:
     async with opened(dialog(ChosenLoad(backend="cpu"), model=MOE), size) as stage:
         seen = set()
         for _ in range(40):
@@ -118,7 +118,7 @@ async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]):
         assert {"flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"} <= seen
 
 
-async def test_repacking_is_told_to_be_for_the_cpu_alone():
+async def test_repacking_is_told_to_be_for_the_cpu_alone() -> None:
     async with opened(dialog(ChosenLoad(backend="Vulkan0")), (120, 40)) as stage:
         row = stage.dialog.query_one("#row-repack", FormRow)
         assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
@@ -127,7 +127,7 @@ async def test_repacking_is_told_to_be_for_the_cpu_alone():
         assert "--tune" in str(row.query_one(".form-note", Static).render())
 
 
-async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one():
+async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one() -> None:
     async with opened(dialog()) as stage:
         context = stage.dialog.query_one("#slide-n_ctx", Slider)
         number = stage.dialog.query_one("#n_ctx", NumberInput)
@@ -140,7 +140,7 @@ async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one(
         assert (await stage.closes()).n_ctx == 2048
 
 
-async def test_a_typed_size_lies_between_the_steps_and_moves_to_the_next():
+async def test_a_typed_size_lies_between_the_steps_and_moves_to_the_next() -> None:
     async with opened(dialog()) as stage:
         await write(stage, "n_ctx", "3000")
         await focus(stage, "slide-n_ctx")
@@ -151,7 +151,7 @@ async def test_a_typed_size_lies_between_the_steps_and_moves_to_the_next():
         assert (await stage.closes()).n_ctx == 2048
 
 
-async def test_costs_move_with_the_values():
+async def test_costs_move_with_the_values() -> None:
     async with opened(dialog(memory=msgspec.structs.replace(ROOMY, device_free={"Vulkan0": 520 * MIB}))) as stage:
         table = stage.dialog.query_one(CostTable)
         before = table.verdict
@@ -163,7 +163,7 @@ async def test_costs_move_with_the_values():
         await stage.shows("◐ Tight: leaves only", "free in Vulkan0")
 
 
-async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later():
+async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later() -> None:
     async with opened(dialog()) as stage:
         await focus(stage, "backend")
         await stage.press("left")
@@ -174,14 +174,14 @@ async def test_on_the_cpu_nothing_is_offloaded_and_the_layers_are_kept_for_later
         assert (chosen.backend, chosen.n_gpu_layers) == ("cpu", -1)
 
 
-async def test_all_layers_is_kept_as_all_whatever_the_model():
+async def test_all_layers_is_kept_as_all_whatever_the_model() -> None:
     async with opened(dialog(ChosenLoad(n_gpu_layers=2))) as stage:
         await focus(stage, "slide-n_gpu_layers")
         await stage.press("end", "f5")
         assert (await stage.closes()).n_gpu_layers == -1
 
 
-async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded():
+async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded() -> None:
     async with opened(dialog(), (120, 40)) as stage:
         await write(stage, "n_batch", "0")
         await stage.shows("Write a whole number of 1 or more.")
@@ -195,7 +195,7 @@ async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded():
         assert (chosen.n_batch, chosen.n_ubatch) == (64, 32)
 
 
-async def test_a_quantized_v_cache_without_flash_attention_is_refused():
+async def test_a_quantized_v_cache_without_flash_attention_is_refused() -> None:
     async with opened(dialog(ChosenLoad(n_ctx=2048, type_v="q8_0", flash_attn="off"))) as stage:
         await stage.press("f5")
         await stage.shows("A quantized V cache needs flash attention.")
@@ -205,7 +205,7 @@ async def test_a_quantized_v_cache_without_flash_attention_is_refused():
         assert (await stage.closes()).flash_attn == "auto"
 
 
-async def test_fit_takes_as_many_layers_as_there_is_room_for():
+async def test_fit_takes_as_many_layers_as_there_is_room_for() -> None:
     memory = msgspec.structs.replace(ROOMY, device_free={"Vulkan0": 15 * MIB // 2}, gpu_reserve_bytes=0)
     async with opened(dialog(memory=memory)) as stage:
         await stage.shows("○ Does not fit")
@@ -215,7 +215,7 @@ async def test_fit_takes_as_many_layers_as_there_is_room_for():
         assert (await stage.closes()).n_gpu_layers == 3
 
 
-async def test_fit_says_so_where_it_changes_nothing():
+async def test_fit_says_so_where_it_changes_nothing() -> None:
     async with opened(dialog()) as stage:
         await stage.press("ctrl+f")
         await until(lambda: [notice.message for notice in stage.host._notifications] == [FITS_ALREADY])
@@ -223,7 +223,7 @@ async def test_fit_says_so_where_it_changes_nothing():
         assert await stage.closes() == ChosenLoad(n_ctx=2048)
 
 
-async def test_fit_takes_a_smaller_context_where_layers_do_not_help():
+async def test_fit_takes_a_smaller_context_where_layers_do_not_help() -> None:
     asked = ChosenLoad(backend="cpu", n_ctx=65536)
     memory = MemoryNow(host_free_bytes=1100 * MIB, host_total_bytes=2 * GIB)
     async with opened(dialog(asked, memory=memory)) as stage:
@@ -233,13 +233,13 @@ async def test_fit_takes_a_smaller_context_where_layers_do_not_help():
         assert 512 <= (await stage.closes()).n_ctx < 65536
 
 
-async def test_defaults_come_back_with_one_key():
+async def test_defaults_come_back_with_one_key() -> None:
     async with opened(dialog(ChosenLoad(n_ctx=512, n_threads=3, use_mmap=False))) as stage:
         await stage.press("ctrl+d", "f5")
         assert await stage.closes() == ChosenLoad()
 
 
-async def test_buttons_and_choices_work_with_the_mouse():
+async def test_buttons_and_choices_work_with_the_mouse() -> None:
     async with opened(dialog(), (120, 40)) as stage:
         await stage.click("( ) CPU")
         await stage.click("( ) q8_0")
@@ -248,7 +248,7 @@ async def test_buttons_and_choices_work_with_the_mouse():
         assert (chosen.backend, chosen.type_k) == ("cpu", "q8_0")
 
 
-async def test_the_slider_is_dragged_with_the_mouse():
+async def test_the_slider_is_dragged_with_the_mouse() -> None:
     async with opened(dialog(), (120, 40)) as stage:
         slider = stage.dialog.query_one("#slide-n_gpu_layers", Slider)
         await stage.pilot.mouse_down(slider, offset=(slider.size.width - 2, 0))
@@ -259,21 +259,21 @@ async def test_the_slider_is_dragged_with_the_mouse():
         assert stage.dialog.query_one("#n_gpu_layers", NumberInput).number in (2, 3)
 
 
-async def test_a_backend_that_is_gone_is_told_and_not_kept():
+async def test_a_backend_that_is_gone_is_told_and_not_kept() -> None:
     async with opened(dialog(ChosenLoad(backend="CUDA3")), (120, 40)) as stage:
         await stage.shows("CUDA3 is not here")
         await stage.press("f5")
         assert (await stage.closes()).backend == "Vulkan0"
 
 
-async def test_a_dense_model_has_no_row_for_experts_and_a_mixture_has():
+async def test_a_dense_model_has_no_row_for_experts_and_a_mixture_has() -> None:
     async with opened(dialog(), (120, 40)) as stage:
         assert "Experts on CPU" not in stage.text
     async with opened(dialog(model=MOE), (120, 40)) as stage:
         await stage.shows("Experts on CPU")
 
 
-async def test_up_and_down_go_through_the_fields_and_escape_changes_nothing():
+async def test_up_and_down_go_through_the_fields_and_escape_changes_nothing() -> None:
     async with opened(dialog()) as stage:
         await stage.press("down", "down")
         assert stage.dialog.focused is stage.dialog.query_one("#slide-n_gpu_layers")
@@ -281,7 +281,7 @@ async def test_up_and_down_go_through_the_fields_and_escape_changes_nothing():
         assert await stage.closes() is None
 
 
-async def test_forty_columns_are_enough():
+async def test_forty_columns_are_enough() -> None:
     async with opened(dialog(), (40, 24)) as stage:
         await stage.shows("Context", "Offload", "RAM", "free after", "● Fits.")
         await focus(stage, "seed")
@@ -312,7 +312,7 @@ class HeldPlanner(DryRunPlanner):
         return await super().plan(*arguments, **more)
 
 
-async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow():
+async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow() -> None:
     planner = HeldPlanner()
     async with contextlib.AsyncExitStack() as stack, opened(planned_dialog(planner)) as stage:
         stack.push_async_callback(planner.close)
@@ -326,7 +326,7 @@ async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow():
         assert table.verdict.plan == await planner.plan(DENSE, inspect(DENSE).info, settings)
 
 
-async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPlanner):
+async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPlanner) -> None:
     async with opened(planned_dialog(planner)) as stage:
         table = stage.dialog.query_one(CostTable)
         await stage.press("home", "right", "right", "end")
@@ -337,7 +337,7 @@ async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPl
         assert table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096, "known by now, so there at once"
 
 
-async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: DryRunPlanner, tmp_path: Path):
+async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: DryRunPlanner, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and nothing more")
     async with opened(planned_dialog(planner, broken)) as stage:
@@ -349,7 +349,7 @@ async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner:
         assert (await stage.closes()).n_ctx == 4096
 
 
-async def test_a_dialog_that_closes_leaves_no_question_open(planner: DryRunPlanner):
+async def test_a_dialog_that_closes_leaves_no_question_open(planner: DryRunPlanner) -> None:
     async with opened(planned_dialog(planner)) as stage:
         await stage.press("end", "escape")
         assert await stage.closes() is None

@@ -55,7 +55,7 @@ async def listed(stage: Stage[PickedModel]) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 44)], ids=str)
-async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, size: tuple[int, int]):
+async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, size: tuple[int, int]) -> None:
     async with opened(picker(folder), size) as stage:
         await listed(stage)
         await stage.shows("NAME", "PARAMS", "QUANT", "SIZE", "FITS")
@@ -65,7 +65,7 @@ async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, si
         await stage.shows("2 models", "qwen3 · 1.0M", "4 layers", "trained for 4,096 tokens", "chat template")
 
 
-async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_beside_them(folder: Path):
+async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_beside_them(folder: Path) -> None:
     async with opened(picker(folder), (40, 12)) as stage:
         await stage.shows("Tiny Qwen3 0.001B", "2.4 MiB", "half.gguf", "page.gguf", "NAME", "●")
         assert "trained for" not in stage.text and "chat template" not in stage.text
@@ -75,7 +75,7 @@ async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_
         await until(lambda: "Incomplete: it ends within its" not in stage.text)
 
 
-async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_loaded(folder: Path):
+async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_loaded(folder: Path) -> None:
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("Incomplete: it ends within its header.", "A web page was saved instead of the model")
@@ -85,7 +85,7 @@ async def test_broken_files_stand_at_the_end_with_their_reasons_and_cannot_be_lo
         assert stage.result is OPEN
 
 
-async def test_typing_filters_by_words_in_any_order_and_case(folder: Path):
+async def test_typing_filters_by_words_in_any_order_and_case(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.type("QWEN3moe tiny")
@@ -95,7 +95,7 @@ async def test_typing_filters_by_words_in_any_order_and_case(folder: Path):
         await stage.shows("Nothing matches", "0 of 2 models")
 
 
-async def test_the_highlighted_model_is_chosen_with_enter(folder: Path):
+async def test_the_highlighted_model_is_chosen_with_enter(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.press("down", "enter")
@@ -103,7 +103,7 @@ async def test_the_highlighted_model_is_chosen_with_enter(folder: Path):
         assert picked.path == folder / MOE.name and not picked.settings_first
 
 
-async def test_load_settings_can_be_asked_for_first(folder: Path):
+async def test_load_settings_can_be_asked_for_first(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.press("f2")
@@ -111,7 +111,7 @@ async def test_load_settings_can_be_asked_for_first(folder: Path):
         assert picked.path == folder / DENSE.name and picked.settings_first
 
 
-async def test_a_click_highlights_and_a_second_one_loads(folder: Path):
+async def test_a_click_highlights_and_a_second_one_loads(folder: Path) -> None:
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         await stage.click("2.3M (1.1M)")
@@ -121,26 +121,26 @@ async def test_a_click_highlights_and_a_second_one_loads(folder: Path):
         assert (await stage.closes()).path == folder / MOE.name
 
 
-async def test_a_click_on_the_key_bar_is_as_good_as_the_key(folder: Path):
+async def test_a_click_on_the_key_bar_is_as_good_as_the_key(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.click("Close")
         assert await stage.closes() is None
 
 
-async def test_escape_changes_nothing(folder: Path):
+async def test_escape_changes_nothing(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await stage.press("escape")
         assert await stage.closes() is None
 
 
-async def test_the_loaded_model_is_highlighted_at_first(folder: Path):
+async def test_the_loaded_model_is_highlighted_at_first(folder: Path) -> None:
     async with opened(picker(folder, current=folder / MOE.name)) as stage:
         await listed(stage)
         assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
 
 
-async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder: Path):
+async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder: Path) -> None:
     async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
         await stage.type(f"'{folder / DENSE.name}'")
         await stage.shows("Load this file:")
@@ -149,7 +149,7 @@ async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder:
         assert picked.path == folder / DENSE.name and picked.model.info.arch == "qwen3"
 
 
-async def test_a_file_that_is_dragged_into_the_terminal_as_a_url_is_loaded(folder: Path):
+async def test_a_file_that_is_dragged_into_the_terminal_as_a_url_is_loaded(folder: Path) -> None:
     shutil.copy(DENSE, folder / "my 模型 100%.gguf")
     url = (folder / "my 模型 100%.gguf").as_uri()
     assert "my%20" in url
@@ -161,7 +161,7 @@ async def test_a_file_that_is_dragged_into_the_terminal_as_a_url_is_loaded(folde
 
 
 @pytest.mark.parametrize("text", ["~nobody-of-that-name/x.gguf", "file:///x%00.gguf", f"/{'x' * 300}.gguf"])
-async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str):
+async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str) -> None:
     async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
         stage.host.post_message(Paste(text))
         await stage.shows("Load this file:")
@@ -170,7 +170,7 @@ async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str):
         assert stage.result is OPEN
 
 
-async def test_a_path_that_is_no_model_says_why_and_stays(folder: Path):
+async def test_a_path_that_is_no_model_says_why_and_stays(folder: Path) -> None:
     async with opened(PickerScreen(Library, ROOMY, KEYS)) as stage:
         await stage.type(str(folder / "nowhere.gguf"))
         await stage.press("enter")
@@ -182,7 +182,7 @@ async def test_a_path_that_is_no_model_says_why_and_stays(folder: Path):
         await stage.shows("A web page was saved instead of the model")
 
 
-async def test_it_is_seen_before_the_scan_is_done(folder: Path):
+async def test_it_is_seen_before_the_scan_is_done(folder: Path) -> None:
     go = threading.Event()
 
     def slow() -> Library:
@@ -195,7 +195,7 @@ async def test_it_is_seen_before_the_scan_is_done(folder: Path):
         await listed(stage)
 
 
-async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folder: Path):
+async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folder: Path) -> None:
     go = threading.Event()
 
     def slow() -> Library:
@@ -210,12 +210,12 @@ async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folde
         await until(lambda: "looking…" not in stage.text)
 
 
-async def test_without_any_model_it_says_where_it_looked_and_what_to_do(tmp_path: Path):
+async def test_without_any_model_it_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
     async with opened(picker(tmp_path, folders=(Path("/srv/models"),))) as stage:
         await stage.shows("No models were found in", "/srv/models", "press f5", "settings.toml")
 
 
-async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path):
+async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.press("down")
@@ -225,14 +225,14 @@ async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path):
         assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
 
 
-async def test_what_does_not_fit_says_what_it_needs(folder: Path):
+async def test_what_does_not_fit_says_what_it_needs(folder: Path) -> None:
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
     async with opened(picker(folder, tiny), (160, 44)) as stage:
         await listed(stage)
         await stage.shows("○ no: ", "○ Does not fit: ", " MiB too much for RAM.")
 
 
-async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
+async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path) -> None:
     async with opened(picker(folder, devices=(GPU,)), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("● GPU 5/5")
@@ -242,7 +242,7 @@ async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path):
         await stage.shows("● CPU")
 
 
-async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = asyncio.Event()
 
     async def slowly(*arguments: Any, **more: Any) -> LoadPermission:
@@ -262,7 +262,7 @@ async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, mon
 
 async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
     folder: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     judged: list[Confirmed] = []
 
     async def noted(confirmed: Confirmed, *arguments: Any, **more: Any) -> LoadPermission:
@@ -280,7 +280,7 @@ async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
         assert len(judged) == 4
 
 
-async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path):
+async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path) -> None:
     (folder / "[bold]x[red].gguf").write_text("no model")
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
@@ -288,7 +288,7 @@ async def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path):
         await stage.shows("[bold]x[red].gguf")
 
 
-async def test_nothing_that_a_file_or_its_name_says_is_a_command_to_the_terminal(folder: Path):
+async def test_nothing_that_a_file_or_its_name_says_is_a_command_to_the_terminal(folder: Path) -> None:
     evil = "\x1b[2J\x9b31m\u202e"
     Shape().write(folder / f"a{evil}.gguf", general__name=f"Aaa {evil} model")
     (folder / f"big{evil}-00001-of-00002.gguf").write_bytes(DENSE.read_bytes())
@@ -306,14 +306,14 @@ async def test_nothing_that_a_file_or_its_name_says_is_a_command_to_the_terminal
         assert not {"\x1b", "\x9b", "\u202e"} & set(stage.text)
 
 
-async def test_forty_columns_keep_name_and_fit(folder: Path):
+async def test_forty_columns_keep_name_and_fit(folder: Path) -> None:
     async with opened(picker(folder), (40, 24)) as stage:
         await listed(stage)
         await stage.shows("Tiny Qwen3 0.001B", "●")
         assert max(len(line) for line in stage.text.split("\n")) <= 40
 
 
-async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path):
+async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path) -> None:
     one = look(folder).models[0]
     many = Library(models=tuple(_named(one, f"Model {number:04d}") for number in range(1000)))
     async with opened(PickerScreen(lambda: many, ROOMY, KEYS)) as stage:
@@ -326,7 +326,7 @@ async def test_a_thousand_models_are_filtered_row_by_row_seen(folder: Path):
         assert len(stage.dialog._permissions) < 60  # type: ignore[attr-defined]
 
 
-async def test_the_wheel_scrolls_and_the_highlight_stays(folder: Path):
+async def test_the_wheel_scrolls_and_the_highlight_stays(folder: Path) -> None:
     one = look(folder).models[0]
     many = Library(models=tuple(_named(one, f"Model {number:04d}") for number in range(100)))
     async with opened(PickerScreen(lambda: many, ROOMY, KEYS)) as stage:

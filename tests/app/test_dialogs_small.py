@@ -30,14 +30,14 @@ SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str
     ("keys", "answer"),
     [(["y"], True), (["n"], False), (["enter"], False), (["left", "enter"], True), (["escape"], False)],
 )
-async def test_a_question_is_answered_by_key(size: tuple[int, int], keys: list[str], answer: bool):
+async def test_a_question_is_answered_by_key(size: tuple[int, int], keys: list[str], answer: bool) -> None:
     async with opened(ConfirmScreen("Delete [b]it[/b]?", KEYS, detail="For good.", yes="Delete"), size) as stage:
         await stage.shows("Delete [b]it[/b]?", "For good.", "Delete (y)", "No (n)")
         await stage.press(*keys)
         assert await stage.closes() is answer
 
 
-async def test_a_question_is_answered_by_mouse():
+async def test_a_question_is_answered_by_mouse() -> None:
     async with opened(ConfirmScreen("Quit?", KEYS)) as stage:
         await stage.click("Yes (y)")
         assert await stage.closes() is True
@@ -53,7 +53,7 @@ CHOICES = (
 
 
 @SIZES
-async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it(size: tuple[int, int]):
+async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it(size: tuple[int, int]) -> None:
     for keys, answer in ((["c"], "raise"), (["down", "down", "enter"], "leave"), (["escape"], None)):
         async with opened(ChoiceScreen("Full", CHOICES, KEYS, question="What now?"), size) as stage:
             await stage.shows("What now?", "l  Leave out the oldest", "n  Do neither")
@@ -61,13 +61,13 @@ async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it(size: tuple[
             assert await stage.closes() == answer
 
 
-async def test_a_click_on_a_choice_takes_it():
+async def test_a_click_on_a_choice_takes_it() -> None:
     async with opened(ChoiceScreen("Full", CHOICES, KEYS)) as stage:
         await stage.click("Load with a larger context")
         assert await stage.closes() == "raise"
 
 
-async def test_a_preview_follows_the_highlight_and_is_undone_by_closing():
+async def test_a_preview_follows_the_highlight_and_is_undone_by_closing() -> None:
     seen: list[str] = []
     themes = [Choice(id=name, label=name) for name in ("ember", "graphite", "paper")]
     async with opened(ChoiceScreen("Theme", themes, KEYS, current="graphite", on_highlight=seen.append)) as stage:
@@ -78,7 +78,7 @@ async def test_a_preview_follows_the_highlight_and_is_undone_by_closing():
         assert seen[-1] == "graphite"
 
 
-async def test_more_choices_than_rows_can_be_scrolled():
+async def test_more_choices_than_rows_can_be_scrolled() -> None:
     many = [Choice(id=str(number), label=f"Theme {number}") for number in range(60)]
     async with opened(ChoiceScreen("Theme", many, KEYS)) as stage:
         await stage.press("ctrl+end")
@@ -91,7 +91,7 @@ async def test_more_choices_than_rows_can_be_scrolled():
 
 
 @SIZES
-async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]):
+async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]) -> None:
     async with opened(TextEditScreen("System prompt", "Be 好.", KEYS, hint="Sent first."), size) as stage:
         await stage.shows("System prompt", "Sent first.", "Be 好.")
         await stage.press("enter")
@@ -100,14 +100,14 @@ async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]):
         assert await stage.closes() == "Be 好.\nBe kind."
 
 
-async def test_a_text_is_saved_with_the_button_and_may_be_empty():
+async def test_a_text_is_saved_with_the_button_and_may_be_empty() -> None:
     async with opened(TextEditScreen("System prompt", "x", KEYS)) as stage:
         await stage.press("backspace")
         await stage.pilot.click("#save")
         assert await stage.closes() == ""
 
 
-async def test_a_text_goes_back_to_its_default_and_closing_changes_nothing():
+async def test_a_text_goes_back_to_its_default_and_closing_changes_nothing() -> None:
     async with opened(TextEditScreen("System prompt", "mine", KEYS, default="theirs")) as stage:
         await stage.press("ctrl+d")
         await stage.shows("theirs")
@@ -115,7 +115,7 @@ async def test_a_text_goes_back_to_its_default_and_closing_changes_nothing():
         assert await stage.closes() is None
 
 
-async def test_pasted_text_loses_what_a_terminal_would_obey():
+async def test_pasted_text_loses_what_a_terminal_would_obey() -> None:
     from textual.events import Paste
 
     async with opened(TextEditScreen("System prompt", "", KEYS)) as stage:
@@ -126,7 +126,7 @@ async def test_pasted_text_loses_what_a_terminal_would_obey():
 
 
 @SIZES
-async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]):
+async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]) -> None:
     async with opened(LineEditScreen("Rename", "Plum cake", KEYS), size) as stage:
         await stage.shows("Rename", "Plum cake", "Save")
         await stage.press("ctrl+u")
@@ -138,7 +138,7 @@ async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]):
         assert await stage.closes() == "Cake 好"
 
 
-async def test_a_line_is_checked_by_whoever_asks():
+async def test_a_line_is_checked_by_whoever_asks() -> None:
     def check(text: str) -> str:
         return "" if text.isdigit() else "Write digits."
 
@@ -153,7 +153,7 @@ async def test_a_line_is_checked_by_whoever_asks():
 
 
 @SIZES
-async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]):
+async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]) -> None:
     async with opened(HelpScreen(KEYS), size) as stage:
         await stage.shows("Model", "^o", f"{len(ACTIONS)} actions" if size[0] >= 64 else "^o")
         titles = {entry.title for entry in stage.dialog.rows.items if not isinstance(entry, str)}  # type: ignore[attr-defined]
@@ -162,7 +162,7 @@ async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]):
         assert await stage.closes() is None
 
 
-async def test_the_help_finds_actions_and_tells_how_to_change_their_keys():
+async def test_the_help_finds_actions_and_tells_how_to_change_their_keys() -> None:
     async with opened(HelpScreen(KEYS)) as stage:
         await stage.type("fold all")
         await stage.shows("Fold all thinking", 'In settings.toml, [keys]: fold_all = "f9"')
@@ -170,7 +170,7 @@ async def test_the_help_finds_actions_and_tells_how_to_change_their_keys():
         await stage.shows("No action has these words.")
 
 
-async def test_the_help_shows_the_users_own_keys():
+async def test_the_help_shows_the_users_own_keys() -> None:
     keymap, problems = resolve({"theme": "f10"})
     assert not problems
     async with opened(HelpScreen(keymap)) as stage:
@@ -184,7 +184,7 @@ LINES = [f"line {number} " + "with a long tail " * (10 * (number == 5)) for numb
 
 
 @SIZES
-async def test_a_log_shows_its_end_and_scrolls_to_its_start(size: tuple[int, int]):
+async def test_a_log_shows_its_end_and_scrolls_to_its_start(size: tuple[int, int]) -> None:
     async with opened(LogScreen(LINES, KEYS), size) as stage:
         await stage.shows("line 299")
         await stage.press("home")
@@ -193,7 +193,7 @@ async def test_a_log_shows_its_end_and_scrolls_to_its_start(size: tuple[int, int
         await stage.shows("line 299")
 
 
-async def test_a_log_is_copied_whole():
+async def test_a_log_is_copied_whole() -> None:
     copied: list[str] = []
 
     async def copy(text: str) -> None:
@@ -206,7 +206,7 @@ async def test_a_log_is_copied_whole():
         assert copied == ["\n".join(LINES)]
 
 
-async def test_a_log_without_lines_or_with_markup_is_shown_as_it_is():
+async def test_a_log_without_lines_or_with_markup_is_shown_as_it_is() -> None:
     async with opened(LogScreen((), KEYS, title="Problems")) as stage:
         await stage.shows("Problems", "There is nothing yet.")
     async with opened(LogScreen(("[red]no markup[/red]", "\x1b[31mno escape"), KEYS)) as stage:
@@ -232,7 +232,7 @@ async def write(stage, field: str, text: str) -> None:
 
 
 @SIZES
-async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
+async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]) -> None:
     wanted = PartialSampling(
         temperature=0.65,
         top_k=40,
@@ -253,7 +253,7 @@ async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]):
         assert await stage.closes() == SamplingChoice(sampling=wanted, max_tokens=2048, thinking_budget=300)
 
 
-async def test_unchanged_sampling_comes_back_exactly():
+async def test_unchanged_sampling_comes_back_exactly() -> None:
     odd = {"temperature": 0.123456789, "top_p": 1 / 3}
     async with opened(sampling(**odd, top_k=20, max_tokens=77)) as stage:
         await stage.shows("this conversation, else 0.7")
@@ -264,7 +264,7 @@ async def test_unchanged_sampling_comes_back_exactly():
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
-async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int]):
+async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int]) -> None:
     sources: dict[str, Source] = {"temperature": "model", "top_k": "settings", "penalty_last_n": "model"}
     async with opened(sampling(sources, min_p=0.1, top_k=3), size) as stage:
         await stage.shows("0 takes the likeliest · from the model file")
@@ -290,7 +290,7 @@ async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int
         ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
     ],
 )
-async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str, complaint: str):
+async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str, complaint: str) -> None:
     async with opened(sampling()) as stage:
         await write(stage, field, text)
         await stage.shows(complaint)
@@ -300,7 +300,7 @@ async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str
         assert stage.dialog.query_one(f"#{field}").has_focus
 
 
-async def test_sampling_goes_back_to_the_defaults_with_key_or_button():
+async def test_sampling_goes_back_to_the_defaults_with_key_or_button() -> None:
     async with opened(sampling(temperature=2.0, top_k=1, thinking_budget=5)) as stage:
         await write(stage, "min_p", "7")
         await stage.pilot.click("#button-form_reset")
@@ -309,7 +309,7 @@ async def test_sampling_goes_back_to_the_defaults_with_key_or_button():
         assert await stage.closes() == SamplingChoice(sampling=None, max_tokens=None, thinking_budget=None)
 
 
-async def test_a_decimal_comma_is_understood():
+async def test_a_decimal_comma_is_understood() -> None:
     async with opened(sampling()) as stage:
         await write(stage, "temperature", "0,9")
         await stage.press("ctrl+s")

@@ -31,7 +31,7 @@ def assert_nothing_was_measured(person: Person) -> None:
     assert not any(person.app.controller.speed.now.history)
 
 
-async def test_a_new_conversation_begins_with_no_figures(start: StartApp):
+async def test_a_new_conversation_begins_with_no_figures(start: StartApp) -> None:
     async with start() as person:
         await answered(person)
         await person.press("ctrl+n")
@@ -40,7 +40,7 @@ async def test_a_new_conversation_begins_with_no_figures(start: StartApp):
         assert_nothing_was_measured(person)
 
 
-async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_shown(start: StartApp):
+async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_shown(start: StartApp) -> None:
     async with start() as person:
         await answered(person)
         controller = person.app.controller
@@ -55,7 +55,9 @@ async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_s
         await person.wait_for(lambda: "/ 1,024" in rows(person)["CONTEXT"])
 
 
-async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_that_stays(start: StartApp, home: Path):
+async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_that_stays(
+    start: StartApp, home: Path
+) -> None:
     async with start() as person:
         await answered(person)
         before = rows(person)["CONTEXT"]
@@ -69,7 +71,7 @@ async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_th
         await person.wait_for(lambda: rows(person)["CONTEXT"] == before)
 
 
-async def test_without_a_model_there_are_no_figures_of_one(start: StartApp):
+async def test_without_a_model_there_are_no_figures_of_one(start: StartApp) -> None:
     async with start() as person:
         await answered(person)
         await person.app.run_action("screen.unload_model")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from tests.app.conftest import Person, StartApp
 from tests.app.test_flows import opened
 from tests.conftest import DENSE
 from tests.engine.model_files import N_VOCAB, with_vocabulary
@@ -19,15 +20,15 @@ from tui.session.events import ModelLoaded
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
 
 
-def question(person) -> str:
+def question(person: Person) -> str:
     return str(person.app.screen.query_one("#question", Static).content)
 
 
-def loaded(person):
+def loaded(person: Person):
     return person.app.controller.engine.loaded
 
 
-async def without_a_model(person) -> None:
+async def without_a_model(person: Person) -> None:
     await person.wait_for(lambda: person.phase == "no_model")
     await opened(person, "Models")
     await person.press("escape")
@@ -37,7 +38,9 @@ async def without_a_model(person) -> None:
     ("arch", "words"),
     [("t5", "A T5 model or its encoder"), ("bert", "An embedding model"), ("qwen99", "qwen99, is not known")],
 )
-async def test_a_file_for_something_else_gets_a_card_with_the_reason(start, tmp_path: Path, arch: str, words: str):
+async def test_a_file_for_something_else_gets_a_card_with_the_reason(
+    start: StartApp, tmp_path: Path, arch: str, words: str
+) -> None:
     path = Shape().write(tmp_path / "other.gguf", general__architecture=arch)
     async with start(model=None) as person:
         await without_a_model(person)
@@ -47,7 +50,7 @@ async def test_a_file_for_something_else_gets_a_card_with_the_reason(start, tmp_
         assert person.app.controller.engine.alive and person.phase == "no_model"
 
 
-async def test_the_picker_lists_it_apart_and_does_not_choose_it(start, home: Path):
+async def test_the_picker_lists_it_apart_and_does_not_choose_it(start: StartApp, home: Path) -> None:
     paths.models_dir().mkdir(parents=True)
     shutil.copy(DENSE, paths.models_dir())
     Shape().write(paths.models_dir() / "draft.gguf", general__architecture="eagle3")
@@ -62,7 +65,9 @@ async def test_the_picker_lists_it_apart_and_does_not_choose_it(start, home: Pat
         assert "No chat models" in person.screen_text() and loaded(person) is before
 
 
-async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_one_key_mends_it(start, tmp_path: Path):
+async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_one_key_mends_it(
+    start: StartApp, tmp_path: Path
+) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
@@ -75,7 +80,7 @@ async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_o
         assert loaded(person).llama.type_k == "f16"
 
 
-async def test_the_load_settings_say_it_beside_the_field(start, tmp_path: Path):
+async def test_the_load_settings_say_it_beside_the_field(start: StartApp, tmp_path: Path) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     async with start(model=path, load={"n_ctx": 512}) as person:
         await person.press("ctrl+l")
@@ -86,7 +91,7 @@ async def test_the_load_settings_say_it_beside_the_field(start, tmp_path: Path):
         assert "Load settings" in person.screen_text() and "comes in blocks of 32" in person.screen_text()
 
 
-async def test_a_load_that_is_forced_says_what_to_change(start, tmp_path: Path):
+async def test_a_load_that_is_forced_says_what_to_change(start: StartApp, tmp_path: Path) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     async with start(model=None, load={"type_k": "q8_0"}) as person:
         await without_a_model(person)
@@ -96,7 +101,7 @@ async def test_a_load_that_is_forced_says_what_to_change(start, tmp_path: Path):
         assert "damaged" not in person.screen_text()
 
 
-async def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(start):
+async def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(start: StartApp) -> None:
     async with start() as person:
         assert "mlock" not in person.told
         person.app.main.hear(ModelLoaded(loaded=but(loaded(person), mlock_failed=True)))

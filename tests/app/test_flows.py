@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import msgspec
+import pytest
 from textual.widgets import Input
 
-from tests.app.conftest import GREEDY, NO_RESERVE
+from tests.app.conftest import GREEDY, NO_RESERVE, Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
@@ -19,12 +21,12 @@ from tui.config.state import StateStore
 from tui.session.loads import LoadRequest
 
 
-async def opened(person, title: str) -> None:
+async def opened(person: Person, title: str) -> None:
     """Wait until the dialog of that name is on the screen."""
     await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen) and title in person.screen_text())
 
 
-async def test_a_model_is_picked_by_typing_a_part_of_its_name(start, home):
+async def test_a_model_is_picked_by_typing_a_part_of_its_name(start: StartApp, home: Path) -> None:
     shutil.copytree(DENSE.parent, paths.models_dir())
     async with start() as person:
         await person.press("ctrl+o")
@@ -36,7 +38,7 @@ async def test_a_model_is_picked_by_typing_a_part_of_its_name(start, home):
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path.name == MOE.name)
 
 
-async def test_load_settings_are_applied_and_remembered(start):
+async def test_load_settings_are_applied_and_remembered(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+l")
         await opened(person, "Load settings")
@@ -47,7 +49,7 @@ async def test_load_settings_are_applied_and_remembered(start):
     assert remembered.load_of(DENSE)["n_ctx"] == 4096
 
 
-async def test_what_the_command_line_says_is_not_remembered(start):
+async def test_what_the_command_line_says_is_not_remembered(start: StartApp) -> None:
     async with start(load={"n_ctx": 512}) as person:
         await person.ask("ping")
     remembered = StateStore()
@@ -55,14 +57,14 @@ async def test_what_the_command_line_says_is_not_remembered(start):
     assert remembered.state.last_model == str(DENSE) and "n_ctx" not in remembered.load_of(DENSE)
 
 
-async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start):
+async def test_a_last_model_that_cannot_even_be_looked_at_is_a_card(start: StartApp) -> None:
     assert StateStore().update(last_model=f"/{'x' * 300}.gguf") is None
     async with start(model=None) as person:
         await person.wait_for(lambda: "It cannot be read: file name too long." in person.screen_text())
         assert "other model" in person.screen_text()
 
 
-async def test_other_load_settings_take_the_context_along(start):
+async def test_other_load_settings_take_the_context_along(start: StartApp) -> None:
     async with start() as person:
         await person.ask("用Python写冒泡排序")
         person.app.main.models.action_raise_context()
@@ -73,7 +75,7 @@ async def test_other_load_settings_take_the_context_along(start):
         assert person.turns[-1].timings.n_cached > 0
 
 
-async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
+async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         controller = person.app.controller
@@ -87,7 +89,7 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start):
         await person.ask("ing")
 
 
-async def test_a_saved_conversation_is_opened_from_the_list(start):
+async def test_a_saved_conversation_is_opened_from_the_list(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
         await person.press("ctrl+n")
@@ -100,7 +102,7 @@ async def test_a_saved_conversation_is_opened_from_the_list(start):
         assert "ping" not in person.screen_text()
 
 
-async def test_a_conversation_is_renamed_and_exported(start):
+async def test_a_conversation_is_renamed_and_exported(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.app.run_action("screen.rename")
@@ -118,7 +120,7 @@ async def test_a_conversation_is_renamed_and_exported(start):
         assert saved.title == "First words"
 
 
-async def test_an_exported_conversation_is_imported_by_its_path(start, tmp_path):
+async def test_an_exported_conversation_is_imported_by_its_path(start: StartApp, tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("Buy milk")
     turns = (user_turn("My name is Ada."), finished(answer_turn("Tiny"), text="Hello Ada.", stop="stop"))
     conversation = msgspec.structs.replace(new_conversation(title="Names"), turns=turns)
@@ -138,7 +140,7 @@ async def test_an_exported_conversation_is_imported_by_its_path(start, tmp_path)
         assert len(person.turns) == 4
 
 
-async def test_a_conversation_is_imported_from_the_command_line(start, tmp_path):
+async def test_a_conversation_is_imported_from_the_command_line(start: StartApp, tmp_path: Path) -> None:
     file = export.write(msgspec.structs.replace(new_conversation(), turns=(user_turn("hello"),)), tmp_path, "json")
     async with start(model=None, import_file=file) as person:
         await person.wait_for(lambda: [turn.text for turn in person.turns] == ["hello"])
@@ -147,7 +149,9 @@ async def test_a_conversation_is_imported_from_the_command_line(start, tmp_path)
         await person.wait_for(lambda: f"{file} was not imported. This is not a conversation" in person.told)
 
 
-async def test_what_another_program_wrote_is_imported_listed_opened_and_answered(start, tmp_path):
+async def test_what_another_program_wrote_is_imported_listed_opened_and_answered(
+    start: StartApp, tmp_path: Path
+) -> None:
     at_ms = 1_700_000_000_000
     turns = [
         {"id": "1", "role": "user", "text": "half \ud83d of a pair", "created_at": at_ms},
@@ -174,7 +178,7 @@ async def test_what_another_program_wrote_is_imported_listed_opened_and_answered
         assert person.app.controller.conversation.sampling is None
 
 
-async def test_a_conversation_is_deleted_after_a_question(start):
+async def test_a_conversation_is_deleted_after_a_question(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.app.run_action("screen.delete")
@@ -184,7 +188,7 @@ async def test_a_conversation_is_deleted_after_a_question(start):
         assert await person.app.store.list() == ()
 
 
-async def test_the_system_prompt_reaches_the_model(start):
+async def test_the_system_prompt_reaches_the_model(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+t")
         await person.app.run_action("screen.system_prompt")
@@ -195,7 +199,7 @@ async def test_the_system_prompt_reaches_the_model(start):
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
-async def test_sampling_values_are_those_of_the_conversation(start):
+async def test_sampling_values_are_those_of_the_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.app.run_action("screen.sampling")
         await opened(person, "Sampling")
@@ -217,7 +221,7 @@ async def test_sampling_values_are_those_of_the_conversation(start):
         assert person.turns[-1].timings.n_decode == 5
 
 
-async def test_a_theme_is_seen_while_choosing_and_remembered(start):
+async def test_a_theme_is_seen_while_choosing_and_remembered(start: StartApp) -> None:
     async with start() as person:
         before = person.app.theme
         await person.press("f8")
@@ -235,7 +239,7 @@ async def test_a_theme_is_seen_while_choosing_and_remembered(start):
         assert person.app.theme == chosen
 
 
-async def test_a_theme_file_that_changes_is_seen_at_once(start):
+async def test_a_theme_file_that_changes_is_seen_at_once(start: StartApp) -> None:
     folder = paths.user_themes_dir()
     folder.mkdir(parents=True)
     own = (paths.builtin_themes_dir() / "graphite.toml").read_text().replace('"graphite"', '"mine"', 1)
@@ -247,7 +251,9 @@ async def test_a_theme_file_that_changes_is_seen_at_once(start):
         await person.wait_for(lambda: person.app.current_theme.background == "#102030")
 
 
-async def test_a_theme_with_a_mistake_comes_back_once_it_is_mended(start, monkeypatch):
+async def test_a_theme_with_a_mistake_comes_back_once_it_is_mended(
+    start: StartApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tui.app.app.THEME_CHECK_S", 0.05)
     folder = paths.user_themes_dir()
     folder.mkdir(parents=True)
@@ -266,7 +272,7 @@ async def test_a_theme_with_a_mistake_comes_back_once_it_is_mended(start, monkey
         assert person.app.theme == "sand"
 
 
-async def test_help_lists_every_action_and_the_palette_runs_one(start):
+async def test_help_lists_every_action_and_the_palette_runs_one(start: StartApp) -> None:
     async with start() as person:
         await person.press("f1")
         await opened(person, "Keys")
@@ -280,7 +286,7 @@ async def test_help_lists_every_action_and_the_palette_runs_one(start):
         await person.wait_for(lambda: person.app.main.has_class("-no-sidebar"))
 
 
-async def test_a_key_is_changed_in_the_settings(start):
+async def test_a_key_is_changed_in_the_settings(start: StartApp) -> None:
     paths.user_settings_file().parent.mkdir(parents=True, exist_ok=True)
     own = paths.user_settings_file().parent / "own.toml"
     own.write_text('[keys]\nhelp = "f10"\n')
@@ -289,7 +295,7 @@ async def test_a_key_is_changed_in_the_settings(start):
         await opened(person, "Keys")
 
 
-async def test_a_key_that_edits_text_does_what_the_settings_say(start):
+async def test_a_key_that_edits_text_does_what_the_settings_say(start: StartApp) -> None:
     paths.user_settings_file().parent.mkdir(parents=True, exist_ok=True)
     own = paths.user_settings_file().parent / "own.toml"
     own.write_text(f'{GREEDY}{NO_RESERVE}[keys]\nstop = "ctrl+x"\n')
@@ -305,14 +311,14 @@ async def test_a_key_that_edits_text_does_what_the_settings_say(start):
         assert "send again (enter), or cancel (^x)" in person.screen_text()
 
 
-async def test_the_engine_log_can_be_read(start):
+async def test_the_engine_log_can_be_read(start: StartApp) -> None:
     async with start() as person:
         await person.press("f12")
         await opened(person, "Engine log")
         assert "sched_reserve" in person.screen_text() or "llama" in person.screen_text()
 
 
-async def test_dialogs_do_not_pile_up(start):
+async def test_dialogs_do_not_pile_up(start: StartApp) -> None:
     async with start() as person:
         await person.press("f1")
         await opened(person, "Keys")
@@ -320,7 +326,7 @@ async def test_dialogs_do_not_pile_up(start):
         assert len(person.app.screen_stack) == 3
 
 
-async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
+async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start: StartApp, home: Path) -> None:
     own = home / "own.toml"
     own.write_text('[load]\nn_ctx = "many"\n[ui]\ntheme = "none such"\n')
     async with start(settings_file=own) as person:
@@ -331,14 +337,14 @@ async def test_mistakes_in_the_settings_are_told_and_do_no_harm(start, home):
         assert "ui.theme" in person.screen_text()
 
 
-async def test_a_notice_that_names_a_file_is_no_command_to_the_terminal(start):
+async def test_a_notice_that_names_a_file_is_no_command_to_the_terminal(start: StartApp) -> None:
     async with start(model=None) as person:
         person.app.main.flows.tell("a\x1b[2J\x9b31m\u202ename is not there", bad=True)
         await person.wait_for(lambda: "name is not there" in person.told)
         assert not {"\x1b", "\x9b", "\u202e"} & set(person.told)
 
 
-async def test_earlier_prompts_come_back_with_the_arrow_key(start):
+async def test_earlier_prompts_come_back_with_the_arrow_key(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         await person.press("up")

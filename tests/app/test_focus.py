@@ -26,7 +26,7 @@ def looks(person: Person, widgets: Sequence[Widget]) -> dict[Widget, list[list[S
 @pytest.mark.parametrize(
     "name", ["load-settings", "load-settings-apu", "sampling", "rename", "system-prompt", "confirm"]
 )
-async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatch: pytest.MonkeyPatch):
+async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (120, 50), monkeypatch) as person:
         screen = person.app.screen
         fields = list(screen.focus_chain)
@@ -39,7 +39,7 @@ async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatc
             assert [one for one, look in looks(person, fields).items() if look != plain[one]] == [field]
 
 
-async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp):
+async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp) -> None:
     async with start() as person:
         await person.ask("Count to 5")
         await person.press("ctrl+up")
@@ -51,7 +51,7 @@ async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp):
         await person.wait_for(lambda: person.app.focused is person.app.main.prompt)
 
 
-async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selected_message(start: StartApp):
+async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selected_message(start: StartApp) -> None:
     async with start() as person:
         await person.ask("Count to 20")
         for up, selected in ((1, "assistant"), (2, "user")):

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from textual.widgets import Static
 
+from tests.app.conftest import Person, StartApp
 from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE
 from tests.engine.vulkan import require_vulkan
@@ -42,7 +43,7 @@ async def need(n_ctx: int, model: Path = DENSE, **more: Any) -> int:
 
 
 @pytest.fixture
-def free(monkeypatch):
+def free(monkeypatch: pytest.MonkeyPatch):
     """Let the app believe in so much free memory."""
 
     def believe(host_free_bytes: int, reserve_bytes: int = 0) -> None:
@@ -52,27 +53,27 @@ def free(monkeypatch):
     return believe
 
 
-def loaded(person):
+def loaded(person: Person):
     return person.app.controller.engine.loaded
 
 
-def told(person) -> str:
+def told(person: Person) -> str:
     """The notices of this run."""
     return "\n".join(notice.message for notice in person.app._notifications)
 
 
-def question(person) -> str:
+def question(person: Person) -> str:
     """What the open dialog asks."""
     return str(person.app.screen.query_one("#question", Static).content)
 
 
-async def started_without_a_model(person) -> None:
+async def started_without_a_model(person: Person) -> None:
     await person.wait_for(lambda: person.phase == "no_model")
     await opened(person, "Models")
     await person.press("escape")
 
 
-async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start, free):
+async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start: StartApp, free) -> None:
     free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
@@ -83,7 +84,9 @@ async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start
     assert remembered.read() == [] and not remembered.load_of(DENSE)
 
 
-async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer_mends_it(start, free):
+async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer_mends_it(
+    start: StartApp, free
+) -> None:
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -96,7 +99,7 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
         assert loaded(person).n_ctx == 2048
 
 
-async def test_a_second_explicit_yes_loads_it_all_the_same(start, free):
+async def test_a_second_explicit_yes_loads_it_all_the_same(start: StartApp, free) -> None:
     free(await need(4096) + MIB, reserve_bytes=2 * MIB)
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -108,7 +111,7 @@ async def test_a_second_explicit_yes_loads_it_all_the_same(start, free):
         assert loaded(person).n_ctx == 4096
 
 
-async def test_leaving_the_question_loads_nothing(start, free):
+async def test_leaving_the_question_loads_nothing(start: StartApp, free) -> None:
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -119,7 +122,7 @@ async def test_leaving_the_question_loads_nothing(start, free):
         assert person.phase == "no_model" and loaded(person) is None
 
 
-async def test_a_quantized_cache_is_one_key_away(start, free):
+async def test_a_quantized_cache_is_one_key_away(start: StartApp, free) -> None:
     free(await need(4096, type_k="q8_0", type_v="q8_0"))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -131,7 +134,7 @@ async def test_a_quantized_cache_is_one_key_away(start, free):
         assert (loaded(person).n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
 
 
-async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start, free):
+async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start: StartApp, free) -> None:
     async with start() as person:
         before = loaded(person)
         free(await need(2048))
@@ -148,7 +151,7 @@ async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(sta
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
 
 
-async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, free):
+async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start: StartApp, free) -> None:
     async with start() as person:
         free(await need(1024))
         person.app.main.models.action_raise_context()
@@ -163,7 +166,7 @@ async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start, fr
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 4096)
 
 
-async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(start, free):
+async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(start: StartApp, free) -> None:
     async with start() as person:
         free(await need(2048))
         await person.ask("ping")
@@ -184,7 +187,7 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == MOE)
 
 
-async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start, free):
+async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start: StartApp, free) -> None:
     free(64 << 10)
     async with start(model=None) as person:
         await started_without_a_model(person)
@@ -197,7 +200,9 @@ async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start
         assert person.phase == "no_model"
 
 
-async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, home, monkeypatch):
+async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(
+    start: StartApp, free, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = paths.models_dir()
     folder.mkdir(parents=True)
     small = Path(shutil.copy(DENSE, folder / "small.gguf"))
@@ -205,7 +210,7 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, h
     large.write_bytes(b"GGUF, of which llama.cpp can make nothing")
     read = model_flows.inspect
 
-    def heavier(path):
+    def heavier(path: Path):
         """The header of a file of twice the size, and of that name."""
         if path != large:
             return read(path)
@@ -222,7 +227,7 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(start, free, h
         await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == small)
 
 
-async def test_force_asks_nothing_and_fit_takes_what_fits(start, free):
+async def test_force_asks_nothing_and_fit_takes_what_fits(start: StartApp, free) -> None:
     free(await need(2048))
     async with start(load={"n_ctx": 4096}, force=True) as person:
         assert loaded(person).n_ctx == 4096
@@ -231,13 +236,13 @@ async def test_force_asks_nothing_and_fit_takes_what_fits(start, free):
         assert "with a context of 4,096 tokens: it is cut to 2,048" in told(person)
 
 
-async def test_a_mixture_of_experts_is_guarded_as_well(start, free):
+async def test_a_mixture_of_experts_is_guarded_as_well(start: StartApp, free) -> None:
     free(await need(2048, MOE))
     async with start(model=MOE, load={"n_ctx": None, "backend": "cpu"}) as person:
         assert loaded(person).n_ctx == 2048
 
 
-async def test_experts_on_the_cpu_are_said_beside_where_the_model_is(start):
+async def test_experts_on_the_cpu_are_said_beside_where_the_model_is(start: StartApp) -> None:
     async with start(model=MOE, load={"backend": "Vulkan0", "n_cpu_moe": 2}, software_vulkan=True) as person:
         require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         assert "Vulkan0 5/5 · experts on CPU: 2" in person.screen_text()

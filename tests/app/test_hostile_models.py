@@ -7,6 +7,7 @@ import math
 import struct
 from pathlib import Path
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE
 from tests.models.gguf_files import Typed
 from tests.models.whole_files import WholeFile, changed
@@ -22,11 +23,13 @@ def no_numbers(parts: WholeFile) -> None:
     tensor.data = (struct.pack("<e", math.nan) + b"\1" * 32) * (len(tensor.data) // 34)
 
 
-def words(person) -> str:
+def words(person: Person) -> str:
     return " ".join(person.screen_text().split())
 
 
-async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_the_conversation(start, tmp_path: Path):
+async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_the_conversation(
+    start: StartApp, tmp_path: Path
+) -> None:
     hostile = tmp_path / "hostile.gguf"
     hostile.write_bytes(changed(DENSE.read_bytes(), a_token_twice))
     async with start(size=(70, 40)) as person:  # without the sidebar
@@ -45,7 +48,7 @@ async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_t
         assert "Ada" in await person.ask("What is my name?")
 
 
-async def test_a_model_whose_numbers_are_none_is_said_to_be_damaged(start, tmp_path: Path):
+async def test_a_model_whose_numbers_are_none_is_said_to_be_damaged(start: StartApp, tmp_path: Path) -> None:
     hostile = tmp_path / "hostile.gguf"
     hostile.write_bytes(changed(DENSE.read_bytes(), no_numbers))
     async with start(model=hostile, size=(70, 40)) as person:

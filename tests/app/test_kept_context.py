@@ -6,7 +6,9 @@ import os
 import signal
 
 import msgspec
+import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.config import paths
 from tui.session import context_keeper
@@ -21,20 +23,20 @@ def files() -> list[str]:
     return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
 
 
-def file_of(person) -> str:
+def file_of(person: Person) -> str:
     return f"{person.app.controller.conversation.id}.kv"
 
 
-def told(person) -> str:
+def told(person: Person) -> str:
     """What the notifications say, which are wrapped on the screen."""
     return "\n".join(notification.message for notification in person.app._notifications)
 
 
-def n_evaluated(person) -> int:
+def n_evaluated(person: Person) -> int:
     return person.turns[-1].timings.n_prefill
 
 
-async def test_quitting_and_continuing_evaluates_only_the_new_message(start):
+async def test_quitting_and_continuing_evaluates_only_the_new_message(start: StartApp) -> None:
     async with start(load={"n_ctx": 4096}) as person:
         await person.ask(LONG)
         await person.ask("用Python写冒泡排序")
@@ -50,7 +52,7 @@ async def test_quitting_and_continuing_evaluates_only_the_new_message(start):
         assert n_evaluated(person) <= 12
 
 
-async def test_what_is_asked_at_once_does_not_wait_for_what_is_evaluated_ahead(start):
+async def test_what_is_asked_at_once_does_not_wait_for_what_is_evaluated_ahead(start: StartApp) -> None:
     async with start() as person:
         await person.ask(LONG)
     async with start(continue_last=True) as person:
@@ -58,7 +60,7 @@ async def test_what_is_asked_at_once_does_not_wait_for_what_is_evaluated_ahead(s
         assert person.turns[-1].stop
 
 
-async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start):
+async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start: StartApp) -> None:
     async with start() as person:
         await person.ask(LONG)
         first, name = person.app.controller.conversation.id, file_of(person)
@@ -71,7 +73,7 @@ async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start
         assert person.turns[-1].timings.n_cached > 150
 
 
-async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start):
+async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start: StartApp) -> None:
     async with start() as person:
         await person.ask(LONG)
         first = person.app.controller.conversation.id
@@ -83,14 +85,14 @@ async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start):
         assert "back from the disk" not in told(person)
 
 
-async def test_it_is_saved_when_nothing_was_asked_for_a_while(start, monkeypatch):
+async def test_it_is_saved_when_nothing_was_asked_for_a_while(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_keeper, "IDLE_S", 0.05)
     async with start() as person:
         await person.ask("hello")
         await person.wait_for(lambda: files() == [file_of(person)])
 
 
-async def test_an_engine_that_died_gets_it_back(start, monkeypatch):
+async def test_an_engine_that_died_gets_it_back(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_keeper, "IDLE_S", 0.05)
     async with start() as person:
         await person.ask(LONG)
@@ -103,7 +105,7 @@ async def test_an_engine_that_died_gets_it_back(start, monkeypatch):
         assert person.turns[-1].timings.n_cached > 150
 
 
-async def test_what_an_engine_was_writing_when_it_died_goes(start):
+async def test_what_an_engine_was_writing_when_it_died_goes(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.press("ctrl+n")
@@ -113,7 +115,7 @@ async def test_what_an_engine_was_writing_when_it_died_goes(start):
         await person.wait_for(lambda: person.phase == "dead" and len(files()) == 1)
 
 
-async def test_one_that_is_left_while_its_model_moves_is_kept(start):
+async def test_one_that_is_left_while_its_model_moves_is_kept(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         await person.ask(LONG)
@@ -136,7 +138,7 @@ async def test_one_that_is_left_while_its_model_moves_is_kept(start):
         assert person.turns[-1].timings.n_cached > 150
 
 
-async def test_another_model_discards_it_with_a_note(start):
+async def test_another_model_discards_it_with_a_note(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
     assert len(files()) == 1
@@ -146,7 +148,7 @@ async def test_another_model_discards_it_with_a_note(start):
         assert "Ada" in await person.ask("What is my name?")
 
 
-async def test_a_damaged_file_costs_nothing_but_time(start):
+async def test_a_damaged_file_costs_nothing_but_time(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
     [name] = files()
@@ -159,7 +161,7 @@ async def test_a_damaged_file_costs_nothing_but_time(start):
         assert "Ada" in await person.ask("What is my name?")
 
 
-async def test_a_deleted_conversation_leaves_nothing_behind(start):
+async def test_a_deleted_conversation_leaves_nothing_behind(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.press("ctrl+n")
@@ -174,7 +176,9 @@ async def test_a_deleted_conversation_leaves_nothing_behind(start):
     assert files() == [f"{other.id}.kv"]
 
 
-async def test_switched_off_nothing_is_kept_and_what_was_kept_goes(start, monkeypatch):
+async def test_switched_off_nothing_is_kept_and_what_was_kept_goes(
+    start: StartApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with start() as person:
         await person.ask("hello")
     assert len(files()) == 1
@@ -186,7 +190,7 @@ async def test_switched_off_nothing_is_kept_and_what_was_kept_goes(start, monkey
     assert files() == []
 
 
-async def test_a_disk_that_refuses_is_not_in_the_way(start):
+async def test_a_disk_that_refuses_is_not_in_the_way(start: StartApp) -> None:
     paths.contexts_dir().parent.mkdir(parents=True, exist_ok=True)
     paths.contexts_dir().write_text("a file where the folder should be")
     async with start() as person:

@@ -7,6 +7,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.widgets import Input
 
+from tests.app.conftest import Person, StartApp
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.screens.sampling import SamplingScreen
@@ -16,7 +17,7 @@ from tui.app.widgets.prompt import Prompt
 NAMED = {"\n": "ctrl+j", "\r": "enter", "\t": "tab", " ": "space"}
 
 
-async def burst(person, *keys: str) -> None:
+async def burst(person: Person, *keys: str) -> None:
     """Keys by name and texts, all in one write of the terminal."""
     app = person.app
     for key in keys:
@@ -35,7 +36,7 @@ def name_of(letter: str) -> str:
     return NAMED.get(letter) or (letter if letter.isalnum() else _character_to_key(letter))
 
 
-def prompt(person) -> Prompt:
+def prompt(person: Person) -> Prompt:
     return person.app.main.query_one(Prompt)
 
 
@@ -51,7 +52,7 @@ def prompt(person) -> Prompt:
         (("one two", "ctrl+w", "three"), "one three"),
     ],
 )
-async def test_editing_keys_and_letters_act_in_their_order(start, keys, text):
+async def test_editing_keys_and_letters_act_in_their_order(start: StartApp, keys: tuple[str, ...], text: str) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press("escape")
@@ -59,14 +60,14 @@ async def test_editing_keys_and_letters_act_in_their_order(start, keys, text):
         await person.wait_for(lambda: prompt(person).text == text)
 
 
-async def test_what_follows_enter_waits_in_the_input(start):
+async def test_what_follows_enter_waits_in_the_input(start: StartApp) -> None:
     async with start() as person:
         await burst(person, "ping", "enter", "def")
         await person.wait_for(lambda: len(person.turns) == 2 and person.turns[1].stop)
         assert (person.turns[0].text, prompt(person).text) == ("ping", "def")
 
 
-async def test_what_follows_the_key_of_a_dialog_is_for_the_dialog(start):
+async def test_what_follows_the_key_of_a_dialog_is_for_the_dialog(start: StartApp) -> None:
     async with start() as person:
         await burst(person, "ctrl+o", "nothing like that")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
@@ -76,7 +77,7 @@ async def test_what_follows_the_key_of_a_dialog_is_for_the_dialog(start):
         await person.wait_for(lambda: prompt(person).text == "abc")
 
 
-async def test_text_after_tab_goes_into_the_field_that_has_the_focus_then(start):
+async def test_text_after_tab_goes_into_the_field_that_has_the_focus_then(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+p")
         await burst(person, "sampling", "enter")
@@ -88,7 +89,7 @@ async def test_text_after_tab_goes_into_the_field_that_has_the_focus_then(start)
         assert first.value == "0.5"
 
 
-async def test_text_typed_with_a_message_selected_goes_to_the_input_whole(start):
+async def test_text_typed_with_a_message_selected_goes_to_the_input_whole(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         await person.press("alt+up")
@@ -97,7 +98,7 @@ async def test_text_typed_with_a_message_selected_goes_to_the_input_whole(start)
         await person.wait_for(lambda: prompt(person).text == "what noW")
 
 
-async def test_a_prompt_that_is_edited_and_sent_leaves_the_draft_before_what_follows(start):
+async def test_a_prompt_that_is_edited_and_sent_leaves_the_draft_before_what_follows(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         await person.type("draft ")
@@ -106,7 +107,7 @@ async def test_a_prompt_that_is_edited_and_sent_leaves_the_draft_before_what_fol
         await person.wait_for(lambda: [turn.text for turn in person.turns if turn.role == "user"] == ["ping!"])
 
 
-async def test_a_paste_goes_to_the_input_wherever_the_focus_is(start):
+async def test_a_paste_goes_to_the_input_wherever_the_focus_is(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         await person.press("alt+up")
@@ -115,7 +116,9 @@ async def test_a_paste_goes_to_the_input_wherever_the_focus_is(start):
         assert person.app.focused is prompt(person)
 
 
-async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out_where_there_is_none(start):
+async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out_where_there_is_none(
+    start: StartApp,
+) -> None:
     async with start() as person:
         person.app.push_screen(LineEditScreen("Rename", "", person.app.keymap))
         await person.wait_for(lambda: isinstance(person.app.focused, Input))
@@ -133,7 +136,7 @@ async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out
         assert prompt(person).text == before
 
 
-async def test_a_long_paste_leaves_the_app_time_and_is_undone_at_once(start):
+async def test_a_long_paste_leaves_the_app_time_and_is_undone_at_once(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press("escape")

@@ -130,7 +130,7 @@ def test_code_of_a_cut_fence_is_copied_whole() -> None:
     assert [line.text for line in stream.lines if line.action == "copy"] == [" "]
 
 
-def test_a_row_that_goes_on_from_the_one_before_still_does_when_it_grows():
+def test_a_row_that_goes_on_from_the_one_before_still_does_when_it_grows() -> None:
     stream = MarkdownStream(10)
     stream.append("word " * 600)
     for _ in range(20):

@@ -33,21 +33,21 @@ def styles(of: Pool) -> set[str]:
     return {style for _, style in pool_row(of, 52)} - {"", "muted", "faint"}
 
 
-def test_used_planned_and_free_follow_each_other_and_the_limit_is_marked():
+def test_used_planned_and_free_follow_each_other_and_the_limit_is_marked() -> None:
     assert text(pool(20, 5, 10, 19)) == "RAM" + " " * 15 + "▓▓▓▓▓██████████░░░░│" + "   15.0 / 20.0"
 
 
 @pytest.mark.parametrize(("planned", "style"), [(10, "good"), (14.5, "tight"), (16, "full")])
-def test_colour_says_whether_it_fits(planned: float, style: str):
+def test_colour_says_whether_it_fits(planned: float, style: str) -> None:
     assert styles(pool(20, 5, planned, 19)) == {style}
 
 
-def test_what_is_planned_is_seen_however_little_and_however_full_it_is():
+def test_what_is_planned_is_seen_however_little_and_however_full_it_is() -> None:
     assert "█" in text(pool(20, 20, 0.01, 19))
     assert "█" in text(pool(64, 1, 0.01, 60))
 
 
-def test_nothing_planned_takes_no_cell():
+def test_nothing_planned_takes_no_cell() -> None:
     assert "█" not in text(pool(20, 5, 0, 19))
 
 
@@ -58,6 +58,6 @@ def test_nothing_planned_takes_no_cell():
     limit=st.integers(-8, 64),
     width=st.integers(24, 120),
 )
-def test_a_row_is_never_wider_than_its_place(total: int, used: int, planned: int, limit: int, width: int):
+def test_a_row_is_never_wider_than_its_place(total: int, used: int, planned: int, limit: int, width: int) -> None:
     row = text(pool(total, min(used, total), planned, limit), width)
     assert width_of(row) == width or not total

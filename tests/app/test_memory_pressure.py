@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.app.conftest import StartApp
 from tests.app.test_guardrail import told
 from tui.machine.host import HostReader
 from tui.machine.readings import HostSample
@@ -9,7 +12,7 @@ from tui.machine.readings import HostSample
 GIB, MIB = 1 << 30, 1 << 20
 
 
-async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start):
+async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start: StartApp) -> None:
     async with start() as person:
         swap = iter((GIB, GIB + 120 * MIB, GIB, GIB))
         person.app.controller.monitoring.swap_used = lambda: next(swap)
@@ -21,7 +24,7 @@ async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start):
         await person.wait_for(lambda: "complete · swapped 120.0 MiB" in person.screen_text())
 
 
-async def test_a_shortage_is_told_once_while_it_lasts(start, monkeypatch):
+async def test_a_shortage_is_told_once_while_it_lasts(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
     n_reads = 0
     short = HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=2 * GIB, memory_pressure_percent=35.0)
 
@@ -39,7 +42,7 @@ async def test_a_shortage_is_told_once_while_it_lasts(start, monkeypatch):
         assert "35% of the last 10 s" in told(person)
 
 
-async def test_swap_is_really_read(start):
+async def test_swap_is_really_read(start: StartApp) -> None:
     async with start() as person:
         now = person.app.controller.monitoring.swap_used()
         assert now is None or now >= 0

@@ -25,7 +25,7 @@ def is_there(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
-async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, size: tuple[int, int]):
+async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, size: tuple[int, int]) -> None:
     async with start(size=size) as person:
         await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: isinstance(person.app.screen, LogScreen))
@@ -39,7 +39,7 @@ async def test_what_was_planned_stands_beside_what_was_taken(start: StartApp, si
         assert "the engine's own memory" in text
 
 
-async def test_a_load_on_a_device_has_its_own_rows(start: StartApp):
+async def test_a_load_on_a_device_has_its_own_rows(start: StartApp) -> None:
     async with start(MOE, load={"backend": "Vulkan0", "n_gpu_layers": 2}, software_vulkan=True) as person:
         require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         await person.app.run_action("screen.memory_report")
@@ -49,7 +49,7 @@ async def test_a_load_on_a_device_has_its_own_rows(start: StartApp):
         assert kv == [("768.0 KiB", "768.0 KiB", "0"), ("256.0 KiB", "256.0 KiB", "0")]
 
 
-async def test_without_a_model_there_is_nothing_to_compare(start: StartApp):
+async def test_without_a_model_there_is_nothing_to_compare(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: person.phase == "no_model" and isinstance(person.app.screen, ModalScreen))
         await person.press("escape")
@@ -58,7 +58,7 @@ async def test_without_a_model_there_is_nothing_to_compare(start: StartApp):
         await person.wait_for(lambda: "No model is loaded." in person.screen_text())
 
 
-async def test_the_planners_process_ends_with_the_app(start: StartApp):
+async def test_the_planners_process_ends_with_the_app(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+l")
         await person.wait_for(lambda: isinstance(person.app.screen, LoadScreen))

@@ -42,7 +42,7 @@ def covered(toast: Toast, *kinds: type[Widget]) -> list[Widget]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]):
+async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]) -> None:
     async with start(size=size) as person:
         await person.type("a line\n" * 30)
         person.app.main.flows.tell(LONG, bad=True)
@@ -55,7 +55,7 @@ async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: Sta
 @pytest.mark.parametrize(
     "dialog", ["screen.rename", "screen.load_settings", "screen.pick_model", "screen.system_prompt", "log_view"]
 )
-async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]):
+async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]) -> None:
     async with start(size=size) as person:
         await person.app.run_action(dialog)
         await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
@@ -68,7 +68,7 @@ async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str,
                 assert frame.region.contains_region(widget.region)
 
 
-async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp):
+async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
         person.app.main.flows.tell("The first one.", bad=True)
@@ -81,7 +81,7 @@ async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back
         assert person.notices == ["The first one."]
 
 
-async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp):
+async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
         person.app.main.flows.tell("It was copied.", bad=True)
@@ -94,7 +94,7 @@ async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartAp
         await shows(person, "copied")
 
 
-async def test_the_same_words_twice_are_one_notice(start: StartApp):
+async def test_the_same_words_twice_are_one_notice(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
         for _ in range(3):

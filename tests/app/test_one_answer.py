@@ -116,7 +116,7 @@ DOORS = (Case.in_load_settings, Case.in_question, Case.in_bench, Case.on_command
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 @pytest.mark.parametrize(("case", "words"), CASES.values(), ids=CASES)
-async def test_every_door_gives_the_same_verdict_in_the_same_words(case: Case, words: str, door: Door):
+async def test_every_door_gives_the_same_verdict_in_the_same_words(case: Case, words: str, door: Door) -> None:
     permission = await case.permission()
     expected = sentence(permission.verdict)
     assert not permission.is_given and expected.endswith(words)
@@ -124,6 +124,6 @@ async def test_every_door_gives_the_same_verdict_in_the_same_words(case: Case, w
 
 
 @pytest.mark.parametrize("case", [case for case, _ in CASES.values()], ids=CASES)
-async def test_the_picker_says_so_too_of_what_does_not_fit_and_marks_what_is_tight(case: Case):
+async def test_the_picker_says_so_too_of_what_does_not_fit_and_marks_what_is_tight(case: Case) -> None:
     verdict = (await case.permission()).verdict
     await case.in_picker(f"○ {sentence(verdict)}" if verdict.fit == "no" else "◐ CPU")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import msgspec
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.picker import PickerScreen
@@ -19,31 +21,31 @@ from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
 
 
-def prompt(person) -> Prompt:
+def prompt(person: Person) -> Prompt:
     return person.app.main.query_one(Prompt)
 
 
-def waiting(person) -> tuple[str, ...]:
+def waiting(person: Person) -> tuple[str, ...]:
     return person.app.controller.queue.texts
 
 
-def shown(person) -> list[str]:
+def shown(person: Person) -> list[str]:
     """What stands above the input."""
     above = person.app.main.query_one(QueuedPrompts)
     return above.rows_as_text if above.display else []
 
 
-async def write(person, text: str) -> None:
+async def write(person: Person, text: str) -> None:
     """Type and send, whatever becomes of it."""
     await person.type(text)
     await person.press("enter")
 
 
-def user_texts(person) -> list[str]:
+def user_texts(person: Person) -> list[str]:
     return [turn.text for turn in person.turns if turn.role == "user"]
 
 
-async def answered(person, *texts: str) -> None:
+async def answered(person: Person, *texts: str) -> None:
     """Wait until these are all that was said, each with an answer."""
     await person.wait_for(
         lambda: (
@@ -56,7 +58,7 @@ async def answered(person, *texts: str) -> None:
 
 
 @contextlib.contextmanager
-def held(person):
+def held(person: Person):
     """The engine does nothing meanwhile, as on a slow machine."""
     pid = person.app.controller.engine.pid
     os.kill(pid, signal.SIGSTOP)
@@ -67,7 +69,9 @@ def held(person):
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_that_is_chosen_then(start):
+async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_that_is_chosen_then(
+    start: StartApp,
+) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press("escape")
@@ -83,7 +87,7 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
         assert person.turns[1].text == "pong" and shown(person) == []
 
 
-async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_their_order(start):
+async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_their_order(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         with held(person):
@@ -101,7 +105,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
         assert controller.engine.loaded.path == str(MOE)
 
 
-async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(start):
+async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(start: StartApp) -> None:
     async with start() as person:
         person.app.main.models.open_model(MOE)
         await write(person, "ping")
@@ -110,7 +114,7 @@ async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(
         assert (person.turns[1].model, person.turns[1].stop) == ("Tiny Qwen3 0.002B A0.001B", "stop")
 
 
-async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_settings(start):
+async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_settings(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         async with person.slowly():
@@ -125,7 +129,7 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
         assert "100" in person.turns[1].text and controller.engine.loaded.n_ctx == 2048
 
 
-async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start):
+async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
     async with start() as person:
         go_on = person.hold_at_the_first(AnswerGrew)
         await person.send("Count to 100")
@@ -144,7 +148,7 @@ async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start):
         assert person.turns[-1].stop == "cancelled" and user_texts(person) == ["Count to 100"]
 
 
-async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start):
+async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start: StartApp) -> None:
     async with start() as person:
         async with person.slowly():
             await person.send("Count to 100")
@@ -157,7 +161,7 @@ async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start):
         await answered(person, "Count to 100", "ping", "hello")
 
 
-async def test_enter_with_nothing_written_sends_what_is_held(start):
+async def test_enter_with_nothing_written_sends_what_is_held(start: StartApp) -> None:
     async with start() as person:
         async with person.slowly():
             await person.send("Count to 100")
@@ -168,7 +172,7 @@ async def test_enter_with_nothing_written_sends_what_is_held(start):
         await answered(person, "Count to 100", "ping")
 
 
-async def test_what_waits_survives_the_death_of_the_engine(start):
+async def test_what_waits_survives_the_death_of_the_engine(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         async with person.slowly():
@@ -185,7 +189,9 @@ async def test_what_waits_survives_the_death_of_the_engine(start):
         await answered(person, "Count to 100", "ping")
 
 
-async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_another(start, tmp_path):
+async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_another(
+    start: StartApp, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(DENSE.read_bytes()[:-2000])
     async with start() as person:
@@ -201,7 +207,7 @@ async def test_what_waits_is_answered_after_a_load_that_failed_was_followed_by_a
         await answered(person, "ping")
 
 
-async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_taken_back(start):
+async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_taken_back(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         await person.ask("ping")
@@ -220,7 +226,7 @@ async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_take
         assert prompt(person).text == "draft"
 
 
-async def test_another_conversation_does_not_get_what_waited_in_this_one(start):
+async def test_another_conversation_does_not_get_what_waited_in_this_one(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         first = person.app.controller.conversation.id
@@ -235,7 +241,7 @@ async def test_another_conversation_does_not_get_what_waited_in_this_one(start):
         assert prompt(person).text == "only here" and "was not sent" in person.told
 
 
-async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(start):
+async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press("escape")
@@ -245,7 +251,7 @@ async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(st
         assert "No model is loaded" in person.told
 
 
-async def test_many_that_wait_leave_room_on_a_low_screen(start):
+async def test_many_that_wait_leave_room_on_a_low_screen(start: StartApp) -> None:
     async with start(size=(40, 12)) as person:
         controller = person.app.controller
         with held(person):
@@ -261,7 +267,7 @@ async def test_many_that_wait_leave_room_on_a_low_screen(start):
             assert all(len(row) <= 38 for row in rows)
 
 
-async def test_what_was_not_sent_is_in_the_input_at_the_next_start_and_only_then(start):
+async def test_what_was_not_sent_is_in_the_input_at_the_next_start_and_only_then(start: StartApp) -> None:
     async with start() as person:
         async with person.slowly():
             await person.send("Count to 100")
@@ -277,7 +283,7 @@ async def test_what_was_not_sent_is_in_the_input_at_the_next_start_and_only_then
         assert prompt(person).text == "" and Drafts(paths.drafts_dir()).take() == ""
 
 
-async def test_no_answer_is_dropped_in_silence(start):
+async def test_no_answer_is_dropped_in_silence(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         await person.ask("ping")
@@ -290,7 +296,7 @@ async def test_no_answer_is_dropped_in_silence(start):
         await person.wait_for(lambda: "No model is loaded" in person.screen_text().replace("\n", " "))
 
 
-async def test_what_cannot_be_done_now_is_said(start):
+async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press("escape")
@@ -305,7 +311,7 @@ async def test_what_cannot_be_done_now_is_said(start):
             await person.wait_for(lambda words=words: words in person.told)
 
 
-async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start):
+async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press(*"zzz")

@@ -6,11 +6,13 @@ import asyncio
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
 from textual.widgets import Input
 
+from tests.app.conftest import Person, StartApp
 from tests.app.test_flows import opened
 from tests.conftest import DENSE, MOE, until
 from tui.app.screens.main import MainScreen
@@ -22,24 +24,24 @@ from tui.session.events import AnswerGrew, AnswerRefused, EngineLost
 from tui.session.loads import LoadRequest
 
 
-def held(person):
+def held(person: Person):
     """Hold the engine still, as a slow machine would; the result lets it go on."""
     pid = person.app.controller.engine.pid
     os.kill(pid, signal.SIGSTOP)
     return lambda: os.kill(pid, signal.SIGCONT)
 
 
-def load(person, path) -> None:
+def load(person: Person, path: Path) -> None:
     controller = person.app.controller
     controller.load(LoadRequest(path=path, choice=controller.load_for(path)))
 
 
-def at_work(person, group: str) -> bool:
+def at_work(person: Person, group: str) -> bool:
     """Whether a worker of this group is at work."""
     return any(worker.group == group for worker in person.app.workers)
 
 
-async def test_a_new_conversation_does_not_stop_a_load(start):
+async def test_a_new_conversation_does_not_stop_a_load(start: StartApp) -> None:
     async with start() as person:
         go_on = held(person)
         load(person, MOE)
@@ -51,7 +53,7 @@ async def test_a_new_conversation_does_not_stop_a_load(start):
         assert person.app.controller.engine.loaded.path == str(MOE)
 
 
-async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start):
+async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start: StartApp) -> None:
     async with start() as person:
         go_on = held(person)
         for path in (DENSE, MOE, DENSE, MOE):
@@ -68,7 +70,7 @@ async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start):
         assert person.app.controller.engine.loaded.path == str(MOE)
 
 
-async def test_a_model_chosen_in_mid_answer_follows_the_answer(start):
+async def test_a_model_chosen_in_mid_answer_follows_the_answer(start: StartApp) -> None:
     async with start() as person:
         await person.send("Count to 100")
         load(person, DENSE)
@@ -77,7 +79,7 @@ async def test_a_model_chosen_in_mid_answer_follows_the_answer(start):
         assert person.turns[-1].stop in ("cancelled", "stop")
 
 
-async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done(start):
+async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         go_on = held(person)
@@ -92,7 +94,7 @@ async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done
         assert person.phase == "ready"
 
 
-async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(start):
+async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
         async with person.slowly():
@@ -105,7 +107,7 @@ async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(s
         assert person.turns[-1].stop == "cancelled"
 
 
-async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_one_comes(start):
+async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_one_comes(start: StartApp) -> None:
     async with start() as person:
         main = person.app.main
 
@@ -120,7 +122,7 @@ async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_o
         assert await person.ask("ping") == "pong"
 
 
-async def test_a_living_engine_can_be_reloaded_even_twice_at_once(start):
+async def test_a_living_engine_can_be_reloaded_even_twice_at_once(start: StartApp) -> None:
     async with start() as person:
         before = person.app.controller.engine.pid
         person.app.controller.restart()
@@ -131,21 +133,21 @@ async def test_a_living_engine_can_be_reloaded_even_twice_at_once(start):
         assert await person.ask("ping") == "pong"
 
 
-async def test_quitting_while_the_engine_starts_again_waits_for_nothing(start):
+async def test_quitting_while_the_engine_starts_again_waits_for_nothing(start: StartApp) -> None:
     async with start() as person:
         person.app.controller.restart()
         await person.wait_for(lambda: person.phase == "starting")
     assert not person.app.controller.engine.alive
 
 
-async def test_a_model_chosen_while_the_engine_starts_is_the_one_that_is_loaded(start):
+async def test_a_model_chosen_while_the_engine_starts_is_the_one_that_is_loaded(start: StartApp) -> None:
     async with start(model=None) as person:
         load(person, MOE)
         await person.wait_until_ready()
         assert person.app.controller.engine.loaded.path == str(MOE)
 
 
-async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start):
+async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)
@@ -157,7 +159,9 @@ async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start):
         await person.wait_until_ready()
 
 
-async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_why_it_is_not_answered(start):
+async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_why_it_is_not_answered(
+    start: StartApp,
+) -> None:
     async with start() as person:
         controller, cards = person.app.controller, []
         person.at_the_first(EngineLost, lambda: cards.append(person.phase))
@@ -176,7 +180,7 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
         assert person.turns[-1].text
 
 
-async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start):
+async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start: StartApp) -> None:
     async with start() as person:
         held(person)
         await person.press("ctrl+o")
@@ -186,7 +190,9 @@ async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start):
 
 
 @pytest.mark.parametrize("has_model", [True, False])
-async def test_a_dialog_that_is_opened_while_the_program_starts_is_left_in_peace(start, has_model):
+async def test_a_dialog_that_is_opened_while_the_program_starts_is_left_in_peace(
+    start: StartApp, has_model: bool
+) -> None:
     if has_model:
         paths.models_dir().mkdir(parents=True)
         shutil.copy(DENSE, paths.models_dir())
@@ -199,7 +205,7 @@ async def test_a_dialog_that_is_opened_while_the_program_starts_is_left_in_peace
         assert isinstance(person.app.screen, MainScreen)
 
 
-async def test_a_picker_that_is_opened_while_the_program_starts_is_the_only_one(start):
+async def test_a_picker_that_is_opened_while_the_program_starts_is_the_only_one(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.press("ctrl+o")
         await person.wait_for(lambda: not at_work(person, "begin"))
@@ -209,7 +215,9 @@ async def test_a_picker_that_is_opened_while_the_program_starts_is_the_only_one(
         assert isinstance(person.app.screen, MainScreen)
 
 
-async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(start, monkeypatch):
+async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
+    start: StartApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go_on, judge = asyncio.Event(), Confirmed.judge
 
     async def slowly(self, choice):
@@ -225,7 +233,9 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
 
 
-async def test_a_conversation_that_is_being_answered_is_deleted_even_if_the_list_is_closed_at_once(start):
+async def test_a_conversation_that_is_being_answered_is_deleted_even_if_the_list_is_closed_at_once(
+    start: StartApp,
+) -> None:
     async with start() as person:
         go_on = held(person)
         await person.send("Count to 100")
@@ -244,7 +254,7 @@ async def test_a_conversation_that_is_being_answered_is_deleted_even_if_the_list
 FULL = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=1024, n_drop=2)
 
 
-async def test_that_the_context_is_full_is_asked_when_the_dialog_that_is_open_was_closed(start):
+async def test_that_the_context_is_full_is_asked_when_the_dialog_that_is_open_was_closed(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.app.run_action("screen.rename")
@@ -254,7 +264,7 @@ async def test_that_the_context_is_full_is_asked_when_the_dialog_that_is_open_wa
         await opened(person, "The context is full")
 
 
-async def test_of_a_conversation_that_was_left_it_is_not_asked(start):
+async def test_of_a_conversation_that_was_left_it_is_not_asked(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         await person.press("ctrl+n")
@@ -268,7 +278,7 @@ async def test_of_a_conversation_that_was_left_it_is_not_asked(start):
         assert isinstance(person.app.screen, MainScreen)
 
 
-async def rename(person, title: str) -> None:
+async def rename(person: Person, title: str) -> None:
     """Write another title into the dialog that is open for it."""
     person.app.screen.query_one(Input).value = title
     await person.press("enter")

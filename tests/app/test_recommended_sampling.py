@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.app.conftest import NO_RESERVE
+from tests.app.conftest import NO_RESERVE, Person, StartApp
 from tests.conftest import DENSE
 from tests.models.gguf_files import Typed, add_metadata
 from tests.running import llmtui
@@ -28,7 +28,7 @@ def recommending(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begin(start, tmp_path: Path):
+def begin(start: StartApp, tmp_path: Path):
     """Start the app with a settings file that has this text only: that of the other tests asks for greedy answers."""
 
     def begin(model: Path, text: str = "", **options):
@@ -39,7 +39,7 @@ def begin(start, tmp_path: Path):
     return begin
 
 
-def asked_for(person) -> list[Sampling]:
+def asked_for(person: Person) -> list[Sampling]:
     """The sampling of each answer that the engine is asked for from now on."""
     engine, asked = person.app.controller.engine, []
     generate = engine.generate
@@ -52,7 +52,7 @@ def asked_for(person) -> list[Sampling]:
     return asked
 
 
-async def open_sampling(person) -> SamplingScreen:
+async def open_sampling(person: Person) -> SamplingScreen:
     await person.app.run_action("screen.sampling")
     await person.wait_for(
         lambda: isinstance(person.app.screen, SamplingScreen) and "Temperature" in person.screen_text()
@@ -60,11 +60,11 @@ async def open_sampling(person) -> SamplingScreen:
     return person.app.screen
 
 
-async def back(person) -> None:
+async def back(person: Person) -> None:
     await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
 
 
-async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinking(begin, recommending: Path):
+async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinking(begin, recommending: Path) -> None:
     async with begin(recommending) as person:
         asked = asked_for(person)
         await person.ask("hello")
@@ -75,14 +75,14 @@ async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinkin
         assert (plain.temperature, plain.top_k, plain.top_p) == (0.15, 7, 0.8)
 
 
-async def test_a_file_that_recommends_nothing_is_answered_with_as_before(begin):
+async def test_a_file_that_recommends_nothing_is_answered_with_as_before(begin) -> None:
     async with begin(DENSE) as person:
         asked = asked_for(person)
         await person.ask("hello")
         assert asked == [Sampling(temperature=0.6, top_k=20, top_p=0.95)]
 
 
-async def test_the_dialog_says_where_values_come_from_and_leads_back(begin, recommending: Path):
+async def test_the_dialog_says_where_values_come_from_and_leads_back(begin, recommending: Path) -> None:
     async with begin(recommending, "[sampling.thinking]\ntop_p = 0.95\n") as person:
         asked = asked_for(person)
         await open_sampling(person)
@@ -106,7 +106,9 @@ async def test_the_dialog_says_where_values_come_from_and_leads_back(begin, reco
         assert [(s.temperature, s.top_k) for s in asked] == [(0.9, 7), (0.15, 7)]
 
 
-async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_and_no_more(begin, recommending: Path):
+async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_and_no_more(
+    begin, recommending: Path
+) -> None:
     async with begin(recommending) as person:
         asked = asked_for(person)
         person.app.controller.configure(sampling=PartialSampling(top_p=0.5))
@@ -117,14 +119,14 @@ async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_an
         assert [(s.temperature, s.top_k, s.top_p) for s in asked] == [(0.15, 7, 0.5), (0.6, 20, 0.5)]
 
 
-async def test_what_the_user_wrote_goes_before_the_file(begin, recommending: Path):
+async def test_what_the_user_wrote_goes_before_the_file(begin, recommending: Path) -> None:
     async with begin(recommending, "[sampling.thinking]\ntemperature = 0.6\n") as person:
         asked = asked_for(person)
         await person.ask("hello")
         assert (asked[0].temperature, asked[0].top_k) == (0.6, 7)
 
 
-async def test_what_makes_no_sense_in_a_file_is_not_used(begin, tmp_path: Path):
+async def test_what_makes_no_sense_in_a_file_is_not_used(begin, tmp_path: Path) -> None:
     hints = {"general.sampling.temp": float("nan"), "general.sampling.top_p": 0.5}
     odd = add_metadata(DENSE, tmp_path / "odd.gguf", hints)
     async with begin(odd) as person:
@@ -133,7 +135,7 @@ async def test_what_makes_no_sense_in_a_file_is_not_used(begin, tmp_path: Path):
         assert asked == [Sampling(temperature=0.6, top_k=20, top_p=0.5)]
 
 
-async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin, tmp_path: Path):
+async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin, tmp_path: Path) -> None:
     hints = {"general.sampling.mirostat": Typed(5, 2), "general.sampling.xtc_probability": 0.5}
     odd = add_metadata(DENSE, tmp_path / "odd.gguf", hints)
     async with begin(odd) as person:
@@ -145,7 +147,7 @@ async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin, tmp_path:
         assert person.told.count(words) == 1
 
 
-async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_thinking(begin):
+async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_thinking(begin) -> None:
     async with begin(DENSE) as person:
         engine = person.app.controller.engine
         engine.loaded = msgspec.structs.replace(engine.loaded, can_think=False)
@@ -154,7 +156,7 @@ async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_t
         assert asked == [Sampling()]
 
 
-def test_end_to_end_answers_of_the_bench_are_chosen_as_the_file_recommends(recommending: Path):
+def test_end_to_end_answers_of_the_bench_are_chosen_as_the_file_recommends(recommending: Path) -> None:
     common = (*("-p", "32", "-n", "4", "-r", "1", "-t", "1"), *("--backend", "cpu", "--e2e", "--json", "--force"))
     settings = paths.user_settings_file()
     settings.parent.mkdir(parents=True, exist_ok=True)

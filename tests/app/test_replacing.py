@@ -6,15 +6,16 @@ from __future__ import annotations
 import os
 import signal
 
+from tests.app.conftest import Person, StartApp
 from tui.app.widgets.prompt import Prompt
 from tui.session.events import AnswerBegan
 
 
-async def saved_turns(person):
+async def saved_turns(person: Person):
     return (await person.app.store.open(person.app.controller.conversation.id)).turns
 
 
-async def test_a_new_answer_that_is_refused_leaves_the_old_one_where_it_was(start):
+async def test_a_new_answer_that_is_refused_leaves_the_old_one_where_it_was(start: StartApp) -> None:
     async with start(load={"n_ctx": 256}) as person:
         await person.ask("hello")
         before = person.turns
@@ -25,7 +26,9 @@ async def test_a_new_answer_that_is_refused_leaves_the_old_one_where_it_was(star
         assert "Hello! I am Tiny Qwen." in person.screen_text()
 
 
-async def test_an_answer_that_was_to_be_replaced_is_there_again_when_the_question_is_answered_with_no(start):
+async def test_an_answer_that_was_to_be_replaced_is_there_again_when_the_question_is_answered_with_no(
+    start: StartApp,
+) -> None:
     async with start(load={"n_ctx": 256}) as person:
         before = await talk_until_it_would_not_fit_again(person)
         await person.press("f5")
@@ -36,7 +39,7 @@ async def test_an_answer_that_was_to_be_replaced_is_there_again_when_the_questio
         assert person.turns == before == await saved_turns(person)
 
 
-async def test_leaving_with_the_question_open_keeps_the_answer_that_was_to_be_replaced(start):
+async def test_leaving_with_the_question_open_keeps_the_answer_that_was_to_be_replaced(start: StartApp) -> None:
     async with start(load={"n_ctx": 256}) as person:
         before = await talk_until_it_would_not_fit_again(person)
         await person.press("f5")
@@ -45,7 +48,7 @@ async def test_leaving_with_the_question_open_keeps_the_answer_that_was_to_be_re
         assert person.turns == before
 
 
-async def talk_until_it_would_not_fit_again(person):
+async def talk_until_it_would_not_fit_again(person: Person):
     """Two answers, and a system prompt that is too long for both since; gives the turns."""
     await person.press("ctrl+t")
     await person.ask("one two three " * 30)
@@ -54,7 +57,7 @@ async def talk_until_it_would_not_fit_again(person):
     return person.turns
 
 
-async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_nothing(start):
+async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_nothing(start: StartApp) -> None:
     async with start(load={"n_ctx": 4096}) as person:
         await person.ask("hello")
         await person.ask("ping")
@@ -76,7 +79,7 @@ async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_noth
         assert prompt.text == "" and await person.ask("ping") == "pong"
 
 
-async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_above_its_card(start):
+async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_above_its_card(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         before, pid = person.turns, person.app.controller.engine.pid
@@ -91,7 +94,7 @@ async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_abov
         await person.wait_until_ready()
 
 
-async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(start):
+async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(start: StartApp) -> None:
     async with start() as person:
         await person.app.run_action("screen.bring_back")
         await person.wait_for(lambda: "Nothing was replaced in this conversation." in person.told)
@@ -108,7 +111,7 @@ async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(sta
         assert "pong" in person.screen_text()
 
 
-async def test_every_version_that_was_replaced_can_be_reached(start):
+async def test_every_version_that_was_replaced_can_be_reached(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         first = person.turns

@@ -142,7 +142,7 @@ async def in_every_theme(person: Person) -> dict[str, tuple[dict[Place, Cell], s
 
 
 @pytest.mark.parametrize("name", SCENES)
-async def test_what_is_selected_is_seen_and_read_in_every_theme(name: str, monkeypatch: pytest.MonkeyPatch):
+async def test_what_is_selected_is_seen_and_read_in_every_theme(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, select = SCENES[name]
     async with shown(scene, (120, 40), monkeypatch) as person:
         before = await in_every_theme(person)

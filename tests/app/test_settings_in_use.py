@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import GREEDY
+from tests.app.conftest import GREEDY, StartApp
 from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import ChosenLoad
@@ -18,7 +18,7 @@ from tui.session.loads import LoadRequest
 
 
 @pytest.fixture
-def with_settings(start, tmp_path: Path):
+def with_settings(start: StartApp, tmp_path: Path):
     """Start the app with a settings file of this text."""
 
     def start_with(text: str, **options):
@@ -29,7 +29,7 @@ def with_settings(start, tmp_path: Path):
     return start_with
 
 
-async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings):
+async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings) -> None:
     unfolded = "[ui]\nfold_thinking = false\n"
     async with with_settings(unfolded) as person:
         await person.ask("hello")
@@ -40,7 +40,7 @@ async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings
         assert "The user greets me" in person.screen_text()
 
 
-async def test_the_keys_of_the_card_can_be_changed(with_settings):
+async def test_the_keys_of_the_card_can_be_changed(with_settings) -> None:
     async with with_settings('[keys]\ncard_reload = "z"\n') as person:
         os.kill(person.app.controller.engine.pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
@@ -50,7 +50,7 @@ async def test_the_keys_of_the_card_can_be_changed(with_settings):
         await person.wait_until_ready()
 
 
-async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path):
+async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path: Path) -> None:
     keys = '[keys]\npick_model = "f10"\ncard_other_model = "x"\ncard_load_settings = []\nstop = []\n'
     async with with_settings(keys, model=None) as person:
         await person.wait_for(lambda: "No models were found" in person.screen_text())
@@ -64,7 +64,7 @@ async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path)
         assert phrases.still_answering(person.app.keymap).endswith("stop it first.")
 
 
-async def test_the_context_meter_moves_while_the_answer_is_written(start):
+async def test_the_context_meter_moves_while_the_answer_is_written(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         # The tiny models write an answer between two readings: what the engine tells on the way is told by hand.

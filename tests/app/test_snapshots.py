@@ -367,7 +367,7 @@ def _in_words(style: Style) -> str:
         for size in scene.sizes
     ],
 )
-async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     file = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
     async with shown(SCENES[name], size, monkeypatch) as person:
 
@@ -385,7 +385,7 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch):
+async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
         for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
             person.app.theme = theme

@@ -7,10 +7,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.widgets.header import Header
 from tui.app.widgets.prompt import Prompt
@@ -25,15 +27,15 @@ SOFTWARE = {"backend": "Vulkan0", "flash_attn": "off"}
 OUT_OF_MEMORY = -2
 
 
-def need_vulkan(person) -> None:
+def need_vulkan(person: Person) -> None:
     require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
 
 
-def loaded(person):
+def loaded(person: Person):
     return person.app.controller.engine.loaded
 
 
-def load(person, *, load_first: bool = False, **changes) -> None:
+def load(person: Person, *, load_first: bool = False, **changes) -> None:
     """Load the same model with other settings, as the load settings do."""
     controller = person.app.controller
     choice = msgspec.structs.replace(controller.model.choice, **changes)
@@ -42,7 +44,7 @@ def load(person, *, load_first: bool = False, **changes) -> None:
     )
 
 
-async def in_the_middle(person) -> None:
+async def in_the_middle(person: Person) -> None:
     """Ask, and wait for the first words."""
     begun: list[bool] = []
     person.at_the_first(AnswerGrew, lambda: begun.append(True))  # it may have paused before anyone looks
@@ -50,24 +52,26 @@ async def in_the_middle(person) -> None:
     await person.wait_for(lambda: begun)
 
 
-async def until_answered(person) -> None:
+async def until_answered(person: Person) -> None:
     await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
 
 
-async def whole_answer(start, question: str = QUESTION) -> tuple[str, str]:
+async def whole_answer(start: StartApp, question: str = QUESTION) -> tuple[str, str]:
     """Thinking and text of the answer that nothing disturbs."""
     async with start(load=CPU) as person:
         await person.ask(question)
         return person.turns[1].reasoning, person.turns[1].text
 
 
-def shown(person) -> str:
+def shown(person: Person) -> str:
     """What is left of the sidebar, the lines joined, so that what is wrapped can be found."""
     return " ".join(" ".join(line.split("│")[0] for line in person.screen_text().splitlines()).split())
 
 
 @pytest.mark.parametrize(("there", "back"), [(SOFTWARE, ("Vulkan0", "CPU")), (CPU, ("CPU", "Vulkan0"))])
-async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start, there, back):
+async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(
+    start: StartApp, there, back: tuple[str, ...]
+) -> None:
     expected = await whole_answer(start)
     async with start(load=there, software_vulkan=True) as person:
         need_vulkan(person)
@@ -92,7 +96,7 @@ async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(start
         assert saved.turns[-1] == turn
 
 
-async def test_before_any_answer_and_after_one_f6_goes_there_and_back(start):
+async def test_before_any_answer_and_after_one_f6_goes_there_and_back(start: StartApp) -> None:
     async with start(load=CPU, software_vulkan=True) as person:
         need_vulkan(person)
         await person.press("f6")
@@ -107,10 +111,10 @@ async def test_before_any_answer_and_after_one_f6_goes_there_and_back(start):
         assert person.turns[-1].backend == ("CPU",) and person.turns[-1].timings.n_cached > 5
 
 
-async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_model_is_now(start):
+async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_model_is_now(start: StartApp) -> None:
     read = 0
 
-    async def move(person, *, says: bool, **changes) -> None:
+    async def move(person: Person, *, says: bool, **changes) -> None:
         nonlocal read
         if changes:
             load(person, **changes)
@@ -130,7 +134,7 @@ async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_m
         await person.wait_for(lambda: "prefill     – tok/s" in person.screen_text())  # it is read once a second
 
 
-async def test_a_gpu_without_layers_is_no_gpu_to_f6(start):
+async def test_a_gpu_without_layers_is_no_gpu_to_f6(start: StartApp) -> None:
     async with start(load={**SOFTWARE, "n_gpu_layers": 0}, software_vulkan=True) as person:
         need_vulkan(person)
         assert loaded(person).devices == ()
@@ -140,7 +144,7 @@ async def test_a_gpu_without_layers_is_no_gpu_to_f6(start):
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ())
 
 
-async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start):
+async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start: StartApp) -> None:
     expected = await whole_answer(start, LONG)
     async with start(load={**CPU, "n_ubatch": 32}) as person:
         person.at_the_first(PromptAdvanced, lambda: load(person, n_ubatch=64))
@@ -155,7 +159,7 @@ async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start):
         assert "loaded again on CPU in" in shown(person) and "→ CPU" not in shown(person)
 
 
-async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(start):
+async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(start: StartApp) -> None:
     async with start(load={"flash_attn": "on"}) as person:
         person.at_the_first(AnswerGrew, lambda: load(person, type_k="q8_0", type_v="q8_0"))
         async with person.slowly():
@@ -169,7 +173,7 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         assert "tokens of context were not kept" in shown(person)
 
 
-async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start):
+async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start: StartApp) -> None:
     expected = await whole_answer(start)
     async with start(load=CPU) as person:
         before = person.app.controller.model.choice
@@ -185,7 +189,9 @@ async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where
         assert person.app.controller.model.choice == before and loaded(person).type_v == "f16"
 
 
-async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(start, tmp_path, monkeypatch):
+async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = await whole_answer(start)
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     use(driver, monkeypatch)
@@ -210,7 +216,7 @@ async def test_f6_to_a_gpu_without_memory_leaves_the_answer_where_it_was(start, 
         assert "could not be loaded" not in shown(person)
 
 
-async def test_esc_during_the_move_keeps_what_was_written(start):
+async def test_esc_during_the_move_keeps_what_was_written(start: StartApp) -> None:
     async with start(load=SOFTWARE, software_vulkan=True) as person:
         need_vulkan(person)
         go_on = person.hold_at_the_pause()
@@ -229,7 +235,7 @@ async def test_esc_during_the_move_keeps_what_was_written(start):
         assert person.turns[-1].text == "pong"
 
 
-async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_late(start):
+async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_late(start: StartApp) -> None:
     async with start(load=CPU) as person:
         controller, engine = person.app.controller, person.app.controller.engine
         hear = engine._on_output
@@ -248,7 +254,7 @@ async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_lat
         assert await person.ask("ping") == "pong"
 
 
-async def test_another_conversation_can_be_opened_during_the_move(start):
+async def test_another_conversation_can_be_opened_during_the_move(start: StartApp) -> None:
     async with start(load=CPU) as person:
         go_on = person.hold_at_the_pause()
         person.at_the_first(AnswerGrew, lambda: load(person, n_ctx=2048))
@@ -265,7 +271,7 @@ async def test_another_conversation_can_be_opened_during_the_move(start):
         assert (await person.app.store.open(first)).turns[-1].stop == "cancelled"
 
 
-async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(start):
+async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(start: StartApp) -> None:
     async with start(load=SOFTWARE, software_vulkan=True) as person:
         need_vulkan(person)
         before = person.app.controller.model.choice
@@ -287,7 +293,7 @@ async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(s
         assert person.turns[-1].text == "pong"
 
 
-async def test_a_prompt_cannot_be_edited_during_the_move(start):
+async def test_a_prompt_cannot_be_edited_during_the_move(start: StartApp) -> None:
     expected = await whole_answer(start)
     async with start(load=CPU) as person:
         go_on = person.hold_at_the_pause()
@@ -306,7 +312,9 @@ async def test_a_prompt_cannot_be_edited_during_the_move(start):
 
 
 @pytest.mark.parametrize(("before", "after"), [("on", "off"), ("off", "on")])
-async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_answer(start, before, after):
+async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_answer(
+    start: StartApp, before: str, after: str
+) -> None:
     async with start(load={"repack": before}) as person:
         await person.ask(QUESTION)
         expected = person.turns[1].text

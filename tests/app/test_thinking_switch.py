@@ -8,18 +8,21 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.tape import CHATML, IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
+from tui.engines.interface import AnswerStream
+from tui.protocol.messages import Generate
 
 
-def loaded_as(person, **facts: Any) -> None:
+def loaded_as(person: Person, **facts: Any) -> None:
     """The model that is loaded is told to be of another kind."""
     engine = person.app.controller.engine
     engine.loaded = engine._held = msgspec.structs.replace(engine.loaded, **facts)
 
 
-async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(start):
+async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(start: StartApp) -> None:
     async with start() as person:
         loaded_as(person, can_switch_thinking=True)
         await person.press("ctrl+t")
@@ -39,7 +42,9 @@ async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(
     ],
     ids=["never", "always"],
 )
-async def test_a_model_that_cannot_be_switched_says_so_and_nothing_changes(start, facts: dict[str, Any], says: str):
+async def test_a_model_that_cannot_be_switched_says_so_and_nothing_changes(
+    start: StartApp, facts: dict[str, Any], says: str
+) -> None:
     async with start() as person:
         loaded_as(person, **facts)
         before = person.app.controller.conversation
@@ -48,7 +53,7 @@ async def test_a_model_that_cannot_be_switched_says_so_and_nothing_changes(start
         assert person.app.controller.conversation == before
 
 
-async def test_a_model_without_a_switch_decides_by_itself(start):
+async def test_a_model_without_a_switch_decides_by_itself(start: StartApp) -> None:
     async with start() as person:
         loaded_as(person, can_think=True, can_switch_thinking=False, always_thinks=False)
         await person.press("ctrl+t")
@@ -71,7 +76,7 @@ WORDS = (
 )
 
 
-async def test_a_model_whose_template_knows_no_thinking_says_so(start, tmp_path: Path):
+async def test_a_model_whose_template_knows_no_thinking_says_so(start: StartApp, tmp_path: Path) -> None:
     async with start(model=tape(tmp_path / "tape.gguf", CHATML)) as person:
         await person.press("ctrl+t")
         assert person.told.endswith("This model does not think: the switch has no effect on it.")
@@ -88,7 +93,9 @@ async def test_a_model_whose_template_knows_no_thinking_says_so(start, tmp_path:
     ],
     ids=["variable", "words", "words in the system prompt"],
 )
-async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(start, tmp_path: Path, template: str):
+async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(
+    start: StartApp, tmp_path: Path, template: str
+) -> None:
     async with start(model=tape(tmp_path / "tape.gguf", template)) as person:
         assert await person.ask("Hi") == "On."
         await person.press("ctrl+t")
@@ -101,7 +108,7 @@ async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(start, tmp_p
         assert [turn.text for turn in person.turns if turn.role == "user"] == ["Hi", "And now?", "And then?"]
 
 
-async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):
+async def test_without_a_model_the_choice_is_kept_for_the_next_one(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
         await person.press("escape")
@@ -110,7 +117,7 @@ async def test_without_a_model_the_choice_is_kept_for_the_next_one(start):
         assert "Thinking is off in this conversation, for models that have a switch for it." in person.told
 
 
-async def choose(person, key: str, *, shows: tuple[str, ...] = ()) -> None:
+async def choose(person: Person, key: str, *, shows: tuple[str, ...] = ()) -> None:
     await person.press("ctrl+t")
     await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen) and "As the" in person.screen_text())
     for text in shows:
@@ -119,16 +126,16 @@ async def choose(person, key: str, *, shows: tuple[str, ...] = ()) -> None:
     await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
 
 
-async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start):
+async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: StartApp) -> None:
     async with start() as person:
         engine = person.app.controller.engine
         loaded_as(person, efforts=("low", "medium", "high"), always_thinks=True)
         asked: list[str] = []
         generate = engine.generate
 
-        def noting(*arguments: Any, **more: Any):
-            asked.append(more["effort"])
-            return generate(*arguments, **more)
+        def noting(command: Generate) -> AnswerStream:
+            asked.append(command.effort)
+            return generate(command)
 
         engine.generate = noting
         await choose(person, "h", shows=("l  Low", "m  Medium", "h  High"))
@@ -141,7 +148,7 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start):
         assert asked == ["high", ""]
 
 
-async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start):
+async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start: StartApp) -> None:
     async with start() as person:
         loaded_as(person, efforts=("low", "high"), can_switch_thinking=True)
         await choose(person, "o", shows=("o  Off", "l  Low", "h  High"))
@@ -151,7 +158,9 @@ async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start)
         assert (conversation.thinking, conversation.effort) == (True, "low")
 
 
-async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_model_that_always_thinks(start):
+async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_model_that_always_thinks(
+    start: StartApp,
+) -> None:
     async with start() as person:
         loaded_as(person, efforts=("low", "high"), can_switch_thinking=False, always_thinks=True)
         before = person.app.controller.conversation
@@ -163,7 +172,7 @@ async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_mo
         assert person.app.controller.conversation == before
 
 
-async def test_the_level_is_kept_with_the_conversation(start):
+async def test_the_level_is_kept_with_the_conversation(start: StartApp) -> None:
     async with start() as person:
         loaded_as(person, efforts=("low", "high"))
         await choose(person, "l")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tui.chat import conversation as chat
 from tui.chat.store import Store
 from tui.config import paths
@@ -24,7 +25,7 @@ async def another_window():
     await store.close()
 
 
-async def saved(person):
+async def saved(person: Person):
     async with another_window() as other:
         return [[turn.text for turn in (await other.open(one.id)).turns] for one in await other.list()]
 
@@ -36,13 +37,13 @@ async def answered_elsewhere(other, conversation_id):
     return answer
 
 
-def a_moment_before(other, conversation_id):
+def a_moment_before(other, conversation_id) -> None:
     """Another window writes, and this one has had no time to notice it."""
     other.append_turn(conversation_id, chat.user_turn("a moment before"))
     at_once("SELECT 1 FROM turns WHERE text = 'a moment before'")
 
 
-def deleted_a_moment_before(other, conversation_id):
+def deleted_a_moment_before(other, conversation_id) -> None:
     other.delete(conversation_id)
     at_once("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM conversations)")
 
@@ -54,7 +55,7 @@ def at_once(happened: str) -> None:
             time.sleep(0.005)
 
 
-async def test_what_another_window_writes_is_shown_and_said_also_while_it_grows(start):
+async def test_what_another_window_writes_is_shown_and_said_also_while_it_grows(start: StartApp) -> None:
     async with start() as person, another_window() as other:
         await person.ask("hello")
         answer = await answered_elsewhere(other, person.app.controller.conversation.id)
@@ -68,7 +69,7 @@ async def test_what_another_window_writes_is_shown_and_said_also_while_it_grows(
         assert await person.ask("ping") and len(person.turns) == 6
 
 
-async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_before(start):
+async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_before(start: StartApp) -> None:
     async with start() as person, another_window() as other:
         await person.ask("hello")
         before = [turn.text for turn in person.turns]
@@ -80,7 +81,9 @@ async def test_an_answer_replaces_nothing_that_came_in_another_window_a_moment_b
 
 
 @pytest.mark.parametrize("is_noticed", [True, False])
-async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_was_quicker(start, is_noticed):
+async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_was_quicker(
+    start: StartApp, is_noticed: bool
+) -> None:
     async with start() as person, another_window() as other:
         await person.ask("hello")
         await person.press("f2")
@@ -95,7 +98,7 @@ async def test_an_edited_prompt_is_there_to_be_sent_again_when_another_window_wa
         assert person.app.main.prompt.text == "hello again"
 
 
-async def test_a_conversation_that_is_deleted_elsewhere_goes_on_as_a_new_one(start):
+async def test_a_conversation_that_is_deleted_elsewhere_goes_on_as_a_new_one(start: StartApp) -> None:
     async with start() as person, another_window() as other:
         await person.ask("hello")
         await other.delete(person.app.controller.conversation.id)
@@ -107,7 +110,9 @@ async def test_a_conversation_that_is_deleted_elsewhere_goes_on_as_a_new_one(sta
         assert "FOREIGN KEY" not in person.told
 
 
-async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_saved_and_answered(start):
+async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_saved_and_answered(
+    start: StartApp,
+) -> None:
     async with start() as person, another_window() as other:
         await person.ask("hello")
         deleted_a_moment_before(other, person.app.controller.conversation.id)
@@ -144,7 +149,9 @@ def _damage(file: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["gone", "header", "pages", "all", "cut"])
-async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_seen(start, what):
+async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_seen(
+    start: StartApp, what: str
+) -> None:
     async with start() as person:
         await person.ask("hello")
         before = [turn.text for turn in person.turns]
@@ -157,7 +164,7 @@ async def test_a_database_that_is_damaged_under_an_answer_costs_nothing_that_is_
         assert [*before, "ping", "pong"] in await saved(person)
 
 
-async def test_a_file_in_the_place_of_the_database_gets_the_conversation_that_is_open(start):
+async def test_a_file_in_the_place_of_the_database_gets_the_conversation_that_is_open(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
         replacement = Store(paths.database_file().with_name("other.db"))

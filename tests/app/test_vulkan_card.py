@@ -3,8 +3,11 @@ the CPU."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE
 from tests.engine.vulkan import Driver, require_vulkan, use
 from tui.app.widgets.prompt import Prompt
@@ -13,12 +16,12 @@ DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
 GPU = {"backend": "Vulkan0"}
 
 
-def offered(person) -> list[str]:
+def offered(person: Person) -> list[str]:
     """The choices of the card on the screen, such as "[r] reload"."""
     return [f"[{key}]" for key in "rulcd" if f"[{key}] " in person.screen_text()]
 
 
-async def lose_the_device(person, driver: Driver) -> None:
+async def lose_the_device(person: Person, driver: Driver) -> None:
     """Ask something on a device that is lost as soon as work is sent to it, and wait for the card."""
     require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
     assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
@@ -34,8 +37,14 @@ async def lose_the_device(person, driver: Driver) -> None:
     [("u", 5, 128, ("Vulkan0",)), ("l", 3, 512, ("Vulkan0",)), ("c", 0, 512, ()), ("r", 5, 512, ("Vulkan0",))],
 )
 async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
-    start, tmp_path, monkeypatch, key, n_gpu_layers, n_ubatch, devices
-):
+    start: StartApp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    n_gpu_layers: int,
+    n_ubatch: int,
+    devices,
+) -> None:
     driver = Driver(tmp_path, f"vkQueueSubmit {DEVICE_LOST}")
     use(driver, monkeypatch)
     async with start(load=GPU) as person:
@@ -58,7 +67,9 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
         assert "Ada" in person.turns[-1].text
 
 
-async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(start, tmp_path, monkeypatch):
+async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     use(driver, monkeypatch)
     async with start(model=None, load=GPU) as person:
@@ -76,7 +87,9 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(st
         assert person.app.main.query_one(Prompt).can_send
 
 
-async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path, monkeypatch):
+async def test_a_switch_that_kills_the_engine_can_be_taken_back(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     use(driver, monkeypatch)
     async with start() as person:
@@ -94,7 +107,9 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(start, tmp_path,
         assert "Ada" in await person.ask("What is my name?")
 
 
-async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on(start, tmp_path, monkeypatch):
+async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     use(driver, monkeypatch)
     async with start(load=GPU) as person:
@@ -114,7 +129,9 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
         assert "Ada" in person.turns[-1].text
 
 
-async def test_what_cannot_help_is_not_offered(start, tmp_path, monkeypatch):
+async def test_what_cannot_help_is_not_offered(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = Driver(tmp_path, f"vkQueueSubmit {DEVICE_LOST}")
     use(driver, monkeypatch)
     async with start(load={**GPU, "n_ubatch": 64, "n_gpu_layers": 1}) as person:

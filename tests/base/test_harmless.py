@@ -31,19 +31,19 @@ FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
         ("مَرْحَبًا हिन्दी ไทย", "مَرْحَبًا हिन्दी ไทย"),
     ],
 )
-def test_text_that_would_be_obeyed_or_hides_something_is_changed_and_no_other(text: str, shown: str):
+def test_text_that_would_be_obeyed_or_hides_something_is_changed_and_no_other(text: str, shown: str) -> None:
     assert clean(text) == shown
     assert bool(n_harmful(text)) == (text != shown)
 
 
 @given(st.text())
-def test_clean_text_stays_as_it_is(text: str):
+def test_clean_text_stays_as_it_is(text: str) -> None:
     assert clean(clean(text)) == clean(text) and n_harmful(clean(text)) == 0
     assert one_line(one_line(text)) == one_line(text)
 
 
 @given(st.lists(st.text()))
-def test_pieces_cleaned_apart_make_the_text_cleaned_at_once(pieces: list[str]):
+def test_pieces_cleaned_apart_make_the_text_cleaned_at_once(pieces: list[str]) -> None:
     assert without_towers("".join(map(clean_piece, pieces))) == clean("".join(pieces))
 
 
@@ -57,7 +57,7 @@ def test_pieces_cleaned_apart_make_the_text_cleaned_at_once(pieces: list[str]):
         ("> ```\n> a\tb\n> ```", "a\tb"),
     ],
 )
-def test_a_code_block_is_copied_with_its_tabs(source: str, code: str):
+def test_a_code_block_is_copied_with_its_tabs(source: str, code: str) -> None:
     stream = MarkdownStream(40, source, complete=True)
     assert [block.text for block in stream.code_blocks()] == [code]
     assert not any("\t" in line.text for line in stream.lines)
@@ -67,13 +67,13 @@ def test_a_code_block_is_copied_with_its_tabs(source: str, code: str):
     "arguments",
     [("--bench", "\x1b[2Jx\u202e.gguf"), ("\x9b2Jx",), ("--settings", "\x1b]0;x\x07"), ("--ctx", "\x1b[2J")],
 )
-def test_what_is_said_of_arguments_is_no_command(arguments: tuple[str, ...]):
+def test_what_is_said_of_arguments_is_no_command(arguments: tuple[str, ...]) -> None:
     done = llmtui(*arguments)
     assert done.returncode and done.stderr
     assert not set(done.stderr) & {"\x1b", "\x9b", "\x07", "\u202e"}
 
 
-def test_the_log_holds_no_command(home: Path):
+def test_the_log_holds_no_command(home: Path) -> None:
     program = (
         "from tui.app.run import make_app; from tui.config.options import AppOptions\n"
         "import logging; make_app(AppOptions())\n"

@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_dead(tmp_path: Path):
+def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_dead(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
     try:
         assert writer.stdout.readline() == b"writes\n"
@@ -49,7 +49,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_another_process_holds_is_neither_truncated_nor_removed(tmp_path: Path):
+def test_what_another_process_holds_is_neither_truncated_nor_removed(tmp_path: Path) -> None:
     held = tmp_path / ".llmtui-held.tmp"
     held.write_text("half")
     with locked_by_another(held):
@@ -58,7 +58,7 @@ def test_what_another_process_holds_is_neither_truncated_nor_removed(tmp_path: P
         assert held.read_text() == "half"
 
 
-def test_a_start_removes_what_the_last_one_left():
+def test_a_start_removes_what_the_last_one_left() -> None:
     folders = [paths.state_file().parent, paths.exports_dir(), paths.contexts_dir()]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_a_start_removes_what_the_last_one_left():
     assert not any(".llmtui-half.tmp" in names(folder) for folder in folders)
 
 
-def test_what_goes_wrong_leaves_nothing(tmp_path: Path):
+def test_what_goes_wrong_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), NewFile(tmp_path) as new:
         new.stream.write(b"half")
         raise ZeroDivisionError
@@ -75,7 +75,7 @@ def test_what_goes_wrong_leaves_nothing(tmp_path: Path):
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_a_new_name_is_taken_from_nobody(tmp_path: Path, monkeypatch, has_links: bool):
+def test_a_new_name_is_taken_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool) -> None:
     def link(*_: object) -> None:
         raise PermissionError
 
@@ -91,7 +91,9 @@ def test_a_new_name_is_taken_from_nobody(tmp_path: Path, monkeypatch, has_links:
     assert (tmp_path / "a").read_bytes() == b"theirs" and (tmp_path / "b").read_bytes() == b"ours"
 
 
-def test_where_files_cannot_be_locked_only_old_ones_count_as_dead(tmp_path: Path, monkeypatch):
+def test_where_files_cannot_be_locked_only_old_ones_count_as_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def flock(*_: object) -> None:
         raise OSError
 

@@ -51,7 +51,7 @@ def open_to_others(home: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["new", "too open"])
-async def test_all_that_the_app_keeps_is_for_its_owner(home: Path, is_there: bool):
+async def test_all_that_the_app_keeps_is_for_its_owner(home: Path, is_there: bool) -> None:
     folders = [paths.database_file().parent, paths.state_file().parent, paths.log_file().parent, paths.exports_dir()]
     folders += [paths.contexts_dir(), paths.library_cache_file().parent]
     if is_there:
@@ -75,13 +75,13 @@ async def test_all_that_the_app_keeps_is_for_its_owner(home: Path, is_there: boo
     assert during == open_to_others(home) == []
 
 
-def test_a_benchmark_as_the_first_command_closes_its_folders_and_leaves_nothing_open(home: Path):
+def test_a_benchmark_as_the_first_command_closes_its_folders_and_leaves_nothing_open(home: Path) -> None:
     done = llmtui("--bench", DENSE, *SMALL)
     assert done.returncode == 0, done.stderr
     assert open_to_others(home) == []
 
 
-async def test_a_context_that_the_engine_keeps_is_for_its_owner(home: Path):
+async def test_a_context_that_the_engine_keeps_is_for_its_owner(home: Path) -> None:
     file = paths.contexts_dir() / "one.kv"
     async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
@@ -90,7 +90,7 @@ async def test_a_context_that_the_engine_keeps_is_for_its_owner(home: Path):
     assert (mode(file), mode(file.parent)) == (0o600, 0o700) and open_to_others(home) == []
 
 
-def test_a_lock_is_never_truncated(tmp_path: Path):
+def test_a_lock_is_never_truncated(tmp_path: Path) -> None:
     lock = tmp_path / "conversations.db-lock"
     lock.write_text("somebody's notes")
     with opening(tmp_path / "conversations.db", 1.0):
@@ -98,7 +98,7 @@ def test_a_lock_is_never_truncated(tmp_path: Path):
     assert lock.read_text() == "somebody's notes"
 
 
-def test_a_link_of_our_own_is_followed(tmp_path: Path):
+def test_a_link_of_our_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "dotfiles").mkdir()
     (tmp_path / "log").symlink_to(tmp_path / "dotfiles" / "log")
     os.close(private.open_file(tmp_path / "log", os.O_WRONLY | os.O_CREAT))
@@ -106,7 +106,7 @@ def test_a_link_of_our_own_is_followed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("what", ["a file", "a link that leads to no folder"])
-def test_what_is_in_the_place_of_a_folder_is_said(tmp_path: Path, what: str):
+def test_what_is_in_the_place_of_a_folder_is_said(tmp_path: Path, what: str) -> None:
     place = tmp_path / "llmtui"
     if what == "a file":
         place.write_text("notes")
@@ -117,7 +117,7 @@ def test_what_is_in_the_place_of_a_folder_is_said(tmp_path: Path, what: str):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_pipe_or_a_device_is_no_file_of_ours(tmp_path: Path):
+def test_a_pipe_or_a_device_is_no_file_of_ours(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="no regular file"):
         private.open_file(tmp_path / "pipe", os.O_RDWR)
@@ -125,7 +125,7 @@ def test_a_pipe_or_a_device_is_no_file_of_ours(tmp_path: Path):
 
 @only_root
 @pytest.mark.parametrize("what", ["folder", "link to a folder", "file", "link to a file"])
-def test_what_another_user_has_placed_is_refused(tmp_path: Path, what: str):
+def test_what_another_user_has_placed_is_refused(tmp_path: Path, what: str) -> None:
     shared, target = tmp_path / "shared", tmp_path / "target"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -153,7 +153,7 @@ def test_what_another_user_has_placed_is_refused(tmp_path: Path, what: str):
 
 
 @only_root
-def test_a_folder_of_another_user_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_of_another_user_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = tmp_path / "shared"
     (shared / "llmtui").mkdir(parents=True)
     os.chown(shared / "llmtui", SOMEBODY, SOMEBODY)

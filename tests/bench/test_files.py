@@ -44,13 +44,13 @@ def library(home: Path) -> Path:
         ("half.gguf", "Incomplete"),
     ],
 )
-def test_a_file_that_is_named_is_refused_with_its_reason(library: Path, name: str, words: str):
+def test_a_file_that_is_named_is_refused_with_its_reason(library: Path, name: str, words: str) -> None:
     done = llmtui("--bench", library / name, *SMALL)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
     assert f"{library / name}: " in done.stderr and words in done.stderr
 
 
-def test_all_models_means_all_chat_models_and_the_rest_is_named_once(library: Path):
+def test_all_models_means_all_chat_models_and_the_rest_is_named_once(library: Path) -> None:
     done = llmtui("--bench", "--all", *SMALL, "--json")
     assert done.returncode == ExitCode.FINE
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
@@ -58,14 +58,14 @@ def test_all_models_means_all_chat_models_and_the_rest_is_named_once(library: Pa
     assert done.stderr.count("bge.gguf") == 1
 
 
-def test_a_model_whose_own_context_is_too_small_is_a_row_and_the_others_are_measured(library: Path):
+def test_a_model_whose_own_context_is_too_small_is_a_row_and_the_others_are_measured(library: Path) -> None:
     write(library / "short.gguf", Shape().metadata() | {"qwen3.context_length": 8}, Shape().tensors())
     done = llmtui("--bench", "--all", *SMALL, "--ctx", "0", "--json")
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
     assert "the context of 8 tokens, which it was trained with, is too small" in done.stderr
 
 
-def test_where_there_is_no_chat_model_the_rest_is_named(library: Path):
+def test_where_there_is_no_chat_model_the_rest_is_named(library: Path) -> None:
     (library / DENSE.name).unlink()
     done = llmtui("--bench", *SMALL)
     assert done.returncode == ExitCode.MODEL
@@ -73,21 +73,23 @@ def test_where_there_is_no_chat_model_the_rest_is_named(library: Path):
 
 
 @pytest.mark.parametrize("force", [(), ("--force",), ("--fit",)], ids=str)
-def test_settings_that_do_not_go_with_the_model_are_told_before_it_is_loaded(tmp_path: Path, force: tuple[str, ...]):
+def test_settings_that_do_not_go_with_the_model_are_told_before_it_is_loaded(
+    tmp_path: Path, force: tuple[str, ...]
+) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     done = llmtui("--bench", path, *SMALL, "-ctk", "q8_0", *force)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
     assert "not measured. A K cache in q8_0" in done.stderr and "head size of 80: take f16." in done.stderr
 
 
-def test_they_are_a_row_where_other_models_are_measured(tmp_path: Path):
+def test_they_are_a_row_where_other_models_are_measured(tmp_path: Path) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     done = llmtui("--bench", path, DENSE, *SMALL, "-ctk", "q8_0", "--json")
     assert "head size of 80: take f16." in done.stderr
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(DENSE)}
 
 
-def test_a_split_model_in_capitals_is_measured(tmp_path: Path):
+def test_a_split_model_in_capitals_is_measured(tmp_path: Path) -> None:
     parts = split_with_vocabulary(Shape(n_vocab=N_VOCAB, kind="F32"), tmp_path, 2, ".GGUF")
     done = llmtui("--bench", parts[1], *SMALL, "--json")
     assert done.returncode == ExitCode.FINE, done.stderr
@@ -96,7 +98,7 @@ def test_a_split_model_in_capitals_is_measured(tmp_path: Path):
 
 
 @pytest.mark.parametrize("template", ["{{ .System }} {{ .Prompt }}", None], ids=["Go", "none"])
-def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: str | None):
+def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: str | None) -> None:
     path = tmp_path / "tape.gguf"
     build(path, [Tape("assistant\n", ["Hello", " there!", IM[1]])], template=template, control=IM, eos=IM[1])
     done = llmtui("--bench", path, *SMALL, "--e2e", "--json")
@@ -105,7 +107,7 @@ def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: 
 
 
 @pytest.mark.parametrize("output", ["json", "table"])
-def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(output: str):
+def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(output: str) -> None:
     command = (sys.executable, "-m", "tests.without_mlock", *COMMAND, "--bench", DENSE, *SMALL, "--mlock", "-o", output)
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=200, check=False)
     if done.returncode == ALLOWED:
@@ -115,6 +117,6 @@ def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(output: str):
     assert "could not be locked into RAM (mlock)" in said and "`ulimit -l`" in said
 
 
-def test_nothing_is_said_where_nothing_was_to_be_locked():
+def test_nothing_is_said_where_nothing_was_to_be_locked() -> None:
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and "mlock" not in done.stderr

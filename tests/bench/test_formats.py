@@ -56,14 +56,14 @@ def check(rows: Sequence[dict[str, object]], model: Path) -> None:
     assert all(float(str(row["avg_ts"])) > 0 for row in rows)
 
 
-def test_json_has_every_key_of_llama_bench_first_and_samples_last(awkward: Path):
+def test_json_has_every_key_of_llama_bench_first_and_samples_last(awkward: Path) -> None:
     rows = json.loads(printed(awkward, "json"))
     check(rows, awkward)
     assert all(tuple(row)[-2:] == ("samples_ns", "samples_ts") for row in rows)
     assert (rows[0]["cpu_strict"], rows[0]["no_kv_offload"], rows[0]["no_op_offload"]) == (False, True, 1)
 
 
-def test_what_a_spreadsheet_or_a_terminal_would_obey_is_defused():
+def test_what_a_spreadsheet_or_a_terminal_would_obey_is_defused() -> None:
     hostile = "=HYPERLINK(1)\x1b[2J\u202e"
     comparison = Comparison(reports=(report({PP: (100.0, 101.0)}, name=hostile),))
 
@@ -76,11 +76,11 @@ def test_what_a_spreadsheet_or_a_terminal_would_obey_is_defused():
         assert database.execute("SELECT model_name FROM llama_bench").fetchone() == ("=HYPERLINK(1) [2J",)
 
 
-def test_jsonl_has_the_records_of_json_one_a_line(awkward: Path):
+def test_jsonl_has_the_records_of_json_one_a_line(awkward: Path) -> None:
     check([json.loads(line) for line in printed(awkward, "jsonl").splitlines()], awkward)
 
 
-def test_csv_is_read_by_the_standard_library(awkward: Path):
+def test_csv_is_read_by_the_standard_library(awkward: Path) -> None:
     text = printed(awkward, "csv")
     rows = list(csv.DictReader(text.splitlines()))
     check(rows, awkward)
@@ -88,7 +88,7 @@ def test_csv_is_read_by_the_standard_library(awkward: Path):
     assert text.startswith("build_commit,build_number,") and text.splitlines()[1].startswith('"')
 
 
-def test_repacking_is_recorded_as_llama_bench_does_and_the_kind_of_memory_beside_it():
+def test_repacking_is_recorded_as_llama_bench_does_and_the_kind_of_memory_beside_it() -> None:
     amx = Buffer(device="AMX", purpose="weights", n_bytes=1 << 30)
     on = report({PP: (1.0, 1.0)}, settings=LoadSettings(repack="auto"), buffers=(amx,))
     off = report({PP: (1.0, 1.0)}, settings=LoadSettings(repack="off"))
@@ -99,7 +99,7 @@ def test_repacking_is_recorded_as_llama_bench_does_and_the_kind_of_memory_beside
     assert any("repacked (AMX)" in line for line in facts(on)) and any("repack off" in line for line in facts(off))
 
 
-def test_sql_fills_llama_benchs_table_as_often_as_it_is_run(awkward: Path):
+def test_sql_fills_llama_benchs_table_as_often_as_it_is_run(awkward: Path) -> None:
     script = printed(awkward, "sql")
     with sqlite3.connect(":memory:") as database:
         database.row_factory = sqlite3.Row
@@ -111,20 +111,20 @@ def test_sql_fills_llama_benchs_table_as_often_as_it_is_run(awkward: Path):
         assert database.execute("SELECT count(*) FROM llama_bench").fetchone()[0] == 4
 
 
-def test_active_parameters_of_a_mixture_of_experts_are_told():
+def test_active_parameters_of_a_mixture_of_experts_are_told() -> None:
     for row in json.loads(printed(MOE, "json")):
         assert row["n_params_active"] < row["model_n_params"] and row["quant"] == "Q8_0"
         assert row["memory_bytes"] > 0
 
 
-def test_a_table_names_a_mixture_of_experts_by_its_parameters():
+def test_a_table_names_a_mixture_of_experts_by_its_parameters() -> None:
     cells = [cell.strip() for cell in printed(MOE, "md").splitlines()[2].split("|")]
     words = r"qwen3moe [\d.]+[KMB] \([\d.]+[KMB]\) Q8_0"
     assert re.fullmatch(words, cells[1])
     assert {re.fullmatch(words, row["model_type"]) is not None for row in json.loads(printed(MOE, "json"))} == {True}
 
 
-def test_energy_marks_and_roofline_are_told_where_there_are_any():
+def test_energy_marks_and_roofline_are_told_where_there_are_any() -> None:
     measured = msgspec.structs.replace(result(TG, (20.0, 21.0), ((), ("swapped", "hot"))), read_bytes={"CPU": 4})
     rich = report(results=(measured,), roofline=Roofline(tps=31.5, read_bytes={"CPU": 4}, bandwidth={"CPU": 126.0}))
     comparison = Comparison(reports=(rich, report()))
@@ -138,7 +138,7 @@ def test_energy_marks_and_roofline_are_told_where_there_are_any():
     assert told == [("swapped,hot", 31.5, None), ("", None, None), ("", None, None)]
 
 
-def test_each_test_that_generates_has_the_roofline_of_what_it_reads():
+def test_each_test_that_generates_has_the_roofline_of_what_it_reads() -> None:
     deep = msgspec.structs.replace(TG, n_depth=4096)
     results = [msgspec.structs.replace(result(t, (9.0,)), read_bytes={"CPU": n}) for t, n in ((TG, 4), (deep, 8))]
     both = report(
@@ -148,13 +148,13 @@ def test_each_test_that_generates_has_the_roofline_of_what_it_reads():
     assert [record["roofline_ts"] for record in records(Comparison(reports=(both,)))] == [25.0, 12.5, None]
 
 
-def test_a_comparison_without_figures_is_empty_in_every_format():
+def test_a_comparison_without_figures_is_empty_in_every_format() -> None:
     nothing = Comparison()
     assert (as_json(nothing), as_jsonl(nothing), as_csv(nothing), as_sql(nothing)) == ("[]", "", "", "")
 
 
 @pytest.mark.parametrize(("output", "stdout"), [("json", "[]\n"), ("csv", "")])
-def test_what_cannot_be_measured_is_said_on_stderr_and_no_record(output: str, stdout: str):
+def test_what_cannot_be_measured_is_said_on_stderr_and_no_record(output: str, stdout: str) -> None:
     done = llmtui("--bench", DENSE, MOE, *SMALL, "-fa", "off", "-ctv", "q4_0", "-o", output)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, stdout)
     assert done.stderr.count("Q8_0 on CPU: ") == 2 and "V cache" in done.stderr

@@ -63,7 +63,7 @@ def scores(tmp_path: Path, one_run: tuple[str, Path]) -> Callable[[float], Path]
     return write
 
 
-def test_every_run_is_kept_and_listed_the_last_one_first():
+def test_every_run_is_kept_and_listed_the_last_one_first() -> None:
     assert history() == []
     llmtui("--bench", DENSE, *SMALL)
     llmtui("--bench", DENSE, MOE, *SMALL, "-n", "0", "--json")
@@ -81,25 +81,25 @@ def test_every_run_is_kept_and_listed_the_last_one_first():
     assert markdown[1].startswith("|---:|") and len(markdown) == 5
 
 
-def test_an_empty_history_is_said_on_stderr():
+def test_an_empty_history_is_said_on_stderr() -> None:
     done = llmtui("--bench", "--history")
     assert (done.returncode, done.stdout) == (ExitCode.FINE, "") and "no benchmark was kept yet" in done.stderr
 
 
-def test_no_history_keeps_the_run_out():
+def test_no_history_keeps_the_run_out() -> None:
     llmtui("--bench", DENSE, *SMALL, "--no-history")
     assert not paths.bench_file().exists()
 
 
 @pytest.mark.usefixtures("after_one_run")
-def test_the_history_is_where_locate_says():
+def test_the_history_is_where_locate_says() -> None:
     assert Path(json.loads(llmtui("--locate", "--json").stdout)["benchmarks"]) == paths.bench_file()
     (kept,) = History(paths.bench_file()).list()
     report = History(paths.bench_file()).get(kept.id)
     assert report is not None and [len(result.samples_ns) for result in report.results] == [3, 3]
 
 
-def test_compared_with_the_last_run_a_table_says_what_changed_and_what_differs():
+def test_compared_with_the_last_run_a_table_says_what_changed_and_what_differs() -> None:
     first = llmtui("--bench", DENSE, *SMALL, "--compare", "last", "--fail-below", "5")
     assert first.returncode == ExitCode.FINE and "no earlier run of this model" in first.stderr
     llmtui("--bench", MOE, *SMALL)
@@ -113,7 +113,7 @@ def test_compared_with_the_last_run_a_table_says_what_changed_and_what_differs()
 
 
 @pytest.mark.usefixtures("after_one_run")
-def test_a_run_is_named_by_its_id_and_in_a_pipe_the_table_is_markdown():
+def test_a_run_is_named_by_its_id_and_in_a_pipe_the_table_is_markdown() -> None:
     llmtui("--bench", DENSE, *SMALL)
     done = llmtui("--bench", DENSE, *SMALL, "-n", "8", "--compare", "1")
     assert done.returncode == ExitCode.FINE and "compared with run 1 of " in done.stdout
@@ -122,27 +122,29 @@ def test_a_run_is_named_by_its_id_and_in_a_pipe_the_table_is_markdown():
 
 
 @pytest.mark.usefixtures("after_one_run")
-def test_json_stays_clean_and_the_changes_go_to_stderr():
+def test_json_stays_clean_and_the_changes_go_to_stderr() -> None:
     done = llmtui("--bench", DENSE, *SMALL, "--json", "--compare", "last")
     assert len(json.loads(done.stdout)) == 2
     assert "compared with run 1" in done.stderr and "verdict" in done.stderr
 
 
-def test_a_loss_larger_than_allowed_is_exit_code_1_and_said(scores: Callable[[float], Path]):
+def test_a_loss_larger_than_allowed_is_exit_code_1_and_said(scores: Callable[[float], Path]) -> None:
     done = llmtui("--bench", DENSE, *SMALL, "--compare", scores(1000), "--fail-below", "5%")
     assert done.returncode == ExitCode.SLOWER == 1
     assert "slower" in done.stdout and re.search(r"pp16 is 99.\d% slower than in scores.json", done.stderr)
     assert n_kept() == 1, "a run that failed is kept too"
 
 
-def test_a_gain_and_an_allowed_loss_are_fine(scores: Callable[[float], Path]):
+def test_a_gain_and_an_allowed_loss_are_fine(scores: Callable[[float], Path]) -> None:
     gain = llmtui("--bench", DENSE, *SMALL, "--compare", scores(0.001), "--fail-below", "5")
     assert (gain.returncode, gain.stderr) == (ExitCode.FINE, "") and re.search(r"\+\d{4,}\.\d%", gain.stdout)
     allowed = llmtui("--bench", DENSE, *SMALL, "--compare", scores(1000), "--fail-below", "100")
     assert (allowed.returncode, allowed.stderr) == (ExitCode.FINE, "") and "slower" in allowed.stdout
 
 
-def test_a_file_without_the_model_or_its_tests_guards_nothing_and_is_exit_code_2(scores: Callable[[float], Path]):
+def test_a_file_without_the_model_or_its_tests_guards_nothing_and_is_exit_code_2(
+    scores: Callable[[float], Path],
+) -> None:
     path = scores(1)
     for arguments in ((MOE, *SMALL), (DENSE, "-p", "8", "-n", "0", "-r", "3")):
         done = llmtui("--bench", *arguments, "--compare", path, "--fail-below", "5")
@@ -152,14 +154,14 @@ def test_a_file_without_the_model_or_its_tests_guards_nothing_and_is_exit_code_2
         assert "t/s" in done.stdout, "the figures are printed"
 
 
-def test_a_guard_does_not_pass_on_too_few_runs():
+def test_a_guard_does_not_pass_on_too_few_runs() -> None:
     llmtui("--bench", DENSE, *SMALL, "-r", "2")
     done = llmtui("--bench", DENSE, *SMALL, "--compare", "last", "--fail-below", "100")
     assert done.returncode == ExitCode.UNDECIDED and "too few runs" in done.stdout
     assert re.search(r"pp16 ran 2 times in run 1 of .* and 3 now; --fail-below cannot tell", done.stderr)
 
 
-def test_a_guard_does_not_pass_over_what_was_refused(home: Path):
+def test_a_guard_does_not_pass_over_what_was_refused(home: Path) -> None:
     folder = home / ".local" / "share" / "llmtui" / "models"
     huge = Shape(16384, 200, 128, 8, 128, 65536, kind="F32").write(folder / "huge.gguf")
     dense = Path(shutil.copy(DENSE, folder))
@@ -174,7 +176,7 @@ def test_a_guard_does_not_pass_over_what_was_refused(home: Path):
     assert alone.returncode == ExitCode.MODEL and "nothing could be measured" in alone.stderr
 
 
-def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp_path: Path):
+def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     table.write_text("| model | t/s |\n")
     empty = tmp_path / "empty.json"
@@ -209,12 +211,12 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("-r", "3", "-p", "8"), "-p and -r go with --bench"),
     ],
 )
-def test_bad_usage_is_exit_code_2_with_a_sentence(arguments: tuple[str | Path, ...], said: str):
+def test_bad_usage_is_exit_code_2_with_a_sentence(arguments: tuple[str | Path, ...], said: str) -> None:
     done = llmtui(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "") and said in done.stderr
 
 
-def test_figures_are_printed_even_when_they_cannot_be_kept(home: Path):
+def test_figures_are_printed_even_when_they_cannot_be_kept(home: Path) -> None:
     obstacle = home / ".local" / "share" / "llmtui"
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("in the way")
@@ -223,7 +225,7 @@ def test_figures_are_printed_even_when_they_cannot_be_kept(home: Path):
     assert "not kept: the history of benchmarks failed" in done.stderr and str(obstacle) in done.stderr
 
 
-def test_a_damaged_history_is_set_aside_and_said():
+def test_a_damaged_history_is_set_aside_and_said() -> None:
     paths.bench_file().parent.mkdir(parents=True)
     paths.bench_file().write_bytes(b"not a database at all" * 100)
     listed = llmtui("--history")
@@ -233,7 +235,7 @@ def test_a_damaged_history_is_set_aside_and_said():
     assert "bench.sqlite.corrupt-" in done.stderr and n_kept() == 1
 
 
-def test_a_guard_whose_history_cannot_be_read_does_not_pass():
+def test_a_guard_whose_history_cannot_be_read_does_not_pass() -> None:
     paths.bench_file().parent.mkdir(parents=True)
     paths.bench_file().write_bytes(b"not a database at all" * 100)
     done = llmtui("--bench", DENSE, *SMALL, "--compare", "last", "--fail-below", "5")

@@ -49,7 +49,7 @@ def took(test: Test, *runs: tuple[float, float, float]) -> BenchResult:
 # End to end -----------------------------------------------------------------------------------------------------------
 
 
-def test_end_to_end_is_a_line_of_its_own_below_the_tests():
+def test_end_to_end_is_a_line_of_its_own_below_the_tests() -> None:
     done = llmtui("--bench", DENSE, *SMALL, "--e2e", "-o", "table")
     assert done.returncode == ExitCode.FINE and done.stderr == ""
     lines = done.stdout.splitlines()
@@ -60,7 +60,7 @@ def test_end_to_end_is_a_line_of_its_own_below_the_tests():
     assert lines.index(line) > max(i for i, text in enumerate(lines) if "tg8" in text)
 
 
-def test_records_have_end_to_end_beside_the_keys_of_llama_bench():
+def test_records_have_end_to_end_beside_the_keys_of_llama_bench() -> None:
     records = json.loads(llmtui("--bench", DENSE, *SMALL, "--e2e", "--json").stdout)
     assert [(record["n_prompt"], record["n_gen"]) for record in records] == [(32, 0), (0, 8)]
     for record in records:
@@ -71,7 +71,7 @@ def test_records_have_end_to_end_beside_the_keys_of_llama_bench():
     assert all("end_to_end" not in record for record in json.loads(llmtui("--bench", DENSE, *SMALL, "--json").stdout))
 
 
-async def test_the_prompt_has_the_wanted_length_and_the_answer_goes_on_past_its_end(tiny: Engine):
+async def test_the_prompt_has_the_wanted_length_and_the_answer_goes_on_past_its_end(tiny: Engine) -> None:
     events: list[Event] = []
     for _ in range(2):
         found = await end_to_end(tiny, 200, 64, events.append)
@@ -91,7 +91,7 @@ def library(home: Path) -> Path:
     return Path(shutil.copy(DENSE, folder))
 
 
-def test_without_options_there_is_one_number_with_its_definition_and_its_parts(library: Path):
+def test_without_options_there_is_one_number_with_its_definition_and_its_parts(library: Path) -> None:
     done = llmtui("--bench")
     assert done.returncode == ExitCode.FINE
     assert "the smallest model here" in done.stderr
@@ -103,7 +103,7 @@ def test_without_options_there_is_one_number_with_its_definition_and_its_parts(l
     assert "- device    the CPU alone" in done.stdout and "LocalScore" not in done.stdout
 
 
-def test_how_it_is_loaded_and_shown_leaves_it_the_quick_score(library: Path):
+def test_how_it_is_loaded_and_shown_leaves_it_the_quick_score(library: Path) -> None:
     score = json.loads(llmtui("--bench", "-t", "1", "-ub", "64", "--json").stdout)
     (test,) = score["tests"]
     assert (test["n_prompt"], test["n_gen"], test["n_ubatch"]) == (256, 32, 64)
@@ -114,24 +114,24 @@ def test_how_it_is_loaded_and_shown_leaves_it_the_quick_score(library: Path):
     assert (score["prefill_ts"], score["decode_ts"]) == pytest.approx((pp, tg), rel=1e-5)
 
 
-def test_an_option_about_tests_asks_for_the_tests(library: Path):
+def test_an_option_about_tests_asks_for_the_tests(library: Path) -> None:
     records = json.loads(llmtui("--bench", "-r", "1", "-t", "1", "--json").stdout)
     assert [(record["n_prompt"], record["n_gen"]) for record in records] == [(512, 0), (0, 128)]
 
 
-def test_it_can_be_asked_for_with_a_model_and_fewer_runs():
+def test_it_can_be_asked_for_with_a_model_and_fewer_runs() -> None:
     (test,) = json.loads(llmtui("--quick", MOE, "-r", "1", "-t", "1", "--json").stdout)["tests"]
     assert test["model_filename"] == str(MOE) and len(test["samples_ns"]) == 1
 
 
-def test_the_quick_score_is_100_at_its_reference_speeds_and_twice_that_at_twice_the_speed():
+def test_the_quick_score_is_100_at_its_reference_speeds_and_twice_that_at_twice_the_speed() -> None:
     reference = took(QUICK_TEST, (2.56, 1.0, 5.76), (2.56, 1.0, 5.76))
     assert quick_score([reference]).value == pytest.approx(100)
     assert quick_score([took(QUICK_TEST, (1.28, 0.5, 2.88))]).value == pytest.approx(200)
     assert quick_score([]) is None and quick_score([took(Test(n_prompt=512, n_gen=32), (1, 1, 2))]) is None
 
 
-async def test_no_repetition_begins_that_would_not_be_over_in_time(engine: Engine):
+async def test_no_repetition_begins_that_would_not_be_over_in_time(engine: Engine) -> None:
     jobs = (BenchJob(model=inspect(DENSE), settings=TINY),)
     tests = plan_tests([16], [4])
     told: list[Progress] = []
@@ -145,7 +145,7 @@ async def test_no_repetition_begins_that_would_not_be_over_in_time(engine: Engin
 # LocalScore -----------------------------------------------------------------------------------------------------------
 
 
-def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number():
+def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number() -> None:
     score = json.loads(llmtui("--localscore", DENSE, "-t", "1", "--json").stdout)
     tests = score["tests"]
     assert " ".join(f"{test['n_prompt']}+{test['n_gen']}" for test in tests) == PAIRS
@@ -159,7 +159,7 @@ def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number():
     assert score["value"] == pytest.approx(10 * (pp * tg * 1000 / (1000 * ttft_s)) ** (1 / 3), rel=1e-3)
 
 
-def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number():
+def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number() -> None:
     with on_terminal("--localscore", DENSE, "-t", "1", "-r", "20", "-o", "table") as running:
         running.read_until("pp4096+tg256 run 2")
         assert re.search(r"pp4096\+tg256 run 1 · [\d.]+ (s|min|h) left", running.seen)
@@ -172,7 +172,7 @@ def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number():
     assert "LocalScore: " not in report.replace("No LocalScore: ", "")
 
 
-def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests():
+def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests() -> None:
     """100 tokens read and 10 written per second, the first after half a second, in each test."""
     results = [took(t, (t.n_prompt / 100, 0.5, t.n_prompt / 100 + t.n_gen / 10)) for t in LOCALSCORE_TESTS]
     assert localscore(results).value == pytest.approx(10 * (100 * 10 * 1000 / 500) ** (1 / 3))
@@ -181,7 +181,7 @@ def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests():
     assert localscore(results[:8]) is None
 
 
-def test_time_left_is_told_once_the_speeds_are_known():
+def test_time_left_is_told_once_the_speeds_are_known() -> None:
     short, long = (TimedRun.of(Test(n_prompt=n, n_gen=n // 10)) for n in (100, 1000))
     left = TimeLeft([short, short, long])
     left.did(short)
@@ -192,7 +192,7 @@ def test_time_left_is_told_once_the_speeds_are_known():
     assert left.seconds == 0
 
 
-def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far():
+def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far() -> None:
     one, two, four = (ParallelTest(n_parallel=n, n_prompt=10, n_gen=5).run() for n in (1, 2, 4))
     left = TimeLeft([one, two, two, four])
     left.measured(one, 10, 1.0, 5.0)
@@ -201,7 +201,7 @@ def test_a_step_for_more_users_is_no_faster_than_the_slowest_so_far():
     assert left.seconds == pytest.approx((20 + 40) * 0.1 + 10 * 2.0)
 
 
-async def test_what_failed_takes_no_more_time(engine: Engine):
+async def test_what_failed_takes_no_more_time(engine: Engine) -> None:
     bad, good = (
         BenchJob(model=inspect(DENSE), settings=settings)
         for settings in (msgspec.structs.replace(TINY, devices=("Vulkan9",)), TINY)
@@ -214,7 +214,7 @@ async def test_what_failed_takes_no_more_time(engine: Engine):
     assert told[-1].job == 1 and told[-1].fraction == pytest.approx(5 / 6)
 
 
-async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine):
+async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine) -> None:
     users = tuple(ParallelTest(n_parallel=n, n_prompt=8, n_gen=4) for n in (1, 2))
     settings = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=2)
     jobs = (BenchJob(model=inspect(DENSE), settings=settings),)
@@ -228,7 +228,7 @@ async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine
 # Many users at once ---------------------------------------------------------------------------------------------------
 
 
-def test_many_users_are_records_under_the_keys_of_llama_batched_bench():
+def test_many_users_are_records_under_the_keys_of_llama_batched_bench() -> None:
     arguments = ("--parallel", "1,2,4", "-p", "24", "-n", "8", "-r", "2", "-t", "1")
     records = json.loads(llmtui("--bench", DENSE, *arguments, "--json").stdout)
     assert [(record["pl"], record["pp"], record["tg"]) for record in records] == [
@@ -242,7 +242,7 @@ def test_many_users_are_records_under_the_keys_of_llama_batched_bench():
         assert record["speed_tg_each"] == pytest.approx(record["speed_tg"] / users)
 
 
-def test_a_table_says_what_all_get_and_what_each_sees():
+def test_a_table_says_what_all_get_and_what_each_sees() -> None:
     done = llmtui("--parallel", "1,3", MOE, DENSE, "-n", "8", "-r", "2", "-t", "1", "-o", "table")
     assert done.returncode == ExitCode.FINE and done.stderr == ""
     assert done.stdout.count("each user: 128 tokens read, 8 written") == 2
@@ -259,25 +259,25 @@ def test_a_table_says_what_all_get_and_what_each_sees():
     assert "ctx 3 x 256" in done.stdout
 
 
-def test_the_memory_of_all_users_is_asked_for_before_the_load():
+def test_the_memory_of_all_users_is_asked_for_before_the_load() -> None:
     done = llmtui("--parallel", "256", DENSE, "-p", "1000000")
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
     assert "not measured. Does not fit: " in done.stderr
 
 
-def test_nothing_of_it_is_remembered(home: Path):
+def test_nothing_of_it_is_remembered(home: Path) -> None:
     llmtui("--parallel", "1,2", DENSE, "-p", "8", "-n", "2", "-t", "1")
     state = StateStore()
     state.read()
     assert state.state.loads == {} and not paths.state_file().exists()
 
 
-def test_the_context_has_a_part_for_each_user_all_as_large_as_the_largest():
+def test_the_context_has_a_part_for_each_user_all_as_large_as_the_largest() -> None:
     tests = [ParallelTest(n_parallel=n, n_prompt=p, n_gen=g) for n, p, g in ((1, 200, 100), (4, 100, 100))]
     assert context_for_users(tests) == 4 * 512
 
 
-async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine):
+async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine) -> None:
     tests = (ParallelTest(n_parallel=1, n_prompt=8, n_gen=2), ParallelTest(n_parallel=2, n_prompt=8, n_gen=4000))
     settings = LoadSettings(n_ctx=context_for_users(tests), n_threads=1, n_parallel=2)
     plan = BenchPlan(jobs=(BenchJob(model=inspect(DENSE), settings=settings),), tests=(), repetitions=1, parallel=tests)
@@ -312,7 +312,7 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine):
         (("--e2e",), "--e2e goes with --bench"),
     ],
 )
-def test_what_does_not_go_together_is_bad_usage(arguments, said):
+def test_what_does_not_go_together_is_bad_usage(arguments, said: str) -> None:
     done = llmtui(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert said in done.stderr

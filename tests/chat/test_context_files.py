@@ -29,19 +29,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "contexts"
 
 
-def test_the_oldest_beyond_the_number_go(folder: Path):
+def test_the_oldest_beyond_the_number_go(folder: Path) -> None:
     kept(folder, "a", "b", "c", "d")
     ContextFiles(folder, 2, 10_000).tidy()
     assert names(folder) == ["c.kv", "d.kv"]
 
 
-def test_the_oldest_beyond_the_size_go(folder: Path):
+def test_the_oldest_beyond_the_size_go(folder: Path) -> None:
     kept(folder, "a", "b", "c", "d")
     ContextFiles(folder, 9, 399).tidy()
     assert names(folder) == ["b.kv", "c.kv", "d.kv"]
 
 
-def test_one_that_was_opened_again_is_not_the_oldest_any_more(folder: Path):
+def test_one_that_was_opened_again_is_not_the_oldest_any_more(folder: Path) -> None:
     kept(folder, "a", "b", "c")
     files = ContextFiles(folder, 2, 10_000)
     files.touch("a")
@@ -50,7 +50,7 @@ def test_one_that_was_opened_again_is_not_the_oldest_any_more(folder: Path):
 
 
 @pytest.mark.parametrize(("n_keep", "max_bytes"), [(0, 10_000), (5, 0)])
-def test_off_deletes_all(folder: Path, n_keep: int, max_bytes: int):
+def test_off_deletes_all(folder: Path, n_keep: int, max_bytes: int) -> None:
     kept(folder, "a", "b")
     (folder / ".llmtui-123.tmp").touch()
     files = ContextFiles(folder, n_keep, max_bytes)
@@ -59,7 +59,7 @@ def test_off_deletes_all(folder: Path, n_keep: int, max_bytes: int):
     assert names(folder) == []
 
 
-def test_what_a_killed_writer_left_goes_and_what_is_being_written_stays(folder: Path):
+def test_what_a_killed_writer_left_goes_and_what_is_being_written_stays(folder: Path) -> None:
     kept(folder, "a")
     (folder / ".llmtui-dead.tmp").touch()
     (folder / "notes.txt").touch()
@@ -70,7 +70,7 @@ def test_what_a_killed_writer_left_goes_and_what_is_being_written_stays(folder: 
     assert names(folder) == ["a.kv", "b.kv", "notes.txt"]
 
 
-def test_forgetting_deletes_that_one_alone(folder: Path):
+def test_forgetting_deletes_that_one_alone(folder: Path) -> None:
     kept(folder, "a", "b")
     files = ContextFiles(folder, 2, 10_000)
     files.forget("a")
@@ -78,7 +78,7 @@ def test_forgetting_deletes_that_one_alone(folder: Path):
     assert names(folder) == ["b.kv"]
 
 
-def test_a_folder_that_is_not_there_is_no_trouble(folder: Path):
+def test_a_folder_that_is_not_there_is_no_trouble(folder: Path) -> None:
     files = ContextFiles(folder, 2, 10_000)
     files.tidy()
     files.touch("a")

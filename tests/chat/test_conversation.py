@@ -24,7 +24,7 @@ def talk(*turns: Turn, system_prompt: str = "") -> Conversation:
     return conversation
 
 
-def test_the_system_prompt_comes_first_and_reasoning_goes_with_its_answer():
+def test_the_system_prompt_comes_first_and_reasoning_goes_with_its_answer() -> None:
     conversation = talk(chat.user_turn("Hi"), answer("Hello!", "They greet."), system_prompt="Be kind.")
 
     assert chat.to_messages(conversation) == (
@@ -34,26 +34,26 @@ def test_the_system_prompt_comes_first_and_reasoning_goes_with_its_answer():
     )
 
 
-def test_a_blank_system_prompt_is_not_sent():
+def test_a_blank_system_prompt_is_not_sent() -> None:
     assert chat.to_messages(talk(chat.user_turn("Hi"), system_prompt=" \n")) == (Message(role="user", content="Hi"),)
 
 
 @pytest.mark.parametrize(
     "gap", [answer("", stop="crashed"), answer(" ", "Hm", stop="cancelled"), chat.answer_turn("Qwen3")]
 )
-def test_an_answer_without_text_is_left_out_and_the_questions_around_it_become_one(gap: Turn):
+def test_an_answer_without_text_is_left_out_and_the_questions_around_it_become_one(gap: Turn) -> None:
     conversation = talk(chat.user_turn("One?"), gap, chat.user_turn("Two?"))
 
     assert chat.to_messages(conversation) == (Message(role="user", content="One?\n\nTwo?"),)
 
 
-def test_a_crashed_answer_that_has_text_stays_in_the_prompt():
+def test_a_crashed_answer_that_has_text_stays_in_the_prompt() -> None:
     conversation = talk(chat.user_turn("Count"), answer("1, 2", stop="crashed"), chat.user_turn("Go on"))
 
     assert [message.content for message in chat.to_messages(conversation)] == ["Count", "1, 2", "Go on"]
 
 
-def test_cutting_at_a_turn_gives_what_is_left_and_what_was_cut():
+def test_cutting_at_a_turn_gives_what_is_left_and_what_was_cut() -> None:
     question, reply, more = chat.user_turn("One?"), answer("1"), chat.user_turn("Two?")
 
     left, cut = chat.truncate_from(talk(question, reply, more), reply.id)
@@ -62,12 +62,12 @@ def test_cutting_at_a_turn_gives_what_is_left_and_what_was_cut():
     assert cut == (reply, more)
 
 
-def test_cutting_at_a_turn_that_is_not_there_is_an_error():
+def test_cutting_at_a_turn_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError):
         chat.truncate_from(talk(chat.user_turn("One?")), "nowhere")
 
 
-def test_a_turn_of_the_same_id_is_replaced_in_place():
+def test_a_turn_of_the_same_id_is_replaced_in_place() -> None:
     streaming = chat.answer_turn("Qwen3")
     conversation = talk(chat.user_turn("One?"), streaming)
     assert conversation.turns[-1].is_streaming
@@ -78,7 +78,7 @@ def test_a_turn_of_the_same_id_is_replaced_in_place():
     assert not conversation.turns[-1].is_streaming
 
 
-def test_an_answer_takes_its_thinking_figures_from_the_timings():
+def test_an_answer_takes_its_thinking_figures_from_the_timings() -> None:
     turn = chat.finished(
         chat.answer_turn("Qwen3"), text="1", reasoning="Hm", stop="stop", timings=Timings(n_thinking=96, thinking_s=3.2)
     )
@@ -86,7 +86,7 @@ def test_an_answer_takes_its_thinking_figures_from_the_timings():
     assert (turn.n_reasoning, turn.reasoning_s) == (96, 3.2)
 
 
-def test_only_a_last_turn_that_a_model_wrote_can_be_regenerated():
+def test_only_a_last_turn_that_a_model_wrote_can_be_regenerated() -> None:
     reply = answer("1")
 
     assert chat.last_answer(talk(chat.user_turn("One?"), reply)) == reply
@@ -94,7 +94,7 @@ def test_only_a_last_turn_that_a_model_wrote_can_be_regenerated():
     assert chat.last_answer(talk()) is None
 
 
-def test_the_first_message_gives_the_title_and_later_ones_leave_it():
+def test_the_first_message_gives_the_title_and_later_ones_leave_it() -> None:
     conversation = talk(chat.user_turn("Why is\n  the sky\tblue?"), answer("Rayleigh."), chat.user_turn("And red?"))
 
     assert conversation.title == "Why is the sky blue?"
@@ -111,19 +111,19 @@ def test_the_first_message_gives_the_title_and_later_ones_leave_it():
         ("user\u202etxt.exe", 20, "usertxt.exe"),
     ],
 )
-def test_titles_keep_graphemes_whole_and_hold_no_control_characters(text: str, columns: int, title: str):
+def test_titles_keep_graphemes_whole_and_hold_no_control_characters(text: str, columns: int, title: str) -> None:
     assert chat.title_from(text, columns) == title
 
 
 @given(st.text(max_size=200), st.integers(2, 60))
-def test_a_title_is_one_line_that_fits(text: str, columns: int):
+def test_a_title_is_one_line_that_fits(text: str, columns: int) -> None:
     title = chat.title_from(text, columns)
 
     assert title == chat.UNTITLED or 0 <= wcwidth.wcswidth(title) <= columns
     assert "\n" not in title and title
 
 
-def test_a_copy_has_ids_of_its_own_and_the_same_words():
+def test_a_copy_has_ids_of_its_own_and_the_same_words() -> None:
     original = talk(chat.user_turn("One?"), answer("1"))
     copy = chat.copy_with_new_ids(original)
 

@@ -41,7 +41,7 @@ def headings(markdown: str) -> list[str]:
     return [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
 
 
-def test_markdown_has_a_heading_for_each_turn_and_folds_the_thinking():
+def test_markdown_has_a_heading_for_each_turn_and_folds_the_thinking() -> None:
     conversation = talk(chat.user_turn("Why?"), answer("Because.", "Let me see."), system_prompt="Be kind.")
 
     text = export.to_markdown(conversation)
@@ -51,14 +51,14 @@ def test_markdown_has_a_heading_for_each_turn_and_folds_the_thinking():
     assert "tok/s" not in text
 
 
-def test_markdown_can_leave_thinking_out_and_put_figures_in():
+def test_markdown_can_leave_thinking_out_and_put_figures_in() -> None:
     text = export.to_markdown(talk(chat.user_turn("Why?"), answer("Because.", "Hm.")), thinking=False, stats=True)
 
     assert "Hm." not in text
     assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.6 s · complete · Vulkan0*\n")
 
 
-def test_an_open_code_fence_swallows_nothing_that_follows():
+def test_an_open_code_fence_swallows_nothing_that_follows() -> None:
     conversation = talk(
         chat.user_turn("Code?"),
         answer("````python\n```\nprint(1)", "~~~\nhalf a thought", stop="cancelled"),
@@ -71,20 +71,20 @@ def test_an_open_code_fence_swallows_nothing_that_follows():
     assert "stopped by the user" in text
 
 
-def test_thinking_that_names_the_details_tag_stays_folded():
+def test_thinking_that_names_the_details_tag_stays_folded() -> None:
     text = export.to_markdown(talk(chat.user_turn("?"), answer("Yes", "a </details> b <DETAILS> c <b>")))
 
     assert text.count("</details>") == 1
     assert "a &lt;/details> b &lt;DETAILS> c <b>" in text
 
 
-def test_a_crashed_answer_says_what_happened():
+def test_a_crashed_answer_says_what_happened() -> None:
     crashed = answer("Half", stop="crashed", error="Vulkan:\ndevice lost")
 
     assert "Half\n\n> **Vulkan: device lost**\n\n*128 tokens" in export.to_markdown(talk(crashed), stats=True)
 
 
-def test_json_reads_back_as_the_same_conversation():
+def test_json_reads_back_as_the_same_conversation() -> None:
     conversation = talk(chat.user_turn("为什么? 👩‍👩‍👧"), answer("Because.", "Hm."), system_prompt="Be kind.")
 
     text = export.to_json(conversation)
@@ -98,7 +98,7 @@ def test_json_reads_back_as_the_same_conversation():
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
 )
-def test_any_text_survives_json(question: str, reply: str):
+def test_any_text_survives_json(question: str, reply: str) -> None:
     conversation = talk(chat.user_turn(question), answer(reply, question))
 
     assert export.from_json(export.to_json(conversation)) == conversation
@@ -116,7 +116,7 @@ def test_any_text_survives_json(question: str, reply: str):
         ('{"format": "llmtui-conversation", "version": 1, "talk": ' + "[" * 100_000, "not a conversation"),
     ],
 )
-def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, says: str):
+def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, says: str) -> None:
     with pytest.raises(export.ImportProblem, match=says):
         export.from_json(text)
 
@@ -134,12 +134,12 @@ def test_what_is_no_conversation_is_refused_with_the_reason(text: str | bytes, s
         ("👩‍👩‍👧" * 20, "👩‍👩‍👧" * 6),
     ],
 )
-def test_file_names_are_safe_and_still_readable(title: str, name: str):
+def test_file_names_are_safe_and_still_readable(title: str, name: str) -> None:
     assert export.file_name(title) == name
 
 
 @given(st.text())
-def test_every_title_makes_a_file_name_that_the_system_takes(title: str):
+def test_every_title_makes_a_file_name_that_the_system_takes(title: str) -> None:
     name = export.file_name(title)
 
     assert 0 < len(name.encode()) <= export.MAX_NAME_BYTES + 1
@@ -147,7 +147,7 @@ def test_every_title_makes_a_file_name_that_the_system_takes(title: str):
     assert "/" not in name and "\x00" not in name
 
 
-def test_files_get_names_of_their_own_and_never_replace_one(tmp_path: Path):
+def test_files_get_names_of_their_own_and_never_replace_one(tmp_path: Path) -> None:
     conversation = talk(chat.user_turn("Why?"), answer("Because."))
     folder = tmp_path / "exports"
 
@@ -160,7 +160,7 @@ def test_files_get_names_of_their_own_and_never_replace_one(tmp_path: Path):
     assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
 
 
-def test_an_export_that_fails_leaves_no_file(tmp_path: Path):
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -172,7 +172,7 @@ def test_an_export_that_fails_leaves_no_file(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_path: Path):
+def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_path: Path) -> None:
     conversation = talk(chat.user_turn("Why?"), chat.answer_turn("Qwen3"))
     file = export.write(conversation, tmp_path, "json")
 
@@ -184,7 +184,7 @@ def test_an_imported_conversation_is_a_new_one_and_nothing_in_it_goes_on(tmp_pat
     )
 
 
-def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path):
+def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("Buy milk")
     with (tmp_path / "model.gguf").open("wb") as model:
         model.truncate(export.MAX_BYTES + 1)
@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path):
             export.read(tmp_path / name)
 
 
-def test_an_export_holds_no_command_for_a_terminal_and_says_how_much_was_left_out(tmp_path: Path):
+def test_an_export_holds_no_command_for_a_terminal_and_says_how_much_was_left_out(tmp_path: Path) -> None:
     conversation = talk(chat.user_turn("a\x1b[31m \x9b201~ \u202eb\tc"), answer("hid\U000e0041den e" + "\u0301" * 20))
 
     markdown, text = export.to_markdown(conversation), export.to_json(conversation)
@@ -219,21 +219,21 @@ SANE = PartialSampling(top_p=0.5)
 
 
 @pytest.mark.parametrize("divisor", [1, 1e-3, 1e-6, 1e-9], ids=["s", "ms", "us", "ns"])
-def test_times_are_seconds_whatever_unit_they_come_in(divisor: float):
+def test_times_are_seconds_whatever_unit_they_come_in(divisor: float) -> None:
     text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), updated_at=1.7e9 / divisor))
 
     assert export.from_json(text).updated_at == pytest.approx(1.7e9)
 
 
 @pytest.mark.parametrize("time", [-1.0, 1e300, -1e300])
-def test_a_time_that_no_clock_shows_is_unknown(time: float):
+def test_a_time_that_no_clock_shows_is_unknown(time: float) -> None:
     text = export.to_json(msgspec.structs.replace(talk(chat.user_turn("?")), created_at=time))
 
     imported = export.from_json(text)
     assert imported.created_at == 0.0 and "1970" in export.to_markdown(imported)
 
 
-def test_values_that_no_sampler_and_no_table_takes_are_mended():
+def test_values_that_no_sampler_and_no_table_takes_are_mended() -> None:
     turn = answer("Yes", n_reasoning=2**63 + 5, reasoning_s=1e308, speeds=(-3.0,), swapped_bytes=2**64 - 1)
     conversation = msgspec.structs.replace(
         talk(chat.user_turn("?"), turn, title="two\nlines\x1b[2J" * 1000),
@@ -250,13 +250,13 @@ def test_values_that_no_sampler_and_no_table_takes_are_mended():
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_is_no_hindrance(encoding: str):
+def test_a_byte_order_mark_is_no_hindrance(encoding: str) -> None:
     conversation = talk(chat.user_turn("为什么?"))
 
     assert export.from_json(export.to_json(conversation).encode(encoding)) == conversation
 
 
-def test_halves_of_surrogate_pairs_and_bytes_that_are_no_utf8_are_replaced():
+def test_halves_of_surrogate_pairs_and_bytes_that_are_no_utf8_are_replaced() -> None:
     text = export.to_json(talk(chat.user_turn("WORDS")))
 
     halves = text.replace("WORDS", r"\ud800 \\ud800 \ud83d\ude00 \udc00").encode()
@@ -264,7 +264,7 @@ def test_halves_of_surrogate_pairs_and_bytes_that_are_no_utf8_are_replaced():
     assert export.from_json(text.encode().replace(b"WORDS", b"\xed\xa0\x80!")).turns[0].text.endswith("!")
 
 
-def test_what_is_too_much_is_refused_with_a_sentence():
+def test_what_is_too_much_is_refused_with_a_sentence() -> None:
     long = export.to_json(talk(chat.user_turn("x" * (export.MAX_TURN_CHARS + 1))))
     with pytest.raises(export.ImportProblem, match="One of its messages has 4,194,305 characters"):
         export.from_json(long)
@@ -276,14 +276,14 @@ def test_what_is_too_much_is_refused_with_a_sentence():
     assert len(str(caught.value)) < 200 and "\x1b" not in str(caught.value)
 
 
-def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path):
+def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path) -> None:
     conversation = talk(chat.user_turn("half \ud83d"))
 
     assert "half ?" in export.write(conversation, tmp_path, "markdown").read_text()
     assert export.from_json(export.to_json(conversation)) == conversation
 
 
-def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out():
+def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out() -> None:
     def figures(timings: Timings, **fields: object) -> str:
         turn = answer("Because.", timings=timings, **fields)
         footer = answer_phrases.answer_footer(turn)

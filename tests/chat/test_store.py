@@ -49,7 +49,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_conversation_reads_back_as_it_was_saved(store: Store):
+async def test_a_conversation_reads_back_as_it_was_saved(store: Store) -> None:
     conversation = question(
         system_prompt="Be kind.", thinking=False, effort="high", sampling=PartialSampling(temperature=0.6)
     )
@@ -72,7 +72,7 @@ async def test_a_conversation_reads_back_as_it_was_saved(store: Store):
     assert await store.open(conversation.id) == conversation
 
 
-async def test_the_list_has_the_conversation_used_last_first(store: Store):
+async def test_the_list_has_the_conversation_used_last_first(store: Store) -> None:
     first, second = question("First"), question("Second")
     await store.create(first)
     await store.create(second)
@@ -81,7 +81,7 @@ async def test_the_list_has_the_conversation_used_last_first(store: Store):
     assert [(one.title, one.n_turns) for one in await store.list()] == [("First", 2), ("Second", 1)]
 
 
-async def test_search_finds_titles_by_all_words_in_any_case(store: Store):
+async def test_search_finds_titles_by_all_words_in_any_case(store: Store) -> None:
     for title in ("Straße und Haus", "Why is the sky blue?", "blue 100% house"):
         await store.create(question(title))
 
@@ -91,7 +91,7 @@ async def test_search_finds_titles_by_all_words_in_any_case(store: Store):
     assert len(await store.search("  ")) == 3
 
 
-async def test_renaming_and_configuring_change_what_they_name(store: Store):
+async def test_renaming_and_configuring_change_what_they_name(store: Store) -> None:
     conversation = question()
     await store.create(conversation)
     await store.rename(conversation.id, "Sky")
@@ -107,7 +107,7 @@ async def test_renaming_and_configuring_change_what_they_name(store: Store):
     assert saved.turns == conversation.turns
 
 
-async def test_deleting_a_conversation_leaves_nothing_of_it(store: Store, path: Path):
+async def test_deleting_a_conversation_leaves_nothing_of_it(store: Store, path: Path) -> None:
     conversation = question()
     await store.create(conversation)
     turn = chat.answer_turn("Qwen3")
@@ -124,7 +124,7 @@ async def test_deleting_a_conversation_leaves_nothing_of_it(store: Store, path: 
         assert [other.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("turns", "chunks")] == [0, 0]
 
 
-async def test_a_streaming_answer_is_read_with_the_text_so_far_and_ends_as_finished(store: Store, path: Path):
+async def test_a_streaming_answer_is_read_with_the_text_so_far_and_ends_as_finished(store: Store, path: Path) -> None:
     conversation = question()
     turn = chat.answer_turn("Qwen3")
     await store.create(conversation)
@@ -146,7 +146,7 @@ async def test_a_streaming_answer_is_read_with_the_text_so_far_and_ends_as_finis
         assert other.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
 
 
-async def test_only_the_new_part_of_a_streaming_answer_is_written(store: Store, path: Path):
+async def test_only_the_new_part_of_a_streaming_answer_is_written(store: Store, path: Path) -> None:
     conversation = question()
     turn = chat.answer_turn("Qwen3")
     await store.create(conversation)
@@ -160,7 +160,7 @@ async def test_only_the_new_part_of_a_streaming_answer_is_written(store: Store, 
         assert other.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone() == (390, 10)
 
 
-async def test_an_answer_that_turns_out_to_be_a_thought_is_written_as_one(store: Store, path: Path):
+async def test_an_answer_that_turns_out_to_be_a_thought_is_written_as_one(store: Store, path: Path) -> None:
     conversation = question()
     turn = chat.answer_turn("Qwen3")
     await store.create(conversation)
@@ -175,7 +175,7 @@ async def test_an_answer_that_turns_out_to_be_a_thought_is_written_as_one(store:
     assert (read.text, read.reasoning) == ("A longer answer than that was.", "Let me see.")
 
 
-async def test_streaming_updates_between_two_flushes_are_written_as_one(store: Store, path: Path):
+async def test_streaming_updates_between_two_flushes_are_written_as_one(store: Store, path: Path) -> None:
     conversation = question()
     turn = chat.answer_turn("Qwen3")
     await store.create(conversation)
@@ -191,7 +191,7 @@ async def test_streaming_updates_between_two_flushes_are_written_as_one(store: S
     assert n_chunks <= 5
 
 
-async def test_replaced_turns_are_kept_and_listed(store: Store):
+async def test_replaced_turns_are_kept_and_listed(store: Store) -> None:
     conversation = question()
     first = chat.answer_turn("Qwen3")
     await store.create(conversation)
@@ -206,7 +206,7 @@ async def test_replaced_turns_are_kept_and_listed(store: Store):
     assert [old.turn for old in await store.superseded(conversation.id)] == [done(first, "One")]
 
 
-async def test_a_replaced_branch_can_be_brought_back_and_what_stood_there_is_kept(store: Store):
+async def test_a_replaced_branch_can_be_brought_back_and_what_stood_there_is_kept(store: Store) -> None:
     turns = [chat.user_turn("q1"), done(chat.answer_turn("m"), "a1"), chat.user_turn("q2")]
     turns.append(done(chat.answer_turn("m"), "a2"))
     conversation = chat.new_conversation()
@@ -225,7 +225,7 @@ async def test_a_replaced_branch_can_be_brought_back_and_what_stood_there_is_kep
     assert {old.turn.text for old in await store.superseded(conversation.id)} == {"q2 edited", "q1 edited"}
 
 
-async def test_writing_to_what_another_llmtui_deleted_fails_and_does_not_hold_up_the_rest(path: Path):
+async def test_writing_to_what_another_llmtui_deleted_fails_and_does_not_hold_up_the_rest(path: Path) -> None:
     told: list[StoreError | None] = []
     store = Store(path, told.append)
     kept, gone = question("Kept"), question("Gone")
@@ -240,7 +240,7 @@ async def test_writing_to_what_another_llmtui_deleted_fails_and_does_not_hold_up
     assert told == []
 
 
-async def test_a_record_that_sqlite_cannot_hold_is_refused_and_the_store_goes_on(store: Store):
+async def test_a_record_that_sqlite_cannot_hold_is_refused_and_the_store_goes_on(store: Store) -> None:
     conversation = question()
     await store.create(conversation)
 
@@ -251,7 +251,7 @@ async def test_a_record_that_sqlite_cannot_hold_is_refused_and_the_store_goes_on
     assert (await store.open(conversation.id)).turns[-1].text == "half a pair ?"
 
 
-async def test_a_cancelled_await_still_saves(store: Store):
+async def test_a_cancelled_await_still_saves(store: Store) -> None:
     conversation = question()
     task = asyncio.ensure_future(store.create(conversation))
     task.cancel()
@@ -259,7 +259,7 @@ async def test_a_cancelled_await_still_saves(store: Store):
     assert (await store.open(conversation.id)).turns == conversation.turns
 
 
-async def test_closing_writes_all_that_waits(path: Path):
+async def test_closing_writes_all_that_waits(path: Path) -> None:
     store = Store(path)
     conversation, turn = question(), chat.answer_turn("Qwen3")
     store.create(conversation)
@@ -313,7 +313,7 @@ async def streaming_child(path: Path) -> AsyncIterator[tuple[asyncio.subprocess.
         await child.communicate()
 
 
-async def test_another_llmtui_sees_a_streaming_answer_grow_and_after_kill_9_it_is_kept_as_crashed(path: Path):
+async def test_another_llmtui_sees_a_streaming_answer_grow_and_after_kill_9_it_is_kept_as_crashed(path: Path) -> None:
     async with streaming_child(path) as (child, conversation_id):
         store = Store(path)
         opened = await store.start()
@@ -341,7 +341,7 @@ async def test_another_llmtui_sees_a_streaming_answer_grow_and_after_kill_9_it_i
     assert [file.name for file in path.parent.glob("*-writer-*")] == []
 
 
-async def test_two_processes_write_the_same_database(path: Path):
+async def test_two_processes_write_the_same_database(path: Path) -> None:
     async with streaming_child(path) as (_, conversation_id):
         store = Store(path)
         for number in range(50):
@@ -351,7 +351,7 @@ async def test_two_processes_write_the_same_database(path: Path):
         await store.close()
 
 
-async def test_while_another_program_locks_the_database_nothing_is_lost_and_reads_see_it(path: Path):
+async def test_while_another_program_locks_the_database_nothing_is_lost_and_reads_see_it(path: Path) -> None:
     told: list[StoreError | None] = []
     store = Store(path, told.append, busy_timeout_s=0.05, retry_s=0.05)
     await store.start()
@@ -389,7 +389,9 @@ def files_cannot_grow_beyond(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_when_the_disk_takes_no_more_a_streaming_answer_goes_on_and_is_saved_once_there_is_room(path: Path):
+async def test_when_the_disk_takes_no_more_a_streaming_answer_goes_on_and_is_saved_once_there_is_room(
+    path: Path,
+) -> None:
     told: list[StoreError | None] = []
     store = Store(path, told.append, retry_s=0.05)
     conversation, turn = question(), chat.answer_turn("Qwen3")
@@ -413,7 +415,7 @@ async def test_when_the_disk_takes_no_more_a_streaming_answer_goes_on_and_is_sav
         assert other.execute("SELECT text FROM turns WHERE id = ?", (turn.id,)).fetchone() == (long + "!",)
 
 
-async def test_a_folder_that_cannot_be_made_is_told_and_used_as_soon_as_it_can(tmp_path: Path):
+async def test_a_folder_that_cannot_be_made_is_told_and_used_as_soon_as_it_can(tmp_path: Path) -> None:
     told: list[StoreError | None] = []
     obstacle = tmp_path / "data"
     obstacle.write_text("in the way")
@@ -437,7 +439,7 @@ async def test_a_folder_that_cannot_be_made_is_told_and_used_as_soon_as_it_can(t
     await reopened.close()
 
 
-async def test_where_nothing_can_be_written_what_is_saved_is_read_all_the_same(path: Path):
+async def test_where_nothing_can_be_written_what_is_saved_is_read_all_the_same(path: Path) -> None:
     saved = await filled(path)
     lock = path.with_name(path.name + "-lock")
     lock.unlink()
@@ -455,7 +457,7 @@ async def test_where_nothing_can_be_written_what_is_saved_is_read_all_the_same(p
     assert store.unread is None
 
 
-async def test_what_cannot_be_read_now_is_not_called_deleted(path: Path):
+async def test_what_cannot_be_read_now_is_not_called_deleted(path: Path) -> None:
     saved = await filled(path)
     store = Store(path, busy_timeout_s=0.02, retry_s=0.02)
     fresh = question("In memory")
@@ -480,7 +482,7 @@ async def test_what_cannot_be_read_now_is_not_called_deleted(path: Path):
     assert missing.value.kind == "not_found"
 
 
-async def test_closing_tells_what_could_not_be_saved(path: Path):
+async def test_closing_tells_what_could_not_be_saved(path: Path) -> None:
     store = Store(path, busy_timeout_s=0.01)
     await store.start()
     blocker = connect(path)
@@ -503,7 +505,7 @@ async def filled(path: Path) -> Conversation:
 
 
 @pytest.mark.parametrize("at", ["header", "middle", "everything"])
-async def test_a_damaged_database_is_kept_aside_and_reported(path: Path, at: str):
+async def test_a_damaged_database_is_kept_aside_and_reported(path: Path, at: str) -> None:
     await filled(path)
     good = path.read_bytes()
     assert len(good) > 50_000
@@ -529,7 +531,7 @@ async def test_a_damaged_database_is_kept_aside_and_reported(path: Path, at: str
     assert str(opened.set_aside) in str(told[0])
 
 
-async def test_a_database_of_a_newer_llmtui_is_left_alone_and_the_chat_goes_on_in_memory(path: Path):
+async def test_a_database_of_a_newer_llmtui_is_left_alone_and_the_chat_goes_on_in_memory(path: Path) -> None:
     await filled(path)
     with sqlite3.connect(path) as other:
         other.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
@@ -552,7 +554,7 @@ async def test_a_database_of_a_newer_llmtui_is_left_alone_and_the_chat_goes_on_i
         assert other.execute("SELECT count(*) FROM conversations").fetchone() == (1,)
 
 
-async def test_an_older_schema_is_brought_up_to_date_with_its_rows_or_not_at_all(path: Path):
+async def test_an_older_schema_is_brought_up_to_date_with_its_rows_or_not_at_all(path: Path) -> None:
     await filled(path)
     connection = connect(path)
     extra = ("ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",)
@@ -567,7 +569,7 @@ async def test_an_older_schema_is_brought_up_to_date_with_its_rows_or_not_at_all
     connection.close()
 
 
-async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path):
+async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path) -> None:
     path.parent.mkdir()
     connection = connect(path)
     migrate(connection, path, MIGRATIONS[:1])
@@ -589,7 +591,7 @@ async def test_conversations_of_the_first_schema_are_read_and_go_on(path: Path):
     assert (new.text, new.swapped_bytes) == ("Hi", 120 << 20)
 
 
-async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversation(store: Store, path: Path):
+async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversation(store: Store, path: Path) -> None:
     conversation = question(sampling=PartialSampling(top_k=7))
     await store.create(conversation)
     with sqlite3.connect(path) as other:
@@ -598,5 +600,5 @@ async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversati
     assert (await store.open(conversation.id)).sampling == PartialSampling(top_k=9)
 
 
-async def test_the_database_is_for_its_owner_only(store: Store, path: Path):
+async def test_the_database_is_for_its_owner_only(store: Store, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0

@@ -72,7 +72,7 @@ async def texts_in(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("how", ["say", "replace", "rename", "delete"])
-async def test_what_another_window_does_to_the_conversation_is_noticed(window: Window, other: Window, how: str):
+async def test_what_another_window_does_to_the_conversation_is_noticed(window: Window, other: Window, how: str) -> None:
     conversation = await shown(window, "one")
     await {
         "say": lambda: other.store.append_turn(conversation.id, chat.user_turn("two")),
@@ -83,7 +83,9 @@ async def test_what_another_window_does_to_the_conversation_is_noticed(window: W
     await until(lambda: window.changes == [False])
 
 
-async def test_what_happens_in_other_conversations_and_what_is_done_here_is_no_news(window: Window, other: Window):
+async def test_what_happens_in_other_conversations_and_what_is_done_here_is_no_news(
+    window: Window, other: Window
+) -> None:
     conversation = await shown(window, "one")
     await other.store.create(chat.with_turn(chat.new_conversation(), chat.user_turn("elsewhere")))
     await window.store.append_turn(conversation.id, chat.user_turn("two"))
@@ -93,7 +95,7 @@ async def test_what_happens_in_other_conversations_and_what_is_done_here_is_no_n
     assert window.changes == [False]
 
 
-async def test_nothing_is_replaced_that_whoever_asks_has_not_seen(window: Window, other: Window):
+async def test_nothing_is_replaced_that_whoever_asks_has_not_seen(window: Window, other: Window) -> None:
     conversation = await shown(window, "one", "two")
     await other.store.append_turn(conversation.id, chat.user_turn("three"))
     with pytest.raises(StoreError) as caught:
@@ -102,7 +104,7 @@ async def test_nothing_is_replaced_that_whoever_asks_has_not_seen(window: Window
     assert [turn.text for turn in (await window.store.open(conversation.id)).turns] == ["one", "two", "three"]
 
 
-async def test_an_answer_of_a_window_that_died_can_be_ended_by_another(window: Window, path: Path):
+async def test_an_answer_of_a_window_that_died_can_be_ended_by_another(window: Window, path: Path) -> None:
     conversation = await shown(window, "one")
     turn = chat.answer_turn("M")
     with closing(sqlite3.connect(path)) as dead:
@@ -129,7 +131,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("what", LOSSES)
 async def test_a_database_that_is_deleted_is_written_again_with_all_that_was_in_it(
     window: Window, path: Path, what: str
-):
+) -> None:
     conversation = await shown(window, "one")
     LOSSES[what](path)
     await until(lambda: window.told)
@@ -140,7 +142,7 @@ async def test_a_database_that_is_deleted_is_written_again_with_all_that_was_in_
 
 async def test_of_two_windows_one_writes_a_deleted_database_again_and_both_go_on_with_it(
     window: Window, other: Window, path: Path
-):
+) -> None:
     conversation = await shown(window, "one")
     other.store.watch(conversation.id)
     path.unlink()
@@ -150,7 +152,7 @@ async def test_of_two_windows_one_writes_a_deleted_database_again_and_both_go_on
     assert await texts_in(path) == {"one", "two", "three"}
 
 
-async def test_a_database_that_is_replaced_is_used_and_the_old_one_kept_beside_it(window: Window, path: Path):
+async def test_a_database_that_is_replaced_is_used_and_the_old_one_kept_beside_it(window: Window, path: Path) -> None:
     await shown(window, "one")
     another = Store(path.with_name("another.db"))
     await another.create(chat.with_turn(chat.new_conversation(), chat.user_turn("of another")))
@@ -179,7 +181,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("what", DAMAGE)
 async def test_a_database_that_is_damaged_is_noticed_set_aside_and_what_follows_saved(
     window: Window, path: Path, what: str
-):
+) -> None:
     await shown(window, "one")
     with closing(sqlite3.connect(path)) as checkpoint:  # else the journal holds all of it, and nothing is lost
         checkpoint.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -191,7 +193,7 @@ async def test_a_database_that_is_damaged_is_noticed_set_aside_and_what_follows_
     assert "after that" in await texts_in(path)
 
 
-async def test_texts_in_the_database_that_are_no_utf8_hide_nothing(window: Window, path: Path):
+async def test_texts_in_the_database_that_are_no_utf8_hide_nothing(window: Window, path: Path) -> None:
     conversation = await shown(window, "one")
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE conversations SET title = CAST(x'ff41' AS TEXT), updated_at = 9e99, created_at = -9e99")

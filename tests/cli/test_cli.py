@@ -33,19 +33,19 @@ EVERY_LOAD_ARGUMENT = shlex.split(
 )
 
 
-def test_version_is_printed():
+def test_version_is_printed() -> None:
     done = llmtui("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"llmtui {__version__}\n", "")
 
 
-def test_help_names_every_exit_code_with_its_sentence():
+def test_help_names_every_exit_code_with_its_sentence() -> None:
     done = llmtui("--help")
     assert done.returncode == 0 and done.stderr == ""
     for code in ExitCode:
         assert f"{code.value:<4} {code.meaning}" in done.stdout
 
 
-def test_help_in_chinese_fits_into_a_terminal_of_80_columns():
+def test_help_in_chinese_fits_into_a_terminal_of_80_columns() -> None:
     done = llmtui("--help", LC_ALL="zh_CN.UTF-8", COLUMNS="80")
     options, examples, _ = done.stdout.partition("\n示例：\n")
     assert options.startswith("用法：") and examples
@@ -63,14 +63,14 @@ def test_help_in_chinese_fits_into_a_terminal_of_80_columns():
         (["-p", "3"], "-p 要与 --bench 一起用，但没有写 --bench。"),
     ],
 )
-def test_bad_usage_is_told_in_the_language_in_use_argparses_own_words_included(arguments: list[str], said: str):
+def test_bad_usage_is_told_in_the_language_in_use_argparses_own_words_included(arguments: list[str], said: str) -> None:
     done = llmtui(*arguments, LC_ALL="zh_CN.UTF-8")
     assert done.returncode == ExitCode.USAGE
     assert done.stderr == f"llmtui: {said}\n参见 llmtui --help。\n"
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])
-def test_answers_that_need_nothing_import_nothing(argument):
+def test_answers_that_need_nothing_import_nothing(argument: str) -> None:
     code = (
         f"import sys\nfrom tui.cli.main import main\nmain([{argument!r}])\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
@@ -80,7 +80,7 @@ def test_answers_that_need_nothing_import_nothing(argument):
         assert f"'{heavy}'" not in done.stderr, heavy
 
 
-def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
+def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process() -> None:
     code = (
         "import sys\nfrom tui.cli.main import main\n"
         f"code = main(['--bench', {str(DENSE)!r}, '-p', '8', '-n', '0', '-r', '1'])\n"
@@ -91,13 +91,13 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process():
     assert "'textual'" not in done.stderr and "'llama_cpp'" not in done.stderr
 
 
-def test_what_is_written_here_for_speed_is_what_it_stands_for():
+def test_what_is_written_here_for_speed_is_what_it_stands_for() -> None:
     assert types.MOST == records.MOST
     assert (*FORMATS, *PICTURES) == OUTPUTS
     assert compare.MIN_REPETITIONS == MIN_REPETITIONS
 
 
-def test_every_load_setting_has_an_argument_and_arrives_under_its_name():
+def test_every_load_setting_has_an_argument_and_arrives_under_its_name() -> None:
     fields = _load_fields(parser().parse_args(EVERY_LOAD_ARGUMENT))
     assert set(fields) == set(ChosenLoad.__struct_fields__)
     merged, problems = merge_load(ChosenLoad(), {}, fields)
@@ -109,11 +109,11 @@ def test_every_load_setting_has_an_argument_and_arrives_under_its_name():
     )  # fmt: skip
 
 
-def test_what_is_not_given_is_left_to_the_settings():
+def test_what_is_not_given_is_left_to_the_settings() -> None:
     assert _load_fields(parser().parse_args([])) == {}
 
 
-def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
+def test_without_a_terminal_the_app_is_refused_and_the_bench_named() -> None:
     done = llmtui(DENSE)
     assert done.returncode == ExitCode.USAGE and done.stdout == ""
     assert "terminal" in done.stderr and "--bench" in done.stderr
@@ -135,7 +135,7 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named():
         (["--import", "talk.json", "--continue"], "not allowed with"),
     ],
 )
-def test_bad_usage_is_refused_in_two_lines(arguments, said):
+def test_bad_usage_is_refused_in_two_lines(arguments: list[str], said: str) -> None:
     done = llmtui(*arguments)
     assert done.returncode == ExitCode.USAGE and done.stdout == ""
     assert said in done.stderr and "llmtui --help" in done.stderr
@@ -143,7 +143,7 @@ def test_bad_usage_is_refused_in_two_lines(arguments, said):
 
 
 @pytest.mark.parametrize("path", ["nowhere/model.gguf", "~nobody-of-this-name/model.gguf"])
-def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str):
+def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str) -> None:
     with on_terminal(path) as running:
         code, _ = running.end()
     assert code == ExitCode.MODEL
@@ -152,23 +152,23 @@ def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str):
     ]
 
 
-def test_a_conversation_that_is_not_there_is_said_before_the_app_starts():
+def test_a_conversation_that_is_not_there_is_said_before_the_app_starts() -> None:
     with on_terminal("--import", "nowhere/talk.json") as running:
         code, _ = running.end()
     assert code == ExitCode.USAGE and "--import nowhere/talk.json: there is no such file." in running.seen
 
 
-def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app():
+def test_a_path_that_cannot_even_be_looked_at_is_explained_by_the_app() -> None:
     with on_terminal("x" * 300) as running:
         running.read_until("File name too long")
 
 
-def test_a_home_that_nobody_has_is_no_traceback_in_a_bench():
+def test_a_home_that_nobody_has_is_no_traceback_in_a_bench() -> None:
     done = llmtui("--bench", "~nobody-of-that-name/model.gguf")
     assert done.returncode == ExitCode.MODEL and "There is no such file." in done.stderr
 
 
-def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly():
+def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly() -> None:
     table = llmtui("--devices")
     assert table.returncode == 0 and table.stderr == ""
     assert "CPU" in table.stdout and "GiB" in table.stdout
@@ -179,14 +179,14 @@ def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly(
     assert ("found no GPU" in table.stdout) == ("found no GPU" in as_json.stderr) == (not has_gpu)
 
 
-def test_locations_are_those_of_this_user(home):
+def test_locations_are_those_of_this_user(home: Path) -> None:
     places = json.loads(llmtui("--locate", "--json").stdout)
     assert places["your settings"] == str(home / ".config" / "llmtui" / "settings.toml")
     text = llmtui("--locate").stdout
     assert all(path in text for path in places.values()) and "not there yet" in text
 
 
-def test_a_reader_that_leaves_early_causes_no_noise():
+def test_a_reader_that_leaves_early_causes_no_noise() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([*COMMAND, "--locate"], stdout=writing, stderr=subprocess.PIPE, check=False)
@@ -206,7 +206,7 @@ def test_a_reader_that_leaves_early_causes_no_noise():
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_full_disk_under_stdout_is_said_and_is_not_the_code_of_a_slower_run(arguments: list[str | Path]):
+def test_a_full_disk_under_stdout_is_said_and_is_not_the_code_of_a_slower_run(arguments: list[str | Path]) -> None:
     with FULL.open("w") as full:
         done = subprocess.run(
             [*COMMAND, *map(str, arguments)],
@@ -221,21 +221,21 @@ def test_a_full_disk_under_stdout_is_said_and_is_not_the_code_of_a_slower_run(ar
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
-def test_nor_is_it_when_stderr_is_as_full():
+def test_nor_is_it_when_stderr_is_as_full() -> None:
     with FULL.open("w") as full:
         bench = [*COMMAND, "--bench", str(DENSE), "-p", "8", "-n", "0", "-r", "1"]
         done = subprocess.run(bench, stdout=full, stderr=full, check=False)
     assert done.returncode == ExitCode.UNWRITTEN
 
 
-def test_a_closed_stdout_is_no_crash():
+def test_a_closed_stdout_is_no_crash() -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--locate"], stderr=subprocess.PIPE, check=False
     )
     assert (done.returncode, done.stderr) == (ExitCode.FINE, b"")
 
 
-def test_an_ascii_stream_gets_question_marks_not_a_traceback():
+def test_an_ascii_stream_gets_question_marks_not_a_traceback() -> None:
     done = llmtui("--help", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "?" in done.stdout and done.stderr == ""
 
@@ -264,14 +264,14 @@ def test_without_a_terminal_at_either_side_the_app_says_what_to_do() -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device here")
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_that_cannot_be_written_is_no_success(option):
+def test_help_that_cannot_be_written_is_no_success(option: str) -> None:
     with FULL.open("w") as full:
         done = subprocess.run([*COMMAND, option], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == ExitCode.UNWRITTEN
     assert done.stderr == "llmtui: cannot write to stdout: No space left on device.\n"
 
 
-def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing():
+def test_ctrl_c_while_the_first_modules_are_imported_prints_nothing() -> None:
     source = """
 import sys
 class Interrupted:

@@ -28,7 +28,7 @@ def read(folder: Path, text: str) -> tuple[Settings, list[str]]:
 # Sections for some models
 
 
-def test_the_example_in_the_built_in_file_is_right_and_complete(tmp_path: Path):
+def test_the_example_in_the_built_in_file_is_right_and_complete(tmp_path: Path) -> None:
     lines = paths.default_settings_file().read_text().split("# [[model]]")[1].split("\n\n")[0].splitlines()
     example = "\n".join(["[[model]]", *(line.removeprefix("# ") for line in lines)])
     (table,) = tomllib.loads(example)["model"]
@@ -54,15 +54,15 @@ def test_the_example_in_the_built_in_file_is_right_and_complete(tmp_path: Path):
         ("", False),
     ],
 )
-def test_a_pattern_is_held_against_the_name_the_file_and_the_path(pattern: str, fits: bool):
+def test_a_pattern_is_held_against_the_name_the_file_and_the_path(pattern: str, fits: bool) -> None:
     assert matches(ModelRule(match=pattern), ["Gpt Oss 20B"], OSS) is fits
 
 
-def test_a_pattern_may_begin_at_home(home: Path):
+def test_a_pattern_may_begin_at_home(home: Path) -> None:
     assert matches(ModelRule(match="~/models/*"), [], home / "models" / "a.gguf")
 
 
-def test_the_later_section_counts_value_by_value(tmp_path: Path):
+def test_the_later_section_counts_value_by_value(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.jinja").write_text(f"template {name}")
     text = """
@@ -87,7 +87,7 @@ def test_the_later_section_counts_value_by_value(tmp_path: Path):
     assert qwen == ChatOverrides(chat_template="template two", stop=("A",))
 
 
-def test_the_command_line_goes_before_the_sections_value_by_value(tmp_path: Path):
+def test_the_command_line_goes_before_the_sections_value_by_value(tmp_path: Path) -> None:
     rules = (ModelRule(match="*", chat_template=str(tmp_path / "none.jinja"), stop=("A",)),)
     given = ChatOverrides(chat_template="mine")
     assert chat_format(rules, [], OSS, given) == (ChatOverrides(chat_template="mine", stop=("A",)), [])
@@ -106,7 +106,7 @@ def test_the_command_line_goes_before_the_sections_value_by_value(tmp_path: Path
 )
 def test_a_template_that_cannot_be_read_is_told_and_the_models_own_is_used(
     tmp_path: Path, content: bytes | None, says: str
-):
+) -> None:
     file = tmp_path / "my.jinja"
     if content is not None:
         file.write_bytes(content)
@@ -116,12 +116,12 @@ def test_a_template_that_cannot_be_read_is_told_and_the_models_own_is_used(
     assert str(problem).startswith(f"{file}: {says}, so the model's own template is used. Correct chat_template")
 
 
-def test_a_folder_is_no_template(tmp_path: Path):
+def test_a_folder_is_no_template(tmp_path: Path) -> None:
     (problem,) = chat_format([ModelRule(match="*", chat_template=str(tmp_path))], [], OSS, NOTHING)[1]
     assert "is a folder" in problem.message
 
 
-def test_a_byte_order_mark_does_not_come_into_the_template(tmp_path: Path):
+def test_a_byte_order_mark_does_not_come_into_the_template(tmp_path: Path) -> None:
     file = tmp_path / "my.jinja"
     file.write_bytes(b"\xef\xbb\xbf{{ x }}")
     rule = ModelRule(match="*", chat_template=str(file))
@@ -140,7 +140,7 @@ def test_a_byte_order_mark_does_not_come_into_the_template(tmp_path: Path):
         ("written = []\n", "written", "is unknown"),
     ],
 )
-def test_a_mistake_in_a_section_is_told_and_the_rest_is_used(tmp_path: Path, text: str, where: str, says: str):
+def test_a_mistake_in_a_section_is_told_and_the_rest_is_used(tmp_path: Path, text: str, where: str, says: str) -> None:
     found, problems = read(tmp_path, text)
     assert found.load == Settings().load
     assert problems and problems[0].startswith(f"{where}: ") and says in problems[0]
@@ -149,12 +149,12 @@ def test_a_mistake_in_a_section_is_told_and_the_rest_is_used(tmp_path: Path, tex
 # The order of values for choosing tokens
 
 
-def test_what_the_user_wrote_is_known_whatever_its_value(tmp_path: Path):
+def test_what_the_user_wrote_is_known_whatever_its_value(tmp_path: Path) -> None:
     found, _ = read(tmp_path, "[sampling.plain]\ntop_k = 20\ntop_p = 7\n[sampling]\nmax_tokens = 0\n")
     assert found.written == {"sampling.plain.top_k", "sampling.max_tokens"}
 
 
-def test_the_model_file_goes_before_the_defaults_and_the_users_own_before_the_file(tmp_path: Path):
+def test_the_model_file_goes_before_the_defaults_and_the_users_own_before_the_file(tmp_path: Path) -> None:
     settings, _ = read(tmp_path, "[sampling.plain]\ntop_k = 20\n[sampling.thinking]\ntop_p = 0.5\n")
     recommended = PartialSampling(temperature=0.15, top_k=7, penalty_last_n=256)
     plain = resolve(settings, thinking=False, recommended=recommended)
@@ -166,7 +166,7 @@ def test_the_model_file_goes_before_the_defaults_and_the_users_own_before_the_fi
     assert [thinking.sources[name] for name in ("temperature", "top_k", "top_p")] == ["model", "model", "settings"]
 
 
-def test_the_conversation_goes_before_all():
+def test_the_conversation_goes_before_all() -> None:
     found = resolve(
         Settings(written=frozenset({"sampling.plain.top_k"})),
         thinking=False,
@@ -177,7 +177,7 @@ def test_the_conversation_goes_before_all():
     assert {found.sources[name] for name in ("temperature", "top_k", "seed")} == {"conversation"}
 
 
-def test_a_whole_copy_of_the_built_in_file_is_what_the_user_wrote(tmp_path: Path):
+def test_a_whole_copy_of_the_built_in_file_is_what_the_user_wrote(tmp_path: Path) -> None:
     settings, problems = read(tmp_path, paths.default_settings_file().read_text())
     assert problems == []
     assert resolve(settings, thinking=True, recommended=PartialSampling(temperature=0.15)).sampling.temperature == 0.6

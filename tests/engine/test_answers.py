@@ -19,7 +19,7 @@ from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
-async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(engine: Engine, model, dialogs):
+async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(engine: Engine, model, dialogs) -> None:
     await engine.load(model, LoadSettings(n_ctx=4096, n_threads=1))
     for dialog in dialogs:
         reply = await ask(engine, *messages(dialog), thinking=dialog["enable_thinking"])
@@ -29,7 +29,7 @@ async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(
         assert reply.done.stop == "stop"
 
 
-async def test_thinking_is_counted_apart_and_off_when_switched_off(tiny: Engine):
+async def test_thinking_is_counted_apart_and_off_when_switched_off(tiny: Engine) -> None:
     on = await ask(tiny, user("hello"), thinking=True)
     off = await ask(tiny, user("hello"), thinking=False)
     assert on.thinking.startswith("The user greets me") and on.text == off.text
@@ -39,12 +39,14 @@ async def test_thinking_is_counted_apart_and_off_when_switched_off(tiny: Engine)
 
 
 @pytest.mark.parametrize("question", ["<think> hello", "</think> hello <think>"])
-async def test_what_somebody_writes_of_think_does_not_turn_the_answer_into_thinking(tiny: Engine, question):
+async def test_what_somebody_writes_of_think_does_not_turn_the_answer_into_thinking(
+    tiny: Engine, question: str
+) -> None:
     on, off = await ask(tiny, user(question), thinking=True), await ask(tiny, user(question), thinking=False)
     assert "<think>" not in on.thinking + on.text and on.text and off.text and not off.thinking
 
 
-async def test_a_second_turn_remembers_the_first_and_evaluates_only_what_is_new(tiny: Engine):
+async def test_a_second_turn_remembers_the_first_and_evaluates_only_what_is_new(tiny: Engine) -> None:
     first = await ask(tiny, user("My name is Ada."), thinking=False)
     second = await ask(
         tiny,
@@ -59,7 +61,7 @@ async def test_a_second_turn_remembers_the_first_and_evaluates_only_what_is_new(
     assert second.done.timings.n_prefill == second.started.n_prompt - second.started.n_cached
 
 
-async def test_asking_the_same_again_evaluates_one_token(tiny: Engine):
+async def test_asking_the_same_again_evaluates_one_token(tiny: Engine) -> None:
     first = await ask(tiny, user("What is the capital of France?"))
     again = await ask(tiny, user("What is the capital of France?"))
     assert again.text == first.text
@@ -67,7 +69,7 @@ async def test_asking_the_same_again_evaluates_one_token(tiny: Engine):
     assert again.started.n_cached == again.started.n_prompt - 1
 
 
-async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs):
+async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs) -> None:
     dialog = next(d for d in dialogs if "🏴" in d["expected"] and not d["enable_thinking"])
     reply = await ask(tiny, *messages(dialog), thinking=dialog["enable_thinking"], flush_s=0.0)
     deltas = [event.text for event in reply.events if isinstance(event, Delta)]
@@ -75,17 +77,17 @@ async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs):
     assert reply.done.timings.n_decode > len([text for text in deltas if text])
 
 
-async def test_batches_hold_a_fast_model_back(tiny: Engine):
+async def test_batches_hold_a_fast_model_back(tiny: Engine) -> None:
     reply = await ask(tiny, user("Count to 100"), thinking=False, flush_s=60.0)
     assert len([event for event in reply.events if isinstance(event, Delta)]) == 2  # the first token, and all the rest
 
 
-async def test_a_token_limit_ends_the_answer_and_says_so(tiny: Engine):
+async def test_a_token_limit_ends_the_answer_and_says_so(tiny: Engine) -> None:
     reply = await ask(tiny, user("Count to 100"), thinking=False, max_tokens=10)
     assert reply.done.stop == "length" and reply.done.timings.n_decode == 10
 
 
-async def test_a_full_context_ends_the_answer_and_says_so(engine: Engine):
+async def test_a_full_context_ends_the_answer_and_says_so(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     reply = await ask(engine, user("Count to 100"), thinking=False, max_tokens=0)
     assert reply.done.stop == "context"
@@ -93,7 +95,7 @@ async def test_a_full_context_ends_the_answer_and_says_so(engine: Engine):
     assert "1, 2, 3, 4" in reply.text
 
 
-async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(engine: Engine):
+async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     system = Message(role="system", content="You are a pirate.")
     turns = [system]
@@ -112,7 +114,7 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_what_would_have_to_go(
     assert reply.started.n_prompt == kept
 
 
-async def test_no_more_turns_are_left_out_than_must_be(engine: Engine):
+async def test_no_more_turns_are_left_out_than_must_be(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
     turns = [user("word " * (3 + i % 5)) for i in range(60)]
     reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=1)
@@ -122,13 +124,13 @@ async def test_no_more_turns_are_left_out_than_must_be(engine: Engine):
     assert (await engine.ask(Count(messages=tuple(turns[n_dropped - 1 :]), thinking=False))).n_tokens > room
 
 
-async def test_for_a_benchmark_it_goes_on_after_the_models_end(tiny: Engine):
+async def test_for_a_benchmark_it_goes_on_after_the_models_end(tiny: Engine) -> None:
     assert (await ask(tiny, user("ping"), thinking=False, max_tokens=40)).done.timings.n_decode < 40
     reply = await ask(tiny, user("ping"), thinking=False, max_tokens=40, ignore_end=True)
     assert reply.done.stop == "length" and reply.done.timings.n_decode == 40
 
 
-async def test_a_single_message_that_is_too_long_cannot_be_helped_by_dropping(engine: Engine):
+async def test_a_single_message_that_is_too_long_cannot_be_helped_by_dropping(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     with pytest.raises(EngineError) as refused:
         await ask(engine, user("far too long " * 300), drop_oldest=True)
@@ -136,7 +138,7 @@ async def test_a_single_message_that_is_too_long_cannot_be_helped_by_dropping(en
     assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
 
 
-async def test_the_prompt_is_read_in_steps_with_progress(tiny: Engine):
+async def test_the_prompt_is_read_in_steps_with_progress(tiny: Engine) -> None:
     await tiny.load(DENSE, LoadSettings(n_ctx=2048, n_threads=1, n_batch=64, n_ubatch=64))
     reply = await ask(tiny, user("one two three " * 60), thinking=False, max_tokens=2)
     steps = [event for event in reply.events if isinstance(event, Prefill)]
@@ -144,7 +146,9 @@ async def test_the_prompt_is_read_in_steps_with_progress(tiny: Engine):
     assert len(steps) > 2 and steps[-1].done == steps[-1].total and steps[-1].eta_s == 0
 
 
-async def test_the_speed_of_reading_leaves_out_the_first_batch_after_a_load_and_needs_256_tokens(engine: Engine):
+async def test_the_speed_of_reading_leaves_out_the_first_batch_after_a_load_and_needs_256_tokens(
+    engine: Engine,
+) -> None:
     def count(reply: Reply) -> tuple[int, int]:
         timings = reply.done.timings
         return timings.n_prefill, timings.n_steady
@@ -172,14 +176,14 @@ async def test_the_speed_of_reading_leaves_out_the_first_batch_after_a_load_and_
     assert n_prefill > 256 and n_steady == 0 and first.done.timings.prefill_tps == 0
 
 
-async def test_the_speed_of_writing_needs_16_steps_and_a_pause_is_no_step():
+async def test_the_speed_of_writing_needs_16_steps_and_a_pause_is_no_step() -> None:
     few, enough = (Timings(n_decode=n, decode_s=(n - 1) / 20) for n in (16, 17))
     assert few.decode_tps == 0 and enough.decode_tps == pytest.approx(20)
     assert enough.plus(enough).decode_tps == pytest.approx(20)
     assert Timings().plus(enough).decode_tps == enough.plus(Timings()).decode_tps == pytest.approx(20)
 
 
-async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny: Engine):
+async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny: Engine) -> None:
     hot = Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=7)
 
     async def draw(sampling: Sampling) -> str:
@@ -194,7 +198,7 @@ async def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny
     assert await draw(hot) != await draw(Sampling(temperature=40.0, top_k=0, top_p=1.0, seed=8))
 
 
-async def test_penalties_change_what_a_repeating_answer_says(tiny: Engine):
+async def test_penalties_change_what_a_repeating_answer_says(tiny: Engine) -> None:
     plain = await ask(tiny, user("Count to 100"), thinking=False, max_tokens=60)
     heavy = Sampling(temperature=0, repeat_penalty=1.8, presence_penalty=1.5, penalty_last_n=256)
     parts = [
@@ -207,7 +211,7 @@ async def test_penalties_change_what_a_repeating_answer_says(tiny: Engine):
     assert "".join(parts) != plain.text
 
 
-async def test_timings_add_up(tiny: Engine):
+async def test_timings_add_up(tiny: Engine) -> None:
     reply = await ask(tiny, user("Count to 100"), thinking=False)
     timings = reply.done.timings
     assert timings.n_prompt == timings.n_cached + timings.n_prefill
@@ -217,13 +221,13 @@ async def test_timings_add_up(tiny: Engine):
     assert reply.done.n_used == timings.n_prompt + timings.n_decode
 
 
-async def test_without_a_model_every_question_is_refused_politely(engine: Engine):
+async def test_without_a_model_every_question_is_refused_politely(engine: Engine) -> None:
     with pytest.raises(EngineError) as refused:
         await ask(engine, user("hello"))
     assert refused.value.info.kind == "no_model"
 
 
-async def test_unload_frees_the_model_and_load_brings_it_back(tiny: Engine):
+async def test_unload_frees_the_model_and_load_brings_it_back(tiny: Engine) -> None:
     await tiny.ask(Unload())
     assert tiny.loaded is None
     with pytest.raises(EngineError):
@@ -232,7 +236,7 @@ async def test_unload_frees_the_model_and_load_brings_it_back(tiny: Engine):
     assert (await tiny.ask(Count(messages=(user("hello"),)))).n_tokens > 5
 
 
-async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: Engine):
+async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: Engine) -> None:
     assert (await tiny.ask(BenchTest(n_prompt=64, n_gen=0))).elapsed_s > 0
     assert (await tiny.ask(BenchTest(n_prompt=0, n_gen=8, depth=32))).elapsed_s > 0
     async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=GREEDY, thinking=False)):
@@ -240,7 +244,7 @@ async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: En
     assert last.stop == "stop" and last.timings.n_cached == 0
 
 
-async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine):
+async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine) -> None:
     whole = await tiny.ask(BenchTest(n_prompt=64, n_gen=8))
     assert 0 < whole.prefill_s < whole.ttft_s < whole.elapsed_s
     prompt = await tiny.ask(BenchTest(n_prompt=64, n_gen=0))
@@ -257,7 +261,7 @@ async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine):
     ],
     ids=["decode", "prompt"],
 )
-async def test_a_repetition_may_have_threads_of_its_own(engine: Engine, test: dict[str, int]):
+async def test_a_repetition_may_have_threads_of_its_own(engine: Engine, test: dict[str, int]) -> None:
     # Repacking for AMX starts a thread for each core, which stay for a while.
     await engine.load(DENSE, msgspec.structs.replace(TINY, repack="off"))
     process = psutil.Process(engine.pid)
@@ -271,14 +275,14 @@ async def test_a_repetition_may_have_threads_of_its_own(engine: Engine, test: di
     assert max(seen) == before + 2
 
 
-def test_after_it_the_threads_are_those_of_the_load_again():
+def test_after_it_the_threads_are_those_of_the_load_again() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.engine.threads_check", str(DENSE)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == [[1, 2], [3, 3], [3, 4], [1, 2], [1, 2]]
 
 
-async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine):
+async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine) -> None:
     ended = await ask(tiny, user("hello"), thinking=False)
     events = [
         e

@@ -19,13 +19,13 @@ from tui.protocol.messages import MeasureBandwidth
 MIB = 1 << 20
 
 
-async def test_the_host_is_measured_and_a_device_that_is_not_there_left_out(engine: Engine):
+async def test_the_host_is_measured_and_a_device_that_is_not_there_left_out(engine: Engine) -> None:
     found = (await engine.ask(MeasureBandwidth(devices=("CPU", "Vulkan9"), n_threads=1))).bytes_per_s
     assert set(found) == {"CPU"} and found["CPU"] > 0
     assert ((await engine.ask(MeasureBandwidth(devices=("CPU",)))).bytes_per_s)["CPU"] > 0
 
 
-async def test_what_is_loaded_stays_and_the_memory_is_given_back(tiny: Engine):
+async def test_what_is_loaded_stays_and_the_memory_is_given_back(tiny: Engine) -> None:
     process = psutil.Process(tiny.pid)
     before = process.memory_info().rss
     await tiny.ask(MeasureBandwidth(devices=("CPU",), n_threads=1))
@@ -33,7 +33,7 @@ async def test_what_is_loaded_stays_and_the_memory_is_given_back(tiny: Engine):
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_cancelling_stops_it_and_the_engine_goes_on(engine: Engine):
+async def test_cancelling_stops_it_and_the_engine_goes_on(engine: Engine) -> None:
     process = psutil.Process(engine.pid)
     assert (
         await engine.ask(MeasureBandwidth(devices=()))
@@ -50,20 +50,20 @@ async def test_cancelling_stops_it_and_the_engine_goes_on(engine: Engine):
     ] > 0 and engine.pid == process.pid
 
 
-async def test_a_vulkan_device_is_measured_and_computes_afterwards():
+async def test_a_vulkan_device_is_measured_and_computes_afterwards() -> None:
     async with vulkan_engine() as engine:
         assert ((await engine.ask(MeasureBandwidth(devices=("Vulkan0",)))).bytes_per_s)["Vulkan0"] > 0
         assert ((await engine.ask(MeasureBandwidth(devices=("Vulkan0",)))).bytes_per_s)["Vulkan0"] > 0
 
 
-async def test_a_device_without_memory_for_it_is_left_out(tmp_path: Path):
+async def test_a_device_without_memory_for_it_is_left_out(tmp_path: Path) -> None:
     driver = Driver(tmp_path, "vkAllocateMemory -2")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()
         assert set((await engine.ask(MeasureBandwidth(devices=("Vulkan0", "CPU"), n_threads=1))).bytes_per_s) == {"CPU"}
 
 
-def test_last_level_caches_count_once_for_all_cpus_that_share_them(tmp_path: Path):
+def test_last_level_caches_count_once_for_all_cpus_that_share_them(tmp_path: Path) -> None:
     for cpu in range(4):
         for index, (level, size, shared) in enumerate(
             ((1, "32K", f"{cpu}"), (3, "16384K", "0-1" if cpu < 2 else "2-3"))

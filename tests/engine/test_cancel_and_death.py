@@ -31,7 +31,7 @@ from tui.protocol.records import LoadSettings
 from tui.protocol.wire import encode
 
 
-async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine):
+async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is_right(tiny: Engine) -> None:
     reply, answer = (
         Reply(),
         tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)),
@@ -46,7 +46,7 @@ async def test_cancel_while_answering_keeps_what_was_said_and_the_next_answer_is
     assert again.text.endswith("100") or "99, 100" in again.text
 
 
-async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engine: Engine):
+async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, n_batch=128, n_ubatch=128))
     reply, answer = (
         Reply(),
@@ -63,7 +63,7 @@ async def test_cancel_inside_a_prompt_chunk_stops_before_the_prompt_is_read(engi
     assert again.started.n_cached >= reply.done.timings.n_prefill
 
 
-async def test_cancel_before_the_engine_has_begun(tiny: Engine):
+async def test_cancel_before_the_engine_has_begun(tiny: Engine) -> None:
     reply, answer = Reply(), tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False))
     answer.cancel()
     async for event in answer:
@@ -72,7 +72,9 @@ async def test_cancel_before_the_engine_has_begun(tiny: Engine):
     assert reply.done.stop == "cancelled" and reply.done.timings.n_decode < 200
 
 
-async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, monkeypatch):
+async def test_only_who_insists_ends_an_engine_that_does_not_stop(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "CANCEL_GRACE_S", 0.01)
     long_after = asyncio.Event()
     answer = tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False))
@@ -94,7 +96,7 @@ async def test_only_who_insists_ends_an_engine_that_does_not_stop(tiny: Engine, 
     assert died.value.death.cause == "killed"
 
 
-async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engine):
+async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engine) -> None:
     reply, answer = (
         Reply(),
         tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)),
@@ -106,7 +108,7 @@ async def test_a_pause_that_takes_its_time_ends_with_what_was_written(tiny: Engi
     assert reply.done.stop == "cancelled" and reply.text.startswith("1")
 
 
-async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):
+async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine) -> None:
     async for event in tiny.generate(
         Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
     ):
@@ -115,7 +117,7 @@ async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine):
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_devices_answer_while_the_engine_is_busy(tiny: Engine):
+async def test_devices_answer_while_the_engine_is_busy(tiny: Engine) -> None:
     seen = []
     async for event in tiny.generate(
         Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
@@ -127,7 +129,7 @@ async def test_devices_answer_while_the_engine_is_busy(tiny: Engine):
     assert isinstance(event, Done)
 
 
-async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answers(tiny: Engine):
+async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answers(tiny: Engine) -> None:
     with pytest.raises(EngineDied) as died:
         async for event in tiny.generate(
             Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
@@ -142,7 +144,7 @@ async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answ
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_killed_while_idle_the_owner_is_told():
+async def test_killed_while_idle_the_owner_is_told() -> None:
     deaths: list[EngineDied] = []
     async with LocalEngine(on_death=deaths.append) as engine:
         os.kill(engine.pid, signal.SIGSEGV)
@@ -152,7 +154,7 @@ async def test_killed_while_idle_the_owner_is_told():
             await engine.ask(Count(messages=(user("hello"),)))
 
 
-async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner():
+async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner() -> None:
     deaths: list[EngineDied] = []
     async with LocalEngine(on_death=deaths.append) as engine:
         os.kill(engine.pid, signal.SIGKILL)
@@ -163,7 +165,7 @@ async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner():
         assert deaths
 
 
-async def test_a_close_that_nobody_waits_for_any_more_ends_it_all_the_same():
+async def test_a_close_that_nobody_waits_for_any_more_ends_it_all_the_same() -> None:
     engine = LocalEngine()
     await engine.start()
     process = psutil.Process(engine.pid)
@@ -177,13 +179,13 @@ async def test_a_close_that_nobody_waits_for_any_more_ends_it_all_the_same():
     await engine.close()
 
 
-async def test_a_process_for_templates_that_was_killed_is_started_again(tiny: Engine):
+async def test_a_process_for_templates_that_was_killed_is_started_again(tiny: Engine) -> None:
     for process in psutil.Process(tiny.pid).children():
         process.kill()
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-def test_a_process_for_templates_whose_engine_has_ended_has_no_last_words():
+def test_a_process_for_templates_whose_engine_has_ended_has_no_last_words() -> None:
     command = [sys.executable, "-P", "-m", "tui.engine.template_process"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -192,7 +194,7 @@ def test_a_process_for_templates_whose_engine_has_ended_has_no_last_words():
         assert process.stderr.read() == b"" and process.wait() == 0
 
 
-async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine: Engine, tmp_path):
+async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     shutil.copy(DENSE, path)
     await engine.load(path, TINY)
@@ -202,7 +204,7 @@ async def test_a_model_file_cut_short_while_loaded_is_named_as_the_cause(engine:
     assert died.value.death.cause == "file_changed" and died.value.death.signal_name == "SIGBUS"
 
 
-async def test_the_engine_ends_when_its_front_end_is_killed():
+async def test_the_engine_ends_when_its_front_end_is_killed() -> None:
     script = """
         import asyncio, sys
         from tui.engines.interface import Engine
@@ -224,14 +226,14 @@ async def test_the_engine_ends_when_its_front_end_is_killed():
     await until(lambda: not psutil.pid_exists(engine_pid) or psutil.Process(engine_pid).status() == "zombie")
 
 
-async def test_a_fault_in_a_command_costs_that_command_and_not_the_model(tiny: Engine):
+async def test_a_fault_in_a_command_costs_that_command_and_not_the_model(tiny: Engine) -> None:
     with pytest.raises(EngineError) as error:
         await tiny.ask(RestoreContext(path=str(Path("no\0path"))))  # no `OSError`, as of all other paths
     assert error.value.info.kind == "internal" and "ValueError: embedded null byte" in error.value.info.detail
     assert tiny.alive and (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch):
+async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineDied) as died:
         await LocalEngine().start()
@@ -251,13 +253,13 @@ async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypa
         (1, ["ModuleNotFoundError: No module named 'llama_cpp'"], "crashed"),
     ],
 )
-def test_the_cause_is_read_from_the_last_words(code, log, cause):
+def test_the_cause_is_read_from_the_last_words(code, log, cause: str) -> None:
     death = examine(code, log, "answering")
     assert death.cause == cause
     assert not log or death.last_words == log[-1]
 
 
-def test_what_was_stopped_before_is_no_last_word():
+def test_what_was_stopped_before_is_no_last_word() -> None:
     stopped = [
         "graph_compute: ggml_backend_sched_graph_compute_async failed with error 1",
         "process_ubatch: failed to compute graph, compute status: 1",
@@ -290,11 +292,11 @@ COMPUTING = Computing(on_cpu=True, path=str(DENSE), files=look_at(str(DENSE)))
     ],
     ids=str,
 )
-def test_what_the_processor_refuses_is_told_from_what_others_break(number, running, computing, cause):
+def test_what_the_processor_refuses_is_told_from_what_others_break(number, running: str, computing, cause: str) -> None:
     assert examine(-number, [], running, computing=computing).cause == cause
 
 
-def test_llama_cpps_own_words_go_before_a_guess():
+def test_llama_cpps_own_words_go_before_a_guess() -> None:
     log = ["ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 17179869184"]
     assert examine(-signal.SIGSEGV, log, "loading", computing=COMPUTING).cause == "out_of_memory"
 
@@ -321,26 +323,26 @@ ON_A_GPU, REPACKED = msgspec.structs.replace(COMPUTING, on_cpu=False), ("CPU_REP
     ],
     ids=str,
 )
-def test_what_a_file_brings_about_is_told_from_what_computing_does(number, stage, computing, cause):
+def test_what_a_file_brings_about_is_told_from_what_computing_does(number, stage: str, computing, cause: str) -> None:
     death = examine(-number, [], "loading", computing=msgspec.structs.replace(computing, stage=stage))
     assert death.cause == cause
 
 
-def test_memory_that_runs_out_for_what_a_file_says_of_itself_is_its_doing_and_for_its_weights_is_not():
+def test_memory_that_runs_out_for_what_a_file_says_of_itself_is_its_doing_and_for_its_weights_is_not() -> None:
     log = ["terminate called after throwing an instance of 'std::bad_alloc'"]
     for stage, cause in (("reading", "bad_file"), ("placing", "out_of_memory")):
         computing = msgspec.structs.replace(COMPUTING, stage=stage)
         assert examine(-signal.SIGABRT, log, "loading", computing=computing).cause == cause
 
 
-def test_last_words_are_those_of_the_load_that_ended_and_not_of_one_before():
+def test_last_words_are_those_of_the_load_that_ended_and_not_of_one_before() -> None:
     log = ["llmtui: loading 'one.gguf'", "failed to allocate buffer", "llmtui: loading 'two.gguf'", "a line"]
     death = examine(-signal.SIGSEGV, log, "loading", computing=COMPUTING)
     assert (death.cause, death.last_words) == ("cpu_code", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS], ids=lambda n: n.name)
-async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path, number):
+async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path: Path, number) -> None:
     processor = Processor(tmp_path, number, "always")
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     async with LocalEngine(env=processor.environment) as engine:
@@ -364,7 +366,7 @@ async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path,
         assert (death.cause, death.running, death.computing.repacked) == ("cpu_code", "answering", ())
 
 
-async def test_a_new_process_takes_the_place_of_one_that_lives():
+async def test_a_new_process_takes_the_place_of_one_that_lives() -> None:
     async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         before = engine.pid
@@ -375,7 +377,7 @@ async def test_a_new_process_takes_the_place_of_one_that_lives():
         assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_whoever_waits_for_an_engine_that_is_closed_is_told():
+async def test_whoever_waits_for_an_engine_that_is_closed_is_told() -> None:
     async with LocalEngine() as engine:
         os.kill(engine.pid, signal.SIGSTOP)
         waiting = asyncio.create_task(engine.ask(ListDevices()))
@@ -385,7 +387,7 @@ async def test_whoever_waits_for_an_engine_that_is_closed_is_told():
             await waiting
 
 
-async def test_starting_twice_at_once_starts_one_process():
+async def test_starting_twice_at_once_starts_one_process() -> None:
     engine = LocalEngine()
     first, second = await asyncio.gather(engine.start(), engine.start())
     assert first.pid == second.pid == engine.pid

@@ -16,7 +16,7 @@ from tests.tape import CHATML, IM, Tape, build
 from tui.engine.repetition import Repetition
 from tui.engines.interface import Engine
 from tui.protocol.messages import BenchTest, Count, Delta, Generate, Loaded
-from tui.protocol.records import LoadSettings, Message
+from tui.protocol.records import Effort, LoadSettings, Message
 
 HELLO = ("Hello", " there!")
 THOUGHT = ("The user greets. ", "Greet back.")
@@ -263,7 +263,8 @@ async def test_what_a_template_offers_to_switch_is_told_and_switched(engine: Eng
         (await engine.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
     ]
     assert (on != off) == can_switch
-    lengths = {await engine.ask(Count(messages=(user("Hi"),), effort=effort)) for effort in ("low", "medium", "high")}
+    levels: tuple[Effort, ...] = ("low", "medium", "high")
+    lengths = {(await engine.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in levels}
     assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
 
 
@@ -285,9 +286,11 @@ async def test_nemotron_is_told_in_the_system_prompt_what_its_template_does_not_
     loaded = await load(engine, tmp_path / "tape.gguf", NEMOTRON, name=name)
     assert loaded.can_switch_thinking == switches
     for turns in ([user("Hi")], [Message(role="system", content="Be brief."), user("Hi")]):
-        on, off = [await engine.count(turns, thinking=thinking) for thinking in (True, False)]
+        on, off = [
+            (await engine.ask(Count(messages=tuple(turns), thinking=thinking))).n_tokens for thinking in (True, False)
+        ]
         assert off - on == (len("off") - len("on") if switches else 0)
-    plain, brief = [await engine.count([*system, user("Hi")]) for system in ([], turns[:1])]
+    plain, brief = [(await engine.ask(Count(messages=(*system, user("Hi"))))).n_tokens for system in ([], turns[:1])]
     assert brief - plain == len("Be brief.") + (len("\n\n") if switches else len(NEMOTRON_SYSTEM))
 
 
@@ -300,7 +303,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("source", NOTES)
-async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(engine, tmp_path, source):
+async def test_a_template_that_cannot_be_used_never_keeps_a_model_from_chatting(engine, tmp_path: Path, source) -> None:
     loaded = await load(engine, tmp_path / "tape.gguf", source or None)
     assert NOTES[source] in loaded.llama.template_note and "used." in loaded.llama.template_note
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ TIMINGS = "Vulkan Timings:"
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
-async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model):
+async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model) -> None:
     async with vulkan_engine() as engine:
         loaded = await engine.load(model, TINY)
         assert {buffer.purpose for buffer in loaded.llama.buffers} == {"weights", "kv", "compute", "output"}
@@ -29,7 +30,7 @@ async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model):
         assert splits and set(splits) == {"1"}
 
 
-async def test_no_batch_of_a_cpu_load_reaches_the_gpu():
+async def test_no_batch_of_a_cpu_load_reaches_the_gpu() -> None:
     async with vulkan_engine(GGML_VK_PERF_LOGGER="1") as engine:
         await engine.load(DENSE, TINY)
         reply = await ask(engine, LONG, thinking=False, max_tokens=2)
@@ -37,7 +38,7 @@ async def test_no_batch_of_a_cpu_load_reaches_the_gpu():
         assert not any(TIMINGS in line for line in engine.log)
 
 
-async def test_the_same_prompt_does_reach_it_when_no_layer_is_offloaded_but_the_device_is_named():
+async def test_the_same_prompt_does_reach_it_when_no_layer_is_offloaded_but_the_device_is_named() -> None:
     # What makes the test above one that can fail: "0 layers on the GPU" is not "the CPU alone".
     async with vulkan_engine(GGML_VK_PERF_LOGGER="1") as engine:
         loaded = await engine.load(DENSE, msgspec.structs.replace(ON_GPU, n_gpu_layers=0))
@@ -46,7 +47,7 @@ async def test_the_same_prompt_does_reach_it_when_no_layer_is_offloaded_but_the_
         assert any(TIMINGS in line for line in engine.log)
 
 
-async def test_a_cpu_load_neither_takes_memory_of_the_gpu_nor_submits_to_it(tmp_path):
+async def test_a_cpu_load_neither_takes_memory_of_the_gpu_nor_submits_to_it(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     async with vulkan_engine(**driver.environment) as engine:
         before = driver.n_submits, driver.n_allocations

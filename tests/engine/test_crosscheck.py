@@ -77,11 +77,11 @@ def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None =
         (found(host={"compute_bytes": GIB}, device={"compute_bytes": GIB}), 0),
     ],
 )
-def test_only_what_repacking_does_not_explain_is_a_dispute(plan: MemoryPlan, n_bytes: int):
+def test_only_what_repacking_does_not_explain_is_a_dispute(plan: MemoryPlan, n_bytes: int) -> None:
     assert apart(FORMULA, plan, TIED) == n_bytes
 
 
-def test_layers_may_go_to_either_of_two_devices():
+def test_layers_may_go_to_either_of_two_devices() -> None:
     two = LoadSettings(devices=("Vulkan0", "Vulkan1"))
     here, there = (estimate(QWEN3_8B, two, {"Vulkan0": n, "Vulkan1": 4 - n}) for n in (1, 3))
     assert here.devices[0].weights_bytes != there.devices[0].weights_bytes
@@ -91,7 +91,7 @@ def test_layers_may_go_to_either_of_two_devices():
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 async def test_llama_cpp_and_the_formula_agree_about_a_repacked_model(
     planner: DryRunPlanner, tmp_path: Path, tied: bool
-):
+) -> None:
     model = with_vocabulary(Shape(4096, 8, 32, 8, 128, 12288, N_VOCAB, tied=tied), tmp_path / "model.gguf")
     plan = await planner.plan(model, inspect(model).info, TINY)
     assert plan.is_sure and plan.weights_bytes > 500 * MIB
@@ -104,7 +104,7 @@ async def test_a_plan_that_the_header_contradicts_is_marked_and_logged_once(
     said: list[logging.LogRecord],
     model: Path,
     info: ModelInfo,
-):
+) -> None:
     """The file was replaced after its header was read."""
     plans = [await planner.plan(model, info, msgspec.structs.replace(TINY, n_ctx=n)) for n in (512, 1024)]
     assert all(plan.exact and not plan.is_sure for plan in plans)

@@ -10,7 +10,7 @@ from tests.conftest import DENSE
 from tui.engines import local as client
 
 
-def test_the_whole_program_of_the_docstring_prints_an_answer():
+def test_the_whole_program_of_the_docstring_prints_an_answer() -> None:
     _, _, program = client.__doc__.partition("A whole program:\n")
     assert program.count('"model.gguf"') == 1
     program = textwrap.dedent(program).replace('"model.gguf"', repr(str(DENSE)))

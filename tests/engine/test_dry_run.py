@@ -76,17 +76,17 @@ async def check(engine: Engine, model: Path, settings: list[LoadSettings]) -> No
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
-async def test_on_the_cpu_stub_file_and_load_agree(engine: Engine, model: Path):
+async def test_on_the_cpu_stub_file_and_load_agree(engine: Engine, model: Path) -> None:
     await check(engine, model, [changed(**changes) for changes in ON_CPU])
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
-async def test_on_vulkan_stub_file_and_load_agree(model: Path):
+async def test_on_vulkan_stub_file_and_load_agree(model: Path) -> None:
     async with vulkan_engine() as engine:
         await check(engine, model, [changed(devices=("Vulkan0",), **changes) for changes in ON_VULKAN])
 
 
-async def test_two_devices_share_the_layers_as_is_free():
+async def test_two_devices_share_the_layers_as_is_free() -> None:
     """The one device, seen twice."""
     settings = changed(devices=("Vulkan0", "Vulkan1"))
     async with vulkan_engine(GGML_VK_VISIBLE_DEVICES="0,0") as engine:
@@ -110,7 +110,7 @@ async def test_two_devices_share_the_layers_as_is_free():
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool):
+async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool) -> None:
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=tied), tmp_path / "model.gguf")
     await check(engine, model, [changed(), changed(use_mmap=False), changed(repack="off")])
     placed = (await engine.ask(DryRun(path=str(model), settings=changed()))).placed[0]
@@ -122,7 +122,7 @@ async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_pat
     assert as_in_the_file.weights_bytes == as_in_the_file.mapped_bytes == whole
 
 
-async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path):
+async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path) -> None:
     start = tmp_path / "download.gguf"
     start.write_bytes(DENSE.read_bytes()[: read_header(DENSE).data_offset])
     assert (await engine.ask(DryRun(path=str(start), settings=TINY))).placed == (
@@ -130,7 +130,7 @@ async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path):
     ).placed
 
 
-async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Path):
+async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Path) -> None:
     shape = Shape(n_layers=4)
     whole = shape.write(tmp_path / "whole.gguf")
     tensors = shape.tensors()
@@ -143,21 +143,21 @@ async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Pat
     assert parts.placed == (await engine.ask(DryRun(path=str(whole), settings=TINY))).placed
 
 
-async def test_a_changed_file_is_planned_anew(engine: Engine, tmp_path: Path):
+async def test_a_changed_file_is_planned_anew(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     before = (await engine.ask(DryRun(path=str(Shape(n_layers=2).write(path)), settings=TINY))).placed[0]
     after = (await engine.ask(DryRun(path=str(Shape(n_layers=4).write(path)), settings=TINY))).placed[0]
     assert after.kv_bytes == 2 * before.kv_bytes
 
 
-async def test_more_models_than_stubs_are_kept_do_no_harm(engine: Engine, tmp_path: Path):
+async def test_more_models_than_stubs_are_kept_do_no_harm(engine: Engine, tmp_path: Path) -> None:
     paths = [Shape(n_layers=n).write(tmp_path / f"{n}.gguf") for n in range(1, 20)]
     kv = [(await engine.ask(DryRun(path=str(path), settings=TINY))).placed[0].kv_bytes for path in paths]
     assert kv == [kv[0] * n for n in range(1, 20)]
     assert (await engine.ask(DryRun(path=str(paths[0]), settings=TINY))).placed[0].kv_bytes == kv[0]
 
 
-async def test_what_is_loaded_stays_as_it_is(tiny: Engine):
+async def test_what_is_loaded_stays_as_it_is(tiny: Engine) -> None:
     before = tiny.loaded
     await tiny.ask(DryRun(path=str(MOE), settings=changed(n_ctx=4096)))
     assert tiny.loaded is before
@@ -168,13 +168,15 @@ async def test_what_is_loaded_stays_as_it_is(tiny: Engine):
     ("changes", "kind"),
     [({"devices": ("Vulkan7",)}, "bad_settings"), ({"type_v": "q8_0", "flash_attn": "off"}, "bad_settings")],
 )
-async def test_settings_that_llama_cpp_refuses_are_refused(engine: Engine, changes: dict[str, object], kind: str):
+async def test_settings_that_llama_cpp_refuses_are_refused(
+    engine: Engine, changes: dict[str, object], kind: str
+) -> None:
     with pytest.raises(EngineError) as refused:
         await engine.ask(DryRun(path=str(DENSE), settings=changed(**changes)))
     assert refused.value.info.kind == kind
 
 
-async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Path):
+async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Path) -> None:
     text, alien = tmp_path / "text.gguf", tmp_path / "alien.gguf"
     text.write_text("Not a model.")
     raw, _ = header(Shape().metadata() | {"general.architecture": "alien"}, Shape().tensors())
@@ -189,7 +191,7 @@ async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Pa
         assert refused.value.info.kind == kind
 
 
-def test_a_stub_is_small_and_has_no_vocabulary():
+def test_a_stub_is_small_and_has_no_vocabulary() -> None:
     with FileSource(DENSE) as source:
         raw, size = stub([(source, read_header(source))])
     rebuilt, real = read_header(raw, check_data=False), read_header(DENSE)

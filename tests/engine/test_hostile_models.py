@@ -84,7 +84,7 @@ async def died(engine: Engine, path: Path) -> Death:
 @pytest.mark.parametrize(("name", "number"), [("blk.1.ffn_down.weight", math.nan), ("token_embd.weight", math.inf)])
 async def test_weights_that_are_no_numbers_are_said_and_never_sampled_from(
     engine: Engine, tmp_path: Path, name: str, number: float, sampling: Sampling
-):
+) -> None:
     await engine.load(write(tmp_path / "nan.gguf", with_weights(name, number)), TINY)
     for _ in range(2):
         with pytest.raises(EngineError) as error:
@@ -111,7 +111,7 @@ async def test_weights_that_are_no_numbers_are_said_and_never_sampled_from(
 )
 async def test_a_file_that_llama_cpp_crashes_over_is_named_as_the_cause(
     tiny: Engine, tmp_path: Path, base: Path, change: Change
-):
+) -> None:
     death = await died(tiny, write(tmp_path / "mutated.gguf", change, base))
     assert (death.cause, death.running, death.computing.stage) == ("bad_file", "loading", "reading")
     assert "/" not in death.last_words  # where llama.cpp was built tells nothing
@@ -121,7 +121,7 @@ async def test_a_file_that_llama_cpp_crashes_over_is_named_as_the_cause(
     assert "crashed over mutated.gguf" in death_sentence(death) and "another file" in death_sentence(death)
 
 
-async def test_a_type_that_llama_cpp_cannot_add_is_no_fault_of_the_processor(tiny: Engine, tmp_path: Path):
+async def test_a_type_that_llama_cpp_cannot_add_is_no_fault_of_the_processor(tiny: Engine, tmp_path: Path) -> None:
     death = await died(tiny, write(tmp_path / "mutated.gguf", of_type("blk.0.attn_norm.weight", 1, 2)))
     assert (death.cause, death.computing.stage) == ("assertion", "computing")
     assert "unsupported types" in death.last_words and death.last_words.startswith("binary-ops.cpp:")
@@ -132,14 +132,16 @@ async def test_a_type_that_llama_cpp_cannot_add_is_no_fault_of_the_processor(tin
 @pytest.mark.parametrize(("kind", "n_bytes", "name"), [(24, 1, "I8"), (26, 4, "I32"), (28, 8, "F64")])
 async def test_matrices_of_types_that_nothing_multiplies_with_are_refused(
     tiny: Engine, tmp_path: Path, kind: int, n_bytes: int, name: str
-):
+) -> None:
     before = tiny.loaded
     info = await refused(tiny, write(tmp_path / "model.gguf", of_type("blk.1.attn_k.weight", kind, n_bytes)))
     assert info.kind == "model_unsupported" and f"of type {name}," in info.detail
     assert tiny.loaded is before is not None
 
 
-async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapped(tiny: Engine, tmp_path: Path):
+async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapped(
+    tiny: Engine, tmp_path: Path
+) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(DENSE.read_bytes())
     os.truncate(path, 1 << 40)
@@ -148,7 +150,7 @@ async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapp
     assert tiny.loaded is not None
 
 
-async def test_a_model_without_a_vocabulary_is_refused(engine: Engine, tmp_path: Path):
+async def test_a_model_without_a_vocabulary_is_refused(engine: Engine, tmp_path: Path) -> None:
     def change(parts: WholeFile) -> None:
         tokens = parts.metadata[TOKENS].value
         parts.metadata |= {"tokenizer.ggml.model": "no_vocab", "qwen3.vocab_size": Typed(4, len(tokens))}
@@ -158,7 +160,7 @@ async def test_a_model_without_a_vocabulary_is_refused(engine: Engine, tmp_path:
     assert info.kind == "model_refused" and "no vocabulary" in info.detail
 
 
-async def test_an_error_of_llama_cpps_is_one_short_line_of_what_is_wrong(engine: Engine, tmp_path: Path):
+async def test_an_error_of_llama_cpps_is_one_short_line_of_what_is_wrong(engine: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "model.gguf", with_value("tokenizer.ggml.pre", "\x1b[2J" + "x" * 5000))
     info = await refused(engine, path)
     assert info.kind == "model_unsupported" and info.detail.startswith("error loading model vocabulary: unknown pre-")

@@ -34,13 +34,13 @@ def state(*, transposed: bool, kind: int = 1) -> bytearray:
 
 @pytest.mark.parametrize("transposed", [True, False])
 @pytest.mark.parametrize("kind", [1, 30], ids=["f16", "bf16"])
-def test_each_layout_becomes_the_other(transposed: bool, kind: int):
+def test_each_layout_becomes_the_other(transposed: bool, kind: int) -> None:
     have = state(transposed=transposed, kind=kind)
     assert transpose_v(have)
     assert have == state(transposed=not transposed, kind=kind)
 
 
-def test_what_is_not_understood_to_its_last_byte_stays_as_it_is():
+def test_what_is_not_understood_to_its_last_byte_stays_as_it_is() -> None:
     whole = state(transposed=False)
     quantized = state(transposed=False, kind=8)
     for n in range(9, len(whole)):
@@ -53,7 +53,7 @@ def test_what_is_not_understood_to_its_last_byte_stays_as_it_is():
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
 @pytest.mark.parametrize("type_v", ["f16", "bf16", "f32"])
-async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engine, model, type_v):
+async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engine, model, type_v: str) -> None:
     off = msgspec.structs.replace(TINY, flash_attn="off", type_v=type_v)
     on = msgspec.structs.replace(off, flash_attn="on")
     question = user("What is the capital of France?")
@@ -67,7 +67,7 @@ async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engi
         assert again.text == first.text and again.done.timings.n_prefill == 1
 
 
-async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: Engine):
+async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: Engine) -> None:
     await engine.load(DENSE, msgspec.structs.replace(TINY, type_v="q8_0"))
     assert engine.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
     first = await ask(engine, user("ping"))

@@ -18,7 +18,7 @@ from tui.engines.pipes import MOST_OF_A_LINE, Pipes
 from tui.protocol.records import LoadSettings
 
 
-async def test_what_was_really_used_comes_back(engine: Engine):
+async def test_what_was_really_used_comes_back(engine: Engine) -> None:
     loaded = await engine.load(
         DENSE,
         LoadSettings(
@@ -39,7 +39,7 @@ async def test_what_was_really_used_comes_back(engine: Engine):
     assert loaded.can_think and loaded.n_ctx_train == 4096
 
 
-async def test_quantized_kv_caches_are_really_smaller(engine: Engine):
+async def test_quantized_kv_caches_are_really_smaller(engine: Engine) -> None:
     async def kv_bytes(**types: str) -> int:
         loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, **types))
         return sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.purpose == "kv")
@@ -52,12 +52,12 @@ async def test_quantized_kv_caches_are_really_smaller(engine: Engine):
     assert await kv_bytes(type_k="q4_0", type_v="q4_0") == pytest.approx(full * 18 / 64, abs=2**20 / 100)
 
 
-async def test_a_cpu_load_keeps_everything_in_host_memory(engine: Engine):
+async def test_a_cpu_load_keeps_everything_in_host_memory(engine: Engine) -> None:
     loaded = await engine.load(MOE, TINY)
     assert on_the_cpu(loaded)
 
 
-async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Engine):
+async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Engine) -> None:
     mapped = await engine.load(DENSE, TINY)
     read = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, use_mmap=False))
     assert "CPU_Mapped" in {buffer.device for buffer in mapped.llama.buffers}
@@ -65,18 +65,18 @@ async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Eng
     assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
 
 
-async def test_progress_goes_from_nothing_to_all(engine: Engine):
+async def test_progress_goes_from_nothing_to_all(engine: Engine) -> None:
     seen: list[float] = []
     await engine.load(DENSE, TINY, seen.append)
     assert seen == sorted(seen) and seen[-1] == 1.0 and seen[0] >= 0
 
 
-async def test_flash_attention_off_is_off(engine: Engine):
+async def test_flash_attention_off_is_off(engine: Engine) -> None:
     loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off"))
     assert not loaded.llama.flash_attn
 
 
-async def test_a_context_of_zero_takes_the_trained_size(engine: Engine):
+async def test_a_context_of_zero_takes_the_trained_size(engine: Engine) -> None:
     assert (await engine.load(DENSE, LoadSettings(n_ctx=0, n_threads=1))).n_ctx == 4096
 
 
@@ -92,7 +92,9 @@ async def test_a_context_of_zero_takes_the_trained_size(engine: Engine):
     ],
     ids=["missing", "folder", "empty", "garbage", "header cut", "data cut"],
 )
-async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(engine: Engine, tmp_path, make, kind):
+async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(
+    engine: Engine, tmp_path: Path, make, kind: str
+) -> None:
     path = tmp_path / "model.gguf"
     make(path)
     with pytest.raises(EngineError) as refused:
@@ -102,20 +104,20 @@ async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(engine
     await engine.load(DENSE, TINY)
 
 
-async def test_contradicting_settings_are_refused_with_llama_cpps_reason(engine: Engine):
+async def test_contradicting_settings_are_refused_with_llama_cpps_reason(engine: Engine) -> None:
     with pytest.raises(EngineError) as refused:
         await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off", type_v="q4_0"))
     assert refused.value.info.kind == "bad_settings" and "V cache" in refused.value.info.detail
 
 
-async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: Engine):
+async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: Engine) -> None:
     with pytest.raises(EngineError) as refused:
         await engine.load(DENSE, LoadSettings(devices=("Vulkan9",)))
     assert refused.value.info.kind == "bad_settings"
     assert "Vulkan9" in refused.value.info.detail and "CPU" in refused.value.info.detail
 
 
-async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engine):
+async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engine) -> None:
     bytes_per_token = 4 * 2 * 32 * 2 * 4  # layers, heads, width, K and V, f32
     n_bytes = 2 * psutil.virtual_memory().total
     try:
@@ -131,7 +133,7 @@ async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engi
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path):
+async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "secret.gguf"
     shutil.copy(DENSE, path)
     path.chmod(0)
@@ -143,7 +145,9 @@ async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path):
 @pytest.mark.parametrize(
     ("name", "why"), [(b"bad\xff.gguf", "not UTF-8"), (b"x" * 300, "File name too long")], ids=["bytes", "long"]
 )
-async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(tiny: Engine, tmp_path, name, why):
+async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(
+    tiny: Engine, tmp_path: Path, name, why: str
+) -> None:
     before = tiny.loaded
     with pytest.raises(EngineError, match=why) as refused:
         await tiny.load(tmp_path / os.fsdecode(name), TINY, load_first=True)
@@ -153,13 +157,13 @@ async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_text_that_is_none_is_refused_and_the_engine_goes_on(tiny: Engine):
+async def test_text_that_is_none_is_refused_and_the_engine_goes_on(tiny: Engine) -> None:
     with pytest.raises(EngineError, match="lone surrogates"):
         await ask(tiny, user("half a \ud83d"))
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-def test_of_a_line_without_end_only_the_beginning_is_kept():
+def test_of_a_line_without_end_only_the_beginning_is_kept() -> None:
     lines: list[str] = []
     pipes = Pipes(lambda _: None, lines.append, lambda: None)
     for _ in range(200):
@@ -169,7 +173,7 @@ def test_of_a_line_without_end_only_the_beginning_is_kept():
     assert lines == ["x" * MOST_OF_A_LINE, "y" * MOST_OF_A_LINE, "next"]
 
 
-async def test_a_text_of_any_length_in_a_file_is_no_line_of_the_log(engine: Engine, tmp_path: Path):
+async def test_a_text_of_any_length_in_a_file_is_no_line_of_the_log(engine: Engine, tmp_path: Path) -> None:
     path = add_metadata(DENSE, tmp_path / "long.gguf", {"general.comment": "d" * 3_000_000})
     await engine.load(path, TINY)
     assert max(map(len, engine.log)) <= MOST_OF_A_LINE

@@ -39,7 +39,7 @@ def in_huge_pages(path: Path, *, ask: bool = False) -> int:
         return sum(int(found) << 10 for found in re.findall(of_path, Path("/proc/self/smaps").read_text()))
 
 
-def test_a_file_is_read_in_steps_and_only_once(tmp_path: Path):
+def test_a_file_is_read_in_steps_and_only_once(tmp_path: Path) -> None:
     path = cold_file(tmp_path / "model.gguf")
     told: list[float] = []
     assert read_ahead([path], lambda fraction: not told.append(fraction))
@@ -51,7 +51,7 @@ def test_a_file_is_read_in_steps_and_only_once(tmp_path: Path):
     assert told == [1.0]
 
 
-def test_it_lies_in_huge_pages_where_the_file_system_has_them(tmp_path: Path):
+def test_it_lies_in_huge_pages_where_the_file_system_has_them(tmp_path: Path) -> None:
     if not in_huge_pages(cold_file(tmp_path / "probe"), ask=True):
         pytest.skip("this file system or kernel has no huge pages for files")
     path = cold_file(tmp_path / "model.gguf")
@@ -74,6 +74,6 @@ def anonymous_huge_pages(pid: int | None) -> int:
 
 
 @pytest.mark.skipif(not programs_get_huge_pages(), reason="no huge pages for programs here")
-async def test_what_llama_cpp_allocates_lies_in_huge_pages(engine: Engine):
+async def test_what_llama_cpp_allocates_lies_in_huge_pages(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=32768, n_threads=1))  # a KV cache of 32 MiB
     assert anonymous_huge_pages(engine.pid) >= 16 << 20

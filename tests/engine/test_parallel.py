@@ -27,23 +27,23 @@ def continuations(model: str, n_gen: int, *texts: str) -> tuple[list[list[int]],
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
-def test_the_same_prompt_goes_on_in_each_sequence_as_it_does_alone(model):
+def test_the_same_prompt_goes_on_in_each_sequence_as_it_does_alone(model) -> None:
     alone, together = continuations(str(model), 40, *[TEXTS[0]] * 4)
     assert together == alone and len(together) == 4 and len(set(together[0])) > 1
 
 
-def test_sequences_do_not_see_each_other():
+def test_sequences_do_not_see_each_other() -> None:
     alone, together = continuations(str(DENSE), 40, *TEXTS)
     assert together == alone
     assert len({tuple(tokens) for tokens in together}) == len(TEXTS)
 
 
-def test_prompts_longer_than_a_batch_are_read_in_pieces():
+def test_prompts_longer_than_a_batch_are_read_in_pieces() -> None:
     alone, together = continuations(str(DENSE), 8, *[" ".join(TEXTS * 4)] * 4)
     assert together == alone
 
 
-async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine):
+async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine) -> None:
     loaded = await engine.load(DENSE, FOUR)
     assert loaded.n_ctx == 256
     sample = await engine.ask(BenchParallel(n_parallel=4, n_prompt=200, n_gen=56))
@@ -53,14 +53,14 @@ async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine):
 
 
 @pytest.mark.parametrize(("n_parallel", "n_prompt"), [(5, 16), (4, 256)])
-async def test_more_than_the_context_was_made_for_is_refused(engine: Engine, n_parallel, n_prompt):
+async def test_more_than_the_context_was_made_for_is_refused(engine: Engine, n_parallel: int, n_prompt: int) -> None:
     await engine.load(DENSE, FOUR)
     with pytest.raises(EngineError) as refused:
         await engine.ask(BenchParallel(n_parallel=n_parallel, n_prompt=n_prompt, n_gen=8))
     assert refused.value.info.kind == "bad_settings" and "4 sequences of 256 tokens" in refused.value.info.detail
 
 
-async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(engine: Engine):
+async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=8 * 4096, n_threads=1, n_parallel=8))
     process = psutil.Process(engine.pid)
     before = process.cpu_times().user

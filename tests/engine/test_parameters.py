@@ -39,12 +39,12 @@ def asked(usual: LoadSettings, *others: LoadSettings) -> tuple[list[str], list[l
     return names, differ
 
 
-def test_each_row_of_the_table_names_a_parameter_of_llama_cpp():
+def test_each_row_of_the_table_names_a_parameter_of_llama_cpp() -> None:
     names, _ = asked(USUAL)
     assert [row.parameter for row in LOAD_TABLE if row.parameter and row.parameter not in names] == []
 
 
-def test_a_setting_changes_its_own_parameter_and_no_other():
+def test_a_setting_changes_its_own_parameter_and_no_other() -> None:
     rows = [row for row in LOAD_TABLE if row.name not in ("backend", *FOR_DEVICES)]
     _, differ = asked(USUAL, *(another(row.name) for row in rows))
     assert dict(zip([row.name for row in rows], differ, strict=True)) == {
@@ -53,7 +53,7 @@ def test_a_setting_changes_its_own_parameter_and_no_other():
 
 
 @pytest.mark.parametrize("devices", [(), ("CPU",)], ids=["none", "one, which may be any"])
-def test_where_layers_lie_is_told_to_llama_cpp_where_there_is_a_device(devices: tuple[str, ...]):
+def test_where_layers_lie_is_told_to_llama_cpp_where_there_is_a_device(devices: tuple[str, ...]) -> None:
     usual, *others = (
         msgspec.structs.replace(settings, devices=devices) for settings in (USUAL, *map(another, FOR_DEVICES))
     )

@@ -57,7 +57,7 @@ def deadly(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
-async def test_a_plan_is_what_the_engine_takes(planner: DryRunPlanner, engine: Engine, model: Path):
+async def test_a_plan_is_what_the_engine_takes(planner: DryRunPlanner, engine: Engine, model: Path) -> None:
     plan = await planner.plan(model, inspect(model).info, TINY)
     assert plan.exact
     loaded = await engine.load(model, TINY)
@@ -70,20 +70,20 @@ async def test_a_plan_is_what_the_engine_takes(planner: DryRunPlanner, engine: E
     assert plan.n_ctx == loaded.n_ctx
 
 
-async def test_a_context_that_nobody_means_is_left_to_the_formula(planner: DryRunPlanner, dense: ModelInfo):
+async def test_a_context_that_nobody_means_is_left_to_the_formula(planner: DryRunPlanner, dense: ModelInfo) -> None:
     most, more = (msgspec.structs.replace(TINY, n_ctx=n) for n in (MOST_CELLS, MOST_CELLS + 256))
     assert (await planner.plan(DENSE, dense, most)).exact
     assert await planner.plan(DENSE, dense, more) == estimate(dense, more)
 
 
-async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: DryRunPlanner, dense: ModelInfo):
+async def test_the_formula_is_near_and_says_that_it_is_the_formula(planner: DryRunPlanner, dense: ModelInfo) -> None:
     formula, exact = estimate(dense, TINY), await planner.plan(DENSE, dense, TINY)
     assert exact.exact and not formula.exact
     assert formula.total_bytes == pytest.approx(exact.total_bytes, rel=0.2, abs=MIB)
     assert formula.host.read_bytes == exact.host.read_bytes
 
 
-async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
+async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo) -> None:
     planner = DryRunPlanner(env=engine_environment(software=True))
     try:
         await planner.warm_up()
@@ -97,7 +97,7 @@ async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo):
         await planner.close()
 
 
-async def test_what_was_planned_is_remembered(planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path):
+async def test_what_was_planned_is_remembered(planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(DENSE.read_bytes())
     assert planner.known(path, TINY) is None
@@ -111,7 +111,7 @@ async def test_what_was_planned_is_remembered(planner: DryRunPlanner, dense: Mod
 
 async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_up(
     planner: DryRunPlanner, dense: ModelInfo
-):
+) -> None:
     tasks = [
         asyncio.create_task(planner.plan(DENSE, dense, LoadSettings(n_ctx=256 * n, n_threads=1))) for n in range(1, 17)
     ]
@@ -123,7 +123,7 @@ async def test_many_at_once_are_all_answered_and_the_cancelled_ones_hold_nobody_
     assert all(plan.exact for plan in done)
 
 
-async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: DryRunPlanner, dense: ModelInfo):
+async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: DryRunPlanner, dense: ModelInfo) -> None:
     task = asyncio.create_task(planner.plan(DENSE, dense, TINY))
     await until(lambda: planner.pid)
     pid = planner.pid
@@ -132,7 +132,7 @@ async def test_a_process_that_nobody_waits_for_starts_all_the_same(planner: DryR
     assert planner.pid == pid
 
 
-async def test_a_process_that_was_killed_is_replaced(planner: DryRunPlanner, dense: ModelInfo):
+async def test_a_process_that_was_killed_is_replaced(planner: DryRunPlanner, dense: ModelInfo) -> None:
     await planner.warm_up()
     pid = planner.pid
     os.kill(pid or 0, signal.SIGSTOP)
@@ -147,7 +147,7 @@ async def test_a_process_that_was_killed_is_replaced(planner: DryRunPlanner, den
 
 async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
     planner: DryRunPlanner, dense: ModelInfo, tiny: Engine, tmp_path: Path
-):
+) -> None:
     path = deadly(tmp_path / "deadly.gguf")
     info = inspect(path).info
     for n in range(1, MAX_DEATHS + 3):
@@ -160,13 +160,13 @@ async def test_a_file_that_kills_the_process_is_planned_by_the_formula(
 
 async def test_what_llama_cpp_refuses_is_planned_by_the_formula(
     planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path
-):
+) -> None:
     for path in (tmp_path / "gone.gguf", tmp_path / os.fsdecode(b"\xff.gguf")):
         for _ in range(2):
             assert await planner.plan(path, dense, TINY) == estimate(dense, TINY)
 
 
-async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: Path):
+async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: Path) -> None:
     (tmp_path / "llama_cpp").mkdir()
     (tmp_path / "llama_cpp" / "__init__.py").write_text("raise ImportError('broken')")
     planner = DryRunPlanner(env={"PYTHONPATH": str(tmp_path)})
@@ -179,7 +179,7 @@ async def test_without_llama_cpp_the_formula_serves(dense: ModelInfo, tmp_path: 
         await planner.close()
 
 
-async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo):
+async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo) -> None:
     planner = DryRunPlanner(idle_s=0.01)
     try:
         await planner.plan(DENSE, dense, TINY)
@@ -189,7 +189,7 @@ async def test_an_idle_process_ends_and_another_takes_its_place(dense: ModelInfo
         await planner.close()
 
 
-async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo):
+async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo) -> None:
     starting = DryRunPlanner()
     warming = asyncio.create_task(starting.warm_up())
     await until(lambda: starting.pid)
@@ -204,7 +204,7 @@ async def test_closing_ends_the_process_whatever_it_does(dense: ModelInfo):
     assert starting.pid is None
 
 
-async def test_closing_before_anything_was_asked_does_nothing():
+async def test_closing_before_anything_was_asked_does_nothing() -> None:
     planner = DryRunPlanner()
     await planner.close()
     await planner.close()
@@ -213,7 +213,7 @@ async def test_closing_before_anything_was_asked_does_nothing():
 
 async def test_a_dry_run_that_does_not_end_is_given_up_with_its_process(
     planner: DryRunPlanner, dense: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(DENSE.read_bytes())
     await planner.warm_up()
@@ -231,7 +231,7 @@ async def test_a_dry_run_that_does_not_end_is_given_up_with_its_process(
 
 async def test_more_layers_than_any_model_has_and_contexts_from_a_file_are_left_to_the_formula(
     planner: DryRunPlanner, tmp_path: Path
-):
+) -> None:
     for name, shape, more in (
         ("layers", Shape(n_layers=MOST_LAYERS + 1), {}),
         ("context", Shape(), {"qwen3.context_length": MOST_CELLS + 256}),
@@ -242,7 +242,7 @@ async def test_more_layers_than_any_model_has_and_contexts_from_a_file_are_left_
     assert planner.pid is None
 
 
-def test_a_process_may_only_grow_by_so_much_while_it_works_for_a_stranger():
+def test_a_process_may_only_grow_by_so_much_while_it_works_for_a_stranger() -> None:
     program = """
         from tui.engine.memorylimit import growing_at_most
 

@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
     return with_vocabulary(Shape(n_vocab=N_VOCAB, tied=True), tmp_path / "model.gguf")
 
 
-async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(engine: Engine, model: Path):
+async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(engine: Engine, model: Path) -> None:
     loaded = await engine.load(model, with_repack("off"))
     host = taken(loaded, loaded.llama.devices)["CPU"]
     assert loaded.llama.repacked == () and host.repacked_bytes == 0
@@ -42,7 +42,7 @@ async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(engine: 
 
 async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says_what_came_of_it(
     engine: Engine, model: Path
-):
+) -> None:
     on, auto = await engine.load(model, with_repack("on")), await engine.load(model, with_repack("auto"))
     assert on.llama.repacked == auto.repacked and on.llama.footprint.placed == auto.footprint.placed
     host = taken(on, on.llama.devices)["CPU"]
@@ -54,7 +54,9 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
 
 @pytest.mark.parametrize("repack", ["on", "off"])
 @pytest.mark.parametrize("use_mmap", [True, False], ids=["mapped", "read"])
-async def test_a_plan_knows_what_the_load_will_take(engine: Engine, model: Path, repack: Repack, use_mmap: bool):
+async def test_a_plan_knows_what_the_load_will_take(
+    engine: Engine, model: Path, repack: Repack, use_mmap: bool
+) -> None:
     settings = with_repack(repack, msgspec.structs.replace(TINY, use_mmap=use_mmap))
     planner = DryRunPlanner()
     try:
@@ -71,7 +73,7 @@ async def test_a_plan_knows_what_the_load_will_take(engine: Engine, model: Path,
     )
 
 
-async def test_left_to_llama_cpp_it_is_planned_once(model: Path):
+async def test_left_to_llama_cpp_it_is_planned_once(model: Path) -> None:
     planner = DryRunPlanner()
     try:
         plan = await planner.plan(model, inspect(model).info, with_repack("auto"))
@@ -83,7 +85,9 @@ async def test_left_to_llama_cpp_it_is_planned_once(model: Path):
 
 @pytest.mark.parametrize("model_file", [DENSE, MOE], ids=lambda path: path.stem)
 @pytest.mark.parametrize("way", [("on", "off"), ("off", "on")], ids=" to ".join)
-async def test_a_conversation_goes_along_when_it_is_changed(engine: Engine, model_file: Path, way: tuple[Repack, ...]):
+async def test_a_conversation_goes_along_when_it_is_changed(
+    engine: Engine, model_file: Path, way: tuple[Repack, ...]
+) -> None:
     before, after = way
     await engine.load(model_file, with_repack(before))
     first = await ask(engine, QUESTION, thinking=False)
@@ -98,12 +102,12 @@ async def test_a_conversation_goes_along_when_it_is_changed(engine: Engine, mode
     [("CPU_REPACK", True), ("AMX", True), ("CPU_KLEIDIAI", True), ("CPU_RISCV64_SPACEMIT", True), ("CPU", False)]
     + [(kind, False) for kind in ("CPU_Mapped", "Vulkan0", "Vulkan_Host", "CUDA0", "BLAS")],
 )
-def test_kinds_of_memory_are_told_apart_by_their_names(kind: str, is_repacked: bool):
+def test_kinds_of_memory_are_told_apart_by_their_names(kind: str, is_repacked: bool) -> None:
     lines = [f"load_tensors: {kind:>12} model buffer size =   100.00 MiB"]
     assert repacked(loadlog.buffers(lines)) == ((kind,) if is_repacked else ())
 
 
-def test_only_the_last_load_in_a_log_counts():
+def test_only_the_last_load_in_a_log_counts() -> None:
     begin = "llama_model_loader: loaded meta data with 27 key-value pairs"
     amx, plain = (f"load_tensors: {kind:>12} model buffer size =   100.00 MiB" for kind in ("AMX", "CPU_Mapped"))
     assert loadlog.of_last_load([begin, amx, begin, plain]) == [begin, plain]

@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Marks, str, Part, tuple[str, str]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
-def test_thinking_and_answer_are_apart_whatever_pieces_they_come_in(name, size):
+def test_thinking_and_answer_are_apart_whatever_pieces_they_come_in(name, size: int) -> None:
     marks, text, part, right = CASES[name]
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert split(marks, pieces, part)[:2] == (right[0], right[1].replace("\x00", ""))
@@ -151,13 +151,13 @@ def test_thinking_and_answer_are_apart_whatever_pieces_they_come_in(name, size):
         ("<think>END</think>a", "a", False),
     ],
 )
-def test_texts_that_end_a_turn_do_so_in_the_answer_alone(text, answer, ended, size):
+def test_texts_that_end_a_turn_do_so_in_the_answer_alone(text: str, answer: str, ended: bool, size: int) -> None:
     marks = Marks(thoughts=THINK.thoughts, stops=("\nUser:",))
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert split(marks, pieces, stops=("END",))[1:] == (answer, ended)
 
 
-def test_a_mark_that_ends_a_turn_ends_a_thought_that_was_never_closed_too():
+def test_a_mark_that_ends_a_turn_ends_a_thought_that_was_never_closed_too() -> None:
     marks = Marks(thoughts=THINK.thoughts, stops=("<|im_end|>",))
     assert split(marks, ["<think>well<|im_", "end|>\nmore"]) == ("well", "", True)
 
@@ -174,7 +174,7 @@ def test_a_mark_that_ends_a_turn_ends_a_thought_that_was_never_closed_too():
         (SENTENCE, "assistant\nHere is how I think:\n", "thinking"),
     ],
 )
-def test_where_an_answer_begins_is_read_off_the_end_of_its_prompt(marks, opening, part):
+def test_where_an_answer_begins_is_read_off_the_end_of_its_prompt(marks, opening: str, part: str) -> None:
     assert marks.part_after(opening) == part
 
 
@@ -187,7 +187,7 @@ LETTERS = st.lists(st.sampled_from((*BITS, "\ud800", "\ud801", "\ud802")), max_s
     cuts=st.lists(st.integers(0, 200), max_size=8),
     marks=st.sampled_from([THINK, TOKENS, HARMONY, WRAPPED]),
 )
-def test_pieces_never_make_a_difference(text, cuts, marks):
+def test_pieces_never_make_a_difference(text, cuts, marks) -> None:
     part: Part = "between" if marks.has_headers else "answer"
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[a:b] for a, b in pairwise(places)]
@@ -195,11 +195,11 @@ def test_pieces_never_make_a_difference(text, cuts, marks):
 
 
 @given(text=st.text(st.characters(exclude_characters="<\ud800", codec="utf-8"), max_size=200))
-def test_text_without_marks_is_all_there_but_empty_lines_at_its_beginning(text):
+def test_text_without_marks_is_all_there_but_empty_lines_at_its_beginning(text) -> None:
     assert split(THINK, [text])[1] == (text.lstrip("\n") if text.strip() else "")
 
 
-def test_a_copy_goes_on_by_itself():
+def test_a_copy_goes_on_by_itself() -> None:
     splitter = AnswerSplitter(THINK)
     splitter.feed("<think>a</thi")
     other = splitter.copy()

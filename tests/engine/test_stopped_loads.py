@@ -64,7 +64,7 @@ async def cancel(
     return seen
 
 
-async def test_cancel_while_the_file_is_read_ahead_loads_nothing(engine: Engine, large: Path):
+async def test_cancel_while_the_file_is_read_ahead_loads_nothing(engine: Engine, large: Path) -> None:
     seen = await cancel(engine, lambda progress: engine.load(large, TINY, progress), at=0.0)
     assert engine.loaded is None  # it is not known yet
     assert seen[-1] < 0.5 and await engine.settled() is None
@@ -77,7 +77,7 @@ async def test_cancel_while_the_file_is_read_ahead_loads_nothing(engine: Engine,
 
 
 @pytest.mark.parametrize("use_mmap", [True, False], ids=["mapped", "read"])
-async def test_cancel_while_llama_cpp_loads_ends_inside_it(engine: Engine, large: Path, use_mmap: bool):
+async def test_cancel_while_llama_cpp_loads_ends_inside_it(engine: Engine, large: Path, use_mmap: bool) -> None:
     settings = msgspec.structs.replace(TINY, use_mmap=use_mmap)
     whole = await engine.load(large, settings)  # from here on it is in the page cache
     if use_mmap and not whole.llama.repacked:
@@ -90,14 +90,14 @@ async def test_cancel_while_llama_cpp_loads_ends_inside_it(engine: Engine, large
         await engine.ask(Count(messages=(QUESTION,)))
 
 
-async def test_a_cancelled_load_ends_before_the_next_begins(engine: Engine, large: Path):
+async def test_a_cancelled_load_ends_before_the_next_begins(engine: Engine, large: Path) -> None:
     await cancel(engine, lambda progress: engine.load(large, TINY, progress), at=0.0)
     loaded = await engine.load(DENSE, TINY)
     assert engine.loaded is loaded and loaded.path == str(DENSE)
     assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: Engine):
+async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: Engine) -> None:
     await cancel(engine, lambda progress: engine.load(DENSE, TINY, progress), at=1.0)
     loaded = await engine.settled()
     assert engine.loaded is loaded
@@ -108,7 +108,9 @@ async def test_cancelled_in_its_last_moment_front_end_and_engine_agree(engine: E
         assert (await engine.ask(Count(messages=(QUESTION,)))).n_tokens > 0
 
 
-async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_cache(engine: Engine, large: Path):
+async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_cache(
+    engine: Engine, large: Path
+) -> None:
     before = await engine.load(large, READ)
     first = await ask(engine, QUESTION, max_tokens=2)
     other = msgspec.structs.replace(READ, n_ubatch=64)
@@ -123,7 +125,7 @@ async def test_a_cancelled_change_of_settings_brings_the_old_ones_back_with_the_
 
 async def test_a_cancelled_load_beside_the_old_model_changes_nothing_however_often_it_is_cancelled(
     tiny: Engine, large: Path
-):
+) -> None:
     before = tiny.loaded
     first = await ask(tiny, QUESTION, thinking=False)
     for settings, at, times in ((TINY, 0.0, 1), (READ, 0.501, 3)):
@@ -134,7 +136,7 @@ async def test_a_cancelled_load_beside_the_old_model_changes_nothing_however_oft
     assert again.text == first.text and again.done.timings.n_prefill == 1
 
 
-async def test_cancelled_beside_the_old_model_in_the_last_moment_what_is_loaded_is_known(tiny: Engine):
+async def test_cancelled_beside_the_old_model_in_the_last_moment_what_is_loaded_is_known(tiny: Engine) -> None:
     before = tiny.loaded
     await cancel(tiny, lambda progress: tiny.load(MOE, TINY, progress, load_first=True), at=1.0, times=2)
     assert tiny.loaded is before or tiny.loaded.path == str(MOE)
@@ -145,7 +147,7 @@ async def test_cancelled_beside_the_old_model_in_the_last_moment_what_is_loaded_
 
 async def test_a_load_beside_another_model_that_never_ends_costs_the_process_and_no_more(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(client, "STAY_GRACE_S", 0.01)
     load = asyncio.create_task(tiny.load(MOE, TINY, load_first=True))
     await asyncio.sleep(0)  # lets the command go out
@@ -159,7 +161,7 @@ async def test_a_load_beside_another_model_that_never_ends_costs_the_process_and
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Engine, tmp_path: Path):
+async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     shutil.copy(DENSE, path)
     await engine.load(path, msgspec.structs.replace(TINY, use_mmap=False))
@@ -172,7 +174,7 @@ async def test_when_new_and_old_settings_both_fail_nothing_is_loaded(engine: Eng
         await engine.ask(Count(messages=(QUESTION,)))
 
 
-async def test_a_file_that_cannot_be_a_model_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):
+async def test_a_file_that_cannot_be_a_model_leaves_what_is_loaded(tiny: Engine, tmp_path: Path) -> None:
     before = tiny.loaded
     path = tmp_path / "model.gguf"
     path.write_bytes(b"this is no GGUF file" * 50)
@@ -182,7 +184,7 @@ async def test_a_file_that_cannot_be_a_model_leaves_what_is_loaded(tiny: Engine,
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_a_file_that_is_not_there_leaves_what_is_loaded(tiny: Engine, tmp_path: Path):
+async def test_a_file_that_is_not_there_leaves_what_is_loaded(tiny: Engine, tmp_path: Path) -> None:
     before = tiny.loaded
     with pytest.raises(EngineError) as refused:
         await tiny.load(tmp_path / "nowhere.gguf", TINY)
@@ -190,20 +192,20 @@ async def test_a_file_that_is_not_there_leaves_what_is_loaded(tiny: Engine, tmp_
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_settings_that_fail_leave_the_very_record_of_the_old_ones(tiny: Engine):
+async def test_settings_that_fail_leave_the_very_record_of_the_old_ones(tiny: Engine) -> None:
     before = tiny.loaded
     with pytest.raises(EngineError):
         await tiny.load(DENSE, msgspec.structs.replace(TINY, devices=("Vulkan9",)), keep_context=True)
     assert tiny.loaded is before is not None
 
 
-async def test_a_load_that_fails_after_the_old_model_was_freed_leaves_nothing(tiny: Engine):
+async def test_a_load_that_fails_after_the_old_model_was_freed_leaves_nothing(tiny: Engine) -> None:
     with pytest.raises(EngineError):
         await tiny.load(DENSE, msgspec.structs.replace(TINY, devices=("Vulkan9",)))
     assert tiny.loaded is None
 
 
-async def test_whoever_waits_for_a_load_to_settle_is_told_when_the_process_ends(engine: Engine, large: Path):
+async def test_whoever_waits_for_a_load_to_settle_is_told_when_the_process_ends(engine: Engine, large: Path) -> None:
     load = asyncio.create_task(engine.load(large, TINY))
     await asyncio.sleep(0)  # lets the command go out
     settled = asyncio.create_task(engine.settled())

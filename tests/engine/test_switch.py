@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -20,7 +22,7 @@ async def second_turn(engine: Engine, first: str):
     return await ask(engine, QUESTION, Message(role="assistant", content=first), user("谢谢"), thinking=False)
 
 
-async def test_the_cache_goes_along_and_only_what_is_new_is_evaluated(tiny: Engine):
+async def test_the_cache_goes_along_and_only_what_is_new_is_evaluated(tiny: Engine) -> None:
     first = await ask(tiny, QUESTION, thinking=False)
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_batch=256, n_ubatch=128), keep_context=True)
     assert loaded.n_kept == first.done.n_used and loaded.llama.n_ubatch == 128
@@ -32,7 +34,7 @@ async def test_the_cache_goes_along_and_only_what_is_new_is_evaluated(tiny: Engi
     assert again.started.n_cached == 0 and moved.started.n_cached >= first.started.n_prompt - 8
 
 
-async def test_a_cache_of_another_type_is_evaluated_again(tiny: Engine):
+async def test_a_cache_of_another_type_is_evaluated_again(tiny: Engine) -> None:
     first = await ask(tiny, QUESTION, thinking=False)
     settings = msgspec.structs.replace(TINY, type_k="q8_0", type_v="q8_0")
     assert (await tiny.load(DENSE, settings, keep_context=True)).n_kept == 0
@@ -40,7 +42,7 @@ async def test_a_cache_of_another_type_is_evaluated_again(tiny: Engine):
     assert reply.started.n_cached == 0 and reply.text
 
 
-async def test_a_cache_that_is_larger_than_the_new_context_is_left_behind(tiny: Engine):
+async def test_a_cache_that_is_larger_than_the_new_context_is_left_behind(tiny: Engine) -> None:
     first = await ask(tiny, QUESTION, thinking=False)
     assert first.done.n_used > 64
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=64), keep_context=True)
@@ -48,7 +50,9 @@ async def test_a_cache_that_is_larger_than_the_new_context_is_left_behind(tiny: 
 
 
 @pytest.mark.parametrize(("n_ctx", "is_kept"), [(512, True), (2048, False)])
-async def test_a_cache_does_not_go_where_long_rope_turns_positions_otherwise(engine: Engine, tmp_path, n_ctx, is_kept):
+async def test_a_cache_does_not_go_where_long_rope_turns_positions_otherwise(
+    engine: Engine, tmp_path: Path, n_ctx: int, is_kept: bool
+) -> None:
     model = with_vocabulary(
         Shape(n_vocab=N_VOCAB), tmp_path / "long.gguf", qwen3__rope__scaling__original_context_length=1024
     )
@@ -58,12 +62,12 @@ async def test_a_cache_does_not_go_where_long_rope_turns_positions_otherwise(eng
     assert loaded.n_kept == (first.done.n_used if is_kept else 0)
 
 
-async def test_another_model_takes_nothing_along(tiny: Engine):
+async def test_another_model_takes_nothing_along(tiny: Engine) -> None:
     await ask(tiny, QUESTION, thinking=False)
     assert (await tiny.load(MOE, TINY, keep_context=True)).n_kept == 0
 
 
-async def test_when_the_new_settings_cannot_be_loaded_the_old_ones_stay_with_their_cache(tiny: Engine):
+async def test_when_the_new_settings_cannot_be_loaded_the_old_ones_stay_with_their_cache(tiny: Engine) -> None:
     first = await ask(tiny, QUESTION, thinking=False)
     before = tiny.loaded
     with pytest.raises(EngineError):
@@ -74,7 +78,7 @@ async def test_when_the_new_settings_cannot_be_loaded_the_old_ones_stay_with_the
 
 
 @pytest.mark.parametrize("thinking", [True, False])
-async def test_an_answer_that_was_cancelled_goes_on_where_it_stopped(tiny: Engine, thinking: bool):
+async def test_an_answer_that_was_cancelled_goes_on_where_it_stopped(tiny: Engine, thinking: bool) -> None:
     question = user("Count to 100")
     whole = await ask(tiny, question, thinking=thinking)
     begun = await paused(tiny, question, thinking=thinking)
@@ -87,7 +91,7 @@ async def test_an_answer_that_was_cancelled_goes_on_where_it_stopped(tiny: Engin
     assert both.done.timings.n_prefill <= 1 and both.started.n_cached >= n_used - 1
 
 
-async def test_an_answer_goes_on_in_another_session_and_after_a_load_that_failed(tiny: Engine):
+async def test_an_answer_goes_on_in_another_session_and_after_a_load_that_failed(tiny: Engine) -> None:
     question = user("Count to 100")
     whole = await ask(tiny, question)
     begun = await paused(tiny, question)
@@ -98,7 +102,7 @@ async def test_an_answer_goes_on_in_another_session_and_after_a_load_that_failed
     assert both.text == whole.text and both.done.timings.n_prefill <= 1
 
 
-async def test_without_the_cache_all_is_evaluated_again_and_the_text_goes_on(tiny: Engine):
+async def test_without_the_cache_all_is_evaluated_again_and_the_text_goes_on(tiny: Engine) -> None:
     begun = await paused(tiny, user("Count to 100"))
     before, n_tokens = begun.text + begun.thinking, begun.done.timings.n_prompt + begun.done.timings.n_decode
     await tiny.load(DENSE, msgspec.structs.replace(TINY, type_k="q8_0", type_v="q8_0"), keep_context=True)
@@ -107,13 +111,13 @@ async def test_without_the_cache_all_is_evaluated_again_and_the_text_goes_on(tin
     assert len(both.text + both.thinking) > len(before)
 
 
-async def test_there_is_nothing_to_go_on_with_after_an_answer_that_ended(tiny: Engine):
+async def test_there_is_nothing_to_go_on_with_after_an_answer_that_ended(tiny: Engine) -> None:
     await ask(tiny, user("ping"))
     with pytest.raises(EngineError, match="no cancelled answer"):
         await resumed(tiny, Reply())
 
 
-async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny: Engine):
+async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny: Engine) -> None:
     whole = await ask(tiny, QUESTION)
     await tiny.load(DENSE, TINY)
     answer = tiny.generate(Generate(messages=(QUESTION,), sampling=GREEDY))
@@ -123,7 +127,7 @@ async def test_a_cancel_before_the_first_token_is_taken_up_with_the_prompt(tiny:
     assert (await resumed(tiny, Reply())).text == whole.text
 
 
-async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_question(engine: Engine):
+async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_question(engine: Engine) -> None:
     await engine.load(DENSE, LoadSettings(n_ctx=256, n_threads=1))
     turns = [user(f"Remember the number {i} for me, please.") for i in range(400)]  # long to look through
     whole = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=20)
@@ -135,7 +139,7 @@ async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_questi
     assert both.text == whole.text and both.started.n_dropped == whole.started.n_dropped > 0
 
 
-async def test_with_a_seed_the_answer_is_the_same_with_a_switch_in_its_middle(tiny: Engine):
+async def test_with_a_seed_the_answer_is_the_same_with_a_switch_in_its_middle(tiny: Engine) -> None:
     n_tokens = 200
     hot = Sampling(temperature=2.0, top_k=40, top_p=1.0, repeat_penalty=1.1, seed=7)
     whole = Reply()
@@ -158,7 +162,7 @@ async def test_with_a_seed_the_answer_is_the_same_with_a_switch_in_its_middle(ti
     assert (both.thinking, both.text) != (whole.thinking, whole.text)  # it really was drawn
 
 
-async def test_what_is_loaded_stays_when_the_new_is_loaded_first_and_fails(tiny: Engine):
+async def test_what_is_loaded_stays_when_the_new_is_loaded_first_and_fails(tiny: Engine) -> None:
     first = await ask(tiny, QUESTION, thinking=False)
     before = tiny.loaded
     with pytest.raises(EngineError):

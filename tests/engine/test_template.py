@@ -14,11 +14,11 @@ def render(source: str, *contents: str, opening: bool = True, **variables: Any) 
     return JinjaTemplate(source, "<s>", "</s>").render(turns, opening=opening, variables=variables)
 
 
-def test_chatml_for_files_without_a_template():
+def test_chatml_for_files_without_a_template() -> None:
     assert render(CHATML, "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_variables_reach_the_template_and_it_tells_which_it_looks_up():
+def test_variables_reach_the_template_and_it_tells_which_it_looks_up() -> None:
     source = "{{ 'on' if enable_thinking else 'off' }}{{ bos_token }}{% set mine = 1 %}{{ mine }}"
     assert (render(source, enable_thinking=True), render(source, enable_thinking=False)) == ("on<s>1", "off<s>1")
     assert "enable_thinking" in JinjaTemplate(source, "", "").variables
@@ -36,17 +36,17 @@ def test_variables_reach_the_template_and_it_tells_which_it_looks_up():
         "{{ messages[5].content.strip() }}",
     ],
 )
-def test_a_hostile_or_broken_template_is_an_error_not_an_accident(source):
+def test_a_hostile_or_broken_template_is_an_error_not_an_accident(source: str) -> None:
     with pytest.raises(TemplateError, match="chat template failed"):
         render(source, "Hi")
 
 
-def test_a_template_that_does_not_compile_says_so():
+def test_a_template_that_does_not_compile_says_so() -> None:
     with pytest.raises(TemplateError, match="does not compile"):
         JinjaTemplate("{% for %}", "", "")
 
 
-def test_generation_blocks_of_training_templates_are_passed_through():
+def test_generation_blocks_of_training_templates_are_passed_through() -> None:
     assert render("{% generation %}{{ messages[0].content }}{% endgeneration %}", "Hi") == "Hi"
 
 
@@ -59,5 +59,5 @@ def test_generation_blocks_of_training_templates_are_passed_through():
         ("indent=1", '{\n "b": "é",\n "a": 1\n}'),
     ],
 )
-def test_tojson_takes_all_that_the_library_takes_that_templates_are_written_for(options, right):
+def test_tojson_takes_all_that_the_library_takes_that_templates_are_written_for(options: str, right: str) -> None:
     assert render("{{ {'b': 'é', 'a': 1} | tojson(" + options + ") }}") == right

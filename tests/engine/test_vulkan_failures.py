@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import DENSE, TINY
@@ -22,7 +24,9 @@ DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
         (f"vkCreateComputePipelines {UNKNOWN}", "shader", "vk::Device::createComputePipeline: ErrorUnknown"),
     ],
 )
-async def test_a_failure_while_answering_ends_the_engine_alone_and_names_its_cause(tmp_path, fault, cause, words):
+async def test_a_failure_while_answering_ends_the_engine_alone_and_names_its_cause(
+    tmp_path: Path, fault, cause: str, words: str
+) -> None:
     driver = Driver(tmp_path, fault)
     async with vulkan_engine(**driver.environment) as engine:
         await engine.load(DENSE, ON_GPU)
@@ -38,7 +42,7 @@ async def test_a_failure_while_answering_ends_the_engine_alone_and_names_its_cau
         assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_a_shader_that_cannot_be_compiled_while_loading_is_named(tmp_path):
+async def test_a_shader_that_cannot_be_compiled_while_loading_is_named(tmp_path: Path) -> None:
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()
@@ -47,7 +51,9 @@ async def test_a_shader_that_cannot_be_compiled_while_loading_is_named(tmp_path)
         assert (died.value.death.cause, died.value.death.running) == ("shader", "loading")
 
 
-async def test_memory_that_the_device_does_not_have_for_the_weights_is_refused_and_the_engine_lives_on(tmp_path):
+async def test_memory_that_the_device_does_not_have_for_the_weights_is_refused_and_the_engine_lives_on(
+    tmp_path: Path,
+) -> None:
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()

@@ -28,7 +28,9 @@ async def vulkan() -> AsyncIterator[Engine]:
 
 @MODELS
 @pytest.mark.parametrize("flash_attn", ["auto", "off"])
-async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(vulkan: Engine, model, flash_attn):
+async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(
+    vulkan: Engine, model, flash_attn: str
+) -> None:
     cpu, gpu = (msgspec.structs.replace(settings, flash_attn=flash_attn) for settings in (TINY, ON_GPU))
     on_cpu = await vulkan.load(model, cpu)
     first = await ask(vulkan, user("hello"), thinking=False)
@@ -50,7 +52,9 @@ async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(vulkan:
 
 
 @MODELS
-async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give(vulkan: Engine, model, dialogs):
+async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give(
+    vulkan: Engine, model, dialogs
+) -> None:
     dialog = min((d for d in dialogs if not d["enable_thinking"]), key=lambda d: len(d["expected"]))
     await vulkan.load(model, ON_GPU)
     reply = await ask(vulkan, *messages(dialog), thinking=False)
@@ -58,7 +62,7 @@ async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give
 
 
 @MODELS
-async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model):
+async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model) -> None:
     question = user("Count to 100")
     await vulkan.load(model, TINY)
     whole = await ask(vulkan, question)
@@ -70,14 +74,14 @@ async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model):
     assert whole.thinking.startswith(both.thinking) and whole.text.startswith(both.text)
 
 
-async def test_a_part_of_the_layers_can_be_offloaded(vulkan: Engine):
+async def test_a_part_of_the_layers_can_be_offloaded(vulkan: Engine) -> None:
     loaded = await vulkan.load(DENSE, msgspec.structs.replace(ON_GPU, n_gpu_layers=2))
     assert loaded.llama.n_gpu_layers == 2
     assert {"Vulkan0"} < {buffer.device for buffer in loaded.llama.buffers if buffer.purpose == "weights"}
     assert (await ask(vulkan, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_a_device_that_got_nothing_is_not_said_to_hold_layers():
+async def test_a_device_that_got_nothing_is_not_said_to_hold_layers() -> None:
     async with vulkan_engine(GGML_VK_VISIBLE_DEVICES="0,0") as engine:
         settings = msgspec.structs.replace(ON_GPU, devices=("Vulkan0", "Vulkan1"), n_gpu_layers=1)
         loaded = await engine.load(DENSE, settings)

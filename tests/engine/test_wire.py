@@ -76,7 +76,7 @@ def decoded(frame: bytes) -> msgspec.Struct:
 
 
 @given(st.lists(messages, max_size=8), st.data())
-def test_messages_survive_any_cut_of_the_stream(sent, data):
+def test_messages_survive_any_cut_of_the_stream(sent, data) -> None:
     stream = b"".join(encode(message) for message in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     frames, received = FrameDecoder(), []
@@ -86,7 +86,7 @@ def test_messages_survive_any_cut_of_the_stream(sent, data):
 
 
 @given(st.lists(messages, max_size=4))
-def test_a_blocking_reader_sees_the_same_messages(sent):
+def test_a_blocking_reader_sees_the_same_messages(sent) -> None:
     stream = io.BytesIO(b"".join(encode(message) for message in sent))
     received = []
     while (frame := read_frame(stream)) is not None:
@@ -95,14 +95,14 @@ def test_a_blocking_reader_sees_the_same_messages(sent):
 
 
 @given(messages, st.integers(1, 60))
-def test_a_stream_that_ends_inside_a_frame_just_ends(message, missing):
+def test_a_stream_that_ends_inside_a_frame_just_ends(message, missing) -> None:
     cut = encode(message)[:-missing]
     assert read_frame(io.BytesIO(cut)) is None
     assert list(FrameDecoder().feed(cut)) == []
 
 
 @given(st.binary(max_size=400))
-def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data):
+def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data) -> None:
     try:
         for frame in FrameDecoder().feed(data):
             assert len(frame) <= len(data)
@@ -110,7 +110,7 @@ def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data):
         assert int.from_bytes(data[:4], "little") > MAX_FRAME_BYTES or len(data) > 4
 
 
-def test_a_length_beyond_reason_is_refused_before_it_is_allocated():
+def test_a_length_beyond_reason_is_refused_before_it_is_allocated() -> None:
     with pytest.raises(WireError, match="frame of"):
         list(FrameDecoder().feed(b"\xff\xff\xff\xff"))
 
@@ -125,19 +125,19 @@ class Newer(msgspec.Struct, kw_only=True):
     path: str = ""
 
 
-def test_fields_that_are_not_known_are_ignored_in_both_directions():
+def test_fields_that_are_not_known_are_ignored_in_both_directions() -> None:
     settings = {**msgspec.to_builtins(LoadSettings(n_ctx=512)), "novelty": 1}
     load = commands.decode(encode(Newer(type="Load", id=3, path="a.gguf", settings=settings))[LENGTH.size :])
     assert load == Load(id=3, path="a.gguf", settings=LoadSettings(n_ctx=512))
     assert events.decode(encode(Newer(type="Ok", id=3))[LENGTH.size :]) == Ok(id=3)
 
 
-def test_every_command_says_what_answers_it_and_has_a_handler():
+def test_every_command_says_what_answers_it_and_has_a_handler() -> None:
     assert set(ANSWERS) == set(COMMANDS) - {Cancel} and set(ANSWERS.values()) < set(EVENTS)
     assert HANDLERS.keys() | AT_ONCE.keys() == set(COMMANDS) and not HANDLERS.keys() & AT_ONCE.keys()
 
 
-async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes_on(tiny: LocalEngine):
+async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes_on(tiny: LocalEngine) -> None:
     class Dream(Command[Ok], frozen=True):
         """A command of a version that is still to come."""
 
@@ -152,7 +152,7 @@ async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes
     assert tiny.alive and (await tiny.ask(Count(messages=(Message(role="user", content="hi"),)))).n_tokens > 0
 
 
-async def test_an_event_that_the_front_end_does_not_know_is_left_out():
+async def test_an_event_that_the_front_end_does_not_know_is_left_out() -> None:
     engine = ScriptedEngine()
     await engine.start()
     await engine.load(DENSE, TINY)
@@ -170,7 +170,7 @@ async def test_an_event_that_the_front_end_does_not_know_is_left_out():
     assert died.value.death.cause == "out_of_step"
 
 
-def test_what_is_no_command_at_all_ends_the_engine():
+def test_what_is_no_command_at_all_ends_the_engine() -> None:
     command = [sys.executable, "-P", "-m", "tui.engine.worker"]
     done = subprocess.run(command, input=LENGTH.pack(3) + b"\xc1\xc1\xc1", capture_output=True, check=False)
     assert done.returncode == 1 and b"not a message" in done.stderr

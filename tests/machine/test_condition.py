@@ -38,7 +38,7 @@ def moment(seconds: float, busy: float, total: float, own: dict[int, tuple[float
     return Moment(time_s=seconds, cpu_busy=busy, cpu_total=total, own_cpu=own or {})
 
 
-def test_a_laptop_tells_what_its_figures_depend_on(laptop: Path):
+def test_a_laptop_tells_what_its_figures_depend_on(laptop: Path) -> None:
     reader = ConditionReader(laptop)
 
     assert reader.condition(reader.moment(None), None) == Condition(
@@ -56,7 +56,7 @@ def test_a_laptop_tells_what_its_figures_depend_on(laptop: Path):
     )
 
 
-def test_governors_that_differ_and_a_limited_clock_are_seen(laptop: Path):
+def test_governors_that_differ_and_a_limited_clock_are_seen(laptop: Path) -> None:
     cpus = laptop / "sys/devices/system/cpu"
     (cpus / "cpu2/cpufreq/scaling_governor").write_text("performance\n")
     for cpu in ("cpu0", "cpu1"):
@@ -69,7 +69,7 @@ def test_governors_that_differ_and_a_limited_clock_are_seen(laptop: Path):
     assert (found.limit_clock_mhz, found.max_clock_mhz) == (3400.0, 4700.0)
 
 
-def test_the_battery_of_a_mouse_is_not_the_machines(laptop: Path):
+def test_the_battery_of_a_mouse_is_not_the_machines(laptop: Path) -> None:
     supplies = laptop / "sys/class/power_supply"
     reader = ConditionReader(laptop)
     before = reader.moment(None)
@@ -82,7 +82,7 @@ def test_the_battery_of_a_mouse_is_not_the_machines(laptop: Path):
     assert reader.condition(before, None).on_battery is None
 
 
-def test_a_moment_has_the_throttle_counts_of_cores_and_package_and_each_clock(laptop: Path):
+def test_a_moment_has_the_throttle_counts_of_cores_and_package_and_each_clock(laptop: Path) -> None:
     now = ConditionReader(laptop).moment(None)
 
     assert now.throttle_count == 2 * 4 + 4 * 17
@@ -92,7 +92,7 @@ def test_a_moment_has_the_throttle_counts_of_cores_and_package_and_each_clock(la
     assert now.fastest_clock_mhz(1.0) == pytest.approx(2850.0)
 
 
-def test_what_is_not_there_is_none_and_the_clock_is_then_the_kernels_own_word(laptop: Path):
+def test_what_is_not_there_is_none_and_the_clock_is_then_the_kernels_own_word(laptop: Path) -> None:
     shutil.rmtree(laptop / "sys")
     (laptop / "proc/cpuinfo").write_text("processor: 0\ncpu MHz\t\t: 2400.0\n\nprocessor: 1\ncpu MHz\t\t: 2600.0\n")
     (laptop / "proc/loadavg").unlink()
@@ -105,7 +105,7 @@ def test_what_is_not_there_is_none_and_the_clock_is_then_the_kernels_own_word(la
     assert (found.governors, found.on_battery, found.load) == ((), None, None)
 
 
-def test_of_a_machine_with_very_many_cpus_some_are_looked_at_spread_evenly(laptop: Path):
+def test_of_a_machine_with_very_many_cpus_some_are_looked_at_spread_evenly(laptop: Path) -> None:
     cpus = laptop / "sys/devices/system/cpu"
     for number in range(4, 384):
         folder = cpus / f"cpu{number}/cpufreq"
@@ -119,7 +119,7 @@ def test_of_a_machine_with_very_many_cpus_some_are_looked_at_spread_evenly(lapto
     assert reader.condition(reader.moment(None), None).n_cpus == 384
 
 
-def test_what_others_take_is_all_that_was_busy_less_ones_own():
+def test_what_others_take_is_all_that_was_busy_less_ones_own() -> None:
     before = moment(0, busy=1000, total=10_000, own={1: (5, 100), 2: (6, 200)})
     after = moment(1, busy=1300, total=10_400, own={1: (5, 110), 2: (6, 390)})
 
@@ -127,7 +127,7 @@ def test_what_others_take_is_all_that_was_busy_less_ones_own():
     assert own_percent(before, after) == pytest.approx(50.0)
 
 
-def test_an_engine_that_started_meanwhile_counts_as_ones_own_and_of_one_that_ended_nobody_knows():
+def test_an_engine_that_started_meanwhile_counts_as_ones_own_and_of_one_that_ended_nobody_knows() -> None:
     alone = moment(0, busy=1000, total=10_000, own={1: (5, 100)})
     both = moment(1, busy=1300, total=10_400, own={1: (5, 110), 2: (900, 190)})
     again = moment(2, busy=1500, total=10_800, own={1: (5, 120), 2: (950, 50)})
@@ -145,14 +145,14 @@ def test_an_engine_that_started_meanwhile_counts_as_ones_own_and_of_one_that_end
         Moment(time_s=1.0),
     ],
 )
-def test_too_short_a_time_and_unknown_times_give_no_percentage(after: Moment):
+def test_too_short_a_time_and_unknown_times_give_no_percentage(after: Moment) -> None:
     assert others_percent(moment(0, busy=1000, total=10_000), after) is None
 
 
 @pytest.mark.parametrize("source", [None, Portable()])
 def test_on_the_real_machine_a_busy_child_is_ones_own_when_it_is_the_engine_and_anothers_when_not(
     source: Portable | None,
-):
+) -> None:
     reader = ConditionReader(source=source)
     program = "import sys\nfor line in sys.stdin: sum(range(2_000_000)); print(flush=True)"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:

@@ -85,11 +85,13 @@ def v1(path: str, quotas: dict[str, tuple[int, int]], top: str = "/") -> dict[st
     ],
     ids=lambda value: str(value) if not isinstance(value, dict) else value.get("proc/self/cgroup", "nothing").strip(),
 )
-def test_the_tightest_quota_of_the_control_groups_is_found(tmp_path: Path, files: dict[str, str], quota: int | None):
+def test_the_tightest_quota_of_the_control_groups_is_found(
+    tmp_path: Path, files: dict[str, str], quota: int | None
+) -> None:
     assert cpu_quota(tree(tmp_path, files)) == quota
 
 
-def test_without_a_list_of_mounts_the_usual_places_are_looked_at(tmp_path: Path):
+def test_without_a_list_of_mounts_the_usual_places_are_looked_at(tmp_path: Path) -> None:
     files = v2("/box", box="200000 100000")
     del files["proc/self/mountinfo"]
     assert cpu_quota(tree(tmp_path / "v2", files)) == 2
@@ -136,13 +138,13 @@ def topology(siblings: dict[int, str]) -> dict[str, str]:
 )
 def test_threads_are_the_cores_that_may_be_used_and_that_there_is_time_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed, files: dict[str, str], n_cores: int
-):
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
     assert physical_cores(tree(tmp_path, files)) == n_cores
 
 
 @has_affinity
-def test_under_taskset_only_the_cpus_that_are_allowed_count():
+def test_under_taskset_only_the_cpus_that_are_allowed_count() -> None:
     before = usable_cpus()
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -153,7 +155,7 @@ def test_under_taskset_only_the_cpus_that_are_allowed_count():
 
 
 @has_affinity
-async def test_an_engine_takes_as_many_threads_as_it_may_use():
+async def test_an_engine_takes_as_many_threads_as_it_may_use() -> None:
     before = os.sched_getaffinity(0)
     settings = LoadSettings(n_ctx=256)
     try:

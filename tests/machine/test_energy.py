@@ -28,14 +28,14 @@ def card(joules: float | None) -> EnergyCounter:
     return EnergyCounter(name="0000:01:00.0", joules=joules)
 
 
-def test_of_the_domains_of_rapl_only_the_packages_count():
+def test_of_the_domains_of_rapl_only_the_packages_count() -> None:
     reading = EnergyMeter(LAPTOP, load_nvml=lambda: None).read()
 
     assert reading.cpu == (EnergyCounter(name="package-0", joules=262_100.0, range_j=262_143.32885),)
     assert reading.gpu is None and reading.counts_cpu
 
 
-def test_what_was_taken_between_two_readings_of_the_kernels_files(tmp_path: Path):
+def test_what_was_taken_between_two_readings_of_the_kernels_files(tmp_path: Path) -> None:
     tree = shutil.copytree(LAPTOP, tmp_path / "sys")
     meter = EnergyMeter(tree, load_nvml=lambda: None)
     before = meter.read()
@@ -48,7 +48,7 @@ def test_what_was_taken_between_two_readings_of_the_kernels_files(tmp_path: Path
     assert joules(before, started_again) == pytest.approx(100.0)
 
 
-def test_a_counter_that_only_root_may_read_is_none_and_seen_to_be_there(tmp_path: Path):
+def test_a_counter_that_only_root_may_read_is_none_and_seen_to_be_there(tmp_path: Path) -> None:
     tree = shutil.copytree(LAPTOP, tmp_path / "sys")
     # Root may read everything: what the kernel refuses to others is played by a file that cannot be read at all.
     (tree / ENERGY).unlink()
@@ -59,7 +59,7 @@ def test_a_counter_that_only_root_may_read_is_none_and_seen_to_be_there(tmp_path
     assert joules(reading, msgspec.structs.replace(reading, time_s=reading.time_s + 1)) is None
 
 
-def test_a_machine_without_counters_gives_no_joules(tmp_path: Path):
+def test_a_machine_without_counters_gives_no_joules(tmp_path: Path) -> None:
     meter = EnergyMeter(tmp_path, load_nvml=lambda: None)
     reading = meter.read(gpus=True)
 
@@ -67,7 +67,7 @@ def test_a_machine_without_counters_gives_no_joules(tmp_path: Path):
     assert joules(reading, msgspec.structs.replace(reading, time_s=reading.time_s + 1)) is None
 
 
-def test_gpus_are_counted_when_asked_for_and_integrated_ones_are_part_of_the_package(tmp_path: Path):
+def test_gpus_are_counted_when_asked_for_and_integrated_ones_are_part_of_the_package(tmp_path: Path) -> None:
     drm = tmp_path / "class/drm"
     shutil.copytree(TREES / "intel-arc-xe/class/drm/card0", drm / "card1")
     shutil.copytree(TREES / "intel-igpu-xe/class/drm/card0", drm / "card0")
@@ -85,14 +85,14 @@ def test_gpus_are_counted_when_asked_for_and_integrated_ones_are_part_of_the_pac
     assert not library.is_open
 
 
-def test_packages_and_gpus_add_up():
+def test_packages_and_gpus_add_up() -> None:
     before = EnergyReading(time_s=10.0, cpu=(package(100.0), package(200.0)), gpu=(card(5000.0),))
     after = EnergyReading(time_s=12.0, cpu=(package(150.0), package(230.0)), gpu=(card(5300.0),))
 
     assert joules(before, after) == pytest.approx(380.0)
 
 
-def test_gpus_that_count_stand_alone_where_packages_are_refused():
+def test_gpus_that_count_stand_alone_where_packages_are_refused() -> None:
     before = EnergyReading(time_s=10.0, cpu=(package(None),), gpu=(card(5000.0),))
     after = EnergyReading(time_s=12.0, cpu=(package(None),), gpu=(card(5300.0),))
 
@@ -100,7 +100,9 @@ def test_gpus_that_count_stand_alone_where_packages_are_refused():
 
 
 @pytest.mark.parametrize("gpu", [(), (card(None),), (card(1.0), card(None))])
-def test_packages_do_not_pass_for_the_whole_where_a_gpu_computes_that_nobody_counts(gpu: tuple[EnergyCounter, ...]):
+def test_packages_do_not_pass_for_the_whole_where_a_gpu_computes_that_nobody_counts(
+    gpu: tuple[EnergyCounter, ...],
+) -> None:
     before = EnergyReading(time_s=10.0, cpu=(package(100.0),), gpu=gpu)
     after = EnergyReading(time_s=12.0, cpu=(package(150.0),), gpu=gpu)
 
@@ -111,7 +113,7 @@ def test_packages_do_not_pass_for_the_whole_where_a_gpu_computes_that_nobody_cou
     ("seconds", "has_gpu", "is_told"),
     [(0.001, False, False), (0.1, False, True), (0.1, True, False), (1.0, True, True)],
 )
-def test_a_time_too_short_for_the_counters_tells_nothing(seconds: float, has_gpu: bool, is_told: bool):
+def test_a_time_too_short_for_the_counters_tells_nothing(seconds: float, has_gpu: bool, is_told: bool) -> None:
     before = EnergyReading(time_s=10.0, cpu=(package(100.0),), gpu=(card(10.0),) if has_gpu else None)
     after = EnergyReading(time_s=10.0 + seconds, cpu=(package(101.0),), gpu=(card(12.0),) if has_gpu else None)
 
@@ -124,7 +126,7 @@ def test_a_time_too_short_for_the_counters_tells_nothing(seconds: float, has_gpu
 )
 def test_a_gpu_that_heat_slowed_down_for_more_than_a_moment_is_told(
     slowed_s: tuple[float | None, float | None], is_told: bool
-):
+) -> None:
     before, after = (
         EnergyReading(time_s=2.0 * number, gpu=(msgspec.structs.replace(card(1.0), slowed_s=seconds),))
         for number, seconds in enumerate(slowed_s)
@@ -133,7 +135,7 @@ def test_a_gpu_that_heat_slowed_down_for_more_than_a_moment_is_told(
     assert not gpu_was_slowed(EnergyReading(time_s=0.0), EnergyReading(time_s=2.0))
 
 
-def test_a_time_in_which_a_counter_may_have_started_again_twice_tells_nothing():
+def test_a_time_in_which_a_counter_may_have_started_again_twice_tells_nothing() -> None:
     before = EnergyReading(time_s=0.0, cpu=(package(100.0, 65_532.0),))
     soon = EnergyReading(time_s=150.0, cpu=(package(6_100.0, 65_532.0),))
     late = EnergyReading(time_s=200.0, cpu=(package(6_100.0, 65_532.0),))
@@ -142,7 +144,7 @@ def test_a_time_in_which_a_counter_may_have_started_again_twice_tells_nothing():
     assert joules(before, late) is None
 
 
-def test_a_counter_that_went_back_without_a_known_end_tells_nothing():
+def test_a_counter_that_went_back_without_a_known_end_tells_nothing() -> None:
     before = EnergyReading(time_s=0.0, cpu=(package(100.0, None),))
     after = EnergyReading(time_s=1.0, cpu=(package(50.0, None),))
 
@@ -150,7 +152,7 @@ def test_a_counter_that_went_back_without_a_known_end_tells_nothing():
 
 
 @given(start=st.floats(0, 65_000), watts=st.floats(0, MOST_W), seconds=st.floats(0.1, 160))
-def test_whatever_was_taken_comes_out_wherever_the_counter_stood(start: float, watts: float, seconds: float):
+def test_whatever_was_taken_comes_out_wherever_the_counter_stood(start: float, watts: float, seconds: float) -> None:
     taken = watts * seconds
     before = EnergyReading(time_s=0.0, cpu=(package(start, 65_532.0),))
     after = EnergyReading(time_s=seconds, cpu=(package((start + taken) % 65_532.0, 65_532.0),))

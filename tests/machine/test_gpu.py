@@ -23,7 +23,7 @@ def read(tree: Path | str) -> tuple[GpuSample, ...]:
     return GpuReader(TREES / tree, load_nvml=lambda: None, amdgpu_ids=TREES / "amdgpu.ids").read()
 
 
-def test_an_amd_apu_tells_its_carve_out_and_its_gtt_memory_apart():
+def test_an_amd_apu_tells_its_carve_out_and_its_gtt_memory_apart() -> None:
     (small,) = read("radeon-860m-512m")
     (large,) = read("radeon-860m-16g")
 
@@ -44,19 +44,19 @@ def test_an_amd_apu_tells_its_carve_out_and_its_gtt_memory_apart():
     assert (large.kind, large.dedicated_total_bytes) == ("igpu", 16 * GIB)
 
 
-def test_a_discrete_amd_card_is_no_igpu_and_its_temperature_is_that_of_the_edge():
+def test_a_discrete_amd_card_is_no_igpu_and_its_temperature_is_that_of_the_edge() -> None:
     (card,) = read("radeon-rx-7900-xtx")
 
     assert (card.name, card.kind, card.temperature_c, card.power_w) == ("AMD Radeon RX 7900 XTX", "gpu", 58.0, 287.0)
 
 
-def test_an_amd_card_without_a_known_name_goes_by_its_pci_id():
+def test_an_amd_card_without_a_known_name_goes_by_its_pci_id() -> None:
     (card,) = GpuReader(TREES / "radeon-rx-7900-xtx", load_nvml=lambda: None, amdgpu_ids=TREES / "nowhere").read()
 
     assert card.name == "AMD GPU 1002:744c"
 
 
-def test_a_sleeping_amd_card_is_not_asked_for_what_would_wake_it(tmp_path: Path):
+def test_a_sleeping_amd_card_is_not_asked_for_what_would_wake_it(tmp_path: Path) -> None:
     tree = shutil.copytree(TREES / "radeon-rx-7900-xtx", tmp_path / "sys")
     (tree / "class/drm/card0/device/power/runtime_status").write_text("suspended\n")
 
@@ -66,7 +66,7 @@ def test_a_sleeping_amd_card_is_not_asked_for_what_would_wake_it(tmp_path: Path)
     assert card.dedicated_total_bytes == 24 * GIB - (16 << 20)
 
 
-def test_intel_integrated_graphics_give_a_clock_and_nothing_invented():
+def test_intel_integrated_graphics_give_a_clock_and_nothing_invented() -> None:
     (igpu,) = read("intel-igpu-i915")
 
     assert igpu == GpuSample(
@@ -74,13 +74,13 @@ def test_intel_integrated_graphics_give_a_clock_and_nothing_invented():
     )
 
 
-def test_intel_integrated_graphics_of_the_xe_driver_are_told_from_its_cards_by_their_slot():
+def test_intel_integrated_graphics_of_the_xe_driver_are_told_from_its_cards_by_their_slot() -> None:
     (igpu,) = read("intel-igpu-xe")
 
     assert igpu == GpuSample(name="Intel GPU 8086:64a0", kind="igpu", source="xe", id="0000:00:02.0", clock_mhz=1950.0)
 
 
-def test_an_intel_card_gives_its_power_from_the_second_read_on(tmp_path: Path):
+def test_an_intel_card_gives_its_power_from_the_second_read_on(tmp_path: Path) -> None:
     tree = shutil.copytree(TREES / "intel-arc-xe", tmp_path / "sys")
     reader = GpuReader(tree, load_nvml=lambda: None)
     (first,) = reader.read()
@@ -94,7 +94,7 @@ def test_an_intel_card_gives_its_power_from_the_second_read_on(tmp_path: Path):
     assert wrapped.power_w is None
 
 
-def test_cards_come_in_the_kernels_order_and_connectors_are_no_cards(tmp_path: Path):
+def test_cards_come_in_the_kernels_order_and_connectors_are_no_cards(tmp_path: Path) -> None:
     drm = tmp_path / "class/drm"
     shutil.copytree(TREES / "radeon-860m-16g/class/drm/card1", drm / "card10")
     shutil.copytree(TREES / "radeon-rx-7900-xtx/class/drm/card0", drm / "card2")
@@ -103,7 +103,7 @@ def test_cards_come_in_the_kernels_order_and_connectors_are_no_cards(tmp_path: P
     assert [card.id for card in read(tmp_path)] == ["0000:03:00.0", "0000:c4:00.0"]
 
 
-def test_files_that_vanish_or_hold_nonsense_are_missing_readings(tmp_path: Path):
+def test_files_that_vanish_or_hold_nonsense_are_missing_readings(tmp_path: Path) -> None:
     tree = shutil.copytree(TREES / "radeon-860m-16g", tmp_path / "sys")
     reader = GpuReader(tree, load_nvml=lambda: None)
     reader.read()
@@ -119,7 +119,7 @@ def test_files_that_vanish_or_hold_nonsense_are_missing_readings(tmp_path: Path)
     assert gone.dedicated_total_bytes is None
 
 
-def test_a_machine_without_gpus_gives_no_samples(tmp_path: Path):
+def test_a_machine_without_gpus_gives_no_samples(tmp_path: Path) -> None:
     assert read(tmp_path) == ()
 
 
@@ -183,7 +183,7 @@ class NvmlLibrary:
         return value
 
 
-def test_nvidia_gpus_come_first_and_what_one_does_not_report_is_none():
+def test_nvidia_gpus_come_first_and_what_one_does_not_report_is_none() -> None:
     library = NvmlLibrary()
     reader = GpuReader(TREES / "radeon-860m-16g", load_nvml=lambda: Nvml(library))
 
@@ -206,7 +206,7 @@ def test_nvidia_gpus_come_first_and_what_one_does_not_report_is_none():
 
 
 @pytest.mark.skipif(not Path("/proc/driver/nvidia/version").exists(), reason="needs an NVIDIA GPU")
-def test_a_real_nvidia_gpu_answers():
+def test_a_real_nvidia_gpu_answers() -> None:
     reader = GpuReader(TREES / "nowhere")
 
     gpu = reader.read()[0]
@@ -217,7 +217,7 @@ def test_a_real_nvidia_gpu_answers():
     assert gpu.name.startswith("NVIDIA") and gpu.temperature_c is not None
 
 
-def test_closing_lets_go_of_nvml():
+def test_closing_lets_go_of_nvml() -> None:
     library = NvmlLibrary()
     reader = GpuReader(TREES / "nowhere", load_nvml=lambda: Nvml(library))
     reader.read()
@@ -233,7 +233,7 @@ def device(kind: str, total: int, free: int) -> Device:
 
 
 @pytest.mark.parametrize(("free", "used"), [(3 * GIB, 5 * GIB), (8 * GIB, 0), (2**64 - GIB, 0), (-GIB, 8 * GIB)])
-def test_llama_cpps_devices_stand_in_with_their_memory_clamped(free: int, used: int):
+def test_llama_cpps_devices_stand_in_with_their_memory_clamped(free: int, used: int) -> None:
     (dedicated,) = from_devices([device("gpu", 8 * GIB, free)])
     (shared,) = from_devices([device("igpu", 8 * GIB, free)])
 
@@ -242,5 +242,5 @@ def test_llama_cpps_devices_stand_in_with_their_memory_clamped(free: int, used: 
     assert (dedicated.shared_total_bytes, shared.dedicated_total_bytes) == (None, None)
 
 
-def test_the_cpu_and_software_devices_are_no_gpus():
+def test_the_cpu_and_software_devices_are_no_gpus() -> None:
     assert from_devices([device("cpu", GIB, GIB), device("software", GIB, GIB), device("accel", GIB, GIB)]) == ()

@@ -64,7 +64,7 @@ def work(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_real_machine_agrees_with_psutil(source: type[Linux | Portable]):
+def test_the_real_machine_agrees_with_psutil(source: type[Linux | Portable]) -> None:
     sample = HostReader(source=source()).read()
 
     assert sample.ram_total_bytes is not None and sample.ram_available_bytes is not None
@@ -76,7 +76,7 @@ def test_the_real_machine_agrees_with_psutil(source: type[Linux | Portable]):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_engines_memory_and_cpu_are_its_own(source: type[Linux | Portable], child: subprocess.Popen[bytes]):
+def test_the_engines_memory_and_cpu_are_its_own(source: type[Linux | Portable], child: subprocess.Popen[bytes]) -> None:
     reader = HostReader(child.pid, source(), proportions=True)
     first = reader.read()
     sample = reader.read()
@@ -93,7 +93,7 @@ def test_the_engines_memory_and_cpu_are_its_own(source: type[Linux | Portable], 
 
 
 @linux_only
-def test_pages_of_a_mapped_file_count_as_shared(tmp_path: Path):
+def test_pages_of_a_mapped_file_count_as_shared(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(os.urandom(32 * MIB))
     reader = HostReader(os.getpid())
     before = reader.read().engine_shared_bytes
@@ -108,7 +108,7 @@ def test_pages_of_a_mapped_file_count_as_shared(tmp_path: Path):
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_dead_engine_leaves_none_and_the_machines_figures(
     source: type[Linux | Portable], child: subprocess.Popen[bytes]
-):
+) -> None:
     reader = HostReader(child.pid, source())
     reader.read()
     child.send_signal(signal.SIGKILL)
@@ -125,7 +125,7 @@ def test_a_dead_engine_leaves_none_and_the_machines_figures(
         assert sample.ram_total_bytes is not None
 
 
-def test_another_process_with_the_engines_id_is_not_the_engine(tree: Tree):
+def test_another_process_with_the_engines_id_is_not_the_engine(tree: Tree) -> None:
     root = tree(proc__7__stat=stat(started=100), proc__7__statm="500 300 100 0 0 0 0\n")
     reader = HostReader(7, Linux(root))
     assert reader.read().engine_rss_bytes == 300 * mmap.PAGESIZE
@@ -144,7 +144,7 @@ def stat(started: int, user: int = 0, system: int = 0, state: str = "S") -> str:
     return f"7 (llm) tui) {state} 1 7 7 0 -1 4194304 1 0 0 0 {user} {system} 0 0 20 0 1 0 {started} 1 1\n"
 
 
-def test_percentages_are_those_of_the_time_between_two_reads(tree: Tree):
+def test_percentages_are_those_of_the_time_between_two_reads(tree: Tree) -> None:
     root = tree(proc__7__stat=stat(100, 300, 100), proc__7__statm="500 300 100 0 0 0 0\n")
     reader = HostReader(7, Linux(root))
     first = reader.read()
@@ -162,7 +162,7 @@ def test_percentages_are_those_of_the_time_between_two_reads(tree: Tree):
     assert (same_tick.cpu_percent, same_tick.engine_cpu_percent, same_tick.swap_delta_bytes) == (40.0, 20.0, 0)
 
 
-def test_pressure_and_temperature_are_read_where_there_are_any(tree: Tree):
+def test_pressure_and_temperature_are_read_where_there_are_any(tree: Tree) -> None:
     root = tree(
         sys__class__hwmon__hwmon0__name="nvme\n",
         sys__class__hwmon__hwmon0__temp1_input="30000\n",
@@ -175,7 +175,7 @@ def test_pressure_and_temperature_are_read_where_there_are_any(tree: Tree):
     assert (sample.memory_pressure_percent, sample.cpu_temperature_c) == (1.25, 71.5)
 
 
-def test_a_kernel_that_tells_nothing_gives_none_everywhere(tmp_path: Path):
+def test_a_kernel_that_tells_nothing_gives_none_everywhere(tmp_path: Path) -> None:
     sample = HostReader(7, Linux(tmp_path)).read()
 
     assert sample == HostSample(time=sample.time)
@@ -213,13 +213,13 @@ V1 = {
     [V2, V1, HYBRID],
     ids=["v2, limited above", "v1, the container's own at the base", "both, mounted where mountinfo says"],
 )
-def test_the_limit_of_a_control_group_counts_as_the_machines_memory(tree: Tree, files: dict[str, str]):
+def test_the_limit_of_a_control_group_counts_as_the_machines_memory(tree: Tree, files: dict[str, str]) -> None:
     sample = HostReader(source=Linux(tree(**files))).read()
 
     assert (sample.ram_total_bytes, sample.ram_available_bytes) == (500 * MIB, 200 * MIB)
 
 
-def test_pressure_in_the_control_group_counts_where_it_is_more_than_the_machines(tree: Tree):
+def test_pressure_in_the_control_group_counts_where_it_is_more_than_the_machines(tree: Tree) -> None:
     tree(**V2, **{"sys__fs__cgroup__user.slice__memory.pressure": "some avg10=35.50 avg60=0.00\n"})
     in_group = HostReader(source=Linux(tree())).read()
     tree(proc__pressure__memory="some avg10=40.00 avg60=0.00\n")
@@ -228,13 +228,13 @@ def test_pressure_in_the_control_group_counts_where_it_is_more_than_the_machines
     assert (in_group.memory_pressure_percent, on_machine.memory_pressure_percent) == (35.5, 40.0)
 
 
-def test_pressure_that_is_no_number_is_none(tree: Tree):
+def test_pressure_that_is_no_number_is_none(tree: Tree) -> None:
     sample = HostReader(source=Linux(tree(proc__pressure__memory="some avg10=much\n"))).read()
 
     assert sample.memory_pressure_percent is None
 
 
-def test_swap_in_use_can_be_asked_for_between_two_readings(tree: Tree):
+def test_swap_in_use_can_be_asked_for_between_two_readings(tree: Tree) -> None:
     reader = HostReader(source=Linux(tree()))
     reader.read()
     tree(proc__meminfo="SwapTotal: 2000 kB\nSwapFree: 1000 kB\n")
@@ -243,7 +243,7 @@ def test_swap_in_use_can_be_asked_for_between_two_readings(tree: Tree):
     assert reader.read().swap_delta_bytes == 500 * 1024
 
 
-def test_a_limit_above_the_machines_memory_changes_nothing(tree: Tree):
+def test_a_limit_above_the_machines_memory_changes_nothing(tree: Tree) -> None:
     files = V1 | {"sys__fs__cgroup__memory__memory.limit_in_bytes": "9223372036854771712\n"}
 
     sample = HostReader(source=Linux(tree(**files))).read()
@@ -251,7 +251,7 @@ def test_a_limit_above_the_machines_memory_changes_nothing(tree: Tree):
     assert (sample.ram_total_bytes, sample.ram_available_bytes) == (1_000_000 * 1024, 600_000 * 1024)
 
 
-def test_proportional_memory_is_read_when_asked_for_and_then_only_now_and_then(child: subprocess.Popen[bytes]):
+def test_proportional_memory_is_read_when_asked_for_and_then_only_now_and_then(child: subprocess.Popen[bytes]) -> None:
     class Counting(Portable):
         n_calls = 0
 

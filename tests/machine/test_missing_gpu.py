@@ -50,7 +50,7 @@ def but(listed: Sequence[Device] = (), **facts: object) -> tuple[str, ...]:
     return explain(msgspec.structs.replace(FINE, **facts), listed)
 
 
-def test_a_missing_driver_is_said_with_the_command_that_installs_it():
+def test_a_missing_driver_is_said_with_the_command_that_installs_it() -> None:
     done = llmtui("--devices", VK_DRIVER_FILES="/nonexistent", VK_ICD_FILENAMES="/nonexistent")
     if HERE.vulkan is not None and HERE.vulkan.loader_error:
         assert "apt-get install libvulkan1" in done.stdout
@@ -60,7 +60,7 @@ def test_a_missing_driver_is_said_with_the_command_that_installs_it():
 
 
 @needs_vulkan_build
-def test_a_missing_loader_keeps_llama_cpp_from_starting_and_is_named_as_the_cause(tmp_path: Path):
+def test_a_missing_loader_keeps_llama_cpp_from_starting_and_is_named_as_the_cause(tmp_path: Path) -> None:
     (tmp_path / "libvulkan.so.1").touch()  # the dynamic linker finds it first, and cannot use it
     done = llmtui("--devices", LD_LIBRARY_PATH=str(tmp_path))
     assert done.returncode == ExitCode.ENGINE and done.stdout == ""
@@ -70,7 +70,7 @@ def test_a_missing_loader_keeps_llama_cpp_from_starting_and_is_named_as_the_caus
 
 @needs_vulkan_build
 @needs_llvmpipe
-def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path):
+def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path) -> None:
     def listed(*arguments: str, **environment: str) -> list[str]:
         done = llmtui("--devices", "--json", *arguments, **environment)
         return [device["kind"] for device in json.loads(done.stdout)]
@@ -88,7 +88,7 @@ def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path):
 
 @needs_vulkan_build
 @needs_llvmpipe
-def test_a_software_device_is_taken_by_name_and_never_by_itself():
+def test_a_software_device_is_taken_by_name_and_never_by_itself() -> None:
     if HERE.vulkan.hardware:
         pytest.skip("this machine has a GPU")
 
@@ -101,7 +101,7 @@ def test_a_software_device_is_taken_by_name_and_never_by_itself():
 
 
 @needs_llvmpipe
-def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it():
+def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it() -> None:
     if HERE.vulkan.hardware:
         pytest.skip("this machine has a GPU")
     said = one_line(llmtui("--devices").stdout)
@@ -109,20 +109,20 @@ def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it():
 
 
 @needs_llvmpipe
-def test_the_maker_of_a_device_is_told_as_the_kernel_tells_it():
+def test_the_maker_of_a_device_is_told_as_the_kernel_tells_it() -> None:
     assert all(device.vendor.startswith("0x") and len(device.vendor) >= 6 for device in HERE.vulkan.devices)
 
 
-def test_a_process_that_asks_vulkan_prints_what_it_sees():
+def test_a_process_that_asks_vulkan_prints_what_it_sees() -> None:
     done = subprocess.run([sys.executable, "-m", "tui.machine.vulkan"], capture_output=True, check=True)
     assert json.loads(done.stdout).keys() == {"loader_error", "error", "devices"}
 
 
-def test_a_loader_that_is_not_there_is_a_fact_and_no_exception():
+def test_a_loader_that_is_not_there_is_a_fact_and_no_exception() -> None:
     assert "libnowhere.so.1" in look("libnowhere.so.1").loader_error
 
 
-def test_the_render_node_and_its_group_are_read_from_the_device_files(tmp_path: Path):
+def test_the_render_node_and_its_group_are_read_from_the_device_files(tmp_path: Path) -> None:
     node = tmp_path / "dev" / "dri" / "renderD128"
     node.parent.mkdir(parents=True)
     node.touch()
@@ -139,7 +139,7 @@ def test_the_render_node_and_its_group_are_read_from_the_device_files(tmp_path: 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may use every device file")
-def test_a_render_node_without_permission_is_not_usable(tmp_path: Path):
+def test_a_render_node_without_permission_is_not_usable(tmp_path: Path) -> None:
     node = tmp_path / "dri" / "renderD128"
     node.parent.mkdir()
     node.touch()
@@ -147,7 +147,7 @@ def test_a_render_node_without_permission_is_not_usable(tmp_path: Path):
     assert not gather(dev=tmp_path).nodes[0].usable
 
 
-def test_a_closed_render_node_is_said_with_group_and_command():
+def test_a_closed_render_node_is_said_with_group_and_command() -> None:
     closed = RenderNode(path="/dev/dri/renderD128", group="render", usable=False, by_group=True)
     first, *_ = but(nodes=(closed,), vulkan=Vulkan(devices=(LLVMPIPE,)))
     assert "only members of the group render may" in first and "usermod -aG render ada" in first
@@ -155,7 +155,7 @@ def test_a_closed_render_node_is_said_with_group_and_command():
     assert "usermod" not in of_nobody and "ls -l /dev/dri/renderD128" in of_nobody
 
 
-def test_each_closed_render_node_is_said_those_of_one_group_together():
+def test_each_closed_render_node_is_said_those_of_one_group_together() -> None:
     def node(number: int, group: str = "render", *, usable: bool = False, by_group: bool = True) -> RenderNode:
         return RenderNode(path=f"/dev/dri/renderD{number}", group=group, usable=usable, by_group=by_group)
 
@@ -190,7 +190,7 @@ BOTH = Vulkan(devices=(RADEON, ARC))
         {"visible": "0"},
     ],
 )
-def test_where_all_is_listed_nothing_is_said(facts: dict[str, object]):
+def test_where_all_is_listed_nothing_is_said(facts: dict[str, object]) -> None:
     assert but((listed_as("CPU"), GPU), **facts) == ()
 
 
@@ -213,12 +213,12 @@ def test_where_all_is_listed_nothing_is_said(facts: dict[str, object]):
 )
 def test_what_is_missing_beside_a_gpu_that_is_listed_is_said_too(
     listed: tuple[Device, ...], facts: dict[str, object], said: str
-):
+) -> None:
     (reason,) = but(listed, **facts)
     assert said in reason
 
 
-def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_path: Path):
+def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_path: Path) -> None:
     """As `make` has left it in the environment."""
     told = {
         "version": version("llama-cpp-python"),
@@ -240,7 +240,7 @@ def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not JSON", '{"version": "0.0.1", "backend": "cpu", "reason": "x"}'])
-def test_a_note_that_is_damaged_or_of_another_llama_cpp_is_not_believed(tmp_path: Path, text: str):
+def test_a_note_that_is_damaged_or_of_another_llama_cpp_is_not_believed(tmp_path: Path, text: str) -> None:
     file = tmp_path / "llama-build.json"
     assert read_build(file) is None
     file.write_text(text)
@@ -265,7 +265,7 @@ def test_a_note_that_is_damaged_or_of_another_llama_cpp_is_not_believed(tmp_path
         ({}, "llama.cpp does not take what Vulkan offers (AMD Radeon 860M (RADV))"),
     ],
 )
-def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str):
+def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str) -> None:
     assert any(said in reason for reason in but(**facts)), but(**facts)
 
 
@@ -281,5 +281,5 @@ def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str):
         ((), ""),
     ],
 )
-def test_software_devices_are_shown_behind_those_that_llama_cpp_would_take(devices, visible):
+def test_software_devices_are_shown_behind_those_that_llama_cpp_would_take(devices, visible: str) -> None:
     assert with_software(devices) == visible

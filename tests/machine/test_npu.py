@@ -56,11 +56,11 @@ def said(tree: str, *devices: Device, node: RenderNode | None = OPEN, openvino_d
         ("nowhere", []),
     ],
 )
-def test_an_accelerator_is_named_by_its_ids_and_its_driver(tree: str, expected: list[tuple[str, str, str]]):
+def test_an_accelerator_is_named_by_its_ids_and_its_driver(tree: str, expected: list[tuple[str, str, str]]) -> None:
     assert [(npu.name, npu.driver, npu.file) for npu in find_npus(TREES / tree)] == expected
 
 
-def test_revisions_of_one_device_are_told_apart_and_new_ones_have_the_name_of_the_family(tmp_path: Path):
+def test_revisions_of_one_device_are_told_apart_and_new_ones_have_the_name_of_the_family(tmp_path: Path) -> None:
     device = tmp_path / "bus/pci/devices/0000:c7:00.1"
     device.mkdir(parents=True)
     (device / "vendor").write_text("0x1022\n")
@@ -72,7 +72,7 @@ def test_revisions_of_one_device_are_told_apart_and_new_ones_have_the_name_of_th
         assert npu.name == (f"AMD XDNA 2 NPU ({name})" if name else "AMD XDNA 2 NPU")
 
 
-def test_that_this_llama_cpp_cannot_use_it_is_said_and_why():
+def test_that_this_llama_cpp_cannot_use_it_is_said_and_why() -> None:
     assert said("npu-strix-halo", VULKAN) == (
         "AMD XDNA 2 NPU (Strix Halo), /dev/accel/accel0, driver amdxdna: this llama.cpp cannot use it: none of "
         "llama.cpp's backends drives it. Models run on what is listed above."
@@ -84,7 +84,7 @@ def test_that_this_llama_cpp_cannot_use_it_is_said_and_why():
     assert said("radeon-860m-512m", VULKAN) == ""
 
 
-def test_a_missing_driver_and_a_closed_file_are_facts_where_nothing_could_use_it():
+def test_a_missing_driver_and_a_closed_file_are_facts_where_nothing_could_use_it() -> None:
     text = said("npu-phoenix-no-driver", VULKAN)
     assert "cannot use it" in text and "no driver for it either (amdxdna is not loaded)" in text
     text = said("npu-strix-halo", VULKAN, node=CLOSED)
@@ -93,7 +93,7 @@ def test_a_missing_driver_and_a_closed_file_are_facts_where_nothing_could_use_it
     assert "There is no /dev/accel/accel0." in said("npu-strix-halo", node=None)
 
 
-def test_where_openvino_is_built_in_it_is_said_what_is_in_the_way_and_what_to_do(tmp_path: Path):
+def test_where_openvino_is_built_in_it_is_said_what_is_in_the_way_and_what_to_do(tmp_path: Path) -> None:
     assert "with GGML_OPENVINO_DEVICE=NPU in the environment" in said("npu-lunar-lake", OPENVINO)
     assert said("npu-lunar-lake", OPENVINO, openvino_device="NPU").endswith("llama.cpp uses it, through OpenVINO.")
     text = said("npu-lunar-lake", OPENVINO, openvino_device="NPU", node=CLOSED)
@@ -109,7 +109,7 @@ def test_where_openvino_is_built_in_it_is_said_what_is_in_the_way_and_what_to_do
     assert not is_usable(npu, (OPENVINO,), "NPU")
 
 
-def test_the_device_file_is_looked_at(tmp_path: Path):
+def test_the_device_file_is_looked_at(tmp_path: Path) -> None:
     assert gather(sysfs=TREES / "npu-strix-halo", dev=tmp_path).nodes == {}
     (tmp_path / "accel").mkdir()
     (tmp_path / "accel/accel0").touch(0o600)
@@ -118,7 +118,7 @@ def test_the_device_file_is_looked_at(tmp_path: Path):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json: bool):
+def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json: bool) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom tui.cli import info as cli_info\n"
         "from tui.machine import npus\nfrom tui.cli.main import main\n"
@@ -141,7 +141,7 @@ def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json:
         ((("Intel Gaudi accelerator 0x1020", False),) * 8, "ACCEL 8 of them      not usable"),
     ],
 )
-async def test_the_sidebar_has_one_line_for_it_and_no_meter(samples: tuple[tuple[str, bool], ...], row: str):
+async def test_the_sidebar_has_one_line_for_it_and_no_meter(samples: tuple[tuple[str, bool], ...], row: str) -> None:
     npus = tuple(NpuSample(name=name, is_usable=is_usable) for name, is_usable in samples)
 
     def show(sidebar: Sidebar) -> None:

@@ -26,7 +26,7 @@ def told(*samples: HostSample) -> list[int]:
     return [number for number, sample in enumerate(samples) if watch.take(sample, GIB) is not None]
 
 
-def test_programs_that_wait_for_memory_bring_a_warning_with_the_figures():
+def test_programs_that_wait_for_memory_bring_a_warning_with_the_figures() -> None:
     found = MemoryWatch().take(reading(3 * GIB, 12.4), GIB)
     assert found == Shortage(ram_available_bytes=3 * GIB, ram_total_bytes=16 * GIB, pressure_percent=12.4)
     assert shortage(found, default_keymap()).startswith(
@@ -34,7 +34,7 @@ def test_programs_that_wait_for_memory_bring_a_warning_with_the_figures():
     )
 
 
-def test_where_the_system_does_not_tell_who_waits_little_memory_is_enough():
+def test_where_the_system_does_not_tell_who_waits_little_memory_is_enough() -> None:
     assert told(reading(700 * MIB, None), reading(500 * MIB, None)) == [1]
     found = MemoryWatch().take(reading(500 * MIB, None), GIB)
     assert found is not None
@@ -43,22 +43,22 @@ def test_where_the_system_does_not_tell_who_waits_little_memory_is_enough():
     )
 
 
-def test_a_machine_with_memory_left_is_left_alone():
+def test_a_machine_with_memory_left_is_left_alone() -> None:
     assert told(*[reading(600 * MIB, 9.9)] * 100, reading(None, None)) == []
 
 
-def test_an_episode_is_told_once_however_it_goes_up_and_down():
+def test_an_episode_is_told_once_however_it_goes_up_and_down() -> None:
     short, between, calm = reading(3 * GIB, 30.0), reading(3 * GIB, 5.0), reading()
     assert told(short, between, short, *[calm] * (CALM_READS - 1), short, between, short) == [0]
 
 
-def test_after_a_calm_the_next_episode_is_told_again():
+def test_after_a_calm_the_next_episode_is_told_again() -> None:
     short, calm = reading(400 * MIB), reading()
     assert told(short, *[calm] * CALM_READS, calm, short) == [0, CALM_READS + 2]
 
 
 @given(st.lists(st.sampled_from((reading(), reading(600 * MIB, 5.0), reading(100 * MIB, 50.0))), max_size=80))
-def test_between_two_warnings_there_was_always_a_calm(samples: list[HostSample]):
+def test_between_two_warnings_there_was_always_a_calm(samples: list[HostSample]) -> None:
     warnings = told(*samples)
     for one, other in pairwise(warnings):
         run = longest = 0
@@ -78,5 +78,5 @@ def test_between_two_warnings_there_was_always_a_calm(samples: list[HostSample])
         (GIB, None, 0),
     ],
 )
-def test_only_growth_of_swap_that_matters_counts(before: int | None, after: int | None, growth: int):
+def test_only_growth_of_swap_that_matters_counts(before: int | None, after: int | None, growth: int) -> None:
     assert swap_growth(before, after) == growth

@@ -84,28 +84,28 @@ def bars(lines: list[str], sign: str) -> list[int]:
     return [line.count(sign) for line in lines if sign in line and "dense" not in line]
 
 
-def test_it_looks_like_this_in_80_columns():
+def test_it_looks_like_this_in_80_columns() -> None:
     assert text_of(chart_lines(DECODE, 80)) == AT_80
 
 
-def test_it_looks_like_this_in_40_columns():
+def test_it_looks_like_this_in_40_columns() -> None:
     assert text_of(chart_lines(DECODE, 40)) == AT_40
 
 
-def test_without_block_characters_it_is_all_ascii_and_tells_dense_from_experts():
+def test_without_block_characters_it_is_all_ascii_and_tells_dense_from_experts() -> None:
     lines = drawn(COMPARISON, plain_ascii=True)
     assert "\n".join(lines).isascii()
     assert len(bars(lines, "#")) == 9 and len(bars(lines, "=")) == 2
     assert lines[-2] == "# dense  = MoE: mixture of experts"
 
 
-def test_block_characters_are_those_that_a_stream_is_asked_for():
+def test_block_characters_are_those_that_a_stream_is_asked_for() -> None:
     assert set(text_of(chart_lines(DECODE, 80)) + text_of(chart_lines(DECODE, 40))) - set(map(chr, range(128))) <= set(
         SIGNS
     )
 
 
-def test_bars_are_as_long_as_the_speeds_to_an_eighth_of_a_cell():
+def test_bars_are_as_long_as_the_speeds_to_an_eighth_of_a_cell() -> None:
     lines = drawn(Comparison(reports=(measured(QWEN3_4B, 9, 5), measured(QWEN3_4B, 9, 10, "Vulkan0"))), 60)
     slow, fast = lines[3:5]
     whole = fast.count("█")
@@ -113,23 +113,23 @@ def test_bars_are_as_long_as_the_speeds_to_an_eighth_of_a_cell():
     assert whole > 20 and eighths == whole * 4
 
 
-def test_the_slowest_of_all_still_has_a_bar():
+def test_the_slowest_of_all_still_has_a_bar() -> None:
     rows = (measured(QWEN3_4B, 9, 1), measured(QWEN3_4B, 9, 5000, "CUDA0"), measured(QWEN3_30B_A3B, 9, 1))
     lines = drawn(Comparison(reports=rows))
     assert "▏" in lines[3] and bars(lines, "▒") == [1]
 
 
-def test_one_backend_takes_no_empty_lines_between_models():
+def test_one_backend_takes_no_empty_lines_between_models() -> None:
     lines = drawn(Comparison(reports=(measured(QWEN3_4B, 9, 5), measured(QWEN3_30B_A3B, 9, 4))))
     assert [index for index, line in enumerate(lines) if not line] == [1, 6]
 
 
-def test_the_baseline_line_is_cut_only_where_it_has_a_line_of_its_own():
+def test_the_baseline_line_is_cut_only_where_it_has_a_line_of_its_own() -> None:
     assert drawn(COMPARISON, 80)[0] == "Decode tg128 in tok/s, x1.0 is Qwen3-32B Q3_K_L on CPU"
     assert drawn(COMPARISON, 40)[:2] == ["Decode tg128 in tok/s", "x1.0 is Qwen3-32B Q3_K_L on CPU"]
 
 
-def test_roles_tell_cpu_from_gpu_and_reasons_and_marks_from_figures():
+def test_roles_tell_cpu_from_gpu_and_reasons_and_marks_from_figures() -> None:
     spans = [span for line in chart_lines(DECODE, 80) for span in line]
     assert len([span for span in spans if span.role == "cpu"]) == 6
     assert len([span for span in spans if span.role == "gpu"]) == 5
@@ -137,14 +137,14 @@ def test_roles_tell_cpu_from_gpu_and_reasons_and_marks_from_figures():
     assert Span(" !", "mark") in spans
 
 
-def test_paint_gets_every_piece():
+def test_paint_gets_every_piece() -> None:
     lines = chart_lines(DECODE, 80)
     painted = text_of(lines, lambda span: f"<{span.role}>" if span.role == "cpu" else "")
     assert painted.count("<cpu>") == 6
 
 
 @pytest.mark.parametrize(("asked", "taken"), [(10, 40), (1000, 200)])
-def test_beyond_40_and_200_columns_it_stays_as_it_is(asked: int, taken: int):
+def test_beyond_40_and_200_columns_it_stays_as_it_is(asked: int, taken: int) -> None:
     assert chart_lines(DECODE, asked) == chart_lines(DECODE, taken)
 
 
@@ -164,7 +164,7 @@ rows = st.builds(
 
 
 @given(st.lists(rows, min_size=1, max_size=6), names, st.integers(40, 200), st.booleans())
-def test_no_line_is_ever_wider_than_the_terminal(reports, reason, columns, plain_ascii):
+def test_no_line_is_ever_wider_than_the_terminal(reports, reason, columns, plain_ascii) -> None:
     refused = RefusedJob(model=QWEN3_4B, path=path_of(QWEN3_4B), backend="Vulkan1", reason=reason)
     for line in drawn(Comparison(reports=tuple(reports), refused=(refused,)), columns, plain_ascii=plain_ascii):
         assert 0 <= wcwidth.wcswidth(line) <= columns

@@ -15,7 +15,7 @@ from tui.protocol.records import LoadSettings
 FAST, SLOW = (100.0, 101.0, 99.0, 100.5), (90.0, 91.0, 89.0, 90.5)
 
 
-def test_a_loss_of_a_tenth_is_seen_with_its_p_and_bounds():
+def test_a_loss_of_a_tenth_is_seen_with_its_p_and_bounds() -> None:
     (change,) = compare(report({PP: FAST}), report({PP: SLOW}))
     expected = scipy.stats.ttest_ind(FAST, SLOW, equal_var=False).pvalue
     assert (change.test, change.verdict, change.n_before, change.n_after) == ("pp512", "slower", 4, 4)
@@ -26,37 +26,37 @@ def test_a_loss_of_a_tenth_is_seen_with_its_p_and_bounds():
     assert compare(report({PP: SLOW}), report({PP: FAST}))[0].verdict == "faster"
 
 
-def test_a_difference_within_the_spread_is_no_difference():
+def test_a_difference_within_the_spread_is_no_difference() -> None:
     (change,) = compare(report({PP: (100.0, 110.0, 90.0)}), report({PP: (101.0, 112.0, 92.0)}))
     assert change.verdict == "no difference seen" and not change.is_significant
     assert change.p is not None and change.p > 0.5
 
 
-def test_two_repetitions_are_too_few_whatever_their_p():
+def test_two_repetitions_are_too_few_whatever_their_p() -> None:
     (change,) = compare(report({PP: (100.0, 100.1)}), report({PP: (50.0, 50.1)}))
     assert change.p is not None and change.p < 0.05
     assert change.verdict == "too few runs" and not change.is_significant
 
 
-def test_one_repetition_has_no_p_and_is_compared_all_the_same():
+def test_one_repetition_has_no_p_and_is_compared_all_the_same() -> None:
     (change,) = compare(report({PP: (100.0,)}), report({PP: FAST}))
     assert (change.p, change.low, change.verdict) == (None, None, "too few runs")
     assert change.percent == pytest.approx(0.125, rel=1e-3)
 
 
-def test_tests_are_matched_by_name_and_those_that_only_one_has_are_left_out():
+def test_tests_are_matched_by_name_and_those_that_only_one_has_are_left_out() -> None:
     deep = Test(n_gen=128, n_depth=4096)
     before, after = report({PP: FAST, deep: FAST}), report({TG: FAST, deep: FAST, PP: SLOW})
     assert [change.test for change in compare(before, after)] == ["tg128 @ d4096", "pp512"]
 
 
-def test_marks_are_told_with_the_test_that_has_them():
+def test_marks_are_told_with_the_test_that_has_them() -> None:
     marked = msgspec.structs.replace(report(), results=(result(PP, FAST, ((), ("swapped",), ("swapped", "hot"))),))
     (change,) = compare(report({PP: FAST}), marked)
-    assert change.notes == ("pp512: now swapped, hot",)
+    assert change.notes == ("pp512: now, the machine swapped, the CPU was too hot",)
 
 
-def test_runs_that_differ_in_nothing_but_speed_have_no_differences():
+def test_runs_that_differ_in_nothing_but_speed_have_no_differences() -> None:
     assert differences(report({PP: FAST}), report({PP: SLOW})) == ()
 
 
@@ -74,23 +74,23 @@ def test_runs_that_differ_in_nothing_but_speed_have_no_differences():
         (report(path="/elsewhere/Qwen3-4B-Q8_0.gguf"), "model: Qwen3-4B-Q4_K_M.gguf, now Qwen3-4B-Q8_0.gguf"),
     ],
 )
-def test_whatever_figures_depend_on_is_told_when_it_differs(other: Report, said: str):
+def test_whatever_figures_depend_on_is_told_when_it_differs(other: Report, said: str) -> None:
     assert differences(report(), other) == (said,)
 
 
-def test_of_two_builds_only_the_features_that_differ_are_told():
+def test_of_two_builds_only_the_features_that_differ_are_told() -> None:
     built = HELLO.llama_cpp.replace(" | AVX2 = 1", "")
     other = report(hello=msgspec.structs.replace(HELLO, llama_cpp=built))
     assert differences(report(), other) == ("build: AVX2 = 1, now without",)
 
 
-def test_a_driver_is_told_when_both_runs_know_theirs():
+def test_a_driver_is_told_when_both_runs_know_theirs() -> None:
     old, new = (report(machine=msgspec.structs.replace(MACHINE, gpu_driver=f"nvidia {v}")) for v in (550, 570))
     assert differences(old, new) == ("GPU driver: nvidia 550, now nvidia 570",)
     assert differences(report(), new) == ()
 
 
-def test_a_report_and_its_records_are_the_same_run():
+def test_a_report_and_its_records_are_the_same_run() -> None:
     """The keys of llama-bench and the fields of a report are two ways to the same facts."""
     gpu = report(devices=("Vulkan0",), n_gpu_layers=37)
     for one in (report(), gpu):
@@ -111,7 +111,7 @@ LLAMA_BENCH = {
 }  # fmt: skip
 
 
-def test_what_llama_bench_printed_can_be_compared_with():
+def test_what_llama_bench_printed_can_be_compared_with() -> None:
     (run,) = runs_of([LLAMA_BENCH, {**LLAMA_BENCH, "n_prompt": 0, "n_gen": 128, "samples_ts": [20.0, 21.0]}])
     changes = compare(run, report())
     assert [(change.test, round(change.before_ts, 3)) for change in changes] == [("pp512", 100.0), ("tg128", 20.5)]
@@ -120,13 +120,13 @@ def test_what_llama_bench_printed_can_be_compared_with():
 
 
 @pytest.mark.parametrize("written", [True, 1, "1", False, 0, "0"], ids=repr)
-def test_repacking_is_read_from_every_format_of_llama_bench(written: object):
+def test_repacking_is_read_from_every_format_of_llama_bench(written: object) -> None:
     (run,) = runs_of([{**LLAMA_BENCH, "n_batch": 512, "repack": written}])
     is_on = bool(int(written))
     assert differences(run, report()) == (() if is_on else ("repack: 0, now 1",))
 
 
-def test_of_several_runs_in_a_file_the_most_similar_one_of_the_model_is_taken():
+def test_of_several_runs_in_a_file_the_most_similar_one_of_the_model_is_taken() -> None:
     runs = runs_of(
         {**LLAMA_BENCH, "n_threads": n_threads, "model_filename": name, "samples_ts": [float(n_threads)]}
         for name in ("other.gguf", "/data/Qwen3-4B-Q4_K_M.gguf")
@@ -137,7 +137,7 @@ def test_of_several_runs_in_a_file_the_most_similar_one_of_the_model_is_taken():
     assert (found.model_file, found.facts["threads"]) == ("Qwen3-4B-Q4_K_M.gguf", "8")
 
 
-def test_a_renamed_file_of_the_same_model_is_found_and_another_model_is_not():
+def test_a_renamed_file_of_the_same_model_is_found_and_another_model_is_not() -> None:
     (renamed,) = runs_of([{**LLAMA_BENCH, "model_filename": "renamed.gguf"}])
     assert closest([renamed], ComparedRun.of(report())) == renamed
     (other,) = runs_of([{**LLAMA_BENCH, "model_filename": "other.gguf", "model_size": 7}])
@@ -146,6 +146,6 @@ def test_a_renamed_file_of_the_same_model_is_found_and_another_model_is_not():
     assert closest([no_test], ComparedRun.of(report())) is None
 
 
-def test_a_record_without_figures_is_refused_with_the_key():
+def test_a_record_without_figures_is_refused_with_the_key() -> None:
     with pytest.raises(msgspec.ValidationError, match="avg_ts"):
         runs_of([{key: value for key, value in LLAMA_BENCH.items() if key != "avg_ts"}])

@@ -86,12 +86,12 @@ def marks(*moments: Moment, gpu: GpuKind | None = None, tests: tuple[Test, ...] 
 # Before the run -------------------------------------------------------------------------------------------------------
 
 
-def test_a_machine_that_is_ready_gets_no_warning():
+def test_a_machine_that_is_ready_gets_no_warning() -> None:
     assert warnings(GOOD) == ()
     assert warnings(Condition(n_cpus=1)) == ()
 
 
-def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do():
+def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do() -> None:
     bad = Condition(
         n_cpus=8,
         governors=("powersave", "schedutil"),
@@ -103,8 +103,8 @@ def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do():
         others_percent=35.2,
         load=9.0,
     )
-    assert warnings(bad) == (
-        "The CPU governor is powersave and schedutil; performance gives steadier figures: "
+    assert tuple(map(str, warnings(bad))) == (
+        "The CPU governor is powersave, schedutil; performance gives steadier figures: "
         "`sudo cpupower frequency-set -g performance`.",
         "The clock is limited to 2.4 of 4.7 GHz; choose the fastest power profile.",
         "Other programs use 35% of the CPU; close them, or measure when they are done.",
@@ -114,41 +114,41 @@ def test_each_thing_that_is_not_right_is_a_sentence_with_what_to_do():
     )
 
 
-def test_where_nobody_tells_who_computes_the_load_is_the_sign():
+def test_where_nobody_tells_who_computes_the_load_is_the_sign() -> None:
     unknown = msgspec.structs.replace(GOOD, others_percent=None)
-    assert warnings(unknown) == ("The load is 6.0 on 8 CPUs; close what computes, or measure later.",)
+    assert tuple(map(str, warnings(unknown))) == ("The load is 6.0 on 8 CPUs; close what computes, or measure later.",)
     assert warnings(msgspec.structs.replace(unknown, load=1.0)) == ()
 
 
 # During the run -------------------------------------------------------------------------------------------------------
 
 
-def test_a_quiet_repetition_has_its_joules_and_no_mark():
+def test_a_quiet_repetition_has_its_joules_and_no_mark() -> None:
     assert repetitions(at(), at(busy=410, total=800, own=400)) == [(40.0, ())]
 
 
-def test_joules_of_a_gpu_are_added_when_one_with_memory_of_its_own_computes():
+def test_joules_of_a_gpu_are_added_when_one_with_memory_of_its_own_computes() -> None:
     quiet = at(), at(busy=110, total=800, own=100)
     assert repetitions(*quiet, gpu="gpu") == [(340.0, ())]
     assert repetitions(*quiet, gpu="igpu") == [(40.0, ())]
 
 
-def test_swap_that_grew_by_more_than_a_little_is_marked():
+def test_swap_that_grew_by_more_than_a_little_is_marked() -> None:
     before, little, much = (at(swap_used_bytes=GIB + more) for more in (0, MIB - 1, 40 * MIB))
     assert marks(before, little, before, much, much, before) == [(), ("swapped",), ()]
 
 
-def test_other_programs_that_take_more_than_a_tenth_are_marked():
+def test_other_programs_that_take_more_than_a_tenth_are_marked() -> None:
     assert marks(at(), at(busy=480, total=800, own=400), at(), at(busy=480, total=800, own=401)) == [(), ()]
     assert marks(at(), at(busy=500, total=800, own=400)) == [("busy",)]
 
 
-def test_throttling_that_the_cpu_counts_and_too_much_heat_are_marked():
+def test_throttling_that_the_cpu_counts_and_too_much_heat_are_marked() -> None:
     cool, slowed, hot = at(throttle_count=5), at(throttle_count=6), at(temperature_c=97.0)
     assert marks(cool, cool, cool, slowed, at(), hot) == [(), ("throttled",), ("hot",)]
 
 
-def test_a_clock_that_fell_by_more_than_a_tenth_is_marked_and_idle_cpus_do_not_count():
+def test_a_clock_that_fell_by_more_than_a_tenth_is_marked_and_idle_cpus_do_not_count() -> None:
     def done(fast: float, idle: float = 800.0) -> Moment:
         return at(busy=400, total=800, own=400, clocks_mhz=(fast, idle, fast, idle))
 
@@ -156,7 +156,7 @@ def test_a_clock_that_fell_by_more_than_a_tenth_is_marked_and_idle_cpus_do_not_c
     assert fell == [(), (), ("throttled",), ()]
 
 
-def test_clocks_of_different_tests_are_not_compared_and_beside_a_gpu_none_are():
+def test_clocks_of_different_tests_are_not_compared_and_beside_a_gpu_none_are() -> None:
     fast, slow = (at(busy=800, total=800, own=800, clocks_mhz=(clock, clock)) for clock in (4000.0, 3000.0))
     prefill = Test(n_prompt=512)
     assert marks(at(), fast, at(), slow, tests=(DECODE, prefill)) == [(), ()]
@@ -167,13 +167,13 @@ def test_clocks_of_different_tests_are_not_compared_and_beside_a_gpu_none_are():
 @pytest.mark.parametrize(("gpu", "slowed", "mark"), [("gpu", 0.3, ("throttled",)), ("gpu", 0.0, ()), (None, 0.3, ())])
 def test_a_gpu_that_heat_slowed_down_is_marked_when_it_computes(
     gpu: GpuKind | None, slowed: float, mark: tuple[str, ...]
-):
+) -> None:
     probe = MachineProbe(lambda: 7, lambda: gpu, Played(at(), at()), PlayedMeter(slowed))
     probe.begin(0, DECODE)
     assert probe.end()[1] == mark
 
 
-def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path):
+def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path) -> None:
     shutil.copytree(LAPTOP, tmp_path / "sys")
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 1000000 kB\nSwapTotal: 9000 kB\nSwapFree: 9000 kB\n")
@@ -208,7 +208,9 @@ def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path):
         ((1.0,), (), "Energy is not counted: the GPU does not tell what it takes."),
     ],
 )  # fmt: skip
-def test_what_is_left_out_is_said(cpu: tuple[float | None, ...], gpu: tuple[float | None, ...] | None, note: str):
+def test_what_is_left_out_is_said(
+    cpu: tuple[float | None, ...], gpu: tuple[float | None, ...] | None, note: str
+) -> None:
     def counts(name: str, joules: tuple[float | None, ...]) -> tuple[EnergyCounter, ...]:
         return tuple(EnergyCounter(name=f"{name}{number}", joules=each) for number, each in enumerate(joules))
 
@@ -219,7 +221,7 @@ def test_what_is_left_out_is_said(cpu: tuple[float | None, ...], gpu: tuple[floa
 # A real run -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_its_end(engine: Engine):
+async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_its_end(engine: Engine) -> None:
     jobs = tuple(BenchJob(model=inspect(model), settings=TINY) for model in (DENSE, MOE))
     plan = BenchPlan(jobs=jobs, tests=plan_tests([16], [4], [0, 8]), repetitions=2)
     probe = MachineProbe.of(engine)
@@ -228,7 +230,7 @@ async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_it
     probe.close()
 
     assert len(reports) == 2 and reports[0].warnings == reports[1].warnings
-    assert all(sentence.endswith(".") for sentence in reports[0].warnings)
+    assert all(str(sentence).endswith(".") for sentence in reports[0].warnings)
     for report in reports:
         for result in report.results:
             assert len(result.marks) == len(result.energy_j) == len(result.samples_ns) == 2
@@ -237,7 +239,7 @@ async def test_a_run_on_this_machine_is_watched_from_before_the_first_load_to_it
                 assert result.energy_j == (None, None) and result.j_per_token is None
 
 
-async def test_the_runner_keeps_what_the_probe_finds(engine: Engine):
+async def test_the_runner_keeps_what_the_probe_finds(engine: Engine) -> None:
     busy = [at(), at(busy=800, total=800, own=100)]
     reader, meter = Played(*busy, *busy, *busy, *busy), PlayedMeter()
 
@@ -259,7 +261,7 @@ async def test_the_runner_keeps_what_the_probe_finds(engine: Engine):
     assert [result.all_marks for result in report.results] == [("busy",)] * 4
 
 
-async def test_looking_takes_long_enough_to_see_who_computes():
+async def test_looking_takes_long_enough_to_see_who_computes() -> None:
     class Long(ConditionReader):
         seen: Condition | None = None
 

@@ -26,7 +26,7 @@ def add(history: History, *reports: Report) -> tuple[int, ...]:
     return history.add(Comparison(reports=reports))
 
 
-def test_a_report_comes_back_whole(history: History):
+def test_a_report_comes_back_whole(history: History) -> None:
     rich = report(
         parallel=(ParallelResult(n_parallel=4, n_prompt=128, n_gen=64, prefill_s=1.0, decode_s=2.0),),
         roofline=Roofline(tps=31.5, read_bytes={"CPU": 2_400_000_000}, bandwidth={"CPU": 8e10}),
@@ -37,7 +37,7 @@ def test_a_report_comes_back_whole(history: History):
     assert history.get(3) is None
 
 
-def test_the_list_tells_what_one_searches_by_the_newest_first(history: History):
+def test_the_list_tells_what_one_searches_by_the_newest_first(history: History) -> None:
     add(history, report(path="model.gguf"), report({TG: (20.0, 22.0)}, name="Qwen3 8B"))
     newest, oldest = history.list()
     assert (newest.id, newest.model_name, newest.pp_name, newest.tg_name, newest.tests) == (
@@ -51,7 +51,7 @@ def test_the_list_tells_what_one_searches_by_the_newest_first(history: History):
     assert history.list(limit=1) == (newest,)
 
 
-def test_the_last_run_of_a_report_has_its_model_its_backend_and_all_of_its_tests(history: History):
+def test_the_last_run_of_a_report_has_its_model_its_backend_and_all_of_its_tests(history: History) -> None:
     deep = Test(n_gen=128, n_depth=4096)
     ids = add(
         history,
@@ -69,23 +69,23 @@ def test_the_last_run_of_a_report_has_its_model_its_backend_and_all_of_its_tests
     assert history.last(report({Test(n_prompt=7): (1.0,)})) is None
 
 
-def test_a_deleted_run_is_gone_and_its_id_is_not_used_again(history: History):
+def test_a_deleted_run_is_gone_and_its_id_is_not_used_again(history: History) -> None:
     add(history, report(), report())
     assert history.delete(2) and not history.delete(2)
     assert add(history, report()) == (3,)
     assert [kept.id for kept in history.list()] == [3, 1]
 
 
-def test_what_has_no_results_is_not_kept(history: History):
+def test_what_has_no_results_is_not_kept(history: History) -> None:
     assert add(history, report({})) == () and not history.path.exists()
 
 
-def test_before_anything_was_kept_nothing_is_found_and_no_file_made(history: History):
+def test_before_anything_was_kept_nothing_is_found_and_no_file_made(history: History) -> None:
     assert history.list() == () and history.get(1) is None and history.last(report()) is None
     assert not history.delete(1) and not history.path.parent.exists()
 
 
-def test_two_processes_that_write_at_once_lose_nothing(history: History, tmp_path: Path):
+def test_two_processes_that_write_at_once_lose_nothing(history: History, tmp_path: Path) -> None:
     comparison = tmp_path / "comparison.json"
     comparison.write_bytes(msgspec.json.encode(Comparison(reports=(report(),))))
     code = (
@@ -101,7 +101,7 @@ def test_two_processes_that_write_at_once_lose_nothing(history: History, tmp_pat
     assert [kept.id for kept in history.list(limit=100)] == list(range(40, 0, -1))
 
 
-def test_while_another_program_holds_it_the_history_says_so(history: History):
+def test_while_another_program_holds_it_the_history_says_so(history: History) -> None:
     add(history, report())
     with sqlite3.connect(history.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -112,7 +112,7 @@ def test_while_another_program_holds_it_the_history_says_so(history: History):
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "everything"])
-def test_a_damaged_file_is_set_aside_by_the_next_run_that_is_kept(history: History, damage: str):
+def test_a_damaged_file_is_set_aside_by_the_next_run_that_is_kept(history: History, damage: str) -> None:
     add(history, *[report()] * 20)
     good = history.path.read_bytes()
     history.path.write_bytes(
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_set_aside_by_the_next_run_that_is_kept(history: Histo
     assert [kept.id for kept in history.list()] == [1]
 
 
-def test_reading_a_damaged_file_says_what_will_happen_and_changes_nothing(history: History):
+def test_reading_a_damaged_file_says_what_will_happen_and_changes_nothing(history: History) -> None:
     history.path.parent.mkdir()
     history.path.write_bytes(b"not a database at all" * 500)
     with pytest.raises(HistoryError, match="sets the damaged file aside") as caught:
@@ -135,7 +135,7 @@ def test_reading_a_damaged_file_says_what_will_happen_and_changes_nothing(histor
     assert caught.value.kind == "corrupt" and history.path.read_bytes().startswith(b"not a database")
 
 
-def test_a_history_of_a_newer_llmtui_is_left_alone(history: History):
+def test_a_history_of_a_newer_llmtui_is_left_alone(history: History) -> None:
     add(history, report())
     with sqlite3.connect(history.path) as other:
         other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -145,14 +145,14 @@ def test_a_history_of_a_newer_llmtui_is_left_alone(history: History):
         assert caught.value.kind == "newer_schema"
 
 
-def test_a_report_that_a_newer_llmtui_wrote_in_another_form_is_none(history: History):
+def test_a_report_that_a_newer_llmtui_wrote_in_another_form_is_none(history: History) -> None:
     add(history, report())
     with sqlite3.connect(history.path) as other:
         other.execute("""UPDATE runs SET report = '{"machine": 7}'""")
     assert history.get(1) is None and len(history.list()) == 1
 
 
-def test_a_full_disk_is_told_and_what_was_kept_is_still_there(history: History):
+def test_a_full_disk_is_told_and_what_was_kept_is_still_there(history: History) -> None:
     add(history, report())
     huge = report(warnings=("x" * 300_000,))
     with files_cannot_grow_beyond(100_000), pytest.raises(HistoryError):
@@ -161,7 +161,7 @@ def test_a_full_disk_is_told_and_what_was_kept_is_still_there(history: History):
     assert history.get(1) == report()
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_told_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     history = History(tmp_path / "data" / "bench.sqlite")
     with pytest.raises(HistoryError, match="Check the folder") as caught:
@@ -169,7 +169,7 @@ def test_a_folder_that_cannot_be_made_is_told_with_its_path(tmp_path: Path):
     assert str(tmp_path / "data") in str(caught.value)
 
 
-def test_where_nothing_can_be_written_beside_the_file_it_is_read_all_the_same(history: History):
+def test_where_nothing_can_be_written_beside_the_file_it_is_read_all_the_same(history: History) -> None:
     """A folder in the way of SQLite's own file does what a read-only folder does, to root as well."""
     add(history, report())
     history.path.with_name("bench.sqlite-shm").mkdir()
@@ -189,7 +189,7 @@ def test_where_nothing_can_be_written_beside_the_file_it_is_read_all_the_same(hi
     ],
     ids=lambda damage: f"{damage[0]} {str(damage[1])[:8]}",
 )
-def test_a_damaged_row_costs_that_row_alone(history: History, damage: tuple[str, object]):
+def test_a_damaged_row_costs_that_row_alone(history: History, damage: tuple[str, object]) -> None:
     column, value = damage
     add(history, report(name="Good 1"), report(name="Bad"), report(name="Good 2"))
     with sqlite3.connect(history.path) as other:
@@ -203,7 +203,7 @@ def test_a_damaged_row_costs_that_row_alone(history: History, damage: tuple[str,
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_what_stands_in_the_place_of_the_history_is_an_error_in_words(history: History, kind: str):
+def test_what_stands_in_the_place_of_the_history_is_an_error_in_words(history: History, kind: str) -> None:
     history.path.parent.mkdir(parents=True)
     if kind == "folder":
         history.path.mkdir()
@@ -215,7 +215,7 @@ def test_what_stands_in_the_place_of_the_history_is_an_error_in_words(history: H
         assert str(history.path) in str(error.value)
 
 
-def test_a_report_of_a_load_that_was_kept_flat_is_read_whole(history: History):
+def test_a_report_of_a_load_that_was_kept_flat_is_read_whole(history: History) -> None:
     kept = report(n_gpu_layers=7, devices=("Vulkan0",), type_k="q8_0")
     add(history, kept)
     told = msgspec.json.decode(msgspec.json.encode(kept))

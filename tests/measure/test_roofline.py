@@ -91,14 +91,14 @@ def on_cpu(shape: Shape, n_past: int = 0, **settings: Any) -> int:
 
 
 @pytest.mark.parametrize("size", DENSE_SHAPES)
-def test_a_dense_model_reads_every_tensor_but_an_embedding_table_that_is_not_the_output_layer(size: str):
+def test_a_dense_model_reads_every_tensor_but_an_embedding_table_that_is_not_the_output_layer(size: str) -> None:
     shape = DENSE_SHAPES[size]
     tensors = mixed(shape)
     expected = table_bytes(tensors) - (0 if shape.tied else table_bytes(tensors, "token_embd"))
     assert on_cpu(shape) == expected
 
 
-def test_a_mixture_reads_8_of_its_128_experts():
+def test_a_mixture_reads_8_of_its_128_experts() -> None:
     tensors = mixed(QWEN3_30B_A3B)
     experts = table_bytes(tensors, "_exps")
     assert experts % 16 == 0
@@ -108,13 +108,13 @@ def test_a_mixture_reads_8_of_its_128_experts():
 @pytest.mark.parametrize(
     ("type_k", "type_v", "bytes_of_32"), [("f16", "f16", 2 * 64), ("q8_0", "q4_0", 34 + 18), ("f32", "q8_0", 128 + 34)]
 )
-def test_the_context_is_read_in_the_types_of_its_cache(type_k: str, type_v: str, bytes_of_32: int):
+def test_the_context_is_read_in_the_types_of_its_cache(type_k: str, type_v: str, bytes_of_32: int) -> None:
     for shape in (QWEN3_8B, QWEN3_30B_A3B):
         kv = on_cpu(shape, 4096, type_k=type_k, type_v=type_v) - on_cpu(shape)
         assert kv == 4096 * shape.n_layers * shape.n_head_kv * shape.head // 32 * bytes_of_32
 
 
-def test_a_sliding_window_limits_what_is_read_of_the_context():
+def test_a_sliding_window_limits_what_is_read_of_the_context() -> None:
     shape = Shape(n_layers=6)
     gemma = {key.replace("qwen3.", "gemma3."): value for key, value in shape.metadata().items()}
     gemma |= {"general.architecture": "gemma3", "gemma3.attention.sliding_window": 1024}
@@ -125,7 +125,7 @@ def test_a_sliding_window_limits_what_is_read_of_the_context():
     assert at[8192] - at[0] == (8192 + 5 * 1024) * cell
 
 
-def test_layers_read_where_they_are_with_their_part_of_the_context():
+def test_layers_read_where_they_are_with_their_part_of_the_context() -> None:
     info, tensors = described(QWEN3_8B), mixed(QWEN3_8B)
     settings = LoadSettings(devices=("Vulkan0",), n_gpu_layers=10)
     found = read_bytes(info, placed(info, settings, 10), settings, 1000)
@@ -137,7 +137,7 @@ def test_layers_read_where_they_are_with_their_part_of_the_context():
     assert found["CPU"] == table_bytes(tensors, *(f"blk.{i}." for i in range(27))) + 27 * 1000 * cell
 
 
-def test_experts_kept_on_the_cpu_are_read_there_and_their_context_on_the_device():
+def test_experts_kept_on_the_cpu_are_read_there_and_their_context_on_the_device() -> None:
     info, tensors = described(QWEN3_30B_A3B), mixed(QWEN3_30B_A3B)
     settings = LoadSettings(devices=("Vulkan0",), n_cpu_moe=12)
     found = read_bytes(info, placed(info, settings, 49), settings, 100)
@@ -148,13 +148,13 @@ def test_experts_kept_on_the_cpu_are_read_there_and_their_context_on_the_device(
     assert sum(found.values()) == on_cpu(QWEN3_30B_A3B, 100)
 
 
-def test_two_devices_read_in_the_proportion_in_which_they_had_memory():
+def test_two_devices_read_in_the_proportion_in_which_they_had_memory() -> None:
     info, settings = described(QWEN3_8B), LoadSettings(devices=("Vulkan0", "Vulkan1"))
     found = read_bytes(info, placed(info, settings, 37, Vulkan0=30 * GB, Vulkan1=10 * GB), settings, 0)
     assert set(found) == {"Vulkan0", "Vulkan1"} and found["Vulkan0"] > 2 * found["Vulkan1"]
 
 
-def test_the_middle_of_a_test_is_half_of_what_it_generates_behind_its_depth():
+def test_the_middle_of_a_test_is_half_of_what_it_generates_behind_its_depth() -> None:
     assert n_past(Test(n_gen=128)) == 64
     assert n_past(Test(n_gen=128, n_depth=4096)) == 4160
 
@@ -162,14 +162,14 @@ def test_the_middle_of_a_test_is_half_of_what_it_generates_behind_its_depth():
 # The roofline ---------------------------------------------------------------------------------------------------------
 
 
-def test_devices_read_one_after_the_other():
+def test_devices_read_one_after_the_other() -> None:
     found = roofline({"CPU": GB, "Vulkan0": 4 * GB}, {"CPU": 10.0 * GB, "Vulkan0": 100.0 * GB, "Vulkan1": 1.0})
     assert found is not None
     assert found.tps == pytest.approx(1 / (0.1 + 0.04))
     assert found.bandwidth == {"CPU": 10.0 * GB, "Vulkan0": 100.0 * GB}
 
 
-def test_without_the_bandwidth_of_a_device_that_is_read_there_is_none():
+def test_without_the_bandwidth_of_a_device_that_is_read_there_is_none() -> None:
     assert roofline({"CPU": GB, "Vulkan0": GB}, {"CPU": 10.0 * GB}) is None
     assert roofline({}, {"CPU": 10.0 * GB}) is None
 
@@ -259,25 +259,25 @@ MEMORY = "memory bandwidth holds it back"
         ),
     ],
 )
-def test_one_sentence_says_how_fast_it_is_and_what_holds_it_back(found: Report, figures: str, reason: str):
+def test_one_sentence_says_how_fast_it_is_and_what_holds_it_back(found: Report, figures: str, reason: str) -> None:
     assert sentence(found) == f"{figures.replace('(', 'tok/s that memory allows (')}: {reason}."
     assert why(found) == f"{reason[0].upper()}{reason[1:]}."
 
 
-def test_few_threads_are_named_where_all_the_machine_has_is_few():
+def test_few_threads_are_named_where_all_the_machine_has_is_few() -> None:
     small = report(25, n_threads=2)
     small = msgspec.structs.replace(small, machine=msgspec.structs.replace(small.machine, n_cores=2))
     assert why(small) == "Compute holds it back: 2 threads are few."
 
 
-def test_without_a_bandwidth_there_are_no_figures_and_the_reason_says_so():
+def test_without_a_bandwidth_there_are_no_figures_and_the_reason_says_so() -> None:
     unknown = report(44, {"Vulkan7": GB})
     assert unknown.roofline is None and share(unknown, unknown.results[0]) is None
     assert sentence(unknown) == why(unknown)
     assert why(unknown) == "What holds it back is not known, as the bandwidth of its memory could not be measured."
 
 
-def test_nothing_is_said_of_a_model_that_decoded_nothing():
+def test_nothing_is_said_of_a_model_that_decoded_nothing() -> None:
     none = msgspec.structs.replace(report(44), results=())
     assert sentence(none) == "" and why(none) == ""
 
@@ -294,7 +294,7 @@ def from_table(path: Path) -> int:
     return sum(n_bytes // 4 if "_exps" in name else n_bytes for name, n_bytes in tensors.items())
 
 
-async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(engine: Engine):
+async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(engine: Engine) -> None:
     jobs = tuple(BenchJob(model=inspect(path), settings=TINY) for path in (DENSE, MOE))
     tests = plan_tests([8], [4], [0, 32], [(8, 4)])
     runner = Runner(engine, BenchPlan(jobs=jobs, tests=tests, repetitions=1))
@@ -315,14 +315,16 @@ async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(en
         assert "tok/s that memory allows" in sentence(row)
 
 
-async def test_a_run_without_it_has_no_roofline(engine: Engine):
+async def test_a_run_without_it_has_no_roofline(engine: Engine) -> None:
     job = BenchJob(model=inspect(DENSE), settings=TINY)
     plan = BenchPlan(jobs=(job,), tests=plan_tests([], [4]), repetitions=1, bandwidth=False)
     (row,) = (await Runner(engine, plan).run()).reports
     assert row.roofline is None and why(row)
 
 
-async def test_a_device_that_is_lost_while_it_is_measured_ends_neither_the_run_nor_the_cpus_roofline(tmp_path: Path):
+async def test_a_device_that_is_lost_while_it_is_measured_ends_neither_the_run_nor_the_cpus_roofline(
+    tmp_path: Path,
+) -> None:
     driver = Driver(tmp_path, "vkQueueSubmit -4")
     async with vulkan_engine(**driver.environment) as engine:
         driver.fail()

@@ -23,7 +23,7 @@ def spread(values: Sequence[float]) -> float:
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's, about one side without much spread
 @given(samples, samples)
-def test_welchs_test_is_scipys(before: list[float], after: list[float]):
+def test_welchs_test_is_scipys(before: list[float], after: list[float]) -> None:
     assume(max(spread(before), spread(after)) > 1e-6)
     ours = welch(before, after)
     theirs = scipy.stats.ttest_ind(after, before, equal_var=False)
@@ -34,17 +34,19 @@ def test_welchs_test_is_scipys(before: list[float], after: list[float]):
 
 
 @given(st.floats(min_value=-1e8, max_value=1e8), st.floats(min_value=1, max_value=1e5))
-def test_the_p_of_students_t_is_scipys(t: float, df: float):
+def test_the_p_of_students_t_is_scipys(t: float, df: float) -> None:
     assert two_sided_p(t, df) == pytest.approx(2 * scipy.stats.t.sf(abs(t), df), rel=1e-7, abs=1e-300)
 
 
 @given(st.floats(min_value=0.51, max_value=1 - 1e-9), st.floats(min_value=1, max_value=1e5))
-def test_the_quantile_of_students_t_is_scipys(probability: float, df: float):
+def test_the_quantile_of_students_t_is_scipys(probability: float, df: float) -> None:
     assert t_quantile(probability, df) == pytest.approx(scipy.stats.t.ppf(probability, df), rel=1e-6)
 
 
 @given(samples, samples)
-def test_the_bounds_leave_zero_out_just_when_the_difference_is_significant(before: list[float], after: list[float]):
+def test_the_bounds_leave_zero_out_just_when_the_difference_is_significant(
+    before: list[float], after: list[float]
+) -> None:
     test, bounds = welch(before, after), relative_difference(before, after)
     assume(test is not None and bounds is not None and abs(test.p - 0.05) > 1e-6)
     assert test is not None and bounds is not None
@@ -52,7 +54,7 @@ def test_the_bounds_leave_zero_out_just_when_the_difference_is_significant(befor
     assert (bounds.low > 0 or bounds.high < 0) == (test.p < 0.05)
 
 
-def test_the_bounds_hold_the_true_difference_as_often_as_they_promise():
+def test_the_bounds_hold_the_true_difference_as_often_as_they_promise() -> None:
     rng = scipy.stats.norm
     before = rng.rvs(100, 5, size=(2000, 5), random_state=1).tolist()
     after = rng.rvs(110, 8, size=(2000, 5), random_state=2).tolist()
@@ -72,11 +74,11 @@ def test_the_bounds_hold_the_true_difference_as_often_as_they_promise():
         ([0.1] * 3, [0.1] * 7),
     ],
 )
-def test_where_samples_tell_nothing_there_is_no_p(before: list[float], after: list[float]):
+def test_where_samples_tell_nothing_there_is_no_p(before: list[float], after: list[float]) -> None:
     assert welch(before, after) is None and relative_difference(before, after) is None
 
 
-def test_one_side_without_spread_is_no_hindrance():
+def test_one_side_without_spread_is_no_hindrance() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SciPy's, about the constant side
         theirs = scipy.stats.ttest_ind([4.0, 4.0, 4.0], [1.0, 2.0, 2.5], equal_var=False)
@@ -84,6 +86,6 @@ def test_one_side_without_spread_is_no_hindrance():
     assert ours is not None and ours.df == pytest.approx(2) and ours.p == pytest.approx(theirs.pvalue)
 
 
-def test_a_first_mean_that_may_be_zero_has_no_relative_difference():
+def test_a_first_mean_that_may_be_zero_has_no_relative_difference() -> None:
     assert welch([0.01, 100.0], [50.0, 51.0]) is not None
     assert relative_difference([0.01, 100.0], [50.0, 51.0]) is None

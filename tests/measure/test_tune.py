@@ -49,18 +49,18 @@ async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, 
     return tuner
 
 
-def test_the_faster_half_stays_and_one_at_least():
+def test_the_faster_half_stays_and_one_at_least() -> None:
     fast, middle, slow = trial(1, 3.0), trial(2, 2.0), trial(3, 1.0)
     assert halved([slow, fast, middle]) == ([fast, middle], [slow])
     assert halved([slow, fast]) == ([fast], [slow]) and halved([slow]) == ([slow], [])
 
 
-def test_a_turn_takes_the_time_of_its_prompt_and_of_its_answer():
+def test_a_turn_takes_the_time_of_its_prompt_and_of_its_answer() -> None:
     assert trial(1, 2.0).speed == pytest.approx(2.0) and trial(1, 2.0).turn_s == pytest.approx(0.5)
     assert Trial(choice=START).speed == 0 and Trial(choice=START).turn_s == 0
 
 
-async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(engine: Engine):
+async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(engine: Engine) -> None:
     tuner = await tuned(engine)
     result = tuner.result
     tried = [one.choice for one in result.trials]
@@ -72,7 +72,9 @@ async def test_it_tries_threads_and_single_changes_and_keeps_within_its_time(eng
 
 
 @pytest.mark.parametrize("repack", ["auto", "on", "off"])
-async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Engine, tmp_path: Path, repack: Repack):
+async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(
+    engine: Engine, tmp_path: Path, repack: Repack
+) -> None:
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     start = msgspec.structs.replace(START, repack=repack)
     result = (await tuned(engine, model, start, budget_s=3.0)).result
@@ -88,7 +90,7 @@ async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(engine: Eng
         assert {choice.repack for choice in looked_at} == {repack}, "on and off are the same here"
 
 
-async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine):
+async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine) -> None:
     gpu = Device(name="Vulkan0", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1)
     start = msgspec.structs.replace(START, backend="auto")
     tuner = Tuner(engine, DENSE, inspect(DENSE).info, start, (gpu,), has_room)
@@ -98,7 +100,7 @@ async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine
     assert {"repack": "off"} not in found
 
 
-async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path):
+async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path) -> None:
     shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
     tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
     result = tuner.result
@@ -107,7 +109,9 @@ async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine,
     assert "failed" not in {trial.outcome for trial in result.trials}
 
 
-async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+async def test_no_measurement_is_longer_than_a_small_context_holds(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
     ask = engine.ask
 
@@ -122,7 +126,7 @@ async def test_no_measurement_is_longer_than_a_small_context_holds(engine: Engin
 
 async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     asked: set[tuple[int, int]] = set()
     ask = engine.ask
 
@@ -136,7 +140,7 @@ async def test_prompts_are_read_with_the_threads_that_the_settings_have_for_them
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the CPUs of a process are chosen on Linux only")
-async def test_no_more_threads_are_tried_than_cpus_may_be_used():
+async def test_no_more_threads_are_tried_than_cpus_may_be_used() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -147,7 +151,7 @@ async def test_no_more_threads_are_tried_than_cpus_may_be_used():
     assert {one.n_threads for one in (*(trial.choice for trial in result.trials), *result.not_tried)} == {1}
 
 
-async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     trying = [START]
     ask = engine.ask
 
@@ -165,7 +169,7 @@ async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monk
     assert result.best == START and not {trial.choice for trial in stopped} & set(result.not_tried)
 
 
-async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
+async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine) -> None:
     async def small_batches_only(choice: ChosenLoad) -> bool:
         return choice.n_ubatch <= 512
 
@@ -173,12 +177,12 @@ async def test_what_leaves_too_little_memory_is_not_tried(engine: Engine):
     assert result.n_too_large >= 2 and all(one.choice.n_ubatch <= 512 for one in result.trials)
 
 
-async def test_with_no_time_at_all_the_settings_stay_and_what_was_not_tried_is_named(engine: Engine):
+async def test_with_no_time_at_all_the_settings_stay_and_what_was_not_tried_is_named(engine: Engine) -> None:
     result = (await tuned(engine, budget_s=0.01)).result
     assert result.best == START and result.gain is None and result.not_tried and not result.is_better
 
 
-def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faster(home: Path):
+def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faster(home: Path) -> None:
     done = llmtui("--tune", DENSE, "--seconds", "8", "--json", "--backend", "cpu", "-c", "512", "-t", "1")
     assert done.returncode == ExitCode.FINE, done.stderr
     found = json.loads(done.stdout)
@@ -192,7 +196,7 @@ def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faste
     assert len(found["trials"]) + len(found["not_tried"]) >= 3
 
 
-def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
+def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing() -> None:
     with on_terminal("--bench", "--tune", DENSE, "--seconds", "1000") as running:
         running.read_until("ubatch")
         running.process.send_signal(signal.SIGINT)
@@ -203,12 +207,12 @@ def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing():
 
 
 @pytest.mark.parametrize(("arguments", "said"), [(("-p", "5"), "-p"), (("-o", "svg"), "svg"), (("--all",), "--all")])
-def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said: str):
+def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said: str) -> None:
     done = llmtui("--tune", *(() if said == "--all" else (DENSE,)), *arguments)
     assert done.returncode == ExitCode.USAGE and said in done.stderr
 
 
-def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path):
+def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path) -> None:
     store = StateStore()
     order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
     assert order.load_for(DENSE).repack == "auto"
@@ -218,7 +222,7 @@ def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(
     assert on_the_command_line.load_for(DENSE).repack == "on"
 
 
-def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path):
+def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen_by_hand(home: Path) -> None:
     store = StateStore()
     order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
     store.remember_load(DENSE, ChosenLoad(n_ubatch=64, n_ctx=1024))

@@ -37,14 +37,14 @@ def parts(folder: Path, n: int = 3, suffix: str = ".gguf") -> list[Path]:
 @pytest.mark.parametrize(
     ("type_id", "words"), [(31, "no longer reads (Q4_0_4_4)"), (36, "IQ4_NL_4_4"), (139, "does not know (139)")]
 )
-def test_a_type_that_llama_cpp_does_not_read_is_no_damage(tmp_path: Path, type_id: int, words: str):
+def test_a_type_that_llama_cpp_does_not_read_is_no_damage(tmp_path: Path, type_id: int, words: str) -> None:
     path = write(tmp_path / "model.gguf", Shape().metadata(), [("blk.0.attn_q.weight", (256,), f"#{type_id}")])
     kind, reason = refusal(path)
     assert kind == "unsupported" and words in reason and "get another file" in reason
     assert "damaged" not in reason.lower() and "download" not in reason.lower()
 
 
-def test_a_tensor_that_was_made_wrongly_is_no_damage_and_garbage_is(tmp_path: Path):
+def test_a_tensor_that_was_made_wrongly_is_no_damage_and_garbage_is(tmp_path: Path) -> None:
     def file(name: str, raw: bytes) -> Path:
         path = tmp_path / name
         path.write_bytes(raw)
@@ -63,20 +63,20 @@ def test_a_tensor_that_was_made_wrongly_is_no_damage_and_garbage_is(tmp_path: Pa
 @pytest.mark.parametrize(
     ("start", "words"), [(b"tjgg\3\0\0\0", "A GGML file"), (bytes(64), "Empty where a model should begin")]
 )
-def test_what_stands_in_place_of_a_model_is_told(tmp_path: Path, start: bytes, words: str):
+def test_what_stands_in_place_of_a_model_is_told(tmp_path: Path, start: bytes, words: str) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(start + bytes(1000))
     assert words in refusal(path)[1]
 
 
-def test_a_part_that_was_cut_short_is_named_with_what_is_missing(tmp_path: Path):
+def test_a_part_that_was_cut_short_is_named_with_what_is_missing(tmp_path: Path) -> None:
     second = parts(tmp_path)[1]
     os.truncate(second, second.stat().st_size - 1000)
     kind, reason = refusal(second)
     assert kind == "broken" and reason.startswith("Part 2 of 3: Incomplete: ") and " are there. Finish" in reason
 
 
-def test_a_single_byte_that_is_missing_is_told_in_bytes(tmp_path: Path):
+def test_a_single_byte_that_is_missing_is_told_in_bytes(tmp_path: Path) -> None:
     path = Shape(n_vocab=8192).write(tmp_path / "model.gguf")
     size = path.stat().st_size
     os.truncate(path, size - 1)
@@ -84,14 +84,16 @@ def test_a_single_byte_that_is_missing_is_told_in_bytes(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("number", "count"), [(65536, 2), (8, 2), (1, 65535)])
-def test_a_part_that_no_model_can_have_is_damage_and_gets_no_other_name(tmp_path: Path, number: int, count: int):
+def test_a_part_that_no_model_can_have_is_damage_and_gets_no_other_name(
+    tmp_path: Path, number: int, count: int
+) -> None:
     numbers = {"split.no": Typed(2, number - 1), "split.count": Typed(2, count)}
     path = write(tmp_path / "model.gguf", Shape().metadata() | numbers, Shape().tensors())
     kind, reason = refusal(path)
     assert kind == "broken" and reason.startswith(f"Damaged: it says that it is part {number:,} of {count:,}.")
 
 
-def test_a_download_that_has_its_full_size_from_the_start_is_not_taken_for_whole(tmp_path: Path):
+def test_a_download_that_has_its_full_size_from_the_start_is_not_taken_for_whole(tmp_path: Path) -> None:
     path = Shape().write(tmp_path / "model.gguf")
     control = tmp_path / "model.gguf.aria2"
     control.touch()
@@ -101,7 +103,7 @@ def test_a_download_that_has_its_full_size_from_the_start_is_not_taken_for_whole
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_part_under_another_name_is_told_with_the_name_that_it_needs(tmp_path: Path, number: int):
+def test_a_part_under_another_name_is_told_with_the_name_that_it_needs(tmp_path: Path, number: int) -> None:
     part = parts(tmp_path)[number - 1]
     name = part.name
     renamed = part.rename(tmp_path / "other.gguf")
@@ -118,12 +120,12 @@ def test_a_part_under_another_name_is_told_with_the_name_that_it_needs(tmp_path:
     assert inspect(part).paths[number - 1] == part
 
 
-def test_a_part_alone_is_told_with_the_pattern_of_such_names(tmp_path: Path):
+def test_a_part_alone_is_told_with_the_pattern_of_such_names(tmp_path: Path) -> None:
     part = parts(tmp_path / "whole")[0].rename(tmp_path / "model.gguf")
     assert refusal(part)[1].endswith("rename it to model-00001-of-00003.gguf.")
 
 
-def test_parts_that_changed_their_names_with_each_other_are_noticed(tmp_path: Path):
+def test_parts_that_changed_their_names_with_each_other_are_noticed(tmp_path: Path) -> None:
     _, second, third = parts(tmp_path)
     second.rename(tmp_path / "x")
     third.rename(second)
@@ -132,14 +134,14 @@ def test_parts_that_changed_their_names_with_each_other_are_noticed(tmp_path: Pa
     assert kind == "renamed_part" and reason.startswith("Part 3 of 3 of a split model, under another name")
 
 
-def test_a_split_model_may_be_named_in_capitals(tmp_path: Path):
+def test_a_split_model_may_be_named_in_capitals(tmp_path: Path) -> None:
     first, *_ = parts(tmp_path / "a", suffix=".GGUF")
     assert [part.name for part in inspect(first).paths] == [f"big-0000{n}-of-00003.GGUF" for n in (1, 2, 3)]
     capitals = [part.rename(part.with_name(part.name.upper())) for part in parts(tmp_path / "b")]
     assert list(inspect(capitals[2]).paths) == capitals
 
 
-def test_an_unknown_architecture_is_looked_at_again_as_another_llama_cpp_may_know_it(tmp_path: Path):
+def test_an_unknown_architecture_is_looked_at_again_as_another_llama_cpp_may_know_it(tmp_path: Path) -> None:
     Shape().write(tmp_path / "model.gguf", general__architecture="qwen99")
     cache = tmp_path / "cache"
     for _ in range(2):

@@ -46,7 +46,7 @@ def official_value(field: gguf.ReaderField) -> Value | list[object]:
 
 
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=lambda path: path.stem)
-def test_metadata_are_those_that_the_official_reader_finds(path: Path):
+def test_metadata_are_those_that_the_official_reader_finds(path: Path) -> None:
     ours, official = read_header(path), gguf.GGUFReader(path)
     fields = {key: field for key, field in official.fields.items() if not key.startswith("GGUF.")}
     assert ours.metadata.keys() == fields.keys()
@@ -60,7 +60,7 @@ def test_metadata_are_those_that_the_official_reader_finds(path: Path):
 
 
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=lambda path: path.stem)
-def test_tensors_are_those_that_the_official_reader_finds(path: Path):
+def test_tensors_are_those_that_the_official_reader_finds(path: Path) -> None:
     ours, official = read_header(path), gguf.GGUFReader(path)
     assert [
         (t.name, t.shape, t.ggml_type.name, t.n_bytes, ours.data_offset + t.offset, t.n_elements) for t in ours.tensors
@@ -71,7 +71,7 @@ def test_tensors_are_those_that_the_official_reader_finds(path: Path):
     assert ours.file_size == path.stat().st_size
 
 
-def test_every_type_of_value_is_read(tmp_path: Path):
+def test_every_type_of_value_is_read(tmp_path: Path) -> None:
     values: dict[str, object] = {
         "u8": Typed(0, 255),
         "i8": Typed(1, -128),
@@ -102,18 +102,18 @@ def test_every_type_of_value_is_read(tmp_path: Path):
         ([Typed(5, 1)] * 2000, ArrayStub(type="i32", count=2000)),
     ],
 )
-def test_long_arrays_are_counted_and_not_kept(array: list[object], stub: ArrayStub):
+def test_long_arrays_are_counted_and_not_kept(array: list[object], stub: ArrayStub) -> None:
     raw, _ = header({"long": array, "after": 7})
     assert read_header(raw).metadata == {"long": stub, "after": 7}
 
 
-def test_a_vocabulary_larger_than_any_window_is_walked_over():
+def test_a_vocabulary_larger_than_any_window_is_walked_over() -> None:
     tokens = ["t" * (i % 50) for i in range(50_000)] + ["x" * 300_000] + ["end"] * 10
     raw, _ = header({"tokens": tokens, "after": "here"})
     assert read_header(raw).metadata == {"tokens": ArrayStub(type="string", count=50_011), "after": "here"}
 
 
-def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over():
+def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over() -> None:
     def raw(last: str) -> bytes:
         return header({"tokens": [*(f"token{i}" for i in range(5000)), last], "after": last})[0]
 
@@ -122,12 +122,12 @@ def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over():
         assert read_header(raw(last), memo=memo).metadata["after"] == last
 
 
-def test_version_2_is_read_too():
+def test_version_2_is_read_too() -> None:
     raw, _ = header({"key": "value"}, version=2)
     assert read_header(raw).version == 2
 
 
-def test_a_download_can_be_judged_by_its_first_bytes():
+def test_a_download_can_be_judged_by_its_first_bytes() -> None:
     whole = Range(SMALL, SMALL_SIZE)
     assert len(read_header(whole).tensors) == len(Shape().tensors())
     begun = read_header(SMALL, check_data=False)
@@ -135,7 +135,7 @@ def test_a_download_can_be_judged_by_its_first_bytes():
     assert read_header(Range(SMALL, None)).file_size is None
 
 
-def test_a_file_that_lacks_weights_tells_how_much_is_missing(tmp_path: Path):
+def test_a_file_that_lacks_weights_tells_how_much_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     Shape().write(path)
     whole = path.stat().st_size
@@ -194,7 +194,7 @@ def tensor(name: str = "t", shape: tuple[int, ...] = (32,), kind: int = 0, offse
     ],
     ids=lambda value: value if isinstance(value, str) else "file",
 )
-def test_what_is_wrong_with_a_file_is_told(raw: bytes, kind: str, words: str):
+def test_what_is_wrong_with_a_file_is_told(raw: bytes, kind: str, words: str) -> None:
     with pytest.raises(GGUFError) as error:
         read_header(raw)
     assert error.value.kind == kind
@@ -202,12 +202,12 @@ def test_what_is_wrong_with_a_file_is_told(raw: bytes, kind: str, words: str):
     assert error.value.offset <= len(raw)
 
 
-def test_broken_text_in_a_description_is_no_reason_to_refuse_a_model():
+def test_broken_text_in_a_description_is_no_reason_to_refuse_a_model() -> None:
     raw, _ = header({"general.description": b"caf\xe9"})
     assert read_header(raw).metadata["general.description"] == "caf�"
 
 
-def test_a_huge_file_that_lies_about_its_counts_is_not_read_to_its_end():
+def test_a_huge_file_that_lies_about_its_counts_is_not_read_to_its_end() -> None:
     class Endless:
         """A million strings of 64 KiB each: after the start, every eight bytes are the same length."""
 
@@ -229,7 +229,7 @@ def test_a_huge_file_that_lies_about_its_counts_is_not_read_to_its_end():
 
 @given(st.integers(0, len(SMALL) - 1))
 @settings(max_examples=300, deadline=None)
-def test_every_truncation_of_a_header_is_an_error(end: int):
+def test_every_truncation_of_a_header_is_an_error(end: int) -> None:
     with pytest.raises(GGUFError) as error:
         read_header(SMALL[:end])
     assert error.value.kind in ("truncated", "truncated_data")
@@ -240,7 +240,7 @@ mutations = st.lists(st.tuples(st.integers(4, len(SMALL) - 1), st.integers(0, 25
 
 @given(mutations, st.integers(0, len(SMALL)))
 @settings(max_examples=600, deadline=None)
-def test_a_damaged_header_is_read_or_refused_and_never_costs_much(changes: list[tuple[int, int]], cut: int):
+def test_a_damaged_header_is_read_or_refused_and_never_costs_much(changes: list[tuple[int, int]], cut: int) -> None:
     raw = bytearray(SMALL)
     for at, byte in changes:
         raw[at] = byte
@@ -261,14 +261,14 @@ def test_a_damaged_header_is_read_or_refused_and_never_costs_much(changes: list[
 
 @given(st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
-def test_noise_behind_the_magic_is_read_or_refused(noise: bytes):
+def test_noise_behind_the_magic_is_read_or_refused(noise: bytes) -> None:
     try:
         assert isinstance(read_header(b"GGUF" + struct.pack("<I", 3) + noise), GgufHeader)
     except GGUFError as error:
         assert str(error.detail)
 
 
-def test_the_table_of_types_agrees_with_the_official_package():
+def test_the_table_of_types_agrees_with_the_official_package() -> None:
     official = {int(kind): (kind.name, *sizes) for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
     # The package has Q8_1 with two 32-bit numbers; llama.cpp has had two 16-bit ones since 2024. No file uses it.
     del official[9]
@@ -276,7 +276,7 @@ def test_the_table_of_types_agrees_with_the_official_package():
     assert {id_: ours.get(id_) for id_ in official} == official
 
 
-def test_the_labels_of_files_agree_with_the_official_package():
+def test_the_labels_of_files_agree_with_the_official_package() -> None:
     for id_, label in FILE_TYPES.items():
         if id_ in gguf.LlamaFileType._value2member_map_:
             assert gguf.LlamaFileType(id_).name.removeprefix("MOSTLY_").removeprefix("ALL_").startswith(label)

@@ -43,7 +43,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_header_has_more_read_or_kept_of_it_than_its_budget(name: str):
+def test_no_header_has_more_read_or_kept_of_it_than_its_budget(name: str) -> None:
     source = Counted(HOSTILE[name]())
     tracemalloc.start()
     try:
@@ -58,7 +58,7 @@ def test_no_header_has_more_read_or_kept_of_it_than_its_budget(name: str):
     assert peak < 100 * MIB
 
 
-def test_a_library_of_such_files_is_listed_within_bounds_and_the_good_one_is_found(tmp_path: Path):
+def test_a_library_of_such_files_is_listed_within_bounds_and_the_good_one_is_found(tmp_path: Path) -> None:
     Shape().write(tmp_path / "zz good.gguf")
     for _ in write_all(tmp_path):
         pass
@@ -85,7 +85,7 @@ def test_a_library_of_such_files_is_listed_within_bounds_and_the_good_one_is_fou
     assert int(longest) < 300
 
 
-def test_a_header_beyond_the_budget_is_named_with_what_is_too_much(tmp_path: Path):
+def test_a_header_beyond_the_budget_is_named_with_what_is_too_much(tmp_path: Path) -> None:
     write(tmp_path / "keys.gguf", {f"k{i}": i for i in range(LIMITS["keys"] + 1)})
     with pytest.raises(ModelFileError) as error:
         inspect(tmp_path / "keys.gguf")
@@ -95,7 +95,7 @@ def test_a_header_beyond_the_budget_is_named_with_what_is_too_much(tmp_path: Pat
     )
 
 
-def test_the_parts_of_a_split_model_share_one_budget(tmp_path: Path):
+def test_the_parts_of_a_split_model_share_one_budget(tmp_path: Path) -> None:
     n = LIMITS["keys"] // 4 + 1
     for number in range(1, 5):
         more = {f"k{number}.{i}": i for i in range(n)}
@@ -104,7 +104,7 @@ def test_the_parts_of_a_split_model_share_one_budget(tmp_path: Path):
     assert broken.reason.startswith("Part 4 of 4: Larger than the header of any model: more than 32,768 keys.")
 
 
-def test_names_are_cut_where_they_are_read(tmp_path: Path):
+def test_names_are_cut_where_they_are_read(tmp_path: Path) -> None:
     long = {"general.name": "n" * MIB, "general.size_label": "s" * MIB, "general.description": "é" * MIB}
     Shape().write(tmp_path / "model.gguf", **{key.replace(".", "__"): value for key, value in long.items()})
     model = inspect(tmp_path / "model.gguf")
@@ -122,21 +122,21 @@ def test_names_are_cut_where_they_are_read(tmp_path: Path):
     ],
     ids=["a key", "a value", "an architecture"],
 )
-def test_no_reason_repeats_more_of_a_file_than_a_line_holds(tmp_path: Path, raw: bytes):
+def test_no_reason_repeats_more_of_a_file_than_a_line_holds(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "model.gguf").write_bytes(raw.ljust(32 * MIB, b"\0"))
     library = scan([Folder(path=tmp_path)], tmp_path / "cache")
     (file,) = (*library.broken, *library.other)
     assert len(file.reason) < 250
 
 
-def test_sums_that_nothing_could_store_are_refused_so_that_the_cache_of_the_others_is_written():
+def test_sums_that_nothing_could_store_are_refused_so_that_the_cache_of_the_others_is_written() -> None:
     tensors = [(f"t{i}", (1 << 30, 1 << 28), "IQ1_S") for i in range(40)]
     huge = read_header(header(Shape().metadata(), tensors)[0], check_data=False)
     with pytest.raises(GGUFError, match="more than any model has"):
         from_headers([huge], "x")
 
 
-def test_a_cache_that_was_changed_by_one_bit_is_not_believed(tmp_path: Path):
+def test_a_cache_that_was_changed_by_one_bit_is_not_believed(tmp_path: Path) -> None:
     Shape().write(tmp_path / "models" / "model.gguf")
     cache = tmp_path / "cache"
     first = scan([Folder(path=tmp_path / "models")], cache)
@@ -147,7 +147,7 @@ def test_a_cache_that_was_changed_by_one_bit_is_not_believed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "nesting"])
-def test_what_stands_in_the_place_of_the_cache_costs_the_cache_and_nothing_else(tmp_path: Path, kind: str):
+def test_what_stands_in_the_place_of_the_cache_costs_the_cache_and_nothing_else(tmp_path: Path, kind: str) -> None:
     Shape().write(tmp_path / "models" / "model.gguf")
     cache = tmp_path / "cache"
     match kind:
@@ -163,7 +163,7 @@ def test_what_stands_in_the_place_of_the_cache_costs_the_cache_and_nothing_else(
         assert model.path.name == "model.gguf"
 
 
-def test_a_folder_whose_name_no_folder_can_have_is_named_and_the_others_are_searched(tmp_path: Path):
+def test_a_folder_whose_name_no_folder_can_have_is_named_and_the_others_are_searched(tmp_path: Path) -> None:
     Shape().write(tmp_path / "model.gguf")
     library = scan([Folder(path=Path("a\0b"), must_exist=True), Folder(path=tmp_path)], tmp_path / "cache")
     assert [model.path.name for model in library.models] == ["model.gguf"]
@@ -172,7 +172,7 @@ def test_a_folder_whose_name_no_folder_can_have_is_named_and_the_others_are_sear
 
 @pytest.mark.parametrize("n_expert", [0, 8], ids=["dense", "experts"])
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.8, 1.5])
-def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: float):
+def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: float) -> None:
     info = described(Shape(n_layers=MAX_LAYERS, n_expert=n_expert, n_expert_used=min(n_expert, 2)))
     info = msgspec.structs.replace(info, n_ctx_train=1 << 26)
     memory = machine(info.weights_bytes, int(share * info.weights_bytes))
@@ -190,13 +190,13 @@ def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: 
     assert asked < 6000
 
 
-def test_more_layers_than_llama_cpp_takes_are_refused(tmp_path: Path):
+def test_more_layers_than_llama_cpp_takes_are_refused(tmp_path: Path) -> None:
     Shape(n_layers=MAX_LAYERS + 1).write(tmp_path / "model.gguf")
     with pytest.raises(ModelFileError, match="more than any model has"):
         inspect(tmp_path / "model.gguf")
 
 
-def test_numbers_by_layer_are_looked_up_once_whatever_their_length():
+def test_numbers_by_layer_are_looked_up_once_whatever_their_length() -> None:
     metadata = Shape(n_layers=MAX_LAYERS).metadata()
     for key in ("attention.key_length", "attention.value_length", "ssm.inner_size", "ssm.state_size"):
         metadata[f"qwen3.{key}"] = [Typed(4, 64)] * 1024

@@ -41,7 +41,7 @@ def other(arch: str, n_layers: int, **more: object) -> dict[str, object]:
     return {"general.architecture": arch} | {f"{arch}.{key}": value for key, value in own.items()}
 
 
-def test_the_tiny_models_are_described_as_they_are():
+def test_the_tiny_models_are_described_as_they_are() -> None:
     dense, moe = (from_headers([read_header(path)], path.stem) for path in (DENSE, MOE))
     assert (dense.kind, dense.arch, dense.quant, dense.n_layers) == ("model", "qwen3", "Q8_0", 4)
     assert (dense.n_vocab, dense.n_ctx_train, dense.has_chat_template) == (1982, 4096, True)
@@ -52,7 +52,7 @@ def test_the_tiny_models_are_described_as_they_are():
     assert moe.n_params - moe.n_params_active == experts * 6 // 8
 
 
-def test_a_mixture_of_experts_is_named_with_its_active_part():
+def test_a_mixture_of_experts_is_named_with_its_active_part() -> None:
     found = info(QWEN3_30B.metadata(), QWEN3_30B.tensors())
     assert found.n_params == pytest.approx(30.53e9, rel=1e-3)
     assert found.n_params_active == pytest.approx(3.35e9, rel=1e-2)
@@ -61,7 +61,7 @@ def test_a_mixture_of_experts_is_named_with_its_active_part():
     assert found.expert_share == 1 / 16
 
 
-def test_weights_are_counted_once_and_where_they_belong():
+def test_weights_are_counted_once_and_where_they_belong() -> None:
     found = info(QWEN3_30B.metadata(), QWEN3_30B.tensors())
     layers = sum(layer.weights_bytes for layer in found.layers)
     assert layers + found.input_bytes + found.output_bytes == found.weights_bytes
@@ -69,7 +69,7 @@ def test_weights_are_counted_once_and_where_they_belong():
     assert found.tied_bytes == 0
 
 
-def test_an_embedding_that_is_also_the_output_layer_is_seen():
+def test_an_embedding_that_is_also_the_output_layer_is_seen() -> None:
     shape = Shape(tied=True)
     found = info(shape.metadata(), shape.tensors())
     assert found.tied_bytes == found.input_bytes > 0
@@ -89,7 +89,7 @@ def test_an_embedding_that_is_also_the_output_layer_is_seen():
 )
 def test_the_quantization_is_the_files_label_or_what_most_of_it_is(
     file_type: int | None, kinds: dict[str, str], label: str
-):
+) -> None:
     def kind(name: str) -> str:
         return next((kind for part, kind in kinds.items() if part in name), "Q5_K")
 
@@ -112,28 +112,28 @@ def test_the_quantization_is_the_files_label_or_what_most_of_it_is(
         ({"qwen3__attention__causal": False}, "embedding"),
     ],
 )
-def test_what_is_no_chat_model_is_told_apart(more: dict[str, object], kind: str):
+def test_what_is_no_chat_model_is_told_apart(more: dict[str, object], kind: str) -> None:
     assert info(Shape().metadata(**more), Shape().tensors()).kind == kind
 
 
-def test_a_vocabulary_without_weights_is_no_model():
+def test_a_vocabulary_without_weights_is_no_model() -> None:
     found = info(Shape().metadata(tokenizer__ggml__tokens=["a"] * 100), [])
     assert (found.kind, found.n_vocab) == ("vocab", 100)
 
 
 @pytest.mark.parametrize("name", ["", ".", "V1", "  "])
-def test_a_name_that_tells_nothing_gives_way_to_the_name_of_the_file(name: str):
+def test_a_name_that_tells_nothing_gives_way_to_the_name_of_the_file(name: str) -> None:
     assert info(Shape().metadata(general__name=name), Shape().tensors()).name == "file-name"
 
 
 @pytest.mark.parametrize("name", ["\u3164" * 8, "\u200b" * 8, " \t\n "])
 @pytest.mark.parametrize(("file", "shown"), [("file-name", "file-name"), ("\u200b\u200b", "unnamed")])
-def test_a_name_is_never_blank(name: str, file: str, shown: str):
+def test_a_name_is_never_blank(name: str, file: str, shown: str) -> None:
     file_bytes = header(Shape().metadata(general__name=name), Shape().tensors())[0]
     assert from_headers([read_header(file_bytes, check_data=False)], file).name == shown
 
 
-def test_no_text_of_a_header_is_a_command_to_a_terminal():
+def test_no_text_of_a_header_is_a_command_to_a_terminal() -> None:
     evil = "Evil\x1b[2J \x9b31m\u202eModel\n"
     metadata = {key.replace("qwen3", evil): value for key, value in Shape().metadata().items()}
     texts = {"general.architecture": evil, "general.name": evil, "general.size_label": evil}
@@ -145,12 +145,12 @@ def test_no_text_of_a_header_is_a_command_to_a_terminal():
     assert refused.value.reason == "Evil [2J 31mModel is no architecture."
 
 
-def test_heads_may_differ_from_layer_to_layer():
+def test_heads_may_differ_from_layer_to_layer() -> None:
     metadata = other("deci", 3, attention__head_count_kv=[4, 0, 2])
     assert [layer.k_width for layer in info(metadata, layer_tensors(3)).layers] == [256, 0, 128]
 
 
-def test_a_model_without_kv_heads_named_has_as_many_as_heads():
+def test_a_model_without_kv_heads_named_has_as_many_as_heads() -> None:
     metadata = other("llama", 1)
     del metadata["llama.attention.head_count_kv"]
     assert info(metadata, layer_tensors(1)).layers[0].k_width == 4 * 64
@@ -172,12 +172,12 @@ def test_a_model_without_kv_heads_named_has_as_many_as_heads():
         ("phi3", {"attention__sliding_window": 2048}, [0] * 7),
     ],
 )
-def test_sliding_windows_are_where_llama_cpp_puts_them(arch: str, more: dict[str, object], windows: list[int]):
+def test_sliding_windows_are_where_llama_cpp_puts_them(arch: str, more: dict[str, object], windows: list[int]) -> None:
     found = info(other(arch, 7, **more), layer_tensors(7))
     assert [layer.window for layer in found.layers] == windows
 
 
-def test_multi_head_latent_attention_keeps_no_v():
+def test_multi_head_latent_attention_keeps_no_v() -> None:
     metadata = other(
         "deepseek2", 1, attention__head_count_kv=1, attention__key_length=576, attention__key_length_mla=192
     )
@@ -185,7 +185,7 @@ def test_multi_head_latent_attention_keeps_no_v():
     assert (layer.k_width, layer.v_width) == (576, 0)
 
 
-def test_recurrent_layers_keep_a_state_and_no_kv():
+def test_recurrent_layers_keep_a_state_and_no_kv() -> None:
     metadata = other("qwen3next", 2, ssm__conv_kernel=4, ssm__inner_size=512, ssm__state_size=128, ssm__group_count=2)
     recurrent, full = info(
         metadata, [*layer_tensors(1, "ssm_out attn_qkv"), ("blk.1.attn_k.weight", (256, 128), "F16")]
@@ -194,14 +194,14 @@ def test_recurrent_layers_keep_a_state_and_no_kv():
     assert (full.k_width, full.state_bytes) == (128, 0)
 
 
-def test_layers_that_share_a_cache_or_predict_ahead_keep_none():
+def test_layers_that_share_a_cache_or_predict_ahead_keep_none() -> None:
     shared = info(other("gemma4", 4, attention__shared_kv_layers=2), layer_tensors(4))
     ahead = info(other("glm4moe", 4, nextn_predict_layers=1), layer_tensors(4))
     assert [layer.k_width > 0 for layer in shared.layers] == [True, True, False, False]
     assert [layer.k_width > 0 for layer in ahead.layers] == [True, True, True, False]
 
 
-def test_a_count_of_layers_that_no_model_has_is_an_error():
+def test_a_count_of_layers_that_no_model_has_is_an_error() -> None:
     with pytest.raises(GGUFError, match="block_count"):
         info(other("llama", 100_000), [])
 
@@ -218,7 +218,7 @@ values = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(sorted([*other("qwen3", 4), "qwen3.ssm.state_size"])), values))
 @settings(max_examples=300, deadline=None)
-def test_absurd_metadata_give_a_record_that_can_be_stored_or_an_error(changes: dict[str, Value]):
+def test_absurd_metadata_give_a_record_that_can_be_stored_or_an_error(changes: dict[str, Value]) -> None:
     good = read_header(header(other("qwen3", 4), layer_tensors(4, "attn_k ssm_out"))[0], check_data=False)
     bad = GgufHeader(
         version=3, metadata=good.metadata | changes, tensors=good.tensors, data_offset=0, file_size=1 << 40
@@ -252,10 +252,10 @@ def test_absurd_metadata_give_a_record_that_can_be_stored_or_an_error(changes: d
         (format.n_params(8_190_000_000, 8_190_000_000), "8.2B"),
     ],
 )
-def test_figures_are_written_for_people(text: str, expected: str):
+def test_figures_are_written_for_people(text: str, expected: str) -> None:
     assert text == expected
 
 
-def test_arrays_of_typed_numbers_count_too():
+def test_arrays_of_typed_numbers_count_too() -> None:
     metadata = other("deci", 2, attention__head_count_kv=[Typed(5, 1), Typed(5, 2)])
     assert [layer.k_width for layer in info(metadata, layer_tensors(2)).layers] == [64, 128]

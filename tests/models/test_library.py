@@ -38,7 +38,7 @@ def headers_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files whose headers were really read, in order."""
     read: list[Path] = []
 
-    def counting(path, **options):
+    def counting(path: Path, **options):
         read.append(path)
         return read_header(path, **options)
 
@@ -68,7 +68,7 @@ def split(folder: Path, n: int, name: str = "big") -> list[Path]:
     ]
 
 
-def test_models_are_found_in_all_folders_below_sorted_by_name_then_size(folder: Path, cache: Path):
+def test_models_are_found_in_all_folders_below_sorted_by_name_then_size(folder: Path, cache: Path) -> None:
     Shape().write(folder / "a" / "small.gguf", general__name="zeta model")
     Shape(n_layers=3).write(folder / "b" / "large.gguf", general__name="Alpha model")
     Shape().write(folder / "b" / "c" / "deep.GGUF", general__name="alpha model")
@@ -78,7 +78,7 @@ def test_models_are_found_in_all_folders_below_sorted_by_name_then_size(folder: 
     assert not library.broken and not library.other
 
 
-def test_a_split_model_is_one_model(folder: Path, cache: Path):
+def test_a_split_model_is_one_model(folder: Path, cache: Path) -> None:
     parts = split(folder, 3)
     library = search(folder, cache)
     (model,) = library.models
@@ -88,7 +88,7 @@ def test_a_split_model_is_one_model(folder: Path, cache: Path):
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-def test_a_split_model_that_lacks_a_part_says_which(folder: Path, cache: Path, missing: int):
+def test_a_split_model_that_lacks_a_part_says_which(folder: Path, cache: Path, missing: int) -> None:
     split(folder, 3)[missing].unlink()
     library = search(folder, cache)
     assert names(library) == []
@@ -98,13 +98,13 @@ def test_a_split_model_that_lacks_a_part_says_which(folder: Path, cache: Path, m
     }
 
 
-def test_a_split_model_with_a_part_cut_short_is_broken(folder: Path, cache: Path):
+def test_a_split_model_with_a_part_cut_short_is_broken(folder: Path, cache: Path) -> None:
     last = split(folder, 2)[1]
     os.truncate(last, last.stat().st_size - 100)
     assert "Incomplete" in reasons(search(folder, cache))["big-00001-of-00002.gguf"]
 
 
-def test_every_file_that_cannot_be_used_has_a_reason(folder: Path, cache: Path):
+def test_every_file_that_cannot_be_used_has_a_reason(folder: Path, cache: Path) -> None:
     raw, size = header(Shape().metadata(), Shape().tensors())
     (folder / "cut.gguf").write_bytes(raw[:500])
     (folder / "half.gguf").write_bytes(raw.ljust(size // 2, b"\0"))
@@ -137,7 +137,7 @@ def test_every_file_that_cannot_be_used_has_a_reason(folder: Path, cache: Path):
     assert not found
 
 
-def test_whole_files_that_are_no_chat_models_are_listed_apart(folder: Path, cache: Path):
+def test_whole_files_that_are_no_chat_models_are_listed_apart(folder: Path, cache: Path) -> None:
     Shape().write(folder / "mmproj-model.gguf", general__architecture="clip")
     Shape().write(folder / "lora.gguf", general__type="adapter")
     write(folder / "vocab.gguf", Shape().metadata())
@@ -163,7 +163,7 @@ def folder_of_a_plain_user() -> Iterator[Path]:
         os.seteuid(me)
 
 
-def test_what_may_not_be_read_is_reported_and_the_rest_found(folder_of_a_plain_user: Path):
+def test_what_may_not_be_read_is_reported_and_the_rest_found(folder_of_a_plain_user: Path) -> None:
     folder = folder_of_a_plain_user
     Shape().write(folder / "fine.gguf")
     Shape().write(folder / "secret.gguf").chmod(0)
@@ -179,7 +179,7 @@ def test_what_may_not_be_read_is_reported_and_the_rest_found(folder_of_a_plain_u
     assert error.value.kind == "permission"
 
 
-def test_links_in_a_circle_and_links_to_one_file_show_it_once(folder: Path, cache: Path):
+def test_links_in_a_circle_and_links_to_one_file_show_it_once(folder: Path, cache: Path) -> None:
     model = Shape().write(folder / "a" / "model.gguf")
     (folder / "a" / "up").symlink_to(folder)
     (folder / "again.gguf").symlink_to(model)
@@ -188,7 +188,7 @@ def test_links_in_a_circle_and_links_to_one_file_show_it_once(folder: Path, cach
     assert len(search(folder, cache).models) == 1
 
 
-def test_the_hugging_face_cache_shows_each_snapshot_file_once(tmp_path: Path, cache: Path):
+def test_the_hugging_face_cache_shows_each_snapshot_file_once(tmp_path: Path, cache: Path) -> None:
     hub = tmp_path / "hub"
     repo = hub / "models--Qwen--Qwen3-0.6B-GGUF"
     blob = Shape().write(repo / "blobs" / "0123abcd")
@@ -202,7 +202,7 @@ def test_the_hugging_face_cache_shows_each_snapshot_file_once(tmp_path: Path, ca
     assert "snapshots" in model.path.parts
 
 
-def test_the_first_folder_that_has_a_file_wins(tmp_path: Path, cache: Path):
+def test_the_first_folder_that_has_a_file_wins(tmp_path: Path, cache: Path) -> None:
     model = Shape().write(tmp_path / "studio" / "model.gguf")
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -211,13 +211,13 @@ def test_the_first_folder_that_has_a_file_wins(tmp_path: Path, cache: Path):
     assert [m.source for m in scan(folders, cache).models] == ["folder"]
 
 
-def test_a_folder_that_the_user_named_and_that_is_not_there_is_reported(tmp_path: Path, cache: Path):
+def test_a_folder_that_the_user_named_and_that_is_not_there_is_reported(tmp_path: Path, cache: Path) -> None:
     gone = tmp_path / "gone"
     library = scan([Folder(path=gone, must_exist=True), Folder(path=tmp_path / "also-gone")], cache)
     assert [(file.path, file.reason) for file in library.broken] == [(gone, "There is no such folder.")]
 
 
-def test_models_are_told_as_they_are_found(folder: Path, cache: Path):
+def test_models_are_told_as_they_are_found(folder: Path, cache: Path) -> None:
     for name in "abc":
         Shape().write(folder / f"{name}.gguf")
     told = []
@@ -225,7 +225,7 @@ def test_models_are_told_as_they_are_found(folder: Path, cache: Path):
     assert sorted(told, key=lambda model: model.path) == list(library.models)
 
 
-def test_a_second_scan_reads_no_header_and_finds_the_same(folder: Path, cache: Path, headers_read: list[Path]):
+def test_a_second_scan_reads_no_header_and_finds_the_same(folder: Path, cache: Path, headers_read: list[Path]) -> None:
     shutil.copy(DENSE, folder)
     split(folder, 2)
     (folder / "bad.gguf").write_bytes(b"GGUF\1\0\0\0" + bytes(16))
@@ -237,7 +237,7 @@ def test_a_second_scan_reads_no_header_and_finds_the_same(folder: Path, cache: P
 
 def test_a_file_that_changed_is_read_again_and_one_that_went_is_forgotten(
     folder: Path, cache: Path, headers_read: list[Path]
-):
+) -> None:
     kept, changed = Shape().write(folder / "kept.gguf"), Shape().write(folder / "changed.gguf")
     gone = Shape().write(folder / "gone.gguf")
     search(folder, cache)
@@ -260,7 +260,9 @@ def test_a_file_that_changed_is_read_again_and_one_that_went_is_forgotten(
     ],
     ids=["empty", "not MessagePack", "cut short", "not UTF-8"],
 )
-def test_a_damaged_cache_is_ignored_and_written_anew(folder: Path, cache: Path, damage: Callable[[bytes], bytes]):
+def test_a_damaged_cache_is_ignored_and_written_anew(
+    folder: Path, cache: Path, damage: Callable[[bytes], bytes]
+) -> None:
     Shape().write(folder / "model.gguf")
     good = search(folder, cache)
     whole = cache.read_bytes()
@@ -270,7 +272,7 @@ def test_a_damaged_cache_is_ignored_and_written_anew(folder: Path, cache: Path, 
     assert [file.name for file in cache.parent.iterdir()] == [cache.name]
 
 
-def test_a_cache_of_another_version_is_not_trusted(folder: Path, cache: Path, headers_read: list[Path]):
+def test_a_cache_of_another_version_is_not_trusted(folder: Path, cache: Path, headers_read: list[Path]) -> None:
     Shape().write(folder / "model.gguf")
     search(folder, cache)
     raw = bytearray(cache.read_bytes())
@@ -281,13 +283,13 @@ def test_a_cache_of_another_version_is_not_trusted(folder: Path, cache: Path, he
     assert len(headers_read) == 1
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(folder: Path, tmp_path: Path):
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(folder: Path, tmp_path: Path) -> None:
     Shape().write(folder / "model.gguf")
     (tmp_path / "file").write_text("in the way")
     assert len(search(folder, tmp_path / "file" / "library.msgpack").models) == 1
 
 
-def test_a_name_that_is_not_text_is_refused_with_what_to_do(folder: Path, cache: Path):
+def test_a_name_that_is_not_text_is_refused_with_what_to_do(folder: Path, cache: Path) -> None:
     path = Path(os.fsdecode(bytes(folder) + b"/caf\xe9.gguf"))
     Shape().write(path)
     Shape().write(folder / "plain.gguf")
@@ -301,7 +303,7 @@ def test_a_name_that_is_not_text_is_refused_with_what_to_do(folder: Path, cache:
         inspect(path)
 
 
-def test_the_usual_places_are_searched(home: Path):
+def test_the_usual_places_are_searched(home: Path) -> None:
     folders = default_folders(["~/mine", Path("/srv/models")], {})
     assert [(folder.path, folder.source) for folder in folders] == [
         (home / "mine", "folder"),
@@ -313,7 +315,7 @@ def test_the_usual_places_are_searched(home: Path):
     ]
 
 
-def test_a_folder_of_an_unknown_user_stays_as_written():
+def test_a_folder_of_an_unknown_user_stays_as_written() -> None:
     found = default_folders(["~nobody-of-this-name/mine"], {"HF_HOME": "~nobody-of-this-name/hf"})
     assert [str(f.path) for f in found if str(f.path).startswith("~")] == [
         "~nobody-of-this-name/mine",
@@ -330,22 +332,22 @@ def test_a_folder_of_an_unknown_user_stays_as_written():
         ({"XDG_CACHE_HOME": "/data/cache"}, "/data/cache/huggingface/hub"),
     ],
 )
-def test_the_hugging_face_cache_is_where_its_variables_say(environ: dict[str, str], hub: str):
+def test_the_hugging_face_cache_is_where_its_variables_say(environ: dict[str, str], hub: str) -> None:
     assert [f.path for f in default_folders((), environ) if f.source == "huggingface"] == [Path(hub)]
 
 
-def test_a_path_on_the_command_line_gives_the_model():
+def test_a_path_on_the_command_line_gives_the_model() -> None:
     model = inspect(DENSE)
     assert (model.path, model.info.arch, model.source) == (DENSE, "qwen3", "folder")
 
 
-def test_any_part_of_a_split_model_gives_the_whole(folder: Path):
+def test_any_part_of_a_split_model_gives_the_whole(folder: Path) -> None:
     parts = split(folder, 3)
     assert inspect(parts[2]) == inspect(parts[0])
     assert inspect(parts[1]).path == parts[0]
 
 
-def test_a_path_that_is_no_model_is_refused_with_the_reason(folder: Path):
+def test_a_path_that_is_no_model_is_refused_with_the_reason(folder: Path) -> None:
     Shape().write(folder / "mmproj.gguf", general__type="mmproj")
     (folder / "text.gguf").write_text("hello")
     cut = Shape().write(folder / "cut.gguf")

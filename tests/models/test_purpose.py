@@ -51,17 +51,17 @@ def with_tensors(path: Path, *tensors: Tensor, metadata: dict[str, object] | Non
 
 
 @pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch not in NO_CHAT])
-def test_every_architecture_that_writes_text_is_offered(tmp_path: Path, arch: str):
+def test_every_architecture_that_writes_text_is_offered(tmp_path: Path, arch: str) -> None:
     assert inspect(model(tmp_path / "model.gguf", arch)).info.arch == arch
 
 
 @pytest.mark.parametrize("arch", NO_CHAT)
-def test_every_architecture_that_does_not_is_refused_with_the_reason(tmp_path: Path, arch: str):
+def test_every_architecture_that_does_not_is_refused_with_the_reason(tmp_path: Path, arch: str) -> None:
     why = reason(model(tmp_path / "model.gguf", arch))
     assert NO_CHAT[arch] in why and why.endswith(".") and "amaged" not in why
 
 
-def test_the_tiny_models_and_a_recurrent_one_are_offered(tmp_path: Path):
+def test_the_tiny_models_and_a_recurrent_one_are_offered(tmp_path: Path) -> None:
     for path in (DENSE, MOE, write_recurrent(tmp_path / "mamba.gguf")):
         assert inspect(path).info.kind == "model"
 
@@ -86,7 +86,7 @@ def test_the_tiny_models_and_a_recurrent_one_are_offered(tmp_path: Path):
 )
 def test_chat_architectures_that_were_made_for_something_else_are_refused(
     tmp_path: Path, more: dict[str, object], word: str
-):
+) -> None:
     assert word in reason(model(tmp_path / "model.gguf", more=more))
 
 
@@ -101,18 +101,18 @@ def test_chat_architectures_that_were_made_for_something_else_are_refused(
         {"general.tags": ["conversational"]},
     ],
 )
-def test_chat_models_that_say_something_like_it_stay_chat_models(tmp_path: Path, more: dict[str, object]):
+def test_chat_models_that_say_something_like_it_stay_chat_models(tmp_path: Path, more: dict[str, object]) -> None:
     assert inspect(model(tmp_path / "model.gguf", more=more)).info.kind == "model"
 
 
-def test_a_head_for_ranking_and_dense_layers_for_embedding_are_seen(tmp_path: Path):
+def test_a_head_for_ranking_and_dense_layers_for_embedding_are_seen(tmp_path: Path) -> None:
     tensors = Shape().tensors()
     ranks = with_tensors(tmp_path / "rank.gguf", *tensors, ("cls.output.weight", (256, 2), "F32"))
     embeds = with_tensors(tmp_path / "embed.gguf", *tensors, ("dense_2.weight", (256, 256), "F32"))
     assert "reranking" in reason(ranks) and "embedding" in reason(embeds)
 
 
-def test_layers_that_draft_make_a_draft_head_only_without_layers_before_them(tmp_path: Path):
+def test_layers_that_draft_make_a_draft_head_only_without_layers_before_them(tmp_path: Path) -> None:
     nextn = {"qwen3.nextn_predict_layers": 1}
     whole = with_tensors(tmp_path / "whole.gguf", *Shape().tensors(), metadata=Shape().metadata() | nextn)
     only = [tensor for tensor in Shape().tensors() if not tensor[0].startswith("blk.0.")]
@@ -123,7 +123,7 @@ def test_layers_that_draft_make_a_draft_head_only_without_layers_before_them(tmp
     assert "draft head" in reason(eagle)
 
 
-def test_files_that_do_not_say_what_they_are_show_it_by_their_tensors(tmp_path: Path):
+def test_files_that_do_not_say_what_they_are_show_it_by_their_tensors(tmp_path: Path) -> None:
     lora = with_tensors(
         tmp_path / "lora.gguf",
         ("blk.0.attn_q.weight.lora_a", (256, 8), "F32"),
@@ -141,7 +141,7 @@ def test_files_that_do_not_say_what_they_are_show_it_by_their_tensors(tmp_path: 
     assert "control vector" in reason(direction) and "as Ollama" in reason(both)
 
 
-def test_a_model_for_images_is_told_even_where_its_tensors_are_not_llama_cpps(tmp_path: Path):
+def test_a_model_for_images_is_told_even_where_its_tensors_are_not_llama_cpps(tmp_path: Path) -> None:
     for name, tensor in (
         ("plain", ("img_in.weight", (64, 64), "F32")),
         ("video", ("patch_embedding.weight", (2, 2, 1, 16, 32), "F32")),
@@ -151,16 +151,16 @@ def test_a_model_for_images_is_told_even_where_its_tensors_are_not_llama_cpps(tm
         assert "images or video" in reason(path)
 
 
-def test_an_architecture_that_this_llama_cpp_does_not_know_is_named(tmp_path: Path):
+def test_an_architecture_that_this_llama_cpp_does_not_know_is_named(tmp_path: Path) -> None:
     why = reason(model(tmp_path / "model.gguf", "qwen99"))
     assert why == "Its architecture, qwen99, is not known to this llama.cpp: a newer llmtui may know it."
     assert why_not("model", "qwen3") is None
 
 
-def test_a_file_without_an_architecture_is_no_language_model(tmp_path: Path):
+def test_a_file_without_an_architecture_is_no_language_model(tmp_path: Path) -> None:
     path = with_tensors(tmp_path / "nothing.gguf", ("weight", (32,), "F32"), metadata={"general.name": "Something"})
     assert "Not a language model" in reason(path)
 
 
-def test_an_architecture_that_llama_cpp_only_has_a_name_for_is_not_offered(tmp_path: Path):
+def test_an_architecture_that_llama_cpp_only_has_a_name_for_is_not_offered(tmp_path: Path) -> None:
     assert "gptj" in reason(model(tmp_path / "model.gguf", "gptj"))

@@ -21,7 +21,7 @@ def described(tmp_path: Path, **hints: Any) -> ModelInfo:
     return read_model([Shape().write(file, **{f"general__sampling__{key}": value for key, value in hints.items()})])
 
 
-def test_all_that_llmtui_has_is_read(tmp_path: Path):
+def test_all_that_llmtui_has_is_read(tmp_path: Path) -> None:
     found = described(
         tmp_path,
         temp=0.15,
@@ -37,7 +37,7 @@ def test_all_that_llmtui_has_is_read(tmp_path: Path):
     assert found.unknown_sampling == ()
 
 
-def test_a_file_without_recommendations_has_none(tmp_path: Path):
+def test_a_file_without_recommendations_has_none(tmp_path: Path) -> None:
     assert described(tmp_path).sampling == PartialSampling()
 
 
@@ -46,7 +46,7 @@ def test_a_file_without_recommendations_has_none(tmp_path: Path):
     [(Typed(F64, 0.15), 0.15), (1, 1.0), (0.0, 0.0), (Typed(F64, 1 / 3), pytest.approx(1 / 3, rel=1e-7))],
     ids=str,
 )
-def test_numbers_are_read_whatever_their_width(tmp_path: Path, value: object, read: float):
+def test_numbers_are_read_whatever_their_width(tmp_path: Path, value: object, read: float) -> None:
     assert described(tmp_path, temp=value).sampling.temperature == read
 
 
@@ -71,16 +71,16 @@ def test_numbers_are_read_whatever_their_width(tmp_path: Path, value: object, re
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_left_out_and_the_rest_is_used(tmp_path: Path, key: str, value: object):
+def test_what_makes_no_sense_is_left_out_and_the_rest_is_used(tmp_path: Path, key: str, value: object) -> None:
     other = "min_p" if key == "top_p" else "top_p"
     assert described(tmp_path, **{key: value, other: 0.5}).sampling == PartialSampling(**{other: 0.5})
 
 
-def test_minus_one_takes_all_tokens_as_0_does(tmp_path: Path):
+def test_minus_one_takes_all_tokens_as_0_does(tmp_path: Path) -> None:
     assert described(tmp_path, top_k=Typed(I32, -1)).sampling == PartialSampling(top_k=0)
 
 
-def test_a_sampler_that_the_sequence_leaves_out_is_off(tmp_path: Path):
+def test_a_sampler_that_the_sequence_leaves_out_is_off(tmp_path: Path) -> None:
     found = described(tmp_path, sequence="top-k;temp", top_p=0.5, temp=0.8)
     assert found.sampling == PartialSampling(
         temperature=0.8, top_p=1.0, min_p=0.0, repeat_penalty=1.0, presence_penalty=0.0, frequency_penalty=0.0
@@ -89,7 +89,7 @@ def test_a_sampler_that_the_sequence_leaves_out_is_off(tmp_path: Path):
 
 
 @pytest.mark.parametrize("sequence", ["", ";", "magic;more", Typed(4, 3)], ids=str)
-def test_a_sequence_of_nothing_that_there_is_counts_as_none(tmp_path: Path, sequence: object):
+def test_a_sequence_of_nothing_that_there_is_counts_as_none(tmp_path: Path, sequence: object) -> None:
     assert described(tmp_path, sequence=sequence, top_p=0.5).sampling == PartialSampling(top_p=0.5)
 
 
@@ -108,5 +108,7 @@ def test_a_sequence_of_nothing_that_there_is_counts_as_none(tmp_path: Path, sequ
     ],
     ids=str,
 )
-def test_what_llmtui_does_not_have_is_known_by_name(tmp_path: Path, hints: dict[str, object], unknown: tuple[str, ...]):
+def test_what_llmtui_does_not_have_is_known_by_name(
+    tmp_path: Path, hints: dict[str, object], unknown: tuple[str, ...]
+) -> None:
     assert described(tmp_path, **hints).unknown_sampling == unknown

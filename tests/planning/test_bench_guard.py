@@ -38,20 +38,20 @@ def greedy_reserve(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_load_that_leaves_too_little_is_refused_before_anything_is_loaded(greedy_reserve: Path):
+def test_a_load_that_leaves_too_little_is_refused_before_anything_is_loaded(greedy_reserve: Path) -> None:
     done = llmtui("--bench", DENSE, *SHORT, "--settings", greedy_reserve, "--json")
     assert done.returncode == ExitCode.MODEL and done.stdout == ""
     assert f"free in RAM, where {size(60000 * GIB)} should stay" in done.stderr
     assert "No option makes it fit. --force measures it all the same." in done.stderr
 
 
-def test_force_measures_all_the_same(greedy_reserve: Path):
+def test_force_measures_all_the_same(greedy_reserve: Path) -> None:
     done = llmtui("--bench", DENSE, *SHORT, "--settings", greedy_reserve, "--json", "--force")
     assert done.returncode == ExitCode.FINE
     assert len(json.loads(done.stdout)) == 1
 
 
-def test_fit_is_taken_where_there_is_room():
+def test_fit_is_taken_where_there_is_room() -> None:
     done = llmtui("--bench", DENSE, *SHORT, "--fit", "--json")
     assert done.returncode == ExitCode.FINE, done.stderr
 
@@ -70,7 +70,7 @@ async def refusal(info: ModelInfo, choice: ChosenLoad, memory: MemoryNow) -> str
     return str(refused.value)
 
 
-async def test_many_users_are_refused_where_there_is_room_for_one(tmp_path: Path):
+async def test_many_users_are_refused_where_there_is_room_for_one(tmp_path: Path) -> None:
     info = inspect(write_recurrent(tmp_path / "model.gguf", n_layers=16)).info
     one = job_of(info, ChosenLoad(n_ctx=64 * 256, backend="cpu"))
     many = msgspec.structs.replace(one, settings=msgspec.structs.replace(one.settings, n_parallel=64))
@@ -82,7 +82,7 @@ async def test_many_users_are_refused_where_there_is_room_for_one(tmp_path: Path
     assert fitted.settings.n_parallel == 64
 
 
-async def test_the_options_that_are_proposed_make_it_fit():
+async def test_the_options_that_are_proposed_make_it_fit() -> None:
     memory = machine(24 * GIB, 10 * GIB, reserve=GIB)
     text = await refusal(QWEN3_30B_A3B, ChosenLoad(), memory)
     assert "too much for Vulkan0" in text
@@ -94,7 +94,7 @@ async def test_the_options_that_are_proposed_make_it_fit():
         assert await settle(BenchOptions(), job, TESTS, DEVICES, memory) == job
 
 
-async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
+async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it() -> None:
     asked = ChosenLoad(n_ctx=32768)
     need = judge(QWEN3_8B, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0].total_bytes
     assert re.search(r"--ctx \d+", await refusal(QWEN3_8B, asked, machine(4 * GIB, need - GIB)))
@@ -104,7 +104,7 @@ async def test_a_context_is_proposed_only_if_the_tests_have_room_in_it():
     assert "--ctx" not in text
 
 
-async def test_fit_places_layers_and_experts_and_leaves_the_context():
+async def test_fit_places_layers_and_experts_and_leaves_the_context() -> None:
     memory = machine(24 * GIB, 10 * GIB, reserve=GIB)
     asked = job_of(QWEN3_30B_A3B, ChosenLoad(n_ctx=768, n_gpu_layers=0))
     fitted = await settle(BenchOptions(fit=True), asked, TESTS, DEVICES, memory)
@@ -112,7 +112,7 @@ async def test_fit_places_layers_and_experts_and_leaves_the_context():
     assert fitted.settings.n_ctx == 768
 
 
-async def test_fit_is_refused_too_where_nothing_fits():
+async def test_fit_is_refused_too_where_nothing_fits() -> None:
     job = job_of(QWEN3_30B_A3B, ChosenLoad(n_ctx=768), (CPU,))
     with pytest.raises(TooLittleMemory, match="No option makes it fit"):
         await settle(BenchOptions(fit=True), job, TESTS, (CPU,), machine(4 * GIB))

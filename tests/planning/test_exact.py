@@ -43,14 +43,14 @@ async def need(planner: DryRunPlanner, choice: ChosenLoad, path: Path = DENSE) -
     return plan.total_bytes
 
 
-async def test_what_fits_by_far_is_not_asked_about(planner: DryRunPlanner):
+async def test_what_fits_by_far_is_not_asked_about(planner: DryRunPlanner) -> None:
     verdict = await confirmed(planner, machine(8 * GIB)).judge(ON_CPU)
     assert verdict.fit == "fits" and not verdict.plan.exact
     assert planner.pid is None
 
 
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=["dense", "mixture of experts"])
-async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: DryRunPlanner, path: Path):
+async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: DryRunPlanner, path: Path) -> None:
     n_bytes = await need(planner, ON_CPU, path)
     enough = await confirmed(planner, machine(n_bytes), path).judge(ON_CPU)
     too_little = await confirmed(planner, machine(n_bytes - 1), path).judge(ON_CPU)
@@ -58,7 +58,7 @@ async def test_near_the_limit_llama_cpp_decides_to_the_byte(planner: DryRunPlann
     assert (enough.fit, too_little.fit) == ("fits", "no")
 
 
-async def test_what_many_sequences_take_is_asked_about(planner: DryRunPlanner):
+async def test_what_many_sequences_take_is_asked_about(planner: DryRunPlanner) -> None:
     settings = msgspec.structs.replace(engine_settings(ON_CPU, (CPU,))[0], n_parallel=8)
     plan = await planner.plan(DENSE, TINY_DENSE, settings)
     assert plan.exact and plan.total_bytes != await need(planner, ON_CPU)
@@ -68,7 +68,7 @@ async def test_what_many_sequences_take_is_asked_about(planner: DryRunPlanner):
         assert verdict.plan.exact and verdict.fit == fit
 
 
-async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(planner: DryRunPlanner):
+async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(planner: DryRunPlanner) -> None:
     asked = msgspec.structs.replace(ON_CPU, n_ctx=4096)
     memory = machine(await need(planner, ON_CPU))
     found = await confirmed(planner, memory).auto_fit(asked)
@@ -79,7 +79,7 @@ async def test_the_context_that_is_found_is_one_that_llama_cpp_has_room_for(plan
     assert smaller is not None and smaller.verdict.plan.exact and smaller.choice.n_ctx == 1024
 
 
-async def test_the_changes_that_are_proposed_are_confirmed(planner: DryRunPlanner):
+async def test_the_changes_that_are_proposed_are_confirmed(planner: DryRunPlanner) -> None:
     asked = msgspec.structs.replace(ON_CPU, n_ctx=4096)
     memory = machine(await need(planner, ON_CPU))
     found = {remedy.change: remedy for remedy in await confirmed(planner, memory).remedies(asked)}
@@ -87,7 +87,9 @@ async def test_the_changes_that_are_proposed_are_confirmed(planner: DryRunPlanne
     assert all(remedy.verdict.plan.exact for remedy in found.values() if not remedy.quant)
 
 
-async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planner: DryRunPlanner, tmp_path: Path):
+async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(
+    planner: DryRunPlanner, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and no more")
     memory = machine(6 << 20)
@@ -99,7 +101,7 @@ async def test_a_file_that_llama_cpp_cannot_plan_is_judged_by_the_formula(planne
 
 
 @pytest.mark.parametrize("path", [DENSE, MOE], ids=["dense", "mixture of experts"])
-async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_there_is(path: Path):
+async def test_what_is_found_for_a_gpu_is_loaded_there_and_takes_no_more_than_there_is(path: Path) -> None:
     environment = engine_environment(software=True)
     planner = DryRunPlanner(env=environment)
     async with LocalEngine(env=environment) as engine:

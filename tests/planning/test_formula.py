@@ -69,7 +69,7 @@ def vulkan() -> None:
     ],
     ids=["f16", "odd context", "quantized cache"],
 )
-async def test_what_the_engine_takes_is_what_was_planned(engine: Engine, model: Path, settings: LoadSettings):
+async def test_what_the_engine_takes_is_what_was_planned(engine: Engine, model: Path, settings: LoadSettings) -> None:
     """With the weights as they lie in the file: what a CPU makes of them else, the formula does not know."""
     plan = estimate(inspect(model).info, settings)
     loaded = await engine.load(model, msgspec.structs.replace(settings, repack="off"))
@@ -99,7 +99,7 @@ async def test_what_the_engine_takes_is_what_was_planned(engine: Engine, model: 
     ],
     ids=lambda value: value if isinstance(value, str) else f"ctx {value.n_ctx} ub {value.n_ubatch} {value.type_k}",
 )
-def test_large_models_take_on_the_cpu_what_was_planned(tmp_path: Path, shape: str, settings: LoadSettings):
+def test_large_models_take_on_the_cpu_what_was_planned(tmp_path: Path, shape: str, settings: LoadSettings) -> None:
     path = SHAPES[shape].write(tmp_path / "model.gguf")
     plan, real = estimate(inspect(path).info, settings), dry_run(path, settings)
     assert not plan.devices
@@ -110,7 +110,7 @@ def test_large_models_take_on_the_cpu_what_was_planned(tmp_path: Path, shape: st
 
 
 @pytest.mark.parametrize("n_parallel", [1, 64])
-def test_each_sequence_has_a_recurrent_state_of_its_own(tmp_path: Path, n_parallel: int):
+def test_each_sequence_has_a_recurrent_state_of_its_own(tmp_path: Path, n_parallel: int) -> None:
     path = write_recurrent(tmp_path / "model.gguf")
     settings = LoadSettings(n_ctx=64 * 256, n_parallel=n_parallel)
     plan, real = estimate(inspect(path).info, settings), dry_run(path, settings)
@@ -121,7 +121,7 @@ def test_each_sequence_has_a_recurrent_state_of_its_own(tmp_path: Path, n_parall
 @pytest.mark.parametrize("shape", ["4B", "30B-A3B"])
 @pytest.mark.parametrize("n_gpu_layers", [-1, 0, 1, 10])
 @pytest.mark.usefixtures("vulkan")
-def test_layers_go_where_llama_cpp_puts_them(tmp_path: Path, shape: str, n_gpu_layers: int):
+def test_layers_go_where_llama_cpp_puts_them(tmp_path: Path, shape: str, n_gpu_layers: int) -> None:
     path = SHAPES[shape].write(tmp_path / "model.gguf")
     info = inspect(path).info
     settings = LoadSettings(n_ctx=4096, devices=VULKAN, n_gpu_layers=n_gpu_layers)
@@ -150,14 +150,16 @@ def test_layers_go_where_llama_cpp_puts_them(tmp_path: Path, shape: str, n_gpu_l
     ],
 )
 @pytest.mark.usefixtures("vulkan")
-def test_a_device_needs_about_the_scratch_memory_that_was_planned(tmp_path: Path, shape: str, more: dict[str, Any]):
+def test_a_device_needs_about_the_scratch_memory_that_was_planned(
+    tmp_path: Path, shape: str, more: dict[str, Any]
+) -> None:
     path = SHAPES[shape].write(tmp_path / "model.gguf")
     settings = LoadSettings(n_ctx=8192, devices=VULKAN, **more)
     plan, real = estimate(inspect(path).info, settings), dry_run(path, settings)
     assert plan.devices[0].compute_bytes == pytest.approx(real["compute"]["Vulkan0"], rel=COMPUTE_WITHIN)
 
 
-def test_a_tied_embedding_is_kept_twice_once_the_output_layer_is_offloaded():
+def test_a_tied_embedding_is_kept_twice_once_the_output_layer_is_offloaded() -> None:
     info = described(QWEN3_4B)
     on_cpu = estimate(info, LoadSettings())
     offloaded = estimate(info, LoadSettings(devices=VULKAN, n_gpu_layers=1))
@@ -166,7 +168,7 @@ def test_a_tied_embedding_is_kept_twice_once_the_output_layer_is_offloaded():
     assert offloaded.host.weights_bytes >= info.input_bytes
 
 
-def test_experts_kept_on_the_cpu_leave_the_device_and_nothing_else_moves():
+def test_experts_kept_on_the_cpu_leave_the_device_and_nothing_else_moves() -> None:
     info = described(QWEN3_30B_A3B)
     everything = LoadSettings(devices=VULKAN)
     some = estimate(info, msgspec.structs.replace(everything, n_cpu_moe=10))
@@ -178,12 +180,12 @@ def test_experts_kept_on_the_cpu_leave_the_device_and_nothing_else_moves():
     assert some.host.read_bytes == pytest.approx(moved / 16, rel=1e-6)
 
 
-def test_settings_for_devices_have_no_effect_on_the_cpu_alone():
+def test_settings_for_devices_have_no_effect_on_the_cpu_alone() -> None:
     info = described(QWEN3_30B_A3B)
     assert estimate(info, LoadSettings(n_gpu_layers=10, n_cpu_moe=5)) == estimate(info, LoadSettings())
 
 
-def test_layers_are_split_over_devices_by_what_is_free():
+def test_layers_are_split_over_devices_by_what_is_free() -> None:
     info = described(QWEN3_14B)
     settings = LoadSettings(devices=TWO)
     first, second = estimate(info, settings, {"Vulkan0": 30 * GIB, "Vulkan1": 10 * GIB}).devices
@@ -193,7 +195,7 @@ def test_layers_are_split_over_devices_by_what_is_free():
     assert equal[0].kv_bytes == pytest.approx(equal[1].kv_bytes, rel=0.15)
 
 
-def test_sliding_windows_save_memory_only_when_asked_to():
+def test_sliding_windows_save_memory_only_when_asked_to() -> None:
     metadata = Shape(n_layers=6).metadata()
     gemma = {key.replace("qwen3.", "gemma3."): value for key, value in metadata.items()}
     gemma |= {"general.architecture": "gemma3", "gemma3.attention.sliding_window": 1024}
@@ -216,19 +218,19 @@ def read(info: ModelInfo, n_past: int = 0, **more: Any) -> int:
     return found[HOST]
 
 
-def test_a_token_of_a_dense_model_reads_all_but_the_embedding_table():
+def test_a_token_of_a_dense_model_reads_all_but_the_embedding_table() -> None:
     assert read(INFO_14B) == INFO_14B.weights_bytes - INFO_14B.input_bytes
     tied = described(QWEN3_4B)
     assert read(tied) == tied.weights_bytes
 
 
-def test_a_token_of_a_mixture_of_experts_reads_the_experts_in_use():
+def test_a_token_of_a_mixture_of_experts_reads_the_experts_in_use() -> None:
     info = described(QWEN3_30B_A3B)
     experts = sum(layer.expert_bytes for layer in info.layers)
     assert read(info) == pytest.approx(info.weights_bytes - info.input_bytes - experts * 15 / 16, rel=1e-6)
 
 
-def test_the_context_so_far_is_read_with_every_token():
+def test_the_context_so_far_is_read_with_every_token() -> None:
     n = read(INFO_14B, 1000) - read(INFO_14B)
     assert n == 1000 * 40 * 2 * (8 * 128) * 2
     quantized = read(INFO_14B, 1000, type_k="q8_0", type_v="q8_0") - read(INFO_14B)
@@ -236,7 +238,7 @@ def test_the_context_so_far_is_read_with_every_token():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_parts_of_a_plan_say_together_what_a_token_reads(shape: str):
+def test_the_parts_of_a_plan_say_together_what_a_token_reads(shape: str) -> None:
     info = described(SHAPES[shape])
     for n in (0, 1, 20, -1):
         plan = estimate(info, LoadSettings(devices=VULKAN, n_gpu_layers=n))

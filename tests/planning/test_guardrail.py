@@ -30,13 +30,13 @@ async def asked(
     return await may_load(confirmed, choice, chosen=chosen, others=no_others if helps else None)
 
 
-async def test_what_fits_is_loaded_as_it_was_asked_for():
+async def test_what_fits_is_loaded_as_it_was_asked_for() -> None:
     permission = await asked(ASKED, ROOMY, helps=True)
     assert (permission.is_given, permission.fit, permission.instead, permission.remedies) == (True, "fits", None, ())
     assert permission.outcome == judge(QWEN3_8B, ASKED, DEVICES, ROOMY)
 
 
-async def test_what_nobody_chose_is_changed_to_what_fits():
+async def test_what_nobody_chose_is_changed_to_what_fits() -> None:
     permission = await asked(ASKED, SMALL_CARD, frozenset({"n_ctx"}))
     assert permission.instead is not None and not permission.is_given
     assert permission.fit == "tight" and permission.outcome.fit == "fits" and permission.verdict.fit == "no"
@@ -48,14 +48,14 @@ async def test_what_nobody_chose_is_changed_to_what_fits():
 
 
 @pytest.mark.parametrize("chosen", [PLACEMENT, ALL_SETTINGS], ids=["layers", "everything"])
-async def test_what_somebody_chose_is_not_changed_but_what_would_help_is_told_who_asks(chosen: frozenset[str]):
+async def test_what_somebody_chose_is_not_changed_but_what_would_help_is_told_who_asks(chosen: frozenset[str]) -> None:
     permission = await asked(ASKED, SMALL_CARD, chosen, helps=True)
     assert permission.instead is None and not permission.is_given
     assert permission.remedies and all(remedy.verdict.fit == "fits" for remedy in permission.remedies)
     assert (await asked(ASKED, SMALL_CARD, chosen)).remedies == ()
 
 
-async def test_a_context_is_cut_only_if_nobody_chose_it():
+async def test_a_context_is_cut_only_if_nobody_chose_it() -> None:
     choice = ChosenLoad(n_ctx=32768, backend="cpu")
     memory = machine(judge(QWEN3_8B, ChosenLoad(n_ctx=2048, backend="cpu"), DEVICES, ROOMY).plan.host.total_bytes)
     cut = (await asked(choice, memory, ALL_SETTINGS - {"n_ctx"})).instead
@@ -84,6 +84,6 @@ async def test_a_context_is_cut_only_if_nobody_chose_it():
 )
 def test_a_cell_of_a_table_says_where_it_would_lie_or_what_is_missing(
     info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, words: str, short: str
-):
+) -> None:
     verdict = judge(info, choice, (CPU, *DEVICES[1:]), memory)
     assert (cell(verdict), short_cell(verdict)) == (words, short)

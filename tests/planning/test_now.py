@@ -54,7 +54,7 @@ def on(device: str, n_bytes: int, purpose: str = "weights") -> Buffer:
 
 @pytest.mark.parametrize("available", [2 * GIB, 8 * GIB, 14 * GIB])
 @pytest.mark.parametrize("tree", ["radeon-860m-512m", "radeon-860m-16g"])
-def test_an_apu_may_use_its_carve_out_and_what_gtt_and_ram_both_have(tree: str, available: int):
+def test_an_apu_may_use_its_carve_out_and_what_gtt_and_ram_both_have(tree: str, available: int) -> None:
     (sample,) = gpus(tree)
     memory = memory_now(host(available, 16 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
     carve_out_free = (sample.dedicated_total_bytes or 0) - (sample.dedicated_used_bytes or 0)
@@ -75,7 +75,7 @@ def test_an_apu_may_use_its_carve_out_and_what_gtt_and_ram_both_have(tree: str, 
 )
 def test_the_verdict_on_an_apu_follows_that_formula(
     carve_out: int, own_used: int, gtt: int, gtt_used: int, available: int, planned: int
-):
+) -> None:
     sample = GpuSample(
         name="Radeon",
         kind="igpu",
@@ -99,7 +99,7 @@ def test_the_verdict_on_an_apu_follows_that_formula(
     assert (judge_plan(plan, memory).fit == "fits") == (planned <= usable and available >= 1)
 
 
-def test_what_the_loaded_model_holds_of_an_apu_comes_back_to_where_it_was_taken():
+def test_what_the_loaded_model_holds_of_an_apu_comes_back_to_where_it_was_taken() -> None:
     (sample,) = gpus("radeon-860m-512m")
     devices = (CPU, IGPU)
     before = memory_now(host(4 * GIB), devices, RESERVES, gpus=(sample,))
@@ -128,7 +128,7 @@ HELD = Placed(device="CPU", weights_bytes=5 * GIB, kv_bytes=GIB, compute_bytes=1
 )
 def test_what_the_loaded_model_holds_on_the_host_comes_back_but_for_mapped_weights(
     weights: tuple[Buffer, ...], back: int
-):
+) -> None:
     gpu = msgspec.structs.replace(GPU, free_bytes=20 * GIB)
     memory = memory_now(host(4 * GIB), (CPU, gpu), RESERVES, loaded(*weights, *REST, on("Vulkan0", 2 * GIB)))
     assert memory.host_free_bytes == 4 * GIB + BACK + back
@@ -137,7 +137,7 @@ def test_what_the_loaded_model_holds_on_the_host_comes_back_but_for_mapped_weigh
 
 
 @pytest.mark.parametrize(("mapped", "repacked"), [(5 * GIB, 0), (2 * GIB, 3 * GIB), (0, 0)])
-def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int):
+def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int) -> None:
     idle = ProcessMemory(resident_bytes=0, file_bytes=0)
     booked = msgspec.structs.replace(HELD, mapped_bytes=mapped, repacked_bytes=repacked)
     on_card = Placed(device="Vulkan0", weights_bytes=GIB, kv_bytes=GIB)
@@ -152,7 +152,7 @@ def test_llama_cpps_books_go_before_what_its_log_said(mapped: int, repacked: int
 
 
 @pytest.mark.parametrize("use_mmap", [True, False])
-async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_path: Path, use_mmap: bool):
+async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_path: Path, use_mmap: bool) -> None:
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     model_now = await engine.load(model, msgspec.structs.replace(TINY, use_mmap=use_mmap))
     assert model_now.llama.footprint is not None
@@ -165,14 +165,14 @@ async def test_a_real_load_gives_back_what_is_not_mapped(engine: Engine, tmp_pat
     assert by_log.host_free_bytes - 4 * GIB == pytest.approx(back, abs=MIB // 10)
 
 
-def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies():
+def test_a_copy_of_the_context_is_as_large_as_what_is_in_it_wherever_that_lies() -> None:
     now = loaded(
         on("CPU_Mapped", GIB), on("CPU", GIB, "kv"), on("Vulkan0", 3 * GIB, "kv"), on("Vulkan0", GIB, "compute")
     )
     assert [context_bytes(now, n) for n in (0, 2048, 8192, 9000)] == [0, GIB, 4 * GIB, 4 * GIB]
 
 
-async def test_the_real_copy_is_of_that_size(tiny: Engine):
+async def test_the_real_copy_is_of_that_size(tiny: Engine) -> None:
     reply = await ask(tiny, user("ping"), thinking=False)
     saved = await tiny.ask(SaveContext(path=str(Path(paths.contexts_dir()) / "copy.kv")))
     assert tiny.loaded is not None and reply.done is not None
@@ -181,7 +181,7 @@ async def test_the_real_copy_is_of_that_size(tiny: Engine):
 
 
 @pytest.mark.parametrize("tree", ["intel-igpu-i915", "intel-igpu-xe"])
-def test_an_igpu_of_which_no_driver_says_more_takes_all_its_memory_from_the_host(tree: str):
+def test_an_igpu_of_which_no_driver_says_more_takes_all_its_memory_from_the_host(tree: str) -> None:
     (sample,) = gpus(tree)
     memory = memory_now(host(6 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
     assert memory.own_free("Vulkan0") == 0
@@ -189,21 +189,21 @@ def test_an_igpu_of_which_no_driver_says_more_takes_all_its_memory_from_the_host
     assert memory.usable("Vulkan0") == 5 * GIB
 
 
-def test_a_cards_own_memory_is_apart_from_the_hosts_whatever_the_driver_shares_with_it():
+def test_a_cards_own_memory_is_apart_from_the_hosts_whatever_the_driver_shares_with_it() -> None:
     (sample,) = gpus("radeon-rx-7900-xtx")
     memory = memory_now(host(6 * GIB), (CPU, GPU), RESERVES, gpus=(sample,))
     assert memory.shared_free == {} and memory.own_free("Vulkan0") == 24 * GIB
     assert memory.usable("Vulkan0") == 23 * GIB + 512 * MIB
 
 
-def test_free_memory_that_llama_cpp_makes_more_of_than_there_is_counts_only_as_far_as_ram_goes():
+def test_free_memory_that_llama_cpp_makes_more_of_than_there_is_counts_only_as_far_as_ram_goes() -> None:
     underflown = msgspec.structs.replace(IGPU, free_bytes=2**64 - GIB)
     memory = memory_now(host(6 * GIB), (CPU, underflown), RESERVES)
     assert memory.shared_free["Vulkan0"] == 6 * GIB
     assert memory.usable("Vulkan0") == 5 * GIB
 
 
-def test_two_igpus_leave_in_doubt_whose_the_carve_out_is_so_it_is_left_out():
+def test_two_igpus_leave_in_doubt_whose_the_carve_out_is_so_it_is_left_out() -> None:
     (sample,) = gpus("radeon-860m-16g")
     other = msgspec.structs.replace(IGPU, name="Vulkan1")
     memory = memory_now(host(6 * GIB), (CPU, IGPU, other), RESERVES, gpus=(sample,))
@@ -214,13 +214,13 @@ def test_two_igpus_leave_in_doubt_whose_the_carve_out_is_so_it_is_left_out():
     ("gib", "percent", "total", "expected"),
     [(1, 5, 8, 1.0), (1, 5, 20, 1.0), (1, 5, 64, 3.2), (4, 5, 64, 4.0), (0, 0, 64, 0.0)],
 )
-def test_the_reserve_is_the_larger_of_the_two_settings(gib: float, percent: float, total: int, expected: float):
+def test_the_reserve_is_the_larger_of_the_two_settings(gib: float, percent: float, total: int, expected: float) -> None:
     reserves = MemorySettings(reserve_gib=gib, reserve_percent=percent)
     memory = memory_now(host(4 * GIB, total * GIB), (CPU,), reserves)
     assert memory.reserve_bytes == pytest.approx(expected * GIB)
 
 
-def test_a_load_on_an_apu_is_shown_as_one_pool_each_for_ram_dedicated_and_shared():
+def test_a_load_on_an_apu_is_shown_as_one_pool_each_for_ram_dedicated_and_shared() -> None:
     (sample,) = gpus("radeon-860m-512m")
     memory = memory_now(host(12 * GIB), (CPU, IGPU), RESERVES, gpus=(sample,))
     ram, dedicated, shared = judge(QWEN3_8B, ChosenLoad(), (CPU, IGPU), memory).pools
@@ -234,7 +234,7 @@ def pools_of(device: Device, memory: MemoryNow) -> list[str]:
     return [pool_name(pool) for pool in judge(QWEN3_8B, ChosenLoad(), (CPU, device), memory).pools]
 
 
-def test_a_card_is_one_pool_and_graphics_without_a_carve_out_too():
+def test_a_card_is_one_pool_and_graphics_without_a_carve_out_too() -> None:
     assert pools_of(GPU, memory_now(host(12 * GIB), (CPU, GPU), RESERVES)) == ["RAM", "Vulkan0"]
     assert pools_of(IGPU, memory_now(host(12 * GIB), (CPU, IGPU), RESERVES)) == ["RAM", "Vulkan0 shared"]
 
@@ -252,7 +252,7 @@ def table_of_settings() -> list[list[float]]:
 
 
 @pytest.mark.parametrize("row", table_of_settings(), ids=lambda row: f"{row[0]:g} with {row[1]:g}")
-def test_the_table_in_the_documentation_is_what_the_planner_counts_with(row: list[float]):
+def test_the_table_in_the_documentation_is_what_the_planner_counts_with(row: list[float]) -> None:
     total, setting, dedicated, system, shared, usable = row
     sample = GpuSample(
         name="Radeon",

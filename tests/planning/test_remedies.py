@@ -30,7 +30,7 @@ def offered(
 @pytest.mark.parametrize("info", [TINY_DENSE, TINY_MOE], ids=["dense", "mixture of experts"])
 @given(host=st.integers(0, 12 * MIB), device=st.integers(0, 12 * MIB), n_ctx=st.sampled_from((512, 2048, 16384)))
 @settings(deadline=None)
-def test_every_change_that_is_offered_makes_the_load_fit(info: ModelInfo, host: int, device: int, n_ctx: int):
+def test_every_change_that_is_offered_makes_the_load_fit(info: ModelInfo, host: int, device: int, n_ctx: int) -> None:
     memory = machine(host, device, reserve=MIB // 2)
     for remedy in remedies(info, ChosenLoad(n_ctx=n_ctx), DEVICES, memory):
         if not remedy.quant:
@@ -38,7 +38,7 @@ def test_every_change_that_is_offered_makes_the_load_fit(info: ModelInfo, host: 
         assert remedy.verdict.fit == "fits"
 
 
-def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
+def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first() -> None:
     asked = ChosenLoad(n_ctx=16384)
     memory = machine(32 * GIB, 6 * GIB, reserve=GIB)
     found = remedies(QWEN3_8B, asked, DEVICES, memory)
@@ -50,7 +50,7 @@ def test_a_dense_model_that_is_too_large_for_the_card_gets_fewer_layers_first():
 
 
 @pytest.mark.parametrize("n_ctx", [2048, 32768])
-def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: int):
+def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: int) -> None:
     asked = ChosenLoad(n_ctx=n_ctx)
     need = judge(HEAD_80, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0].total_bytes
     found = offered(HEAD_80, asked, machine(2 * GIB, need - MIB))
@@ -61,7 +61,7 @@ def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: in
 @pytest.mark.parametrize(
     "types", [{"type_k": "q8_0"}, {"type_v": "q4_0"}, {"type_k": "q8_0", "type_v": "q8_0"}], ids=str
 )
-def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, str]):
+def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, str]) -> None:
     asked = ChosenLoad(**types)
     memory = machine(64 * GIB, 64 * GIB)
     verdict = judge(HEAD_80, asked, DEVICES, memory)
@@ -72,13 +72,13 @@ def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str
     assert auto_fit(HEAD_80, asked, DEVICES, memory) is None
 
 
-def test_where_the_mended_settings_do_not_fit_all_is_placed_anew():
+def test_where_the_mended_settings_do_not_fit_all_is_placed_anew() -> None:
     memory = machine(32 * GIB, 2 * GIB)
     (remedy,) = remedies(HEAD_80, ChosenLoad(type_k="q8_0"), DEVICES, memory)
     assert remedy.change == "fit" and remedy.choice.type_k == "f16" and remedy.verdict.fit == "fits"
 
 
-def test_a_mixture_of_experts_gets_experts_on_the_cpu_first():
+def test_a_mixture_of_experts_gets_experts_on_the_cpu_first() -> None:
     memory = machine(32 * GIB, 10 * GIB, reserve=GIB)
     found = remedies(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert found[0].change == "experts"
@@ -86,7 +86,7 @@ def test_a_mixture_of_experts_gets_experts_on_the_cpu_first():
     assert "layers" in {remedy.change for remedy in found}
 
 
-def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache():
+def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache() -> None:
     asked = ChosenLoad(n_ctx=32768)
     need = judge(QWEN3_8B, asked, DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(4 * GIB, need.total_bytes - GIB)
@@ -96,7 +96,7 @@ def test_a_context_that_is_too_large_may_be_smaller_or_have_a_quantized_cache():
     assert (found["cache"].choice.type_k, found["cache"].choice.type_v) == ("q8_0", "q8_0")
 
 
-def test_a_quantized_cache_is_not_offered_without_flash_attention_or_where_it_is_one_already():
+def test_a_quantized_cache_is_not_offered_without_flash_attention_or_where_it_is_one_already() -> None:
     need = judge(QWEN3_8B, ChosenLoad(n_ctx=32768), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(4 * GIB, need.total_bytes // 2)
     for asked in (
@@ -118,7 +118,7 @@ def in_quant(info: ModelInfo, quant: str, factor: float, **changes: object) -> L
     return LibraryModel(path=path, paths=(path,), info=other, source="folder")
 
 
-def test_the_largest_smaller_file_of_the_same_model_is_offered():
+def test_the_largest_smaller_file_of_the_same_model_is_offered() -> None:
     need = judge(QWEN3_8B, ChosenLoad(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     memory = machine(GIB, need.total_bytes * 3 // 4)
     others = (
@@ -132,12 +132,12 @@ def test_the_largest_smaller_file_of_the_same_model_is_offered():
     assert "quant" not in found
 
 
-def test_without_such_a_file_the_quantization_to_look_for_is_named():
+def test_without_such_a_file_the_quantization_to_look_for_is_named() -> None:
     need = judge(QWEN3_8B, ChosenLoad(), DEVICES, machine(64 * GIB, 64 * GIB)).plan.devices[0]
     found = offered(QWEN3_8B, ChosenLoad(), machine(GIB, need.total_bytes * 7 // 8))
     bits = 8 * found["quant"].verdict.plan.weights_bytes / QWEN3_8B.n_params
     assert found["quant"].quant and bits < 8 * QWEN3_8B.weights_bytes / QWEN3_8B.n_params
 
 
-def test_nothing_is_offered_where_nothing_helps():
+def test_nothing_is_offered_where_nothing_helps() -> None:
     assert remedies(QWEN3_30B_A3B, ChosenLoad(), DEVICES, machine(GIB, GIB)) == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -20,7 +22,7 @@ from tui.protocol.records import Buffer, Footprint, ProcessMemory
 MIB = 1 << 20
 
 
-async def test_an_exact_plan_differs_by_nothing_from_the_books(engine: Engine, tmp_path):
+async def test_an_exact_plan_differs_by_nothing_from_the_books(engine: Engine, tmp_path: Path) -> None:
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=True), tmp_path / "model.gguf")
     planner = DryRunPlanner()
     try:
@@ -34,7 +36,7 @@ async def test_an_exact_plan_differs_by_nothing_from_the_books(engine: Engine, t
     assert sum(line.actual_bytes for line in in_ram) == plan.total_bytes - plan.host.other_bytes
 
 
-async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_of_the_process(engine: Engine):
+async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_of_the_process(engine: Engine) -> None:
     # Of a mapped file, the log counts what lies between two tensors that are used as they are; AMX takes some out.
     loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, repack="off"))
     plan = estimate(inspect(DENSE).info, TINY)
@@ -48,7 +50,7 @@ async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_
     assert "This system does not say how much memory the engine's process takes." in memory_lines("x", plan, blind)
 
 
-async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine):
+async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine) -> None:
     plan = estimate(inspect(DENSE).info, TINY)
     wide, narrow = memory_lines("x", plan, tiny.loaded), memory_lines("x", plan, tiny.loaded, width=36)
     *table, _ = narrow
@@ -57,7 +59,7 @@ async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: En
     assert narrow[narrow.index("  KV cache") + 1].split() == kv.removeprefix("  KV cache").split()
 
 
-async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine):
+async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine) -> None:
     info, settings = inspect(DENSE).info, msgspec.structs.replace(TINY, devices=("Vulkan0",))
     buffers = [
         ("CPU_Mapped", "weights", 5), ("CPU_REPACK", "weights", 7), ("Vulkan0", "weights", 11),

@@ -39,7 +39,7 @@ def everything(info: ModelInfo, asked: ChosenLoad) -> list[ChosenLoad]:
 @pytest.mark.parametrize("info", [TINY_DENSE, TINY_MOE], ids=["dense", "mixture of experts"])
 @given(memory=machines())
 @settings(deadline=None)
-def test_the_fastest_of_all_placements_that_fit_is_found_whenever_one_does(info: ModelInfo, memory: MemoryNow):
+def test_the_fastest_of_all_placements_that_fit_is_found_whenever_one_does(info: ModelInfo, memory: MemoryNow) -> None:
     verdicts = [judge(info, choice, DEVICES, memory) for choice in everything(info, ASKED)]
     fitting = [verdict for verdict in verdicts if verdict.fit == "fits"]
     found = fastest(info, ASKED, DEVICES, memory)
@@ -52,7 +52,7 @@ def test_the_fastest_of_all_placements_that_fit_is_found_whenever_one_does(info:
 
 @given(memory=machines())
 @settings(deadline=None)
-def test_of_a_dense_model_no_more_layers_would_fit(memory: MemoryNow):
+def test_of_a_dense_model_no_more_layers_would_fit(memory: MemoryNow) -> None:
     found = fastest(TINY_DENSE, ASKED, DEVICES, memory)
     if found is not None:
         n = found.verdict.plan.n_gpu_layers
@@ -66,7 +66,7 @@ def test_of_a_dense_model_no_more_layers_would_fit(memory: MemoryNow):
 @settings(deadline=None, max_examples=40)
 def test_the_context_is_cut_only_where_nothing_fits_with_what_was_asked_for(
     info: ModelInfo, memory: MemoryNow, n_ctx: int
-):
+) -> None:
     asked = ChosenLoad(n_ctx=n_ctx)
     found = auto_fit(info, asked, DEVICES, memory, worst="fits")
     whole = fastest(info, asked, DEVICES, memory)
@@ -79,13 +79,13 @@ def test_the_context_is_cut_only_where_nothing_fits_with_what_was_asked_for(
         assert fastest(info, larger, DEVICES, memory) is None
 
 
-def test_all_layers_go_to_a_device_with_room_for_them():
+def test_all_layers_go_to_a_device_with_room_for_them() -> None:
     found = auto_fit(QWEN3_8B, ChosenLoad(n_gpu_layers=3), DEVICES, machine(24 * GIB, 24 * GIB, reserve=GIB))
     assert found is not None
     assert (found.choice.n_gpu_layers, found.choice.n_cpu_moe, found.is_cut) == (-1, 0, False)
 
 
-def test_a_mixture_of_experts_keeps_attention_on_the_device_and_moves_only_experts():
+def test_a_mixture_of_experts_keeps_attention_on_the_device_and_moves_only_experts() -> None:
     memory = machine(24 * GIB, 8 * GIB, reserve=GIB)
     found = auto_fit(QWEN3_30B_A3B, ChosenLoad(), DEVICES, memory)
     assert found is not None and found.verdict.fit == "fits"
@@ -97,21 +97,21 @@ def test_a_mixture_of_experts_keeps_attention_on_the_device_and_moves_only_exper
     assert found.verdict.plan.host.read_bytes < layers_only.verdict.plan.host.read_bytes
 
 
-def test_with_too_little_room_for_all_attention_some_layers_stay_on_the_host_whole():
+def test_with_too_little_room_for_all_attention_some_layers_stay_on_the_host_whole() -> None:
     memory = machine(24 * GIB, 900 * MIB, reserve=0)
     found = auto_fit(QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), DEVICES, memory)
     assert found is not None and found.verdict.fit == "fits"
     assert 0 < found.choice.n_gpu_layers <= QWEN3_30B_A3B.n_layers and found.choice.n_cpu_moe
 
 
-def test_on_the_cpu_alone_only_the_context_can_give_way():
+def test_on_the_cpu_alone_only_the_context_can_give_way() -> None:
     asked = ChosenLoad(backend="cpu", n_ctx=40960)
     found = auto_fit(QWEN3_8B, asked, (CPU,), machine(10 * GIB, reserve=GIB))
     assert found is not None and found.is_cut
     assert found.choice == msgspec.structs.replace(asked, n_ctx=found.choice.n_ctx)
 
 
-def test_what_leaves_no_reserve_is_taken_only_where_nothing_better_is_and_only_when_allowed():
+def test_what_leaves_no_reserve_is_taken_only_where_nothing_better_is_and_only_when_allowed() -> None:
     smallest = judge(QWEN3_8B, ChosenLoad(backend="cpu", n_ctx=512), (CPU,), machine(64 * GIB))
     memory = machine(smallest.plan.total_bytes + GIB // 2, reserve=GIB)
     asked = ChosenLoad(backend="cpu", n_ctx=512)
@@ -120,13 +120,13 @@ def test_what_leaves_no_reserve_is_taken_only_where_nothing_better_is_and_only_w
     assert auto_fit(QWEN3_8B, asked, (CPU,), memory, worst="fits") is None
 
 
-def test_nothing_is_found_where_nothing_fits():
+def test_nothing_is_found_where_nothing_fits() -> None:
     assert auto_fit(QWEN3_30B_A3B, ChosenLoad(), DEVICES, machine(4 * GIB, 2 * GIB)) is None
 
 
 @given(memory=machines())
 @settings(deadline=None)
-def test_one_change_alone_fits_goes_just_far_enough_and_leaves_the_rest(memory: MemoryNow):
+def test_one_change_alone_fits_goes_just_far_enough_and_leaves_the_rest(memory: MemoryNow) -> None:
     asked = ChosenLoad(n_ctx=4096)
     if layers := most_layers(TINY_MOE, asked, DEVICES, memory):
         assert layers.verdict.fit == "fits"

@@ -37,7 +37,7 @@ def plan_of(host: int, *devices: int) -> MemoryPlan:
 )
 def test_a_plan_fits_is_tight_or_does_not(
     plan: MemoryPlan, host: int, devices: dict[str, int], shared: dict[str, int], expected: str
-):
+) -> None:
     memory = MemoryNow(
         host_free_bytes=host,
         host_total_bytes=host,

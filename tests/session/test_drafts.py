@@ -36,7 +36,7 @@ def test_a_kill_does_not_cost_what_was_typed() -> None:
         program.wait_for(lambda: kept() == [])
 
 
-def test_the_draft_of_a_window_that_is_open_is_not_taken(home: Path):
+def test_the_draft_of_a_window_that_is_open_is_not_taken(home: Path) -> None:
     one, other = Drafts(paths.drafts_dir()), Drafts(paths.drafts_dir())
     one.keep(["mine"])
     assert other.take() == "" and kept() == ["mine"]
@@ -45,7 +45,7 @@ def test_the_draft_of_a_window_that_is_open_is_not_taken(home: Path):
     other.close([])
 
 
-def test_what_was_taken_stays_until_it_is_kept_again(home: Path):
+def test_what_was_taken_stays_until_it_is_kept_again(home: Path) -> None:
     Drafts(paths.drafts_dir()).close(["an old one"])
     first, second = Drafts(paths.drafts_dir()), Drafts(paths.drafts_dir())
     assert first.take() == "an old one" and second.take() == ""
@@ -57,7 +57,7 @@ def test_what_was_taken_stays_until_it_is_kept_again(home: Path):
     assert [*paths.drafts_dir().iterdir()] == []
 
 
-def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path):
+def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path) -> None:
     drafts = Drafts(paths.drafts_dir())
     drafts.keep(["first"])
     (file,) = paths.drafts_dir().glob("*.txt")
@@ -68,7 +68,7 @@ def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path):
     assert paths.drafts_dir().with_name("elsewhere").joinpath(file.name).read_text() == "first"
 
 
-def test_the_mark_of_another_process_is_neither_truncated_nor_taken(home: Path):
+def test_the_mark_of_another_process_is_neither_truncated_nor_taken(home: Path) -> None:
     paths.drafts_dir().mkdir(parents=True)
     mark, text = paths.drafts_dir() / "another.lock", paths.drafts_dir() / "another.txt"
     mark.write_text("somebody's notes")

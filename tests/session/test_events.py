@@ -27,7 +27,7 @@ CONVERSATION = with_turn(new_conversation(system_prompt="Be short."), user_turn(
 LOADED = loaded_as(
     path="/models/a.gguf", description="a", n_params=1, size_bytes=2, n_layers=3, n_gpu_layers=0, devices=(), n_ctx=64,
     n_ctx_train=64, n_batch=8, n_ubatch=8, n_threads=1, n_threads_batch=1, flash_attn=False, type_k="f16", type_v="f16",
-    can_think=False, has_template=True, buffers=(), load_s=0.1,
+    can_think=False, buffers=(), load_s=0.1,
 )  # fmt: skip
 EVENTS: tuple[events.AnySessionEvent, ...] = (
     PhaseChanged(phase="ready"),

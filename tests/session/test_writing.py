@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import until
+from tests.loads import but
 from tests.scripted_engine import ScriptedEngine
 from tests.session.test_events import LOADED
 from tui.chat.store import Store
@@ -26,7 +27,7 @@ from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 from tui.session.writing import Writing
 
-ON_GPU: Loaded = msgspec.structs.replace(LOADED, devices=("Vulkan0",), n_gpu_layers=3)
+ON_GPU: Loaded = but(LOADED, devices=("Vulkan0",), n_gpu_layers=3)
 STARTED = Started(n_prompt=20, n_cached=5, n_dropped=0, n_ctx=64)
 MIB = 1 << 20
 

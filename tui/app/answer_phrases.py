@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import reduce
 
 from tui.app.bindings import Keymap
-from tui.app.phrases import hint
+from tui.app.phrases import hint, reloaded
 from tui.base import format
 from tui.chat.conversation import Conversation, Turn
 from tui.protocol.messages import Loaded, Prefill, Started
+from tui.session.loads import Reload
 from tui.words import mark, tr, trn
 
 STOPS = {
@@ -33,8 +34,8 @@ EFFORTS = {
 """What can be chosen: label and note."""
 
 
-def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
-    """The line under an answer: tokens, tok/s, time to first token, why it ended, and what the `moves` in its middle
+def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
+    """The line under an answer: tokens, tok/s, time to first token, why it ended, and what the `reloads` in its middle
     took."""
     parts = []
     if timings := turn.timings:
@@ -53,7 +54,7 @@ def answer_footer(turn: Turn, moves: Sequence[str] = ()) -> str:
         parts.append(tr("repeated itself") if turn.is_loop else tr(STOPS[turn.stop]))
     if turn.swapped_bytes:
         parts.append(tr("swapped {size}", size=format.size(turn.swapped_bytes)))
-    parts += moves
+    parts += map(reloaded, reloads)
     return " · ".join(parts)
 
 

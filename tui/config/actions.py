@@ -280,6 +280,7 @@ ACTIONS: tuple[Action, ...] = (
         "chat",
         ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
         ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
+        ("language", mark("Language"), mark("Choose the language of the interface."), ""),
         ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
         ("memory_report", mark("Memory"), mark("Compare what the model was planned to take with what it takes."), ""),
     ),

@@ -4,6 +4,7 @@ to the load settings."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -38,30 +39,41 @@ class Cards:
                 self._last_loaded = loaded
                 self._transcript.remove_card(self._card_id)
             case events.LoadFailed(path=path, info=info):
-                self.show(phrases.load_failure(path, info, self._keymap), self._controller.retry)
+                self.show(partial(phrases.load_failure, path, info, self._keymap), self._controller.retry)
             case events.EngineLost(death=death):
                 self._death = death
                 self._show_death(death)
             case events.ConversationOpened() if self._death is not None and self._controller.phase == "dead":
                 self._show_death(self._death)  # its card went with the other conversation
 
-    def show(self, card: Card, reload: Callable[[], object]) -> None:
+    def show(self, make: Callable[[], Card], reload: Callable[[], object]) -> None:
         """Show a card in place of an older one; `reload` is what "Reload" does. Its keys work at once, but not in the
         middle of what somebody types: the next letter would choose from it."""
         self._transcript.remove_card(self._card_id)
-        self._card_id, self._reload = card.card_id, reload
         if self._prompt.screen.focused is self._prompt and self._prompt.text:
-            card = msgspec.structs.replace(card, body=f"{card.body}\n{phrases.reach_card(self._keymap)}")
+            make = partial(self._from_the_prompt, make)
         else:
             self._transcript.focus()
-        self._transcript.add_card(card)
+        card = make()
+        self._card_id, self._reload = card.card_id, reload
+        self._transcript.add_card(card, make)
+
+    def _from_the_prompt(self, make: Callable[[], Card]) -> Card:
+        card = make()
+        return msgspec.structs.replace(card, body=f"{card.body}\n{phrases.reach_card(self._keymap)}")
 
     def _show_death(self, death: Death) -> None:
         fatal, goes_back = self._fatal_choice, self._fatal_choice != self._controller.model.choice
-        card = death_card.engine_stopped(
-            death, self._n_gpu_layers, fatal.n_ubatch, self._keymap, gpu=self._gpu, goes_back=goes_back
+        make = partial(
+            death_card.engine_stopped,
+            death,
+            self._n_gpu_layers,
+            fatal.n_ubatch,
+            self._keymap,
+            gpu=self._gpu,
+            goes_back=goes_back,
         )
-        self.show(card, self._controller.restart)
+        self.show(make, self._controller.restart)
 
     @property
     def _gpu(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from tui.app import answer_phrases, phrases
 from tui.app.bindings import Keymap
@@ -13,6 +14,7 @@ from tui.protocol.messages import Started
 from tui.session import events
 from tui.session.controller import Controller
 from tui.session.loads import Reload
+from tui.words import tr
 
 
 class ConversationView:
@@ -20,7 +22,7 @@ class ConversationView:
 
     def __init__(self, controller: Controller, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
         self._controller, self._keymap, self._transcript, self._prompt = controller, keymap, transcript, prompt
-        self._reloads: dict[str, tuple[str, ...]] = {}
+        self._reloads: dict[str, tuple[Reload, ...]] = {}
         """What loading the model again in the middle of an answer took, by its turn."""
 
     def hear(self, event: events.AnySessionEvent) -> None:
@@ -45,13 +47,13 @@ class ConversationView:
             case events.AnswerBegan(turn=turn, started=started):
                 self._begin(turn, started)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
-                transcript.set_progress(turn_id, answer_phrases.prompt_progress(progress))
+                transcript.set_progress(turn_id, partial(answer_phrases.prompt_progress, progress))
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 transcript.append(turn_id, delta.kind, delta.text)
             case events.AnswerRecast(turn_id=turn_id):
                 transcript.recast(turn_id)
             case events.AnswerPaused(turn_id=turn_id):
-                transcript.set_progress(turn_id, phrases.PAUSED)
+                transcript.set_progress(turn_id, lambda: tr(phrases.PAUSED))
             case events.AnswerEnded(turn=turn):
                 self._end(turn)
             case events.ModelReloaded(reload=reload, turn_id=turn_id):
@@ -65,22 +67,22 @@ class ConversationView:
 
     def _begin(self, turn: Turn, started: Started) -> None:
         if started.n_dropped:
-            self._transcript.add_notice(phrases.dropped(started, self._keymap), "warning")
+            self._transcript.add_notice(partial(phrases.dropped, started, self._keymap), "warning")
         self._transcript.begin_answer(turn.id, turn.model)
-        self._transcript.set_progress(turn.id, answer_phrases.prompt_begun(started))
+        self._transcript.set_progress(turn.id, partial(answer_phrases.prompt_begun, started))
 
     def _end(self, turn: Turn) -> None:
-        self._transcript.set_thinking_label(turn.id, answer_phrases.thinking_label(turn))
-        self._transcript.end_answer(turn.id, answer_phrases.answer_footer(turn, self._reloads.get(turn.id, ())))
+        self._transcript.set_thinking_label(turn.id, partial(answer_phrases.thinking_label, turn))
+        reloads = self._reloads.get(turn.id, ())
+        self._transcript.end_answer(turn.id, partial(answer_phrases.answer_footer, turn, reloads))
         if turn.is_loop:
-            self._transcript.add_notice(answer_phrases.went_in_circles(self._keymap), "warning")
+            self._transcript.add_notice(partial(answer_phrases.went_in_circles, self._keymap), "warning")
 
     def _note(self, reload: Reload, turn_id: str) -> None:
-        words = phrases.reloaded(reload)
         if turn_id:
-            self._reloads[turn_id] = (*self._reloads.get(turn_id, ()), words)
+            self._reloads[turn_id] = (*self._reloads.get(turn_id, ()), reload)
         elif self._controller.conversation.turns:
-            self._transcript.add_notice(phrases.sentence(words))
+            self._transcript.add_notice(lambda: phrases.sentence(phrases.reloaded(reload)))
 
 
 def record(turn: Turn) -> Record:
@@ -92,6 +94,10 @@ def record(turn: Turn) -> Record:
         label=turn.model,
         text=turn.text,
         thinking=turn.reasoning,
-        thinking_label=answer_phrases.thinking_label(turn),
-        footer=phrases.WRITTEN_ELSEWHERE if turn.is_streaming else answer_phrases.answer_footer(turn),
+        thinking_label=partial(answer_phrases.thinking_label, turn),
+        footer=partial(_footer, turn),
     )
+
+
+def _footer(turn: Turn) -> str:
+    return tr(phrases.WRITTEN_ELSEWHERE) if turn.is_streaming else answer_phrases.answer_footer(turn)

@@ -56,7 +56,11 @@ class Editing:
         """Put `text` into the input, to be sent in the place of `turn` and all that came after it."""
         self._now = Edit(turn.id, self._prompt.text if self._now is None else self._now.draft)
         self._prompt.set_text(text)
-        self._prompt.border_title = escape(phrases.editing(self._keymap))
+        self.reword()
+
+    def reword(self) -> None:
+        """Say above the input what is going on, in the language in use."""
+        self._prompt.border_title = escape(phrases.editing(self._keymap)) if self._now is not None else ""
 
     def leave(self) -> bool:
         """Put back what stood in the input before a prompt was edited; False when none is."""

@@ -20,6 +20,8 @@ class HeaderLine:
 
     def __init__(self, controller: Controller, keymap: Keymap, header: Header, status: StatusLine) -> None:
         self._controller, self._keymap, self._header, self._status = controller, keymap, header, status
+        self._fraction = 0.0
+        """Of the load that was shown last."""
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show what is different now."""
@@ -33,6 +35,7 @@ class HeaderLine:
 
     def show(self, fraction: float = 0.0) -> None:
         """How things stand; `fraction` of a load is done."""
+        self._fraction = fraction
         controller, loaded = self._controller, self._controller.engine.loaded
         info = controller.model.headers.get(loaded.path) if loaded is not None else None
         state: HeaderState
@@ -58,6 +61,10 @@ class HeaderLine:
             )
         self._header.show_state(state)
         self._status.show_place(place)
+
+    def reword(self) -> None:
+        """The same in the language in use."""
+        self.show(self._fraction)
 
     def _hint(self) -> str:
         keys = self._keymap.get("pick_model", ())

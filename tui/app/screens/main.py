@@ -3,6 +3,8 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import os
+
 from textual import events, on
 from textual._callback import invoke
 from textual.app import ComposeResult
@@ -27,16 +29,19 @@ from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.start import Start
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
+from tui.app.widgets.lines import LineWidget
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
 from tui.config.keymap import display_keys
+from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.words import LANGUAGES, Language, tr, use
 
 NARROW_COLUMNS = 100
 
@@ -98,7 +103,9 @@ class MainScreen(Screen[None]):
 
     def _placeholder(self) -> str:
         keys = self._keymap.get("newline", ())
-        return "Ask anything…" + (f" ({display_keys(keys, limit=1)} for a new line)" if keys else "")
+        if not keys:
+            return tr("Ask anything…")
+        return tr("Ask anything… ({key} for a new line)", key=display_keys(keys, limit=1))
 
     def on_mount(self) -> None:
         remembered = self._controller.state.state.sidebar
@@ -187,6 +194,33 @@ class MainScreen(Screen[None]):
     async def action_card_details(self) -> None:
         """Show the engine's log."""
         await self.app.run_action("log_view")
+
+    @flow("dialog")
+    async def action_language(self) -> None:
+        """Choose the language of the interface."""
+        from tui.app.screens.choice import Choice, ChoiceScreen
+
+        configured = self._settings.ui.language
+        choices = [
+            Choice(id=AUTO, label=tr("Automatic"), note=tr("as LANG says")),
+            *(Choice(id=language, label=name) for language, name in LANGUAGES.items()),
+        ]
+        current = self._controller.state.state.language or configured
+        chosen = await self.flows.ask(ChoiceScreen(tr("Language"), choices, self._keymap, current=current))
+        if chosen is not None:
+            self._controller.remember(language=chosen)
+            self.speak(language_for(chosen, configured, os.environ))
+
+    def speak(self, language: Language) -> None:
+        """Say everything in this language from now on, what is on the screen already too."""
+        use(language)  # what the engine's process words itself has to be told here as well
+        self.prompt.placeholder = self._placeholder()
+        self.transcript.reword()
+        self.editing.reword()
+        self.header_line.reword()
+        self.sending.show_queue()
+        for widget in self.query(LineWidget):
+            widget.update_rows()
 
     @flow("dialog")
     async def action_theme(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -187,11 +188,12 @@ class ModelFlows:
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
-            card = phrases.no_model_file(error, self.flows.keymap)
+            make = partial(phrases.no_model_file, error, self.flows.keymap)
             if self._controller.phase == "dead":  # the card that is there has the keys which are needed
+                card = make()
                 self.flows.tell(f"{card.title}: {card.body}", bad=True)
             else:
-                self._cards.show(card, lambda: self.open_model(path))
+                self._cards.show(make, lambda: self.open_model(path))
             return None
 
     async def _load(self, plan: Coming, *, fit: bool = False, force: bool = False, then_answer: bool = False) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from tui.app import phrases
@@ -26,7 +28,7 @@ class RefusedAnswers:
             case events.AnswerRefused(info=info) if info.kind == "context_overflow" and info.n_drop:
                 self._ask(info)
             case events.AnswerRefused(info=info):
-                self._transcript.add_notice(phrases.refusal(info, self.flows.keymap), "error")
+                self._transcript.add_notice(partial(phrases.refusal, info, self.flows.keymap), "error")
 
     @flow("overflow")
     async def _ask(self, info: ErrorInfo) -> None:
@@ -65,4 +67,4 @@ class RefusedAnswers:
 
     def _leave_unanswered(self, info: ErrorInfo) -> None:
         self._controller.replacing.put_back()
-        self._transcript.add_notice(phrases.unanswered(info, self.flows.keymap), "warning")
+        self._transcript.add_notice(partial(phrases.unanswered, info, self.flows.keymap), "warning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events
@@ -25,6 +25,7 @@ from tui.app.widgets.transcript_entries import (
     Record,
     TurnId,
     UserMessage,
+    Words,
     make_entry,
 )
 from tui.app.widgets.transcript_paint import copy_label
@@ -126,28 +127,35 @@ class Transcript(TranscriptView, can_focus=True):
         index, entry = self._answer(turn_id)
         self.entry_changed(index, entry.recast())
 
-    def set_progress(self, turn_id: TurnId, text: str) -> None:
+    def set_progress(self, turn_id: TurnId, text: Words) -> None:
         """Show a line such as "reading the prompt… 40%" at the end of the answer until text comes; "" takes it away."""
         index, entry = self._answer(turn_id)
         self.entry_changed(index, entry.set_progress(text))
 
-    def set_thinking_label(self, turn_id: TurnId, label: str) -> None:
+    def set_thinking_label(self, turn_id: TurnId, label: Words) -> None:
         """Name the thinking, such as "thought for 3.2 s · 96 tokens"."""
         index, entry = self._answer(turn_id)
         self.entry_changed(index, entry.set_thinking_label(label))
 
-    def end_answer(self, turn_id: TurnId, footer: str) -> None:
+    def end_answer(self, turn_id: TurnId, footer: Words) -> None:
         """The answer is complete, cancelled or broken off: show all of it, and the footer under it."""
         index, entry = self._answer(turn_id)
         self.entry_changed(index, entry.finish(footer))
 
-    def add_notice(self, text: str, style: NoticeStyle = "dim") -> None:
+    def add_notice(self, text: Words, style: NoticeStyle = "dim") -> None:
         """Append a line between messages."""
         self._add(Notice(text, style))
 
-    def add_card(self, card: Card) -> None:
-        """Append a card; the keys of what it offers work while it is the last and the transcript has the focus."""
-        self._add(card)
+    def add_card(self, card: Card, again: Callable[[], Card] | None = None) -> None:
+        """Append a card; the keys of what it offers work while it is the last and the transcript has the focus. `again`
+        makes it in another language."""
+        self._add_entry(CardEntry(card, again))
+
+    def reword(self) -> None:
+        """Another language is in use: say everything in it. The reader stays where they are."""
+        for entry in self.document.entries:
+            entry.reword()
+        self.lay_out_again()
 
     def remove_card(self, card_id: str) -> None:
         """Take a card away; unknown ones are ignored, for its key may be pressed twice."""
@@ -177,7 +185,7 @@ class Transcript(TranscriptView, can_focus=True):
             self._forget(self._index(turn_id))
         self._extend(records)
         if card is not None:
-            self.add_card(card.record)
+            self.add_card(card.record, card.again)
 
     # What is known --------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ here."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 import msgspec
@@ -19,6 +19,9 @@ from tui.words import tr
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]
 Part = Literal["thinking", "answer"]
+
+Words = str | Callable[[], str]
+"""A text, or what makes it: in the language that is in use whenever it is laid out."""
 
 PREVIEW_ROWS = 4
 """Rows of folded thinking that show while it is being written."""
@@ -40,15 +43,15 @@ class AnswerMessage(msgspec.Struct, frozen=True):
     label: str
     text: str
     thinking: str = ""
-    thinking_label: str = ""
+    thinking_label: Words = ""
     """Such as "thought for 3.2 s · 96 tokens"."""
-    footer: str = ""
+    footer: Words = ""
 
 
 class Notice(msgspec.Struct, frozen=True):
     """A line between messages that belongs to none."""
 
-    text: str
+    text: Words
     style: NoticeStyle = "dim"
 
 
@@ -81,6 +84,11 @@ class Card(msgspec.Struct, frozen=True):
 Record = UserMessage | AnswerMessage | Notice | Card
 
 
+def said(words: Words) -> str:
+    """The text."""
+    return words if isinstance(words, str) else words()
+
+
 def _wrapped(text: str, width: int, style: str, fill: str = "") -> list[Line]:
     runs: list[Run] = [(clean(text).expandtabs(4), style)]
     return [Line(tuple(row), fill, joint=joint) for row, joint in wrap_runs(runs, max(1, width))]
@@ -104,6 +112,10 @@ class Entry:
     def estimate(self, width: int) -> int:
         """About how many lines `lay_out` would make, at a fraction of its cost."""
         return _estimate(self.text, width) + 2
+
+    def reword(self) -> None:
+        """Another language is in use: lay out again before it is shown."""
+        self.parts = ()
 
     @property
     def text(self) -> str:
@@ -158,11 +170,11 @@ class NoticeEntry(Entry):
 
     @property
     def text(self) -> str:
-        return self.record.text
+        return said(self.record.text)
 
     def lay_out(self, width: int) -> None:
         self.width = width
-        self.parts = ([BLANK, *_wrapped(self.record.text, width, f"notice.{self.record.style}")],)
+        self.parts = ([BLANK, *_wrapped(self.text, width, f"notice.{self.record.style}")],)
 
 
 class CardEntry(Entry):
@@ -170,9 +182,15 @@ class CardEntry(Entry):
 
     role = "card"
 
-    def __init__(self, record: Card) -> None:
+    def __init__(self, record: Card, again: Callable[[], Card] | None = None) -> None:
+        """`again` makes the record in another language; it stays as it is without."""
         super().__init__(record.card_id)
-        self.record = record
+        self.record, self.again = record, again
+
+    def reword(self) -> None:
+        super().reword()
+        if self.again is not None:
+            self.record = self.again()
 
     @property
     def text(self) -> str:
@@ -212,7 +230,7 @@ class AnswerEntry(Entry):
         super().__init__(record.turn_id)
         self.label = one_line(record.label)
         self.thinking_label = record.thinking_label
-        self.progress = ""
+        self.progress: Words = ""
         self.footer = record.footer
         self.is_complete = complete
         self.expanded = expanded
@@ -277,19 +295,19 @@ class AnswerEntry(Entry):
         self.lay_out(self.width or 80)
         return 0
 
-    def set_progress(self, text: str) -> int:
+    def set_progress(self, text: Words) -> int:
         """Show a line where the answer will come; returns the first row that changed."""
         self.progress = text
         self._refresh_foot()
         return self.height - len(self.parts[2])
 
-    def set_thinking_label(self, label: str) -> int:
+    def set_thinking_label(self, label: Words) -> int:
         """Name the thinking part; returns the first row that changed."""
         self.thinking_label = label
         self._refresh_head()
         return 0
 
-    def finish(self, footer: str) -> int:
+    def finish(self, footer: Words) -> int:
         """The answer is complete; returns the first row that changed."""
         self.progress = ""
         self.footer = footer
@@ -322,7 +340,7 @@ class AnswerEntry(Entry):
                 inner = max(1, self.width - 2)
                 self._thinking = MarkdownStream(inner, self._thinking_source, complete=self.is_complete)
             sign = "▾" if self.expanded else "▸"
-            label = self.thinking_label or (tr("thinking…") if is_open else tr("thoughts"))
+            label = said(self.thinking_label) or (tr("thinking…") if is_open else tr("thoughts"))
             lines.append(Line(((f"{sign} {label}", "thinking.label"),), action="thinking"))
             thoughts = self._thinking.lines if self._thinking else []
             if self.expanded:
@@ -343,9 +361,9 @@ class AnswerEntry(Entry):
         return same
 
     def _refresh_foot(self) -> None:
-        foot = _wrapped(self.progress, self.width, "progress") if self.progress else []
-        if self.footer:
-            foot += _wrapped(self.footer, self.width, "footer")
+        foot = _wrapped(said(self.progress), self.width, "progress") if self.progress else []
+        if footer := said(self.footer):
+            foot += _wrapped(footer, self.width, "footer")
         self.parts = (*self.parts[:2], foot)
 
 

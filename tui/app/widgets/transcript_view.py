@@ -261,16 +261,26 @@ class TranscriptView(DirectPaint, ScrollView):
         """Lay out again for the new width, keeping the entry at the top of the view there."""
         width = max(1, self.size.width - 2 * MARGIN)
         if width != self.document.width:
-            y = round(self.scroll_y)
-            index = self.document.at(y)
-            inside = y - self.document.start(index) if index >= 0 else 0
-            self.document.resize(width)
-            if index >= 0 and not self.following:
-                self.document.lay_out(index)
-                inside = min(inside, self.document.entries[index].height - 1)
-                self._set_scroll(self.document.start(index) + inside)
+            self._lay_out_all(width)
         self._lay_out_view()
         self.refresh()
+
+    def lay_out_again(self) -> None:
+        """All entries have other lines now. The entry at the top of the view stays there."""
+        self._strips = {}
+        self._lay_out_all(self.document.width)
+        self._lay_out_view()
+        self.refresh()
+
+    def _lay_out_all(self, width: int) -> None:
+        y = round(self.scroll_y)
+        index = self.document.at(y)
+        inside = y - self.document.start(index) if index >= 0 else 0
+        self.document.resize(width)
+        if index >= 0 and not self.following:
+            self.document.lay_out(index)
+            inside = min(inside, self.document.entries[index].height - 1)
+            self._set_scroll(self.document.start(index) + inside)
 
     # Painting -------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tui.base.oserrors import os_reason
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
@@ -170,7 +171,7 @@ class Session:
             if settings.use_mmap and not read_ahead(part_of(path)[1], read_progress):
                 raise Aborted
         except OSError as error:
-            raise LlamaError("model_unreadable", f"{error.filename or path}: {error.strerror}") from error
+            raise LlamaError("model_unreadable", f"{error.filename or path}: {os_reason(error)}") from error
         try:
             params = model_params(settings, self._keep)
         except UnknownDevice as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.oserrors import os_reason
 from tui.base.splitfile import part_of
 from tui.engine.answer import Paused
 from tui.engine.cancelling import Cancelling
@@ -155,7 +156,7 @@ def _check(path: Path, settings: LoadSettings) -> None:
     try:
         is_file = path.is_file()
     except OSError as error:
-        raise LlamaError("model_unreadable", f"{path}: {error.strerror}") from error
+        raise LlamaError("model_unreadable", f"{path}: {os_reason(error)}") from error
     if not is_file:
         raise LlamaError("model_not_found", f"{path} is not a file")
     try:

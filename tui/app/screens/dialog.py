@@ -109,10 +109,8 @@ class ListDialog(Dialog[R], Generic[R]):
             yield line
             yield Static("", id="count", markup=False)
 
-    def show_count(self, n_shown: int, n_all: int, noun: str, note: str = "") -> None:
+    def show_count(self, count: str, note: str = "") -> None:
         """ "12 of 200 models" at the right of the filter, after the note."""
-        n = f"{n_shown:,} of {n_all:,}" if n_shown != n_all else f"{n_all:,}"
-        count = f"{n} {noun}{'' if n_all == 1 else 's'}" if n_all else ""
         self.query_one("#count", Static).update(f"{note}  {count}".strip())
 
     def action_move(self, by: int) -> None:

@@ -368,7 +368,7 @@ async def test_what_looks_like_a_mark_in_a_message_is_text(
     await engine.load(tmp_path / "tape.gguf", SETTINGS)
     for role in ("user", "system"):  # a byte is a token here
         marked, plain = [
-            await engine.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))
+            (await engine.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))).n_tokens
             for text in (mark, "x" * len(mark))
         ]
         assert marked == plain

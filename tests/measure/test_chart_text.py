@@ -72,7 +72,7 @@ Qwen3-32B Q3_K_L · 32.8B
   Vulkan0 Does not fit: 2.4 GiB too muc…
 
 █ dense  ▒ MoE: mixture of experts
-! not reliable: the cloc…"""
+! not reliable: the clock fell"""
 
 
 def drawn(comparison: Comparison, columns: int = 80, *, plain_ascii: bool = False) -> list[str]:

@@ -308,7 +308,7 @@ SCENES = {
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
     "log": Scene(action("log_view"), "304.75 MiB"),
-    "confirm": Scene(action("screen.delete"), "gone for good"),
+    "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(action("palette"), "Let the model think"),
 }

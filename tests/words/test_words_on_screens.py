@@ -41,7 +41,7 @@ QUOTED = (
     "ggml_vulkan: Device memory allocation of size 15569256448 failed.",
     'load.n_ctx is "many", so 8192 is used. Write a whole number.',
     'keys.pick_modell is unknown. Did you mean "pick_model"?',
-    "config/llmtui/themes is no TOML: line 3, column 7.",
+    "config/llmtui/themes/我的.toml is no TOML: line 3, column 7.",
     QWEN3_30B_A3B.name,
     "A title that is longer than any column that it could ever stand in",
     "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",

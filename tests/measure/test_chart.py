@@ -163,7 +163,7 @@ def test_a_part_of_the_layers_is_said_and_marks_are_kept() -> None:
     part = report(QWEN3_32B, result(TG128, 6.0, 6.0, marks=("busy", "hot")), device="Vulkan0", n_gpu_layers=20)
     (decode,) = charts(Comparison(reports=(part,)))
     assert decode.bars[0].label == "Vulkan0 20/37" and decode.bars[0].marks == ("busy", "hot")
-    assert decode.doubt == "! not to be trusted, meanwhile other programs were busy, the CPU was too hot"
+    assert decode.doubt == "! not reliable: other programs were busy, the CPU was too hot"
     assert charts(COMPARISON)[1].doubt == ""
 
 

@@ -42,7 +42,7 @@ Qwen3-32B Q3_K_L · 32.8B
   Vulkan0 Does not fit: 2.4 GiB too much for Vulkan0
 
 █ dense  ▒ MoE: mixture of experts
-! not to be trusted, meanwhile the clock fell"""
+! not reliable: the clock fell"""
 AT_40 = """\
 Decode tg128 in tok/s
 x1.0 is Qwen3-32B Q3_K_L on CPU
@@ -72,7 +72,7 @@ Qwen3-32B Q3_K_L · 32.8B
   Vulkan0 Does not fit: 2.4 GiB too muc…
 
 █ dense  ▒ MoE: mixture of experts
-! not to be trusted, meanwhile the cloc…"""
+! not reliable: the clock fell"""
 
 
 def drawn(comparison: Comparison, columns: int = 80, *, plain_ascii: bool = False) -> list[str]:

@@ -62,6 +62,7 @@ from tui.protocol.messages import (
     SaveContext,
     Started,
     Unload,
+    UseLanguage,
     command_decoder,
 )
 from tui.protocol.records import Device, ErrorInfo, ErrorKind, Message, Placed, StopReason, Timings
@@ -235,6 +236,8 @@ class ScriptedEngine(EngineClient):
             self._soon(self._stop, command.target)
         elif isinstance(command, ListDevices):
             self._soon(self._on_output, encode(Devices(id=command.id, devices=self._hello.devices)))
+        elif isinstance(command, UseLanguage):
+            self._soon(self._on_output, encode(Ok(id=command.id)))
         else:
             self._waiting.append(command)
             self._soon(self._go_on)

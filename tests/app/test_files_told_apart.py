@@ -83,7 +83,7 @@ async def test_the_load_settings_say_it_beside_the_field(start: StartApp, tmp_pa
         await opened(person, "Load settings")
         person.app.screen.query_one("#type_v").focus()
         await person.press("right", "f5")
-        await opened(person, "Not with head size 80: take f16.")
+        await opened(person, "Not with head size 80: use f16.")
         assert "Load settings" in person.screen_text() and "comes in blocks of 32" in person.screen_text()
 
 
@@ -93,7 +93,7 @@ async def test_a_load_that_is_forced_says_what_to_change(start: StartApp, tmp_pa
         await without_a_model(person)
         person.app.main.models.open_model(path, force=True)
         await person.wait_for(lambda: "model.gguf could not be loaded" in person.screen_text())
-        assert "take f16." in person.screen_text() and "Change the load settings" in person.screen_text()
+        assert "use f16." in person.screen_text() and "Change the load settings" in person.screen_text()
         assert "damaged" not in person.screen_text()
 
 

@@ -108,7 +108,7 @@ CASES = {
     ),
     "a cache that does not go with the model": (
         Case(HEAD_80, msgspec.structs.replace(ON_CPU, type_k="q8_0"), machine(64 * GIB), (CPU,)),
-        "this model's head size of 80: take f16.",
+        "this model's head size of 80: use f16.",
     ),
 }
 DOORS = (Case.in_load_settings, Case.in_question, Case.in_bench, Case.on_command_line)

@@ -120,7 +120,7 @@ async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_o
         person.at_the_first(AnswerGrew, fail)
         await person.send("Count to 100")
         await person.wait_until_ready()
-        assert person.turns[-1].stop == "crashed" and "a fault of llmtui: KeyError" in person.told
+        assert person.turns[-1].stop == "crashed" and "a bug in llmtui: KeyError" in person.told
         main.prompt.focus()
         assert await person.ask("ping") == "pong"
 

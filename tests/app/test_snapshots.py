@@ -295,7 +295,7 @@ SCENES = {
     "main-light": Scene(chat, "complete", theme="paper"),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
-    "main-cpu-crashed": Scene(crash_on_the_cpu, "AMX", sizes=NARROW),
+    "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
     "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
     "empty-start": Scene(start_empty, "No models were found", has_model=False),
     "main-loading": Scene(load_half, "62%"),

@@ -121,7 +121,9 @@ async def test_without_a_model_the_choice_is_kept_for_the_next_one(start: StartA
 
 async def choose(person: Person, key: str, *, shows: tuple[str, ...] = ()) -> None:
     await person.press("ctrl+t")
-    await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen) and "As the" in person.screen_text())
+    await person.wait_for(
+        lambda: isinstance(person.app.screen, ChoiceScreen) and "Model default" in person.screen_text()
+    )
     for text in shows:
         assert text in person.screen_text()
     await person.press(key)
@@ -144,7 +146,7 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: S
         assert "Thinking is on in this conversation, with high effort." in person.told
         assert "effort high" in person.screen_text().splitlines()[0]
         await person.ask("hello")
-        await choose(person, "a")
+        await choose(person, "d")
         assert "effort" not in person.screen_text().splitlines()[0]
         await person.ask("hello")
         assert asked == ["high", ""]
@@ -167,7 +169,7 @@ async def test_closing_the_choice_changes_nothing_and_off_is_not_offered_to_a_mo
         loaded_as(person, efforts=("low", "high"), can_switch_thinking=False, always_thinks=True)
         before = person.app.controller.conversation
         await person.press("ctrl+t")
-        await person.wait_for(lambda: "As the model does" in person.screen_text())
+        await person.wait_for(lambda: "Model default" in person.screen_text())
         assert "Off" not in person.screen_text() and "Medium" not in person.screen_text()
         await person.press("escape")
         await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))

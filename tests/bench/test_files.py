@@ -62,7 +62,7 @@ def test_a_model_whose_own_context_is_too_small_is_a_row_and_the_others_are_meas
     write(library / "short.gguf", Shape().metadata() | {"qwen3.context_length": 8}, Shape().tensors())
     done = llmtui("--bench", "--all", *SMALL, "--ctx", "0", "--json")
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
-    assert "the context of 8 tokens, which it was trained with, is too small" in done.stderr
+    assert "The context of 8 tokens, which it was trained with, is too small" in done.stderr
 
 
 def test_where_there_is_no_chat_model_the_rest_is_named(library: Path) -> None:
@@ -79,13 +79,13 @@ def test_settings_that_do_not_go_with_the_model_are_told_before_it_is_loaded(
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     done = llmtui("--bench", path, *SMALL, "-ctk", "q8_0", *force)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
-    assert "not measured. A K cache in q8_0" in done.stderr and "head size of 80: take f16." in done.stderr
+    assert "not measured. A K cache in q8_0" in done.stderr and "head size of 80: use f16." in done.stderr
 
 
 def test_they_are_a_row_where_other_models_are_measured(tmp_path: Path) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     done = llmtui("--bench", path, DENSE, *SMALL, "-ctk", "q8_0", "--json")
-    assert "head size of 80: take f16." in done.stderr
+    assert "head size of 80: use f16." in done.stderr
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(DENSE)}
 
 

@@ -222,7 +222,7 @@ def test_figures_are_printed_even_when_they_cannot_be_kept(home: Path) -> None:
     obstacle.write_text("in the way")
     done = llmtui("--bench", DENSE, *SMALL, "--json")
     assert done.returncode == ExitCode.FINE and len(json.loads(done.stdout)) == 2
-    assert "not kept: the history of benchmarks failed" in done.stderr and str(obstacle) in done.stderr
+    assert "not kept: the benchmark history failed" in done.stderr and str(obstacle) in done.stderr
 
 
 def test_a_damaged_history_is_set_aside_and_said() -> None:

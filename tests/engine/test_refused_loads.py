@@ -84,7 +84,7 @@ async def test_a_cache_type_that_does_not_go_with_the_head_size_is_refused(
 ) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
     kind, detail = await refused(engine, path, flash_attn=flash_attn, **{field: "q8_0"})
-    assert kind == "bad_settings" and f"{cache} cache in q8_0" in detail and detail.endswith("take f16.")
+    assert kind == "bad_settings" and f"{cache} cache in q8_0" in detail and detail.endswith("use f16.")
     loaded = await engine.load(path, settings(flash_attn=flash_attn))
     assert (loaded.llama.type_k, loaded.llama.type_v) == ("f16", "f16")
 

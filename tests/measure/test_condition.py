@@ -200,13 +200,13 @@ def test_counters_of_the_kernels_files_reach_the_marks(tmp_path: Path) -> None:
     [
         ((1.0,), None, ""),
         ((1.0,), (2.0,), ""),
-        ((), None, "Energy is not counted: this machine does not tell what its CPU takes."),
+        ((), None, "Energy is not counted: this machine does not report its CPU's power."),
         ((None,), None, "Energy is not counted: only root may read the CPU's counter "
          "(`sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj` allows it)."),
-        ((), (2.0,), "Energy is that of the GPU alone: this machine does not tell what its CPU takes."),
-        ((), (2.0, 3.0), "Energy is that of the 2 GPUs alone: this machine does not tell what its CPU takes."),
-        ((1.0,), (2.0, None), "Energy is not counted: the GPU at gpu1 does not tell what it takes."),
-        ((1.0,), (), "Energy is not counted: the GPU does not tell what it takes."),
+        ((), (2.0,), "Energy is that of the GPU alone: this machine does not report its CPU's power."),
+        ((), (2.0, 3.0), "Energy is that of the 2 GPUs alone: this machine does not report its CPU's power."),
+        ((1.0,), (2.0, None), "Energy is not counted: the GPU at gpu1 does not report its power."),
+        ((1.0,), (), "Energy is not counted: the GPU does not report its power."),
     ],
 )  # fmt: skip
 def test_what_is_left_out_is_said(

@@ -220,7 +220,7 @@ MEMORY = "memory bandwidth holds it back"
         (
             report(60),
             "60 of 50 (120%)",
-            "it is faster than memory, so that part of what a token reads is in a cache",
+            "it is faster than memory: part of what a token reads is in a cache",
         ),
         (
             report(20, n_threads=16),
@@ -255,7 +255,7 @@ MEMORY = "memory bandwidth holds it back"
         (
             report(1, {"Vulkan0": 4 * GB}, **CARD, kind="software"),
             "1.0 of 125 (1%)",
-            "Vulkan0 is the CPU that plays GPU",
+            "Vulkan0 is a GPU that the CPU emulates",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from tui.base import private
+from tui.base.oserrors import os_reason
 from tui.config import paths
 from tui.words import mark, tr, trn
 
@@ -153,7 +154,7 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
     try:
         said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     except OSError as error:
-        return tr("no temporary file: {reason}", reason=error.strerror or error)
+        return tr("no temporary file: {reason}", reason=os_reason(error))
     with said:
         try:
             process = await asyncio.create_subprocess_exec(

@@ -123,16 +123,14 @@ def _advice(death: Death, n_gpu_layers: int, gpu: str) -> str:
         return tr(advice)
     command, can_use_gpu = rebuild_command(death.computing.gpus), bool(gpu) and not n_gpu_layers
     if not death.computing.repacked and not can_use_gpu:
-        return tr("Rebuild llama.cpp for fewer features of this processor: `{command}`.", command=command)
+        return tr("Rebuild llama.cpp for older processors: `{command}`.", command=command)
     if not can_use_gpu:
         first = tr("Try it without repacking.")
     elif not death.computing.repacked:
         first = tr("Try it on the GPU.")
     else:
         first = tr("Try it without repacking or on the GPU.")
-    last = tr(
-        "If that does not help, rebuild llama.cpp for fewer features of this processor: `{command}`.", command=command
-    )
+    last = tr("If that does not help, rebuild llama.cpp for older processors: `{command}`.", command=command)
     return format.sentences(first, last)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tui.app.bindings import Keymap
 from tui.app.phrases import hint
 from tui.base import format
+from tui.base.oserrors import os_reason
 from tui.chat.store import StoreError
 from tui.config import paths
 from tui.config.problems import ConfigProblem
@@ -32,7 +33,7 @@ def not_saved(conversations: StoreError | None, draft: OSError | None, state: Co
         sentences.append(
             tr(
                 "What you had not sent could not be kept: {reason} ({folder}).",
-                reason=draft.strerror or draft,
+                reason=os_reason(draft),
                 folder=paths.drafts_dir(),
             )
         )

@@ -18,6 +18,7 @@ from tui.app.look import ThemeFolder
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.base import private
+from tui.base.oserrors import os_reason
 from tui.base.text import clean
 from tui.config import paths
 from tui.config.keymap import resolve
@@ -85,7 +86,7 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
         logger.addHandler(logging.NullHandler())
         return [
             ConfigProblem(
-                file=file, key="", message=tr("cannot be written ({reason}): no log is kept.", reason=error.strerror)
+                file=file, key="", message=tr("cannot be written ({reason}): no log is kept.", reason=os_reason(error))
             )
         ]
     handler.setFormatter(_Harmless("%(asctime)s %(levelname).1s %(name)s %(message)s"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui.base.newfile import NewFile
+from tui.words import mark, tr
 
 APP = "llmtui"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -20,7 +21,8 @@ class NotOursError(PermissionError):
     """Another user made it, or a link that leads to it."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(errno.EPERM, "it belongs to another user, who could read or replace what is in it", str(path))
+        text = mark("it belongs to another user, who could read or replace what is in it")
+        super().__init__(errno.EPERM, text, str(path))
 
 
 def folder(path: Path) -> Path:
@@ -34,8 +36,10 @@ def folder(path: Path) -> Path:
             part.mkdir(mode=0o700)
         except FileExistsError as error:
             if not part.is_dir():
-                what = "a link that leads to no folder" if part.is_symlink() else "a file"
-                why = f"{part.name} is {what}, where a folder should be"
+                if part.is_symlink():
+                    why = tr("{name} is a link that leads to no folder, where a folder should be", name=part.name)
+                else:
+                    why = tr("{name} is a file, where a folder should be", name=part.name)
                 raise NotADirectoryError(errno.ENOTDIR, why, str(part)) from error
         except OSError:
             if not part.is_dir():  # a root that cannot be written, with folders in it that are there already
@@ -54,7 +58,7 @@ def open_file(path: Path, flags: int) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, mark("it is no regular file"), str(path))
     if found.st_uid not in _trusted():
         os.close(descriptor)
         raise NotOursError(path)

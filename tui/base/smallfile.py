@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from tui.words import mark
+from tui.words import mark, tr
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
@@ -24,5 +24,5 @@ def read_small(path: Path, most_bytes: int) -> bytes:
             raise OSError(None, mark("a pipe or a device, not a file"), str(path))
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
-        raise OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MiB", str(path))
+        raise OSError(errno.EFBIG, tr("larger than {n} MiB", n=most_bytes >> 20), str(path))
     return data

@@ -6,6 +6,8 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from tui.base.oserrors import os_reason
+
 
 class CannotWrite(Exception):
     """stdout does not take it; the message is the system's reason."""
@@ -34,4 +36,4 @@ def _reasons() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CannotWrite(error.strerror or str(error)) from error
+        raise CannotWrite(os_reason(error)) from error

@@ -32,7 +32,7 @@ class NotMeasured(Exception):
 
 
 class TooLittleMemory(NotMeasured):
-    """It would leave too little memory; `--force` measures it all the same."""
+    """It would leave too little memory; `--force` measures it anyway."""
 
 
 class CannotBeLoaded(NotMeasured):
@@ -81,9 +81,9 @@ async def settle(
         if (option := _option(remedy))
     ]
     would = (
-        tr("What would fit: {options}. --force measures it all the same.", options="; ".join(helping))
+        tr("What would fit: {options}. --force measures it anyway.", options="; ".join(helping))
         if helping
-        else tr("No option makes it fit. --force measures it all the same.")
+        else tr("No option makes it fit. --force measures it anyway.")
     )
     raise TooLittleMemory(f"{verdict_words.sentence(permission.verdict)}\n{would}")
 

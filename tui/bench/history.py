@@ -99,7 +99,7 @@ class Past:
         if self._history.set_aside:
             say(
                 tr(
-                    "the history of benchmarks was damaged: it is now {file}, and a new one was started.",
+                    "the benchmark history was damaged: it is now {file}, and a new one was started.",
                     file=self._history.set_aside,
                 )
             )

@@ -71,9 +71,9 @@ def _library(settings: Settings) -> Library:
 def _left_out(library: Library) -> str:
     said = []
     if library.other:
-        said.append(tr("Left out, as they are no chat models: {files}.", files=_names(library.other)))
+        said.append(tr("Left out, because they are not chat models: {files}.", files=_names(library.other)))
     if library.broken:
-        said.append(tr("Left out, as they cannot be loaded: {files}.", files=_names(library.broken)))
+        said.append(tr("Left out, because they cannot be loaded: {files}.", files=_names(library.broken)))
     if said:
         said.append(tr("To see why, name one of them, or look at the app's list of models."))
     return sentences(*said)

@@ -36,7 +36,7 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     "shader": (mark("the GPU driver could not compile a shader"), mark("Try --backend cpu, or a newer driver.")),
     "file_changed": (mark("the model file changed or shrank while it was used"), mark("Fetch the file again.")),
     "bad_file": (
-        mark("llama.cpp crashed over {file}: it is damaged or not made well"),
+        mark("llama.cpp crashed over {file}: it is damaged or malformed"),
         mark("Fetch it again, or get another file of this model."),
     ),
     "assertion": (mark("llama.cpp found a mistake, perhaps in {file}"), _OTHER_OPTIONS),
@@ -51,7 +51,7 @@ _DEATHS: dict[Cause, tuple[str, str]] = {
     ),
     "other_version": (mark("llmtui was replaced by another version while it ran"), mark("Start it again.")),
     "out_of_step": (
-        mark("what it said made no sense, so llmtui ended it"),
+        mark("its messages could not be understood, so llmtui ended it"),
         mark("Try again; llmtui --locate names the log."),
     ),
 }
@@ -110,11 +110,9 @@ def _without_that_code(death: Death) -> str:
     ways += [f"--backend {gpus[0].rstrip('0123456789').lower()}"] if gpus and death.computing.on_cpu else []
     command = rebuild_command(gpus)
     if not ways:
-        return tr("Build llama.cpp again, for less of this processor: `{command}`.", command=command)
+        return tr("Rebuild llama.cpp for older processors: `{command}`.", command=command)
     first = tr("Try {option}.", option=ways[0])
     if len(ways) > 1:
         first = tr("Try {first} or {second}.", first=ways[0], second=ways[1])
-    again = tr(
-        "If that does not help, build llama.cpp again, for less of this processor: `{command}`.", command=command
-    )
+    again = tr("If that does not help, rebuild llama.cpp for older processors: `{command}`.", command=command)
     return sentences(first, again)

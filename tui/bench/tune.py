@@ -54,7 +54,7 @@ class _Command:
             async with LocalEngine(env=environment) as engine:
                 await self._search(engine, planner)
         except asyncio.CancelledError:
-            code, message = ExitCode.INTERRUPTED, tr("interrupted; nothing is remembered of this.")
+            code, message = ExitCode.INTERRUPTED, tr("interrupted; nothing was saved.")
         except _NoDevice as error:
             code, message = ExitCode.USAGE, str(error)
         except EngineError as error:
@@ -202,7 +202,7 @@ def _verdict(found: TuneOutcome, *, is_whole: bool) -> str:
     else:
         said.append(
             tr(
-                "Nothing is surely faster than the settings as they are, for a turn of {n_read} tokens read and "
+                "Nothing is reliably faster than the current settings, for a turn of {n_read} tokens read and "
                 "{n_written} written; they stay.",
                 **turn,
             )

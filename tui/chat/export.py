@@ -20,6 +20,7 @@ import wcwidth
 
 from tui.base import private
 from tui.base.newfile import NewFile
+from tui.base.oserrors import os_reason
 from tui.base.text import clean, fit_columns, n_harmful, one_line
 from tui.chat.conversation import Conversation, Turn, TurnStop, copy_with_new_ids, encodable
 from tui.chat.mending import mended, moment
@@ -165,7 +166,7 @@ def read(file: Path) -> Conversation:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte, which no name has
         raise ImportProblem(tr("There is no such file.")) from error
     except OSError as error:
-        raise ImportProblem(tr("It cannot be read: {why}.", why=error.strerror)) from error
+        raise ImportProblem(tr("It cannot be read: {why}.", why=os_reason(error))) from error
     return copy_with_new_ids(from_json(text))
 
 

@@ -103,7 +103,7 @@ def _find_home() -> str:
     home = os.path.expanduser("~")  # noqa: PTH111 - what the system knows
     if not os.path.isabs(home):  # noqa: PTH117
         return mark(
-            "nobody knows where your home folder is: HOME is not set, and the system has no entry for this user. "
+            "cannot find your home folder: HOME is not set, and the system has no entry for this user. "
             "Set HOME to a folder that you can write to."
         )
     os.environ["HOME"] = home

@@ -138,7 +138,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         group.add_argument(*flags, metavar=metavar, type=kind, help=text)
     group.add_argument("--seconds", type=at_least(1), metavar="N", help=tr("time that --tune may take (110)"))
     group.add_argument(
-        "--e2e", dest="end_to_end", action="store_true", help=tr("time answers as a user gets them, too")
+        "--e2e", dest="end_to_end", action="store_true", help=tr("also time answers as a user sees them")
     )
     group.add_argument(
         "-pg",
@@ -153,14 +153,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--baseline", default="", metavar="NAME", help=tr("row that is 1 in charts: part of its name[@cpu]")
     )
-    group.add_argument("--history", action="store_true", help=tr("list the runs that were kept; measure nothing"))
+    group.add_argument("--history", action="store_true", help=tr("list saved runs; measure nothing"))
     group.add_argument(
         "--compare", default="", metavar="WHAT", help=tr("with the last run, the one with this ID, or FILE.json")
     )
     group.add_argument(
         "--fail-below", type=percent, metavar="PERCENT", help=tr("exit code 1 when --compare finds a larger loss")
     )
-    group.add_argument("--no-history", dest="keep", action="store_false", help=tr("keep this run out of the history"))
+    group.add_argument("--no-history", dest="keep", action="store_false", help=tr("do not save this run"))
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +173,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         else:
             group.add_argument(*row.options, dest=row.name, action="store_const", const=row.switches, help=tr(row.help))
     group.add_argument(
-        "--software-vulkan", action="store_true", help=tr("also list Vulkan devices that the CPU computes")
+        "--software-vulkan", action="store_true", help=tr("also list Vulkan devices that the CPU emulates")
     )
     group.add_argument("--chat-template", metavar="FILE", help=tr("Jinja template to use instead of the model's own"))
     group.add_argument(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tui.engine.batch import Batch
 from tui.engine.llama import LlamaError, Session
 from tui.protocol.messages import BenchParallel, BenchSample, BenchTest, ParallelSample
+from tui.words import tr
 
 
 def measure(session: Session, test: BenchTest) -> BenchSample:
@@ -45,8 +46,14 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
     """
     n_each = test.n_prompt + test.n_gen
     if test.n_parallel > session.n_parallel or n_each > session.n_ctx:
-        have = f"{session.n_parallel} sequences of {session.n_ctx} tokens"
-        raise LlamaError("bad_settings", f"{test.n_parallel} sequences of {n_each} tokens are too many for {have}")
+        detail = tr(
+            "{n_parallel} sequences of {n_each} tokens do not fit a context of {n_have} sequences of {n_ctx} tokens",
+            n_parallel=test.n_parallel,
+            n_each=n_each,
+            n_have=session.n_parallel,
+            n_ctx=session.n_ctx,
+        )
+        raise LlamaError("bad_settings", detail)
     session.clear()
     drawn = [_draw(session, n_each) for _ in range(test.n_parallel)]
     try:

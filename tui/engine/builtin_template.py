@@ -9,6 +9,7 @@ from typing import Any
 
 from tui.engine.bindings import lib
 from tui.engine.template import CHATML, ChatTemplate, JinjaTemplate, TemplateError, Turn
+from tui.words import tr
 
 _MARKS = (
     ("llama3", "<|start_header_id|>"),
@@ -59,7 +60,7 @@ class BuiltinTemplate:
             text = ctypes.create_string_buffer(n + 1)
             n = lib.llama_chat_apply_template(self._name, chat, len(turns), opening, text, n + 1)
         if n < 0:
-            raise TemplateError("llama.cpp has no such chat template")
+            raise TemplateError("unknown")
         return text.raw[:n].decode("utf-8", "replace")
 
 
@@ -71,33 +72,52 @@ def find_template(
     `compile_own` makes one of the source, or raises `TemplateError`; `has_token` tells whether a text is one token of
     the vocabulary.
     """
-    if not source.strip():
-        why = "The file holds no chat template"
-    elif source.strip() in names():
+    error = None
+    if source.strip() in names():
         return BuiltinTemplate(source.strip()), ""
-    else:
+    if source.strip():
         try:
             return compile_own(source), ""
-        except TemplateError as error:
-            why = unusable(error)
+        except TemplateError as failed:
+            error = failed
         try:
-            return BuiltinTemplate(source), f"{why}; llama.cpp's own for this format is used."
+            template = BuiltinTemplate(source)
         except TemplateError:
             pass
-    return fitting(why, has_token)
+        else:
+            note = tr(
+                "The file's chat template cannot be used ({reason}); llama.cpp's own for this format is used.",
+                reason=short_reason(error),
+            )
+            return template, note
+    return fitting(error, has_token)
 
 
-def fitting(why: str, has_token: Callable[[str], bool]) -> tuple[ChatTemplate, str]:
-    """A template that goes with a vocabulary, ChatML where none is known to, and a note that begins with `why`."""
+def fitting(error: TemplateError | None, has_token: Callable[[str], bool]) -> tuple[ChatTemplate, str]:
+    """A template that goes with a vocabulary, ChatML where none is known to, and a note on why the file's is not used:
+    for `error`, or because there is none."""
+    reason = short_reason(error) if error else ""
     for name, mark in _MARKS:
         if name != "chatml" and has_token(mark):
-            return BuiltinTemplate(name), f"{why}; {name}, which goes with its vocabulary, is used."
-    return JinjaTemplate(CHATML, "", ""), f"{why}; ChatML is used."
+            if error is None:
+                note = tr(
+                    "The file holds no chat template; {name}, which goes with its vocabulary, is used.", name=name
+                )
+            else:
+                note = tr(
+                    "The file's chat template cannot be used ({reason}); {name}, which goes with its vocabulary, "
+                    "is used.",
+                    reason=reason,
+                    name=name,
+                )
+            return BuiltinTemplate(name), note
+    if error is None:
+        note = tr("The file holds no chat template; ChatML is used.")
+    else:
+        note = tr("The file's chat template cannot be used ({reason}); ChatML is used.", reason=reason)
+    return JinjaTemplate(CHATML, "", ""), note
 
 
-def unusable(error: TemplateError, what: str = "The file's chat template") -> str:
-    """That a template is not used, and why."""
-    reason = (str(error).splitlines() or [""])[0]
-    for known in ("the chat template does not compile: ", "the chat template failed: ", "the chat template "):
-        reason = reason.removeprefix(known)
-    return f"{what} cannot be used ({reason[:120]})"
+def short_reason(error: TemplateError) -> str:
+    """Why a template cannot be used, for brackets in a note."""
+    return (error.reason.splitlines() or [""])[0][:120]

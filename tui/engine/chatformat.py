@@ -158,7 +158,7 @@ class _Learner:
 
     def _render_turns(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
         if time.monotonic() > self._until:
-            raise TemplateError("takes too long")
+            raise TemplateError("slow", f"{LEARN_S:.0f}")
         try:
             return self._template.render(turns, opening=opening, variables={**self._always, **variables})
         except TemplateError as error:
@@ -191,7 +191,7 @@ class _Learner:
             for self._always in bare:
                 if self._shows([("user", _USER)], _USER):
                     return
-        raise self._error or TemplateError("the chat template leaves out what the user says")
+        raise self._error or TemplateError("ignores_user")
 
     # How thinking is switched -----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from tui import words
 from tui.engine import bandwidth, benchmark, devices
 from tui.engine.abort import Aborted
 from tui.engine.cancelling import Cancelling
@@ -37,6 +38,7 @@ from tui.protocol.messages import (
     RestoreContext,
     SaveContext,
     Unload,
+    UseLanguage,
 )
 
 
@@ -85,6 +87,12 @@ def _cancel(resources: Resources, command: Cancel) -> None:
 @handles(ListDevices, at_once=True)
 def _list_devices(_: Resources, command: ListDevices) -> Devices:
     return Devices(devices=devices.list_devices())
+
+
+@handles(UseLanguage, at_once=True)
+def _use_language(_: Resources, command: UseLanguage) -> Ok:
+    words.use(command.language)
+    return Ok()
 
 
 @handles(Load)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tui.base.oserrors import os_reason
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
@@ -29,6 +30,7 @@ from tui.engine.vocabulary import Vocabulary
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
 from tui.protocol.records import ErrorKind, LlamaLoad, LoadSettings, Placed, Sampling
+from tui.words import tr
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 
@@ -170,7 +172,7 @@ class Session:
             if settings.use_mmap and not read_ahead(part_of(path)[1], read_progress):
                 raise Aborted
         except OSError as error:
-            raise LlamaError("model_unreadable", f"{error.filename or path}: {error.strerror}") from error
+            raise LlamaError("model_unreadable", f"{error.filename or path}: {os_reason(error)}") from error
         try:
             params = model_params(settings, self._keep)
         except UnknownDevice as error:
@@ -197,7 +199,7 @@ class Session:
         print(f"{loadlog.READING} the vocabulary", file=sys.stderr)
         pointer = lib.llama_model_get_vocab(self._model)
         if lib.llama_vocab_type(pointer) == lib.LLAMA_VOCAB_TYPE_NONE:
-            raise LlamaError("model_refused", "It has no vocabulary, so that it can neither read nor write.")
+            raise LlamaError("model_refused", tr("It has no vocabulary, so it can neither read nor write."))
         return Vocabulary(pointer)
 
     def _warm_up(self) -> None:
@@ -331,7 +333,7 @@ class Session:
         if status == 2 or self.abort.is_set:
             return Aborted()
         if status == 1:
-            return LlamaError("decode", f"no room in the KV cache for {n_tokens} more tokens")
+            return LlamaError("decode", tr("the KV cache has no room for {n} more tokens", n=n_tokens))
         detail = LOG.why(f"llama_decode returned {status}")
         return LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
 

@@ -14,6 +14,7 @@ from tui.engine import devices
 from tui.engine.bindings import lib
 from tui.machine.cpus import physical_cores
 from tui.protocol.records import CacheType, LoadSettings
+from tui.words import tr
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,
@@ -87,7 +88,8 @@ def _device_array(names: Sequence[str], keep: list[object]) -> int | None:
     known = devices.handles()
     missing = [name for name in names if name not in known]
     if missing:
-        raise UnknownDevice(f"no device named {', '.join(missing)}; there are {', '.join(known)}")
+        text = tr("no device named {missing}; there are {known}", missing=", ".join(missing), known=", ".join(known))
+        raise UnknownDevice(text)
     array = (ctypes.c_void_p * (len(names) + 1))(*(known[name] for name in names), None)
     keep.append(array)
     return ctypes.cast(array, ctypes.c_void_p).value

@@ -8,13 +8,14 @@ import re
 from collections.abc import Sequence
 
 from tui.engine.alphabet import Alphabet
-from tui.engine.builtin_template import find_template, fitting, unusable
+from tui.engine.builtin_template import find_template, fitting, short_reason
 from tui.engine.chatformat import ChatFormat, learn
 from tui.engine.splitter import Part, is_token
 from tui.engine.template import SAID, ChatTemplate, TemplateError
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
 from tui.protocol.records import Effort, Message
+from tui.words import tr
 
 _SAID = re.compile(SAID.format(r"(\d+)"))
 _KEPT_TEXTS = 512
@@ -58,8 +59,12 @@ class ChatPrompt:
 
     def _instead_of_own(self, error: TemplateError) -> tuple[ChatTemplate, ChatFormat, str]:
         template, learned, note = self._find(self._source)
-        why = unusable(error, "Your chat template")
-        return template, learned, f"{why}. {note}" if note else f"{why}; the file's own is used."
+        reason = short_reason(error)
+        if not note:
+            note = tr("Your chat template cannot be used ({reason}); the file's own is used.", reason=reason)
+        else:
+            note = f"{tr('Your chat template cannot be used ({reason}).', reason=reason)} {note}"
+        return template, learned, note
 
     def _find(self, source: str) -> tuple[ChatTemplate, ChatFormat, str]:
         template, note = find_template(source, self._compile, has_token=self._vocabulary.has_token)
@@ -69,7 +74,7 @@ class ChatPrompt:
             return self._fitting(error)
 
     def _fitting(self, error: TemplateError) -> tuple[ChatTemplate, ChatFormat, str]:
-        template, note = fitting(unusable(error), self._vocabulary.has_token)
+        template, note = fitting(error, self._vocabulary.has_token)
         return template, learn(template, self.alphabet, self._model), note
 
     def _replace(self, error: TemplateError) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from tui.engine.bindings import lib
 from tui.protocol.records import Sampling
+from tui.words import tr
 
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""
@@ -65,8 +66,10 @@ class NoNumbers(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "what the model computes are no numbers (NaN): its file is damaged, or this device computes it wrong. "
-            "Fetch the file again, or load it on another device."
+            tr(
+                "the model computes invalid numbers (NaN): its file is damaged, or this device computes it wrong. "
+                "Download the file again, or load it on another device."
+            )
         )
 
 

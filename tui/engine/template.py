@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jinja2
 import jinja2.ext
@@ -14,6 +14,8 @@ import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
+
+from tui.words import mark, tr
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -39,8 +41,51 @@ _FAILURES = (
 """What a template may raise that does not go with what it is given."""
 
 
+FaultKind = Literal["compile", "render", "slow", "memory", "source_size", "prompt_size", "ignores_user", "unknown"]
+_FAULTS: dict[FaultKind, tuple[str, str]] = {
+    "compile": (mark("The chat template does not compile: {detail}"), ""),
+    "render": (mark("The chat template failed: {detail}"), ""),
+    "slow": (
+        mark("The chat template took more than {detail} s, or its process ended."),
+        mark("it took more than {detail} s, or its process ended"),
+    ),
+    "memory": (
+        mark("The chat template takes more than {detail} of memory."),
+        mark("it takes more than {detail} of memory"),
+    ),
+    "source_size": (
+        mark("The chat template is longer than {detail} characters."),
+        mark("it is longer than {detail} characters"),
+    ),
+    "prompt_size": (
+        mark("The chat template makes a prompt of more than {detail}."),
+        mark("it makes a prompt of more than {detail}"),
+    ),
+    "ignores_user": (
+        mark("The chat template leaves out what the user says."),
+        mark("it leaves out what the user says"),
+    ),
+    "unknown": (mark("llama.cpp has no such chat template."), mark("llama.cpp has no such template")),
+}
+"""As a sentence, and as what stands in brackets behind one that a template cannot be used; "" for the detail alone."""
+
+
 class TemplateError(Exception):
-    """The chat template cannot be used, or not with this conversation. `str()` gives the template engine's reason."""
+    """The chat template cannot be used, or not with this conversation. `str()` says so in a sentence; `reason` only
+    says why. `detail` is the template engine's own words, or the limit that was exceeded."""
+
+    def __init__(self, kind: FaultKind, detail: str = "") -> None:
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+    def __str__(self) -> str:
+        return tr(_FAULTS[self.kind][0], detail=self.detail)
+
+    @property
+    def reason(self) -> str:
+        """Why, in a few words without an end."""
+        reason = _FAULTS[self.kind][1]
+        return tr(reason, detail=self.detail) if reason else self.detail
 
 
 class ChatTemplate(Protocol):
@@ -96,7 +141,7 @@ class JinjaTemplate:
             self.variables = frozenset(jinja2.meta.find_undeclared_variables(environment.parse(source)))
             self._template = environment.from_string(source)
         except (jinja2.TemplateError, RecursionError) as error:
-            raise TemplateError(f"the chat template does not compile: {error}") from error
+            raise TemplateError("compile", str(error)) from error
         self.source = source
         self._tokens = {"bos_token": bos, "eos_token": eos}
 
@@ -107,4 +152,4 @@ class JinjaTemplate:
                 messages=list(turns), add_generation_prompt=opening, **{**self._tokens, **variables}
             )
         except _FAILURES as error:
-            raise TemplateError(f"the chat template failed: {error}") from error
+            raise TemplateError("render", str(error)) from error

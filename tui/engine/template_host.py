@@ -42,14 +42,14 @@ class TemplateHost:
         """Take this template, with the vocabulary's beginning and end of text as text. Raises `TemplateError` when it
         cannot be used, or what `check` raises."""
         if len(source) > MAX_SOURCE_BYTES:
-            raise TemplateError(f"the chat template has {len(source):,} letters, {MAX_SOURCE_BYTES:,} at most are read")
+            raise TemplateError("source_size", f"{MAX_SOURCE_BYTES:,}")
         self._compile = Compile(source, bos, eos)
         self.source, self.variables = source, frozenset(self._ask(self._compile).variables)
 
     def render(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
         """See `ChatTemplate`; raises what `check` raises too."""
         if self._compile is None:
-            raise TemplateError("there is no template")
+            raise TemplateError("unknown")
         request = Render([dict(turn) for turn in turns], opening, dict(variables))
         if self._process is not None and self._process.poll() is not None:
             self.close()  # something outside has ended it: no fault of the template
@@ -82,13 +82,12 @@ class TemplateHost:
             result = self._results.decode(self._exchange(encode(request)))
         except (OSError, EOFError, WireError, msgspec.DecodeError) as error:
             self.close()
-            reason = "" if isinstance(error, EOFError) else f" ({error})"
-            raise TemplateError(f"the chat template took more than {CPU_S} s or ended its process{reason}") from error
+            raise TemplateError("slow", f"{CPU_S}") from error
         except BaseException:  # it was cancelled: what it would still answer is of no use
             self.close()
             raise
-        if result.error:
-            raise TemplateError(result.error)
+        if result.fault is not None:
+            raise TemplateError(result.fault, result.detail)
         return result
 
     def _exchange(self, frame: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tui.engine.template import JinjaTemplate, TemplateError
+from tui.engine.template import FaultKind, JinjaTemplate, TemplateError
 from tui.protocol.wire import encode, read_frame
 
 MEMORY_BYTES = 256 << 20
@@ -39,11 +39,13 @@ class Render(msgspec.Struct, frozen=True, tag=True):
 
 
 class RenderResult(msgspec.Struct, frozen=True):
-    """What came of either. With `error`, nothing did."""
+    """What came of either. With a `fault`, nothing did."""
 
     text: str = ""
     variables: tuple[str, ...] = ()
-    error: str = ""
+    fault: FaultKind | None = None
+    detail: str = ""
+    """As of a `TemplateError`."""
 
 
 Request = Compile | Render
@@ -61,16 +63,16 @@ class _Server:
                 self._template = JinjaTemplate(request.source, request.bos, request.eos)
                 return RenderResult(variables=tuple(sorted(self._template.variables)))
             if self._template is None:
-                return RenderResult(error="there is no template")
+                return RenderResult(fault="unknown")
             text = self._template.render(request.turns, opening=request.opening, variables=request.variables)
         except TemplateError as error:
-            return RenderResult(error=str(error))
+            return RenderResult(fault=error.kind, detail=error.detail)
         except MemoryError:
-            return RenderResult(error=f"the chat template takes more than {MEMORY_BYTES >> 20} MiB of memory")
+            return RenderResult(fault="memory", detail=f"{MEMORY_BYTES >> 20} MiB")
         except Exception as error:  # noqa: BLE001 - a template can bring the library to raise anything
-            return RenderResult(error=f"the chat template failed: {type(error).__name__}: {error}")
+            return RenderResult(fault="render", detail=f"{type(error).__name__}: {error}")
         if len(text) > MAX_PROMPT_BYTES:
-            return RenderResult(error=f"the chat template makes a prompt of more than {MAX_PROMPT_BYTES >> 20} MiB")
+            return RenderResult(fault="prompt_size", detail=f"{MAX_PROMPT_BYTES >> 20} MiB")
         return RenderResult(text=text.encode("utf-8", "replace").decode())
 
 

@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from tui import words
+from tui.base.oserrors import os_reason
 from tui.base.text import one_line
 from tui.engine import devices
 from tui.engine.abort import Aborted
@@ -26,9 +28,10 @@ from tui.engine.handlers import AT_ONCE, HANDLERS, Resources
 from tui.engine.llama import LlamaError, backend_init, system_info
 from tui.engine.template import TemplateError
 from tui.machine.vulkan import show_software_devices
-from tui.protocol.messages import AnyCommand, Envelope, Event, Failed, Hello, Load, command_decoder
+from tui.protocol.messages import LANGUAGE_VARIABLE, AnyCommand, Envelope, Event, Failed, Hello, Load, command_decoder
 from tui.protocol.records import ErrorInfo
 from tui.protocol.wire import WireError, encode, read_frame
+from tui.words import tr
 
 _MOST_OF_A_FAULT = 300
 
@@ -64,7 +67,11 @@ class Worker:
             command = self._decoder.decode(frame)
         except msgspec.ValidationError as error:
             unknown = msgspec.msgpack.decode(frame, type=Envelope)
-            detail = f"this engine cannot carry out {unknown.type!r}: {error}"
+            detail = tr(
+                "this engine does not know {command}: {error}. Quit llmtui and start it again",
+                command=unknown.type,
+                error=error,
+            )
             self.send(Failed(id=unknown.id, error=ErrorInfo(kind="unknown_command", detail=one_line(detail))))
             return
         if type(command) in AT_ONCE:
@@ -91,12 +98,15 @@ class Worker:
         except TemplateError as error:
             self._fail(command, ErrorInfo(kind="template", detail=str(error)))
         except OSError as error:  # a disk that is gone, a folder that was closed
-            self._fail(command, ErrorInfo(kind="internal", detail=str(error)))
+            reason = os_reason(error)
+            detail = f"{error.filename}: {reason}" if error.filename else reason
+            self._fail(command, ErrorInfo(kind="internal", detail=detail))
         except MemoryError as error:
-            self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or "Python is out of memory"))
+            self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or tr("Python is out of memory")))
         except Exception as error:  # noqa: BLE001 - a fault of llmtui's costs this command and not the model
             traceback.print_exc()
-            detail = one_line(f"a fault of llmtui: {type(error).__name__}: {error}"[:_MOST_OF_A_FAULT])
+            fault = f"{type(error).__name__}: {error}"[:_MOST_OF_A_FAULT]
+            detail = one_line(tr("a bug in llmtui: {error}", error=fault))
             self._fail(command, ErrorInfo(kind="internal", detail=detail))
 
     def _answer(self, command: AnyCommand, answer: Event | None) -> None:
@@ -117,6 +127,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     show_software_devices()
+    words.use("zh" if os.environ.get(LANGUAGE_VARIABLE) == "zh" else "en")
     backend_init()
     worker = Worker(commands, events)
     hello = Hello(

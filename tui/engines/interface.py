@@ -3,6 +3,7 @@ nothing: the engine that llmtui has is in `local.py`."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -10,8 +11,9 @@ from typing import Protocol
 import msgspec
 
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import AnswerT, Command, Event, Generate, Hello, Loaded
+from tui.protocol.messages import AnswerT, Command, Event, Generate, Hello, Loaded, UseLanguage
 from tui.protocol.records import ErrorInfo, LoadSettings
+from tui.words import language
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,3 +132,11 @@ class Engine(Protocol):
     async def ask(self, command: Command[AnswerT]) -> AnswerT:
         """Send any command and wait for what answers it: `await engine.ask(Count(messages=turns))` is a `Counted`.
         Cancelling the task that waits cancels the command."""
+
+
+async def share_language(engine: Engine) -> None:
+    """Have an engine word its errors and notes in the language that this process speaks now. One that does not run
+    gets it when it is started; one that knows no languages keeps its own."""
+    if engine.alive:
+        with contextlib.suppress(EngineError, EngineDied):
+            await engine.ask(UseLanguage(language=language()))

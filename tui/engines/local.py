@@ -32,7 +32,8 @@ from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
 from tui.engines.pipes import Pipes
 from tui.protocol.death import EngineDied, examine
-from tui.protocol.messages import Hello
+from tui.protocol.messages import LANGUAGE_VARIABLE, Hello
+from tui.words import language
 
 _ENVIRONMENT = {
     # A failed assertion would start a debugger: death comes seconds later, its reason far up in the log.
@@ -96,7 +97,13 @@ class LocalEngine(EngineClient):
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: pipes,
                 *(sys.executable, "-P", "-m", "tui.engine.worker"),
-                env={**_ENVIRONMENT, **os.environ, **self._env, "PYTHONUNBUFFERED": "1"},
+                env={
+                    **_ENVIRONMENT,
+                    **os.environ,
+                    LANGUAGE_VARIABLE: language(),
+                    **self._env,
+                    "PYTHONUNBUFFERED": "1",
+                },
                 # A session of its own: Ctrl-C and a closing terminal reach the front end alone.
                 start_new_session=True,
             )

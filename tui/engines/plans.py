@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tui.config.loadtable import LOAD_TABLE
-from tui.engines.interface import EngineError
+from tui.engines.interface import EngineError, share_language
 from tui.engines.local import LocalEngine
 from tui.models.info import ModelInfo
 from tui.planning.crosscheck import apart
@@ -147,6 +147,10 @@ class DryRunPlanner:
         """Start the process, so that the first plan comes at once. It is no matter whether it can."""
         await self._is_up()
         self._watch_idleness()
+
+    async def share_language(self) -> None:
+        """As the function of that name, for the process that plans."""
+        await share_language(self._engine)
 
     async def close(self) -> None:
         """End the process, and wait until it is gone. Plans that are waited for come from the formula; no new process

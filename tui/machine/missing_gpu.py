@@ -327,7 +327,7 @@ def _no_driver(facts: Facts) -> str:
     if not seen.hardware:
         return tr(
             "Vulkan offers only {device}, which the CPU computes, more slowly than llama.cpp does without it; "
-            "{command} lists it all the same.",
+            "{command} lists it anyway.",
             device=software,
             command="llmtui --software-vulkan",
         )

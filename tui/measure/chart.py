@@ -128,7 +128,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     def doubt(self) -> str:
         """What is wrong with the bars that have marks, in one line; empty when none has."""
         marks = dict.fromkeys(mark for bar in self.bars for mark in bar.marks)
-        return tr("! not to be trusted, meanwhile {reasons}", reasons=marks_told(marks)) if marks else ""
+        return tr("! not reliable: {reasons}", reasons=marks_told(marks)) if marks else ""
 
 
 class RowName(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,8 +175,8 @@ def energy_note(reading: EnergyReading) -> str:
     if reading.gpu is not None and not reading.counts_gpu:
         silent = ", ".join(count.name for count in reading.gpu if count.joules is None)
         if silent:
-            return tr("Energy is not counted: the GPU at {gpus} does not tell what it takes.", gpus=silent)
-        return tr("Energy is not counted: the GPU does not tell what it takes.")
+            return tr("Energy is not counted: the GPU at {gpus} does not report its power.", gpus=silent)
+        return tr("Energy is not counted: the GPU does not report its power.")
     if reading.counts_cpu:
         return ""
     if reading.cpu:
@@ -185,7 +185,7 @@ def energy_note(reading: EnergyReading) -> str:
             command="sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj",
         )
     else:
-        why = tr("this machine does not tell what its CPU takes")
+        why = tr("this machine does not report its CPU's power")
     if reading.gpu is None:
         return tr("Energy is not counted: {reason}.", reason=why)
     return trn(

@@ -71,7 +71,7 @@ class HistoryError(Exception):
         """SQLite's or the system's own words."""
 
     def __str__(self) -> str:
-        what = tr("the history of benchmarks failed: {reason} ({file}).", reason=tr(self.detail), file=self.path)
+        what = tr("the benchmark history failed: {reason} ({file}).", reason=tr(self.detail), file=self.path)
         return sentences(what, tr(_ADVICE[self.kind]) if self.kind in _ADVICE else "")
 
 
@@ -248,5 +248,5 @@ def _as_kept(row: Sequence[object]) -> Kept | None:
     try:
         return msgspec.convert({**told, "tests": msgspec.json.decode(str(told["tests"]))}, Kept)
     except (msgspec.MsgspecError, RecursionError) as error:
-        _log.warning("run %s of the history of benchmarks cannot be read and is left out: %s", told["id"], error)
+        _log.warning("run %s of the benchmark history cannot be read and is left out: %s", told["id"], error)
         return None

@@ -107,7 +107,7 @@ def _disturbed(decode: BenchResult) -> str:
 def _software(report: Report) -> str:
     kinds = {device.name: device.kind for device in report.hello.devices}
     name = next((name for name in report.loaded.llama.devices if kinds.get(name) == "software"), "")
-    return tr("{device} is the CPU that plays GPU", device=name) if name else ""
+    return tr("{device} is a GPU that the CPU emulates", device=name) if name else ""
 
 
 def _left_on_host(report: Report, decode: BenchResult) -> str:
@@ -155,7 +155,7 @@ def _memory_or_compute(report: Report, decode: BenchResult) -> str:
     if top is None or reached is None:
         return tr("what holds it back is not known, as the bandwidth of its memory could not be measured")
     if reached > _BEYOND_MEMORY:
-        return tr("it is faster than memory, so that part of what a token reads is in a cache")
+        return tr("it is faster than memory: part of what a token reads is in a cache")
     if reached >= BOUND_BY_MEMORY:
         return tr("memory bandwidth holds it back")
     if top.tps > _TINY_TPS:

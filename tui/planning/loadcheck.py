@@ -121,7 +121,7 @@ def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProb
             field="type_v",
             short=tr("This model allows no quantized V cache."),
             reason=tr(
-                "A V cache in {type_v} needs flash attention, which this model does not allow: take f16.",
+                "A V cache in {type_v} needs flash attention, which this model does not allow: use f16.",
                 type_v=settings.type_v,
             ),
         )
@@ -130,7 +130,7 @@ def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProb
             field="type_v",
             short=tr("A quantized V cache needs flash attention."),
             reason=tr(
-                "A V cache in {type_v} needs flash attention: switch that on, or take f16.", type_v=settings.type_v
+                "A V cache in {type_v} needs flash attention: switch that on, or use f16.", type_v=settings.type_v
             ),
         )
     return None
@@ -147,10 +147,10 @@ def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> CacheProblem | Non
         if unfit := [head for head in heads if head % block]:
             return CacheProblem(
                 field="type_k" if cache == "K" else "type_v",
-                short=tr("Not with head size {head_size}: take f16.", head_size=unfit[0]),
+                short=tr("Not with head size {head_size}: use f16.", head_size=unfit[0]),
                 reason=tr(
                     "A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
-                    "model's head size of {head_size}: take f16.",
+                    "model's head size of {head_size}: use f16.",
                     cache=cache,
                     cache_type=cache_type,
                     block=block,
@@ -165,7 +165,7 @@ def _without_size(info: ModelInfo, settings: LoadSettings) -> str:
         return tr("The file does not say which context it was trained with: give a context size.")
     if settings.n_parallel > MOST_SEQUENCES:
         return tr(
-            "llama.cpp can keep {most} sequences apart, not {n_parallel}: take fewer.",
+            "llama.cpp can keep {most} sequences apart, not {n_parallel}: use fewer.",
             most=MOST_SEQUENCES,
             n_parallel=settings.n_parallel,
         )

@@ -108,7 +108,7 @@ def leaves(verdict: Verdict) -> str:
 
 # What would help ------------------------------------------------------------------------------------------------------
 
-NOTHING_HELPS = mark("No single change makes it fit: free some memory, or take a smaller model.")
+NOTHING_HELPS = mark("No single change makes it fit: free some memory, or use a smaller model.")
 NOTHING_FITS = mark("Nothing fits: even with the smallest context there is too little memory for this file.")
 FITS_ALREADY = mark("These settings fit, and nothing else that fits is expected to be faster: nothing was changed.")
 

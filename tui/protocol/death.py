@@ -16,6 +16,7 @@ from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.protocol.loadlog import Stage, of_last_load
 from tui.protocol.records import Doing
+from tui.words import tr
 
 Cause = Literal[
     "killed", "ended", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code",
@@ -71,7 +72,7 @@ class Computing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def file_name(self) -> str:
         """What people call the file, fit for a sentence."""
-        return one_line(Path(self.path).name) or "the model file"
+        return one_line(Path(self.path).name) or tr("the model file")
 
 
 def look_at(path: str) -> tuple[tuple[int, int] | None, ...]:
@@ -184,17 +185,25 @@ def _can_only_be_the_file(computing: Computing) -> bool:
 
 def crashed_code(death: Death) -> str:
     """What crashed in a death by "cpu_code", in words without an end."""
+    may_be_disk = death.signal_name == "SIGBUS"
     if "AMX" in death.computing.repacked:
-        why = "llama.cpp's AMX code crashed, which some compilers build wrong"
-    elif death.computing.repacked:
-        why = "llama.cpp's code for this processor crashed, most likely where weights are repacked"
-    else:
-        why = "llama.cpp's code for this processor crashed"
-    return f"{why}, or the disk of the model failed" if death.signal_name == "SIGBUS" else why
+        if may_be_disk:
+            return tr("llama.cpp's AMX code crashed, which some compilers build wrong, or the model's disk failed")
+        return tr("llama.cpp's AMX code crashed, which some compilers build wrong")
+    if death.computing.repacked:
+        if may_be_disk:
+            return tr(
+                "llama.cpp's code for this processor crashed, most likely where weights are repacked, or the model's "
+                "disk failed"
+            )
+        return tr("llama.cpp's code for this processor crashed, most likely where weights are repacked")
+    if may_be_disk:
+        return tr("llama.cpp's code for this processor crashed, or the model's disk failed")
+    return tr("llama.cpp's code for this processor crashed")
 
 
 def rebuild_command(gpus: Sequence[str]) -> str:
-    """Builds llama.cpp anew for what all processors of this kind understand, when it is run in llmtui's folder."""
+    """Rebuilds llama.cpp for what all processors of this kind understand, when it is run in llmtui's folder."""
     kept = [option for kind, option in _BUILT_WITH.items() if any(gpu.startswith(kind) for gpu in gpus)]
     arguments = " ".join(["-DGGML_NATIVE=off", *kept])
     backend = "vulkan" if any(gpu.startswith("Vulkan") for gpu in gpus) else "cpu"

@@ -31,9 +31,13 @@ from tui.protocol.records import (
     StopReason,
     Timings,
 )
+from tui.words import Language, mark, tr
 
 PROTOCOL = 1
 """Version of what is said here. The two sides differ where llmtui was replaced while it ran."""
+
+LANGUAGE_VARIABLE = "LLMTUI_LANGUAGE"
+"""Of an engine's environment: a `Language`, in which it words errors and notes."""
 
 DeltaKind = Literal["thinking", "answer"]
 
@@ -74,7 +78,7 @@ class LoadProgress(Event, frozen=True):
     """0.0 to 1.0."""
 
 
-MLOCK_FAILED = (
+MLOCK_FAILED = mark(
     "The model could not be locked into RAM (mlock) and may be swapped out: raise the limit that `ulimit -l` shows, or "
     "switch mlock off."
 )
@@ -388,6 +392,13 @@ class ListDevices(Command[Devices], frozen=True):
     """Answered at once, even while a model loads or answers."""
 
 
+class UseLanguage(Command[Ok], frozen=True):
+    """Word errors and notes in this language from now on; carried out at once. What a process begins with stands in its
+    environment, as `LANGUAGE_VARIABLE`."""
+
+    language: Language
+
+
 # Both ----------------------------------------------------------------------------------------------------------------
 
 AnyCommand = Command[Any]
@@ -428,5 +439,7 @@ def not_text(command: AnyCommand) -> ErrorInfo:
     if isinstance(command, Load | DryRun):
         # Shown as it is where nothing else stands for the bytes that are no text.
         path = command.path.encode("utf-8", "replace").decode()
-        return ErrorInfo(kind="model_unreadable", detail=f"{path}: its name is not UTF-8. Rename the file")
-    return ErrorInfo(kind="internal", detail="it holds characters that no text may have (lone surrogates)")
+        detail = tr("{path}: its name is not UTF-8. Rename the file", path=path)
+        return ErrorInfo(kind="model_unreadable", detail=detail)
+    detail = tr("the text has characters that cannot be encoded (lone surrogates)")
+    return ErrorInfo(kind="internal", detail=detail)

@@ -116,7 +116,7 @@ class ConversationFlows:
 
         controller = self._controller
         choices = [
-            Choice(id=level, label=label, note=note, key=label[0].casefold())
+            Choice(id=level, label=label, note=note, key=level[0])
             for level, (label, note) in answer_phrases.EFFORTS.items()
             if level == answer_phrases.DEFAULT_EFFORT or level in loaded.efforts
         ]

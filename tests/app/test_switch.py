@@ -172,9 +172,8 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         await until_answered(person)
         turn = person.turns[-1]
         assert loaded(person).type_k == "q8_0" and turn.stop == "stop"
-        assert (
-            turn.timings and turn.timings.n_prefill > turn.timings.n_prompt
-        )  # all of it, and what was written, once more
+        # All of it, and what was written, once more.
+        assert turn.timings and turn.timings.n_prefill > turn.timings.n_prompt
         assert "could not be kept" in person.told
         assert "tokens of context were not kept" in shown(person)
 

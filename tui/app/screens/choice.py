@@ -17,6 +17,7 @@ from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
+from tui.words import mark
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class ChoiceScreen(ListDialog[str]):
     to; when the dialog is closed, it hears `current` again, so that a preview is undone."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "small.tcss"]  # type: ignore[assignment]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Choose", key_display="enter")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", mark("Choose"), key_display="enter")]
     AUTO_FOCUS = ""
 
     def __init__(

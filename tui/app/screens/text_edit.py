@@ -16,6 +16,7 @@ from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.base.text import clean
 from tui.config.keymap import display_keys
+from tui.words import tr
 
 
 class TextEditScreen(Dialog[str]):
@@ -77,14 +78,14 @@ class LineEditScreen(Dialog[str]):
         *,
         placeholder: str = "",
         hint: str = "",
-        save: str = "Save",
+        save: str = "",
         check: Callable[[str], str] | None = None,
     ) -> None:
-        """`save` is what the button says that gives the line; `hint` is told above it."""
+        """`save` is what the button says that gives the line, "Save" by default; `hint` is told above it."""
         super().__init__(keymap, "form", title=title)
         self.add_class("small")
         self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
-        self._check = check or (lambda text: "" if text else "Write something.")
+        self._check = check or (lambda text: "" if text else tr("Write something."))
 
     def compose_body(self) -> ComposeResult:
         """Hint, line, complaint, buttons."""
@@ -115,8 +116,9 @@ class LineEditScreen(Dialog[str]):
         self.action_dialog_close()
 
 
-def _buttons(keymap: Keymap, save: str = "Save") -> ComposeResult:
+def _buttons(keymap: Keymap, save: str = "") -> ComposeResult:
+    save = save or tr("Save")
     key = display_keys(keymap.get("form_save", ()), limit=1)
     with Horizontal(id="buttons"):
-        yield Button(f"{save} ({key})" if key else save, compact=True, id="save")
-        yield Button("Cancel", compact=True, id="cancel")
+        yield Button(tr("{action} ({key})", action=save, key=key) if key else save, compact=True, id="save")
+        yield Button(tr("Cancel"), compact=True, id="cancel")

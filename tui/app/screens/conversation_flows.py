@@ -159,9 +159,9 @@ class ConversationFlows:
 
     async def _export(self, conversation: Conversation) -> None:
         from tui.app.screens.choice import ChoiceScreen
-        from tui.app.screens.conversations import EXPORTS
+        from tui.app.screens.conversations import exports
 
-        chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), EXPORTS, self.flows.keymap))
+        chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), exports(), self.flows.keymap))
         if chosen is not None:
             kind: export.Kind = "json" if chosen == "json" else "markdown"
             try:

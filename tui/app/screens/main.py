@@ -213,7 +213,8 @@ class MainScreen(Screen[None]):
 
     def speak(self, language: Language) -> None:
         """Say everything in this language from now on, what is on the screen already too."""
-        use(language)  # what the engine's process words itself has to be told here as well
+        use(language)
+        self.run_worker(self._controller.share_language(), group="language")
         self.prompt.placeholder = self._placeholder()
         self.transcript.reword()
         self.editing.reword()

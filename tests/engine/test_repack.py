@@ -44,7 +44,9 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
     engine: Engine, model: Path
 ) -> None:
     on, auto = await engine.load(model, with_repack("on")), await engine.load(model, with_repack("auto"))
-    assert on.llama.repacked == auto.repacked and on.llama.footprint.placed == auto.footprint.placed
+    assert on.llama.repacked == auto.llama.repacked
+    assert on.llama.footprint and auto.llama.footprint
+    assert on.llama.footprint.placed == auto.llama.footprint.placed
     host = taken(on, on.llama.devices)["CPU"]
     assert bool(on.llama.repacked) == (host.repacked_bytes > 0)
     # llama.cpp's log, which serves where its books cannot be read, and the books tell the same, but for rounding.

@@ -24,7 +24,7 @@ from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
-from tui.words import tr
+from tui.words import tr, trn
 
 _TIME, _COUNT = 12, 6
 _UNREADABLE = "The conversations cannot be read."
@@ -107,7 +107,7 @@ class ConversationsScreen(ListDialog[str]):
         elif self._unread() is not None:
             hint = _UNREADABLE
         self.rows.show(found, highlighted, hint=hint)
-        self.show_count(len(found), len(self._all), "conversation")
+        self.show_count(_count(len(found), len(self._all)))
 
     def _paint(self, one: Summary, width: int) -> Row:
         n_count = _COUNT if width >= 44 else 0
@@ -256,3 +256,12 @@ def _header(width: int) -> Row:
     if n_count:
         text += column("MSGS", n_count, right=True)
     return ((text + "  " + column("LAST USED", _TIME), "muted"),)
+
+
+def _count(n_shown: int, n_all: int) -> str:
+    """How many are shown of how many there are; empty for none."""
+    if not n_all:
+        return ""
+    if n_shown == n_all:
+        return trn("{n} conversation", "{n} conversations", n_all)
+    return trn("{shown} of {n} conversation", "{shown} of {n} conversations", n_all, shown=f"{n_shown:,}")

@@ -16,6 +16,7 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.config.actions import ACTIONS, Action
 from tui.config.keymap import display_keys
+from tui.words import trn
 
 _KEYS, _TITLE = 20, 20
 Entry = Action | str
@@ -54,7 +55,7 @@ class HelpScreen(ListDialog[None]):
         for group, actions in groupby(found, key=lambda action: action.group):
             entries += [group, *actions]
         self.rows.show(entries, hint="No action has these words.")
-        self.show_count(len(found), len(ACTIONS), "action")
+        self.show_count(_count(len(found), len(ACTIONS)))
 
     def _keys_of(self, action: Action) -> str:
         return display_keys(self.keymap.get(action.id, ()))
@@ -90,3 +91,12 @@ def _words(action: Action) -> str:
 
 def _first(keymap: Keymap, action: Action) -> str:
     return next(iter(keymap.get(action.id, ())), "")
+
+
+def _count(n_shown: int, n_all: int) -> str:
+    """How many are shown of how many there are; empty for none."""
+    if not n_all:
+        return ""
+    if n_shown == n_all:
+        return trn("{n} action", "{n} actions", n_all)
+    return trn("{shown} of {n} action", "{shown} of {n} actions", n_all, shown=f"{n_shown:,}")

@@ -230,7 +230,7 @@ class MainScreen(Screen[None]):
 
         app = self.app
         choices = [
-            Choice(id=name, label=name, note="dark" if theme.dark else "light")
+            Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
             for name, theme in sorted(app.available_themes.items())
         ]
 
@@ -238,7 +238,7 @@ class MainScreen(Screen[None]):
             app.theme = name
 
         chosen = await self.flows.ask(
-            ChoiceScreen("Theme", choices, self._keymap, current=app.theme, on_highlight=preview)
+            ChoiceScreen(tr("Theme"), choices, self._keymap, current=app.theme, on_highlight=preview)
         )
         if chosen is not None:
             app.theme = chosen

@@ -30,6 +30,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
+from tui.words import trn
 
 
 class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +140,7 @@ class PickerScreen(ListDialog[PickedModel]):
             highlighted = next((one for one in models if one.path == self._current and not words), None)
         self.rows.show(entries, highlighted, hint=self._empty_hint())
         n_all = len(self.library.models) if self.library else 0
-        self.show_count(len(models), n_all, "model", "looking…" if self._is_scanning else "")
+        self.show_count(_count(len(models), n_all), "looking…" if self._is_scanning else "")
 
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
@@ -270,3 +271,12 @@ def _as_path(text: str) -> Path | None:
     is_path = bare.startswith(("/", "./", "../", "file:///")) or (bare.startswith("~") and "/" in bare)
     is_file = bare.lower().endswith(".gguf") and len(bare) > len(".gguf")
     return typed_path(text) if is_path or is_file else None
+
+
+def _count(n_shown: int, n_all: int) -> str:
+    """How many are shown of how many there are; empty for none."""
+    if not n_all:
+        return ""
+    if n_shown == n_all:
+        return trn("{n} model", "{n} models", n_all)
+    return trn("{shown} of {n} model", "{shown} of {n} models", n_all, shown=f"{n_shown:,}")

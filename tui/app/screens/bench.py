@@ -28,7 +28,7 @@ from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.measure import endtoend
-from tui.measure.compare import compare
+from tui.measure.compare import Change, compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
 from tui.measure.report import Comparison, Report
@@ -39,19 +39,20 @@ from tui.planning.guardrail import LoadPermission
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Delta, Event
 from tui.protocol.records import Device, Sampling
+from tui.words import mark, tr, trn
 
 REPETITIONS = 3
-PREPARING = "making room for it …"
-LOOKING = "looking for models …"
-MEASURING = "It is measuring: stop that first."
+PREPARING = mark("making room for it …")
+LOOKING = mark("looking for models …")
+MEASURING = mark("A benchmark is running: stop it first.")
 TESTS = plan_tests([512], [128])
 MayMeasure = Callable[[LibraryModel, ChosenLoad], Awaitable[LoadPermission]]
 """Whether a load leaves enough memory."""
 ABOUT = (
-    "pp512   reads a prompt of 512 tokens: how soon an answer begins",
-    "tg128   writes 128 tokens: how fast an answer comes",
+    mark("pp512   reads a prompt of 512 tokens: how soon an answer begins"),
+    mark("tg128   writes 128 tokens: how fast an answer comes"),
 )
-ABOUT_ONE = "answer  one as the chat shows it, from the prompt to the screen, when both are done"
+ABOUT_ONE = mark("answer  one as the chat shows it, from the prompt to the screen, when both are done")
 
 
 class BenchScreen(Dialog[None]):
@@ -80,7 +81,7 @@ class BenchScreen(Dialog[None]):
         keymap: Keymap,
         for_answers: Callable[[BenchJob], BenchJob] = lambda job: job,
     ) -> None:
-        super().__init__(keymap, "bench", title="Bench")
+        super().__init__(keymap, "bench", title=tr("Bench"))
         self._scan, self._current, self._devices = scan, current, tuple(devices)
         self._all: tuple[LibraryModel, ...] | None = None
         """The library; None until it was looked through."""
@@ -92,7 +93,7 @@ class BenchScreen(Dialog[None]):
         self._runner: Runner | None = None
         # Known also while the screen goes: what was measured is kept then.
         self._board, self._answer = BenchBoard(), Transcript()
-        self._run_button = Button(f"Run{phrases.hint(keymap, 'bench_run')}", compact=True, id="run")
+        self._run_button = Button(tr("Run{key}", key=phrases.hint(keymap, "bench_run")), compact=True, id="run")
         self._buttons = Horizontal(self._run_button, id="buttons")
 
     def compose_body(self) -> ComposeResult:
@@ -120,7 +121,7 @@ class BenchScreen(Dialog[None]):
 
     def _describe(self) -> None:
         about = (*ABOUT, ABOUT_ONE) if len(self._models) == 1 else ABOUT
-        self._change(plan=self._plan_text(), about=(*about, "", *phrases.bench_begins(self.keymap)))
+        self._change(plan=self._plan_text(), about=(*map(tr, about), "", *phrases.bench_begins(self.keymap)))
 
     # What can be done -------------------------------------------------------------------------------------------------
 
@@ -128,20 +129,21 @@ class BenchScreen(Dialog[None]):
     def action_bench_run(self) -> None:
         """Start, unless it runs."""
         if self._measuring is not None:
-            self.notify(MEASURING)
+            self.notify(tr(MEASURING))
         elif self._models:
-            self._change(doing=PREPARING, fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
+            self._change(doing=tr(PREPARING), fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
             self._measuring = self._measure()
             self._runs_or_not()
         else:
-            self.notify("No model was found that could be measured." if self._all is not None else LOOKING)
+            is_known = self._all is not None
+            self.notify(tr("No model was found that could be measured.") if is_known else tr(LOOKING))
 
     def action_bench_models(self) -> None:
         """This model, or all of the library."""
         if self._measuring is not None:
-            self.notify(MEASURING)
+            self.notify(tr(MEASURING))
         elif self._current is None:
-            self.notify("No model is loaded: all of the library are measured.")
+            self.notify(tr("No model is loaded: all of the library are measured."))
         else:
             self._wants_all = not self._wants_all
             self._describe()
@@ -165,7 +167,7 @@ class BenchScreen(Dialog[None]):
 
     def _runs_or_not(self) -> None:
         """Keys and button of a bench that measures, or that does not."""
-        self.key_titles = {"dialog_close": "Stop"} if self._measuring is not None else {}
+        self.key_titles = {"dialog_close": mark("Stop")} if self._measuring is not None else {}
         self._buttons.display = self._measuring is None
         self.refresh_bindings()
 
@@ -176,7 +178,7 @@ class BenchScreen(Dialog[None]):
     def action_dialog_close(self) -> None:
         """Stop what runs; what was measured stays. Leave when nothing runs."""
         if self._measuring is not None:
-            self._change(doing="stopping …")
+            self._change(doing=tr("stopping …"))
             self._measuring.cancel()
         else:
             self.dismiss(None)
@@ -195,13 +197,19 @@ class BenchScreen(Dialog[None]):
 
     def _plan_text(self) -> str:
         models = self._models
-        what = f"{len(models):,} models"
         if not models:
-            what = "no model" if self._all is not None else LOOKING
-        elif len(models) == 1:
+            return tr("No model was found that could be measured.") if self._all is not None else tr(LOOKING)
+        what = trn("{n} model", "{n} models", len(models))
+        if len(models) == 1:
             what = f"{models[0].info.name} {models[0].info.quant}"
-        where = " and ".join(name.upper() if name == CPU else name for name in self._backends())
-        return f"{what} on {where}: {', '.join(test.name for test in TESTS)}, {REPETITIONS} runs"
+        return trn(
+            "{model} on {backends}: {tests}, {n} run",
+            "{model} on {backends}: {tests}, {n} runs",
+            REPETITIONS,
+            model=what,
+            backends=format.listed(*(name.upper() if name == CPU else name for name in self._backends())),
+            tests=format.listed(*(test.name for test in TESTS)),
+        )
 
     async def _jobs(self, may_measure: MayMeasure) -> tuple[BenchJob, ...]:
         """A row for each model on each backend that there is room for; the others are told."""
@@ -216,7 +224,7 @@ class BenchScreen(Dialog[None]):
                     jobs.append(self._for_answers(BenchJob(model=model, settings=settings)))
                 else:
                     wrong = verdict_words.sentence(permission.verdict)
-                    trouble.append(f"{model.info.name} {model.info.quant} on {backend}: {wrong}")
+                    trouble.append(_failed(f"{model.info.name} {model.info.quant}", backend, wrong))
         self._change(trouble=tuple(trouble))
         return tuple(jobs)
 
@@ -246,7 +254,7 @@ class BenchScreen(Dialog[None]):
                     await self._through_the_app(engine, runner, through_app, jobs[0].sampling)
             finally:
                 for failure in runner.failures:
-                    self._tell(_failed(jobs, failure))
+                    self._tell(_told(jobs, failure))
                 reports = [through_app.get(n, report) for n, report in enumerate(runner.comparison.reports)]
                 await asyncio.shield(self._keep(Comparison(reports=tuple(r for r in reports if r.results))))
 
@@ -257,7 +265,7 @@ class BenchScreen(Dialog[None]):
         transcript = self._answer
         transcript.display = True
         transcript.begin_answer(1, "")
-        self._change(doing="end to end, through the app")
+        self._change(doing=tr("end to end, through the app"))
 
         def show(event: Event) -> None:
             if isinstance(event, Delta):
@@ -290,19 +298,15 @@ class BenchScreen(Dialog[None]):
         before = self._history.get(last.id) if last else None
         if last is None or before is None:
             return ""
-        said = [
-            f"{change.test} {change.percent:+.1f}%{'' if change.is_significant else ' (may be chance)'}"
-            for change in compare(before, report)
-        ]
-        return f"against run {last.id} of {last.time:%Y-%m-%d}: {', '.join(said)}" if said else ""
+        said = [_changed(change) for change in compare(before, report)]
+        date, changes = f"{last.time:%Y-%m-%d}", format.listed(*said)
+        return tr("against run {id} of {date}: {changes}", id=last.id, date=date, changes=changes) if said else ""
 
     def _progressed(self, progress: Progress) -> None:
-        name = progress.test.name if progress.test else progress.what
-        what = f"{name} run {progress.repetition}" if name and progress.repetition else f"{name or 'loading'} …"
-        left = f" · {format.about(progress.left_s)} left" if progress.left_s is not None else ""
-        model = self._runner.model_of(progress.job) if self._runner else ""
-        comparison = self._runner.comparison if self._runner else Comparison()
-        self._change(fraction=progress.fraction, doing=f"{model} {what}{left}", comparison=comparison)
+        runner = self._runner
+        doing = _doing(progress, runner.model_of(progress.job) if runner else "")
+        comparison = runner.comparison if runner else Comparison()
+        self._change(fraction=progress.fraction, doing=doing, comparison=comparison)
 
     def _tell(self, sentence: str) -> None:
         self._change(trouble=(*self._state.trouble, " ".join(sentence.split())))
@@ -313,9 +317,37 @@ class BenchScreen(Dialog[None]):
             self._board.show(self._state)
 
 
-def _failed(jobs: Sequence[BenchJob], failure: Failure) -> str:
+def _changed(change: Change) -> str:
+    """ "pp512 +4.1%"."""
+    told = f"{change.test} {change.percent:+.1f}%"
+    return told if change.is_significant else tr("{change} (may be chance)", change=told)
+
+
+def _doing(progress: Progress, model: str) -> str:
+    """What is measured now: "Qwen3 32B pp512 run 2 · 40 s left"."""
+    test = progress.test.name if progress.test else progress.what
+    if not test:
+        doing = tr("{model} loading …", model=model)
+    elif progress.repetition:
+        doing = tr("{model} {test} run {n}", model=model, test=test, n=progress.repetition)
+    else:
+        doing = tr("{model} {test} …", model=model, test=test)
+    if progress.left_s is None:
+        return doing
+    return tr("{doing} · {time} left", doing=doing, time=format.about(progress.left_s))
+
+
+def _failed(model: str, backend: str, reason: str) -> str:
+    return tr("{model} on {backend}: {reason}", model=model, backend=backend, reason=reason)
+
+
+def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = "+".join(job.settings.devices) or "CPU"
     error = failure.error
-    why = error.info.detail if isinstance(error, EngineError) else f"{error} ({likely_cause(error.death)})"
-    return f"{job.model.info.name} {job.model.info.quant} on {where}: {why}"
+    why = (
+        error.info.detail
+        if isinstance(error, EngineError)
+        else tr("{error} ({cause})", error=error, cause=likely_cause(error.death))
+    )
+    return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

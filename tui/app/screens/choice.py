@@ -16,7 +16,9 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
+from tui.words import mark
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class ChoiceScreen(ListDialog[str]):
     to; when the dialog is closed, it hears `current` again, so that a preview is undone."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "small.tcss"]  # type: ignore[assignment]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Choose", key_display="enter")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", mark("Choose"), key_display="enter")]
     AUTO_FOCUS = ""
 
     def __init__(
@@ -59,7 +61,7 @@ class ChoiceScreen(ListDialog[str]):
     def compose_body(self) -> ComposeResult:
         """Question and list."""
         if self._question:
-            yield Static(clean(self._question), id="question", markup=False)
+            yield Static(Wrapped(clean(self._question)), id="question", markup=False)
         yield RowList[Choice](self._paint, choose_at_once=True)
 
     def on_mount(self) -> None:

@@ -12,13 +12,16 @@ from textual.widgets import Button, Static
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
+from tui.words import tr
 
 
 class ConfirmScreen(Dialog[bool]):
     """True for yes. No has the focus, and closing is no too, as False; "y" and "n" answer at once.
 
-    `yes` and `no` are what the buttons say, best a verb such as "Delete"; `detail` is told below the question.
+    `yes` and `no` are what the buttons say, best a verb such as "Delete", and "Yes" and "No" by default; `detail` is
+    told below the question.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "small.tcss"]  # type: ignore[assignment]
@@ -28,16 +31,16 @@ class ConfirmScreen(Dialog[bool]):
         Binding("right,down", "app.focus_next", "Other answer", show=False),
     ]
 
-    def __init__(self, question: str, keymap: Keymap, *, detail: str = "", yes: str = "Yes", no: str = "No") -> None:
+    def __init__(self, question: str, keymap: Keymap, *, detail: str = "", yes: str = "", no: str = "") -> None:
         super().__init__(keymap)
         self.add_class("small")
-        self._question, self._detail, self._yes, self._no = question, detail, yes, no
+        self._question, self._detail, self._yes, self._no = question, detail, yes or tr("Yes"), no or tr("No")
 
     def compose_body(self) -> ComposeResult:
         """Question, detail, answers."""
-        yield Static(clean(self._question), id="question", markup=False)
+        yield Static(Wrapped(clean(self._question)), id="question", markup=False)
         if self._detail:
-            yield Static(clean(self._detail), id="detail", markup=False)
+            yield Static(Wrapped(clean(self._detail)), id="detail", markup=False)
         with Horizontal(id="buttons"):
             yield Button(f"{self._yes} (y)", compact=True, id="yes")
             yield Button(f"{self._no} (n)", compact=True, id="no")

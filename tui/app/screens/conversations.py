@@ -19,19 +19,24 @@ from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
 from tui.chat.store import StoreError, Summary
 from tui.config.keymap import display_keys
-from tui.words import tr
+from tui.words import mark, tr, trn
 
 _TIME, _COUNT = 12, 6
-_UNREADABLE = "The conversations cannot be read."
-EXPORTS = (
-    Choice(id="markdown", label="Markdown", note="to read", key="m"),
-    Choice(id="json", label="JSON", note="to keep and to import again", key="j"),
-)
+_UNREADABLE = mark("The conversations cannot be read.")
+
+
+def exports() -> tuple[Choice, ...]:
+    """The kinds of files that a conversation can be written to."""
+    return (
+        Choice(id="markdown", label="Markdown", note=tr("to read"), key="m"),
+        Choice(id="json", label="JSON", note=tr("to keep and to import again"), key="j"),
+    )
 
 
 class ConversationsScreen(ListDialog[str]):
@@ -56,7 +61,7 @@ class ConversationsScreen(ListDialog[str]):
         unread: Callable[[], StoreError | None] = lambda: None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        super().__init__(keymap, "conversations", title="Conversations")
+        super().__init__(keymap, "conversations", title=tr("Conversations"))
         self._load, self._rename, self._delete, self._export = load, rename, delete, export
         self._current, self._unread, self._now = current, unread, now
         self._all: Sequence[Summary] | None = None
@@ -65,7 +70,7 @@ class ConversationsScreen(ListDialog[str]):
     def compose_body(self) -> ComposeResult:
         """Filter, list, and the line in which a title is changed."""
         yield from self.filter_line(
-            "Type to filter", *(f"conversation_{what}" for what in ("open", "rename", "export", "delete"))
+            tr("Type to filter"), *(f"conversation_{what}" for what in ("open", "rename", "export", "delete"))
         )
         yield RowList[Summary](self._paint, header=_header)
         title = LineInput(id="new-title", compact=True, select_on_focus=False)
@@ -75,7 +80,7 @@ class ConversationsScreen(ListDialog[str]):
 
     def on_mount(self) -> None:
         """Ask for the list."""
-        self.rows.show((), hint="Reading…")
+        self.rows.show((), hint=tr("Reading…"))
         self._read()
 
     @work(exclusive=True, group="read")
@@ -83,7 +88,7 @@ class ConversationsScreen(ListDialog[str]):
         try:
             self._all = await self._load()
         except StoreError as error:
-            self.rows.show((), hint=_UNREADABLE)
+            self.rows.show((), hint=tr(_UNREADABLE))
             self._tell(str(error), bad=True)
         else:
             self._refilter(keep)
@@ -101,13 +106,13 @@ class ConversationsScreen(ListDialog[str]):
         found = [one for one in self._all if matches(words, _title(one).casefold())]
         wanted = keep.id if keep else self._current
         highlighted = next((one for one in found if one.id == wanted), None)
-        hint = "No conversations yet: they are kept as you chat."
+        hint = tr("No conversations yet: they are kept as you chat.")
         if self._all:
-            hint = "Nothing matches. Fewer words find more."
+            hint = tr("Nothing matches. Fewer words find more.")
         elif self._unread() is not None:
-            hint = _UNREADABLE
+            hint = tr(_UNREADABLE)
         self.rows.show(found, highlighted, hint=hint)
-        self.show_count(len(found), len(self._all), "conversation")
+        self.show_count(_count(len(found), len(self._all)))
 
     def _paint(self, one: Summary, width: int) -> Row:
         n_count = _COUNT if width >= 44 else 0
@@ -126,7 +131,7 @@ class ConversationsScreen(ListDialog[str]):
     def _tell(self, text: str, *, bad: bool = False) -> None:
         told = self.query_one("#told", Static)
         told.set_class(bad, "-bad")
-        told.update(clean(text))
+        told.update(Wrapped(clean(text)))
 
     # What is done -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +145,8 @@ class ConversationsScreen(ListDialog[str]):
         """The highlighted one; None, and said so, where there is none."""
         one: Summary | None = self.rows.item
         if one is None:
-            self._tell("No conversation is highlighted." if self._all is not None else "They are still being read.")
+            is_read = self._all is not None
+            self._tell(tr("No conversation is highlighted.") if is_read else tr("They are still being read."))
         return one
 
     def action_conversation_rename(self) -> None:
@@ -151,7 +157,8 @@ class ConversationsScreen(ListDialog[str]):
         self._renaming = one
         self.add_class("-renaming")
         close = display_keys(self.keymap.get("dialog_close", ()), limit=1)
-        self._tell(f"Enter saves the new title{f', {close} keeps the old one' if close else ''}.")
+        both = tr("Enter saves the new title, {key} keeps the old one.", key=close)
+        self._tell(both if close else tr("Enter saves the new title."))
         line = self.query_one("#new-title", Input)
         line.value = one.title
         line.cursor_position = len(one.title)
@@ -167,14 +174,14 @@ class ConversationsScreen(ListDialog[str]):
     @on(Input.Submitted, "#new-title")
     def _title_written(self, event: Input.Submitted) -> None:
         if self._renaming is not None and not event.value.strip():
-            self._tell("Write something.", bad=True)
+            self._tell(tr("Write something."), bad=True)
         elif self._renaming is not None:
             self._save_title(self._renaming, event.value.strip())
             self._stop_renaming()
 
     @work(group="change")
     async def _save_title(self, one: Summary, title: str) -> None:
-        if title != one.title and await self._try(self._rename(one.id, title), "Renamed."):
+        if title != one.title and await self._try(self._rename(one.id, title), tr("Renamed.")):
             self._read(one)
 
     def _stop_renaming(self) -> None:
@@ -190,14 +197,13 @@ class ConversationsScreen(ListDialog[str]):
         one = self._meant()
         if one is None:
             return
-        question = f"Delete “{_title(one)}”?"
-        n = one.n_turns
-        detail = f"{n:,} message{'' if n == 1 else 's'}. This cannot be undone."
+        question = tr("Delete “{title}”?", title=_title(one))
+        detail = trn("{n} message. This cannot be undone.", "{n} messages. This cannot be undone.", one.n_turns)
         if not await self.app.push_screen_wait(
-            ConfirmScreen(question, self.keymap, detail=detail, yes="Delete", no="Keep")
+            ConfirmScreen(question, self.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         ):
             return
-        if await self._try(self._delete(one.id), "Deleted."):
+        if await self._try(self._delete(one.id), tr("Deleted.")):
             self._read(self._highlighted_without(one.id))
 
     def _highlighted_without(self, conversation_id: str) -> Summary | None:
@@ -213,15 +219,15 @@ class ConversationsScreen(ListDialog[str]):
         one = self._meant()
         if one is None:
             return
-        kind: str | None = await self.app.push_screen_wait(ChoiceScreen("Export as", EXPORTS, self.keymap))
+        kind: str | None = await self.app.push_screen_wait(ChoiceScreen(tr("Export as"), exports(), self.keymap))
         if kind is None:
             return
         try:
             file = await self._export(one.id, "json" if kind == "json" else "markdown")
         except (StoreError, OSError) as error:
-            self._tell(f"It could not be exported: {error}", bad=True)
+            self._tell(tr("It could not be exported: {reason}", reason=error), bad=True)
         else:
-            self._tell(f"Exported to {file}")
+            self._tell(tr("Exported to {file}", file=file))
 
     async def _try(self, change: Awaitable[None], done: str) -> bool:
         """Whether the list is another one now: what cannot be written yet is seen all the same. What came of it is
@@ -246,13 +252,21 @@ def _title(one: Summary) -> str:
     return one.title.strip() or tr(UNTITLED)
 
 
+def _count(n_shown: int, n_all: int) -> str:
+    if not n_all:
+        return ""
+    if n_shown == n_all:
+        return trn("{n} conversation", "{n} conversations", n_all)
+    return trn("{n_shown} of {n} conversation", "{n_shown} of {n} conversations", n_all, n_shown=f"{n_shown:,}")
+
+
 def _header(width: int) -> Row:
     n_count = _COUNT if width >= 44 else 0
     n_title = width - _TIME - 2 - n_count
     n_model = 28 if n_title >= 66 else 0
-    text = column("TITLE", n_title - n_model)
+    text = column(tr("TITLE"), n_title - n_model)
     if n_model:
-        text += "  " + column("MODEL", n_model - 2)
+        text += "  " + column(tr("MODEL"), n_model - 2)
     if n_count:
-        text += column("MSGS", n_count, right=True)
-    return ((text + "  " + column("LAST USED", _TIME), "muted"),)
+        text += column(tr("MSGS"), n_count, right=True)
+    return ((text + "  " + column(tr("LAST USED"), _TIME), "muted"),)

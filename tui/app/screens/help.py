@@ -14,8 +14,10 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.config.actions import ACTIONS, Action
 from tui.config.keymap import display_keys
+from tui.words import tr, trn
 
 _KEYS, _TITLE = 20, 20
 Entry = Action | str
@@ -28,14 +30,14 @@ class HelpScreen(ListDialog[None]):
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "help.tcss"]  # type: ignore[assignment]
 
     def __init__(self, keymap: Keymap) -> None:
-        super().__init__(keymap, title="Keys")
+        super().__init__(keymap, title=tr("Keys"))
         self._found = [
-            (f"{action.group} {self._keys_of(action)} {_words(action)}".casefold(), action) for action in ACTIONS
+            (f"{tr(action.group)} {self._keys_of(action)} {_words(action)}".casefold(), action) for action in ACTIONS
         ]
 
     def compose_body(self) -> ComposeResult:
         """Filter, list, the whole sentence about the highlighted action."""
-        yield from self.filter_line("Find a key or what it does")
+        yield from self.filter_line(tr("Find a key or what it does"))
         yield RowList[Entry](self._paint, is_heading=lambda entry: isinstance(entry, str))
         yield Static("", id="sentence", markup=False)
 
@@ -53,39 +55,44 @@ class HelpScreen(ListDialog[None]):
         entries: list[Entry] = []
         for group, actions in groupby(found, key=lambda action: action.group):
             entries += [group, *actions]
-        self.rows.show(entries, hint="No action has these words.")
-        self.show_count(len(found), len(ACTIONS), "action")
+        self.rows.show(entries, hint=tr("No action has these words."))
+        self.show_count(_count(len(found), len(ACTIONS)))
 
     def _keys_of(self, action: Action) -> str:
         return display_keys(self.keymap.get(action.id, ()))
 
     def _paint(self, entry: Entry, width: int) -> Row:
         if isinstance(entry, str):
-            return ((entry, "title"),)
+            return ((tr(entry), "title"),)
         n_keys = min(_KEYS, width // 2)
         n_title = min(_TITLE, width - n_keys - 2)
         row: Row = (
-            (column(self._keys_of(entry) or "palette", n_keys), "key" if self._keys_of(entry) else "muted"),
+            (column(self._keys_of(entry) or tr("palette"), n_keys), "key" if self._keys_of(entry) else "muted"),
             ("  ", ""),
-            (column(entry.title, n_title), ""),
+            (column(tr(entry.title), n_title), ""),
         )
         free = width - n_keys - n_title - 4
-        return row if free < 16 else (*row, ("  ", ""), (column(entry.description, free), "muted"))
+        return row if free < 16 else (*row, ("  ", ""), (column(tr(entry.description), free), "muted"))
 
     @on(RowList.Highlighted)
     def _tell(self, event: RowList.Highlighted) -> None:
         action = event.item
         sentence = Content("")
         if isinstance(action, Action):
-            how = Content.styled(
-                f'In settings.toml, [keys]: {action.id} = "{_first(self.keymap, action)}"', "$foreground 65%"
-            )
-            sentence = Content.assemble(action.description, "\n", how)
-        self.query_one("#sentence", Static).update(sentence)
+            line = f'{action.id} = "{_first(self.keymap, action)}"'
+            how = Content.styled(tr("In settings.toml, [keys]: {line}", line=line), "$foreground 65%")
+            sentence = Content.assemble(tr(action.description), "\n", how)
+        self.query_one("#sentence", Static).update(Wrapped(sentence))
 
 
 def _words(action: Action) -> str:
-    return f"{action.title} {action.description} {action.id}"
+    return f"{tr(action.title)} {tr(action.description)} {action.id}"
+
+
+def _count(n_shown: int, n_all: int) -> str:
+    if n_shown == n_all:
+        return trn("{n} action", "{n} actions", n_all)
+    return trn("{n_shown} of {n} action", "{n_shown} of {n} actions", n_all, n_shown=f"{n_shown:,}")
 
 
 def _first(keymap: Keymap, action: Action) -> str:

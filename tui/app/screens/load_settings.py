@@ -37,12 +37,13 @@ from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
 from tui.planning.verdict import judge_plan
 from tui.protocol.records import Device, LoadSettings
-from tui.words import tr
+from tui.words import mark, tr, trc, trn
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
 _FIRST = ("n_ctx", "n_gpu_layers", "backend", "n_cpu_moe")
 """The rows at the top, which depend on the model and the machine; the others follow as the table has them."""
+_ALL_LAYERS = mark("Write at most {most}, all layers.")
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
 
@@ -72,7 +73,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         path: Path | None = None,
         planner: DryRunPlanner | None = None,
     ) -> None:
-        super().__init__(keymap, "load", title="Load settings")
+        super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
         self._base = settings
         """What the fields were filled with: a field that still says the same gives the same."""
@@ -86,14 +87,16 @@ class LoadScreen(Dialog[ChosenLoad]):
     def compose_body(self) -> ComposeResult:
         """The model, the form, the costs, the buttons."""
         info = self._info
-        facts = [info.name, info.quant, format.size(info.size_bytes), info.experts_label, f"{info.n_layers} layers"]
+        layers = trn("{n} layer", "{n} layers", info.n_layers)
+        facts = [info.name, info.quant, format.size(info.size_bytes), info.experts_label, layers]
         yield Static(clean(" · ".join(facts)), id="model", markup=False)
         with Container(id="middle"):
             with Form():
                 yield from self._rows()
             yield CostTable()
         with Horizontal(id="buttons"):
-            for label, action in (("Fit", "load_fit"), ("Load", "load_apply"), ("Cancel", "dialog_close")):
+            labels = {"load_fit": tr("Fit"), "load_apply": tr("Load"), "dialog_close": tr("Cancel")}
+            for action, label in labels.items():
                 yield Button(label, compact=True, action=f"screen.{action}", id=f"button-{action}")
 
     def _rows(self) -> ComposeResult:
@@ -120,10 +123,10 @@ class LoadScreen(Dialog[ChosenLoad]):
         """The widget for a setting, by its type."""
         hint = type_of(row.name)
         if hint is bool:
-            return ChoiceLine([("on", "on"), ("off", "off")], "on", id=row.name)
+            return ChoiceLine(_options("on", "off"), "on", id=row.name)
         if get_origin(hint) is Literal:
             values = row.offered or get_args(hint)
-            return ChoiceLine([(value, value) for value in values], values[0], id=row.name)
+            return ChoiceLine(_options(*values), values[0], id=row.name)
         number = NumberInput(ChosenLoad, row.name, 0)
         self.give_way(number, "load_apply", "load_fit", "load_reset")
         return number
@@ -135,7 +138,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         found += ((device.name, f"{device.name} {device.description}") for device in gpus)
         several = auto_devices(self._devices)
         if len(several) > 1:
-            found.append((backend_name(several), f"all {len(several)} GPUs"))
+            found.append((backend_name(several), trn("all {n} GPU", "all {n} GPUs", len(several))))
         return found
 
     def on_mount(self) -> None:
@@ -196,11 +199,11 @@ class LoadScreen(Dialog[ChosenLoad]):
         found = {number.field: number.complaint for number in self.query(NumberInput) if number.complaint}
         choice = self.choice
         if choice.n_gpu_layers > self._n_layers:
-            found["n_gpu_layers"] = f"Write at most {self._n_layers}, all layers."
+            found["n_gpu_layers"] = tr(_ALL_LAYERS, most=self._n_layers)
         if choice.n_cpu_moe > self._info.n_layers and self._info.is_moe:
-            found["n_cpu_moe"] = f"Write at most {self._info.n_layers}, all layers."
+            found["n_cpu_moe"] = tr(_ALL_LAYERS, most=self._info.n_layers)
         if not found and choice.n_ubatch > choice.n_batch:
-            found["n_ubatch"] = f"Write at most {choice.n_batch:,}, the batch size."
+            found["n_ubatch"] = tr("Write at most {most}, the batch size.", most=f"{choice.n_batch:,}")
         if wrong := cache_problem(self._info, engine_settings(choice, self._devices)[0]):
             found[wrong.field] = wrong.short
         return found
@@ -251,15 +254,17 @@ class LoadScreen(Dialog[ChosenLoad]):
     def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:
         """Notes that depend on values; None leaves the row's own."""
         if row_id == "row-n_ctx":
-            beyond = self._info.n_ctx_train and choice.n_ctx > self._info.n_ctx_train
-            return f"beyond the trained {self._info.n_ctx_train:,}" if beyond else "tokens, up to the trained size"
+            n_trained = self._info.n_ctx_train
+            if n_trained and choice.n_ctx > n_trained:
+                return tr("beyond the trained {n_ctx}", n_ctx=f"{n_trained:,}")
+            return tr("tokens, up to the trained size")
         on_cpu = self.query_one("#backend", ChoiceLine).value == CPU
         if row_id == "row-n_gpu_layers":
-            return "no GPU is used" if on_cpu else "layers on the GPU"
+            return tr("no GPU is used") if on_cpu else tr("layers on the GPU")
         if row_id == "row-repack":
-            return "auto: what --tune found, else on" if on_cpu else "only without a GPU"
+            return tr("auto: what --tune found, else on") if on_cpu else tr("only without a GPU")
         if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:
-            return f"{clean(self._base.backend)} is not here"
+            return tr("{backend} is not here", backend=clean(self._base.backend))
         return None
 
     @on(Slider.Changed)
@@ -335,6 +340,12 @@ class LoadScreen(Dialog[ChosenLoad]):
         """To the upper end."""
         if widget := self._adjustable:
             widget.most()
+
+
+def _options(*values: str) -> list[tuple[str, str]]:
+    """Values, and what they are called."""
+    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
+    return [(value, called.get(value, value)) for value in values]
 
 
 def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:

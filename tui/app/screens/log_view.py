@@ -12,10 +12,12 @@ from textual.widgets import TextArea
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.base.text import clean
+from tui.words import tr, trn
 
 
 class LogScreen(Dialog[None]):
     """Shows the end first, unless told otherwise; long lines are wrapped. Text can be marked with the mouse.
+    Without a `title` it is the engine's log.
 
     `copy` takes what is to be copied, and tells about it; without it, the terminal's clipboard is used.
     """
@@ -32,16 +34,16 @@ class LogScreen(Dialog[None]):
         lines: Sequence[str],
         keymap: Keymap,
         *,
-        title: str = "Engine log",
+        title: str = "",
         from_start: bool = False,
         copy: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(keymap, "log", title=title)
+        super().__init__(keymap, "log", title=title or tr("Engine log"))
         self._lines, self._copy, self._from_start = tuple(lines), copy, from_start
 
     def compose_body(self) -> ComposeResult:
         """The lines."""
-        text = clean("\n".join(self._lines)) or "There is nothing yet."
+        text = clean("\n".join(self._lines)) or tr("There is nothing yet.")
         area = TextArea(
             text, read_only=True, show_cursor=False, soft_wrap=True, highlight_cursor_line=False, compact=True
         )
@@ -73,4 +75,9 @@ class LogScreen(Dialog[None]):
             await self._copy(text)
             return
         self.app.copy_to_clipboard(text)
-        self.notify(f"Sent {len(text):,} characters to the terminal's clipboard.", markup=False)
+        told = trn(
+            "Sent {n} character to the terminal's clipboard.",
+            "Sent {n} characters to the terminal's clipboard.",
+            len(text),
+        )
+        self.notify(told, markup=False)

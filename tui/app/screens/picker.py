@@ -15,11 +15,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
+from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
 from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
@@ -30,6 +32,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
+from tui.words import tr, trn
 
 
 class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ class PickerScreen(ListDialog[PickedModel]):
         folders: Sequence[Path] = (),
         library: Library | None = None,
     ) -> None:
-        super().__init__(keymap, "picker", title="Models")
+        super().__init__(keymap, "picker", title=tr("Models"))
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
         self._current, self._folders = current, tuple(folders)
         self.library = library
@@ -80,7 +83,7 @@ class PickerScreen(ListDialog[PickedModel]):
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
         yield from self.filter_line(
-            "Type to filter, or paste a path", "picker_load", "picker_settings", "picker_rescan"
+            tr("Type to filter, or paste a path"), "picker_load", "picker_settings", "picker_rescan"
         )
         with Container(id="middle"):
             yield RowList[Entry](self._paint, header=_header, is_heading=lambda entry: isinstance(entry, Heading))
@@ -129,7 +132,7 @@ class PickerScreen(ListDialog[PickedModel]):
         found = [entry for text, entry in self._found if matches(words, text)]
         models = [entry for entry in found if isinstance(entry, LibraryModel)]
         entries: list[Entry] = [*models]
-        for heading, kind in (("No chat models", OtherFile), ("Cannot be loaded", BrokenFile)):
+        for heading, kind in ((tr("No chat models"), OtherFile), (tr("Cannot be loaded"), BrokenFile)):
             if group := [entry for entry in found if isinstance(entry, kind)]:
                 entries += [Heading(title=heading), *group]
         if given := _as_path(self.query_one("#filter", Input).value):
@@ -139,21 +142,30 @@ class PickerScreen(ListDialog[PickedModel]):
             highlighted = next((one for one in models if one.path == self._current and not words), None)
         self.rows.show(entries, highlighted, hint=self._empty_hint())
         n_all = len(self.library.models) if self.library else 0
-        self.show_count(len(models), n_all, "model", "looking…" if self._is_scanning else "")
+        self.show_count(_count(len(models), n_all), tr("looking…") if self._is_scanning else "")
 
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
-            return "Looking for models…"
+            return tr("Looking for models…")
         if self._found:
-            return "Nothing matches. Fewer words find more."
+            return tr("Nothing matches. Fewer words find more.")
         looked = "\n".join(f"  {folder}" for folder in self._folders)
         rescan = display_keys(self.keymap.get("picker_rescan", ()), limit=1)
-        again = f" and press {rescan}" if rescan else ""
-        return (
-            f"No models were found in\n{looked}\n  and the caches of Hugging Face and LM Studio.\n\n"
-            f"Put a .gguf file into one of these folders{again}, name another\n"
+        if not rescan:
+            return tr(
+                "No models were found in\n{folders}\n  and the caches of Hugging Face and LM Studio.\n\n"
+                "Put a .gguf file into one of these folders, name another\n"
+                "folder in settings.toml ([models] folders), or paste the path of a file\n"
+                "above.",
+                folders=looked,
+            )
+        return tr(
+            "No models were found in\n{folders}\n  and the caches of Hugging Face and LM Studio.\n\n"
+            "Put a .gguf file into one of these folders and press {key}, name another\n"
             "folder in settings.toml ([models] folders), or paste the path of a file\n"
-            "above."
+            "above.",
+            folders=looked,
+            key=rescan,
         )
 
     # The table --------------------------------------------------------------------------------------------------------
@@ -163,7 +175,8 @@ class PickerScreen(ListDialog[PickedModel]):
             case Heading(title=title):
                 return ((f"── {title} ──", "muted"),)
             case GivenPath(path=path):
-                return (("Load this file: ", "key"), (column(str(path), width - 16), ""))
+                label = tr("Load this file: ")
+                return ((label, "key"), (column(str(path), width - width_of(label)), ""))
             case OtherFile(path=path, reason=reason) | BrokenFile(path=path, reason=reason):
                 columns = max(12, min(40, width // 2))
                 bad = "full" if isinstance(entry, BrokenFile) else "muted"
@@ -220,7 +233,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._tell(details(entry, permission) if entry is not None else Content(""), bad=is_bad)
 
     def _tell(self, content: Content, *, bad: bool = False) -> None:
-        self.query_one("#details Static", Static).update(content)
+        self.query_one("#details Static", Static).update(Wrapped(content))
         pane = self.query_one("#details")
         pane.set_class(bad, "-bad")
         pane.scroll_home(animate=False)
@@ -245,7 +258,8 @@ class PickerScreen(ListDialog[PickedModel]):
             case OtherFile() | BrokenFile():
                 self.app.bell()
             case _:
-                self._tell(Content("The folders are still read." if self._is_scanning else "Nothing here is a model."))
+                none, reading = tr("Nothing here is a model."), tr("The folders are still being read.")
+                self._tell(Content(reading if self._is_scanning else none))
 
     @work(exclusive=True, group="open")
     async def _open(self, path: Path, settings_first: bool) -> None:
@@ -258,6 +272,14 @@ class PickerScreen(ListDialog[PickedModel]):
             )
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))
+
+
+def _count(n_shown: int, n_all: int) -> str:
+    if not n_all:
+        return ""
+    if n_shown == n_all:
+        return trn("{n} model", "{n} models", n_all)
+    return trn("{n_shown} of {n} model", "{n_shown} of {n} models", n_all, n_shown=f"{n_shown:,}")
 
 
 def _header(width: int) -> Row:

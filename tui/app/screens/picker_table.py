@@ -15,15 +15,21 @@ from tui.base.text import clean
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
+from tui.words import mark, tr, trn
 
 _GAP = 2
 _MIN_NAME = 20
-_FIGURES = (("size", "SIZE", 9), ("quant", "QUANT", 7), ("params", "PARAMS", 13), ("ctx", "CTX", 5))
+_FIGURES = (
+    ("size", mark("SIZE"), 9),
+    ("quant", mark("QUANT"), 7),
+    ("params", mark("PARAMS"), 13),
+    ("ctx", mark("CTX"), 5),
+)
 """Key, title and cells, what is dropped last first."""
 _ORDER = ("params", "quant", "size", "ctx")
 _SHORT_FITS, _LONG_FITS = 13, 25
 
-_SOURCES = {"folder": "model folder", "huggingface": "Hugging Face cache", "lmstudio": "LM Studio"}
+_SOURCES = {"folder": mark("model folder"), "huggingface": mark("Hugging Face cache"), "lmstudio": "LM Studio"}
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +68,9 @@ class TableColumns:
     @property
     def header(self) -> str:
         """The titles."""
-        titles = {key: title for key, title, _ in self._shown}
-        return column("NAME", self.n_name) + self._join(titles) + " " * _GAP + ("FITS" if self.n_fits > 1 else "")
+        titles = {key: tr(title) for key, title, _ in self._shown}
+        fits = tr("FITS") if self.n_fits > 1 else ""
+        return column(tr("NAME"), self.n_name) + self._join(titles) + " " * _GAP + fits
 
     def name(self, model: LibraryModel) -> str:
         """The first column."""
@@ -105,7 +112,7 @@ def details(entry: Entry, permission: LoadPermission | None) -> Content:
         case LibraryModel():
             return _model_details(entry, permission)
         case GivenPath(path=path):
-            return Content.assemble(("Load this file: ", "bold"), clean(str(path)))
+            return Content.assemble((tr("Load this file: "), "bold"), clean(str(path)))
         case OtherFile() | BrokenFile():
             bad = COLORS["no"] if isinstance(entry, BrokenFile) else ""
             return Content.assemble(
@@ -117,22 +124,24 @@ def details(entry: Entry, permission: LoadPermission | None) -> Content:
 
 def _model_details(model: LibraryModel, permission: LoadPermission | None) -> Content:
     info = model.info
-    shape = [info.arch, info.experts_label, f"{info.n_layers} layers"]
-    if info.n_head:
-        shape.append(f"{info.n_head} heads, {info.n_head_kv} KV" if info.n_head_kv else f"{info.n_head} heads")
+    shape = [info.arch, info.experts_label, trn("{n} layer", "{n} layers", info.n_layers)]
+    if info.n_head_kv:
+        shape.append(trn("{n} head, {n_kv} KV", "{n} heads, {n_kv} KV", info.n_head, n_kv=info.n_head_kv))
+    elif info.n_head:
+        shape.append(trn("{n} head", "{n} heads", info.n_head))
     facts = [info.quant, format.size(info.size_bytes)]
     if len(model.paths) > 1:
-        facts.append(f"{len(model.paths)} files")
+        facts.append(trn("{n} file", "{n} files", len(model.paths)))
     if info.n_ctx_train:
-        facts.append(f"trained for {info.n_ctx_train:,} tokens")
-    facts.append("chat template" if info.has_chat_template else "no chat template: ChatML is used")
+        facts.append(trn("trained for {n} token", "trained for {n} tokens", info.n_ctx_train))
+    facts.append(tr("chat template") if info.has_chat_template else tr("no chat template: ChatML is used"))
     lines: list[Content] = [
         Content.styled(clean(info.name), "bold"),
         Content(clean(" · ".join(shape))),
         Content(clean(" · ".join(facts))),
     ]
     lines.append(_fits(permission) if permission else Content("…"))
-    lines.append(Content.assemble(_path(model.path), (f" · {_SOURCES[model.source]}", "$foreground 65%")))
+    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground 65%")))
     return Content("\n").join(lines)
 
 

@@ -19,29 +19,30 @@ from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.sampling import Source
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
 from tui.protocol.records import PartialSampling
+from tui.words import mark, tr
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
-    ("Temperature", "temperature", SamplingValues, "0 takes the likeliest"),
-    ("Top k", "top_k", SamplingValues, "0 takes all"),
-    ("Top p", "top_p", SamplingValues, "1 takes all"),
-    ("Min p", "min_p", SamplingValues, "0 takes all"),
-    ("Repeat penalty", "repeat_penalty", SamplingValues, "1 is off"),
-    ("Presence", "presence_penalty", SamplingValues, "penalty, 0 is off"),
-    ("Frequency", "frequency_penalty", SamplingValues, "penalty, 0 is off"),
-    ("Penalties reach", "penalty_last_n", SamplingValues, "tokens back, -1 is all"),
-    ("Seed", "seed", ChosenLoad, "-1 is that of the load settings"),
-    ("Most tokens", "max_tokens", SamplingSettings, "an answer, 0 is no limit"),
-    ("Thinking budget", "thinking_budget", SamplingSettings, "tokens, 0 is no limit"),
+    (mark("Temperature"), "temperature", SamplingValues, mark("0 takes the likeliest token")),
+    (mark("Top k"), "top_k", SamplingValues, mark("0 is off")),
+    (mark("Top p"), "top_p", SamplingValues, mark("1 is off")),
+    (mark("Min p"), "min_p", SamplingValues, mark("0 is off")),
+    (mark("Repeat penalty"), "repeat_penalty", SamplingValues, mark("1 is off")),
+    (mark("Presence"), "presence_penalty", SamplingValues, mark("penalty, 0 is off")),
+    (mark("Frequency"), "frequency_penalty", SamplingValues, mark("penalty, 0 is off")),
+    (mark("Penalty window"), "penalty_last_n", SamplingValues, mark("tokens back, -1 is all")),
+    (mark("Seed"), "seed", ChosenLoad, mark("-1 takes that of the load settings")),
+    (mark("Answer limit"), "max_tokens", SamplingSettings, mark("tokens, 0 is no limit")),
+    (mark("Thinking budget"), "thinking_budget", SamplingSettings, mark("tokens, 0 is no limit")),
 )
 """Label, field, the record whose field of that name says the range, note."""
-
-
-_FROM: dict[Source, str] = {
-    "built-in": "",
-    "model": "from the model file",
-    "settings": "your settings",
-    "conversation": "this conversation",
+_FROM: dict[Source, str] = {"model": mark("from the model file"), "settings": mark("your settings")}
+"""Of a default, where it is not built in."""
+_OWN: dict[Source, str] = {
+    "built-in": mark("this conversation, else {default}"),
+    "model": mark("this conversation, else {default} (model file)"),
+    "settings": mark("this conversation, else {default} (your settings)"),
 }
+"""Of a value that the conversation has for itself."""
 
 
 class SamplingChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class SamplingScreen(Dialog[SamplingChoice]):
     def __init__(
         self, own: Mapping[str, Number], keymap: Keymap, *, defaults: Mapping[str, tuple[Number, Source]]
     ) -> None:
-        super().__init__(keymap, "form", title="Sampling")
+        super().__init__(keymap, "form", title=tr("Sampling"))
         self._defaults = defaults
         self._own = dict(own)
         """What the conversation would have for itself if it was saved now."""
@@ -79,9 +80,10 @@ class SamplingScreen(Dialog[SamplingChoice]):
             for label, field, record, note in _ROWS:
                 number = NumberInput(record, field, self._own.get(field, self._defaults[field][0]))
                 self.give_way(number, "form_save", "form_reset")
-                yield FormRow(label, number, note=note)
+                yield FormRow(tr(label), number, note=tr(note))
         with Horizontal(id="buttons"):
-            for label, button in (("Save", "form_save"), ("Defaults", "form_reset"), ("Cancel", "dialog_close")):
+            labels = {"form_save": tr("Save"), "form_reset": tr("Defaults"), "dialog_close": tr("Cancel")}
+            for button, label in labels.items():
                 yield Button(label, compact=True, action=f"screen.{button}", id=f"button-{button}")
 
     def on_mount(self) -> None:
@@ -103,10 +105,9 @@ class SamplingScreen(Dialog[SamplingChoice]):
             number, (default, source) = row.query_one(NumberInput), self._defaults[field]
             number.set_class(bool(number.complaint), "-invalid")
             if field in self._own:
-                back = f" ({_FROM[source].removeprefix('from the ')})" if _FROM[source] else ""
-                row.tell(number.complaint, f"{_FROM['conversation']}, else {default:g}{back}")
+                row.tell(number.complaint, tr(_OWN[source], default=f"{default:g}"))
             else:
-                row.tell(number.complaint, " · ".join(filter(None, (note, _FROM[source]))))
+                row.tell(number.complaint, " · ".join(tr(text) for text in (note, _FROM.get(source)) if text))
 
     @on(Input.Submitted)
     def action_form_save(self) -> None:

@@ -14,8 +14,10 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.config.keymap import display_keys
+from tui.words import tr
 
 
 class TextEditScreen(Dialog[str]):
@@ -35,7 +37,7 @@ class TextEditScreen(Dialog[str]):
     def compose_body(self) -> ComposeResult:
         """Hint, text, buttons."""
         if self._hint:
-            yield Static(clean(self._hint), id="hint", markup=False)
+            yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
         # The prompt's editor, which moves by grapheme, without its keys: enter is a new line here.
         editor = Prompt({}, history_size=0, placeholder=self._placeholder)
         self.give_way(editor, "form_save", "form_reset")
@@ -77,19 +79,19 @@ class LineEditScreen(Dialog[str]):
         *,
         placeholder: str = "",
         hint: str = "",
-        save: str = "Save",
+        save: str = "",
         check: Callable[[str], str] | None = None,
     ) -> None:
-        """`save` is what the button says that gives the line; `hint` is told above it."""
+        """`save` is what the button says that gives the line, "Save" by default; `hint` is told above it."""
         super().__init__(keymap, "form", title=title)
         self.add_class("small")
         self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
-        self._check = check or (lambda text: "" if text else "Write something.")
+        self._check = check or (lambda text: "" if text else tr("Write something."))
 
     def compose_body(self) -> ComposeResult:
         """Hint, line, complaint, buttons."""
         if self._hint:
-            yield Static(clean(self._hint), id="hint", markup=False)
+            yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
         line = LineInput(self._text, self._placeholder)
         self.give_way(line, "form_save")
         yield line
@@ -106,7 +108,7 @@ class LineEditScreen(Dialog[str]):
         """Give the line, unless something is wrong with it."""
         text = self.query_one(Input).value.strip()
         if complaint := self._check(text):
-            self.query_one("#complaint", Static).update(complaint)
+            self.query_one("#complaint", Static).update(Wrapped(complaint))
         else:
             self.dismiss(text)
 
@@ -115,8 +117,9 @@ class LineEditScreen(Dialog[str]):
         self.action_dialog_close()
 
 
-def _buttons(keymap: Keymap, save: str = "Save") -> ComposeResult:
+def _buttons(keymap: Keymap, save: str = "") -> ComposeResult:
+    save = save or tr("Save")
     key = display_keys(keymap.get("form_save", ()), limit=1)
     with Horizontal(id="buttons"):
-        yield Button(f"{save} ({key})" if key else save, compact=True, id="save")
-        yield Button("Cancel", compact=True, id="cancel")
+        yield Button(tr("{action} ({key})", action=save, key=key) if key else save, compact=True, id="save")
+        yield Button(tr("Cancel"), compact=True, id="cancel")

@@ -153,7 +153,7 @@ def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:
         return
     n_name = max(10, width - 44)
     titles = (
-        column("id", 5, right=True) + "  " + column(tr("date (UTC)"), 17) + column(tr("model"), n_name),
+        column(tr("id"), 5, right=True) + "  " + column(tr("date (UTC)"), 17) + column(tr("model"), n_name),
         column(trc("column", "on"), _FIGURE, right=True) + column("tg t/s", _FIGURE, right=True),
     )
     yield (("".join(titles), "muted"),)

@@ -9,11 +9,10 @@ import msgspec
 from textual.widgets import Input
 
 from tui.app.widgets.line_input import LineInput
+from tui.config.expected import expected
 from tui.words import tr
 
 Number = int | float
-_UNBOUNDED = 2**31 - 1
-"""A limit that is only there because llama.cpp counts with 32 bits is worth a word only to who is beyond it."""
 
 
 class NumberInput(LineInput):
@@ -32,7 +31,7 @@ class NumberInput(LineInput):
     def __init__(self, record: type[msgspec.Struct], field: str, value: Number, *, id: str | None = None) -> None:
         super().__init__(compact=True, id=id or field)
         self._hint: Any = get_type_hints(record, include_extras=True)[field]
-        self._kind: Any = msgspec.inspect.type_info(self._hint)
+        self._is_whole = isinstance(msgspec.inspect.type_info(self._hint), msgspec.inspect.IntType)
         self.field = field
         self.show(value)
 
@@ -57,42 +56,14 @@ class NumberInput(LineInput):
     @property
     def complaint(self) -> str:
         """What is wrong with what stands there, and what to write; empty when nothing is."""
-        return "" if self.number is not None else expected(self._kind, self._written)
+        if self.number is not None:
+            return ""
+        return tr("Write {expected}.", expected=expected(self._hint, self._written))
 
     @property
     def _written(self) -> Number | None:
         """What stands there, whatever the field takes; None where it is no number."""
-        return _parse(self.value, whole=isinstance(self._kind, msgspec.inspect.IntType))
-
-
-def expected(kind: Any, written: Number | None = None) -> str:
-    """What to write into a field, for somebody who wrote `written`: "Write a whole number of 1 or more."."""
-    is_whole = isinstance(kind, msgspec.inspect.IntType)
-    low = kind.ge if kind.ge is not None else kind.gt
-    if low is None:
-        return tr("Write a whole number.") if is_whole else tr("Write a number.")
-    if kind.le is None or (kind.le >= _UNBOUNDED and (written is None or written <= kind.le)):
-        return (
-            tr("Write a whole number of {low} or more.", low=_shown(low))
-            if is_whole
-            else tr("Write a number of {low} or more.", low=_shown(low))
-        )
-    low, high = _shown(low), _shown(kind.le)
-    if kind.gt is not None:
-        return (
-            tr("Write a whole number above {low}, at most {high}.", low=low, high=high)
-            if is_whole
-            else tr("Write a number above {low}, at most {high}.", low=low, high=high)
-        )
-    return (
-        tr("Write a whole number from {low} to {high}.", low=low, high=high)
-        if is_whole
-        else tr("Write a number from {low} to {high}.", low=low, high=high)
-    )
-
-
-def _shown(limit: Number) -> str:
-    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+        return _parse(self.value, whole=self._is_whole)
 
 
 def _parse(text: str, *, whole: bool) -> Number | None:

@@ -68,7 +68,6 @@ lint: dev
 	$(VENV)/bin/ruff check $(CHECKED)
 	$(VENV)/bin/ruff format --check $(CHECKED)
 	$(VENV)/bin/mypy
-	MYPYPATH=scripts $(VENV)/bin/mypy scripts
 	$(VENV)/bin/lint-imports
 
 format: dev

@@ -45,6 +45,12 @@ async def until(condition: Callable[[], object], within_s: float = 60.0) -> None
         await asyncio.sleep(0.005)
 
 
+def pid_of(engine: Engine) -> int:
+    """The process of an engine that runs on this machine."""
+    assert engine.pid is not None, "the engine does not run"
+    return engine.pid
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Programs under test can be interrupted, even where the tests run in the background of a script: a shell starts

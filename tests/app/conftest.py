@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextlib
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.conftest import DENSE, until
+from tests.conftest import DENSE, pid_of, until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
 from tui.app.widgets.prompt import Prompt
+from tui.chat.conversation import Turn
 from tui.config import paths
 from tui.config.options import AppOptions
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Timings
 from tui.session.events import AnswerPaused, SessionEvent
 
 LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
@@ -41,12 +45,31 @@ class Person:
         self._is_held, self._heard = False, overhear(app) if heard is None else heard
 
     @property
-    def turns(self):
+    def turns(self) -> tuple[Turn, ...]:
         return self.app.controller.conversation.turns
 
     @property
     def phase(self) -> str:
         return self.app.controller.phase
+
+    @property
+    def engine_pid(self) -> int:
+        """Of the process that the app has started."""
+        return pid_of(self.app.controller.engine)
+
+    @property
+    def loaded(self) -> Loaded:
+        """What the engine has loaded."""
+        loaded = self.app.controller.engine.loaded
+        assert loaded is not None, "no model is loaded"
+        return loaded
+
+    @property
+    def answer_timings(self) -> Timings:
+        """Those of the newest turn, which is an answer."""
+        timings = self.turns[-1].timings
+        assert timings is not None, "the newest turn is no answer"
+        return timings
 
     async def wait_for(self, condition: Callable[[], object]) -> None:
         await until(condition)
@@ -92,7 +115,7 @@ class Person:
     @asynccontextmanager
     async def slowly(self) -> AsyncIterator[None]:
         """The engine gets a small share of its time: what happens in the middle of an answer does so on any machine."""
-        pid = self.app.controller.engine.pid
+        pid = self.engine_pid
 
         async def hold_back() -> None:
             # The event loop stands still while the engine runs: a machine that is slow for the one is not fast for the
@@ -121,9 +144,9 @@ class Person:
         on."""
         return self.hold_at_the_first(AnswerPaused)
 
-    def hold_at_the_first(self, event: type[SessionEvent]) -> Callable[[], None]:
+    def hold_at_the_first(self, event: builtins.type[SessionEvent]) -> Callable[[], None]:
         """Hold the engine still when the screen is told of `event` for the first time; the result lets it go on."""
-        pid = self.app.controller.engine.pid
+        pid = self.engine_pid
 
         def hold() -> None:
             self._is_held = True
@@ -136,7 +159,7 @@ class Person:
         self.at_the_first(event, hold)
         return go_on
 
-    def at_the_first(self, kind: type[SessionEvent], act: Callable[[], object]) -> None:
+    def at_the_first(self, kind: builtins.type[SessionEvent], act: Callable[[], object]) -> None:
         """Do something at once when the screen was told of such an event for the first time."""
 
         def told(event: SessionEvent) -> None:
@@ -165,14 +188,24 @@ def overhear(app: LlmtuiApp) -> Mapping[str, str]:
     return heard
 
 
-StartApp = Callable[..., Any]
+class StartApp(Protocol):
+    """Starts the app as `started` does, in the home folder of the test."""
+
+    def __call__(
+        self,
+        model: Path | None = DENSE,
+        size: tuple[int, int] = (120, 40),
+        load: Mapping[str, object] | None = None,
+        more_settings: str = "",
+        **options: Any,
+    ) -> AbstractAsyncContextManager[Person]: ...
 
 
 @asynccontextmanager
 async def started(
     model: Path | None = DENSE,
     size: tuple[int, int] = (120, 40),
-    load: dict[str, object] | None = None,
+    load: Mapping[str, object] | None = None,
     more_settings: str = "",
     **options: Any,
 ) -> AsyncIterator[Person]:

@@ -48,7 +48,7 @@ async def test_a_click_on_the_footer_runs_its_action(start: StartApp) -> None:
 async def test_the_footer_has_the_keys_of_an_open_card(start: StartApp) -> None:
     async with start() as person:
         assert "Reload" not in footer(person)
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: "r Reload" in footer(person))
         assert "d Details" in footer(person) and "Small ubatch" not in footer(person)  # it was on the CPU
         await click(person, "r Reload")

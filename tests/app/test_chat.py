@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -63,7 +64,7 @@ async def test_markdown_tables_and_code_are_rendered(start: StartApp) -> None:
 
 async def test_escape_stops_an_answer_and_keeps_its_beginning(start: StartApp) -> None:
     async with start() as person:
-        engine_pid = person.app.controller.engine.pid
+        engine_pid = person.engine_pid
         os.kill(engine_pid, signal.SIGSTOP)
         await person.send("Count to 100")
         await person.wait_for(lambda: person.phase == "answering")
@@ -110,7 +111,7 @@ async def test_the_speed_falls_while_an_answer_hangs(start: StartApp) -> None:
 
 async def test_leaving_while_the_model_answers_saves_what_there_is(start: StartApp) -> None:
     async with start() as person:
-        engine_pid = person.app.controller.engine.pid
+        engine_pid = person.engine_pid
         os.kill(engine_pid, signal.SIGSTOP)
         await person.send("Count to 100")
         await person.wait_for(lambda: person.phase == "answering")
@@ -294,14 +295,15 @@ async def test_the_model_is_changed_in_mid_conversation(start: StartApp) -> None
         person.app.main.models.open_model(MOE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == MOE)
         assert "Ada" in await person.ask("What is my name?")
-        assert "8 experts, 2 used" in person.app.main.query_one(Header).state.size
+        state = person.app.main.query_one(Header).state
+        assert isinstance(state, ModelInUse) and "8 experts, 2 used" in state.size
 
 
 async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start: StartApp) -> None:
     async with start() as person:
         await person.ask("My name is Ada.")
         await person.type("What is my name?")
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         assert isinstance(person.app.main.query_one(Header).state, EngineStopped)
         shown = person.screen_text()
@@ -319,7 +321,7 @@ async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(
     async with start() as person:
         await person.ask("ping")
         await person.type("Who is Ada")
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.press("r")
         assert person.phase == "dead" and person.app.main.query_one(Prompt).text == "Who is Adar"
@@ -332,7 +334,7 @@ async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(
 
 async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start: StartApp) -> None:
     async with start() as person:
-        pid = person.app.controller.engine.pid
+        pid = person.engine_pid
         person.at_the_first(AnswerGrew, lambda: os.kill(pid, signal.SIGKILL))
         async with person.slowly():
             await person.send("Count to 100")
@@ -415,17 +417,17 @@ async def fill(person: Person, n_turns: int) -> None:
         await person.ask("What is the capital of France?")
 
 
+def is_answered_or_asked(person: Person, n_turns: int) -> bool:
+    return len(person.app.screen_stack) > 2 or (person.phase == "ready" and len(person.turns) == n_turns)
+
+
 async def talk_until_full(person: Person) -> None:
     """Talk until a prompt does not fit any more and the question is on the screen."""
     await person.press("ctrl+t")
     for _ in range(30):
         answered = len(person.turns)
         await person.send("What is the capital of France?")
-        await person.wait_for(
-            lambda n=answered: (
-                len(person.app.screen_stack) > 2 or (person.phase == "ready" and len(person.turns) == n + 2)
-            )
-        )
+        await person.wait_for(functools.partial(is_answered_or_asked, person, answered + 2))
         if len(person.app.screen_stack) > 2:
             return
     raise AssertionError("the context never got full")
@@ -449,7 +451,7 @@ async def test_a_full_context_can_be_raised_instead(start: StartApp) -> None:
         n_turns = len(person.turns)
         await person.press("c")
         await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
-        assert person.app.controller.engine.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
+        assert person.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
 
 
 async def test_a_full_context_may_also_be_left_alone(start: StartApp) -> None:

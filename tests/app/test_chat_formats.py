@@ -4,6 +4,7 @@ what a person sees of it."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -27,8 +28,12 @@ LEVELS = "{% if reasoning_effort %}<|im_start|>system\nThink: {{ reasoning_effor
 OPENS = CHATML.replace("assistant\n", "assistant\n<think>\n")
 
 
+class WriteTemplate(Protocol):
+    def __call__(self, source: str, name: str = "mine.jinja") -> str: ...
+
+
 @pytest.fixture
-def template(home: Path):
+def template(home: Path) -> WriteTemplate:
     """Write a template beside the user's settings, for all tiny models, and give the section that names it."""
 
     def write(source: str, name: str = "mine.jinja") -> str:
@@ -43,7 +48,9 @@ def template(home: Path):
 # Templates
 
 
-async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for(start: StartApp, template) -> None:
+async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for(
+    start: StartApp, template: WriteTemplate
+) -> None:
     async with start(more_settings=template(PIRATE)) as person:
         assert (await person.ask("hello")).startswith("Ahoy")
     other = template(PIRATE).replace("tiny*", "gpt-oss*")
@@ -51,12 +58,16 @@ async def test_a_template_of_the_users_own_is_used_for_the_models_that_it_is_for
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
 
 
-async def test_a_template_from_the_command_line_goes_before_the_settings(start: StartApp, template) -> None:
+async def test_a_template_from_the_command_line_goes_before_the_settings(
+    start: StartApp, template: WriteTemplate
+) -> None:
     async with start(more_settings=template(CHATML), chat_format=ChatOverrides(chat_template=PIRATE)) as person:
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
-async def test_a_template_that_is_missing_is_told_and_the_models_own_used(start: StartApp, template) -> None:
+async def test_a_template_that_is_missing_is_told_and_the_models_own_used(
+    start: StartApp, template: WriteTemplate
+) -> None:
     section = template(PIRATE)
     paths.user_settings_file().with_name("mine.jinja").unlink()
     async with start(more_settings=section) as person:
@@ -64,7 +75,9 @@ async def test_a_template_that_is_missing_is_told_and_the_models_own_used(start:
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
 
 
-async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(start: StartApp, template) -> None:
+async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(
+    start: StartApp, template: WriteTemplate
+) -> None:
     async with start(more_settings=template(CHATML)) as person:
         template(PIRATE)
         person.app.controller.restart()
@@ -73,9 +86,9 @@ async def test_a_changed_template_is_read_again_when_the_model_is_loaded_again(s
         assert (await person.ask("hello")).startswith("Ahoy")
 
 
-async def test_a_template_that_does_not_compile_is_told_once(start: StartApp, template) -> None:
+async def test_a_template_that_does_not_compile_is_told_once(start: StartApp, template: WriteTemplate) -> None:
     async with start(more_settings=template("{% if %}" + CHATML)) as person:
-        note = person.app.controller.engine.loaded.llama.template_note
+        note = person.loaded.llama.template_note
         assert note.startswith("Your chat template cannot be used (") and note.endswith("the file's own is used.")
         assert person.told.count(note) == 1
         assert (await person.ask("hello")).startswith("Hello! I am Tiny Qwen")
@@ -96,7 +109,7 @@ async def test_a_file_whose_template_does_not_compile_is_told_once_and_the_chat_
         control=IM,
     )
     async with start(model=tmp_path / "tape.gguf") as person:
-        note = person.app.controller.engine.loaded.llama.template_note
+        note = person.loaded.llama.template_note
         assert note.startswith("The file's chat template cannot be used (") and note.endswith("ChatML is used.")
         assert person.told.count(note) == 1
         assert await person.ask("Hi") == "Hello there!"
@@ -141,12 +154,14 @@ async def test_stop_strings_of_settings_and_command_line_end_an_answer(start: St
 # Thinking
 
 
-async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(start: StartApp, template) -> None:
+async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(
+    start: StartApp, template: WriteTemplate
+) -> None:
     async with start(more_settings=template(LEVELS)) as person:
-        loaded = person.app.controller.engine.loaded
+        loaded = person.loaded
         assert loaded.efforts == ("low", "medium", "high")
         await person.ask("hello")
-        usual = person.turns[-1].timings.n_prompt
+        usual = person.answer_timings.n_prompt
         await person.press("ctrl+t")
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen) and "High" in person.screen_text())
         await person.press("h")
@@ -156,12 +171,12 @@ async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(s
         await person.wait_for(lambda: not person.turns)
         person.app.controller.configure(effort="high")
         await person.ask("hello")
-        assert person.turns[-1].timings.n_prompt > usual
+        assert person.answer_timings.n_prompt > usual
 
 
-async def test_a_template_that_opens_the_thought_itself_always_thinks(start: StartApp, template) -> None:
+async def test_a_template_that_opens_the_thought_itself_always_thinks(start: StartApp, template: WriteTemplate) -> None:
     async with start(more_settings=template(OPENS)) as person:
-        assert person.app.controller.engine.loaded.always_thinks
+        assert person.loaded.always_thinks
         await person.press("ctrl+t")
         assert person.told.endswith("This model always thinks; it cannot be switched off.")
         assert person.app.controller.conversation.thinking
@@ -238,7 +253,9 @@ async def test_a_thought_of_which_only_the_end_is_marked_is_shown_and_kept_as_on
         assert (stored.turns[-1].reasoning, stored.turns[-1].text) == ("Let me see.", "Hello there!")
 
 
-async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(start: StartApp, template) -> None:
+async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(
+    start: StartApp, template: WriteTemplate
+) -> None:
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     late = "{% if messages | length > 2 %}" + loops + "{% endif %}" + CHATML
     async with start(more_settings=template(late)) as person:
@@ -251,7 +268,7 @@ async def test_escape_stops_a_template_that_takes_for_ever_and_the_model_stays(s
 
 
 async def test_a_template_that_refuses_a_conversation_later_is_replaced_and_that_is_told_once(
-    start: StartApp, template
+    start: StartApp, template: WriteTemplate
 ) -> None:
     refuses = "{% if messages | length > 2 %}{{ raise_exception('two turns are enough') }}{% endif %}" + CHATML
     async with start(more_settings=template(refuses)) as person:

@@ -9,10 +9,11 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tui.app.clipboard import OSC52_LIMIT, CopyError, copy
+from tui.app.clipboard import OSC52_LIMIT, CopyError, Mode, copy
 
 TEXT = "naïve 你好 👩‍👩‍👧\nsecond line\n"
 
@@ -41,7 +42,7 @@ class Machine:
         return Path(f"{self.clipboard}.args").read_text().strip()
 
     @property
-    def options(self) -> dict[str, object]:
+    def options(self) -> dict[str, Any]:
         return {
             "environ": self.environ,
             "platform": "linux",
@@ -149,7 +150,7 @@ async def test_files_do_not_replace_each_other(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("mode", ["tmux", "local"])
-async def test_a_way_that_is_not_there_leads_to_a_file_and_says_why(machine: Machine, mode: str) -> None:
+async def test_a_way_that_is_not_there_leads_to_a_file_and_says_why(machine: Machine, mode: Mode) -> None:
     result = await copy(TEXT, mode, **machine.options)
     assert result.how == "file"
     assert "install" in result.detail

@@ -38,8 +38,20 @@ CPU = Device(name="CPU", description="Ryzen", kind="cpu", total_bytes=32 * GIB, 
 ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
 
 
-def dialog(settings: ChosenLoad | None = None, *, model=DENSE, memory: MemoryNow = ROOMY, devices=(CPU, GPU)):
+def dialog(
+    settings: ChosenLoad | None = None,
+    *,
+    model: Path = DENSE,
+    memory: MemoryNow = ROOMY,
+    devices: tuple[Device, ...] = (CPU, GPU),
+) -> LoadScreen:
     return LoadScreen(inspect(model).info, settings or ChosenLoad(n_ctx=2048), devices, memory, KEYS)
+
+
+def plan_of(table: CostTable) -> MemoryPlan:
+    """The plan whose figures are shown."""
+    assert table.verdict is not None
+    return table.verdict.plan
 
 
 async def write(stage: Stage[ChosenLoad], field: str, text: str) -> None:
@@ -156,7 +168,7 @@ async def test_costs_move_with_the_values() -> None:
         table = stage.dialog.query_one(CostTable)
         before = table.verdict
         await stage.press("end")
-        assert before and table.verdict and table.verdict.plan.kv_bytes == 2 * before.plan.kv_bytes
+        assert before and table.verdict and plan_of(table).kv_bytes == 2 * before.plan.kv_bytes
         await write(stage, "n_ctx", "4000000")
         await stage.shows("○ Does not fit:", "too much for Vulkan0")
         await stage.press("ctrl+u", *"4096")
@@ -317,24 +329,25 @@ async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow() -> 
     async with contextlib.AsyncExitStack() as stack, opened(planned_dialog(planner)) as stage:
         stack.push_async_callback(planner.close)
         table = stage.dialog.query_one(CostTable)
-        assert table.verdict and not table.verdict.plan.exact
+        assert not plan_of(table).exact
         await stage.shows("≈GiB", "· ≈")
         planner.may_answer.set()
-        await until(lambda: table.verdict.plan.exact)
+        await until(lambda: plan_of(table).exact)
         await until(lambda: "≈" not in stage.text)
+        assert isinstance(stage.dialog, LoadScreen)
         settings = engine_settings(stage.dialog.choice, (CPU,))[0]
-        assert table.verdict.plan == await planner.plan(DENSE, inspect(DENSE).info, settings)
+        assert plan_of(table) == await planner.plan(DENSE, inspect(DENSE).info, settings)
 
 
 async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPlanner) -> None:
     async with opened(planned_dialog(planner)) as stage:
         table = stage.dialog.query_one(CostTable)
         await stage.press("home", "right", "right", "end")
-        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096)
+        await until(lambda: plan_of(table).exact and plan_of(table).n_ctx == 4096)
         await stage.press("left")
-        await until(lambda: table.verdict.plan.exact and table.verdict.plan.n_ctx == 2048)
+        await until(lambda: plan_of(table).exact and plan_of(table).n_ctx == 2048)
         await stage.press("end")
-        assert table.verdict.plan.exact and table.verdict.plan.n_ctx == 4096, "known by now, so there at once"
+        assert plan_of(table).exact and plan_of(table).n_ctx == 4096, "known by now, so there at once"
 
 
 async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: DryRunPlanner, tmp_path: Path) -> None:
@@ -344,7 +357,7 @@ async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner:
         await stage.press("end")
         plan = await planner.plan(broken, inspect(DENSE).info, LoadSettings(n_ctx=4096))
         await stage.shows("≈GiB", "4,096 tokens")
-        assert not plan.exact and not stage.dialog.query_one(CostTable).verdict.plan.exact
+        assert not plan.exact and not plan_of(stage.dialog.query_one(CostTable)).exact
         await stage.press("f5")
         assert (await stage.closes()).n_ctx == 4096
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from tests.app.dialogs import KEYS, OPEN, opened
+from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import until
 from tui.app.screens.choice import Choice, ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
@@ -224,7 +226,7 @@ def sampling(sources: dict[str, Source] | None = None, **own: float) -> Sampling
     )
 
 
-async def write(stage, field: str, text: str) -> None:
+async def write(stage: Stage[SamplingChoice], field: str, text: str) -> None:
     stage.dialog.query_one(f"#{field}").focus()
     await stage.pilot.pause()
     keys = {"-": "minus", ".": "full_stop", ",": "comma"}
@@ -254,7 +256,7 @@ async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]) ->
 
 
 async def test_unchanged_sampling_comes_back_exactly() -> None:
-    odd = {"temperature": 0.123456789, "top_p": 1 / 3}
+    odd: dict[str, Any] = {"temperature": 0.123456789, "top_p": 1 / 3}
     async with opened(sampling(**odd, top_k=20, max_tokens=77)) as stage:
         await stage.shows("this conversation, else 0.7")
         await stage.press("enter")

@@ -44,12 +44,12 @@ async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_s
     async with start() as person:
         await answered(person)
         controller = person.app.controller
-        os.kill(controller.engine.pid, signal.SIGSTOP)
+        os.kill(person.engine_pid, signal.SIGSTOP)
         controller.load(LoadRequest(path=MOE, choice=controller.model.choice))
         await person.wait_for(lambda: person.phase == "loading")
         await person.wait_for(lambda: rows(person)["CONTEXT"] == "CONTEXT n/a")
         assert_nothing_was_measured(person)
-        os.kill(controller.engine.pid, signal.SIGCONT)
+        os.kill(person.engine_pid, signal.SIGCONT)
         await person.wait_until_ready()
         assert_nothing_was_measured(person)
         await person.wait_for(lambda: "/ 1,024" in rows(person)["CONTEXT"])
@@ -67,7 +67,7 @@ async def test_after_a_load_that_was_refused_the_context_is_that_of_the_model_th
         controller.load(LoadRequest(path=home / "nowhere.gguf", choice=controller.model.choice))
         await person.wait_for(failed.is_set)
         await person.wait_until_ready()
-        assert controller.engine.loaded.path == str(DENSE)
+        assert person.loaded.path == str(DENSE)
         await person.wait_for(lambda: rows(person)["CONTEXT"] == before)
 
 

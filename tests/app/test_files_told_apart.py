@@ -24,10 +24,6 @@ def question(person: Person) -> str:
     return str(person.app.screen.query_one("#question", Static).content)
 
 
-def loaded(person: Person):
-    return person.app.controller.engine.loaded
-
-
 async def without_a_model(person: Person) -> None:
     await person.wait_for(lambda: person.phase == "no_model")
     await opened(person, "Models")
@@ -59,10 +55,10 @@ async def test_the_picker_lists_it_apart_and_does_not_choose_it(start: StartApp,
         await opened(person, "No chat models")
         text = person.screen_text()
         assert text.index("No chat models") < text.index("draft.gguf") and "A draft head" in text
-        before = loaded(person)
+        before = person.app.controller.engine.loaded
         await person.press("ctrl+end", "enter")
         await person.pilot.pause()
-        assert "No chat models" in person.screen_text() and loaded(person) is before
+        assert "No chat models" in person.screen_text() and person.app.controller.engine.loaded is before
 
 
 async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_one_key_mends_it(
@@ -77,7 +73,7 @@ async def test_a_cache_type_that_does_not_go_with_the_model_is_asked_about_and_o
         assert "KV cache in f16" in person.screen_text() and "Load anyway" not in person.screen_text()
         await person.press("k")
         await person.wait_until_ready()
-        assert loaded(person).llama.type_k == "f16"
+        assert person.loaded.llama.type_k == "f16"
 
 
 async def test_the_load_settings_say_it_beside_the_field(start: StartApp, tmp_path: Path) -> None:
@@ -104,6 +100,6 @@ async def test_a_load_that_is_forced_says_what_to_change(start: StartApp, tmp_pa
 async def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(start: StartApp) -> None:
     async with start() as person:
         assert "mlock" not in person.told
-        person.app.main.hear(ModelLoaded(loaded=but(loaded(person), mlock_failed=True)))
+        person.app.main.hear(ModelLoaded(loaded=but(person.loaded, mlock_failed=True)))
         await person.wait_for(lambda: "could not be locked into RAM (mlock)" in person.told)
         assert "`ulimit -l`" in person.told

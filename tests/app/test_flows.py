@@ -35,7 +35,7 @@ async def test_a_model_is_picked_by_typing_a_part_of_its_name(start: StartApp, h
         await person.press(*"a0")
         await person.wait_for(lambda: "1 of 2" in person.screen_text())
         await person.press("enter")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path.name == MOE.name)
+        await person.wait_for(lambda: person.phase == "ready" and Path(person.loaded.path).name == MOE.name)
 
 
 async def test_load_settings_are_applied_and_remembered(start: StartApp) -> None:
@@ -43,7 +43,7 @@ async def test_load_settings_are_applied_and_remembered(start: StartApp) -> None
         await person.press("ctrl+l")
         await opened(person, "Load settings")
         await person.press("end", "f5")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 4096)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 4096)
     remembered = StateStore()
     assert remembered.read() == []
     assert remembered.load_of(DENSE)["n_ctx"] == 4096
@@ -68,11 +68,11 @@ async def test_other_load_settings_take_the_context_along(start: StartApp) -> No
     async with start() as person:
         await person.ask("用Python写冒泡排序")
         person.app.main.models.action_raise_context()
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 2048)
         await person.wait_for(lambda: "Loaded again on CPU in" in person.told)
         assert "of context were kept" in person.told and "would take" not in person.told  # a handful tells nothing
         await person.ask("谢谢")
-        assert person.turns[-1].timings.n_cached > 0
+        assert person.answer_timings.n_cached > 0
 
 
 async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start: StartApp) -> None:
@@ -81,6 +81,7 @@ async def test_settings_that_cannot_be_loaded_leave_the_model_as_it_was(start: S
         controller = person.app.controller
         before = controller.model.choice
         impossible = msgspec.structs.replace(before, flash_attn="off", type_v="q4_0")
+        assert controller.model.path
         controller.load(LoadRequest(path=controller.model.path, choice=impossible), controller.model.name)
         await person.wait_for(lambda: "could not be loaded" in person.screen_text() and person.phase == "ready")
         assert controller.model.choice == before
@@ -208,17 +209,17 @@ async def test_sampling_values_are_those_of_the_conversation(start: StartApp) ->
         await person.press("ctrl+s")
         await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
         await person.ask("Count to 100")
-        assert person.turns[-1].timings.n_decode == 5
+        assert person.answer_timings.n_decode == 5
         assert "token limit reached" in person.screen_text()
         limited = person.app.controller.conversation.id
         await person.press("ctrl+n")
         await person.ask("Count to 100")
-        assert person.turns[-1].timings.n_decode > 5
+        assert person.answer_timings.n_decode > 5
     async with start() as person:
         await person.app.main.conversations.open_conversation(limited)
         await person.wait_until_ready()
         await person.ask("Count to 100")
-        assert person.turns[-1].timings.n_decode == 5
+        assert person.answer_timings.n_decode == 5
 
 
 async def test_a_theme_is_seen_while_choosing_and_remembered(start: StartApp) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 
 import pytest
@@ -35,8 +36,18 @@ async def test_the_focused_field_and_no_other_has_the_mark(name: str, monkeypatc
         plain = looks(person, fields)
         for field in [*fields, *reversed(fields)]:
             field.focus()
-            await person.wait_for(lambda field=field: field.has_focus)
+            await person.wait_for(functools.partial(has_focus, field))
             assert [one for one, look in looks(person, fields).items() if look != plain[one]] == [field]
+
+
+def has_focus(field: Widget) -> bool:
+    return field.has_focus
+
+
+def means(person: Person, role: str) -> bool:
+    """What is done to a message would be done to one of this role."""
+    meant = person.app.main.messages._meant()
+    return meant is not None and meant.role == role
 
 
 async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp) -> None:
@@ -46,7 +57,7 @@ async def test_after_esc_the_focus_is_in_the_prompt(start: StartApp) -> None:
         assert person.app.focused is person.app.main.transcript and person.app.main.transcript.selected
         await person.press("escape")
         await person.wait_for(lambda: person.app.main.transcript.selected is None)
-        assert person.app.focused is person.app.main.prompt
+        assert person.app.main.prompt.has_focus
         await person.press("ctrl+up", "f1", "escape", "escape")
         await person.wait_for(lambda: person.app.focused is person.app.main.prompt)
 
@@ -56,7 +67,7 @@ async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selec
         await person.ask("Count to 20")
         for up, selected in ((1, "assistant"), (2, "user")):
             await person.press(*["ctrl+up"] * up)
-            await person.wait_for(lambda selected=selected: person.app.main.messages._meant().role == selected)
+            await person.wait_for(functools.partial(means, person, selected))
             async with person.slowly():
                 await person.press("r")
                 await person.wait_for(lambda: person.phase == "answering")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import pytest
@@ -42,8 +42,12 @@ async def need(n_ctx: int, model: Path = DENSE, **more: Any) -> int:
     return _asked[model, settings]
 
 
+class Believe(Protocol):
+    def __call__(self, host_free_bytes: int, reserve_bytes: int = 0) -> None: ...
+
+
 @pytest.fixture
-def free(monkeypatch: pytest.MonkeyPatch):
+def free(monkeypatch: pytest.MonkeyPatch) -> Believe:
     """Let the app believe in so much free memory."""
 
     def believe(host_free_bytes: int, reserve_bytes: int = 0) -> None:
@@ -51,10 +55,6 @@ def free(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(model_flows, "memory_now", lambda *_: memory)
 
     return believe
-
-
-def loaded(person: Person):
-    return person.app.controller.engine.loaded
 
 
 def told(person: Person) -> str:
@@ -73,19 +73,19 @@ async def started_without_a_model(person: Person) -> None:
     await person.press("escape")
 
 
-async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start: StartApp, free) -> None:
+async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start: StartApp, free: Believe) -> None:
     free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
             "To fit into memory, it is loaded with: all layers on the CPU · a context of 2,048 tokens."
         )
-        assert loaded(person).n_ctx == 2048
+        assert person.loaded.n_ctx == 2048
     remembered = StateStore()
     assert remembered.read() == [] and not remembered.load_of(DENSE)
 
 
 async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer_mends_it(
-    start: StartApp, free
+    start: StartApp, free: Believe
 ) -> None:
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
@@ -93,13 +93,13 @@ async def test_a_context_of_the_command_line_is_asked_about_and_the_first_answer
         person.app.main.models.open_model(DENSE)
         await opened(person, "Too little memory")
         assert "4,096 tokens\nDoes not fit: " in question(person) and "too much for RAM" in question(person)
-        assert "Smaller context: 2,048" in person.screen_text() and loaded(person) is None
+        assert "Smaller context: 2,048" in person.screen_text() and person.app.controller.engine.loaded is None
         await person.press("enter")
         await person.wait_until_ready()
-        assert loaded(person).n_ctx == 2048
+        assert person.loaded.n_ctx == 2048
 
 
-async def test_a_second_explicit_yes_loads_it_all_the_same(start: StartApp, free) -> None:
+async def test_a_second_explicit_yes_loads_it_all_the_same(start: StartApp, free: Believe) -> None:
     free(await need(4096) + MIB, reserve_bytes=2 * MIB)
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -108,10 +108,10 @@ async def test_a_second_explicit_yes_loads_it_all_the_same(start: StartApp, free
         assert re.search(r"leaves only 1\.\d MiB free in RAM, where 2\.0 MiB should stay", question(person))
         await person.press("y")
         await person.wait_until_ready()
-        assert loaded(person).n_ctx == 4096
+        assert person.loaded.n_ctx == 4096
 
 
-async def test_leaving_the_question_loads_nothing(start: StartApp, free) -> None:
+async def test_leaving_the_question_loads_nothing(start: StartApp, free: Believe) -> None:
     free(await need(2048))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -119,10 +119,10 @@ async def test_leaving_the_question_loads_nothing(start: StartApp, free) -> None
         await opened(person, "Too little memory")
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
-        assert person.phase == "no_model" and loaded(person) is None
+        assert person.phase == "no_model" and person.app.controller.engine.loaded is None
 
 
-async def test_a_quantized_cache_is_one_key_away(start: StartApp, free) -> None:
+async def test_a_quantized_cache_is_one_key_away(start: StartApp, free: Believe) -> None:
     free(await need(4096, type_k="q8_0", type_v="q8_0"))
     async with start(model=None, load={"n_ctx": 4096}) as person:
         await started_without_a_model(person)
@@ -130,13 +130,13 @@ async def test_a_quantized_cache_is_one_key_away(start: StartApp, free) -> None:
         await opened(person, "KV cache in q8_0")
         await person.press("k")
         await person.wait_until_ready()
-        llama = loaded(person).llama
-        assert (loaded(person).n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
+        llama = person.loaded.llama
+        assert (person.loaded.n_ctx, llama.type_k, llama.type_v) == (4096, "q8_0", "q8_0")
 
 
-async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start: StartApp, free) -> None:
+async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(start: StartApp, free: Believe) -> None:
     async with start() as person:
-        before = loaded(person)
+        before = person.loaded
         free(await need(2048))
         await person.press("ctrl+l")
         await opened(person, "Load settings")
@@ -146,27 +146,27 @@ async def test_what_was_chosen_in_the_load_settings_is_asked_about_once_more(sta
         await opened(person, "Load settings")
         await person.press("f5")
         await opened(person, "Too little memory")
-        assert loaded(person) is before
+        assert person.app.controller.engine.loaded is before
         await person.press("c")
-        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 2048)
 
 
-async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start: StartApp, free) -> None:
+async def test_a_larger_context_and_what_is_remembered_are_guarded_too(start: StartApp, free: Believe) -> None:
     async with start() as person:
         free(await need(1024))
         person.app.main.models.action_raise_context()
         await opened(person, "Too little memory")
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
-        assert loaded(person).n_ctx == 1024
+        assert person.loaded.n_ctx == 1024
     StateStore().remember_load(DENSE, ChosenLoad(n_ctx=4096, backend="cpu"))
     async with start(model=None, load={"n_ctx": None, "backend": None}) as person:
         await opened(person, "Too little memory")
         await person.press("y")
-        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 4096)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 4096)
 
 
-async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(start: StartApp, free) -> None:
+async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(start: StartApp, free: Believe) -> None:
     async with start() as person:
         free(await need(2048))
         await person.ask("ping")
@@ -176,18 +176,18 @@ async def test_the_context_that_goes_along_is_counted_and_only_where_it_does(sta
         assert "too much for RAM" in question(person)
         await person.press("escape")
         await person.wait_for(lambda: "Too little memory" not in person.screen_text())
-        kept = context_bytes(loaded(person), person.app.controller.context.n_used)
-        assert 0 < kept < sum(b.n_bytes for b in loaded(person).buffers if b.purpose == "kv")
+        kept = context_bytes(person.loaded, person.app.controller.context.n_used)
+        assert 0 < kept < sum(b.n_bytes for b in person.loaded.llama.buffers if b.purpose == "kv")
         free(await need(2048) + kept)
         person.app.main.models.action_raise_context()
-        await person.wait_for(lambda: person.phase == "ready" and loaded(person).n_ctx == 2048)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 2048)
         # Another model takes nothing along.
         free(await need(2048, MOE))
         person.app.main.models.open_model(MOE)
-        await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == MOE)
+        await person.wait_for(lambda: person.phase == "ready" and Path(person.loaded.path) == MOE)
 
 
-async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start: StartApp, free) -> None:
+async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start: StartApp, free: Believe) -> None:
     free(64 << 10)
     async with start(model=None) as person:
         await started_without_a_model(person)
@@ -201,16 +201,16 @@ async def test_what_cannot_fit_at_all_leaves_only_the_settings_and_the_yes(start
 
 
 async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(
-    start: StartApp, free, home: Path, monkeypatch: pytest.MonkeyPatch
+    start: StartApp, free: Believe, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = paths.models_dir()
     folder.mkdir(parents=True)
     small = Path(shutil.copy(DENSE, folder / "small.gguf"))
     large = home / "large.gguf"
     large.write_bytes(b"GGUF, of which llama.cpp can make nothing")
-    read = model_flows.inspect
+    read = inspect
 
-    def heavier(path: Path):
+    def heavier(path: Path) -> LibraryModel:
         """The header of a file of twice the size, and of that name."""
         if path != large:
             return read(path)
@@ -224,22 +224,22 @@ async def test_a_smaller_file_of_the_model_is_loaded_in_its_place(
         person.app.main.models.open_model(large)
         await opened(person, "Smaller file: Q8_0")
         await person.press("m")
-        await person.wait_for(lambda: person.phase == "ready" and Path(loaded(person).path) == small)
+        await person.wait_for(lambda: person.phase == "ready" and Path(person.loaded.path) == small)
 
 
-async def test_force_asks_nothing_and_fit_takes_what_fits(start: StartApp, free) -> None:
+async def test_force_asks_nothing_and_fit_takes_what_fits(start: StartApp, free: Believe) -> None:
     free(await need(2048))
     async with start(load={"n_ctx": 4096}, force=True) as person:
-        assert loaded(person).n_ctx == 4096
+        assert person.loaded.n_ctx == 4096
     async with start(load={"n_ctx": 4096}, fit=True) as person:
-        assert loaded(person).n_ctx == 2048
+        assert person.loaded.n_ctx == 2048
         assert "with a context of 4,096 tokens: it is cut to 2,048" in told(person)
 
 
-async def test_a_mixture_of_experts_is_guarded_as_well(start: StartApp, free) -> None:
+async def test_a_mixture_of_experts_is_guarded_as_well(start: StartApp, free: Believe) -> None:
     free(await need(2048, MOE))
     async with start(model=MOE, load={"n_ctx": None, "backend": "cpu"}) as person:
-        assert loaded(person).n_ctx == 2048
+        assert person.loaded.n_ctx == 2048
 
 
 async def test_experts_on_the_cpu_are_said_beside_where_the_model_is(start: StartApp) -> None:

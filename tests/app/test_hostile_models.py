@@ -14,7 +14,7 @@ from tests.models.whole_files import WholeFile, changed
 
 
 def a_token_twice(parts: WholeFile) -> None:
-    tokens = parts.metadata["tokenizer.ggml.tokens"].value
+    tokens = parts.values("tokenizer.ggml.tokens")
     parts.metadata["tokenizer.ggml.tokens"] = Typed(9, [*tokens[:5], tokens[4], *tokens[6:]])
 
 

@@ -33,7 +33,7 @@ def told(person: Person) -> str:
 
 
 def n_evaluated(person: Person) -> int:
-    return person.turns[-1].timings.n_prefill
+    return person.answer_timings.n_prefill
 
 
 async def test_quitting_and_continuing_evaluates_only_the_new_message(start: StartApp) -> None:
@@ -47,7 +47,7 @@ async def test_quitting_and_continuing_evaluates_only_the_new_message(start: Sta
         await person.wait_for(lambda: "back from the disk" in told(person) and not person.app.controller.contexts.works)
         assert person.turns[0].text == LONG
         await person.ask("ping")
-        assert person.turns[-1].timings.n_cached > 200
+        assert person.answer_timings.n_cached > 200
         # "ping" between the template's marks; what the model thought and said before is evaluated already.
         assert n_evaluated(person) <= 12
 
@@ -70,7 +70,7 @@ async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start
         await person.app.controller.open(first)
         await person.wait_for(lambda: "back from the disk" in told(person))
         await person.ask("ping")
-        assert person.turns[-1].timings.n_cached > 150
+        assert person.answer_timings.n_cached > 150
 
 
 async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start: StartApp) -> None:
@@ -81,7 +81,7 @@ async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start: S
         await person.wait_for(lambda: not person.turns)
         await person.app.controller.open(first)
         await person.ask("ping")
-        assert person.turns[-1].timings.n_cached > 150
+        assert person.answer_timings.n_cached > 150
         assert "back from the disk" not in told(person)
 
 
@@ -97,12 +97,12 @@ async def test_an_engine_that_died_gets_it_back(start: StartApp, monkeypatch: py
     async with start() as person:
         await person.ask(LONG)
         await person.wait_for(lambda: files() == [file_of(person)])
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.press("r")
         await person.wait_for(lambda: "back from the disk" in told(person))
         await person.ask("ping")
-        assert person.turns[-1].timings.n_cached > 150
+        assert person.answer_timings.n_cached > 150
 
 
 async def test_what_an_engine_was_writing_when_it_died_goes(start: StartApp) -> None:
@@ -111,7 +111,7 @@ async def test_what_an_engine_was_writing_when_it_died_goes(start: StartApp) -> 
         await person.press("ctrl+n")
         await person.wait_for(lambda: len(files()) == 1)
         (paths.contexts_dir() / ".llmtui-half.tmp").touch()
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead" and len(files()) == 1)
 
 
@@ -135,7 +135,7 @@ async def test_one_that_is_left_while_its_model_moves_is_kept(start: StartApp) -
         await controller.open(first)
         await person.wait_for(lambda: "back from the disk" in told(person))
         await person.ask("ping")
-        assert person.turns[-1].timings.n_cached > 150
+        assert person.answer_timings.n_cached > 150
 
 
 async def test_another_model_discards_it_with_a_note(start: StartApp) -> None:

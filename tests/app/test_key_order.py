@@ -24,6 +24,7 @@ async def burst(person: Person, *keys: str) -> None:
         for name, character in [(key, None)] if key in NAMES else [(name_of(letter), letter) for letter in key]:
             event = events.Key(name, character)
             event.set_sender(app)
+            assert app._driver
             app._driver.send_message(event)
     await person.pilot.pause()
 
@@ -34,6 +35,11 @@ NAMES |= {"ctrl+j", "ctrl+o", "ctrl+u", "ctrl+w"}
 
 def name_of(letter: str) -> str:
     return NAMED.get(letter) or (letter if letter.isalnum() else _character_to_key(letter))
+
+
+def focused_line(person: Person) -> Input:
+    assert isinstance(person.app.focused, Input)
+    return person.app.focused
 
 
 def prompt(person: Person) -> Prompt:
@@ -83,9 +89,9 @@ async def test_text_after_tab_goes_into_the_field_that_has_the_focus_then(start:
         await burst(person, "sampling", "enter")
         await person.wait_for(lambda: isinstance(person.app.screen, SamplingScreen))
         await person.wait_for(lambda: isinstance(person.app.focused, Input))
-        first = person.app.focused
+        first = focused_line(person)
         await burst(person, "ctrl+u", "0.5", "tab", "ctrl+u", "7")
-        await person.wait_for(lambda: person.app.focused is not first and person.app.focused.value == "7")
+        await person.wait_for(lambda: person.app.focused is not first and focused_line(person).value == "7")
         assert first.value == "0.5"
 
 
@@ -122,7 +128,7 @@ async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out
     async with start() as person:
         person.app.push_screen(LineEditScreen("Rename", "", person.app.keymap))
         await person.wait_for(lambda: isinstance(person.app.focused, Input))
-        line = person.app.focused
+        line = focused_line(person)
         await person.press("tab")
         assert person.app.focused is not line
         person.app.post_message(events.Paste("two\rlines\x1b[31m"))
@@ -142,10 +148,15 @@ async def test_a_long_paste_leaves_the_app_time_and_is_undone_at_once(start: Sta
         await person.press("escape")
         field = prompt(person)
         text = "a line of text\n" * 20_000
-        seen = set()
+        seen: set[int] = set()
+
+        def is_whole_there() -> bool:
+            seen.add(len(field.text))
+            return field.text.endswith("X")
+
         person.app.post_message(events.Paste(text))
         person.app.post_message(events.Key("X", "X"))
-        await person.wait_for(lambda: seen.add(len(field.text)) or field.text.endswith("X"))
+        await person.wait_for(is_whole_there)
         is_whole = field.text == f"{text}X"
         assert is_whole and len(seen) > 2
         field.undo()

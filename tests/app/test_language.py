@@ -11,6 +11,8 @@ from tests.app.conftest import Person, StartApp
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.widgets.prompt import Prompt
 from tui.config.state import StateStore
+from tui.engines.interface import EngineError
+from tui.protocol.records import LoadSettings
 from tui.words import language, use
 
 
@@ -90,3 +92,14 @@ async def test_automatic_is_what_the_environment_says(start: StartApp, monkeypat
         monkeypatch.setenv("LANG", "C.UTF-8")
         await choose(person, "自动")
         await person.wait_for(lambda: language() == "en")
+
+
+async def test_what_the_engine_words_itself_is_in_the_chosen_language_too(start: StartApp) -> None:
+    async with start() as person:
+        engine = person.app.controller.engine
+        for label, says in (("简体中文", "不是文件"), ("English", "is not a file")):
+            await choose(person, label)
+            await person.wait_for(lambda: not any(worker.group == "language" for worker in person.app.workers))
+            with pytest.raises(EngineError) as error:
+                await engine.load("/nowhere/model.gguf", LoadSettings())
+            assert says in error.value.info.detail

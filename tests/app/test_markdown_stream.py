@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 
@@ -158,7 +159,9 @@ def n_calls(act: Callable[[], object]) -> int:
 @pytest.mark.timeout(120)  # of what is not counted, such as copies, the square would take hours
 @pytest.mark.parametrize("complete", [True, False])
 def test_the_work_for_one_paragraph_grows_with_its_length_and_no_faster(complete: bool) -> None:
-    few, many = (n_calls(lambda n=n: MarkdownStream(80, "word " * n, complete=complete)) for n in (50_000, 800_000))
+    few, many = (
+        n_calls(functools.partial(MarkdownStream, 80, "word " * n, complete=complete)) for n in (50_000, 800_000)
+    )
     assert many < 17 * few
     stream = MarkdownStream(80, "word " * 800_000)
     assert n_calls(lambda: stream.append("more ")) < few / 100

@@ -15,7 +15,7 @@ GIB, MIB = 1 << 30, 1 << 20
 async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start: StartApp) -> None:
     async with start() as person:
         swap = iter((GIB, GIB + 120 * MIB, GIB, GIB))
-        person.app.controller.monitoring.swap_used = lambda: next(swap)
+        person.app.controller.monitoring.swap_used = lambda: next(swap)  # type: ignore[method-assign]
         await person.ask("hello")
         await person.wait_for(lambda: "complete · swapped 120.0 MiB" in person.screen_text())
         await person.ask("ping")

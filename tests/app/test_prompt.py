@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,7 @@ class PromptApp(App[None]):
         return [message.text for message in self.heard if isinstance(message, Prompt.Submitted)]
 
 
-def prompt_app(**options: object) -> PromptApp:
+def prompt_app(**options: Any) -> PromptApp:
     return PromptApp(Prompt(default_keymap(), **options))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -35,6 +37,10 @@ def shown(person: Person) -> list[str]:
     return above.rows_as_text if above.display else []
 
 
+def was_told(person: Person, words: str) -> bool:
+    return words in person.told
+
+
 async def write(person: Person, text: str) -> None:
     """Type and send, whatever becomes of it."""
     await person.type(text)
@@ -58,9 +64,9 @@ async def answered(person: Person, *texts: str) -> None:
 
 
 @contextlib.contextmanager
-def held(person: Person):
+def held(person: Person) -> Iterator[None]:
     """The engine does nothing meanwhile, as on a slow machine."""
-    pid = person.app.controller.engine.pid
+    pid = person.engine_pid
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -102,7 +108,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
                 "2 hello there",
             ]
         await answered(person, "ping", "hello\nthere")
-        assert controller.engine.loaded.path == str(MOE)
+        assert person.loaded.path == str(MOE)
 
 
 async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(start: StartApp) -> None:
@@ -110,7 +116,7 @@ async def test_a_prompt_sent_while_a_load_is_prepared_is_answered_by_that_model(
         person.app.main.models.open_model(MOE)
         await write(person, "ping")
         await answered(person, "ping")
-        assert person.app.controller.engine.loaded.path == str(MOE)
+        assert person.loaded.path == str(MOE)
         assert (person.turns[1].model, person.turns[1].stop) == ("Tiny Qwen3 0.002B A0.001B", "stop")
 
 
@@ -126,7 +132,7 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
             await person.wait_for(lambda: person.phase == "loading")
             await write(person, "hello")
         await answered(person, "Count to 100", "ping", "hello")
-        assert "100" in person.turns[1].text and controller.engine.loaded.n_ctx == 2048
+        assert "100" in person.turns[1].text and person.loaded.n_ctx == 2048
 
 
 async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
@@ -178,7 +184,7 @@ async def test_what_waits_survives_the_death_of_the_engine(start: StartApp) -> N
         async with person.slowly():
             await person.send("Count to 100")
             await write(person, "ping")
-            os.kill(controller.engine.pid, signal.SIGKILL)
+            os.kill(person.engine_pid, signal.SIGKILL)
             await person.wait_for(lambda: person.phase == "dead")
         assert waiting(person) == ("ping",)
         controller.restart()
@@ -308,19 +314,23 @@ async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
         }.items():
             person.app.clear_notifications()
             await person.app.run_action(action)
-            await person.wait_for(lambda words=words: words in person.told)
+            await person.wait_for(functools.partial(was_told, person, words))
 
 
 async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start: StartApp) -> None:
     async with start(model=None) as person:
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await person.press(*"zzz")
-        await person.wait_for(lambda: not person.app.screen._is_scanning)
+        picker = person.app.screen
+        assert isinstance(picker, PickerScreen)
+        await person.wait_for(lambda: not picker._is_scanning)
         await person.press("enter")
         await person.wait_for(lambda: "Nothing here is a model." in person.screen_text())
         await person.press("escape")
         await person.press("ctrl+r")
         await person.wait_for(lambda: isinstance(person.app.screen, ConversationsScreen))
-        await person.wait_for(lambda: person.app.screen._all is not None)
+        conversations = person.app.screen
+        assert isinstance(conversations, ConversationsScreen)
+        await person.wait_for(lambda: conversations._all is not None)
         await person.press("enter")
         await person.wait_for(lambda: "No conversation is highlighted." in person.screen_text())

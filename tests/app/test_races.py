@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,15 +19,17 @@ from tests.conftest import DENSE, MOE, until
 from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen
 from tui.config import paths
+from tui.config.settings import ChosenLoad
 from tui.planning.exact import Confirmed
+from tui.planning.verdict import Verdict
 from tui.protocol.records import ErrorInfo
 from tui.session.events import AnswerGrew, AnswerRefused, EngineLost
 from tui.session.loads import LoadRequest
 
 
-def held(person: Person):
+def held(person: Person) -> Callable[[], None]:
     """Hold the engine still, as a slow machine would; the result lets it go on."""
-    pid = person.app.controller.engine.pid
+    pid = person.engine_pid
     os.kill(pid, signal.SIGSTOP)
     return lambda: os.kill(pid, signal.SIGCONT)
 
@@ -50,7 +53,7 @@ async def test_a_new_conversation_does_not_stop_a_load(start: StartApp) -> None:
         assert person.phase == "loading"
         go_on()
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.path == str(MOE)
+        assert person.loaded.path == str(MOE)
 
 
 async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start: StartApp) -> None:
@@ -67,7 +70,7 @@ async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start: StartAp
         for path in (MOE, DENSE, MOE):
             load(person, path)
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.path == str(MOE)
+        assert person.loaded.path == str(MOE)
 
 
 async def test_a_model_chosen_in_mid_answer_follows_the_answer(start: StartApp) -> None:
@@ -75,7 +78,7 @@ async def test_a_model_chosen_in_mid_answer_follows_the_answer(start: StartApp) 
         await person.send("Count to 100")
         load(person, DENSE)
         load(person, MOE)
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.path == str(MOE))
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.path == str(MOE))
         assert person.turns[-1].stop in ("cancelled", "stop")
 
 
@@ -89,7 +92,7 @@ async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done
         controller.load(LoadRequest(path=DENSE, choice=choice))
         go_on()
         await person.wait_for(lambda: not controller._works.is_busy)
-        assert (controller.engine.loaded.path, controller.engine.loaded.n_ctx) == (str(DENSE), 2048)
+        assert (person.loaded.path, person.loaded.n_ctx) == (str(DENSE), 2048)
         assert (controller.model.path, controller.model.choice) == (DENSE, choice)
         assert person.phase == "ready"
 
@@ -144,13 +147,13 @@ async def test_a_model_chosen_while_the_engine_starts_is_the_one_that_is_loaded(
     async with start(model=None) as person:
         load(person, MOE)
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.path == str(MOE)
+        assert person.loaded.path == str(MOE)
 
 
 async def test_the_card_of_a_dead_engine_is_there_in_every_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.press("ctrl+n")
         assert "The engine stopped while idle" in person.screen_text()
@@ -165,7 +168,7 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
     async with start() as person:
         controller, cards = person.app.controller, []
         person.at_the_first(EngineLost, lambda: cards.append(person.phase))
-        os.kill(controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         while controller.engine.alive:  # noqa: ASYNC110 - in the very next turn of the loop everybody may know
             await asyncio.sleep(0)
         assert person.phase == "ready"  # nobody knows yet
@@ -184,7 +187,7 @@ async def test_opening_the_picker_just_when_the_engine_dies_does_no_harm(start: 
     async with start() as person:
         held(person)
         await person.press("ctrl+o")
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
 
@@ -220,7 +223,7 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
 ) -> None:
     go_on, judge = asyncio.Event(), Confirmed.judge
 
-    async def slowly(self, choice):
+    async def slowly(self: Confirmed, choice: ChosenLoad) -> Verdict:
         await go_on.wait()
         return await judge(self, choice)
 
@@ -230,7 +233,7 @@ async def test_a_dialog_that_is_opened_while_a_load_is_prepared_does_not_end_it(
         await person.press("ctrl+r")
         await opened(person, "Conversations")
         go_on.set()
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.engine.loaded.n_ctx == 2048)
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.n_ctx == 2048)
 
 
 async def test_a_conversation_that_is_being_answered_is_deleted_even_if_the_list_is_closed_at_once(

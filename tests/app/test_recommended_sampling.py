@@ -4,7 +4,9 @@ user wants instead."""
 from __future__ import annotations
 
 import json
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 import pytest
@@ -16,6 +18,9 @@ from tests.running import llmtui
 from tui.app.screens.main import MainScreen
 from tui.app.screens.sampling import SamplingScreen
 from tui.config import paths
+from tui.engines.interface import AnswerStream
+from tui.engines.local import LocalEngine
+from tui.protocol.messages import Generate
 from tui.protocol.records import PartialSampling, Sampling
 
 HINTS = {"general.sampling.temp": 0.15, "general.sampling.top_k": Typed(5, 7)}
@@ -27,11 +32,15 @@ def recommending(tmp_path: Path) -> Path:
     return add_metadata(DENSE, tmp_path / "models" / "recommending.gguf", HINTS)
 
 
+class Begin(Protocol):
+    def __call__(self, model: Path, text: str = "", **options: Any) -> AbstractAsyncContextManager[Person]: ...
+
+
 @pytest.fixture
-def begin(start: StartApp, tmp_path: Path):
+def begin(start: StartApp, tmp_path: Path) -> Begin:
     """Start the app with a settings file that has this text only: that of the other tests asks for greedy answers."""
 
-    def begin(model: Path, text: str = "", **options):
+    def begin(model: Path, text: str = "", **options: Any) -> AbstractAsyncContextManager[Person]:
         file = tmp_path / "mine.toml"
         file.write_text(NO_RESERVE + text)
         return start(model, settings_file=file, **options)
@@ -41,14 +50,15 @@ def begin(start: StartApp, tmp_path: Path):
 
 def asked_for(person: Person) -> list[Sampling]:
     """The sampling of each answer that the engine is asked for from now on."""
-    engine, asked = person.app.controller.engine, []
+    engine = person.app.controller.engine
+    asked: list[Sampling] = []
     generate = engine.generate
 
-    def noting(messages, sampling=None, **more):
-        asked.append(sampling)
-        return generate(messages, sampling, **more)
+    def noting(command: Generate) -> AnswerStream:
+        asked.append(command.sampling)
+        return generate(command)
 
-    engine.generate = noting
+    engine.generate = noting  # type: ignore[method-assign]
     return asked
 
 
@@ -57,6 +67,7 @@ async def open_sampling(person: Person) -> SamplingScreen:
     await person.wait_for(
         lambda: isinstance(person.app.screen, SamplingScreen) and "Temperature" in person.screen_text()
     )
+    assert isinstance(person.app.screen, SamplingScreen)
     return person.app.screen
 
 
@@ -64,7 +75,9 @@ async def back(person: Person) -> None:
     await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
 
 
-async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinking(begin, recommending: Path) -> None:
+async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinking(
+    begin: Begin, recommending: Path
+) -> None:
     async with begin(recommending) as person:
         asked = asked_for(person)
         await person.ask("hello")
@@ -75,14 +88,14 @@ async def test_the_engine_gets_what_the_file_recommends_with_and_without_thinkin
         assert (plain.temperature, plain.top_k, plain.top_p) == (0.15, 7, 0.8)
 
 
-async def test_a_file_that_recommends_nothing_is_answered_with_as_before(begin) -> None:
+async def test_a_file_that_recommends_nothing_is_answered_with_as_before(begin: Begin) -> None:
     async with begin(DENSE) as person:
         asked = asked_for(person)
         await person.ask("hello")
         assert asked == [Sampling(temperature=0.6, top_k=20, top_p=0.95)]
 
 
-async def test_the_dialog_says_where_values_come_from_and_leads_back(begin, recommending: Path) -> None:
+async def test_the_dialog_says_where_values_come_from_and_leads_back(begin: Begin, recommending: Path) -> None:
     async with begin(recommending, "[sampling.thinking]\ntop_p = 0.95\n") as person:
         asked = asked_for(person)
         await open_sampling(person)
@@ -101,13 +114,13 @@ async def test_the_dialog_says_where_values_come_from_and_leads_back(begin, reco
         await person.press("ctrl+d")
         await person.press("ctrl+s")
         await back(person)
-        assert person.app.controller.conversation.sampling is None
+        assert not person.app.controller.conversation.sampling
         await person.ask("hello")
         assert [(s.temperature, s.top_k) for s in asked] == [(0.9, 7), (0.15, 7)]
 
 
 async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_and_no_more(
-    begin, recommending: Path
+    begin: Begin, recommending: Path
 ) -> None:
     async with begin(recommending) as person:
         asked = asked_for(person)
@@ -119,14 +132,14 @@ async def test_what_a_conversation_has_of_its_own_follows_it_to_another_model_an
         assert [(s.temperature, s.top_k, s.top_p) for s in asked] == [(0.15, 7, 0.5), (0.6, 20, 0.5)]
 
 
-async def test_what_the_user_wrote_goes_before_the_file(begin, recommending: Path) -> None:
+async def test_what_the_user_wrote_goes_before_the_file(begin: Begin, recommending: Path) -> None:
     async with begin(recommending, "[sampling.thinking]\ntemperature = 0.6\n") as person:
         asked = asked_for(person)
         await person.ask("hello")
         assert (asked[0].temperature, asked[0].top_k) == (0.6, 7)
 
 
-async def test_what_makes_no_sense_in_a_file_is_not_used(begin, tmp_path: Path) -> None:
+async def test_what_makes_no_sense_in_a_file_is_not_used(begin: Begin, tmp_path: Path) -> None:
     hints = {"general.sampling.temp": float("nan"), "general.sampling.top_p": 0.5}
     odd = add_metadata(DENSE, tmp_path / "odd.gguf", hints)
     async with begin(odd) as person:
@@ -135,7 +148,7 @@ async def test_what_makes_no_sense_in_a_file_is_not_used(begin, tmp_path: Path) 
         assert asked == [Sampling(temperature=0.6, top_k=20, top_p=0.5)]
 
 
-async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin, tmp_path: Path) -> None:
+async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin: Begin, tmp_path: Path) -> None:
     hints = {"general.sampling.mirostat": Typed(5, 2), "general.sampling.xtc_probability": 0.5}
     odd = add_metadata(DENSE, tmp_path / "odd.gguf", hints)
     async with begin(odd) as person:
@@ -147,10 +160,11 @@ async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin, tmp_path:
         assert person.told.count(words) == 1
 
 
-async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_thinking(begin) -> None:
+async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_thinking(begin: Begin) -> None:
     async with begin(DENSE) as person:
         engine = person.app.controller.engine
-        engine.loaded = msgspec.structs.replace(engine.loaded, can_think=False)
+        assert isinstance(engine, LocalEngine)
+        engine.loaded = msgspec.structs.replace(person.loaded, can_think=False)
         asked = asked_for(person)
         await person.ask("hello")
         assert asked == [Sampling()]

@@ -3,15 +3,26 @@ later."""
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 
 from tests.app.conftest import Person, StartApp
 from tui.app.widgets.prompt import Prompt
+from tui.chat.conversation import Turn
 from tui.session.events import AnswerBegan
 
 
-async def saved_turns(person: Person):
+def has_turns(person: Person, turns: tuple[Turn, ...]) -> bool:
+    return person.turns == turns
+
+
+def is_answered(person: Person, text: str) -> bool:
+    """A conversation of one prompt, this one."""
+    return person.turns[0].text == text and bool(person.turns[-1].stop)
+
+
+async def saved_turns(person: Person) -> tuple[Turn, ...]:
     return (await person.app.store.open(person.app.controller.conversation.id)).turns
 
 
@@ -48,7 +59,7 @@ async def test_leaving_with_the_question_open_keeps_the_answer_that_was_to_be_re
         assert person.turns == before
 
 
-async def talk_until_it_would_not_fit_again(person: Person):
+async def talk_until_it_would_not_fit_again(person: Person) -> tuple[Turn, ...]:
     """Two answers, and a system prompt that is too long for both since; gives the turns."""
     await person.press("ctrl+t")
     await person.ask("one two three " * 30)
@@ -82,7 +93,7 @@ async def test_an_edited_prompt_that_is_stopped_before_a_word_came_replaces_noth
 async def test_an_engine_that_dies_before_the_new_answer_leaves_the_old_one_above_its_card(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
-        before, pid = person.turns, person.app.controller.engine.pid
+        before, pid = person.turns, person.engine_pid
         os.kill(pid, signal.SIGSTOP)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "answering")
@@ -107,7 +118,7 @@ async def test_what_was_replaced_can_be_brought_back_and_the_other_way_round(sta
         after = person.turns
         for expected in (before, after, before):
             await person.app.run_action("screen.bring_back")
-            await person.wait_for(lambda turns=expected: person.turns == turns)
+            await person.wait_for(functools.partial(has_turns, person, expected))
         assert "pong" in person.screen_text()
 
 
@@ -119,7 +130,7 @@ async def test_every_version_that_was_replaced_can_be_reached(start: StartApp) -
             await person.press("f2")
             person.app.main.query_one(Prompt).set_text(text)
             await person.press("enter")
-            await person.wait_for(lambda text=text: person.turns[0].text == text and person.turns[-1].stop)
+            await person.wait_for(functools.partial(is_answered, person, text))
         last = person.turns
         await person.app.run_action("screen.bring_back")
         await person.wait_for(lambda: "You: ping" in person.screen_text() and "You: hello" in person.screen_text())

@@ -18,6 +18,8 @@ from tests.app.conftest import Person
 from tests.app.test_snapshots import Scene, action, chat, open_palette, pick_model, read_problems, shown
 from tests.config.test_themes import contrast, distance, linear
 from tui.app.markdown.text import width_of
+from tui.app.screens.choice import ChoiceScreen
+from tui.app.screens.picker import PickerScreen
 from tui.config import paths
 from tui.config.themes import load_themes
 
@@ -109,6 +111,7 @@ async def mark_log(person: Person) -> list[Place]:
 
 async def highlight_row(person: Person) -> list[Place]:
     await person.press("down")
+    assert isinstance(person.app.screen, PickerScreen | ChoiceScreen)
     rows = person.app.screen.rows
     _, y = places(person, "▶", rows)[0]
     return [(x, y) for x in range(rows.region.x, rows.region.right)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
-from tests.app.conftest import GREEDY, StartApp
+from tests.app.conftest import GREEDY, Person, StartApp
 from tui.app import phrases
 from tui.app.widgets.sidebar import Sidebar
 from tui.config.settings import ChosenLoad
@@ -17,11 +19,15 @@ from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
 
 
+class StartWith(Protocol):
+    def __call__(self, text: str, **options: Any) -> AbstractAsyncContextManager[Person]: ...
+
+
 @pytest.fixture
-def with_settings(start: StartApp, tmp_path: Path):
+def with_settings(start: StartApp, tmp_path: Path) -> StartWith:
     """Start the app with a settings file of this text."""
 
-    def start_with(text: str, **options):
+    def start_with(text: str, **options: Any) -> AbstractAsyncContextManager[Person]:
         file = tmp_path / "mine.toml"
         file.write_text(GREEDY + text)
         return start(settings_file=file, **options)
@@ -29,7 +35,7 @@ def with_settings(start: StartApp, tmp_path: Path):
     return start_with
 
 
-async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings) -> None:
+async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings: StartWith) -> None:
     unfolded = "[ui]\nfold_thinking = false\n"
     async with with_settings(unfolded) as person:
         await person.ask("hello")
@@ -40,9 +46,9 @@ async def test_thinking_is_shown_whole_when_it_shall_not_be_folded(with_settings
         assert "The user greets me" in person.screen_text()
 
 
-async def test_the_keys_of_the_card_can_be_changed(with_settings) -> None:
+async def test_the_keys_of_the_card_can_be_changed(with_settings: StartWith) -> None:
     async with with_settings('[keys]\ncard_reload = "z"\n') as person:
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         assert "[z] reload" in person.screen_text() and "[d] details" in person.screen_text()
         assert "[r]" not in person.screen_text()
@@ -50,7 +56,7 @@ async def test_the_keys_of_the_card_can_be_changed(with_settings) -> None:
         await person.wait_until_ready()
 
 
-async def test_sentences_name_the_keys_that_were_chosen(with_settings, tmp_path: Path) -> None:
+async def test_sentences_name_the_keys_that_were_chosen(with_settings: StartWith, tmp_path: Path) -> None:
     keys = '[keys]\npick_model = "f10"\ncard_other_model = "x"\ncard_load_settings = []\nstop = []\n'
     async with with_settings(keys, model=None) as person:
         await person.wait_for(lambda: "No models were found" in person.screen_text())

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from textual import events
 from textual.app import App, ComposeResult
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -197,9 +198,14 @@ async def test_new_figures_repaint_their_rows_and_lay_nothing_out() -> None:
         feed(sidebar)
         await pilot.pause()
         app.n_layouts = 0
-        painted = []
+        painted: list[int] = []
         original = sidebar.render_line
-        sidebar.render_line = lambda y: painted.append(y) or original(y)  # type: ignore[method-assign]
+
+        def render_line(y: int) -> Strip:
+            painted.append(y)
+            return original(y)
+
+        sidebar.render_line = render_line  # type: ignore[method-assign]
         feed(sidebar)
         await pilot.pause()
         assert painted == []

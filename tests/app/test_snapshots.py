@@ -38,6 +38,7 @@ from tests.recorded import (
     PROMPT_HALF_READ,
     QUESTION,
     QWEN,
+    RecordedEngine,
     replace_machine,
 )
 from tests.words.pseudo import plain
@@ -86,6 +87,12 @@ NARROW = ((40, 24), (80, 24), (120, 40))
 # What a person does until the screen is there ---------------------------------------------------------------------
 
 
+def recorded(person: Person) -> RecordedEngine:
+    """The engine that plays what was recorded."""
+    assert isinstance(person.app.controller.engine, RecordedEngine)
+    return person.app.controller.engine
+
+
 async def chat(person: Person) -> None:
     """A conversation from the store, and one more answer."""
     await person.app.store.create(CONVERSATION)
@@ -95,7 +102,7 @@ async def chat(person: Person) -> None:
 
 async def read_prompt(person: Person) -> None:
     await chat(person)
-    person.app.controller.engine.events = PROMPT_HALF_READ
+    recorded(person).events = PROMPT_HALF_READ
     await person.send("Summarize this chapter for me.")
     await person.wait_for(lambda: "42%" in person.screen_text())
     await person.type("Meanwhile I type")
@@ -103,18 +110,18 @@ async def read_prompt(person: Person) -> None:
 
 async def lose_the_engine(person: Person) -> None:
     await read_prompt(person)
-    person.app.controller.engine.die_of()
+    recorded(person).die_of()
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
 async def crash_on_the_cpu(person: Person) -> None:
-    engine = person.app.controller.engine
+    engine = recorded(person)
     engine.loads = but(LOADED, devices=(), n_gpu_layers=0)
     person.app.controller.restart(backend="cpu")
     await person.wait_for(lambda: person.phase == "ready" and engine.loaded and not engine.loaded.llama.devices)
     person.app.clear_notifications()  # how long that took
     await read_prompt(person)
-    person.app.controller.engine.die_of(CPU_CRASH)
+    recorded(person).die_of(CPU_CRASH)
     await person.wait_for(lambda: person.turns[-1].stop)
 
 
@@ -131,7 +138,9 @@ async def pick_model(person: Person) -> None:
     await chat(person)
     await person.press("ctrl+o")
     await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-    await person.wait_for(lambda: person.app.screen.rows.item and person.app.screen._next_to_judge() is None)
+    picker = person.app.screen
+    assert isinstance(picker, PickerScreen)
+    await person.wait_for(lambda: picker.rows.item and picker._next_to_judge() is None)
 
 
 async def change_load_settings(person: Person) -> None:
@@ -141,14 +150,14 @@ async def change_load_settings(person: Person) -> None:
 
 async def load_half(person: Person) -> None:
     await chat(person)
-    person.app.controller.engine.load_stops_at = 0.62
+    recorded(person).load_stops_at = 0.62
     person.app.main.models.open_model(QWEN.path)
 
 
 async def fail_to_load(person: Person) -> None:
     await chat(person)
     detail = "ggml_vulkan: Device memory allocation of size 15569256448 failed."
-    person.app.controller.engine.load_error = ErrorInfo(kind="out_of_memory", detail=detail)
+    recorded(person).load_error = ErrorInfo(kind="out_of_memory", detail=detail)
     person.app.main.models.open_model(QWEN.path)
 
 
@@ -244,7 +253,7 @@ async def list_conversations(person: Person) -> None:
     async def unused(*_: str) -> None:
         raise AssertionError("nothing is changed here")
 
-    screen = ConversationsScreen(load, unused, unused, unused, person.app.keymap, current="c1", now=lambda: NOW)  # type: ignore[arg-type]
+    screen = ConversationsScreen(load, unused, unused, unused, person.app.keymap, current="c1", now=lambda: NOW)
     person.app.push_screen(screen)
 
 
@@ -308,7 +317,7 @@ SCENES = {
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
     "log": Scene(action("log_view"), "304.75 MiB"),
-    "confirm": Scene(action("screen.delete"), "gone for good"),
+    "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(action("palette"), "Let the model think"),
 }

@@ -8,15 +8,18 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.app.conftest import Person, StartApp
 from tests.engine.vulkan import Driver, require_vulkan, use
-from tui.app.widgets.header import Header
+from tui.app.widgets.header import Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.chat.export import to_markdown
+from tui.engines.local import LocalEngine
+from tui.protocol.records import LlamaLoad
 from tui.session.events import AnswerGrew, PromptAdvanced
 from tui.session.loads import LoadRequest
 
@@ -31,14 +34,15 @@ def need_vulkan(person: Person) -> None:
     require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
 
 
-def loaded(person: Person):
-    return person.app.controller.engine.loaded
+def loaded(person: Person) -> LlamaLoad:
+    return person.loaded.llama
 
 
-def load(person: Person, *, load_first: bool = False, **changes) -> None:
+def load(person: Person, *, load_first: bool = False, **changes: Any) -> None:
     """Load the same model with other settings, as the load settings do."""
     controller = person.app.controller
     choice = msgspec.structs.replace(controller.model.choice, **changes)
+    assert controller.model.path
     controller.load(
         LoadRequest(path=controller.model.path, choice=choice, load_first=load_first), controller.model.name
     )
@@ -70,7 +74,7 @@ def shown(person: Person) -> str:
 
 @pytest.mark.parametrize(("there", "back"), [(SOFTWARE, ("Vulkan0", "CPU")), (CPU, ("CPU", "Vulkan0"))])
 async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(
-    start: StartApp, there, back: tuple[str, ...]
+    start: StartApp, there: dict[str, str], back: tuple[str, ...]
 ) -> None:
     expected = await whole_answer(start)
     async with start(load=there, software_vulkan=True) as person:
@@ -84,7 +88,7 @@ async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(
         assert [turn.role for turn in person.turns] == ["user", "assistant"]
         assert (turn.reasoning, turn.text) == expected and turn.stop == "stop"
         assert turn.backend == back and len(turn.speeds) == 2 and any(turn.speeds)
-        assert turn.timings.n_prefill == turn.timings.n_prompt + 1  # the last token, once more
+        assert turn.timings and turn.timings.n_prefill == turn.timings.n_prompt + 1  # the last token, once more
         assert ("+".join(loaded(person).devices) or "CPU") == back[1]
         footer = shown(person)
         assert back[0] in footer and f"→ {back[1]}" in footer
@@ -108,13 +112,13 @@ async def test_before_any_answer_and_after_one_f6_goes_there_and_back(start: Sta
         await person.wait_for(lambda: person.phase == "ready" and loaded(person).devices == ())
         assert "Moved to CPU in" in shown(person) and "would take" not in shown(person)
         assert "Ada" in await person.ask("What is my name?")
-        assert person.turns[-1].backend == ("CPU",) and person.turns[-1].timings.n_cached > 5
+        assert person.turns[-1].backend == ("CPU",) and person.answer_timings.n_cached > 5
 
 
 async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_model_is_now(start: StartApp) -> None:
     read = 0
 
-    async def move(person: Person, *, says: bool, **changes) -> None:
+    async def move(person: Person, *, says: bool, **changes: Any) -> None:
         nonlocal read
         if changes:
             load(person, **changes)
@@ -154,7 +158,7 @@ async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start: Start
         await until_answered(person)
         turn = person.turns[-1]
         assert (turn.reasoning, turn.text) == expected and loaded(person).n_ubatch == 64
-        assert turn.timings.n_prompt > 150 and turn.timings.n_prefill <= turn.timings.n_prompt + 1
+        assert turn.timings and turn.timings.n_prompt > 150 and turn.timings.n_prefill <= turn.timings.n_prompt + 1
         assert turn.backend == ("CPU",) and turn.speeds == ()
         assert "loaded again on CPU in" in shown(person) and "→ CPU" not in shown(person)
 
@@ -168,7 +172,8 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         await until_answered(person)
         turn = person.turns[-1]
         assert loaded(person).type_k == "q8_0" and turn.stop == "stop"
-        assert turn.timings.n_prefill > turn.timings.n_prompt  # all of it, and what was written, once more
+        # All of it, and what was written, once more.
+        assert turn.timings and turn.timings.n_prefill > turn.timings.n_prompt
         assert "could not be kept" in person.told
         assert "tokens of context were not kept" in shown(person)
 
@@ -238,6 +243,7 @@ async def test_esc_during_the_move_keeps_what_was_written(start: StartApp) -> No
 async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_late(start: StartApp) -> None:
     async with start(load=CPU) as person:
         controller, engine = person.app.controller, person.app.controller.engine
+        assert isinstance(engine, LocalEngine)
         hear = engine._on_output
 
         def too_late(data: bytes) -> None:
@@ -245,12 +251,13 @@ async def test_header_settings_and_engine_agree_after_a_cancel_that_came_too_lat
                 controller.interrupt()
             hear(data)
 
-        engine._on_output = too_late
+        engine._on_output = too_late  # type: ignore[method-assign]
         load(person, n_ctx=2048, load_first=True)
         await person.wait_for(lambda: person.phase == "loading")
         await person.wait_until_ready()
         state = person.app.main.query_one(Header).state
-        assert controller.model.choice.n_ctx == engine.loaded.n_ctx == state.n_ctx == 2048
+        assert isinstance(state, ModelInUse)
+        assert controller.model.choice.n_ctx == person.loaded.n_ctx == state.n_ctx == 2048
         assert await person.ask("ping") == "pong"
 
 
@@ -267,7 +274,7 @@ async def test_another_conversation_can_be_opened_during_the_move(start: StartAp
         go_on()
         await person.wait_until_ready()
         await person.ask("ping")
-        assert person.turns[-1].text == "pong" and loaded(person).n_ctx == 2048
+        assert person.turns[-1].text == "pong" and person.loaded.n_ctx == 2048
         assert (await person.app.store.open(first)).turns[-1].stop == "cancelled"
 
 
@@ -280,7 +287,7 @@ async def test_an_engine_that_dies_during_the_move_comes_back_as_it_was_before(s
         await person.press("f6")
         await person.wait_for(lambda: person.phase == "loading")
         assert person.app.controller.model.choice.backend == "cpu"
-        os.kill(person.app.controller.engine.pid, signal.SIGKILL)
+        os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead" and person.turns[-1].stop)
         turn = person.turns[-1]
         assert turn.stop == "crashed" and (turn.reasoning or turn.text) and turn.backend == ("Vulkan0",)
@@ -326,4 +333,4 @@ async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_a
         await until_answered(person)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.choice.repack == after)
         # A model as small as this may have been done before; what it had read comes along either way.
-        assert person.turns[1].text == expected and loaded(person).n_lost == 0 < loaded(person).n_kept
+        assert person.turns[1].text == expected and person.loaded.n_lost == 0 < person.loaded.n_kept

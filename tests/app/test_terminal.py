@@ -99,7 +99,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 @pytest.mark.skipif(not SMOLLM2.is_file(), reason="LLMTUI_SMOLLM2 names no file: run `make test`")
-def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everything_again(terminal, home: Path) -> None:
+def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everything_again(
+    terminal: Terminal, home: Path
+) -> None:
     models = home / ".local" / "share" / "llmtui" / "models"
     models.mkdir(parents=True)
     shutil.copy(MOE, models)
@@ -131,7 +133,7 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     assert "Name three colours." in shown and "我是小小千问" in shown and "complete" in shown
 
 
-def test_without_a_word_it_starts_on_the_only_model_there_is(terminal, home: Path) -> None:
+def test_without_a_word_it_starts_on_the_only_model_there_is(terminal: Terminal, home: Path) -> None:
     models = home / ".local" / "share" / "llmtui" / "models"
     models.mkdir(parents=True)
     shutil.copy(DENSE, models)
@@ -139,12 +141,12 @@ def test_without_a_word_it_starts_on_the_only_model_there_is(terminal, home: Pat
     terminal.wait_for("ctx 4,096")
 
 
-def test_without_any_model_it_says_where_to_put_one(terminal) -> None:
+def test_without_any_model_it_says_where_to_put_one(terminal: Terminal) -> None:
     terminal.run()
     terminal.wait_for("No models were found")
 
 
-def test_a_broken_connection_leaves_no_process_and_the_conversation(terminal) -> None:
+def test_a_broken_connection_leaves_no_process_and_the_conversation(terminal: Terminal) -> None:
     terminal.run(str(DENSE), "--threads", "1")
     terminal.wait_for("ctx 4,096")
     terminal.type("My name is Ada.")
@@ -186,7 +188,7 @@ def test_a_terminal_that_vanishes_ends_everything_and_saves_the_answer_so_far(tm
     assert "99, 100" in asyncio.run(last_text())
 
 
-def test_a_signal_ends_it_without_a_question_and_what_could_not_be_saved_is_told(terminal) -> None:
+def test_a_signal_ends_it_without_a_question_and_what_could_not_be_saved_is_told(terminal: Terminal) -> None:
     paths.database_file().mkdir(parents=True)  # in the way
     terminal.run(str(DENSE), "--threads", "1")
     terminal.wait_for("ctx 4,096")
@@ -211,7 +213,7 @@ async def last_text() -> str:
         await store.close()
 
 
-def test_ctrl_c_never_kills_and_says_how_to_leave(terminal) -> None:
+def test_ctrl_c_never_kills_and_says_how_to_leave(terminal: Terminal) -> None:
     terminal.run(str(DENSE), "--threads", "1")
     terminal.wait_for("ctx 4,096")
     terminal.keys("C-c")
@@ -232,6 +234,6 @@ def test_every_size_shows_answer_and_prompt(tmp_path: Path, columns: int, rows: 
         terminal.close()
 
 
-def test_a_path_that_does_not_exist_is_explained_before_the_app_starts(terminal) -> None:
+def test_a_path_that_does_not_exist_is_explained_before_the_app_starts(terminal: Terminal) -> None:
     terminal.run("/nowhere/model.gguf")
     assert "there is no such file" in terminal.wait_for("EXIT 3")

@@ -36,7 +36,7 @@ class Typing:
         """How often the thread has found that nothing more comes."""
         self.driver = asyncio.run(self._make())
         self.driver.fileno = here
-        self.driver.process_message = self.messages.append  # type: ignore[method-assign]
+        self.driver.process_message = self.messages.append  # type: ignore[method-assign,assignment]
         self.driver.input_ended = self._note_end  # type: ignore[method-assign]
         self.thread = threading.Thread(target=self.driver.run_input_thread, daemon=True)
 

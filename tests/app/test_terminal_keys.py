@@ -98,14 +98,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def written(event: Message) -> str:
+    """The text of a paste, or a key's name."""
+    if isinstance(event, events.Paste):
+        return event.text
+    assert isinstance(event, events.Key)
+    return event.key
+
+
 def ticked(keys: TerminalKeys, clock: Clock) -> list[str]:
     """Let the time pass that the keys wait for."""
     clock.now += (keys.patience_s or 0) + 0.001
-    return [event.text if isinstance(event, events.Paste) else event.key for event in keys.tick()]
+    return [written(event) for event in keys.tick()]
 
 
 def typed(keys: TerminalKeys, text: str) -> list[str]:
-    return [event.text if isinstance(event, events.Paste) else event.key for event in keys.feed(text)]
+    return [written(event) for event in keys.feed(text)]
 
 
 def test_a_paste_whose_end_is_lost_is_shown_and_then_keys_are_keys_again(clock: Clock) -> None:

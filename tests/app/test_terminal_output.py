@@ -71,7 +71,7 @@ async def test_frames_are_dropped_whole_and_the_screen_is_asked_for_once(line: L
 
     await until(has_caught_up)
     shown += line.take()
-    assert line.told == ["caught up"] and not line.output.is_behind
+    assert (line.told, line.output.is_behind) == (["caught up"], False)
     frames = re.findall(r"\x1b\[(\d+);1H<x{4000}>", shown)
     assert 0 < len(frames) < 200 and [int(number) for number in frames] == list(range(len(frames)))
     assert re.findall(r"\x1b\[(\d+)m", shown) == [str(number) for number in range(200)]  # what is no frame is kept

@@ -13,13 +13,15 @@ from tests.tape import CHATML, IM, Tape, build
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.main import MainScreen
 from tui.engines.interface import AnswerStream
+from tui.engines.local import LocalEngine
 from tui.protocol.messages import Generate
 
 
 def loaded_as(person: Person, **facts: Any) -> None:
     """The model that is loaded is told to be of another kind."""
     engine = person.app.controller.engine
-    engine.loaded = engine._held = msgspec.structs.replace(engine.loaded, **facts)
+    assert isinstance(engine, LocalEngine)
+    engine.loaded = engine._held = msgspec.structs.replace(person.loaded, **facts)
 
 
 async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(start: StartApp) -> None:
@@ -139,7 +141,7 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: S
             asked.append(command.effort)
             return generate(command)
 
-        engine.generate = noting
+        engine.generate = noting  # type: ignore[method-assign]
         await choose(person, "h", shows=("l  Low", "m  Medium", "h  High"))
         assert "Thinking is on in this conversation, with high effort." in person.told
         assert "effort high" in person.screen_text().splitlines()[0]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -18,32 +19,32 @@ from tui.config import paths
 
 
 @asynccontextmanager
-async def another_window():
+async def another_window() -> AsyncIterator[Store]:
     store = Store(paths.database_file())
     await store.start()
     yield store
     await store.close()
 
 
-async def saved(person: Person):
+async def saved(person: Person) -> list[list[str]]:
     async with another_window() as other:
         return [[turn.text for turn in (await other.open(one.id)).turns] for one in await other.list()]
 
 
-async def answered_elsewhere(other, conversation_id):
+async def answered_elsewhere(other: Store, conversation_id: str) -> chat.Turn:
     await other.append_turn(conversation_id, chat.user_turn("asked elsewhere"))
     answer = chat.answer_turn("Elsewhere")
     await other.append_turn(conversation_id, answer)
     return answer
 
 
-def a_moment_before(other, conversation_id) -> None:
+def a_moment_before(other: Store, conversation_id: str) -> None:
     """Another window writes, and this one has had no time to notice it."""
     other.append_turn(conversation_id, chat.user_turn("a moment before"))
     at_once("SELECT 1 FROM turns WHERE text = 'a moment before'")
 
 
-def deleted_a_moment_before(other, conversation_id) -> None:
+def deleted_a_moment_before(other: Store, conversation_id: str) -> None:
     other.delete(conversation_id)
     at_once("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM conversations)")
 

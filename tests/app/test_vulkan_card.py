@@ -24,7 +24,7 @@ def offered(person: Person) -> list[str]:
 async def lose_the_device(person: Person, driver: Driver) -> None:
     """Ask something on a device that is lost as soon as work is sent to it, and wait for the card."""
     require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
-    assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
+    assert person.loaded.llama.devices == ("Vulkan0",)
     await person.ask("My name is Ada.")
     driver.fail()
     await person.send("What is my name?")
@@ -43,7 +43,7 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
     key: str,
     n_gpu_layers: int,
     n_ubatch: int,
-    devices,
+    devices: tuple[str, ...],
 ) -> None:
     driver = Driver(tmp_path, f"vkQueueSubmit {DEVICE_LOST}")
     use(driver, monkeypatch)
@@ -55,8 +55,8 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
         assert "reload with ubatch 128" in shown and "3 of 5 layers on the GPU" in shown
         await person.press(key)
         await person.wait_until_ready()
-        loaded = person.app.controller.engine.loaded
-        assert (loaded.llama.n_gpu_layers, loaded.llama.n_ubatch, loaded.llama.devices) == (
+        loaded = person.loaded.llama
+        assert (loaded.n_gpu_layers, loaded.n_ubatch, loaded.devices) == (
             n_gpu_layers,
             n_ubatch,
             devices,
@@ -83,7 +83,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(
         assert offered(person) == ["[r]", "[u]", "[l]", "[c]", "[d]"]
         await person.press("c")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.llama.devices == ()
+        assert person.loaded.llama.devices == ()
         assert person.app.main.query_one(Prompt).can_send
 
 
@@ -103,7 +103,7 @@ async def test_a_switch_that_kills_the_engine_can_be_taken_back(
         assert "[r] reload as it was before" in person.screen_text()
         await person.press("r")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.llama.devices == () and person.app.controller.model.choice == before
+        assert person.loaded.llama.devices == () and person.app.controller.model.choice == before
         assert "Ada" in await person.ask("What is my name?")
 
 
@@ -123,7 +123,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
         assert person.turns[0].text == "My name is Ada."
         await person.press("r")
         await person.wait_until_ready()
-        assert person.app.controller.engine.loaded.llama.devices == ("Vulkan0",)
+        assert person.loaded.llama.devices == ("Vulkan0",)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
         assert "Ada" in person.turns[-1].text

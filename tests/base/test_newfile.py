@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def names(folder: Path) -> list[str]:
 def test_what_a_killed_writer_left_goes_with_the_next_file_and_not_before_it_is_dead(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
     try:
-        assert writer.stdout.readline() == b"writes\n"
+        assert writer.stdout and writer.stdout.readline() == b"writes\n"
         with NewFile(tmp_path) as new:
             new.become(tmp_path / "mine")
         assert len(names(tmp_path)) == 2
@@ -97,7 +98,7 @@ def test_where_files_cannot_be_locked_only_old_ones_count_as_dead(
     def flock(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(newfile.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     new, old = tmp_path / ".llmtui-new.tmp", tmp_path / ".llmtui-old.tmp"
     new.touch()
     old.touch()

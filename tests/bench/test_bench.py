@@ -79,8 +79,10 @@ def test_json_has_llama_benchs_keys_and_figures_that_follow_from_the_samples() -
 
 
 def test_settings_of_the_command_line_reach_llama_cpp_and_the_report() -> None:
-    arguments = ("-c", "1024", "-b", "128", "-ub", "64", "-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0", "--no-mmap")
-    arguments += ("--repack", "off")
+    arguments = (
+        *("-c", "1024", "-b", "128", "-ub", "64", "-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0", "--no-mmap"),
+        *("--repack", "off"),
+    )
     (record,) = json.loads(llmtui("--bench", MOE, "-p", "32", "-n", "0", "-r", "1", *arguments, "--json").stdout)
     expected = {
         "n_ctx": 1024, "n_batch": 128, "n_ubatch": 64, "flash_attn": 1, "type_k": "q8_0", "type_v": "q8_0",
@@ -199,7 +201,9 @@ def test_a_wrong_path_is_exit_code_3(path: str) -> None:
 
 
 @pytest.mark.parametrize(("source", "n_bytes", "said"), [(DENSE, 500_000, "Incomplete"), (__file__, 500, "Not a GGUF")])
-def test_a_broken_file_is_exit_code_3_and_the_reason(tmp_path: Path, source, n_bytes: int, said: str) -> None:
+def test_a_broken_file_is_exit_code_3_and_the_reason(
+    tmp_path: Path, source: str | Path, n_bytes: int, said: str
+) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(Path(source).read_bytes()[:n_bytes])
     done = llmtui("--bench", path)

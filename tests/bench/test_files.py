@@ -54,7 +54,8 @@ def test_all_models_means_all_chat_models_and_the_rest_is_named_once(library: Pa
     done = llmtui("--bench", "--all", *SMALL, "--json")
     assert done.returncode == ExitCode.FINE
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
-    assert "Left out: bge.gguf, eagle.gguf, new.gguf (no chat models); half.gguf (cannot be loaded)." in done.stderr
+    assert "Left out, as they are no chat models: bge.gguf, eagle.gguf, new.gguf. " in done.stderr
+    assert "Left out, as they cannot be loaded: half.gguf. " in done.stderr
     assert done.stderr.count("bge.gguf") == 1
 
 
@@ -69,7 +70,7 @@ def test_where_there_is_no_chat_model_the_rest_is_named(library: Path) -> None:
     (library / DENSE.name).unlink()
     done = llmtui("--bench", *SMALL)
     assert done.returncode == ExitCode.MODEL
-    assert "there is no chat model on this machine" in done.stderr and "Left out: bge.gguf" in done.stderr
+    assert "there is no chat model on this machine" in done.stderr and "no chat models: bge.gguf" in done.stderr
 
 
 @pytest.mark.parametrize("force", [(), ("--force",), ("--fit",)], ids=str)

@@ -23,7 +23,7 @@ from tui.engines.interface import Engine
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import BenchResult, Test
 from tui.measure.runner import BenchJob, BenchPlan, ParallelTest, Progress, Runner, context_for_users, plan_tests
-from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, localscore, quick_score
+from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, Score, localscore, quick_score
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import inspect
 from tui.protocol.messages import Event, Started
@@ -124,10 +124,15 @@ def test_it_can_be_asked_for_with_a_model_and_fewer_runs() -> None:
     assert test["model_filename"] == str(MOE) and len(test["samples_ns"]) == 1
 
 
+def points(score: Score | None) -> float:
+    assert score is not None
+    return score.value
+
+
 def test_the_quick_score_is_100_at_its_reference_speeds_and_twice_that_at_twice_the_speed() -> None:
     reference = took(QUICK_TEST, (2.56, 1.0, 5.76), (2.56, 1.0, 5.76))
-    assert quick_score([reference]).value == pytest.approx(100)
-    assert quick_score([took(QUICK_TEST, (1.28, 0.5, 2.88))]).value == pytest.approx(200)
+    assert points(quick_score([reference])) == pytest.approx(100)
+    assert points(quick_score([took(QUICK_TEST, (1.28, 0.5, 2.88))])) == pytest.approx(200)
     assert quick_score([]) is None and quick_score([took(Test(n_prompt=512, n_gen=32), (1, 1, 2))]) is None
 
 
@@ -175,9 +180,9 @@ def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number() -> None:
 def test_localscore_is_ten_times_the_cube_root_of_the_means_over_tests() -> None:
     """100 tokens read and 10 written per second, the first after half a second, in each test."""
     results = [took(t, (t.n_prompt / 100, 0.5, t.n_prompt / 100 + t.n_gen / 10)) for t in LOCALSCORE_TESTS]
-    assert localscore(results).value == pytest.approx(10 * (100 * 10 * 1000 / 500) ** (1 / 3))
+    assert points(localscore(results)) == pytest.approx(10 * (100 * 10 * 1000 / 500) ** (1 / 3))
     twice = [took(t, *[(t.n_prompt / 100, 0.5, t.n_prompt / 100 + t.n_gen / 10)] * 2) for t in LOCALSCORE_TESTS[:1]]
-    assert localscore([*twice, *results[1:]]).value == pytest.approx(localscore(results).value)
+    assert points(localscore([*twice, *results[1:]])) == pytest.approx(points(localscore(results)))
     assert localscore(results[:8]) is None
 
 
@@ -312,7 +317,7 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine) 
         (("--e2e",), "--e2e goes with --bench"),
     ],
 )
-def test_what_does_not_go_together_is_bad_usage(arguments, said: str) -> None:
+def test_what_does_not_go_together_is_bad_usage(arguments: tuple[str | Path, ...], said: str) -> None:
     done = llmtui(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert said in done.stderr

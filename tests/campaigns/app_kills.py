@@ -126,7 +126,7 @@ class Session:
         self.stopped()
         self.is_deleted = True
         self.action("Delete this")
-        self.program.wait_for("gone for good")
+        self.program.wait_for("deletes all its messages")
         self.program.type(b"y" if self.chance.random() < 0.5 else b"\t\r")
         return 0.2
 

@@ -26,6 +26,9 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from tui.app.widgets.transcript_entries import CardEntry
+from tui.session.controller import Controller
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.app.conftest import Person, started
@@ -96,7 +99,7 @@ class Kills:
     # Moments ----------------------------------------------------------------------------------------------------------
 
     @property
-    def controller(self):
+    def controller(self) -> Controller:
         return self.person.app.controller
 
     def engine(self) -> int | None:
@@ -232,7 +235,7 @@ class Kills:
             await self.person.press("escape")
             return
         shown = self.shown() if self.prompt else ""
-        is_loaded = moment == "benching" and bool(self.person.app.screen._runner.comparison.reports)
+        is_loaded = moment == "benching" and bool(self.bench._runner and self.bench._runner.comparison.reports)
         kill(pid, how)
         self.tally.count(moment, how)
         await self.key_acts(moment)
@@ -261,11 +264,20 @@ class Kills:
             await self.person.press("escape")
         await until(lambda: self.person.app.keys_are_done)
 
+    @property
+    def bench(self) -> BenchScreen:
+        """The screen that it is on."""
+        assert isinstance(self.person.app.screen, BenchScreen)
+        return self.person.app.screen
+
+    def cards(self) -> list[CardEntry]:
+        return [entry for entry in self.person.app.main.transcript.document.entries if isinstance(entry, CardEntry)]
+
     async def is_told(self, moment: str, how: str) -> None:
         began = time.monotonic()
         await self.person.wait_for(lambda: self.person.phase == "dead")
         self.tally.took("the card", time.monotonic() - began, DEATH_S, moment)
-        cards = [entry for entry in self.person.app.main.transcript.document.entries if entry.role == "card"]
+        cards = self.cards()
         told = "\n".join(f"{card.text}\n{card.record.choices}" for card in cards)
         for words in ("The engine stopped while", how.split(", ")[-1]):
             if words not in told:
@@ -291,7 +303,7 @@ class Kills:
 
     async def bench_tells(self, moment: str, *, is_loaded: bool) -> None:
         """`is_loaded` if it died with a model: before that, the bench starts another engine and goes on."""
-        screen = self.person.app.screen
+        screen = self.bench
         if not is_loaded and screen._measuring is not None:
             await self.person.press("escape")
         await self.person.wait_for(lambda: screen._measuring is None)
@@ -303,7 +315,7 @@ class Kills:
         await self.person.wait_for(lambda: self.person.app.screen is self.person.app.main)
 
     async def loads_again(self, moment: str) -> None:
-        cards = [entry for entry in self.person.app.main.transcript.document.entries if entry.role == "card"]
+        cards = self.cards()
         offered = {choice.action for card in cards for choice in card.record.choices}
         if "card_reload" in offered and self.chance.random() < 0.5:
             await self.person.press("ctrl+up", "r")

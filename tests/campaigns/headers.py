@@ -31,7 +31,7 @@ from tests.planning.shapes import DEVICES, machine
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.models.folders import Folder
-from tui.models.library import Library, LibraryModel, scan
+from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, scan
 from tui.planning.remedies import remedies
 from tui.planning.search import auto_fit
 from tui.protocol.records import LoadSettings
@@ -174,7 +174,8 @@ class Campaign:
     def count(self, library: Library) -> None:
         self.counts.update({"a model": len(library.models), "broken": len(library.broken)})
         self.counts.update(f"other: {file.kind}" for file in library.other)
-        for file in (*library.other, *library.broken):
+        files: tuple[OtherFile | BrokenFile, ...] = (*library.other, *library.broken)
+        for file in files:
             if not file.reason or len(file.reason) > 1000:
                 self.complain("a reason that nobody can read", file.path)
 

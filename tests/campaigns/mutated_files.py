@@ -140,15 +140,23 @@ def quantized(folder: Path, rng: random.Random) -> Iterator[Mutated]:
 
 def asking_for_much() -> Iterator[Mutated]:
     """Sound files of a MB that ask for tens of GB: weights that are a hole, a context, experts."""
-    small = {"n_vocab": N_VOCAB}
     shapes = {
-        "large weights": (Shape(n_embd=8192, n_layers=80, n_head=64, n_head_kv=8, head=128, n_ff=28672, **small), {}),
-        "many experts": (Shape(n_layers=64, n_embd=4096, n_expert=512, n_expert_used=8, n_ff_expert=1024, **small), {}),
-        "all experts used": (Shape(n_expert=512, n_expert_used=512, **small), {}),
-        "a large context": (Shape(n_head=64, n_head_kv=64, head=128, **small), {"qwen3.context_length": 1 << 20}),
-        "the largest context": (Shape(**small), {"qwen3.context_length": (1 << 32) - 1}),
-        "512 layers": (Shape(n_layers=512, **small), {"qwen3.context_length": 1 << 20}),
-        "wide heads": (Shape(n_layers=2, n_head_kv=4, head=65536, **small), {"qwen3.context_length": 1 << 16}),
+        "large weights": (
+            Shape(n_embd=8192, n_layers=80, n_head=64, n_head_kv=8, head=128, n_ff=28672, n_vocab=N_VOCAB),
+            {},
+        ),
+        "many experts": (
+            Shape(n_layers=64, n_embd=4096, n_expert=512, n_expert_used=8, n_ff_expert=1024, n_vocab=N_VOCAB),
+            {},
+        ),
+        "all experts used": (Shape(n_expert=512, n_expert_used=512, n_vocab=N_VOCAB), {}),
+        "a large context": (
+            Shape(n_head=64, n_head_kv=64, head=128, n_vocab=N_VOCAB),
+            {"qwen3.context_length": 1 << 20},
+        ),
+        "the largest context": (Shape(n_vocab=N_VOCAB), {"qwen3.context_length": (1 << 32) - 1}),
+        "512 layers": (Shape(n_layers=512, n_vocab=N_VOCAB), {"qwen3.context_length": 1 << 20}),
+        "wide heads": (Shape(n_layers=2, n_head_kv=4, head=65536, n_vocab=N_VOCAB), {"qwen3.context_length": 1 << 16}),
     }
     for what, (shape, more) in shapes.items():
         raw, size = header(shape.metadata() | vocabulary() | more, shape.tensors())

@@ -53,6 +53,7 @@ PRE = (
 )
 
 Change = Callable[[WholeFile], object]
+ListChange = Callable[[list[Typed]], Sequence[object]]
 
 
 def arch_of(parts: WholeFile) -> str:
@@ -70,13 +71,19 @@ def drop(key: str) -> Change:
     return lambda parts: parts.metadata.pop(arch_of(parts) + key if key.startswith(".") else key, None)
 
 
-def of_list(key: str, change: Callable[[list[Typed]], Sequence[object]]) -> Change:
+def of_list(key: str, change: ListChange) -> Change:
     def act(parts: WholeFile) -> None:
-        old = parts.metadata[key]
-        assert isinstance(old, Typed) and isinstance(old.value, list)
-        parts.metadata[key] = Typed(9, list(change(old.value)))
+        parts.metadata[key] = Typed(9, list(change(parts.values(key))))
 
     return act
+
+
+def first(n: int) -> ListChange:
+    return lambda old: old[:n]
+
+
+def all_of_kind(kind: int) -> ListChange:
+    return lambda old: [Typed(I32, kind)] * len(old)
 
 
 def both(*changes: Change) -> Change:
@@ -94,8 +101,8 @@ def texts(*values: str | bytes) -> list[Typed]:
 def of_vocabulary(rng: random.Random) -> Iterator[tuple[str, str, Change]]:
     """What is wrong with tokens, their types, merges and special ids."""
     for n in (0, 1, 10, 255, 256, 1000, N_VOCAB - 1):
-        yield "tokens", f"the first {n}", of_list(TOKENS, lambda old, n=n: old[:n])
-        cut = both(*(of_list(key, lambda old, n=n: old[:n]) for key in (TOKENS, TYPES)))
+        yield "tokens", f"the first {n}", of_list(TOKENS, first(n))
+        cut = both(*(of_list(key, first(n)) for key in (TOKENS, TYPES)))
         yield "tokens", f"the first {n} with their types", cut
     for name, change in {
         "all alike": lambda old: texts("a") * len(old),
@@ -114,7 +121,7 @@ def of_vocabulary(rng: random.Random) -> Iterator[tuple[str, str, Change]]:
         yield "tokens", name, of_list(TOKENS, change)
     yield "tokens", "none at all", drop(TOKENS)
     for kind in (-1, 0, 1, 2, 3, 4, 5, 6, 99, 2**31 - 1):
-        yield "token types", f"all {kind}", of_list(TYPES, lambda old, kind=kind: [Typed(I32, kind)] * len(old))
+        yield "token types", f"all {kind}", of_list(TYPES, all_of_kind(kind))
     yield "token types", "by chance", of_list(TYPES, lambda old: [Typed(I32, rng.randrange(-2, 9)) for _ in old])
     yield "token types", "too few", of_list(TYPES, lambda old: old[:100])
     yield "token types", "fractions", of_list(TYPES, lambda old: [Typed(F32, 1.0)] * len(old))
@@ -206,16 +213,24 @@ def of_hyperparameters(parts: WholeFile, rng: random.Random, n: int) -> Iterator
             yield "texts", f"{key} {value[:10]!r}", put(key, value)
 
 
+def without(name: str) -> Change:
+    return lambda parts: parts.tensors.remove(parts.tensor(name))
+
+
+def of_tensor(name: str, act: Callable[[WholeFile, Tensor], object]) -> Change:
+    return lambda parts: act(parts, parts.tensor(name))
+
+
 def of_tensors(parts: WholeFile, rng: random.Random, n: int) -> Iterator[tuple[str, str, Change]]:
     """Names, shapes, types and places of tensors, and tensors that are missing or too many."""
     names = [str(tensor.name) for tensor in parts.tensors]
     for kind in dict.fromkeys(name.rpartition("blk.0.")[2] if name.startswith("blk.0.") else name for name in names):
         if name := next((name for name in names if name in (kind, f"blk.0.{kind}")), ""):
-            yield "missing tensors", name, lambda parts, name=name: parts.tensors.remove(parts.tensor(name))
+            yield "missing tensors", name, without(name)
     for _ in range(n):
         name = rng.choice(names)
         act, what = tensor_change(rng)
-        yield "tensors", f"{name} {what}", lambda parts, act=act, name=name: act(parts, parts.tensor(name))
+        yield "tensors", f"{name} {what}", of_tensor(name, act)
 
 
 def tensor_change(rng: random.Random) -> tuple[Callable[[WholeFile, Tensor], object], str]:

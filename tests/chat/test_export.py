@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -284,7 +285,7 @@ def test_half_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path) -> None:
 
 
 def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out() -> None:
-    def figures(timings: Timings, **fields: object) -> str:
+    def figures(timings: Timings, **fields: Any) -> str:
         turn = answer("Because.", timings=timings, **fields)
         footer = answer_phrases.answer_footer(turn)
         shown = export.to_markdown(talk(chat.user_turn("Why?"), turn), stats=True)

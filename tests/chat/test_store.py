@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, ASYNC240 - conditions in other processes can only be polled, and blocking hurts nobody here
+# ruff: noqa: ASYNC110 - conditions in other processes can only be polled, and blocking hurts nobody here
 """The conversations' database: what is saved, when, and what survives crashes, full disks, locks and damage."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC240 - conditions in another thread can only be polled, and blocking hurts nobody here
 """What others do to the conversations' database while it is open: they write in the same conversation, delete it, or
 delete, replace or damage the file."""
 
@@ -120,11 +119,20 @@ async def test_an_answer_of_a_window_that_died_can_be_ended_by_another(window: W
     assert (ended.text, ended.stop) == ("half", "crashed")
 
 
+def without_files(path: Path) -> None:
+    for file in path.parent.iterdir():
+        file.unlink()
+
+
+def without_journal(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
+
+
 LOSSES: dict[str, Callable[[Path], object]] = {
-    "file": lambda path: path.unlink(),
-    "file and journal": lambda path: [file.unlink() for file in path.parent.iterdir()],
+    "file": Path.unlink,
+    "file and journal": without_files,
     "folder": lambda path: shutil.rmtree(path.parent),
-    "journal": lambda path: path.with_name(path.name + "-wal").unlink(),
+    "journal": without_journal,
 }
 
 

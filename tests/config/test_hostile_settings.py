@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
+from tui.app.widgets.prompt import Prompt
 from tui.config import paths
 from tui.config.options import AppOptions
 from tui.config.state import StateStore
@@ -92,7 +93,7 @@ async def test_the_app_starts_with_anything_for_settings_state_and_a_theme(
     async with app.run_test() as pilot:
         await pilot.press("h", "i")
         await until(lambda: app.keys_are_done)
-        assert app.main.query_one("Prompt").text == "hi"
+        assert app.main.query_one(Prompt).text == "hi"
     told = shown(app)
     assert str(paths.user_settings_file()) in told
     assert str(theme) in told

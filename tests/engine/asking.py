@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tui.engines.interface import Engine
 from tui.protocol.messages import Delta, Done, Event, Generate, Loaded, Recast, Started
@@ -17,14 +18,26 @@ class Reply:
 
     thinking: str = ""
     text: str = ""
-    started: Started | None = None
-    done: Done | None = None
     events: list[Event] = field(default_factory=list)
+    _started: Started | None = None
+    _done: Done | None = None
+
+    @property
+    def started(self) -> Started:
+        """What the engine said at its start."""
+        assert self._started is not None, "no answer was started"
+        return self._started
+
+    @property
+    def done(self) -> Done:
+        """What the engine said at its end."""
+        assert self._done is not None, "the answer has not come to its end"
+        return self._done
 
     def add(self, event: Event) -> None:
         self.events.append(event)
         if isinstance(event, Started):
-            self.started = event
+            self._started = event
         elif isinstance(event, Delta) and event.kind == "thinking":
             self.thinking += event.text
         elif isinstance(event, Delta):
@@ -32,7 +45,7 @@ class Reply:
         elif isinstance(event, Recast):
             self.thinking, self.text = self.thinking + self.text, ""
         elif isinstance(event, Done):
-            self.done = event
+            self._done = event
 
 
 def user(text: str) -> Message:
@@ -45,25 +58,25 @@ def on_the_cpu(loaded: Loaded) -> bool:
     return bool(kinds) and kinds <= {"CPU", "CPU_Mapped"}
 
 
-def messages(dialog: dict) -> list[Message]:
+def messages(dialog: dict[str, Any]) -> list[Message]:
     """A dialog of expected.json as messages."""
     return [
         Message(role=m["role"], content=m["content"], reasoning=m.get("reasoning_content")) for m in dialog["messages"]
     ]
 
 
-async def ask(engine: Engine, *turns: Message, **options) -> Reply:
+async def ask(engine: Engine, *turns: Message, **options: Any) -> Reply:
     """The greedy answer to a conversation."""
     reply = Reply()
     async for event in engine.generate(
         Generate(messages=tuple(turns), sampling=GREEDY, **{"max_tokens": 600, **options})
     ):
         reply.add(event)
-    assert reply.done is not None
+    assert reply.done
     return reply
 
 
-async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY, **options) -> Reply:
+async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY, **options: Any) -> Reply:
     """An answer that was cancelled in its middle. A model as small as this is sometimes done before."""
     for _ in range(30):
         reply = Reply()
@@ -77,7 +90,7 @@ async def paused(engine: Engine, question: Message, sampling: Sampling = GREEDY,
     raise AssertionError("the answer was always complete before it could be cancelled")
 
 
-async def resumed(engine: Engine, reply: Reply, sampling: Sampling = GREEDY, **options) -> Reply:
+async def resumed(engine: Engine, reply: Reply, sampling: Sampling = GREEDY, **options: Any) -> Reply:
     """The same answer to its end; what came is added to `reply`."""
     async for event in engine.generate(Generate(sampling=sampling, resume=True, **options)):
         reply.add(event)

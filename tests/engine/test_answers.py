@@ -6,6 +6,8 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -14,12 +16,14 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, messages, user
 from tui.engines.interface import Engine, EngineError
-from tui.protocol.messages import BenchTest, Count, Delta, Generate, Prefill, Unload
+from tui.protocol.messages import BenchTest, Count, Delta, Done, Generate, Prefill, Unload
 from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
-async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(engine: Engine, model, dialogs) -> None:
+async def test_greedy_replies_are_exactly_those_the_models_were_trained_to_give(
+    engine: Engine, model: Path, dialogs: list[dict[str, Any]]
+) -> None:
     await engine.load(model, LoadSettings(n_ctx=4096, n_threads=1))
     for dialog in dialogs:
         reply = await ask(engine, *messages(dialog), thinking=dialog["enable_thinking"])
@@ -69,7 +73,7 @@ async def test_asking_the_same_again_evaluates_one_token(tiny: Engine) -> None:
     assert again.started.n_cached == again.started.n_prompt - 1
 
 
-async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs) -> None:
+async def test_characters_split_over_tokens_arrive_whole(tiny: Engine, dialogs: list[dict[str, Any]]) -> None:
     dialog = next(d for d in dialogs if "🏴" in d["expected"] and not d["enable_thinking"])
     reply = await ask(tiny, *messages(dialog), thinking=dialog["enable_thinking"], flush_s=0.0)
     deltas = [event.text for event in reply.events if isinstance(event, Delta)]
@@ -120,7 +124,8 @@ async def test_no_more_turns_are_left_out_than_must_be(engine: Engine) -> None:
     reply = await ask(engine, *turns, thinking=False, drop_oldest=True, max_tokens=1)
     n_dropped, room = reply.started.n_dropped, 512 - 512 // 8
     assert 0 < n_dropped < len(turns) - 1
-    assert await engine.ask(Count(messages=tuple(turns[n_dropped:]), thinking=False)) == reply.started.n_prompt <= room
+    counted = await engine.ask(Count(messages=tuple(turns[n_dropped:]), thinking=False))
+    assert counted.n_tokens == reply.started.n_prompt <= room
     assert (await engine.ask(Count(messages=tuple(turns[n_dropped - 1 :]), thinking=False))).n_tokens > room
 
 
@@ -241,7 +246,7 @@ async def test_a_benchmark_test_runs_and_leaves_the_conversation_usable(tiny: En
     assert (await tiny.ask(BenchTest(n_prompt=0, n_gen=8, depth=32))).elapsed_s > 0
     async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=GREEDY, thinking=False)):
         last = event
-    assert last.stop == "stop" and last.timings.n_cached == 0
+    assert isinstance(last, Done) and last.stop == "stop" and last.timings.n_cached == 0
 
 
 async def test_a_benchmark_test_is_timed_by_phase(tiny: Engine) -> None:
@@ -269,8 +274,13 @@ async def test_a_repetition_may_have_threads_of_its_own(engine: Engine, test: di
     await engine.ask(BenchTest(n_prompt=8, n_gen=8))
     assert process.num_threads() == before
     seen: set[int] = set()
+
+    def is_done() -> bool:
+        seen.add(process.num_threads())
+        return running.done()
+
     running = asyncio.create_task(engine.ask(BenchTest(**test)))
-    await until(lambda: seen.add(process.num_threads()) or running.done())
+    await until(is_done)
     await running
     assert max(seen) == before + 2
 
@@ -291,4 +301,5 @@ async def test_an_answer_can_be_made_to_go_on_past_its_end(tiny: Engine) -> None
         )
     ]
     assert ended.done.stop == "stop" and ended.done.timings.n_decode < 200
-    assert events[-1].stop == "length" and events[-1].timings.n_decode == 200
+    last = events[-1]
+    assert isinstance(last, Done) and last.stop == "length" and last.timings.n_decode == 200

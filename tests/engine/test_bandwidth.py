@@ -35,9 +35,8 @@ async def test_what_is_loaded_stays_and_the_memory_is_given_back(tiny: Engine) -
 
 async def test_cancelling_stops_it_and_the_engine_goes_on(engine: Engine) -> None:
     process = psutil.Process(engine.pid)
-    assert (
-        await engine.ask(MeasureBandwidth(devices=()))
-    ).bytes_per_s == {}  # from here on the engine has all threads that it rests with
+    # From here on the engine has all threads that it rests with.
+    assert (await engine.ask(MeasureBandwidth(devices=()))).bytes_per_s == {}
     at_rest = process.num_threads()
     measuring = asyncio.create_task(engine.ask(MeasureBandwidth(devices=("CPU",), n_threads=2)))
     await until(lambda: process.num_threads() > at_rest)

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 import pytest
 
-from tests.conftest import DENSE, TINY, until
+from tests.conftest import DENSE, TINY, pid_of, until
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
@@ -26,8 +26,9 @@ from tui.engines import client
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.protocol.death import Computing, EngineDied, examine, look_at
+from tui.protocol.loadlog import Stage
 from tui.protocol.messages import Count, Delta, Done, Generate, ListDevices, Prefill, RestoreContext
-from tui.protocol.records import LoadSettings
+from tui.protocol.records import Device, Doing, LoadSettings
 from tui.protocol.wire import encode
 
 
@@ -78,7 +79,7 @@ async def test_only_who_insists_ends_an_engine_that_does_not_stop(
     monkeypatch.setattr(client, "CANCEL_GRACE_S", 0.01)
     long_after = asyncio.Event()
     answer = tiny.generate(Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False))
-    os.kill(tiny.pid, signal.SIGSTOP)  # as on a GPU that computes a large ubatch
+    os.kill(pid_of(tiny), signal.SIGSTOP)  # as on a GPU that computes a large ubatch
     answer.cancel(insist=False)
     asyncio.get_running_loop().call_later(10 * client.CANCEL_GRACE_S, long_after.set)
     await long_after.wait()
@@ -90,7 +91,7 @@ async def test_only_who_insists_ends_an_engine_that_does_not_stop(
     death = died.value.death
     assert death.cause == "not_stopped" and "did not stop" in death.last_words and death.last_words == tiny.log[-1]
     await tiny.restart()
-    os.kill(tiny.pid, signal.SIGKILL)
+    os.kill(pid_of(tiny), signal.SIGKILL)
     with pytest.raises(EngineDied) as died:
         await tiny.ask(Count(messages=(user("hello"),)))
     assert died.value.death.cause == "killed"
@@ -118,7 +119,7 @@ async def test_leaving_the_loop_over_an_answer_cancels_it(tiny: Engine) -> None:
 
 
 async def test_devices_answer_while_the_engine_is_busy(tiny: Engine) -> None:
-    seen = []
+    seen: tuple[Device, ...] = ()
     async for event in tiny.generate(
         Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
     ):
@@ -135,7 +136,7 @@ async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answ
             Generate(messages=(user("Count to 100"),), sampling=GREEDY, thinking=False, flush_s=0.0)
         ):
             if isinstance(event, Delta):
-                os.kill(tiny.pid, signal.SIGKILL)
+                os.kill(pid_of(tiny), signal.SIGKILL)
     assert died.value.death.signal_name == "SIGKILL"
     assert died.value.death.cause == "killed" and died.value.death.running == "answering"
     assert not tiny.alive and tiny.loaded is None
@@ -147,7 +148,7 @@ async def test_killed_while_answering_the_front_end_knows_and_a_new_process_answ
 async def test_killed_while_idle_the_owner_is_told() -> None:
     deaths: list[EngineDied] = []
     async with LocalEngine(on_death=deaths.append) as engine:
-        os.kill(engine.pid, signal.SIGSEGV)
+        os.kill(pid_of(engine), signal.SIGSEGV)
         await until(lambda: deaths)
         assert deaths[0].death.running == "idle" and deaths[0].death.signal_name == "SIGSEGV"
         with pytest.raises(EngineDied):
@@ -157,7 +158,7 @@ async def test_killed_while_idle_the_owner_is_told() -> None:
 async def test_what_is_asked_just_when_it_ended_hears_of_it_after_the_owner() -> None:
     deaths: list[EngineDied] = []
     async with LocalEngine(on_death=deaths.append) as engine:
-        os.kill(engine.pid, signal.SIGKILL)
+        os.kill(pid_of(engine), signal.SIGKILL)
         await until(lambda: not engine.alive)
         assert not deaths  # its last words are being read
         with pytest.raises(EngineDied):
@@ -188,6 +189,7 @@ async def test_a_process_for_templates_that_was_killed_is_started_again(tiny: En
 def test_a_process_for_templates_whose_engine_has_ended_has_no_last_words() -> None:
     command = [sys.executable, "-P", "-m", "tui.engine.template_process"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout and process.stderr
         process.stdout.close()
         process.stdin.write(encode(Compile("{{ messages }}", "", "")))
         process.stdin.flush()
@@ -219,6 +221,7 @@ async def test_the_engine_ends_when_its_front_end_is_killed() -> None:
     front = await asyncio.create_subprocess_exec(
         sys.executable, "-c", textwrap.dedent(script), stdout=asyncio.subprocess.PIPE
     )
+    assert front.stdout
     engine_pid = int(await front.stdout.readline())
     assert psutil.pid_exists(engine_pid)
     front.kill()
@@ -253,7 +256,7 @@ async def test_a_python_that_cannot_be_started_is_a_death_with_a_reason(monkeypa
         (1, ["ModuleNotFoundError: No module named 'llama_cpp'"], "crashed"),
     ],
 )
-def test_the_cause_is_read_from_the_last_words(code, log, cause: str) -> None:
+def test_the_cause_is_read_from_the_last_words(code: int, log: list[str], cause: str) -> None:
     death = examine(code, log, "answering")
     assert death.cause == cause
     assert not log or death.last_words == log[-1]
@@ -292,7 +295,9 @@ COMPUTING = Computing(on_cpu=True, path=str(DENSE), files=look_at(str(DENSE)))
     ],
     ids=str,
 )
-def test_what_the_processor_refuses_is_told_from_what_others_break(number, running: str, computing, cause: str) -> None:
+def test_what_the_processor_refuses_is_told_from_what_others_break(
+    number: signal.Signals, running: Doing, computing: Computing, cause: str
+) -> None:
     assert examine(-number, [], running, computing=computing).cause == cause
 
 
@@ -323,7 +328,9 @@ ON_A_GPU, REPACKED = msgspec.structs.replace(COMPUTING, on_cpu=False), ("CPU_REP
     ],
     ids=str,
 )
-def test_what_a_file_brings_about_is_told_from_what_computing_does(number, stage: str, computing, cause: str) -> None:
+def test_what_a_file_brings_about_is_told_from_what_computing_does(
+    number: signal.Signals, stage: Stage, computing: Computing, cause: str
+) -> None:
     death = examine(-number, [], "loading", computing=msgspec.structs.replace(computing, stage=stage))
     assert death.cause == cause
 
@@ -342,7 +349,7 @@ def test_last_words_are_those_of_the_load_that_ended_and_not_of_one_before() -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS], ids=lambda n: n.name)
-async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path: Path, number) -> None:
+async def test_an_engine_whose_code_crashes_says_what_it_computed_with(tmp_path: Path, number: signal.Signals) -> None:
     processor = Processor(tmp_path, number, "always")
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf")
     async with LocalEngine(env=processor.environment) as engine:
@@ -379,7 +386,7 @@ async def test_a_new_process_takes_the_place_of_one_that_lives() -> None:
 
 async def test_whoever_waits_for_an_engine_that_is_closed_is_told() -> None:
     async with LocalEngine() as engine:
-        os.kill(engine.pid, signal.SIGSTOP)
+        os.kill(pid_of(engine), signal.SIGSTOP)
         waiting = asyncio.create_task(engine.ask(ListDevices()))
         await asyncio.sleep(0)  # lets the command go out
         await engine.close()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import DENSE, MOE, TINY
+from tests.conftest import DENSE, MOE, TINY, pid_of
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import ON_GPU, vulkan_engine
@@ -25,7 +25,7 @@ from tui.engine.contextfile import ContextFileError, ContextKey, read, write
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
 from tui.protocol.messages import ReadAhead, RestoreContext, SaveContext
-from tui.protocol.records import Message
+from tui.protocol.records import LoadSettings, Message
 
 QUESTION = user("用Python写冒泡排序")
 KEY = ContextKey(model="a", build="b", type_k="f16", type_v="f16", flash_attn=True, rope="freq_base 10000")
@@ -36,14 +36,14 @@ def answered(text: str) -> Message:
 
 
 @pytest.fixture
-def file(tmp_path: Path):
+def file(tmp_path: Path) -> Path:
     return tmp_path / "contexts" / "one.kv"
 
 
 # A real engine ----------------------------------------------------------------------------------------------------
 
 
-async def test_another_process_takes_it_back_and_evaluates_no_more_than_one_that_never_ended(file) -> None:
+async def test_another_process_takes_it_back_and_evaluates_no_more_than_one_that_never_ended(file: Path) -> None:
     async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         first = await ask(engine, QUESTION, thinking=False)
@@ -95,7 +95,7 @@ async def test_read_ahead_does_nothing_where_no_room_would_be_left(tiny: Engine)
     assert (await ask(tiny, user("ping"), thinking=False)).started.n_cached == 0
 
 
-async def test_what_the_template_keeps_is_not_evaluated_again(file) -> None:
+async def test_what_the_template_keeps_is_not_evaluated_again(file: Path) -> None:
     async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         known = [QUESTION, answered("一" * 40), user("谢谢")]
@@ -109,7 +109,7 @@ async def test_what_the_template_keeps_is_not_evaluated_again(file) -> None:
         assert again.done.timings.n_prefill == 1 and again.started.n_cached == again.started.n_prompt - 1
 
 
-async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_what_is_reused(file) -> None:
+async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_what_is_reused(file: Path) -> None:
     async with LocalEngine() as engine:
         await engine.load(DENSE, TINY)
         turns = [QUESTION]
@@ -133,7 +133,7 @@ async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_wh
     ids=["model", "KV type", "flash attention"],
 )
 async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(
-    tiny: Engine, file, model, settings, problem: str
+    tiny: Engine, file: Path, model: Path, settings: LoadSettings, problem: str
 ) -> None:
     await ask(tiny, user("hello"), thinking=False)
     await tiny.ask(SaveContext(path=str(file)))
@@ -146,7 +146,7 @@ async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(
 
 @pytest.mark.parametrize(("original", "problem"), [(0, None), (1024, "other_settings")], ids=["as usual", "LongRoPE"])
 async def test_a_longer_context_takes_it_unless_it_turns_positions_otherwise(
-    engine: Engine, file, tmp_path: Path, original: int, problem: str | None
+    engine: Engine, file: Path, tmp_path: Path, original: int, problem: str | None
 ) -> None:
     more = {"qwen3__rope__scaling__original_context_length": original} if original else {}
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf", **more)
@@ -158,7 +158,7 @@ async def test_a_longer_context_takes_it_unless_it_turns_positions_otherwise(
     assert (restored.problem, restored.n_tokens) == (problem, 0 if problem else first.done.n_used)
 
 
-async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file, tmp_path: Path) -> None:
+async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model.gguf"
     shutil.copy(DENSE, copy)
     await tiny.load(copy, TINY)
@@ -169,7 +169,7 @@ async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file
     assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "other_model"
 
 
-async def test_what_is_longer_than_the_context_now_is_refused(tiny: Engine, file) -> None:
+async def test_what_is_longer_than_the_context_now_is_refused(tiny: Engine, file: Path) -> None:
     first = await ask(tiny, user("Count to 100"), thinking=False)
     await tiny.ask(SaveContext(path=str(file)))
     loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=256))
@@ -179,7 +179,7 @@ async def test_what_is_longer_than_the_context_now_is_refused(tiny: Engine, file
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])
-async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, file, share: float) -> None:
+async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, file: Path, share: float) -> None:
     await ask(tiny, user("hello"), thinking=False)
     saved = await tiny.ask(SaveContext(path=str(file)))
     os.truncate(file, int(saved.n_bytes * share))
@@ -189,7 +189,7 @@ async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, fi
     assert again.done.timings.n_prefill == 1
 
 
-async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine, file) -> None:
+async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine, file: Path) -> None:
     await ask(tiny, user("hello"), thinking=False)
     await tiny.ask(SaveContext(path=str(file)))
     key, tokens, state = _open(file)
@@ -199,28 +199,30 @@ async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine
     assert reply.text == "pong" and reply.started.n_cached == 0
 
 
-async def test_no_file_is_no_harm(tiny: Engine, file) -> None:
+async def test_no_file_is_no_harm(tiny: Engine, file: Path) -> None:
     assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "missing"
 
 
-async def test_an_empty_cache_is_not_written(tiny: Engine, file) -> None:
+async def test_an_empty_cache_is_not_written(tiny: Engine, file: Path) -> None:
     assert (await tiny.ask(SaveContext(path=str(file)))).problem == "empty"
     assert not file.exists()
 
 
-async def test_one_that_is_larger_than_allowed_is_not_written(tiny: Engine, file) -> None:
+async def test_one_that_is_larger_than_allowed_is_not_written(tiny: Engine, file: Path) -> None:
     await ask(tiny, user("hello"), thinking=False)
     assert (await tiny.ask(SaveContext(path=str(file), max_bytes=1000))).problem == "too_large"
     assert not file.exists()
 
 
-async def test_a_disk_that_is_full_in_the_middle_leaves_the_old_file_and_a_working_engine(tiny: Engine, file) -> None:
+async def test_a_disk_that_is_full_in_the_middle_leaves_the_old_file_and_a_working_engine(
+    tiny: Engine, file: Path
+) -> None:
     await ask(tiny, user("hello"), thinking=False)
     await tiny.ask(SaveContext(path=str(file)))
     before = file.read_bytes()
     await ask(tiny, QUESTION, thinking=False)
     limit = len(before) // 2
-    resource.prlimit(tiny.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    resource.prlimit(pid_of(tiny), resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     saved = await tiny.ask(SaveContext(path=str(file)))
     assert (saved.problem, saved.n_bytes) == ("disk", 0) and "File too large" in saved.detail
     assert file.read_bytes() == before and list(file.parent.iterdir()) == [file]
@@ -233,7 +235,7 @@ async def test_a_folder_that_cannot_be_made_is_said(tiny: Engine, tmp_path: Path
     assert (await tiny.ask(SaveContext(path=str(tmp_path / "contexts" / "one.kv")))).problem == "disk"
 
 
-async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file) -> None:
+async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file: Path) -> None:
     cpu = msgspec.structs.replace(TINY, flash_attn="off")
     async with vulkan_engine() as engine:
         for settings in (cpu, msgspec.structs.replace(ON_GPU, flash_attn="off"), cpu):
@@ -248,7 +250,7 @@ async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file) -> None:
 # The file alone ---------------------------------------------------------------------------------------------------
 
 
-def _open(file):
+def _open(file: Path) -> tuple[ContextKey, list[int], bytearray]:
     """Key, tokens and state of a file, whatever its key is."""
     raw = file.read_bytes()
     n_header = int.from_bytes(raw[12:16], "little")
@@ -257,18 +259,18 @@ def _open(file):
     return header.key, tokens, state
 
 
-def test_what_was_written_is_read(file) -> None:
+def test_what_was_written_is_read(file: Path) -> None:
     write(file, KEY, [1, 2, 300_000], b"state")
     assert read(file, KEY) == ([1, 2, 300_000], bytearray(b"state"))
 
 
-def test_others_may_not_read_what_was_said(file) -> None:
+def test_others_may_not_read_what_was_said(file: Path) -> None:
     write(file, KEY, [1], b"state")
     assert file.stat().st_mode & 0o077 == 0 and file.parent.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("field", ["build", "type_k", "type_v", "flash_attn", "rope", "model"])
-def test_each_part_of_the_key_counts(file, field: str) -> None:
+def test_each_part_of_the_key_counts(file: Path, field: str) -> None:
     write(file, KEY, [1], b"state")
     with pytest.raises(ContextFileError) as refused:
         read(file, msgspec.structs.replace(KEY, **{field: "other"}))
@@ -276,7 +278,9 @@ def test_each_part_of_the_key_counts(file, field: str) -> None:
 
 
 @given(tokens=st.lists(st.integers(0, 2**31 - 1), max_size=20), state=st.binary(max_size=200), data=st.data())
-def test_one_flipped_bit_anywhere_is_noticed(tmp_path_factory: pytest.TempPathFactory, tokens, state, data) -> None:
+def test_one_flipped_bit_anywhere_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, tokens: list[int], state: bytes, data: st.DataObject
+) -> None:
     file = tmp_path_factory.getbasetemp() / "flipped.kv"
     n_bytes = write(file, KEY, tokens, state)
     raw = bytearray(file.read_bytes())
@@ -290,14 +294,14 @@ def test_one_flipped_bit_anywhere_is_noticed(tmp_path_factory: pytest.TempPathFa
 
 
 @given(raw=st.binary(max_size=300), with_magic=st.booleans())
-def test_anything_else_is_refused(tmp_path_factory: pytest.TempPathFactory, raw, with_magic) -> None:
+def test_anything_else_is_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes, with_magic: bool) -> None:
     file = tmp_path_factory.getbasetemp() / "noise.kv"
     file.write_bytes(contextfile.MAGIC * with_magic + raw)
     with pytest.raises(ContextFileError):
         read(file, KEY)
 
 
-def test_the_disk_is_not_filled_to_the_brim(file, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_is_not_filled_to_the_brim(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contextfile, "SPARE_DISK_BYTES", 1 << 62)
     with pytest.raises(ContextFileError) as refused:
         write(file, KEY, [1], b"state")

@@ -20,7 +20,7 @@ TIMINGS = "Vulkan Timings:"
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
-async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model) -> None:
+async def test_all_buffers_are_the_cpus_and_the_graph_is_in_one_piece(model: Path) -> None:
     async with vulkan_engine() as engine:
         loaded = await engine.load(model, TINY)
         assert {buffer.purpose for buffer in loaded.llama.buffers} == {"weights", "kv", "compute", "output"}

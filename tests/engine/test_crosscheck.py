@@ -20,7 +20,7 @@ from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 from tui.planning.crosscheck import apart
-from tui.planning.formula import MemoryPlan, estimate
+from tui.planning.formula import Cost, MemoryPlan, estimate
 from tui.protocol.records import LoadSettings
 
 FORMULA = estimate(QWEN3_8B, LoadSettings(devices=(GPU.name,), n_gpu_layers=18))
@@ -39,8 +39,12 @@ def said() -> Iterator[list[logging.LogRecord]]:
     """What the planner warns of. Not pytest's own fixture: the app, where another test has run it, keeps its log from
     the root's handlers."""
     records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    handler = Keeper(logging.WARNING)
     logger = logging.getLogger("llmtui.planner")
     logger.addHandler(handler)
     yield records
@@ -50,7 +54,7 @@ def said() -> Iterator[list[logging.LogRecord]]:
 def found(*, host: dict[str, int] | None = None, device: dict[str, int] | None = None) -> MemoryPlan:
     """The formula's plan with so many bytes more, or less, in some place."""
 
-    def changed(cost, changes):
+    def changed(cost: Cost, changes: dict[str, int] | None) -> Cost:
         return msgspec.structs.replace(cost, **{name: getattr(cost, name) + n for name, n in (changes or {}).items()})
 
     return msgspec.structs.replace(

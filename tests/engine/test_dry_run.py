@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ from tui.planning.formula import estimate
 from tui.protocol.messages import DryRun
 from tui.protocol.records import LoadSettings, Placed
 
-ON_CPU = [
+ON_CPU: list[dict[str, Any]] = [
     {},
     {"n_ctx": 1000, "n_ubatch": 128},
     {"flash_attn": "on", "type_k": "q8_0", "type_v": "q4_0"},
@@ -33,7 +34,7 @@ ON_CPU = [
     {"repack": "off"},
     {"repack": "on", "use_mmap": False},
 ]
-ON_VULKAN = [
+ON_VULKAN: list[dict[str, Any]] = [
     {},
     {"n_gpu_layers": 2},
     {"n_gpu_layers": 0},
@@ -196,6 +197,7 @@ def test_a_stub_is_small_and_has_no_vocabulary() -> None:
         raw, size = stub([(source, read_header(source))])
     rebuilt, real = read_header(raw, check_data=False), read_header(DENSE)
     assert rebuilt.tensors == real.tensors
+    assert real.file_size is not None
     assert size == rebuilt.data_offset + real.file_size - real.data_offset
     assert len(raw) < 16_384 < real.data_offset
     assert rebuilt.metadata["tokenizer.ggml.model"] == "no_vocab"

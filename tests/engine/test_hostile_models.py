@@ -56,7 +56,7 @@ def of_type(name: str, kind: int, n_bytes: int) -> Change:
 
 
 def same_token_twice(parts: WholeFile) -> None:
-    tokens = parts.metadata[TOKENS].value
+    tokens = parts.values(TOKENS)
     parts.metadata[TOKENS] = Typed(9, [*tokens[:5], tokens[4], *tokens[6:]])
 
 
@@ -152,7 +152,7 @@ async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapp
 
 async def test_a_model_without_a_vocabulary_is_refused(engine: Engine, tmp_path: Path) -> None:
     def change(parts: WholeFile) -> None:
-        tokens = parts.metadata[TOKENS].value
+        tokens = parts.values(TOKENS)
         parts.metadata |= {"tokenizer.ggml.model": "no_vocab", "qwen3.vocab_size": Typed(4, len(tokens))}
 
     path = write(tmp_path / "model.gguf", change)

@@ -105,7 +105,7 @@ REFUSES = CHATML + "{% if messages | length > 3 %}{{ raise_exception('Too many.'
 
 @pytest.mark.parametrize("template", [LATE, REFUSES])
 async def test_one_that_fails_at_a_later_conversation_is_replaced_then_which_is_said(
-    engine, tmp_path: Path, template
+    engine: Engine, tmp_path: Path, template: str
 ) -> None:
     await engine.load(model(tmp_path / "tape.gguf", template), SETTINGS)
     assert (await ask(engine, user("Hi"), max_tokens=20)).started.template_note == ""
@@ -116,7 +116,7 @@ async def test_one_that_fails_at_a_later_conversation_is_replaced_then_which_is_
     assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
-async def test_one_of_the_users_that_fails_later_gives_way_to_the_files(engine, tmp_path: Path) -> None:
+async def test_one_of_the_users_that_fails_later_gives_way_to_the_files(engine: Engine, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, chat_template=REFUSES)
     await engine.load(model(tmp_path / "tape.gguf", CHATML), settings)
     late = await ask(engine, *LONG, max_tokens=20)

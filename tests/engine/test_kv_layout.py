@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tui.engine.kvlayout import transpose_v
 from tui.engines.interface import Engine
+from tui.protocol.records import CacheType
 
 N_CELLS, N_CHANNELS = 3, 4
 
@@ -53,7 +55,9 @@ def test_what_is_not_understood_to_its_last_byte_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
 @pytest.mark.parametrize("type_v", ["f16", "bf16", "f32"])
-async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engine, model, type_v: str) -> None:
+async def test_the_cache_stays_when_flash_attention_goes_off_and_on(
+    engine: Engine, model: Path, type_v: CacheType
+) -> None:
     off = msgspec.structs.replace(TINY, flash_attn="off", type_v=type_v)
     on = msgspec.structs.replace(off, flash_attn="on")
     question = user("What is the capital of France?")
@@ -69,7 +73,7 @@ async def test_the_cache_stays_when_flash_attention_goes_off_and_on(engine: Engi
 
 async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: Engine) -> None:
     await engine.load(DENSE, msgspec.structs.replace(TINY, type_v="q8_0"))
-    assert engine.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
+    assert engine.loaded and engine.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
     first = await ask(engine, user("ping"))
     loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, flash_attn="off"), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (0, first.done.n_used)

@@ -128,7 +128,7 @@ async def shared() -> AsyncIterator[Engine]:
 async def test_three_turns_and_a_thought(shared: Engine, tmp_path: Path, path: Path, as_tokens: bool) -> None:
     if not as_tokens and path.stem.startswith(ONLY_TOKENS):
         pytest.skip("its marks are never letters")
-    source = path.read_text(encoding="utf-8")  # noqa: ASYNC240
+    source = path.read_text(encoding="utf-8")
     prompt = next(filter(in_order, renderings(source)))
     written = script(path.stem, prompt)
     special = sorted({*TAGS.findall(source), *TAGS.findall(prompt), *TAGS.findall(written)} - {"<s>", "</s>"})

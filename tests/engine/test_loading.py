@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from tests.engine.asking import ask, on_the_cpu, user
 from tests.models.gguf_files import add_metadata
 from tui.engines.interface import Engine, EngineError
 from tui.engines.pipes import MOST_OF_A_LINE, Pipes
-from tui.protocol.records import LoadSettings
+from tui.protocol.records import CacheType, LoadSettings
 
 
 async def test_what_was_really_used_comes_back(engine: Engine) -> None:
@@ -40,8 +41,8 @@ async def test_what_was_really_used_comes_back(engine: Engine) -> None:
 
 
 async def test_quantized_kv_caches_are_really_smaller(engine: Engine) -> None:
-    async def kv_bytes(**types: str) -> int:
-        loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, **types))
+    async def kv_bytes(type_k: CacheType = "f16", type_v: CacheType = "f16") -> int:
+        loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, type_k=type_k, type_v=type_v))
         return sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.purpose == "kv")
 
     full = await kv_bytes()
@@ -93,7 +94,7 @@ async def test_a_context_of_zero_takes_the_trained_size(engine: Engine) -> None:
     ids=["missing", "folder", "empty", "garbage", "header cut", "data cut"],
 )
 async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(
-    engine: Engine, tmp_path: Path, make, kind: str
+    engine: Engine, tmp_path: Path, make: Callable[[Path], object], kind: str
 ) -> None:
     path = tmp_path / "model.gguf"
     make(path)
@@ -146,7 +147,7 @@ async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path: Pa
     ("name", "why"), [(b"bad\xff.gguf", "not UTF-8"), (b"x" * 300, "File name too long")], ids=["bytes", "long"]
 )
 async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(
-    tiny: Engine, tmp_path: Path, name, why: str
+    tiny: Engine, tmp_path: Path, name: bytes, why: str
 ) -> None:
     before = tiny.loaded
     with pytest.raises(EngineError, match=why) as refused:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -27,7 +28,7 @@ def continuations(model: str, n_gen: int, *texts: str) -> tuple[list[list[int]],
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "moe"])
-def test_the_same_prompt_goes_on_in_each_sequence_as_it_does_alone(model) -> None:
+def test_the_same_prompt_goes_on_in_each_sequence_as_it_does_alone(model: Path) -> None:
     alone, together = continuations(str(model), 40, *[TEXTS[0]] * 4)
     assert together == alone and len(together) == 4 and len(set(together[0])) > 1
 

@@ -88,6 +88,7 @@ async def test_a_plan_names_each_device_of_the_settings(dense: ModelInfo) -> Non
     try:
         await planner.warm_up()
         async with LocalEngine(env=engine_environment(software=True)) as engine:
+            assert engine.hello
             require_vulkan(tuple(device.name for device in engine.hello.devices))
         settings = msgspec.structs.replace(TINY, devices=("Vulkan0",), n_gpu_layers=2)
         plan = await planner.plan(DENSE, dense, settings, {"Vulkan0": 1 << 30})

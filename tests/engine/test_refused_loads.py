@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,11 @@ from tui.protocol.records import LoadSettings, Sampling
 HEAD_80 = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
 
 
-def settings(**changes: object) -> LoadSettings:
+def settings(**changes: Any) -> LoadSettings:
     return LoadSettings(n_ctx=512, n_threads=1, **changes)
 
 
-async def refused(engine: Engine, path: Path, **changes: object) -> tuple[str, str]:
+async def refused(engine: Engine, path: Path, **changes: Any) -> tuple[str, str]:
     """The kind of the refusal and its words, from the load and from the dry run alike."""
     with pytest.raises(EngineError) as load:
         await engine.load(path, settings(**changes))
@@ -121,7 +122,7 @@ async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(
 
 
 async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Engine) -> None:
-    assert not tiny.loaded.llama.mlock_failed
+    assert tiny.loaded and not tiny.loaded.llama.mlock_failed
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 2, 2**32 - 1])

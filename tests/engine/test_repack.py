@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.loads import but
 from tests.models.gguf_files import Shape
 from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
@@ -44,11 +45,13 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
     engine: Engine, model: Path
 ) -> None:
     on, auto = await engine.load(model, with_repack("on")), await engine.load(model, with_repack("auto"))
-    assert on.llama.repacked == auto.repacked and on.llama.footprint.placed == auto.footprint.placed
+    assert on.llama.repacked == auto.llama.repacked
+    assert on.llama.footprint and auto.llama.footprint
+    assert on.llama.footprint.placed == auto.llama.footprint.placed
     host = taken(on, on.llama.devices)["CPU"]
     assert bool(on.llama.repacked) == (host.repacked_bytes > 0)
     # llama.cpp's log, which serves where its books cannot be read, and the books tell the same, but for rounding.
-    by_the_log = msgspec.structs.replace(on, footprint=None)
+    by_the_log = but(on, footprint=None)
     assert taken(by_the_log, ())["CPU"].repacked_bytes == pytest.approx(host.repacked_bytes, abs=20_000)
 
 

@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Marks, str, Part, tuple[str, str]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
-def test_thinking_and_answer_are_apart_whatever_pieces_they_come_in(name, size: int) -> None:
+def test_thinking_and_answer_are_apart_whatever_pieces_they_come_in(name: str, size: int) -> None:
     marks, text, part, right = CASES[name]
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert split(marks, pieces, part)[:2] == (right[0], right[1].replace("\x00", ""))
@@ -174,7 +174,7 @@ def test_a_mark_that_ends_a_turn_ends_a_thought_that_was_never_closed_too() -> N
         (SENTENCE, "assistant\nHere is how I think:\n", "thinking"),
     ],
 )
-def test_where_an_answer_begins_is_read_off_the_end_of_its_prompt(marks, opening: str, part: str) -> None:
+def test_where_an_answer_begins_is_read_off_the_end_of_its_prompt(marks: Marks, opening: str, part: str) -> None:
     assert marks.part_after(opening) == part
 
 
@@ -187,7 +187,7 @@ LETTERS = st.lists(st.sampled_from((*BITS, "\ud800", "\ud801", "\ud802")), max_s
     cuts=st.lists(st.integers(0, 200), max_size=8),
     marks=st.sampled_from([THINK, TOKENS, HARMONY, WRAPPED]),
 )
-def test_pieces_never_make_a_difference(text, cuts, marks) -> None:
+def test_pieces_never_make_a_difference(text: str, cuts: list[int], marks: Marks) -> None:
     part: Part = "between" if marks.has_headers else "answer"
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[a:b] for a, b in pairwise(places)]
@@ -195,7 +195,7 @@ def test_pieces_never_make_a_difference(text, cuts, marks) -> None:
 
 
 @given(text=st.text(st.characters(exclude_characters="<\ud800", codec="utf-8"), max_size=200))
-def test_text_without_marks_is_all_there_but_empty_lines_at_its_beginning(text) -> None:
+def test_text_without_marks_is_all_there_but_empty_lines_at_its_beginning(text: str) -> None:
     assert split(THINK, [text])[1] == (text.lstrip("\n") if text.strip() else "")
 
 

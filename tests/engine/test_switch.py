@@ -18,7 +18,7 @@ from tui.protocol.records import LoadSettings, Message, Sampling
 QUESTION = user("用Python写冒泡排序")
 
 
-async def second_turn(engine: Engine, first: str):
+async def second_turn(engine: Engine, first: str) -> Reply:
     return await ask(engine, QUESTION, Message(role="assistant", content=first), user("谢谢"), thinking=False)
 
 
@@ -134,7 +134,8 @@ async def test_a_cancel_before_it_is_known_what_fits_is_taken_up_with_the_questi
     answer = engine.generate(Generate(messages=tuple(turns), sampling=GREEDY, thinking=False, drop_oldest=True))
     answer.cancel()
     events = [event async for event in answer]
-    assert [type(event) for event in events] == [Done] and events[0].stop == "cancelled"
+    (last,) = events
+    assert isinstance(last, Done) and last.stop == "cancelled"
     both = await resumed(engine, Reply(), max_tokens=20)
     assert both.text == whole.text and both.started.n_dropped == whole.started.n_dropped > 0
 

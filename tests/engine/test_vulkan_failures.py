@@ -25,7 +25,7 @@ DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
     ],
 )
 async def test_a_failure_while_answering_ends_the_engine_alone_and_names_its_cause(
-    tmp_path: Path, fault, cause: str, words: str
+    tmp_path: Path, fault: str, cause: str, words: str
 ) -> None:
     driver = Driver(tmp_path, fault)
     async with vulkan_engine(**driver.environment) as engine:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -29,7 +31,7 @@ async def vulkan() -> AsyncIterator[Engine]:
 @MODELS
 @pytest.mark.parametrize("flash_attn", ["auto", "off"])
 async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(
-    vulkan: Engine, model, flash_attn: str
+    vulkan: Engine, model: Path, flash_attn: Literal["auto", "off"]
 ) -> None:
     cpu, gpu = (msgspec.structs.replace(settings, flash_attn=flash_attn) for settings in (TINY, ON_GPU))
     on_cpu = await vulkan.load(model, cpu)
@@ -46,14 +48,18 @@ async def test_vulkan_gives_the_cpus_answer_and_the_cache_goes_both_ways(
     assert again.text == first.text and again.done.timings.n_prefill == 1
 
     back = await vulkan.load(model, cpu, keep_context=True)
-    assert back.n_kept == again.done.n_used and back.llama.devices == () and back.llama.flash_attn == on_cpu.flash_attn
+    assert (
+        back.n_kept == again.done.n_used
+        and back.llama.devices == ()
+        and back.llama.flash_attn == on_cpu.llama.flash_attn
+    )
     once_more = await ask(vulkan, user("hello"), thinking=False)
     assert once_more.text == first.text and once_more.done.timings.n_prefill == 1
 
 
 @MODELS
 async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give(
-    vulkan: Engine, model, dialogs
+    vulkan: Engine, model: Path, dialogs: list[dict[str, Any]]
 ) -> None:
     dialog = min((d for d in dialogs if not d["enable_thinking"]), key=lambda d: len(d["expected"]))
     await vulkan.load(model, ON_GPU)
@@ -62,7 +68,7 @@ async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give
 
 
 @MODELS
-async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model) -> None:
+async def test_an_answer_moves_to_vulkan_in_its_middle(vulkan: Engine, model: Path) -> None:
     question = user("Count to 100")
     await vulkan.load(model, TINY)
     whole = await ask(vulkan, question)

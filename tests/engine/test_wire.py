@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -76,7 +77,7 @@ def decoded(frame: bytes) -> msgspec.Struct:
 
 
 @given(st.lists(messages, max_size=8), st.data())
-def test_messages_survive_any_cut_of_the_stream(sent, data) -> None:
+def test_messages_survive_any_cut_of_the_stream(sent: list[msgspec.Struct], data: st.DataObject) -> None:
     stream = b"".join(encode(message) for message in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     frames, received = FrameDecoder(), []
@@ -86,7 +87,7 @@ def test_messages_survive_any_cut_of_the_stream(sent, data) -> None:
 
 
 @given(st.lists(messages, max_size=4))
-def test_a_blocking_reader_sees_the_same_messages(sent) -> None:
+def test_a_blocking_reader_sees_the_same_messages(sent: list[msgspec.Struct]) -> None:
     stream = io.BytesIO(b"".join(encode(message) for message in sent))
     received = []
     while (frame := read_frame(stream)) is not None:
@@ -95,14 +96,14 @@ def test_a_blocking_reader_sees_the_same_messages(sent) -> None:
 
 
 @given(messages, st.integers(1, 60))
-def test_a_stream_that_ends_inside_a_frame_just_ends(message, missing) -> None:
+def test_a_stream_that_ends_inside_a_frame_just_ends(message: msgspec.Struct, missing: int) -> None:
     cut = encode(message)[:-missing]
     assert read_frame(io.BytesIO(cut)) is None
     assert list(FrameDecoder().feed(cut)) == []
 
 
 @given(st.binary(max_size=400))
-def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data) -> None:
+def test_rubbish_gives_frames_or_a_wire_error_and_nothing_else(data: bytes) -> None:
     try:
         for frame in FrameDecoder().feed(data):
             assert len(frame) <= len(data)
@@ -141,7 +142,8 @@ async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes
     class Dream(Command[Ok], frozen=True):
         """A command of a version that is still to come."""
 
-    for what in (Dream(), msgspec.structs.replace(Count(messages=()), messages=7)):
+    commands: tuple[Command[Any], ...] = (Dream(), msgspec.structs.replace(Count(messages=()), messages=7))
+    for what in commands:
         ANSWERS.setdefault(type(what), Ok)
         try:
             with pytest.raises(EngineError) as error:

@@ -32,6 +32,7 @@ def require_vulkan(devices: tuple[str, ...]) -> None:
 async def vulkan_engine(**environment: str) -> AsyncIterator[Engine]:
     """An engine that sees llvmpipe, or skip."""
     async with LocalEngine(env={**engine_environment(software=True), **environment}) as engine:
+        assert engine.hello
         require_vulkan(tuple(device.name for device in engine.hello.devices))
         yield engine
 

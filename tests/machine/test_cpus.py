@@ -4,6 +4,7 @@ both versions, from written /proc and /sys trees and from the real kernel."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ def topology(siblings: dict[int, str]) -> dict[str, str]:
     ],
 )
 def test_threads_are_the_cores_that_may_be_used_and_that_there_is_time_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed, files: dict[str, str], n_cores: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: Iterable[int], files: dict[str, str], n_cores: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
     assert physical_cores(tree(tmp_path, files)) == n_cores

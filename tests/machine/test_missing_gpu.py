@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
 from tui.machine.missing_gpu import Facts, RenderNode, explain, gather, read_build
 from tui.machine.vulkan import Vulkan, VulkanDevice, look, with_software
-from tui.protocol.records import Device
+from tui.protocol.records import Device, DeviceKind
 
 GIB = 1 << 30
 RADEON = VulkanDevice(name="AMD Radeon 860M (RADV)", kind="integrated", uuid="aa", vendor="0x1002")
@@ -89,12 +90,13 @@ def test_a_software_device_is_hidden_until_it_is_asked_for(home: Path) -> None:
 @needs_vulkan_build
 @needs_llvmpipe
 def test_a_software_device_is_taken_by_name_and_never_by_itself() -> None:
-    if HERE.vulkan.hardware:
+    if HERE.vulkan and HERE.vulkan.hardware:
         pytest.skip("this machine has a GPU")
 
     def used(*arguments: str) -> str:
         done = llmtui("--bench", DENSE, "-p", "4", "-n", "0", "-r", "1", "--json", "--software-vulkan", *arguments)
-        return json.loads(done.stdout)[0]["backends"]
+        backends: str = json.loads(done.stdout)[0]["backends"]
+        return backends
 
     assert used() == "CPU"
     assert used("--backend", "vulkan") == "Vulkan"
@@ -102,7 +104,7 @@ def test_a_software_device_is_taken_by_name_and_never_by_itself() -> None:
 
 @needs_llvmpipe
 def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it() -> None:
-    if HERE.vulkan.hardware:
+    if HERE.vulkan and HERE.vulkan.hardware:
         pytest.skip("this machine has a GPU")
     said = one_line(llmtui("--devices").stdout)
     assert "Vulkan offers only llvmpipe" in said and "llmtui --software-vulkan" in said
@@ -110,6 +112,7 @@ def test_that_there_is_only_a_software_device_is_said_with_the_way_to_see_it() -
 
 @needs_llvmpipe
 def test_the_maker_of_a_device_is_told_as_the_kernel_tells_it() -> None:
+    assert HERE.vulkan
     assert all(device.vendor.startswith("0x") and len(device.vendor) >= 6 for device in HERE.vulkan.devices)
 
 
@@ -171,7 +174,7 @@ def test_each_closed_render_node_is_said_those_of_one_group_together() -> None:
 
 
 def listed_as(name: str, description: str = "") -> Device:
-    kind = "cpu" if name == "CPU" else "gpu"
+    kind: DeviceKind = "cpu" if name == "CPU" else "gpu"
     return Device(name=name, description=description, kind=kind, total_bytes=GIB, free_bytes=GIB)
 
 
@@ -265,7 +268,7 @@ def test_a_note_that_is_damaged_or_of_another_llama_cpp_is_not_believed(tmp_path
         ({}, "llama.cpp does not take what Vulkan offers (AMD Radeon 860M (RADV))"),
     ],
 )
-def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str) -> None:
+def test_each_obstacle_has_its_sentence(facts: dict[str, Any], said: str) -> None:
     assert any(said in reason for reason in but(**facts)), but(**facts)
 
 
@@ -281,5 +284,7 @@ def test_each_obstacle_has_its_sentence(facts: dict[str, object], said: str) -> 
         ((), ""),
     ],
 )
-def test_software_devices_are_shown_behind_those_that_llama_cpp_would_take(devices, visible: str) -> None:
+def test_software_devices_are_shown_behind_those_that_llama_cpp_would_take(
+    devices: tuple[VulkanDevice, ...], visible: str
+) -> None:
     assert with_software(devices) == visible

@@ -30,7 +30,8 @@ def texts(svg: bytes) -> list[str]:
 
 def pixels(png: bytes) -> np.ndarray:
     """Rows of pixels, each as red, green and blue from 0 to 255."""
-    return np.rint(matplotlib.image.imread(io.BytesIO(png))[..., :3] * 255).astype(int)
+    red_green_blue: np.ndarray = np.rint(matplotlib.image.imread(io.BytesIO(png))[..., :3] * 255).astype(int)
+    return red_green_blue
 
 
 def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.measure.fixed import COMPARISON, QWEN3_4B, QWEN3_30B_A3B, measured, model, path_of
 from tui.measure.chart import charts
 from tui.measure.chart_text import SIGNS, Span, chart_lines, text_of
-from tui.measure.report import Comparison, RefusedJob
+from tui.measure.report import Comparison, RefusedJob, Report
 
 DECODE, PREFILL = charts(COMPARISON)
 
@@ -72,7 +72,7 @@ Qwen3-32B Q3_K_L · 32.8B
   Vulkan0 Does not fit: 2.4 GiB too muc…
 
 █ dense  ▒ MoE: mixture of experts
-! not reliable: the cloc…"""
+! not reliable: the clock fell"""
 
 
 def drawn(comparison: Comparison, columns: int = 80, *, plain_ascii: bool = False) -> list[str]:
@@ -164,7 +164,9 @@ rows = st.builds(
 
 
 @given(st.lists(rows, min_size=1, max_size=6), names, st.integers(40, 200), st.booleans())
-def test_no_line_is_ever_wider_than_the_terminal(reports, reason, columns, plain_ascii) -> None:
+def test_no_line_is_ever_wider_than_the_terminal(
+    reports: list[Report], reason: str, columns: int, plain_ascii: bool
+) -> None:
     refused = RefusedJob(model=QWEN3_4B, path=path_of(QWEN3_4B), backend="Vulkan1", reason=reason)
     for line in drawn(Comparison(reports=tuple(reports), refused=(refused,)), columns, plain_ascii=plain_ascii):
         assert 0 <= wcwidth.wcswidth(line) <= columns

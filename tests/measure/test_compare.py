@@ -120,7 +120,7 @@ def test_what_llama_bench_printed_can_be_compared_with() -> None:
 
 
 @pytest.mark.parametrize("written", [True, 1, "1", False, 0, "0"], ids=repr)
-def test_repacking_is_read_from_every_format_of_llama_bench(written: object) -> None:
+def test_repacking_is_read_from_every_format_of_llama_bench(written: bool | int | str) -> None:
     (run,) = runs_of([{**LLAMA_BENCH, "n_batch": 512, "repack": written}])
     is_on = bool(int(written))
     assert differences(run, report()) == (() if is_on else ("repack: 0, now 1",))

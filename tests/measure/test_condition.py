@@ -18,6 +18,7 @@ from tui.measure.condition import MachineProbe, energy_note, warnings
 from tui.measure.report import Test
 from tui.measure.runner import BenchJob, BenchPlan, Runner, plan_tests
 from tui.models.library import inspect
+from tui.words.later import Later
 
 LAPTOP = SYSFS / "laptop-core-i7"
 GIB, MIB = 1 << 30, 1 << 20
@@ -244,8 +245,8 @@ async def test_the_runner_keeps_what_the_probe_finds(engine: Engine) -> None:
     reader, meter = Played(*busy, *busy, *busy, *busy), PlayedMeter()
 
     class Watching(MachineProbe):
-        async def look(self) -> tuple[str, ...]:
-            return ("It is late.",)
+        async def look(self) -> tuple[Later, ...]:
+            return (Later("It is late."),)
 
     plan = BenchPlan(
         jobs=(BenchJob(model=inspect(DENSE), settings=TINY),), tests=plan_tests([16], [4], [0, 8]), repetitions=1
@@ -253,7 +254,7 @@ async def test_the_runner_keeps_what_the_probe_finds(engine: Engine) -> None:
     probe = Watching(lambda: engine.pid, lambda: None, reader, meter)
     (report,) = (await Runner(engine, plan, probe=probe).run()).reports
 
-    assert report.warnings == ("It is late.",)
+    assert report.warnings == (Later("It is late."),)
     prefill, decode, deep_prefill, deep_decode = report.results
     assert (prefill.energy_j, decode.energy_j, decode.j_per_token) == ((40.0,), (40.0,), 10.0)
     # What a depth takes is not timed, but taken all the same.

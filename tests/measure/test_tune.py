@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -41,7 +42,7 @@ async def has_room(choice: ChosenLoad) -> bool:
     return True
 
 
-async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, **more) -> Tuner:
+async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, **more: Any) -> Tuner:
     found = inspect(model)
     devices = (await engine.start()).devices
     tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})

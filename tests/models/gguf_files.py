@@ -49,8 +49,10 @@ def _code(value: object) -> int:
 def _payload(value: object) -> bytes:
     code, value = _code(value), value.value if isinstance(value, Typed) else value
     if code == 8:
+        assert isinstance(value, str | bytes)
         return text(value)
     if code == 9:
+        assert isinstance(value, Sequence)
         kind = _code(value[0]) if value else 4
         return struct.pack("<IQ", kind, len(value)) + b"".join(map(_payload, value))
     return struct.pack("<" + CODES[code], value)

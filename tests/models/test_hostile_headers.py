@@ -10,6 +10,7 @@ import sys
 import textwrap
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,9 +22,9 @@ from tui.config.settings import ChosenLoad
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
 from tui.models.folders import Folder
-from tui.models.gguf import GGUFError, read_header
+from tui.models.gguf import GGUFError, Value, read_header
 from tui.models.info import MAX_LAYERS, from_headers
-from tui.models.library import inspect, scan
+from tui.models.library import BrokenFile, OtherFile, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning.formula import MemoryPlan
 from tui.planning.remedies import remedies
@@ -125,7 +126,8 @@ def test_names_are_cut_where_they_are_read(tmp_path: Path) -> None:
 def test_no_reason_repeats_more_of_a_file_than_a_line_holds(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "model.gguf").write_bytes(raw.ljust(32 * MIB, b"\0"))
     library = scan([Folder(path=tmp_path)], tmp_path / "cache")
-    (file,) = (*library.broken, *library.other)
+    files: tuple[OtherFile | BrokenFile, ...] = (*library.broken, *library.other)
+    (file,) = files
     assert len(file.reason) < 250
 
 
@@ -178,7 +180,7 @@ def test_a_search_over_the_most_layers_asks_for_few_plans(n_expert: int, share: 
     memory = machine(info.weights_bytes, int(share * info.weights_bytes))
     asked = 0
 
-    def counting(*of: object) -> MemoryPlan:
+    def counting(*of: Any) -> MemoryPlan:
         nonlocal asked
         asked += 1
         return by_formula(*of)
@@ -203,8 +205,8 @@ def test_numbers_by_layer_are_looked_up_once_whatever_their_length() -> None:
     tensors = [*Shape(n_layers=MAX_LAYERS).tensors(), *((f"blk.{i}.ssm_out.weight", (32,), "F32") for i in range(512))]
     seen = 0
 
-    class Watched(dict):
-        def get(self, key, default=None):
+    class Watched(dict[str, Value]):
+        def get(self, key: str, default: Any = None) -> Any:
             nonlocal seen
             seen += 1
             return super().get(key, default)

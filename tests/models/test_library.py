@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from tests.models.gguf_files import Shape, header, write
 from tui.config import paths
 from tui.models import modelfile
 from tui.models.folders import Folder, default_folders
-from tui.models.gguf import read_header
-from tui.models.library import Library, inspect, scan
+from tui.models.gguf import GgufHeader, read_header
+from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.words import use
 
@@ -38,7 +39,7 @@ def headers_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files whose headers were really read, in order."""
     read: list[Path] = []
 
-    def counting(path: Path, **options):
+    def counting(path: Path, **options: Any) -> GgufHeader:
         read.append(path)
         return read_header(path, **options)
 
@@ -61,7 +62,7 @@ def reasons(library: Library) -> dict[str, str]:
 def split(folder: Path, n: int, name: str = "big") -> list[Path]:
     """A model in `n` files: metadata in the first, tensors spread over all."""
     tensors = Shape(n_layers=n).tensors()
-    part_metadata = [Shape(n_layers=n).metadata(), *({"split.no": i} for i in range(1, n))]
+    part_metadata: list[Mapping[str, object]] = [Shape(n_layers=n).metadata(), *({"split.no": i} for i in range(1, n))]
     return [
         write(folder / f"{name}-{i + 1:05d}-of-{n:05d}.gguf", metadata, tensors[i::n])
         for i, metadata in enumerate(part_metadata)
@@ -220,7 +221,7 @@ def test_a_folder_that_the_user_named_and_that_is_not_there_is_reported(tmp_path
 def test_models_are_told_as_they_are_found(folder: Path, cache: Path) -> None:
     for name in "abc":
         Shape().write(folder / f"{name}.gguf")
-    told = []
+    told: list[LibraryModel] = []
     library = scan([Folder(path=folder)], cache, told.append)
     assert sorted(told, key=lambda model: model.path) == list(library.models)
 

@@ -35,7 +35,7 @@ ARCHITECTURES = [name for name in MODEL_ARCH_NAMES.values() if is_known(name)]
 def model(path: Path, arch: str = "qwen3", more: Mapping[str, object] | None = None) -> Path:
     """A small file of an architecture, whatever such models really consist of, with `more` metadata."""
     metadata = {key.replace("qwen3.", f"{arch}."): value for key, value in Shape().metadata().items()}
-    return write(path, metadata | {"general.architecture": arch} | (more or {}), Shape().tensors())
+    return write(path, {**metadata, "general.architecture": arch, **(more or {})}, Shape().tensors())
 
 
 def reason(path: Path) -> str:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.models.gguf_files import Shape, Typed
@@ -73,7 +74,9 @@ def test_numbers_are_read_whatever_their_width(tmp_path: Path, value: object, re
 )
 def test_what_makes_no_sense_is_left_out_and_the_rest_is_used(tmp_path: Path, key: str, value: object) -> None:
     other = "min_p" if key == "top_p" else "top_p"
-    assert described(tmp_path, **{key: value, other: 0.5}).sampling == PartialSampling(**{other: 0.5})
+    assert described(tmp_path, **{key: value, other: 0.5}).sampling == msgspec.structs.replace(
+        PartialSampling(), **{other: 0.5}
+    )
 
 
 def test_minus_one_takes_all_tokens_as_0_does(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ class WholeFile:
         """One that can be changed apart from this: its tensors are copied, values of the metadata are not."""
         return replace(self, metadata=dict(self.metadata), tensors=[replace(tensor) for tensor in self.tensors])
 
+    def typed(self, key: str) -> Typed:
+        """A value of the metadata as `take_apart` finds it."""
+        found = self.metadata[key]
+        assert isinstance(found, Typed), f"{key} has been changed"
+        return found
+
+    def values(self, key: str) -> list[Typed]:
+        """Those of an array, as `take_apart` finds them."""
+        found = self.typed(key).value
+        assert isinstance(found, list)
+        return found
+
     def tensor(self, name: str) -> Tensor:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
@@ -99,11 +111,12 @@ def take_apart(raw: bytes) -> WholeFile:
     for _ in range(n_keys):
         key = string().decode()
         metadata[key] = value(unpack("I")[0])
-    infos = []
+    infos: list[tuple[str, tuple[int, ...], int, int]] = []
     for _ in range(n_tensors):
         name = string().decode()
         (n_dims,) = unpack("I")
-        infos.append((name, unpack(f"{n_dims}Q"), *unpack("IQ")))
+        shape, (kind, offset) = unpack(f"{n_dims}Q"), unpack("IQ")
+        infos.append((name, shape, kind, offset))
     start = pad(at)
     assert pair_of(metadata, "general.alignment", ALIGNMENT) == ALIGNMENT
     ends = [offset for *_, offset in infos[1:]] + [len(raw) - start]

@@ -143,8 +143,10 @@ def _anonymous(pid: int) -> int:
 
 def table(rows: list[Row]) -> str:
     """Markdown; MiB, and the share of the difference."""
-    head = ("model", "context", "KV", "mapped", "repacked", "KV cache", "compute", "planned", "taken", "off")
-    head += ("planned own", "process", "off", "formula off")
+    head = (
+        *("model", "context", "KV", "mapped", "repacked", "KV cache", "compute", "planned", "taken", "off"),
+        *("planned own", "process", "off", "formula off"),
+    )
     lines = [f"| {' | '.join(head)} |", "| --- | ---: | --- |" + " ---: |" * (len(head) - 3)]
     for row in rows:
         host = row.plan.host

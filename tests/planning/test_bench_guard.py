@@ -26,6 +26,7 @@ from tui.models.library import LibraryModel, inspect
 from tui.planning.formula import estimate
 from tui.planning.now import MemoryNow
 from tui.planning.verdict import judge
+from tui.protocol.records import Device
 
 SHORT = ("-p", "16", "-n", "0", "-r", "1", "-t", "1", "--backend", "cpu")
 
@@ -59,7 +60,7 @@ def test_fit_is_taken_where_there_is_room() -> None:
 TESTS = plan_tests([600], [128])
 
 
-def job_of(info: ModelInfo, choice: ChosenLoad, devices: tuple = DEVICES) -> BenchJob:
+def job_of(info: ModelInfo, choice: ChosenLoad, devices: tuple[Device, ...] = DEVICES) -> BenchJob:
     model = LibraryModel(path=DENSE, paths=(DENSE,), info=info, source="folder")
     return BenchJob(model=model, settings=engine_settings(choice, devices)[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -61,7 +62,7 @@ def test_a_cache_type_that_does_not_go_with_the_model_is_never_offered(n_ctx: in
 @pytest.mark.parametrize(
     "types", [{"type_k": "q8_0"}, {"type_v": "q4_0"}, {"type_k": "q8_0", "type_v": "q8_0"}], ids=str
 )
-def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, str]) -> None:
+def test_settings_that_do_not_go_with_the_model_are_mended_alone(types: dict[str, Any]) -> None:
     asked = ChosenLoad(**types)
     memory = machine(64 * GIB, 64 * GIB)
     verdict = judge(HEAD_80, asked, DEVICES, memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -52,6 +53,7 @@ async def test_without_the_books_the_log_tells_and_without_proc_nothing_is_said_
 
 async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: Engine) -> None:
     plan = estimate(inspect(DENSE).info, TINY)
+    assert tiny.loaded
     wide, narrow = memory_lines("x", plan, tiny.loaded), memory_lines("x", plan, tiny.loaded, width=36)
     *table, _ = narrow
     assert max(map(len, table)) == 36
@@ -61,12 +63,13 @@ async def test_on_a_narrow_terminal_the_figures_stand_below_their_names(tiny: En
 
 async def test_the_log_of_a_load_on_a_device_is_told_apart_by_place(tiny: Engine) -> None:
     info, settings = inspect(DENSE).info, msgspec.structs.replace(TINY, devices=("Vulkan0",))
-    buffers = [
+    buffers: list[tuple[str, Literal["weights", "kv", "compute", "output"], int]] = [
         ("CPU_Mapped", "weights", 5), ("CPU_REPACK", "weights", 7), ("Vulkan0", "weights", 11),
         ("Vulkan0", "kv", 13), ("Vulkan_Host", "compute", 17), ("Vulkan0", "compute", 19), ("Vulkan_Host", "output", 1),
     ]  # fmt: skip
     idle = ProcessMemory(resident_bytes=0, file_bytes=0)
     busy = ProcessMemory(resident_bytes=3 * MIB, file_bytes=MIB)
+    assert tiny.loaded
     loaded = but(
         tiny.loaded,
         devices=("Vulkan0",),

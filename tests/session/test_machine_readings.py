@@ -71,7 +71,7 @@ def test_a_prompt_shows_its_progress_until_the_answer_comes() -> None:
     watched = Watched()
     progress = Prefill(done=512, total=900, tps=0.0, eta_s=0.0)
     watched.speed.hear(events.PromptAdvanced(turn_id="a", progress=progress))
-    assert watched.speed.now.prefill == progress and not watched.speed.now.is_decoding
+    assert watched.speed.now == SpeedNow(prefill=progress)
     watched.speed.hear(grew(9.5))
     assert watched.speed.now.prefill is None and watched.speed.now.decode_tps == 9.5
     watched.speed.hear(events.AnswerPaused(turn_id="a"))

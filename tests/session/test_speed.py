@@ -13,11 +13,11 @@ def test_a_speed_falls_while_nothing_comes_and_a_slow_one_stays_as_it_is() -> No
 
 def test_a_ring_keeps_the_newest_samples() -> None:
     history = SpeedHistory(capacity=3)
-    assert history.values == ()
+    assert not history.values
 
     for speed in (9.0, 1.0, 3.0, 2.0):
         history.add(speed)
 
-    assert history.values == (1.0, 3.0, 2.0)
+    assert list(history.values) == [1.0, 3.0, 2.0]
     history.clear()
-    assert history.values == ()
+    assert not history.values

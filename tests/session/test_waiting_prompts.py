@@ -20,10 +20,10 @@ def test_prompts_wait_in_order_and_go_one_at_a_time() -> None:
     waiting = Waiting()
     waiting.queue.send("one")
     waiting.queue.send("two", replaces="turn")
-    assert waiting.queue.texts == ("one", "two") and not waiting.sent
+    assert list(waiting.queue.texts) == ["one", "two"] and not waiting.sent
     waiting.can_send = True
     waiting.queue.send_next()
-    assert waiting.sent == [QueuedPrompt("one")] and waiting.queue.texts == ("two",)
+    assert waiting.sent == [QueuedPrompt("one")] and list(waiting.queue.texts) == ["two"]
     waiting.queue.send_next()
     assert waiting.sent[-1] == QueuedPrompt("two", "turn") and waiting.queue.texts == ()
 

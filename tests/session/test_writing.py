@@ -87,7 +87,7 @@ def done(stop: str = "stop", n_decode: int = 1) -> Done:
 async def test_an_answer_is_in_the_store_while_it_is_written(desk: Desk) -> None:
     writing = desk.write()
     writing.take(STARTED)
-    assert desk.opened.now.turns[-1].is_streaming and not writing.is_over
+    assert (desk.opened.now.turns[-1].is_streaming, writing.is_over) == (True, False)
     writing.take(delta("half"))
     await desk.store.flush()
     assert (await desk.store.open(desk.opened.now.id)).turns[-1].text == "half"
@@ -104,7 +104,7 @@ async def test_a_pause_names_both_backends_and_their_speeds(desk: Desk) -> None:
     writing.take(STARTED)
     writing.take(delta("one "))
     writing.pause(done("cancelled", n_decode=40))
-    assert writing.is_paused and writing.has_begun and writing.n_decode == 40
+    assert (writing.is_paused, writing.has_begun, writing.n_decode) == (True, True, 40)
     writing.go_on(ON_GPU, LoadRequest(path=Path(LOADED.path), choice=ChosenLoad()))
     assert not writing.is_paused and events.ModelReloaded not in desk.kinds()  # told with the next token
     writing.take(delta("two"))

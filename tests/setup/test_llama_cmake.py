@@ -62,9 +62,9 @@ def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, 
             path = vendor / place / source
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    for place, text in files.items():
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "CMakeLists.txt").write_text(text)
+    for where, text in files.items():
+        where.mkdir(parents=True, exist_ok=True)
+        (where / "CMakeLists.txt").write_text(text)
     options = {
         "CMAKE_PROJECT_INCLUDE": HOOK,
         "CMAKE_EXPORT_COMPILE_COMMANDS": "ON",

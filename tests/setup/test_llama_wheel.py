@@ -186,7 +186,7 @@ def running(pid: int) -> bool:
 def test_the_version_is_the_one_that_pyproject_asks_for() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (asked,) = (name for name in project["dependencies"] if name.startswith("llama-cpp-python"))
-    assert asked.split(",")[0] == f"llama-cpp-python>={llama_wheel.VERSION}"
+    assert asked.split(",")[0] == f"llama-cpp-python>={llama_plan.VERSION}"
 
 
 def test_a_build_is_kept_and_used_again(workshop: Workshop) -> None:
@@ -372,7 +372,7 @@ def test_arm_features_are_instructions_too() -> None:
 
 def keep_wheel(code: str, folder: Path) -> None:
     """A wheel that pip takes for llama-cpp-python, whose module is this code."""
-    version = llama_wheel.VERSION
+    version = llama_plan.VERSION
     name, info = f"llama_cpp_python-{version}", f"llama_cpp_python-{version}.dist-info/"
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
@@ -446,7 +446,7 @@ def test_what_was_built_and_why_is_noted_where_llmtui_looks_for_it(tmp_path: Pat
     llama_wheel.report(tmp_path, llama_plan.choose("auto", NO_TOOLS, "-DGGML_LTO=on"), "-DGGML_LTO=on")
     build = read_build(llama_wheel.report_file(tmp_path))
     assert build == Build(
-        version=llama_wheel.VERSION,
+        version=llama_plan.VERSION,
         backend="cpu",
         reason="glslc not installed",
         packages=("glslc",),

@@ -32,7 +32,7 @@ _NAMES = re.compile(
         | (?:U?D-)?I?Q\d_\w+ | B?F(?:16|32) | f16 | f32 | bf16 | q\d_\w+ | MXFP4\w*
         | pp\d* | tg\d* | t/s | tok/s | tokens/s | [KMGT]i?B(?:/s)? | GB/s | TFLOPS | GHz | MHz | Wh? | °C | ms
         | esc | enter | tab | space | backspace | pgup | pgdn | home | end | del | ins
-        | (?:(?:ctrl|alt|shift|meta|super)\+)+ \w+
+        | (?:(?:ctrl|alt|shift|meta|super)\+)+ (?:\w+ | [↑↓←→])
         | [a-z_]+\.toml | [A-Z_]{2,}=\S* | --[a-z][a-z-]*
     ) (?![A-Za-z])"""
 )

@@ -46,7 +46,7 @@ def lost(error: StoreError) -> str:
         "{n} change of conversations could not be saved: {reason} ({file}).",
         "{n} changes of conversations could not be saved: {reason} ({file}).",
         error.n_unsaved,
-        reason=error.detail,
+        reason=tr(error.detail),
         file=error.path,
     )
 

@@ -8,7 +8,10 @@ from typing import Any, Self
 
 from textual.app import App
 from textual.notifications import Notification, Notifications
+from textual.visual import Visual
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
+
+from tui.app.widgets.wrapped import Wrapped
 
 
 def tell(app: App[Any], text: str, *, bad: bool = False) -> None:
@@ -72,6 +75,14 @@ class Notices(Notifications):
             self._top.raised_at, self._top.timeout = time(), left
 
 
+class WrappedToast(Toast):
+    """One notice, wrapped as its language is written."""
+
+    def render(self) -> Visual:  # type: ignore[override]
+        """Title and message."""
+        return Wrapped(super().render())
+
+
 async def show_newest(rack: ToastRack, notices: Notices) -> None:
     """Show in a screen's rack the one that is to be seen now, and no other."""
     notice = notices.top
@@ -79,4 +90,4 @@ async def show_newest(rack: ToastRack, notices: Notices) -> None:
     if notice is None or all(toast._notification is not notice for toast in rack.query(Toast)):
         await rack.remove_children()
         if notice is not None:
-            await rack.mount(ToastHolder(Toast(notice)))
+            await rack.mount(ToastHolder(WrappedToast(notice)))

@@ -253,6 +253,8 @@ class Runner:
     async def _measure_bandwidth(self) -> None:
         """Before anything is loaded. Without these figures a report has no roofline, which is no failure of a job: a
         device that takes the engine with it here is heard of again, if it is needed, when a model is loaded."""
+        if not self._engine.capabilities.measures_bandwidth:
+            return
         devices = tuple(dict.fromkeys(name for job in self._plan.jobs for name in job.settings.devices))
         n_threads = dict.fromkeys(job.settings.n_threads for job in self._plan.jobs)
         with contextlib.suppress(EngineError, EngineDied):

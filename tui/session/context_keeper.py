@@ -65,6 +65,10 @@ class ContextKeeper:
             self._ahead.cancel()
             self._ahead = None
 
+    @property
+    def _is_on(self) -> bool:
+        return self._files.is_on and self._engine.capabilities.keeps_context
+
     def began(self, conversation_id: str) -> None:
         """An answer to this conversation is going to fill the cache."""
         self.busy()
@@ -73,7 +77,7 @@ class ContextKeeper:
     def ended(self) -> None:
         """No answer is being made any more."""
         self.busy()
-        if self._files.is_on:
+        if self._is_on:
             self._ahead = self._do(self._idle())
 
     async def _idle(self) -> None:
@@ -97,7 +101,7 @@ class ContextKeeper:
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""
         self.busy()
-        if not (self._files.is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive):
+        if not (self._is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive):
             return
         self._unsaved = False
         self._do(self._save(self._held))
@@ -120,7 +124,7 @@ class ContextKeeper:
 
     def opened(self, conversation_id: str) -> None:
         """This conversation is open: take its cache back, if there is a file and a model."""
-        if not self._files.is_on or self._engine.loaded is None or self._held == conversation_id:
+        if not self._is_on or self._engine.loaded is None or self._held == conversation_id:
             return
         self.save()  # of one that was left while the model moved
         if self._files.has(conversation_id):

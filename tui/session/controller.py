@@ -20,7 +20,7 @@ from tui.config.problems import ConfigProblem
 from tui.config.sampling import Source
 from tui.config.settings import Settings
 from tui.config.state import StateStore
-from tui.engines.interface import Engine
+from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
@@ -214,6 +214,11 @@ class Controller:
         self.contexts.save()
         if self.engine.loaded is not None:
             await self._guard(self.model.unload())
+
+    async def share_language(self) -> None:
+        """The engine's processes word errors and notes in the language that this one speaks now."""
+        await share_language(self.engine)
+        await self.planner.share_language()
 
     # Conversation -----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.words import mark
 
@@ -60,7 +61,7 @@ class ChoiceScreen(ListDialog[str]):
     def compose_body(self) -> ComposeResult:
         """Question and list."""
         if self._question:
-            yield Static(clean(self._question), id="question", markup=False)
+            yield Static(Wrapped(clean(self._question)), id="question", markup=False)
         yield RowList[Choice](self._paint, choose_at_once=True)
 
     def on_mount(self) -> None:

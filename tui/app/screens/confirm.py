@@ -12,6 +12,7 @@ from textual.widgets import Button, Static
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.words import tr
 
@@ -37,9 +38,9 @@ class ConfirmScreen(Dialog[bool]):
 
     def compose_body(self) -> ComposeResult:
         """Question, detail, answers."""
-        yield Static(clean(self._question), id="question", markup=False)
+        yield Static(Wrapped(clean(self._question)), id="question", markup=False)
         if self._detail:
-            yield Static(clean(self._detail), id="detail", markup=False)
+            yield Static(Wrapped(clean(self._detail)), id="detail", markup=False)
         with Horizontal(id="buttons"):
             yield Button(f"{self._yes} (y)", compact=True, id="yes")
             yield Button(f"{self._no} (n)", compact=True, id="no")

@@ -12,6 +12,7 @@ from tui.app import answer_phrases, phrases
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.header_line import HeaderLine
 from tui.base import format
+from tui.base.oserrors import os_reason
 from tui.base.userpath import typed_path
 from tui.chat import export
 from tui.chat.conversation import Conversation
@@ -21,6 +22,7 @@ from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.controller import Controller
+from tui.words import tr
 
 
 class ConversationFlows:
@@ -71,7 +73,8 @@ class ConversationFlows:
         """Give the open conversation another name."""
         from tui.app.screens.text_edit import LineEditScreen
 
-        title = await self.flows.ask(LineEditScreen("Rename", self._controller.conversation.title, self.flows.keymap))
+        before = self._controller.conversation.title
+        title = await self.flows.ask(LineEditScreen(tr("Rename"), before, self.flows.keymap))
         if title:
             self._controller.configure(title=title)
 
@@ -82,11 +85,11 @@ class ConversationFlows:
 
         text = await self.flows.ask(
             TextEditScreen(
-                "System prompt",
+                tr("System prompt"),
                 self._controller.conversation.system_prompt,
                 self.flows.keymap,
-                placeholder="Such as: You are a helpful assistant. Answer in one paragraph.",
-                hint="Sent before everything else, in this conversation only. Empty sends none.",
+                placeholder=tr("Such as: You are a helpful assistant. Answer in one paragraph."),
+                hint=tr("Sent before everything else, in this conversation only. Leave it empty to send none."),
                 default=self._settings.chat.system_prompt,
             )
         )
@@ -102,9 +105,9 @@ class ConversationFlows:
         if loaded is not None and loaded.efforts:
             self._choose_effort(loaded)
         elif loaded is not None and loaded.always_thinks:
-            self.flows.tell(answer_phrases.ALWAYS_THINKS)
+            self.flows.tell(tr(answer_phrases.ALWAYS_THINKS))
         elif loaded is not None and not loaded.can_think:
-            self.flows.tell(answer_phrases.NEVER_THINKS)
+            self.flows.tell(tr(answer_phrases.NEVER_THINKS))
         else:
             controller.configure(thinking=not conversation.thinking)
             self.flows.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
@@ -116,17 +119,17 @@ class ConversationFlows:
 
         controller = self._controller
         choices = [
-            Choice(id=level, label=label, note=note, key=level[0])
+            Choice(id=level, label=tr(label), note=tr(note), key=level[0])
             for level, (label, note) in answer_phrases.EFFORTS.items()
             if level == answer_phrases.DEFAULT_EFFORT or level in loaded.efforts
         ]
         if loaded.can_switch_thinking:
-            choices.insert(0, Choice(id="off", label="Off", note="answers at once", key="o"))
+            choices.insert(0, Choice(id="off", label=tr("Off"), note=tr("answers at once"), key="o"))
         now = controller.conversation
         current = (
             "off" if loaded.can_switch_thinking and not now.thinking else now.effort or answer_phrases.DEFAULT_EFFORT
         )
-        chosen = await self.flows.ask(ChoiceScreen("Thinking", choices, self.flows.keymap, current=current))
+        chosen = await self.flows.ask(ChoiceScreen(tr("Thinking"), choices, self.flows.keymap, current=current))
         if chosen == "off":
             controller.configure(thinking=False)
         elif chosen is not None:
@@ -152,21 +155,22 @@ class ConversationFlows:
         if self._controller.conversation.turns:
             await self._export(self._controller.conversation)
         else:
-            self.flows.tell("There is nothing to export yet.")
+            self.flows.tell(tr("There is nothing to export yet."))
 
     async def _export(self, conversation: Conversation) -> None:
         from tui.app.screens.choice import ChoiceScreen
         from tui.app.screens.conversations import exports
 
-        chosen = await self.flows.ask(ChoiceScreen("Export as", exports(), self.flows.keymap))
+        chosen = await self.flows.ask(ChoiceScreen(tr("Export as"), exports(), self.flows.keymap))
         if chosen is not None:
             kind: export.Kind = "json" if chosen == "json" else "markdown"
             try:
                 file = await asyncio.to_thread(self._write, conversation, kind)
             except OSError as error:
-                self.flows.tell(f"Not exported: {error.filename or paths.exports_dir()}: {error.strerror}", bad=True)
+                place, reason = error.filename or paths.exports_dir(), os_reason(error)
+                self.flows.tell(tr("Not exported to {file}: {reason}", file=place, reason=reason), bad=True)
             else:
-                self.flows.tell(f"Exported to {file}")
+                self.flows.tell(tr("Exported to {file}", file=file))
 
     @staticmethod
     def _write(conversation: Conversation, kind: export.Kind) -> str:
@@ -179,10 +183,11 @@ class ConversationFlows:
         """Open a conversation from a file, of which the path is asked for until it is one or the dialog is closed."""
         from tui.app.screens.text_edit import LineEditScreen
 
-        hint, written = "The path of a conversation that was exported as JSON.", ""
+        hint, written = tr("The path of a conversation that was exported as JSON."), ""
         place = f"{format.path(paths.exports_dir())}/….json"
         while True:
-            dialog = LineEditScreen("Import", written, self.flows.keymap, placeholder=place, hint=hint, save="Import")
+            title = save = tr("Import")
+            dialog = LineEditScreen(title, written, self.flows.keymap, placeholder=place, hint=hint, save=save)
             if (answer := await self.flows.ask(dialog)) is None:
                 break
             try:
@@ -196,7 +201,7 @@ class ConversationFlows:
         try:
             await self._import(file)
         except export.ImportProblem as problem:
-            self.flows.tell(f"{file} was not imported. {problem}", bad=True)
+            self.flows.tell(tr("{file} was not imported. {problem}", file=file, problem=problem), bad=True)
 
     async def _import(self, file: Path) -> None:
         conversation = await asyncio.to_thread(export.read, file)
@@ -214,9 +219,11 @@ class ConversationFlows:
         from tui.app.screens.confirm import ConfirmScreen
 
         conversation = self._controller.conversation
-        question = f"Delete “{conversation.title or 'this conversation'}”?"
-        detail = "All its messages are gone for good."
-        if await self.flows.ask(ConfirmScreen(question, self.flows.keymap, detail=detail, yes="Delete", no="Keep")):
+        title = conversation.title
+        question = tr("Delete “{title}”?", title=title) if title else tr("Delete this conversation?")
+        detail = tr("This deletes all its messages for good.")
+        dialog = ConfirmScreen(question, self.flows.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
+        if await self.flows.ask(dialog):
             try:
                 await self._delete(conversation.id)
             except StoreError as error:

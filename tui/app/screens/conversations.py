@@ -19,6 +19,7 @@ from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
@@ -130,7 +131,7 @@ class ConversationsScreen(ListDialog[str]):
     def _tell(self, text: str, *, bad: bool = False) -> None:
         told = self.query_one("#told", Static)
         told.set_class(bad, "-bad")
-        told.update(clean(text))
+        told.update(Wrapped(clean(text)))
 
     # What is done -----------------------------------------------------------------------------------------------------
 

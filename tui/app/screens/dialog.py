@@ -21,6 +21,7 @@ from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
 from tui.config.actions import Scope
+from tui.words import tr
 
 R = TypeVar("R")
 
@@ -67,7 +68,7 @@ class Dialog(ModalScreen[R], Generic[R]):
                 place.focus()
                 await place.paste(event.text)
                 return
-        self.notify("Nothing is written here: what you pasted was left out.", markup=False)
+        self.notify(tr("There is nowhere to paste this text here."), markup=False)
 
     def give_way(self, widget: Widget, *action_ids: str) -> None:
         """Take the keys of these actions, and of closing, away from a widget that would use them for editing."""
@@ -110,7 +111,7 @@ class ListDialog(Dialog[R], Generic[R]):
             yield Static("", id="count", markup=False)
 
     def show_count(self, count: str, note: str = "") -> None:
-        """ "12 of 200 models" at the right of the filter, after the note."""
+        """Such as "12 of 200 models" at the right of the filter, after the note."""
         self.query_one("#count", Static).update(f"{note}  {count}".strip())
 
     def action_move(self, by: int) -> None:

@@ -13,6 +13,7 @@ from tui.planning.placement import experts_on_cpu
 from tui.protocol.records import LlamaLoad
 from tui.session import events
 from tui.session.controller import Controller
+from tui.words import tr
 
 
 class HeaderLine:
@@ -41,11 +42,11 @@ class HeaderLine:
         state: HeaderState
         place = ""
         if controller.phase == "dead":
-            state = EngineStopped(name=controller.model.name, hint="reload it from the card or the palette")
+            state = EngineStopped(name=controller.model.name, hint=tr("reload it from the card or the palette"))
         elif controller.phase == "loading":
             state = LoadingModel(name=controller.model.name, fraction=fraction)
         elif loaded is None:
-            state = NoModelLoaded(hint="the engine starts…" if controller.phase == "starting" else self._hint())
+            state = NoModelLoaded(hint=tr("the engine starts…") if controller.phase == "starting" else self._hint())
         else:
             llama, place = loaded.llama, _place(loaded.llama, info)
             state = ModelInUse(
@@ -68,12 +69,12 @@ class HeaderLine:
 
     def _hint(self) -> str:
         keys = self._keymap.get("pick_model", ())
-        return f"{display_keys(keys, limit=1)} chooses one" if keys else ""
+        return tr("{key} chooses one", key=display_keys(keys, limit=1)) if keys else ""
 
 
 def _place(llama: LlamaLoad, info: ModelInfo | None) -> str:
     """ "Vulkan0 48/48", "Vulkan0 49/49 · experts on CPU: 12", "CPU"."""
     place = f"{'+'.join(llama.devices)} {llama.n_gpu_layers}/{llama.n_layers}" if llama.devices else "CPU"
     if info and (n_cpu_moe := experts_on_cpu(info, llama.n_gpu_layers, llama.n_cpu_moe)):
-        place += f" · experts on CPU: {n_cpu_moe}"
+        return f"{place} · {tr('experts on CPU: {n}', n=n_cpu_moe)}"
     return place

@@ -14,6 +14,7 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.config.actions import ACTIONS, Action
 from tui.config.keymap import display_keys
 from tui.words import tr, trn
@@ -81,7 +82,7 @@ class HelpScreen(ListDialog[None]):
             line = f'{action.id} = "{_first(self.keymap, action)}"'
             how = Content.styled(tr("In settings.toml, [keys]: {line}", line=line), "$foreground 65%")
             sentence = Content.assemble(tr(action.description), "\n", how)
-        self.query_one("#sentence", Static).update(sentence)
+        self.query_one("#sentence", Static).update(Wrapped(sentence))
 
 
 def _words(action: Action) -> str:

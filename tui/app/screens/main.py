@@ -213,7 +213,8 @@ class MainScreen(Screen[None]):
 
     def speak(self, language: Language) -> None:
         """Say everything in this language from now on, what is on the screen already too."""
-        use(language)  # what the engine's process words itself has to be told here as well
+        use(language)
+        self.run_worker(self._controller.share_language(), group="language")
         self.prompt.placeholder = self._placeholder()
         self.transcript.reword()
         self.editing.reword()
@@ -229,7 +230,7 @@ class MainScreen(Screen[None]):
 
         app = self.app
         choices = [
-            Choice(id=name, label=name, note="dark" if theme.dark else "light")
+            Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
             for name, theme in sorted(app.available_themes.items())
         ]
 
@@ -237,7 +238,7 @@ class MainScreen(Screen[None]):
             app.theme = name
 
         chosen = await self.flows.ask(
-            ChoiceScreen("Theme", choices, self._keymap, current=app.theme, on_highlight=preview)
+            ChoiceScreen(tr("Theme"), choices, self._keymap, current=app.theme, on_highlight=preview)
         )
         if chosen is not None:
             app.theme = chosen

@@ -15,6 +15,7 @@ from tui.chat.conversation import Turn, last_answer
 from tui.chat.store import StoreError
 from tui.session.controller import Controller
 from tui.session.replacing import Version
+from tui.words import tr
 
 
 class MessageActions:
@@ -62,7 +63,7 @@ class MessageActions:
         if text:
             await self._copier.copy(text)
         else:
-            self.flows.tell("There is no answer to copy yet.")
+            self.flows.tell(tr("There is no answer to copy yet."))
 
     async def action_copy_code(self) -> None:
         turn = self._meant()
@@ -72,7 +73,7 @@ class MessageActions:
         elif blocks:
             await self._copier.copy(blocks[0].text, self._source_of(turn))
         else:
-            self.flows.tell("There is no code block in this answer.")
+            self.flows.tell(tr("There is no code block in this answer."))
 
     def _source_of(self, turn: Turn | None) -> str:
         return self._transcript.text_of(turn.id) if turn else ""
@@ -86,7 +87,7 @@ class MessageActions:
             Choice(id=str(number), label=label, note=note, key=str(number) if number < 10 else "")
             for number, (label, note) in enumerate(map(phrases.code_block, blocks), start=1)
         ]
-        chosen = await self.flows.ask(ChoiceScreen("Copy code", choices, self.flows.keymap, current=choices[-1].id))
+        chosen = await self.flows.ask(ChoiceScreen(tr("Copy code"), choices, self.flows.keymap, current=choices[-1].id))
         if chosen is not None:
             await self._copier.copy(blocks[int(chosen) - 1].text, source)
 
@@ -95,11 +96,11 @@ class MessageActions:
     def action_fold_thinking(self) -> None:
         turn = self._meant()
         if turn is None or turn.role != "assistant" or not self._transcript.toggle_thinking(turn.id):
-            self.flows.tell("There is no thinking to fold here.")
+            self.flows.tell(tr("There is no thinking to fold here."))
 
     def action_fold_all(self) -> None:
         if not self._transcript.toggle_thinking(None):
-            self.flows.tell("There is no thinking to fold here.")
+            self.flows.tell(tr("There is no thinking to fold here."))
 
     def action_select_previous(self) -> None:
         is_at_card = self._transcript.has_open_card and not self._has_focus()
@@ -140,17 +141,17 @@ class MessageActions:
         elif self._controller.conversation.turns:
             self._answer_again(None)
         else:
-            self.flows.tell("There is nothing to answer yet.")
+            self.flows.tell(tr("There is nothing to answer yet."))
 
     def _answer_again(self, answer: Turn | None) -> None:
         if not self._controller.can_answer:
             is_answering = self._controller.is_writing
             self.flows.tell(
-                phrases.still_answering(self.flows.keymap) if is_answering else "The model is not ready yet."
+                phrases.still_answering(self.flows.keymap) if is_answering else tr("The model is not ready yet.")
             )
             return
         if self._controller.opened.is_written_elsewhere:
-            self.flows.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+            self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
             return
         if answer is not None:
             self._controller.replacing.cut(answer.id)
@@ -166,12 +167,12 @@ class MessageActions:
             if self._controller.is_writing:
                 self.flows.tell(phrases.still_answering(self.flows.keymap))
             elif self._controller.opened.is_written_elsewhere:
-                self.flows.tell(phrases.STILL_WRITTEN_ELSEWHERE)
+                self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
             elif version is not None:
                 await self._controller.bring_back(version)
-                self.flows.tell(phrases.PUT_BACK)
+                self.flows.tell(tr(phrases.PUT_BACK))
             elif not versions:
-                self.flows.tell("Nothing was replaced in this conversation.")
+                self.flows.tell(tr("Nothing was replaced in this conversation."))
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
 
@@ -184,7 +185,7 @@ class MessageActions:
             choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
         if not choices:
             return None
-        chosen = await self.flows.ask(ChoiceScreen("Bring back", choices, self.flows.keymap))
+        chosen = await self.flows.ask(ChoiceScreen(tr("Bring back"), choices, self.flows.keymap))
         return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:
@@ -193,7 +194,7 @@ class MessageActions:
         if said:
             self._edit(said[-1])
         else:
-            self.flows.tell("There is no prompt to edit yet.")
+            self.flows.tell(tr("There is no prompt to edit yet."))
 
     def _edit(self, turn: Turn) -> None:
         if self._controller.is_writing:

@@ -30,6 +30,7 @@ from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
+from tui.words import tr
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +123,7 @@ class ModelFlows:
             return
         # It would load in the middle.
         if controller.phase in ("starting", "loading") or self.flows.is_at("begin", "load"):
-            self.flows.tell(phrases.STILL_LOADING, bad=True)
+            self.flows.tell(tr(phrases.STILL_LOADING), bad=True)
             return
         path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self._inspect(path) if path is not None else None
@@ -191,7 +192,7 @@ class ModelFlows:
             make = partial(phrases.no_model_file, error, self.flows.keymap)
             if self._controller.phase == "dead":  # the card that is there has the keys which are needed
                 card = make()
-                self.flows.tell(f"{card.title}: {card.body}", bad=True)
+                self.flows.tell(f"{card.title}\n{card.body}", bad=True)
             else:
                 self._cards.show(make, lambda: self.open_model(path))
             return None
@@ -301,10 +302,10 @@ class ModelFlows:
     def _present(self) -> Loaded | None:
         """The model that is loaded, for doing something with it; None, and said so, while there is none to rely on."""
         if self._controller.phase in ("starting", "loading"):
-            self.flows.tell(phrases.STILL_LOADING)
+            self.flows.tell(tr(phrases.STILL_LOADING))
             return None
         if self._controller.engine.loaded is None:
-            self.flows.tell(phrases.NO_MODEL)
+            self.flows.tell(tr(phrases.NO_MODEL))
         return self._controller.engine.loaded
 
     def action_switch_backend(self) -> None:
@@ -319,7 +320,7 @@ class ModelFlows:
         if loaded is None:
             return
         if not gpu:
-            self.flows.tell("llama.cpp sees no GPU here; `llmtui --devices` says more.", bad=True)
+            self.flows.tell(tr("llama.cpp sees no GPU here; `llmtui --devices` says more."), bad=True)
         else:
             backend = CPU if loaded.llama.devices else backend_name(gpu)
             choice = msgspec.structs.replace(controller.model.choice, backend=backend)
@@ -344,7 +345,7 @@ class ModelFlows:
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
             await self.flows.ask(
-                LogScreen(lines, self.flows.keymap, title="Memory", from_start=True, copy=self._copier.copy)
+                LogScreen(lines, self.flows.keymap, title=tr("Memory"), from_start=True, copy=self._copier.copy)
             )
 
     def action_reload_engine(self) -> None:
@@ -354,7 +355,7 @@ class ModelFlows:
     def action_unload_model(self) -> None:
         """Free the memory that the model takes."""
         if self._controller.engine.loaded is None and self._controller.phase != "loading":
-            self.flows.tell(phrases.NO_MODEL)
+            self.flows.tell(tr(phrases.NO_MODEL))
         else:
             self.flows.start("unload", self._controller.unload)
 
@@ -364,7 +365,8 @@ class ModelFlows:
         if loaded is None:
             return
         if loaded.n_ctx >= loaded.n_ctx_train:
-            self.flows.tell(f"The context has the size that the model was trained with already ({loaded.n_ctx:,}).")
+            most = f"{loaded.n_ctx:,}"
+            self.flows.tell(tr("The context already has the size that the model was trained with ({n}).", n=most))
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))

@@ -21,6 +21,7 @@ from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns
 from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
@@ -232,7 +233,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._tell(details(entry, permission) if entry is not None else Content(""), bad=is_bad)
 
     def _tell(self, content: Content, *, bad: bool = False) -> None:
-        self.query_one("#details Static", Static).update(content)
+        self.query_one("#details Static", Static).update(Wrapped(content))
         pane = self.query_one("#details")
         pane.set_class(bad, "-bad")
         pane.scroll_home(animate=False)

@@ -13,6 +13,7 @@ from tui.app.widgets.transcript import Transcript
 from tui.protocol.records import ErrorInfo
 from tui.session import events
 from tui.session.controller import Controller
+from tui.words import tr, trn
 
 
 class RefusedAnswers:
@@ -44,13 +45,20 @@ class RefusedAnswers:
             return
         loaded = controller.engine.loaded
         wanted = phrases.context_for(info.n_prompt)
-        choices = [Choice(id="drop", label="Leave out the oldest", note=f"{info.n_drop} messages", key="l")]
+        choices = [
+            Choice(
+                id="drop",
+                label=tr("Leave out the oldest"),
+                note=trn("{n} message", "{n} messages", info.n_drop),
+                key="l",
+            )
+        ]
         if loaded is not None and loaded.n_ctx < wanted <= loaded.n_ctx_train:
-            note = f"{wanted:,} tokens; takes more memory"
-            choices.append(Choice(id="raise", label="Load with a larger context", note=note, key="c"))
-        choices.append(Choice(id="leave", label="Do neither", note="the prompt stays unanswered", key="n"))
+            note = trn("{n} token; takes more memory", "{n} tokens; takes more memory", wanted)
+            choices.append(Choice(id="raise", label=tr("Load with a larger context"), note=note, key="c"))
+        choices.append(Choice(id="leave", label=tr("Do neither"), note=tr("the prompt stays unanswered"), key="n"))
         question = phrases.overflow_question(info)
-        chosen = await self.flows.ask(ChoiceScreen("The context is full", choices, keymap, question=question))
+        chosen = await self.flows.ask(ChoiceScreen(tr("The context is full"), choices, keymap, question=question))
         if chosen == "drop" and controller.phase == "ready":  # not so if a load that was prepared meanwhile has begun
             controller.answer(drop_oldest=True)
         elif chosen == "raise":

@@ -14,6 +14,7 @@ from tui.app.widgets.transcript import Transcript
 from tui.session import events
 from tui.session.controller import Controller
 from tui.session.drafts import SEPARATOR
+from tui.words import tr
 
 LOAD_WORKERS = ("begin", "load")
 """What prepares loads."""
@@ -62,10 +63,10 @@ class Sending:
     def refuse(self) -> None:
         """Say why the prompt stays where it is."""
         if self._controller.phase == "dead":
-            self.flows.tell("The engine has stopped. The card above reloads it.", bad=True)
+            self.flows.tell(tr("The engine has stopped. The card above reloads it."), bad=True)
             self._transcript.focus()
         else:
-            self.flows.tell(f"{phrases.NO_MODEL} Choose one, then send again.")
+            self.flows.tell(tr("No model is loaded. Choose one, then send again."))
             self._models.action_pick_model()
 
     # What waits -------------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ class Sending:
         """Put what was not sent the last time into the input, and keep from now on what is there."""
         if draft := await asyncio.to_thread(self._controller.drafts.take):
             self._prompt.put_before(draft)
-            self.flows.tell(phrases.KEPT_DRAFT)
+            self.flows.tell(tr(phrases.KEPT_DRAFT))
         self.flows.every(KEEP_EVERY_S, self._controller.keep_draft)
 
     @flow("draft")

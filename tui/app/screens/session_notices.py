@@ -7,6 +7,7 @@ from tui.app.screens.flows import Flows
 from tui.protocol.messages import MLOCK_FAILED, Loaded
 from tui.session import events
 from tui.session.controller import Controller
+from tui.words import tr
 
 
 class SessionNotices:
@@ -32,15 +33,15 @@ class SessionNotices:
             case events.ConversationGone():
                 tell(phrases.conversation_gone(event), bad=True)
             case events.OtherWindowWrites():
-                tell(phrases.CHANGES_ELSEWHERE)
+                tell(tr(phrases.CHANGES_ELSEWHERE))
             case events.OtherWindowWrote(has_turns=has_turns):
-                tell(phrases.CHANGED_ELSEWHERE if has_turns else phrases.CONFIGURED_ELSEWHERE)
+                tell(tr(phrases.CHANGED_ELSEWHERE) if has_turns else tr(phrases.CONFIGURED_ELSEWHERE))
             case events.ReplaceConflict():
-                tell(phrases.NOT_REPLACED, bad=True)
+                tell(tr(phrases.NOT_REPLACED), bad=True)
             case events.TurnsRemoved(n=n) if n > 2:  # more than a prompt and its answer
                 tell(phrases.replaced(n, keymap))
             case events.TurnsPutBack():
-                tell(phrases.PUT_BACK)
+                tell(tr(phrases.PUT_BACK))
             case events.AnswerBegan(started=started):
                 if (model := self._controller.engine.loaded) is not None:
                     self._tell_once(model.path, started.template_note)
@@ -59,7 +60,7 @@ class SessionNotices:
         if loaded.n_lost:
             self._flows.tell(phrases.context_lost(loaded), bad=True)
         if loaded.llama.mlock_failed:
-            self._flows.tell(MLOCK_FAILED, bad=True)
+            self._flows.tell(tr(MLOCK_FAILED), bad=True)
         info = self._controller.model.headers.get(loaded.path)
         unknown = info.unknown_sampling if info else ()
         for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):

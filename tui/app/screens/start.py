@@ -14,6 +14,7 @@ from tui.chat.store import StoreError
 from tui.config.options import AppOptions
 from tui.config.settings import ModelSettings, expand
 from tui.session.controller import Controller
+from tui.words import tr
 
 
 class Start:
@@ -60,7 +61,8 @@ class Start:
             tell(str(error), bad=True)
         else:
             if opened.set_aside is not None:
-                tell(f"The conversations were damaged and are kept as {opened.set_aside}. New ones start.", bad=True)
+                text = tr("The saved conversations are damaged and were set aside as {file}.", file=opened.set_aside)
+                tell(text, bad=True)
 
     async def _first_model(self) -> Path | None:
         """The command line's model, else the settings', else the last one if it is still there, else the only one."""

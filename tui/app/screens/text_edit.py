@@ -14,6 +14,7 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.config.keymap import display_keys
 from tui.words import tr
@@ -36,7 +37,7 @@ class TextEditScreen(Dialog[str]):
     def compose_body(self) -> ComposeResult:
         """Hint, text, buttons."""
         if self._hint:
-            yield Static(clean(self._hint), id="hint", markup=False)
+            yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
         # The prompt's editor, which moves by grapheme, without its keys: enter is a new line here.
         editor = Prompt({}, history_size=0, placeholder=self._placeholder)
         self.give_way(editor, "form_save", "form_reset")
@@ -90,7 +91,7 @@ class LineEditScreen(Dialog[str]):
     def compose_body(self) -> ComposeResult:
         """Hint, line, complaint, buttons."""
         if self._hint:
-            yield Static(clean(self._hint), id="hint", markup=False)
+            yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
         line = LineInput(self._text, self._placeholder)
         self.give_way(line, "form_save")
         yield line
@@ -107,7 +108,7 @@ class LineEditScreen(Dialog[str]):
         """Give the line, unless something is wrong with it."""
         text = self.query_one(Input).value.strip()
         if complaint := self._check(text):
-            self.query_one("#complaint", Static).update(complaint)
+            self.query_one("#complaint", Static).update(Wrapped(complaint))
         else:
             self.dismiss(text)
 

@@ -1,0 +1,35 @@
+"""Text that is wrapped as its language is written: Textual breaks at blanks alone, which Chinese does not have."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.css.styles import RulesMap
+from textual.strip import Strip
+from textual.style import Style
+from textual.visual import RenderOptions, Visual
+
+from tui.app.markdown.text import wrap
+
+
+class Wrapped(Visual):
+    """What a `Static` shows, for example: `Static(Wrapped("…"))`."""
+
+    def __init__(self, text: str | Content) -> None:
+        self._content = Content(text) if isinstance(text, str) else text
+
+    def render_strips(self, width: int, height: int | None, style: Style, options: RenderOptions) -> list[Strip]:
+        """The rows of the text, as many as there is room for."""
+        return self._broken(width).render_strips(width, height, style, options)
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        """Cells of the longest line."""
+        return self._content.get_optimal_width(rules, container_width)
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        """Rows that it takes."""
+        return self._broken(width).plain.count("\n") + 1 if width else 0
+
+    def _broken(self, width: int) -> Content:
+        lines = self._content.split("\n", allow_blank=True)
+        rows = [line[start:end] for line in lines for start, end in wrap(line.plain, max(1, width))]
+        return Content("\n").join(rows)

@@ -77,7 +77,7 @@ async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start
     free(await need(2048))
     async with start(load={"n_ctx": None, "backend": "cpu"}) as person:
         assert told(person) == (
-            "To fit into memory, it is loaded with: all layers on the CPU · a context of 2,048 tokens."
+            "To fit into memory it is loaded with all layers on the CPU and a context of 2,048 tokens."
         )
         assert person.loaded.n_ctx == 2048
     remembered = StateStore()

@@ -160,7 +160,7 @@ async def test_a_pause_while_the_prompt_is_read_reads_nothing_twice(start: Start
         assert (turn.reasoning, turn.text) == expected and loaded(person).n_ubatch == 64
         assert turn.timings and turn.timings.n_prompt > 150 and turn.timings.n_prefill <= turn.timings.n_prompt + 1
         assert turn.backend == ("CPU",) and turn.speeds == ()
-        assert "loaded again on CPU in" in shown(person) and "→ CPU" not in shown(person)
+        assert "Reloaded on CPU in" in shown(person) and "→ CPU" not in shown(person)
 
 
 async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(start: StartApp) -> None:

@@ -70,7 +70,10 @@ from tui.protocol.wire import LENGTH, encode
 
 CPU = Device(name="CPU", description="a scripted processor", kind="cpu", total_bytes=8 << 30, free_bytes=4 << 30)
 EVERYTHING = Capabilities(
-    counts=True, keeps_context=True, switches_devices=True, benches=True, measures_bandwidth=True, plans=True
+    counts=True,
+    keeps_context=True,
+    switches_devices=True,
+    measures_bandwidth=True,
 )
 CommandT = TypeVar("CommandT", bound=AnyCommand)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -16,10 +17,12 @@ from tests.app.dialogs import KEYS, OPEN, opened
 from tests.conftest import until
 from tui.app.moments import when
 from tui.app.screens.conversations import ConversationsScreen
+from tui.base.text import cells
 from tui.chat import export
 from tui.chat.conversation import new_conversation, user_turn, with_turn
 from tui.chat.schema import opening
 from tui.chat.store import Store, Summary
+from tui.words import use
 
 TITLES = ("Plum cake", "中文的標題 👩‍👩‍👧", "[bold]Markup[/bold] in a title", "A cake without plums")
 
@@ -58,6 +61,25 @@ async def test_all_conversations_are_listed_with_their_messages(
 ) -> None:
     async with opened(dialog(store, tmp_path), size) as stage:
         await stage.shows(*(title for title in TITLES if title.isascii()), "中文", "MSGS", "4 conversations")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+async def test_in_chinese_the_columns_stand_below_their_titles(
+    store: Store, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    use("zh")
+    try:
+        async with opened(dialog(store, tmp_path), size) as stage:
+            await stage.shows("4 个对话", "最近使用")
+            rows = stage.text.split("\n")
+            titles_row = next(row for row in rows if "最近使用" in row)
+            started = {cells(titles_row.partition("最近使用")[0])}
+            for title in TITLES[:1] + TITLES[3:]:
+                row = next(row for row in rows if title in row)
+                started.add(cells(re.split(r"\d\d:\d\d", row)[0]))
+            assert len(started) == 1
+    finally:
+        use("en")
 
 
 async def test_typing_finds_and_enter_opens(store: Store, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_guard_does_not_pass_over_what_was_refused(home: Path) -> None:
     assert named.returncode == ExitCode.UNDECIDED and "| tg4 " in named.stdout
     assert "Test Qwen3 Q4_K_M on CPU was not measured: --fail-below cannot tell." in named.stderr
     every = llmtui("--bench", "--all", *guard)
-    assert every.returncode == ExitCode.FINE and "takes" in every.stdout, "--all means all that fit"
+    assert every.returncode == ExitCode.FINE and "Does not fit: " in every.stdout, "--all means all that fit"
     alone = llmtui("--bench", huge, "--backends", "cpu,cpu", *guard)
     assert alone.returncode == ExitCode.MODEL and "nothing could be measured" in alone.stderr
 
@@ -206,9 +206,9 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("--bench", "--history", DENSE), "give no models"),
         (("--bench", "--history", "--compare", "last"), "measures nothing"),
         (("--bench", "--history", "-o", "sql"), "--history has no sql"),
-        (("--compare", "last", "--fail-below", "5"), "--compare and --fail-below go with --bench"),
+        (("--compare", "last", "--fail-below", "5"), "--compare, --fail-below go with --bench"),
         (("-o", "chart"), "--output goes with --bench"),
-        (("-r", "3", "-p", "8"), "-p and -r go with --bench"),
+        (("-r", "3", "-p", "8"), "-p, -r go with --bench"),
     ],
 )
 def test_bad_usage_is_exit_code_2_with_a_sentence(arguments: tuple[str | Path, ...], said: str) -> None:

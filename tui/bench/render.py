@@ -218,7 +218,7 @@ def facts(report: Report) -> list[str]:
         (tr("measured"), listed(*started, f"llmtui {__version__}", runs)),
         (tr("device"), where),
         (tr("settings"), listed(*used)),
-        (tr("machine"), listed(machine.summary, machine.os)),
+        (tr("machine"), tr("{machine}, {system}", machine=machine.summary, system=machine.os)),
         (tr("engine"), listed(package, engine_build(report.hello))),
         *((tr("beware"), sentence) for sentence in beware),
     ]

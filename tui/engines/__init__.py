@@ -3,5 +3,5 @@ Other kinds of engines belong here.
 
 Never computes and knows no screen.
 
-Begin with `local.py`: the docstring of `Engine` is a whole program.
+Begin with `interface.py`, which says what an engine is and can do; the docstring of `local.py` is a whole program.
 """

@@ -27,12 +27,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     switches_devices: bool = False
     """Takes the KV cache along, and an answer that is paused, when the same file is loaded with other settings:
     `Load.keep_context`, `Generate.resume`."""
-    benches: bool = False
-    """Times prefill and decode by themselves: `BenchTest`, `BenchParallel`."""
     measures_bandwidth: bool = False
     """`MeasureBandwidth`."""
-    plans: bool = False
-    """Knows exactly what a load would take before anything is allocated: `DryRun`."""
 
 
 class EngineError(Exception):

@@ -50,7 +50,10 @@ class LocalEngine(EngineClient):
     """
 
     capabilities = Capabilities(
-        counts=True, keeps_context=True, switches_devices=True, benches=True, measures_bandwidth=True, plans=True
+        counts=True,
+        keeps_context=True,
+        switches_devices=True,
+        measures_bandwidth=True,
     )
 
     def __init__(

@@ -42,8 +42,8 @@ class ConfirmScreen(Dialog[bool]):
         if self._detail:
             yield Static(Wrapped(clean(self._detail)), id="detail", markup=False)
         with Horizontal(id="buttons"):
-            yield Button(f"{self._yes} (y)", compact=True, id="yes")
-            yield Button(f"{self._no} (n)", compact=True, id="no")
+            yield Button(tr("{action} ({key})", action=self._yes, key="y"), compact=True, id="yes")
+            yield Button(tr("{action} ({key})", action=self._no, key="n"), compact=True, id="no")
 
     @on(Button.Pressed)
     def _answer(self, event: Button.Pressed) -> None:

@@ -17,6 +17,10 @@ class Wrapped(Visual):
     def __init__(self, text: str | Content) -> None:
         self._content = Content(text) if isinstance(text, str) else text
 
+    def __str__(self) -> str:
+        """The text, before it is broken."""
+        return self._content.plain
+
     def render_strips(self, width: int, height: int | None, style: Style, options: RenderOptions) -> list[Strip]:
         """The rows of the text, as many as there is room for."""
         return self._broken(width).render_strips(width, height, style, options)

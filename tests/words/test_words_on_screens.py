@@ -38,7 +38,7 @@ QUOTED = (
     *LOG,
     *load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0],
     "Summarize this chapter for me. Meanwhile I type",
-    "Radeon 860M python sort.py a line that is longer than any list of code blocks could show",
+    "Radeon 860M make sh python sort.py a line that is longer than any list of code blocks could show",
     "ggml_vulkan: Device memory allocation of size 15569256448 failed.",
     'load.n_ctx is "many", so 8192 is used. Write a whole number.',
     'keys.pick_modell is unknown. Did you mean "pick_model"?',

@@ -269,13 +269,13 @@ async def test_unchanged_sampling_comes_back_exactly() -> None:
 async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int]) -> None:
     sources: dict[str, Source] = {"temperature": "model", "top_k": "settings", "penalty_last_n": "model"}
     async with opened(sampling(sources, min_p=0.1, top_k=3), size) as stage:
-        await stage.shows("0 takes the likeliest · from the model file")
+        await stage.shows("0 is greedy · from the model file")
         await stage.shows("tokens back, -1 is all · from the model file")
         await stage.shows("this conversation, else 20 (your settings)", "this conversation, else 0 ")
         await write(stage, "temperature", "0.9")
         await stage.shows("this conversation, else 0.7 (model file)")
         await write(stage, "temperature", "0.7")
-        await stage.shows("0 takes the likeliest · from the model file")
+        await stage.shows("0 is greedy · from the model file")
 
 
 @pytest.mark.parametrize(

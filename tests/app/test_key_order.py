@@ -138,7 +138,7 @@ async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen))
         before = prompt(person).text
         person.app.post_message(events.Paste("text"))
-        await person.wait_for(lambda: "left out" in person.told)
+        await person.wait_for(lambda: "nowhere to paste" in person.told)
         assert prompt(person).text == before
 
 

@@ -100,7 +100,7 @@ async def test_the_dialog_says_where_values_come_from_and_leads_back(begin: Begi
         asked = asked_for(person)
         await open_sampling(person)
         shown = person.screen_text()
-        assert "0.15       0 takes the likeliest · from the model file" in shown
+        assert "0.15       0 is greedy · from the model file" in shown
         assert "7          0 is off · from the model file" in shown
         assert "1 is off · your settings" in shown
         await person.press("ctrl+u", "0", "full_stop", "9")

@@ -67,6 +67,7 @@ from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
 from tui.protocol.records import Device, ErrorInfo
 from tui.session.events import AnswerRefused
+from tui.words import use
 
 SNAPSHOTS = DATA / "screens"
 LETTERS = string.ascii_letters + string.digits + string.punctuation
@@ -322,6 +323,21 @@ SCENES = {
     "palette": Scene(action("palette"), "Let the model think"),
 }
 
+IN_CHINESE = {
+    "main": "思考了",
+    "main-no-model": "没有加载模型",
+    "main-engine-died": "引擎在",
+    "picker": "参数量",
+    "load-settings": "上下文",
+    "guard": "内存不足",
+    "conversations": "最近使用",
+    "sampling": "温度",
+    "help": "pick_model",
+    "palette": "查找操作",
+    "bench-start": "基准测试",
+}
+"""Scenes, and what shows that they are there in Chinese."""
+
 
 @asynccontextmanager
 async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
@@ -377,8 +393,26 @@ def _in_words(style: Style) -> str:
     ],
 )
 async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    await expect_as_before(SCENES[name], name, size, monkeypatch)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", IN_CHINESE)
+async def test_a_screen_looks_as_it_did_in_chinese(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = SCENES[name]._replace(ready=IN_CHINESE[name])
+    use("zh")
+    try:
+        await expect_as_before(scene, f"zh-{name}", size, monkeypatch)
+    finally:
+        use("en")
+
+
+async def expect_as_before(scene: Scene, name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold the screen against the file of that name."""
     file = SNAPSHOTS / f"{name}-{size[0]}x{size[1]}.txt"
-    async with shown(SCENES[name], size, monkeypatch) as person:
+    async with shown(scene, size, monkeypatch) as person:
 
         def seen() -> str:
             return snapshot(person.app.screen._compositor.render_strips())

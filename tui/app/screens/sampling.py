@@ -22,7 +22,7 @@ from tui.protocol.records import PartialSampling
 from tui.words import mark, tr
 
 _ROWS: tuple[tuple[str, str, type[msgspec.Struct], str], ...] = (
-    (mark("Temperature"), "temperature", SamplingValues, mark("0 takes the likeliest")),
+    (mark("Temperature"), "temperature", SamplingValues, mark("0 is greedy")),
     (mark("Top k"), "top_k", SamplingValues, mark("0 is off")),
     (mark("Top p"), "top_p", SamplingValues, mark("1 is off")),
     (mark("Min p"), "min_p", SamplingValues, mark("0 is off")),

@@ -341,7 +341,7 @@ async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start: 
             await person.wait_for(lambda: person.phase == "dead")
         saved = await person.app.store.open(person.app.controller.conversation.id)
         assert saved.turns[-1] == person.turns[-1] and saved.turns[-1].stop == "crashed"
-        assert saved.turns[-1].reasoning and "broken off" in person.screen_text()
+        assert saved.turns[-1].reasoning and "interrupted" in person.screen_text()
 
 
 async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one_key(

@@ -196,14 +196,14 @@ async def test_a_thought_is_cut_by_its_budget_and_says_so(start: StartApp) -> No
         await person.ask("hello")
         answer = person.turns[-1]
         assert answer.is_thought_cut and answer.text and 0 < len(answer.reasoning) < 40
-        assert f"thought cut after {answer.n_reasoning} tokens" in person.screen_text()
+        assert f"thought cut off after {answer.n_reasoning} tokens" in person.screen_text()
         person.app.controller.configure(thinking_budget=0)
         await person.ask("hello")
         assert not person.turns[-1].is_thought_cut
         kept = person.app.controller.conversation.id
     async with start() as person:
         await person.app.main.conversations.open_conversation(kept)
-        await person.wait_for(lambda: "thought cut after" in person.screen_text())
+        await person.wait_for(lambda: "thought cut off after" in person.screen_text())
 
 
 # Loops

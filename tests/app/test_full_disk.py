@@ -173,7 +173,7 @@ async def test_what_can_still_not_be_remembered_at_the_end_is_given(tmp_path: Pa
     writer = StateWriter(StateStore(obstacle / "state.toml"), lambda _: None, retry_s=3600.0)
     writer.update(theme="paper")
     problem = await writer.flush()
-    assert problem is not None and "forgotten at its end" in str(problem)
+    assert problem is not None and "lost when it quits" in str(problem)
 
 
 def test_a_log_that_could_not_be_written_goes_on_in_silence(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -53,8 +53,8 @@ async def test_a_model_whose_numbers_are_none_is_said_to_be_damaged(start: Start
     hostile.write_bytes(changed(DENSE.read_bytes(), no_numbers))
     async with start(model=hostile, size=(70, 40)) as person:
         await person.send("hello")
-        await person.wait_for(lambda: "no numbers (NaN)" in words(person))
-        assert "Fetch the file again" in words(person) and person.phase == "ready"
+        await person.wait_for(lambda: "invalid numbers (NaN)" in words(person))
+        assert "Download the file again" in words(person) and person.phase == "ready"
         person.app.main.models.open_model(DENSE)
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == DENSE)
         assert await person.ask("ping")

@@ -1,4 +1,4 @@
-"""A conversation that is opened again goes on where it was: what was evaluated comes back from the disk."""
+"""A conversation that is opened again goes on where it was: what was evaluated comes restored from the disk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ async def test_quitting_and_continuing_evaluates_only_the_new_message(start: Sta
         name = file_of(person)
     assert files() == [name]
     async with start(load={"n_ctx": 4096}, continue_last=True) as person:
-        await person.wait_for(lambda: "back from the disk" in told(person) and not person.app.controller.contexts.works)
+        await person.wait_for(
+            lambda: "restored from the disk" in told(person) and not person.app.controller.contexts.works
+        )
         assert person.turns[0].text == LONG
         await person.ask("ping")
         assert person.answer_timings.n_cached > 200
@@ -68,7 +70,7 @@ async def test_leaving_a_conversation_keeps_it_and_coming_back_restores_it(start
         await person.wait_for(lambda: files() == [name])
         await person.ask("hello")
         await person.app.controller.open(first)
-        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.wait_for(lambda: "restored from the disk" in told(person))
         await person.ask("ping")
         assert person.answer_timings.n_cached > 150
 
@@ -82,7 +84,7 @@ async def test_coming_back_before_anything_else_was_asked_needs_no_disk(start: S
         await person.app.controller.open(first)
         await person.ask("ping")
         assert person.answer_timings.n_cached > 150
-        assert "back from the disk" not in told(person)
+        assert "restored from the disk" not in told(person)
 
 
 async def test_it_is_saved_when_nothing_was_asked_for_a_while(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +102,7 @@ async def test_an_engine_that_died_gets_it_back(start: StartApp, monkeypatch: py
         os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
         await person.press("r")
-        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.wait_for(lambda: "restored from the disk" in told(person))
         await person.ask("ping")
         assert person.answer_timings.n_cached > 150
 
@@ -133,7 +135,7 @@ async def test_one_that_is_left_while_its_model_moves_is_kept(start: StartApp) -
         await person.wait_until_ready()
         await person.ask("hello")
         await controller.open(first)
-        await person.wait_for(lambda: "back from the disk" in told(person))
+        await person.wait_for(lambda: "restored from the disk" in told(person))
         await person.ask("ping")
         assert person.answer_timings.n_cached > 150
 

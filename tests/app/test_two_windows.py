@@ -61,7 +61,7 @@ async def test_what_another_window_writes_is_shown_and_said_also_while_it_grows(
         await person.ask("hello")
         answer = await answered_elsewhere(other, person.app.controller.conversation.id)
         await person.wait_for(lambda: "being written in another window" in person.screen_text())
-        assert "Another window has written in this conversation" in person.told
+        assert "Another window has changed this conversation" in person.told
         await person.press("f5")
         await person.wait_for(lambda: "Another window is writing an answer here" in person.told)
         await other.finish_turn(chat.finished(answer, text="the other answer", stop="stop"))
@@ -118,7 +118,7 @@ async def test_a_prompt_to_a_conversation_that_was_deleted_a_moment_before_is_sa
         await person.ask("hello")
         deleted_a_moment_before(other, person.app.controller.conversation.id)
         person.app.controller.queue.send("ping")
-        await person.wait_for(lambda: "What you see here was saved again" in person.told)
+        await person.wait_for(lambda: "What you see was saved again" in person.told)
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
         assert (await saved(person))[0][-2:] == ["ping", "pong"]
 

@@ -81,7 +81,7 @@ def test_a_png_is_refused_on_a_terminal_before_anything_is_measured() -> None:
         (("-o", "svg", "--baseline", "nobody"), "There are: Tiny Qwen3 0.001B Q8_0 on CPU, Tiny Qwen3 0.002B"),
         (
             ("-o", "svg", "--baseline", "tiny"),
-            "several models are called so: Tiny Qwen3 0.001B Q8_0, Tiny Qwen3 0.002B",
+            "several models have that name: Tiny Qwen3 0.001B Q8_0, Tiny Qwen3 0.002B",
         ),
         (("-o", "json", "--baseline", "tiny"), "--baseline goes with a chart"),
         (("-o", "png", "-n", "0", "-pg", "8,8"), "only read or only write"),

@@ -54,8 +54,8 @@ def test_all_models_means_all_chat_models_and_the_rest_is_named_once(library: Pa
     done = llmtui("--bench", "--all", *SMALL, "--json")
     assert done.returncode == ExitCode.FINE
     assert {row["model_filename"] for row in json.loads(done.stdout)} == {str(library / DENSE.name)}
-    assert "Left out, as they are no chat models: bge.gguf, eagle.gguf, new.gguf. " in done.stderr
-    assert "Left out, as they cannot be loaded: half.gguf. " in done.stderr
+    assert "Left out, because they are not chat models: bge.gguf, eagle.gguf, new.gguf. " in done.stderr
+    assert "Left out, because they cannot be loaded: half.gguf. " in done.stderr
     assert done.stderr.count("bge.gguf") == 1
 
 

@@ -306,7 +306,7 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine) 
         (("--quick", "-p", "8"), "--quick has tests of its own: leave out -p."),
         (("--quick", "--localscore"), "not allowed with"),
         (("--quick", DENSE, MOE), "leave out a second MODEL"),
-        (("--localscore", "--e2e", "-d", "8"), "leave out -d and --e2e"),
+        (("--localscore", "--e2e", "-d", "8"), "leave out -d, --e2e"),
         (("--localscore", "--backends", "cpu"), "leave out --backends"),
         (("--parallel", "1,2", "-pg", "8,8"), "leave out -pg"),
         (("--parallel", "0"), "0 is not 1 or more"),

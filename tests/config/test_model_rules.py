@@ -132,7 +132,7 @@ def test_a_byte_order_mark_does_not_come_into_the_template(tmp_path: Path) -> No
     ("text", "where", "says"),
     [
         ('[[model]]\nmatch = "*"\nstop = "A"\n', "model[1].stop", '"A"'),
-        ('[[model]]\nmatch = "*"\nstop = [""]\n', "model[1].stop", "length >= 1"),
+        ('[[model]]\nmatch = "*"\nstop = [""]\n', "model[1].stop", "none of them empty"),
         ('[[model]]\nmatch = "*"\n[[model]]\nmatch = 3\n', "model[2].match", "is 3"),
         ('[[model]]\nmatch = "*"\nchat_tenplate = "x"\n', "model[1].chat_tenplate", 'Did you mean "chat_template"?'),
         ("[[model]]\nstop = ['A']\n", "model[1].match", "holds for no model"),

@@ -117,4 +117,4 @@ async def test_a_plan_that_the_header_contradicts_is_marked_and_logged_once(
     (record,) = said
     assert str(model) in record.getMessage() and "where the formula comes to" in record.getMessage()
     told = memory_lines("x", plans[1], await engine.load(model, TINY))
-    assert any("The file's header comes to" in line for line in told)
+    assert any("By the file's header" in line for line in told)

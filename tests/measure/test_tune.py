@@ -202,7 +202,7 @@ def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing() -> None
         running.read_until("ubatch")
         running.process.send_signal(signal.SIGINT)
         code, _ = running.end()
-    assert code == ExitCode.INTERRUPTED and "nothing is remembered" in running.seen
+    assert code == ExitCode.INTERRUPTED and "nothing was saved" in running.seen
     assert re.search(r"the settings as they are +[\d,.]+ +[\d,.]+", running.seen)
     assert StateStore().state == State()
 

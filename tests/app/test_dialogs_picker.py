@@ -166,7 +166,7 @@ async def test_a_path_that_cannot_be_is_refused_with_a_sentence(text: str) -> No
         stage.host.post_message(Paste(text))
         await stage.shows("Load this file:")
         await stage.press("enter")
-        await until(lambda: "There is no such file." in stage.text or "file name too long" in stage.text)
+        await until(lambda: "There is no such file." in stage.text or "ile name too long" in stage.text)
         assert stage.result is OPEN
 
 

@@ -70,7 +70,7 @@ def test_where_there_is_no_chat_model_the_rest_is_named(library: Path) -> None:
     (library / DENSE.name).unlink()
     done = llmtui("--bench", *SMALL)
     assert done.returncode == ExitCode.MODEL
-    assert "there is no chat model on this machine" in done.stderr and "no chat models: bge.gguf" in done.stderr
+    assert "there is no chat model on this machine" in done.stderr and "not chat models: bge.gguf" in done.stderr
 
 
 @pytest.mark.parametrize("force", [(), ("--force",), ("--fit",)], ids=str)

@@ -120,15 +120,19 @@ def read(path: Path) -> Catalog:
 
 
 def update(root: Path, folder: Path, parts: set[str]) -> None:
-    """Bring the files of one language in step with the code; translations of texts that are still there stay."""
+    """Bring the files of one language in step with the code. Translations of texts that are still there stay, also of
+    those that moved to another room."""
+    before = {
+        (message.context, _forms(message.id)[0]): _forms(message.string)[0]
+        for path in folder.glob("*.po")
+        for message in read(path)
+    }
     for part, texts in texts_of(root).items():
         if parts and part not in parts:
             continue
-        path = folder / f"{part}.po"
-        old, new = read(path), Catalog(locale=folder.name)
+        path, new = folder / f"{part}.po", Catalog(locale=folder.name)
         for text in texts:
-            known = old.get(text.key[1], text.context)
-            done = _forms(known.string)[0] if known is not None else ""
+            done = before.get(text.key, "")
             new.add(
                 text.msgid,
                 (done,) if isinstance(text.msgid, tuple) else done,

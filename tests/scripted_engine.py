@@ -18,8 +18,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -178,15 +177,6 @@ class ScriptedEngine(EngineClient):
         self._soon(self._be_buried)
 
     # What an engine does ----------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def alive(self) -> bool:

@@ -7,50 +7,26 @@ from tui.app.bindings import Keymap
 from tui.app.phrases import card_choices
 from tui.app.widgets.transcript_entries import Card
 from tui.base import format
-from tui.protocol.death import Cause, Death, crashed_code, rebuild_command
+from tui.protocol.death import Cause, Death, likely_cause, rebuild_command
 from tui.words import mark, tr
 
 SMALL_UBATCH = 128
-_CAUSES: dict[Cause, tuple[str, str]] = {
-    "killed": (mark("the system ended it, most likely out of memory"), mark("Try fewer layers or a smaller context.")),
-    "ended": (
-        mark("something outside asked it to end, such as a person or a guard against full memory"),
-        mark("Reload it; if that happens again, try fewer layers or a smaller context."),
-    ),
-    "out_of_memory": (
-        mark("a device ran out of memory"),
-        mark("Try fewer layers on the GPU, a smaller context or ubatch."),
-    ),
-    "device_lost": (mark("the GPU driver lost the device"), mark("Try a smaller ubatch, or the CPU.")),
-    "shader": (mark("the GPU driver could not compile a shader"), mark("Try the CPU, or a newer driver.")),
-    "file_changed": (mark("the model file changed or its disk failed"), mark("Check the file, then reload.")),
-    "bad_file": (
-        mark("llama.cpp crashed over {file}: it is damaged or malformed"),
-        mark("Download it again, or try another file."),
-    ),
-    "assertion": (
-        mark("llama.cpp found an inconsistency, perhaps in {file}"),
-        mark("Try other load settings, or the CPU."),
-    ),
-    "crashed": (mark("llama.cpp crashed, perhaps over {file}"), mark("Try other load settings, or the CPU.")),
-    "not_started": (
-        mark("the engine could not be started"),
-        mark("Install llmtui again: `make run` in its folder."),
-    ),
-    "not_stopped": (
-        mark("it did not stop when asked to, so llmtui ended it"),
-        mark("Try a smaller ubatch, which stops sooner."),
-    ),
-    "out_of_step": (
-        mark("its messages could not be understood, so llmtui ended it"),
-        mark("Reload it; the details are in the log."),
-    ),
-    "other_version": (
-        mark("llmtui was replaced by another version while it ran, and the engine is of that version"),
-        mark("Quit llmtui and start it again."),
-    ),
+_ADVICE: dict[Cause, str] = {
+    "killed": mark("Try fewer layers or a smaller context."),
+    "ended": mark("Reload it; if that happens again, try fewer layers or a smaller context."),
+    "out_of_memory": mark("Try fewer layers on the GPU, a smaller context or ubatch."),
+    "device_lost": mark("Try a smaller ubatch, or the CPU."),
+    "shader": mark("Try the CPU, or a newer driver."),
+    "file_changed": mark("Check the file, then reload."),
+    "bad_file": mark("Download it again, or try another file."),
+    "assertion": mark("Try other load settings, or the CPU."),
+    "crashed": mark("Try other load settings, or the CPU."),
+    "not_started": mark("Install llmtui again: `make run` in its folder."),
+    "not_stopped": mark("Try a smaller ubatch, which stops sooner."),
+    "out_of_step": mark("Reload it; the details are in the log."),
+    "other_version": mark("Quit llmtui and start it again."),
 }
-"""The likely cause, and what to try."""
+"""What to try."""
 _SMALLER_FILE = mark("Try other load settings, or another file of this model.")
 _ADVICE_ON_CPU: dict[Cause, str] = {
     "killed": mark("Try a smaller context, or a smaller file of this model."),
@@ -75,13 +51,6 @@ _TITLES = {
 def fewer_layers(n_gpu_layers: int) -> int:
     """What the card offers instead of so many."""
     return n_gpu_layers * 3 // 4
-
-
-def likely_cause(death: Death) -> str:
-    """Why it died, in words without an end."""
-    if death.cause == "cpu_code":
-        return crashed_code(death)
-    return tr(_CAUSES[death.cause][0], file=death.computing.file_name)
 
 
 def engine_stopped(
@@ -117,7 +86,7 @@ def _advice(death: Death, n_gpu_layers: int, gpu: str) -> str:
     if death.cause == "not_stopped" and death.running == "loading":
         return tr("Try it again, or another file of this model.")
     if death.cause != "cpu_code":
-        advice = _CAUSES[death.cause][1]
+        advice = _ADVICE[death.cause]
         if not n_gpu_layers:
             advice = _ADVICE_ON_CPU.get(death.cause, advice)
         return tr(advice)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui.base.format import sentences
 from tui.base.text import clean
-from tui.protocol.death import Cause, Death, crashed_code, rebuild_command
+from tui.protocol.death import Cause, Death, likely_cause, rebuild_command
 from tui.protocol.records import ErrorInfo, ErrorKind
 from tui.words import mark, tr
 
@@ -18,42 +18,27 @@ _AGAIN = mark(
 )
 _ADVICE: dict[ErrorKind, str] = {
     "model_not_found": mark("Check the path."),
-    "model_unreadable": mark("The file may be damaged or half downloaded: compare its size, or fetch it again."),
+    "model_unreadable": mark("The file may be damaged or half downloaded: compare its size, or download it again."),
     "model_unsupported": mark("Get a newer llmtui, or another file of this model."),
     "model_refused": mark("llmtui --bench without a name takes a model that can be measured."),
     "out_of_memory": _LESS_MEMORY,
     "bad_settings": mark("Change the load options; llmtui --help lists them."),
 }
 _OTHER_OPTIONS = mark("Try other load options, or --backend cpu.")
-_DEATHS: dict[Cause, tuple[str, str]] = {
-    "killed": (mark("it was killed, most likely because the memory ran out"), _LESS_MEMORY),
-    "ended": (mark("something outside asked it to end, such as a person or a guard against full memory"), _AGAIN),
-    "out_of_memory": (mark("the memory ran out"), _LESS_MEMORY),
-    "device_lost": (
-        mark("the GPU stopped answering"),
-        mark("Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
-    ),
-    "shader": (mark("the GPU driver could not compile a shader"), mark("Try --backend cpu, or a newer driver.")),
-    "file_changed": (mark("the model file changed or shrank while it was used"), mark("Fetch the file again.")),
-    "bad_file": (
-        mark("llama.cpp crashed over {file}: it is damaged or malformed"),
-        mark("Fetch it again, or get another file of this model."),
-    ),
-    "assertion": (mark("llama.cpp found a mistake, perhaps in {file}"), _OTHER_OPTIONS),
-    "crashed": (mark("llama.cpp crashed, perhaps over {file}"), _OTHER_OPTIONS),
-    "not_started": (
-        mark("it cannot be started"),
-        mark("Installing llmtui again may help; llmtui --devices tests it."),
-    ),
-    "not_stopped": (
-        mark("it did not stop when asked to, so llmtui ended it"),
-        mark("A smaller --ubatch stops sooner."),
-    ),
-    "other_version": (mark("llmtui was replaced by another version while it ran"), mark("Start it again.")),
-    "out_of_step": (
-        mark("its messages could not be understood, so llmtui ended it"),
-        mark("Try again; llmtui --locate names the log."),
-    ),
+_REMEDIES: dict[Cause, str] = {
+    "killed": _LESS_MEMORY,
+    "ended": _AGAIN,
+    "out_of_memory": _LESS_MEMORY,
+    "device_lost": mark("Try a smaller --ubatch, fewer layers (--ngl), or --backend cpu."),
+    "shader": mark("Try --backend cpu, or a newer driver."),
+    "file_changed": mark("Download the file again."),
+    "bad_file": mark("Download it again, or get another file of this model."),
+    "assertion": _OTHER_OPTIONS,
+    "crashed": _OTHER_OPTIONS,
+    "not_started": mark("Installing llmtui again may help; llmtui --devices tests it."),
+    "not_stopped": mark("A smaller --ubatch stops sooner."),
+    "other_version": mark("Start it again."),
+    "out_of_step": mark("Try again; llmtui --locate names the log."),
 }
 
 _LESS_RAM = mark("Try a smaller --ctx, or a smaller quantization.")
@@ -84,12 +69,8 @@ def error_sentence(path: Path, info: ErrorInfo) -> str:
 
 def death_sentence(death: Death) -> str:
     """The end of the engine process: how, why as far as known, its last words, and what to try."""
-    file = death.computing.file_name
-    if death.cause == "cpu_code":
-        why, advice = crashed_code(death), _without_that_code(death)
-    else:
-        known, remedy = _DEATHS[death.cause]
-        why, advice = tr(known, file=file), tr(remedy)
+    why = likely_cause(death)
+    advice = _without_that_code(death) if death.cause == "cpu_code" else tr(_REMEDIES[death.cause])
     if death.computing.on_cpu and death.cause in _ON_CPU:
         advice = tr(_ON_CPU[death.cause])
     how = death.signal_name or tr("exit code {n}", n=death.exit_code)

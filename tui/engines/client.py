@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -98,6 +100,25 @@ class EngineClient(ABC):
         self._settled = asyncio.Event()
         """No load and no unload is under way."""
         self._settled.set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Start and end ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def start(self) -> Hello:
+        """As `Engine.start`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """As `Engine.close`."""
 
     # How messages travel ----------------------------------------------------------------------------------------------
 

@@ -25,8 +25,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
@@ -65,15 +64,6 @@ class LocalEngine(EngineClient):
         self._pipes: Pipes | None = None
         """Of the present process; None when none is wanted."""
         self._starting = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def alive(self) -> bool:

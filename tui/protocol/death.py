@@ -16,7 +16,7 @@ from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.protocol.loadlog import Stage, of_last_load
 from tui.protocol.records import Doing
-from tui.words import tr
+from tui.words import mark, tr
 
 Cause = Literal[
     "killed", "ended", "out_of_memory", "device_lost", "shader", "file_changed", "bad_file", "assertion", "cpu_code",
@@ -183,8 +183,32 @@ def _can_only_be_the_file(computing: Computing) -> bool:
     return computing.stage == "reading" or (computing.stage == "placing" and is_untouched)
 
 
-def crashed_code(death: Death) -> str:
-    """What crashed in a death by "cpu_code", in words without an end."""
+_CAUSES: dict[Cause, str] = {
+    "killed": mark("the system ended it, most likely out of memory"),
+    "ended": mark("something outside asked it to end, such as a person or a guard against full memory"),
+    "out_of_memory": mark("a device ran out of memory"),
+    "device_lost": mark("the GPU driver lost the device"),
+    "shader": mark("the GPU driver could not compile a shader"),
+    "file_changed": mark("the model file changed or its disk failed"),
+    "bad_file": mark("llama.cpp crashed over {file}: it is damaged or malformed"),
+    "assertion": mark("llama.cpp found an inconsistency, perhaps in {file}"),
+    "crashed": mark("llama.cpp crashed, perhaps over {file}"),
+    "not_started": mark("the engine could not be started"),
+    "not_stopped": mark("it did not stop when asked to, so llmtui ended it"),
+    "out_of_step": mark("its messages could not be understood, so llmtui ended it"),
+    "other_version": mark("llmtui was replaced by another version while it ran, and the engine is of that version"),
+}
+
+
+def likely_cause(death: Death) -> str:
+    """Why it died, in the language in use and without a full stop. What to try is said by who tells it: keys in the
+    app, options on a command line."""
+    if death.cause == "cpu_code":
+        return _crashed_code(death)
+    return tr(_CAUSES[death.cause], file=death.computing.file_name)
+
+
+def _crashed_code(death: Death) -> str:
     may_be_disk = death.signal_name == "SIGBUS"
     if "AMX" in death.computing.repacked:
         if may_be_disk:

@@ -18,7 +18,6 @@ from textual.worker import Worker, WorkerError
 
 from tui.app import phrases
 from tui.app.bindings import Keymap
-from tui.app.death_card import likely_cause
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.bench_board import BenchBoard, BenchState
 from tui.app.widgets.transcript import Transcript
@@ -36,7 +35,7 @@ from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progres
 from tui.models.library import LibraryModel
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
-from tui.protocol.death import EngineDied
+from tui.protocol.death import EngineDied, likely_cause
 from tui.protocol.messages import Delta, Event
 from tui.protocol.records import Device, Sampling
 from tui.words import mark, tr, trn

@@ -38,7 +38,7 @@ from tui.app.widgets.transcript_entries import Card
 from tui.base.exit_codes import ExitCode
 from tui.base.splitfile import part_of
 from tui.base.text import n_harmful
-from tui.bench.trouble import death_sentence, error_sentence
+from tui.bench.trouble import death_report, error_sentence
 from tui.config.keymap import default_keymap
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
@@ -194,7 +194,7 @@ class Campaign:
             self.complain(mutated, path, f"an error that nobody can read: {info.detail[:3000]!r}")
 
     def _judge_death(self, mutated: Mutated, path: Path, death: Death) -> None:
-        shown = (body(engine_stopped(death, 0, 512, KEYS)), death_sentence(death))
+        shown = (body(engine_stopped(death, 0, 512, KEYS)), death_report(death))
         if death.cause in MISLEADING:
             self.complain(mutated, path, f"a misleading cause: {death.cause} {death.signal_name} {death.last_words}")
         if any(len(text) > LONGEST_TEXT or n_harmful(text) for text in shown):

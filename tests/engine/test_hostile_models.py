@@ -18,7 +18,7 @@ from tests.engine.asking import GREEDY, ask, user
 from tests.models.gguf_files import Typed
 from tests.models.whole_files import WholeFile, changed
 from tui.app.death_card import engine_stopped
-from tui.bench.trouble import death_sentence
+from tui.bench.trouble import death_report
 from tui.engines.interface import Engine, EngineError
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.messages import Generate
@@ -118,7 +118,7 @@ async def test_a_file_that_llama_cpp_crashes_over_is_named_as_the_cause(
     card = engine_stopped(death, 0, 512, KEYS)
     assert "crashed over mutated.gguf: it is damaged" in card.body
     assert [choice.action for choice in card.choices] == ["card_other_model", "card_reload", "card_details"]
-    assert "crashed over mutated.gguf" in death_sentence(death) and "another file" in death_sentence(death)
+    assert "crashed over mutated.gguf" in death_report(death) and "another file" in death_report(death)
 
 
 async def test_a_type_that_llama_cpp_cannot_add_is_no_fault_of_the_processor(tiny: Engine, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ QUOTED = (
     *(str(file.path) for file in LIBRARY.other),
     *(str(file.path) for file in LIBRARY.broken),
     *(report.model.name for report in COMPARISON.reports),
-    *(mark for report in COMPARISON.reports for result in report.results for mark in result.all_marks),
     CONVERSATION.title,
     CONVERSATION.system_prompt,
     QUESTION,

@@ -129,7 +129,7 @@ async def copy(
     try:
         path = await asyncio.to_thread(_to_file, data, folder or paths.exports_dir())
     except OSError as error:
-        failures.append(tr("file: {reason}", reason=error))
+        failures.append(tr("file: {reason}", reason=os_reason(error)))
         raise CopyError("; ".join(failures)) from error
     return CopyResult(how="file", detail="; ".join(failures), path=path)
 
@@ -167,7 +167,7 @@ async def _run(command: tuple[str, ...], data: bytes, environ: Mapping[str, str]
                 start_new_session=True,
             )
         except OSError as error:
-            return str(error)
+            return os_reason(error)
         try:
             async with asyncio.timeout(timeout_s):
                 await process.communicate(data)

@@ -7,7 +7,7 @@ from tui.app.bindings import Keymap
 from tui.app.phrases import card_choices
 from tui.app.widgets.transcript_entries import Card
 from tui.base import format
-from tui.protocol.death import Cause, Death, likely_cause, rebuild_command
+from tui.protocol.death import Cause, Death, how_it_ended, likely_cause, rebuild_command
 from tui.words import mark, tr
 
 SMALL_UBATCH = 128
@@ -58,7 +58,7 @@ def engine_stopped(
 ) -> Card:
     """`n_gpu_layers` were on a GPU or on their way to it; 0 for the CPU alone. `gpu` is the backend of the GPU that
     could be used instead, if there is one. `goes_back` if to reload means the settings from before."""
-    how = death.signal_name or tr("exit code {code}", code=death.exit_code)
+    how = how_it_ended(death)
     cause = tr("Likely cause: {cause} ({how}).", cause=likely_cause(death), how=how)
     lines = [format.sentences(cause, _advice(death, n_gpu_layers, gpu))]
     if death.last_words:

@@ -21,7 +21,7 @@ from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModelFound, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
-from tui.bench.trouble import death_sentence, error_sentence, say
+from tui.bench.trouble import death_report, error_sentence, say
 from tui.bench.tune import tune
 from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
@@ -138,7 +138,7 @@ class _Bench:
         except NotMeasured as error:
             code, message = ExitCode.MODEL, tr("not measured. {reason}", reason=error)
         except EngineDied as died:
-            code, message = ExitCode.ENGINE, death_sentence(died.death)
+            code, message = ExitCode.ENGINE, death_report(died.death)
         finally:
             await planner.close()
             self._line.clear()
@@ -157,7 +157,7 @@ class _Bench:
         """What a job that ended before its time does to the exit code and to what is said."""
         job, report = self._jobs[failure.job], self._runner.report_of(failure.job) if self._runner else None
         if isinstance(failure.error, EngineDied):
-            how, sentence = ExitCode.ENGINE, death_sentence(failure.error.death)
+            how, sentence = ExitCode.ENGINE, death_report(failure.error.death)
         else:
             how = ExitCode.ENGINE if report else ExitCode.MODEL
             sentence = error_sentence(job.model.path, failure.error.info)

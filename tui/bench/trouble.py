@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui.base.format import sentences
 from tui.base.text import clean
-from tui.protocol.death import Cause, Death, likely_cause, rebuild_command
+from tui.protocol.death import Cause, Death, death_sentence, rebuild_command
 from tui.protocol.records import ErrorInfo, ErrorKind
 from tui.words import mark, tr
 
@@ -67,21 +67,13 @@ def error_sentence(path: Path, info: ErrorInfo) -> str:
     return f"{why}\n{advice}"
 
 
-def death_sentence(death: Death) -> str:
+def death_report(death: Death) -> str:
     """The end of the engine process: how, why as far as known, its last words, and what to try."""
-    why = likely_cause(death)
     advice = _without_that_code(death) if death.cause == "cpu_code" else tr(_REMEDIES[death.cause])
     if death.computing.on_cpu and death.cause in _ON_CPU:
         advice = tr(_ON_CPU[death.cause])
-    how = death.signal_name or tr("exit code {n}", n=death.exit_code)
-    if death.running == "loading":
-        what = tr("the engine stopped ({how}) while loading the model: {reason}.", how=how, reason=why)
-    elif death.running == "benchmark":
-        what = tr("the engine stopped ({how}) while measuring: {reason}.", how=how, reason=why)
-    else:
-        what = tr("the engine stopped ({how}): {reason}.", how=how, reason=why)
     words = tr('Its last words: "{words}".', words=death.last_words) if death.last_words else ""
-    return "\n".join(filter(None, (what, words, advice)))
+    return "\n".join(filter(None, (death_sentence(death), words, advice)))
 
 
 def _without_that_code(death: Death) -> str:

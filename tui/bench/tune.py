@@ -15,7 +15,7 @@ from tui.bench import signals
 from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
-from tui.bench.trouble import death_sentence, error_sentence, say
+from tui.bench.trouble import death_report, error_sentence, say
 from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
@@ -60,7 +60,7 @@ class _Command:
         except EngineError as error:
             code, message = ExitCode.MODEL, error_sentence(self._model.path, error.info)
         except EngineDied as died:
-            code, message = ExitCode.ENGINE, death_sentence(died.death)
+            code, message = ExitCode.ENGINE, death_report(died.death)
         finally:
             await planner.close()
             self._line.clear()

@@ -14,8 +14,9 @@ import msgspec
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.chat.mending import mended, mended_turn, moment
 from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
+from tui.words import mark, tr
 
-CRASHED = "llmtui ended before this answer was complete; what had arrived is kept."
+CRASHED = mark("llmtui ended before this answer was complete; what had arrived is kept.")
 
 R = TypeVar("R", PartialSampling, Timings)
 L = TypeVar("L", str, float)
@@ -258,7 +259,7 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
     """End the turns that a dead process was streaming, with the text that arrived; gives how many."""
     rows = connection.execute(f"SELECT {_TURN_COLUMNS} FROM turns WHERE writer = ?", (writer,)).fetchall()
     for row in rows:
-        turn = msgspec.structs.replace(_turn(connection, row), stop="crashed", error=CRASHED)
+        turn = msgspec.structs.replace(_turn(connection, row), stop="crashed", error=tr(CRASHED))
         finish_turn(connection, turn, turn.created_at)
     return len(rows)
 

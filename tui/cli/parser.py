@@ -60,9 +60,9 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _split_lines(self, text: str, width: int) -> list[str]:
         if language() == "en":
             return super()._split_lines(text, width)
-        from tui.app.markdown.text import wrap
+        from tui.base.columns import wrap
 
-        return [text[start:end] for start, end in wrap(text, width)]
+        return wrap(text, width)
 
     def format_help(self) -> str:
         text = super().format_help()

@@ -224,7 +224,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Load settings"),
         "load",
         ("load_apply", mark("Load"), mark("Load the model with these settings."), "f5", "footer"),
-        ("load_fit", mark("Fit"), mark("Choose the largest settings that fit."), "ctrl+f", "footer"),
+        ("load_fit", mark("Fit"), mark("Choose the fastest settings that fit."), "ctrl+f", "footer"),
         ("load_reset", mark("Defaults"), mark("Go back to the defaults."), "ctrl+d", "footer"),
         ("value_less", mark("Less"), mark("Lower the slider."), "left minus"),
         ("value_more", mark("More"), mark("Raise the slider."), "right plus"),

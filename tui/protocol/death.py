@@ -208,6 +208,21 @@ def likely_cause(death: Death) -> str:
     return tr(_CAUSES[death.cause], file=death.computing.file_name)
 
 
+def how_it_ended(death: Death) -> str:
+    """ "SIGKILL", "exit code 1"."""
+    return death.signal_name or tr("exit code {n}", n=death.exit_code)
+
+
+def death_sentence(death: Death) -> str:
+    """That the engine stopped, how, at what, and why as far as known."""
+    how, why = how_it_ended(death), likely_cause(death)
+    if death.running == "loading":
+        return tr("the engine stopped ({how}) while loading the model: {reason}.", how=how, reason=why)
+    if death.running == "benchmark":
+        return tr("the engine stopped ({how}) while measuring: {reason}.", how=how, reason=why)
+    return tr("the engine stopped ({how}): {reason}.", how=how, reason=why)
+
+
 def _crashed_code(death: Death) -> str:
     may_be_disk = death.signal_name == "SIGBUS"
     if "AMX" in death.computing.repacked:

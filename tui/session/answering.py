@@ -9,6 +9,7 @@ from tui.chat.conversation import to_messages, up_to_the_prompt
 from tui.config.settings import Settings
 from tui.engines.interface import AnswerStream, Engine, EngineError
 from tui.machine.cpus import n_usable_cpus
+from tui.protocol.death import EngineDied, death_sentence
 from tui.protocol.messages import Done, Generate, Loaded
 from tui.protocol.records import ErrorInfo
 from tui.session.answer_settings import answer_settings
@@ -88,7 +89,7 @@ class Answering:
                 writing.break_off(tr("llmtui was closed"))
             raise
         except Exception as error:
-            writing.break_off(str(error))
+            writing.break_off(death_sentence(error.death) if isinstance(error, EngineDied) else str(error))
             raise
         else:
             self._phase.set_idle()

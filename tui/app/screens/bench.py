@@ -35,7 +35,7 @@ from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progres
 from tui.models.library import LibraryModel
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
-from tui.protocol.death import EngineDied, likely_cause
+from tui.protocol.death import EngineDied, death_sentence
 from tui.protocol.messages import Delta, Event
 from tui.protocol.records import Device, Sampling
 from tui.words import mark, tr, trn
@@ -344,9 +344,5 @@ def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = "+".join(job.settings.devices) or "CPU"
     error = failure.error
-    why = (
-        error.info.detail
-        if isinstance(error, EngineError)
-        else tr("{error} ({cause})", error=error, cause=likely_cause(error.death))
-    )
+    why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

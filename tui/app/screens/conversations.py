@@ -20,6 +20,7 @@ from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
+from tui.base.oserrors import os_reason
 from tui.base.text import clean
 from tui.chat.conversation import UNTITLED
 from tui.chat.export import Kind
@@ -225,7 +226,13 @@ class ConversationsScreen(ListDialog[str]):
         try:
             file = await self._export(one.id, "json" if kind == "json" else "markdown")
         except (StoreError, OSError) as error:
-            self._tell(tr("It could not be exported: {reason}", reason=error), bad=True)
+            self._tell(
+                tr(
+                    "It could not be exported: {reason}",
+                    reason=os_reason(error) if isinstance(error, OSError) else error,
+                ),
+                bad=True,
+            )
         else:
             self._tell(tr("Exported to {file}", file=file))
 

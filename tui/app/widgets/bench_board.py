@@ -16,7 +16,7 @@ from tui.measure import roofline
 from tui.measure.chart import charts, speed
 from tui.measure.chart_text import Role, chart_lines
 from tui.measure.history import Kept
-from tui.measure.report import Comparison, Report, row_name
+from tui.measure.report import Comparison, Report, marks_told, row_name
 from tui.measure.stats import mean
 from tui.words import tr, trc
 
@@ -142,8 +142,9 @@ def _said(report: Report, note: str) -> Iterator[str]:
         yield roofline.sentence(report)
     if note:
         yield note
-    marks = [f"{result.test.name}: {', '.join(result.all_marks)}" for result in report.results if result.all_marks]
-    yield from (tr("not reliable: {reasons}", reasons=mark) for mark in marks)
+    for result in report.results:
+        if result.all_marks:
+            yield tr("{test} is not reliable: {reasons}", test=result.test.name, reasons=marks_told(result.all_marks))
     yield from map(str, report.warnings)
 
 

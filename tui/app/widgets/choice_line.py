@@ -8,7 +8,8 @@ from textual import events
 from textual.message import Message
 
 from tui.app.markdown.text import width_of
-from tui.app.widgets.lines import LineWidget, Row, one_line, shorten
+from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.base.text import one_line
 
 _GAP = 2
 

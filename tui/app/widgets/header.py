@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from tui.app.markdown.text import width_of
-from tui.app.widgets.lines import LineWidget, Row, one_line, shorten, spread
+from tui.app.widgets.lines import LineWidget, Row, shorten, spread
 from tui.app.widgets.readings import bar, percent
+from tui.base.text import one_line
 from tui.words import mark, tr
 
 _DOT = " · "

@@ -12,7 +12,8 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui.app.markdown.text import width_of
-from tui.app.widgets.lines import LineWidget, Row, one_line
+from tui.app.widgets.lines import LineWidget, Row
+from tui.base.text import one_line
 from tui.config.actions import ACTIONS
 from tui.config.keymap import display_key
 from tui.words import tr

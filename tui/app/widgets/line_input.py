@@ -8,6 +8,7 @@ from textual import events
 from textual.widgets import Input
 
 from tui.base.text import clean, pasted
+from tui.words import trn
 
 LONGEST_PASTE = 10_000
 """Characters that a line takes at once; no name or path is longer, and each key paints all of it again."""
@@ -34,5 +35,8 @@ class LineInput(Input):
         """Put all of its lines, as one, where the cursor is, in place of what is selected."""
         line = " ".join(pasted(text).strip("\n").split("\n"))
         if len(line) > LONGEST_PASTE:
-            self.notify(f"Only the first {LONGEST_PASTE:,} characters were pasted.", severity="warning", markup=False)
+            told = trn(
+                "Only the first {n} character was pasted.", "Only the first {n} characters were pasted.", LONGEST_PASTE
+            )
+            self.notify(told, severity="warning", markup=False)
         self.replace(line[:LONGEST_PASTE], *self.selection)

@@ -12,7 +12,6 @@ from textual.strip import Strip
 
 from tui.app.markdown.text import Line, Run, fold, width_of
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
-from tui.base.text import clean
 
 Row = tuple[Run, ...]
 """One row: texts with their style names, such as "title" or "muted+strong"; "" is plain."""
@@ -97,11 +96,6 @@ class LineWidget(DirectPaint):
         faint = styles.color.a < 1 and self.app.native_ansi_color
         is_coloured = styles.has_rule("color") and not faint
         return Style(color=full.color if is_coloured else None, bold=full.bold or None, dim=faint or None)
-
-
-def one_line(text: str) -> str:
-    """Text from elsewhere, made safe for a row: no control characters, no line breaks, no runs of blanks."""
-    return clean(" ".join(text.split()))
 
 
 def shorten(text: str, width: int) -> str:

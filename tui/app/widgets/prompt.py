@@ -18,9 +18,9 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from tui.app.bindings import bind
-from tui.app.widgets.lines import one_line, shorten
+from tui.app.widgets.lines import shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
-from tui.base.text import pasted
+from tui.base.text import one_line, pasted
 from tui.config.actions import ACTIONS
 
 PASTE_PIECE = 8_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.app.widgets.lines import LineWidget, Row, one_line, shorten
+from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.base.text import one_line
 
 MOST_ROWS = 4
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.braille import braille_graph
-from tui.app.widgets.lines import Row, one_line, right, shorten, spread
+from tui.app.widgets.lines import Row, right, shorten, spread
 from tui.app.widgets.readings import (
     NOT_AVAILABLE,
     Readings,
@@ -19,6 +19,7 @@ from tui.app.widgets.readings import (
     tokens_per_second,
 )
 from tui.base import format
+from tui.base.text import one_line
 from tui.machine.readings import GpuSample, NpuSample
 from tui.words import tr, trc
 

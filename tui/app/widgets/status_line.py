@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.braille import braille_graph
-from tui.app.widgets.lines import Row, one_line, right
+from tui.app.widgets.lines import Row, right
 from tui.app.widgets.readings import NOT_AVAILABLE, Readings, gib, level, percent, share, tokens_per_second
 from tui.base import format
+from tui.base.text import one_line
 from tui.machine.readings import GpuSample
 from tui.words import tr
 

@@ -13,7 +13,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.config.state import StateStore
 from tui.engines.interface import EngineError
 from tui.protocol.records import LoadSettings
-from tui.words import language, use
+from tui.words import language, translate, use
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +103,14 @@ async def test_what_the_engine_words_itself_is_in_the_chosen_language_too(start:
             with pytest.raises(EngineError) as error:
                 await engine.load("/nowhere/model.gguf", LoadSettings())
             assert says in error.value.info.detail
+
+
+async def test_a_language_that_is_not_installed_is_said_and_not_remembered(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translate, "catalogue_file", lambda _: str(tmp_path / "none.mo"))
+    async with start() as person:
+        await choose(person, "简体中文")
+        await person.wait_for(lambda: "This language is not installed" in person.told)
+        assert "Ask anything" in person.screen_text()
+    assert remembered() == ""

@@ -207,6 +207,22 @@ async def test_thinking_folds_when_the_answer_begins_and_unfolds_by_click_and_ke
         assert [message.expanded for message in toggled] == [True, False]
 
 
+async def test_an_answer_that_is_unfolded_out_of_view_in_another_language_keeps_its_footer() -> None:
+    async with running() as (_, transcript, pilot):
+        long = "\n\n".join(["word"] * 30)
+        transcript.load([AnswerMessage(str(n), "Q", long, thinking="deep", footer=f"footer {n}") for n in range(3)])
+        transcript.scroll_home(animate=False)
+        await pilot.pause()
+        transcript.scroll_end(animate=False)
+        await pilot.pause()
+        transcript.reword()
+        transcript.toggle_thinking()
+        transcript.scroll_home(animate=False)
+        await pilot.pause()
+        await until(lambda: "│ deep" in shown(transcript))
+        assert "footer 0" in "\n".join(shown(transcript))
+
+
 async def test_all_thinking_toggles_together() -> None:
     async with running() as (_, transcript, _):
         transcript.load(

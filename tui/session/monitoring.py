@@ -51,27 +51,29 @@ class Monitoring:
             self._task.cancel()
 
     async def _run(self) -> None:
-        try:
-            clock = asyncio.get_running_loop().time
-            due = clock()
-            while True:
-                due = max(due + READ_EVERY_S, clock())
-                await asyncio.sleep(due - clock())
+        clock = asyncio.get_running_loop().time
+        due, is_told = clock(), False
+        while True:
+            due = max(due + READ_EVERY_S, clock())
+            await asyncio.sleep(due - clock())
+            try:
                 await self.read()
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
-            _log.exception("The machine is not read any more")
-            self._tell(FaultFound(kind=type(error).__name__, detail=str(error)))
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
+                _log.exception("The machine could not be read")
+                if not is_told:
+                    is_told = True
+                    self._tell(FaultFound(kind=type(error).__name__, detail=str(error)))
 
     async def read(self) -> None:
         """Read the machine, its GPUs and the speed of the second that has passed, and tell them."""
-        speed = self._speed.each_second()
+        self._speed.each_second()
         self._newest = await self._read()
         if self._npus is None:
             self._npus = await asyncio.to_thread(find_npus)
         host, gpus = self._newest
         if short := self._watch.take(host, self._memory.reserve_bytes(host.ram_total_bytes or 0)):
             self._tell(MemoryShort(shortage=short))
-        self._tell(MachineRead(host=host, gpus=gpus, npus=self._usable(self._npus), speed=speed))
+        self._tell(MachineRead(host=host, gpus=gpus, npus=self._usable(self._npus), speed=self._speed.now))
 
     async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         """The newest reading, for who wants to know in between."""

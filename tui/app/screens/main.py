@@ -207,13 +207,17 @@ class MainScreen(Screen[None]):
         ]
         current = self._controller.state.state.language or configured
         chosen = await self.flows.ask(ChoiceScreen(tr("Language"), choices, self._keymap, current=current))
-        if chosen is not None:
+        if chosen is None:
+            return
+        if self.speak(language_for(chosen, configured, os.environ)):
             self._controller.remember(language=chosen)
-            self.speak(language_for(chosen, configured, os.environ))
+        else:
+            self.flows.tell(tr("This language is not installed. Run `make install` in llmtui's folder."), bad=True)
 
-    def speak(self, language: Language) -> None:
-        """Say everything in this language from now on, what is on the screen already too."""
-        use(language)
+    def speak(self, language: Language) -> bool:
+        """Say everything in this language from now on, what is on the screen already too. False, and it is English,
+        when its texts are not there."""
+        is_there = use(language)
         self.run_worker(self._controller.share_language(), group="language")
         self.prompt.placeholder = self._placeholder()
         self.transcript.reword()
@@ -222,6 +226,7 @@ class MainScreen(Screen[None]):
         self.sending.show_queue()
         for widget in self.query(LineWidget):
             widget.update_rows()
+        return is_there
 
     @flow("dialog")
     async def action_theme(self) -> None:

@@ -326,7 +326,7 @@ class AnswerEntry(Entry):
     def toggle_thinking(self, expanded: bool | None = None) -> bool:
         """Fold or unfold the thinking; returns whether it is unfolded now."""
         self.expanded = not self.expanded if expanded is None else expanded
-        if self.width:
+        if self.parts:  # else it is laid out when it comes into view
             self._refresh_head()
         return self.expanded
 

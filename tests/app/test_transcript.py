@@ -209,7 +209,7 @@ async def test_thinking_folds_when_the_answer_begins_and_unfolds_by_click_and_ke
 
 async def test_an_answer_that_is_unfolded_out_of_view_in_another_language_keeps_its_footer() -> None:
     async with running() as (_, transcript, pilot):
-        long = "\n\n".join(["word"] * 30)
+        long = "\n\n".join(["word"] * 6)
         transcript.load([AnswerMessage(str(n), "Q", long, thinking="deep", footer=f"footer {n}") for n in range(3)])
         transcript.scroll_home(animate=False)
         await pilot.pause()

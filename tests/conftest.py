@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.homes import FOLDERS, FOREIGN
+from tests.patience import PATIENCE_S
 from tests.places import CHECKOUT, DATA
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
@@ -37,7 +38,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy")
 
 
-async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Wait until `condition()` holds, looking at it every few milliseconds."""
     deadline = asyncio.get_running_loop().time() + within_s
     while not condition():
@@ -68,11 +69,11 @@ def bytecode() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shader_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One for all tests, whose homes are all new: compiling llama.cpp's shaders for llvmpipe takes half a minute."""
-    ours = tmp_path_factory.getbasetemp()
-    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
-    os.environ.setdefault("MESA_SHADER_CACHE_DIR", str(shared / "shaders"))
+def shader_cache() -> None:
+    """The user's own, although the tests' homes are all new: compiling llama.cpp's shaders for a processor takes half a
+    minute."""
+    users = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    os.environ.setdefault("MESA_SHADER_CACHE_DIR", users)
 
 
 @pytest.fixture(autouse=True)

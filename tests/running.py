@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.patience import PATIENCE_S
+
 COMMAND = (sys.executable, "-m", "tui")
 
 
@@ -24,7 +26,7 @@ def llmtui(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE_S,
         check=False,
         env={**os.environ, **environment},
     )
@@ -38,7 +40,7 @@ class Running:
     terminal: int
     seen: str = ""
 
-    def read_until(self, text: str, within_s: float = 60.0) -> None:
+    def read_until(self, text: str, within_s: float = PATIENCE_S) -> None:
         """Read the terminal until `text` was on it."""
         deadline = time.monotonic() + within_s
         while text not in self.seen:
@@ -58,7 +60,7 @@ class Running:
         with contextlib.suppress(OSError):
             while more := self._read():
                 self.seen += more
-        return self.process.wait(timeout=60), out
+        return self.process.wait(timeout=PATIENCE_S), out
 
     def _read(self) -> str:
         return os.read(self.terminal, 65536).decode("utf-8", "replace")

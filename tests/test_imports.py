@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.places import CHECKOUT
 
 PACKAGE = CHECKOUT / "tui"
@@ -42,7 +43,9 @@ def loaded_by(code: str) -> set[str]:
         "except SystemExit as leaving:\n    assert not leaving.code, leaving.code\n"
         "finally:\n    print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stderr.splitlines()[-1]))
 

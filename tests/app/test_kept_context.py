@@ -145,7 +145,7 @@ async def test_another_model_discards_it_with_a_note(start: StartApp) -> None:
         await person.ask("My name is Ada.")
     assert len(files()) == 1
     async with start(model=MOE, continue_last=True) as person:
-        await person.wait_for(lambda: "is of another model: discarded" in told(person))
+        await person.wait_for(lambda: "belongs to another model" in told(person))
         await person.wait_for(lambda: files() == [])
         assert "Ada" in await person.ask("What is my name?")
 
@@ -159,7 +159,7 @@ async def test_a_damaged_file_costs_nothing_but_time(start: StartApp) -> None:
     raw[len(raw) // 2] ^= 1
     file.write_bytes(raw)
     async with start(continue_last=True) as person:
-        await person.wait_for(lambda: "is damaged: discarded" in told(person))
+        await person.wait_for(lambda: "context of this conversation is damaged" in told(person))
         assert "Ada" in await person.ask("What is my name?")
 
 

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.patience import PATIENCE_S
 from tui.chat.store import Store
 from tui.config import paths
 
@@ -68,7 +69,7 @@ class Terminal:
         )
         return done.stdout
 
-    def wait_for(self, what: str | Callable[[str], bool], within_s: float = 90.0) -> str:
+    def wait_for(self, what: str | Callable[[str], bool], within_s: float = PATIENCE_S) -> str:
         """Look at the screen until it shows `what`."""
         is_there = what if callable(what) else lambda screen: what in screen
         deadline = time.monotonic() + within_s

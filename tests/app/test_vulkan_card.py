@@ -50,7 +50,7 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
     async with start(load=GPU) as person:
         await lose_the_device(person, driver)
         shown = " ".join(person.screen_text().split())
-        assert "the GPU driver gave the device up" in shown and "ErrorDeviceLost" in shown
+        assert "the GPU driver lost the device" in shown and "ErrorDeviceLost" in shown
         assert offered(person) == ["[r]", "[u]", "[l]", "[c]", "[d]"]
         assert "reload with ubatch 128" in shown and "3 of 5 layers on the GPU" in shown
         await person.press(key)

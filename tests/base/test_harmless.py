@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE_S
 from tests.running import llmtui
 from tui.app.markdown.stream import MarkdownStream
 from tui.base.text import MAX_MARKS, clean, clean_piece, n_harmful, one_line, without_towers
@@ -79,6 +80,6 @@ def test_the_log_holds_no_command(home: Path) -> None:
         "import logging; make_app(AppOptions())\n"
         "logging.getLogger('llmtui').warning('a%s', chr(27) + '[2J' + chr(0x9b))\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=os.environ)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S, env=os.environ)
     text = paths.log_file().read_text()
     assert "a\u241b[2J" in text and not set(text) & {"\x1b", "\x9b"}

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import DENSE, TINY
 from tests.engine.asking import ask, user
+from tests.patience import PATIENCE_S
 from tests.running import llmtui
 from tui.base import private
 from tui.chat import conversation as chat
@@ -64,7 +65,7 @@ async def test_all_that_the_app_keeps_is_for_its_owner(home: Path, is_there: boo
         "from tui.app.run import make_app; from tui.config.options import AppOptions\n"
         "import logging; make_app(AppOptions()); logging.getLogger('llmtui').warning('something')\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
     store = Store(paths.database_file())
     conversation = chat.with_turn(chat.new_conversation(), chat.user_turn("a secret"))
     await store.create(conversation)

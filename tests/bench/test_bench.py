@@ -19,6 +19,7 @@ from tests.engine.asking import ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models.gguf_files import Shape
+from tests.patience import PATIENCE_S
 from tests.running import llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.bench.progress import describe
@@ -148,7 +149,7 @@ def test_a_terminal_that_is_closed_does_not_keep_what_was_measured_from_being_ke
         running.read_until("run 3")
         os.close(running.terminal)
         running.process.send_signal(signal.SIGHUP)
-        running.process.wait(timeout=60)
+        running.process.wait(timeout=PATIENCE_S)
         running.terminal = os.open(os.devnull, os.O_RDWR)
     assert len(History(paths.bench_file()).list()) == 1
 
@@ -189,7 +190,7 @@ def test_when_the_bench_is_killed_its_engine_goes_too() -> None:
         running.read_until("run 1")
         engine = running.engine()
         running.process.kill()
-    _, alive = psutil.wait_procs([engine], timeout=30)
+    _, alive = psutil.wait_procs([engine], timeout=PATIENCE_S)
     assert alive == []
 
 

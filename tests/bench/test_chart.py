@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 
@@ -62,7 +63,7 @@ def test_no_color_takes_the_colours_away_and_one_row_has_no_chart(monkeypatch: p
 
 def test_png_and_svg_come_to_stdout_as_they_are() -> None:
     arguments = ("--bench", DENSE, MOE, *SMALL, "--baseline", MOE.name, "--output")
-    png = subprocess.run([*COMMAND, *map(str, arguments), "png"], capture_output=True, check=True, timeout=100)
+    png = subprocess.run([*COMMAND, *map(str, arguments), "png"], capture_output=True, check=True, timeout=PATIENCE_S)
     assert png.stdout.startswith(b"\x89PNG\r\n\x1a\n") and png.stdout.endswith(b"IEND\xaeB`\x82")
     svg = llmtui(*arguments, "svg")
     assert svg.returncode == ExitCode.FINE
@@ -98,7 +99,9 @@ def test_where_matplotlib_was_lost_it_is_said_before_anything_is_measured_and_te
         arguments = ["--bench", str(DENSE), *SMALL, "-o", output]
         without = "import sys\nsys.modules['matplotlib'] = None\nfrom tui.cli.main import main"
         code = f"{without}\nsys.exit(main({arguments!r}))"
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
     refused = run("svg")
     assert (refused.returncode, refused.stdout) == (ExitCode.USAGE, "")

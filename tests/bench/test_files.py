@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import DENSE
 from tests.engine.model_files import N_VOCAB, split_with_vocabulary, with_vocabulary
 from tests.models.gguf_files import Shape, write
+from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui
 from tests.tape import IM, Tape, build
 from tests.without_mlock import ALLOWED
@@ -110,7 +111,7 @@ def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: 
 @pytest.mark.parametrize("output", ["json", "table"])
 def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(output: str) -> None:
     command = (sys.executable, "-m", "tests.without_mlock", *COMMAND, "--bench", DENSE, *SMALL, "--mlock", "-o", output)
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     if done.returncode == ALLOWED:
         pytest.skip("whoever runs this may lock as much as they want")
     assert done.returncode == ExitCode.FINE, done.stderr

@@ -78,3 +78,14 @@ async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: 
     loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, flash_attn="off"), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (0, first.done.n_used)
     assert (await ask(engine, user("ping"))).text == first.text
+
+
+async def test_a_context_that_is_full_stays_too(engine: Engine) -> None:
+    small = msgspec.structs.replace(TINY, n_ctx=256)
+    await engine.load(DENSE, small)
+    first = await ask(engine, user("Count to 100"))
+    assert first.done.n_used == 256
+    loaded = await engine.load(DENSE, msgspec.structs.replace(small, flash_attn="off"), keep_context=True)
+    assert (loaded.n_kept, loaded.n_lost) == (256, 0)
+    again = await ask(engine, user("Count to 100"))
+    assert again.text == first.text and again.done.timings.n_prefill == 1

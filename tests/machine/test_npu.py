@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.app.test_sidebar import feed, rows_of
+from tests.patience import PATIENCE_S
 from tests.places import SYSFS
 from tui.app.markdown.text import width_of
 from tui.app.widgets.sidebar import Sidebar
@@ -125,7 +126,7 @@ def test_the_list_of_devices_ends_with_it_and_json_stays_llama_cpps_own(as_json:
         f"cli_info.gather_npus = lambda: npus.gather(sysfs=Path({str(TREES / 'npu-strix-halo')!r}))\n"
         f"sys.exit(main({['--devices', *['--json'] * as_json]!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     told, other = (done.stderr, done.stdout) if as_json else (done.stdout, done.stderr)
     assert "\n\nNPUs and other accelerators:\n- AMD XDNA 2 NPU (Strix Halo), /dev/accel/accel0," in told
     assert "NPU" not in other and (not as_json or msgspec.json.decode(other)[-1]["name"])

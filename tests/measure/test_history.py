@@ -13,6 +13,7 @@ import pytest
 
 from tests.chat.test_store import files_cannot_grow_beyond
 from tests.measure.reports import PP, TG, report
+from tests.patience import PATIENCE_S
 from tui.measure.history import MIGRATIONS, History, HistoryError
 from tui.measure.report import Comparison, ParallelResult, Report, Roofline, Test
 
@@ -97,7 +98,7 @@ def test_two_processes_that_write_at_once_lose_nothing(history: History, tmp_pat
     )
     command = [sys.executable, "-c", code, str(comparison), str(history.path)]
     writers = [subprocess.Popen(command) for _ in range(2)]
-    assert [writer.wait(timeout=100) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=PATIENCE_S) for writer in writers] == [0, 0]
     assert [kept.id for kept in history.list(limit=100)] == list(range(40, 0, -1))
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import pip
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.places import CHECKOUT
 from tui.config import paths
 from tui.machine.missing_gpu import Build, read_build
@@ -140,7 +141,7 @@ class Workshop:
         return int(self.started.read_text(encoding="utf-8"))
 
     def finish(self, process: subprocess.Popen[str]) -> str:
-        return process.communicate(timeout=60)[0]
+        return process.communicate(timeout=PATIENCE_S)[0]
 
     def left(self) -> list[str]:
         """What lies in the folder of wheels, locks and logs apart: finished ones and unfinished ones."""

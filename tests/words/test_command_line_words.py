@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE, MOE
+from tests.patience import PATIENCE_S
 from tests.running import llmtui
 from tests.words import pseudo
 from tui.base.text import cells
@@ -39,7 +40,7 @@ def in_pseudo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -48,6 +49,7 @@ def in_pseudo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     "arguments",
     [
         ["--devices"],
+        ["--devices", "--software-vulkan"],
         ["--locate"],
         ["--bench", DENSE, *SMALL, "--output", "table"],
         ["--bench", DENSE, MOE, *SMALL, "--output", "table", "--e2e"],
@@ -73,12 +75,13 @@ def test_no_word_bypasses_the_catalogue(arguments: list[str | Path]) -> None:
 
 
 def names_in(told: str) -> list[str]:
-    """What is named and not said: paths, commands in quotes, models, processors, systems, options."""
+    """What is named and not said: paths, commands in quotes, models, processors, drivers, systems, options."""
     named = r"(?<!\w)/[^\s,:()]+|`[^`]*`|--?[a-z][\w-]*(?: [a-z]\w*)?|[\w.-]+\.(?:gguf|json)|apt-get [\w -]+"
     models = ("Tiny Qwen", "qwen3moe", "qwen3")
     return [
         *re.findall(named, told),
         *_processor(),
+        *re.findall(r"llvmpipe \([^()]*\)|\(llvmpipe\)|llvmpipe", told),
         *models,
         *LLAMA_BENCH,
         "llama-cpp-python",

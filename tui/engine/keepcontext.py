@@ -91,7 +91,7 @@ class ContextSaver:
             problem, detail = error.problem, error.detail
         else:
             session, n_tokens = conversation.session, len(tokens)
-            if n_tokens >= session.n_ctx:
+            if n_tokens > session.n_ctx:
                 problem, n_tokens = "too_long", 0
             else:
                 conversation.cached.clear()

@@ -144,7 +144,7 @@ class ModelSlot:
         chat = self.chat
         session = chat.session
         chat.paused = kept.paused
-        if not kept.state or len(kept.tokens) >= session.n_ctx or kept.rope != session.rope:
+        if not kept.state or len(kept.tokens) > session.n_ctx or kept.rope != session.rope:
             return 0
         same_layout = kept.told.llama.flash_attn == session.loaded.llama.flash_attn
         if (same_layout or transpose_v(kept.state)) and session.restore_state(kept.state):

@@ -92,7 +92,7 @@ async def test_the_answer_goes_on_in_the_same_message_on_the_other_backend(
         assert ("+".join(loaded(person).devices) or "CPU") == back[1]
         footer = shown(person)
         assert back[0] in footer and f"→ {back[1]}" in footer
-        assert f"moved to {back[1]} in" in footer and "context were kept" in footer
+        assert f"moved to {back[1]} in" in footer and "of context kept" in footer
         assert "would take" not in footer  # nothing was read on the other one yet
         assert f"→ {back[1]}" in to_markdown(person.app.controller.conversation, stats=True)
         conversation_id = person.app.controller.conversation.id

@@ -56,7 +56,7 @@ def test_markdown_can_leave_thinking_out_and_put_figures_in() -> None:
     text = export.to_markdown(talk(chat.user_turn("Why?"), answer("Because.", "Hm.")), thinking=False, stats=True)
 
     assert "Hm." not in text
-    assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.6 s · complete · Vulkan0*\n")
+    assert text.endswith("Because.\n\n*128 tokens · 31.4 tok/s · ttft 0.62 s · complete · Vulkan0*\n")
 
 
 def test_an_open_code_fence_swallows_nothing_that_follows() -> None:
@@ -293,9 +293,9 @@ def test_figures_of_a_handful_of_tokens_and_of_none_are_left_out() -> None:
         return shown
 
     few = Timings(n_decode=3, decode_s=0.01, ttft_s=0.62)
-    assert "tok/s" not in figures(few) and "ttft 0.6 s" in figures(few)
+    assert "tok/s" not in figures(few) and "ttft 0.62 s" in figures(few)
     assert "ttft" not in figures(Timings())
     moved = {"backend": ("Vulkan0", "CPU")}
-    assert "Vulkan0 – → CPU 1,613.2 tok/s" in figures(few, speeds=(0.0, 1613.2), **moved)
+    assert "Vulkan0 – → CPU 1,613 tok/s" in figures(few, speeds=(0.0, 1613.2), **moved)
     both = figures(few, speeds=(0.0, 0.0), **moved)
     assert "tok/s" not in both and "Vulkan0 · CPU" in both

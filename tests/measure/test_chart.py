@@ -19,7 +19,7 @@ from tests.measure.fixed import (
     report,
     result,
 )
-from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, factor, find_baseline, row_names, speed
+from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, factor, find_baseline, row_names
 from tui.measure.report import Comparison, RefusedJob, Test
 
 
@@ -177,9 +177,6 @@ def test_the_facts_say_on_what_and_with_what_it_was_measured() -> None:
 def test_figures_are_as_short_as_they_can_be_read() -> None:
     assert [factor(x) for x in (0.0834, 0.994, 0.996, 1.0, 6.23, 99.94, 99.96, 1234.5, 2e6)] == [
         *("0.08", "0.99", "1.0", "1.0", "6.2", "99.9", "100", "1234", "2.0e+06")
-    ]
-    assert [speed(4.1, 1), speed(4.1), speed(31.42), speed(1204.4), speed(2.5e8)] == [
-        *("4.1", "4.10", "31.4", "1,204", "2.50e+08")
     ]
     assert [chart.digits for chart in charts(COMPARISON)] == [2, 1]
     assert charts(Comparison(reports=(measured(QWEN3_4B, 2000, 4), measured(QWEN3_4B, 9e3, 2e3, "C"))))[0].digits == 1

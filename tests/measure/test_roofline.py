@@ -205,76 +205,80 @@ def report(
 SPLIT = {"CPU": GB, "Vulkan0": 4 * GB}
 CARD: dict[str, Any] = {"devices": ("Vulkan0",), "n_gpu_layers": 37}
 SMALL = {"CPU": GB // 20}
-MEMORY = "memory bandwidth holds it back"
+MEMORY = "Memory bandwidth limits it."
 
 
 @pytest.mark.parametrize(
     ("found", "figures", "reason"),
     [
-        (report(44), "44 of 50 (88%)", MEMORY),
-        (report(4.4, {"CPU": 10 * GB}), "4.4 of 5.0 (88%)", MEMORY),
-        (report(710, SMALL), "710 of 1,000 (71%)", MEMORY),
-        (report(500, SMALL), "500 of 1,000 (50%)", "the model is so small that the steps between reading take longest"),
-        (report(25), "25 of 50 (50%)", "compute holds it back, not memory"),
-        (report(25, quant="IQ2_XS"), "25 of 50 (50%)", "compute holds it back: IQ2_XS is costly to unpack"),
+        (report(44), "44.0 of the 50.0 (88%)", MEMORY),
+        (report(4.4, {"CPU": 10 * GB}), "4.40 of the 5.00 (88%)", MEMORY),
+        (report(710, SMALL), "710.0 of the 1,000 (71%)", MEMORY),
+        (
+            report(500, SMALL),
+            "500.0 of the 1,000 (50%)",
+            "The model is so small that the steps between reading take longest.",
+        ),
+        (report(25), "25.0 of the 50.0 (50%)", "Compute limits it, not memory."),
+        (report(25, quant="IQ2_XS"), "25.0 of the 50.0 (50%)", "Compute limits it: IQ2_XS is costly to unpack."),
         (
             report(60),
-            "60 of 50 (120%)",
-            "it is faster than memory: part of what a token reads is in a cache",
+            "60.0 of the 50.0 (120%)",
+            "It is faster than memory: part of what a token reads is in a cache.",
         ),
         (
             report(20, n_threads=16),
-            "20 of 50 (40%)",
-            "16 threads share 8 cores, and each step waits for the slowest of them",
+            "20.0 of the 50.0 (40%)",
+            "16 threads share 8 cores, and each step waits for the slowest of them.",
         ),
-        (report(44, n_threads=4), "44 of 50 (88%)", "only 4 of 8 cores are used"),
-        (report(44, n_threads=1), "44 of 50 (88%)", "only 1 of 8 cores is used"),
+        (report(44, n_threads=4), "44.0 of the 50.0 (88%)", "Only 4 of 8 cores are used."),
+        (report(44, n_threads=1), "44.0 of the 50.0 (88%)", "Only 1 of 8 cores is used."),
         (
             report(30, marks=(("busy",), ("busy",), ()), n_threads=16),
-            "30 of 50 (60%)",
-            "other programs took part of the CPU meanwhile",
+            "30.0 of the 50.0 (60%)",
+            "Other programs took part of the CPU during the run.",
         ),
         (
             report(30, marks=(("busy", "swapped"),) * 3),
-            "30 of 50 (60%)",
-            "memory ran short meanwhile and was swapped to the disk",
+            "30.0 of the 50.0 (60%)",
+            "Memory ran short during the run and was swapped to disk.",
         ),
-        (report(30, marks=(("hot", "throttled"),) * 3), "30 of 50 (60%)", "the clock fell meanwhile"),
-        (report(44, marks=(("throttled",), (), ())), "44 of 50 (88%)", MEMORY),
+        (report(30, marks=(("hot", "throttled"),) * 3), "30.0 of the 50.0 (60%)", "The CPU clock fell during the run."),
+        (report(44, marks=(("throttled",), (), ())), "44.0 of the 50.0 (88%)", MEMORY),
         (
             report(30, SPLIT, devices=("Vulkan0",), n_gpu_layers=30),
-            "30 of 36 (84%)",
-            "7 of 37 layers are left on the CPU, where a token spends 71% of its reading",
+            "30.0 of the 35.7 (84%)",
+            "7 of 37 layers are left on the CPU, where a token spends 71% of its reading.",
         ),
         (
             report(30, SPLIT, **CARD, n_cpu_moe=9),
-            "30 of 36 (84%)",
-            "the experts of 9 layers are left on the CPU, where a token spends 71% of its reading",
+            "30.0 of the 35.7 (84%)",
+            "The experts of 9 layers are left on the CPU, where a token spends 71% of its reading.",
         ),
-        (report(100, {"Vulkan0": 4 * GB}, **CARD, n_threads=32), "100 of 125 (80%)", MEMORY),
+        (report(100, {"Vulkan0": 4 * GB}, **CARD, n_threads=32), "100.0 of the 125.0 (80%)", MEMORY),
         (
             report(1, {"Vulkan0": 4 * GB}, **CARD, kind="software"),
-            "1.0 of 125 (1%)",
-            "Vulkan0 is a GPU that the CPU emulates",
+            "1.00 of the 125.0 (1%)",
+            "Vulkan0 is a GPU that the CPU emulates.",
         ),
     ],
 )
 def test_one_sentence_says_how_fast_it_is_and_what_holds_it_back(found: Report, figures: str, reason: str) -> None:
-    assert sentence(found) == f"{figures.replace('(', 'tok/s that memory allows (')}: {reason}."
-    assert why(found) == f"{reason[0].upper()}{reason[1:]}."
+    assert sentence(found) == f"{figures.replace('(', 'tok/s that memory allows (')}. {reason}"
+    assert why(found) == reason
 
 
 def test_few_threads_are_named_where_all_the_machine_has_is_few() -> None:
     small = report(25, n_threads=2)
     small = msgspec.structs.replace(small, machine=msgspec.structs.replace(small.machine, n_cores=2))
-    assert why(small) == "Compute holds it back: 2 threads are few."
+    assert why(small) == "Compute limits it: 2 threads are few."
 
 
 def test_without_a_bandwidth_there_are_no_figures_and_the_reason_says_so() -> None:
     unknown = report(44, {"Vulkan7": GB})
     assert unknown.roofline is None and share(unknown, unknown.results[0]) is None
     assert sentence(unknown) == why(unknown)
-    assert why(unknown) == "What holds it back is not known, as the bandwidth of its memory could not be measured."
+    assert why(unknown) == "What limits it is not known, because the bandwidth of its memory could not be measured."
 
 
 def test_nothing_is_said_of_a_model_that_decoded_nothing() -> None:

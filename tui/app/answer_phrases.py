@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from tui.app.bindings import Keymap
-from tui.app.phrases import hint, reloaded
+from tui.app.phrases import hint, reload_facts
 from tui.base import format
 from tui.chat.conversation import Conversation, Turn
 from tui.protocol.messages import Loaded, Prefill, Started
@@ -54,7 +54,8 @@ def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
         parts.append(tr("repeated itself") if turn.is_loop else tr(STOPS[turn.stop]))
     if turn.swapped_bytes:
         parts.append(tr("swapped {size}", size=format.size(turn.swapped_bytes)))
-    parts += map(reloaded, reloads)
+    for reload in reloads:
+        parts += reload_facts(reload)
     return " · ".join(parts)
 
 

@@ -69,7 +69,7 @@ def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_comin
     """What prompts wait for, and how to get them back."""
     state = _held(n, keymap) if is_held else _waiting(n, phase, keymap, is_load_coming=is_load_coming)
     back = display_keys(keymap.get("stop", ()), limit=1)
-    return tr("{state} · {key} takes back", state=state, key=back) if back else state
+    return " · ".join([state, tr("{key} takes back", key=back)]) if back else state
 
 
 def _held(n: int, keymap: Keymap) -> str:
@@ -118,15 +118,15 @@ def copied(n: int, place: str, not_taken: str) -> str:
 
 
 def with_harmless(told: str, n: int) -> str:
-    """A sentence, without its end, about a text that was copied or exported, and how many characters were changed."""
+    """What was told about a text that was copied or exported, and under it how many characters of it were changed."""
     if not n:
         return told
-    return trn(
-        "{told}. {n} character that a terminal would obey or hide was replaced or left out.",
-        "{told}. {n} characters that a terminal would obey or hide were replaced or left out.",
+    changed = trn(
+        "{n} character that a terminal would obey or hide was replaced or left out.",
+        "{n} characters that a terminal would obey or hide were replaced or left out.",
         n,
-        told=told,
     )
+    return f"{told}\n{changed}"
 
 
 WRITTEN_ELSEWHERE = mark("being written in another window…")
@@ -287,45 +287,51 @@ def context_lost(loaded: Loaded) -> str:
     )
 
 
-def reloaded(reload: Reload) -> str:
-    """What it took to load the model again on another backend or with other settings, and what taking the context along
-    saved: for the line under an answer."""
+def reload_facts(reload: Reload) -> tuple[str, ...]:
+    """What it took to load the model again on another backend or with other settings, and what became of the context:
+    for the line under an answer."""
     took = format.duration(reload.took_s)
     if reload.target != reload.source:
         move = tr("moved to {device} in {time}", device=reload.target, time=took)
     else:
         move = tr("reloaded on {device} in {time}", device=reload.target, time=took)
     if reload.n_lost:
-        return trn(
-            "{move}; {n} token of context was not kept",
-            "{move}; {n} tokens of context were not kept",
-            reload.n_lost,
-            move=move,
-        )
+        return move, trn("{n} token of context lost", "{n} tokens of context lost", reload.n_lost)
+    if reload.n_kept:
+        return move, trn("{n} token of context kept", "{n} tokens of context kept", reload.n_kept)
+    return (move,)
+
+
+def reloaded(reload: Reload) -> str:
+    """The same as sentences, and what keeping the context saved."""
+    took = format.duration(reload.took_s)
+    if reload.target != reload.source:
+        move = tr("Moved to {device} in {time}.", device=reload.target, time=took)
+    else:
+        move = tr("Reloaded on {device} in {time}.", device=reload.target, time=took)
+    return format.sentences(move, _context_of(reload))
+
+
+def _context_of(reload: Reload) -> str:
+    if reload.n_lost:
+        return trn("{n} token of context was not kept.", "{n} tokens of context were not kept.", reload.n_lost)
     if not reload.n_kept:
-        return move
+        return ""
     context = format.duration(reload.keep_s)
     if not reload.reading_s:
         return trn(
-            "{move} (context {time}); {n} token of context was kept",
-            "{move} (context {time}); {n} tokens of context were kept",
+            "{n} token of context was kept, which took {time}.",
+            "{n} tokens of context were kept, which took {time}.",
             reload.n_kept,
-            move=move,
             time=context,
         )
     return trn(
-        "{move} (context {time}); reading {n} token again would take about {reading}",
-        "{move} (context {time}); reading {n} tokens again would take about {reading}",
+        "Keeping the context took {time}; reading its {n} token again would take about {reading}.",
+        "Keeping the context took {time}; reading its {n} tokens again would take about {reading}.",
         reload.n_kept,
-        move=move,
         time=context,
         reading=format.about(reload.reading_s),
     )
-
-
-def sentence(words: str) -> str:
-    """The same words as a sentence of their own."""
-    return tr("{sentence}.", sentence=f"{words[:1].upper()}{words[1:]}")
 
 
 def bench_begins(keymap: Keymap) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 import wcwidth
 
-from tui.base import private
+from tui.base import format, private
 from tui.base.newfile import NewFile
 from tui.base.oserrors import os_reason
 from tui.base.text import clean, fit_columns, n_harmful, one_line
@@ -263,8 +263,8 @@ def _speaker(turn: Turn) -> str:
 def _thought(turn: Turn) -> str:
     if turn.is_thought_cut:
         return trn("Thought cut after {n} token", "Thought cut after {n} tokens", turn.n_reasoning)
-    seconds = f"{turn.reasoning_s:.1f}"
-    thought = tr("Thought for {seconds} s", seconds=seconds) if turn.reasoning_s else tr("Thought")
+    time_taken = format.duration(turn.reasoning_s)
+    thought = tr("Thought for {time}", time=time_taken) if turn.reasoning_s else tr("Thought")
     tokens = [trn("{n} token", "{n} tokens", turn.n_reasoning)] if turn.n_reasoning else []
     return " · ".join([thought, *tokens])
 
@@ -275,11 +275,11 @@ def _figures(turn: Turn) -> str:
         figures.append(trn("{n} token", "{n} tokens", turn.timings.n_decode))
         if any(turn.speeds):
             moved = zip(turn.backend, turn.speeds, strict=False)
-            figures.append(" → ".join(f"{where} {f'{tps:,.1f}' if tps else '–'}" for where, tps in moved) + " tok/s")
+            figures.append(" → ".join(f"{where} {format.speed(tps)}" for where, tps in moved) + " tok/s")
         elif turn.timings.decode_tps:
-            figures.append(f"{turn.timings.decode_tps:,.1f} tok/s")
+            figures.append(f"{format.speed(turn.timings.decode_tps)} tok/s")
         if turn.timings.ttft_s:
-            figures.append(tr("ttft {seconds} s", seconds=f"{turn.timings.ttft_s:.1f}"))
+            figures.append(tr("ttft {time}", time=format.duration(turn.timings.ttft_s)))
     figures.append(tr("incomplete") if turn.stop is None else tr(_STOPS[turn.stop]))
     if turn.is_loop:
         figures.append(tr("repeated itself"))

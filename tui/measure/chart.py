@@ -206,14 +206,6 @@ def find_baseline(wanted: str, rows: Sequence[RowName]) -> tuple[RowName, ...]:
     return tuple(found)
 
 
-def speed(tps: float, digits: int | None = None) -> str:
-    """Tokens per second, or their deviation, with the digits of its chart, else with as many as it needs itself:
-    "4.10", "31.4", "1,204"."""
-    if digits is None:
-        digits = 2 if tps < 9.995 else 1 if tps < 999.95 else 0
-    return f"{tps:.2e}" if tps >= 1e7 else f"{tps:,.{digits}f}"
-
-
 def factor(relative: float) -> str:
     """How many times the baseline: "0.45", "6.2", "118"."""
     if relative >= 1e5:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tui.base import format
 from tui.base.text import cells, fit_columns
-from tui.measure.chart import CPU, Bar, BarGroup, Chart, factor, speed
+from tui.measure.chart import CPU, Bar, BarGroup, Chart, factor
 from tui.words import language, mark, tr
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class _Picture:
                 zorder=2,
             )
             part = bar.label.removeprefix(bar.backend)
-            text = f"{speed(bar.tps)} tok/s  ×{factor(bar.relative)}{' !' if bar.marks else ''}"
+            text = f"{format.full_speed(bar.tps)} tok/s  ×{factor(bar.relative)}{' !' if bar.marks else ''}"
             if part:
                 text = tr("{speed}  layers {part}", speed=text, part=part.strip())
             look = {}

@@ -10,7 +10,7 @@ import msgspec
 
 from tui.base import format
 from tui.base.text import cells, fit_columns
-from tui.measure.chart import Bar, BarGroup, Chart, factor, speed
+from tui.measure.chart import Bar, BarGroup, Chart, factor
 from tui.words import mark, tr
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 200
@@ -142,8 +142,8 @@ class _Drawing:
         digits = self._chart.digits
         rows = [
             (
-                speed(bar.tps, digits),
-                speed(bar.deviation_tps, digits) if with_deviation and bar.n_runs > 1 else "",
+                format.full_speed(bar.tps, digits),
+                format.full_speed(bar.deviation_tps, digits) if with_deviation and bar.n_runs > 1 else "",
                 f"x{factor(bar.relative)}",
             )
             for bar in measured

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tui.base import format
 from tui.measure.report import BenchResult, Mark, Report, Roofline, Test
 from tui.models.info import ModelInfo
 from tui.planning.formula import reads
@@ -27,10 +28,10 @@ _FEW_THREADS = 4
 _COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
 """Quantizations that take more computing to unpack than their bytes take to read."""
 _BY_MARK: tuple[tuple[Mark, str], ...] = (
-    ("swapped", mark("memory ran short meanwhile and was swapped to the disk")),
-    ("throttled", mark("the clock fell meanwhile")),
-    ("hot", mark("the CPU was too hot meanwhile")),
-    ("busy", mark("other programs took part of the CPU meanwhile")),
+    ("swapped", mark("Memory ran short during the run and was swapped to disk.")),
+    ("throttled", mark("The CPU clock fell during the run.")),
+    ("hot", mark("The CPU was too hot during the run.")),
+    ("busy", mark("Other programs took part of the CPU during the run.")),
 )
 
 
@@ -68,28 +69,27 @@ def share(report: Report, result: BenchResult) -> float | None:
 
 def why(report: Report) -> str:
     """What holds decode back, in one sentence; empty when none was measured."""
-    reason = _reason(report, report.decode) if report.decode else ""
-    return tr("{reason}.", reason=f"{reason[0].upper()}{reason[1:]}") if reason else ""
+    return _reason(report, report.decode) if report.decode else ""
 
 
 def sentence(report: Report) -> str:
-    """The same with the figures before it, where they are known: "41 of 47 tok/s that memory allows (88%): memory
-    bandwidth holds it back." """
+    """The same with the figures before it, where they are known: "41.2 of the 46.8 tok/s that memory allows (88%).
+    Memory bandwidth limits it." """
     decode = report.decode
     top = limit(report, decode) if decode else None
     if decode is None or top is None:
         return why(report)
-    return tr(
-        "{tps} of {most} tok/s that memory allows ({share}): {reason}.",
-        tps=_tps(decode.avg_ts),
-        most=_tps(top.tps),
+    figures = tr(
+        "{tps} of the {most} tok/s that memory allows ({share}).",
+        tps=format.speed(decode.avg_ts),
+        most=format.speed(top.tps),
         share=f"{decode.avg_ts / top.tps:.0%}",
-        reason=_reason(report, decode),
     )
+    return format.sentences(figures, _reason(report, decode))
 
 
 def _reason(report: Report, decode: BenchResult) -> str:
-    """The first that holds, without a capital and a full stop."""
+    """The first that holds."""
     return (
         _disturbed(decode) or _software(report) or _left_on_host(report, decode) or _threads(report, decode)
         or _memory_or_compute(report, decode)
@@ -107,7 +107,7 @@ def _disturbed(decode: BenchResult) -> str:
 def _software(report: Report) -> str:
     kinds = {device.name: device.kind for device in report.hello.devices}
     name = next((name for name in report.loaded.llama.devices if kinds.get(name) == "software"), "")
-    return tr("{device} is a GPU that the CPU emulates", device=name) if name else ""
+    return tr("{device} is a GPU that the CPU emulates.", device=name) if name else ""
 
 
 def _left_on_host(report: Report, decode: BenchResult) -> str:
@@ -118,14 +118,14 @@ def _left_on_host(report: Report, decode: BenchResult) -> str:
     n_left = loaded.llama.n_layers - loaded.llama.n_gpu_layers
     if n_left:
         return tr(
-            "{n} of {total} layers are left on the CPU, where a token spends {share} of its reading",
+            "{n} of {total} layers are left on the CPU, where a token spends {share} of its reading.",
             n=n_left,
             total=loaded.llama.n_layers,
             share=f"{host:.0%}",
         )
     return trn(
-        "the experts of {n} layer are left on the CPU, where a token spends {share} of its reading",
-        "the experts of {n} layers are left on the CPU, where a token spends {share} of its reading",
+        "The experts of {n} layer are left on the CPU, where a token spends {share} of its reading.",
+        "The experts of {n} layers are left on the CPU, where a token spends {share} of its reading.",
         n_experts,
         share=f"{host:.0%}",
     )
@@ -140,32 +140,32 @@ def _threads(report: Report, decode: BenchResult) -> str:
     n, n_cores = report.loaded.llama.n_threads, report.machine.n_cores
     if n > n_cores:
         return trn(
-            "{threads} threads share {n} core, and each step waits for the slowest of them",
-            "{threads} threads share {n} cores, and each step waits for the slowest of them",
+            "{threads} threads share {n} core, and each step waits for the slowest of them.",
+            "{threads} threads share {n} cores, and each step waits for the slowest of them.",
             n_cores,
             threads=n,
         )
     if report.settings.n_threads and n < n_cores:
-        return trn("only {n} of {cores} cores is used", "only {n} of {cores} cores are used", n, cores=n_cores)
+        return trn("Only {n} of {cores} cores is used.", "Only {n} of {cores} cores are used.", n, cores=n_cores)
     return ""
 
 
 def _memory_or_compute(report: Report, decode: BenchResult) -> str:
     top, reached = limit(report, decode), share(report, decode)
     if top is None or reached is None:
-        return tr("what holds it back is not known, as the bandwidth of its memory could not be measured")
+        return tr("What limits it is not known, because the bandwidth of its memory could not be measured.")
     if reached > _BEYOND_MEMORY:
-        return tr("it is faster than memory: part of what a token reads is in a cache")
+        return tr("It is faster than memory: part of what a token reads is in a cache.")
     if reached >= BOUND_BY_MEMORY:
-        return tr("memory bandwidth holds it back")
+        return tr("Memory bandwidth limits it.")
     if top.tps > _TINY_TPS:
-        return tr("the model is so small that the steps between reading take longest")
+        return tr("The model is so small that the steps between reading take longest.")
     n, quant = report.loaded.llama.n_threads, report.model.quant
     if set(top.read_bytes) == {HOST} and n <= _FEW_THREADS:
-        return trn("compute holds it back: {n} thread is few", "compute holds it back: {n} threads are few", n)
+        return trn("Compute limits it: {n} thread is few.", "Compute limits it: {n} threads are few.", n)
     if quant.startswith(_COSTLY):
-        return tr("compute holds it back: {quant} is costly to unpack", quant=quant)
-    return tr("compute holds it back, not memory")
+        return tr("Compute limits it: {quant} is costly to unpack.", quant=quant)
+    return tr("Compute limits it, not memory.")
 
 
 def _host_share(report: Report, decode: BenchResult) -> float | None:
@@ -174,7 +174,3 @@ def _host_share(report: Report, decode: BenchResult) -> float | None:
     if top is None:
         return None
     return top.tps * top.read_bytes[HOST] / top.bandwidth[HOST] if HOST in top.read_bytes else 0.0
-
-
-def _tps(value: float) -> str:
-    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"

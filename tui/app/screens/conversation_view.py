@@ -82,7 +82,7 @@ class ConversationView:
         if turn_id:
             self._reloads[turn_id] = (*self._reloads.get(turn_id, ()), reload)
         elif self._controller.conversation.turns:
-            self._transcript.add_notice(lambda: phrases.sentence(phrases.reloaded(reload)))
+            self._transcript.add_notice(lambda: phrases.reloaded(reload))
 
 
 def record(turn: Turn) -> Record:

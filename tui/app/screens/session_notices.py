@@ -27,7 +27,7 @@ class SessionNotices:
             case events.ModelLoaded(loaded=loaded):
                 self._tell_about(loaded)
             case events.ModelReloaded(reload=reload) if not reload.n_lost:  # else it was said when it was lost
-                tell(phrases.sentence(phrases.reloaded(reload)))
+                tell(phrases.reloaded(reload))
             case events.CacheRestored(restored=restored):
                 tell(phrases.context_restored(restored, self._controller.speed.prefill_tps))
             case events.ConversationGone():

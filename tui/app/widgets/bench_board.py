@@ -13,7 +13,7 @@ from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
 from tui.measure import roofline
-from tui.measure.chart import charts, speed
+from tui.measure.chart import charts
 from tui.measure.chart_text import Role, chart_lines
 from tui.measure.history import Kept
 from tui.measure.report import Comparison, Report, marks_told, row_name
@@ -122,7 +122,7 @@ def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> I
     for number, report in enumerate(reports):
         figures = [
             "+".join(report.loaded.llama.devices) or "CPU",
-            *(speed(result.avg_ts) if result else "" for result in (report.prefill, report.decode)),
+            *(format.full_speed(result.avg_ts) if result else "" for result in (report.prefill, report.decode)),
         ]
         name = column(row_name(report.model, report.loaded.path), n_name)
         yield ((name, "strong"), ("".join(column(text, _FIGURE, right=True) for text in figures), ""))
@@ -136,7 +136,7 @@ def _said(report: Report, note: str) -> Iterator[str]:
         yield tr(
             "end to end, through the app: first token after {time}, {speed} tok/s",
             time=format.duration(ttft_s),
-            speed=speed(tps),
+            speed=format.full_speed(tps),
         )
     if report.roofline and report.decode:
         yield roofline.sentence(report)
@@ -160,6 +160,6 @@ def _earlier(runs: Sequence[Kept], width: int) -> Iterator[Row]:
     yield (("".join(titles), "muted"),)
     for run in runs:
         figures = column(shorten(run.backend, 8), _FIGURE, right=True)
-        figures += column(speed(run.tg_ts) if run.tg_ts else "", _FIGURE, right=True)
+        figures += column(format.full_speed(run.tg_ts) if run.tg_ts else "", _FIGURE, right=True)
         name = column(f"{run.model_name} {run.quant}", n_name)
         yield ((f"{run.id:>5}  {run.time:%Y-%m-%d %H:%M} {name}{figures}", ""),)

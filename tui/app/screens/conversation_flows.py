@@ -77,6 +77,7 @@ class ConversationFlows:
         title = await self.flows.ask(LineEditScreen(tr("Rename"), before, self.flows.keymap))
         if title:
             self._controller.configure(title=title)
+            self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -95,6 +96,9 @@ class ConversationFlows:
         )
         if text is not None:
             self._controller.configure(system_prompt=text)
+            self.flows.tell(
+                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
+            )
             await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
@@ -148,6 +152,7 @@ class ConversationFlows:
         chosen = await self.flows.ask(SamplingScreen(own, self.flows.keymap, defaults=defaults))
         if chosen is not None:
             self._controller.configure(**msgspec.structs.asdict(chosen))
+            self.flows.tell(tr("The next answer is sampled with these values."))
 
     @flow("dialog")
     async def action_export(self) -> None:
@@ -228,6 +233,8 @@ class ConversationFlows:
                 await self._delete(conversation.id)
             except StoreError as error:
                 self.flows.tell(str(error), bad=True)
+            else:
+                self.flows.tell(tr("Deleted."))
 
     async def _delete(self, conversation_id: str) -> None:
         """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a

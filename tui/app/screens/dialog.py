@@ -13,7 +13,8 @@ from textual.containers import Horizontal, Vertical
 from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
+from textual.widgets._button import ButtonVariant
 
 from tui.app.bindings import Keymap, bind
 from tui.app.widgets.key_bar import KeyBar
@@ -21,6 +22,7 @@ from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
 from tui.config.actions import Scope
+from tui.config.keymap import display_keys
 from tui.words import tr
 
 R = TypeVar("R")
@@ -51,6 +53,18 @@ class Dialog(ModalScreen[R], Generic[R]):
     def compose_body(self) -> ComposeResult:
         """The dialog itself."""
         raise NotImplementedError
+
+    def button_row(self, *buttons: tuple[str, str]) -> Horizontal:
+        """A button for each action, given with what it says, which the footer then says too. The first is the one that
+        most come for: it has the colour, and its key beside it. Labels are in the language in use."""
+        self.key_titles |= dict(buttons)
+        row = []
+        for number, (action, label) in enumerate(buttons):
+            key = "" if number else display_keys(self.keymap.get(action, ()), limit=1)
+            told = tr("{action} ({key})", action=label, key=key) if key else label
+            variant: ButtonVariant = "default" if number else "primary"
+            row.append(Button(told, variant, compact=True, action=f"screen.{action}", id=f"button-{action}"))
+        return Horizontal(*row, id="buttons")
 
     def action_dialog_close(self) -> None:
         """Close and change nothing."""

@@ -19,14 +19,17 @@ class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
 
 class FormRow(Container):
     """`label`, `widgets`, and a note at the right, or below them in narrow terminals. The style sheet of dialogs says
-    which; there, a note that is no complaint is left out."""
+    which; there, a note that is no complaint is left out. A mark at the left says that one of the widgets has the
+    focus."""
 
     DEFAULT_CSS = """
     FormRow {
         height: auto;
         .form-line { height: auto; }
+        .form-mark { width: 2; visibility: hidden; color: $footer-key-foreground; text-style: bold; }
         .form-label { width: 16; color: $foreground 65%; }
-        &:focus-within .form-label { color: $text; text-style: bold; }
+        &:focus-within .form-mark { visibility: visible; }
+        &:focus-within .form-label { color: $footer-key-foreground; text-style: bold; }
         .form-end { width: 8; padding-left: 1; color: $foreground 65%; }
         .form-unit { width: auto; margin: 0 1; color: $foreground 65%; }
         .form-note { height: auto; color: $foreground 65%; }
@@ -42,6 +45,7 @@ class FormRow(Container):
     def compose(self) -> ComposeResult:
         """From left to right."""
         with Horizontal(classes="form-line"):
+            yield Static("▶", classes="form-mark", markup=False)
             yield Static(self._label, classes="form-label", markup=False)
             yield from self._widgets
         yield Static(self._note, classes="form-note", markup=False)

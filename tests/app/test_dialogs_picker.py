@@ -196,14 +196,14 @@ async def test_speeds_and_the_last_use_are_shown_where_they_are_known(folder: Pa
     async def records() -> ModelRecords:
         return ModelRecords(speeds=speeds, used={str(model.path): now.timestamp() - 86_400})
 
-    async with opened(picker(folder, records=records, now=lambda: now), (140, 40)) as stage:
+    async with opened(picker(folder, records=records, now=lambda: now), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("SPEED", "USED", "31.4 tok/s", "yesterday")
         row = stage.text.split("\n")[stage.row_of("31.4 tok/s")]
-        assert model.info.name in row and "≈" not in row
+        assert "A0.0" in row and "≈" not in row
         await stage.press("down")
         await stage.shows("31.4 tok/s in the last benchmark")
-    async with opened(picker(folder), (140, 40)) as stage:
+    async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         assert "SPEED" not in stage.text and "USED" not in stage.text, "a column that says nothing takes no room"
 
@@ -307,7 +307,7 @@ async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path) 
 
 async def test_what_does_not_fit_says_what_it_needs(folder: Path) -> None:
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
-    async with opened(picker(folder, tiny), (160, 44)) as stage:
+    async with opened(picker(folder, tiny), (120, 40)) as stage:
         await listed(stage)
         await stage.shows("○ does not fit · needs ", " of 1.0 MiB in RAM")
         assert re.search(r"○ +[\d.]+ MiB", stage.text.split("\n")[stage.row_of("A0.")])

@@ -54,8 +54,8 @@ def test_nothing_planned_takes_no_cell() -> None:
 @pytest.mark.parametrize("width", [8, 20, 52, 120])
 def test_the_legend_says_what_each_sign_means_as_far_as_there_is_room(width: int) -> None:
     legend = "".join(piece for piece, _ in legend_row("fits", width))
-    assert width_of(legend) <= width
-    assert ("━ used" in legend) == (width > 8) and ("│ reserve" in legend) == (width >= 52)
+    assert width_of(legend.rstrip()) <= width
+    assert "━ used" in legend and ("│ reserve" in legend) == (width >= 52)
 
 
 @given(

@@ -54,8 +54,8 @@ async def test_nothing_found_is_said_and_enter_does_nothing() -> None:
 
 async def test_a_click_runs_an_action() -> None:
     async with opened(PaletteScreen(KEYS), (120, 40)) as stage:
-        await stage.click("Choose a theme.")
-        assert await stage.closes() == "theme"
+        await stage.click("Choose a model and load it.")
+        assert await stage.closes() == "pick_model"
 
 
 async def test_what_was_run_last_comes_first_and_what_there_is_no_more_is_passed_over() -> None:

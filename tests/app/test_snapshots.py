@@ -138,6 +138,9 @@ async def close_the_picker(person: Person) -> None:
 
 async def pick_model(person: Person) -> None:
     await chat(person)
+    favourites = (str(LIBRARY.models[-1].path),)
+    person.app.controller.remember(favourites=favourites)
+    await person.wait_for(lambda: person.app.controller.state.state.favourites == favourites)
     await person.press("ctrl+o")
     await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
     picker = person.app.screen
@@ -148,8 +151,11 @@ async def pick_model(person: Person) -> None:
 async def use_the_palette(person: Person) -> None:
     """What was run from it last comes first."""
     await chat(person)
-    person.app.controller.remember(actions=("theme", "export"))
-    await person.app.run_action("palette")
+    recent = ("theme", "export")
+    person.app.controller.remember(actions=recent)
+    await person.wait_for(lambda: person.app.controller.state.state.actions == recent)
+    await person.press("ctrl+p")
+    await person.wait_for(lambda: isinstance(person.app.screen, PaletteScreen))
 
 
 async def change_advanced_settings(person: Person) -> None:
@@ -157,8 +163,10 @@ async def change_advanced_settings(person: Person) -> None:
     await change_load_settings(person)
     await person.wait_for(lambda: isinstance(person.app.screen, LoadScreen))
     person.app.screen.query_one(FoldLine).more()
-    await person.pilot.pause()
-    person.app.screen.query_one("#seed").focus()
+    seed = person.app.screen.query_one("#seed")
+    await person.wait_for(lambda: seed.region)
+    seed.focus()
+    await person.wait_for(lambda: seed.has_focus)
 
 
 async def change_load_settings(person: Person) -> None:

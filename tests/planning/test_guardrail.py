@@ -73,7 +73,7 @@ async def test_a_context_is_cut_only_if_nobody_chose_it() -> None:
             ROOMY,
             "fits · needs X of Y in Vulkan0 · 37/37 layers on GPU",
         ),
-        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "fits · needs X of Y in RAM · CPU only"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "fits · needs X of Y in RAM · 0/37 layers on GPU"),
         (QWEN3_8B, ChosenLoad(n_ctx=4096, backend="cpu"), ROOMY, "fits · needs X of Y in RAM · CPU only"),
         (
             QWEN3_30B_A3B,

@@ -18,7 +18,8 @@ from tui.planning.guardrail import LoadPermission
 from tui.words import mark, tr
 
 _GAP = 2
-_MIN_NAME = 18
+_MIN_NAME, _GOOD_NAME = 18, 26
+"""Cells that a name keeps beside what one chooses by, and beside the rest."""
 _WITH_BOTH_SIGNS = 50
 """Cells of a row from which on a model that is loaded and a favourite has both signs."""
 LOADED, FAVOURITE = "✓", "★"
@@ -56,17 +57,17 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     cells: int
     worth: int
-    """The least goes first where there is no room."""
+    """The least goes first where there is no room; one of less than 3 also where names would be short."""
     right: bool = True
 
 
 _COLUMNS = (
     _Column(key="params", title=mark("PARAMS"), cells=12, worth=2),
-    _Column(key="quant", title=mark("QUANT"), cells=7, worth=3, right=False),
+    _Column(key="quant", title=mark("QUANT"), cells=7, worth=4, right=False),
     _Column(key="size", title=mark("SIZE"), cells=9, worth=6),
     _Column(key="needs", title=mark("NEEDS"), cells=11, worth=5),
-    _Column(key="speed", title=mark("SPEED"), cells=12, worth=4),
-    _Column(key="used", title=mark("USED"), cells=12, worth=1, right=False),
+    _Column(key="speed", title=mark("SPEED"), cells=12, worth=3),
+    _Column(key="used", title=mark("USED"), cells=10, worth=1, right=False),
 )
 SORT_KEYS = ("name", *(one.key for one in _COLUMNS))
 _GREATEST_FIRST = ("params", "size", "speed", "used")
@@ -86,7 +87,8 @@ class TableColumns:
         for one in sorted(_COLUMNS, key=lambda one: -one.worth):
             # The mark has its place already.
             cells = one.cells - 1 if one.key == "needs" else one.cells + _GAP
-            if one.key not in empty and self.n_name - cells >= _MIN_NAME:
+            least = _MIN_NAME if one.worth >= 3 else _GOOD_NAME
+            if one.key not in empty and self.n_name - cells >= least:
                 shown.add(one.key)
                 self.n_name -= cells
         self._shown = [

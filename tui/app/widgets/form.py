@@ -28,8 +28,8 @@ class FormRow(Container):
         .form-line { height: auto; }
         .form-mark { width: 2; visibility: hidden; color: $footer-key-foreground; text-style: bold; }
         .form-label { width: 16; color: $foreground 65%; }
-        &:focus-within .form-mark { visibility: visible; }
-        &:focus-within .form-label { color: $footer-key-foreground; text-style: bold; }
+        &.-focused .form-mark { visibility: visible; }
+        &.-focused .form-label { color: $footer-key-foreground; text-style: bold; }
         .form-end { width: 8; padding-left: 1; color: $foreground 65%; }
         .form-unit { width: auto; margin: 0 1; color: $foreground 65%; }
         .form-note { height: auto; color: $foreground 65%; }
@@ -49,6 +49,14 @@ class FormRow(Container):
             yield Static(self._label, classes="form-label", markup=False)
             yield from self._widgets
         yield Static(self._note, classes="form-note", markup=False)
+
+    def on_descendant_focus(self) -> None:
+        """Light up. Textual's `:focus-within` misses rows that were hidden at first."""
+        self.add_class("-focused")
+
+    def on_descendant_blur(self) -> None:
+        """No longer."""
+        self.remove_class("-focused")
 
     def tell(self, complaint: str = "", note: str | None = None) -> None:
         """Show a complaint, or without one the note."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tui.app.markdown.text import width_of
 from tui.app.verdict_marks import STYLES
-from tui.app.widgets.lines import Row, shorten
+from tui.app.widgets.lines import Row
 from tui.app.widgets.readings import gib
 from tui.app.widgets.row_list import column
 from tui.planning.formula import Fit
@@ -26,16 +26,16 @@ def pool_row(pool: Pool, width: int) -> Row:
 
 
 def legend_row(fit: Fit, width: int) -> Row:
-    """What the signs of the bars mean; those at the end give way in narrow places."""
+    """What the signs of the bars mean; those that have no room are left out."""
     signs = ((_USED, tr("used"), "muted"), (_PLANNED, tr("this model"), STYLES[fit]), (_LIMIT, tr("reserve"), "muted"))
     row: list[tuple[str, str]] = []
     free = width
     for sign, text, style in signs:
-        told = shorten(f" {text}   ", max(0, free - 1))
-        row += [(sign, style), (told, "muted")]
-        free -= 1 + width_of(told)
-        if free < 4:
+        free -= width_of(f"{sign} {text}")
+        if free < 0:
             break
+        row += [(sign, style), (f" {text}   ", "muted")]
+        free -= 3
     return tuple(row)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -40,6 +41,8 @@ class MonitorScreen(Screen[None]):
         self.board = MonitorBoard()
         self._live = LiveFigures(controller, (self.board,), figures)
         self.board.figures = self._live.now
+        self._end: Callable[[], None] = lambda: None
+        """Ends the listening."""
         self._roofline: Roofline | None = None
         self._roofline_of: Loaded | None = None
         bind(self, keymap, "monitor")

@@ -341,7 +341,7 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
-    "monitor": Scene(watch, "energy per token", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "palette": Scene(action("palette"), "Let the model think"),
 }
 

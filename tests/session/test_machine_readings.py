@@ -105,7 +105,6 @@ async def test_a_shortage_is_told_when_it_begins() -> None:
 
 def test_an_answer_is_counted_and_its_speeds_are_spread_over_its_seconds() -> None:
     watched = Watched()
-    assert watched.speed.now.answer is None
     for tps in (20.0, 40.0, 30.0):
         watched.speed.hear(grew(tps))
         watched.speed.each_second()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row, right, shorten, spread
 from tui.app.widgets.readings import bar, compact, gib, gib_of, level, percent, share
+from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import one_line
 from tui.machine.readings import GpuSample, HostSample, NpuSample, ThrottleReason
@@ -59,18 +60,12 @@ def memory(title: str, used: int | None, total: int | None, width: int, *, is_ti
 
 
 def spread_row(answer: AnswerNow, width: int) -> Iterator[Row]:
-    """Least, mean and greatest speed of the answer."""
-    if answer.spread is None:
+    """Least, mean and greatest speed of the answer, each in a third of the width."""
+    if (found := answer.spread) is None:
         return
-    cells: list[tuple[str, str]] = []
-    for name, tps in (
-        (tr("min"), answer.spread.least),
-        (tr("avg"), answer.spread.mean),
-        (tr("max"), answer.spread.most),
-    ):
-        cells += [(name, "muted"), (f" {format.speed(tps):<7}", "")]
-    cells[-1] = (cells[-1][0].rstrip(), "")
-    yield tuple(cells)
+    least = column(f"{tr('min')} {format.speed(found.least)}", width // 3)
+    mean = column(f"{tr('avg')} {format.speed(found.mean)}", width // 3)
+    yield ((f"{least}{mean}{tr('max')} {format.speed(found.most)}", "muted"),)
 
 
 def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:

@@ -21,7 +21,7 @@ TWO_COLUMNS = 100
 SPAN_S = 300
 """Graphs show at least so much, where a dot may stand for more than a second."""
 _GAP = 3
-_HIGHEST_GRAPH = 8
+_HIGHEST_GRAPH = 12
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -30,13 +30,16 @@ class _Shape(msgspec.Struct, frozen=True):
     graph: int
     """Least height of a graph."""
     n_rows: int
-    """Most rows below it."""
+    """Most rows below it, unless a panel makes no sense with so few."""
     gap: int
     """Blank rows between panels."""
 
     def height(self, panels: Sequence[Panel]) -> int:
-        each = (1 + (self.graph if panel.graph else 0) + min(self.n_rows, len(panel.rows)) for panel in panels)
+        each = (1 + (self.graph if panel.graph else 0) + len(self.rows(panel)) for panel in panels)
         return sum(each) + self.gap * (len(panels) - 1)
+
+    def rows(self, panel: Panel) -> tuple[Row, ...]:
+        return panel.rows[: max(self.n_rows, panel.least_rows)]
 
 
 _SHAPES = (_Shape(3, 99, 1), _Shape(2, 99, 1), _Shape(2, 99, 0), _Shape(1, 3, 0), _Shape(1, 1, 0), _Shape(1, 0, 0))
@@ -77,7 +80,7 @@ class MonitorBoard(Readings):
             left, right = (engine, machine) if engine else _halves(machine)
             columns = [self._column(panels, each, below, step_s) for panels in (left, right)]
             gap = ((" " * _GAP, ""),)
-            return [head, (), *((*_padded(a, each), *gap, *b) for a, b in zip(*columns, strict=True))]
+            return [head, (), *((*_exactly(a, each), *gap, *b) for a, b in zip(*columns, strict=True))]
         return [head, (), *self._column([*engine, *machine], width, below, step_s)]
 
     def _column(self, panels: Sequence[Panel], width: int, height: int, step_s: int) -> list[Row]:
@@ -111,7 +114,7 @@ def _rows(panel: Panel, shape: _Shape, height: int, readings: Sequence[Reading],
     if (graph := panel.graph) is not None:
         points = by_time(readings, graph.value, 2 * width, step_s)
         found += [((line, graph.style),) for line in braille_graph(points, width, height, graph.maximum)]
-    return found + list(panel.rows[: shape.n_rows])
+    return found + list(shape.rows(panel))
 
 
 def _ruled(title: Row, figure: Row, width: int) -> Row:
@@ -122,8 +125,15 @@ def _ruled(title: Row, figure: Row, width: int) -> Row:
     return (*title, (f" {'─' * max(1, width - used - 2)} ", "faint"), *figure)
 
 
-def _padded(row: Row, width: int) -> Row:
-    return (*row, (" " * max(0, width - sum(width_of(text) for text, _ in row)), ""))
+def _exactly(row: Row, width: int) -> Row:
+    """The row, cut or padded: what stands beside it must not move."""
+    kept: list[tuple[str, str]] = []
+    free = width
+    for text, style in row:
+        text = shorten(text, free)
+        free -= width_of(text)
+        kept.append((text, style))
+    return (*kept, (" " * free, ""))
 
 
 def _halves(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:

@@ -39,6 +39,8 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     figure: Row = ()
     graph: Graph | None = None
     rows: tuple[Row, ...] = ()
+    least_rows: int = 0
+    """With fewer of them it says nothing."""
     worth: int
     """Those of the highest go first where there is no room for all."""
 
@@ -84,6 +86,7 @@ def engine_panels(now: Figures, past: Past, width: int) -> Iterator[Panel]:
             title=((tr("ROOFLINE"), "title"),),
             figure=((tr("{tps} tok/s that memory allows", tps=format.speed(top.tps)), ""),),
             rows=(rows.meter_of(reached, "key", width),) if speed.decode_tps else (),
+            least_rows=1,
             worth=4,
         )
     n_used, n_ctx = now.context
@@ -91,10 +94,13 @@ def engine_panels(now: Figures, past: Past, width: int) -> Iterator[Panel]:
         title=((tr("CONTEXT"), "title"),),
         figure=((f"{n_used:,} / {n_ctx:,}", ""),),
         rows=(rows.meter(share(n_used, n_ctx), width), *rows.model_table(now.placed, width)),
+        least_rows=1,
         worth=2,
     )
     if past.answers:
-        yield Panel(title=((tr("LAST ANSWERS"), "title"),), rows=tuple(_answers(past.answers, width)), worth=5)
+        yield Panel(
+            title=((tr("LAST ANSWERS"), "title"),), rows=tuple(_answers(past.answers, width)), least_rows=2, worth=5
+        )
 
 
 def machine_panels(now: Figures, past: Past, width: int) -> Iterator[Panel]:
@@ -177,27 +183,29 @@ def _power(readings: Sequence[Reading], width: int) -> Iterator[Panel]:
 
 
 def _answers(answers: Sequence[Turn], width: int) -> Iterator[Row]:
-    """Which, where, and how fast."""
-    room = max(_WHERE, width - 5 * _FIGURE)
+    """Which, where, and how fast; on a narrow screen only what there is room for."""
+    n_figures = min(5, max(1, (width - _WHERE) // _FIGURE))
+    room = max(0, width - n_figures * _FIGURE)
     n_text = room - _WHERE if room >= 2 * _WHERE else 0
-    heads = (tr("prompt"), "tok/s", tr("answer"), "tok/s", trc("sidebar", "ttft"))
+    n_where = room - n_text
+    heads = (tr("answer"), "tok/s", trc("sidebar", "ttft"), tr("prompt"), "tok/s")[:n_figures]
     yield (
-        (" " * n_text + column(tr("where"), room - n_text), "muted"),
+        (" " * n_text + column(tr("where"), n_where), "muted"),
         *((right(head, _FIGURE), "muted") for head in heads),
     )
     for turn in answers:
         if (timings := turn.timings) is None:
             continue
         figures = (
-            f"{timings.n_prefill:,}",
-            format.speed(timings.prefill_tps),
             f"{timings.n_decode:,}",
             format.speed(timings.decode_tps),
             rows.short_duration(timings.ttft_s),
-        )
+            f"{timings.n_prefill:,}",
+            format.speed(timings.prefill_tps),
+        )[:n_figures]
         yield (
             (column(turn.text, n_text - 1) + " " if n_text else "", ""),
-            (column("→".join(turn.backend), room - n_text), "muted"),
+            (column("→".join(turn.backend), n_where), "muted"),
             *((right(figure, _FIGURE), "") for figure in figures),
         )
 

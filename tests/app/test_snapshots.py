@@ -33,11 +33,13 @@ from tests.recorded import (
     CONVERSATION,
     CPU_CRASH,
     GIB,
+    HOST,
     LIBRARY,
     LOADED,
     PROMPT_HALF_READ,
     QUESTION,
     QWEN,
+    RADEON,
     RecordedEngine,
     replace_machine,
 )
@@ -65,8 +67,10 @@ from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
 from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
+from tui.protocol.messages import Prefill
 from tui.protocol.records import Device, ErrorInfo
-from tui.session.events import AnswerRefused
+from tui.session.events import AnswerRefused, MachineRead
+from tui.session.speed import SpeedNow
 from tui.words import use
 
 SNAPSHOTS = DATA / "screens"
@@ -275,6 +279,23 @@ async def open_palette(person: Person) -> None:
     await person.wait_for(lambda: [found.option_count for found in person.app.screen.query(CommandList)] == [n_actions])
 
 
+async def watch(person: Person) -> None:
+    """The monitor after five minutes in which a prompt was read and an answer written."""
+    await chat(person)
+    controller = person.app.controller
+    for second in range(-300, 0):
+        host = msgspec.structs.replace(HOST, time=float(second), cpu_percent=5 + 30 * (second % 60 < 20))
+        gpu = msgspec.structs.replace(RADEON, busy_percent=92 * (second % 60 < 20), power_w=6 + 18 * (second % 60 < 20))
+        is_read, is_written = second % 60 < 4, 4 <= second % 60 < 20
+        speed = SpeedNow(
+            decode_tps=28 + second % 5,
+            is_decoding=is_written,
+            prefill=Prefill(done=1, total=9, tps=380 + 10 * (second % 3), eta_s=1) if is_read else None,
+        )
+        controller.machine.hear(MachineRead(host=host, gpus=(gpu,), npus=(), speed=speed))
+    await person.press("f3")
+
+
 async def overflow(person: Person) -> None:
     await chat(person)
     info = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2)
@@ -320,6 +341,7 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
+    "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "palette": Scene(action("palette"), "Let the model think"),
 }
 
@@ -333,6 +355,7 @@ IN_CHINESE = {
     "conversations": "最近使用",
     "sampling": "温度",
     "help": "pick_model",
+    "monitor": "监视器",
     "palette": "查找操作",
     "bench-start": "基准测试",
 }

@@ -116,7 +116,14 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
-        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
+        self.watch(self, "app_focus", self.controller.monitoring.look, init=False)
+        if self.options.monitor:
+            from tui.app.screens.monitor import MonitorScreen
+
+            self.controller.monitoring.start(watch_others=True)
+            self.push_screen(MonitorScreen(self.controller, self.keymap))
+        else:
+            self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
@@ -126,7 +133,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def _is_ready_for_keys(self) -> bool:
         """Whether the main screen has come: what is typed before that is for its prompt."""
-        return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
+        return self.options.monitor or any(
+            isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack
+        )
 
     @property
     def keys_are_done(self) -> bool:
@@ -270,9 +279,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here."""
-        if action in BY_ID and BY_ID[action].scope == "app" and isinstance(self.screen, ModalScreen):
-            return action in ("quit", "redraw", "suspend")
+        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here. The monitor has
+        help besides."""
+        if action in BY_ID and BY_ID[action].scope == "app" and not isinstance(self.screen, MainScreen):
+            is_help = action == "help" and not isinstance(self.screen, ModalScreen)
+            return is_help or action in ("quit", "redraw", "suspend")
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:

@@ -10,7 +10,19 @@ import msgspec
 from tui.words import mark
 
 Scope = Literal[
-    "app", "chat", "input", "transcript", "card", "dialog", "picker", "load", "conversations", "form", "log", "bench"
+    "app",
+    "chat",
+    "input",
+    "transcript",
+    "card",
+    "dialog",
+    "picker",
+    "load",
+    "conversations",
+    "form",
+    "log",
+    "bench",
+    "monitor",
 ]
 
 SCOPE_PARENTS: dict[Scope, Scope] = {
@@ -25,11 +37,12 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "form": "dialog",
     "log": "dialog",
     "bench": "dialog",
+    "monitor": "app",
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
 failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
-"bench" the one that measures."""
+"bench" the one that measures; "monitor" is the full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -123,7 +136,7 @@ ACTIONS: tuple[Action, ...] = (
         ("export", mark("Export"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete"), mark("Delete this conversation."), ""),
-        ("conversations", mark("Conversations"), mark("Open an earlier conversation."), "ctrl+r f3"),
+        ("conversations", mark("Conversations"), mark("Open an earlier conversation."), "ctrl+r"),
     ),
     *_rows(
         mark("Messages"),
@@ -270,6 +283,11 @@ ACTIONS: tuple[Action, ...] = (
         ),
     ),
     *_rows(
+        mark("Monitor"),
+        "monitor",
+        ("monitor_close", mark("Close"), mark("Close the monitor."), "escape f3 q", "footer"),
+    ),
+    *_rows(
         mark("Program"),
         "app",
         ("palette", mark("Palette"), mark("Find any action by its name."), "ctrl+p", "footer", "hidden"),
@@ -279,6 +297,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "chat",
         ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
+        ("monitor", mark("Monitor"), mark("Watch the engine and the machine on the whole screen."), "f3"),
         ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
         ("language", mark("Language"), mark("Choose the language of the interface."), ""),
         ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
@@ -310,7 +329,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench")
+    return scope not in ("transcript", "card", "load", "bench", "monitor")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

@@ -74,9 +74,10 @@ class MainScreen(Screen[None]):
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
         self._start = Start(controller, options, settings.models, flows, self.models, self.conversations, self.sending)
+        self._live = LiveFigures(controller, (self._sidebar, self._status))
         # In this order: a card is the last in the transcript.
         self._followers = (
-            LiveFigures(controller, (self._sidebar, self._status)),
+            self._live,
             editing,
             ConversationView(controller, keymap, self.transcript, self.prompt),
             cards,
@@ -190,6 +191,12 @@ class MainScreen(Screen[None]):
         hidden = not self.has_class("-no-sidebar")
         self.set_class(hidden, "-no-sidebar")
         self._controller.remember(sidebar=not hidden)
+
+    def action_monitor(self) -> None:
+        """Show the full-screen monitor."""
+        from tui.app.screens.monitor import MonitorScreen
+
+        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now))
 
     async def action_card_details(self) -> None:
         """Show the engine's log."""

@@ -279,6 +279,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "chat",
         ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
+        (
+            "toggle_conversations",
+            mark("Conversation list"),
+            mark("Show or hide the conversations at the left of a wide screen."),
+            "shift+f4 f16",
+        ),
         ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
         ("language", mark("Language"), mark("Choose the language of the interface."), ""),
         ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
@@ -288,6 +294,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Engine log"), mark("Show the last lines of the engine's log."), "f12"),
+        ("notices", mark("Notices"), mark("Show what was told, the newest at the end."), ""),
         ("show_problems", mark("Problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",

@@ -45,6 +45,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Language that was chosen in the app: one of `tui.words.LANGUAGES`, or "auto"."""
     sidebar: bool | None = None
     """Whether the sidebar was shown or hidden by hand."""
+    conversation_list: bool | None = None
+    """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
     conversation: str = ""
     """Id of the conversation that was open last."""
     loads: dict[str, RememberedLoad] = {}

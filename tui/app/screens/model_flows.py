@@ -24,6 +24,7 @@ from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
+from tui.planning.suggestions import Suggestion, suggestions
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
@@ -57,13 +58,23 @@ class ModelFlows:
     def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
-        self._library: Library | None = None
-        """What the last scan found, shown at once when the picker opens again."""
+        self.library: Library | None = None
+        """What the last scan found, shown at once when the picker opens again; None before the first."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self._library = scan(configured_folders(self._settings.models), paths.library_cache_file())
-        return self._library
+        self.library = scan(configured_folders(self._settings.models), paths.library_cache_file())
+        return self.library
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that are searched, but the caches of other programs."""
+        return [folder.path for folder in configured_folders(self._settings.models) if folder.source == "folder"]
+
+    async def suggestions(self) -> tuple[Suggestion, ...]:
+        """Models that could be got, and whether they fit this machine."""
+        memory, devices = await self._memory_now()
+        return await suggestions(devices, memory, self._settings.load)
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
@@ -80,7 +91,6 @@ class ModelFlows:
         from tui.app.screens.picker import PickerScreen
 
         memory, devices = await self._memory_now()
-        folders = configured_folders(self._settings.models)
         picked = await self.flows.ask(
             PickerScreen(
                 self.scan_library,
@@ -89,8 +99,8 @@ class ModelFlows:
                 devices=devices,
                 load_for=self._controller.load_for,
                 current=self._controller.model.path,
-                folders=[folder.path for folder in folders if folder.source == "folder"],
-                library=self._library,
+                folders=self.folders,
+                library=self.library,
             )
         )
         if picked is not None and picked.settings_first:
@@ -279,7 +289,7 @@ class ModelFlows:
 
     async def _models(self) -> tuple[LibraryModel, ...]:
         """Those of the library, which is looked through if that was not done yet."""
-        library = self._library if self._library is not None else await asyncio.to_thread(self.scan_library)
+        library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
         return tuple(library.models)
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:

@@ -13,11 +13,14 @@ from tests.app.conftest import Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.picker import PickerScreen
+from tui.app.screens.text_edit import LineEditScreen
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.row_list import RowList
 from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Conversation, new_conversation, user_turn
 from tui.config import paths
+from tui.config.actions import BY_ID
 
 
 def saved(title: str, day: int) -> Conversation:
@@ -104,7 +107,7 @@ async def test_what_is_typed_on_the_page_goes_to_the_prompt_also_digits_that_mea
 async def test_a_click_opens_a_conversation_or_does_what_the_key_would(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
         await with_saved(person, "Lighthouse", "Tides")
-        await person.pilot.click(offset=place_of(person, "f1 Help"))
+        await person.pilot.click(offset=place_of(person, f"f1 {BY_ID['help'].title}"))
         await person.wait_for(lambda: isinstance(person.app.screen, HelpScreen))
         await person.press("escape")
         await person.wait_for(lambda: person.app.screen is person.app.main)
@@ -125,12 +128,28 @@ async def test_without_any_model_it_says_where_one_belongs_and_which_fit(start: 
     async with start(model=None, size=(120, 40)) as person:
         await person.wait_without_a_model()
         shown = person.screen_text()
-        assert str(paths.models_dir().relative_to(Path.home())) in shown and "settings.toml" in shown
+        assert str(paths.models_dir().relative_to(Path.home())) in shown and "Add folder" in shown
         for name in ("Qwen3-0.6B", "Qwen3-8B", "Qwen3-30B-A3B"):
             assert name in shown
         assert "Hugging Face" in shown and person.app.screen is person.app.main
         await person.press("ctrl+o")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+
+
+async def test_a_folder_that_is_added_is_searched_from_then_on(start: StartApp, tmp_path: Path) -> None:
+    shutil.copytree(DENSE.parent, tmp_path / "mine")
+    async with start(model=None) as person:
+        await person.wait_without_a_model()
+        await person.app.run_action("screen.add_folder")
+        await person.wait_for(lambda: isinstance(person.app.screen, LineEditScreen))
+        await person.press(*"/nowhere", "enter")
+        await person.wait_for(lambda: "There is no such folder." in person.screen_text())
+        await person.press("ctrl+u", *str(tmp_path / "mine"), "enter")
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.wait_for(lambda: person.app.screen.query_one(RowList).items)
+    async with start(model=None) as person:
+        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+        await person.wait_for(lambda: person.app.screen.query_one(RowList).items)
 
 
 async def test_with_several_models_the_picker_opens_and_the_page_names_its_key(start: StartApp) -> None:

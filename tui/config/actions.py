@@ -78,6 +78,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
         (
             "load_settings",
             mark("Load settings"),

@@ -64,7 +64,7 @@ class MainScreen(Screen[None]):
     def __init__(
         self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
     ) -> None:
-        super().__init__()
+        super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
@@ -138,7 +138,6 @@ class MainScreen(Screen[None]):
         state = self._controller.state.state
         self.set_class(not (self._settings.ui.sidebar if state.sidebar is None else state.sidebar), "-no-sidebar")
         self.set_class(state.conversation_list is False, "-no-conversations")
-        self._show_page(is_empty=True)
         self.header_line.show()
         self.sending.show_queue()
         self.call_after_refresh(self._first_paint)
@@ -166,10 +165,6 @@ class MainScreen(Screen[None]):
         """Whether conversations are offered on this screen, at the left or in the place of an empty one."""
         return self.has_class("-empty") or (self.has_class("-broad") and not self.has_class("-no-conversations"))
 
-    def _show_page(self, *, is_empty: bool) -> None:
-        self.set_class(is_empty, "-empty")
-        self._saved.look()
-
     # What widgets tell ------------------------------------------------------------------------------------------------
 
     @on(Prompt.Submitted)
@@ -191,7 +186,8 @@ class MainScreen(Screen[None]):
 
     @on(Transcript.Emptied)
     def _emptied(self, event: Transcript.Emptied) -> None:
-        self._show_page(is_empty=event.is_empty)
+        self.set_class(event.is_empty, "-empty")
+        self._saved.look()
 
     @on(Prompt.Above)
     def _went_above(self) -> None:

@@ -14,10 +14,11 @@ from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
+from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
-from tui.models.folders import configured_folders
+from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
@@ -63,13 +64,17 @@ class ModelFlows:
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(configured_folders(self._settings.models), paths.library_cache_file())
+        self.library = scan(self._searched, paths.library_cache_file())
         return self.library
 
     @property
     def folders(self) -> list[Path]:
         """The folders that are searched, but the caches of other programs."""
-        return [folder.path for folder in configured_folders(self._settings.models) if folder.source == "folder"]
+        return [folder.path for folder in self._searched if folder.source == "folder"]
+
+    @property
+    def _searched(self) -> tuple[Folder, ...]:
+        return configured_folders(self._settings.models, self._controller.state.state.folders)
 
     async def suggestions(self) -> tuple[Suggestion, ...]:
         """Models that could be got, and whether they fit this machine."""
@@ -107,6 +112,25 @@ class ModelFlows:
             await self._load_as_asked(picked.model)
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
+
+    @flow("dialog")
+    async def action_add_folder(self) -> None:
+        """Look for models in another folder too, and then choose one of all."""
+        from tui.app.screens.text_edit import LineEditScreen
+
+        dialog = LineEditScreen(
+            tr("Add folder"),
+            "",
+            self.flows.keymap,
+            placeholder="~/models",
+            hint=tr("Models are looked for in this folder and in those below it."),
+            save=tr("Add"),
+            check=_no_folder,
+        )
+        if text := await self.flows.ask(dialog):
+            before = self._controller.state.state.folders
+            self._controller.remember(folders=tuple(dict.fromkeys((*before, str(typed_path(text).absolute())))))
+            self.action_pick_model()
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -380,3 +404,13 @@ class ModelFlows:
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
+
+
+def _no_folder(text: str) -> str:
+    """What is wrong with a text that should name a folder."""
+    if not text:
+        return tr("Write something.")
+    try:
+        return "" if typed_path(text).is_dir() else tr("There is no such folder.")
+    except (OSError, ValueError):  # closed to us, or with a zero byte, which no name has
+        return tr("There is no such folder.")

@@ -49,7 +49,7 @@ class SavedList:
     def hear(self, event: events.AnySessionEvent) -> None:
         """Mark the one that is open."""
         match event:
-            case events.ConversationOpened() | events.ConversationReplaced() | events.UserSaid():
+            case events.ConversationOpened() | events.ConversationReplaced():
                 self._show()
 
     def reword(self) -> None:

@@ -3,6 +3,7 @@ where there is no model."""
 
 from __future__ import annotations
 
+from tui.app.phrases import hint
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.start_page import (
@@ -16,7 +17,6 @@ from tui.app.widgets.start_page import (
 )
 from tui.base import format
 from tui.chat.store import StoreError
-from tui.config import paths
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
 from tui.planning import verdict_words
@@ -120,8 +120,9 @@ class Welcome:
             return FirstSteps(advice=(tr("Press {key} to choose a model.", key=key),) if key and library else ())
         advice = [
             tr(
-                "Put a .gguf file into one of these folders, or add a folder of yours to {file} ([models] folders).",
-                file=format.path(paths.user_settings_file()),
+                "Put a .gguf file into one of these folders, or choose “{action}” in the palette{key}.",
+                action=tr(BY_ID["add_folder"].title),
+                key=hint(keymap, "palette"),
             )
         ]
         if n := len(library.broken) + len(library.other):

@@ -9,14 +9,16 @@ from tui.app.widgets.transcript import Transcript
 
 
 class ChatColumn(Vertical):
-    """Beside a transcript that is narrower than the column the wheel scrolls it too."""
+    """Where the transcript is narrower than the column, the wheel scrolls it from beside it too."""
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Scroll the transcript."""
-        event.stop()
-        self.query_one(Transcript).scroll_down(animate=False)
+        self._scroll(event, self.app.scroll_sensitivity_y)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scroll the transcript."""
+        self._scroll(event, -self.app.scroll_sensitivity_y)
+
+    def _scroll(self, event: events.MouseEvent, by: float) -> None:
         event.stop()
-        self.query_one(Transcript).scroll_up(animate=False)
+        self.query_one(Transcript).scroll_relative(y=by, animate=False)

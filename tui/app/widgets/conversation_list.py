@@ -58,12 +58,10 @@ class ConversationList(RowList[Entry], can_focus=True):
             choose_at_once=True,
             id=id,
         )
-        self._conversations: Sequence[Summary] = ()
         self._open = ""
 
     def take(self, conversations: Sequence[Summary], open_id: str, now: datetime) -> None:
         """Show these, the newest first. `open_id` is marked; where it is not among them, none is."""
-        self._conversations = conversations
         was_open, self._open = self._open, open_id
         first, here = self._first, self.item
         wanted = here.id if self.has_focus and isinstance(here, Summary) else open_id
@@ -74,11 +72,6 @@ class ConversationList(RowList[Entry], can_focus=True):
         if was_open == open_id:  # nobody has gone elsewhere: the list stays where it was scrolled to
             self._first = first
         self.update_rows()
-
-    def mark_open(self, open_id: str, now: datetime) -> None:
-        """Another conversation is open."""
-        if open_id != self._open:
-            self.take(self._conversations, open_id, now)
 
     def watch_has_focus(self, has_focus: bool) -> None:
         """Arrows begin at the open conversation, or at the first; without the focus the open one is marked."""

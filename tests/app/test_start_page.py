@@ -58,12 +58,12 @@ def place_of(person: Person, words: str) -> tuple[int, int]:
 
 async def test_it_goes_with_the_first_prompt_and_comes_back_with_a_new_conversation(start: StartApp) -> None:
     async with start() as person:
-        assert is_shown(person) and "1,024 tokens of context" in person.screen_text()
+        assert is_shown(person) and "1,024 tokens" in person.screen_text()
         await person.ask("hello")
-        assert not is_shown(person) and "1,024 tokens of context" not in person.screen_text()
+        assert not is_shown(person) and "1,024 tokens" not in person.screen_text()
         await person.press("ctrl+n")
         await person.wait_for(lambda: is_shown(person))
-        assert "1,024 tokens of context" in person.screen_text()
+        assert "1,024 tokens" in person.screen_text()
 
 
 async def test_the_card_tells_the_speed_of_the_last_answer_also_after_a_new_start(start: StartApp) -> None:

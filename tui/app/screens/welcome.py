@@ -97,19 +97,19 @@ class Welcome:
         n_ctx = f"{loaded.n_ctx:,}"
         if llama.devices:
             where = tr(
-                "{n_gpu_layers} of {n_layers} layers on {devices} · {n_ctx} tokens of context",
+                "{n_gpu_layers}/{n_layers} layers on {devices} · {n_ctx} tokens",
                 n_gpu_layers=llama.n_gpu_layers,
                 n_layers=llama.n_layers,
                 devices="+".join(llama.devices),
                 n_ctx=n_ctx,
             )
         else:
-            where = tr("on the CPU · {n_ctx} tokens of context", n_ctx=n_ctx)
+            where = tr("on the CPU · {n_ctx} tokens", n_ctx=n_ctx)
         taken = format.size(sum(buffer.n_bytes for buffer in llama.buffers) or loaded.size_bytes)
         tps = self._speeds.get((name, backend_label(loaded)), 0.0)
         memory = tr("{size} of memory", size=taken)
         if tps:
-            memory = tr("{size} of memory · {speed} tok/s last time", size=taken, speed=format.speed(tps))
+            memory = tr("{size} · {speed} tok/s last time", size=taken, speed=format.speed(tps))
         quant = info.quant if info else ""
         return ModelCard(title=" · ".join(filter(None, (name, quant))), lines=(where, memory))
 

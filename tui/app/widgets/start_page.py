@@ -21,9 +21,10 @@ from tui.words import tr
 MOST_LATEST = 4
 """Conversations that are offered: as many as have a digit to be opened with."""
 _MARGIN = 2
-_CARD, _GAP, _LATEST = 44, 4, 40
+_CARD, _GAP, _LATEST = 42, 3, 37
 """Cells of the card, of the blank beside it, and of the conversations."""
-_MOST = 92
+_MOST, _COMFORTABLE = 92, 62
+"""Cells of the widest page, and of one in which all stands below each other."""
 _BOX_FROM = 16
 """Rows from which a card that stands above the conversations has a frame."""
 
@@ -209,12 +210,12 @@ class StartPage(LineWidget, can_focus=True):
             block = _CARD + _GAP + _LATEST
             parts += _beside(list(_box(state.card, _CARD)), list(self._latest(_LATEST)))
         else:
-            block = min(room, _CARD if not state.latest else 60)
+            block = min(room, _COMFORTABLE)
             if state.card is not None:
                 parts += _box(state.card, block) if height >= _BOX_FROM else _plain(state.card, block)
             if state.latest:
                 parts += [*([_Part(_BLANK, ())] if state.card is not None else []), *self._latest(block)]
-        return [*parts, _Part(_BLANK, ()), _offers(state.offers, block)], block
+        return [*parts, _Part(_BLANK, ()), *_offers(state.offers, block)], block
 
     def _latest(self, width: int) -> Iterator[_Part]:
         yield _Part(
@@ -259,33 +260,35 @@ def _beside(left: list[_Part], right_: list[_Part]) -> Iterator[_Part]:
         yield _Part(_NEEDED, row, targets)
 
 
-def _offers(offers: tuple[KeyOffer, ...], width: int) -> _Part:
-    """As many as fit, in one row."""
+def _offers(offers: tuple[KeyOffer, ...], width: int) -> Iterator[_Part]:
+    """One after the other, in as many rows as that takes."""
     row: list[Run] = []
-    targets = []
+    targets: list[tuple[int, int, LatestConversation | KeyOffer]] = []
     x = 0
     for offer in offers:
-        gap = 3 if row else 0
-        cells = width_of(offer.key) + 1 + width_of(offer.title)
-        if x + gap + cells > width:
-            break
-        if gap:
-            row.append((" " * gap, ""))
-        row += [(offer.key, "key"), (f" {offer.title}", "")]
-        targets.append((x + gap, x + gap + cells, offer))
-        x += gap + cells
-    return _Part(_KEYS, tuple(row), tuple(targets))
+        title = shorten(one_line(offer.title), width - width_of(offer.key) - 1)
+        cells = width_of(offer.key) + 1 + width_of(title)
+        if row and x + 3 + cells > width:
+            yield _Part(_KEYS, tuple(row), tuple(targets))
+            row, targets, x = [], [], 0
+        if row:
+            row.append(("   ", ""))
+            x += 3
+        row += [(offer.key, "key"), (f" {title}", "")]
+        targets.append((x, x + cells, offer))
+        x += cells
+    yield _Part(_KEYS, tuple(row), tuple(targets))
 
 
 def _first_steps(steps: FirstSteps, width: int) -> Iterator[_Part]:
     if steps.searched:
         yield _Part(_NEEDED, ((shorten(tr("No models were found in:"), width), "strong"),))
-        for place in steps.searched:
-            yield _Part(_DETAIL, ((shorten(f"  {one_line(place)}", width), "muted"),))
+        for n, place in enumerate(steps.searched):
+            yield _Part(_DETAIL if n else _NEEDED, ((shorten(f"  {one_line(place)}", width), "muted"),))
         yield _Part(_BLANK, ())
-    for paragraph in steps.advice:
+    for n, paragraph in enumerate(steps.advice):
         for start, end in wrap(paragraph, width):
-            yield _Part(_NEEDED, ((paragraph[start:end], ""),))
+            yield _Part(_DETAIL if n else _NEEDED, ((paragraph[start:end], ""),))
     if steps.suited:
         yield _Part(_BLANK, ())
         yield from _table(steps.suited, width)

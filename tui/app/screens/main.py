@@ -4,6 +4,7 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from textual import events, on
 from textual._callback import invoke
@@ -209,7 +210,7 @@ class MainScreen(Screen[None]):
     def _open(self, conversation_id: str) -> None:
         self.prompt.focus()
         if conversation_id != self._controller.conversation.id:
-            self.flows.start("open", lambda: self.conversations.open_conversation(conversation_id))
+            self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

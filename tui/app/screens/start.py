@@ -59,6 +59,7 @@ class Start:
         elif controller.phase == "no_model" and not self._flows.is_at("dialog"):
             library = self._models.library
             if library is None or library.models:
+                self._welcome.show()
                 self._models.action_pick_model()
             else:  # there is nothing to pick: the start page says what to do
                 self._flows.start("suggest", self._welcome.suggest)

@@ -3,6 +3,8 @@ where there is no model."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from tui.app.phrases import hint
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
@@ -45,7 +47,7 @@ class Welcome:
         match event:
             case events.ModelLoaded(loaded=loaded):
                 self.show()
-                self._flows.start("last speed", lambda: self._look_up(loaded))
+                self._flows.start("last speed", partial(self._look_up, loaded))
             case events.AnswerEnded(turn=turn) if turn.timings is not None and turn.timings.decode_tps:
                 if len(turn.backend) == 1:
                     self._speeds[turn.model, turn.backend[0]] = turn.timings.decode_tps

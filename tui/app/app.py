@@ -344,6 +344,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
         self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
 
+    def action_notices(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        lines = self._notifications.past
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Notices"), copy=self.copier.copy))
+
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen
 

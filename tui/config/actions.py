@@ -91,6 +91,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
         (
             "load_settings",
             mark("Load settings"),
@@ -298,6 +299,12 @@ ACTIONS: tuple[Action, ...] = (
         "chat",
         ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
         ("monitor", mark("Monitor"), mark("Watch the engine and the machine on the whole screen."), "f3"),
+        (
+            "toggle_conversations",
+            mark("Conversation list"),
+            mark("Show or hide the conversations at the left of a wide screen."),
+            "shift+f4 f16",
+        ),
         ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
         ("language", mark("Language"), mark("Choose the language of the interface."), ""),
         ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
@@ -307,6 +314,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Engine log"), mark("Show the last lines of the engine's log."), "f12"),
+        ("notices", mark("Notices"), mark("Show what was told, the newest at the end."), ""),
         ("show_problems", mark("Problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",

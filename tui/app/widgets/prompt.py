@@ -93,6 +93,10 @@ class Prompt(TextArea):
             """The prompt."""
             return self.prompt
 
+    class Above(Message):
+        """An earlier prompt was asked for where there is none, and nothing is written: whatever stands above may have
+        the focus."""
+
     class HistoryChanged(Message):
         """A text was added to the history."""
 
@@ -213,6 +217,8 @@ class Prompt(TextArea):
         if self._at > 0:
             self._recall(self._at - 1)
             self.move_cursor(self.navigator.get_location_end((0, 0)))
+        elif not self.text:
+            self.post_message(self.Above())
 
     def action_history_next(self) -> None:
         """The text after, and at last the draft, when the cursor is in the last row."""

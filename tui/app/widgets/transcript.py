@@ -79,6 +79,13 @@ class Transcript(TranscriptView, can_focus=True):
             super().__init__()
             self.action = action
 
+    class Emptied(Message):
+        """Nothing is shown any more, or something is for the first time."""
+
+        def __init__(self, is_empty: bool) -> None:
+            super().__init__()
+            self.is_empty = is_empty
+
     class NewText(Message):
         """Whether there is text below the view that the reader has not seen."""
 
@@ -90,6 +97,7 @@ class Transcript(TranscriptView, can_focus=True):
         """`expanded` is how the thinking of an answer starts: None folds it, but for its last rows while it comes."""
         super().__init__()
         self.expanded = expanded
+        self._was_empty = True
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -101,6 +109,7 @@ class Transcript(TranscriptView, can_focus=True):
     def _extend(self, records: Iterable[Record]) -> None:
         for record in records:
             self.document.add(make_entry(record, expanded=self.expanded), lay_out=False)
+        self._tell_whether_empty()
         self.reset_view()
 
     def clear(self) -> None:
@@ -295,6 +304,7 @@ class Transcript(TranscriptView, can_focus=True):
 
     def _add_entry(self, entry: Entry) -> None:
         index = self.document.add(entry)
+        self._tell_whether_empty()
         self.refresh_bindings()
         self.entry_changed(index, 0)
         if self.following:
@@ -311,9 +321,16 @@ class Transcript(TranscriptView, can_focus=True):
 
     def _forget(self, index: int) -> None:
         self.document.cut(index)
+        self._tell_whether_empty()
         self.refresh_bindings()  # a card may be open now, or is gone
         if self._marked >= index:
             self._mark(-1)
+
+    def _tell_whether_empty(self) -> None:
+        is_empty = not self.document.entries
+        if is_empty != self._was_empty:
+            self._was_empty = is_empty
+            self.post_message(self.Emptied(is_empty))
 
     def _index(self, turn_id: TurnId, role: str | None = None) -> int:
         for index, entry in enumerate(self.document.entries):

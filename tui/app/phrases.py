@@ -60,15 +60,10 @@ def hint(keymap: Keymap, action_id: str) -> str:
     return tr(" ({key})", key=display_keys(keys, limit=1)) if keys else ""
 
 
-def editing(keymap: Keymap) -> str:
-    """What stands above the input while a prompt is edited."""
-    return tr("editing: send again{send}, or cancel{stop}", send=hint(keymap, "send"), stop=hint(keymap, "stop"))
-
-
 def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
     """What prompts wait for, and how to get them back."""
     state = _held(n, keymap) if is_held else _waiting(n, phase, keymap, is_load_coming=is_load_coming)
-    back = display_keys(keymap.get("stop", ()), limit=1)
+    back = display_keys(keymap.get("history_previous", ()), limit=1)
     return " · ".join([state, tr("{key} takes back", key=back)]) if back else state
 
 

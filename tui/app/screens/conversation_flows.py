@@ -4,13 +4,13 @@ export, import, delete."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from tui.app import answer_phrases, phrases
 from tui.app.screens.flows import Flows, flow
-from tui.app.screens.header_line import HeaderLine
 from tui.base import format
 from tui.base.oserrors import os_reason
 from tui.base.userpath import typed_path
@@ -28,9 +28,12 @@ from tui.words import tr
 class ConversationFlows:
     """Dialogs are imported when they are first opened: the first paint does not wait for them."""
 
-    def __init__(self, controller: Controller, settings: Settings, flows: Flows, header: HeaderLine) -> None:
+    def __init__(
+        self, controller: Controller, settings: Settings, flows: Flows, show_settings: Callable[[], None]
+    ) -> None:
+        """`show_settings` shows what the next prompt is sent with."""
         self.flows = flows
-        self._controller, self._settings, self._header = controller, settings, header
+        self._controller, self._settings, self._show_settings = controller, settings, show_settings
 
     @flow("dialog")
     async def action_conversations(self) -> None:
@@ -95,6 +98,7 @@ class ConversationFlows:
         )
         if text is not None:
             self._controller.configure(system_prompt=text)
+            self._show_settings()
             await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
@@ -111,7 +115,7 @@ class ConversationFlows:
         else:
             controller.configure(thinking=not conversation.thinking)
             self.flows.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
-            self._header.show()
+            self._show_settings()
 
     @flow("dialog")
     async def _choose_effort(self, loaded: Loaded) -> None:
@@ -137,7 +141,7 @@ class ConversationFlows:
             controller.configure(thinking=True, effort=effort)
         if chosen is not None:
             self.flows.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
-            self._header.show()
+            self._show_settings()
 
     @flow("dialog")
     async def action_sampling(self) -> None:

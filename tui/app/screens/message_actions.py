@@ -58,7 +58,9 @@ class MessageActions:
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
-        turn = self._meant()
+        await self._copy(self._meant())
+
+    async def _copy(self, turn: Turn | None) -> None:
         text = self._transcript.text_of(turn.id) if turn else ""
         if text:
             await self._copier.copy(text)
@@ -213,7 +215,8 @@ class MessageActions:
         self.action_select_next()
 
     def action_message_fold(self) -> None:
-        self.action_fold_thinking()
+        if not self._transcript.toggle_fold(self._transcript.selected):
+            self.flows.tell(tr("There is nothing to fold in this message."))
 
     async def action_message_copy(self) -> None:
         await self.action_copy_message()
@@ -226,10 +229,27 @@ class MessageActions:
             self._edit(turn)
 
     def action_message_regenerate(self) -> None:
-        """Answer again from the selected message on: an answer is replaced, a prompt gets a new one."""
-        turn = self._turn(self._transcript.selected)
-        if turn is None:
-            return
+        if turn := self._turn(self._transcript.selected):
+            self._answer_from(turn)
+
+    def _answer_from(self, turn: Turn) -> None:
+        """Answer again from this message on: an answer is replaced, a prompt gets a new one."""
         turns = self._controller.conversation.turns
         after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
         self._answer_again(after[0] if after else None)
+
+    # A message that was pointed at ------------------------------------------------------------------------------------
+
+    async def act(self, action: str, turn_id: object) -> None:
+        """Do with a message what was clicked on; the selection stays as it is."""
+        turn = self._turn(turn_id)
+        if self._transcript.selected is None:
+            self._prompt.focus()
+        if turn is None:
+            return
+        if action == "message_copy":
+            await self._copy(turn)
+        elif action == "message_edit":
+            self._edit(turn)
+        elif action == "message_regenerate":
+            self._answer_from(turn)

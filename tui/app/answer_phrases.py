@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from tui.app.bindings import Keymap
+from tui.app.bindings import Keymap, title_of
 from tui.app.phrases import hint, reload_facts
 from tui.base import format
 from tui.chat.conversation import Conversation, Turn
@@ -143,7 +143,8 @@ def went_in_circles(keymap: Keymap) -> str:
     """That an answer repeated itself to its end, and what helps."""
     return tr(
         "The answer kept repeating itself. Answer again{again}; if that does not help, raise the repeat penalty to 1.1 "
-        "first (“Sampling” in the palette{palette}).",
+        "first (“{action}” in the palette{palette}).",
+        action=title_of("sampling"),
         again=hint(keymap, "regenerate"),
         palette=hint(keymap, "palette"),
     )

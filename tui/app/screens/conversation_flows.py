@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tui.app import answer_phrases, phrases
+from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
@@ -22,7 +23,9 @@ from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.controller import Controller
-from tui.words import tr
+from tui.words import mark, tr
+
+IMPORT = mark("Import")
 
 
 class ConversationFlows:
@@ -77,9 +80,9 @@ class ConversationFlows:
         from tui.app.screens.text_edit import LineEditScreen
 
         before = self._controller.conversation.title
-        title = await self.flows.ask(LineEditScreen(tr("Rename"), before, self.flows.keymap))
-        if title:
-            self._controller.configure(title=title)
+        name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
+        if name:
+            self._controller.configure(title=name)
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -190,8 +193,9 @@ class ConversationFlows:
         hint, written = tr("The path of a conversation that was exported as JSON."), ""
         place = f"{format.path(paths.exports_dir())}/….json"
         while True:
-            title = save = tr("Import")
-            dialog = LineEditScreen(title, written, self.flows.keymap, placeholder=place, hint=hint, save=save)
+            dialog = LineEditScreen(
+                title_of("import"), written, self.flows.keymap, placeholder=place, hint=hint, save=IMPORT
+            )
             if (answer := await self.flows.ask(dialog)) is None:
                 break
             try:
@@ -223,8 +227,8 @@ class ConversationFlows:
         from tui.app.screens.confirm import ConfirmScreen
 
         conversation = self._controller.conversation
-        title = conversation.title
-        question = tr("Delete “{title}”?", title=title) if title else tr("Delete this conversation?")
+        name = conversation.title
+        question = tr("Delete “{title}”?", title=name) if name else tr("Delete this conversation?")
         detail = tr("This deletes all its messages for good.")
         dialog = ConfirmScreen(question, self.flows.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         if await self.flows.ask(dialog):

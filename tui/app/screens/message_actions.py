@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui.app import phrases
+from tui.app.bindings import title_of
 from tui.app.copier import Copier
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.screens.editing import Editing
@@ -89,7 +90,9 @@ class MessageActions:
             Choice(id=str(number), label=label, note=note, key=str(number) if number < 10 else "")
             for number, (label, note) in enumerate(map(phrases.code_block, blocks), start=1)
         ]
-        chosen = await self.flows.ask(ChoiceScreen(tr("Copy code"), choices, self.flows.keymap, current=choices[-1].id))
+        chosen = await self.flows.ask(
+            ChoiceScreen(title_of("copy_code"), choices, self.flows.keymap, current=choices[-1].id)
+        )
         if chosen is not None:
             await self._copier.copy(blocks[int(chosen) - 1].text, source)
 
@@ -187,7 +190,7 @@ class MessageActions:
             choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
         if not choices:
             return None
-        chosen = await self.flows.ask(ChoiceScreen(tr("Bring back"), choices, self.flows.keymap))
+        chosen = await self.flows.ask(ChoiceScreen(title_of("bring_back"), choices, self.flows.keymap))
         return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:

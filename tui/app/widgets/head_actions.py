@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from tui.app.bindings import title_of
 from tui.app.markdown.text import Run, width_of
 from tui.app.widgets.answer_entry import AnswerEntry
 from tui.app.widgets.transcript_entries import Entry, UserEntry
-from tui.config.actions import BY_ID
-from tui.words import tr
 
 _BETWEEN = " · "
 _STYLE = "code.copy"
@@ -42,4 +41,4 @@ def hit(actions: tuple[str, ...], x: int) -> str:
 
 
 def _word(action: str) -> str:
-    return tr(BY_ID[action].title).lower()
+    return title_of(action).lower()

@@ -22,6 +22,12 @@ def title_of(action_id: str) -> str:
     return tr(BY_ID[action_id].title)
 
 
+def small_title_of(action_id: str) -> str:
+    """The same where others stand beside it, as in a card: it begins with a small letter."""
+    title = title_of(action_id)
+    return title[:1].lower() + title[1:]
+
+
 def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, owners: Sequence[object] = ()) -> None:
     """Give `node` the keys of the actions of `scopes` that it has a method `action_<id>` for, or that one of `owners`
     has, which need not be nodes: the node gets that method then. Of several scopes with one key the first goes first.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tui.app.bindings import Keymap, title_of
+from tui.app.bindings import Keymap, small_title_of, title_of
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.moments import when
 from tui.app.widgets.transcript_entries import Card, CardChoice
@@ -186,7 +186,7 @@ def card_choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice,
     """The actions of a card, each an id and what is to be said of it, which is its title where that is ""; those
     without a key are left out."""
     return tuple(
-        CardChoice(action, keys, label or title_of(action).lower())
+        CardChoice(action, keys, label or small_title_of(action))
         for action, label in offered
         if (keys := keymap.get(action, ()))
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from tui.app import answer_phrases
-from tui.app.bindings import Keymap, title_of
+from tui.app.bindings import Keymap, small_title_of
 from tui.app.widgets.border_words import BorderPart, EdgeWords
 from tui.app.widgets.prompt import Prompt
 from tui.config.keymap import display_keys
@@ -52,8 +52,8 @@ class PromptLine:
             right.append(BorderPart(((thinking, "plain"),), "toggle_thinking_mode", worth=4))
         if conversation.system_prompt.strip():
             right.append(BorderPart(((tr("system prompt"), "plain"),), "system_prompt", worth=2))
-        send = tr("send again") if self._is_editing else title_of("send").lower()
-        left = *self._key("send", send, 3), *self._key("newline", title_of("newline").lower(), 1)
+        send = tr("send again") if self._is_editing else small_title_of("send")
+        left = *self._key("send", send, 3), *self._key("newline", small_title_of("newline"), 1)
         self._prompt.set_words("bottom", EdgeWords(left, tuple(right)))
 
     def show_editing(self, is_editing: bool) -> None:

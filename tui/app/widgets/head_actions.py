@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.app.bindings import title_of
+from tui.app.bindings import small_title_of
 from tui.app.markdown.text import Run, width_of
 from tui.app.widgets.answer_entry import AnswerEntry
 from tui.app.widgets.transcript_entries import Entry, UserEntry
@@ -41,4 +41,4 @@ def hit(actions: tuple[str, ...], x: int) -> str:
 
 
 def _word(action: str) -> str:
-    return title_of(action).lower()
+    return small_title_of(action)

@@ -30,7 +30,7 @@ class TranscriptReader(TranscriptView):
     selected: reactive[TurnId] = reactive[TurnId](None, repaint=False, init=False)
     """The message that the reader has selected, or None."""
 
-    class Selected(Message):
+    class Selected(Message, namespace="transcript"):
         """The reader selected a message; None when the selection was cleared."""
 
         def __init__(self, turn_id: TurnId, role: str) -> None:
@@ -38,7 +38,7 @@ class TranscriptReader(TranscriptView):
             self.turn_id = turn_id
             self.role = role
 
-    class ThinkingToggled(Message):
+    class ThinkingToggled(Message, namespace="transcript"):
         """The reader folded or unfolded the thinking of an answer."""
 
         def __init__(self, turn_id: TurnId, expanded: bool) -> None:
@@ -46,21 +46,21 @@ class TranscriptReader(TranscriptView):
             self.turn_id = turn_id
             self.expanded = expanded
 
-    class CopyRequested(Message):
+    class CopyRequested(Message, namespace="transcript"):
         """The reader asked for a code block."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class CardChosen(Message):
+    class CardChosen(Message, namespace="transcript"):
         """The reader clicked on what a card offers, even if messages have come below it."""
 
         def __init__(self, action: str) -> None:
             super().__init__()
             self.action = action
 
-    class MessageActionChosen(Message):
+    class MessageActionChosen(Message, namespace="transcript"):
         """The reader clicked on what stands at the end of a message's head."""
 
         def __init__(self, turn_id: TurnId, action: str) -> None:
@@ -69,7 +69,7 @@ class TranscriptReader(TranscriptView):
             self.action = action
             """Id in the table of actions."""
 
-    class NewText(Message):
+    class NewText(Message, namespace="transcript"):
         """Whether there is text below the view that the reader has not seen."""
 
         def __init__(self, is_new: bool) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 
 from tests.app.conftest import Person, StartApp
-from tests.app.test_transcript import running, shown
+from tests.app.test_transcript import bind_cards, running, shown
 from tests.conftest import until
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Notice, Transcript, UserMessage
@@ -34,6 +34,7 @@ async def click(person: Person, text: str) -> None:
 
 async def test_the_message_below_the_mouse_and_the_selected_one_show_what_can_be_done_with_them() -> None:
     async with running() as (_, transcript, pilot):
+        bind_cards(transcript)
         transcript.load([UserMessage("u", "Why?"), Notice("note"), AnswerMessage("a", "Qwen3", "Because")])
         assert acts(transcript) == []
         await pilot.hover(Transcript, offset=(10, 2))
@@ -46,6 +47,7 @@ async def test_the_message_below_the_mouse_and_the_selected_one_show_what_can_be
 
 async def test_an_answer_whose_head_is_out_of_view_offers_it_at_its_end() -> None:
     async with running() as (_, transcript, pilot):
+        bind_cards(transcript)
         transcript.load([AnswerMessage("a", "Qwen3", "\n\n".join(["word"] * 40), footer="12 tok")])
         await pilot.hover(Transcript, offset=(10, 5))
         assert [row for row in shown(transcript) if row][-1].split("  ")[0] == "12 tok"
@@ -54,6 +56,7 @@ async def test_an_answer_whose_head_is_out_of_view_offers_it_at_its_end() -> Non
 
 async def test_what_is_written_can_be_copied_and_no_more() -> None:
     async with running() as (_, transcript, _):
+        bind_cards(transcript)
         transcript.begin_answer("a", "Qwen3")
         transcript.append("a", "answer", "Bec")
         transcript.select_previous()
@@ -62,6 +65,7 @@ async def test_what_is_written_can_be_copied_and_no_more() -> None:
 
 async def test_a_click_selects_a_message_and_another_one_ends_that() -> None:
     async with running() as (_, transcript, pilot):
+        bind_cards(transcript)
         transcript.load([UserMessage("u", "Why?"), Notice("note"), AnswerMessage("a", "Qwen3", "Because")])
         for row, selected in ((2, "u"), (7, "a"), (7, None), (2, "u"), (4, None)):
             await pilot.click(Transcript, offset=(4, row))
@@ -71,6 +75,7 @@ async def test_a_click_selects_a_message_and_another_one_ends_that() -> None:
 
 async def test_text_that_is_marked_with_the_mouse_selects_no_message() -> None:
     async with running() as (_, transcript, pilot):
+        bind_cards(transcript)
         transcript.load([AnswerMessage("a", "Qwen3", "Because of that")])
         await pilot.mouse_down(Transcript, offset=(2, 2))
         await pilot.hover(Transcript, offset=(9, 2))

@@ -158,7 +158,7 @@ class TranscriptReader(TranscriptView):
             for choice in entry.record.choices:
                 if choice.shown == shown:
                     self.post_message(self.CardChosen(choice.action))
-        elif self._is_click(event):
+        elif self._has_actions and self._is_click(event):
             self._mark(index if entry is not None and entry.role != "notice" and index != self._marked else -1)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
@@ -169,6 +169,11 @@ class TranscriptReader(TranscriptView):
         """Nothing was selected with it, neither text nor the bar taken hold of."""
         is_at_bar = event.x == self.size.width - 1 and self.virtual_size.height > self.size.height
         return event.chain == 1 and event.screen_offset == self._pressed_at and not is_at_bar
+
+    @property
+    def _has_actions(self) -> bool:
+        """Whoever shows this transcript does something with messages."""
+        return hasattr(self, "action_message_copy")
 
     def _is_at_copy(self, event: events.Click) -> bool:
         return event.x >= self.size.width - 2 - width_of(copy_label())
@@ -198,7 +203,7 @@ class TranscriptReader(TranscriptView):
 
     def _action_rows(self) -> dict[int, tuple[str, ...]]:
         """Actions by the row that has them: the head of a message, or while that is above the view its last row."""
-        if self._marked < 0 and self._pointed < 0:
+        if not self._has_actions or (self._marked < 0 and self._pointed < 0):
             return {}
         found, document, top = {}, self.document, round(self.scroll_y)
         for index in {self._marked, self._pointed} - {-1}:

@@ -21,13 +21,12 @@ from tui.config.keymap import default_keymap
 from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 
-VERBS = set(
-    """
-    Answer Benchmark Bring Change Choose Close Compare Copy Delete Double Edit Export Fit Fold Go Help Import Load
-    Lower New Open Quit Raise Recall Redraw Reload Rename Rescan Reset Restart Run Save Scroll Select Send Show
-    Stop Suspend Switch Toggle Undo Unload
-    """.split()
-)
+VERBS = {
+    "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
+    "Export", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "New", "Open", "Quit", "Raise", "Recall",
+    "Redraw", "Reload", "Rename", "Rescan", "Reset", "Restart", "Run", "Save", "Scroll", "Select", "Send", "Show",
+    "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
+}  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 
 

@@ -26,7 +26,7 @@ from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
-from tui.app.bindings import Keymap, bind
+from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
@@ -297,7 +297,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.controller.interrupt()
         else:
             keys = display_keys(self.keymap.get("quit", ()), limit=1)
-            told = tr("{key} quits.", key=keys) if keys else tr("Quit with “Quit” in the palette.")
+            told = (
+                tr("{key} quits.", key=keys)
+                if keys
+                else tr("Quit with “{action}” in the palette.", action=title_of("quit"))
+            )
             self.notify(told, timeout=3, markup=False)
 
     async def action_quit(self) -> None:

@@ -16,7 +16,7 @@ from textual.widgets import Input, TextArea
 
 from tests.app.conftest import Person
 from tests.app.test_snapshots import Scene, action, chat, open_palette, pick_model, read_problems, shown
-from tests.config.test_themes import contrast, distance, linear
+from tests.seeing import contrast, distance, linear
 from tui.app.markdown.text import width_of
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.picker import PickerScreen

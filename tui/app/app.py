@@ -29,7 +29,7 @@ from tui.app import file_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
-from tui.app.look import ThemeFolder, forget_others, register
+from tui.app.look import ThemeFolder, forget_others, register, usual_theme
 from tui.app.notices import Notices, show_newest
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
@@ -45,7 +45,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
-from tui.config.themes import choose_theme, terminal_is_light
+from tui.config.themes import choose_theme
 from tui.session.controller import Controller
 from tui.words import tr
 
@@ -96,9 +96,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller = Controller(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
-        configured = settings.ui.theme
-        if settings.ui.theme_light and terminal_is_light(os.environ):
-            configured = settings.ui.theme_light
+        configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()
         self._themes_wanted: tuple[str, ...] = (options.theme, state.state.theme, configured)
         self.problems += self._take_theme(settings_file)

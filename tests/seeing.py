@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import math
 
+NEAREST = ("graphite", "paper", "catppuccin-latte", "solarized-dark", "terminal")
+"""Themes that stand for all where screens are painted in each: our dark and our light one, the two whose colours are
+nearest to what can still be read, and the terminal's own colours. `tests/config/test_contrast.py` looks at all."""
+
 
 def linear(hex_color: str) -> tuple[float, float, float]:
     """Linear red, green and blue of "#rrggbb", 0 to 1 each."""

@@ -15,7 +15,7 @@ INKS = ("primary", "secondary", "accent", "success", "warning", "error")
 
 _MESSAGE_PART = 0.05
 """How much of the foreground is in the background of a person's messages (`transcript_view.py`)."""
-_STEPS = 30
+_STEPS = 50
 
 
 def grounds(colors: Mapping[str, str]) -> list[Rgb]:

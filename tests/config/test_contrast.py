@@ -12,7 +12,7 @@ import pytest
 from textual.color import Color
 
 from tests.seeing import contrast, distance, least_contrast, linear, without_green_cones
-from tui.app.look import DerivedTheme
+from tui.app.theming import DerivedTheme
 from tui.base.colors import contrast as our_contrast
 from tui.base.colors import legible, parse, readable_on
 from tui.config import paths

@@ -17,7 +17,7 @@ from textual.css.styles import Styles
 from textual.theme import BUILTIN_THEMES
 
 from tests.seeing import contrast, distance, linear
-from tui.app.look import DerivedTheme, usual_theme
+from tui.app.theming import DerivedTheme, usual_theme
 from tui.config import paths, themes
 from tui.config.settings import UiSettings, load_settings
 from tui.config.themes import COLORS, ThemeSpec, choose_theme, fingerprint, load_themes, parse_theme, terminal_is_light

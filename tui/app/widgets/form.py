@@ -26,7 +26,7 @@ class FormRow(Container):
         height: auto;
         .form-line { height: auto; }
         .form-label { width: 16; color: $foreground-muted; }
-        &:focus-within .form-label { color: $text; text-style: bold; }
+        &:focus-within .form-label { color: $foreground; text-style: bold; }
         .form-end { width: 8; padding-left: 1; color: $foreground-muted; }
         .form-unit { width: auto; margin: 0 1; color: $foreground-muted; }
         .form-note { height: auto; color: $foreground-muted; }

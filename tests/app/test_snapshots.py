@@ -43,6 +43,7 @@ from tests.recorded import (
     RecordedEngine,
     replace_machine,
 )
+from tests.seeing import NEAREST
 from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
@@ -60,7 +61,6 @@ from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
 from tui.planning.guardrail import LoadPermission
@@ -478,9 +478,9 @@ async def expect_as_before(scene: Scene, name: str, size: tuple[int, int], monke
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_themes_show_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
-        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+        for theme in NEAREST:
             person.app.theme = theme
             await person.pilot.pause()
             assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

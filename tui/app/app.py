@@ -34,7 +34,7 @@ from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
-from tui.app.theming import ThemeFolder, forget_others, register
+from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
 from tui.base import ending
 from tui.base.text import clean
 from tui.chat.store import Store, StoreError
@@ -45,7 +45,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
-from tui.config.themes import choose_theme, terminal_is_light
+from tui.config.themes import choose_theme
 from tui.session.controller import Controller
 from tui.words import tr
 
@@ -96,9 +96,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller = Controller(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
-        configured = settings.ui.theme
-        if settings.ui.theme_light and terminal_is_light(os.environ):
-            configured = settings.ui.theme_light
+        configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()
         self._themes_wanted: tuple[str, ...] = (options.theme, state.state.theme, configured)
         self.problems += self._take_theme(settings_file)

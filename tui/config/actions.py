@@ -94,13 +94,6 @@ ACTIONS: tuple[Action, ...] = (
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
         ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
         (
-            "load_settings",
-            mark("Change load settings"),
-            mark("Choose context, offload and backend, and load."),
-            "ctrl+l",
-            "footer",
-        ),
-        (
             "switch_backend",
             mark("Switch backend"),
             mark("Move the model to the other backend, with its context."),

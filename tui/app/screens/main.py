@@ -341,7 +341,7 @@ class MainScreen(Screen[None]):
         app = self.app
         choices = [
             Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
-            for name, theme in sorted(app.available_themes.items())
+            for name, theme in sorted(app.available_themes.items(), key=lambda item: (not item[1].dark, item[0]))
         ]
 
         def preview(name: str) -> None:

@@ -45,9 +45,9 @@ class Prompt(BorderedTextArea):
         overflow-x: hidden;
         scrollbar-size: 0 1;
         scrollbar-gutter: stable;
-        .text-area--placeholder { color: $foreground 50%; }
+        .text-area--placeholder { color: $foreground-muted; }
         &:focus { border: round $border; }
-        &.-not-ready { border: round $foreground 25%; color: $foreground 70%; }
+        &.-not-ready { border: round $foreground-disabled; color: $foreground-muted; }
     }
     """
 

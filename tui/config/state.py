@@ -49,6 +49,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the actions that were run from the palette last, the newest first."""
     favourites: tuple[str, ...] = ()
     """Absolute paths of the models that the picker lists first."""
+    conversation_list: bool | None = None
+    """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
+    folders: tuple[str, ...] = ()
+    """Folders with models that were added in the app."""
     conversation: str = ""
     """Id of the conversation that was open last."""
     loads: dict[str, RememberedLoad] = {}

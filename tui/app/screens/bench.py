@@ -92,7 +92,7 @@ class BenchScreen(Dialog[None]):
         self._runner: Runner | None = None
         # Known also while the screen goes: what was measured is kept then.
         self._board, self._answer = BenchBoard(), Transcript()
-        self._buttons = self.button_row(("bench_run", tr("Run")))
+        self._buttons = self.button_row("bench_run")
         self._speeds: KnownSpeeds | None = None
         """What earlier runs tell; None until they were looked through."""
 
@@ -403,7 +403,7 @@ def _failed(model: str, backend: str, reason: str) -> str:
 
 def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
-    where = "+".join(job.settings.devices) or "CPU"
+    where = format.backend(job.settings.devices)
     error = failure.error
     why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

@@ -21,11 +21,13 @@ from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
-from tui.config.actions import Scope
+from tui.config.actions import BY_ID, Scope
 from tui.config.keymap import display_keys
-from tui.words import tr
+from tui.words import mark, tr
 
 R = TypeVar("R")
+CANCEL = mark("Cancel")
+"""What it is to close a dialog whose values are lost then."""
 
 
 class Dialog(ModalScreen[R], Generic[R]):
@@ -39,7 +41,7 @@ class Dialog(ModalScreen[R], Generic[R]):
         super().__init__()
         self.keymap = keymap
         self._frame_title = title
-        self.key_titles: dict[str, str] = {}
+        self.key_titles = {"dialog_close": CANCEL} if {"form", "load"} & set(scopes) else {}
         """What actions are called at the moment, where that is not their title in the table."""
         bind(self, keymap, "dialog", *scopes)
 
@@ -54,16 +56,17 @@ class Dialog(ModalScreen[R], Generic[R]):
         """The dialog itself."""
         raise NotImplementedError
 
-    def button_row(self, *buttons: tuple[str, str]) -> Horizontal:
-        """A button for each action, given with what it says, which the footer then says too. The first is the one that
-        most come for: it has the colour, and its key beside it. Labels are in the language in use."""
-        self.key_titles |= dict(buttons)
+    def button_row(self, *action_ids: str) -> Horizontal:
+        """A button for each action, which says what the key bar says. The first is the one that most come for: it has
+        the colour, and its key beside it."""
         row = []
-        for number, (action, label) in enumerate(buttons):
-            key = "" if number else display_keys(self.keymap.get(action, ()), limit=1)
+        for number, action_id in enumerate(action_ids):
+            title = self.key_titles.get(action_id, BY_ID[action_id].title)
+            label = tr(title)
+            key = "" if number else display_keys(self.keymap.get(action_id, ()), limit=1)
             told = tr("{action} ({key})", action=label, key=key) if key else label
             variant: ButtonVariant = "default" if number else "primary"
-            row.append(Button(told, variant, compact=True, action=f"screen.{action}", id=f"button-{action}"))
+            row.append(Button(told, variant, compact=True, action=f"screen.{action_id}", id=f"button-{action_id}"))
         return Horizontal(*row, id="buttons")
 
     def action_dialog_close(self) -> None:

@@ -98,7 +98,7 @@ class LoadScreen(Dialog[ChosenLoad]):
             with Form():
                 yield from self._rows()
             yield CostTable()
-        yield self.button_row(("load_apply", tr("Load")), ("load_fit", tr("Fit")), ("dialog_close", tr("Cancel")))
+        yield self.button_row("load_apply", "load_fit", "dialog_close")
 
     def _rows(self) -> ComposeResult:
         n_layers = self._info.n_layers

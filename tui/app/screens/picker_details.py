@@ -96,7 +96,7 @@ def _model_details(model: LibraryModel, facts: Facts) -> Content:
         measured = tr("{speed} tok/s in the last benchmark", speed=speed)
         expected = tr("≈{speed} tok/s expected, by benchmarks of other models", speed=speed)
         lines.append(Content(measured if facts.speed.is_measured else expected))
-    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground 65%")))
+    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
     return Content("\n").join(lines)
 
 
@@ -107,4 +107,4 @@ def _fits(permission: LoadPermission) -> Content:
 
 
 def _path(path: Path) -> Content:
-    return Content.styled(clean(format.path(path)), "$foreground 65%")
+    return Content.styled(clean(format.path(path)), "$foreground-muted")

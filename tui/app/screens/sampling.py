@@ -80,7 +80,7 @@ class SamplingScreen(Dialog[SamplingChoice]):
                 number = NumberInput(record, field, self._own.get(field, self._defaults[field][0]))
                 self.give_way(number, "form_save", "form_reset")
                 yield FormRow(tr(label), number, note=tr(note))
-        yield self.button_row(("form_save", tr("Save")), ("form_reset", tr("Defaults")), ("dialog_close", tr("Cancel")))
+        yield self.button_row("form_save", "form_reset", "dialog_close")
 
     def on_mount(self) -> None:
         """Tell where the values come from."""

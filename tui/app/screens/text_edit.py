@@ -28,7 +28,7 @@ class TextEditScreen(Dialog[str]):
     def __init__(
         self, title: str, text: str, keymap: Keymap, *, placeholder: str = "", hint: str = "", default: str = ""
     ) -> None:
-        """`default` is what "Defaults" goes back to; `hint` is told above the text."""
+        """`default` is what "Reset" goes back to; `hint` is told above the text."""
         # Enter is a new line here.
         saving = tuple(key for key in keymap.get("form_save", ()) if key != "enter")
         super().__init__({**keymap, "form_save": saving}, "form", title=title)
@@ -42,7 +42,7 @@ class TextEditScreen(Dialog[str]):
         editor = Prompt({}, history_size=0, placeholder=self._placeholder)
         self.give_way(editor, "form_save", "form_reset")
         yield editor
-        yield self.button_row(("form_save", tr("Save")), ("form_reset", tr("Defaults")), ("dialog_close", tr("Cancel")))
+        yield self.button_row("form_save", "form_reset", "dialog_close")
 
     def on_mount(self) -> None:
         """Show the text."""
@@ -77,10 +77,13 @@ class LineEditScreen(Dialog[str]):
         save: str = "",
         check: Callable[[str], str] | None = None,
     ) -> None:
-        """`save` is what the button says that gives the line, "Save" by default; `hint` is told above it."""
+        """`save` is the English of what the button says that gives the line, "Save" by default; `hint` is told above
+        it."""
         super().__init__(keymap, "form", title=title)
+        if save:
+            self.key_titles["form_save"] = save
         self.add_class("small")
-        self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
+        self._text, self._placeholder, self._hint = text, placeholder, hint
         self._check = check or (lambda text: "" if text else tr("Write something."))
 
     def compose_body(self) -> ComposeResult:
@@ -91,7 +94,7 @@ class LineEditScreen(Dialog[str]):
         self.give_way(line, "form_save")
         yield line
         yield Static("", id="complaint", markup=False)
-        yield self.button_row(("form_save", self._save or tr("Save")), ("dialog_close", tr("Cancel")))
+        yield self.button_row("form_save", "dialog_close")
 
     @on(Input.Changed)
     def _changed(self) -> None:

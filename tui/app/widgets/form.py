@@ -27,12 +27,12 @@ class FormRow(Container):
         height: auto;
         .form-line { height: auto; }
         .form-mark { width: 2; visibility: hidden; color: $footer-key-foreground; text-style: bold; }
-        .form-label { width: 16; color: $foreground 65%; }
+        .form-label { width: 16; color: $foreground-muted; }
         &.-focused .form-mark { visibility: visible; }
         &.-focused .form-label { color: $footer-key-foreground; text-style: bold; }
-        .form-end { width: 8; padding-left: 1; color: $foreground 65%; }
-        .form-unit { width: auto; margin: 0 1; color: $foreground 65%; }
-        .form-note { height: auto; color: $foreground 65%; }
+        .form-end { width: 8; padding-left: 1; color: $foreground-muted; }
+        .form-unit { width: auto; margin: 0 1; color: $foreground-muted; }
+        .form-note { height: auto; color: $foreground-muted; }
         &.-wrong .form-note { color: $text-error; }
     }
     """

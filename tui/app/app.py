@@ -29,12 +29,12 @@ from tui.app import file_phrases, phrases
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
-from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.notices import Notices, show_newest
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
+from tui.app.theming import ThemeFolder, forget_others, register
 from tui.base import ending
 from tui.base.text import clean
 from tui.chat.store import Store, StoreError

@@ -390,7 +390,10 @@ async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
     async with KeyApp(pick_model="f10").run_test(size=(120, 10)) as pilot:
         await pilot.pause()
         (row,) = pilot.app.query_one(KeyBar).rows_as_text
-        assert row == ("f10 Model  ^l Load settings  f6 CPU⇄GPU  ^t Thinking  esc Stop  ^n New  ^p Palette  f1 Help")
+        assert row == (
+            "f10 Choose model  f6 Switch backend  ^l Change load settings  ^t Switch thinking  esc Stop  "
+            "^p Open palette  f1 Help"
+        )
 
 
 async def test_an_action_that_is_not_available_is_faint_and_an_absent_one_not_there() -> None:
@@ -400,13 +403,13 @@ async def test_an_action_that_is_not_available_is_faint_and_an_absent_one_not_th
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}
         assert styles["Stop"] == "faint"
-        assert styles["New"] == ""
+        assert styles["Choose model"] == ""
         app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
         app.refresh_bindings()
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}
         assert styles["Stop"] == ""
-        assert "CPU⇄GPU" not in styles
+        assert "Switch backend" not in styles
 
 
 @pytest.mark.parametrize("width", [80, 60, 40, 24])
@@ -423,9 +426,9 @@ async def test_a_click_does_what_the_key_does() -> None:
     async with app.run_test(size=(120, 10)) as pilot:
         await pilot.pause()
         (row,) = app.query_one(KeyBar).rows_as_text
-        for title in ("Thinking", "f1"):
+        for title in ("Switch thinking", "f1"):
             await pilot.click(KeyBar, offset=(1 + row.index(title), 0))
-        await pilot.click(KeyBar, offset=(110, 0))
+        await pilot.click(KeyBar, offset=(118, 0))
         await pilot.pause()
         assert app.ran == ["toggle_thinking_mode", "help"]
 

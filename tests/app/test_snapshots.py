@@ -43,6 +43,7 @@ from tests.recorded import (
     RecordedEngine,
     replace_machine,
 )
+from tests.seeing import NEAREST
 from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
@@ -50,17 +51,16 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
-from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.bench_board import BenchState
-from tui.chat.conversation import answer_turn, finished
+from tui.app.widgets.start_page import StartPage
+from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
 from tui.chat.store import Summary
 from tui.config import paths
 from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
 from tui.planning.guardrail import LoadPermission
@@ -131,12 +131,36 @@ async def crash_on_the_cpu(person: Person) -> None:
 
 
 async def start_empty(person: Person) -> None:
-    await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
+    await person.wait_for(lambda: person.app.main.query_one(StartPage).state.first_steps)
 
 
-async def close_the_picker(person: Person) -> None:
+async def pick_of_none(person: Person) -> None:
     await start_empty(person)
-    await person.press("escape")
+    await person.press("ctrl+o")
+
+
+async def start_again(person: Person) -> None:
+    """A model is loaded, and there are conversations to go on with."""
+    for number, (title, day) in enumerate(
+        (
+            ("Why is a mixture of experts fast?", 9),
+            ("中文的標題和一個問題", 8),
+            ("A title that is longer than any column that it could ever stand in", 3),
+            ("Lighthouse story", 2),
+            ("Older than the four that are shown", 1),
+        )
+    ):
+        moment = datetime(2024, 3, day, 12).timestamp()
+        turns = CONVERSATION.turns if number == 0 else (user_turn("hello"),)
+        conversation = msgspec.structs.replace(
+            copy_with_new_ids(CONVERSATION), id=f"c{number}", title=title, turns=turns, updated_at=moment
+        )
+        await person.app.store.create(conversation)
+
+
+async def chat_beside_others(person: Person) -> None:
+    await start_again(person)
+    await person.app.main.conversations.open_conversation("c0")
 
 
 async def pick_model(person: Person) -> None:
@@ -318,8 +342,10 @@ SCENES = {
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
-    "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
-    "empty-start": Scene(start_empty, "No models were found", has_model=False),
+    "main-no-model": Scene(start_empty, "Qwen3-8B", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
+    "picker-empty": Scene(pick_of_none, "paste the path", has_model=False),
+    "start-page": Scene(start_again, "Lighthouse", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "main-wide": Scene(chat_beside_others, "Lighthouse", sizes=((160, 40), (200, 60))),
     "main-loading": Scene(load_half, "62%"),
     "main-load-failed": Scene(fail_to_load, "could not be loaded"),
     "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
@@ -347,7 +373,8 @@ SCENES = {
 
 IN_CHINESE = {
     "main": "思考了",
-    "main-no-model": "没有加载模型",
+    "main-no-model": "Qwen3-8B",
+    "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
     "picker": "参数量",
     "load-settings": "上下文",
@@ -451,9 +478,9 @@ async def expect_as_before(scene: Scene, name: str, size: tuple[int, int], monke
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_themes_show_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
-        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+        for theme in NEAREST:
             person.app.theme = theme
             await person.pilot.pause()
             assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

@@ -26,7 +26,7 @@ from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
-from tui.app.bindings import Keymap, bind
+from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
@@ -34,7 +34,7 @@ from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
-from tui.app.theming import ThemeFolder, forget_others, register
+from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
 from tui.base import ending
 from tui.base.text import clean
 from tui.chat.store import Store, StoreError
@@ -45,7 +45,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
-from tui.config.themes import choose_theme, terminal_is_light
+from tui.config.themes import choose_theme
 from tui.session.controller import Controller
 from tui.words import tr
 
@@ -96,9 +96,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller = Controller(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
-        configured = settings.ui.theme
-        if settings.ui.theme_light and terminal_is_light(os.environ):
-            configured = settings.ui.theme_light
+        configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()
         self._themes_wanted: tuple[str, ...] = (options.theme, state.state.theme, configured)
         self.problems += self._take_theme(settings_file)
@@ -297,7 +295,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.controller.interrupt()
         else:
             keys = display_keys(self.keymap.get("quit", ()), limit=1)
-            told = tr("{key} quits.", key=keys) if keys else tr("Quit with “Quit” in the palette.")
+            told = (
+                tr("{key} quits.", key=keys)
+                if keys
+                else tr("Quit with “{action}” in the palette.", action=title_of("quit"))
+            )
             self.notify(told, timeout=3, markup=False)
 
     async def action_quit(self) -> None:
@@ -343,6 +345,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         from tui.app.screens.log_view import LogScreen
 
         self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
+
+    def action_notices(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        lines = self._notifications.past
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Notices"), copy=self.copier.copy))
 
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen

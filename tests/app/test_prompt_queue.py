@@ -86,7 +86,7 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
         await write(person, "ping")
         assert prompt(person).text == "" and waiting(person) == ("ping",)
         await person.wait_for(lambda: person.phase == "no_model")
-        assert waiting(person) == ("ping",) and "waits for a model (^o) · esc takes back" in shown(person)[0]
+        assert waiting(person) == ("ping",) and "waits for a model (^o) · ↑ takes back" in shown(person)[0]
         controller.load(LoadRequest(path=DENSE, choice=controller.load_for(DENSE)))
         await answered(person, "ping")
         assert person.turns[1].text == "pong" and shown(person) == []
@@ -102,7 +102,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
             await write(person, "hello\nthere")
             assert waiting(person) == ("ping", "hello\nthere")
             assert shown(person) == [
-                "2 wait for the model · esc takes back",
+                "2 wait for the model · ↑ takes back",
                 "1 ping",
                 "2 hello there",
             ]
@@ -134,17 +134,17 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
         assert "100" in person.turns[1].text and person.loaded.n_ctx == 2048
 
 
-async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
+async def test_up_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
     async with start() as person:
         go_on = person.hold_at_the_first(AnswerGrew)
         await person.send("Count to 100")
         await write(person, "one")
         await write(person, "two")
         await person.type("three")
-        await person.press("escape")
+        await person.press("up")
         assert (prompt(person).text, waiting(person)) == ("two\n\nthree", ("one",))
         await person.press("!")
-        await person.press("escape")
+        await person.press("up", "up", "up")
         assert (prompt(person).text, waiting(person)) == ("one\n\ntwo\n\nthree!", ())
         assert person.phase == "answering" and shown(person) == []
         await person.press("escape")
@@ -161,7 +161,7 @@ async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start: 
             await person.press("ctrl+c")
             await person.wait_until_ready()
         assert person.turns[-1].stop == "cancelled" and waiting(person) == ("ping",)
-        assert shown(person)[0] == "held: enter sends · esc takes back"
+        assert shown(person)[0] == "held: enter sends · ↑ takes back"
         await write(person, "hello")
         await answered(person, "Count to 100", "ping", "hello")
 
@@ -224,8 +224,8 @@ async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_take
             prompt(person).set_text("hello")
             await person.press("enter")
             assert prompt(person).text == "draft" and user_texts(person) == ["ping"]
-            await person.press("escape")
-            assert prompt(person).text == "hello" and "editing" in str(prompt(person).border_title)
+            await person.press("up")
+            assert prompt(person).text == "hello" and "editing" in prompt(person).words_on("top")
             await person.press("enter")
         await answered(person, "hello")
         assert prompt(person).text == "draft"
@@ -264,7 +264,7 @@ async def test_many_that_wait_leave_room_on_a_low_screen(start: StartApp) -> Non
             for number in range(5):
                 await write(person, f"prompt {number} with more words than the narrow screen has room for")
             rows = shown(person)
-            assert rows[0].startswith("5 wait for the model · esc takes back") and [row[:10] for row in rows[1:]] == [
+            assert rows[0].startswith("5 wait for the model · ↑ takes back") and [row[:10] for row in rows[1:]] == [
                 "4 prompt 3",
                 "5 prompt 4",
             ]

@@ -33,14 +33,17 @@ from tests.recorded import (
     CONVERSATION,
     CPU_CRASH,
     GIB,
+    HOST,
     LIBRARY,
     LOADED,
     PROMPT_HALF_READ,
     QUESTION,
     QWEN,
+    RADEON,
     RecordedEngine,
     replace_machine,
 )
+from tests.seeing import NEAREST
 from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
@@ -58,15 +61,16 @@ from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
 from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
 from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
+from tui.protocol.messages import Prefill
 from tui.protocol.records import Device, ErrorInfo
-from tui.session.events import AnswerRefused
+from tui.session.events import AnswerRefused, MachineRead
+from tui.session.speed import SpeedNow
 from tui.words import use
 
 SNAPSHOTS = DATA / "screens"
@@ -299,6 +303,23 @@ async def open_palette(person: Person) -> None:
     await person.wait_for(lambda: [found.option_count for found in person.app.screen.query(CommandList)] == [n_actions])
 
 
+async def watch(person: Person) -> None:
+    """The monitor after five minutes in which a prompt was read and an answer written."""
+    await chat(person)
+    controller = person.app.controller
+    for second in range(-300, 0):
+        host = msgspec.structs.replace(HOST, time=float(second), cpu_percent=5 + 30 * (second % 60 < 20))
+        gpu = msgspec.structs.replace(RADEON, busy_percent=92 * (second % 60 < 20), power_w=6 + 18 * (second % 60 < 20))
+        is_read, is_written = second % 60 < 4, 4 <= second % 60 < 20
+        speed = SpeedNow(
+            decode_tps=28 + second % 5,
+            is_decoding=is_written,
+            prefill=Prefill(done=1, total=9, tps=380 + 10 * (second % 3), eta_s=1) if is_read else None,
+        )
+        controller.machine.hear(MachineRead(host=host, gpus=(gpu,), npus=(), speed=speed))
+    await person.press("f3")
+
+
 async def overflow(person: Person) -> None:
     await chat(person)
     info = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2)
@@ -346,6 +367,7 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
+    "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "palette": Scene(action("palette"), "Let the model think"),
 }
 
@@ -360,6 +382,7 @@ IN_CHINESE = {
     "conversations": "最近使用",
     "sampling": "温度",
     "help": "pick_model",
+    "monitor": "监视器",
     "palette": "查找操作",
     "bench-start": "基准测试",
 }
@@ -455,9 +478,9 @@ async def expect_as_before(scene: Scene, name: str, size: tuple[int, int], monke
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_themes_show_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
-        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+        for theme in NEAREST:
             person.app.theme = theme
             await person.pilot.pause()
             assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

@@ -25,6 +25,7 @@ from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import LOAD_WORKERS, Sending
@@ -42,17 +43,17 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
-from tui.config.keymap import display_keys
 from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
-from tui.words import LANGUAGES, Language, tr, use
+from tui.words import LANGUAGES, Language, mark, tr, use
 
 NARROW_COLUMNS = 100
 BROAD_COLUMNS = 160
 """From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
+PLACEHOLDER = mark("Ask anything…")
 
 
 class MainScreen(Screen[None]):
@@ -70,19 +71,21 @@ class MainScreen(Screen[None]):
         """It has been painted, and its prompt has had the focus."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
-        self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=self._placeholder())
+        self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
         self._header, self._queued = Header(), QueuedPrompts()
         self._sidebar, self._status = Sidebar(), StatusLine()
         self._column, self._page = ConversationList(), StartPage()
 
         self.flows = flows = Flows(self, keymap)
         self.header_line = header = HeaderLine(controller, keymap, self._header, self._status)
-        self.editing = editing = Editing(self.prompt, keymap)
+        self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
+        self.editing = editing = Editing(self.prompt, line, self.transcript)
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
-        self.conversations = ConversationFlows(controller, settings, flows, header)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
+        self._live = LiveFigures(controller, (self._sidebar, self._status))
         self._welcome = Welcome(controller, flows, self.models, self._page)
         self._saved = SavedList(
             controller, flows, self._column, self._welcome.show_latest, is_seen=lambda: self._is_list_seen
@@ -98,13 +101,14 @@ class MainScreen(Screen[None]):
             self._saved,
             self._welcome,
         )
-        # In this order: a card is the last in the transcript.
+        # In this order: what is edited is dimmed where it is shown, and a card is the last in the transcript.
         self._followers = (
-            LiveFigures(controller, (self._sidebar, self._status)),
-            editing,
+            self._live,
             ConversationView(controller, keymap, self.transcript, self.prompt),
+            editing,
             cards,
             header,
+            line,
             self.sending,
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
@@ -129,17 +133,12 @@ class MainScreen(Screen[None]):
         yield self._status
         yield KeyBar()
 
-    def _placeholder(self) -> str:
-        keys = self._keymap.get("newline", ())
-        if not keys:
-            return tr("Ask anything…")
-        return tr("Ask anything… ({key} for a new line)", key=display_keys(keys, limit=1))
-
     def on_mount(self) -> None:
         state = self._controller.state.state
         self.set_class(not (self._settings.ui.sidebar if state.sidebar is None else state.sidebar), "-no-sidebar")
         self.set_class(state.conversation_list is False, "-no-conversations")
         self.header_line.show()
+        self.prompt_line.show()
         self.sending.show_queue()
         self.call_after_refresh(self._first_paint)
 
@@ -171,6 +170,14 @@ class MainScreen(Screen[None]):
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
         self.sending.send(event.text)
+
+    @on(Prompt.Changed)
+    def _typed(self) -> None:
+        self.prompt_line.typed()
+
+    @on(Prompt.TakeBack)
+    def _take_back(self) -> None:
+        self.sending.take_back()
 
     @on(Prompt.Blank)
     def _blank(self) -> None:
@@ -216,6 +223,14 @@ class MainScreen(Screen[None]):
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
 
+    @on(Transcript.NewText)
+    def _new_text(self, event: Transcript.NewText) -> None:
+        self.prompt_line.show_new_text(event.is_new)
+
+    @on(Transcript.MessageActionChosen)
+    async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
+        await self.messages.act(event.action, event.turn_id)
+
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
         # Not by `run_action`, which asks whether the key would work: a click does also where the key is another's.
@@ -256,6 +271,12 @@ class MainScreen(Screen[None]):
         hidden = not self.has_class("-no-sidebar")
         self.set_class(hidden, "-no-sidebar")
         self._controller.remember(sidebar=not hidden)
+
+    def action_monitor(self) -> None:
+        """Show the full-screen monitor."""
+        from tui.app.screens.monitor import MonitorScreen
+
+        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now))
 
     def action_toggle_conversations(self) -> None:
         """Show or hide the conversations at the left, and remember it."""
@@ -301,9 +322,9 @@ class MainScreen(Screen[None]):
         when its texts are not there."""
         is_there = use(language)
         self.run_worker(self._controller.share_language(), group="language")
-        self.prompt.placeholder = self._placeholder()
+        self.prompt.placeholder = tr(PLACEHOLDER)
         self.transcript.reword()
-        self.editing.reword()
+        self.prompt_line.reword()
         self.header_line.reword()
         self._welcome.reword()
         self._saved.reword()
@@ -320,7 +341,7 @@ class MainScreen(Screen[None]):
         app = self.app
         choices = [
             Choice(id=name, label=name, note=tr("dark") if theme.dark else tr("light"))
-            for name, theme in sorted(app.available_themes.items())
+            for name, theme in sorted(app.available_themes.items(), key=lambda item: (not item[1].dark, item[0]))
         ]
 
         def preview(name: str) -> None:

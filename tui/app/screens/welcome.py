@@ -26,7 +26,6 @@ from tui.planning.suggestions import Suggestion
 from tui.protocol.messages import Loaded
 from tui.session import events
 from tui.session.controller import Controller
-from tui.session.loads import backend_label
 from tui.words import tr, trn
 
 _OFFERS = ("pick_model", "conversations", "load_settings", "help")
@@ -84,7 +83,7 @@ class Welcome:
         )
 
     async def _look_up(self, loaded: Loaded) -> None:
-        key = self._controller.model.name, backend_label(loaded)
+        key = self._controller.model.name, format.backend(loaded.llama.devices)
         if key not in self._speeds:
             try:
                 self._speeds[key] = await self._controller.store.last_speed(*key)
@@ -108,7 +107,7 @@ class Welcome:
         else:
             where = tr("on the CPU · {n_ctx} tokens", n_ctx=n_ctx)
         taken = format.size(sum(buffer.n_bytes for buffer in llama.buffers) or loaded.size_bytes)
-        tps = self._speeds.get((name, backend_label(loaded)), 0.0)
+        tps = self._speeds.get((name, format.backend(loaded.llama.devices)), 0.0)
         memory = tr("{size} of memory", size=taken)
         if tps:
             memory = tr("{size} · {speed} tok/s last time", size=taken, speed=format.speed(tps))

@@ -79,8 +79,7 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
     start: StartApp,
 ) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         controller = person.app.controller
         controller.restart()
         await person.wait_for(lambda: person.phase == "starting")
@@ -249,8 +248,7 @@ async def test_another_conversation_does_not_get_what_waited_in_this_one(start: 
 
 async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         await write(person, "ping")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         assert prompt(person).text == "ping" and waiting(person) == ()
@@ -304,8 +302,7 @@ async def test_no_answer_is_dropped_in_silence(start: StartApp) -> None:
 
 async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         for action, words in {
             "screen.edit_last": "no prompt to edit yet",
             "screen.fold_thinking": "no thinking to fold",
@@ -319,8 +316,8 @@ async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
 
 async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press(*"zzz")
+        await person.wait_without_a_model()
+        await person.press("ctrl+o", *"zzz")
         picker = person.app.screen
         assert isinstance(picker, PickerScreen)
         await person.wait_for(lambda: not picker._is_scanning)

@@ -112,9 +112,7 @@ async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(
 
 async def test_without_a_model_the_choice_is_kept_for_the_next_one(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
-        await person.press("escape")
-        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        await person.wait_without_a_model()
         await person.press("ctrl+t")
         assert "Thinking is off in this conversation, for models that have a switch for it." in person.told
 

@@ -21,7 +21,6 @@ from tui.measure.report import (
     Comparison,
     RefusedJob,
     Report,
-    backend_of,
     engine_build,
     marks_told,
     model_type,
@@ -74,12 +73,11 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def _place(report: Report) -> str:
     """ "CPU", or the devices with how many layers are there: "Vulkan0 41/65"."""
     loaded = report.loaded
-    where = f"{loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
-    return f"{'+'.join(loaded.llama.devices)} {where}" if loaded.llama.devices else "CPU"
+    return format.place(loaded.llama.devices, loaded.llama.n_gpu_layers, loaded.llama.n_layers)
 
 
 def _row_of(report: Report) -> str:
-    return row_label(row_name(report.model, report.loaded.path), backend_of(report.settings))
+    return row_label(row_name(report.model, report.loaded.path), format.backend(report.settings.devices))
 
 
 def _sentences(report: Report) -> list[str]:

@@ -10,7 +10,19 @@ import msgspec
 from tui.words import mark
 
 Scope = Literal[
-    "app", "chat", "input", "transcript", "card", "dialog", "picker", "load", "conversations", "form", "log", "bench"
+    "app",
+    "chat",
+    "input",
+    "transcript",
+    "card",
+    "dialog",
+    "picker",
+    "load",
+    "conversations",
+    "form",
+    "log",
+    "bench",
+    "monitor",
 ]
 
 SCOPE_PARENTS: dict[Scope, Scope] = {
@@ -25,11 +37,12 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "form": "dialog",
     "log": "dialog",
     "bench": "dialog",
+    "monitor": "app",
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
 failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
-"bench" the one that measures."""
+"bench" the one that measures; "monitor" is the full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -79,6 +92,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
         (
             "switch_backend",
             mark("Switch backend"),
@@ -124,7 +138,7 @@ ACTIONS: tuple[Action, ...] = (
         ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
-        ("conversations", mark("Open conversation"), mark("Open an earlier conversation."), "ctrl+r f3"),
+        ("conversations", mark("Open conversation"), mark("Open an earlier conversation."), "ctrl+r"),
     ),
     *_rows(
         mark("Messages"),
@@ -300,6 +314,11 @@ ACTIONS: tuple[Action, ...] = (
         ),
     ),
     *_rows(
+        mark("Monitor"),
+        "monitor",
+        ("monitor_close", mark("Close"), mark("Close the monitor."), "escape f3 q", "footer"),
+    ),
+    *_rows(
         mark("Program"),
         "app",
         ("palette", mark("Open palette"), mark("Find any action by its name."), "ctrl+p", "footer", "hidden"),
@@ -309,6 +328,13 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "chat",
         ("toggle_sidebar", mark("Toggle sidebar"), mark("Show or hide the sidebar."), "f4"),
+        ("monitor", mark("Open monitor"), mark("Watch the engine and the machine on the whole screen."), "f3"),
+        (
+            "toggle_conversations",
+            mark("Toggle conversation list"),
+            mark("Show or hide the conversations at the left of a wide screen."),
+            "shift+f4 f16",
+        ),
         ("theme", mark("Choose theme"), mark("Choose a theme."), "f8"),
         ("language", mark("Choose language"), mark("Choose the language of the interface."), ""),
         ("bench", mark("Benchmark models"), mark("Measure models on every backend, and see earlier runs."), ""),
@@ -323,6 +349,7 @@ ACTIONS: tuple[Action, ...] = (
         mark("Program"),
         "app",
         ("log_view", mark("Show engine log"), mark("Show the last lines of the engine's log."), "f12"),
+        ("notices", mark("Show notices"), mark("Show what was told, the newest at the end."), ""),
         ("show_problems", mark("Show problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",
@@ -345,7 +372,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench")
+    return scope not in ("transcript", "card", "load", "bench", "monitor")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

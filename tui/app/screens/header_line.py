@@ -73,7 +73,7 @@ class HeaderLine:
 
 def _place(llama: LlamaLoad, info: ModelInfo | None) -> str:
     """ "Vulkan0 48/48", "Vulkan0 49/49 · experts on CPU: 12", "CPU"."""
-    place = f"{'+'.join(llama.devices)} {llama.n_gpu_layers}/{llama.n_layers}" if llama.devices else "CPU"
+    place = format.place(llama.devices, llama.n_gpu_layers, llama.n_layers)
     if info and (n_cpu_moe := experts_on_cpu(info, llama.n_gpu_layers, llama.n_cpu_moe)):
         return f"{place} · {tr('experts on CPU: {n}', n=n_cpu_moe)}"
     return place

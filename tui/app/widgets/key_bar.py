@@ -78,8 +78,8 @@ class KeyBar(LineWidget):
         for hint in self._shown:
             if row:
                 row.append((" " * _GAP, ""))
-            row.append((hint.label, "key" if hint.is_enabled else "faint"))
-            row.append((f" {hint.title}", "" if hint.is_enabled else "faint"))
+            row.append((hint.label, "key" if hint.is_enabled else "muted"))
+            row.append((f" {hint.title}", "" if hint.is_enabled else "muted"))
         return [tuple(row)]
 
     def on_click(self, event: events.Click) -> None:

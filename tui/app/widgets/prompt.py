@@ -45,9 +45,9 @@ class Prompt(BorderedTextArea):
         overflow-x: hidden;
         scrollbar-size: 0 1;
         scrollbar-gutter: stable;
-        .text-area--placeholder { color: $foreground 50%; }
+        .text-area--placeholder { color: $foreground-muted; }
         &:focus { border: round $border; }
-        &.-not-ready { border: round $foreground 25%; color: $foreground 70%; }
+        &.-not-ready { border: round $foreground-disabled; color: $foreground-muted; }
     }
     """
 
@@ -94,6 +94,10 @@ class Prompt(BorderedTextArea):
         def control(self) -> Prompt:
             """The prompt."""
             return self.prompt
+
+    class Above(Message):
+        """An earlier prompt was asked for where there is none, and nothing is written: whatever stands above may have
+        the focus."""
 
     class TakeBack(Message):
         """What waits is wanted back: the newest of it."""
@@ -229,6 +233,8 @@ class Prompt(BorderedTextArea):
         elif self._at > 0:
             self._recall(self._at - 1)
             self.move_cursor(self.navigator.get_location_end((0, 0)))
+        elif not self.text:
+            self.post_message(self.Above())
 
     def action_history_next(self) -> None:
         """The text after, and at last the draft, when the cursor is in the last row."""

@@ -39,6 +39,7 @@ class Transcript(TranscriptReader, can_focus=True):
         """`expanded` is how the thinking of an answer starts: None folds it, but for its last rows while it comes."""
         super().__init__()
         self.expanded = expanded
+        self._was_empty = True
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -50,6 +51,7 @@ class Transcript(TranscriptReader, can_focus=True):
     def _extend(self, records: Iterable[Record]) -> None:
         for record in records:
             self.document.add(_entry(record, expanded=self.expanded), lay_out=False)
+        self._tell_whether_empty()
         self.reset_view()
 
     def clear(self) -> None:
@@ -184,6 +186,7 @@ class Transcript(TranscriptReader, can_focus=True):
 
     def _add_entry(self, entry: Entry) -> None:
         index = self.document.add(entry)
+        self._tell_whether_empty()
         self.refresh_bindings()
         self.entry_changed(index, 0)
         if self.following:
@@ -200,11 +203,18 @@ class Transcript(TranscriptReader, can_focus=True):
 
     def _forget(self, index: int) -> None:
         self.document.cut(index)
+        self._tell_whether_empty()
         self.refresh_bindings()  # a card may be open now, or is gone
         if self._pointed >= index:
             self._pointed = -1
         if self._marked >= index:
             self._mark(-1)
+
+    def _tell_whether_empty(self) -> None:
+        is_empty = not self.document.entries
+        if is_empty != self._was_empty:
+            self._was_empty = is_empty
+            self.post_message(self.Emptied(is_empty))
 
     def _open_card(self) -> CardEntry | None:
         for entry in reversed(self.document.entries):

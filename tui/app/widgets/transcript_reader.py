@@ -69,6 +69,13 @@ class TranscriptReader(TranscriptView):
             self.action = action
             """Id in the table of actions."""
 
+    class Emptied(Message, namespace="transcript"):
+        """Nothing is shown any more, or something is for the first time."""
+
+        def __init__(self, is_empty: bool) -> None:
+            super().__init__()
+            self.is_empty = is_empty
+
     class NewText(Message, namespace="transcript"):
         """Whether there is text below the view that the reader has not seen."""
 

@@ -73,23 +73,26 @@ class TranscriptView(DirectPaint, ScrollView):
         .transcript--link { text-style: underline; }
         .transcript--url, .transcript--footer, .transcript--progress, .transcript--notice-dim,
         .transcript--thinking, .transcript--thinking-label, .transcript--quote, .transcript--code-label,
-        .transcript--code-copy, .transcript--code-comment, .transcript--replaced { color: $foreground 60%; }
+        .transcript--code-copy, .transcript--code-comment, .transcript--replaced { color: $foreground-muted; }
         .transcript--table-line, .transcript--rule, .transcript--thinking-bar, .transcript--bar {
-            color: $foreground 25%;
+            color: $foreground-disabled;
         }
-        .transcript--thumb { color: $foreground 55%; }
-        .transcript--quote-bar, .transcript--marker, .transcript--key, .transcript--mark { color: $text-primary; }
-        .transcript--h1, .transcript--h2 { color: $text-primary; text-style: bold; }
-        .transcript--h3, .transcript--h4 { text-style: bold; }
+        .transcript--thumb { color: $foreground-muted; }
+        .transcript--quote-bar, .transcript--marker, .transcript--mark { color: $text-primary; }
+        .transcript--key { color: $footer-key-foreground; }
+        .transcript--h1 { color: $text-primary; text-style: bold underline; }
+        .transcript--h2 { color: $text-primary; text-style: bold; }
+        .transcript--h3 { text-style: bold; }
+        .transcript--h4 { text-style: bold italic; }
         .transcript--fence { background: $surface; }
-        .transcript--code-keyword { color: $text-secondary; }
+        .transcript--code-keyword { color: $text-accent; text-style: bold; }
         .transcript--code-string { color: $text-success; }
         .transcript--code-number { color: $text-warning; }
         .transcript--code-name { color: $text-primary; }
-        .transcript--code-type { color: $text-accent; }
+        .transcript--code-type { color: $text-secondary; }
         .transcript--user { background: $foreground 5%; }
         .transcript--user-label, .transcript--answer-label { text-style: bold; }
-        .transcript--user-label { color: $text-accent; }
+        .transcript--user-label { color: $text-secondary; }
         .transcript--answer-label { color: $text-primary; }
         .transcript--notice-info { color: $text-primary; }
         .transcript--notice-warning { color: $text-warning; }

@@ -22,7 +22,7 @@ from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 
 VERBS = {
-    "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
+    "Add", "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
     "Export", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "New", "Open", "Quit", "Raise", "Recall",
     "Redraw", "Reload", "Rename", "Rescan", "Reset", "Restart", "Run", "Save", "Scroll", "Select", "Send", "Show",
     "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",

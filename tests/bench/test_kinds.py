@@ -314,10 +314,23 @@ async def test_an_interrupted_run_keeps_the_users_that_are_done(engine: Engine) 
         (("--parallel", "2", "-p", "0"), "give -p a number of tokens"),
         (("--parallel", "2", DENSE, "--compare", "last"), "--parallel has tests of its own: leave out --compare."),
         (("--tune", DENSE, "--compare", "last"), "leave out --compare"),
-        (("--e2e",), "--e2e goes with --bench"),
+        (
+            ("--bench", "--seconds", "9"),
+            "--seconds goes with --tune, which is missing.\nWrite: llmtui --tune --seconds 9\n",
+        ),
+        (("--quick", "--temp", "0.5", "--continue"), "--continue, --temp go with the chat"),
     ],
 )
 def test_what_does_not_go_together_is_bad_usage(arguments: tuple[str | Path, ...], said: str) -> None:
     done = llmtui(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-o", "chart"), ("--e2e",), ("--compare", "last", "--fail-below", "5"), ("--all",)]
+)
+def test_what_only_a_benchmark_has_starts_one(arguments: tuple[str, ...]) -> None:
+    done = llmtui(*arguments)
+    assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
+    assert "there is no chat model on this machine" in done.stderr

@@ -8,7 +8,7 @@ from tui.measure.stats import deviation, mean
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Mean and sample deviation, "30.91 ± 0.12"; the value alone where there is but one."""
+    """Mean and sample deviation, "1,630.91 ± 0.12"; the value alone where there is but one."""
     if len(values) < 2:
-        return f"{mean(values):.{digits}f}"
-    return f"{mean(values):.{digits}f} ± {deviation(values):.{digits}f}"
+        return f"{mean(values):,.{digits}f}"
+    return f"{mean(values):,.{digits}f} ± {deviation(values):,.{digits}f}"

@@ -15,7 +15,6 @@ def test_a_speed_in_a_table_is_never_shortened_and_has_the_digits_of_its_table()
     told = [
         full_speed(4.1, 1),
         full_speed(4.1),
-        full_speed(31.42),
         full_speed(12_345),
         full_speed(2.5e8),
         full_speed(0, 1),

@@ -126,6 +126,22 @@ async def test_an_answer_that_is_stopped_while_its_model_loads_is_not_gone_on_wi
     assert session.controller.phase == "ready" and session.controller.model.choice.n_ctx != 1024
 
 
+async def test_an_answer_that_is_stopped_before_the_engine_was_asked_never_begins(session: Session) -> None:
+    await session.answered("ping")  # from now on it is looked whether another window wrote into the conversation
+
+    def stop_at_once(event: events.AnySessionEvent) -> None:
+        if isinstance(event, events.PhaseChanged) and event.phase == "answering":
+            session.controller.interrupt()
+
+    end = session.controller.listen(stop_at_once)
+    session.controller.queue.send("and again")
+    await until(lambda: len(session.engine.sent(Generate)) == 2)
+    end()
+    await session.idle()
+    assert session.turns[-1].text == "and again" and len(session.heard(events.AnswerEnded)) == 1
+    assert session.controller.phase == "ready"
+
+
 async def test_a_prompt_that_is_too_long_stays_and_whoever_listens_decides(session: Session) -> None:
     await session.answered("ping")
     session.controller.replacing.cut(session.turns[-1].id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tui.chat.conversation import to_messages, up_to_the_prompt
 from tui.config.settings import Settings
@@ -51,6 +51,8 @@ class Answering:
         self._writing: Writing | None = None
         """The answer that is being written, also while it is paused."""
         self._stream: AnswerStream | None = None
+        self._is_agreeing = self._is_unwanted = False
+        """Whether it is still asked if an answer may be written, and whether it was stopped meanwhile."""
         self._next_load: LoadRequest | None = None
         """What is to be loaded before the answer goes on."""
         self._is_over = asyncio.Event()
@@ -66,9 +68,21 @@ class Answering:
         """An answer waits while its model is loaded again."""
         return self._writing is not None and self._writing.is_paused
 
-    async def run(self, loaded: Loaded, *, drop_oldest: bool) -> None:
-        """Answer with what is `loaded`. Raises `EngineDied` when the engine dies meanwhile."""
+    async def agree(self, agree: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether an answer may be written; it can be stopped from here on."""
+        self._is_agreeing, self._is_unwanted = True, False
         self._phase.set("answering")
+        is_agreed = False
+        try:
+            is_agreed = await agree()
+        finally:
+            self._is_agreeing = False
+            if not is_agreed and self._phase.now == "answering":
+                self._phase.set_idle()
+        return is_agreed
+
+    async def run(self, loaded: Loaded, *, drop_oldest: bool) -> None:
+        """Answer with what is `loaded`, after `agree`. Raises `EngineDied` when the engine dies meanwhile."""
         if self._opened.now.model_path != loaded.path:
             self._opened.configure(model_path=loaded.path)
         self._writing = writing = self._write(loaded, self._model.name)
@@ -106,6 +120,9 @@ class Answering:
         """One part of an answer: all of it, or up to a pause, or what comes behind one."""
         self._contexts.began(self._opened.now.id)
         self._stream = self._engine.generate(self._command(writing, drop_oldest))
+        if self._is_unwanted:
+            self._is_unwanted = False
+            self._stream.cancel()
         try:
             async for event in self._stream:
                 if isinstance(event, Done) and event.stop == "cancelled" and self._next_load and writing.may_pause:
@@ -162,9 +179,12 @@ class Answering:
         """Have the answer end; False when the engine makes none, or one that waits for a load."""
         if self._writing is not None:
             self._next_load, self._writing.may_pause = None, False
-        if self._stream is None:
+        if self._is_agreeing:
+            self._is_unwanted = True
+        elif self._stream is None:
             return False
-        self._stream.cancel()
+        else:
+            self._stream.cancel()
         return True
 
     async def stop(self) -> None:

@@ -281,7 +281,7 @@ class Controller:
         if loaded is None:
             self._refused(ErrorInfo(kind="no_model", detail=""))
             return
-        is_agreed = await self._elsewhere.agree()
+        is_agreed = await self._answers.agree(self._elsewhere.agree)
         if not is_agreed or self.engine.loaded is not loaded:  # a death meanwhile is told by itself
             self.queue.hold()
             return

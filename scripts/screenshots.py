@@ -35,6 +35,8 @@ PATIENCE_S = 300.0
 FRAME_S, LONGEST_S, END_S = 0.25, 1.0, 4.0
 """A film looks at the screen each so many seconds; what stands still longer is cut to this; and how long the end
 stands."""
+SWITCH_AT, STOP_AT = 250, 700
+"""Characters of the answer after which the film switches, and ends."""
 SETTINGS = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n[chat]\nkeep_context = 0\n"
 
 
@@ -164,10 +166,10 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
     while controller.phase != "ready" or len(controller.conversation.turns) < 2 or not is_switched:
         await look(FRAME_S)
         turns = controller.conversation.turns
-        if not is_switched and len(turns) == 2 and len(turns[1].text) > 250:
+        if not is_switched and len(turns) == 2 and len(turns[1].text) > SWITCH_AT:
             await pilot.press("f6")
             is_switched = True
-        if is_switched and len(turns[-1].text) > 700:
+        if is_switched and len(turns[-1].text) > STOP_AT:
             await pilot.press("escape")
             break
     await pilot.pause(1.2)

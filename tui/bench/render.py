@@ -216,7 +216,9 @@ def facts(report: Report) -> Page:
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = [f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC"] if report.results else []
-    runs = tr("mean ± standard deviation of {n} runs", n=report.repetitions)
+    runs = tr("one run")
+    if report.repetitions > 1:
+        runs = tr("mean ± standard deviation of {n} runs", n=report.repetitions)
     beware = [str(warning) for warning in report.warnings]
     beware += [
         tr("{test}: {reasons}", test=result.test.name, reasons=marks_told(result.all_marks))

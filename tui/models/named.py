@@ -16,8 +16,8 @@ from tui.models.library import Library
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _MOST_NEAR = 3
-_CLOSE = 0.6
-"""How much alike a name is that may have been meant, of 1; `difflib`'s own default."""
+_CLOSE = 0.7
+"""How much alike a name is that may have been meant, of 1."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +56,14 @@ def find(written: str, files: Sequence[Named]) -> list[Named]:
 
 
 def near(written: str, files: Iterable[Named]) -> list[Named]:
-    """Those that may have been meant by a name that none has, the likeliest first."""
-    by_name = {_plain(name): file for file in files for name in reversed(file.names)}
+    """Those whose name, or what it begins with, may have been meant by one that none has, the likeliest first."""
+    by_name: dict[str, list[Named]] = {}
+    for file in files:
+        for name in map(_plain, file.names):
+            for end in (*(found.start() for found in re.finditer("-", name)), len(name)):
+                by_name.setdefault(name[:end], []).append(file)
     close = get_close_matches(_plain(written), by_name, n=2 * _MOST_NEAR, cutoff=_CLOSE)
-    return list(dict.fromkeys(by_name[name] for name in close))[:_MOST_NEAR]
+    return list(dict.fromkeys(file for name in close for file in by_name[name]))[:_MOST_NEAR]
 
 
 def labels(files: Sequence[Named]) -> list[str]:

@@ -35,8 +35,6 @@ PATIENCE_S = 300.0
 FRAME_S, LONGEST_S, END_S = 0.25, 1.0, 4.0
 """A film looks at the screen each so many seconds; what stands still longer is cut to this; and how long the end
 stands."""
-SWITCH_AT, STOP_AT = 250, 700
-"""Characters of the answer after which the film switches, and ends."""
 SETTINGS = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n[chat]\nkeep_context = 0\n"
 
 
@@ -55,7 +53,13 @@ OF_SMOLLM2 = (
 )
 OF_TINY = ("Show a table", "hello", "用Python写冒泡排序")
 """What it was trained to answer."""
-STORY = "Tell me a story about a lighthouse keeper and a storm."
+STORY, SWITCH_AT, STOP_AT = "Tell me a story about a lighthouse keeper and a storm.", 250, 700
+"""What the film asks, and after how many characters of the answer it switches, and ends."""
+if CHAT == DENSE:
+    STORY, SWITCH_AT = OF_TINY[0], 20
+
+TOO_LONG = 1 << (25 if CHAT == DENSE else 21)
+"""Tokens of a context that takes more than 40 GiB."""
 
 Frames = list[tuple[float, terminal_svg.Screen]]
 Act = Callable[["LlmtuiApp", "Pilot[int]"], Awaitable[Frames | None]]
@@ -125,7 +129,9 @@ def after_chat(action: str, *keys: str, settle_s: float = 1.5) -> Act:
 
 
 async def ask_about_memory(app: LlmtuiApp, pilot: Pilot[int]) -> None:
-    await wait_for(pilot, lambda: len(app.screen_stack) > 1)
+    from textual.screen import ModalScreen
+
+    await wait_for(pilot, lambda: isinstance(app.screen, ModalScreen))
     await pilot.pause(1.0)
 
 
@@ -158,20 +164,27 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
             frames.append((min(LONGEST_S, now_s - seen_s), screen))
         seen_s = now_s
 
-    for piece in STORY.split(" "):
-        await pilot.press(*(f"{letter}" for letter in f"{piece} "))
+    async def look_until(condition: Callable[[], object]) -> None:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError("the answer did not get there in time")
+            await look(FRAME_S)
+
+    def length() -> int:
+        """Characters of the answer so far."""
+        return sum(len(turn.text) for turn in controller.conversation.turns[1:])
+
+    for word in STORY.split(" "):
+        await pilot.press(*("space" if letter == " " else letter for letter in f"{word} "))
         await look(0.0)
     await pilot.press("enter")
-    is_switched = False
-    while controller.phase != "ready" or len(controller.conversation.turns) < 2 or not is_switched:
-        await look(FRAME_S)
-        turns = controller.conversation.turns
-        if not is_switched and len(turns) == 2 and len(turns[1].text) > SWITCH_AT:
-            await pilot.press("f6")
-            is_switched = True
-        if is_switched and len(turns[-1].text) > STOP_AT:
-            await pilot.press("escape")
-            break
+    await look_until(lambda: length() > SWITCH_AT)
+    await pilot.press("f6")
+    await look_until(lambda: controller.engine.loaded and controller.engine.loaded.llama.devices)
+    await look_until(lambda: length() > STOP_AT or controller.conversation.turns[-1].stop)
+    await pilot.press("escape")
+    await look_until(lambda: controller.phase == "ready")
     await pilot.pause(1.2)
     await look(0.0)
     frames[-1] = (END_S, frames[-1][1])
@@ -188,7 +201,7 @@ SHOTS = {
     "picker": Shot(after_chat("screen.pick_model", settle_s=3.0)),
     "picker-zh": Shot(after_chat("screen.pick_model", settle_s=3.0), model=DENSE, language="zh"),
     "load": Shot(after_chat("screen.load_settings"), model=MOE),
-    "memory": Shot(ask_about_memory, load={"n_ctx": 1 << 22}, is_loaded=False),
+    "memory": Shot(ask_about_memory, load={"n_ctx": TOO_LONG}, is_loaded=False),
     "conversations": Shot(after_chat("screen.conversations")),
     "sampling": Shot(after_chat("screen.sampling")),
     "bench": Shot(after_chat("screen.bench")),

@@ -173,7 +173,7 @@ def test_an_interrupted_localscore_keeps_its_rows_and_has_no_number() -> None:
     assert code == ExitCode.INTERRUPTED
     report = running.seen.rpartition("\x1b[K")[2]
     assert "No LocalScore: it is over all 9 tests, of which 2 are done." in report
-    assert re.search(r"^pp1024\+tg16 +[\d,]+ +[\d,]+ +[\d,.]+", report, re.MULTILINE)
+    assert re.search(r"^pp1024\+tg16 +[\d,.]+ +[\d,.]+ +[\d,.]+", report, re.MULTILINE)
     assert "LocalScore: " not in report.replace("No LocalScore: ", "")
 
 

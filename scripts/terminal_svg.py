@@ -24,6 +24,8 @@ _MARGIN, _BAR = 12, 26
 _FONTS = "ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,'Noto Sans Mono CJK SC',monospace"
 _INK, _GROUND = "#d5d9e0", "#17191d"
 """Where a style leaves them to the terminal."""
+_NO_DOTS = "\u2800"
+"""The braille sign that shows nothing, of which graphs are full."""
 _BUTTONS = ("#ff5f57", "#febc2e", "#28c840")
 
 
@@ -157,12 +159,13 @@ def _row(segments: Iterable[Segment]) -> Row:
     for segment in segments:
         if segment.control or not segment.cell_length:
             continue
+        text = segment.text.replace(_NO_DOTS, " ")
         look, background = _look(segment.style)
         last = pieces[-1] if pieces else None
-        if last and last.background == background and (last.look == look or not segment.text.strip()):
-            pieces[-1] = last._replace(n_cells=last.n_cells + segment.cell_length, text=last.text + segment.text)
+        if last and last.background == background and (last.look == look or not text.strip()):
+            pieces[-1] = last._replace(n_cells=last.n_cells + segment.cell_length, text=last.text + text)
         else:
-            pieces.append(Piece(column, segment.cell_length, segment.text, look, background))
+            pieces.append(Piece(column, segment.cell_length, text, look, background))
         column += segment.cell_length
     return tuple(pieces)
 

@@ -50,7 +50,13 @@ HOST = HostSample(
     cpu_percent=11,
     ram_total_bytes=round(31.2 * GIB),
     ram_available_bytes=round(17.3 * GIB),
+    core_percents=(98, 95, 12, 3, 0, 0, 5, 61, 0, 0, 2, 0, 0, 0, 8, 0),
+    engine_cpu_percent=9,
     engine_rss_bytes=round(1.1 * GIB),
+    engine_private_bytes=round(0.7 * GIB),
+    engine_shared_bytes=round(0.4 * GIB),
+    engine_read_bps=0.0,
+    memory_pressure_percent=0.0,
     swap_total_bytes=8 * GIB,
     swap_used_bytes=0,
     cpu_temperature_c=58,
@@ -66,6 +72,8 @@ RADEON = GpuSample(
     busy_percent=92,
     temperature_c=64,
     power_w=24,
+    clock_mhz=2800,
+    throttled_by=(),
 )
 IDLE_RADEON = msgspec.structs.replace(
     RADEON, dedicated_used_bytes=round(0.3 * GIB), shared_used_bytes=round(0.1 * GIB), busy_percent=0
@@ -357,5 +365,5 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_flows, "scan", lambda *_: library)
     monkeypatch.setattr(model_flows, "inspect", by_path.__getitem__)
-    monkeypatch.setattr(model_flows, "configured_folders", lambda _: (Folder(path=FOLDER),))
+    monkeypatch.setattr(model_flows, "configured_folders", lambda *_: (Folder(path=FOLDER),))
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen
 
 from tests.conftest import until
-from tui.app.look import register
+from tui.app.theming import register
 from tui.config import paths
 from tui.config.keymap import default_keymap
 from tui.config.themes import load_themes

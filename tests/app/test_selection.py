@@ -4,7 +4,6 @@ a list that a key would choose, in the cells as the terminal gets them."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,14 +15,11 @@ from textual.widgets import Input, TextArea
 
 from tests.app.conftest import Person
 from tests.app.test_snapshots import Scene, action, chat, open_palette, pick_model, read_problems, shown
-from tests.config.test_themes import contrast, distance, linear
+from tests.seeing import NEAREST, contrast, distance, linear
 from tui.app.markdown.text import width_of
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.picker import PickerScreen
-from tui.config import paths
-from tui.config.themes import load_themes
 
-THEMES = load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]
 TOLD_APART = 15
 """Distance in L*a*b*: shades nearer than this are taken for one where they do not touch."""
 
@@ -137,7 +133,7 @@ SCENES: dict[str, tuple[Scene, Callable[[Person], Awaitable[list[Place]]]]] = {
 async def in_every_theme(person: Person) -> dict[str, tuple[dict[Place, Cell], str]]:
     """What is on the terminal in each theme, and the background of its screen."""
     found = {}
-    for theme in THEMES:
+    for theme in NEAREST:
         person.app.theme = theme
         await person.pilot.pause()
         found[theme] = cells(person), hex_of(person.app.screen.rich_style.bgcolor)

@@ -33,14 +33,17 @@ from tests.recorded import (
     CONVERSATION,
     CPU_CRASH,
     GIB,
+    HOST,
     LIBRARY,
     LOADED,
     PROMPT_HALF_READ,
     QUESTION,
     QWEN,
+    RADEON,
     RecordedEngine,
     replace_machine,
 )
+from tests.seeing import NEAREST
 from tests.words.pseudo import plain
 from tui.app.bindings import Keymap
 from tui.app.run import make_app
@@ -48,25 +51,26 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
-from tui.app.screens.main import MainScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.widgets.bench_board import BenchState
-from tui.chat.conversation import answer_turn, finished
+from tui.app.widgets.start_page import StartPage
+from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
 from tui.chat.store import Summary
 from tui.config import paths
 from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.themes import load_themes
 from tui.measure.history import History
 from tui.models.library import Library
 from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
 from tui.planning.remedies import remedies
 from tui.planning.verdict import judge
+from tui.protocol.messages import Prefill
 from tui.protocol.records import Device, ErrorInfo
-from tui.session.events import AnswerRefused
+from tui.session.events import AnswerRefused, MachineRead
+from tui.session.speed import SpeedNow
 from tui.words import use
 
 SNAPSHOTS = DATA / "screens"
@@ -127,12 +131,36 @@ async def crash_on_the_cpu(person: Person) -> None:
 
 
 async def start_empty(person: Person) -> None:
-    await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
+    await person.wait_for(lambda: person.app.main.query_one(StartPage).state.first_steps)
 
 
-async def close_the_picker(person: Person) -> None:
+async def pick_of_none(person: Person) -> None:
     await start_empty(person)
-    await person.press("escape")
+    await person.press("ctrl+o")
+
+
+async def start_again(person: Person) -> None:
+    """A model is loaded, and there are conversations to go on with."""
+    for number, (title, day) in enumerate(
+        (
+            ("Why is a mixture of experts fast?", 9),
+            ("中文的標題和一個問題", 8),
+            ("A title that is longer than any column that it could ever stand in", 3),
+            ("Lighthouse story", 2),
+            ("Older than the four that are shown", 1),
+        )
+    ):
+        moment = datetime(2024, 3, day, 12).timestamp()
+        turns = CONVERSATION.turns if number == 0 else (user_turn("hello"),)
+        conversation = msgspec.structs.replace(
+            copy_with_new_ids(CONVERSATION), id=f"c{number}", title=title, turns=turns, updated_at=moment
+        )
+        await person.app.store.create(conversation)
+
+
+async def chat_beside_others(person: Person) -> None:
+    await start_again(person)
+    await person.app.main.conversations.open_conversation("c0")
 
 
 async def pick_model(person: Person) -> None:
@@ -275,6 +303,23 @@ async def open_palette(person: Person) -> None:
     await person.wait_for(lambda: [found.option_count for found in person.app.screen.query(CommandList)] == [n_actions])
 
 
+async def watch(person: Person) -> None:
+    """The monitor after five minutes in which a prompt was read and an answer written."""
+    await chat(person)
+    controller = person.app.controller
+    for second in range(-300, 0):
+        host = msgspec.structs.replace(HOST, time=float(second), cpu_percent=5 + 30 * (second % 60 < 20))
+        gpu = msgspec.structs.replace(RADEON, busy_percent=92 * (second % 60 < 20), power_w=6 + 18 * (second % 60 < 20))
+        is_read, is_written = second % 60 < 4, 4 <= second % 60 < 20
+        speed = SpeedNow(
+            decode_tps=28 + second % 5,
+            is_decoding=is_written,
+            prefill=Prefill(done=1, total=9, tps=380 + 10 * (second % 3), eta_s=1) if is_read else None,
+        )
+        controller.machine.hear(MachineRead(host=host, gpus=(gpu,), npus=(), speed=speed))
+    await person.press("f3")
+
+
 async def overflow(person: Person) -> None:
     await chat(person)
     info = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=8192, n_drop=2)
@@ -297,8 +342,10 @@ SCENES = {
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
-    "main-no-model": Scene(close_the_picker, "No model is loaded", has_model=False),
-    "empty-start": Scene(start_empty, "No models were found", has_model=False),
+    "main-no-model": Scene(start_empty, "Qwen3-8B", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
+    "picker-empty": Scene(pick_of_none, "paste the path", has_model=False),
+    "start-page": Scene(start_again, "Lighthouse", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "main-wide": Scene(chat_beside_others, "Lighthouse", sizes=((160, 40), (200, 60))),
     "main-loading": Scene(load_half, "62%"),
     "main-load-failed": Scene(fail_to_load, "could not be loaded"),
     "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
@@ -320,12 +367,14 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
+    "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "palette": Scene(action("palette"), "Let the model think"),
 }
 
 IN_CHINESE = {
     "main": "思考了",
-    "main-no-model": "没有加载模型",
+    "main-no-model": "Qwen3-8B",
+    "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
     "picker": "参数量",
     "load-settings": "上下文",
@@ -333,6 +382,7 @@ IN_CHINESE = {
     "conversations": "最近使用",
     "sampling": "温度",
     "help": "pick_model",
+    "monitor": "监视器",
     "palette": "查找操作",
     "bench-start": "基准测试",
 }
@@ -428,9 +478,9 @@ async def expect_as_before(scene: Scene, name: str, size: tuple[int, int], monke
 
 
 @pytest.mark.parametrize("name", ["picker", "load-settings"])
-async def test_every_theme_shows_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_themes_show_list_and_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], (80, 24), monkeypatch) as person:
-        for theme in load_themes(paths.builtin_themes_dir(), Path("/nowhere"))[0]:
+        for theme in NEAREST:
             person.app.theme = theme
             await person.pilot.pause()
             assert person.app.theme == theme and SCENES[name].ready in person.screen_text()

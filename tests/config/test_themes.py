@@ -1,12 +1,12 @@
-"""Themes: the built-in ones can be read by everyone, Textual takes them, and a bad file is named with its reason while
-the good ones still load."""
+"""Themes: Textual takes the built-in ones, and a bad file is named with its reason while the good ones still load.
+Whether they can be read is in `test_contrast.py`."""
 
 from __future__ import annotations
 
-import math
 import os
+import re
 import tomllib
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,15 @@ from rich.errors import StyleSyntaxError
 from textual.color import Color
 from textual.css.errors import StyleValueError
 from textual.css.styles import Styles
-from textual.theme import BUILTIN_THEMES, Theme
+from textual.theme import BUILTIN_THEMES
 
+from tests.seeing import contrast, distance, linear
+from tui.app.theming import DerivedTheme, usual_theme
 from tui.config import paths, themes
-from tui.config.settings import UiSettings
+from tui.config.settings import UiSettings, load_settings
 from tui.config.themes import COLORS, ThemeSpec, choose_theme, fingerprint, load_themes, parse_theme, terminal_is_light
 
 BUILTIN, PROBLEMS = load_themes(paths.builtin_themes_dir(), Path("/nonexistent"))
-OWN_COLORS = [theme for theme in BUILTIN.values() if not theme.ansi]
-STATES = ("success", "warning", "error")
-BACKGROUNDS = ("background", "surface", "panel")
 
 GOOD = """
 name = "mine"
@@ -43,44 +42,6 @@ error = "#f0757c"
 END = GOOD.splitlines()[-1]
 
 
-def linear(hex_color: str) -> tuple[float, float, float]:
-    r, g, b = (
-        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-        for value in (int(hex_color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    )
-    return r, g, b
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio of WCAG 2, 1 to 21."""
-    light = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in (linear(first), linear(second)))
-    return (light[1] + 0.05) / (light[0] + 0.05)
-
-
-def lab(r: float, g: float, b: float) -> tuple[float, float, float]:
-    """CIE L*a*b* (D65) of linear RGB."""
-    x, y, z = (
-        value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116
-        for value in (
-            (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047,
-            0.2126 * r + 0.7152 * g + 0.0722 * b,
-            (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883,
-        )
-    )
-    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
-
-
-def without_green_cones(r: float, g: float, b: float) -> tuple[float, float, float]:
-    """What is left for an eye with deuteranopia (matrix of Machado, Oliveira and Fernandes, 2009, severity 1)."""
-    rows = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881))
-    red, green, blue = (min(1.0, max(0.0, x * r + y * g + z * b)) for x, y, z in rows)
-    return red, green, blue
-
-
-def distance(first: tuple[float, float, float], second: tuple[float, float, float]) -> float:
-    return math.dist(lab(*first), lab(*second))
-
-
 def write(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(exist_ok=True)
     file = folder / name
@@ -91,15 +52,10 @@ def write(folder: Path, name: str, text: str) -> Path:
 # The built-in themes
 
 
-def test_contrast_is_computed_as_wcag_does() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
-
-
 def test_the_built_in_themes_are_good_and_many_enough() -> None:
     assert PROBLEMS == []
-    assert len(BUILTIN) >= 8
-    assert sum(not theme.dark for theme in BUILTIN.values()) >= 3
+    assert len(BUILTIN) >= 19
+    assert sum(not theme.dark for theme in BUILTIN.values()) >= 7
     assert all(theme.file.stem == theme.name for theme in BUILTIN.values())
 
 
@@ -109,60 +65,18 @@ def test_the_default_themes_exist_and_suit_their_terminals() -> None:
     assert themes.FALLBACK in BUILTIN
 
 
-def test_text_can_be_read_everywhere() -> None:
-    low = {
-        (theme.name, on): round(contrast(theme.foreground, getattr(theme, on)), 2)
-        for theme in OWN_COLORS
-        for on in BACKGROUNDS
-    }
-    assert {where: ratio for where, ratio in low.items() if ratio < 7} == {}
-
-
-def test_coloured_words_can_be_read_everywhere() -> None:
-    low = {
-        (theme.name, color, on): round(contrast(getattr(theme, color), getattr(theme, on)), 2)
-        for theme in OWN_COLORS
-        for color in (*STATES, "accent", "primary", "secondary")
-        for on in BACKGROUNDS
-    }
-    assert {where: ratio for where, ratio in low.items() if ratio < 4.5} == {}
-
-
-def test_text_can_be_read_where_it_is_selected() -> None:
-    low = {
-        theme.name: round(contrast(theme.foreground, theme.variables["input-selection-background"]), 2)
-        for theme in OWN_COLORS
-    }
-    assert {name: ratio for name, ratio in low.items() if ratio < 4.5} == {}
-
-
-def test_fits_tight_and_does_not_fit_cannot_be_mistaken_for_each_other() -> None:
-    """Distances in L*a*b*, also for eyes that do not tell red from green."""
-    near = []
-    for theme in OWN_COLORS:
-        for one, other in combinations(STATES, 2):
-            first, second = linear(getattr(theme, one)), linear(getattr(theme, other))
-            if distance(first, second) < 35 or distance(without_green_cones(*first), without_green_cones(*second)) < 10:
-                near.append((theme.name, one, other))
-    assert near == []
-
-
-def test_the_accent_is_no_colour_of_state() -> None:
-    near = [
-        (theme.name, state)
-        for theme in OWN_COLORS
-        for state in STATES
-        if distance(linear(theme.accent), linear(getattr(theme, state))) < 30
-    ]
-    assert near == []
+def test_the_settings_file_names_every_theme_and_no_other() -> None:
+    text = paths.default_settings_file().read_text(encoding="utf-8")
+    told = text[text.index("# Theme to use until") : text.index("\ntheme = ")]
+    assert sorted(re.findall(r'"([a-z-]+)"', told)) == sorted(BUILTIN)
 
 
 @pytest.mark.parametrize("theme", BUILTIN.values(), ids=lambda theme: theme.name)
 def test_textual_takes_every_theme_and_knows_its_variables(theme: ThemeSpec) -> None:
-    made = Theme(**theme.textual_fields())  # type: ignore[arg-type]
+    made = DerivedTheme(theme)
     known = BUILTIN_THEMES["textual-dark"].to_color_system().generate()
-    assert set(theme.variables) <= set(known)
     assert made.to_color_system().generate()["background"]
+    assert set(theme.variables) <= set(made.variables) <= set(known)
     colors = [value for key, value in theme.variables.items() if not key.endswith("-style")]
     for value in filter(None, [*(getattr(theme, color) for color in COLORS), theme.boost, *colors]):
         Color.parse(value)
@@ -229,7 +143,7 @@ def test_what_a_theme_cannot_say_is_told_and_the_rest_of_it_taken(
     file = write(tmp_path, "mine.toml", GOOD.replace(old, new, 1))
     found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
     good, _ = parse_theme(tomllib.loads(GOOD), file)
-    assert good and found["mine"].textual_fields() == good.textual_fields()
+    assert good and found["mine"] == good
     assert [(problem.file, problem.key) for problem in problems] == [(file, key)]
     assert says in problems[0].message
 
@@ -255,7 +169,7 @@ def test_a_name_that_is_used_twice_is_reported(tmp_path: Path) -> None:
 def test_a_users_theme_that_says_nothing_about_selected_text_shows_it_readably(tmp_path: Path, variables: str) -> None:
     write(tmp_path, "a.toml", f"{GOOD}[variables]\n{variables}")
     theme = load_themes(paths.builtin_themes_dir(), tmp_path)[0]["mine"]
-    colors = Theme(**theme.textual_fields()).to_color_system().generate()  # type: ignore[arg-type]
+    colors = DerivedTheme(theme).to_color_system().generate()
     ground = Color.parse(theme.background)
     for place in ("input", "screen"):
         behind = ground + Color.parse(colors[f"{place}-selection-background"])
@@ -314,6 +228,25 @@ def test_a_wanted_theme_that_does_not_exist_is_reported_and_another_one_chosen()
 def test_a_terminal_says_whether_it_is_light(said: str, light: bool) -> None:
     assert terminal_is_light({"COLORFGBG": said}) is light
     assert terminal_is_light({}) is False
+
+
+@pytest.mark.parametrize(
+    ("written", "environ", "color_system", "theme"),
+    [
+        ("", {}, "truecolor", "graphite"),
+        ("", {"COLORFGBG": "0;15"}, "256", "paper"),
+        ("", {"COLORFGBG": "0;15"}, "standard", "terminal"),
+        ('[ui]\ntheme = "sand"', {}, "standard", "sand"),
+        ('[ui]\ntheme = "sand"', {"COLORFGBG": "0;15"}, "truecolor", "paper"),
+        ("", {}, None, "graphite"),
+    ],
+)
+def test_until_a_theme_is_chosen_it_suits_the_terminal(
+    tmp_path: Path, written: str, environ: dict[str, str], color_system: str | None, theme: str
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(written)
+    assert usual_theme(load_settings(file)[0], environ, color_system) == theme
 
 
 def test_the_fingerprint_changes_with_every_change_and_only_then(tmp_path: Path) -> None:

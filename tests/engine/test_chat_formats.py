@@ -447,5 +447,5 @@ def test_an_answer_that_finds_its_way_out_of_a_circle_at_its_very_end_is_complet
         repetition.add(n % 3)
     assert repetition.is_loop
     repetition.add(99)
-    repetition.look()
+    repetition.check()
     assert not repetition.is_loop

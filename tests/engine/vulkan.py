@@ -14,7 +14,7 @@ from tests.conftest import TINY
 from tests.engine.preloaded import compiled
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
-from tui.machine.vulkan import engine_environment, look
+from tui.machine.vulkan import engine_environment, probe
 
 ON_GPU = msgspec.structs.replace(TINY, devices=("Vulkan0",))
 
@@ -41,7 +41,7 @@ class Driver:
     """llvmpipe with a hand on it: what is asked of it is counted, and it fails from `fail` on."""
 
     def __init__(self, folder: Path, fault: str = "") -> None:
-        if look().loader_error:
+        if probe().loader_error:
             pytest.skip("this machine has no Vulkan loader")
         self._notes, self._trigger = folder / "notes", folder / "trigger"
         self.environment = {

@@ -20,7 +20,7 @@ from tests.conftest import DENSE
 from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
 from tui.machine.missing_gpu import Facts, RenderNode, explain, gather, read_build
-from tui.machine.vulkan import Vulkan, VulkanDevice, look, with_software
+from tui.machine.vulkan import Vulkan, VulkanDevice, probe, with_software
 from tui.protocol.records import Device, DeviceKind
 
 GIB = 1 << 30
@@ -122,7 +122,7 @@ def test_a_process_that_asks_vulkan_prints_what_it_sees() -> None:
 
 
 def test_a_loader_that_is_not_there_is_a_fact_and_no_exception() -> None:
-    assert "libnowhere.so.1" in look("libnowhere.so.1").loader_error
+    assert "libnowhere.so.1" in probe("libnowhere.so.1").loader_error
 
 
 def test_the_render_node_and_its_group_are_read_from_the_device_files(tmp_path: Path) -> None:

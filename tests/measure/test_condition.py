@@ -245,7 +245,7 @@ async def test_the_runner_keeps_what_the_probe_finds(engine: Engine) -> None:
     reader, meter = Played(*busy, *busy, *busy, *busy), PlayedMeter()
 
     class Watching(MachineProbe):
-        async def look(self) -> tuple[Later, ...]:
+        async def warnings(self) -> tuple[Later, ...]:
             return (Later("It is late."),)
 
     plan = BenchPlan(
@@ -272,6 +272,6 @@ async def test_looking_takes_long_enough_to_see_who_computes() -> None:
             return self.seen
 
     reader = Long()
-    await MachineProbe(lambda: None, lambda: None, reader, EnergyMeter(load_nvml=lambda: None)).look()
+    await MachineProbe(lambda: None, lambda: None, reader, EnergyMeter(load_nvml=lambda: None)).warnings()
 
     assert reader.seen is not None and reader.seen.others_percent is not None

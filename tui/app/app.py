@@ -26,15 +26,15 @@ from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
-from tui.app.bindings import Keymap, bind
+from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
-from tui.app.look import ThemeFolder, forget_others, register
 from tui.app.notices import Notices, show_newest
 from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
+from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
 from tui.base import ending
 from tui.base.text import clean
 from tui.chat.store import Store, StoreError
@@ -45,7 +45,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import Settings
 from tui.config.state import StateStore
-from tui.config.themes import choose_theme, terminal_is_light
+from tui.config.themes import choose_theme
 from tui.session.controller import Controller
 from tui.words import tr
 
@@ -96,9 +96,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.controller = Controller(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
-        configured = settings.ui.theme
-        if settings.ui.theme_light and terminal_is_light(os.environ):
-            configured = settings.ui.theme_light
+        configured = usual_theme(settings, os.environ, self.console.color_system)
         settings_file = options.settings_file or paths.user_settings_file()
         self._themes_wanted: tuple[str, ...] = (options.theme, state.state.theme, configured)
         self.problems += self._take_theme(settings_file)
@@ -116,7 +114,14 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
-        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
+        self.watch(self, "app_focus", self.controller.monitoring.look, init=False)
+        if self.options.monitor:
+            from tui.app.screens.monitor import MonitorScreen
+
+            self.controller.monitoring.start(watch_others=True)
+            self.push_screen(MonitorScreen(self.controller, self.keymap))
+        else:
+            self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
@@ -126,7 +131,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def _is_ready_for_keys(self) -> bool:
         """Whether the main screen has come: what is typed before that is for its prompt."""
-        return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
+        return self.options.monitor or any(
+            isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack
+        )
 
     @property
     def keys_are_done(self) -> bool:
@@ -270,9 +277,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here."""
-        if action in BY_ID and BY_ID[action].scope == "app" and isinstance(self.screen, ModalScreen):
-            return action in ("quit", "redraw", "suspend")
+        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here. The monitor has
+        help besides."""
+        if action in BY_ID and BY_ID[action].scope == "app" and not isinstance(self.screen, MainScreen):
+            is_help = action == "help" and not isinstance(self.screen, ModalScreen)
+            return is_help or action in ("quit", "redraw", "suspend")
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
@@ -286,7 +295,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.controller.interrupt()
         else:
             keys = display_keys(self.keymap.get("quit", ()), limit=1)
-            told = tr("{key} quits.", key=keys) if keys else tr("Quit with “Quit” in the palette.")
+            told = (
+                tr("{key} quits.", key=keys)
+                if keys
+                else tr("Quit with “{action}” in the palette.", action=title_of("quit"))
+            )
             self.notify(told, timeout=3, markup=False)
 
     async def action_quit(self) -> None:
@@ -332,6 +345,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         from tui.app.screens.log_view import LogScreen
 
         self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
+
+    def action_notices(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        lines = self._notifications.past
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Notices"), copy=self.copier.copy))
 
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tui.app import file_phrases
 from tui.app.app import ENDING, LlmtuiApp
-from tui.app.look import ThemeFolder
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
+from tui.app.theming import ThemeFolder
 from tui.base import private
 from tui.base.oserrors import os_reason
 from tui.base.terminal_style import say_error

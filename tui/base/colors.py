@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 Rgb = tuple[int, int, int]
 
 READABLE = 4.5
 """The contrast that text needs to be read with ease (WCAG 2, level AA)."""
+_SHADES = 50
+_LINEAR = [
+    value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in (n / 255 for n in range(256))
+]
+"""Light of a channel by its number."""
 
 
 def parse(color: str, behind: str = "#000") -> Rgb:
@@ -29,6 +36,26 @@ def contrast(first: Rgb, second: Rgb) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def gray(color: Rgb) -> Rgb:
+    """The colour as a terminal without colours gets it (NO_COLOR): the luma of ITU-R BT.709, as Textual takes it."""
+    red, green, blue = color
+    luma = round(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return luma, luma, luma
+
+
+def is_readable(text: Rgb, on: Iterable[Rgb]) -> bool:
+    """Whether text of that colour can be read on all these backgrounds, also without colours."""
+    return all(contrast(text, ground) >= READABLE and contrast(gray(text), gray(ground)) >= READABLE for ground in on)
+
+
+def legible(color: str, on: Sequence[Rgb]) -> str:
+    """The colour itself where it can be read on all these backgrounds, else the nearest brighter or darker shade of it
+    that can; white or black where none can."""
+    away = "#ffffff" if contrast((255, 255, 255), on[0]) > contrast((0, 0, 0), on[0]) else "#000000"
+    shades = (mix(color, away, step / _SHADES) for step in range(_SHADES + 1))
+    return next((shade for shade in shades if is_readable(parse(shade), on)), away)
+
+
 def readable_on(background: Rgb, *wanted: str) -> str:
     """The first of the colours that can be read on it, or the one of them, black and white that can be read best."""
     for color in wanted:
@@ -43,9 +70,5 @@ def _blend(first: Rgb, second: Rgb, part: float) -> Rgb:
 
 
 def _luminance(color: Rgb) -> float:
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in _unit(color)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _unit(color: Rgb) -> list[float]:
-    return [value / 255 for value in color]
+    red, green, blue = color
+    return 0.2126 * _LINEAR[red] + 0.7152 * _LINEAR[green] + 0.0722 * _LINEAR[blue]

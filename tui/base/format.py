@@ -3,6 +3,7 @@ uses these, so that one figure never appears in two ways."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def full_speed(tps: float, digits: int | None = None) -> str:
     if digits is None:
         digits = speed_digits(tps)
     return f"{tps:.2e}" if tps >= 1e7 else f"{tps:,.{digits}f}"
+
+
+def backend(devices: Sequence[str]) -> str:
+    """Where a model is, by llama.cpp's names of the `devices` that have layers: "Vulkan0", "CUDA0+CUDA1", "CPU" for
+    none."""
+    return "+".join(devices) or "CPU"
+
+
+def place(devices: Sequence[str], n_gpu_layers: int, n_layers: int) -> str:
+    """The same with how many layers are there: "Vulkan0 41/65", "CPU"."""
+    return f"{backend(devices)} {n_gpu_layers}/{n_layers}" if devices else backend(())
 
 
 def duration(seconds: float) -> str:

@@ -35,7 +35,7 @@ from tui.machine.vulkan import engine_environment
 from tui.measure.answers import for_answers
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
-from tui.measure.report import Comparison, ModelFacts, RefusedJob, Test, backend_of
+from tui.measure.report import Comparison, ModelFacts, RefusedJob, Test
 from tui.measure.runner import BenchJob, Failure, Runner, context_for, tokens_needed
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
@@ -86,7 +86,7 @@ def bench(options: BenchOptions) -> ExitCode:
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
     if options.every_model:
-        picks, left_out = every_model(settings)
+        picks, left_out = every_model(settings, state.state)
         if left_out:
             say(left_out)
         return picks
@@ -162,7 +162,7 @@ class _Bench:
             how = ExitCode.ENGINE if report else ExitCode.MODEL
             sentence = error_sentence(job.model.path, failure.error.info)
         if not self._is_one:
-            self._refuse(job.model, backend_of(job.settings), sentence)
+            self._refuse(job.model, format.backend(job.settings.devices), sentence)
             sentence = tr("not everything could be measured; the rows say why.")
         return (code, message) if message else (how, sentence)
 
@@ -183,7 +183,7 @@ class _Bench:
                 except NotMeasured as error:
                     if self._is_one:
                         raise
-                    self._refuse(model, backend_of(job.settings), str(error))
+                    self._refuse(model, format.backend(job.settings.devices), str(error))
                 else:
                     job, problems = for_answers(job, self._settings, self._options.chat_format)
                     _report(problems)
@@ -193,7 +193,8 @@ class _Bench:
     def _check_baseline(self) -> None:
         if self._options.baseline:
             rows = [
-                (ModelFacts.of(job.model.info), str(job.model.path), backend_of(job.settings)) for job in self._jobs
+                (ModelFacts.of(job.model.info), str(job.model.path), format.backend(job.settings.devices))
+                for job in self._jobs
             ]
             rows += [(row.model, row.path, row.backend) for row in self._refused if row.model]
             picture.check_baseline(self._options.baseline, row_names(rows))

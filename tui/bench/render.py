@@ -15,6 +15,7 @@ from tui.base.stdout import put
 from tui.base.terminal_style import Line, Piece, Tone, Toned, page, plain, takes_colours
 from tui.base.text import cells
 from tui.bench import endtoend
+from tui.bench.figures import speed_and_deviation
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
 from tui.measure import roofline
 from tui.measure.report import (
@@ -22,7 +23,6 @@ from tui.measure.report import (
     Comparison,
     RefusedJob,
     Report,
-    backend_of,
     engine_build,
     marks_told,
     model_type,
@@ -82,12 +82,11 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def _place(report: Report) -> str:
     """ "CPU", or the devices with how many layers are there: "Vulkan0 41/65"."""
     loaded = report.loaded
-    where = f"{loaded.llama.n_gpu_layers}/{loaded.llama.n_layers}"
-    return f"{'+'.join(loaded.llama.devices)} {where}" if loaded.llama.devices else "CPU"
+    return format.place(loaded.llama.devices, loaded.llama.n_gpu_layers, loaded.llama.n_layers)
 
 
 def _row_of(report: Report) -> str:
-    return row_label(row_name(report.model, report.loaded.path), backend_of(report.settings))
+    return row_label(row_name(report.model, report.loaded.path), format.backend(report.settings.devices))
 
 
 def _sentences(report: Report) -> list[str]:
@@ -120,7 +119,7 @@ def _single(report: Report) -> Page:
             report.backend,
             str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads),
             result.test.name,
-            _measured(result),
+            speed_and_deviation(result.avg_ts, result.stddev_ts),
             f"{100 * result.stddev_ts / result.avg_ts:.1f}%",
             _runs(report, result),
         )
@@ -249,12 +248,6 @@ def _runs(report: Report, result: BenchResult) -> str:
 def n_of_runs(n: int, n_wanted: int) -> str:
     """How many runs there were, and of how many where some are missing."""
     return str(n) if n == n_wanted else tr("{n} of {total} runs", n=n, total=n_wanted)
-
-
-def _measured(result: BenchResult) -> str:
-    """Mean and deviation, with as many digits behind the point."""
-    digits = format.speed_digits(result.avg_ts)
-    return f"{format.full_speed(result.avg_ts)} ± {format.full_speed(result.stddev_ts, digits)}"
 
 
 def _ts(result: BenchResult) -> str:

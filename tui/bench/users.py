@@ -9,7 +9,7 @@ from typing import TypeVar
 from tui import __version__
 from tui.base.format import full_speed
 from tui.base.terminal_style import Line, Toned, plain
-from tui.bench.figures import spread
+from tui.bench.figures import spread_of_speeds
 from tui.bench.render import Format, Page, facts, headline, n_of_runs, refusal, table_of
 from tui.measure.report import Comparison, ParallelResult, Report, described
 from tui.measure.stats import mean
@@ -72,8 +72,8 @@ def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, 
         rows.append(
             (
                 str(n_parallel),
-                spread([run.prefill_tps for run in runs]),
-                spread([run.decode_tps for run in runs]),
+                spread_of_speeds([run.prefill_tps for run in runs]),
+                spread_of_speeds([run.decode_tps for run in runs]),
                 full_speed(together / n_parallel),
                 f"{together / written[0]:.2f} x" if written[0] else "",
                 n_of_runs(n_runs, repetitions),

@@ -161,6 +161,8 @@ def _app(arguments: argparse.Namespace) -> int:
     from tui.cli.named_model import NoSuchModel, is_missing, model_file
     from tui.config.options import AppOptions
 
+    if arguments.monitor and arguments.models:
+        raise CommandLineError(tr("--monitor loads no model: leave out MODEL."))
     if len(arguments.models) > 1:
         raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
     settings_file = Path(arguments.settings) if arguments.settings else None
@@ -191,6 +193,7 @@ def _app(arguments: argparse.Namespace) -> int:
             import_file=import_file,
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
+            monitor=arguments.monitor,
         )
     )
 

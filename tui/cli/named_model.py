@@ -10,6 +10,7 @@ from tui.base.userpath import user_path
 from tui.cli.parser import parser
 from tui.config import paths
 from tui.config.settings import load_settings
+from tui.config.state import StateStore
 from tui.models.folders import configured_folders
 from tui.models.library import scan
 from tui.models.named import Named, find, labels, named, near
@@ -29,7 +30,10 @@ def model_file(written: str, settings_file: Path | None) -> Path:
     if os.sep in written or not is_missing(path):
         return path
     settings, _ = load_settings(settings_file)
-    models, others = named(scan(configured_folders(settings.models), paths.library_cache_file()))
+    state = StateStore()
+    state.read()  # what is wrong with it is told by whoever starts
+    folders = configured_folders(settings.models, state.state.folders)
+    models, others = named(scan(folders, paths.library_cache_file()))
     found = find(written, models) or find(written, others)
     if len(found) == 1:
         return found[0].path

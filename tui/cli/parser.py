@@ -28,6 +28,7 @@ _EXAMPLES = (
     ("llmtui qwen3-4b -c 16384", mark("with this one of the library")),
     ("llmtui model.gguf --backend cpu", mark("with this file, on the CPU")),
     ("llmtui --system @coder.txt --temp 0.2", mark("with a system prompt from a file")),
+    ("llmtui --monitor", mark("watch CPU, memory and GPUs")),
     ("llmtui --bench", mark("one number within a minute")),
     ("llmtui --bench qwen3-4b", mark("512 tokens read, 128 written")),
     ("llmtui --bench qwen3-4b --compare last", mark("what changed since the last run")),
@@ -194,6 +195,7 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(tr("instead of the app"))
     tasks = group.add_mutually_exclusive_group()
     tasks.add_argument("--bench", action="store_true", help=tr("measure MODEL, the last used, or the smallest"))
+    tasks.add_argument("--monitor", action="store_true", help=tr("watch the machine on the whole screen"))
     tasks.add_argument("--devices", action="store_true", help=tr("list what llama.cpp can compute on"))
     tasks.add_argument("--locate", action="store_true", help=tr("print where settings, models, logs … are"))
     group.add_argument("--json", action="store_true", help=tr("these as JSON; nothing else goes to stdout"))

@@ -45,6 +45,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Language that was chosen in the app: one of `tui.words.LANGUAGES`, or "auto"."""
     sidebar: bool | None = None
     """Whether the sidebar was shown or hidden by hand."""
+    conversation_list: bool | None = None
+    """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
+    folders: tuple[str, ...] = ()
+    """Folders with models that were added in the app."""
     conversation: str = ""
     """Id of the conversation that was open last."""
     loads: dict[str, RememberedLoad] = {}
@@ -134,7 +138,7 @@ class StateStore:
     def _write(self) -> ConfigProblem | None:
         """Write all of it; what is in the way of that, if something is."""
         everything = msgspec.to_builtins(self.state)
-        table = {key: value for key, value in everything.items() if value not in (None, "", {})}
+        table = {key: value for key, value in everything.items() if value not in (None, "", {}, ())}
         try:
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link

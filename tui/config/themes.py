@@ -10,14 +10,17 @@ from typing import Any
 
 import msgspec
 
-from tui.base.colors import mix, parse, readable_on
 from tui.base.oserrors import os_reason
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem, read_toml
+from tui.config.shades import derive
 from tui.words import tr
 
 FALLBACK = "graphite"
 """The built-in theme that is taken when the wanted one does not exist."""
+
+FEW_COLORS = "terminal"
+"""The built-in theme for terminals that have only sixteen colours."""
 
 COLORS = (
     "primary", "secondary", "accent", "foreground", "background", "surface", "panel", "success", "warning", "error",
@@ -26,10 +29,12 @@ COLORS = (
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
-_SELECTED_PART = 0.35
-"""How much of the primary colour is in the background of what is selected."""
-_ANSI_VARIABLES = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
-"""Textual's style sheets need these of a theme with the terminal's colours, and derive them for others only."""
+_ANSI_VARIABLES = {
+    "ansi-background": "ansi_default",
+    "ansi-foreground": "ansi_default",
+    "foreground-disabled": "ansi_default 38%",
+}
+"""Style sheets need these of a theme with the terminal's colours, and Textual derives them for others only."""
 
 _MOST_PROBLEMS = 50
 _MOST_QUOTED = 60
@@ -55,11 +60,11 @@ class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
     ansi: bool = False
     """The terminal's own 16 colours are used."""
     primary: str
-    """Headings, focus and the selected row."""
+    """Where one is: focus, the selected row, headings."""
     secondary: str
-    """Names of speakers and lesser headings."""
+    """Quiet words of structure: who speaks, keywords of code."""
     accent: str
-    """Keys and figures to look at."""
+    """What can be typed: keys, and code within a sentence."""
     foreground: str
     background: str
     surface: str
@@ -75,27 +80,20 @@ class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
     boost: str | None = None
     """Laid over a background to lift it; may have an alpha channel."""
     variables: dict[str, str]
-    """Variables of the style sheet that differ from those that Textual derives."""
+    """Variables of the style sheet that differ from those that `shades.py` and Textual derive."""
     file: Path
 
-    def textual_fields(self) -> dict[str, object]:
-        """Keyword arguments for `textual.theme.Theme`."""
+    def textual_colors(self) -> dict[str, object]:
+        """Keyword arguments for `textual.theme.Theme`, all but its variables."""
         fields = msgspec.structs.asdict(self)
-        del fields["file"]
-        fields["variables"] = (_ANSI_VARIABLES if self.ansi else self._selection()) | self.variables
+        del fields["file"], fields["variables"]
         return fields
 
-    def _selection(self) -> dict[str, str]:
-        """Colours of what is selected, as far as the theme leaves them open: text that can be read on a background that
-        differs from what is around it."""
-        derived: dict[str, str] = {}
-        around = mix(self.background, self.primary, _SELECTED_PART)
-        for place in ("screen", "input"):
-            key = f"{place}-selection-background"
-            background = self.variables.get(key) or self.variables.get("input-selection-background") or around
-            text = readable_on(parse(background, self.background), self.foreground, self.background)
-            derived |= {key: background, f"{place}-selection-foreground": text}
-        return derived
+    def textual_variables(self) -> dict[str, str]:
+        """Its variables: what is derived, and what the theme gives itself. Takes a millisecond."""
+        if self.ansi:
+            return _ANSI_VARIABLES | self.variables
+        return derive({name: getattr(self, name) for name in COLORS}, self.variables)
 
 
 def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem]]:

@@ -254,7 +254,7 @@ class AnswerInProgress:
             self._tell(self._splitter.feed(self._decoder.decode(b"", True)), now)
             self._tell(self._splitter.rest(), now)
         self._switch("answer", self._last or now)
-        self._repetition.look()
+        self._repetition.check()
         self._send(
             Done(
                 id=self._command.id,

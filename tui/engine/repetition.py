@@ -26,9 +26,9 @@ class Repetition:
         if self._until_look <= 0:
             self._until_look = _LOOK_EVERY
             del self._tokens[: -LONGEST_PERIOD * LEAST_TIMES - _LOOK_EVERY]
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look now: at the end of an answer it tells whether the model found its way out at last."""
         self.is_loop = period(self._tokens) > 0
 

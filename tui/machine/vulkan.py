@@ -111,7 +111,7 @@ class _Properties2(ctypes.Structure):
     )
 
 
-def look(loader: str = LOADER) -> Vulkan:
+def probe(loader: str = LOADER) -> Vulkan:
     """Ask the loader. Loads every driver into this process; blocks for as long as they take."""
     try:
         lib = ctypes.CDLL(loader)
@@ -175,9 +175,9 @@ def engine_environment(*, software: bool) -> dict[str, str]:
 def show_software_devices() -> None:
     """In the engine's process, before llama.cpp looks for devices: show software ones when that was asked for. A list
     of visible devices that the user has set stays as it is."""
-    if os.environ.get(SHOW_SOFTWARE) and VISIBLE not in os.environ and (visible := with_software(look().devices)):
+    if os.environ.get(SHOW_SOFTWARE) and VISIBLE not in os.environ and (visible := with_software(probe().devices)):
         os.environ[VISIBLE] = visible
 
 
 if __name__ == "__main__":
-    sys.stdout.write(msgspec.json.encode(look()).decode())
+    sys.stdout.write(msgspec.json.encode(probe()).decode())

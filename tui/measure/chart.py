@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from tui import __version__
+from tui.base import format
 from tui.base.format import listed
 from tui.base.text import one_line
 from tui.measure.report import (
@@ -20,7 +21,6 @@ from tui.measure.report import (
     ModelFacts,
     Report,
     Test,
-    backend_of,
     engine_build,
     marks_told,
     row_label,
@@ -258,7 +258,7 @@ def _bars(comparison: Comparison, test: Test, one_tps: float) -> Iterator[tuple[
     measured = set()
     for report in comparison.reports:
         if result := _of(report, test):
-            backend = backend_of(report.settings)
+            backend = format.backend(report.settings.devices)
             measured.add((report.loaded.path, backend))
             bar = Bar(
                 backend=backend,
@@ -297,7 +297,7 @@ def _distinct(named: dict[str, str]) -> dict[str, str]:
 
 def _name(report: Report, labels: dict[str, str]) -> RowName:
     path = report.loaded.path
-    return RowName(label=labels[path], backend=backend_of(report.settings), file=Path(path).name)
+    return RowName(label=labels[path], backend=format.backend(report.settings.devices), file=Path(path).name)
 
 
 def _facts(comparison: Comparison, test: Test) -> tuple[str, ...]:

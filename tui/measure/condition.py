@@ -107,7 +107,7 @@ class MachineProbe:
         """For whatever this engine has loaded at the time."""
         return cls(lambda: engine.pid, lambda: _gpu_of(engine))
 
-    async def look(self) -> tuple[Later, ...]:
+    async def warnings(self) -> tuple[Later, ...]:
         """What is not right about the machine, a sentence each. Watches it for `LOOK_S` while nothing is computed."""
         before = self._reader.moment(self._engine_pid())
         await asyncio.sleep(LOOK_S)

@@ -295,11 +295,6 @@ def described(report: Report) -> str:
     return words if words and "?B" not in words else model_type(report)
 
 
-def backend_of(settings: LoadSettings) -> str:
-    """Where a load is to be, as a row calls it: "CPU" or the devices."""
-    return "+".join(settings.devices) or "CPU"
-
-
 def row_label(name: str, backend: str) -> str:
     """What a row is called: "Qwen3-32B Q3_K_L on CPU"."""
     return tr("{model} on {backend}", model=name, backend=backend)

@@ -103,7 +103,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Probe(Protocol):
     """Looks at the machine before the run, and from before a repetition to after it."""
 
-    async def look(self) -> tuple[str | Later, ...]:
+    async def warnings(self) -> tuple[str | Later, ...]:
         """What about the machine is not right, each a sentence; nothing is computed meanwhile."""
 
     def begin(self, job: int, test: Test) -> None:
@@ -228,7 +228,7 @@ class Runner:
         `failures` and the others go on."""
         self._began = time.monotonic()
         if self._probe:
-            self._warnings = await self._probe.look()
+            self._warnings = await self._probe.warnings()
         if self._plan.bandwidth:
             await self._measure_bandwidth()
         for job, repetitions in self._visits:

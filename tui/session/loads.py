@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base import format
 from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Loaded
 
@@ -53,7 +54,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
         """What a load took that is complete now: from the backend `source` to what is `loaded`."""
         return cls(
             source=source,
-            target=backend_label(loaded),
+            target=format.backend(loaded.llama.devices),
             took_s=time.perf_counter() - request.asked_at,
             n_kept=loaded.n_kept,
             n_lost=loaded.n_lost,
@@ -69,8 +70,3 @@ class LastLoaded(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     choice: ChosenLoad
     name: str
-
-
-def backend_label(loaded: Loaded) -> str:
-    """The backend of a load, as an answer's footer names it: "CPU", "Vulkan0+Vulkan1"."""
-    return "+".join(loaded.llama.devices) or "CPU"

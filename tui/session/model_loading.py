@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tui.base import format
 from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.models.info import ModelInfo
@@ -20,7 +21,7 @@ from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
 from tui.session.events import AnySessionEvent, EngineLost, LoadAdvanced, LoadFailed, ModelLoaded, ModelReloaded
 from tui.session.load_order import LoadOrder
-from tui.session.loads import LastLoaded, LoadRequest, Reload, backend_label
+from tui.session.loads import LastLoaded, LoadRequest, Reload
 from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 
@@ -121,7 +122,9 @@ class ModelLoading:
         self._is_loaded(loaded)
         if not self._is_paused():
             if before is not None and same:
-                reload = Reload.of(request, backend_label(before), loaded, self._prefill_speeds.of(loaded))
+                reload = Reload.of(
+                    request, format.backend(before.llama.devices), loaded, self._prefill_speeds.of(loaded)
+                )
                 self._tell(ModelReloaded(reload=reload))
             self._contexts.opened(self._open_id())
             await self._meter.measure()

@@ -10,6 +10,7 @@ from operator import itemgetter
 
 import msgspec
 
+from tui.base import format
 from tui.chat.conversation import Turn, TurnStop, answer_turn, finished
 from tui.chat.store import Store
 from tui.machine.pressure import swap_growth
@@ -27,7 +28,7 @@ from tui.session.events import (
     ModelReloaded,
     PromptAdvanced,
 )
-from tui.session.loads import LoadRequest, Reload, backend_label
+from tui.session.loads import LoadRequest, Reload
 from tui.session.open_conversation import OpenConversation
 from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
@@ -97,7 +98,7 @@ class Writing:
         elif isinstance(event, Started) and self._turn:
             self._tell(ContextUsed(n_used=event.n_cached, n_ctx=event.n_ctx))
         elif isinstance(event, Started):
-            self._turn = answer_turn(self._model_name, (backend_label(self.loaded),))
+            self._turn = answer_turn(self._model_name, (format.backend(self.loaded.llama.devices),))
             self._opened.begin_answer(self._turn)
             self._tell(AnswerBegan(turn=self._turn, started=event))
         elif isinstance(event, Done) and self._turn:
@@ -125,7 +126,7 @@ class Writing:
     def go_on(self, loaded: Loaded, request: LoadRequest) -> None:
         """The model is there again, changed or as it was; the rest of the answer comes from it."""
         if loaded is not self.loaded:
-            self._reload = request, backend_label(self.loaded)
+            self._reload = request, format.backend(self.loaded.llama.devices)
         self.loaded, self.is_paused = loaded, False
 
     def stop(self) -> None:
@@ -140,7 +141,7 @@ class Writing:
         self._finish("crashed", why, is_refused=is_refused)
 
     def _add_part(self, timings: Timings) -> None:
-        self._parts.append((backend_label(self.loaded), timings))
+        self._parts.append((format.backend(self.loaded.llama.devices), timings))
         self._prefill_speeds.note(self.loaded, timings)
 
     def _arrive(self) -> None:

@@ -342,7 +342,7 @@ def _failed(model: str, backend: str, reason: str) -> str:
 
 def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
-    where = "+".join(job.settings.devices) or "CPU"
+    where = format.backend(job.settings.devices)
     error = failure.error
     why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

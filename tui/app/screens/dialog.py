@@ -21,9 +21,11 @@ from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
 from tui.config.actions import Scope
-from tui.words import tr
+from tui.words import mark, tr
 
 R = TypeVar("R")
+CANCEL = mark("Cancel")
+"""What it is to close a dialog whose values are lost then."""
 
 
 class Dialog(ModalScreen[R], Generic[R]):
@@ -37,7 +39,7 @@ class Dialog(ModalScreen[R], Generic[R]):
         super().__init__()
         self.keymap = keymap
         self._frame_title = title
-        self.key_titles: dict[str, str] = {}
+        self.key_titles = {"dialog_close": CANCEL} if {"form", "load"} & set(scopes) else {}
         """What actions are called at the moment, where that is not their title in the table."""
         bind(self, keymap, "dialog", *scopes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.app import answer_phrases, phrases
+from tui.app import phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.status_line import StatusLine
@@ -57,7 +57,6 @@ class HeaderLine:
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if llama.flash_attn else "off",
-                thinking=answer_phrases.thinking_state(loaded, controller.conversation),
                 kv=llama.type_k if llama.type_k == llama.type_v else f"{llama.type_k}/{llama.type_v}",
             )
         self._header.show_state(state)
@@ -74,7 +73,7 @@ class HeaderLine:
 
 def _place(llama: LlamaLoad, info: ModelInfo | None) -> str:
     """ "Vulkan0 48/48", "Vulkan0 49/49 · experts on CPU: 12", "CPU"."""
-    place = f"{'+'.join(llama.devices)} {llama.n_gpu_layers}/{llama.n_layers}" if llama.devices else "CPU"
+    place = format.place(llama.devices, llama.n_gpu_layers, llama.n_layers)
     if info and (n_cpu_moe := experts_on_cpu(info, llama.n_gpu_layers, llama.n_cpu_moe)):
         return f"{place} · {tr('experts on CPU: {n}', n=n_cpu_moe)}"
     return place

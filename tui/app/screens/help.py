@@ -80,7 +80,7 @@ class HelpScreen(ListDialog[None]):
         sentence = Content("")
         if isinstance(action, Action):
             line = f'{action.id} = "{_first(self.keymap, action)}"'
-            how = Content.styled(tr("In settings.toml, [keys]: {line}", line=line), "$foreground 65%")
+            how = Content.styled(tr("In settings.toml, [keys]: {line}", line=line), "$foreground-muted")
             sentence = Content.assemble(tr(action.description), "\n", how)
         self.query_one("#sentence", Static).update(Wrapped(sentence))
 

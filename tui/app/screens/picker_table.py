@@ -141,7 +141,7 @@ def _model_details(model: LibraryModel, permission: LoadPermission | None) -> Co
         Content(clean(" · ".join(facts))),
     ]
     lines.append(_fits(permission) if permission else Content("…"))
-    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground 65%")))
+    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
     return Content("\n").join(lines)
 
 
@@ -152,4 +152,4 @@ def _fits(permission: LoadPermission) -> Content:
 
 
 def _path(path: Path) -> Content:
-    return Content.styled(clean(format.path(path)), "$foreground 65%")
+    return Content.styled(clean(format.path(path)), "$foreground-muted")

@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, Input
 
-from tui.app.bindings import Keymap
-from tui.app.screens.dialog import Dialog
+from tui.app.bindings import Keymap, title_of
+from tui.app.screens.dialog import CANCEL, Dialog
 from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.sampling import Source
@@ -82,8 +82,8 @@ class SamplingScreen(Dialog[SamplingChoice]):
                 self.give_way(number, "form_save", "form_reset")
                 yield FormRow(tr(label), number, note=tr(note))
         with Horizontal(id="buttons"):
-            labels = {"form_save": tr("Save"), "form_reset": tr("Defaults"), "dialog_close": tr("Cancel")}
-            for button, label in labels.items():
+            for button in ("form_save", "form_reset", "dialog_close"):
+                label = tr(CANCEL) if button == "dialog_close" else title_of(button)
                 yield Button(label, compact=True, action=f"screen.{button}", id=f"button-{button}")
 
     def on_mount(self) -> None:

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
-from tui.app.bindings import Keymap
-from tui.app.screens.dialog import Dialog
+from tui.app.bindings import Keymap, title_of
+from tui.app.screens.dialog import CANCEL, Dialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.wrapped import Wrapped
@@ -30,7 +30,7 @@ class TextEditScreen(Dialog[str]):
     def __init__(
         self, title: str, text: str, keymap: Keymap, *, placeholder: str = "", hint: str = "", default: str = ""
     ) -> None:
-        """`default` is what "Defaults" goes back to; `hint` is told above the text."""
+        """`default` is what "Reset" goes back to; `hint` is told above the text."""
         super().__init__(keymap, "form", title=title)
         self._text, self._placeholder, self._hint, self._default = text, placeholder, hint, default
 
@@ -82,8 +82,11 @@ class LineEditScreen(Dialog[str]):
         save: str = "",
         check: Callable[[str], str] | None = None,
     ) -> None:
-        """`save` is what the button says that gives the line, "Save" by default; `hint` is told above it."""
+        """`save` is the English of what the button says that gives the line, "Save" by default; `hint` is told above
+        it."""
         super().__init__(keymap, "form", title=title)
+        if save:
+            self.key_titles["form_save"] = save
         self.add_class("small")
         self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
         self._check = check or (lambda text: "" if text else tr("Write something."))
@@ -118,8 +121,8 @@ class LineEditScreen(Dialog[str]):
 
 
 def _buttons(keymap: Keymap, save: str = "") -> ComposeResult:
-    save = save or tr("Save")
+    save = tr(save) if save else title_of("form_save")
     key = display_keys(keymap.get("form_save", ()), limit=1)
     with Horizontal(id="buttons"):
         yield Button(tr("{action} ({key})", action=save, key=key) if key else save, compact=True, id="save")
-        yield Button(tr("Cancel"), compact=True, id="cancel")
+        yield Button(tr(CANCEL), compact=True, id="cancel")

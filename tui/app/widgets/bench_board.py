@@ -121,7 +121,7 @@ def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> I
     yield ((column("", n_name) + titles, "muted"),)
     for number, report in enumerate(reports):
         figures = [
-            "+".join(report.loaded.llama.devices) or "CPU",
+            format.backend(report.loaded.llama.devices),
             *(format.full_speed(result.avg_ts) if result else "" for result in (report.prefill, report.decode)),
         ]
         name = column(row_name(report.model, report.loaded.path), n_name)

@@ -25,11 +25,11 @@ class FormRow(Container):
     FormRow {
         height: auto;
         .form-line { height: auto; }
-        .form-label { width: 16; color: $foreground 65%; }
-        &:focus-within .form-label { color: $text; text-style: bold; }
-        .form-end { width: 8; padding-left: 1; color: $foreground 65%; }
-        .form-unit { width: auto; margin: 0 1; color: $foreground 65%; }
-        .form-note { height: auto; color: $foreground 65%; }
+        .form-label { width: 16; color: $foreground-muted; }
+        &:focus-within .form-label { color: $foreground; text-style: bold; }
+        .form-end { width: 8; padding-left: 1; color: $foreground-muted; }
+        .form-unit { width: auto; margin: 0 1; color: $foreground-muted; }
+        .form-note { height: auto; color: $foreground-muted; }
         &.-wrong .form-note { color: $text-error; }
     }
     """

@@ -78,8 +78,8 @@ class KeyBar(LineWidget):
         for hint in self._shown:
             if row:
                 row.append((" " * _GAP, ""))
-            row.append((hint.label, "key" if hint.is_enabled else "faint"))
-            row.append((f" {hint.title}", "" if hint.is_enabled else "faint"))
+            row.append((hint.label, "key" if hint.is_enabled else "muted"))
+            row.append((f" {hint.title}", "" if hint.is_enabled else "muted"))
         return [tuple(row)]
 
     def on_click(self, event: events.Click) -> None:
@@ -125,8 +125,7 @@ def _fitting(hints: list[KeyHint], width: int) -> list[KeyHint]:
     kept: set[int] = set()
     free = width + _GAP
     for index, hint in by_worth:
-        if hint.width + _GAP > free:
-            break
-        kept.add(index)
-        free -= hint.width + _GAP
+        if hint.width + _GAP <= free:
+            kept.add(index)
+            free -= hint.width + _GAP
     return [hint for index, hint in enumerate(hints) if index in kept]

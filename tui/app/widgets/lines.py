@@ -27,12 +27,12 @@ class LineWidget(DirectPaint):
     DEFAULT_CSS = """
     LineWidget {
         .line--strong, .line--title { text-style: bold; }
-        .line--muted { color: $foreground 65%; }
-        .line--faint { color: $foreground 30%; }
+        .line--muted { color: $foreground-muted; }
+        .line--faint { color: $foreground-disabled; }
         .line--key { color: $footer-key-foreground; text-style: bold; }
         .line--good { color: $text-success; }
-        .line--tight { color: $text-warning; }
-        .line--full { color: $text-error; }
+        .line--tight { color: $text-warning; text-style: bold; }
+        .line--full { color: $text-error; text-style: bold; }
     }
     """
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from textual import events
 from textual.geometry import Size, clamp
@@ -16,6 +17,7 @@ from textual.strip import Strip
 from tui.app.markdown.text import Line, Run, width_of
 from tui.app.widgets.direct_paint import RowPainter
 from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.base.colors import legible
 from tui.base.text import clean
 from tui.words import tr
 
@@ -26,8 +28,9 @@ _log = logging.getLogger("llmtui.lists")
 _POINTER = 2
 """Cells at the left for the mark of the highlighted row; as many at the right for the scroll bar."""
 _MARK: Run = ("▶ ", "strong")
-_HIGHLIGHTED = {"muted": "", "faint": "", "key": "strong"}
-"""Styles that cannot be read on the background of the highlighted row, and what stands for them there."""
+_LIT = {"good": "lit.good", "tight": "lit.tight", "full": "lit.full"}
+_HIGHLIGHTED = {"muted": "", "faint": "", "key": "strong", **_LIT}
+"""Styles that may not be read on the background of the highlighted row, and what stands for them there."""
 
 
 class RowList(LineWidget, Generic[T]):
@@ -41,7 +44,7 @@ class RowList(LineWidget, Generic[T]):
     RowList {
         width: 1fr;
         height: 1fr;
-        .row-list--cursor { background: $primary 28%; }
+        .row-list--cursor { background: $primary-muted; }
     }
     """
 
@@ -170,10 +173,15 @@ class RowList(LineWidget, Generic[T]):
         return paint
 
     def named_styles(self) -> dict[str, Style]:
-        """Those of all rows, and the cursor's background."""
-        cursor = self.get_component_rich_style("row-list--cursor")
-        own = Style(reverse=True) if self.has_few_colors else Style(bgcolor=cursor.bgcolor)
-        return {**super().named_styles(), "cursor": own}
+        """Those of all rows, the cursor's background, and the states on it."""
+        named = super().named_styles()
+        ground = self.get_component_rich_style("row-list--cursor").bgcolor
+        if self.has_few_colors or ground is None:
+            lit = {name: Style(bold=named[plain].bold) for plain, name in _LIT.items()}
+            return {**named, **lit, "cursor": Style(reverse=True)}
+        behind = ground.get_truecolor()
+        lit = {name: _on(named[plain], behind) for plain, name in _LIT.items()}
+        return {**named, **lit, "cursor": Style(bgcolor=ground)}
 
     def on_resize(self) -> None:
         """Keep the highlighted entry in view."""
@@ -228,6 +236,13 @@ class RowList(LineWidget, Generic[T]):
         thumb = max(1, round(height * height / n))
         start = round(self._first / (n - self.page) * (height - thumb))
         return [("┃", "muted") if start <= y < start + thumb else ("│", "faint") for y in range(height)]
+
+
+def _on(style: Style, behind: ColorTriplet) -> Style:
+    """The style with its colour as it can be read on that background."""
+    if style.color is None:
+        return style
+    return Style(color=legible(style.color.get_truecolor().hex, [behind]), bold=style.bold)
 
 
 def column(text: str, width: int, *, right: bool = False) -> str:

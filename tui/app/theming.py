@@ -6,11 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from textual.app import App
+from textual.design import ColorSystem
 from textual.theme import Theme
 
 from tui.config import paths
 from tui.config.problems import ConfigProblem
-from tui.config.themes import Fingerprint, ThemeSpec, fingerprint, load_themes
+from tui.config.settings import Settings
+from tui.config.themes import FEW_COLORS, Fingerprint, ThemeSpec, fingerprint, load_themes, terminal_is_light
+
+
+class DerivedTheme(Theme):
+    """A theme of ours. Of all that there are, one or two are used: what a theme leaves open is derived only then."""
+
+    def __init__(self, spec: ThemeSpec) -> None:
+        super().__init__(**spec.textual_colors())  # type: ignore[arg-type]
+        self._spec = spec
+
+    def to_color_system(self) -> ColorSystem:
+        """The colours that Textual asks for first when the theme is used."""
+        if not self.variables:
+            self.variables = self._spec.textual_variables()
+        return super().to_color_system()
 
 
 class ThemeFolder:
@@ -32,10 +48,21 @@ class ThemeFolder:
         return fingerprint(self._folders) != self._seen
 
 
+def usual_theme(settings: Settings, environ: Mapping[str, str], color_system: str | None) -> str:
+    """The theme until one is chosen: the settings' for a terminal such as this one, whose colours are, in Rich's words,
+    of this `color_system`. Where it has only sixteen, shades come out as neighbours, so its own are used, unless the
+    user's file names a theme."""
+    if color_system == "standard" and "ui.theme" not in settings.written:
+        return FEW_COLORS
+    if settings.ui.theme_light and terminal_is_light(environ):
+        return settings.ui.theme_light
+    return settings.ui.theme
+
+
 def register(app: App[Any], specs: Mapping[str, ThemeSpec]) -> None:
     """Make our themes, and only ours, the app's."""
     for spec in specs.values():
-        app.register_theme(Theme(**spec.textual_fields()))  # type: ignore[arg-type]
+        app.register_theme(DerivedTheme(spec))
     forget_others(app, specs)
 
 

@@ -18,7 +18,18 @@ FOLDERS = {
     "XDG_STATE_HOME": ".local/state",
     "XDG_CACHE_HOME": ".cache",
 }
-FOREIGN = ("HF_HOME", "HF_HUB_CACHE", "TMUX", "STY", "SSH_TTY", "WAYLAND_DISPLAY", "DISPLAY", "COLUMNS", "LINES")
+FOREIGN = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "TMUX",
+    "STY",
+    "SSH_TTY",
+    "WAYLAND_DISPLAY",
+    "DISPLAY",
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+)
 """Variables that tell of the session of whoever runs the tests."""
 _KEPT = re.compile(
     r"settings\.toml|state\.toml|llmtui\.log(\.1)?|conversations\.db(-wal|-shm|-lock|-writer-\w+)?|\w+\.kv|\w{32}(-\d+)?\.txt|\w{32}\.lock|"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -64,6 +65,11 @@ class Running:
 
     def _read(self) -> str:
         return os.read(self.terminal, 65536).decode("utf-8", "replace")
+
+
+def plain(seen: str) -> str:
+    """What a terminal was sent, without its colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", seen)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.base.columns import columns, wrap
+from tui.base.columns import table, wrap
+from tui.base.terminal_style import page
 from tui.base.text import cells
 
 
 def test_columns_line_up_whatever_the_script() -> None:
     rows = [("模型", "tok/s"), ("Qwen3 4B", "9.5"), ("千问", "1,204")]
-    assert columns(rows, "<>") == ["模型       tok/s", "Qwen3 4B     9.5", "千问       1,204"]
+    assert page(table(rows, "<>")) == "模型       tok/s\nQwen3 4B     9.5\n千问       1,204"
 
 
 def test_a_paragraph_is_broken_at_spaces_and_between_chinese_characters() -> None:

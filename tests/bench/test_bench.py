@@ -20,7 +20,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models.gguf_files import Shape
 from tests.patience import PATIENCE_S
-from tests.running import llmtui, on_terminal
+from tests.running import llmtui, on_terminal, plain
 from tui.base.exit_codes import ExitCode
 from tui.bench.progress import describe
 from tui.bench.render import for_encoding
@@ -103,7 +103,9 @@ def test_a_terminal_gets_a_progress_line_and_an_aligned_table() -> None:
         code, _ = running.end()
     assert code == ExitCode.FINE
     assert "loading" in running.seen and "pp32 warm-up" in running.seen and "tg8 run 3" in running.seen
-    report = running.seen.rpartition("\x1b[K")[2].splitlines()
+    coloured = running.seen.rpartition("\x1b[K")[2]
+    report = plain(coloured).splitlines()
+    assert coloured.startswith(f"\x1b[1m{DENSE.name}\x1b[0m\r\n") and coloured.count("\x1b[1m") == 1
     assert report[0] == DENSE.name
     assert report[1].startswith("qwen3 Q8_0 · 1.1 MiB · 1.0M parameters")
     assert re.search(r"^CPU +1 +pp32 +[\d,.]+ ± [\d,.]+ +[\d.]+% +3$", "\n".join(report), re.MULTILINE)
@@ -198,7 +200,7 @@ def test_when_the_bench_is_killed_its_engine_goes_too() -> None:
 def test_a_wrong_path_is_exit_code_3(path: str) -> None:
     done = llmtui("--bench", path)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
-    assert done.stderr == f"llmtui: {path}: There is no such file.\n"
+    assert done.stderr.lower().startswith(f"llmtui: {path}: there is no such file")
 
 
 @pytest.mark.parametrize(("source", "n_bytes", "said"), [(DENSE, 500_000, "Incomplete"), (__file__, 500, "Not a GGUF")])

@@ -206,9 +206,8 @@ def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(tmp
         (("--bench", "--history", DENSE), "give no models"),
         (("--bench", "--history", "--compare", "last"), "measures nothing"),
         (("--bench", "--history", "-o", "sql"), "--history has no sql"),
-        (("--compare", "last", "--fail-below", "5"), "--compare, --fail-below go with --bench"),
-        (("-o", "chart"), "--output goes with --bench"),
-        (("-r", "3", "-p", "8"), "-p, -r go with --bench"),
+        (("-r", "3", "-p", "8"), "-p, -r go with --bench, which is missing.\nWrite: llmtui --bench -r 3 -p 8\n"),
+        (("--no-history", "my model.gguf"), "Write: llmtui --bench --no-history 'my model.gguf'\n"),
     ],
 )
 def test_bad_usage_is_exit_code_2_with_a_sentence(arguments: tuple[str | Path, ...], said: str) -> None:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conftest import DENSE
-from tests.running import COMMAND, llmtui, on_terminal
+from tests.running import COMMAND, llmtui, on_terminal, plain
 from tui import __version__
 from tui.base.exit_codes import ExitCode
 from tui.base.text import cells
 from tui.bench.picture import PICTURES
 from tui.bench.render import FORMATS
 from tui.cli import types
-from tui.cli.main import _load_fields
-from tui.cli.parser import MIN_REPETITIONS, OUTPUTS, parser
+from tui.cli.chat_arguments import load_fields
+from tui.cli.parser import MIN_REPETITIONS, OF_OTHERS, OUTPUTS, parser
 from tui.config.load import merge_load
-from tui.config.settings import ChosenLoad
+from tui.config.settings import ChosenLoad, SamplingValues
 from tui.measure import compare
 from tui.protocol import records
 
@@ -42,14 +44,13 @@ def test_help_names_every_exit_code_with_its_sentence() -> None:
     done = llmtui("--help")
     assert done.returncode == 0 and done.stderr == ""
     for code in ExitCode:
-        assert f"{code.value:<4} {code.meaning}" in done.stdout
+        assert f" {code.value} {code.meaning} " in f"{' '.join(done.stdout.split())} "
 
 
 def test_help_in_chinese_fits_into_a_terminal_of_80_columns() -> None:
     done = llmtui("--help", LC_ALL="zh_CN.UTF-8", COLUMNS="80")
-    options, examples, _ = done.stdout.partition("\n示例：\n")
-    assert options.startswith("用法：") and examples
-    assert max(map(cells, options.splitlines())) <= 80
+    assert done.stdout.startswith("用法：") and "\n示例：\n" in done.stdout
+    assert max(map(cells, done.stdout.splitlines())) <= 80
     for option in ("--ctx", "--no-mmap", "--fail-below"):
         assert option in done.stdout
 
@@ -60,7 +61,7 @@ def test_help_in_chinese_fits_into_a_terminal_of_80_columns() -> None:
         (["--ctx", "-4"], "参数 -c/--ctx：-4 小于 0。"),
         (["--no-such-thing"], "无法识别的参数：--no-such-thing。"),
         (["--bench", "--devices"], "参数 --devices：不能与 --bench 同时使用。"),
-        (["-p", "3"], "-p 要与 --bench 一起用，但没有写 --bench。"),
+        (["--bench", "--temp", "1"], "--temp 用于对话，基准测试里没有对话：请去掉。"),
     ],
 )
 def test_bad_usage_is_told_in_the_language_in_use_argparses_own_words_included(arguments: list[str], said: str) -> None:
@@ -93,12 +94,15 @@ def test_the_bench_needs_neither_textual_nor_llama_cpp_in_its_own_process() -> N
 
 def test_what_is_written_here_for_speed_is_what_it_stands_for() -> None:
     assert types.MOST == records.MOST
+    assert msgspec.convert({"temperature": types.HOTTEST}, SamplingValues).temperature == types.HOTTEST
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"temperature": types.HOTTEST + 0.01}, SamplingValues)
     assert (*FORMATS, *PICTURES) == OUTPUTS
     assert compare.MIN_REPETITIONS == MIN_REPETITIONS
 
 
 def test_every_load_setting_has_an_argument_and_arrives_under_its_name() -> None:
-    fields = _load_fields(parser().parse_args(EVERY_LOAD_ARGUMENT))
+    fields = load_fields(parser().parse_args(EVERY_LOAD_ARGUMENT))
     assert set(fields) == set(ChosenLoad.__struct_fields__)
     merged, problems = merge_load(ChosenLoad(), {}, fields)
     assert problems == []
@@ -110,7 +114,7 @@ def test_every_load_setting_has_an_argument_and_arrives_under_its_name() -> None
 
 
 def test_what_is_not_given_is_left_to_the_settings() -> None:
-    assert _load_fields(parser().parse_args([])) == {}
+    assert load_fields(parser().parse_args([])) == {}
 
 
 def test_without_a_terminal_the_app_is_refused_and_the_bench_named() -> None:
@@ -130,6 +134,8 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named() -> None:
         (["--seed", "4294967296"], "4294967296 is too large"),
         (["--bench", "--devices"], "not allowed with"),
         (["--json"], "--bench"),
+        (["--temp", "hot"], "'hot' is not a number from 0 to 5"),
+        (["--temp", "nan"], "'nan' is not a number from 0 to 5"),
         (["--bench", "-p", "0", "-n", "0"], "nothing to measure"),
         (["--bench", "--settings", "nowhere.toml"], "nowhere.toml"),
         (["--import", "talk.json", "--continue"], "not allowed with"),
@@ -142,13 +148,45 @@ def test_bad_usage_is_refused_in_two_lines(arguments: list[str], said: str) -> N
     assert len(done.stderr.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("--tempp", "--temp"),
+        ("--devcies", "--devices"),
+        ("--cache-typ-k", "--cache-type-k"),
+        ("--ctx-size=4096", "--ctx"),
+        ("--n-gpu-layers", "--ngl"),
+        ("--temperature", "--temp"),
+        ("--system-prompt", "--system"),
+    ],
+)
+def test_a_misspelt_option_or_one_of_llama_cpp_gets_the_one_that_is_meant(written: str, meant: str) -> None:
+    done = llmtui(written, "7")
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr == (f"llmtui: unrecognized arguments: {written}.\nDid you mean {meant}? See llmtui --help.\n")
+
+
+def test_all_that_other_programs_call_ours_is_there() -> None:
+    ours = parser()
+    assert all(ours.has_option(option) for option in OF_OTHERS.values())
+    assert not any(ours.has_option(option) for option in OF_OTHERS)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-m", "one", "two"], ["two", "--model", "one"], ["two", "-t", "1", "one"]], ids=str
+)
+def test_models_stand_anywhere(arguments: list[str]) -> None:
+    assert sorted(parser().parse_args(arguments).models) == ["one", "two"]
+
+
 @pytest.mark.parametrize("path", ["nowhere/model.gguf", "~nobody-of-this-name/model.gguf"])
 def test_a_model_that_is_not_there_is_said_before_the_app_starts(path: str) -> None:
     with on_terminal(path) as running:
         code, _ = running.end()
     assert code == ExitCode.MODEL
-    assert running.seen.splitlines() == [
-        f"llmtui: {path}: there is no such file. Without a path, llmtui lists your models."
+    assert plain(running.seen).splitlines() == [
+        f"error: {path}: there is no such file.",
+        "Without a path, llmtui lists your models.",
     ]
 
 
@@ -177,6 +215,43 @@ def test_devices_are_listed_with_their_memory_and_a_missing_gpu_is_said_plainly(
     assert any(device["kind"] == "cpu" and device["total_bytes"] > 2**28 for device in devices)
     has_gpu = any(device["kind"] in ("gpu", "igpu") for device in devices)
     assert ("found no GPU" in table.stdout) == ("found no GPU" in as_json.stderr) == (not has_gpu)
+
+
+def test_numbers_of_devices_are_gib_with_one_digit() -> None:
+    head, cpu, *_ = llmtui("--devices").stdout.splitlines()
+    assert head.split()[:4] == ["NAME", "KIND", "FREE", "GiB"]
+    assert re.match(r"CPU +CPU +[\d,]+\.\d +[\d,]+\.\d  ", cpu)
+
+
+@pytest.mark.parametrize("arguments", [["--locate"], ["--devices"], ["--help"]], ids=str)
+def test_a_terminal_gets_colours_around_what_a_pipe_gets(arguments: list[str]) -> None:
+    piped = llmtui(*arguments).stdout
+    with on_terminal(*arguments) as running:
+        running.end()
+    assert "\x1b[" in running.seen and "\x1b" not in piped
+    figures = re.compile(r"[\d,.]+")
+    assert figures.sub("0", plain(running.seen)).splitlines() == figures.sub("0", piped).splitlines()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")])
+def test_colours_are_left_out_where_nobody_wants_or_sees_them(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    for arguments in (["--locate"], ["--help"], ["--no-such-thing"]):
+        with on_terminal(*arguments) as running:
+            running.end()
+        assert running.seen and "\x1b" not in running.seen
+    assert running.seen.startswith("llmtui: unrecognized arguments")
+
+
+def test_an_error_on_a_terminal_is_marked_and_its_next_step_is_plain() -> None:
+    with on_terminal("--no-such-thing") as running:
+        running.end()
+    assert running.seen.splitlines() == [
+        "\x1b[31merror:\x1b[0m unrecognized arguments: --no-such-thing.",
+        "See llmtui --help.",
+    ]
 
 
 def test_locations_are_those_of_this_user(home: Path) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base.terminal_style import page
 from tui.bench.command import make_job
-from tui.bench.render import table
+from tui.bench.render import for_eyes
 from tui.config.settings import ChosenLoad
 from tui.engines.local import LocalEngine
 from tui.measure.chart import charts
@@ -80,7 +81,7 @@ def main() -> None:
             path.unlink(missing_ok=True)
         known = Comparison(reports=(*known.reports, *found.reports))
         arguments.samples.write_bytes(msgspec.json.encode(known))
-    print(table(known))
+    print(page(for_eyes(known)))
     if arguments.svg and (drawn := charts(known)):
         arguments.svg.write_bytes(draw(drawn, "svg"))
 

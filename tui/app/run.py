@@ -19,6 +19,7 @@ from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder
 from tui.base import private
 from tui.base.oserrors import os_reason
+from tui.base.terminal_style import say_error
 from tui.base.text import clean
 from tui.config import paths
 from tui.config.keymap import resolve
@@ -60,7 +61,7 @@ def run(options: AppOptions) -> int:
     # Where the terminal does not read, it would wait for it; it is in the log.
     if not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno()):
         for sentence in file_phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
-            print(clean(f"llmtui: {sentence}"), file=sys.stderr)
+            say_error(sentence)
     return code
 
 

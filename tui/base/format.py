@@ -62,11 +62,16 @@ def speed(tps: float) -> str:
     return f"{tps:.2f}" if tps < 9.995 else f"{tps:.1f}" if tps < 999.95 else f"{tps:,.0f}"
 
 
+def speed_digits(tps: float) -> int:
+    """Digits behind the point of a speed that is written in full."""
+    return 2 if tps < 9.995 else 1 if tps < 999.95 else 0
+
+
 def full_speed(tps: float, digits: int | None = None) -> str:
     """As `speed`, never shortened ("12,345"): for tables and charts of what was measured. `digits` behind the point
     where all figures of a table are to have as many. Also of the deviation of a speed, which may be zero."""
     if digits is None:
-        digits = 2 if tps < 9.995 else 1 if tps < 999.95 else 0
+        digits = speed_digits(tps)
     return f"{tps:.2e}" if tps >= 1e7 else f"{tps:,.{digits}f}"
 
 

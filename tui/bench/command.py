@@ -14,14 +14,14 @@ from tui.base import format
 from tui.base.exit_codes import ExitCode
 from tui.base.format import listed
 from tui.base.stdout import put
-from tui.base.text import clean
+from tui.base.terminal_style import page, takes_colours
 from tui.bench import picture, render, signals
 from tui.bench.guard import CannotBeLoaded, NotMeasured, read_memory, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
 from tui.bench.pick import NoModelFound, Pick, every_model, pick
 from tui.bench.progress import ProgressLine
-from tui.bench.trouble import death_report, error_sentence, say
+from tui.bench.trouble import complain, death_report, error_sentence, say
 from tui.bench.tune import tune
 from tui.config import paths
 from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
@@ -78,7 +78,7 @@ def bench(options: BenchOptions) -> ExitCode:
         if picked.reason:
             size = format.size(picked.model.info.size_bytes)
             told = tr("Measuring {file}: {why}, {size}.", file=picked.model.path, why=tr(picked.reason), size=size)
-            print(clean(told), file=sys.stderr)
+            print(page([told]), file=sys.stderr)
     if options.kind == "tune":
         return tune(options, picks[0].model, settings, state)
     return signals.run(_Bench(options, [picked.model for picked in picks], settings, past).run())
@@ -223,9 +223,8 @@ class _Bench:
         if output in picture.PICTURES:
             shown = picture.picture(output, comparison, baseline, sys.stdout)
         else:
-            shown = self._kind.formats[output](comparison)
-            if output in FOR_EYES:  # before the chart, whose colours are commands
-                shown = clean(shown)
+            made = self._kind.formats[output](comparison)
+            shown = made if isinstance(made, str) else page(made, colours=takes_colours(sys.stdout))
             if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
                 shown = f"{shown}\n{chart}"
         if shown:
@@ -290,5 +289,5 @@ def _report(problems: Sequence[ConfigProblem]) -> None:
 
 
 def _fail(code: ExitCode, message: str) -> ExitCode:
-    say(message)
+    (say if code == ExitCode.INTERRUPTED else complain)(message)
     return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.bench.figures import spread
+from tui.bench.figures import spread, spread_of_speeds
 from tui.measure.report import Report
 from tui.measure.stats import deviation, mean
 from tui.words import tr
@@ -21,7 +21,7 @@ def sentence(report: Report) -> str:
         n_read=runs[0].n_prompt,
         n_written=runs[0].n_gen,
         seconds=spread(ttfts),
-        speed=spread(speeds, 1),
+        speed=spread_of_speeds(speeds),
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from tui.base.exit_codes import ExitCode
-from tui.base.format import listed
+from tui.base.format import full_speed, listed
 from tui.base.oserrors import os_reason
 from tui.base.stdout import put
+from tui.base.terminal_style import Line, Piece, Tone, Toned
 from tui.bench import render
-from tui.bench.trouble import say
+from tui.bench.trouble import complain, say
 from tui.config import paths
 from tui.config.options import BenchOptions
 from tui.measure.compare import (
@@ -22,6 +23,7 @@ from tui.measure.compare import (
     VERDICTS,
     Change,
     ComparedRun,
+    Verdict,
     closest,
     compare,
     differences,
@@ -34,6 +36,7 @@ from tui.words import tr
 LAST = "last"
 FOR_EYES = ("table", "md")
 """Formats that further tables and sentences may follow on stdout."""
+_TONES: dict[Verdict, Tone] = {"faster": "good", "slower": "bad", "too few runs": "tight"}
 _WHEN = "%Y-%m-%d %H:%M UTC"
 
 
@@ -76,8 +79,8 @@ class Past:
                 code = code or (ExitCode.FINE if is_first else ExitCode.USAGE)
                 continue
             changes = compare(baseline.run, report)
-            text = changes_text(name, baseline, report, changes, output)
-            render.show(f"\n{text}", sys.stdout if output in FOR_EYES else sys.stderr)
+            lines = changes_page(name, baseline, report, changes, output)
+            render.show(["", *lines], sys.stdout if output in FOR_EYES else sys.stderr)
             found = self._judged(name, baseline, changes)
             code = found if found == ExitCode.SLOWER else code or found
         if self._options.fail_below is not None and not self._options.every_model:
@@ -190,19 +193,18 @@ def show_history(output: str) -> ExitCode:
     try:
         kept = history.list()
     except HistoryError as error:
-        say(str(error))
+        complain(str(error))
         return ExitCode.USAGE
     if output == "json":
         put(json.dumps([msgspec.to_builtins(run) for run in kept], indent=2))
     elif kept:
-        text = history_text(kept, output or render.default_format(sys.stdout))
-        render.show(text, sys.stdout)
+        render.show(history_page(kept, output or render.default_format(sys.stdout)), sys.stdout)
     else:
         say(tr("no benchmark was kept yet ({file}).", file=history.path))
     return ExitCode.FINE
 
 
-def history_text(kept: Sequence[Kept], output: str) -> str:
+def history_page(kept: Sequence[Kept], output: str) -> render.Page:
     """A row for each run."""
     rows = [(tr("id"), tr("date (UTC)"), tr("model"), tr("on"), tr("prefill t/s"), tr("decode t/s"))]
     rows += [
@@ -211,28 +213,30 @@ def history_text(kept: Sequence[Kept], output: str) -> str:
             f"{run.time:%Y-%m-%d %H:%M}",
             f"{run.model_name} {run.quant}",
             run.backend,
-            f"{run.pp_name} {run.pp_ts:,.1f}" if run.pp_ts is not None else "",
-            f"{run.tg_name} {run.tg_ts:,.2f}" if run.tg_ts is not None else "",
+            f"{run.pp_name} {full_speed(run.pp_ts)}" if run.pp_ts is not None else "",
+            f"{run.tg_name} {full_speed(run.tg_ts)}" if run.tg_ts is not None else "",
         )
         for run in kept
     ]
-    return render.table_of(rows, "><<<>>", output)
+    return render.table_of(rows, "><<<>>", output, head="headline")
 
 
-def changes_text(
+def changes_page(
     name: str, baseline: Baseline, report: Report, changes: Sequence[Change], output: str = "table"
-) -> str:
+) -> render.Page:
     """A row for each test that both runs have, and below them what else differs."""
-    rows = [(tr("test"), tr("before"), tr("now"), tr("change"), tr("95% between"), "p", tr("verdict"))]
+    rows: list[tuple[Piece, ...]] = [
+        (tr("test"), tr("before"), tr("now"), tr("change"), tr("95% between"), "p", tr("verdict"))
+    ]
     rows += [
         (
             change.test,
-            f"{change.before_ts:,.2f}",
-            f"{change.after_ts:,.2f}",
+            full_speed(change.before_ts),
+            full_speed(change.after_ts),
             f"{change.percent:+.1f}%",
             f"{change.low:+.1f}…{change.high:+.1f}%" if change.low is not None else "n/a",
             _p(change.p),
-            tr(VERDICTS[change.verdict]),
+            _verdict(change),
         )
         for change in changes
     ]
@@ -245,9 +249,14 @@ def changes_text(
     notes += [note for change in changes for note in change.notes]
     notes += differences(baseline.run, report)
     head = tr("{model}, compared with {baseline}:", model=name, baseline=baseline.label)
-    return "\n".join(
-        [head, "", render.table_of(rows, "<>>>>><", output), "", *(f"- {note}" for note in notes)]
-    ).rstrip()
+    below: list[Line] = ["", *(f"- {note}" for note in notes)] if notes else []
+    return [Toned(head, "headline"), "", *render.table_of(rows, "<>>>>><", output), *below]
+
+
+def _verdict(change: Change) -> Piece:
+    said = tr(VERDICTS[change.verdict])
+    tone = _TONES.get(change.verdict)
+    return Toned(said, tone) if tone else said
 
 
 def _p(p: float | None) -> str:

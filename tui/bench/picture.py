@@ -3,7 +3,6 @@ measured, not after."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -12,6 +11,7 @@ import msgspec
 
 from tui.base.columns import wrap
 from tui.base.format import listed
+from tui.base.terminal_style import page, painted, takes_colours
 from tui.bench.render import can_encode
 from tui.bench.trouble import say
 from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, find_baseline
@@ -121,7 +121,7 @@ def _charts(comparison: Comparison, baseline: str) -> tuple[Chart, ...]:
 
 def _as_text(found: Sequence[Chart], stream: TextIO) -> str:
     is_plain = not can_encode(SIGNS, stream.encoding)
-    has_colours = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    has_colours = takes_colours(stream)
     drawn = [chart_lines(chart, _columns(stream), plain_ascii=is_plain) for chart in found]
     return "\n\n".join(text_of(lines, _painted if has_colours else lambda span: span.text) for lines in drawn)
 
@@ -131,13 +131,12 @@ def _columns(stream: TextIO) -> int:
 
 
 def _painted(span: Span) -> str:
-    code = _COLOURS.get(span.role)
-    return f"\x1b[{code}m{span.text}\x1b[0m" if code and span.text.strip() else span.text
+    return painted(span.text, _COLOURS.get(span.role, ""))
 
 
 def _chart_alone(found: Sequence[Chart], stream: TextIO) -> str:
     facts = [line for fact in found[0].facts for line in wrap(fact, _columns(stream))]
-    return "\n".join([_as_text(found, stream), "", *facts])
+    return "\n".join([_as_text(found, stream), "", page(facts)])
 
 
 PICTURES: dict[str, Callable[[Sequence[Chart], TextIO], str | bytes]] = {

@@ -63,7 +63,7 @@ def describe(progress: Progress) -> str:
         line = tr("{bar}  {test} run {n}", bar=bar, test=name, n=progress.repetition)
     else:
         line = tr("{bar}  {test} warm-up", bar=bar, test=name)
-    more = [f"{progress.last_ts:,.2f} tokens/s"] if progress.last_ts else []
+    more = [f"{format.full_speed(progress.last_ts)} tok/s"] if progress.last_ts else []
     if progress.left_s is not None:
         more.insert(0, tr("{time} left", time=format.about(progress.left_s)))
     for part in more:

@@ -9,11 +9,13 @@ from typing import TextIO
 
 from tui import __version__
 from tui.base import format
-from tui.base.columns import columns, pad, padded, widths
+from tui.base.columns import pad, padded, table, widths
 from tui.base.format import listed
 from tui.base.stdout import put
-from tui.base.text import cells, clean
+from tui.base.terminal_style import Line, Piece, Tone, Toned, page, plain, takes_colours
+from tui.base.text import cells
 from tui.bench import endtoend
+from tui.bench.figures import speed_and_deviation
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
 from tui.measure import roofline
 from tui.measure.report import (
@@ -29,24 +31,31 @@ from tui.measure.report import (
 )
 from tui.words import tr, trn
 
-Format = Callable[[Comparison], str]
+Page = list[Line]
+"""A report for eyes."""
+Format = Callable[[Comparison], Page | str]
+"""Programs get a text."""
 
 _GIB = 1 << 30
 _ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
 
 
-def table(comparison: Comparison) -> str:
-    """For eyes, in 80 columns: the figures of one model under a headline, or a row for each model and backend."""
+def for_eyes(comparison: Comparison) -> Page:
+    """In 80 columns: the figures of one model under a headline, or a row for each model and backend."""
     if len(comparison.reports) == 1 and not comparison.refused:
         return _single(comparison.reports[0])
-    lines = columns(_rows(comparison.reports), "<>><>>>>"[: len(_rows(comparison.reports)[0])], "  ")
-    lines += map(refusal, comparison.refused)
-    lines += [
-        tr("{model}: {reason}", model=_row_of(report), reason=more)
-        for report in comparison.reports
-        for more in _sentences(report)
+    rows = _rows(comparison.reports)
+    return [
+        *table(rows, "<>><>>>>"[: len(rows[0])], "  ", head="headline"),
+        *(Toned(refusal(row), "bad") for row in comparison.refused),
+        *(
+            tr("{model}: {reason}", model=_row_of(report), reason=more)
+            for report in comparison.reports
+            for more in _sentences(report)
+        ),
+        "",
+        *_common_facts(comparison),
     ]
-    return "\n".join([*lines, "", *_common_facts(comparison)])
 
 
 def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
@@ -62,8 +71,8 @@ def _rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
             format.n_params(report.model.n_params, report.model.n_params_active),
             f"{report.model.file_bytes / _GIB:.1f}",
             _place(report),
-            f"{prefill.avg_ts:,.1f}" if prefill else "",
-            f"{decode.avg_ts:,.2f}" if decode else "",
+            format.full_speed(prefill.avg_ts) if prefill else "",
+            format.full_speed(decode.avg_ts) if decode else "",
             f"{memory / _GIB:.1f}" if memory is not None else "n/a",
         )
         rows.append((*figures, *([f"{value:.2f}" if value is not None else "n/a"] if tells else [])))
@@ -97,26 +106,27 @@ def headline(report: Report) -> tuple[str, str]:
     return Path(report.loaded.path).name, f"{report.model.arch} {report.model.quant} · {_size(report)} · {count}"
 
 
-def _common_facts(comparison: Comparison) -> list[str]:
+def _common_facts(comparison: Comparison) -> Page:
     return facts(comparison.reports[0]) if comparison.reports else []
 
 
-def _single(report: Report) -> str:
+def _single(report: Report) -> Page:
     """The figures under a headline, and below them what they were measured with; at most about 80 columns."""
     loaded = report.loaded
-    rows = [(tr("backend"), tr("threads"), tr("test"), "tokens/s", "", tr("runs"))]
+    rows = [(tr("backend"), tr("threads"), tr("test"), "tok/s", "", tr("runs"))]
     rows += [
         (
             report.backend,
             str(loaded.llama.n_threads_batch if result.test.n_prompt else loaded.llama.n_threads),
             result.test.name,
-            f"{result.avg_ts:,.2f} ± {result.stddev_ts:,.2f}",
+            speed_and_deviation(result.avg_ts, result.stddev_ts),
             f"{100 * result.stddev_ts / result.avg_ts:.1f}%",
             _runs(report, result),
         )
         for result in report.results
     ]
-    return "\n".join([*headline(report), "", *columns(rows, "<><>><"), *_sentences(report), "", *facts(report)])
+    name, about = headline(report)
+    return [Toned(name, "headline"), about, "", *table(rows, "<><>><"), *_sentences(report), "", *facts(report)]
 
 
 def markdown(comparison: Comparison) -> str:
@@ -138,19 +148,19 @@ def markdown(comparison: Comparison) -> str:
         for result in _unfinished(report)
     ]
     refused = [f"- {refusal(row)}" for row in comparison.refused]
-    facts = [f"- {line}" for line in _common_facts(comparison)]
-    return "\n".join([table_of(rows, sides, "md"), "", *facts, *unfinished, *refused])
+    facts = [f"- {plain(line)}" for line in _common_facts(comparison)]
+    return page([*table_of(rows, sides, "md"), "", *facts, *unfinished, *refused])
 
 
-def table_of(rows: Sequence[tuple[str, ...]], sides: str, output: str) -> str:
-    """Rows, the first of them the headings, as a Markdown table for `output` "md", else in plain columns; `sides` says
-    where each column is aligned: "<" or ">"."""
+def table_of(rows: Sequence[Sequence[Piece]], sides: str, output: str, *, head: Tone = "quiet") -> Page:
+    """Rows, the first of them the headings, as a Markdown table for `output` "md", else in columns under headings of
+    the tone `head`; `sides` says where each column is aligned: "<" or ">"."""
     if output != "md":
-        return "\n".join(columns(rows, sides, "  "))
-    rows = [tuple(cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row) for row in rows]
-    lines = [f"| {line} |" for line in padded(rows, sides, " | ")]
-    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths(rows), sides, strict=True)]
-    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
+        return [*table(rows, sides, "  ", head=head)]
+    cells = [tuple(plain(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in row) for row in rows]
+    lines = [f"| {line} |" for line in padded(cells, sides, " | ")]
+    rule = [f"{'-' * (w + 1)}{':' if side == '>' else '-'}" for w, side in zip(widths(cells), sides, strict=True)]
+    return [lines[0], f"|{'|'.join(rule)}|", *lines[1:]]
 
 
 def for_encoding(text: str, encoding: str | None) -> str:
@@ -158,9 +168,9 @@ def for_encoding(text: str, encoding: str | None) -> str:
     return text if can_encode("".join(map(chr, _ASCII)), encoding) else text.translate(_ASCII)
 
 
-def show(text: str, stream: TextIO) -> None:
-    """Print `text`, which names models, for eyes: nothing in it is a command for a terminal."""
-    shown = for_encoding(clean(text), stream.encoding)
+def show(lines: Page, stream: TextIO) -> None:
+    """Print a page."""
+    shown = for_encoding(page(lines, colours=takes_colours(stream)), stream.encoding)
     if stream is sys.stdout:
         put(shown)
     else:
@@ -176,7 +186,7 @@ def can_encode(signs: str, encoding: str | None) -> bool:
     return True
 
 
-def facts(report: Report) -> list[str]:
+def facts(report: Report) -> Page:
     """What the figures were measured with, one line each."""
     loaded, machine, settings = report.loaded, report.machine, report.settings
     devices = listed(*(f"{name} {report.describe(name)}".strip() for name in loaded.llama.devices))
@@ -205,7 +215,9 @@ def facts(report: Report) -> list[str]:
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = [f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC"] if report.results else []
-    runs = tr("mean ± standard deviation of {n} runs", n=report.repetitions)
+    runs = tr("one run")
+    if report.repetitions > 1:
+        runs = tr("mean ± standard deviation of {n} runs", n=report.repetitions)
     beware = [str(warning) for warning in report.warnings]
     beware += [
         tr("{test}: {reasons}", test=result.test.name, reasons=marks_told(result.all_marks))
@@ -220,8 +232,9 @@ def facts(report: Report) -> list[str]:
         (tr("engine"), listed(package, engine_build(report.hello))),
         *((tr("beware"), sentence) for sentence in beware),
     ]
+    beware_of = tr("beware")
     wide = max(cells(label) for label, _ in told)
-    return [f"{pad(label, wide)}  {text}" for label, text in told]
+    return [(Toned(pad(label, wide), "tight" if label == beware_of else "quiet"), f"  {text}") for label, text in told]
 
 
 def _unfinished(report: Report) -> list[BenchResult]:
@@ -256,7 +269,7 @@ def default_format(stream: TextIO) -> str:
 
 
 FORMATS: dict[str, Format] = {
-    "table": table,
+    "table": for_eyes,
     "md": markdown,
     "csv": as_csv,
     "json": as_json,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from tui.base.format import full_speed, speed_digits
+from tui.base.terminal_style import Toned, plain
 from tui.bench.llama_records import records
-from tui.bench.render import Format, facts, headline, table_of
+from tui.bench.render import Format, Page, facts, headline, table_of
 from tui.measure.report import BenchResult, Comparison, Report
 from tui.measure.score import (
     LOCALSCORE_NAME,
@@ -22,7 +24,7 @@ from tui.words import tr, trn
 
 
 def _quick(output: str) -> Format:
-    def show(comparison: Comparison) -> str:
+    def show(comparison: Comparison) -> Page:
         (report,) = comparison.reports
         (result,) = report.results
         score = quick_score(report.results)
@@ -31,26 +33,26 @@ def _quick(output: str) -> Format:
             ("", tr("mean"), tr("deviation"), ""),
             (f"pp{test.n_prompt}", *_spread([run.prefill_tps for run in runs]), "tok/s"),
             (f"tg{test.n_gen}", *_spread([run.decode_tps for run in runs]), "tok/s"),
-            (tr("time to first token"), *_spread([run.ttft_s * 1000 for run in runs]), "ms"),
+            (tr("time to first token"), *_spread_ms([run.ttft_s * 1000 for run in runs]), "ms"),
         ]
         n_runs = trn("{n} run", "{n} runs", len(runs))
-        return _page(report, _number(score), [table_of(made_of, "<>><", output), "", n_runs], output)
+        return _page(report, _number(score), [*table_of(made_of, "<>><", output), "", n_runs], output)
 
     return show
 
 
 def _localscore(output: str) -> Format:
-    def show(comparison: Comparison) -> str:
+    def show(comparison: Comparison) -> Page:
         (report,) = comparison.reports
         rows = [(tr("test"), "pp tok/s", "tg tok/s", tr("first token ms"))]
         for result in report.results:
             prefill_tps, decode_tps, ttft_s = _figures(result)
-            rows.append((result.test.name, _digits(prefill_tps), _digits(decode_tps), _digits(1000 * ttft_s)))
+            rows.append((result.test.name, full_speed(prefill_tps), full_speed(decode_tps), _digits(1000 * ttft_s)))
         score = localscore(report.results)
         n_all = len(LOCALSCORE_TESTS)
         if score:
             rows.append(
-                (tr("mean"), _digits(score.prefill_tps), _digits(score.decode_tps), _digits(1000 * score.ttft_s))
+                (tr("mean"), full_speed(score.prefill_tps), full_speed(score.decode_tps), _digits(1000 * score.ttft_s))
             )
             number = _number(score)
         else:
@@ -61,20 +63,20 @@ def _localscore(output: str) -> Format:
                     n=len(report.results),
                 )
             ]
-        return _page(report, number, [table_of(rows, "<>>>", output)], output)
+        return _page(report, number, table_of(rows, "<>>>", output), output)
 
     return show
 
 
-def _page(report: Report, number: list[str], made_of: list[str], output: str) -> str:
+def _page(report: Report, number: list[str], made_of: Page, output: str) -> Page:
     """The same for both: the model, the number, what it was made of, and what it was measured with."""
     name, size = headline(report)
     _measured, *below = facts(report)
     if output == "md":
-        number = [f"**{number[0]}**", *(f"{line}" for line in number[1:])]
-        below = [f"- {line}" for line in below]
-        return "\n\n".join([f"{name} · {size}", *number, "\n".join(made_of), "\n".join(below)])
-    return "\n".join([name, size, "", *number, "", *made_of, "", *below])
+        above = [f"{name} · {size}", *(f"**{line}**" for line in number[:1]), *number[1:]]
+        spaced = [line for text in above for line in (text, "")]
+        return [*spaced, *made_of, "", *(f"- {plain(line)}" for line in below)]
+    return [name, size, "", *(Toned(line, "headline") for line in number[:1]), *number[1:], "", *made_of, "", *below]
 
 
 def _number(score: Score | None) -> list[str]:
@@ -86,6 +88,12 @@ def _number(score: Score | None) -> list[str]:
 
 
 def _spread(values: list[float]) -> tuple[str, str]:
+    """Mean and deviation of speeds."""
+    digits = speed_digits(mean(values))
+    return full_speed(mean(values)), f"± {full_speed(deviation(values), digits)}" if len(values) > 1 else ""
+
+
+def _spread_ms(values: list[float]) -> tuple[str, str]:
     return _digits(mean(values)), f"± {_digits(deviation(values))}" if len(values) > 1 else ""
 
 

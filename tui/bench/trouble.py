@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 
+from tui.base import terminal_style
 from tui.base.format import sentences
-from tui.base.text import clean
 from tui.protocol.death import Cause, Death, death_sentence, rebuild_command
 from tui.protocol.records import ErrorInfo, ErrorKind
 from tui.words import mark, tr
@@ -54,10 +53,16 @@ _ON_CPU: dict[Cause, str] = {
 
 
 def say(sentence: str) -> None:
-    """Tell it on stderr, with nothing in it that a terminal would obey: it may name a file or quote one."""
+    """Tell it on stderr."""
     # A terminal that is gone must not keep what was measured from being kept.
     with contextlib.suppress(OSError):
-        print(clean(f"llmtui: {sentence}"), file=sys.stderr)
+        terminal_style.say(sentence)
+
+
+def complain(sentence: str) -> None:
+    """Tell on stderr what went wrong."""
+    with contextlib.suppress(OSError):
+        terminal_style.say_error(sentence)
 
 
 def error_sentence(path: Path, info: ErrorInfo) -> str:

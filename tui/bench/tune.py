@@ -11,11 +11,13 @@ import msgspec
 
 from tui.base import format
 from tui.base.exit_codes import ExitCode
+from tui.base.stdout import put
+from tui.base.terminal_style import Piece, Toned
 from tui.bench import signals
 from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
-from tui.bench.trouble import death_report, error_sentence, say
+from tui.bench.trouble import complain, death_report, error_sentence, say
 from tui.config.load import backend_devices, engine_settings, merge_load
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
@@ -75,7 +77,7 @@ class _Command:
             message = tr("nothing was measured within {seconds} s; see --seconds.", seconds=seconds)
             code = ExitCode.USAGE
         if message:
-            say(message)
+            (say if code == ExitCode.INTERRUPTED else complain)(message)
         return code
 
     async def _search(self, engine: Engine, planner: DryRunPlanner) -> None:
@@ -132,10 +134,10 @@ class _Command:
     def _print(self, found: TuneOutcome, sentence: str) -> None:
         output = self._options.output or default_format(sys.stdout)
         if output == "json":
-            text = json.dumps(_record(found), indent=2)
-        else:
-            text = "\n".join([f"{self._model.path.name}", "", table_of(_rows(found), "<>>>><", output), "", sentence])
-        show(text, sys.stdout)
+            put(json.dumps(_record(found), indent=2))
+            return
+        name = Toned(self._model.path.name, "headline")
+        show([name, "", *table_of(_rows(found), "<>>>><", output), "", sentence], sys.stdout)
 
 
 _OUTCOMES: dict[Outcome, str] = {
@@ -160,8 +162,8 @@ def _label(start: ChosenLoad, choice: ChosenLoad) -> str:
     return format.listed(*differs) or tr("the settings as they are")
 
 
-def _rows(found: TuneOutcome) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [(tr("settings"), "pp t/s", "tg t/s", tr("turn s"), tr("runs"), "")]
+def _rows(found: TuneOutcome) -> list[tuple[Piece, ...]]:
+    rows: list[tuple[Piece, ...]] = [(tr("settings"), "pp t/s", "tg t/s", tr("turn s"), tr("runs"), "")]
     for trial in sorted(found.trials, key=lambda trial: -trial.speed):
         n = len(trial.speeds)
         figures = (_mean(trial.prefill_tps), _mean(trial.decode_tps), f"{trial.turn_s:.2f}") if n else ("", "", "")
@@ -170,14 +172,14 @@ def _rows(found: TuneOutcome) -> list[tuple[str, ...]]:
 
 
 def _mean(values: tuple[float, ...]) -> str:
-    return f"{sum(values) / len(values):,.1f}"
+    return format.full_speed(sum(values) / len(values))
 
 
-def _said(trial: Trial) -> str:
+def _said(trial: Trial) -> Piece:
     said = tr(_OUTCOMES[trial.outcome])
-    if trial.choice.type_k == "f16" or trial.outcome == "start":
-        return said
-    return tr("{outcome} (costs a little quality)", outcome=said).strip()
+    if trial.choice.type_k != "f16" and trial.outcome != "start":
+        said = tr("{outcome} (costs a little quality)", outcome=said).strip()
+    return Toned(said, "good") if trial.outcome == "best" else said
 
 
 def _verdict(found: TuneOutcome, *, is_whole: bool) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from tui import __version__
-from tui.bench.figures import spread
-from tui.bench.render import Format, facts, headline, n_of_runs, refusal, table_of
+from tui.base.format import full_speed
+from tui.base.terminal_style import Line, Toned, plain
+from tui.bench.figures import spread_of_speeds
+from tui.bench.render import Format, Page, facts, headline, n_of_runs, refusal, table_of
 from tui.measure.report import Comparison, ParallelResult, Report, described
 from tui.measure.stats import mean
 from tui.words import tr
@@ -17,26 +19,28 @@ _Key = TypeVar("_Key")
 
 
 def _shown(output: str) -> Format:
-    def show(comparison: Comparison) -> str:
-        bullet = "- " if output == "md" else ""
-        parts = [_block(report, output) for report in comparison.reports]
-        below = [*map(refusal, comparison.refused), *(facts(comparison.reports[0]) if comparison.reports else [])]
-        return "\n\n".join([*parts, "\n".join(f"{bullet}{line}" for line in below)])
+    def show(comparison: Comparison) -> Page:
+        below: Page = [Toned(refusal(row), "bad") for row in comparison.refused]
+        below += facts(comparison.reports[0]) if comparison.reports else []
+        if output == "md":
+            below = [f"- {plain(line)}" for line in below]
+        return [*(line for report in comparison.reports for line in (*_block(report, output), "")), *below]
 
     return show
 
 
-def _block(report: Report, output: str) -> str:
+def _block(report: Report, output: str) -> Page:
     """The figures of one model, for each length of prompts and answers."""
     name, size = headline(report)
-    lines = [name, f"{size} · {report.backend}"] if output == "table" else [f"**{name}** · {size} · {report.backend}"]
+    about = f"{size} · {report.backend}"
+    lines: list[Line] = [f"**{name}** · {about}"] if output == "md" else [Toned(name, "headline"), about]
     for (n_prompt, n_gen), found in _grouped(report.parallel, lambda result: (result.n_prompt, result.n_gen)).items():
         said = tr(
             "each user: {n_read} tokens read, {n_written} written", n_read=f"{n_prompt:,}", n_written=f"{n_gen:,}"
         )
         lines += ["", said, ""]
-        lines.append(table_of(_rows(found, report.repetitions), ">>>>><", output))
-    return "\n".join(lines)
+        lines += table_of(_rows(found, report.repetitions), ">>>>><", output)
+    return lines
 
 
 def _grouped(
@@ -68,9 +72,9 @@ def _rows(found: Sequence[ParallelResult], repetitions: int) -> list[tuple[str, 
         rows.append(
             (
                 str(n_parallel),
-                spread([run.prefill_tps for run in runs]),
-                spread([run.decode_tps for run in runs]),
-                f"{together / n_parallel:,.2f}",
+                spread_of_speeds([run.prefill_tps for run in runs]),
+                spread_of_speeds([run.decode_tps for run in runs]),
+                full_speed(together / n_parallel),
                 f"{together / written[0]:.2f} x" if written[0] else "",
                 n_of_runs(n_runs, repetitions),
             )

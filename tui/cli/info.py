@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from tui.base.columns import columns, pad, wrap
+from tui.base.columns import pad, table, wrap
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.base.text import cells, clean, one_line
+from tui.base.terminal_style import Line, Piece, Toned, page, say, say_error, takes_colours
+from tui.base.text import cells, one_line
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.engines.local import LocalEngine
@@ -45,13 +46,13 @@ def print_locations(*, as_json: bool) -> int:
         put(json.dumps({label: str(path) for label, path in places}, indent=2))
         return ExitCode.FINE
     wide = max(cells(tr(label)) for label, _ in places)
-    lines = []
+    lines: list[Line] = []
     for label, path in places:
-        shown = clean(str(path))
+        shown: Piece = str(path)
         if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
-            shown = tr("{path}  (not there yet)", path=shown)
-        lines.append(f"{pad(tr(label), wide)}  {shown}")
-    put("\n".join(lines))
+            shown = Toned(tr("{path}  (not there yet)", path=path), "quiet")
+        lines.append((Toned(pad(tr(label), wide), "quiet"), "  ", shown))
+    _put(lines)
     return ExitCode.FINE
 
 
@@ -60,32 +61,36 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
     accelerators there are that llama.cpp does not list."""
     settings, problems = load_settings(settings_file, software_vulkan=software_vulkan)
     for problem in problems:
-        print(clean(f"llmtui: {problem}"), file=sys.stderr)
+        say(str(problem))
     try:
         devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
         told = tr("llama.cpp cannot start; installing llmtui again may help.")
-        print(f"llmtui: {died}.\n{told}", file=sys.stderr)
-        print("\n".join(_listed(explain(gather()))), file=sys.stderr)
+        say_error(f"{died}.\n{told}")
+        print(page(_listed(explain(gather()))), file=sys.stderr)
         return ExitCode.ENGINE
     if as_json:
         put(json.dumps([msgspec.to_builtins(device) for device in devices], indent=2))
     else:
-        put(devices_table(devices))
+        _put(devices_table(devices))
     has_gpu = any(device.kind in ("gpu", "igpu") for device in devices)
     reasons, npus = explain(gather(), devices), tell(gather_npus(), devices)
-    more = []
+    more: list[Line] = []
     if not has_gpu:
-        more += ["", tr("llama.cpp found no GPU that it can use, so models run on the CPU.")]
+        more += ["", Toned(tr("llama.cpp found no GPU that it can use, so models run on the CPU."), "tight")]
     elif reasons:
         more += ["", tr("There may be more than llama.cpp lists:")]
     more += _listed(reasons)
     more += ["", tr("NPUs and other accelerators:"), *_listed(npus)] if npus else []
     if more and as_json:
-        print("\n".join(more), file=sys.stderr)
+        print(page(more, colours=takes_colours(sys.stderr)), file=sys.stderr)
     elif more:
-        put("\n".join(more))
+        _put(more)
     return ExitCode.FINE
+
+
+def _put(lines: Sequence[Line]) -> None:
+    put(page(lines, colours=takes_colours(sys.stdout)))
 
 
 def _listed(reasons: Sequence[str]) -> list[str]:
@@ -97,10 +102,10 @@ async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
         return (await engine.ask(ListDevices())).devices
 
 
-def devices_table(devices: tuple[Device, ...]) -> str:
+def devices_table(devices: tuple[Device, ...]) -> Sequence[Line]:
     """Name, kind, memory in GiB and description of each device, in columns."""
-    rows = [(tr("NAME"), tr("KIND"), tr("FREE GiB"), tr("OF GiB"), tr("DESCRIPTION"))]
+    rows: list[tuple[Piece, ...]] = [(tr("NAME"), tr("KIND"), tr("FREE GiB"), tr("OF GiB"), tr("DESCRIPTION"))]
     for device in devices:
-        free, total = (f"{n_bytes / 2**30:.1f}" for n_bytes in (device.free_bytes, device.total_bytes))
+        free, total = (f"{n_bytes / 2**30:,.1f}" for n_bytes in (device.free_bytes, device.total_bytes))
         rows.append((device.name, tr(_KINDS[device.kind]), free, total, one_line(device.description)))
-    return "\n".join(columns(rows, "<<>><", "  "))
+    return table(rows, "<<>><", "  ", head="headline")

@@ -8,24 +8,16 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from tui import words
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import CannotWrite, flush
-from tui.cli.parser import MIN_REPETITIONS, CommandLineError, parser
+from tui.base.terminal_style import CANNOT_DRAW, say_error
+from tui.cli.belonging import check, is_bench
+from tui.cli.parser import CommandLineError, parser
 from tui.config.language import first_language
-from tui.config.loadtable import LOAD_ROWS
-from tui.words import mark, tr, trn
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tui.config.modelrules import ChatOverrides
-    from tui.config.options import BenchKind
-
-_CANNOT_DRAW = ("", "dumb", "unknown")
-"""Values of TERM for a terminal that shows lines and nothing else."""
+from tui.words import mark, tr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         flush()
     except CommandLineError as error:
-        _say(f"{error}\n{tr('See llmtui --help.')}")
+        say_error(f"{error}\n{error.advice or tr('See llmtui --help.')}")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -47,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotWrite as error:
         _into_nothing(sys.stdout)
         with contextlib.suppress(OSError):
-            print("llmtui:", tr("cannot write to stdout: {reason}.", reason=error), file=sys.stderr)
+            say_error(tr("cannot write to stdout: {reason}.", reason=error))
         _can_be_told()
         return ExitCode.UNWRITTEN
     except OSError:
@@ -55,13 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return ExitCode.UNWRITTEN
     return code
-
-
-def _say(sentence: str) -> None:
-    """Tell it on stderr: it may quote arguments, and nothing in it is a command for the terminal."""
-    from tui.base.text import clean
-
-    print(f"llmtui: {clean(sentence)}", file=sys.stderr)
 
 
 def _can_be_told() -> bool:
@@ -113,8 +98,9 @@ def _find_home() -> str:
 def _run(argv: Sequence[str] | None) -> int:
     homeless = _find_home()
     words.use(words.language_of(os.environ) if homeless else first_language(os.environ))
+    command = parser()
     try:
-        arguments = parser().parse_args(argv)
+        arguments = command.parse_args(argv)
     except SystemExit:  # --help and --version have printed what was asked for
         return ExitCode.FINE
     if homeless:
@@ -134,162 +120,28 @@ def _run(argv: Sequence[str] | None) -> int:
 
         settings_file = Path(arguments.settings) if arguments.settings else None
         return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
-    kinds = (arguments.quick, arguments.localscore, arguments.n_parallel, arguments.tune, arguments.history)
-    if arguments.bench or any(kinds):
-        return _bench(arguments)
-    return _app(arguments)
+    given = command.given(arguments)
+    check(given, sys.argv[1:] if argv is None else argv)
+    if not is_bench(given):
+        return _app(arguments)
+    from tui.cli.bench_arguments import run_bench
+    from tui.cli.named_model import NoSuchModel
 
-
-_NOT_OF_A_TEST = {
-    *("bench", "json", "settings", "software_vulkan", "fit", "force", "chat_template", "stop"),
-    *LOAD_ROWS,
-}
-"""Options that say nothing about what is to be measured, by the names that they are stored under."""
-
-
-_ONLY_OF_BENCH = {
-    "all": "--all",
-    "backends": "--backends",
-    "n_prompt": "-p",
-    "n_gen": "-n",
-    "n_depth": "-d",
-    "repetitions": "-r",
-    "seconds": "--seconds",
-    "end_to_end": "--e2e",
-    "pairs": "-pg",
-    "output": "--output",
-    "baseline": "--baseline",
-    "compare": "--compare",
-    "fail_below": "--fail-below",
-    "keep": "--no-history",
-}
-"""Options that say nothing to the app, by the names that they are stored under."""
-
-
-def _kind_of_bench(arguments: argparse.Namespace) -> BenchKind:
-    """What the arguments ask for; those of its tests that were not given are filled in. Without any that say something
-    about models or tests, that is the quick score."""
-    default = parser().get_default
-    given = {name for name, value in vars(arguments).items() if value not in (default(name), [])}
-    kind: BenchKind = "tests"
-    if arguments.quick or given <= _NOT_OF_A_TEST:
-        kind = "quick"
-    elif arguments.localscore:
-        kind = "localscore"
-    elif arguments.tune:
-        kind = "tune"
-    elif arguments.n_parallel:
-        kind = "parallel"
-    if kind != "tests":
-        _check_own_tests(kind, arguments)
-    n = 128 if kind == "parallel" else 512
-    arguments.n_prompt = arguments.n_prompt or (n,)
-    arguments.n_gen = arguments.n_gen or (128,)
-    arguments.n_depth = arguments.n_depth or (0,)
-    arguments.repetitions = arguments.repetitions or (5 if kind in ("tests", "quick") else 1)
-    return kind
-
-
-def _check_own_tests(kind: BenchKind, arguments: argparse.Namespace) -> None:
-    """Raises `CommandLineError` for what does not go with a kind of benchmark that has tests of its own."""
-    wrong = {"-d": arguments.n_depth, "-pg": arguments.pairs, "--e2e": arguments.end_to_end}
-    if kind != "parallel":
-        wrong |= {"-p": arguments.n_prompt, "-n": arguments.n_gen}
-        wrong |= {"--all": arguments.all, "--backends": arguments.backends, tr("a second MODEL"): arguments.models[1:]}
-    elif arguments.n_prompt and 0 in arguments.n_prompt:
-        raise CommandLineError(tr("--parallel needs prompts: give -p a number of tokens."))
-    if kind in ("parallel", "tune"):
-        wrong["--compare"] = arguments.compare  # no run that is kept has such tests
-    if found := [flag for flag, value in wrong.items() if value]:
-        raise CommandLineError(
-            tr("{option} has tests of its own: leave out {others}.", option=f"--{kind}", others=", ".join(found))
-        )
-    if arguments.output not in ("", "table", "md", "json"):
-        raise CommandLineError(_has_no_format(f"--{kind}", arguments.output))
-
-
-def _has_no_format(option: str, output: str) -> str:
-    return tr("{option} has no {format}. Choose table, md or json.", option=option, format=output)
-
-
-def _bench(arguments: argparse.Namespace) -> int:
-    kind = _kind_of_bench(arguments)
-    if not (any(arguments.n_prompt) or any(arguments.n_gen) or arguments.pairs):
-        raise CommandLineError(
-            tr("-p 0 and -n 0 together leave nothing to measure. Give one of them a number of tokens.")
-        )
-    if arguments.all and arguments.models:
-        raise CommandLineError(tr("--all measures every model of the library: name none, or leave it out."))
-    _check_history(arguments)
-    from pathlib import Path
-
-    from tui.bench.command import bench
-    from tui.config.options import BenchOptions
-
-    return bench(
-        BenchOptions(
-            kind=kind,
-            models=tuple(map(Path, arguments.models)),
-            every_model=arguments.all,
-            backends=arguments.backends,
-            load=_load_fields(arguments),
-            fit=arguments.fit,
-            force=arguments.force,
-            chat_format=_chat_format(arguments),
-            settings_file=Path(arguments.settings) if arguments.settings else None,
-            software_vulkan=arguments.software_vulkan,
-            n_prompt=arguments.n_prompt,
-            n_gen=arguments.n_gen,
-            pairs=tuple(arguments.pairs),
-            n_depth=arguments.n_depth,
-            repetitions=arguments.repetitions,
-            end_to_end=arguments.end_to_end,
-            n_parallel=arguments.n_parallel,
-            tune_s=arguments.seconds or 110.0,
-            output="json" if arguments.json else arguments.output,
-            baseline=arguments.baseline,
-            history=arguments.history,
-            compare=arguments.compare,
-            fail_below=arguments.fail_below,
-            keep=arguments.keep,
-        )
-    )
-
-
-def _check_history(arguments: argparse.Namespace) -> None:
-    if arguments.fail_below is not None and not arguments.compare:
-        raise CommandLineError(tr("--fail-below needs something to compare with: add --compare last, an ID or a file."))
-    if arguments.fail_below is not None and arguments.repetitions < MIN_REPETITIONS:
-        raise CommandLineError(tr("--fail-below cannot tell from so few runs: add -r {n}, or more.", n=MIN_REPETITIONS))
-    if not arguments.history:
-        return
-    if arguments.models or arguments.all or arguments.compare or not arguments.keep:
-        raise CommandLineError(
-            tr("--history lists what was measured and measures nothing: give no models, no --compare.")
-        )
-    if arguments.output not in ("", "table", "md", "json"):
-        raise CommandLineError(_has_no_format("--history", arguments.output))
+    try:
+        return run_bench(arguments, given)
+    except NoSuchModel as error:
+        say_error(str(error))
+        return ExitCode.MODEL
 
 
 def _app(arguments: argparse.Namespace) -> int:
     if arguments.json:
         raise CommandLineError(tr("--json goes with --bench, --history, --devices or --locate."))
-    default = parser().get_default
-    given = [flag for name, flag in _ONLY_OF_BENCH.items() if getattr(arguments, name) not in (default(name), [])]
-    if given:
-        raise CommandLineError(
-            trn(
-                "{options} goes with --bench, which is missing.",
-                "{options} go with --bench, which is missing.",
-                len(given),
-                options=", ".join(given),
-            )
-        )
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandLineError(
             tr("the app needs a terminal, and input or output is not one. Use ssh -t, or --bench, which needs none.")
         )
-    if (kind := os.environ.get("TERM", "")) in _CANNOT_DRAW:
+    if (kind := os.environ.get("TERM", "")) in CANNOT_DRAW:
         raise CommandLineError(
             tr(
                 "the app draws on the whole screen, and TERM={kind} says that this terminal cannot. "
@@ -305,70 +157,45 @@ def _app(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from tui.base.userpath import user_path
+    from tui.cli.chat_arguments import chat_format, load_fields, system_prompt
+    from tui.cli.named_model import NoSuchModel, is_missing, model_file
     from tui.config.options import AppOptions
 
     if arguments.monitor and arguments.models:
         raise CommandLineError(tr("--monitor loads no model: leave out MODEL."))
     if len(arguments.models) > 1:
         raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
-    model = user_path(arguments.models[0]) if arguments.models else None
-    if model is not None and _is_missing(model):
-        _say(tr("{path}: there is no such file. Without a path, llmtui lists your models.", path=model))
+    settings_file = Path(arguments.settings) if arguments.settings else None
+    try:
+        model = model_file(arguments.models[0], settings_file) if arguments.models else None
+    except NoSuchModel as error:
+        say_error(str(error))
+        return ExitCode.MODEL
+    if model is not None and is_missing(model):
+        say_error(tr("{path}: there is no such file.\nWithout a path, llmtui lists your models.", path=model))
         return ExitCode.MODEL
     import_file = user_path(arguments.import_file) if arguments.import_file else None
-    if import_file is not None and _is_missing(import_file):
+    if import_file is not None and is_missing(import_file):
         raise CommandLineError(tr("{path}: there is no such file.", path=f"--import {arguments.import_file}"))
     from tui.app.run import run
 
     return run(
         AppOptions(
             model=model,
-            load=_load_fields(arguments),
+            load=load_fields(arguments),
             fit=arguments.fit,
             force=arguments.force,
-            chat_format=_chat_format(arguments),
-            settings_file=Path(arguments.settings) if arguments.settings else None,
+            chat_format=chat_format(arguments),
+            settings_file=settings_file,
             software_vulkan=arguments.software_vulkan,
             theme=arguments.theme,
             continue_last=arguments.continue_last,
             import_file=import_file,
+            system_prompt=system_prompt(arguments.system),
+            temperature=arguments.temperature,
             monitor=arguments.monitor,
         )
     )
-
-
-def _chat_format(arguments: argparse.Namespace) -> ChatOverrides:
-    """The template and the stop strings that were given. Raises `CommandLineError`."""
-    from tui.base.userpath import user_path
-    from tui.config.modelrules import ChatOverrides, TemplateFileError, read_template
-
-    if "" in arguments.stop:
-        raise CommandLineError(tr("--stop needs a text: an empty one would end every answer at once."))
-    source = ""
-    if arguments.chat_template is not None:
-        try:
-            source = read_template(user_path(arguments.chat_template))
-        except TemplateFileError as error:
-            raise CommandLineError(
-                tr("{where}: {reason}.", where=f"--chat-template {arguments.chat_template}", reason=error)
-            ) from error
-    return ChatOverrides(chat_template=source, stop=tuple(arguments.stop))
-
-
-def _is_missing(path: Path) -> bool:
-    """Whether there is no such file for sure. Of one in a closed folder nobody knows: the app says so."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _load_fields(arguments: argparse.Namespace) -> dict[str, object]:
-    """The load settings that were given, by the names that the settings file uses."""
-    return {name: value for name in LOAD_ROWS if (value := getattr(arguments, name)) is not None}
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
+import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from tui import __version__
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.cli.types import at_least, list_of, load_value, pair, percent, users
+from tui.base.terminal_style import painted, takes_colours
+from tui.cli.types import at_least, list_of, load_value, pair, percent, temperature, users
 from tui.config.loadtable import LOAD_TABLE
 from tui.words import language, mark, tr
 
@@ -17,14 +21,19 @@ OUTPUTS = ("table", "md", "csv", "json", "jsonl", "sql", "chart", "svg", "png")
 """Keys of `tui.bench.render.FORMATS` and `tui.bench.picture.PICTURES`, without importing them."""
 MIN_REPETITIONS = 3
 """`tui.measure.compare.MIN_REPETITIONS`, without importing it."""
+_WIDE = 78
+"""Cells of a line of the help at most."""
 _EXAMPLES = (
     ("llmtui", mark("chat with the model used last")),
-    ("llmtui model.gguf -c 16384 --backend cpu", mark("chat with this model, on the CPU")),
-    ("llmtui --monitor", mark("watch CPU, memory and GPUs, beside another llmtui")),
-    ("llmtui --bench model.gguf", mark("measure it: 512 tokens read, 128 written")),
-    ("llmtui --bench", mark("one number, within a minute, for the model used last")),
-    ("llmtui --bench model.gguf --compare last", mark("and what changed since it was measured before")),
-    ("llmtui --bench model.gguf --json -t 8", mark("with 8 threads, for a script")),
+    ("llmtui qwen3-4b -c 16384", mark("with this one of the library")),
+    ("llmtui model.gguf --backend cpu", mark("with this file, on the CPU")),
+    ("llmtui --system @coder.txt --temp 0.2", mark("with a system prompt from a file")),
+    ("llmtui --monitor", mark("watch CPU, memory and GPUs")),
+    ("llmtui --bench", mark("one number within a minute")),
+    ("llmtui --bench qwen3-4b", mark("512 tokens read, 128 written")),
+    ("llmtui --bench qwen3-4b --compare last", mark("what changed since the last run")),
+    ("llmtui --bench qwen3-4b --json -t 8", mark("with 8 threads, for a script")),
+    ("llmtui --devices", mark("GPUs, and why one is missing")),
 )
 _OF_ARGPARSE = (
     mark("usage: "),
@@ -36,27 +45,98 @@ _OF_ARGPARSE = (
     mark("unrecognized arguments: %s"),
 )
 """What argparse itself may say here."""
+_HEADING = re.compile(r"(?m)^(\S.*)[:：]$")
 # It says it through gettext, and has no catalogue.
 vars(argparse)["_"] = tr
 
 
+OF_OTHERS = {
+    "--ctx-size": "--ctx",
+    "--n-gpu-layers": "--ngl",
+    "--gpu-layers": "--ngl",
+    "--batch-size": "--batch",
+    "--ubatch-size": "--ubatch",
+    "--device": "--backend",
+    "--temperature": "--temp",
+    "--sys": "--system",
+    "--system-prompt": "--system",
+    "--file": "--system",
+    "--list-devices": "--devices",
+    "--config": "--settings",
+    "--resume": "--continue",
+}
+"""What other programs call ours, llama.cpp's above all."""
+_CLOSE = 0.75
+"""How much alike an option is that may have been meant, of 1."""
+
+
 class CommandLineError(Exception):
-    """Arguments that contradict each other or what this is run in; the message says what to do."""
+    """Arguments that contradict each other or what this is run in: what is wrong, and what to do where that is more
+    than reading the help."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
-class _ArgumentParser(argparse.ArgumentParser):
+class CommandLine(argparse.ArgumentParser):
+    """One that tells no usage with an error, knows what may have been meant, and paints its headings on a terminal."""
+
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(tr("{problem}.", problem=message))
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """As argparse's, with what may have been meant by an option that is not there; models may stand anywhere."""
+        found, left = self.parse_known_args(args, namespace)
+        if unknown := [word for word in left if word.startswith("-")]:
+            problem = tr("unrecognized arguments: %s") % " ".join(unknown)
+            meant = self._meant(unknown[0].partition("=")[0])
+            advice = tr("Did you mean {name}? See llmtui --help.", name=meant) if meant else ""
+            raise CommandLineError(tr("{problem}.", problem=problem), advice)
+        found.models = [*found.models, *left, *found.named]
+        found.named = []
+        return found
+
+    def given(self, arguments: argparse.Namespace) -> set[str]:
+        """The names that options are stored under which were not left out."""
+        return {name for name, value in vars(arguments).items() if value not in (self.get_default(name), [])}
+
+    def has_option(self, option: str) -> bool:
+        """Whether it is there."""
+        return option in self._option_string_actions
+
+    def _meant(self, option: str) -> str:
+        from difflib import get_close_matches
+
+        names = {name.lstrip("-"): name for name in self._option_string_actions if name.startswith("--")}
+        close = get_close_matches(option.lstrip("-"), names, n=1, cutoff=_CLOSE)
+        return OF_OTHERS.get(option) or (names[close[0]] if close else "")
+
+    def format_help(self) -> str:
+        """What `--help` prints."""
+        text = f"{super().format_help()}\n{tr('exit codes:')}\n{self._exit_codes()}\n"
+        if language() != "en":
+            text = _HEADING.sub(r"\1：", text)
+        return _HEADING.sub(lambda found: painted(found[0], "1"), text) if takes_colours(sys.stdout) else text
+
+    def _exit_codes(self) -> str:
+        formatter, lines = _HelpFormatter(self.prog), []
+        for code in ExitCode:
+            first, *more = formatter._split_lines(tr(code.meaning), _WIDE - 7)
+            lines += [f"  {code.value:<4} {first}", *(f"{'':7}{line}" for line in more)]
+        return "\n".join(lines)
 
     def _print_message(self, message: str, file: object = None) -> None:
         put(message.rstrip("\n"))  # argparse itself says nothing when that cannot be written
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Breaks lines by the cells that they take."""
+    """Breaks lines by the cells that they take, in 80 columns at most."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=31)
+        super().__init__(prog, max_help_position=31, width=min(_WIDE, shutil.get_terminal_size().columns - 2))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         if language() == "en":
@@ -65,48 +145,60 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
         return wrap(text, width)
 
-    def format_help(self) -> str:
-        text = super().format_help()
-        return text if language() == "en" else re.sub(r"(?m)^(\S.*):$", r"\1：", text)  # headings
 
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandLine:
     """All arguments. Those of loading are stored under the names of `ChosenLoad`, None where not given."""
-    examples = "\n".join(f"  {command:<42} {tr(text)}" for command, text in _EXAMPLES)
-    codes = "\n".join(f"  {code.value:<4} {tr(code.meaning)}" for code in ExitCode)
-    parser = _ArgumentParser(
+    examples = "\n".join(f"  {command:<39} {tr(text)}" for command, text in _EXAMPLES)
+    about = tr("Chat with local GGUF models in the terminal, and measure how fast they run.")
+    parser = CommandLine(
         prog="llmtui",
         usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]",
-        description=tr("Chat with local GGUF models in the terminal, and measure how fast they run."),
-        epilog=f"{tr('examples:')}\n{examples}\n\n{tr('exit codes:')}\n{codes}",
+        description=f"{about}\n\n{tr('examples:')}\n{examples}",
         formatter_class=_HelpFormatter,
         add_help=False,
         allow_abbrev=False,
     )
     what = parser.add_argument_group(tr("model"))
+    what.add_argument("models", nargs="*", metavar="MODEL", help=tr("file, or part of a name in your library"))
     what.add_argument(
-        "models", nargs="*", metavar="MODEL", help=tr("GGUF file (any part of a split one); else the last used")
+        "-m", "--model", dest="named", action="append", default=[], metavar="MODEL", help=tr("the same, as an option")
     )
+    _add_chat(parser)
     _add_tasks(parser)
     _add_bench(parser)
     _add_load(parser)
-    app = parser.add_argument_group(tr("app"))
-    which = app.add_mutually_exclusive_group()
+    return parser
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(tr("chat"))
+    which = group.add_mutually_exclusive_group()
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
     which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
-    app.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
-    app.add_argument("--settings", metavar="FILE", help=tr("use FILE in place of your settings.toml (see --locate)"))
-    return parser
+    group.add_argument("--system", metavar="TEXT", help=tr("system prompt; @FILE reads it from a file"))
+    group.add_argument(
+        "--temp",
+        dest="temperature",
+        type=temperature,
+        metavar="N",
+        help=tr("temperature; 0: always the likeliest token"),
+    )
+    group.add_argument("--chat-template", metavar="FILE", help=tr("Jinja template in place of the model's own"))
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
+    )
+    group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
+    group.add_argument("--settings", metavar="FILE", help=tr("read FILE in place of your settings.toml"))
 
 
 def _add_tasks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(tr("instead of the app"))
     tasks = group.add_mutually_exclusive_group()
-    tasks.add_argument("--bench", action="store_true", help=tr("measure MODEL, the last one used, or the smallest"))
-    tasks.add_argument("--monitor", action="store_true", help=tr("watch the machine on the whole screen; q ends it"))
+    tasks.add_argument("--bench", action="store_true", help=tr("measure MODEL, the last used, or the smallest"))
+    tasks.add_argument("--monitor", action="store_true", help=tr("watch the machine on the whole screen"))
     tasks.add_argument("--devices", action="store_true", help=tr("list what llama.cpp can compute on"))
     tasks.add_argument("--locate", action="store_true", help=tr("print where settings, models, logs … are"))
-    group.add_argument("--json", action="store_true", help=tr("print these as JSON; nothing else goes to stdout"))
+    group.add_argument("--json", action="store_true", help=tr("these as JSON; nothing else goes to stdout"))
     group.add_argument("--version", action="version", version=f"llmtui {__version__}", help=tr("print the version"))
     group.add_argument("-h", "--help", action="help", help=tr("print this"))
 
@@ -122,12 +214,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
     which = group.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help=tr("one number within a minute; also without any option"))
-    which.add_argument(
-        "--localscore", action="store_true", help=tr("LocalScore's nine tests and its number: takes long")
-    )
-    which.add_argument(
-        "--tune", action="store_true", help=tr("find the fastest load settings; the chat then uses them")
-    )
+    which.add_argument("--localscore", action="store_true", help=tr("LocalScore's nine tests and number; takes long"))
+    which.add_argument("--tune", action="store_true", help=tr("find the fastest load settings for the chat"))
     which.add_argument(
         "--parallel", dest="n_parallel", default=(), type=list_of(users), metavar="N,…", help=tr("many users at once")
     )
@@ -156,9 +244,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--baseline", default="", metavar="NAME", help=tr("row that is 1 in charts: part of its name[@cpu]")
     )
     group.add_argument("--history", action="store_true", help=tr("list saved runs; measure nothing"))
-    group.add_argument(
-        "--compare", default="", metavar="WHAT", help=tr("with the last run, the one with this ID, or FILE.json")
-    )
+    group.add_argument("--compare", default="", metavar="WHAT", help=tr("with: last, the ID of a run, or FILE.json"))
     group.add_argument(
         "--fail-below", type=percent, metavar="PERCENT", help=tr("exit code 1 when --compare finds a larger loss")
     )
@@ -177,9 +263,5 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--software-vulkan", action="store_true", help=tr("also list Vulkan devices that the CPU emulates")
     )
-    group.add_argument("--chat-template", metavar="FILE", help=tr("Jinja template to use instead of the model's own"))
-    group.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
-    )
-    group.add_argument("--fit", action="store_true", help=tr("place layers and experts where they are fastest and fit"))
-    group.add_argument("--force", action="store_true", help=tr("load it even if that leaves too little memory"))
+    group.add_argument("--fit", action="store_true", help=tr("the fastest placement of layers that fits"))
+    group.add_argument("--force", action="store_true", help=tr("load it even with too little memory left"))

@@ -12,6 +12,8 @@ MOST_USERS = 256
 """llama.cpp's LLAMA_MAX_SEQ."""
 MOST = 2**31 - 1
 """`tui.protocol.records.MOST`, without importing it."""
+HOTTEST = 5.0
+"""The highest temperature that `tui.config.settings.SamplingValues` takes, without importing it."""
 _T = TypeVar("_T")
 
 
@@ -56,6 +58,19 @@ def load_value(name: str) -> Callable[[str], object]:
         except msgspec.ValidationError as error:
             raise argparse.ArgumentTypeError(f"{text!r}: {error}".replace("`", "")) from None
 
+    return value
+
+
+def temperature(text: str) -> float:
+    """An argument type: a temperature for sampling."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= HOTTEST:
+        raise argparse.ArgumentTypeError(
+            tr("{value} is not a number from 0 to {most}", value=repr(text), most=f"{HOTTEST:g}")
+        )
     return value
 
 

@@ -6,15 +6,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
+
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import Sending
 from tui.app.screens.welcome import Welcome
+from tui.chat.conversation import encodable
 from tui.chat.store import StoreError
 from tui.config.options import AppOptions
 from tui.config.settings import ModelSettings, expand
+from tui.protocol.records import PartialSampling
 from tui.session.controller import Controller
 from tui.words import tr
 
@@ -50,6 +54,7 @@ class Start:
                 await self._conversations.import_file(options.import_file)
             elif options.continue_last and last:
                 await self._conversations.open_conversation(last)
+        self._configure()
         await controller.start()
         model = await self._first_model()
         if controller.model.path is not None or self._flows.is_at("load"):
@@ -63,6 +68,15 @@ class Start:
                 self._models.action_pick_model()
             else:  # there is nothing to pick: the start page says what to do
                 self._flows.start("suggest", self._welcome.suggest)
+
+    def _configure(self) -> None:
+        """What the command line wants of the conversation that was opened."""
+        controller, options = self._controller, self._options
+        if options.system_prompt is not None:
+            controller.configure(system_prompt=encodable(options.system_prompt))
+        if options.temperature is not None:
+            own = controller.conversation.sampling or PartialSampling()
+            controller.configure(sampling=msgspec.structs.replace(own, temperature=options.temperature))
 
     async def _open_store(self) -> None:
         tell = self._flows.tell

@@ -65,7 +65,7 @@ async def test_lines_are_no_longer_than_can_be_read_and_in_the_middle(start: Sta
 
 async def test_the_wheel_scrolls_the_transcript_from_beside_it(start: StartApp) -> None:
     async with start(size=(250, 20)) as person:
-        long = msgspec.structs.replace(new_conversation(), turns=(user_turn("a line\n" * 100),))
+        long = msgspec.structs.replace(new_conversation(), turns=tuple(user_turn("a line\n" * 15) for _ in range(8)))
         await person.app.store.create(long)
         await person.app.main.conversations.open_conversation(long.id)
         transcript = person.app.main.query_one(Transcript)

@@ -330,13 +330,13 @@ async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
         assert row == ("f10 Model  ^l Load settings  f6 CPU⇄GPU  ^t Thinking  esc Stop  ^n New  ^p Palette  f1 Help")
 
 
-async def test_an_action_that_is_not_available_is_faint_and_an_absent_one_not_there() -> None:
+async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_there() -> None:
     app = KeyApp()
     async with app.run_test(size=(120, 10)) as pilot:
         bar_ = app.query_one(KeyBar)
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}
-        assert styles["Stop"] == "faint"
+        assert styles["Stop"] == "muted"
         assert styles["New"] == ""
         app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
         app.refresh_bindings()

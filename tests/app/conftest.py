@@ -78,6 +78,10 @@ class Person:
     async def wait_until_ready(self) -> None:
         await self.wait_for(lambda: self.phase == "ready")
 
+    async def wait_without_a_model(self) -> None:
+        """It has started on a machine without models, and says what can be done about that."""
+        await self.wait_for(lambda: self.phase == "no_model" and "No models were found" in self.screen_text())
+
     async def press(self, *keys: str) -> None:
         """Press these, and wait until each has acted."""
         await self.pilot.press(*keys)

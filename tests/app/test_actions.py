@@ -37,7 +37,7 @@ async def test_every_action_outside_dialogs_has_a_place_where_it_lives(start: St
 
 async def test_a_click_on_the_footer_runs_its_action(start: StartApp) -> None:
     async with start() as person:
-        await click(person, "^o Model")
+        await click(person, "^o Choose model")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         await click(person, "esc Close")
         await person.wait_for(lambda: person.app.screen is person.app.main)
@@ -50,7 +50,7 @@ async def test_the_footer_has_the_keys_of_an_open_card(start: StartApp) -> None:
         assert "Reload" not in footer(person)
         os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: "r Reload" in footer(person))
-        assert "d Details" in footer(person) and "Small ubatch" not in footer(person)  # it was on the CPU
+        assert "d Show engine log" in footer(person) and "small ubatch" not in footer(person)  # it was on the CPU
         await click(person, "r Reload")
         await person.wait_until_ready()
         await person.wait_for(lambda: "Reload" not in footer(person))

@@ -166,7 +166,7 @@ async def test_levels_that_the_template_knows_are_offered_and_reach_the_prompt(
         await person.wait_for(lambda: isinstance(person.app.screen, ChoiceScreen) and "High" in person.screen_text())
         await person.press("h")
         await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
-        assert "effort high" in person.screen_text().splitlines()[0]
+        assert "thinking on, high effort" in person.app.main.prompt.words_on("bottom")
         await person.press("ctrl+n")
         await person.wait_for(lambda: not person.turns)
         person.app.controller.configure(effort="high")
@@ -186,7 +186,7 @@ async def test_the_switch_of_qwen3_works_and_says_so(start: StartApp) -> None:
     async with start() as person:
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is off in this conversation.")
-        assert "thinking off" in person.screen_text().splitlines()[0]
+        assert "thinking off" in person.app.main.prompt.words_on("bottom")
         await person.ask("hello")
         assert person.turns[-1].reasoning == ""
 

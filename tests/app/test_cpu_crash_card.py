@@ -59,8 +59,7 @@ async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_the
     use(processor, monkeypatch)
     processor.fail()
     async with start(model=None) as person:
-        await person.wait_for(lambda: "Models" in person.screen_text())
-        await person.press("escape")
+        await person.wait_without_a_model()
         person.app.main.models.open_model(model)
         await person.wait_for(lambda: person.phase == "dead")
         said = words(person)

@@ -25,9 +25,7 @@ def question(person: Person) -> str:
 
 
 async def without_a_model(person: Person) -> None:
-    await person.wait_for(lambda: person.phase == "no_model")
-    await opened(person, "Models")
-    await person.press("escape")
+    await person.wait_without_a_model()
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,7 @@ def question(person: Person) -> str:
 
 
 async def started_without_a_model(person: Person) -> None:
-    await person.wait_for(lambda: person.phase == "no_model")
-    await opened(person, "Models")
-    await person.press("escape")
+    await person.wait_without_a_model()
 
 
 async def test_defaults_that_nobody_chose_are_cut_to_what_fits_and_said_so(start: StartApp, free: Believe) -> None:

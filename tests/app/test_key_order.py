@@ -60,8 +60,7 @@ def prompt(person: Person) -> Prompt:
 )
 async def test_editing_keys_and_letters_act_in_their_order(start: StartApp, keys: tuple[str, ...], text: str) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         await burst(person, *keys)
         await person.wait_for(lambda: prompt(person).text == text)
 
@@ -144,8 +143,7 @@ async def test_a_paste_into_a_dialog_goes_to_its_line_and_is_said_to_be_left_out
 
 async def test_a_long_paste_leaves_the_app_time_and_is_undone_at_once(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         field = prompt(person)
         text = "a line of text\n" * 20_000
         seen: set[int] = set()

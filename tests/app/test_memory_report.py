@@ -6,7 +6,6 @@ import os
 import re
 
 import pytest
-from textual.screen import ModalScreen
 
 from tests.app.conftest import StartApp
 from tests.conftest import MOE, until
@@ -51,9 +50,7 @@ async def test_a_load_on_a_device_has_its_own_rows(start: StartApp) -> None:
 
 async def test_without_a_model_there_is_nothing_to_compare(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: person.phase == "no_model" and isinstance(person.app.screen, ModalScreen))
-        await person.press("escape")
-        await person.wait_for(lambda: not isinstance(person.app.screen, ModalScreen))
+        await person.wait_without_a_model()
         await person.app.run_action("screen.memory_report")
         await person.wait_for(lambda: "No model is loaded." in person.screen_text())
 

@@ -10,6 +10,7 @@ from textual.widgets._toast import Toast
 
 from tests.app.conftest import Person, StartApp
 from tui.app.screens.dialog import Dialog
+from tui.app.screens.log_view import LogScreen
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.prompt import Prompt
@@ -101,3 +102,35 @@ async def test_the_same_words_twice_are_one_notice(start: StartApp) -> None:
             person.app.main.flows.tell("There is no answer to copy yet.")
         await shows(person, "no answer")
         assert person.notices == ["There is no answer to copy yet."]
+
+
+async def test_a_notice_takes_three_rows_at_most_and_a_click_shows_all_of_it(start: StartApp) -> None:
+    async with start(size=(80, 24)) as person:
+        person.app.clear_notifications()
+        person.app.main.flows.tell("It was copied.")
+        assert seen(await shows(person, "copied")).height == 1
+        person.app.main.flows.tell(f"{LONG} This is its end.", bad=True)
+        toast = await shows(person, "another llmtui")
+        assert seen(toast).height == 3 and "…" in person.screen_text() and "its end" not in person.screen_text()
+        await person.pilot.click(toast)
+        await person.wait_for(lambda: isinstance(person.app.screen, LogScreen) and "its end." in person.screen_text())
+        assert "It was copied." in person.screen_text()
+
+
+async def test_what_was_told_can_be_read_again(start: StartApp) -> None:
+    async with start() as person:
+        person.app.main.flows.tell("It was copied.")
+        person.app.notify("There is no room.", title="Not saved", severity="error", markup=False)
+        await person.wait_for(lambda: "no room" in person.told)
+        person.app.clear_notifications()
+        await person.app.run_action("notices")
+        await person.wait_for(lambda: "Not saved: There is no room." in person.screen_text())
+        rows = [row for row in person.screen_text().splitlines() if "copied" in row or "no room" in row]
+        assert ["copied" in row for row in rows] == [True, False]
+
+
+async def test_nothing_is_animated_unless_that_is_asked_for(start: StartApp) -> None:
+    async with start(model=None) as person:
+        assert person.app.animation_level == "none"
+    async with start(model=None, more_settings="[ui]\nanimations = true\n") as person:
+        assert person.app.animation_level == "full"

@@ -79,15 +79,14 @@ async def test_what_is_sent_while_the_engine_starts_is_answered_by_the_model_tha
     start: StartApp,
 ) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         controller = person.app.controller
         controller.restart()
         await person.wait_for(lambda: person.phase == "starting")
         await write(person, "ping")
         assert prompt(person).text == "" and waiting(person) == ("ping",)
         await person.wait_for(lambda: person.phase == "no_model")
-        assert waiting(person) == ("ping",) and "waits for a model (^o) · esc takes back" in shown(person)[0]
+        assert waiting(person) == ("ping",) and "waits for a model (^o) · ↑ takes back" in shown(person)[0]
         controller.load(LoadRequest(path=DENSE, choice=controller.load_for(DENSE)))
         await answered(person, "ping")
         assert person.turns[1].text == "pong" and shown(person) == []
@@ -103,7 +102,7 @@ async def test_prompts_sent_during_a_load_wait_in_sight_and_are_answered_in_thei
             await write(person, "hello\nthere")
             assert waiting(person) == ("ping", "hello\nthere")
             assert shown(person) == [
-                "2 wait for the model · esc takes back",
+                "2 wait for the model · ↑ takes back",
                 "1 ping",
                 "2 hello there",
             ]
@@ -135,17 +134,17 @@ async def test_a_prompt_sent_during_an_answer_follows_it_and_its_move_to_other_s
         assert "100" in person.turns[1].text and person.loaded.n_ctx == 2048
 
 
-async def test_escape_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
+async def test_up_takes_the_newest_back_and_nothing_typed_is_lost(start: StartApp) -> None:
     async with start() as person:
         go_on = person.hold_at_the_first(AnswerGrew)
         await person.send("Count to 100")
         await write(person, "one")
         await write(person, "two")
         await person.type("three")
-        await person.press("escape")
+        await person.press("up")
         assert (prompt(person).text, waiting(person)) == ("two\n\nthree", ("one",))
         await person.press("!")
-        await person.press("escape")
+        await person.press("up", "up", "up")
         assert (prompt(person).text, waiting(person)) == ("one\n\ntwo\n\nthree!", ())
         assert person.phase == "answering" and shown(person) == []
         await person.press("escape")
@@ -162,7 +161,7 @@ async def test_what_waits_is_held_when_the_answer_is_stopped_until_enter(start: 
             await person.press("ctrl+c")
             await person.wait_until_ready()
         assert person.turns[-1].stop == "cancelled" and waiting(person) == ("ping",)
-        assert shown(person)[0] == "held: enter sends · esc takes back"
+        assert shown(person)[0] == "held: enter sends · ↑ takes back"
         await write(person, "hello")
         await answered(person, "Count to 100", "ping", "hello")
 
@@ -225,8 +224,8 @@ async def test_an_edited_prompt_can_wait_too_and_is_edited_again_when_it_is_take
             prompt(person).set_text("hello")
             await person.press("enter")
             assert prompt(person).text == "draft" and user_texts(person) == ["ping"]
-            await person.press("escape")
-            assert prompt(person).text == "hello" and "editing" in str(prompt(person).border_title)
+            await person.press("up")
+            assert prompt(person).text == "hello" and "editing" in prompt(person).words_on("top")
             await person.press("enter")
         await answered(person, "hello")
         assert prompt(person).text == "draft"
@@ -249,8 +248,7 @@ async def test_another_conversation_does_not_get_what_waited_in_this_one(start: 
 
 async def test_without_a_model_the_prompt_stays_in_the_input_and_that_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         await write(person, "ping")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
         assert prompt(person).text == "ping" and waiting(person) == ()
@@ -266,7 +264,7 @@ async def test_many_that_wait_leave_room_on_a_low_screen(start: StartApp) -> Non
             for number in range(5):
                 await write(person, f"prompt {number} with more words than the narrow screen has room for")
             rows = shown(person)
-            assert rows[0].startswith("5 wait for the model · esc takes back") and [row[:10] for row in rows[1:]] == [
+            assert rows[0].startswith("5 wait for the model · ↑ takes back") and [row[:10] for row in rows[1:]] == [
                 "4 prompt 3",
                 "5 prompt 4",
             ]
@@ -304,8 +302,7 @@ async def test_no_answer_is_dropped_in_silence(start: StartApp) -> None:
 
 async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press("escape")
+        await person.wait_without_a_model()
         for action, words in {
             "screen.edit_last": "no prompt to edit yet",
             "screen.fold_thinking": "no thinking to fold",
@@ -319,8 +316,8 @@ async def test_what_cannot_be_done_now_is_said(start: StartApp) -> None:
 
 async def test_enter_in_a_list_where_nothing_is_highlighted_is_answered(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
-        await person.press(*"zzz")
+        await person.wait_without_a_model()
+        await person.press("ctrl+o", *"zzz")
         picker = person.app.screen
         assert isinstance(picker, PickerScreen)
         await person.wait_for(lambda: not picker._is_scanning)

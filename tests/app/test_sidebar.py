@@ -19,16 +19,19 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget, shorten
-from tui.app.widgets.readings import Readings, bar, level
+from tui.app.widgets.readings import Figures, Readings, bar, compact, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 from tui.config.actions import ACTIONS
 from tui.config.keymap import resolve
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
-from tui.session.speed import SpeedNow
+from tui.protocol.records import Placed
+from tui.session.speed import AnswerNow, SpeedNow, Spread
 
 GIB = 1 << 30
+BLANKS = " ⠀"
+"""What a graph without values consists of."""
 HOST = HostSample(
     time=0,
     cpu_percent=11,
@@ -113,13 +116,64 @@ async def test_the_sidebar_shows_every_panel_in_its_width() -> None:
     assert {width_of(row) for row in rows if row} == {31}
 
 
-async def test_what_a_machine_does_not_have_is_n_a() -> None:
+async def test_what_is_not_known_has_no_row() -> None:
     rows = await rows_of(
         Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, host=HostSample(time=0)))
     )
-    labels = [row.split()[0] for row in rows if row.endswith("n/a")]
-    assert labels.count("RAM") == labels.count("GPU") == labels.count("CPU") == labels.count("swap") == 1
-    assert labels.count("CONTEXT") == 1
+    assert [row.split()[0] for row in rows if row.strip(BLANKS)] == ["SPEED"]
+    bare = GpuSample(name="Intel GPU", kind="igpu", source="i915", clock_mhz=1250, shared_total_bytes=0)
+    rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show(Figures(gpus=(bare,))))
+    assert [row.split() for row in rows if row.strip(BLANKS)][1:] == [["GPU", "Intel", "GPU"], ["1.25", "GHz"]]
+    assert "n/a" not in "".join(rows)
+
+
+async def test_the_sidebar_shows_the_answer_its_speeds_and_the_parts_of_the_context() -> None:
+    answer = AnswerNow(n_tokens=1280, took_s=41.2, spread=Spread(9.8, 28.14, 31.4))
+    figures = Figures(speed=replace(SPEED, answer=answer), context=(2400, 8192), n_prompt=1120)
+    rows = [" ".join(row.split()) for row in await rows_of(Sidebar(), (100, 40), lambda it: it.show(figures))]
+    assert "min 9.80 avg 28.1 max 31.4" in rows
+    assert "answer 1,280 tokens 41.2 s" in rows
+    assert "prompt 1,120 answer 1,280" in rows
+
+
+async def test_the_sidebar_shows_what_the_model_takes_in_each_place() -> None:
+    placed = (
+        Placed(device="CPU", weights_bytes=300 << 20, output_bytes=1 << 10),
+        Placed(device="Vulkan0", weights_bytes=13 * GIB, kv_bytes=410 << 20, compute_bytes=200 << 20),
+        Placed(device="Vulkan1"),
+    )
+    rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(placed=placed)))
+    table = [row.split() for row in rows[rows.index(next(row for row in rows if row.startswith("MODEL"))) :][:4]]
+    assert table == [
+        ["MODEL", "weights", "KV", "compute"],
+        ["RAM", "300M", "0", "<1M"],
+        ["Vulkan0", "13.0G", "410M", "200M"],
+        [],
+    ]
+
+
+async def test_the_sidebar_shows_each_core_the_disk_and_how_long_programs_wait_for_memory() -> None:
+    host = replace(HOST, core_percents=(0, 12.5, 50, 99, 100), engine_read_bps=1.5 * GIB, memory_pressure_percent=12.4)
+    rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(host=host)))
+    text = [" ".join(row.split()) for row in rows]
+    assert "▁▂▅██" in text and "disk reads 1.5 GiB/s" in text and "waiting for memory 12%" in text
+
+
+@pytest.mark.parametrize(("n_cores", "n_cells"), [(1, 1), (31, 31), (32, 16), (64, 22), (256, 29)])
+async def test_many_cores_share_cells_and_the_busiest_counts(n_cores: int, n_cells: int) -> None:
+    host = replace(HOST, core_percents=(*(0.0,) * (n_cores - 1), 100.0))
+    rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(host=host)))
+    (row,) = [row for row in rows if row.rstrip().endswith("█")]
+    assert row.strip() == "▁" * (n_cells - 1) + "█"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"), [(None, []), ((), ["throttled no"]), (("heat", "power"), ["throttled heat, power limit"])]
+)
+async def test_a_gpu_that_is_held_back_says_why(reasons: Any, said: list[str]) -> None:
+    gpu = replace(RADEON, throttled_by=reasons)
+    rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(gpus=(gpu,))))
+    assert [" ".join(row.split()) for row in rows if row.startswith("throttled")] == said
 
 
 async def test_nothing_moves_when_numbers_change() -> None:
@@ -151,7 +205,7 @@ async def test_prefill_shows_its_progress_and_what_is_left() -> None:
     now = SpeedNow(prefill=Prefill(done=1500, total=4000, tps=120, eta_s=20.8))
     rows = await rows_of(Sidebar(), (100, 40), lambda sidebar: sidebar.show(replace(sidebar.figures, speed=now)))
     (row,) = [row for row in rows if row.startswith("prefill")]
-    assert "▓" in row
+    assert "━" in row
     assert row.endswith("38%   21 s left")
 
 
@@ -163,6 +217,15 @@ def test_colour_says_whether_it_fits(part: float | None, style: str) -> None:
 @pytest.mark.parametrize(("part", "filled"), [(None, 0), (0.0, 0), (0.001, 1), (0.5, 5), (1.0, 10)])
 def test_bars_are_as_long_as_their_share_and_always_as_wide(part: float | None, filled: int) -> None:
     assert tuple(map(len, bar(part, 10))) == (filled, 10 - filled)
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(0, "0"), (1000, "<1M"), (1 << 20, "1M"), (1023.6 * 2**20, "1.0G"), (13.04 * GIB, "13.0G"), (99.96 * GIB, "100G"),
+     (1.5 * 2**40, "1.5T")],
+)  # fmt: skip
+def test_sizes_in_a_table_have_five_cells_at_most_and_a_unit(n_bytes: float, text: str) -> None:
+    assert compact(n_bytes) == text
 
 
 @pytest.mark.parametrize("height", [24, 21, 18, 12, 5])
@@ -291,7 +354,7 @@ async def test_the_header_says_why_there_is_no_model(state: HeaderState, text: s
     assert row.startswith(text)
     if isinstance(state, LoadingModel):
         assert row.endswith(" 42%")
-        assert row.count("▓") == round(0.42 * (row.count("▓") + row.count("░")))
+        assert row.count("━") == round(0.42 * (row.count("━") + row.count("─")))
 
 
 # Key bar
@@ -327,7 +390,10 @@ async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
     async with KeyApp(pick_model="f10").run_test(size=(120, 10)) as pilot:
         await pilot.pause()
         (row,) = pilot.app.query_one(KeyBar).rows_as_text
-        assert row == ("f10 Model  ^l Load settings  f6 CPU⇄GPU  ^t Thinking  esc Stop  ^n New  ^p Palette  f1 Help")
+        assert row == (
+            "f10 Choose model  f6 Switch backend  ^l Change load settings  ^t Switch thinking  esc Stop  "
+            "^p Open palette  f1 Help"
+        )
 
 
 async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_there() -> None:
@@ -337,13 +403,13 @@ async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_th
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}
         assert styles["Stop"] == "muted"
-        assert styles["New"] == ""
+        assert styles["Choose model"] == ""
         app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
         app.refresh_bindings()
         await pilot.pause()
         styles = {text.strip(): style for text, style in bar_._rows[0]}
         assert styles["Stop"] == ""
-        assert "CPU⇄GPU" not in styles
+        assert "Switch backend" not in styles
 
 
 @pytest.mark.parametrize("width", [80, 60, 40, 24])
@@ -360,9 +426,9 @@ async def test_a_click_does_what_the_key_does() -> None:
     async with app.run_test(size=(120, 10)) as pilot:
         await pilot.pause()
         (row,) = app.query_one(KeyBar).rows_as_text
-        for title in ("Thinking", "f1"):
+        for title in ("Switch thinking", "f1"):
             await pilot.click(KeyBar, offset=(1 + row.index(title), 0))
-        await pilot.click(KeyBar, offset=(110, 0))
+        await pilot.click(KeyBar, offset=(118, 0))
         await pilot.pause()
         assert app.ran == ["toggle_thinking_mode", "help"]
 
@@ -390,7 +456,7 @@ async def test_a_click_runs_the_action_even_where_its_key_is_taken() -> None:
 async def test_a_key_that_the_focused_widget_takes_is_not_promised() -> None:
     app = KeyApp()
     bind(app, resolve({})[0], "transcript")
-    async with app.run_test(size=(120, 10)) as pilot:
+    async with app.run_test(size=(200, 10)) as pilot:
         app.screen.set_focus(None)
         await pilot.pause()
         assert "y Copy" in app.query_one(KeyBar).rows_as_text[0]
@@ -408,7 +474,7 @@ async def test_the_keys_of_the_focused_widget_come_first() -> None:
         bind(app.query_one(Input), resolve({})[0], "card", owners=(app,))
         app.refresh_bindings()
         await pilot.pause()
-        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Small ubatch  l Fewer layers  c CPU  n ")
+        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Reload with small ubatch  l Reload ")
 
 
 # Lines

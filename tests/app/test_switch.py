@@ -135,7 +135,7 @@ async def test_what_reading_again_would_take_is_said_at_the_speed_of_where_the_m
         await move(person, says=True)
         await move(person, says=True, n_ctx=4096)
         await move(person, says=False, n_ubatch=128)
-        await person.wait_for(lambda: "prefill     – tok/s" in person.screen_text())  # it is read once a second
+        await person.wait_for(lambda: "prefill" not in person.screen_text())  # it is read once a second
 
 
 async def test_a_gpu_without_layers_is_no_gpu_to_f6(start: StartApp) -> None:

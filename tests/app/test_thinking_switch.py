@@ -24,16 +24,16 @@ def loaded_as(person: Person, **facts: Any) -> None:
     engine.loaded = engine._held = msgspec.structs.replace(person.loaded, **facts)
 
 
-async def test_a_switch_that_has_an_effect_switches_and_shows_off_in_the_header(start: StartApp) -> None:
+async def test_a_switch_that_has_an_effect_switches_and_is_told_on_the_prompt(start: StartApp) -> None:
     async with start() as person:
         loaded_as(person, can_switch_thinking=True)
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is off in this conversation.")
         assert not person.app.controller.conversation.thinking
-        assert "thinking off" in person.screen_text().splitlines()[0]
+        assert "thinking off" in person.app.main.prompt.words_on("bottom")
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is on in this conversation.")
-        assert "thinking" not in person.screen_text().splitlines()[0]
+        assert "thinking on" in person.app.main.prompt.words_on("bottom")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(
         assert await person.ask("Hi") == "On."
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is off in this conversation.")
-        assert "thinking off" in person.screen_text().splitlines()[0]
+        assert "thinking off" in person.app.main.prompt.words_on("bottom")
         assert await person.ask("And now?") == "Off."
         await person.press("ctrl+t")
         assert person.told.endswith("Thinking is on in this conversation.")
@@ -112,9 +112,7 @@ async def test_a_template_is_told_of_the_switch_in_the_way_it_takes(
 
 async def test_without_a_model_the_choice_is_kept_for_the_next_one(start: StartApp) -> None:
     async with start(model=None) as person:
-        await person.wait_for(lambda: not isinstance(person.app.screen, MainScreen))
-        await person.press("escape")
-        await person.wait_for(lambda: isinstance(person.app.screen, MainScreen))
+        await person.wait_without_a_model()
         await person.press("ctrl+t")
         assert "Thinking is off in this conversation, for models that have a switch for it." in person.told
 
@@ -144,10 +142,10 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: S
         engine.generate = noting  # type: ignore[method-assign]
         await choose(person, "h", shows=("l  Low", "m  Medium", "h  High"))
         assert "Thinking is on in this conversation, with high effort." in person.told
-        assert "effort high" in person.screen_text().splitlines()[0]
+        assert "thinking on, high effort" in person.app.main.prompt.words_on("bottom")
         await person.ask("hello")
         await choose(person, "d")
-        assert "effort" not in person.screen_text().splitlines()[0]
+        assert "effort" not in person.app.main.prompt.words_on("bottom")
         await person.ask("hello")
         assert asked == ["high", ""]
 
@@ -185,4 +183,4 @@ async def test_the_level_is_kept_with_the_conversation(start: StartApp) -> None:
     async with start() as person:
         await person.app.main.conversations.open_conversation(kept)
         assert person.app.controller.conversation.effort == "low"
-        assert "effort" not in person.screen_text().splitlines()[0]  # this model has no levels
+        assert "effort" not in person.app.main.prompt.words_on("bottom")  # this model has no levels

@@ -73,8 +73,7 @@ async def test_a_shader_that_fails_in_the_first_load_is_a_card_with_a_way_out(
     driver = Driver(tmp_path, f"vkCreateComputePipelines {UNKNOWN}")
     use(driver, monkeypatch)
     async with start(model=None, load=GPU) as person:
-        await person.wait_for(lambda: "Models" in person.screen_text())
-        await person.press("escape")
+        await person.wait_without_a_model()
         require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         person.app.main.models.open_model(DENSE)

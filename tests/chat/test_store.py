@@ -602,3 +602,24 @@ async def test_settings_that_this_version_does_not_know_do_not_hide_a_conversati
 
 async def test_the_database_is_for_its_owner_only(store: Store, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_the_last_speed_is_that_of_the_same_model_and_backend(store: Store) -> None:
+    assert await store.last_speed("Qwen3", "CPU") == 0
+    for model, backend, n_decode, decode_s in (
+        ("Qwen3", ("CPU",), 101, 10.0),
+        ("Qwen3", ("CPU",), 201, 10.0),
+        ("Qwen3", ("Vulkan0",), 301, 10.0),
+        ("Qwen3", ("CPU", "Vulkan0"), 401, 10.0),
+        ("Other", ("CPU",), 501, 10.0),
+        ("Qwen3", ("CPU",), 3, 1.0),  # too short to tell
+    ):
+        conversation = question()
+        timings = Timings(n_decode=n_decode, decode_s=decode_s)
+        answer = chat.finished(chat.answer_turn(model, backend), text="Blue.", stop="stop", timings=timings)
+        await store.create(chat.with_turn(conversation, answer))
+    assert [await store.last_speed(*key) for key in (("Qwen3", "CPU"), ("Qwen3", "Vulkan0"), ("Other", "CPU"))] == [
+        pytest.approx(20.0, rel=0.02),
+        pytest.approx(30.0, rel=0.02),
+        pytest.approx(50.0, rel=0.02),
+    ]

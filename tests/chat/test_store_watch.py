@@ -211,3 +211,21 @@ async def test_texts_in_the_database_that_are_no_utf8_hide_nothing(window: Windo
     (turn,) = (await window.store.open(conversation.id)).turns
     assert (summary.title, summary.updated_at, summary.created_at) == ("\ufffdA", 0.0, 0.0)
     assert (turn.role, turn.text, turn.backend, turn.created_at) == ("user", "one", (), 1.7e9)
+
+
+async def test_whatever_changes_the_list_is_news_here_and_in_other_windows(window: Window, other: Window) -> None:
+    news: list[str] = []
+    window.store.on_news = lambda: news.append("here")
+    other.store.on_news = lambda: news.append("there")
+    conversation = await shown(window, "one")
+    await until(lambda: {"here", "there"} <= set(news))
+    changes: tuple[Callable[[], asyncio.Future[None]], ...] = (
+        lambda: window.store.append_turn(conversation.id, chat.user_turn("two")),
+        lambda: window.store.rename(conversation.id, "another name"),
+        lambda: window.store.delete(conversation.id),
+    )
+    for change in changes:
+        news.clear()
+        await change()
+        await until(lambda: {"here", "there"} <= set(news))
+    assert await other.store.list() == ()

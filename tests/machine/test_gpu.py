@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -133,8 +134,8 @@ class NvmlLibrary:
     class NVMLError(Exception):
         pass
 
-    def __init__(self) -> None:
-        self.is_open = False
+    def __init__(self, reasons: int = 0) -> None:
+        self.is_open, self.reasons = False, reasons
 
     def nvmlInit(self) -> None:
         self.is_open = True
@@ -174,6 +175,9 @@ class NvmlLibrary:
     def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
         return self._only(handle, 1980)
 
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
+        return self._only(handle, self.reasons)
+
     def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
         return 41
 
@@ -200,9 +204,84 @@ def test_nvidia_gpus_come_first_and_what_one_does_not_report_is_none() -> None:
         temperature_c=41,
         power_w=118.25,
         clock_mhz=1980,
+        throttled_by=(),
     )
     assert poor == GpuSample(name="NVIDIA GB10", kind="gpu", source="nvml", id="000f:01:00.0", temperature_c=41)
     assert igpu.source == "amdgpu"
+
+
+@pytest.mark.parametrize(
+    ("bits", "reasons"),
+    [
+        (0x01, ()),  # idle
+        (0x02, ()),  # clocks that somebody asked for
+        (0x04, ("power",)),
+        (0x20, ("heat",)),
+        (0x08, ("hardware",)),
+        (0x08 | 0x40, ("heat",)),
+        (0x04 | 0x40 | 0x80, ("heat", "power")),
+    ],
+)
+def test_nvidia_tells_what_holds_the_clock_down(bits: int, reasons: tuple[str, ...]) -> None:
+    reader = GpuReader(TREES / "nowhere", load_nvml=lambda: Nvml(NvmlLibrary(bits)))
+    assert reader.read()[0].throttled_by == reasons
+
+
+def metrics(tree: Path, major: int, minor: int, size: int, at: int, *words: int) -> None:
+    """Write amdgpu's table of metrics: a header, and 32-bit words somewhere."""
+    table = bytearray(size)
+    struct.pack_into("<HBB", table, 0, size, major, minor)
+    struct.pack_into(f"<{len(words)}I", table, at, *words)
+    (tree / "class/drm/card1/device/gpu_metrics").write_bytes(table)
+
+
+@pytest.mark.parametrize(("major", "minor", "size", "at"), [(1, 3, 120, 112), (2, 2, 128, 120), (2, 4, 168, 120)])
+def test_amd_tells_what_holds_the_clock_down_in_its_table(
+    tmp_path: Path, major: int, minor: int, size: int, at: int
+) -> None:
+    tree = shutil.copytree(TREES / "radeon-860m-16g", tmp_path / "sys")
+    reader = GpuReader(tree, load_nvml=lambda: None)
+    found = []
+    for low, high in ((0, 0), (1 << 5, 1 << 4), (1 << 17, 0), (0, 1 << 14), (2**32 - 1, 2**32 - 1)):
+        metrics(tree, major, minor, size, at, low, high)
+        found.append(reader.read()[0].throttled_by)
+    assert found == [(), ("heat", "power"), ("current",), ("hardware",), None]
+
+
+def test_amds_newest_table_counts_how_long_each_reason_held(tmp_path: Path) -> None:
+    tree = shutil.copytree(TREES / "radeon-860m-16g", tmp_path / "sys")
+    reader = GpuReader(tree, load_nvml=lambda: None)
+    found = []
+    for counters in ((1, 2, 3, 4, 5, 6, 7), (1, 2, 3, 4, 5, 6, 7), (1, 9, 9, 4, 5, 6, 8)):
+        metrics(tree, 3, 0, 264, 228, *counters)
+        found.append(reader.read()[0].throttled_by)
+    assert found == [None, (), ("power", "heat")]
+
+
+@pytest.mark.parametrize("table", [b"", b"\x08\x00", b"\x78\x00\x01\x03" + bytes(20), b"\x78\x00\x09\x09" + bytes(300)])
+def test_a_table_that_is_short_or_of_another_format_tells_nothing(tmp_path: Path, table: bytes) -> None:
+    tree = shutil.copytree(TREES / "radeon-860m-16g", tmp_path / "sys")
+    (tree / "class/drm/card1/device/gpu_metrics").write_bytes(table)
+    assert read(tree)[0].throttled_by is None
+
+
+@pytest.mark.parametrize(
+    ("tree", "folder", "prefix"),
+    [
+        ("intel-igpu-i915", "gt/gt0", "throttle_reason_"),
+        ("intel-igpu-xe", "device/tile0/gt0/freq0/throttle", ""),
+    ],
+)
+def test_intel_tells_each_reason_in_a_file_of_its_own(tmp_path: Path, tree: str, folder: str, prefix: str) -> None:
+    copy = shutil.copytree(TREES / tree, tmp_path / "sys")
+    place = copy / "class/drm/card0" / folder
+    place.mkdir(parents=True, exist_ok=True)
+    reason = prefix or "reason_"
+    for name, value in ((f"{prefix}status", 1), (f"{reason}pl1", 1), (f"{reason}thermal", 1), (f"{reason}vr_tdc", 0)):
+        (place / name).write_text(f"{value}\n")
+    assert read(copy)[0].throttled_by == ("heat", "power")
+    (place / f"{prefix}status").write_text("0\n")
+    assert read(copy)[0].throttled_by == ()
 
 
 @pytest.mark.skipif(not Path("/proc/driver/nvidia/version").exists(), reason="needs an NVIDIA GPU")

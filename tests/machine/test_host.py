@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import msgspec
 import psutil
 import pytest
 
+from tui.machine.energy import LEAST_S
 from tui.machine.host import HostReader, Portable
 from tui.machine.procfs import Linux
 from tui.machine.readings import HostSample
@@ -121,7 +123,7 @@ def test_a_dead_engine_leaves_none_and_the_machines_figures(
     for sample in (zombie, gone):
         assert [getattr(sample, name) for name in HostSample.__struct_fields__ if name.startswith("engine")] == [
             None
-        ] * 6
+        ] * 7
         assert sample.ram_total_bytes is not None
 
 
@@ -160,6 +162,57 @@ def test_percentages_are_those_of_the_time_between_two_reads(tree: Tree) -> None
     assert (second.cpu_percent, second.engine_cpu_percent) == (40.0, 20.0)
     assert (second.swap_used_bytes, second.swap_delta_bytes) == (1000 * 1024, 500 * 1024)
     assert (same_tick.cpu_percent, same_tick.engine_cpu_percent, same_tick.swap_delta_bytes) == (40.0, 20.0, 0)
+
+
+def test_each_core_has_its_own_percentage_from_the_second_read_on(tree: Tree) -> None:
+    lines = "cpu  0 0 0 0\ncpu0 100 0 0 100\ncpu1 0 0 0 200\ncpu3 5 0 0 5\nintr 1 2 3\n"
+    root = tree(proc__stat=lines)
+    reader = HostReader(source=Linux(root))
+    first = reader.read()
+    tree(proc__stat="cpu  9 0 0 9\ncpu0 175 0 0 125\ncpu1 0 0 0 300\ncpu3 5 0 0 5\nintr 1 2 3\n")
+
+    assert first.core_percents == ()
+    assert reader.read().core_percents == (75.0, 0.0, 0.0)
+
+
+def test_what_the_engine_reads_from_a_disk_is_told_per_second_of_one_process(tree: Tree) -> None:
+    def engine(pid: int, read_bytes: int) -> dict[str, str]:
+        return {
+            f"proc__{pid}__stat": stat(100),
+            f"proc__{pid}__statm": "500 300 100 0 0 0 0\n",
+            f"proc__{pid}__io": f"rchar: 9\nread_bytes: {read_bytes}\nwrite_bytes: 7\n",
+        }
+
+    reader = HostReader(7, Linux(tree(**engine(7, 1000))))
+    first = reader.read()
+    tree(**engine(7, 50_000_000))
+    second = reader.read()
+    tree(**engine(8, 90_000_000))
+    reader.engine_pid = 8
+    other = reader.read()
+
+    assert (first.engine_read_bps, other.engine_read_bps) == (None, None)
+    assert second.engine_read_bps is not None and second.engine_read_bps > 0
+
+
+def test_the_power_of_the_cpu_is_what_its_counter_grew_by(tree: Tree) -> None:
+    package = "sys__class__powercap__intel-rapl:0__"
+    root = tree(**{f"{package}name": "package-0\n", f"{package}energy_uj": "5000000\n"})
+    tree(**{f"{package}max_energy_range_uj": "65000000000\n"})
+    reader = HostReader(source=Linux(root), sysfs=root / "sys")
+    first = reader.read().cpu_power_w
+    until_later()
+    tree(**{f"{package}energy_uj": "9000000\n"})
+    power = reader.read().cpu_power_w
+
+    assert first is None and power is not None and power > 0
+
+
+def until_later() -> None:
+    """So much time passes that a counter of energy tells."""
+    start = time.monotonic()
+    while time.monotonic() - start <= LEAST_S:
+        pass
 
 
 def test_pressure_and_temperature_are_read_where_there_are_any(tree: Tree) -> None:

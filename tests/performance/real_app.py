@@ -25,6 +25,8 @@ from terminal import (
     CTRL_U,
     ENTER,
     ESCAPE,
+    F3,
+    FOCUS_LOST,
     LEGACY_ESCAPE,
     EndedError,
     Program,
@@ -42,6 +44,7 @@ RARE = "ƁƂƄƆƇƉƊƎƑƓƔƖƘƜƝƟƠƢƤƦƩƬƮƱƳƵƷƸƻƼ"
 SENTENCE = "Point {n}: the dragon flew over the village, and its people looked at the sky until evening came. "
 PROMPT_VISIBLE = "sk anything"
 """Of the placeholder; the cursor stands on its first letter, in a style of its own."""
+MONITOR = "MONITOR"
 READING = "reading the prompt"
 ANSWERED = "tok/s · ttft"
 READ = "100% of "
@@ -141,14 +144,27 @@ def measure_idle(options: Options) -> None:
     with llmtui(options.model, "--threads", str(options.threads)) as app:
         wait_until_loaded(app)
         app.read(3.0)
-        (engine,) = children(app.pid)
-        ui_before, engine_before, n_before, began = cpu_s(app.pid), cpu_s(engine), len(app.painted), time.monotonic()
-        app.read(options.idle_s)
-        seconds = time.monotonic() - began
-        ui, engine_used = cpu_s(app.pid) - ui_before, cpu_s(engine) - engine_before
-        report("idle: UI process", [100 * ui / seconds], "% of core", "0.5")
-        report("idle: engine process", [100 * engine_used / seconds], "% of core")
-        report("idle: to the terminal", [(len(app.painted) - n_before) / seconds], "bytes/s")
+        report_idle(app, options.idle_s, "sidebar", "0.5")
+        app.send(F3)
+        app.wait_for(MONITOR)
+        app.read(3.0)
+        report_idle(app, options.idle_s, "monitor", "1")
+        app.send(ESCAPE)
+        app.send(FOCUS_LOST)
+        app.read(6.0)
+        report_idle(app, options.idle_s, "not looked at", "0.1")
+
+
+def report_idle(app: Program, idle_s: float, name: str, target: str) -> None:
+    """What both processes take, and what is painted, in that time."""
+    (engine,) = children(app.pid)
+    ui_before, engine_before, n_before, began = cpu_s(app.pid), cpu_s(engine), len(app.painted), time.monotonic()
+    app.read(idle_s)
+    seconds = time.monotonic() - began
+    ui, engine_used = cpu_s(app.pid) - ui_before, cpu_s(engine) - engine_before
+    report(f"idle, {name}: UI process", [100 * ui / seconds], "% of core", target)
+    report(f"idle, {name}: engine process", [100 * engine_used / seconds], "% of core")
+    report(f"idle, {name}: to the terminal", [(len(app.painted) - n_before) / seconds], "bytes/s")
 
 
 def measure_keys(options: Options) -> None:

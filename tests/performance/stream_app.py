@@ -35,6 +35,9 @@ class Figures(LineWidget):
 class StreamApp(App[None]):
     """Streams one text and exits."""
 
+    n_sent = 0
+    """Tokens of the answer that comes; 0 while none does."""
+
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #left { width: 1fr; }
@@ -60,8 +63,10 @@ class StreamApp(App[None]):
         self.run_worker(self.stream())
 
     def tick(self) -> None:
-        """Once a second all figures change."""
+        """Once a second all figures change, those under the answer too."""
         self.query_one(Figures).update_rows()
+        if self.n_sent:
+            self.query_one(Transcript).set_live(1, f"⠋ {self.n_sent:,} tok · 31.4 tok/s · {time.monotonic():.0f} s")
 
     async def stream(self) -> None:
         """Send the text as the engine would: whatever tokens are due, at most ten times a second."""
@@ -87,8 +92,9 @@ class StreamApp(App[None]):
             due = min(len(pieces), fast + round(number * FLUSH_S * plan["rate"]))
             if due > sent:
                 transcript.append(1, "answer", "".join(pieces[sent:due]))
-                sent = due
+                self.n_sent = sent = due
         self.mark(marks, "last")
+        self.n_sent = 0
         transcript.append(1, "answer", "\n\nSENTINEL")
         transcript.end_answer(1, "")
         await asyncio.sleep(0.6)

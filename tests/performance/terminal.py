@@ -24,6 +24,7 @@ import pyte
 
 ROWS, COLUMNS = 40, 120
 ENTER, ESCAPE, CTRL_N, CTRL_U = b"\r", b"\x1b[27u", b"\x0e", b"\x15"
+F3, FOCUS_LOST = b"\x1bOR", b"\x1b[O"
 LEGACY_ESCAPE = b"\x1b"
 """What a terminal without the Kitty keyboard protocol sends: a program must wait whether more of a sequence comes."""
 FOOTER = re.compile(r"([\d,]+) tok · ([\d.,]+) tok/s · .*?(complete|token limit reached|context full|stopped)")

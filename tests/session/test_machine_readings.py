@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
+
+from tests.conftest import until
 from tests.scripted_engine import ScriptedEngine
 from tests.session.test_events import LOADED, TURN
 from tests.session.test_writing import ON_GPU
@@ -9,9 +13,10 @@ from tui.config.settings import MemorySettings
 from tui.protocol.messages import Delta, Loaded, Prefill
 from tui.protocol.records import Timings
 from tui.session import events
+from tui.session import monitoring as monitoring_module
 from tui.session.live_speed import LiveSpeed
 from tui.session.monitoring import Monitoring
-from tui.session.speed import PrefillSpeeds, SpeedNow
+from tui.session.speed import AnswerNow, PrefillSpeeds, SpeedNow
 
 READ = Timings(n_prompt=900, n_prefill=900, n_steady=800, steady_s=2.0)
 
@@ -71,7 +76,7 @@ def test_a_prompt_shows_its_progress_until_the_answer_comes() -> None:
     watched = Watched()
     progress = Prefill(done=512, total=900, tps=0.0, eta_s=0.0)
     watched.speed.hear(events.PromptAdvanced(turn_id="a", progress=progress))
-    assert watched.speed.now == SpeedNow(prefill=progress)
+    assert watched.speed.now == SpeedNow(prefill=progress, answer=AnswerNow())
     watched.speed.hear(grew(9.5))
     assert watched.speed.now.prefill is None and watched.speed.now.decode_tps == 9.5
     watched.speed.hear(events.AnswerPaused(turn_id="a"))
@@ -96,3 +101,45 @@ async def test_a_shortage_is_told_when_it_begins() -> None:
     await monitoring.read()
     kinds = [type(event) for event in watched.told]
     assert kinds.count(events.MachineRead) == 2 and kinds.count(events.MemoryShort) == 1
+
+
+def test_an_answer_is_counted_and_its_speeds_are_spread_over_its_seconds() -> None:
+    watched = Watched()
+    for tps in (20.0, 40.0, 30.0):
+        watched.speed.hear(grew(tps))
+        watched.speed.each_second()
+    answer = watched.speed.now.answer
+    assert answer is not None and answer.n_tokens == 1 and answer.took_s > 0
+    assert answer.spread is not None
+    assert (answer.spread.least, answer.spread.mean, answer.spread.most) == (20.0, 30.0, 40.0)
+    timings = Timings(n_decode=90, decode_s=3.0, ttft_s=0.5)
+    watched.speed.hear(events.AnswerEnded(turn=replace(TURN, timings=timings)))
+    ended = watched.speed.each_second().answer
+    assert ended == AnswerNow(n_tokens=90, took_s=3.5, spread=answer.spread)
+    watched.speed.hear(grew(5.0))
+    assert watched.speed.now.answer == AnswerNow(n_tokens=1)
+
+
+async def test_while_nobody_looks_and_nothing_is_computed_the_machine_is_read_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(monitoring_module, "READ_EVERY_S", 0.001)
+    watched = Watched()
+    monitoring = Monitoring(ScriptedEngine(), watched.speed, MemorySettings(reserve_percent=0), watched.told.append)
+
+    def n_read() -> int:
+        return sum(isinstance(event, events.MachineRead) for event in watched.told)
+
+    monitoring.look(False)
+    monitoring.start()
+    try:
+        await until(lambda: monitoring.is_resting)
+        assert n_read() == 0
+        monitoring.look(True)
+        await until(lambda: n_read() > 2)
+        monitoring.look(False)
+        watched.speed.hear(grew(30.0))  # an answer is followed also while nobody looks
+        before = n_read()
+        await until(lambda: n_read() > before + 2)
+    finally:
+        monitoring.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from tui.app.bindings import Keymap
+from tui.app.bindings import Keymap, title_of
 from tui.app.phrases import hint, reload_facts
 from tui.base import format
 from tui.chat.conversation import Conversation, Turn
@@ -21,6 +21,7 @@ STOPS = {
     "cancelled": mark("stopped"),
     "crashed": mark("interrupted"),
 }
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 ALWAYS_THINKS = mark("This model always thinks; it cannot be switched off.")
 NEVER_THINKS = mark("This model does not think: the switch has no effect on it.")
 DEFAULT_EFFORT = "default"
@@ -59,6 +60,16 @@ def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
     return " · ".join(parts)
 
 
+def so_far(n_tokens: int, tps: float, seconds: float, step: int) -> str:
+    """The line under an answer while it comes: tokens, tok/s and how long it has been coming. `step` counts what was
+    said so far, so that it is seen to go on."""
+    parts = [tr("{n} tok", n=f"{n_tokens:,}")]
+    if tps:
+        parts.append(f"{format.speed(tps)} tok/s")
+    parts.append(format.about(seconds))
+    return f"{_SPINNER[step % len(_SPINNER)]} {' · '.join(parts)}"
+
+
 def thinking_label(turn: Turn) -> str:
     """The line that stands for folded thinking."""
     if not turn.reasoning:
@@ -93,12 +104,12 @@ def thinking_switched(conversation: Conversation, loaded: Loaded | None) -> str:
 
 
 def thinking_state(loaded: Loaded, conversation: Conversation) -> str:
-    """What of it the header shows: what was chosen and has an effect; empty for the usual."""
+    """Whether the next answer begins with a thought; empty for a model that knows none, or decides by itself."""
     if loaded.can_switch_thinking and not conversation.thinking:
         return tr("thinking off")
     if conversation.effort and conversation.effort in loaded.efforts:
-        return tr("effort {effort}", effort=_effort(conversation.effort))
-    return ""
+        return tr("thinking on, {effort} effort", effort=_effort(conversation.effort))
+    return tr("thinking on") if loaded.can_switch_thinking or loaded.always_thinks else ""
 
 
 def _effort(level: str) -> str:
@@ -132,7 +143,8 @@ def went_in_circles(keymap: Keymap) -> str:
     """That an answer repeated itself to its end, and what helps."""
     return tr(
         "The answer kept repeating itself. Answer again{again}; if that does not help, raise the repeat penalty to 1.1 "
-        "first (“Sampling” in the palette{palette}).",
+        "first (“{action}” in the palette{palette}).",
+        action=title_of("sampling"),
         again=hint(keymap, "regenerate"),
         palette=hint(keymap, "palette"),
     )

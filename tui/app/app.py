@@ -17,7 +17,6 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -26,11 +25,10 @@ from textual.screen import ModalScreen
 from textual.widgets._toast import ToastRack
 
 from tui.app import file_phrases, phrases
-from tui.app.bindings import Keymap, bind
+from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
-from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
@@ -114,7 +112,14 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self.set_interval(THEME_CHECK_S, self._reload_themes)
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
-        self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
+        self.watch(self, "app_focus", self.controller.monitoring.look, init=False)
+        if self.options.monitor:
+            from tui.app.screens.monitor import MonitorScreen
+
+            self.controller.monitoring.start(watch_others=True)
+            self.push_screen(MonitorScreen(self.controller, self.keymap))
+        else:
+            self.push_screen(MainScreen(self.controller, self.keymap, self.settings, self.options, self.copier))
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded:
@@ -124,7 +129,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
     def _is_ready_for_keys(self) -> bool:
         """Whether the main screen has come: what is typed before that is for its prompt."""
-        return any(isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack)
+        return self.options.monitor or any(
+            isinstance(screen, MainScreen) and screen.is_shown for screen in self.screen_stack
+        )
 
     @property
     def keys_are_done(self) -> bool:
@@ -268,13 +275,30 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here."""
-        if action in BY_ID and BY_ID[action].scope == "app" and isinstance(self.screen, ModalScreen):
-            return action in ("quit", "redraw", "suspend")
+        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here. The monitor has
+        help besides."""
+        if action in BY_ID and BY_ID[action].scope == "app" and not isinstance(self.screen, MainScreen):
+            is_help = action == "help" and not isinstance(self.screen, ModalScreen)
+            return is_help or action in ("quit", "redraw", "suspend")
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
-        self.push_screen(CommandPalette(providers=[ActionCommands], placeholder=tr("Find an action…")))
+        from tui.app.screens.palette import PaletteScreen
+
+        below, recent = self.screen, self.controller.state.state.actions
+        palette = PaletteScreen(
+            self.keymap,
+            recent=recent,
+            is_live=lambda action: hasattr(self if action.scope == "app" else below, f"action_{action.id}"),
+        )
+        self.push_screen(palette, self._run_from_palette)
+
+    async def _run_from_palette(self, action_id: str | None) -> None:
+        from tui.app.screens.palette import with_newest
+
+        if action_id is not None:
+            self.controller.remember(actions=with_newest(self.controller.state.state.actions, action_id))
+            await self.run_action(action_id if BY_ID[action_id].scope == "app" else f"screen.{action_id}")
 
     async def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked, else stop what runs, else say how to leave."""
@@ -284,7 +308,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             self.controller.interrupt()
         else:
             keys = display_keys(self.keymap.get("quit", ()), limit=1)
-            told = tr("{key} quits.", key=keys) if keys else tr("Quit with “Quit” in the palette.")
+            told = (
+                tr("{key} quits.", key=keys)
+                if keys
+                else tr("Quit with “{action}” in the palette.", action=title_of("quit"))
+            )
             self.notify(told, timeout=3, markup=False)
 
     async def action_quit(self) -> None:
@@ -330,6 +358,12 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         from tui.app.screens.log_view import LogScreen
 
         self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
+
+    def action_notices(self) -> None:
+        from tui.app.screens.log_view import LogScreen
+
+        lines = self._notifications.past
+        self.push_screen(LogScreen(lines, self.keymap, title=tr("Notices"), copy=self.copier.copy))
 
     def action_show_problems(self) -> None:
         from tui.app.screens.log_view import LogScreen

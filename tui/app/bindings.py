@@ -8,11 +8,24 @@ from collections.abc import Mapping, Sequence
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
-from tui.config.actions import ACTIONS, Scope
+from tui.config.actions import ACTIONS, BY_ID, Scope
 from tui.config.keymap import display_keys
+from tui.words import tr
 
 Keymap = Mapping[str, tuple[str, ...]]
 """Action id to its keys, as `tui.config.keymap.resolve` gives it."""
+
+
+def title_of(action_id: str) -> str:
+    """What an action is called, in the language in use: in buttons, sentences and menus the same as in key bar and
+    palette."""
+    return tr(BY_ID[action_id].title)
+
+
+def small_title_of(action_id: str) -> str:
+    """The same where others stand beside it, as in a card: it begins with a small letter."""
+    title = title_of(action_id)
+    return title[:1].lower() + title[1:]
 
 
 def bind(node: DOMNode, keymap: Keymap, *scopes: Scope, owners: Sequence[object] = ()) -> None:

@@ -63,21 +63,21 @@ def engine_stopped(
     lines = [format.sentences(cause, _advice(death, n_gpu_layers, gpu))]
     if death.last_words:
         lines.append(tr("Last words: “{words}”", words=death.last_words))
-    reload = ("card_reload", tr("reload as it was before") if goes_back else tr("reload"))
+    reload = ("card_reload", tr("reload as it was before") if goes_back else "")
     offered: list[tuple[str, str]]
     if death.cause == "cpu_code":
         offered = _around_the_cpu(death, n_gpu_layers, gpu)
         if goes_back:
             offered.append(reload)
         if not offered:
-            offered = [("card_load_settings", tr("load settings")), ("card_other_model", tr("other model"))]
+            offered = [("card_load_settings", ""), ("card_other_model", "")]
     elif death.cause == "other_version":
         offered = []  # whatever is started is of the other version
     elif death.cause == "bad_file":
-        offered = [("card_other_model", tr("other model")), reload]
+        offered = [("card_other_model", ""), reload]
     else:
         offered = [reload, *_less_on_the_gpu(n_gpu_layers, n_ubatch)]
-    offered.append(("card_details", tr("details")))
+    offered.append(("card_details", ""))
     title = _TITLES.get(death.running, _TITLES["idle"])
     return Card("engine_died", tr(title), "\n".join(lines), card_choices(keymap, *offered))
 
@@ -106,7 +106,7 @@ def _advice(death: Death, n_gpu_layers: int, gpu: str) -> str:
 def _around_the_cpu(death: Death, n_gpu_layers: int, gpu: str) -> list[tuple[str, str]]:
     offered = []
     if death.computing.repacked:
-        offered.append(("card_no_repack", tr("reload without repacking")))
+        offered.append(("card_no_repack", ""))
     if gpu and not n_gpu_layers:
         offered.append(("card_gpu", tr("reload on {device}", device=gpu)))
     return offered
@@ -117,8 +117,10 @@ def _less_on_the_gpu(n_gpu_layers: int, n_ubatch: int) -> list[tuple[str, str]]:
     if n_gpu_layers and n_ubatch > SMALL_UBATCH:
         offered.append(("card_small_ubatch", tr("reload with ubatch {n_ubatch}", n_ubatch=SMALL_UBATCH)))
     if n_gpu_layers > 1:
-        label = tr("{n} of {n_layers} layers on the GPU", n=fewer_layers(n_gpu_layers), n_layers=n_gpu_layers)
+        label = tr(
+            "reload with {n} of {n_layers} layers on the GPU", n=fewer_layers(n_gpu_layers), n_layers=n_gpu_layers
+        )
         offered.append(("card_fewer_layers", label))
     if n_gpu_layers:
-        offered.append(("card_cpu", tr("reload on the CPU")))
+        offered.append(("card_cpu", ""))
     return offered

@@ -25,3 +25,14 @@ def when(time: float, now: datetime) -> str:
     if moment.year == now.year:
         return tr("{day} {month}", day=moment.day, month=tr(_MONTHS[moment.month - 1]))
     return moment.strftime("%Y-%m-%d")
+
+
+def period(time: float, now: datetime) -> str:
+    """The heading that a moment stands under in a list by day: "Today", "Yesterday", "Last 7 days", "Last 30 days",
+    "Older". What lies in the future, as with a clock that was wrong, is today's."""
+    days = (now.date() - datetime.fromtimestamp(time).date()).days if time > 0 else 1000
+    if days <= 0:
+        return tr("Today")
+    if days == 1:
+        return tr("Yesterday")
+    return tr("Last 7 days") if days <= 7 else tr("Last 30 days") if days <= 30 else tr("Older")

@@ -1,17 +1,26 @@
-"""Notices: short sentences that come and go by themselves, one at a time. Where they stand is said in `app.tcss`."""
+"""Notices: short sentences that come and go by themselves, one at a time, in a line of their own or three at most; all
+of them can be read again. Where they stand is said in `app.tcss`."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from time import time
 from typing import Any, Self
 
 from textual.app import App
+from textual.content import Content
 from textual.notifications import Notification, Notifications
 from textual.visual import Visual
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
-from tui.app.widgets.wrapped import Wrapped
+from tui.app.widgets.wrapped import Shortened
+
+MOST_ROWS = 3
+"""What a notice takes of the screen; a click shows the rest."""
+MOST_PAST = 200
+"""Notices that can be read again."""
 
 
 def tell(app: App[Any], text: str, *, bad: bool = False) -> None:
@@ -28,6 +37,12 @@ class Notices(Notifications):
         self._waiting: list[tuple[Notification, float]] = []
         """From the oldest to the newest, with the seconds that each is still to be seen."""
         self._top: Notification | None = None
+        self._past: deque[tuple[datetime, str]] = deque(maxlen=MOST_PAST)
+
+    @property
+    def past(self) -> list[str]:
+        """All that was told, the newest last, with the time at which it was."""
+        return [f"{moment:%H:%M:%S}  {words}" for moment, words in self._past]
 
     @property
     def top(self) -> Notification | None:
@@ -38,6 +53,7 @@ class Notices(Notifications):
 
     def add(self, notification: Notification) -> Self:
         """Show this one, in place of an older one with the same words."""
+        self._past.append((datetime.now(), in_one_line(notification)))
         if (top := self.top) is not None:
             self._waiting.append((top, top.time_left))
         words = notification.title, notification.message
@@ -75,12 +91,27 @@ class Notices(Notifications):
             self._top.raised_at, self._top.timeout = time(), left
 
 
-class WrappedToast(Toast):
-    """One notice, wrapped as its language is written."""
+def in_one_line(notification: Notification) -> str:
+    """Title and message."""
+    text = " ".join(notification.message.split())
+    return f"{notification.title}: {text}" if notification.title else text
+
+
+class NoticeLine(Toast):
+    """One notice, wrapped as its language is written. A click takes it away, or shows all of one that is too long."""
 
     def render(self) -> Visual:  # type: ignore[override]
         """Title and message."""
-        return Wrapped(super().render())
+        return self._text
+
+    @property
+    def _text(self) -> Shortened:
+        return Shortened(Content(in_one_line(self._notification)), MOST_ROWS)
+
+    def on_click(self) -> None:
+        """Where the end is missing, show all that was told."""
+        if self._text.is_cut(self.content_size.width):
+            self.app.call_later(self.app.run_action, "app.notices")
 
 
 async def show_newest(rack: ToastRack, notices: Notices) -> None:
@@ -90,4 +121,4 @@ async def show_newest(rack: ToastRack, notices: Notices) -> None:
     if notice is None or all(toast._notification is not notice for toast in rack.query(Toast)):
         await rack.remove_children()
         if notice is not None:
-            await rack.mount(ToastHolder(WrappedToast(notice)))
+            await rack.mount(ToastHolder(NoticeLine(notice)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tui.app.bindings import Keymap
+from tui.app.bindings import Keymap, small_title_of, title_of
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.moments import when
 from tui.app.widgets.transcript_entries import Card, CardChoice
@@ -60,15 +60,10 @@ def hint(keymap: Keymap, action_id: str) -> str:
     return tr(" ({key})", key=display_keys(keys, limit=1)) if keys else ""
 
 
-def editing(keymap: Keymap) -> str:
-    """What stands above the input while a prompt is edited."""
-    return tr("editing: send again{send}, or cancel{stop}", send=hint(keymap, "send"), stop=hint(keymap, "stop"))
-
-
 def queued(n: int, phase: Phase, keymap: Keymap, *, is_held: bool, is_load_coming: bool) -> str:
     """What prompts wait for, and how to get them back."""
     state = _held(n, keymap) if is_held else _waiting(n, phase, keymap, is_load_coming=is_load_coming)
-    back = display_keys(keymap.get("stop", ()), limit=1)
+    back = display_keys(keymap.get("history_previous", ()), limit=1)
     return " · ".join([state, tr("{key} takes back", key=back)]) if back else state
 
 
@@ -167,9 +162,10 @@ PUT_BACK = mark("What was there before is back.")
 def replaced(n: int, keymap: Keymap) -> str:
     """That an edited prompt or a new answer replaces more than itself."""
     return trn(
-        "{n} message is replaced. “Bring back” in the palette{key} shows it again.",
-        "{n} messages are replaced. “Bring back” in the palette{key} shows them again.",
+        "{n} message is replaced. “{action}” in the palette{key} shows it again.",
+        "{n} messages are replaced. “{action}” in the palette{key} shows them again.",
         n,
+        action=title_of("bring_back"),
         key=hint(keymap, "palette"),
     )
 
@@ -187,8 +183,13 @@ def dropped(started: Started, keymap: Keymap) -> str:
 
 
 def card_choices(keymap: Keymap, *offered: tuple[str, str]) -> tuple[CardChoice, ...]:
-    """The actions of a card, each an id and its words; those without a key are left out."""
-    return tuple(CardChoice(action, keys, label) for action, label in offered if (keys := keymap.get(action, ())))
+    """The actions of a card, each an id and what is to be said of it, which is its title where that is ""; those
+    without a key are left out."""
+    return tuple(
+        CardChoice(action, keys, label or small_title_of(action))
+        for action, label in offered
+        if (keys := keymap.get(action, ()))
+    )
 
 
 def reach_card(keymap: Keymap) -> str:
@@ -201,22 +202,22 @@ def reach_card(keymap: Keymap) -> str:
 
 def no_model_file(error: ModelFileError, keymap: Keymap) -> Card:
     """Why a file is not even tried."""
-    choices = card_choices(keymap, ("card_reload", tr("try again")), ("card_other_model", tr("other model")))
-    title = tr("{file} cannot be loaded", file=error.path.name)
-    return Card("load_failed", title, f"{error.reason}\n{error.path}", choices)
+    choices = card_choices(keymap, ("card_reload", ""), ("card_other_model", ""))
+    what = tr("{file} cannot be loaded", file=error.path.name)
+    return Card("load_failed", what, f"{error.reason}\n{error.path}", choices)
 
 
 def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
     """Why a model could not be loaded, and what to try."""
     choices = card_choices(
         keymap,
-        ("card_reload", tr("try again")),
-        ("card_load_settings", tr("load settings")),
-        ("card_other_model", tr("other model")),
-        ("card_details", tr("engine log")),
+        ("card_reload", ""),
+        ("card_load_settings", ""),
+        ("card_other_model", ""),
+        ("card_details", ""),
     )
-    title = tr("{file} could not be loaded", file=path.name)
-    return Card("load_failed", title, f"{info.detail}\n{_load_advice(info, keymap)}", choices)
+    what = tr("{file} could not be loaded", file=path.name)
+    return Card("load_failed", what, f"{info.detail}\n{_load_advice(info, keymap)}", choices)
 
 
 def _load_advice(info: ErrorInfo, keymap: Keymap) -> str:
@@ -423,8 +424,9 @@ def context_for(n_prompt: int) -> int:
 def unanswered(info: ErrorInfo, keymap: Keymap) -> str:
     """That a prompt was left as it is."""
     return tr(
-        "Not answered: the prompt has {n_prompt} tokens, the context {n_ctx}. Regenerate{again} asks once more; a new "
+        "Not answered: the prompt has {n_prompt} tokens, the context {n_ctx}. “{action}”{again} asks once more; a new "
         "conversation{new} starts empty.",
+        action=title_of("regenerate"),
         n_prompt=f"{info.n_prompt:,}",
         n_ctx=f"{info.n_ctx:,}",
         again=hint(keymap, "regenerate"),

@@ -86,7 +86,7 @@ def bench(options: BenchOptions) -> ExitCode:
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
     if options.every_model:
-        picks, left_out = every_model(settings)
+        picks, left_out = every_model(settings, state.state)
         if left_out:
             say(left_out)
         return picks

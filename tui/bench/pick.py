@@ -44,20 +44,20 @@ def pick(named: Path | None, settings: Settings, state: State) -> Pick:
     for path, reason in remembered:
         if path and (model := _usable(expand(path))):
             return Pick(model=model, reason=reason)
-    smallest = min(_library(settings).models, key=lambda model: model.info.size_bytes)
+    smallest = min(_library(settings, state).models, key=lambda model: model.info.size_bytes)
     return Pick(model=smallest, reason=mark("the smallest model here"))
 
 
-def every_model(settings: Settings) -> tuple[list[Pick], str]:
+def every_model(settings: Settings, state: State) -> tuple[list[Pick], str]:
     """All models of the library, the smallest first, and a sentence about the files that are left out, "" where there
     are none. Raises `NoModelFound`."""
-    library = _library(settings)
+    library = _library(settings, state)
     models = sorted(library.models, key=lambda model: model.info.size_bytes)
     return [Pick(model=model) for model in models], _left_out(library)
 
 
-def _library(settings: Settings) -> Library:
-    library = scan(configured_folders(settings.models), paths.library_cache_file())
+def _library(settings: Settings, state: State) -> Library:
+    library = scan(configured_folders(settings.models, state.folders), paths.library_cache_file())
     if not library.models:
         what = tr(
             "there is no chat model on this machine. Put a GGUF file into {folder}, or name one: {command}.",

@@ -18,6 +18,9 @@ from tui.words import mark, tr
 
 CRASHED = mark("llmtui ended before this answer was complete; what had arrived is kept.")
 
+_TURNS_OF_SPEED = 200
+"""So many of the newest answers are looked through for a speed: all of them would take long."""
+
 R = TypeVar("R", PartialSampling, Timings)
 L = TypeVar("L", str, float)
 
@@ -216,6 +219,21 @@ def summaries(connection: sqlite3.Connection) -> tuple[Summary, ...]:
         )
         for id_, title, model, created, updated, n_turns in rows
     )
+
+
+def last_speed(connection: sqlite3.Connection, model: str, backend: str) -> float:
+    """Decode speed of the newest answer by this model and backend among the last turns, in tokens per second; 0 when
+    none of them tells."""
+    found = connection.execute(
+        "SELECT model, backend, timings FROM turns WHERE role = 'assistant' ORDER BY position DESC LIMIT ?",
+        (_TURNS_OF_SPEED,),
+    )
+    for name, used, timings in found:
+        if name == model and _list(used, str) == (backend,):
+            measured = _record(timings, Timings)
+            if measured is not None and measured.decode_tps:
+                return measured.decode_tps
+    return 0.0
 
 
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:

@@ -52,6 +52,8 @@ class Store:
         self.on_change: Callable[[bool], None] = lambda _: None
         """Called when another process has changed or deleted the conversation of `watch`; with True when that is
         because the whole file was replaced or begun anew."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when `list` may give something else than before: something was written, here or by another process."""
         self._thread: WriterThread | None = None
         self._is_closed = False
 
@@ -85,6 +87,11 @@ class Store:
             return tuple(one for one in found if all(word in one.title.casefold() for word in wanted))
 
         return self._submit(Read(read))
+
+    def last_speed(self, model: str, backend: str) -> asyncio.Future[float]:
+        """Tokens per second of the newest answer that this model gave with this backend and that is long enough to
+        tell; 0 when none of the last ones is."""
+        return self._submit(Read(lambda connection: rows.last_speed(connection, model, backend)))
 
     def open(self, conversation_id: str) -> asyncio.Future[Conversation]:
         """The conversation with its turns, the text of one that streams included. StoreError "not_found"."""
@@ -187,6 +194,7 @@ class Store:
                 self._id,
                 self._on_error,
                 lambda is_anew: self.on_change(is_anew),
+                lambda _: self.on_news(),
                 busy_timeout_s=self._busy_timeout_s,
                 retry_s=self._retry_s,
             )

@@ -50,13 +50,10 @@ class Watch:
         """Whether somebody else has changed or deleted the conversation since it was last noted."""
         return bool(self.conversation_id) and rows.stamp(connection, self.conversation_id) != self._stamp
 
-    def has_news(self, connection: sqlite3.Connection) -> bool:
-        """As `is_stale`; cheaper as long as nobody else has written to the database at all."""
-        version = _data_version(connection)
-        if version == self._version:
-            return False
-        self._version = version
-        return self.is_stale(connection)
+    def others_wrote(self, connection: sqlite3.Connection) -> bool:
+        """Whether another process has written to the database, anything at all, since this was asked last."""
+        before, self._version = self._version, _data_version(connection)
+        return before != self._version
 
     def trouble(self) -> tuple[Trouble, str] | None:
         """What has happened to the file, and SQLite's or our own words about it."""

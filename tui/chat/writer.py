@@ -67,12 +67,13 @@ class WriterThread:
         writer_id: str,
         on_error: OnError | None,
         on_change: OnChange,
+        on_news: Callable[[None], None],
         *,
         busy_timeout_s: float,
         retry_s: float,
     ) -> None:
         self._path = path
-        self._on_error, self._on_change = on_error, on_change
+        self._on_error, self._on_change, self._on_news = on_error, on_change, on_news
         self._busy_timeout_s, self._retry_s = busy_timeout_s, retry_s
         self._queue: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         # Under the lock: the turns that stream, the newest text of those with text that is not written yet, and
@@ -171,11 +172,12 @@ class WriterThread:
         try:
             if (found := self._watch.trouble()) is not None:
                 self._begin_anew(*found)
-            elif self._watch.has_news(self._connection):
-                self._tell_change()
+            elif self._watch.others_wrote(self._connection):
+                self._tell_news()
+                if self._watch.is_stale(self._connection):
+                    self._tell_change()
         except (StoreError, sqlite3.Error, OSError) as error:
-            trouble = as_store_error(error, self._path)
-            self._look_failed(trouble)
+            self._look_failed(as_store_error(error, self._path))
 
     def _look_failed(self, error: StoreError) -> None:
         if self._connection is None:  # nothing could be opened in the place of what is gone: that is tried again
@@ -192,6 +194,10 @@ class WriterThread:
     def _tell_change(self, *, is_anew: bool = False) -> None:
         if self._last is not None:
             self._last.tell(self._on_change, is_anew)
+
+    def _tell_news(self) -> None:
+        if self._last is not None:
+            self._last.tell(self._on_news, None)
 
     def _follow(self, job: Follow) -> None:
         self._save(at_once=self._failure is None)
@@ -272,6 +278,7 @@ class WriterThread:
         else:
             if is_stale:
                 self._tell_change()
+            self._tell_news()
             job.succeed(None)
         if job.begins:
             self._written[job.begins] = ("", "")
@@ -398,6 +405,7 @@ class WriterThread:
         if self._is_anew:
             self._is_anew = False
             self._tell_change(is_anew=True)
+            self._tell_news()
         return connection
 
     def _connect(self) -> sqlite3.Connection:

@@ -307,6 +307,8 @@ def _app(arguments: argparse.Namespace) -> int:
     from tui.base.userpath import user_path
     from tui.config.options import AppOptions
 
+    if arguments.monitor and arguments.models:
+        raise CommandLineError(tr("--monitor loads no model: leave out MODEL."))
     if len(arguments.models) > 1:
         raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
     model = user_path(arguments.models[0]) if arguments.models else None
@@ -330,6 +332,7 @@ def _app(arguments: argparse.Namespace) -> int:
             theme=arguments.theme,
             continue_last=arguments.continue_last,
             import_file=import_file,
+            monitor=arguments.monitor,
         )
     )
 

@@ -20,6 +20,7 @@ MIN_REPETITIONS = 3
 _EXAMPLES = (
     ("llmtui", mark("chat with the model used last")),
     ("llmtui model.gguf -c 16384 --backend cpu", mark("chat with this model, on the CPU")),
+    ("llmtui --monitor", mark("watch CPU, memory and GPUs, beside another llmtui")),
     ("llmtui --bench model.gguf", mark("measure it: 512 tokens read, 128 written")),
     ("llmtui --bench", mark("one number, within a minute, for the model used last")),
     ("llmtui --bench model.gguf --compare last", mark("and what changed since it was measured before")),
@@ -102,6 +103,7 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(tr("instead of the app"))
     tasks = group.add_mutually_exclusive_group()
     tasks.add_argument("--bench", action="store_true", help=tr("measure MODEL, the last one used, or the smallest"))
+    tasks.add_argument("--monitor", action="store_true", help=tr("watch the machine on the whole screen; q ends it"))
     tasks.add_argument("--devices", action="store_true", help=tr("list what llama.cpp can compute on"))
     tasks.add_argument("--locate", action="store_true", help=tr("print where settings, models, logs … are"))
     group.add_argument("--json", action="store_true", help=tr("print these as JSON; nothing else goes to stdout"))

@@ -10,7 +10,20 @@ import msgspec
 from tui.words import mark
 
 Scope = Literal[
-    "app", "chat", "input", "transcript", "card", "dialog", "picker", "load", "conversations", "form", "log", "bench"
+    "app",
+    "chat",
+    "input",
+    "transcript",
+    "card",
+    "dialog",
+    "list",
+    "picker",
+    "load",
+    "conversations",
+    "form",
+    "log",
+    "bench",
+    "monitor",
 ]
 
 SCOPE_PARENTS: dict[Scope, Scope] = {
@@ -19,17 +32,19 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "transcript": "chat",
     "card": "chat",
     "dialog": "app",
+    "list": "dialog",
     "picker": "dialog",
     "load": "dialog",
     "conversations": "dialog",
     "form": "dialog",
     "log": "dialog",
     "bench": "dialog",
+    "monitor": "app",
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
-failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
-"bench" the one that measures."""
+failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
+saved, "log" one with lines to read, "bench" the one that measures; "monitor" is the full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -38,7 +53,8 @@ class Action(msgspec.Struct, frozen=True):
     id: str
     """Name in `[keys]`; `action_<id>` is the method that does it."""
     title: str
-    """A few words, for the footer and the palette; shown through `tr`, as description and group are."""
+    """A verb and what it is done to, the same in buttons, footer, palette and help; shown through `tr`, as description
+    and group are."""
     description: str
     """One sentence, for the help screen and the palette."""
     keys: tuple[str, ...]
@@ -77,22 +93,23 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Model"),
         "chat",
-        ("pick_model", mark("Model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
-        (
-            "load_settings",
-            mark("Load settings"),
-            mark("Choose context, offload and backend, and load."),
-            "ctrl+l",
-            "footer",
-        ),
+        ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
         (
             "switch_backend",
-            mark("CPU⇄GPU"),
+            mark("Switch backend"),
             mark("Move the model to the other backend, with its context."),
             "f6",
             "footer",
         ),
-        ("raise_context", mark("Larger context"), mark("Load the model again with twice the context."), ""),
+        (
+            "load_settings",
+            mark("Change load settings"),
+            mark("Choose context, offload and backend, and load."),
+            "ctrl+l",
+            "footer",
+        ),
+        ("raise_context", mark("Double context"), mark("Load the model again with twice the context."), ""),
         ("reload_engine", mark("Restart engine"), mark("End the engine and load the model again."), ""),
         ("unload_model", mark("Unload model"), mark("Free the memory that the model takes."), ""),
     ),
@@ -101,7 +118,7 @@ ACTIONS: tuple[Action, ...] = (
         "chat",
         (
             "toggle_thinking_mode",
-            mark("Thinking"),
+            mark("Switch thinking"),
             mark("Let the model think before it answers, or not."),
             "ctrl+t",
             "footer",
@@ -109,21 +126,21 @@ ACTIONS: tuple[Action, ...] = (
         (
             "stop",
             mark("Stop"),
-            mark("Take back a waiting prompt, or stop what runs; otherwise go back to the prompt."),
+            mark("Stop what runs; otherwise take back a waiting prompt, or go back to the prompt."),
             "escape",
             "footer",
         ),
-        ("new_chat", mark("New"), mark("Start a new conversation."), "ctrl+n", "footer"),
-        ("regenerate", mark("Regenerate"), mark("Answer the last prompt again."), "f5"),
-        ("edit_last", mark("Edit last prompt"), mark("Edit the last prompt and send it again."), "f2"),
+        ("new_chat", mark("New conversation"), mark("Start a new conversation."), "ctrl+n", "footer"),
+        ("regenerate", mark("Answer again"), mark("Answer the last prompt again."), "f5"),
+        ("edit_last", mark("Edit prompt"), mark("Edit the last prompt and send it again."), "f2"),
         ("bring_back", mark("Bring back"), mark("Bring the answer back that was replaced last."), ""),
-        ("system_prompt", mark("System prompt"), mark("Edit the system prompt of this conversation."), ""),
-        ("sampling", mark("Sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
-        ("rename", mark("Rename"), mark("Give this conversation another name."), ""),
-        ("export", mark("Export"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
-        ("import", mark("Import"), mark("Open a conversation that was exported as JSON."), ""),
-        ("delete", mark("Delete"), mark("Delete this conversation."), ""),
-        ("conversations", mark("Conversations"), mark("Open an earlier conversation."), "ctrl+r f3"),
+        ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
+        ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
+        ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
+        ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
+        ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),
+        ("conversations", mark("Open conversation"), mark("Open an earlier conversation."), "ctrl+r"),
     ),
     *_rows(
         mark("Messages"),
@@ -137,25 +154,31 @@ ACTIONS: tuple[Action, ...] = (
             "ctrl+f",
         ),
         ("fold_all", mark("Fold all thinking"), mark("Fold or unfold all thinking."), "f9"),
-        ("select_previous", mark("Previous message"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
-        ("select_next", mark("Next message"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
-        ("scroll_page_up", mark("Page up"), mark("Scroll up by a page."), "pageup", "hidden"),
-        ("scroll_page_down", mark("Page down"), mark("Scroll down by a page."), "pagedown", "hidden"),
-        ("scroll_up", mark("Line up"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
-        ("scroll_down", mark("Line down"), mark("Scroll down by a line."), "ctrl+pagedown", "hidden"),
-        ("scroll_top", mark("To the start"), mark("Go to the start of the conversation."), "ctrl+home"),
-        ("scroll_end", mark("To the end"), mark("Go to the end of the conversation and follow it."), "ctrl+end"),
+        ("select_previous", mark("Select previous"), mark("Select the message before."), "alt+up ctrl+up", "hidden"),
+        ("select_next", mark("Select next"), mark("Select the message after."), "alt+down ctrl+down", "hidden"),
+        ("scroll_page_up", mark("Scroll up a page"), mark("Scroll up by a page."), "pageup", "hidden"),
+        ("scroll_page_down", mark("Scroll down a page"), mark("Scroll down by a page."), "pagedown", "hidden"),
+        ("scroll_up", mark("Scroll up a line"), mark("Scroll up by a line."), "ctrl+pageup", "hidden"),
+        ("scroll_down", mark("Scroll down a line"), mark("Scroll down by a line."), "ctrl+pagedown", "hidden"),
+        ("scroll_top", mark("Go to start"), mark("Go to the start of the conversation."), "ctrl+home"),
+        ("scroll_end", mark("Go to end"), mark("Go to the end of the conversation and follow it."), "ctrl+end"),
     ),
     *_rows(
         mark("Selected message"),
         "transcript",
-        ("message_previous", mark("Previous"), mark("Select the message before."), "k up"),
-        ("message_next", mark("Next"), mark("Select the message after."), "j down"),
-        ("message_fold", mark("Fold"), mark("Fold or unfold the thinking of the answer."), "space enter", "footer"),
+        ("message_previous", mark("Select previous"), mark("Select the message before."), "k up"),
+        ("message_next", mark("Select next"), mark("Select the message after."), "j down"),
+        (
+            "message_fold",
+            mark("Fold"),
+            mark("Fold or unfold the thinking of an answer, or a long prompt."),
+            "space enter",
+            "footer",
+        ),
         ("message_copy", mark("Copy"), mark("Copy the message."), "y", "footer"),
         ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
         ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
-        ("message_regenerate", mark("Regenerate"), mark("Answer again from here."), "r", "footer"),
+        ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
     ),
     *_rows(
         mark("Prompt"),
@@ -165,11 +188,16 @@ ACTIONS: tuple[Action, ...] = (
         ("undo", mark("Undo"), mark("Take back the last change of the prompt."), "ctrl+underscore"),
         (
             "history_previous",
-            mark("Earlier prompt"),
-            mark("The prompt before, when the cursor is in the first line."),
+            mark("Recall earlier prompt"),
+            mark("The prompt before, or one that waits, when the cursor is in the first line."),
             "up",
         ),
-        ("history_next", mark("Later prompt"), mark("The prompt after, when the cursor is in the last line."), "down"),
+        (
+            "history_next",
+            mark("Recall later prompt"),
+            mark("The prompt after, when the cursor is in the last line."),
+            "down",
+        ),
     ),
     *_rows(
         mark("After a failure"),
@@ -177,30 +205,48 @@ ACTIONS: tuple[Action, ...] = (
         ("card_reload", mark("Reload"), mark("Load the model again."), "r", "footer"),
         (
             "card_small_ubatch",
-            mark("Small ubatch"),
+            mark("Reload with small ubatch"),
             mark("Load with less memory for computing on the GPU."),
             "u",
             "footer",
         ),
-        ("card_fewer_layers", mark("Fewer layers"), mark("Load with fewer layers on the GPU."), "l", "footer"),
-        ("card_cpu", mark("CPU"), mark("Load on the CPU."), "c", "footer"),
-        ("card_no_repack", mark("Not repacked"), mark("Load without repacking the weights."), "n", "footer"),
-        ("card_gpu", mark("GPU"), mark("Load on the GPU, after llama.cpp's code for the CPU crashed."), "g", "footer"),
+        (
+            "card_fewer_layers",
+            mark("Reload with fewer layers"),
+            mark("Load with fewer layers on the GPU."),
+            "l",
+            "footer",
+        ),
+        ("card_cpu", mark("Reload on CPU"), mark("Load on the CPU."), "c", "footer"),
+        (
+            "card_no_repack",
+            mark("Reload without repacking"),
+            mark("Load without repacking the weights."),
+            "n",
+            "footer",
+        ),
+        (
+            "card_gpu",
+            mark("Reload on GPU"),
+            mark("Load on the GPU, after llama.cpp's code for the CPU crashed."),
+            "g",
+            "footer",
+        ),
         (
             "card_load_settings",
-            mark("Load settings"),
+            mark("Change load settings"),
             mark("Choose other load settings after a load that failed."),
             "s",
             "footer",
         ),
         (
             "card_other_model",
-            mark("Other model"),
+            mark("Choose other model"),
             mark("Choose another model after a load that failed."),
             "o",
             "footer",
         ),
-        ("card_details", mark("Details"), mark("Show the engine's log."), "d", "footer"),
+        ("card_details", mark("Show engine log"), mark("Show the engine's log."), "d", "footer"),
     ),
     *_rows(
         mark("Dialogs"),
@@ -208,28 +254,42 @@ ACTIONS: tuple[Action, ...] = (
         ("dialog_close", mark("Close"), mark("Close the dialog and change nothing."), "escape", "footer"),
     ),
     *_rows(
+        mark("Lists"),
+        "list",
+        ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+    ),
+    *_rows(
         mark("Model picker"),
         "picker",
         ("picker_load", mark("Load"), mark("Load the highlighted model."), "enter", "footer"),
         (
             "picker_settings",
-            mark("Settings first"),
+            mark("Change load settings"),
             mark("Choose load settings for the model, then load."),
             "f2",
             "footer",
         ),
+        (
+            "picker_favourite",
+            mark("Mark favourite"),
+            mark("List the model first, or no longer first."),
+            "f3",
+            "footer",
+        ),
+        ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
+        ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
     ),
     *_rows(
         mark("Load settings"),
         "load",
-        ("load_apply", mark("Load"), mark("Load the model with these settings."), "f5", "footer"),
+        ("load_apply", mark("Load"), mark("Load the model with these settings."), "enter ctrl+s f5", "footer"),
         ("load_fit", mark("Fit"), mark("Choose the fastest settings that fit."), "ctrl+f", "footer"),
-        ("load_reset", mark("Defaults"), mark("Go back to the defaults."), "ctrl+d", "footer"),
-        ("value_less", mark("Less"), mark("Lower the slider."), "left minus"),
-        ("value_more", mark("More"), mark("Raise the slider."), "right plus"),
-        ("value_least", mark("Least"), mark("Lower the slider to its least value."), "home"),
-        ("value_most", mark("Most"), mark("Raise the slider to its greatest value."), "end"),
+        ("load_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
+        ("value_less", mark("Lower"), mark("Lower the slider."), "left minus"),
+        ("value_more", mark("Raise"), mark("Raise the slider."), "right plus"),
+        ("value_least", mark("Lower to least"), mark("Lower the slider to its least value."), "home"),
+        ("value_most", mark("Raise to most"), mark("Raise the slider to its greatest value."), "end"),
     ),
     *_rows(
         mark("Conversation list"),
@@ -242,8 +302,8 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Forms"),
         "form",
-        ("form_save", mark("Save"), mark("Save what was written and close the dialog."), "ctrl+s", "footer"),
-        ("form_reset", mark("Defaults"), mark("Go back to the defaults."), "ctrl+d", "footer"),
+        ("form_save", mark("Save"), mark("Save what was written and close the dialog."), "enter ctrl+s", "footer"),
+        ("form_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
     ),
     *_rows(
         mark("Lines of a log"),
@@ -256,39 +316,57 @@ ACTIONS: tuple[Action, ...] = (
         ("bench_run", mark("Run"), mark("Run the benchmark that is named at the top."), "enter", "footer"),
         (
             "bench_models",
-            mark("This model or all"),
+            mark("Choose models"),
             mark("Measure this model, or all of the library that fit."),
             "m",
             "footer",
         ),
         (
             "bench_history",
-            mark("Earlier runs"),
+            mark("Show earlier runs"),
             mark("Show the runs that were kept, or the present one."),
             "h",
             "footer",
         ),
     ),
     *_rows(
+        mark("Monitor"),
+        "monitor",
+        ("monitor_close", mark("Close"), mark("Close the monitor."), "escape f3 q", "footer"),
+    ),
+    *_rows(
         mark("Program"),
         "app",
-        ("palette", mark("Palette"), mark("Find any action by its name."), "ctrl+p", "footer", "hidden"),
+        ("palette", mark("Open palette"), mark("Find any action by its name."), "ctrl+p", "footer", "hidden"),
         ("help", mark("Help"), mark("Show all actions and their keys."), "f1 ctrl+g", "footer"),
     ),
     *_rows(
         mark("Program"),
         "chat",
-        ("toggle_sidebar", mark("Sidebar"), mark("Show or hide the sidebar."), "f4"),
-        ("theme", mark("Theme"), mark("Choose a theme."), "f8"),
-        ("language", mark("Language"), mark("Choose the language of the interface."), ""),
-        ("bench", mark("Bench"), mark("Measure models on every backend, and see earlier runs."), ""),
-        ("memory_report", mark("Memory"), mark("Compare what the model was planned to take with what it takes."), ""),
+        ("toggle_sidebar", mark("Toggle sidebar"), mark("Show or hide the sidebar."), "f4"),
+        ("monitor", mark("Open monitor"), mark("Watch the engine and the machine on the whole screen."), "f3"),
+        (
+            "toggle_conversations",
+            mark("Toggle conversation list"),
+            mark("Show or hide the conversations at the left of a wide screen."),
+            "shift+f4 f16",
+        ),
+        ("theme", mark("Choose theme"), mark("Choose a theme."), "f8"),
+        ("language", mark("Choose language"), mark("Choose the language of the interface."), ""),
+        ("bench", mark("Benchmark models"), mark("Measure models on every backend, and see earlier runs."), ""),
+        (
+            "memory_report",
+            mark("Compare memory"),
+            mark("Compare what the model was planned to take with what it takes."),
+            "",
+        ),
     ),
     *_rows(
         mark("Program"),
         "app",
-        ("log_view", mark("Engine log"), mark("Show the last lines of the engine's log."), "f12"),
-        ("show_problems", mark("Problems"), mark("Show what is wrong in settings, themes and keys."), ""),
+        ("log_view", mark("Show engine log"), mark("Show the last lines of the engine's log."), "f12"),
+        ("notices", mark("Show notices"), mark("Show what was told, the newest at the end."), ""),
+        ("show_problems", mark("Show problems"), mark("Show what is wrong in settings, themes and keys."), ""),
         (
             "redraw",
             mark("Redraw"),
@@ -310,7 +388,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench")
+    return scope not in ("transcript", "card", "load", "bench", "monitor")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

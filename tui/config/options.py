@@ -39,6 +39,8 @@ class AppOptions(Options, frozen=True):
     """Open the conversation that was open last."""
     import_file: Path | None = None
     """Open the conversation in this file, which was exported as JSON."""
+    monitor: bool = False
+    """Show the full-screen monitor alone; no engine is started."""
 
 
 BenchKind = Literal["tests", "quick", "localscore", "parallel", "tune"]

@@ -34,6 +34,8 @@ from tui.protocol.death import EngineDied, examine
 from tui.protocol.messages import LANGUAGE_VARIABLE, Hello
 from tui.words import language
 
+WORKER = "tui.engine.worker"
+"""The module that an engine's process runs; it stands on its command line."""
 _ENVIRONMENT = {
     # A failed assertion would start a debugger: death comes seconds later, its reason far up in the log.
     "GGML_NO_BACKTRACE": "1",
@@ -89,7 +91,7 @@ class LocalEngine(EngineClient):
         try:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: pipes,
-                *(sys.executable, "-P", "-m", "tui.engine.worker"),
+                *(sys.executable, "-P", "-m", WORKER),
                 env={
                     **_ENVIRONMENT,
                     **os.environ,

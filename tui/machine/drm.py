@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from tui.machine.drm_throttling import AmdThrottling, intel_throttling
 from tui.machine.files import key_values, read_int, read_scaled, read_text
 from tui.machine.readings import GpuKind, GpuSample, GpuSource
 
@@ -58,6 +59,7 @@ class AmdCard:
         # The driver shows a northbridge voltage for integrated GPUs only.
         self.kind: GpuKind = "igpu" if Path(self._hwmon, "in1_input").exists() else "gpu"
         self._name = _amd_name(device, uevent.get("PCI_ID", ""), amdgpu_ids)
+        self._throttling = AmdThrottling(f"{device}/gpu_metrics")
 
     def read(self) -> GpuSample:
         device, hwmon = self._device, self._hwmon
@@ -81,6 +83,7 @@ class AmdCard:
             temperature_c=read_scaled(f"{hwmon}/temp1_input", 1000) if is_awake else None,
             power_w=power,
             clock_mhz=read_scaled(f"{hwmon}/freq1_input", 1e6) if is_awake else None,
+            throttled_by=self._throttling.read() if is_awake else None,
         )
 
     def energy_j(self) -> float | None:
@@ -104,6 +107,8 @@ class IntelCard:
             card / "gt_cur_freq_mhz",
         )
         self._clock = next((str(clock) for clock in clocks if clock.exists()), "")
+        folders = (card / "device/tile0/gt0/freq0/throttle", card / "gt/gt0")
+        self._throttling = next((str(folder) for folder in folders if folder.exists()), "")
         self._energy: tuple[float, float] | None = None
 
     def read(self) -> GpuSample:
@@ -115,6 +120,7 @@ class IntelCard:
             temperature_c=self._temperature(),
             power_w=self._power(),
             clock_mhz=read_scaled(self._clock, 1),
+            throttled_by=intel_throttling(self._throttling),
         )
 
     def energy_j(self) -> float | None:

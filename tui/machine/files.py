@@ -6,13 +6,19 @@ import os
 
 
 def read_text(path: str) -> str | None:
-    """The file's text; None when it is not there or the kernel refuses. Up to 64 KiB, in one read."""
+    """The file's text; None as `read_bytes`."""
+    data = read_bytes(path)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def read_bytes(path: str) -> bytes | None:
+    """What is in the file; None when it is not there or the kernel refuses. Up to 64 KiB, in one read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return os.read(descriptor, 65536).decode("utf-8", "replace")
+        return os.read(descriptor, 65536)
     except OSError:
         return None
     finally:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import psutil
 
+from tui.machine.energy import EnergyMeter, EnergyReading, joules
 from tui.machine.procfs import Linux, MachineCounters, Process, Proportions
 from tui.machine.readings import HostSample
 
@@ -39,7 +40,12 @@ class HostReader:
     """The engine process; set it anew after a restart, None for no engine."""
 
     def __init__(
-        self, engine_pid: int | None = None, source: Source | None = None, *, proportions: bool = False
+        self,
+        engine_pid: int | None = None,
+        source: Source | None = None,
+        *,
+        proportions: bool = False,
+        sysfs: Path = Path("/sys"),
     ) -> None:
         self.engine_pid = engine_pid
         self._with_proportions = proportions
@@ -47,6 +53,10 @@ class HostReader:
         self._base = MachineCounters()
         self._base_process: Process | None = None
         self._cpu_percent: float | None = None
+        self._core_percents: tuple[float, ...] = ()
+        self._energy = EnergyMeter(sysfs)
+        self._energy_before: EnergyReading | None = None
+        self._reads: tuple[float, int] | None = None
         self._engine_cpu_percent: float | None = None
         self._swap_used: int | None = None
         self._engine: tuple[int, float] | None = None
@@ -62,6 +72,7 @@ class HostReader:
         return HostSample(
             time=time.time(),
             cpu_percent=self._cpu_percent,
+            core_percents=self._core_percents,
             engine_cpu_percent=self._engine_cpu_percent if process else None,
             ram_total_bytes=machine.ram_total_bytes,
             ram_available_bytes=machine.ram_available_bytes,
@@ -70,11 +81,13 @@ class HostReader:
             engine_shared_bytes=process.shared_bytes if process else None,
             engine_pss_bytes=self._proportions.pss_bytes if process and self._proportions else None,
             engine_uss_bytes=self._proportions.uss_bytes if process and self._proportions else None,
+            engine_read_bps=self._disk_reads(process),
             swap_total_bytes=machine.swap_total_bytes,
             swap_used_bytes=machine.swap_used_bytes,
             swap_delta_bytes=swap_delta,
             memory_pressure_percent=machine.memory_pressure_percent,
             cpu_temperature_c=machine.temperature_c,
+            cpu_power_w=self._power(),
         )
 
     def swap_used_bytes(self) -> int | None:
@@ -89,7 +102,7 @@ class HostReader:
             return None
         if self._engine is None or self._engine[0] != pid:
             self._engine = (pid, process.started)
-            self._base_process = self._engine_cpu_percent = self._proportions = None
+            self._base_process = self._engine_cpu_percent = self._proportions = self._reads = None
             self._proportions_at = 0.0
         elif self._engine[1] != process.started:
             return None
@@ -105,9 +118,32 @@ class HostReader:
             return  # Within one tick of the kernel's clock there is nothing to compare.
         elapsed = _minus(machine.cpu_total, self._base.cpu_total)
         self._cpu_percent = _percent(_minus(machine.cpu_busy, self._base.cpu_busy), elapsed)
+        pairs = zip(machine.cores, self._base.cores, strict=False)
+        busy = (_percent(now[0] - before[0], now[1] - before[1]) for now, before in pairs)
+        # A CPU of which not one tick was counted has slept all the time.
+        self._core_percents = tuple(percent or 0.0 for percent in busy)
         base = self._base_process
         self._engine_cpu_percent = _percent(process.cpu - base.cpu, elapsed) if process and base else None
         self._base, self._base_process = machine, process
+
+    def _disk_reads(self, process: Process | None) -> float | None:
+        """Per second, since the read before."""
+        if process is None or process.read_bytes is None:
+            return None
+        now, before = (time.monotonic(), process.read_bytes), self._reads
+        self._reads = now
+        if before is None or now[0] <= before[0]:
+            return None
+        return max(0, now[1] - before[1]) / (now[0] - before[0])
+
+    def _power(self) -> float | None:
+        """Mean of the CPU packages since the read before."""
+        now, before = self._energy.read(), self._energy_before
+        if not now.counts_cpu:
+            return None
+        self._energy_before = now
+        taken_j = None if before is None else joules(before, now)
+        return None if taken_j is None or before is None else taken_j / (now.time_s - before.time_s)
 
 
 class Portable:

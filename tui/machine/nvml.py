@@ -6,9 +6,17 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tui.machine.readings import GpuSample
+from tui.machine.readings import GpuSample, ThrottleReason
 
 T = TypeVar("T")
+_REASONS: tuple[tuple[int, ThrottleReason], ...] = (
+    (0x20 | 0x40, "heat"),
+    (0x04 | 0x80, "power"),
+    (0x08, "hardware"),
+)
+"""Bits of nvmlDeviceGetCurrentClocksThrottleReasons, by nvml.h: thermal slowdown by software and by hardware, the power
+cap and the power brake; 0x08, hardware slowdown, comes with one of its more precise reasons on newer GPUs. Being idle
+and clocks that somebody asked for are no throttling."""
 
 
 class Nvml:
@@ -64,6 +72,7 @@ class Nvml:
             temperature_c=self._ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
             power_w=milliwatts / 1000 if milliwatts is not None else None,
             clock_mhz=self._ask(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_GRAPHICS),
+            throttled_by=_reasons(self._ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)),
         )
 
     def _ask(self, function: Callable[..., T], *arguments: Any) -> T | None:
@@ -86,6 +95,13 @@ def load_nvml() -> Nvml | None:
         return Nvml(pynvml)
     except pynvml.NVMLError:
         return None
+
+
+def _reasons(bits: int | None) -> tuple[ThrottleReason, ...] | None:
+    if bits is None:
+        return None
+    found = tuple(reason for mask, reason in _REASONS if bits & mask)
+    return found if len(found) < 2 else tuple(reason for reason in found if reason != "hardware")
 
 
 def _string(text: str | bytes | None) -> str:

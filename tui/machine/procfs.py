@@ -19,6 +19,8 @@ class MachineCounters(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu_busy: float | None = None
     cpu_total: float | None = None
+    cores: tuple[tuple[float, float], ...] = ()
+    """Busy and total time of each logical CPU."""
     ram_total_bytes: int | None = None
     ram_available_bytes: int | None = None
     swap_total_bytes: int | None = None
@@ -35,6 +37,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
     rss_bytes: int
     shared_bytes: int | None = None
+    read_bytes: int | None = None
+    """What it has had read from disks since it was started."""
 
 
 class Proportions(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +58,7 @@ class Linux:
         self._cpu_sensor = _cpu_sensor(root)
 
     def machine(self) -> MachineCounters:
-        busy, total = self._cpu()
+        busy, total, cores = self._cpu()
         memory = key_values(read_text(f"{self._proc}/meminfo") or "", ":")
         ram_total = _kib(memory.get("MemTotal"))
         ram_available = _kib(memory.get("MemAvailable"))
@@ -64,6 +68,7 @@ class Linux:
         return MachineCounters(
             cpu_busy=busy,
             cpu_total=total,
+            cores=cores,
             ram_total_bytes=ram_total,
             ram_available_bytes=ram_available,
             swap_total_bytes=swap_total,
@@ -89,6 +94,7 @@ class Linux:
                 cpu=float(fields[14 - 3]) + float(fields[15 - 3]),
                 rss_bytes=pages[1] * _PAGE_BYTES,
                 shared_bytes=pages[2] * _PAGE_BYTES,
+                read_bytes=self._disk_reads(pid),
             )
         except (ValueError, IndexError):
             return None
@@ -103,14 +109,19 @@ class Linux:
         known = [size for size in private if size is not None]
         return Proportions(pss_bytes=_kib(values.get("Pss")), uss_bytes=sum(known) if known else None)
 
-    def _cpu(self) -> tuple[float | None, float | None]:
+    def _disk_reads(self, pid: int) -> int | None:
+        text = key_values(read_text(f"{self._proc}/{pid}/io") or "", ":").get("read_bytes", "")
+        return int(text) if text.isdigit() else None
+
+    def _cpu(self) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
+        """Busy and total time of all CPUs together, and of each."""
         stat = read_text(f"{self._proc}/stat")
         if not stat or not stat.startswith("cpu "):
-            return None, None
-        # user nice system idle iowait irq softirq steal; guest time, which follows, is part of user.
-        times = [float(field) for field in stat[: stat.index("\n")].split()[1:9]]
-        total = sum(times)
-        return total - sum(times[3:5]), total
+            return None, None, ()
+        # One line for all CPUs and one for each come before anything else. A last one may be cut off by a huge file.
+        lines = stat[: stat.find("\nintr")].splitlines()
+        busy, total = _busy_and_total(lines[0])
+        return busy, total, tuple(_busy_and_total(line) for line in lines[1:] if line.startswith("cpu"))
 
     def _pressure(self) -> float | None:
         """Of the machine or of a group that limits this process, whichever suffers more."""
@@ -163,6 +174,13 @@ def _cpu_sensor(root: Path) -> str | None:
         if (read_text(str(folder / "type")) or "").strip() == "x86_pkg_temp":
             return str(folder / "temp")
     return None
+
+
+def _busy_and_total(line: str) -> tuple[float, float]:
+    # user nice system idle iowait irq softirq steal; guest time, which follows, is part of user.
+    times = [float(field) for field in line.split()[1:9]]
+    total = sum(times)
+    return total - sum(times[3:5]), total
 
 
 def _waiting_percent(file: str) -> float | None:

@@ -8,6 +8,9 @@ import msgspec
 
 GpuSource = Literal["nvml", "amdgpu", "i915", "xe", "llama.cpp"]
 GpuKind = Literal["gpu", "igpu"]
+ThrottleReason = Literal["heat", "power", "current", "hardware"]
+"""What a driver says it holds the clock of a GPU down for: temperature, a limit of power or of current, or a signal
+from elsewhere in the machine, such as the power supply or the firmware."""
 
 
 class HostSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +20,8 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time in seconds."""
     cpu_percent: float | None = None
     """Of all cores together, 0 to 100, since the read before; None for the first one."""
+    core_percents: tuple[float, ...] = ()
+    """The same of each logical CPU, in the kernel's order; empty for the first read, and where nothing tells."""
     engine_cpu_percent: float | None = None
     """The engine's part of `cpu_percent`, on the same scale: 100 would be all cores."""
     ram_total_bytes: int | None = None
@@ -33,6 +38,9 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     """As `engine_rss_bytes`, pages of several processes divided among them; read every few seconds if asked for."""
     engine_uss_bytes: int | None = None
     """Pages that no other process uses; read every few seconds if asked for."""
+    engine_read_bps: float | None = None
+    """Bytes per second that the engine has had read from a disk since the read before, the pages of a mapped file
+    included; what comes from the page cache is not counted."""
     swap_total_bytes: int | None = None
     swap_used_bytes: int | None = None
     swap_delta_bytes: int | None = None
@@ -41,6 +49,8 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     """Time over the last 10 s in which some task waited for memory (Linux pressure stall information): of the machine,
     or of the control group that limits this process if that is more."""
     cpu_temperature_c: float | None = None
+    cpu_power_w: float | None = None
+    """Of the CPU packages, integrated GPU included, since the read before; None where only root may know."""
 
     @property
     def ram_used_bytes(self) -> int | None:
@@ -78,3 +88,5 @@ class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     power_w: float | None = None
     """Of the whole chip, CPU cores included, for an "igpu"."""
     clock_mhz: float | None = None
+    throttled_by: tuple[ThrottleReason, ...] | None = None
+    """Why it is slower than it could be, now; empty when it is not, None where the driver does not tell."""

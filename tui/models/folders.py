@@ -38,11 +38,14 @@ def default_folders(extra: Sequence[Path | str] = (), environ: Mapping[str, str]
     )
 
 
-def configured_folders(models: ModelSettings) -> tuple[Folder, ...]:
-    """`default_folders` with those that the settings add, without those that they leave out."""
+def configured_folders(models: ModelSettings, added: Sequence[str] = ()) -> tuple[Folder, ...]:
+    """`default_folders` with those that the settings add, without those that they leave out; then those that were
+    `added` in the app (`State.folders`)."""
     wanted: dict[Source, bool] = {"folder": True, "huggingface": models.hugging_face, "lmstudio": models.lm_studio}
     folders = default_folders([expand(folder) for folder in models.folders])
-    return tuple(folder for folder in folders if wanted[folder.source])
+    kept = [folder for folder in folders if wanted[folder.source]]
+    known = {folder.path for folder in kept}
+    return (*kept, *(Folder(path=Path(path)) for path in added if Path(path) not in known))
 
 
 def huggingface_cache(environ: Mapping[str, str] = os.environ) -> Path:

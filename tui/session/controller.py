@@ -46,6 +46,7 @@ from tui.session.events import (
 from tui.session.live_speed import LiveSpeed
 from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
+from tui.session.machine_history import MachineHistory
 from tui.session.model_loading import ModelLoading
 from tui.session.monitoring import Monitoring
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
@@ -90,6 +91,8 @@ class Controller:
         self._prefill_speeds = PrefillSpeeds()
         self.speed = LiveSpeed(lambda: self.engine.loaded, self._prefill_speeds, tell)
         self.listen(self.speed.hear)
+        self.machine = MachineHistory()
+        self.listen(self.machine.hear)
         self.monitoring = Monitoring(self.engine, self.speed, settings.memory, tell)
 
         self.opened = OpenConversation(store, settings)

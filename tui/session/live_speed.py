@@ -10,7 +10,7 @@ import msgspec
 
 from tui.protocol.messages import Loaded
 from tui.session import events
-from tui.session.speed import PrefillSpeeds, SpeedHistory, SpeedNow, after_silence
+from tui.session.speed import AnswerNow, PrefillSpeeds, SpeedHistory, SpeedNow, SpreadCounter, after_silence
 
 
 class LiveSpeed:
@@ -28,6 +28,9 @@ class LiveSpeed:
         self._history = SpeedHistory()
         self._grew_at = 0.0
         """When text of the answer came last, by `time.monotonic`."""
+        self._began_at: float | None = None
+        """When the engine began with the answer, or with the rest of it after a pause; None while none is written."""
+        self._spread = SpreadCounter()
         self._is_of_a_model = False
         """What is known is of the model that is loaded."""
         self.now = SpeedNow()
@@ -44,8 +47,12 @@ class LiveSpeed:
             tps = after_silence(now.decode_tps, time.monotonic() - self._grew_at)
             self._change(decode_tps=tps)
             self._history.add(tps)
+            if tps:
+                self._change_answer(spread=self._spread.add(tps))
         else:
             self._history.add(0.0)
+        if self._began_at is not None:
+            self._change_answer(took_s=time.monotonic() - self._began_at)
         self._change(history=self._history.values)
         return self.now
 
@@ -64,20 +71,37 @@ class LiveSpeed:
                 self._forget(prefill_tps=self.prefill_tps)
             case events.ConversationOpened():
                 self._forget(prefill_tps=self.prefill_tps)
+            case events.AnswerBegan():
+                self._begin_answer()
             case events.PromptAdvanced(progress=progress):
+                self._begin_answer()
                 self._change(prefill=progress, prefill_tps=progress.tps or self.now.prefill_tps)
             case events.AnswerGrew(delta=delta):
+                self._begin_answer()
                 self._change(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
+                self._change_answer(n_tokens=delta.n_decode)
                 self._grew_at = time.monotonic()
             case events.AnswerPaused():
+                self._began_at = None
                 self._change(prefill=None, is_decoding=False)
             case events.AnswerEnded(turn=turn):
+                self._began_at = None
                 self._change(prefill=None, is_decoding=False, prefill_tps=self.prefill_tps)
                 if timings := turn.timings:
                     self._change(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
+                    self._change_answer(n_tokens=timings.n_decode, took_s=timings.ttft_s + timings.decode_s)
 
     def _change(self, **changes: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **changes)
+
+    def _change_answer(self, **changes: Any) -> None:
+        self._change(answer=msgspec.structs.replace(self.now.answer or AnswerNow(), **changes))
+
+    def _begin_answer(self) -> None:
+        """Unless it has begun already. What goes on after a pause is another load's, and begins too."""
+        if self._began_at is None:
+            self._began_at, self._spread = time.monotonic(), SpreadCounter()
+            self._change(answer=AnswerNow())
 
     def _forget(self, **known: Any) -> None:
         """What was measured was of something else."""

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from tui.config.settings import MemorySettings
 from tui.engines.interface import Engine, EngineError
+from tui.engines.local import WORKER
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
 from tui.machine.npu import OPENVINO_DEVICE, Npu, find_npus, is_usable
+from tui.machine.other_engine import OtherEngine
 from tui.machine.pressure import MemoryWatch
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import EngineDied
@@ -21,6 +23,8 @@ from tui.session.events import AnySessionEvent, FaultFound, MachineRead, MemoryS
 from tui.session.live_speed import LiveSpeed
 
 READ_EVERY_S = 1.0
+UNSEEN_EVERY_S = 5.0
+"""While nobody looks and the engine has nothing to do: often enough to warn of a shortage of memory."""
 _log = logging.getLogger("llmtui")
 
 
@@ -39,9 +43,22 @@ class Monitoring:
         self._npus: tuple[Npu, ...] | None = None
         self._newest: tuple[HostSample, tuple[GpuSample, ...]] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._watches_others, self._other = False, OtherEngine(WORKER)
+        self._is_seen, self._looked = True, asyncio.Event()
+        self.is_resting = False
+        """Nobody looks, and the next reading is some seconds off."""
 
-    def start(self) -> None:
-        """Read once a second from now on."""
+    def look(self, is_seen: bool) -> None:
+        """Whether somebody looks at the figures from now on, as far as the terminal tells. While nobody does, and
+        nothing is computed, the machine is read seldom."""
+        self._is_seen = is_seen
+        if is_seen:
+            self._looked.set()
+
+    def start(self, *, watch_others: bool = False) -> None:
+        """Read once a second from now on. With `watch_others`, the engine of another llmtui stands in for one of ours
+        while there is none."""
+        self._watches_others = watch_others
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
@@ -56,6 +73,9 @@ class Monitoring:
         while True:
             due = max(due + READ_EVERY_S, clock())
             await asyncio.sleep(due - clock())
+            if self._may_rest:
+                await self._rest()
+                due = clock()
             try:
                 await self.read()
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
@@ -75,6 +95,19 @@ class Monitoring:
             self._tell(MemoryShort(shortage=short))
         self._tell(MachineRead(host=host, gpus=gpus, npus=self._usable(self._npus), speed=self._speed.now))
 
+    @property
+    def _may_rest(self) -> bool:
+        now = self._speed.now
+        return not (self._is_seen or now.is_decoding or now.prefill)
+
+    async def _rest(self) -> None:
+        """Until somebody looks, or for a while."""
+        self._looked.clear()
+        self.is_resting = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), UNSEEN_EVERY_S - READ_EVERY_S)
+        self.is_resting = False
+
     async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         """The newest reading, for who wants to know in between."""
         if self._newest is None:
@@ -86,7 +119,8 @@ class Monitoring:
         return self._host.swap_used_bytes()
 
     async def _read(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
-        self._host.engine_pid = self._engine.pid
+        pid = self._engine.pid
+        self._host.engine_pid = self._other.pid() if pid is None and self._watches_others else pid
         return self._host.read(), await self._read_gpus()
 
     def _usable(self, npus: tuple[Npu, ...]) -> tuple[NpuSample, ...]:

@@ -12,8 +12,29 @@ from tui.protocol.records import Timings
 
 _SILENT_S = 1.0
 """Text comes several times a second, or with each token where these are slower."""
+_LEAST_SECONDS = 2
+"""One second alone has no spread."""
 _UNTOLD = 3
 """Tokens that show no text yet: a Chinese character, or an emoji, can take so many."""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """What a speed was over a number of seconds, in tokens per second."""
+
+    least: float
+    mean: float
+    most: float
+
+
+class AnswerNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer that is being written, or was last."""
+
+    n_tokens: int = 0
+    """Tokens so far, thinking included."""
+    took_s: float = 0.0
+    """Since the engine began with it; while one goes on after a pause, tokens and time are those since then."""
+    spread: Spread | None = None
+    """Of its decode speed second by second; None for the first two seconds."""
 
 
 class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +52,8 @@ class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
     """Of the last prompt that is long enough to tell, read with what is loaded; 0 before the first."""
     ttft_s: float | None = None
     """Time to first token of the last answer."""
+    answer: AnswerNow | None = None
+    """None before the first, with what is loaded and in the open conversation."""
 
 
 class SpeedHistory:
@@ -51,6 +74,22 @@ class SpeedHistory:
     def values(self) -> tuple[float, ...]:
         """Oldest first."""
         return tuple(self._samples)
+
+
+class SpreadCounter:
+    """The spread of the speeds that it was given."""
+
+    def __init__(self) -> None:
+        self._least = self._most = self._sum = 0.0
+        self._n = 0
+
+    def add(self, tps: float) -> Spread | None:
+        """Take the speed of one more second; the spread of all so far, None for fewer than two."""
+        self._least = min(self._least, tps) if self._n else tps
+        self._most, self._sum, self._n = max(self._most, tps), self._sum + tps, self._n + 1
+        if self._n < _LEAST_SECONDS:
+            return None
+        return Spread(least=self._least, mean=self._sum / self._n, most=self._most)
 
 
 def after_silence(tps: float, silent_s: float) -> float:

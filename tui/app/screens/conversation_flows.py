@@ -4,13 +4,14 @@ export, import, delete."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from tui.app import answer_phrases, phrases
+from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
-from tui.app.screens.header_line import HeaderLine
 from tui.base import format
 from tui.base.oserrors import os_reason
 from tui.base.userpath import typed_path
@@ -22,15 +23,20 @@ from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.controller import Controller
-from tui.words import tr
+from tui.words import mark, tr
+
+IMPORT = mark("Import")
 
 
 class ConversationFlows:
     """Dialogs are imported when they are first opened: the first paint does not wait for them."""
 
-    def __init__(self, controller: Controller, settings: Settings, flows: Flows, header: HeaderLine) -> None:
+    def __init__(
+        self, controller: Controller, settings: Settings, flows: Flows, show_settings: Callable[[], None]
+    ) -> None:
+        """`show_settings` shows what the next prompt is sent with."""
         self.flows = flows
-        self._controller, self._settings, self._header = controller, settings, header
+        self._controller, self._settings, self._show_settings = controller, settings, show_settings
 
     @flow("dialog")
     async def action_conversations(self) -> None:
@@ -74,9 +80,10 @@ class ConversationFlows:
         from tui.app.screens.text_edit import LineEditScreen
 
         before = self._controller.conversation.title
-        title = await self.flows.ask(LineEditScreen(tr("Rename"), before, self.flows.keymap))
-        if title:
-            self._controller.configure(title=title)
+        name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
+        if name:
+            self._controller.configure(title=name)
+            self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -95,6 +102,10 @@ class ConversationFlows:
         )
         if text is not None:
             self._controller.configure(system_prompt=text)
+            self.flows.tell(
+                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
+            )
+            self._show_settings()
             await self._controller.context.measure()
 
     def action_toggle_thinking_mode(self) -> None:
@@ -111,7 +122,7 @@ class ConversationFlows:
         else:
             controller.configure(thinking=not conversation.thinking)
             self.flows.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
-            self._header.show()
+            self._show_settings()
 
     @flow("dialog")
     async def _choose_effort(self, loaded: Loaded) -> None:
@@ -137,7 +148,7 @@ class ConversationFlows:
             controller.configure(thinking=True, effort=effort)
         if chosen is not None:
             self.flows.tell(answer_phrases.thinking_switched(controller.conversation, loaded))
-            self._header.show()
+            self._show_settings()
 
     @flow("dialog")
     async def action_sampling(self) -> None:
@@ -148,6 +159,7 @@ class ConversationFlows:
         chosen = await self.flows.ask(SamplingScreen(own, self.flows.keymap, defaults=defaults))
         if chosen is not None:
             self._controller.configure(**msgspec.structs.asdict(chosen))
+            self.flows.tell(tr("The next answer is sampled with these values."))
 
     @flow("dialog")
     async def action_export(self) -> None:
@@ -186,8 +198,9 @@ class ConversationFlows:
         hint, written = tr("The path of a conversation that was exported as JSON."), ""
         place = f"{format.path(paths.exports_dir())}/….json"
         while True:
-            title = save = tr("Import")
-            dialog = LineEditScreen(title, written, self.flows.keymap, placeholder=place, hint=hint, save=save)
+            dialog = LineEditScreen(
+                title_of("import"), written, self.flows.keymap, placeholder=place, hint=hint, save=IMPORT
+            )
             if (answer := await self.flows.ask(dialog)) is None:
                 break
             try:
@@ -219,8 +232,8 @@ class ConversationFlows:
         from tui.app.screens.confirm import ConfirmScreen
 
         conversation = self._controller.conversation
-        title = conversation.title
-        question = tr("Delete “{title}”?", title=title) if title else tr("Delete this conversation?")
+        name = conversation.title
+        question = tr("Delete “{title}”?", title=name) if name else tr("Delete this conversation?")
         detail = tr("This deletes all its messages for good.")
         dialog = ConfirmScreen(question, self.flows.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         if await self.flows.ask(dialog):
@@ -228,6 +241,8 @@ class ConversationFlows:
                 await self._delete(conversation.id)
             except StoreError as error:
                 self.flows.tell(str(error), bad=True)
+            else:
+                self.flows.tell(tr("Deleted."))
 
     async def _delete(self, conversation_id: str) -> None:
         """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,14 @@ from tui.session.loads import Reload
 from tui.words import tr
 
 
+class _Growing:
+    """The answer that is being written."""
+
+    def __init__(self, turn_id: str, since: float, n_tokens: int) -> None:
+        self.turn_id, self.since, self.n_tokens = turn_id, since, n_tokens
+        self.step = 0
+
+
 class ConversationView:
     """Follows the session. The prompt has the past prompts of the conversation to go back to."""
 
@@ -24,6 +33,7 @@ class ConversationView:
         self._controller, self._keymap, self._transcript, self._prompt = controller, keymap, transcript, prompt
         self._reloads: dict[str, tuple[Reload, ...]] = {}
         """What loading the model again in the middle of an answer took, by its turn."""
+        self._growing: _Growing | None = None
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show what is said."""
@@ -31,6 +41,7 @@ class ConversationView:
         match event:
             case events.ConversationOpened(conversation=conversation):
                 self._reloads.clear()
+                self._growing = None
                 self._show_all(conversation.turns)
                 self._remember_prompts(conversation.turns)
             case events.ConversationChanged(before=before, now=now, n_same=n_same):
@@ -50,6 +61,12 @@ class ConversationView:
                 transcript.set_progress(turn_id, partial(answer_phrases.prompt_progress, progress))
             case events.AnswerGrew(turn_id=turn_id, delta=delta):
                 transcript.append(turn_id, delta.kind, delta.text)
+                if self._growing is None or self._growing.turn_id != turn_id:
+                    self._growing = _Growing(turn_id, time.monotonic(), delta.n_decode)
+                    self._show_growth(delta.decode_tps)
+                self._growing.n_tokens = delta.n_decode
+            case events.MachineRead(speed=speed) if self._growing is not None and speed.is_decoding:
+                self._show_growth(speed.decode_tps)
             case events.AnswerRecast(turn_id=turn_id):
                 transcript.recast(turn_id)
             case events.AnswerPaused(turn_id=turn_id):
@@ -72,11 +89,19 @@ class ConversationView:
         self._transcript.set_progress(turn.id, partial(answer_phrases.prompt_begun, started))
 
     def _end(self, turn: Turn) -> None:
+        self._growing = None
         self._transcript.set_thinking_label(turn.id, partial(answer_phrases.thinking_label, turn))
         reloads = self._reloads.get(turn.id, ())
         self._transcript.end_answer(turn.id, partial(answer_phrases.answer_footer, turn, reloads))
         if turn.is_loop:
             self._transcript.add_notice(partial(answer_phrases.went_in_circles, self._keymap), "warning")
+
+    def _show_growth(self, tps: float) -> None:
+        """How the answer goes, once a second."""
+        if (now := self._growing) is not None:
+            now.step += 1
+            seconds = time.monotonic() - now.since
+            self._transcript.set_live(now.turn_id, partial(answer_phrases.so_far, now.n_tokens, tps, seconds, now.step))
 
     def _note(self, reload: Reload, turn_id: str) -> None:
         if turn_id:

@@ -1,15 +1,15 @@
-"""A prompt of the conversation that is written again in the input. It stays in the conversation until it is sent."""
+"""A prompt of the conversation that is written again in the input. It stays in the conversation until it is sent, and
+what it will replace then is dimmed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import msgspec
-from textual.markup import escape
 
-from tui.app import phrases
-from tui.app.bindings import Keymap
+from tui.app.screens.prompt_line import PromptLine
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn
 from tui.session import events
 
@@ -25,8 +25,8 @@ class Edit(msgspec.Struct, frozen=True):
 class Editing:
     """At most one prompt at a time. Follows it through what the session does to the conversation."""
 
-    def __init__(self, prompt: Prompt, keymap: Keymap) -> None:
-        self._prompt, self._keymap = prompt, keymap
+    def __init__(self, prompt: Prompt, line: PromptLine, transcript: Transcript) -> None:
+        self._prompt, self._line, self._transcript = prompt, line, transcript
         self._now: Edit | None = None
 
     @property
@@ -56,20 +56,20 @@ class Editing:
         """Put `text` into the input, to be sent in the place of `turn` and all that came after it."""
         self._now = Edit(turn.id, self._prompt.text if self._now is None else self._now.draft)
         self._prompt.set_text(text)
-        self.reword()
-
-    def reword(self) -> None:
-        """Say above the input what is going on, in the language in use."""
-        self._prompt.border_title = escape(phrases.editing(self._keymap)) if self._now is not None else ""
+        self._show()
 
     def leave(self) -> bool:
         """Put back what stood in the input before a prompt was edited; False when none is."""
         edit, self._now = self._now, None
         if edit is None:
             return False
-        self._prompt.border_title = ""
+        self._show()
         self._prompt.set_text(edit.draft)
         return True
+
+    def _show(self) -> None:
+        self._line.show_editing(self._now is not None)
+        self._transcript.show_replaced(self.turn_id or None)
 
     def _again(self, turn: Turn, text: str) -> None:
         """Go on editing a prompt whose new words were not answered. What somebody has begun to write is left alone."""
@@ -90,4 +90,4 @@ class Editing:
             self._now = Edit(same.id, edit.draft)
         else:
             self._now = None
-            self._prompt.border_title = ""
+        self._show()

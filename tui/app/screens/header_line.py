@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.app import answer_phrases, phrases
+from tui.app import phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
 from tui.app.widgets.status_line import StatusLine
@@ -57,7 +57,6 @@ class HeaderLine:
                 threads=phrases.threads(loaded),
                 n_ctx=loaded.n_ctx,
                 flash_attn="on" if llama.flash_attn else "off",
-                thinking=answer_phrases.thinking_state(loaded, controller.conversation),
                 kv=llama.type_k if llama.type_k == llama.type_v else f"{llama.type_k}/{llama.type_v}",
             )
         self._header.show_state(state)

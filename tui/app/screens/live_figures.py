@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 
 from tui.app.widgets.readings import Figures, Readings
+from tui.planning.taken import taken
+from tui.protocol.messages import Loaded
+from tui.protocol.records import Placed
 from tui.session import events
 from tui.session.controller import Controller
 
@@ -15,9 +18,10 @@ from tui.session.controller import Controller
 class LiveFigures:
     """Follows the session. `views` show the same; which of them is seen depends on the width of the terminal."""
 
-    def __init__(self, controller: Controller, views: Sequence[Readings]) -> None:
+    def __init__(self, controller: Controller, views: Sequence[Readings], now: Figures | None = None) -> None:
+        """`now` is what is known already."""
         self._controller, self._views = controller, views
-        self._now = Figures()
+        self.now = now or Figures()
         """What is shown, or will be with the next reading."""
         self._context_before = (0, 0)
         """What is right again if a load comes to nothing."""
@@ -28,33 +32,42 @@ class LiveFigures:
             case events.MachineRead(host=host, gpus=gpus, npus=npus, speed=speed):
                 self._change(host=host, gpus=gpus, npus=npus, speed=speed)
                 for view in self._views:
-                    if view.display:
-                        view.show(self._now)
+                    if view.is_in_view:
+                        view.show(self.now)
             case events.SpeedReset(speed=speed):
-                self._show(speed=speed)
+                self._show(speed=speed, n_prompt=0)
             case events.PhaseChanged(phase=phase):
                 self._follow_model(phase)
             case events.ModelLoaded(loaded=loaded):
-                self._show(context=(self._controller.context.n_used, loaded.n_ctx))
+                self._show(context=(self._controller.context.n_used, loaded.n_ctx), placed=_placed(loaded))
             case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
                 self._show(context=(n_used, n_ctx))
             case events.AnswerBegan(started=started):
-                self._show(context=(started.n_cached, started.n_ctx))
+                self._show(context=(started.n_cached, started.n_ctx), n_prompt=started.n_prompt)
             case events.AnswerGrew(delta=delta):
-                self._change(context=(delta.n_used, self._now.context[1]))
+                self._change(context=(delta.n_used, self.now.context[1]))
+
+    def catch_up(self) -> None:
+        """Show how things stand, where something else covered the views until now."""
+        self._show()
 
     def _follow_model(self, phase: events.Phase) -> None:
-        if self._controller.engine.loaded is None or phase == "loading":
-            if self._now.context[1]:
-                self._context_before = self._now.context
-            self._show(context=(0, 0))
-        elif not self._now.context[1]:  # a load that came to nothing
-            self._show(context=self._context_before)
+        loaded = self._controller.engine.loaded
+        if loaded is None or phase == "loading":
+            if self.now.context[1]:
+                self._context_before = self.now.context
+            self._show(context=(0, 0), placed=())
+        elif not self.now.context[1]:  # a load that came to nothing
+            self._show(context=self._context_before, placed=_placed(loaded))
 
     def _change(self, **changes: Any) -> None:
-        self._now = msgspec.structs.replace(self._now, **changes)
+        self.now = msgspec.structs.replace(self.now, **changes)
 
     def _show(self, **changes: Any) -> None:
         self._change(**changes)
         for view in self._views:
-            view.show(self._now)
+            view.show(self.now)
+
+
+def _placed(loaded: Loaded) -> tuple[Placed, ...]:
+    return tuple(taken(loaded, loaded.llama.devices).values())

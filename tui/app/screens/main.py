@@ -4,16 +4,18 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from textual import events, on
 from textual._callback import invoke
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
+from tui.app.phrases import hint
 from tui.app.screens.cards import Cards
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
@@ -23,27 +25,35 @@ from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.prompt_line import PromptLine
 from tui.app.screens.refused_answers import RefusedAnswers
+from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.start import Start
+from tui.app.screens.welcome import Welcome
+from tui.app.widgets.chat_column import ChatColumn
+from tui.app.widgets.conversation_list import ConversationList
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.sidebar import Sidebar
+from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.status_line import StatusLine
 from tui.app.widgets.transcript import Transcript
-from tui.config.keymap import display_keys
 from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
 from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
-from tui.words import LANGUAGES, Language, tr, use
+from tui.words import LANGUAGES, Language, mark, tr, use
 
 NARROW_COLUMNS = 100
+BROAD_COLUMNS = 160
+"""From here on the conversations stand at the left, and lines of the chat are no longer than can be read well."""
+PLACEHOLDER = mark("Ask anything…")
 
 
 class MainScreen(Screen[None]):
@@ -56,34 +66,54 @@ class MainScreen(Screen[None]):
     def __init__(
         self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
     ) -> None:
-        super().__init__()
+        super().__init__(classes="-empty")
         self.is_shown = False
         """It has been painted, and its prompt has had the focus."""
         self._controller, self._keymap, self._settings, self._copier = controller, keymap, settings, copier
         self.transcript = Transcript(expanded=None if settings.ui.fold_thinking else True)
-        self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=self._placeholder())
+        self.prompt = Prompt(keymap, history_size=settings.chat.history_size, placeholder=tr(PLACEHOLDER))
         self._header, self._queued = Header(), QueuedPrompts()
         self._sidebar, self._status = Sidebar(), StatusLine()
+        self._column, self._page = ConversationList(), StartPage()
 
         self.flows = flows = Flows(self, keymap)
         self.header_line = header = HeaderLine(controller, keymap, self._header, self._status)
-        self.editing = editing = Editing(self.prompt, keymap)
+        self.prompt_line = line = PromptLine(controller, keymap, self.prompt)
+        self.editing = editing = Editing(self.prompt, line, self.transcript)
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
-        self.conversations = ConversationFlows(controller, settings, flows, header)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
-        self._start = Start(controller, options, settings.models, flows, self.models, self.conversations, self.sending)
-        # In this order: a card is the last in the transcript.
+        self._live = LiveFigures(controller, (self._sidebar, self._status))
+        self._welcome = Welcome(controller, flows, self.models, self._page)
+        self._saved = SavedList(
+            controller, flows, self._column, self._welcome.show_latest, is_seen=lambda: self._is_list_seen
+        )
+        self._start = Start(
+            controller,
+            options,
+            settings.models,
+            flows,
+            self.models,
+            self.conversations,
+            self.sending,
+            self._saved,
+            self._welcome,
+        )
+        # In this order: what is edited is dimmed where it is shown, and a card is the last in the transcript.
         self._followers = (
-            LiveFigures(controller, (self._sidebar, self._status)),
-            editing,
+            self._live,
             ConversationView(controller, keymap, self.transcript, self.prompt),
+            editing,
             cards,
             header,
+            line,
             self.sending,
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
+            self._welcome,
+            self._saved,
         )
         controller.listen(self.hear)
         owners = self.models, self.conversations, self.messages, self.sending
@@ -93,7 +123,9 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._header
         with Horizontal(id="middle"):
-            with Vertical(id="chat"):
+            yield self._column
+            with ChatColumn(id="chat"):
+                yield self._page
                 yield self.transcript
                 yield self._queued
                 yield self.prompt
@@ -101,16 +133,12 @@ class MainScreen(Screen[None]):
         yield self._status
         yield KeyBar()
 
-    def _placeholder(self) -> str:
-        keys = self._keymap.get("newline", ())
-        if not keys:
-            return tr("Ask anything…")
-        return tr("Ask anything… ({key} for a new line)", key=display_keys(keys, limit=1))
-
     def on_mount(self) -> None:
-        remembered = self._controller.state.state.sidebar
-        self.set_class(not (self._settings.ui.sidebar if remembered is None else remembered), "-no-sidebar")
+        state = self._controller.state.state
+        self.set_class(not (self._settings.ui.sidebar if state.sidebar is None else state.sidebar), "-no-sidebar")
+        self.set_class(state.conversation_list is False, "-no-conversations")
         self.header_line.show()
+        self.prompt_line.show()
         self.sending.show_queue()
         self.call_after_refresh(self._first_paint)
 
@@ -127,11 +155,29 @@ class MainScreen(Screen[None]):
         elif isinstance(event, ModelLoaded):
             self.prompt.focus()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Make room for the conversations, or take it back."""
+        self.set_class(event.size.width >= BROAD_COLUMNS, "-broad")
+        self._saved.look()
+
+    @property
+    def _is_list_seen(self) -> bool:
+        """Whether conversations are offered on this screen, at the left or in the place of an empty one."""
+        return self.has_class("-empty") or (self.has_class("-broad") and not self.has_class("-no-conversations"))
+
     # What widgets tell ------------------------------------------------------------------------------------------------
 
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
         self.sending.send(event.text)
+
+    @on(Prompt.Changed)
+    def _typed(self) -> None:
+        self.prompt_line.typed()
+
+    @on(Prompt.TakeBack)
+    def _take_back(self) -> None:
+        self.sending.take_back()
 
     @on(Prompt.Blank)
     def _blank(self) -> None:
@@ -146,9 +192,44 @@ class MainScreen(Screen[None]):
         self.messages.selection_changed()
         self.refresh_bindings()
 
+    @on(Transcript.Emptied)
+    def _emptied(self, event: Transcript.Emptied) -> None:
+        self.set_class(event.is_empty, "-empty")
+        self._saved.look()
+
+    @on(Prompt.Above)
+    def _went_above(self) -> None:
+        if self.has_class("-empty") and self._page.can_focus:
+            self._page.focus()
+
+    @on(StartPage.Left)
+    def _page_left(self) -> None:
+        self.prompt.focus()
+
+    @on(StartPage.ConversationChosen)
+    def _latest_chosen(self, event: StartPage.ConversationChosen) -> None:
+        self._open(event.conversation_id)
+
+    @on(ConversationList.Chosen)
+    def _conversation_chosen(self, event: ConversationList.Chosen) -> None:
+        self._open(event.item.id)
+
+    def _open(self, conversation_id: str) -> None:
+        self.prompt.focus()
+        if conversation_id != self._controller.conversation.id:
+            self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
+
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:
         await self._copier.copy(event.text)
+
+    @on(Transcript.NewText)
+    def _new_text(self, event: Transcript.NewText) -> None:
+        self.prompt_line.show_new_text(event.is_new)
+
+    @on(Transcript.MessageActionChosen)
+    async def _message_action_chosen(self, event: Transcript.MessageActionChosen) -> None:
+        await self.messages.act(event.action, event.turn_id)
 
     @on(Transcript.CardChosen)
     async def _card_chosen(self, event: Transcript.CardChosen) -> None:
@@ -161,7 +242,8 @@ class MainScreen(Screen[None]):
             self._controller.queue.send_next()
 
     def on_screen_resume(self) -> None:
-        """The last dialog was closed."""
+        """The last dialog was closed, or the monitor."""
+        self._live.catch_up()
         self.flows.resumed()
 
     def on_key(self, event: events.Key) -> None:
@@ -191,6 +273,28 @@ class MainScreen(Screen[None]):
         self.set_class(hidden, "-no-sidebar")
         self._controller.remember(sidebar=not hidden)
 
+    def action_monitor(self) -> None:
+        """Show the full-screen monitor."""
+        from tui.app.screens.monitor import MonitorScreen
+
+        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now))
+
+    def action_toggle_conversations(self) -> None:
+        """Show or hide the conversations at the left, and remember it."""
+        if not self.has_class("-broad"):
+            self.flows.tell(
+                tr(
+                    "The list is shown from {n} columns on. The dialog{key} opens at any width.",
+                    n=BROAD_COLUMNS,
+                    key=hint(self._keymap, "conversations"),
+                )
+            )
+            return
+        hidden = not self.has_class("-no-conversations")
+        self.set_class(hidden, "-no-conversations")
+        self._controller.remember(conversation_list=not hidden)
+        self._saved.look()
+
     async def action_card_details(self) -> None:
         """Show the engine's log."""
         await self.app.run_action("log_view")
@@ -219,10 +323,12 @@ class MainScreen(Screen[None]):
         when its texts are not there."""
         is_there = use(language)
         self.run_worker(self._controller.share_language(), group="language")
-        self.prompt.placeholder = self._placeholder()
+        self.prompt.placeholder = tr(PLACEHOLDER)
         self.transcript.reword()
-        self.editing.reword()
+        self.prompt_line.reword()
         self.header_line.reword()
+        self._welcome.reword()
+        self._saved.reword()
         self.sending.show_queue()
         for widget in self.query(LineWidget):
             widget.update_rows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui.app import phrases
+from tui.app.bindings import title_of
 from tui.app.copier import Copier
 from tui.app.markdown.blocks import CodeBlock
 from tui.app.screens.editing import Editing
@@ -58,7 +59,9 @@ class MessageActions:
     # Copy -------------------------------------------------------------------------------------------------------------
 
     async def action_copy_message(self) -> None:
-        turn = self._meant()
+        await self._copy(self._meant())
+
+    async def _copy(self, turn: Turn | None) -> None:
         text = self._transcript.text_of(turn.id) if turn else ""
         if text:
             await self._copier.copy(text)
@@ -87,7 +90,9 @@ class MessageActions:
             Choice(id=str(number), label=label, note=note, key=str(number) if number < 10 else "")
             for number, (label, note) in enumerate(map(phrases.code_block, blocks), start=1)
         ]
-        chosen = await self.flows.ask(ChoiceScreen(tr("Copy code"), choices, self.flows.keymap, current=choices[-1].id))
+        chosen = await self.flows.ask(
+            ChoiceScreen(title_of("copy_code"), choices, self.flows.keymap, current=choices[-1].id)
+        )
         if chosen is not None:
             await self._copier.copy(blocks[int(chosen) - 1].text, source)
 
@@ -185,7 +190,7 @@ class MessageActions:
             choices.append(Choice(id=str(number), label=label, note=note, key=str(number + 1) if number < 9 else ""))
         if not choices:
             return None
-        chosen = await self.flows.ask(ChoiceScreen(tr("Bring back"), choices, self.flows.keymap))
+        chosen = await self.flows.ask(ChoiceScreen(title_of("bring_back"), choices, self.flows.keymap))
         return None if chosen is None else versions[int(chosen)]
 
     def action_edit_last(self) -> None:
@@ -213,7 +218,8 @@ class MessageActions:
         self.action_select_next()
 
     def action_message_fold(self) -> None:
-        self.action_fold_thinking()
+        if not self._transcript.toggle_fold(self._transcript.selected):
+            self.flows.tell(tr("There is nothing to fold in this message."))
 
     async def action_message_copy(self) -> None:
         await self.action_copy_message()
@@ -226,10 +232,27 @@ class MessageActions:
             self._edit(turn)
 
     def action_message_regenerate(self) -> None:
-        """Answer again from the selected message on: an answer is replaced, a prompt gets a new one."""
-        turn = self._turn(self._transcript.selected)
-        if turn is None:
-            return
+        if turn := self._turn(self._transcript.selected):
+            self._answer_from(turn)
+
+    def _answer_from(self, turn: Turn) -> None:
+        """Answer again from this message on: an answer is replaced, a prompt gets a new one."""
         turns = self._controller.conversation.turns
         after = turns[turns.index(turn) + 1 :] if turn.role == "user" else (turn,)
         self._answer_again(after[0] if after else None)
+
+    # A message that was pointed at ------------------------------------------------------------------------------------
+
+    async def act(self, action: str, turn_id: object) -> None:
+        """Do with a message what was clicked on; the selection stays as it is."""
+        turn = self._turn(turn_id)
+        if self._transcript.selected is None:
+            self._prompt.focus()
+        if turn is None:
+            return
+        if action == "message_copy":
+            await self._copy(turn)
+        elif action == "message_edit":
+            self._edit(turn)
+        elif action == "message_regenerate":
+            self._answer_from(turn)

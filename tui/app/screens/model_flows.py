@@ -14,16 +14,18 @@ from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
+from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
-from tui.models.folders import configured_folders
+from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
+from tui.planning.suggestions import Suggestion, suggestions
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
@@ -57,13 +59,27 @@ class ModelFlows:
     def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
-        self._library: Library | None = None
-        """What the last scan found, shown at once when the picker opens again."""
+        self.library: Library | None = None
+        """What the last scan found, shown at once when the picker opens again; None before the first."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self._library = scan(configured_folders(self._settings.models), paths.library_cache_file())
-        return self._library
+        self.library = scan(self._searched, paths.library_cache_file())
+        return self.library
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that are searched, but the caches of other programs."""
+        return [folder.path for folder in self._searched if folder.source == "folder"]
+
+    @property
+    def _searched(self) -> tuple[Folder, ...]:
+        return configured_folders(self._settings.models, self._controller.state.state.folders)
+
+    async def suggestions(self) -> tuple[Suggestion, ...]:
+        """Models that could be got, and whether they fit this machine."""
+        memory, devices = await self._memory_now()
+        return await suggestions(devices, memory, self._settings.load)
 
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
@@ -77,26 +93,49 @@ class ModelFlows:
     @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
+        from tui.app.screens.model_records import model_records
         from tui.app.screens.picker import PickerScreen
 
+        controller = self._controller
         memory, devices = await self._memory_now()
-        folders = configured_folders(self._settings.models)
         picked = await self.flows.ask(
             PickerScreen(
                 self.scan_library,
                 memory,
                 self.flows.keymap,
                 devices=devices,
-                load_for=self._controller.load_for,
-                current=self._controller.model.path,
-                folders=[folder.path for folder in folders if folder.source == "folder"],
-                library=self._library,
+                load_for=controller.load_for,
+                current=controller.model.path,
+                folders=self.folders,
+                library=self.library,
+                records=lambda: model_records(controller.store),
+                favourites=controller.state.state.favourites,
+                keep_favourites=lambda chosen: controller.remember(favourites=chosen),
             )
         )
         if picked is not None and picked.settings_first:
             await self._load_as_asked(picked.model)
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
+
+    @flow("dialog")
+    async def action_add_folder(self) -> None:
+        """Look for models in another folder too, and then choose one of all."""
+        from tui.app.screens.text_edit import LineEditScreen
+
+        dialog = LineEditScreen(
+            tr("Add folder"),
+            "",
+            self.flows.keymap,
+            placeholder="~/models",
+            hint=tr("Models are looked for in this folder and in those below it."),
+            save=tr("Add"),
+            check=_no_folder,
+        )
+        if text := await self.flows.ask(dialog):
+            before = self._controller.state.state.folders
+            self._controller.remember(folders=tuple(dict.fromkeys((*before, str(typed_path(text).absolute())))))
+            self.action_pick_model()
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -279,7 +318,7 @@ class ModelFlows:
 
     async def _models(self) -> tuple[LibraryModel, ...]:
         """Those of the library, which is looked through if that was not done yet."""
-        library = self._library if self._library is not None else await asyncio.to_thread(self.scan_library)
+        library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
         return tuple(library.models)
 
     def _confirmed(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Confirmed:
@@ -370,3 +409,13 @@ class ModelFlows:
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
+
+
+def _no_folder(text: str) -> str:
+    """What is wrong with a text that should name a folder."""
+    if not text:
+        return tr("Write something.")
+    try:
+        return "" if typed_path(text).is_dir() else tr("There is no such folder.")
+    except (OSError, ValueError):  # closed to us, or with a zero byte, which no name has
+        return tr("There is no such folder.")

@@ -23,8 +23,8 @@ KEEP_EVERY_S = 2.0
 
 
 class Sending:
-    """A prompt that cannot be answered at once waits, seen above the input, from which escape takes it back. Follows
-    the session."""
+    """A prompt that cannot be answered at once waits, seen above the input, and can be taken back. Follows the
+    session."""
 
     def __init__(
         self,
@@ -79,23 +79,25 @@ class Sending:
             len(texts), controller.phase, self.flows.keymap, is_held=queue.is_held, is_load_coming=is_coming
         )
         self._queued.show(texts, state)
+        self._prompt.has_waiting = bool(texts)
         self._prompt.can_send = is_coming or controller.phase not in ("no_model", "dead")
         self._prompt.is_answered = controller.phase == "ready"
 
     def action_stop(self) -> None:
-        """Esc: take back what waits, the newest first; else stop what runs; else leave the prompt that is being edited,
-        or the transcript for the prompt."""
-        if self._controller.queue.texts:
-            if not self._editing.leave():
-                self._take_back()
-        elif self._controller.phase in ("answering", "loading"):
+        """Esc: stop what runs; else leave the prompt that is being edited; else take back what waits, the newest first;
+        else leave the transcript for the prompt."""
+        if self._controller.phase in ("answering", "loading"):
             self._controller.interrupt()
-        else:
-            self._editing.leave()
+        elif self._editing.leave() or not self._controller.queue.texts:
             self._transcript.clear_selection()
             self._prompt.focus()
+        else:
+            self.take_back()
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
+        """Put the newest prompt that waits into the input, unless another is being edited there."""
+        if self._editing.turn_id:
+            return
         prompt = self._controller.queue.take_back()
         if prompt is None:
             return

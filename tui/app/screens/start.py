@@ -9,7 +9,9 @@ from pathlib import Path
 from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.flows import Flows
 from tui.app.screens.model_flows import ModelFlows
+from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import Sending
+from tui.app.screens.welcome import Welcome
 from tui.chat.store import StoreError
 from tui.config.options import AppOptions
 from tui.config.settings import ModelSettings, expand
@@ -29,14 +31,18 @@ class Start:
         models: ModelFlows,
         conversations: ConversationFlows,
         sending: Sending,
+        saved: SavedList,
+        welcome: Welcome,
     ) -> None:
         self._controller, self._options, self._settings, self._flows = controller, options, settings, flows
         self._models, self._conversations, self._sending = models, conversations, sending
+        self._saved, self._welcome = saved, welcome
 
     async def run(self) -> None:
         """All of it, as a worker of the group "begin"."""
         controller, options = self._controller, self._options
         await self._open_store()
+        self._saved.begin()
         await self._sending.bring_draft()
         last = controller.state.state.conversation
         with controller.queue.kept():
@@ -51,7 +57,12 @@ class Start:
         if model is not None:
             self._models.open_model(model, fit=options.fit, force=options.force)
         elif controller.phase == "no_model" and not self._flows.is_at("dialog"):
-            self._models.action_pick_model()
+            library = self._models.library
+            if library is None or library.models:
+                self._welcome.show()
+                self._models.action_pick_model()
+            else:  # there is nothing to pick: the start page says what to do
+                self._flows.start("suggest", self._welcome.suggest)
 
     async def _open_store(self) -> None:
         tell = self._flows.tell

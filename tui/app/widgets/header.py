@@ -44,8 +44,6 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: int = 0
     flash_attn: str = ""
     """ "auto", "on" or "off"."""
-    thinking: str = ""
-    """ "thinking off", "effort high"; empty for the usual."""
     kv: str = ""
     """Types of the KV cache: "f16", or "q8_0/q4_0" where K and V differ."""
 
@@ -120,13 +118,12 @@ def _model(model: ModelInUse, width: int) -> Row:
         tr("ctx {n_ctx}", n_ctx=f"{model.n_ctx:,}") if model.n_ctx else "",
         tr(_FLASH_ATTN[model.flash_attn]) if model.flash_attn else "",
         f"KV {model.kv}" if model.kv else "",
-        model.thinking,
     ]
     # The least important part first: how the KV cache is kept, flash attention, size, threads, context, quantization,
-    # thinking, place.
+    # place.
     for side, index in (
         *((right, 4), (right, 3), (left, 2), (right, 1)),
-        *((right, 2), (left, 1), (right, 5), (right, 0)),
+        *((right, 2), (left, 1), (right, 0)),
     ):
         if _length(left) + _length(right) + 2 <= width:
             break

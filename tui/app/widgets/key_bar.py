@@ -125,8 +125,7 @@ def _fitting(hints: list[KeyHint], width: int) -> list[KeyHint]:
     kept: set[int] = set()
     free = width + _GAP
     for index, hint in by_worth:
-        if hint.width + _GAP > free:
-            break
-        kept.add(index)
-        free -= hint.width + _GAP
+        if hint.width + _GAP <= free:
+            kept.add(index)
+            free -= hint.width + _GAP
     return [hint for index, hint in enumerate(hints) if index in kept]

@@ -15,9 +15,9 @@ from textual.document._document import Document, EditResult, Location
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widgets import TextArea
 
 from tui.app.bindings import bind
+from tui.app.widgets.border_words import BorderedTextArea
 from tui.app.widgets.lines import shorten
 from tui.app.widgets.prompt_text import TAB, PromptNavigator, PromptRows, cells, grapheme_after, grapheme_start
 from tui.base.text import one_line, pasted
@@ -27,7 +27,7 @@ PASTE_PIECE = 8_000
 """Characters that are laid out at once: some 10 ms, more for Chinese."""
 
 
-class Prompt(TextArea):
+class Prompt(BorderedTextArea):
     """A text area that grows from one row to about a third of the screen, and then scrolls.
 
     Its keys are those of the scope "input". Text that comes in is cleaned of what a terminal could take for a command.
@@ -55,6 +55,8 @@ class Prompt(TextArea):
     """Whether `send` posts `Submitted`; while not, as without a model, typing works and `send` posts `Refused`."""
     is_answered: reactive[bool] = reactive(True)
     """Whether what is sent is answered at once; it looks so. While not, it waits."""
+    has_waiting: reactive[bool] = reactive(False, repaint=False)
+    """Something that was sent waits; it is taken back before the history is gone through."""
 
     class Submitted(Message):
         """The text was sent; the prompt is empty again. `set_text` gives it back where it cannot be used."""
@@ -83,6 +85,22 @@ class Prompt(TextArea):
 
     class Blank(Message):
         """`send` was asked for with nothing to send."""
+
+        def __init__(self, prompt: Prompt) -> None:
+            super().__init__()
+            self.prompt = prompt
+
+        @property
+        def control(self) -> Prompt:
+            """The prompt."""
+            return self.prompt
+
+    class Above(Message):
+        """An earlier prompt was asked for where there is none, and nothing is written: whatever stands above may have
+        the focus."""
+
+    class TakeBack(Message):
+        """What waits is wanted back: the newest of it."""
 
         def __init__(self, prompt: Prompt) -> None:
             super().__init__()
@@ -207,12 +225,16 @@ class Prompt(TextArea):
         """Texts as they were left, by place in the history; the one after the last is the draft."""
 
     def action_history_previous(self) -> None:
-        """The text before, when the cursor is in the first row."""
+        """What waits, or the text before, when the cursor is in the first row."""
         if not self.selection.is_empty or not self.navigator.is_first_wrapped_line(self.cursor_location):
             raise SkipAction
-        if self._at > 0:
+        if self.has_waiting:
+            self.post_message(self.TakeBack(self))
+        elif self._at > 0:
             self._recall(self._at - 1)
             self.move_cursor(self.navigator.get_location_end((0, 0)))
+        elif not self.text:
+            self.post_message(self.Above())
 
     def action_history_next(self) -> None:
         """The text after, and at last the draft, when the cursor is in the last row."""

@@ -8,6 +8,7 @@ import msgspec
 from tui.app.widgets.lines import LineWidget, right
 from tui.base import format
 from tui.machine.readings import GpuSample, HostSample, NpuSample
+from tui.protocol.records import Placed
 from tui.session.speed import SpeedNow
 from tui.words import mark, tr
 
@@ -15,6 +16,8 @@ TIGHT = 0.85
 FULL = 0.95
 """From these shares on, a bar is amber and red."""
 NOT_AVAILABLE = mark("n/a")
+_BINARY = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"))
+_LEAST_SHOWN = 0.9995 * (1 << 20)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     speed: SpeedNow = SpeedNow()
     context: tuple[int, int] = (0, 0)
     """Tokens in the context, and its size; 0 for no model."""
+    n_prompt: int = 0
+    """Of the tokens in the context, those of the prompt of the last answer; 0 when that is not known."""
+    placed: tuple[Placed, ...] = ()
+    """What the loaded model takes, place by place; empty for no model, and where the engine does not tell."""
     host: HostSample | None = None
     """Memory, CPU and swap; None before the first reading."""
     gpus: tuple[GpuSample, ...] = ()
@@ -38,6 +45,12 @@ class Readings(LineWidget):
         super().__init__(id=id, classes=classes)
         self.figures = Figures()
         self._is_stale = False
+
+    @property
+    def is_in_view(self) -> bool:
+        """It is shown, and no other screen hides its own; a dialog leaves it to be seen."""
+        shown = self.app.screen
+        return self.display and (shown is self.screen or shown.is_modal)
 
     def show(self, figures: Figures) -> None:
         """Show these in place of what was shown."""
@@ -92,6 +105,16 @@ def tokens_per_second(tps: float) -> str:
 
 
 def bar(part: float | None, width: int) -> tuple[str, str]:
-    """The filled and the empty part of a bar; anything above zero shows at least one cell."""
+    """The filled and the empty part of a bar, told apart without colours too; anything above zero shows at least one
+    cell."""
     filled = 0 if not part else max(1, round(part * width))
-    return "▓" * filled, "░" * (width - filled)
+    return "━" * filled, "─" * (width - filled)
+
+
+def compact(n_bytes: float) -> str:
+    """Bytes in five cells at most, where a table's head leaves no room for more: "13.0G", "205M", "1.5T", "0"."""
+    if n_bytes < _LEAST_SHOWN:
+        return "0" if n_bytes <= 0 else "<1M"
+    unit, letter = next((u, x) for u, x in _BINARY if n_bytes >= u * 0.9995)
+    value = n_bytes / unit
+    return f"{value:,.0f}{letter}" if value >= 99.95 or letter == "M" else f"{value:.1f}{letter}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.app.markdown.text import width_of
 from tui.app.widgets.braille import braille_graph
 from tui.app.widgets.lines import Row, right
-from tui.app.widgets.readings import NOT_AVAILABLE, Readings, gib, level, percent, share, tokens_per_second
+from tui.app.widgets.readings import Readings, gib, level, percent, share, tokens_per_second
 from tui.base import format
 from tui.base.text import one_line
 from tui.machine.readings import GpuSample
@@ -73,11 +73,13 @@ class StatusLine(Readings):
 
     def _context_meter(self) -> Row:
         part = share(*self.figures.context)
+        if part is None:
+            return ()
         return (tr("ctx") + " ", "muted"), (percent(part), level(part))
 
     def _ram(self) -> Row:
         if self.figures.host is None:
-            return ("RAM ", "muted"), (tr(NOT_AVAILABLE), "muted")
+            return ()
         return _memory("RAM ", self.figures.host.ram_used_bytes, self.figures.host.ram_total_bytes)
 
     def _gpu(self) -> Row:
@@ -98,6 +100,6 @@ def _gpu_memory(gpu: GpuSample) -> tuple[int | None, int | None]:
 
 def _memory(label: str, used: int | None, total: int | None) -> Row:
     if used is None or total is None:
-        return (label, "muted"), (tr(NOT_AVAILABLE), "muted")
+        return ()
     whole = f"{total / 2**30:,.0f}"
     return (label, "muted"), (right(gib(used), len(whole) + 2), level(share(used, total))), (f"/{whole} GiB", "muted")

@@ -1,6 +1,6 @@
-"""What a transcript is made of: messages, answers with their thinking, notices and cards, each able to lay itself out
-as lines of a given width. Records go in (`UserMessage`, `AnswerMessage`, `Notice`, `Card`), lines come out; no widget
-here."""
+"""What a transcript is made of: prompts, notices and cards, each able to lay itself out as lines of a given width;
+answers are in `answer_entry.py`. Records go in (`UserMessage`, `AnswerMessage`, `Notice`, `Card`), lines come out; no
+widget here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Literal
 
 import msgspec
 
-from tui.app.markdown.blocks import CodeBlock
-from tui.app.markdown.stream import MarkdownStream
 from tui.app.markdown.text import BLANK, Line, Run, width_of, wrap_runs
-from tui.base.text import clean, one_line
+from tui.base.text import clean
 from tui.config.keymap import display_keys
-from tui.words import tr
+from tui.words import tr, trn
 
 TurnId = Hashable
 NoticeStyle = Literal["dim", "info", "warning", "error"]
@@ -23,8 +21,10 @@ Part = Literal["thinking", "answer"]
 Words = str | Callable[[], str]
 """A text, or what makes it: in the language that is in use whenever it is laid out."""
 
-PREVIEW_ROWS = 4
-"""Rows of folded thinking that show while it is being written."""
+MOST_ROWS = 20
+"""A prompt of more rows is folded."""
+FOLDED_ROWS = 10
+"""What it shows then."""
 
 
 class UserMessage(msgspec.Struct, frozen=True):
@@ -89,7 +89,8 @@ def said(words: Words) -> str:
     return words if isinstance(words, str) else words()
 
 
-def _wrapped(text: str, width: int, style: str, fill: str = "") -> list[Line]:
+def wrapped(text: str, width: int, style: str, fill: str = "") -> list[Line]:
+    """Plain text as rows of that width."""
     runs: list[Run] = [(clean(text).expandtabs(4), style)]
     return [Line(tuple(row), fill, joint=joint) for row, joint in wrap_runs(runs, max(1, width))]
 
@@ -103,6 +104,8 @@ class Entry:
         self.turn_id = turn_id
         self.width = 0
         """The width that `parts` are laid out for; 0 before that."""
+        self.is_replaced = False
+        """Something else is about to take its place."""
         self.parts: tuple[list[Line], ...] = ()
 
     def lay_out(self, width: int) -> None:
@@ -111,11 +114,15 @@ class Entry:
 
     def estimate(self, width: int) -> int:
         """About how many lines `lay_out` would make, at a fraction of its cost."""
-        return _estimate(self.text, width) + 2
+        return n_rows(self.text, width) + 2
 
     def reword(self) -> None:
         """Another language is in use: lay out again before it is shown."""
         self.parts = ()
+
+    def toggle(self) -> bool:
+        """Fold what can be folded, or unfold it; False when there is nothing, and none to come."""
+        return False
 
     @property
     def text(self) -> str:
@@ -136,27 +143,48 @@ class Entry:
         return BLANK
 
 
-def _estimate(text: str, width: int) -> int:
+def n_rows(text: str, width: int) -> int:
+    """About how many rows a text takes."""
     return text.count("\n") + len(text) // max(1, width) + 1
 
 
 class UserEntry(Entry):
-    """A message of the user."""
+    """A message of the user. A long one, as what was pasted often is, shows its beginning."""
 
     role = "user"
 
     def __init__(self, record: UserMessage) -> None:
         super().__init__(record.turn_id)
         self.record = record
+        self.is_whole = False
+        """All of it is wanted."""
+        self._is_long = False
 
     @property
     def text(self) -> str:
         return self.record.text
 
+    def estimate(self, width: int) -> int:
+        whole = super().estimate(width)
+        return whole if self.is_whole or whole <= MOST_ROWS + 2 else FOLDED_ROWS + 3
+
     def lay_out(self, width: int) -> None:
         self.width = width
-        label = Line(((self.record.label or tr("You"), "user.label"),), "user")
-        self.parts = ([BLANK, label, *_wrapped(self.record.text.rstrip(), width - 1, "user.text", "user")],)
+        label = Line(((self.record.label or tr("You"), "user.label"),), "user", action="head")
+        rows = wrapped(self.record.text.rstrip(), width - 1, "user.text", "user")
+        self._is_long = len(rows) > MOST_ROWS
+        if self._is_long:
+            n = len(rows)
+            fold = tr("▾ show less") if self.is_whole else trn("▸ show all {n} line", "▸ show all {n} lines", n)
+            rows = rows if self.is_whole else rows[:FOLDED_ROWS]
+            rows.append(Line(((fold, "thinking.label"),), "user", action="fold"))
+        self.parts = ([BLANK, label, *rows],)
+
+    def toggle(self) -> bool:
+        if self._is_long:
+            self.is_whole = not self.is_whole
+            self.lay_out(self.width)
+        return self._is_long
 
 
 class NoticeEntry(Entry):
@@ -174,7 +202,7 @@ class NoticeEntry(Entry):
 
     def lay_out(self, width: int) -> None:
         self.width = width
-        self.parts = ([BLANK, *_wrapped(self.text, width, f"notice.{self.record.style}")],)
+        self.parts = ([BLANK, *wrapped(self.text, width, f"notice.{self.record.style}")],)
 
 
 class CardEntry(Entry):
@@ -203,9 +231,9 @@ class CardEntry(Entry):
         sign = "✗ " if card.style == "error" else "! "
         inner = max(4, width - 2)
         lines = [BLANK]
-        for number, line in enumerate(_wrapped(card.title, inner, f"{style}+strong")):
+        for number, line in enumerate(wrapped(card.title, inner, f"{style}+strong")):
             lines.append(line._replace(runs=((sign if number == 0 else "  ", style), *line.runs), lead=2))
-        body = _wrapped(card.body, inner, "") if card.body else []
+        body = wrapped(card.body, inner, "") if card.body else []
         lines += [line._replace(runs=(("  ", ""), *line.runs), lead=2) for line in body]
         row: list[Run] = []
         used = 0
@@ -219,170 +247,3 @@ class CardEntry(Entry):
         if row:
             lines.append(Line(tuple(row), action="choice"))
         self.parts = (lines,)
-
-
-class AnswerEntry(Entry):
-    """An answer: label, thinking, Markdown, and either progress or the footer at its end."""
-
-    role = "answer"
-
-    def __init__(self, record: AnswerMessage, *, complete: bool, expanded: bool | None = None) -> None:
-        super().__init__(record.turn_id)
-        self.label = one_line(record.label)
-        self.thinking_label = record.thinking_label
-        self.progress: Words = ""
-        self.footer = record.footer
-        self.is_complete = complete
-        self.expanded = expanded
-        """Whether the thinking shows whole; None shows its last rows while it is being written."""
-        self._source = record.text
-        self._thinking_source = record.thinking
-        self._body: MarkdownStream | None = None
-        self._thinking: MarkdownStream | None = None
-
-    @property
-    def text(self) -> str:
-        return self._body.source if self._body else self._source
-
-    @property
-    def thinking_text(self) -> str:
-        """The source of the thinking part."""
-        return self._thinking.source if self._thinking else self._thinking_source
-
-    def estimate(self, width: int) -> int:
-        return _estimate(self.text, width) + 3 + bool(self.thinking_text)
-
-    def code_blocks(self) -> list[CodeBlock]:
-        """The code blocks of the answer, in order."""
-        return (self._body or MarkdownStream(80, self._source, complete=self.is_complete)).code_blocks()
-
-    def lay_out(self, width: int) -> None:
-        self.width = width
-        if self._body is None:
-            self._body = MarkdownStream(width, self._source, complete=self.is_complete)
-        elif self._body.width != width:
-            self._body.resize(width)
-        inner = max(1, width - 2)
-        if self._thinking is not None and self._thinking.width != inner:
-            self._thinking.resize(inner)
-        self._refresh_head()
-        self._refresh_foot()
-
-    def append(self, part: Part, text: str) -> int:
-        """Take more of the thinking or the answer; returns the first row that changed."""
-        self.progress = ""
-        if self._body is None:
-            self.lay_out(self.width or 80)
-        assert self._body is not None
-        if part == "thinking":
-            if self._thinking is None:
-                self._thinking = MarkdownStream(max(1, self.width - 2), self._thinking_source)
-            first = self._thinking.append(text)
-            return self._refresh_head(first)
-        starts = not self._body.source
-        changed = self._body.append(text)
-        if starts or self.parts[2]:
-            before = self.height
-            self._refresh_head()
-            self._refresh_foot()
-            return 0 if starts else min(before, len(self.parts[0]) + changed)
-        return len(self.parts[0]) + changed
-
-    def recast(self) -> int:
-        """The answer so far was thinking; returns the first row that changed."""
-        self._thinking_source, self._source = self.thinking_text + self.text, ""
-        self._thinking = self._body = None
-        self.lay_out(self.width or 80)
-        return 0
-
-    def set_progress(self, text: Words) -> int:
-        """Show a line where the answer will come; returns the first row that changed."""
-        self.progress = text
-        self._refresh_foot()
-        return self.height - len(self.parts[2])
-
-    def set_thinking_label(self, label: Words) -> int:
-        """Name the thinking part; returns the first row that changed."""
-        self.thinking_label = label
-        self._refresh_head()
-        return 0
-
-    def finish(self, footer: Words) -> int:
-        """The answer is complete; returns the first row that changed."""
-        self.progress = ""
-        self.footer = footer
-        self.is_complete = True
-        if self._body is None:
-            self.lay_out(self.width or 80)
-        assert self._body is not None
-        changed = self._body.finish()
-        n_head = len(self.parts[0])
-        if self._thinking is not None:
-            self._thinking.finish()
-        self._refresh_head()
-        self._refresh_foot()
-        return 0 if self.thinking_text or len(self.parts[0]) != n_head else n_head + changed
-
-    def toggle_thinking(self, expanded: bool | None = None) -> bool:
-        """Fold or unfold the thinking; returns whether it is unfolded now."""
-        self.expanded = not self.expanded if expanded is None else expanded
-        if self.parts:  # else it is laid out when it comes into view
-            self._refresh_head()
-        return self.expanded
-
-    def _refresh_head(self, first: int = 0) -> int:
-        """Make the rows before the answer again; returns the first that differs."""
-        old = self.parts[0] if self.parts else []
-        lines = [BLANK, Line(((self.label, "answer.label"),))]
-        if self.thinking_text:
-            is_open = not self.is_complete and not (self._body and self._body.source)
-            if self._thinking is None and self.expanded:
-                inner = max(1, self.width - 2)
-                self._thinking = MarkdownStream(inner, self._thinking_source, complete=self.is_complete)
-            sign = "▾" if self.expanded else "▸"
-            label = said(self.thinking_label) or (tr("thinking…") if is_open else tr("thoughts"))
-            lines.append(Line(((f"{sign} {label}", "thinking.label"),), action="thinking"))
-            thoughts = self._thinking.lines if self._thinking else []
-            if self.expanded:
-                n_known = len(lines) + first
-                lines += old[len(lines) : n_known] if len(old) >= n_known else [_thought(t) for t in thoughts[:first]]
-                lines += [_thought(thought) for thought in thoughts[first:]]
-                lines.append(BLANK)
-            elif self.expanded is None and is_open:
-                lines += [_thought(thought) for thought in thoughts[-PREVIEW_ROWS:]]
-        same = 0
-        for before, after in zip(old, lines, strict=False):
-            if before != after:
-                break
-            same += 1
-        body = self._body.lines if self._body else []
-        foot = self.parts[2] if self.parts else []
-        self.parts = (lines, body, foot)
-        return same
-
-    def _refresh_foot(self) -> None:
-        foot = _wrapped(said(self.progress), self.width, "progress") if self.progress else []
-        if footer := said(self.footer):
-            foot += _wrapped(footer, self.width, "footer")
-        self.parts = (*self.parts[:2], foot)
-
-
-def _thought(line: Line) -> Line:
-    runs = (
-        ("│ ", "thinking.bar"),
-        *((text, f"{style}+thinking" if style else "thinking") for text, style in line.runs),
-    )
-    return line._replace(runs=runs, lead=line.lead + 2, action="")
-
-
-def make_entry(record: Record, *, expanded: bool | None = None) -> Entry:
-    """The entry that shows a record; `expanded` as in `AnswerEntry`."""
-    match record:
-        case UserMessage():
-            return UserEntry(record)
-        case AnswerMessage():
-            return AnswerEntry(record, complete=True, expanded=expanded)
-        case Notice():
-            return NoticeEntry(record)
-        case Card():
-            return CardEntry(record)

@@ -223,8 +223,17 @@ class Palette:
             segments = line_filter.apply(segments, self._background)
         return segments[0].style or Style.null()
 
-    def strip(self, line: Line, width: int, margin: str, mark: str, selection: tuple[int, int] | None) -> Strip:
-        """A row of exactly `width` cells: `margin` (in the style `mark`), the line, and blanks.
+    def strip(
+        self,
+        line: Line,
+        width: int,
+        margin: str,
+        mark: str,
+        selection: tuple[int, int] | None,
+        tail: Sequence[Run] = (),
+    ) -> Strip:
+        """A row of exactly `width` cells: `margin` (in the style `mark`), the line, blanks, and where there is room for
+        it `tail`.
 
         `selection` is the range of the line's characters, the margin not counted, that are selected with the mouse;
         an end of -1 goes to the end of the row.
@@ -243,16 +252,27 @@ class Palette:
             else:
                 segments.append(Segment(text, style))
             used += width_of(text)
-        label = copy_label() if line.action == "copy" else ""
-        if label and used + width_of(label) + 2 <= width:
-            segments.append(Segment(" " * (width - used - width_of(label)), self.style("", line.fill)))
-            segments.append(Segment(label, self.style("code.copy", line.fill)))
+        if line.action == "copy":
+            tail = ((copy_label(), "code.copy"),)
+        if tail and has_room(used, tail, width):
+            segments.append(Segment(" " * (width - used - width_of_runs(tail)), self.style("", line.fill)))
+            segments += [Segment(text, self.style(name, line.fill)) for text, name in tail]
         elif used < width:
             segments.append(Segment(" " * (width - used), self.style("", line.fill)))
         strip = CompactStrip(segments, max(width, used))
         if used > width:
             return CompactStrip(list(strip.crop(0, width)), width)
         return strip
+
+
+def width_of_runs(runs: Sequence[Run]) -> int:
+    """Cells that they take."""
+    return sum(width_of(text) for text, _ in runs)
+
+
+def has_room(used: int, tail: Sequence[Run], width: int) -> bool:
+    """Whether a row of so many cells can have this at its end, with two blanks before it."""
+    return used + 2 + width_of_runs(tail) <= width
 
 
 def _select(runs: list[Run], start: int, end: int) -> list[Run]:

@@ -8,7 +8,7 @@ without layout, and the scrollbar is drawn as the last column of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -23,11 +23,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.markdown.text import Line, width_of
+from tui.app.markdown.text import Line, Run
 from tui.app.widgets.direct_paint import DirectPaint, RowPainter
 from tui.app.widgets.transcript_document import Document
 from tui.app.widgets.transcript_paint import CompactStrip, Palette
-from tui.words import mark, tr
 
 MARGIN = 2
 """Cells at the left for the mark of the selected message; as many are left free at the right, bar included."""
@@ -35,14 +34,13 @@ REPAINT_SHARE = 10
 """Characters that repainting after a jump may send for each character of new text."""
 STRIPS_KEPT = 8
 """Views of rows that are remembered as they were painted."""
-HINT = mark(" ↓ new text ")
 
 STYLE_NAMES = (
     "strong", "em", "strike", "code", "link", "url", "quote", "quote.bar", "marker", "rule", "verbatim", "table.line",
     "h1", "h2", "h3", "h4", "fence", "code.label", "code.copy", "code.comment", "code.keyword", "code.string",
     "code.number", "code.name", "code.type", "user", "user.label", "user.text", "answer.label", "thinking",
     "thinking.bar", "thinking.label", "progress", "footer", "notice.dim", "notice.info", "notice.warning",
-    "notice.error", "key", "mark", "bar", "thumb", "hint",
+    "notice.error", "key", "mark", "bar", "thumb", "replaced",
 )  # fmt: skip
 
 
@@ -54,7 +52,7 @@ def component(name: str) -> str:
 _FAINT = {
     component(name)
     for name in ("url", "footer", "progress", "notice.dim", "thinking", "thinking.label", "quote", "code.label",
-                 "code.copy", "code.comment", "table.line", "rule", "thinking.bar", "bar")
+                 "code.copy", "code.comment", "table.line", "rule", "thinking.bar", "bar", "replaced")
 }  # fmt: skip
 
 
@@ -75,7 +73,7 @@ class TranscriptView(DirectPaint, ScrollView):
         .transcript--link { text-style: underline; }
         .transcript--url, .transcript--footer, .transcript--progress, .transcript--notice-dim,
         .transcript--thinking, .transcript--thinking-label, .transcript--quote, .transcript--code-label,
-        .transcript--code-copy, .transcript--code-comment { color: $foreground-muted; }
+        .transcript--code-copy, .transcript--code-comment, .transcript--replaced { color: $foreground-muted; }
         .transcript--table-line, .transcript--rule, .transcript--thinking-bar, .transcript--bar {
             color: $foreground-disabled;
         }
@@ -99,7 +97,6 @@ class TranscriptView(DirectPaint, ScrollView):
         .transcript--notice-info { color: $text-primary; }
         .transcript--notice-warning { color: $text-warning; }
         .transcript--notice-error { color: $text-error; }
-        .transcript--hint { color: $block-cursor-foreground; background: $block-cursor-background; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -161,10 +158,6 @@ class TranscriptView(DirectPaint, ScrollView):
         """At the end there is nothing new below."""
         if following:
             self.has_new_text = False
-
-    def watch_has_new_text(self) -> None:
-        """Show or hide the hint in the last row."""
-        self.repaint_rows(self.size.height - 1, self.size.height)
 
     def scroll_end(self, **_options: object) -> None:
         """Go to the end and follow it again."""
@@ -268,9 +261,13 @@ class TranscriptView(DirectPaint, ScrollView):
         self._lay_out_view()
         self.refresh()
 
+    def forget_strips(self) -> None:
+        """Rows look otherwise now, though their lines are the same."""
+        self._strips = {}
+
     def lay_out_again(self) -> None:
         """All entries have other lines now. The entry at the top of the view stays there."""
-        self._strips = {}
+        self.forget_strips()
         self._lay_out_all(self.document.width)
         self._lay_out_view()
         self.refresh()
@@ -314,15 +311,15 @@ class TranscriptView(DirectPaint, ScrollView):
         return self.paint_row(y).apply_offsets(-MARGIN, round(self.scroll_y) + y)
 
     def row_painter(self, size: Size) -> RowPainter:
-        """Rows of the view: margin, line, scrollbar, and the hint in the last one."""
+        """Rows of the view: margin, line, what can be done with a message, and scrollbar."""
         width, height = size
         top = round(self.scroll_y)
         selection, palette, marked = self.text_selection, self.palette, self._marked
-        hint_at = height - 1 if self.has_new_text else -1
+        tails, entries = self.tails(), self.document.entries
         bar = self._bar(height, palette)
         if self._strips_for != (palette, width) or len(self._strips) > STRIPS_KEPT * height:
             self._strips_for, self._strips = (palette, width), {}
-        made, hint = self._strips, tr(HINT)
+        made = self._strips
 
         def paint(y: int) -> Strip:
             row = top + y
@@ -330,20 +327,24 @@ class TranscriptView(DirectPaint, ScrollView):
             span = selection.get_span(row) if selection is not None else None
             is_marked = index >= 0 and index == marked
             strip: Strip | None
-            if span is not None or is_marked:
+            if span is not None or is_marked or row in tails:
                 span = span and (max(0, span[0]), span[1])
-                strip = palette.strip(line, width - 1, "▌ " if is_marked else "  ", "mark", span)
+                shown = _replaced(line) if index >= 0 and entries[index].is_replaced else line
+                margin = "▌ " if is_marked else "  "
+                strip = palette.strip(shown, width - 1, margin, "mark", span, tails.get(row, ()))
             else:
                 known, strip = made.get(row, (None, None))
                 if known is not line or strip is None:
-                    strip = palette.strip(line, width - 1, "  ", "mark", None)
+                    shown = _replaced(line) if index >= 0 and entries[index].is_replaced else line
+                    strip = palette.strip(shown, width - 1, "  ", "mark", None)
                     made[row] = line, strip
-            if y == hint_at:
-                kept = width - 1 - width_of(hint)
-                strip = Strip([*strip.crop(0, kept), Segment(hint, palette.style("hint"))])
             return CompactStrip([*strip, bar(y)], width)
 
         return paint
+
+    def tails(self) -> Mapping[int, Sequence[Run]]:
+        """What stands at the right end of rows, by row of the document."""
+        return {}
 
     def _bar(self, height: int, palette: Palette) -> Callable[[int], Segment]:
         """The scrollbar's cell in a row: a thumb where the view is in the document, nothing while all fits."""
@@ -403,3 +404,8 @@ class TranscriptView(DirectPaint, ScrollView):
                 parts.append("\n" if line.joint is None else line.joint)
             parts.append(text.rstrip(" ") if end is None else text)
         return "".join(parts), "\n"
+
+
+def _replaced(line: Line) -> Line:
+    """A row of what something else is about to take the place of: only its text is left to see."""
+    return line._replace(runs=tuple((text, f"{style}+replaced") for text, style in line.runs))

@@ -9,6 +9,7 @@ from textual.style import Style
 from textual.visual import RenderOptions, Visual
 
 from tui.app.markdown.text import wrap
+from tui.app.widgets.lines import shorten
 
 
 class Wrapped(Visual):
@@ -34,6 +35,27 @@ class Wrapped(Visual):
         return self._broken(width).plain.count("\n") + 1 if width else 0
 
     def _broken(self, width: int) -> Content:
+        return Content("\n").join(self._rows(width))
+
+    def _rows(self, width: int) -> list[Content]:
         lines = self._content.split("\n", allow_blank=True)
-        rows = [line[start:end] for line in lines for start, end in wrap(line.plain, max(1, width))]
+        return [line[start:end] for line in lines for start, end in wrap(line.plain, max(1, width))]
+
+
+class Shortened(Wrapped):
+    """As `Wrapped`, in at most so many rows; "…" stands for what is left out."""
+
+    def __init__(self, text: str | Content, most_rows: int) -> None:
+        super().__init__(text)
+        self._most_rows = most_rows
+
+    def is_cut(self, width: int) -> bool:
+        """Whether something is left out."""
+        return len(self._rows(width)) > self._most_rows
+
+    def _broken(self, width: int) -> Content:
+        rows = self._rows(width)
+        if len(rows) > self._most_rows:
+            rows = rows[: self._most_rows]
+            rows[-1] = Content(shorten(f"{rows[-1].plain} …", max(1, width)))
         return Content("\n").join(rows)

@@ -1,0 +1,140 @@
+"""What stands on the border of the prompt: its keys, how much is about to be sent and with what, that a prompt is being
+edited, and that there is text below the view."""
+
+from __future__ import annotations
+
+import time
+
+from tui.app import answer_phrases
+from tui.app.bindings import Keymap, small_title_of
+from tui.app.widgets.border_words import BorderPart, EdgeWords
+from tui.app.widgets.prompt import Prompt
+from tui.config.keymap import display_keys
+from tui.session import events
+from tui.session.context_meter import TextLength
+from tui.session.controller import Controller
+from tui.words import tr, trn
+
+PAUSE_S = 0.4
+"""After nothing was typed for so long, what there is gets counted."""
+
+
+class PromptLine:
+    """Follows the session and what is typed. Nothing waits for the count, and one at most is asked for at a time."""
+
+    def __init__(self, controller: Controller, keymap: Keymap, prompt: Prompt) -> None:
+        self._controller, self._keymap, self._prompt = controller, keymap, prompt
+        self._length: TextLength | None = None
+        self._counted = ""
+        """The text that was counted last, or is being counted."""
+        self._typed_at = 0.0
+        self._is_due = self._is_counting = False
+        self._is_editing = self._has_new_text = False
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Show with what the next prompt is sent."""
+        match event:
+            case events.ConversationOpened() | events.ConversationChanged() | events.ConversationReplaced():
+                self.show()
+            case events.PhaseChanged() | events.ModelLoaded():
+                self._forget()
+
+    def show(self) -> None:
+        """Write it as things stand now."""
+        controller = self._controller
+        loaded, conversation = controller.engine.loaded, controller.conversation
+        right = []
+        if length := self._length:
+            n_ctx = loaded.n_ctx if loaded is not None else 0
+            style = "alert" if n_ctx and length.n_tokens > n_ctx else "plain"
+            right.append(BorderPart(((_written(length, n_ctx), style),), worth=5))
+        if loaded is not None and (thinking := answer_phrases.thinking_state(loaded, conversation)):
+            right.append(BorderPart(((thinking, "plain"),), "toggle_thinking_mode", worth=4))
+        if conversation.system_prompt.strip():
+            right.append(BorderPart(((tr("system prompt"), "plain"),), "system_prompt", worth=2))
+        send = tr("send again") if self._is_editing else small_title_of("send")
+        left = *self._key("send", send, 3), *self._key("newline", small_title_of("newline"), 1)
+        self._prompt.set_words("bottom", EdgeWords(left, tuple(right)))
+
+    def show_editing(self, is_editing: bool) -> None:
+        """A prompt of the conversation is written again, or not any more."""
+        if is_editing != self._is_editing:
+            self._is_editing, self._length = is_editing, None  # another text is about to stand there
+            self.reword()
+
+    def show_new_text(self, is_new: bool) -> None:
+        """There is text below what is seen of the conversation, or not any more."""
+        self._has_new_text = is_new
+        self._show_top()
+
+    def reword(self) -> None:
+        """The same in the language in use."""
+        self.show()
+        self._show_top()
+
+    def _show_top(self) -> None:
+        left: tuple[BorderPart, ...] = ()
+        right: tuple[BorderPart, ...] = ()
+        if self._is_editing:
+            left = (BorderPart(((tr("editing"), "hint"),), worth=3), *self._key("stop", tr("cancel"), 1))
+        if self._has_new_text:
+            keys = display_keys(self._keymap.get("scroll_end", ()), limit=1)
+            runs = (tr("↓ new text"), "hint"), *(((f" {keys}", "key"),) if keys else ())
+            right = (BorderPart(runs, "scroll_end", worth=2),)
+        self._prompt.set_words("top", EdgeWords(left, right))
+
+    def _key(self, action: str, word: str, worth: int) -> tuple[BorderPart, ...]:
+        """The key of an action and what it does here; nothing where it has none."""
+        keys = self._keymap.get(action, ())
+        runs = (display_keys(keys, limit=1), "key"), (f" {word}", "plain")
+        return (BorderPart(runs, worth=worth),) if keys else ()
+
+    # How much is to be sent -------------------------------------------------------------------------------------------
+
+    def typed(self) -> None:
+        """There is another text in the input."""
+        if not self._prompt.text.strip():
+            self._length, self._counted = None, ""
+            self.show()
+        elif self._prompt.text != self._counted:
+            self._typed_at = time.monotonic()
+            self._count_after(PAUSE_S)
+
+    def _forget(self) -> None:
+        """Another model counts otherwise, and one that answers not at all."""
+        self._length, self._counted = None, ""
+        self.show()
+        self.typed()
+
+    def _count_after(self, seconds: float) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._prompt.set_timer(seconds, self._due)
+
+    def _due(self) -> None:
+        self._is_due = False
+        left = self._typed_at + PAUSE_S - time.monotonic()
+        if left > 0:
+            self._count_after(left)
+        elif not self._is_counting and self._prompt.text.strip():
+            self._prompt.run_worker(self._count(), group="count")
+
+    async def _count(self) -> None:
+        self._counted = text = self._prompt.text
+        self._is_counting = True
+        try:
+            length = await self._controller.context.length_of(text)
+        finally:
+            self._is_counting = False
+        if text == self._counted:
+            self._length = length
+            self.show()
+        self.typed()
+
+
+def _written(length: TextLength, n_ctx: int) -> str:
+    """How long what is written is, and where that is too long for the context also how long that is."""
+    n = length.n_tokens
+    if n_ctx and n > n_ctx:
+        return tr("{n} of {n_ctx} tokens", n=f"{n:,}", n_ctx=f"{n_ctx:,}")
+    return trn("{n} token", "{n} tokens", n) if length.is_exact else trn("≈ {n} token", "≈ {n} tokens", n)

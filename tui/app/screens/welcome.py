@@ -1,0 +1,171 @@
+"""What the start page says: about the model that is loaded or on its way, the latest conversations, and the first steps
+where there is no model."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tui.app.phrases import hint
+from tui.app.screens.flows import Flows
+from tui.app.screens.model_flows import ModelFlows
+from tui.app.widgets.start_page import (
+    FirstSteps,
+    KeyOffer,
+    LatestConversation,
+    ModelCard,
+    StartPage,
+    StartState,
+    SuitedModel,
+)
+from tui.base import format
+from tui.chat.store import StoreError
+from tui.config.actions import BY_ID
+from tui.config.keymap import display_keys
+from tui.planning import verdict_words
+from tui.planning.suggestions import Suggestion
+from tui.protocol.messages import Loaded
+from tui.session import events
+from tui.session.controller import Controller
+from tui.words import tr, trn
+
+_OFFERS = ("pick_model", "conversations", "load_settings", "help")
+
+
+class Welcome:
+    """Follows the session into the start page, whether that is seen or not: it costs nothing then."""
+
+    def __init__(self, controller: Controller, flows: Flows, models: ModelFlows, page: StartPage) -> None:
+        self._controller, self._flows, self._models, self._page = controller, flows, models, page
+        self._latest: tuple[LatestConversation, ...] = ()
+        self._suggestions: tuple[Suggestion, ...] = ()
+        self._speeds: dict[tuple[str, str], float] = {}
+        """Of earlier answers, by model and backend, as far as they were looked up."""
+
+    def hear(self, event: events.AnySessionEvent) -> None:
+        """Show what is different now."""
+        match event:
+            case events.ModelLoaded(loaded=loaded):
+                self.show()
+                self._flows.start("last speed", partial(self._look_up, loaded))
+            case events.AnswerEnded(turn=turn) if turn.timings is not None and turn.timings.decode_tps:
+                if len(turn.backend) == 1:
+                    self._speeds[turn.model, turn.backend[0]] = turn.timings.decode_tps
+            case events.PhaseChanged() | events.ConversationOpened() | events.ConversationReplaced():
+                self.show()
+
+    def reword(self) -> None:
+        """The same in the language in use."""
+        self.show()
+
+    def show_latest(self, latest: tuple[LatestConversation, ...]) -> None:
+        """Offer these conversations."""
+        self._latest = latest
+        self.show()
+
+    async def suggest(self) -> None:
+        """No model was found on this machine: say what would fit it."""
+        self._suggestions = await self._models.suggestions()
+        self.show()
+
+    def show(self) -> None:
+        """How things stand."""
+        controller, loaded = self._controller, self._controller.engine.loaded
+        card: ModelCard | None = None
+        first_steps: FirstSteps | None = None
+        if controller.phase == "loading":
+            card = ModelCard(title=controller.model.name, lines=(tr("loading…"),))
+        elif loaded is not None:
+            card = self._card(loaded)
+        elif controller.phase == "no_model":
+            first_steps = self._first_steps()
+        self._page.show(
+            StartState(card=card, latest=self._latest, offers=tuple(self._offers()), first_steps=first_steps)
+        )
+
+    async def _look_up(self, loaded: Loaded) -> None:
+        key = self._controller.model.name, format.backend(loaded.llama.devices)
+        if key not in self._speeds:
+            try:
+                self._speeds[key] = await self._controller.store.last_speed(*key)
+            except StoreError:
+                return  # the store tells; the card does without
+        self.show()
+
+    def _card(self, loaded: Loaded) -> ModelCard:
+        info = self._controller.model.headers.get(loaded.path)
+        name = self._controller.model.name
+        llama = loaded.llama
+        n_ctx = f"{loaded.n_ctx:,}"
+        if llama.devices:
+            where = tr(
+                "{n_gpu_layers}/{n_layers} layers on {devices} · {n_ctx} tokens",
+                n_gpu_layers=llama.n_gpu_layers,
+                n_layers=llama.n_layers,
+                devices="+".join(llama.devices),
+                n_ctx=n_ctx,
+            )
+        else:
+            where = tr("on the CPU · {n_ctx} tokens", n_ctx=n_ctx)
+        taken = format.size(sum(buffer.n_bytes for buffer in llama.buffers) or loaded.size_bytes)
+        tps = self._speeds.get((name, format.backend(loaded.llama.devices)), 0.0)
+        memory = tr("{size} of memory", size=taken)
+        if tps:
+            memory = tr("{size} · {speed} tok/s last time", size=taken, speed=format.speed(tps))
+        quant = info.quant if info else ""
+        return ModelCard(title=" · ".join(filter(None, (name, quant))), lines=(where, memory))
+
+    def _first_steps(self) -> FirstSteps:
+        library, keymap = self._models.library, self._flows.keymap
+        key = display_keys(keymap.get("pick_model", ()), limit=1)
+        if library is None or library.models or not self._suggestions:
+            return FirstSteps(advice=(tr("Press {key} to choose a model.", key=key),) if key and library else ())
+        advice = [
+            tr(
+                "Put a .gguf file into one of these folders, or choose “{action}” in the palette{key}.",
+                action=tr(BY_ID["add_folder"].title),
+                key=hint(keymap, "palette"),
+            )
+        ]
+        if n := len(library.broken) + len(library.other):
+            advice.append(
+                trn(
+                    "{n} file there is not a chat model, or is damaged.",
+                    "{n} files there are not chat models, or are damaged.",
+                    n,
+                )
+            )
+        if key:
+            advice.append(tr("Press {key} to look again, or to paste the path of a file.", key=key))
+        return FirstSteps(
+            searched=(*map(format.path, self._models.folders), tr("the caches of Hugging Face and LM Studio")),
+            advice=tuple(advice),
+            suited=tuple(_suited(one) for one in self._suggestions),
+            source=tr("They are published on Hugging Face, as Qwen/{name}-GGUF.", name=_best(self._suggestions)),
+        )
+
+    def _offers(self) -> list[KeyOffer]:
+        found = []
+        for action_id in _OFFERS:
+            action, keys = BY_ID[action_id], self._flows.keymap.get(action_id, ())
+            if keys:
+                place = "app" if action.scope == "app" else "screen"
+                shown = display_keys(keys, limit=1)
+                found.append(KeyOffer(key=shown, title=tr(action.title), action=f"{place}.{action_id}"))
+        return found
+
+
+def _suited(one: Suggestion) -> SuitedModel:
+    info, permission = one.info, one.permission
+    return SuitedModel(
+        name=info.name,
+        quant=info.quant,
+        size=format.size(info.size_bytes),
+        fit=permission.fit,
+        words=verdict_words.in_words(permission.outcome, permission.fit),
+    )
+
+
+def _best(found: tuple[Suggestion, ...]) -> str:
+    """The largest that fits well, or else the smallest: an example."""
+    fitting = [one for one in found if one.permission.fit == "fits"]
+    return (fitting[-1] if fitting else found[0]).info.name

@@ -1,0 +1,174 @@
+"""Rows of live figures that the sidebar and the monitor share. Of what is not known there is no row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tui.app.markdown.text import width_of
+from tui.app.widgets.lines import Row, right, shorten, spread
+from tui.app.widgets.readings import bar, compact, gib, gib_of, level, percent, share
+from tui.app.widgets.row_list import column
+from tui.base import format
+from tui.base.text import one_line
+from tui.machine.readings import GpuSample, HostSample, NpuSample, ThrottleReason
+from tui.planning.placement import HOST
+from tui.protocol.records import Placed
+from tui.session.speed import AnswerNow
+from tui.words import mark, tr, trn
+
+GROWING_SWAP_BYTES = 1 << 20
+"""Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
+PRESSED_PERCENT = 10.0
+"""Programs that wait for memory so much of the time are in its way already."""
+_EIGHTHS = "▁▂▃▄▅▆▇█"
+_REASONS: dict[ThrottleReason, str] = {
+    "heat": mark("heat"),
+    "power": mark("power limit"),
+    "current": mark("current limit"),
+    "hardware": mark("hardware signal"),
+}
+
+
+def titled(title: str, figure: str, width: int, style: str = "") -> Row:
+    """The first row of a panel: its name, and its figure at the right end."""
+    return spread(((title, "title"),), ((figure, style),), width)
+
+
+def labelled(label: str, figure: str, width: int, style: str = "") -> Row:
+    """One figure with its name."""
+    return spread(((label, "muted"),), ((figure, style),), width)
+
+
+def meter(part: float | None, width: int) -> Row:
+    """A thin bar and its percentage, in the colour that says whether it fits."""
+    style = level(part)
+    return meter_of(part, style, width, "muted" if style == "good" else style)
+
+
+def meter_of(part: float | None, style: str, width: int, figure_style: str = "") -> Row:
+    """The same in a colour of its own."""
+    filled, empty = bar(part, width - 5)
+    return (filled, style), (empty, "faint"), (f" {percent(part)}", figure_style)
+
+
+def memory(title: str, used: int | None, total: int | None, width: int, *, is_title: bool = False) -> Iterator[Row]:
+    """Two rows, a figure and its bar; none for memory that is not there or of which nothing is known."""
+    if used is None or not total:
+        return
+    yield (titled if is_title else labelled)(title, gib_of(used, total), width)
+    yield meter(share(used, total), width)
+
+
+def spread_row(answer: AnswerNow, width: int) -> Iterator[Row]:
+    """Least, mean and greatest speed of the answer, each in a third of the width."""
+    if (found := answer.spread) is None:
+        return
+    least = column(f"{tr('min')} {format.speed(found.least)}", width // 3)
+    mean = column(f"{tr('avg')} {format.speed(found.mean)}", width // 3)
+    yield ((f"{least}{mean}{tr('max')} {format.speed(found.most)}", "muted"),)
+
+
+def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
+    """Tokens and time of the answer."""
+    if answer.n_tokens:
+        tokens = trn("{n} token", "{n} tokens", answer.n_tokens)
+        yield labelled(tr("answer"), f"{tokens}  {right(short_duration(answer.took_s), 6)}", width)
+
+
+def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:
+    """Weights, KV cache and compute buffers, a row for each place that holds anything; first their names."""
+    used = [place for place in placed if _total(place)]
+    if not used:
+        return
+    n_name, *columns = width - 23, 8, 7, 8
+    yield (
+        (_left(tr("MODEL"), n_name), "title"),
+        *((right(name, n), "muted") for name, n in zip((tr("weights"), "KV", tr("compute")), columns, strict=True)),
+    )
+    for place in used:
+        parts = (place.weights_bytes, place.kv_bytes, place.compute_bytes + place.output_bytes)
+        name = "RAM" if place.device == HOST else one_line(place.device)
+        figures = zip((compact(part) for part in parts), columns, strict=True)
+        yield (_left(shorten(name, n_name), n_name), "muted"), *((right(text, n), "") for text, n in figures)
+
+
+def engine_rows(host: HostSample, width: int) -> Iterator[Row]:
+    """What the engine's process takes, and what it reads from a disk: a model that is mapped and does not stay in
+    memory is read for each token."""
+    if host.engine_rss_bytes is not None:
+        yield labelled(tr("engine"), f"{gib(host.engine_rss_bytes)} GiB", width)
+    if host.engine_read_bps is not None:
+        yield labelled(tr("disk reads"), per_second(host.engine_read_bps), width)
+
+
+def swap_rows(host: HostSample, width: int) -> Iterator[Row]:
+    """Swap, where there is any, and how much programs wait for memory."""
+    if host.swap_total_bytes and host.swap_used_bytes is not None:
+        grows = (host.swap_delta_bytes or 0) > GROWING_SWAP_BYTES
+        text = gib_of(host.swap_used_bytes, host.swap_total_bytes)
+        yield labelled(tr("swap"), text, width, "tight" if grows else "")
+    if (pressure := host.memory_pressure_percent) is not None:
+        style = "full" if pressure >= PRESSED_PERCENT else ""
+        yield labelled(tr("waiting for memory"), f"{pressure:.0f}%", width, style)
+
+
+def cores_row(percents: Sequence[float], width: int) -> Iterator[Row]:
+    """A block for each CPU, its height how busy it is; where they are more than cells, the busiest of a few."""
+    if not percents or width < 1:
+        return
+    each = -(-len(percents) // width)
+    busiest = (max(percents[start : start + each]) for start in range(0, len(percents), each))
+    yield (("".join(_EIGHTHS[min(7, int(percent * 8 / 100))] for percent in busiest), "key"),)
+
+
+def sensors_row(gpu: GpuSample, width: int) -> Iterator[Row]:
+    """Temperature, clock and power, each in a third of the width; those that are not told are left out."""
+    texts = []
+    if gpu.temperature_c is not None:
+        texts.append(f"{gpu.temperature_c:.0f} °C")
+    if gpu.clock_mhz is not None:
+        texts.append(f"{gpu.clock_mhz / 1000:.2f} GHz" if gpu.clock_mhz >= 999.5 else f"{gpu.clock_mhz:.0f} MHz")
+    if gpu.power_w is not None:
+        texts.append(f"{gpu.power_w:.0f} W")
+    if texts:
+        cells = [right(texts[0], 6), *(right(text, (width - 6) // max(1, len(texts) - 1)) for text in texts[1:])]
+        yield (("".join(cells), ""),)
+
+
+def throttling_row(gpu: GpuSample, width: int) -> Iterator[Row]:
+    """What holds the GPU's clock down, where its driver tells."""
+    if gpu.throttled_by is not None:
+        reasons = format.listed(*(tr(_REASONS[reason]) for reason in gpu.throttled_by)) or tr("no")
+        room = width - width_of(tr("throttled")) - 1
+        yield labelled(tr("throttled"), shorten(reasons, room), width, "full" if gpu.throttled_by else "")
+
+
+def npus_row(npus: Sequence[NpuSample], width: int) -> Iterator[Row]:
+    """That there is one, and whether it is any use: by the name of its chip, which is what people know it by."""
+    if not npus:
+        return
+    first = one_line(npus[0].name)
+    title = "NPU " if "NPU" in first else "ACCEL "
+    chip = first.partition("(")[2].rstrip(")") or first.replace(" NPU", "")
+    use = tr("usable") if any(npu.is_usable for npu in npus) else tr("not usable")
+    chips = chip if len(npus) == 1 else tr("{n} of them", n=len(npus))
+    name = shorten(chips, width - len(title) - width_of(use) - 1)
+    yield spread(((title, "title"), (name, "muted")), ((use, "muted"),), width)
+
+
+def per_second(n_bytes: float) -> str:
+    """Bytes per second, "1.2 GiB/s"."""
+    return f"{format.size(n_bytes)}/s"
+
+
+def short_duration(value: float) -> str:
+    """As `format.duration`, but in six cells, or seven in Chinese."""
+    return format.duration(value) if value < 99.95 else format.about(value)
+
+
+def _total(place: Placed) -> int:
+    return place.weights_bytes + place.kv_bytes + place.compute_bytes + place.output_bytes
+
+
+def _left(text: str, width: int) -> str:
+    return text + " " * (width - width_of(text))

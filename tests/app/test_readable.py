@@ -21,8 +21,9 @@ from tui.app.markdown.text import width_of
 
 READ = frozenset(string.ascii_letters + string.digits)
 SHOWN = (
-    "main", "main-prompt-read", "main-engine-died", "main-no-model", "picker", "load-settings-apu", "guard", "bench",
-    "bench-start", "rename", "sampling", "system-prompt", "help", "palette", "conversations", "log",
+    "main", "main-wide", "main-prompt-read", "main-engine-died", "main-no-model", "start-page", "monitor", "picker",
+    "load-settings-apu", "guard", "bench", "bench-start", "bench-running", "rename", "sampling", "system-prompt",
+    "help", "palette", "conversations", "log",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def words(person: Person) -> Iterator[tuple[str, Style]]:
 
 @pytest.mark.parametrize("name", SHOWN)
 async def test_every_word_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with shown(SCENES[name], (120, 40), monkeypatch) as person:
+    async with shown(SCENES[name], SCENES[name].sizes[-1], monkeypatch) as person:
         low = {}
         for theme in NEAREST[:-1]:
             person.app.theme = theme

@@ -396,7 +396,7 @@ async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
         )
 
 
-async def test_an_action_that_is_not_available_is_faint_and_an_absent_one_not_there() -> None:
+async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_there() -> None:
     app = KeyApp()
     async with app.run_test(size=(120, 10)) as pilot:
         bar_ = app.query_one(KeyBar)

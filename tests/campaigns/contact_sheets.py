@@ -52,8 +52,9 @@ class Sheet(NamedTuple):
 async def draw(sheet: Sheet, themes: Sequence[str]) -> str:
     """The sheet as SVG: the pictures from left to right, as many in a row as make it about as high as it is wide."""
     scene = SCENES[sheet.scene]
-    if sheet.language == "zh":
-        scene = scene._replace(ready=IN_CHINESE.get(sheet.scene, ""))
+    ready = scene.ready if sheet.language == "en" else IN_CHINESE.get(sheet.scene, "")
+    # At a size that no snapshot has, what tells that the scene is there may be out of sight.
+    scene = scene._replace(ready=ready if sheet.size in scene.sizes else "")
     pictures = []
     with pytest.MonkeyPatch.context() as monkeypatch:
         async with shown(scene, sheet.size, monkeypatch) as person:

@@ -10,7 +10,6 @@ from tui.planning.search import Fitted
 from tui.planning.verdict import Pool, Verdict
 from tui.words import mark, tr, trn
 
-
 _ROUND_FROM = 9.5 * 2**30
 """Bytes from which a cell has no room for a digit behind the point."""
 

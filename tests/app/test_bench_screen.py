@@ -69,10 +69,10 @@ def test_names_and_complaints_on_the_board_are_no_commands_to_the_terminal() -> 
 async def test_the_loaded_model_is_measured_kept_and_loaded_again(start: StartApp) -> None:
     async with start(DENSE) as person:
         screen = await opened(person)
-        assert footer(person) == "esc Close  enter Run  m This model or all  h Earlier runs"
+        assert footer(person) == "esc Close  enter Run  m Choose models  h Show earlier runs"
         await person.press("enter")
         await person.wait_for(lambda: "making room" in person.screen_text() or screen._runner)
-        assert footer(person) == "esc Stop  h Earlier runs"
+        assert footer(person) == "esc Stop  h Show earlier runs"
         await person.wait_for(lambda: screen._runner is not None)
         assert person.app.controller.engine.loaded is None and not screen.query_one("#buttons").display
         await person.wait_for(lambda: is_done(screen))
@@ -95,6 +95,7 @@ async def test_opening_the_bench_says_what_it_would_measure_and_leaves_the_model
         text = person.screen_text()
         assert "Tiny Qwen3 0.001B Q8_0 on CPU: pp512, tg128, 3 runs" in text
         assert "reads a prompt of 512 tokens" in text and "writes 128 tokens" in text
+        await person.wait_for(lambda: "It takes about" in person.screen_text())
         await person.press("m")
         await person.wait_for(lambda: "2 models on CPU" in person.screen_text())
         await person.press("escape")

@@ -15,7 +15,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load, no_others
 from tui.planning.now import MemoryNow
 from tui.planning.verdict import judge
-from tui.planning.verdict_words import in_words, loaded_instead
+from tui.planning.verdict_words import cell, in_words, loaded_instead
 
 ROOMY = machine(64 * GIB, 64 * GIB, reserve=GIB)
 SMALL_CARD = machine(64 * GIB, 3 * GIB, reserve=GIB)
@@ -91,6 +91,23 @@ def test_in_words_it_says_what_is_needed_where_and_how_it_would_be_loaded(
     verdict = judge(info, choice, (CPU, *DEVICES[1:]), memory)
     told = re.sub(r"needs [\d.]+ of [\d.]+ GiB", "needs X of Y", in_words(verdict, verdict.fit))
     assert told == words
+
+
+@pytest.mark.parametrize(
+    ("info", "choice", "memory", "words"),
+    [
+        (QWEN3_8B, ChosenLoad(n_ctx=4096), ROOMY, "GPU 37/37"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "CPU"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096, n_cpu_moe=9), ROOMY, "GPU 49/49+CPU"),
+        (HEAD_80, ChosenLoad(n_ctx=4096, type_k="q8_0"), ROOMY, "no: load settings"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), SMALL, "no: needs 17 GiB of 8.0 GiB"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), LOW_CARD, "no: 1.3 GiB short on Vulkan0"),
+    ],
+)
+def test_a_cell_of_a_table_says_where_it_would_lie_or_what_is_missing(
+    info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, words: str
+) -> None:
+    assert cell(judge(info, choice, (CPU, *DEVICES[1:]), memory)) == words
 
 
 def test_what_cannot_be_loaded_at_all_says_why_in_words() -> None:

@@ -1,4 +1,4 @@
-"""Every sentence about whether a load fits and what would help: for a line of a panel, a question or
+"""Every sentence about whether a load fits and what would help: for a cell of a table, a line of a panel, a question or
 a message. What they say is in the records of `verdict.py`, `search.py` and `remedies.py`; nothing is judged here."""
 
 from __future__ import annotations
@@ -9,6 +9,21 @@ from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Pool, Verdict
 from tui.words import mark, tr, trn
+
+_ROUND_FROM = 9.5 * 2**30
+"""Bytes from which a cell has no room for a digit behind the point."""
+
+
+def cell(verdict: Verdict) -> str:
+    """In 23 cells: "CPU", "GPU 48/49", "GPU 49/49+CPU" with experts on the CPU, "no: needs 133 GiB of 31"."""
+    if verdict.fit != "no":
+        return _placement_cell(verdict.plan)
+    if verdict.obstacle:
+        return tr("no: load settings")
+    if verdict.plan.total_bytes > verdict.free_bytes:
+        return tr("no: needs {needed} of {free}", needed=_needed(verdict), free=_free(verdict))
+    tightest = verdict.tightest
+    return tr("no: {size} short on {place}", size=format.size(-tightest.left_bytes), place=tightest.name)
 
 
 def in_words(verdict: Verdict, fit: Fit) -> str:
@@ -201,6 +216,24 @@ def _fastest_label(plan: MemoryPlan, n_ctx: int) -> str:
         n_layers=plan.n_layers,
         n_ctx=f"{n_ctx:,}",
     )
+
+
+def _placement_cell(plan: MemoryPlan) -> str:
+    if not plan.n_gpu_layers:
+        return "CPU"
+    on_gpu = f"GPU {plan.n_gpu_layers}/{plan.n_layers}"
+    return f"{on_gpu}+CPU" if plan.n_experts_on_cpu else on_gpu
+
+
+def _needed(verdict: Verdict) -> str:
+    n_bytes = verdict.plan.total_bytes
+    return f"{n_bytes / 2**30:.0f} GiB" if n_bytes >= _ROUND_FROM else format.size(n_bytes)
+
+
+def _free(verdict: Verdict) -> str:
+    """Without the unit where it is that of what is needed."""
+    n_bytes = max(verdict.free_bytes, 0)
+    return f"{n_bytes / 2**30:.0f}" if n_bytes >= _ROUND_FROM else format.size(n_bytes)
 
 
 def _of(n_bytes: int, all_bytes: int) -> tuple[str, str]:

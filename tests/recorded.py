@@ -4,6 +4,7 @@ models that are only headers. So a screen is the same on every machine; nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from tests.conftest import MOE
 from tests.loads import loaded_as
 from tests.scripted_engine import ScriptedEngine
-from tui.app.screens import model_flows
+from tui.app.screens import model_flows, model_records
 from tui.chat.conversation import Conversation, Turn
+from tui.chat.store import Store
 from tui.machine.readings import GpuSample, HostSample
+from tui.measure.known_speeds import KnownSpeeds, how_loaded
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -357,12 +360,27 @@ class RecordedMonitoring(Monitoring):
         return HOST.swap_used_bytes
 
 
+RECORDS = model_records.ModelRecords(
+    speeds=KnownSpeeds(
+        measured={how_loaded(QWEN.info, ("Vulkan0",), 49): 31.4}, reached={"CPU": 60e9, "Vulkan0": 90e9}
+    ),
+    used={str(model.path): datetime(2024, 11, 5 + day).timestamp() for day, model in enumerate(LIBRARY.models[1:3])},
+)
+"""Of a year that is over, so that its days are shown as dates."""
+
+
+async def recorded_records(_: Store) -> model_records.ModelRecords:
+    """In place of what this machine's benchmarks and conversations tell."""
+    return RECORDS
+
+
 def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY) -> None:
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
     monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
     monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
+    monkeypatch.setattr(model_records, "model_records", recorded_records)
     monkeypatch.setattr(model_flows, "scan", lambda *_: library)
     monkeypatch.setattr(model_flows, "inspect", by_path.__getitem__)
     monkeypatch.setattr(model_flows, "configured_folders", lambda *_: (Folder(path=FOLDER),))

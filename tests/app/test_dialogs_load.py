@@ -61,6 +61,12 @@ async def write(stage: Stage[ChosenLoad], field: str, text: str) -> None:
     await stage.press("ctrl+u", *(("minus" if character == "-" else character) for character in text))
 
 
+async def show_advanced(stage: Stage[ChosenLoad]) -> None:
+    """Unfold the rare settings, by key."""
+    await focus(stage, "advanced")
+    await stage.press("right")
+
+
 async def focus(stage: Stage[ChosenLoad], field: str) -> None:
     stage.dialog.query_one(f"#{field}").focus()
     await stage.pilot.pause()
@@ -71,7 +77,7 @@ async def test_settings_and_costs_are_seen_together(size: tuple[int, int]) -> No
     async with opened(dialog(), size) as stage:
         await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
         await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
-        await stage.shows("Fit", "Load", "Cancel")
+        await stage.shows("━ used", "■ this model", "│ reserve", "Load (enter)", "Fit", "Cancel")
 
 
 async def test_unchanged_settings_come_back_as_they_were_written() -> None:
@@ -83,6 +89,7 @@ async def test_unchanged_settings_come_back_as_they_were_written() -> None:
 
 async def test_every_field_reaches_the_result_by_keyboard_alone() -> None:
     async with opened(dialog(model=MOE), (120, 40)) as stage:
+        await show_advanced(stage)
         for field, text in {
             "n_ctx": "3000",
             "n_gpu_layers": "2",
@@ -120,6 +127,7 @@ async def test_every_field_reaches_the_result_by_keyboard_alone() -> None:
 @pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
 async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]) -> None:
     async with opened(dialog(ChosenLoad(backend="cpu"), model=MOE), size) as stage:
+        await show_advanced(stage)
         seen = set()
         for _ in range(40):
             await stage.press("down")
@@ -195,6 +203,7 @@ async def test_all_layers_is_kept_as_all_whatever_the_model() -> None:
 
 async def test_a_wrong_value_is_told_at_its_field_and_is_not_loaded() -> None:
     async with opened(dialog(), (120, 40)) as stage:
+        await show_advanced(stage)
         await write(stage, "n_batch", "0")
         await stage.shows("Write a whole number of 1 or more.")
         await stage.press("f5")
@@ -296,8 +305,64 @@ async def test_up_and_down_go_through_the_fields_and_escape_changes_nothing() ->
 async def test_forty_columns_are_enough() -> None:
     async with opened(dialog(), (40, 24)) as stage:
         await stage.shows("Context", "Offload", "RAM", "free after", "● Fits.")
+        await show_advanced(stage)
         await focus(stage, "seed")
         await stage.shows("Seed")
+
+
+@pytest.mark.parametrize("field", ["slide-n_ctx", "n_ctx", "backend", "n_threads", "flash_attn", "type_k"])
+async def test_enter_loads_from_every_field(field: str) -> None:
+    async with opened(dialog()) as stage:
+        await focus(stage, field)
+        await stage.press("enter")
+        assert await stage.closes() == ChosenLoad(n_ctx=2048)
+
+
+async def test_rare_settings_are_folded_away_until_somebody_asks_for_them() -> None:
+    async with opened(dialog(), (120, 40)) as stage:
+        await stage.shows("Advanced", "▸ batch, ubatch, mmap, mlock, repack, seed")
+        before = stage.text.index("╰")
+        assert "Repack" not in stage.text
+        await stage.click("▸ batch")
+        await stage.shows("▾ batch", "Repack", "mlock", "Seed")
+        assert stage.text.index("╰") > before, "the box is as high as what is in it"
+        await stage.click("▾ batch")
+        await until(lambda: "Repack" not in stage.text)
+        assert stage.result is OPEN
+        await focus(stage, "advanced")
+        await stage.shows("enter Show or hide", "f5 Load")
+        await stage.press("enter")
+        await stage.shows("Repack")
+
+
+async def test_rare_settings_that_are_not_the_default_are_shown_at_once() -> None:
+    async with opened(dialog(ChosenLoad(n_ctx=2048, use_mmap=False)), (120, 40)) as stage:
+        await stage.shows("▾ batch", "Repack", "mlock")
+
+
+async def test_what_is_wrong_with_a_folded_setting_unfolds_it() -> None:
+    settings, defaults = ChosenLoad(n_ctx=2048, n_batch=64), ChosenLoad(n_batch=64)
+    screen = LoadScreen(inspect(DENSE).info, settings, (CPU, GPU), ROOMY, KEYS, defaults=defaults)
+    async with opened(screen, (120, 40)) as stage:
+        await stage.press("enter")
+        await stage.shows("Write at most 64, the batch size.")
+        assert stage.result is OPEN and stage.dialog.query_one("#n_ubatch").has_focus
+
+
+async def test_the_row_with_the_focus_has_the_one_mark() -> None:
+    async with opened(dialog()) as stage:
+        for field, label in (("slide-n_ctx", "Context"), ("n_threads", "Threads"), ("backend", "Backend")):
+            await focus(stage, field)
+            await until(lambda label=label: f"▶ {label}" in stage.text)  # type: ignore[misc]
+            assert stage.text.count("▶ ") - stage.text.count("▶ 4,096") - stage.text.count("▶ 5") == 1
+
+
+async def test_a_box_on_a_large_terminal_is_no_higher_than_what_is_in_it() -> None:
+    async with opened(dialog(), (160, 60)) as stage:
+        rows = stage.text.split("\n")
+        top, bottom = stage.row_of("╭"), stage.row_of("╰")
+        assert bottom - top < 24
+        assert not any(rows[at].strip("│ ") == rows[at + 1].strip("│ ") == "" for at in range(top + 1, bottom - 1))
 
 
 @pytest_asyncio.fixture

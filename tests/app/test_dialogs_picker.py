@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from textual.widgets import Input
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
 from tests.models.gguf_files import Shape
+from tui.app.screens.model_records import ModelRecords
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import ChosenLoad
+from tui.measure.known_speeds import KnownSpeeds, how_loaded
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
 from tui.planning.exact import Confirmed
@@ -58,11 +62,13 @@ async def listed(stage: Stage[PickedModel]) -> None:
 async def test_every_model_stands_in_the_table_with_its_figures(folder: Path, size: tuple[int, int]) -> None:
     async with opened(picker(folder), size) as stage:
         await listed(stage)
-        await stage.shows("NAME", "PARAMS", "QUANT", "SIZE", "FITS")
-        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
+        await stage.shows("NAME ↑", "PARAMS", "QUANT", "SIZE", "NEEDS")
+        await until(lambda: stage.text.count("●") == 4)  # in both rows, the details and the legend
         moe = stage.text.split("\n")[stage.row_of("A0.")]
-        assert "2.3M (1.1M)" in moe and "Q8_0" in moe and "2.4 MiB" in moe and "● CPU" in moe
+        assert "2.3M (1.1M)" in moe and "Q8_0" in moe and "2.4 MiB" in moe
+        assert re.search(r"● +[\d.]+ MiB", moe)
         await stage.shows("2 models", "qwen3 · 1.0M", "4 layers", "trained for 4,096 tokens", "chat template")
+        await until(lambda: re.search(r"● fits · needs [\d.]+ MiB of 24.0 GiB in RAM", stage.text))
 
 
 async def test_a_low_terminal_shows_models_and_only_why_a_file_cannot_be_loaded_beside_them(folder: Path) -> None:
@@ -128,6 +134,80 @@ async def test_a_click_on_the_key_bar_is_as_good_as_the_key(folder: Path) -> Non
         assert await stage.closes() is None
 
 
+def order(stage: Stage[PickedModel]) -> list[str]:
+    """The models in the order of the table."""
+    return [item.info.name for item in stage.dialog.rows.items if isinstance(item, LibraryModel)]  # type: ignore[attr-defined]
+
+
+async def test_the_table_is_sorted_by_any_column_with_a_key_and_the_other_way_round(folder: Path) -> None:
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        first, second = order(stage)
+        await stage.press("f6")
+        await stage.shows("NAME ↓")
+        assert order(stage) == [second, first]
+        for title, expected in (
+            ("PARAMS ↓", [second, first]),
+            ("QUANT ↑", [first, second]),
+            ("SIZE ↓", [second, first]),
+            ("NEEDS ↑", [first, second]),
+            ("NAME ↑", [first, second]),
+        ):
+            await stage.press("f4")
+            await stage.shows(title)
+            await until(lambda expected=expected: order(stage) == expected)  # type: ignore[misc]
+
+
+async def test_a_click_on_a_title_sorts_by_its_column_and_another_one_the_other_way_round(folder: Path) -> None:
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        first, second = order(stage)
+        await stage.click("SIZE")
+        await stage.shows("SIZE ↓")
+        assert order(stage) == [second, first]
+        await stage.click("SIZE ↓")
+        await stage.shows("SIZE ↑")
+        assert order(stage) == [first, second]
+
+
+async def test_favourites_come_first_however_the_table_is_sorted_and_are_kept(folder: Path) -> None:
+    kept: list[tuple[str, ...]] = []
+    async with opened(picker(folder, keep_favourites=kept.append), (120, 40)) as stage:
+        await listed(stage)
+        first, second = order(stage)
+        await stage.press("down", "f3")
+        await stage.shows("★")
+        assert order(stage) == [second, first] and kept == [(str(folder / MOE.name),)]
+        assert "▶" in stage.text.split("\n")[stage.row_of("A0.")], "the highlight goes with it"
+        await stage.press("f3")
+        assert order(stage) == [first, second] and kept[-1] == ()
+    async with opened(picker(folder, favourites=(str(folder / MOE.name),)), (120, 40)) as stage:
+        await listed(stage)
+        assert order(stage) == [second, first]
+        await stage.press("ctrl+end", "f3")
+        assert order(stage) == [second, first], "a broken file is none"
+
+
+async def test_speeds_and_the_last_use_are_shown_where_they_are_known(folder: Path) -> None:
+    model = look(folder).models[1]
+    speeds = KnownSpeeds(measured={how_loaded(model.info, (), 0): 31.44})
+    now = datetime(2026, 3, 2, 12, 0)
+
+    async def records() -> ModelRecords:
+        return ModelRecords(speeds=speeds, used={str(model.path): now.timestamp() - 86_400})
+
+    async with opened(picker(folder, records=records, now=lambda: now), (120, 40)) as stage:
+        await listed(stage)
+        await stage.shows("SPEED", "USED", "31.4 tok/s", "yesterday")
+        row = stage.text.split("\n")[stage.row_of("31.4 tok/s")]
+        assert "A0.0" in row and "≈" not in row
+        await stage.press("down")
+        await stage.shows("31.4 tok/s in the last benchmark")
+    async with opened(picker(folder), (120, 40)) as stage:
+        await listed(stage)
+        assert "SPEED" not in stage.text and "USED" not in stage.text, "a column that says nothing takes no room"
+
+
 async def test_escape_changes_nothing(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await stage.press("escape")
@@ -137,7 +217,7 @@ async def test_escape_changes_nothing(folder: Path) -> None:
 async def test_the_loaded_model_is_highlighted_at_first(folder: Path) -> None:
     async with opened(picker(folder, current=folder / MOE.name)) as stage:
         await listed(stage)
-        assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
+        assert "▶ ✓" in stage.text.split("\n")[stage.row_of("A0.")]
 
 
 async def test_a_path_that_is_pasted_is_loaded_without_being_in_a_folder(folder: Path) -> None:
@@ -227,19 +307,20 @@ async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path) 
 
 async def test_what_does_not_fit_says_what_it_needs(folder: Path) -> None:
     tiny = MemoryNow(host_free_bytes=1 << 20, host_total_bytes=1 << 21)
-    async with opened(picker(folder, tiny), (160, 44)) as stage:
+    async with opened(picker(folder, tiny), (120, 40)) as stage:
         await listed(stage)
-        await stage.shows("○ no: ", "○ Does not fit: ", " MiB too much for RAM.")
+        await stage.shows("○ does not fit · needs ", " of 1.0 MiB in RAM")
+        assert re.search(r"○ +[\d.]+ MiB", stage.text.split("\n")[stage.row_of("A0.")])
 
 
 async def test_a_gpu_shows_how_many_layers_it_takes(folder: Path) -> None:
     async with opened(picker(folder, devices=(GPU,)), (120, 40)) as stage:
         await listed(stage)
-        await stage.shows("● GPU 5/5")
+        await stage.shows("● fits · needs ", "5/5 layers on GPU")
     cpu = ChosenLoad(backend="cpu")
     async with opened(picker(folder, devices=(GPU,), load_for=lambda _: cpu), (120, 40)) as stage:
         await listed(stage)
-        await stage.shows("● CPU")
+        await stage.shows("● fits · needs ", "CPU only")
 
 
 async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,9 +336,9 @@ async def test_while_it_is_found_out_what_fits_every_key_works(folder: Path, mon
         assert stage.text.split("\n")[stage.row_of("A0.")].rstrip("│ ").endswith("…")
         await stage.press("down")
         await stage.shows("qwen3moe · 2.3M · 1.1M active")
-        assert "● CPU" not in stage.text
+        assert stage.text.count("●") == 1, "in the legend"
         go.set()
-        await until(lambda: stage.text.count("● CPU") == 3)  # in both rows and the details
+        await until(lambda: stage.text.count("●") == 4)
 
 
 async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
@@ -276,7 +357,7 @@ async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
         (folder / DENSE.name).write_bytes((folder / MOE.name).read_bytes())
         await stage.press("f5")
         await stage.shows("3 models")
-        await until(lambda: stage.text.count("● CPU") == 4)
+        await until(lambda: stage.text.count("●") == 5)
         assert len(judged) == 4
 
 

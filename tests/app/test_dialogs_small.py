@@ -105,7 +105,7 @@ async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]) -
 async def test_a_text_is_saved_with_the_button_and_may_be_empty() -> None:
     async with opened(TextEditScreen("System prompt", "x", KEYS)) as stage:
         await stage.press("backspace")
-        await stage.pilot.click("#save")
+        await stage.pilot.click("#button-form_save")
         assert await stage.closes() == ""
 
 

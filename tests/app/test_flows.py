@@ -283,7 +283,7 @@ async def test_help_lists_every_action_and_the_palette_runs_one(start: StartApp)
         await person.wait_for(lambda: "Find an action" in person.screen_text())
         await person.press(*"sidebar")
         await person.wait_for(lambda: "Show or hide the sidebar" in person.screen_text())
-        await person.press("down", "enter")
+        await person.press("enter")
         await person.wait_for(lambda: person.app.main.has_class("-no-sidebar"))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.app.markdown.text import width_of
-from tui.app.widgets.memory_bars import pool_row
+from tui.app.widgets.memory_bars import legend_row, pool_row
 from tui.planning.placement import HOST
 from tui.planning.verdict import Pool
 
@@ -34,7 +34,7 @@ def styles(of: Pool) -> set[str]:
 
 
 def test_used_planned_and_free_follow_each_other_and_the_limit_is_marked() -> None:
-    assert text(pool(20, 5, 10, 19)) == "RAM" + " " * 15 + "▓▓▓▓▓██████████░░░░│" + "   15.0 / 20.0"
+    assert text(pool(20, 5, 10, 19)) == "RAM" + " " * 15 + "━━━━━■■■■■■■■■■────│" + "   15.0 / 20.0"
 
 
 @pytest.mark.parametrize(("planned", "style"), [(10, "good"), (14.5, "tight"), (16, "full")])
@@ -43,12 +43,19 @@ def test_colour_says_whether_it_fits(planned: float, style: str) -> None:
 
 
 def test_what_is_planned_is_seen_however_little_and_however_full_it_is() -> None:
-    assert "█" in text(pool(20, 20, 0.01, 19))
-    assert "█" in text(pool(64, 1, 0.01, 60))
+    assert "■" in text(pool(20, 20, 0.01, 19))
+    assert "■" in text(pool(64, 1, 0.01, 60))
 
 
 def test_nothing_planned_takes_no_cell() -> None:
-    assert "█" not in text(pool(20, 5, 0, 19))
+    assert "■" not in text(pool(20, 5, 0, 19))
+
+
+@pytest.mark.parametrize("width", [8, 20, 52, 120])
+def test_the_legend_says_what_each_sign_means_as_far_as_there_is_room(width: int) -> None:
+    legend = "".join(piece for piece, _ in legend_row("fits", width))
+    assert width_of(legend.rstrip()) <= width
+    assert "━ used" in legend and ("│ reserve" in legend) == (width >= 52)
 
 
 @given(

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import pytest
 from rich.color import Color
 from rich.style import Style
-from textual.command import CommandList
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
@@ -18,6 +17,7 @@ from tests.app.test_snapshots import Scene, action, chat, open_palette, pick_mod
 from tests.seeing import NEAREST, contrast, distance, linear
 from tui.app.markdown.text import width_of
 from tui.app.screens.choice import ChoiceScreen
+from tui.app.screens.palette import PaletteScreen
 from tui.app.screens.picker import PickerScreen
 
 TOLD_APART = 15
@@ -115,8 +115,10 @@ async def highlight_row(person: Person) -> list[Place]:
 
 async def highlight_command(person: Person) -> list[Place]:
     await person.press("down")
-    commands = person.app.screen.query_one(CommandList)
-    return places(person, "Load settings", commands)
+    assert isinstance(person.app.screen, PaletteScreen)
+    rows = person.app.screen.rows
+    _, y = places(person, "▶", rows)[0]
+    return [(x, y) for x in range(rows.region.x, rows.region.right)]
 
 
 SCENES: dict[str, tuple[Scene, Callable[[Person], Awaitable[list[Place]]]]] = {

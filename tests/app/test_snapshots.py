@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from rich.style import Style
-from textual.command import CommandList
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
@@ -51,17 +50,19 @@ from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
 from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
+from tui.app.screens.palette import PaletteScreen
 from tui.app.screens.picker import PickerScreen
-from tui.app.widgets.bench_board import BenchState
+from tui.app.widgets.bench_board import BenchState, JobRow
+from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.start_page import StartPage
 from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
 from tui.chat.store import Summary
 from tui.config import paths
-from tui.config.actions import ACTIONS
 from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
 from tui.measure.history import History
+from tui.measure.report import Comparison
 from tui.models.library import Library
 from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
@@ -165,11 +166,35 @@ async def chat_beside_others(person: Person) -> None:
 
 async def pick_model(person: Person) -> None:
     await chat(person)
+    favourites = (str(LIBRARY.models[-1].path),)
+    person.app.controller.remember(favourites=favourites)
+    await person.wait_for(lambda: person.app.controller.state.state.favourites == favourites)
     await person.press("ctrl+o")
     await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
     picker = person.app.screen
     assert isinstance(picker, PickerScreen)
     await person.wait_for(lambda: picker.rows.item and picker._next_to_judge() is None)
+
+
+async def use_the_palette(person: Person) -> None:
+    """What was run from it last comes first."""
+    await chat(person)
+    recent = ("theme", "export")
+    person.app.controller.remember(actions=recent)
+    await person.wait_for(lambda: person.app.controller.state.state.actions == recent)
+    await person.press("ctrl+p")
+    await person.wait_for(lambda: isinstance(person.app.screen, PaletteScreen))
+
+
+async def change_advanced_settings(person: Person) -> None:
+    """On the field that is farthest down."""
+    await change_load_settings(person)
+    await person.wait_for(lambda: isinstance(person.app.screen, LoadScreen))
+    person.app.screen.query_one(FoldLine).more()
+    seed = person.app.screen.query_one("#seed")
+    await person.wait_for(lambda: seed.region)
+    seed.focus()
+    await person.wait_for(lambda: seed.has_focus)
 
 
 async def change_load_settings(person: Person) -> None:
@@ -257,6 +282,21 @@ def bench(keymap: Keymap) -> ModalScreen[Any]:
     return screen
 
 
+def bench_running(keymap: Keymap) -> ModalScreen[Any]:
+    """The second of four jobs is running."""
+    screen = bench(keymap)
+    assert isinstance(screen, BenchScreen)
+    measured = COMPARISON.reports[0]
+    rows = (
+        JobRow(name="Qwen3-4B Q4_K_M", on="CPU", state="done", report=measured),
+        JobRow(name="Qwen3-4B Q4_K_M", on="Vulkan0", state="running", fraction=0.66, doing="4 of 6 runs"),
+        JobRow(name="Qwen3-32B Q3_K_L", on="CPU", state="failed"),
+        JobRow(name="Qwen3-32B Q3_K_L", on="Vulkan0", state="waiting"),
+    )
+    screen._state = msgspec.structs.replace(screen._state, jobs=rows, comparison=Comparison())
+    return screen
+
+
 async def list_conversations(person: Person) -> None:
     await chat(person)
     hour = 3600
@@ -299,8 +339,7 @@ def action(name: str) -> Callable[[Person], Awaitable[None]]:
 async def open_palette(person: Person) -> None:
     await chat(person)
     await person.press("ctrl+p")
-    n_actions = sum(one.palette for one in ACTIONS)
-    await person.wait_for(lambda: [found.option_count for found in person.app.screen.query(CommandList)] == [n_actions])
+    await person.wait_for(lambda: isinstance(person.app.screen, PaletteScreen))
 
 
 async def watch(person: Person) -> None:
@@ -342,7 +381,7 @@ SCENES = {
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
-    "main-no-model": Scene(start_empty, "Qwen3-8B", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
+    "main-no-model": Scene(start_empty, "No models were found", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
     "picker-empty": Scene(pick_of_none, "paste the path", has_model=False),
     "start-page": Scene(start_again, "Lighthouse", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "main-wide": Scene(chat_beside_others, "Lighthouse", sizes=((160, 40), (200, 60))),
@@ -350,9 +389,11 @@ SCENES = {
     "main-load-failed": Scene(fail_to_load, "could not be loaded"),
     "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
     "load-settings": Scene(change_load_settings, "free after", sizes=NARROW),
+    "load-settings-advanced": Scene(change_advanced_settings, "mlock"),
     "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
     "guard": Scene(dialog(guard), "Load anyway"),
     "bench": Scene(dialog(bench), "against run 12", sizes=NARROW),
+    "bench-running": Scene(dialog(bench_running), "waiting"),
     "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
     "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
     "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
@@ -367,13 +408,13 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
+    "palette": Scene(use_the_palette, "Let the model think", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
-    "palette": Scene(action("palette"), "Let the model think"),
 }
 
 IN_CHINESE = {
     "main": "思考了",
-    "main-no-model": "Qwen3-8B",
+    "main-no-model": "没有找到模型",
     "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
     "picker": "参数量",
@@ -385,6 +426,8 @@ IN_CHINESE = {
     "monitor": "监视器",
     "palette": "查找操作",
     "bench-start": "基准测试",
+    "bench-running": "等待",
+    "load-settings-advanced": "mlock",
 }
 """Scenes, and what shows that they are there in Chinese."""
 

@@ -3,6 +3,7 @@ help."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load, no_others
 from tui.planning.now import MemoryNow
 from tui.planning.verdict import judge
-from tui.planning.verdict_words import cell, loaded_instead, short_cell
+from tui.planning.verdict_words import in_words, loaded_instead
 
 ROOMY = machine(64 * GIB, 64 * GIB, reserve=GIB)
 SMALL_CARD = machine(64 * GIB, 3 * GIB, reserve=GIB)
@@ -64,26 +65,34 @@ async def test_a_context_is_cut_only_if_nobody_chose_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "choice", "memory", "words", "short"),
+    ("info", "choice", "memory", "words"),
     [
-        (QWEN3_8B, ChosenLoad(n_ctx=4096), ROOMY, "GPU 37/37", "GPU 37/37"),
-        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "CPU", "CPU"),
-        (QWEN3_8B, ChosenLoad(n_ctx=4096, backend="cpu"), ROOMY, "CPU", "CPU"),
-        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096, n_cpu_moe=9), ROOMY, "GPU 49/49+CPU", "GPU 49/49+CPU"),
-        (QWEN3_8B, ChosenLoad(n_ctx=4096, type_k="q8_0"), ROOMY, "GPU 37/37", "GPU 37/37"),
-        (HEAD_80, ChosenLoad(n_ctx=4096, type_k="q8_0"), ROOMY, "no: load settings", "no: settings"),
-        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), SMALL, "no: needs 17 GiB of 8.0 GiB", "no: 17 GiB"),
+        (
+            QWEN3_8B,
+            ChosenLoad(n_ctx=4096),
+            ROOMY,
+            "fits · needs X of Y in Vulkan0 · 37/37 layers on GPU",
+        ),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, n_gpu_layers=0), ROOMY, "fits · needs X of Y in RAM · 0/37 layers on GPU"),
+        (QWEN3_8B, ChosenLoad(n_ctx=4096, backend="cpu"), ROOMY, "fits · needs X of Y in RAM · CPU only"),
         (
             QWEN3_30B_A3B,
-            ChosenLoad(n_ctx=4096),
-            LOW_CARD,
-            "no: 1.3 GiB short on Vulkan0",
-            "no: Vulkan0",
+            ChosenLoad(n_ctx=4096, n_cpu_moe=9),
+            ROOMY,
+            "fits · needs X of Y in Vulkan0 · 49/49 layers on GPU · experts on CPU: 9 layers",
         ),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), SMALL, "does not fit · needs X of Y in Vulkan0"),
+        (QWEN3_30B_A3B, ChosenLoad(n_ctx=4096), LOW_CARD, "does not fit · needs X of Y in Vulkan0"),
     ],
 )
-def test_a_cell_of_a_table_says_where_it_would_lie_or_what_is_missing(
-    info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, words: str, short: str
+def test_in_words_it_says_what_is_needed_where_and_how_it_would_be_loaded(
+    info: ModelInfo, choice: ChosenLoad, memory: MemoryNow, words: str
 ) -> None:
     verdict = judge(info, choice, (CPU, *DEVICES[1:]), memory)
-    assert (cell(verdict), short_cell(verdict)) == (words, short)
+    told = re.sub(r"needs [\d.]+ of [\d.]+ GiB", "needs X of Y", in_words(verdict, verdict.fit))
+    assert told == words
+
+
+def test_what_cannot_be_loaded_at_all_says_why_in_words() -> None:
+    verdict = judge(HEAD_80, ChosenLoad(n_ctx=4096, type_k="q8_0"), (CPU, *DEVICES[1:]), ROOMY)
+    assert in_words(verdict, verdict.fit) == verdict.obstacle != ""

@@ -17,7 +17,6 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -30,7 +29,6 @@ from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
-from tui.app.palette import ActionCommands
 from tui.app.screens.main import MainScreen
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
@@ -285,7 +283,22 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
-        self.push_screen(CommandPalette(providers=[ActionCommands], placeholder=tr("Find an action…")))
+        from tui.app.screens.palette import PaletteScreen
+
+        below, recent = self.screen, self.controller.state.state.actions
+        palette = PaletteScreen(
+            self.keymap,
+            recent=recent,
+            is_live=lambda action: hasattr(self if action.scope == "app" else below, f"action_{action.id}"),
+        )
+        self.push_screen(palette, self._run_from_palette)
+
+    async def _run_from_palette(self, action_id: str | None) -> None:
+        from tui.app.screens.palette import with_newest
+
+        if action_id is not None:
+            self.controller.remember(actions=with_newest(self.controller.state.state.actions, action_id))
+            await self.run_action(action_id if BY_ID[action_id].scope == "app" else f"screen.{action_id}")
 
     async def action_interrupt(self) -> None:
         """Ctrl-C: copy what is marked, else stop what runs, else say how to leave."""

@@ -16,6 +16,7 @@ Scope = Literal[
     "transcript",
     "card",
     "dialog",
+    "list",
     "picker",
     "load",
     "conversations",
@@ -31,6 +32,7 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "transcript": "chat",
     "card": "chat",
     "dialog": "app",
+    "list": "dialog",
     "picker": "dialog",
     "load": "dialog",
     "conversations": "dialog",
@@ -41,8 +43,8 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
-failed; "dialog" is any dialog, within it "form" is one whose text or values are saved, "log" one with lines to read,
-"bench" the one that measures; "monitor" is the full-screen monitor."""
+failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
+saved, "log" one with lines to read, "bench" the one that measures; "monitor" is the full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -252,6 +254,11 @@ ACTIONS: tuple[Action, ...] = (
         ("dialog_close", mark("Close"), mark("Close the dialog and change nothing."), "escape", "footer"),
     ),
     *_rows(
+        mark("Lists"),
+        "list",
+        ("list_choose", mark("Choose"), mark("Take the highlighted entry."), "enter", "footer"),
+    ),
+    *_rows(
         mark("Model picker"),
         "picker",
         ("picker_load", mark("Load"), mark("Load the highlighted model."), "enter", "footer"),
@@ -262,12 +269,21 @@ ACTIONS: tuple[Action, ...] = (
             "f2",
             "footer",
         ),
+        (
+            "picker_favourite",
+            mark("Mark favourite"),
+            mark("List the model first, or no longer first."),
+            "f3",
+            "footer",
+        ),
+        ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
+        ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
     ),
     *_rows(
         mark("Load settings"),
         "load",
-        ("load_apply", mark("Load"), mark("Load the model with these settings."), "f5", "footer"),
+        ("load_apply", mark("Load"), mark("Load the model with these settings."), "enter ctrl+s f5", "footer"),
         ("load_fit", mark("Fit"), mark("Choose the fastest settings that fit."), "ctrl+f", "footer"),
         ("load_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
         ("value_less", mark("Lower"), mark("Lower the slider."), "left minus"),
@@ -286,7 +302,7 @@ ACTIONS: tuple[Action, ...] = (
     *_rows(
         mark("Forms"),
         "form",
-        ("form_save", mark("Save"), mark("Save what was written and close the dialog."), "ctrl+s", "footer"),
+        ("form_save", mark("Save"), mark("Save what was written and close the dialog."), "enter ctrl+s", "footer"),
         ("form_reset", mark("Reset"), mark("Go back to the defaults."), "ctrl+d", "footer"),
     ),
     *_rows(

@@ -32,6 +32,8 @@ class LoadRow(NamedTuple):
     """What the dialog says beside it, where that does not depend on the values."""
     beside: bool = False
     """Shares the row of the setting before it in the dialog."""
+    is_advanced: bool = False
+    """The dialog shows it when somebody asks for more."""
     offered: tuple[str, ...] = ()
     """The values that the dialog offers, where the settings file takes more."""
     parameter: str = ""
@@ -110,6 +112,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         label=mark("Batch"),
         note=mark("a smaller ubatch takes less memory"),
         parameter="context.n_batch",
+        is_advanced=True,
     ),
     LoadRow(
         "n_ubatch",
@@ -119,6 +122,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         label="ubatch",
         beside=True,
         parameter="context.n_ubatch",
+        is_advanced=True,
     ),
     LoadRow(
         "flash_attn",
@@ -159,6 +163,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         label="mmap",
         note=mark("maps the file: starts sooner"),
         parameter="model.load_mode",
+        is_advanced=True,
     ),
     LoadRow(
         "use_mlock",
@@ -170,6 +175,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         note=mark("keeps it from being swapped out"),
         parameter="model.load_mode",
         takes_memory=False,
+        is_advanced=True,
     ),
     LoadRow(
         "repack",
@@ -179,6 +185,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         help=mark("weights in the CPU's order: auto, on, off"),
         label=mark("Repack"),
         parameter="model.use_extra_bufts",
+        is_advanced=True,
     ),
     LoadRow(
         "seed",
@@ -188,6 +195,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         label=mark("Seed"),
         note=mark("-1 draws a new one for every answer"),
         takes_memory=False,
+        is_advanced=True,
     ),
 )
 """In the order of `settings.toml`, of `--help` and, but for its first rows, of the dialog."""

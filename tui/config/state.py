@@ -45,6 +45,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Language that was chosen in the app: one of `tui.words.LANGUAGES`, or "auto"."""
     sidebar: bool | None = None
     """Whether the sidebar was shown or hidden by hand."""
+    actions: tuple[str, ...] = ()
+    """Ids of the actions that were run from the palette last, the newest first."""
+    favourites: tuple[str, ...] = ()
+    """Absolute paths of the models that the picker lists first."""
     conversation_list: bool | None = None
     """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
     folders: tuple[str, ...] = ()
@@ -97,7 +101,7 @@ class StateStore:
     def remember_load(self, model: Path, load: ChosenLoad) -> ConfigProblem | None:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
-        if not _is_text(key):
+        if not is_text(key):
             message = tr(
                 "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
             )
@@ -138,7 +142,7 @@ class StateStore:
     def _write(self) -> ConfigProblem | None:
         """Write all of it; what is in the way of that, if something is."""
         everything = msgspec.to_builtins(self.state)
-        table = {key: value for key, value in everything.items() if value not in (None, "", {}, ())}
+        table = {key: value for key, value in everything.items() if value not in (None, "", {}, (), [])}
         try:
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
@@ -178,7 +182,8 @@ class StateStore:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether it can be written to the file: the name of a file need not be UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

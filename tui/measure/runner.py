@@ -194,6 +194,11 @@ class Runner:
         """What is measured so far, in the order of the jobs."""
         return Comparison(reports=tuple(self._reports[job] for job in sorted(self._reports)))
 
+    @property
+    def jobs(self) -> tuple[BenchJob, ...]:
+        """Those of the plan."""
+        return self._plan.jobs
+
     def model_of(self, job: int) -> str:
         """Name of the model that a job measures."""
         return self._plan.jobs[job].model.info.name

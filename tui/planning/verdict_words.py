@@ -1,40 +1,35 @@
-"""Every sentence about whether a load fits and what would help: for a cell of a table, a line of a panel, a question or
+"""Every sentence about whether a load fits and what would help: for a line of a panel, a question or
 a message. What they say is in the records of `verdict.py`, `search.py` and `remedies.py`; nothing is judged here."""
 
 from __future__ import annotations
 
 from tui.base import format
-from tui.planning.formula import MemoryPlan
+from tui.planning.formula import Fit, MemoryPlan
 from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Pool, Verdict
 from tui.words import mark, tr, trn
 
-_ROUND_FROM = 9.5 * 2**30
-"""Bytes from which a cell has no room for a digit behind the point."""
 
-
-def cell(verdict: Verdict) -> str:
-    """In 23 cells: "CPU", "GPU 48/49", "GPU 49/49+CPU" with experts on the CPU, "no: needs 133 GiB of 31"."""
-    if verdict.fit != "no":
-        return _placement_cell(verdict.plan)
+def in_words(verdict: Verdict, fit: Fit) -> str:
+    """Whether it fits, in the place that decides, and how it would be loaded: "fits · needs 13.9 of 22.5 GiB in Vulkan0
+    · 49/49 layers on GPU". `fit` is "tight" also where the load was changed before it fits. An obstacle is a
+    sentence."""
     if verdict.obstacle:
-        return tr("no: load settings")
-    if verdict.plan.total_bytes > verdict.free_bytes:
-        return tr("no: needs {needed} of {free}", needed=_needed(verdict), free=_free(verdict))
-    tightest = verdict.tightest
-    return tr("no: {size} short on {place}", size=format.size(-tightest.left_bytes), place=tightest.name)
-
-
-def short_cell(verdict: Verdict) -> str:
-    """The same in 11 cells or so: "no: 133 GiB"."""
-    if verdict.fit != "no":
-        return _placement_cell(verdict.plan)
-    if verdict.obstacle:
-        return tr("no: settings")
-    if verdict.plan.total_bytes > verdict.free_bytes:
-        return tr("no: {needed}", needed=_needed(verdict))
-    return tr("no: {place}", place=verdict.tightest.name)
+        return verdict.obstacle
+    place = verdict.worst
+    if place.fit == "fits":
+        place = max(verdict.places, key=lambda one: one.cost.total_bytes)
+    needed, free = _of(place.cost.total_bytes, place.cost.total_bytes + place.left_bytes)
+    how = layers(verdict.plan)
+    match fit:
+        case "fits":
+            told = tr("fits · needs {needed} of {free} in {place}", needed=needed, free=free, place=place.name)
+        case "tight":
+            told = tr("tight · needs {needed} of {free} in {place}", needed=needed, free=free, place=place.name)
+        case _:
+            return tr("does not fit · needs {needed} of {free} in {place}", needed=needed, free=free, place=place.name)
+    return f"{told} · {how}"
 
 
 def line(verdict: Verdict) -> str:
@@ -208,19 +203,8 @@ def _fastest_label(plan: MemoryPlan, n_ctx: int) -> str:
     )
 
 
-def _placement_cell(plan: MemoryPlan) -> str:
-    if not plan.n_gpu_layers:
-        return "CPU"
-    on_gpu = f"GPU {plan.n_gpu_layers}/{plan.n_layers}"
-    return f"{on_gpu}+CPU" if plan.n_experts_on_cpu else on_gpu
-
-
-def _needed(verdict: Verdict) -> str:
-    n_bytes = verdict.plan.total_bytes
-    return f"{n_bytes / 2**30:.0f} GiB" if n_bytes >= _ROUND_FROM else format.size(n_bytes)
-
-
-def _free(verdict: Verdict) -> str:
-    """Without the unit where it is that of what is needed."""
-    n_bytes = max(verdict.free_bytes, 0)
-    return f"{n_bytes / 2**30:.0f}" if n_bytes >= _ROUND_FROM else format.size(n_bytes)
+def _of(n_bytes: int, all_bytes: int) -> tuple[str, str]:
+    """Both as text; the first without its unit where it is that of the second."""
+    part, whole = format.size(n_bytes), format.size(max(all_bytes, 0))
+    value, unit = part.split()
+    return (value if whole.endswith(f" {unit}") else part), whole

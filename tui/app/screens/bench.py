@@ -9,27 +9,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.widgets import Button
 from textual.worker import Worker, WorkerError
 
 from tui.app import phrases
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
-from tui.app.widgets.bench_board import BenchBoard, BenchState
+from tui.app.widgets.bench_board import BenchBoard, BenchState, JobRow
 from tui.app.widgets.transcript import Transcript
 from tui.base import format
 from tui.config.load import CPU, engine_settings
 from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
-from tui.measure import endtoend
+from tui.measure import duration, endtoend
 from tui.measure.compare import Change, compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
+from tui.measure.known_speeds import KnownSpeeds, known_speeds
 from tui.measure.report import Comparison, Report
 from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progress, Runner, context_for, plan_tests
 from tui.models.library import LibraryModel
@@ -92,8 +92,9 @@ class BenchScreen(Dialog[None]):
         self._runner: Runner | None = None
         # Known also while the screen goes: what was measured is kept then.
         self._board, self._answer = BenchBoard(), Transcript()
-        self._run_button = Button(tr("Run{key}", key=phrases.hint(keymap, "bench_run")), compact=True, id="run")
-        self._buttons = Horizontal(self._run_button, id="buttons")
+        self._buttons = self.button_row("bench_run")
+        self._speeds: KnownSpeeds | None = None
+        """What earlier runs tell; None until they were looked through."""
 
     def compose_body(self) -> ComposeResult:
         """The board, the answer that is timed as a user gets it, and the button."""
@@ -102,7 +103,8 @@ class BenchScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Say what would be measured."""
         self._answer.display = False
-        self._run_button.can_focus = False  # the keys of this screen are letters and enter
+        for button in self._buttons.query(Button):
+            button.can_focus = False  # the keys of this screen are letters and enter
         self._describe()
         self._look()
 
@@ -116,15 +118,42 @@ class BenchScreen(Dialog[None]):
     @work(exclusive=True, group="scan")
     async def _look(self) -> None:
         self._all = tuple(await asyncio.to_thread(self._scan))
+        self._speeds = await asyncio.to_thread(self._earlier_speeds)
         self._describe()
+
+    def _earlier_speeds(self) -> KnownSpeeds:
+        try:
+            return known_speeds(self._history)
+        except HistoryError:  # told where it is asked for, and when a run is to be kept
+            return KnownSpeeds()
 
     def _describe(self) -> None:
         about = (*ABOUT, ABOUT_ONE) if len(self._models) == 1 else ABOUT
-        self._change(plan=self._plan_text(), about=(*map(tr, about), "", *phrases.bench_begins(self.keymap)))
+        begins = phrases.bench_begins(self.keymap)
+        takes = self._takes_about()
+        self._change(plan=self._plan_text(), about=(*map(tr, about), "", *takes, *begins))
+
+    def _takes_about(self) -> tuple[str, ...]:
+        """How long it will take, once the library and earlier runs were looked through."""
+        if self._speeds is None or not self._models:
+            return ()
+        jobs = [
+            BenchJob(model=model, settings=engine_settings(self._choice(backend), self._devices)[0])
+            for model in self._models
+            for backend in self._backends()
+        ]
+        found = duration.about(jobs, TESTS, REPETITIONS, self._speeds)
+        time = format.about(found.seconds)
+        if found.is_known:
+            return (tr("It takes about {time}, by earlier runs.", time=time),)
+        return (tr("It takes about {time}, at a rough guess: not all of it was measured before.", time=time),)
+
+    def _choice(self, backend: str) -> ChosenLoad:
+        """What a model is loaded with to be measured there."""
+        return msgspec.structs.replace(self._defaults, backend=backend, n_ctx=context_for((*TESTS, END_TO_END)))
 
     # What can be done -------------------------------------------------------------------------------------------------
 
-    @on(Button.Pressed, "#run")
     def action_bench_run(self) -> None:
         """Start, unless it runs."""
         if self._measuring is not None:
@@ -166,7 +195,10 @@ class BenchScreen(Dialog[None]):
 
     def _runs_or_not(self) -> None:
         """Keys and button of a bench that measures, or that does not."""
-        self.key_titles = {"dialog_close": mark("Stop")} if self._measuring is not None else {}
+        if self._measuring is not None:
+            self.key_titles["dialog_close"] = mark("Stop")
+        else:
+            self.key_titles.pop("dialog_close", None)
         self._buttons.display = self._measuring is None
         self.refresh_bindings()
 
@@ -215,8 +247,7 @@ class BenchScreen(Dialog[None]):
         jobs, trouble = [], []
         for model in self._models:
             for backend in self._backends():
-                n_ctx = context_for((*TESTS, END_TO_END))
-                choice = msgspec.structs.replace(self._defaults, backend=backend, n_ctx=n_ctx)
+                choice = self._choice(backend)
                 permission = await may_measure(model, choice)
                 if permission.is_given:
                     settings = engine_settings(choice, self._devices)[0]
@@ -239,7 +270,7 @@ class BenchScreen(Dialog[None]):
             self._measuring = None
             if self.is_mounted:
                 self._answer.display = False
-                self._change(doing="")
+                self._change(doing="", jobs=())
                 self._runs_or_not()
 
     async def _run(self, engine: Engine, jobs: Sequence[BenchJob]) -> None:
@@ -305,7 +336,37 @@ class BenchScreen(Dialog[None]):
         runner = self._runner
         doing = _doing(progress, runner.model_of(progress.job) if runner else "")
         comparison = runner.comparison if runner else Comparison()
-        self._change(fraction=progress.fraction, doing=doing, comparison=comparison)
+        is_load = progress.test is None and not progress.what
+        fraction = self._state.fraction if is_load else progress.fraction
+        self._change(fraction=fraction, doing=doing, comparison=comparison, jobs=self._rows(progress))
+
+    def _rows(self, progress: Progress) -> tuple[JobRow, ...]:
+        """How far each job is."""
+        if (runner := self._runner) is None:
+            return ()
+        failed = {failure.job for failure in runner.failures}
+        n_runs = len(TESTS) * REPETITIONS
+        rows = []
+        for number, job in enumerate(runner.jobs):
+            report = runner.report_of(number)
+            n_done = sum(len(result.samples_ns) for result in report.results) if report else 0
+            row = JobRow(
+                name=f"{job.model.info.name} {job.model.info.quant}",
+                on="+".join(job.settings.devices) or "CPU",
+                state="failed" if number in failed else "done" if n_done >= n_runs else "waiting",
+                report=report,
+            )
+            if number == progress.job and row.state != "failed":
+                is_load = progress.test is None and not progress.what
+                doing = (
+                    tr("loading …")
+                    if is_load
+                    else trn("{n_done} of {n} run", "{n_done} of {n} runs", n_runs, n_done=n_done)
+                )
+                fraction = progress.fraction if is_load else n_done / n_runs
+                row = msgspec.structs.replace(row, state="running", fraction=fraction, doing=doing)
+            rows.append(row)
+        return tuple(rows)
 
     def _tell(self, sentence: str) -> None:
         self._change(trouble=(*self._state.trouble, " ".join(sentence.split())))

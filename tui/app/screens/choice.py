@@ -8,7 +8,6 @@ from typing import ClassVar
 import msgspec
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from tui.app.bindings import Keymap
@@ -18,7 +17,6 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
-from tui.words import mark
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +36,6 @@ class ChoiceScreen(ListDialog[str]):
     to; when the dialog is closed, it hears `current` again, so that a preview is undone."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "small.tcss"]  # type: ignore[assignment]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", mark("Choose"), key_display="enter")]
     AUTO_FOCUS = ""
 
     def __init__(
@@ -51,7 +48,7 @@ class ChoiceScreen(ListDialog[str]):
         current: str = "",
         on_highlight: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(keymap, title=title)
+        super().__init__(keymap, "list", title=title)
         self.add_class("small")
         self._choices, self._question, self._current = tuple(choices), question, current
         self._on_highlight = on_highlight
@@ -86,7 +83,7 @@ class ChoiceScreen(ListDialog[str]):
             self._on_highlight(event.item.id)
 
     @on(RowList.Chosen)
-    def action_choose(self) -> None:
+    def action_list_choose(self) -> None:
         """Take the highlighted one."""
         if (choice := self.rows.item) is not None:
             self.dismiss(choice.id)

@@ -35,6 +35,7 @@ class ConfirmScreen(Dialog[bool]):
         super().__init__(keymap)
         self.add_class("small")
         self._question, self._detail, self._yes, self._no = question, detail, yes or tr("Yes"), no or tr("No")
+        self.key_titles = {"dialog_close": self._no}
 
     def compose_body(self) -> ComposeResult:
         """Question, detail, answers."""

@@ -83,6 +83,7 @@ class ConversationFlows:
         name = await self.flows.ask(LineEditScreen(title_of("rename"), before, self.flows.keymap))
         if name:
             self._controller.configure(title=name)
+            self.flows.tell(tr("Renamed."))
 
     @flow("dialog")
     async def action_system_prompt(self) -> None:
@@ -101,6 +102,9 @@ class ConversationFlows:
         )
         if text is not None:
             self._controller.configure(system_prompt=text)
+            self.flows.tell(
+                tr("The next answer has this system prompt.") if text else tr("No system prompt is sent now.")
+            )
             self._show_settings()
             await self._controller.context.measure()
 
@@ -155,6 +159,7 @@ class ConversationFlows:
         chosen = await self.flows.ask(SamplingScreen(own, self.flows.keymap, defaults=defaults))
         if chosen is not None:
             self._controller.configure(**msgspec.structs.asdict(chosen))
+            self.flows.tell(tr("The next answer is sampled with these values."))
 
     @flow("dialog")
     async def action_export(self) -> None:
@@ -236,6 +241,8 @@ class ConversationFlows:
                 await self._delete(conversation.id)
             except StoreError as error:
                 self.flows.tell(str(error), bad=True)
+            else:
+                self.flows.tell(tr("Deleted."))
 
     async def _delete(self, conversation_id: str) -> None:
         """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a

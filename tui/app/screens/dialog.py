@@ -13,14 +13,16 @@ from textual.containers import Horizontal, Vertical
 from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
+from textual.widgets._button import ButtonVariant
 
 from tui.app.bindings import Keymap, bind
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
-from tui.config.actions import Scope
+from tui.config.actions import BY_ID, Scope
+from tui.config.keymap import display_keys
 from tui.words import mark, tr
 
 R = TypeVar("R")
@@ -53,6 +55,19 @@ class Dialog(ModalScreen[R], Generic[R]):
     def compose_body(self) -> ComposeResult:
         """The dialog itself."""
         raise NotImplementedError
+
+    def button_row(self, *action_ids: str) -> Horizontal:
+        """A button for each action, which says what the key bar says. The first is the one that most come for: it has
+        the colour, and its key beside it."""
+        row = []
+        for number, action_id in enumerate(action_ids):
+            title = self.key_titles.get(action_id, BY_ID[action_id].title)
+            label = tr(title)
+            key = "" if number else display_keys(self.keymap.get(action_id, ()), limit=1)
+            told = tr("{action} ({key})", action=label, key=key) if key else label
+            variant: ButtonVariant = "default" if number else "primary"
+            row.append(Button(told, variant, compact=True, action=f"screen.{action_id}", id=f"button-{action_id}"))
+        return Horizontal(*row, id="buttons")
 
     def action_dialog_close(self) -> None:
         """Close and change nothing."""

@@ -11,17 +11,19 @@ import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Container
 from textual.widget import Widget
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
+from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.form import Form, FormRow, end, unit
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.app.widgets.slider import Slider
+from tui.app.widgets.verdict_line import VerdictLine
 from tui.base import format
 from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings, type_of
@@ -43,6 +45,7 @@ _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
 _FIRST = ("n_ctx", "n_gpu_layers", "backend", "n_cpu_moe")
 """The rows at the top, which depend on the model and the machine; the others follow as the table has them."""
+_ADVANCED = tuple(row for row in LOAD_TABLE if row.is_advanced)
 _ALL_LAYERS = mark("Write at most {most}, all layers.")
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
@@ -85,19 +88,17 @@ class LoadScreen(Dialog[ChosenLoad]):
     # What is seen -----------------------------------------------------------------------------------------------------
 
     def compose_body(self) -> ComposeResult:
-        """The model, the form, the costs, the buttons."""
+        """The model, whether it fits, the form, the costs, the buttons."""
         info = self._info
         layers = trn("{n} layer", "{n} layers", info.n_layers)
         facts = [info.name, info.quant, format.size(info.size_bytes), info.experts_label, layers]
         yield Static(clean(" · ".join(facts)), id="model", markup=False)
+        yield VerdictLine()
         with Container(id="middle"):
             with Form():
                 yield from self._rows()
             yield CostTable()
-        with Horizontal(id="buttons"):
-            labels = {"load_fit": tr("Fit"), "load_apply": tr("Load"), "dialog_close": tr("Cancel")}
-            for action, label in labels.items():
-                yield Button(label, compact=True, action=f"screen.{action}", id=f"button-{action}")
+        yield self.button_row("load_apply", "load_fit", "dialog_close")
 
     def _rows(self) -> ComposeResult:
         n_layers = self._info.n_layers
@@ -112,8 +113,47 @@ class LoadScreen(Dialog[ChosenLoad]):
                 widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
             elif row.name not in _FIRST:
                 widgets[row.name] = [self._field(row)]
+        plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
+        for name in plain:
+            yield _form_row(LOAD_ROWS[name], *widgets.pop(name))
+        about = format.listed(*(tr(row.words) for row in _ADVANCED))
+        yield FormRow(tr("Advanced"), FoldLine(about, is_open=self._has_advanced, id="advanced"), id="row-advanced")
         for name, inside in widgets.items():
-            yield _form_row(LOAD_ROWS[name], *inside)
+            folded = _form_row(LOAD_ROWS[name], *inside)
+            folded.display = self._has_advanced
+            yield folded
+
+    @property
+    def _has_advanced(self) -> bool:
+        """One of the settings that are folded away is not what it is by default."""
+        return any(getattr(self._base, row.name) != getattr(self._defaults, row.name) for row in _ADVANCED)
+
+    @on(FoldLine.Changed)
+    def _show_advanced(self) -> None:
+        """Show the folded rows, or hide them."""
+        is_open = self.query_one(FoldLine).is_open
+        for row in _ADVANCED:
+            for shown in self.query(f"#row-{row.name}"):
+                shown.display = is_open
+        self._take_height()
+        if is_open:  # what was opened is seen
+            self.call_after_refresh(self.query_one(Form).scroll_to_widget, self.query(FormRow).last(), animate=False)
+
+    def on_resize(self) -> None:
+        """Keep all of it on the terminal."""
+        self._take_height()
+
+    def _take_height(self) -> None:
+        """The box is as high as what is in it; where that is too much, the form scrolls."""
+        width, height = self.size
+        is_high, is_wide = height >= 18, width >= 132
+        verdict_and_model = (3 if width < 64 else 2) + is_high
+        costs = 0 if is_wide or not is_high else self.query_one(CostTable).n_rows
+        free = height - len(("border", "border", "buttons", "keys")) - verdict_and_model - costs
+        rows = sum(row.display for row in self.query(FormRow))
+        is_roomy = free >= rows + 4
+        self.set_class(is_roomy, "-roomy")
+        self.query_one(Form).styles.max_height = max(3, free - 4 * is_roomy)
 
     def _slider_row(self, name: str, steps: Sequence[int], value: int) -> FormRow:
         row = LOAD_ROWS[name]
@@ -149,6 +189,8 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     def _fill(self, settings: ChosenLoad) -> None:
         self._base = settings
+        if self._has_advanced:
+            self.query_one(FoldLine).more()
         for number in self.query(NumberInput):
             number.show(self._shown(settings, number.field))
         for line in self.query(ChoiceLine):
@@ -249,7 +291,10 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     def _show_plan(self, plan: MemoryPlan) -> None:
         wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
-        self.query_one(CostTable).show(judge_plan(plan, self._memory, wrong))
+        verdict = judge_plan(plan, self._memory, wrong)
+        self.query_one(VerdictLine).show(verdict)
+        self.query_one(CostTable).show(verdict)
+        self._take_height()
 
     def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:
         """Notes that depend on values; None leaves the row's own."""
@@ -284,7 +329,10 @@ class LoadScreen(Dialog[ChosenLoad]):
         """Load, unless something is wrong: then go there."""
         complaints = self.complaints
         if complaints:
-            self.query_one(f"#{next(iter(complaints))}").focus()
+            wrong = next(iter(complaints))
+            if LOAD_ROWS[wrong].is_advanced:
+                self.query_one(FoldLine).more()
+            self.query_one(f"#{wrong}").focus()
         else:
             self.dismiss(self.choice)
 
@@ -317,9 +365,9 @@ class LoadScreen(Dialog[ChosenLoad]):
         self._fill(self._defaults)
 
     @property
-    def _adjustable(self) -> Slider | ChoiceLine | None:
+    def _adjustable(self) -> Slider | ChoiceLine | FoldLine | None:
         """What the keys for less and more act on."""
-        return self.focused if isinstance(self.focused, Slider | ChoiceLine) else None
+        return self.focused if isinstance(self.focused, Slider | ChoiceLine | FoldLine) else None
 
     def action_value_less(self) -> None:
         """One step down in the focused slider or choice."""

@@ -93,8 +93,10 @@ class ModelFlows:
     @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
+        from tui.app.screens.model_records import model_records
         from tui.app.screens.picker import PickerScreen
 
+        controller = self._controller
         memory, devices = await self._memory_now()
         picked = await self.flows.ask(
             PickerScreen(
@@ -102,10 +104,13 @@ class ModelFlows:
                 memory,
                 self.flows.keymap,
                 devices=devices,
-                load_for=self._controller.load_for,
-                current=self._controller.model.path,
+                load_for=controller.load_for,
+                current=controller.model.path,
                 folders=self.folders,
                 library=self.library,
+                records=lambda: model_records(controller.store),
+                favourites=controller.state.state.favourites,
+                keep_favourites=lambda chosen: controller.remember(favourites=chosen),
             )
         )
         if picked is not None and picked.settings_first:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,8 +18,9 @@ from textual.widgets import Input, Static
 from tui.app.bindings import Keymap
 from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog, matches
-from tui.app.screens.picker_table import Entry, GivenPath, Heading, TableColumns, details, haystack
-from tui.app.verdict_marks import STYLES
+from tui.app.screens.model_records import ModelRecords, no_records
+from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, legend
+from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
@@ -26,6 +28,7 @@ from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
 from tui.config.settings import ChosenLoad
+from tui.config.state import is_text
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -50,8 +53,9 @@ class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
 class PickerScreen(ListDialog[PickedModel]):
     """Give it `scan`, which blocks and is run in a thread, and what is free. It is seen before the scan is done.
 
-    `load_for` gives the settings that a model would be loaded with, for the column "FITS"; `folders` are named when
-    nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done.
+    `load_for` gives the settings that a model would be loaded with, for the column "NEEDS"; `folders` are named when
+    nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
+    what `records` gives when it comes. `favourites` are paths; `keep_favourites` hears of them when they change.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -67,6 +71,10 @@ class PickerScreen(ListDialog[PickedModel]):
         current: Path | None = None,
         folders: Sequence[Path] = (),
         library: Library | None = None,
+        records: Callable[[], Awaitable[ModelRecords]] = no_records,
+        favourites: Sequence[str] = (),
+        keep_favourites: Callable[[tuple[str, ...]], None] = lambda _: None,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Models"))
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
@@ -77,24 +85,40 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
+        self._ask_records, self._records, self._now = records, ModelRecords(), now
+        self._favourites, self._keep_favourites = tuple(favourites), keep_favourites
+        self._sort = Sort()
+        self._is_unsorted = False
+        """Something was found out that may change the order."""
         self._is_missed = asyncio.Event()
         """Of a model that was to be shown it is not known whether it fits."""
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        yield from self.filter_line(
-            tr("Type to filter, or paste a path"), "picker_load", "picker_settings", "picker_rescan"
-        )
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse")
+        yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
-            yield RowList[Entry](self._paint, header=_header, is_heading=lambda entry: isinstance(entry, Heading))
+            yield RowList[Entry](
+                self._paint,
+                header=lambda width: self._columns(width).header,
+                is_heading=lambda entry: isinstance(entry, Heading),
+            )
             with VerticalScroll(id="details", can_focus=False):
                 yield Static("", markup=False)
+        yield Static(legend(), id="legend", markup=False)
 
     def on_mount(self) -> None:
         """Show what is known, then look."""
         if self.library is not None:
             self._take(self.library)
         self.action_picker_rescan()
+        self._take_records()
+
+    @work(exclusive=True, group="records")
+    async def _take_records(self) -> None:
+        self._records = await self._ask_records()
+        if self._is_whole:
+            self._refilter()
 
     # The library ------------------------------------------------------------------------------------------------------
 
@@ -128,9 +152,10 @@ class PickerScreen(ListDialog[PickedModel]):
     @on(Input.Changed, "#filter")
     def _refilter(self) -> None:
         """Show what has all the words; keep the highlighted entry if it is among them."""
+        self._is_unsorted = False
         words = self.words
         found = [entry for text, entry in self._found if matches(words, text)]
-        models = [entry for entry in found if isinstance(entry, LibraryModel)]
+        models = in_order([entry for entry in found if isinstance(entry, LibraryModel)], self._facts, self._sort)
         entries: list[Entry] = [*models]
         for heading, kind in ((tr("No chat models"), OtherFile), (tr("Cannot be loaded"), BrokenFile)):
             if group := [entry for entry in found if isinstance(entry, kind)]:
@@ -181,22 +206,24 @@ class PickerScreen(ListDialog[PickedModel]):
                 columns = max(12, min(40, width // 2))
                 bad = "full" if isinstance(entry, BrokenFile) else "muted"
                 return ((column(path.name, columns), "muted"), ("  ", ""), (column(reason, width - columns - 2), bad))
-        columns_ = TableColumns(width)
-        permission = self.permission(entry)
-        name = "strong" if entry.path == self._current else ""
-        return (
-            (columns_.name(entry), name),
-            (columns_.figures(entry), "muted"),
-            ("  ", ""),
-            (columns_.fits(permission), STYLES[permission.fit] if permission else "muted"),
-        )
+        if entry.path not in self._permissions:
+            self._is_missed.set()  # it is found out of those that are seen
+        return self._columns(width).row(entry, self._facts(entry), self._now())
 
-    def permission(self, model: LibraryModel) -> LoadPermission | None:
-        """Whether it fits; None until that is found out, which is done of those that are seen."""
-        known = self._permissions.get(model.path)
-        if known is None:
-            self._is_missed.set()
-        return known
+    def _columns(self, width: int) -> TableColumns:
+        known = {"speed": bool(self._records.speeds), "used": bool(self._records.used)}
+        return TableColumns(width, self._sort, empty=frozenset(key for key, is_known in known.items() if not is_known))
+
+    def _facts(self, model: LibraryModel) -> Facts:
+        """What is known of it now; whether it fits is not found out for that."""
+        permission = self._permissions.get(model.path)
+        return Facts(
+            permission=permission,
+            speed=self._records.speeds.of(model.info, permission.outcome.plan) if permission else None,
+            used=self._records.used.get(str(model.path), 0.0),
+            is_current=model.path == self._current,
+            is_favourite=str(model.path) in self._favourites,
+        )
 
     @property
     def _is_whole(self) -> bool:
@@ -204,7 +231,8 @@ class PickerScreen(ListDialog[PickedModel]):
         return len(self.query("RowList, #filter, #details Static")) == 3
 
     def _next_to_judge(self) -> LibraryModel | None:
-        seen = (self.rows.item, *self.rows.seen)
+        rows = self.rows
+        seen = (rows.item, *rows.seen, *(rows.items if self._sort.key in JUDGED else ()))
         return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._permissions), None)
 
     @work(exclusive=True, group="judge")
@@ -213,6 +241,8 @@ class PickerScreen(ListDialog[PickedModel]):
         asked for and do not fit on the GPU, it shows how many do."""
         while self._is_whole:
             if (model := self._next_to_judge()) is None:
+                if self._is_unsorted:
+                    self._refilter()
                 self._is_missed.clear()
                 await self._is_missed.wait()
                 continue
@@ -220,6 +250,7 @@ class PickerScreen(ListDialog[PickedModel]):
             by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
+            self._is_unsorted = self._sort.key in JUDGED
             if self._is_whole:
                 self.rows.update_rows()
                 if self.rows.item is model:
@@ -228,15 +259,54 @@ class PickerScreen(ListDialog[PickedModel]):
     @on(RowList.Highlighted)
     def _show_details(self) -> None:
         entry = self.rows.item
-        permission = self.permission(entry) if isinstance(entry, LibraryModel) else None
+        facts = self._facts(entry) if isinstance(entry, LibraryModel) else Facts()
         is_bad = isinstance(entry, OtherFile | BrokenFile)
-        self._tell(details(entry, permission) if entry is not None else Content(""), bad=is_bad)
+        self._tell(details(entry, facts) if entry is not None else Content(""), bad=is_bad)
 
     def _tell(self, content: Content, *, bad: bool = False) -> None:
         self.query_one("#details Static", Static).update(Wrapped(content))
         pane = self.query_one("#details")
         pane.set_class(bad, "-bad")
         pane.scroll_home(animate=False)
+
+    # Order ------------------------------------------------------------------------------------------------------------
+
+    @on(RowList.HeadClicked)
+    def _sort_by_head(self, event: RowList.HeadClicked) -> None:
+        """By the column that was clicked, and by another click the other way round."""
+        key = self._columns(event.width).at(event.x)
+        if key == self._sort.key:
+            self.action_picker_reverse()
+        elif key is not None:
+            self._sort_by(Sort(key=key))
+
+    def action_picker_sort(self) -> None:
+        """Sort by the next column that something is known for."""
+        records = self._records
+        empty = {"speed": not records.speeds, "used": not records.used}
+        keys = [key for key in SORT_KEYS if not empty.get(key)]
+        self._sort_by(Sort(key=keys[(keys.index(self._sort.key) + 1) % len(keys)]))
+
+    def action_picker_reverse(self) -> None:
+        """Sort the other way round."""
+        self._sort_by(msgspec.structs.replace(self._sort, is_reversed=not self._sort.is_reversed))
+
+    def _sort_by(self, sort: Sort) -> None:
+        self._sort = sort
+        self._is_missed.set()  # for some columns all have to be judged
+        self._refilter()
+
+    def action_picker_favourite(self) -> None:
+        """List the highlighted model first from now on, or no longer."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel) or not is_text(str(model.path)):
+            self.app.bell()
+            return
+        path = str(model.path)
+        others = tuple(one for one in self._favourites if one != path)
+        self._favourites = others if path in self._favourites else (*others, path)
+        self._keep_favourites(self._favourites)
+        self._refilter()
 
     # Choosing ---------------------------------------------------------------------------------------------------------
 
@@ -280,10 +350,6 @@ def _count(n_shown: int, n_all: int) -> str:
     if n_shown == n_all:
         return trn("{n} model", "{n} models", n_all)
     return trn("{n_shown} of {n} model", "{n_shown} of {n} models", n_all, n_shown=f"{n_shown:,}")
-
-
-def _header(width: int) -> Row:
-    return ((TableColumns(width).header, "muted"),)
 
 
 def _as_path(text: str) -> Path | None:

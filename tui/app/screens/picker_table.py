@@ -1,155 +1,197 @@
-"""What the picker's table and its details say about each entry: columns that give way in narrow terminals, and the
-facts from the file's header."""
+"""The picker's table: its columns, which give way in narrow terminals, and in which order they put the models."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import msgspec
-from textual.content import Content
 
-from tui.app.verdict_marks import COLORS, MARKS
+from tui.app.moments import when
+from tui.app.verdict_marks import MARKS, STYLES
+from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
 from tui.base import format
-from tui.base.text import clean
-from tui.models.library import BrokenFile, LibraryModel, OtherFile
-from tui.planning import verdict_words
+from tui.measure.known_speeds import KnownSpeed
+from tui.models.library import LibraryModel
 from tui.planning.guardrail import LoadPermission
-from tui.words import mark, tr, trn
+from tui.words import mark, tr
 
 _GAP = 2
-_MIN_NAME = 20
-_FIGURES = (
-    ("size", mark("SIZE"), 9),
-    ("quant", mark("QUANT"), 7),
-    ("params", mark("PARAMS"), 13),
-    ("ctx", mark("CTX"), 5),
-)
-"""Key, title and cells, what is dropped last first."""
-_ORDER = ("params", "quant", "size", "ctx")
-_SHORT_FITS, _LONG_FITS = 13, 25
+_MIN_NAME, _GOOD_NAME = 18, 26
+"""Cells that a name keeps beside what one chooses by, and beside the rest."""
+_WITH_BOTH_SIGNS = 50
+"""Cells of a row from which on a model that is loaded and a favourite has both signs."""
+LOADED, FAVOURITE = "✓", "★"
 
-_SOURCES = {"folder": mark("model folder"), "huggingface": mark("Hugging Face cache"), "lmstudio": "LM Studio"}
+Order = str | float
 
 
-class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """The line above a group."""
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the picker knows of a model besides its header."""
 
+    permission: LoadPermission | None = None
+    """None until it is found out."""
+    speed: KnownSpeed | None = None
+    used: float = 0.0
+    """When a conversation was last held with it, in seconds since 1970; 0 for never."""
+    is_current: bool = False
+    """It is loaded."""
+    is_favourite: bool = False
+
+
+class Sort(msgspec.Struct, frozen=True, kw_only=True):
+    """By which column, and whether against the order that one looks for in it first."""
+
+    key: str = "name"
+    is_reversed: bool = False
+
+    @property
+    def is_descending(self) -> bool:
+        """The greatest comes first."""
+        return (self.key in _GREATEST_FIRST) != self.is_reversed
+
+
+class _Column(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
     title: str
+    cells: int
+    worth: int
+    """The least goes first where there is no room; one of less than 3 also where names would be short."""
+    right: bool = True
 
 
-class GivenPath(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was named in the filter."""
-
-    path: Path
-
-
-Entry = LibraryModel | OtherFile | BrokenFile | Heading | GivenPath
+_COLUMNS = (
+    _Column(key="params", title=mark("PARAMS"), cells=12, worth=2),
+    _Column(key="quant", title=mark("QUANT"), cells=7, worth=4, right=False),
+    _Column(key="size", title=mark("SIZE"), cells=9, worth=6),
+    _Column(key="needs", title=mark("NEEDS"), cells=11, worth=5),
+    _Column(key="speed", title=mark("SPEED"), cells=12, worth=3),
+    _Column(key="used", title=mark("USED"), cells=10, worth=1, right=False),
+)
+SORT_KEYS = ("name", *(one.key for one in _COLUMNS))
+_GREATEST_FIRST = ("params", "size", "speed", "used")
+JUDGED = ("needs", "speed")
+"""Columns that are known only of what was judged."""
 
 
 class TableColumns:
-    """Which columns a row of `width` cells has room for. The name gets what is left, and "fits" is always there."""
+    """Which columns a row of `width` cells has room for. The name gets what is left, and the mark that says whether it
+    fits is always there. A column that nothing is known for, of those in `empty`, is left out."""
 
-    def __init__(self, width: int) -> None:
-        self.n_fits = _SHORT_FITS if width >= _MIN_NAME + _GAP + _SHORT_FITS else 1
-        self.n_name = width - _GAP - self.n_fits
+    def __init__(self, width: int, sort: Sort = Sort(), *, empty: frozenset[str] = frozenset()) -> None:  # noqa: B008
+        self._sort = sort
+        self.n_signs = 3 if width >= _WITH_BOTH_SIGNS else 2
+        self.n_name = width - self.n_signs - _GAP - 1
         shown = set()
-        for key, _, cells in _FIGURES:
-            if self.n_name - cells - _GAP < _MIN_NAME:
-                break
-            shown.add(key)
-            self.n_name -= cells + _GAP
-        more = _LONG_FITS - _SHORT_FITS
-        if len(shown) == len(_FIGURES) and self.n_name - more >= _MIN_NAME + 6:
-            self.n_fits, self.n_name = _LONG_FITS, self.n_name - more
-        cells_of = {key: (title, cells) for key, title, cells in _FIGURES}
-        self._shown = [(key, *cells_of[key]) for key in _ORDER if key in shown]
+        for one in sorted(_COLUMNS, key=lambda one: -one.worth):
+            # The mark has its place already.
+            cells = one.cells - 1 if one.key == "needs" else one.cells + _GAP
+            least = _MIN_NAME if one.worth >= 3 else _GOOD_NAME
+            if one.key not in empty and self.n_name - cells >= least:
+                shown.add(one.key)
+                self.n_name -= cells
+        self._shown = [
+            one if one.key in shown else msgspec.structs.replace(one, title="", cells=1)
+            for one in _COLUMNS
+            if one.key in shown or one.key == "needs"
+        ]
 
     @property
-    def header(self) -> str:
-        """The titles."""
-        titles = {key: tr(title) for key, title, _ in self._shown}
-        fits = tr("FITS") if self.n_fits > 1 else ""
-        return column(tr("NAME"), self.n_name) + self._join(titles) + " " * _GAP + fits
+    def header(self) -> Row:
+        """The titles, and an arrow at that of the column that the table is sorted by."""
+        row = [(" " * self.n_signs, ""), self._head("name", mark("NAME"), self.n_name)]
+        for one in self._shown:
+            row += [(" " * _GAP, ""), self._head(one.key, one.title, one.cells, right=one.right)]
+        return tuple(row)
 
-    def name(self, model: LibraryModel) -> str:
-        """The first column."""
-        return column(model.info.name, self.n_name)
+    def _head(self, key: str, title: str, cells: int, *, right: bool = False) -> tuple[str, str]:
+        if key != self._sort.key or not title:
+            return column(tr(title) if title else "", cells, right=right), "muted"
+        return column(f"{tr(title)} {'↓' if self._sort.is_descending else '↑'}", cells, right=right), "strong"
 
-    def fits(self, permission: LoadPermission | None) -> str:
-        """The last column: the mark, and as many words as there is room for; "…" while it is not known yet."""
-        if permission is None:
-            return column("…", self.n_fits)
-        mark = MARKS[permission.fit]
-        if self.n_fits == 1:
-            return mark
-        words = verdict_words.cell if self.n_fits == _LONG_FITS else verdict_words.short_cell
-        return column(f"{mark} {words(permission.outcome)}", self.n_fits)
+    def at(self, x: int) -> str | None:
+        """Key of the column at a cell of the row."""
+        end = self.n_signs + self.n_name
+        if x < end:
+            return "name"
+        for one in self._shown:
+            end += _GAP + one.cells
+            if x < end:
+                return one.key
+        return None
 
-    def figures(self, model: LibraryModel) -> str:
-        """The columns between name and fits."""
-        info = model.info
-        texts = {"params": info.params_label, "quant": info.quant, "size": format.size(info.size_bytes)}
-        return self._join({**texts, "ctx": format.tokens(info.n_ctx_train) if info.n_ctx_train else "–"})
-
-    def _join(self, texts: dict[str, str]) -> str:
-        return "".join(
-            " " * _GAP + column(texts[key], cells, right=key in ("size", "ctx")) for key, _, cells in self._shown
-        )
-
-
-def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
-    """What the filter looks at, in small letters."""
-    if isinstance(entry, LibraryModel):
-        info = entry.info
-        return f"{info.name} {info.arch} {info.quant} {info.size_label} {entry.path}".casefold()
-    return f"{entry.path} {entry.reason}".casefold()
+    def row(self, model: LibraryModel, facts: Facts, now: datetime) -> Row:
+        """One model: its signs, its name, its figures."""
+        signs = LOADED * facts.is_current + FAVOURITE * facts.is_favourite
+        row = [
+            (column(signs[: self.n_signs - 1], self.n_signs), "key"),
+            (column(model.info.name, self.n_name), "strong" if facts.is_current else ""),
+        ]
+        for one in self._shown:
+            text, style = _cell(one.key, model, facts, now, is_short=one.cells == 1)
+            row += [(" " * _GAP, ""), (column(text, one.cells, right=one.right), style)]
+        return tuple(row)
 
 
-def details(entry: Entry, permission: LoadPermission | None) -> Content:
-    """The facts about the highlighted entry, for a few lines below the table or a column beside it."""
-    match entry:
-        case LibraryModel():
-            return _model_details(entry, permission)
-        case GivenPath(path=path):
-            return Content.assemble((tr("Load this file: "), "bold"), clean(str(path)))
-        case OtherFile() | BrokenFile():
-            bad = COLORS["no"] if isinstance(entry, BrokenFile) else ""
-            return Content.assemble(
-                (clean(entry.path.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
-            )
-        case Heading():
-            return Content("")
+def _cell(key: str, model: LibraryModel, facts: Facts, now: datetime, *, is_short: bool) -> tuple[str, str]:
+    """Text and style."""
+    info, permission = model.info, facts.permission
+    match key:
+        case "params":
+            return info.params_label, "muted"
+        case "quant":
+            return info.quant, "muted"
+        case "size":
+            return format.size(info.size_bytes), "muted"
+        case "needs":
+            if permission is None:
+                return "…", "muted"
+            sign = MARKS[permission.fit]
+            needed = format.size(permission.outcome.plan.total_bytes)
+            return sign if is_short else f"{sign}{needed:>10}", STYLES[permission.fit]
+        case "speed" if facts.speed is not None:
+            about = "" if facts.speed.is_measured else "≈"
+            return f"{about}{format.speed(facts.speed.tps)} tok/s", "strong" if facts.speed.is_measured else "muted"
+        case "used" if facts.used:
+            return when(facts.used, now), "muted"
+        case _:
+            return "", ""
 
 
-def _model_details(model: LibraryModel, permission: LoadPermission | None) -> Content:
+def in_order(
+    models: Sequence[LibraryModel], facts_of: Callable[[LibraryModel], Facts], sort: Sort
+) -> list[LibraryModel]:
+    """Favourites first; what the column is not known of comes last, whichever way it is sorted."""
+    known: list[tuple[Order, LibraryModel]] = []
+    unknown: list[LibraryModel] = []
+    facts = {model.path: facts_of(model) for model in models}
+    for model in models:
+        value = _order(sort.key, model, facts[model.path])
+        if value is None:
+            unknown.append(model)
+        else:
+            known.append((value, model))
+    known.sort(key=lambda one: one[0], reverse=sort.is_descending)
+    found = [*(model for _, model in known), *unknown]
+    return sorted(found, key=lambda model: not facts[model.path].is_favourite)
+
+
+def _order(key: str, model: LibraryModel, facts: Facts) -> Order | None:
+    """What a column is sorted by."""
     info = model.info
-    shape = [info.arch, info.experts_label, trn("{n} layer", "{n} layers", info.n_layers)]
-    if info.n_head_kv:
-        shape.append(trn("{n} head, {n_kv} KV", "{n} heads, {n_kv} KV", info.n_head, n_kv=info.n_head_kv))
-    elif info.n_head:
-        shape.append(trn("{n} head", "{n} heads", info.n_head))
-    facts = [info.quant, format.size(info.size_bytes)]
-    if len(model.paths) > 1:
-        facts.append(trn("{n} file", "{n} files", len(model.paths)))
-    if info.n_ctx_train:
-        facts.append(trn("trained for {n} token", "trained for {n} tokens", info.n_ctx_train))
-    facts.append(tr("chat template") if info.has_chat_template else tr("no chat template: ChatML is used"))
-    lines: list[Content] = [
-        Content.styled(clean(info.name), "bold"),
-        Content(clean(" · ".join(shape))),
-        Content(clean(" · ".join(facts))),
-    ]
-    lines.append(_fits(permission) if permission else Content("…"))
-    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
-    return Content("\n").join(lines)
-
-
-def _fits(permission: LoadPermission) -> Content:
-    """Where it would lie, or why it does not fit."""
-    words = verdict_words.sentence if permission.fit == "no" else verdict_words.cell
-    return Content.styled(f"{MARKS[permission.fit]} {words(permission.outcome)}", COLORS[permission.fit])
-
-
-def _path(path: Path) -> Content:
-    return Content.styled(clean(format.path(path)), "$foreground-muted")
+    match key:
+        case "name":
+            return info.name.casefold()
+        case "params":
+            return info.n_params
+        case "quant":
+            return info.quant
+        case "size":
+            return info.size_bytes
+        case "needs":
+            return facts.permission.outcome.plan.total_bytes if facts.permission else None
+        case "speed":
+            return facts.speed.tps if facts.speed else None
+        case _:
+            return facts.used or None

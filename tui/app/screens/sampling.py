@@ -9,11 +9,10 @@ import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.widgets import Button, Input
+from textual.widgets import Input
 
-from tui.app.bindings import Keymap, title_of
-from tui.app.screens.dialog import CANCEL, Dialog
+from tui.app.bindings import Keymap
+from tui.app.screens.dialog import Dialog
 from tui.app.widgets.form import Form, FormRow
 from tui.app.widgets.number_input import Number, NumberInput
 from tui.config.sampling import Source
@@ -81,10 +80,7 @@ class SamplingScreen(Dialog[SamplingChoice]):
                 number = NumberInput(record, field, self._own.get(field, self._defaults[field][0]))
                 self.give_way(number, "form_save", "form_reset")
                 yield FormRow(tr(label), number, note=tr(note))
-        with Horizontal(id="buttons"):
-            for button in ("form_save", "form_reset", "dialog_close"):
-                label = tr(CANCEL) if button == "dialog_close" else title_of(button)
-                yield Button(label, compact=True, action=f"screen.{button}", id=f"button-{button}")
+        yield self.button_row("form_save", "form_reset", "dialog_close")
 
     def on_mount(self) -> None:
         """Tell where the values come from."""

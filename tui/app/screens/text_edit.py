@@ -7,16 +7,14 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
-from tui.app.bindings import Keymap, title_of
-from tui.app.screens.dialog import CANCEL, Dialog
+from tui.app.bindings import Keymap
+from tui.app.screens.dialog import Dialog
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
-from tui.config.keymap import display_keys
 from tui.words import tr
 
 
@@ -31,24 +29,25 @@ class TextEditScreen(Dialog[str]):
         self, title: str, text: str, keymap: Keymap, *, placeholder: str = "", hint: str = "", default: str = ""
     ) -> None:
         """`default` is what "Reset" goes back to; `hint` is told above the text."""
-        super().__init__(keymap, "form", title=title)
+        # Enter is a new line here.
+        saving = tuple(key for key in keymap.get("form_save", ()) if key != "enter")
+        super().__init__({**keymap, "form_save": saving}, "form", title=title)
         self._text, self._placeholder, self._hint, self._default = text, placeholder, hint, default
 
     def compose_body(self) -> ComposeResult:
         """Hint, text, buttons."""
         if self._hint:
             yield Static(Wrapped(clean(self._hint)), id="hint", markup=False)
-        # The prompt's editor, which moves by grapheme, without its keys: enter is a new line here.
+        # The prompt's editor, which moves by grapheme, without its keys.
         editor = Prompt({}, history_size=0, placeholder=self._placeholder)
         self.give_way(editor, "form_save", "form_reset")
         yield editor
-        yield from _buttons(self.keymap)
+        yield self.button_row("form_save", "form_reset", "dialog_close")
 
     def on_mount(self) -> None:
         """Show the text."""
         self.query_one(Prompt).set_text(self._text)
 
-    @on(Button.Pressed, "#save")
     def action_form_save(self) -> None:
         """Give the text."""
         self.dismiss(self.query_one(Prompt).text)
@@ -56,10 +55,6 @@ class TextEditScreen(Dialog[str]):
     def action_form_reset(self) -> None:
         """Go back to the default; nothing is saved yet."""
         self.query_one(Prompt).set_text(self._default)
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_dialog_close()
 
 
 class LineEditScreen(Dialog[str]):
@@ -88,7 +83,7 @@ class LineEditScreen(Dialog[str]):
         if save:
             self.key_titles["form_save"] = save
         self.add_class("small")
-        self._text, self._placeholder, self._hint, self._save = text, placeholder, hint, save
+        self._text, self._placeholder, self._hint = text, placeholder, hint
         self._check = check or (lambda text: "" if text else tr("Write something."))
 
     def compose_body(self) -> ComposeResult:
@@ -99,14 +94,13 @@ class LineEditScreen(Dialog[str]):
         self.give_way(line, "form_save")
         yield line
         yield Static("", id="complaint", markup=False)
-        yield from _buttons(self.keymap, self._save)
+        yield self.button_row("form_save", "dialog_close")
 
     @on(Input.Changed)
     def _changed(self) -> None:
         self.query_one("#complaint", Static).update("")
 
     @on(Input.Submitted)
-    @on(Button.Pressed, "#save")
     def action_form_save(self) -> None:
         """Give the line, unless something is wrong with it."""
         text = self.query_one(Input).value.strip()
@@ -114,15 +108,3 @@ class LineEditScreen(Dialog[str]):
             self.query_one("#complaint", Static).update(Wrapped(complaint))
         else:
             self.dismiss(text)
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_dialog_close()
-
-
-def _buttons(keymap: Keymap, save: str = "") -> ComposeResult:
-    save = tr(save) if save else title_of("form_save")
-    key = display_keys(keymap.get("form_save", ()), limit=1)
-    with Horizontal(id="buttons"):
-        yield Button(tr("{action} ({key})", action=save, key=key) if key else save, compact=True, id="save")
-        yield Button(tr(CANCEL), compact=True, id="cancel")

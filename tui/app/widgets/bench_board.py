@@ -4,11 +4,13 @@ earlier runs. Gets records, decides nothing."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from tui.app.markdown.text import wrap
 from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.app.widgets.readings import bar
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
@@ -25,6 +27,22 @@ _STYLES: Mapping[Role, str] = {
     "mark": "full",
 }  # fmt: skip
 _FIGURE = 9
+_SIGNS = {"waiting": ("·", "muted"), "running": ("▸", "key"), "done": ("✓", "good"), "failed": ("✗", "full")}
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one backend, while a benchmark runs."""
+
+    name: str
+    on: str
+    """Devices, or "CPU"."""
+    state: Literal["waiting", "running", "done", "failed"]
+    report: Report | None = None
+    """What is measured so far."""
+    fraction: float = 0.0
+    """Of its load or of its runs, while it is running."""
+    doing: str = ""
+    """What of it is running."""
 
 
 class BenchState(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +55,8 @@ class BenchState(msgspec.Struct, frozen=True, kw_only=True):
     doing: str = ""
     """What is measured now; empty when nothing is."""
     fraction: float = 0.0
+    jobs: tuple[JobRow, ...] = ()
+    """All that is measured, while it is; then the reports of `comparison` are shown alone."""
     comparison: Comparison = Comparison()
     notes: Mapping[int, str] = {}
     """For a row, how it compares with the run before."""
@@ -79,21 +99,23 @@ class BenchBoard(LineWidget):
         if not state.doing:
             return ()
         n = max(10, min(40, width // 3))
-        filled = int(state.fraction * n)
+        filled, rest = bar(state.fraction, n)
         return (
-            ("▓" * filled, "key"),
-            ("░" * (n - filled), "faint"),
+            (filled, "key"),
+            (rest, "faint"),
             (_cut(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
         )
 
     def _found(self, width: int) -> Iterator[Row]:
         state = self.state
         reports = state.comparison.reports
-        if not (reports or state.trouble or state.doing):
+        if not (reports or state.jobs or state.trouble or state.doing):
             for line in state.about:
                 yield from _wrapped(line, width, "")
-        if reports:
-            yield from _table(reports, state.notes, width)
+        if state.jobs:
+            yield from _table(state.jobs, {}, width)
+        elif reports:
+            yield from _table([_measured(report) for report in reports], state.notes, width)
         for line in state.trouble:
             yield from _wrapped(line, width, "full")
         if any(report.results for report in reports):
@@ -114,20 +136,40 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
         yield ((text[start:end].strip(), style),)
 
 
-def _table(reports: Sequence[Report], notes: Mapping[int, str], width: int) -> Iterator[Row]:
-    """Two lines a row where there is something to say beside the figures."""
-    n_name = max(8, min(36, width - 3 * _FIGURE))
+def _measured(report: Report) -> JobRow:
+    name, on = row_name(report.model, report.loaded.path), "+".join(report.loaded.llama.devices) or "CPU"
+    return JobRow(name=name, on=on, state="done", report=report)
+
+
+def _table(jobs: Sequence[JobRow], notes: Mapping[int, str], width: int) -> Iterator[Row]:
+    """Two lines a row where there is something to say beside the figures, or it is running."""
+    n_sign = 0 if all(job.state == "done" for job in jobs) else 2
+    n_name = max(8, min(36, width - n_sign - 3 * _FIGURE))
     titles = "".join(column(title, _FIGURE, right=True) for title in (trc("column", "on"), "pp t/s", "tg t/s"))
-    yield ((column("", n_name) + titles, "muted"),)
-    for number, report in enumerate(reports):
-        figures = [
-            format.backend(report.loaded.llama.devices),
-            *(format.full_speed(result.avg_ts) if result else "" for result in (report.prefill, report.decode)),
-        ]
-        name = column(row_name(report.model, report.loaded.path), n_name)
-        yield ((name, "strong"), ("".join(column(text, _FIGURE, right=True) for text in figures), ""))
-        for text in _said(report, notes.get(number, "")):
-            yield ((_cut(f"  {text}", width), "muted"),)
+    yield ((column("", n_sign + n_name) + titles, "muted"),)
+    for number, job in enumerate(jobs):
+        sign, style = _SIGNS[job.state]
+        name = (column(job.name, n_name), "muted" if job.state == "waiting" else "strong")
+        yield ((column(sign, n_sign), style), name, (column(job.on, _FIGURE, right=True), ""), *_figures(job))
+        if job.state == "running":
+            filled, rest = bar(job.fraction, min(20, width // 3))
+            indent = " " * n_sign
+            yield ((indent, ""), (filled, "key"), (rest, "faint"), (f"  {_cut(job.doing, width // 2)}", "muted"))
+        elif job.report is not None:
+            for text in _said(job.report, notes.get(number, "")):
+                yield ((_cut(f"{' ' * n_sign}  {text}", width), "muted"),)
+
+
+def _figures(job: JobRow) -> Row:
+    """The speeds, or why there are none."""
+    report = job.report
+    if job.state == "failed":
+        return ((column(tr("failed"), 2 * _FIGURE, right=True), "full"),)
+    if report is None or not report.results:
+        told = tr("waiting") if job.state == "waiting" else ""
+        return ((column(told, 2 * _FIGURE, right=True), "muted"),)
+    figures = (format.full_speed(one.avg_ts) if one else "" for one in (report.prefill, report.decode))
+    return (("".join(column(text, _FIGURE, right=True) for text in figures), ""),)
 
 
 def _said(report: Report, note: str) -> Iterator[str]:

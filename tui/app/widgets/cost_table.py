@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tui.app.verdict_marks import MARKS, STYLES
-from tui.app.widgets.lines import LineWidget, Row, shorten
-from tui.app.widgets.memory_bars import pool_row
+from tui.app.widgets.lines import LineWidget, Row
+from tui.app.widgets.memory_bars import legend_row, pool_row
 from tui.app.widgets.row_list import column
-from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
 from tui.words import tr
 
@@ -14,8 +13,8 @@ _NUMBER = 8
 
 
 class CostTable(LineWidget):
-    """Rows for host and devices, the sentence, and a bar for each pool of memory. Its least height follows the number
-    of devices and pools alone."""
+    """Rows for host and devices, and a bar for each pool of memory with a legend below them. Its height follows the
+    number of devices and pools alone."""
 
     DEFAULT_CSS = """
     CostTable { width: 1fr; height: 4; }
@@ -25,10 +24,15 @@ class CostTable(LineWidget):
         super().__init__(id=id)
         self.verdict: Verdict | None = None
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that all of it takes, with the border above it."""
+        return 3 + len(self.verdict.places) + len(self.verdict.pools) if self.verdict else 4
+
     def show(self, verdict: Verdict) -> None:
         """Take another verdict."""
         self.verdict = verdict
-        self.styles.min_height = 4 + len(verdict.places) + len(verdict.pools)
+        self.styles.height = self.n_rows
         self.update_rows()
 
     def compose_rows(self, width: int, height: int) -> list[Row]:
@@ -57,11 +61,7 @@ class CostTable(LineWidget):
                     (f" {MARKS[place.fit]}", STYLES[place.fit]),
                 )
             )
-        plan = verdict.plan
-        rows.append(((shorten(f"{MARKS[verdict.fit]} {verdict_words.line(verdict)}", width), STYLES[verdict.fit]),))
-        facts = f"{verdict_words.layers(plan)} · {verdict_words.tokens(plan)} · {about}{_gib(plan.total_bytes)} GiB"
-        rows.append(((shorten(facts, width), "muted"),))
-        return rows + [pool_row(pool, width) for pool in verdict.pools]
+        return [*rows, *(pool_row(pool, width) for pool in verdict.pools), legend_row(verdict.fit, width)]
 
 
 def _gib(n_bytes: int) -> str:

@@ -19,14 +19,17 @@ class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
 
 class FormRow(Container):
     """`label`, `widgets`, and a note at the right, or below them in narrow terminals. The style sheet of dialogs says
-    which; there, a note that is no complaint is left out."""
+    which; there, a note that is no complaint is left out. A mark at the left says that one of the widgets has the
+    focus."""
 
     DEFAULT_CSS = """
     FormRow {
         height: auto;
         .form-line { height: auto; }
+        .form-mark { width: 2; visibility: hidden; color: $footer-key-foreground; text-style: bold; }
         .form-label { width: 16; color: $foreground-muted; }
-        &:focus-within .form-label { color: $foreground; text-style: bold; }
+        &.-focused .form-mark { visibility: visible; }
+        &.-focused .form-label { color: $footer-key-foreground; text-style: bold; }
         .form-end { width: 8; padding-left: 1; color: $foreground-muted; }
         .form-unit { width: auto; margin: 0 1; color: $foreground-muted; }
         .form-note { height: auto; color: $foreground-muted; }
@@ -42,9 +45,18 @@ class FormRow(Container):
     def compose(self) -> ComposeResult:
         """From left to right."""
         with Horizontal(classes="form-line"):
+            yield Static("▶", classes="form-mark", markup=False)
             yield Static(self._label, classes="form-label", markup=False)
             yield from self._widgets
         yield Static(self._note, classes="form-note", markup=False)
+
+    def on_descendant_focus(self) -> None:
+        """Light up. Textual's `:focus-within` misses rows that were hidden at first."""
+        self.add_class("-focused")
+
+    def on_descendant_blur(self) -> None:
+        """No longer."""
+        self.remove_class("-focused")
 
     def tell(self, complaint: str = "", note: str | None = None) -> None:
         """Show a complaint, or without one the note."""

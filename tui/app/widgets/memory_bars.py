@@ -3,16 +3,19 @@ begins. On an integrated GPU dedicated and shared memory have a bar each."""
 
 from __future__ import annotations
 
+from tui.app.markdown.text import width_of
 from tui.app.verdict_marks import STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.readings import gib
 from tui.app.widgets.row_list import column
+from tui.planning.formula import Fit
 from tui.planning.verdict import Pool
 from tui.planning.verdict_words import pool_name
+from tui.words import tr
 
 _FIGURE = 14
 _LEAST_BAR = 6
-_USED, _PLANNED, _FREE, _LIMIT = "▓", "█", "░", "│"
+_USED, _PLANNED, _FREE, _LIMIT = "━", "■", "─", "│"
 
 
 def pool_row(pool: Pool, width: int) -> Row:
@@ -20,6 +23,20 @@ def pool_row(pool: Pool, width: int) -> Row:
     n_name = min(18, max(3, width - _FIGURE - _LEAST_BAR))
     figure = column(f"{gib(pool.used_bytes + pool.planned_bytes)} / {gib(pool.total_bytes)}", _FIGURE, right=True)
     return ((column(pool_name(pool), n_name), ""), *_bar(pool, width - n_name - _FIGURE), (figure, STYLES[pool.fit]))
+
+
+def legend_row(fit: Fit, width: int) -> Row:
+    """What the signs of the bars mean; those that have no room are left out."""
+    signs = ((_USED, tr("used"), "muted"), (_PLANNED, tr("this model"), STYLES[fit]), (_LIMIT, tr("reserve"), "muted"))
+    row: list[tuple[str, str]] = []
+    free = width
+    for sign, text, style in signs:
+        free -= width_of(f"{sign} {text}")
+        if free < 0:
+            break
+        row += [(sign, style), (f" {text}   ", "muted")]
+        free -= 3
+    return tuple(row)
 
 
 def _bar(pool: Pool, width: int) -> Row:

@@ -63,6 +63,18 @@ class RowList(LineWidget, Generic[T]):
     class Chosen(Highlighted):
         """The highlighted entry was clicked once more."""
 
+    class HeadClicked(Message):
+        """The header was clicked, at the cell `x` of the `width` cells that it has."""
+
+        def __init__(self, row_list: RowList[Any], x: int, width: int) -> None:
+            super().__init__()
+            self.row_list, self.x, self.width = row_list, x, width
+
+        @property
+        def control(self) -> RowList[Any]:
+            """The list."""
+            return self.row_list
+
     def __init__(
         self,
         paint: Callable[[T, int], Row],
@@ -133,7 +145,7 @@ class RowList(LineWidget, Generic[T]):
 
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """Header, the visible entries, and the scroll bar when there are more."""
-        room = max(1, width - 2 * _POINTER)
+        room = self._room
         rows: list[Row] = []
         if self._header is not None:
             rows.append(((" " * _POINTER, ""), *self._header(room)))
@@ -148,6 +160,11 @@ class RowList(LineWidget, Generic[T]):
                 row = _fill(row, width - 1, bar[number])
             rows.append(row)
         return rows
+
+    @property
+    def _room(self) -> int:
+        """Cells of a row."""
+        return max(1, self.size.width - 2 * _POINTER)
 
     def _row_of(self, item: T, room: int) -> Row:
         """The row of one entry. One that cannot be painted takes none of the others along."""
@@ -196,6 +213,7 @@ class RowList(LineWidget, Generic[T]):
         event.stop()
         line = offset.y - (self._header is not None)
         if line < 0:
+            self.post_message(self.HeadClicked(self, offset.x - _POINTER, self._room))
             return
         if len(self.items) > self.page and offset.x == self.size.width - 1:
             self._scroll_list(round(line / max(1, self.page - 1) * (len(self.items) - self.page)))

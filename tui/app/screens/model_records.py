@@ -1,0 +1,40 @@
+"""What earlier runs tell of models, for the picker: how fast they are here, and when they were last used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+import msgspec
+
+from tui.chat.store import Store, StoreError
+from tui.config import paths
+from tui.measure.history import History, HistoryError
+from tui.measure.known_speeds import KnownSpeeds, known_speeds
+
+
+class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of models from earlier runs."""
+
+    speeds: KnownSpeeds = KnownSpeeds()
+    used: Mapping[str, float] = {}
+    """By path, when a conversation was last held with it, in seconds since 1970."""
+
+
+async def no_records() -> ModelRecords:
+    """Of models that were never used."""
+    return ModelRecords()
+
+
+async def model_records(store: Store) -> ModelRecords:
+    """From the kept benchmarks and the conversations, as far as these can be read: both tell of their troubles where
+    they matter."""
+    speeds, used = KnownSpeeds(), dict[str, float]()
+    with contextlib.suppress(HistoryError):
+        speeds = await asyncio.to_thread(known_speeds, History(paths.bench_file()))
+    with contextlib.suppress(StoreError):
+        for summary in await store.list():
+            if summary.n_turns and summary.model_path:
+                used[summary.model_path] = max(used.get(summary.model_path, 0.0), summary.updated_at)
+    return ModelRecords(speeds=speeds, used=used)

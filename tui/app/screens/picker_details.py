@@ -1,0 +1,110 @@
+"""What the picker says of the highlighted entry: the facts from the file's header and whether it fits, or why it is no
+model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from textual.content import Content
+
+from tui.app.screens.picker_table import FAVOURITE, LOADED, Facts
+from tui.app.verdict_marks import COLORS, MARKS
+from tui.base import format
+from tui.base.text import clean
+from tui.models.library import BrokenFile, LibraryModel, OtherFile
+from tui.planning import verdict_words
+from tui.planning.guardrail import LoadPermission
+from tui.words import mark, tr, trn
+
+_SOURCES = {"folder": mark("model folder"), "huggingface": mark("Hugging Face cache"), "lmstudio": "LM Studio"}
+
+
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """The line above a group."""
+
+    title: str
+
+
+class GivenPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was named in the filter."""
+
+    path: Path
+
+
+Entry = LibraryModel | OtherFile | BrokenFile | Heading | GivenPath
+
+
+def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
+    """What the filter looks at, in small letters."""
+    if isinstance(entry, LibraryModel):
+        info = entry.info
+        return f"{info.name} {info.arch} {info.quant} {info.size_label} {entry.path}".casefold()
+    return f"{entry.path} {entry.reason}".casefold()
+
+
+def details(entry: Entry, facts: Facts) -> Content:
+    """The facts about the highlighted entry, for a few lines below the table or a column beside it."""
+    match entry:
+        case LibraryModel():
+            return _model_details(entry, facts)
+        case GivenPath(path=path):
+            return Content.assemble((tr("Load this file: "), "bold"), clean(str(path)))
+        case OtherFile() | BrokenFile():
+            bad = COLORS["no"] if isinstance(entry, BrokenFile) else ""
+            return Content.assemble(
+                (clean(entry.path.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
+            )
+        case Heading():
+            return Content("")
+
+
+def legend() -> str:
+    """What the signs of the table mean."""
+    return "   ".join(
+        (
+            f"{LOADED} {tr('loaded')}",
+            f"{FAVOURITE} {tr('favourite')}",
+            f"{MARKS['fits']} {tr('fits')}",
+            f"{MARKS['tight']} {tr('tight')}",
+            f"{MARKS['no']} {tr('does not fit')}",
+        )
+    )
+
+
+def _model_details(model: LibraryModel, facts: Facts) -> Content:
+    info = model.info
+    shape = [info.arch, info.experts_label, trn("{n} layer", "{n} layers", info.n_layers)]
+    if info.n_head_kv:
+        shape.append(trn("{n} head, {n_kv} KV", "{n} heads, {n_kv} KV", info.n_head, n_kv=info.n_head_kv))
+    elif info.n_head:
+        shape.append(trn("{n} head", "{n} heads", info.n_head))
+    told = [info.quant, format.size(info.size_bytes)]
+    if len(model.paths) > 1:
+        told.append(trn("{n} file", "{n} files", len(model.paths)))
+    if info.n_ctx_train:
+        told.append(trn("trained for {n} token", "trained for {n} tokens", info.n_ctx_train))
+    told.append(tr("chat template") if info.has_chat_template else tr("no chat template: ChatML is used"))
+    lines: list[Content] = [
+        Content.styled(clean(info.name), "bold"),
+        _fits(facts.permission) if facts.permission else Content("…"),
+        Content(clean(" · ".join(shape))),
+        Content(clean(" · ".join(told))),
+    ]
+    if facts.speed is not None:
+        speed = format.speed(facts.speed.tps)
+        measured = tr("{speed} tok/s in the last benchmark", speed=speed)
+        expected = tr("≈{speed} tok/s expected, by benchmarks of other models", speed=speed)
+        lines.append(Content(measured if facts.speed.is_measured else expected))
+    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
+    return Content("\n").join(lines)
+
+
+def _fits(permission: LoadPermission) -> Content:
+    """Whether it fits and how it would be loaded, or why it does not fit."""
+    words = verdict_words.in_words(permission.outcome, permission.fit)
+    return Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit])
+
+
+def _path(path: Path) -> Content:
+    return Content.styled(clean(format.path(path)), "$foreground-muted")

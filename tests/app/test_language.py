@@ -64,9 +64,9 @@ async def test_what_is_edited_stays_and_is_said_in_the_other_language(start: Sta
     async with start() as person:
         await person.ask("hello")
         await person.press("f2")
-        assert "editing: send again (enter)" in person.screen_text()
+        assert "editing · esc cancel" in person.screen_text()
         await choose(person, "简体中文")
-        await person.wait_for(lambda: "编辑中：重新发送（enter）" in person.screen_text())
+        await person.wait_for(lambda: "编辑中 · esc 取消" in person.screen_text())
         assert person.app.main.query_one(Prompt).text == "hello"
 
 
@@ -78,7 +78,7 @@ async def test_a_card_is_said_in_the_other_language_and_its_keys_work(start: Sta
         await person.wait_for(lambda: "broken.gguf cannot be loaded" in person.screen_text())
         await choose(person, "简体中文")
         await person.wait_for(lambda: "无法加载 broken.gguf" in person.screen_text())
-        assert "[o] 其他模型" in person.screen_text()
+        assert "[o] 选择其他模型" in person.screen_text()
         person.app.main.transcript.focus()
         await person.press("o")
         await person.wait_for(lambda: person.app.screen is not person.app.main)

@@ -106,6 +106,16 @@ async def chat(person: Person) -> None:
     await person.ask(QUESTION)
 
 
+async def select_message(person: Person) -> None:
+    await chat(person)
+    await person.press("ctrl+up")
+
+
+async def edit_prompt(person: Person) -> None:
+    await chat(person)
+    await person.press("f2")
+
+
 async def read_prompt(person: Person) -> None:
     await chat(person)
     recorded(person).events = PROMPT_HALF_READ
@@ -378,6 +388,8 @@ class Scene(NamedTuple):
 SCENES = {
     "main": Scene(chat, "complete", sizes=((40, 12), (80, 24), (120, 40))),
     "main-light": Scene(chat, "complete", theme="paper"),
+    "main-selected": Scene(select_message, "copy · answer again", sizes=NARROW),
+    "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
@@ -413,6 +425,7 @@ SCENES = {
 }
 
 IN_CHINESE = {
+    "main-selected": "重新回答",
     "main": "思考了",
     "main-no-model": "没有找到模型",
     "start-page": "Lighthouse",

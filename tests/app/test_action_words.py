@@ -22,7 +22,7 @@ from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 
 VERBS = {
-    "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
+    "Add", "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
     "Export", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "Mark", "New", "Open", "Quit", "Raise", "Recall",
     "Redraw", "Reload", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send",
     "Show", "Sort", "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
@@ -60,7 +60,7 @@ def _cards() -> Iterator[Card]:
     yield phrases.load_failure(Path("model.gguf"), ErrorInfo(kind="internal", detail="why"), keymap)
 
 
-@pytest.mark.parametrize("card", _cards(), ids=lambda card: card.title[:30])
+@pytest.mark.parametrize("card", list(_cards()), ids=lambda card: card.title[:30])
 def test_a_card_calls_an_action_what_the_table_calls_it(card: Card) -> None:
     assert card.choices
     for choice in card.choices:

@@ -50,7 +50,7 @@ async def test_everything_on_the_screen_is_in_the_chosen_language_at_once_and_it
         shown = person.screen_text()
         for chinese in ("你", "输入消息", "速度", "上下文 1,024", "命令面板", "首字延迟"):
             assert chinese in shown
-        for english in ("You", "complete", "Ask anything", "SPEED", "ctx", "Palette"):
+        for english in ("You", "complete", "Ask anything", "SPEED", "ctx", "palette"):
             assert english not in shown
         await person.wait_for(lambda: remembered() == "zh")
 

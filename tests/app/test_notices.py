@@ -121,6 +121,7 @@ async def test_what_was_told_can_be_read_again(start: StartApp) -> None:
     async with start() as person:
         person.app.main.flows.tell("It was copied.")
         person.app.notify("There is no room.", title="Not saved", severity="error", markup=False)
+        await person.wait_for(lambda: "no room" in person.told)
         person.app.clear_notifications()
         await person.app.run_action("notices")
         await person.wait_for(lambda: "Not saved: There is no room." in person.screen_text())

@@ -92,10 +92,10 @@ async def test_a_system_prompt_is_told_and_a_click_opens_it(start: StartApp) -> 
 
 
 async def test_text_below_the_view_is_hinted_at_with_the_key_that_goes_there(start: StartApp) -> None:
-    async with start(size=(80, 14)) as person:
+    async with start(size=(40, 12)) as person:
         async with person.slowly():
             await person.send("Count to 100")
-            await person.wait_for(lambda: person.app.main.transcript.document.height > 30)
+            await person.wait_for(lambda: person.app.main.transcript.document.height > 8)
             await person.press("pageup")
             await person.wait_for(lambda: "↓ new text ctrl+end" in prompt(person).words_on("top"))
             assert "↓ new text ctrl+end ─╮" in person.screen_text()
@@ -129,7 +129,7 @@ async def test_another_model_counts_what_is_written_again(start: StartApp) -> No
 @pytest.mark.parametrize(
     ("width", "left", "right"),
     [
-        (70, "enter send · ^j new line", "230 tokens · thinking on · system prompt"),
+        (74, "enter send · ^j new line", "230 tokens · thinking on · system prompt"),
         (62, "enter send", "230 tokens · thinking on · system prompt"),
         (44, "enter send", "230 tokens · thinking on"),
         (34, "", "230 tokens · thinking on"),

@@ -381,7 +381,7 @@ SCENES = {
     "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
     "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
     "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
-    "main-no-model": Scene(start_empty, "Qwen3-8B", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
+    "main-no-model": Scene(start_empty, "No models were found", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
     "picker-empty": Scene(pick_of_none, "paste the path", has_model=False),
     "start-page": Scene(start_again, "Lighthouse", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
     "main-wide": Scene(chat_beside_others, "Lighthouse", sizes=((160, 40), (200, 60))),
@@ -414,7 +414,7 @@ SCENES = {
 
 IN_CHINESE = {
     "main": "思考了",
-    "main-no-model": "Qwen3-8B",
+    "main-no-model": "没有找到模型",
     "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
     "picker": "参数量",

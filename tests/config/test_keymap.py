@@ -80,6 +80,7 @@ def test_keys_are_defaults_that_plain_terminals_send() -> None:
     sent += [f"\x1b[{final}" for final in "ABCDHF"]
     sent += [f"\x1b[1;5{final}" for final in "ABCDHF"]
     sent += ["\x1b[5;5~", "\x1b[6;5~"]
+    sent += [f"\x1b[1;2{final}" for final in "PQRS"]  # shift with f1 to f4
     arrive = set()
     for sequence in sent:
         parser = XTermParser()

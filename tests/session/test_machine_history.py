@@ -7,7 +7,7 @@ import pytest
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
 from tui.session.events import MachineRead, SpeedReset
-from tui.session.machine_history import KEPT_S, MachineHistory, Reading, by_time, joules_per_token
+from tui.session.machine_history import KEPT_S, MachineHistory, Reading, by_time, joules_per_token, largest
 from tui.session.speed import SpeedNow
 
 
@@ -42,15 +42,15 @@ def test_speeds_of_another_model_or_conversation_are_forgotten_and_the_machine_i
 def test_a_point_is_the_largest_of_its_seconds_and_steps_begin_at_whole_multiples() -> None:
     readings = [at(second, busy=second) for second in range(7)]
 
-    def busy(reading: Reading) -> float | None:
-        return reading.host.cpu_percent
+    def busiest(readings: list[Reading], n_points: int, step_s: int) -> list[float]:
+        return largest(by_time(readings, n_points, step_s), lambda reading: reading.host.cpu_percent)
 
-    assert by_time(readings, busy, 3, 2) == [3, 5, 6]
-    assert by_time([*readings, at(7, busy=1)], busy, 3, 2) == [3, 5, 6]
-    assert by_time([*readings, at(9, busy=9)], busy, 6, 2) == [0, 1, 3, 5, 6, 9]
-    assert by_time([at(0), at(4, busy=3)], busy, 6, 1) == [0, 0, 0, 0, 0, 3]
-    assert by_time([], busy, 2, 1) == [0, 0]
-    assert by_time([at(9, busy=1), at(2, busy=5)], busy, 2, 1) == [0, 5]  # a clock that was set back
+    assert busiest(readings, 3, 2) == [3, 5, 6]
+    assert busiest([*readings, at(7, busy=1)], 3, 2) == [3, 5, 6]
+    assert busiest([*readings, at(9, busy=9)], 6, 2) == [0, 1, 3, 5, 6, 9]
+    assert busiest([at(0), at(4, busy=3)], 6, 1) == [0, 0, 0, 0, 0, 3]
+    assert busiest([], 2, 1) == [0, 0]
+    assert busiest([at(9, busy=1), at(2, busy=5)], 2, 1) == [0, 5]  # a clock that was set back
 
 
 def test_energy_of_a_token_is_over_the_seconds_in_which_tokens_were_generated() -> None:

@@ -28,10 +28,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def power_w(self) -> float | None:
         """What CPU and GPUs take together, as far as they tell. An integrated GPU tells what its whole chip takes."""
-        chip = next((gpu.power_w for gpu in self.gpus if gpu.kind == "igpu" and gpu.power_w is not None), None)
-        cards = [gpu.power_w for gpu in self.gpus if gpu.kind == "gpu" and gpu.power_w is not None]
-        known = [watts for watts in (self.host.cpu_power_w if chip is None else chip, *cards) if watts is not None]
-        return sum(known) if known else None
+        chip, cards = self.host.cpu_power_w, None
+        for gpu in self.gpus:
+            if gpu.power_w is None:
+                continue
+            if gpu.kind == "igpu":
+                chip = gpu.power_w
+            else:
+                cards = (cards or 0.0) + gpu.power_w
+        return chip if cards is None else cards + (chip or 0.0)
 
 
 class MachineHistory:
@@ -62,23 +67,25 @@ class MachineHistory:
                 self._readings = deque(silent, maxlen=KEPT_S)
 
 
-def by_time(
-    readings: Sequence[Reading], value: Callable[[Reading], float | None], n_points: int, step_s: int
-) -> list[float]:
-    """The largest value of each `step_s` seconds, the newest last; 0 where nothing is known. Steps begin at whole
-    multiples of `step_s`, so that a graph moves on by whole points and no point changes once its step is over."""
-    points = [0.0] * n_points
-    if not readings or not n_points:
-        return points
-    newest = int(readings[-1].host.time // step_s)
+def by_time(readings: Sequence[Reading], n_points: int, step_s: int) -> list[list[Reading]]:
+    """The readings of each `step_s` seconds, the newest last. Steps begin at whole multiples of `step_s`, so that a
+    graph moves on by whole points and no point changes once its step is over."""
+    steps: list[list[Reading]] = [[] for _ in range(n_points)]
+    if not readings:
+        return steps
+    last = n_points - 1 - int(readings[-1].host.time // step_s)
     for reading in reversed(readings):
-        index = n_points - 1 - (newest - int(reading.host.time // step_s))
+        index = last + int(reading.host.time // step_s)
         if index < 0:
             break
-        found = value(reading)
-        if found is not None and index < n_points and found > points[index]:
-            points[index] = found
-    return points
+        if index < n_points:
+            steps[index].append(reading)
+    return steps
+
+
+def largest(steps: Sequence[Sequence[Reading]], value: Callable[[Reading], float | None]) -> list[float]:
+    """Of each step; 0 where nothing is known."""
+    return [max([value(reading) or 0.0 for reading in step], default=0.0) for step in steps]
 
 
 def joules_per_token(readings: Sequence[Reading]) -> float | None:

@@ -32,7 +32,7 @@ class LiveFigures:
             case events.MachineRead(host=host, gpus=gpus, npus=npus, speed=speed):
                 self._change(host=host, gpus=gpus, npus=npus, speed=speed)
                 for view in self._views:
-                    if view.display:
+                    if view.is_in_view:
                         view.show(self.now)
             case events.SpeedReset(speed=speed):
                 self._show(speed=speed, n_prompt=0)
@@ -46,6 +46,10 @@ class LiveFigures:
                 self._show(context=(started.n_cached, started.n_ctx), n_prompt=started.n_prompt)
             case events.AnswerGrew(delta=delta):
                 self._change(context=(delta.n_used, self.now.context[1]))
+
+    def catch_up(self) -> None:
+        """Show how things stand, where something else covered the views until now."""
+        self._show()
 
     def _follow_model(self, phase: events.Phase) -> None:
         loaded = self._controller.engine.loaded

@@ -242,7 +242,8 @@ class MainScreen(Screen[None]):
             self._controller.queue.send_next()
 
     def on_screen_resume(self) -> None:
-        """The last dialog was closed."""
+        """The last dialog was closed, or the monitor."""
+        self._live.catch_up()
         self.flows.resumed()
 
     def on_key(self, event: events.Key) -> None:

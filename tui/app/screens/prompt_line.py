@@ -58,8 +58,9 @@ class PromptLine:
 
     def show_editing(self, is_editing: bool) -> None:
         """A prompt of the conversation is written again, or not any more."""
-        self._is_editing = is_editing
-        self.reword()
+        if is_editing != self._is_editing:
+            self._is_editing, self._length = is_editing, None  # another text is about to stand there
+            self.reword()
 
     def show_new_text(self, is_new: bool) -> None:
         """There is text below what is seen of the conversation, or not any more."""

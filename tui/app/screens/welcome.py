@@ -161,7 +161,7 @@ def _suited(one: Suggestion) -> SuitedModel:
         quant=info.quant,
         size=format.size(info.size_bytes),
         fit=permission.fit,
-        words=verdict_words.cell(permission.outcome),
+        words=verdict_words.in_words(permission.outcome, permission.fit),
     )
 
 

@@ -78,7 +78,7 @@ class BorderedTextArea(TextArea):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"border--{name}" for name in _STYLE_NAMES}
     DEFAULT_CSS = """
     BorderedTextArea {
-        .border--plain { color: $foreground 65%; }
+        .border--plain { color: $foreground-muted; }
         .border--key { color: $footer-key-foreground; text-style: bold; }
         .border--hint { color: $text-primary; text-style: bold; }
         .border--alert { color: $text-error; }

@@ -9,6 +9,8 @@ _BLANK = 0x2800
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 """Dots of a cell's left column, filled from below to a height of 0 to 4."""
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
+_CELLS = tuple(tuple(chr(_BLANK + left + right) for right in _RIGHT) for left in _LEFT)
+"""By the heights of both columns."""
 
 
 def braille_graph(values: Sequence[float], width: int, height: int, maximum: float | None = None) -> list[str]:
@@ -25,11 +27,9 @@ def braille_graph(values: Sequence[float], width: int, height: int, maximum: flo
     rows = []
     for row in range(height):
         floor = n_dots - 4 * (row + 1)
-        cells = (
-            _BLANK + _LEFT[min(4, max(0, left - floor))] + _RIGHT[min(4, max(0, right - floor))]
-            for left, right in zip(bars[::2], bars[1::2], strict=True)
-        )
-        rows.append("".join(map(chr, cells)))
+        heights = [min(4, max(0, dots - floor)) for dots in range(n_dots + 1)]
+        pairs = zip(bars[::2], bars[1::2], strict=True)
+        rows.append("".join([_CELLS[heights[left]][heights[right]] for left, right in pairs]))
     return rows
 
 

@@ -14,7 +14,7 @@ from tui.app.widgets.monitor_panels import Panel, Past, engine_panels, machine_p
 from tui.app.widgets.readings import Readings
 from tui.base import format
 from tui.base.text import one_line
-from tui.session.machine_history import Reading, by_time
+from tui.session.machine_history import Reading, by_time, largest
 from tui.words import tr
 
 TWO_COLUMNS = 100
@@ -75,44 +75,45 @@ class MonitorBoard(Readings):
             ((tr("last {time}", time=format.about(2 * each * step_s)), "muted"),),
             width,
         )
-        below = height - 2
+        below, steps = height - 2, by_time(self.past.readings, 2 * each, step_s)
         if is_wide:
             left, right = (engine, machine) if engine else _halves(machine)
-            columns = [self._column(panels, each, below, step_s) for panels in (left, right)]
+            columns = [_column(panels, each, below, steps) for panels in (left, right)]
             gap = ((" " * _GAP, ""),)
             return [head, (), *((*_exactly(a, each), *gap, *b) for a, b in zip(*columns, strict=True))]
-        return [head, (), *self._column([*engine, *machine], width, below, step_s)]
+        return [head, (), *_column([*engine, *machine], width, below, steps)]
 
-    def _column(self, panels: Sequence[Panel], width: int, height: int, step_s: int) -> list[Row]:
-        """Exactly so many rows. What there is no room for goes: blank rows first, then rows, then whole panels."""
-        kept = list(panels)
+
+def _column(panels: Sequence[Panel], width: int, height: int, steps: Sequence[Sequence[Reading]]) -> list[Row]:
+    """Exactly so many rows. What there is no room for goes: blank rows first, then rows, then whole panels."""
+    kept = list(panels)
+    shape = _fitting(kept, height)
+    while shape is None and kept:
+        kept.remove(max(kept, key=lambda panel: panel.worth))
         shape = _fitting(kept, height)
-        while shape is None and kept:
-            kept.remove(max(kept, key=lambda panel: panel.worth))
-            shape = _fitting(kept, height)
-        found: list[Row] = []
-        if shape is not None and kept:
-            n_graphs = sum(panel.graph is not None for panel in kept)
-            spare = height - shape.height(kept)
-            for panel in kept:
-                if found:
-                    found += [()] * shape.gap
-                more = 0
-                if panel.graph is not None:
-                    more = min(_HIGHEST_GRAPH - shape.graph, spare // n_graphs)
-                    spare, n_graphs = spare - more, n_graphs - 1
-                found += _rows(panel, shape, shape.graph + more, self.past.readings, width, step_s)
-        return found + [()] * (height - len(found))
+    found: list[Row] = []
+    if shape is not None and kept:
+        n_graphs = sum(panel.graph is not None for panel in kept)
+        spare = height - shape.height(kept)
+        for panel in kept:
+            if found:
+                found += [()] * shape.gap
+            more = 0
+            if panel.graph is not None:
+                more = min(_HIGHEST_GRAPH - shape.graph, spare // n_graphs)
+                spare, n_graphs = spare - more, n_graphs - 1
+            found += _rows(panel, shape, shape.graph + more, steps, width)
+    return found + [()] * (height - len(found))
 
 
 def _fitting(panels: Sequence[Panel], height: int) -> _Shape | None:
     return next((shape for shape in _SHAPES if shape.height(panels) <= height), None)
 
 
-def _rows(panel: Panel, shape: _Shape, height: int, readings: Sequence[Reading], width: int, step_s: int) -> list[Row]:
+def _rows(panel: Panel, shape: _Shape, height: int, steps: Sequence[Sequence[Reading]], width: int) -> list[Row]:
     found: list[Row] = [_ruled(panel.title, panel.figure, width)]
     if (graph := panel.graph) is not None:
-        points = by_time(readings, graph.value, 2 * width, step_s)
+        points = largest(steps, graph.value)
         found += [((line, graph.style),) for line in braille_graph(points, width, height, graph.maximum)]
     return found + list(shape.rows(panel))
 

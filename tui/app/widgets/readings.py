@@ -46,6 +46,12 @@ class Readings(LineWidget):
         self.figures = Figures()
         self._is_stale = False
 
+    @property
+    def is_in_view(self) -> bool:
+        """It is shown, and no other screen hides its own; a dialog leaves it to be seen."""
+        shown = self.app.screen
+        return self.display and (shown is self.screen or shown.is_modal)
+
     def show(self, figures: Figures) -> None:
         """Show these in place of what was shown."""
         self.figures = figures

@@ -172,6 +172,8 @@ class Transcript(TranscriptReader, can_focus=True):
         it is open."""
         if action.startswith("message_"):
             return self.selected is not None and (action != "message_edit" or self.selected_role == "user")
+        if action == "toggle_thinking" and self.selected is not None and hasattr(self, "action_message_fold"):
+            return False  # its keys fold the selected message, whatever that is
         if action.startswith("card_"):
             card = self._open_card()
             return card is not None and any(choice.action == action for choice in card.record.choices)

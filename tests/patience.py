@@ -6,4 +6,6 @@ takes a second on a quiet one: where shaders are compiled for a processor, most 
 
 from __future__ import annotations
 
-PATIENCE_S = 200.0
+import os
+
+PATIENCE_S = float(os.environ.get("PATIENCE_S", "200"))

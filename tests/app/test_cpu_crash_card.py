@@ -26,7 +26,7 @@ SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
 
 def offered(person: Person) -> list[str]:
     """The keys of the card on the screen."""
-    return re.findall(r"\[(\w)\] (?=reload|details)", person.screen_text())
+    return re.findall(r"\[(\w)\] (?=reload|show engine log)", person.screen_text())
 
 
 def words(person: Person) -> str:

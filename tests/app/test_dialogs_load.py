@@ -330,7 +330,7 @@ async def test_rare_settings_are_folded_away_until_somebody_asks_for_them() -> N
         await until(lambda: "Repack" not in stage.text)
         assert stage.result is OPEN
         await focus(stage, "advanced")
-        await stage.shows("enter Show or hide", "f5 Load")
+        await stage.shows("enter Show or hide", "^s Load")
         await stage.press("enter")
         await stage.shows("Repack")
 

@@ -309,7 +309,7 @@ async def test_a_key_that_edits_text_does_what_the_settings_say(start: StartApp)
         assert person.turns[-1].stop == "cancelled"
         assert person.app.main.query_one(Prompt).text == "a draft"
         await person.press("f2")
-        assert "send again (enter), or cancel (^x)" in person.screen_text()
+        assert "editing · ^x cancel" in person.screen_text()
 
 
 async def test_the_engine_log_can_be_read(start: StartApp) -> None:

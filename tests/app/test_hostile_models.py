@@ -39,7 +39,7 @@ async def test_a_file_that_ends_the_engine_is_named_and_another_model_takes_up_t
         said = words(person)
         assert "The engine stopped while loading the model. The conversation is safe." in said
         assert "crashed over hostile.gguf: it is damaged or malformed" in said
-        assert "[o] other model" in said and "processor" not in said
+        assert "[o] choose other model" in said and "processor" not in said
         await person.press("ctrl+up", "o")
         await person.wait_for(lambda: "Models" in person.screen_text())
         await person.press("escape")

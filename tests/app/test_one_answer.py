@@ -30,7 +30,7 @@ from tui.planning.exact import Confirmed
 from tui.planning.formula import estimate
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow
-from tui.planning.verdict_words import sentence
+from tui.planning.verdict_words import in_words, sentence
 from tui.protocol.records import Device
 
 TESTS = plan_tests([512], [128])
@@ -126,4 +126,4 @@ async def test_every_door_gives_the_same_verdict_in_the_same_words(case: Case, w
 @pytest.mark.parametrize("case", [case for case, _ in CASES.values()], ids=CASES)
 async def test_the_picker_says_so_too_of_what_does_not_fit_and_marks_what_is_tight(case: Case) -> None:
     verdict = (await case.permission()).verdict
-    await case.in_picker(f"○ {sentence(verdict)}" if verdict.fit == "no" else "◐ CPU")
+    await case.in_picker(f"○ {in_words(verdict, 'no')}" if verdict.fit == "no" else "◐ tight")

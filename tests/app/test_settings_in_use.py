@@ -50,7 +50,7 @@ async def test_the_keys_of_the_card_can_be_changed(with_settings: StartWith) -> 
     async with with_settings('[keys]\ncard_reload = "z"\n') as person:
         os.kill(person.engine_pid, signal.SIGKILL)
         await person.wait_for(lambda: person.phase == "dead")
-        assert "[z] reload" in person.screen_text() and "[d] details" in person.screen_text()
+        assert "[z] reload" in person.screen_text() and "[d] show engine log" in person.screen_text()
         assert "[r]" not in person.screen_text()
         await person.press("z")
         await person.wait_until_ready()
@@ -63,7 +63,11 @@ async def test_sentences_name_the_keys_that_were_chosen(with_settings: StartWith
         person.app.controller.load(LoadRequest(path=tmp_path / "gone.gguf", choice=ChosenLoad()))
         await person.wait_for(lambda: "gone.gguf could not be loaded" in person.screen_text())
         shown = " ".join(person.screen_text().split())
-        assert "pick another model (f10)" in shown and "[x] other model" in shown and "load settings" not in shown
+        assert (
+            "pick another model (f10)" in shown
+            and "[x] choose other model" in shown
+            and "change load settings" not in shown
+        )
         await person.press("x")
         await person.wait_for(lambda: "No models were found" in person.screen_text())
         assert phrases.still_answering(person.app.keymap).endswith("stop it first.")

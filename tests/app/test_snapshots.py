@@ -420,7 +420,7 @@ SCENES = {
     "log": Scene(action("log_view"), "304.75 MiB"),
     "confirm": Scene(action("screen.delete"), "deletes all its messages"),
     "overflow": Scene(overflow, "The context is full"),
-    "palette": Scene(use_the_palette, "Let the model think", sizes=NARROW),
+    "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
 }
 
@@ -430,7 +430,7 @@ IN_CHINESE = {
     "main-no-model": "没有找到模型",
     "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
-    "picker": "参数量",
+    "picker": "量化",
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
@@ -454,7 +454,11 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
         person = Person(app, pilot)
         await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
         await scene.act(person)
-        await person.wait_for(lambda: scene.ready in (seen := plain(person.screen_text())) and "looking…" not in seen)
+        await person.wait_for(
+            lambda: (
+                scene.ready.casefold() in (seen := plain(person.screen_text()).casefold()) and "looking…" not in seen
+            )
+        )
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.controller.monitoring.read()

@@ -175,7 +175,7 @@ async def test_a_context_that_cannot_come_along_is_told_and_the_answer_goes_on(s
         # All of it, and what was written, once more.
         assert turn.timings and turn.timings.n_prefill > turn.timings.n_prompt
         assert "could not be kept" in person.told
-        assert "tokens of context were not kept" in shown(person)
+        assert "tokens of context lost" in shown(person)
 
 
 async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where_it_was(start: StartApp) -> None:
@@ -190,7 +190,7 @@ async def test_when_the_other_settings_cannot_be_loaded_the_answer_goes_on_where
         turn = person.turns[-1]
         assert (turn.reasoning, turn.text) == expected
         assert turn.backend == ("CPU",) and turn.speeds == () and "CPU" in shown(person)
-        assert "could not be loaded" in shown(person) and "[r] try again" in shown(person)
+        assert "could not be loaded" in shown(person) and "[r] reload" in shown(person)
         assert person.app.controller.model.choice == before and loaded(person).type_v == "f16"
 
 

@@ -44,6 +44,7 @@ QUOTED = (
     "config/llmtui/themes/我的.toml is no TOML: line 3, column 7.",
     QWEN3_30B_A3B.name,
     "A title that is longer than any column that it could ever stand in",
+    "Lighthouse story Older than the four that are shown 4 of 6 runs",
     "Qwen3 32B tg128 run 2 · 40 s left against run 12 of 2026-02-27: pp512 +4.1%, tg128 -0.6% (may be chance)",
 )
 """What people, models, drivers and records of these scenes say."""

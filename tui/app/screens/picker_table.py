@@ -18,7 +18,7 @@ from tui.planning.guardrail import LoadPermission
 from tui.words import mark, tr
 
 _GAP = 2
-_MIN_NAME, _GOOD_NAME = 18, 26
+_MIN_NAME, _GOOD_NAME = 18, 20
 """Cells that a name keeps beside what one chooses by, and beside the rest."""
 _WITH_BOTH_SIGNS = 50
 """Cells of a row from which on a model that is loaded and a favourite has both signs."""

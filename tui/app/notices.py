@@ -17,7 +17,7 @@ from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
 from tui.app.widgets.wrapped import Shortened
 
-MOST_ROWS = 3
+MOST_ROWS, MOST_ROWS_OF_BAD_NEWS, ROOMY_ROWS = 3, 6, 30
 """What a notice takes of the screen; a click shows the rest."""
 MOST_PAST = 200
 """Notices that can be read again."""
@@ -106,7 +106,10 @@ class NoticeLine(Toast):
 
     @property
     def _text(self) -> Shortened:
-        return Shortened(Content(in_one_line(self._notification)), MOST_ROWS)
+        # What went wrong ends in what to do about it, which is shown where there is room.
+        is_bad = self._notification.severity != "information"
+        most = MOST_ROWS_OF_BAD_NEWS if is_bad and self.app.size.height >= ROOMY_ROWS else MOST_ROWS
+        return Shortened(Content(in_one_line(self._notification)), most)
 
     def on_click(self) -> None:
         """Where the end is missing, show all that was told."""

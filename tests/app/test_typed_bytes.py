@@ -28,7 +28,7 @@ async def _said() -> list[str]:
 def sent(app: Running, keys: bytes) -> list[str]:
     """What is sent of `keys`, once it was answered, however that ended, and llmtui was quit."""
     os.write(app.terminal, keys)
-    app.read_until(" tok · ")
+    app.read_until("· CPU ·")  # in the line under the whole answer, and not in the one while it comes
     os.write(app.terminal, QUIT)
     assert app.end()[0] == 0
     return asyncio.run(_said())

@@ -119,7 +119,7 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     terminal.keys("C-o")
     terminal.wait_for("Tiny Qwen3")
     terminal.type("tiny")
-    terminal.wait_for("▶ Tiny Qwen3")
+    terminal.wait_for(lambda screen: "▶    Tiny Qwen3" in screen)
     terminal.keys("Enter")
     terminal.wait_for(lambda screen: "8 experts, 2 used" in screen.splitlines()[0])
     terminal.type("你好")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tui.bench.command import bench
-from tui.cli.chat_arguments import chat_format, load_fields
+from tui.cli.chat_arguments import shared_options
 from tui.cli.named_model import model_file
 from tui.cli.parser import MIN_REPETITIONS, CommandLineError
 from tui.config.loadtable import LOAD_ROWS
@@ -82,12 +82,7 @@ def run_bench(arguments: argparse.Namespace, given: set[str]) -> int:
             models=tuple(model_file(written, settings_file) for written in arguments.models),
             every_model=arguments.all,
             backends=arguments.backends,
-            load=load_fields(arguments),
-            fit=arguments.fit,
-            force=arguments.force,
-            chat_format=chat_format(arguments),
-            settings_file=settings_file,
-            software_vulkan=arguments.software_vulkan,
+            **shared_options(arguments, settings_file),
             n_prompt=arguments.n_prompt,
             n_gen=arguments.n_gen,
             pairs=tuple(arguments.pairs),

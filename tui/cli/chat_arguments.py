@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from tui.base.oserrors import os_reason
 from tui.base.smallfile import read_small
@@ -19,6 +21,18 @@ _MAX_SYSTEM_BYTES = 1 << 20
 def load_fields(arguments: argparse.Namespace) -> dict[str, object]:
     """The load settings that were given, by the names that the settings file uses."""
     return {name: value for name in LOAD_ROWS if (value := getattr(arguments, name)) is not None}
+
+
+def shared_options(arguments: argparse.Namespace, settings_file: Path | None) -> dict[str, Any]:
+    """The fields of `Options`, which both front ends take. Raises `CommandLineError`."""
+    return {
+        "load": load_fields(arguments),
+        "fit": arguments.fit,
+        "force": arguments.force,
+        "chat_format": chat_format(arguments),
+        "settings_file": settings_file,
+        "software_vulkan": arguments.software_vulkan,
+    }
 
 
 def chat_format(arguments: argparse.Namespace) -> ChatOverrides:

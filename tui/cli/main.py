@@ -157,7 +157,7 @@ def _app(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from tui.base.userpath import user_path
-    from tui.cli.chat_arguments import chat_format, load_fields, system_prompt
+    from tui.cli.chat_arguments import shared_options, system_prompt
     from tui.cli.named_model import NoSuchModel, is_missing, model_file
     from tui.config.options import AppOptions
 
@@ -182,12 +182,7 @@ def _app(arguments: argparse.Namespace) -> int:
     return run(
         AppOptions(
             model=model,
-            load=load_fields(arguments),
-            fit=arguments.fit,
-            force=arguments.force,
-            chat_format=chat_format(arguments),
-            settings_file=settings_file,
-            software_vulkan=arguments.software_vulkan,
+            **shared_options(arguments, settings_file),
             theme=arguments.theme,
             continue_last=arguments.continue_last,
             import_file=import_file,

@@ -27,6 +27,19 @@ PASTE_PIECE = 8_000
 """Characters that are laid out at once: some 10 ms, more for Chinese."""
 
 
+class PromptMessage(Message):
+    """Something that a prompt tells."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        super().__init__()
+        self.prompt = prompt
+
+    @property
+    def control(self) -> Prompt:
+        """The prompt."""
+        return self.prompt
+
+
 class Prompt(BorderedTextArea):
     """A text area that grows from one row to about a third of the screen, and then scrolls.
 
@@ -58,72 +71,33 @@ class Prompt(BorderedTextArea):
     has_waiting: reactive[bool] = reactive(False, repaint=False)
     """Something that was sent waits; it is taken back before the history is gone through."""
 
-    class Submitted(Message):
+    class Submitted(PromptMessage):
         """The text was sent; the prompt is empty again. `set_text` gives it back where it cannot be used."""
 
         def __init__(self, prompt: Prompt, text: str) -> None:
-            super().__init__()
-            self.prompt = prompt
+            super().__init__(prompt)
             self.text = text
 
-        @property
-        def control(self) -> Prompt:
-            """The prompt."""
-            return self.prompt
-
-    class Refused(Message):
+    class Refused(PromptMessage):
         """`send` was asked for while `can_send` is false; the text is still there."""
 
-        def __init__(self, prompt: Prompt) -> None:
-            super().__init__()
-            self.prompt = prompt
-
-        @property
-        def control(self) -> Prompt:
-            """The prompt."""
-            return self.prompt
-
-    class Blank(Message):
+    class Blank(PromptMessage):
         """`send` was asked for with nothing to send."""
-
-        def __init__(self, prompt: Prompt) -> None:
-            super().__init__()
-            self.prompt = prompt
-
-        @property
-        def control(self) -> Prompt:
-            """The prompt."""
-            return self.prompt
 
     class Above(Message):
         """An earlier prompt was asked for where there is none, and nothing is written: whatever stands above may have
         the focus."""
 
-    class TakeBack(Message):
+    class TakeBack(PromptMessage):
         """What waits is wanted back: the newest of it."""
 
-        def __init__(self, prompt: Prompt) -> None:
-            super().__init__()
-            self.prompt = prompt
-
-        @property
-        def control(self) -> Prompt:
-            """The prompt."""
-            return self.prompt
-
-    class HistoryChanged(Message):
+    class HistoryChanged(PromptMessage):
         """A text was added to the history."""
 
         def __init__(self, prompt: Prompt, past: tuple[str, ...]) -> None:
-            super().__init__()
-            self.prompt = prompt
+            super().__init__(prompt)
             self.past = past
             """Everything that is remembered, oldest first."""
-
-        @property
-        def control(self) -> Prompt:
-            """The prompt."""
-            return self.prompt
 
     def __init__(
         self,

@@ -171,16 +171,17 @@ async def test_a_click_on_a_title_sorts_by_its_column_and_another_one_the_other_
 
 
 async def test_favourites_come_first_however_the_table_is_sorted_and_are_kept(folder: Path) -> None:
-    kept: list[tuple[str, ...]] = []
-    async with opened(picker(folder, keep_favourites=kept.append), (120, 40)) as stage:
+    kept: list[tuple[str, bool]] = []
+    heard = picker(folder, keep_favourite=lambda path, is_one: kept.append((path, is_one)))
+    async with opened(heard, (120, 40)) as stage:
         await listed(stage)
         first, second = order(stage)
         await stage.press("down", "f3")
         await stage.shows("★")
-        assert order(stage) == [second, first] and kept == [(str(folder / MOE.name),)]
+        assert order(stage) == [second, first] and kept == [(str(folder / MOE.name), True)]
         assert "▶" in stage.text.split("\n")[stage.row_of("A0.")], "the highlight goes with it"
         await stage.press("f3")
-        assert order(stage) == [first, second] and kept[-1] == ()
+        assert order(stage) == [first, second] and kept[-1] == (str(folder / MOE.name), False)
     async with opened(picker(folder, favourites=(str(folder / MOE.name),)), (120, 40)) as stage:
         await listed(stage)
         assert order(stage) == [second, first]

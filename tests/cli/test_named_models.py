@@ -43,6 +43,21 @@ def test_a_file_goes_before_a_model_of_that_name(
     assert done.returncode == ExitCode.FINE and f"{library}" not in done.stdout
 
 
+def test_a_folder_hides_no_model_of_its_name(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "qwen3moe").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = llmtui("--bench", "qwen3moe", *ONE_TEST)
+    assert done.returncode == ExitCode.FINE
+    assert f'"model_filename": "{library / MOE.name}"' in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--tune",), ("-p", "512"), ("--system", "x"), ("--continue",)], ids=" ".join)
+def test_what_the_monitor_cannot_do_is_refused(arguments: tuple[str, ...]) -> None:
+    done = llmtui("--monitor", *arguments)
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    assert f"{arguments[0]} does not go with --monitor" in done.stderr
+
+
 @pytest.mark.usefixtures("library")
 def test_several_models_of_a_name_are_listed_to_choose_from() -> None:
     done = llmtui("--bench", "tiny", *ONE_TEST)

@@ -122,6 +122,14 @@ def test_two_programs_do_not_forget_each_others_changes(tmp_path: Path) -> None:
     assert (sorted(state.loads), state.theme) == (["/m/a.gguf", "/m/b.gguf"], "sand")
 
 
+def test_what_two_programs_add_to_one_list_is_all_there(tmp_path: Path) -> None:
+    one, other = store_in(tmp_path), store_in(tmp_path)
+    one.change(lambda state: {"folders": (*state.folders, "/a")})
+    other.change(lambda state: {"folders": (*state.folders, "/b")})
+    one.change(lambda state: {"folders": (*state.folders, "/c")})
+    assert reread(other).folders == ("/a", "/b", "/c")
+
+
 def test_threads_do_not_undo_each_others_changes(tmp_path: Path) -> None:
     store = store_in(tmp_path)
 

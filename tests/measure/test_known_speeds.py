@@ -52,6 +52,16 @@ def test_what_was_measured_of_a_model_is_said_of_it(tmp_path: Path) -> None:
     assert found is not None and found.is_measured and found.tps == pytest.approx(12.5, rel=0.01), "the newest one"
 
 
+def test_what_was_measured_deep_in_a_context_is_not_the_speed_of_a_short_one(tmp_path: Path) -> None:
+    whole = report(QWEN3_8B, 4.0)
+    deep = tuple(
+        msgspec.structs.replace(result, test=msgspec.structs.replace(result.test, n_depth=8192))
+        for result in whole.results
+    )
+    found = kept(tmp_path, msgspec.structs.replace(whole, results=deep)).of(QWEN3_8B, estimate(QWEN3_8B, ON_CPU))
+    assert found is None or not found.is_measured
+
+
 def test_what_is_loaded_in_another_way_was_not_measured(tmp_path: Path) -> None:
     speeds = kept(tmp_path, report(QWEN3_8B, 12.5))
     on_gpu = LoadSettings(n_ctx=4096, devices=("Vulkan0",))

@@ -120,6 +120,27 @@ def test_an_answer_is_counted_and_its_speeds_are_spread_over_its_seconds() -> No
     assert watched.speed.now.answer == AnswerNow(n_tokens=1)
 
 
+@pytest.mark.parametrize("why", ["the engine works", "another engine is watched"])
+async def test_readings_go_on_though_nobody_looks_while(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring_module, "READ_EVERY_S", 0.001)
+    watched = Watched()
+    works = why == "the engine works"
+    monitoring = Monitoring(
+        ScriptedEngine(),
+        watched.speed,
+        MemorySettings(reserve_percent=0),
+        watched.told.append,
+        is_busy=lambda: works,
+    )
+    monitoring.look(False)
+    monitoring.start(watch_others=not works)
+    try:
+        await until(lambda: sum(isinstance(event, events.MachineRead) for event in watched.told) > 2)
+        assert not monitoring.is_resting
+    finally:
+        monitoring.close()
+
+
 async def test_while_nobody_looks_and_nothing_is_computed_the_machine_is_read_seldom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -275,11 +275,11 @@ class LlmtuiApp(App[int], inherit_bindings=False):
     # Actions of the scope "app" ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here. The monitor has
-        help besides."""
+        """Dialogs do not pile up: while one is open, only what concerns the terminal works from here, and the rest of
+        a notice that was cut. The monitor has help besides."""
         if action in BY_ID and BY_ID[action].scope == "app" and not isinstance(self.screen, MainScreen):
             is_help = action == "help" and not isinstance(self.screen, ModalScreen)
-            return is_help or action in ("quit", "redraw", "suspend")
+            return is_help or action in ("quit", "redraw", "suspend", "notices")
         return super().check_action(action, parameters)
 
     def action_palette(self) -> None:
@@ -297,7 +297,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         from tui.app.screens.palette import with_newest
 
         if action_id is not None:
-            self.controller.remember(actions=with_newest(self.controller.state.state.actions, action_id))
+            self.controller.change_remembered(lambda state: {"actions": with_newest(state.actions, action_id)})
             await self.run_action(action_id if BY_ID[action_id].scope == "app" else f"screen.{action_id}")
 
     async def action_interrupt(self) -> None:

@@ -33,6 +33,7 @@ _ONLY_OF_CHAT = {
     "temperature": "--temp",
     "theme": "--theme",
 }
+_NOT_OF_THE_MONITOR = {name: option for name, option in _ONLY_OF_CHAT.items() if name != "theme"}
 
 
 def is_bench(given: set[str]) -> bool:
@@ -42,6 +43,17 @@ def is_bench(given: set[str]) -> bool:
 
 def check(given: set[str], argv: Sequence[str]) -> None:
     """Raises `CommandLineError` for options whose command is missing, and for those of the chat beside a benchmark."""
+    if "monitor" in given:
+        if options := _named({**MEANS_BENCH, **_NEEDS_BENCH, **_NOT_OF_THE_MONITOR}, given):
+            raise CommandLineError(
+                trn(
+                    "{options} does not go with --monitor, which only shows the machine: leave it out.",
+                    "{options} do not go with --monitor, which only shows the machine: leave them out.",
+                    len(options),
+                    options=", ".join(options),
+                )
+            )
+        return
     if "seconds" in given and "tune" not in given:
         raise _without("--tune", ["--seconds"], argv)
     if not is_bench(given):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from tui.base.format import listed
@@ -27,7 +28,7 @@ def model_file(written: str, settings_file: Path | None) -> Path:
     """The file that is meant; what is written as a path is one, whether there is such a file or not. Raises
     `NoSuchModel`."""
     path = user_path(written)
-    if os.sep in written or not is_missing(path):
+    if os.sep in written or _is_file(path):
         return path
     settings, _ = load_settings(settings_file)
     state = StateStore()
@@ -38,6 +39,16 @@ def model_file(written: str, settings_file: Path | None) -> Path:
     if len(found) == 1:
         return found[0].path
     raise NoSuchModel(_several(written, found) if found else _none(written, near(written, models)))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether something is there that is no folder: those are called like models where several files make one."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # whoever loads it says why
+        return True
 
 
 def is_missing(path: Path) -> bool:

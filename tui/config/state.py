@@ -4,6 +4,7 @@ when something changed, and never in the way of anything when the disk is full o
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,11 @@ class StateStore:
             self._unwritten |= self.state != before
             return self._write() if self._unwritten else None
 
+    def change(self, made_of: Callable[[State], Mapping[str, Any]]) -> ConfigProblem | None:
+        """As `update`, with what is made of the newest state: what another window has added stays."""
+        with self._lock:
+            return self.update(**made_of(self._newest()))
+
     def remember_load(self, model: Path, load: ChosenLoad) -> ConfigProblem | None:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
@@ -180,6 +186,12 @@ class StateStore:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def with_favourite(favourites: tuple[str, ...], path: str, *, is_one: bool) -> tuple[str, ...]:
+    """The paths of favourites when `path` has become one, or is one no longer."""
+    others = tuple(one for one in favourites if one != path)
+    return (*others, path) if is_one else others
 
 
 def is_text(text: str) -> bool:

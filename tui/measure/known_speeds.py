@@ -69,6 +69,11 @@ def how_loaded(info: ModelInfo, devices: Sequence[str], n_gpu_layers: int) -> Me
     return info.name, info.quant, info.n_params, names or "CPU", n_gpu_layers
 
 
+def _is_deep(test_name: str | None) -> bool:
+    """Measured behind a long context ("tg128 @ d8192"), where a model is slower."""
+    return " @ d" in (test_name or "")
+
+
 def known_speeds(history: History) -> KnownSpeeds:
     """What the kept runs of this machine tell, the newest first. Blocking; raises `HistoryError`."""
     cpu = this_machine().cpu
@@ -81,8 +86,9 @@ def known_speeds(history: History) -> KnownSpeeds:
             continue
         model = (kept.model_name, kept.quant, kept.n_params)
         loaded = (*model, kept.backend, kept.n_gpu_layers)
-        measured.setdefault(loaded, kept.tg_ts)
-        if kept.pp_ts:
+        if not _is_deep(kept.tg_name):
+            measured.setdefault(loaded, kept.tg_ts)
+        if kept.pp_ts and not _is_deep(kept.pp_name):
             prefill.setdefault(loaded, kept.pp_ts)
         if (*model, kept.backend) in seen or len(seen) >= _N_READ:
             continue

@@ -58,6 +58,8 @@ class ContextMeter:
     async def length_of(self, text: str) -> TextLength | None:
         """How long a text is as a message, what the template puts around it left out; None while no model can say."""
         loaded, chat = self._engine.loaded, self._opened.now
+        if not text:
+            return TextLength(0)
         if loaded is None or self._phase.now != "ready" or not self._engine.capabilities.counts:
             return None
         counted, rendered_with = text[:MOST_COUNTED], (chat.thinking, chat.effort)

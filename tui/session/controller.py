@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from tui.config.options import Options
 from tui.config.problems import ConfigProblem
 from tui.config.sampling import Source
 from tui.config.settings import Settings
-from tui.config.state import StateStore
+from tui.config.state import State, StateStore
 from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
@@ -93,7 +93,9 @@ class Controller:
         self.listen(self.speed.hear)
         self.machine = MachineHistory()
         self.listen(self.machine.hear)
-        self.monitoring = Monitoring(self.engine, self.speed, settings.memory, tell)
+        self.monitoring = Monitoring(
+            self.engine, self.speed, settings.memory, tell, is_busy=lambda: self.phase in ("loading", "answering")
+        )
 
         self.opened = OpenConversation(store, settings)
         self.configure = self.opened.configure
@@ -238,6 +240,11 @@ class Controller:
     def remember(self, **changes: Any) -> None:
         """Keep fields of `State` for the next run, without waiting for the disk."""
         self._remembered.update(**changes)
+
+    def change_remembered(self, made_of: Callable[[State], Mapping[str, Any]]) -> asyncio.Task[None]:
+        """Keep for the next run what is made of what is remembered now, by another window too; done when the result
+        is."""
+        return self._remembered.change(made_of)
 
     async def save_now(self) -> None:
         """Save what there is at once, of an answer that is being written too."""

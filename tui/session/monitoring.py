@@ -33,9 +33,17 @@ class Monitoring:
     `MemoryShort`."""
 
     def __init__(
-        self, engine: Engine, speed: LiveSpeed, memory: MemorySettings, tell: Callable[[AnySessionEvent], None]
+        self,
+        engine: Engine,
+        speed: LiveSpeed,
+        memory: MemorySettings,
+        tell: Callable[[AnySessionEvent], None],
+        *,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_busy` says whether the engine loads or answers: memory runs short then, whoever looks."""
         self._engine, self._speed, self._memory, self._tell = engine, speed, memory, tell
+        self._is_busy = is_busy
         self._host = HostReader()
         self._gpu = GpuReader()
         self._watch = MemoryWatch()
@@ -98,7 +106,8 @@ class Monitoring:
     @property
     def _may_rest(self) -> bool:
         now = self._speed.now
-        return not (self._is_seen or now.is_decoding or now.prefill)
+        is_idle = not (now.is_decoding or now.prefill) and not self._is_busy()
+        return is_idle and not self._is_seen and not self._watches_others
 
     async def _rest(self) -> None:
         """Until somebody looks, or for a while."""
@@ -120,7 +129,9 @@ class Monitoring:
 
     async def _read(self) -> tuple[HostSample, tuple[GpuSample, ...]]:
         pid = self._engine.pid
-        self._host.engine_pid = self._other.pid() if pid is None and self._watches_others else pid
+        if pid is None and self._watches_others:
+            pid = await asyncio.to_thread(self._other.pid)  # it looks through all processes
+        self._host.engine_pid = pid
         return self._host.read(), await self._read_gpus()
 
     def _usable(self, npus: tuple[Npu, ...]) -> tuple[NpuSample, ...]:

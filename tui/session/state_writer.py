@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.state import StateStore
+from tui.config.state import State, StateStore
 
 RETRY_S = 5.0
 """How long after a failure it is tried again."""
@@ -33,6 +33,10 @@ class StateWriter:
     def update(self, **changes: Any) -> None:
         """Keep fields of `State`."""
         self._do(lambda: self._state.update(**changes))
+
+    def change(self, made_of: Callable[[State], Mapping[str, Any]]) -> asyncio.Task[None]:
+        """Keep what is made of the newest state, another window's part included; done when the result is."""
+        return self._do(lambda: self._state.change(made_of))
 
     async def remember_load(self, path: Path, choice: ChosenLoad) -> None:
         """Keep what a model was loaded with, and wait for it: its next load starts from there."""

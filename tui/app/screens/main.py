@@ -244,6 +244,7 @@ class MainScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """The last dialog was closed, or the monitor."""
         self._live.catch_up()
+        self._welcome.show()
         self.flows.resumed()
 
     def on_key(self, event: events.Key) -> None:

@@ -18,6 +18,7 @@ from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
+from tui.config.state import with_favourite
 from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -110,7 +111,9 @@ class ModelFlows:
                 library=self.library,
                 records=lambda: model_records(controller.store),
                 favourites=controller.state.state.favourites,
-                keep_favourites=lambda chosen: controller.remember(favourites=chosen),
+                keep_favourite=lambda path, is_one: controller.change_remembered(
+                    lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
+                ),
             )
         )
         if picked is not None and picked.settings_first:
@@ -133,8 +136,12 @@ class ModelFlows:
             check=_no_folder,
         )
         if text := await self.flows.ask(dialog):
-            before = self._controller.state.state.folders
-            self._controller.remember(folders=tuple(dict.fromkeys((*before, str(typed_path(text).absolute())))))
+            folder = str(typed_path(text).absolute())
+            await asyncio.shield(
+                self._controller.change_remembered(
+                    lambda state: {"folders": tuple(dict.fromkeys((*state.folders, folder)))}
+                )
+            )
             self.action_pick_model()
 
     @flow("load")

@@ -28,7 +28,7 @@ from tui.base.text import clean
 from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
 from tui.config.settings import ChosenLoad
-from tui.config.state import is_text
+from tui.config.state import is_text, with_favourite
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -55,7 +55,8 @@ class PickerScreen(ListDialog[PickedModel]):
 
     `load_for` gives the settings that a model would be loaded with, for the column "NEEDS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
-    what `records` gives when it comes. `favourites` are paths; `keep_favourites` hears of them when they change.
+    what `records` gives when it comes. `favourites` are paths;
+    `keep_favourite` hears of each that becomes one or is one no longer.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -73,7 +74,7 @@ class PickerScreen(ListDialog[PickedModel]):
         library: Library | None = None,
         records: Callable[[], Awaitable[ModelRecords]] = no_records,
         favourites: Sequence[str] = (),
-        keep_favourites: Callable[[tuple[str, ...]], None] = lambda _: None,
+        keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Models"))
@@ -86,7 +87,7 @@ class PickerScreen(ListDialog[PickedModel]):
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
         self._ask_records, self._records, self._now = records, ModelRecords(), now
-        self._favourites, self._keep_favourites = tuple(favourites), keep_favourites
+        self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort = Sort()
         self._is_unsorted = False
         """Something was found out that may change the order."""
@@ -303,9 +304,9 @@ class PickerScreen(ListDialog[PickedModel]):
             self.app.bell()
             return
         path = str(model.path)
-        others = tuple(one for one in self._favourites if one != path)
-        self._favourites = others if path in self._favourites else (*others, path)
-        self._keep_favourites(self._favourites)
+        is_one = path not in self._favourites
+        self._favourites = with_favourite(self._favourites, path, is_one=is_one)
+        self._keep_favourite(path, is_one)
         self._refilter()
 
     # Choosing ---------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class PromptLine:
                 self.show()
             case events.PhaseChanged() | events.ModelLoaded():
                 self._forget()
+                self._show_top()
 
     def show(self) -> None:
         """Write it as things stand now."""
@@ -76,7 +77,9 @@ class PromptLine:
         left: tuple[BorderPart, ...] = ()
         right: tuple[BorderPart, ...] = ()
         if self._is_editing:
-            left = (BorderPart(((tr("editing"), "hint"),), worth=3), *self._key("stop", tr("cancel"), 1))
+            left = (BorderPart(((tr("editing"), "hint"),), worth=3),)
+            if self._controller.phase not in ("loading", "answering"):  # else that key stops what runs
+                left += self._key("stop", tr("cancel"), 1)
         if self._has_new_text:
             keys = display_keys(self._keymap.get("scroll_end", ()), limit=1)
             runs = (tr("↓ new text"), "hint"), *(((f" {keys}", "key"),) if keys else ())

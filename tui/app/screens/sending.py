@@ -97,6 +97,7 @@ class Sending:
     def take_back(self) -> None:
         """Put the newest prompt that waits into the input, unless another is being edited there."""
         if self._editing.turn_id:
+            self._prompt.app.bell()
             return
         prompt = self._controller.queue.take_back()
         if prompt is None:

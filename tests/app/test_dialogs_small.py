@@ -140,17 +140,6 @@ async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]) -> N
         assert await stage.closes() == "Cake 好"
 
 
-async def test_a_line_is_checked_by_whoever_asks() -> None:
-    def check(text: str) -> str:
-        return "" if text.isdigit() else "Write digits."
-
-    async with opened(LineEditScreen("Number", "x", KEYS, check=check)) as stage:
-        await stage.press("ctrl+s")
-        await stage.shows("Write digits.")
-        await stage.press("backspace", "7", "ctrl+s")
-        assert await stage.closes() == "7"
-
-
 # Keys
 
 

@@ -198,7 +198,7 @@ def test_whatever_a_file_holds_the_settings_are_valid(table: dict[str, object]) 
     assert msgspec.convert(msgspec.to_builtins(found), Settings) == found
     assert all(problem.message.endswith((".", "?")) for problem in problems)
     # That there are many more mistakes is said of the file.
-    assert all(problem.key or "more mistakes" in problem.message for problem in problems)
+    assert all(problem.key or "more mistake" in problem.message for problem in problems)
 
 
 # Folders

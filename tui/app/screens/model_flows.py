@@ -123,26 +123,25 @@ class ModelFlows:
 
     @flow("dialog")
     async def action_add_folder(self) -> None:
-        """Look for models in another folder too, and then choose one of all."""
+        """Look for models in another folder too, which is asked for until it is one, and then choose one of all."""
         from tui.app.screens.text_edit import LineEditScreen
 
-        dialog = LineEditScreen(
-            tr("Add folder"),
-            "",
-            self.flows.keymap,
-            placeholder="~/models",
-            hint=tr("Models are looked for in this folder and in those below it."),
-            save=tr("Add"),
-            check=_no_folder,
-        )
-        if text := await self.flows.ask(dialog):
-            folder = str(typed_path(text).absolute())
-            await asyncio.shield(
-                self._controller.change_remembered(
-                    lambda state: {"folders": tuple(dict.fromkeys((*state.folders, folder)))}
-                )
+        hint, written = tr("Models are looked for in this folder and in those below it."), ""
+        while True:
+            dialog = LineEditScreen(
+                tr("Add folder"), written, self.flows.keymap, placeholder="~/models", hint=hint, save=tr("Add")
             )
-            self.action_pick_model()
+            if (answer := await self.flows.ask(dialog)) is None:
+                return
+            if (folder := await asyncio.to_thread(_folder, answer)) is not None:
+                break
+            hint, written = tr("There is no such folder."), answer
+        await asyncio.shield(
+            self._controller.change_remembered(
+                lambda state: {"folders": tuple(dict.fromkeys((*state.folders, str(folder))))}
+            )
+        )
+        self.action_pick_model()
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -418,11 +417,10 @@ class ModelFlows:
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
 
 
-def _no_folder(text: str) -> str:
-    """What is wrong with a text that should name a folder."""
-    if not text:
-        return tr("Write something.")
+def _folder(written: str) -> Path | None:
+    """The folder that is meant; None where there is none, or it is closed to us. Blocking: it may be on a network."""
     try:
-        return "" if typed_path(text).is_dir() else tr("There is no such folder.")
-    except (OSError, ValueError):  # closed to us, or with a zero byte, which no name has
-        return tr("There is no such folder.")
+        folder = typed_path(written).absolute()
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError):  # with a zero byte, which no name has
+        return None

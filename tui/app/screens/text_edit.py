@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -75,7 +74,6 @@ class LineEditScreen(Dialog[str]):
         placeholder: str = "",
         hint: str = "",
         save: str = "",
-        check: Callable[[str], str] | None = None,
     ) -> None:
         """`save` is the English of what the button says that gives the line, "Save" by default; `hint` is told above
         it."""
@@ -84,7 +82,6 @@ class LineEditScreen(Dialog[str]):
             self.key_titles["form_save"] = save
         self.add_class("small")
         self._text, self._placeholder, self._hint = text, placeholder, hint
-        self._check = check or (lambda text: "" if text else tr("Write something."))
 
     def compose_body(self) -> ComposeResult:
         """Hint, line, complaint, buttons."""
@@ -103,8 +100,7 @@ class LineEditScreen(Dialog[str]):
     @on(Input.Submitted)
     def action_form_save(self) -> None:
         """Give the line, unless something is wrong with it."""
-        text = self.query_one(Input).value.strip()
-        if complaint := self._check(text):
-            self.query_one("#complaint", Static).update(Wrapped(complaint))
-        else:
+        if text := self.query_one(Input).value.strip():
             self.dismiss(text)
+        else:
+            self.query_one("#complaint", Static).update(Wrapped(tr("Write something.")))

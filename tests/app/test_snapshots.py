@@ -459,6 +459,7 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
                 scene.ready.casefold() in (seen := plain(person.screen_text()).casefold()) and "looking…" not in seen
             )
         )
+        await person.wait_for(lambda: app.main.prompt_line.is_settled)
         for line in app.screen.query(Input):
             line.cursor_blink = False
         await app.controller.monitoring.read()

@@ -103,6 +103,15 @@ class PromptLine:
             self._typed_at = time.monotonic()
             self._count_after(PAUSE_S)
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing on the border is about to change: what is typed was counted."""
+        return (
+            not self._is_due
+            and not self._is_counting
+            and self._counted == (self._prompt.text.strip() and self._prompt.text)
+        )
+
     def _forget(self) -> None:
         """Another model counts otherwise, and one that answers not at all."""
         self._length, self._counted = None, ""

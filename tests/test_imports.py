@@ -65,7 +65,21 @@ def test_the_command_line_answers_without_loading_textual_or_llama_cpp(arguments
 
 
 WITHOUT_A_SCREEN = (
-    *("words", "base", "protocol", "config", "models", "machine", "planning", "engines", "chat", "measure", "session"),
+    *(
+        "words",
+        "base",
+        "protocol",
+        "config",
+        "models",
+        "machine",
+        "hubs",
+        "downloads",
+        "planning",
+        "engines",
+        "chat",
+        "measure",
+        "session",
+    ),
     *("bench", "cli"),
 )
 

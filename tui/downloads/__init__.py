@@ -1,0 +1,6 @@
+"""Fetching models: part files that outlive a broken line and a killed process, sums, space, a queue.
+
+Never asks a hub what it has (`tui.hubs` does), never loads what it fetched, never draws.
+
+Begin with `interface.py`: what a front end asks for and is told; `records.py` for what that is made of.
+"""

@@ -1,0 +1,66 @@
+"""Downloads as records: what is ordered, how far it is, how it failed. They are kept on the disk beside the files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tui.hubs.records import RepoId
+
+DownloadState = Literal["waiting", "fetching", "checking", "paused", "failed", "done"]
+
+
+class OrderedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is to be fetched."""
+
+    path: str
+    """Inside the repository; below `Order.folder` it has the same."""
+    size_bytes: int
+    sha256: str = ""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is fetched as a whole: the files of one variant."""
+
+    id: str
+    repo: RepoId
+    commit: str = ""
+    label: str
+    """The variant, such as "Q4_K_M"."""
+    files: tuple[OrderedFile, ...]
+    folder: str
+    """Absolute: where the files go."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a download stands still: words of the moment are made from it where it is shown."""
+
+    kind: str
+    """Of `tui.hubs.interface.HubErrorKind`, or "disk_full", "disk", "sum", "changed"."""
+    detail: str = ""
+    retry_at: float = 0.0
+    """Seconds since 1970 when it is tried again by itself; 0 when it is not."""
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """An order and how far it is."""
+
+    order: Order
+    state: DownloadState
+    n_bytes: int = 0
+    """On the disk already."""
+    bytes_per_s: float = 0.0
+    """Of the last seconds; 0 when it is not being fetched or not known yet."""
+    problem: Problem | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None when that cannot be said."""
+        left = self.order.size_bytes - self.n_bytes
+        return left / self.bytes_per_s if self.bytes_per_s > 0 else None

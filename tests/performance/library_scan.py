@@ -1,6 +1,5 @@
 """How long a scan of the library takes, cold and from the cache: 1,000 sparse files with the vocabulary of Qwen3, some
-of them one content in two folders, some of them Ollama's. The first list of 1,000 models is to take 1.5 s cold and 0.15 s
-from the cache.
+of them one content in two folders, some of them Ollama's. The first list is to take 1.5 s cold, 0.15 s from the cache.
 
 usage: python tests/performance/library_scan.py HEADER.gguf [--files 1000]
 

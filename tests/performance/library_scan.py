@@ -76,7 +76,8 @@ def main() -> None:
         for _ in range(options.repeats):
             cache_file.unlink(missing_ok=True)
             seconds, library = timed(lambda: scan(folders, cache_file))
-            assert len(library.models) == options.files, (len(library.models), library.broken[:3])
+            found = len(library.models), library.other[:3], library.broken[:3]
+            assert found == (options.files, (), ()), found
             cold.append(seconds)
             seconds, library = timed(lambda: scan(folders, cache_file))
             cached.append(seconds)

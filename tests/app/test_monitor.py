@@ -41,7 +41,7 @@ TIMINGS = Timings(
 ANSWER = Turn(
     id="a",
     role="assistant",
-    text="Because only\nfew",
+    text="## Because\n\n**only**\n[few](https://a.b)",
     created_at=0,
     timings=TIMINGS,
     stop="stop",
@@ -96,9 +96,14 @@ async def test_everything_has_a_place_on_a_screen_of_usual_size(size: tuple[int,
     text = " ".join(" ".join(rows).split())
     for part in ("MONITOR Qwen3-30B-A3B", "46.8 tok/s that memory allows", "67%", "min 10.0", "1,204 / 8,192"):
         assert part in text
-    for part in ("Vulkan0 13.0G 256M 0", "CPU→Vulkan0 128 31.4 2.1 s 900", "its own 0.5 GiB", "24 W"):
+    for part in ("weights 13.0 GiB", "CPU→Vulkan0 128 31.4 2.1 s 900", "its own 0.5 GiB", "24 W"):
         assert part in text
     assert len(rows) == size[1] and max(map(width_of, rows)) <= size[0] - 2
+
+
+async def test_a_wide_screen_tells_the_last_answers_by_their_first_words() -> None:
+    text = " ".join(" ".join(await board((200, 60))).split())
+    assert "Because only few CPU→Vulkan0 128" in text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (99, 40), (40, 12), (200, 10), (30, 5), (20, 2)])

@@ -15,8 +15,9 @@ from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Variant
 from tui.hubs.reference import Reference
-from tui.hubs.remote_header import RepoMemo, read_remote
+from tui.hubs.remote_header import read_remote
 from tui.hubs.variants import variant_named, variants_below
+from tui.hubs.vocabulary import Vocabulary
 from tui.models.info import ModelInfo
 from tui.words import Language, language
 
@@ -26,7 +27,8 @@ _PASSED_BY: tuple[HubErrorKind, ...] = (
     "not_found", "offline", "unreachable", "timeout", "certificate", "proxy", "captive", "busy", "server", "protocol",
 )  # fmt: skip
 """What one hub may say while the next is asked."""
-_MOST_MEMOS = 8
+_MOST_VOCABULARIES = 3
+"""Some MB each."""
 
 
 def new_hub(name: HubName) -> Hub:
@@ -58,7 +60,7 @@ class Hubs:
         order = _ORDER.get(language(), _USUAL)
         self._hubs: dict[HubName, Hub] = {hub.name: hub for hub in hubs or map(new_hub, order)}
         self._kept = kept or KeptHeaders(paths.remote_headers_dir())
-        self._memos: dict[tuple[RepoId, str], tuple[RepoMemo, threading.Lock]] = {}
+        self._vocabularies: dict[tuple[RepoId, str], tuple[Vocabulary, threading.Lock]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -115,11 +117,11 @@ class Hubs:
         """What the header of a variant says; kept, so that it costs nothing the next time. Raises `HubError`."""
         key = (repo.id, repo.commit)
         with self._lock:
-            memo, lock = self._memos.setdefault(key, (RepoMemo(), threading.Lock()))
-            while len(self._memos) > _MOST_MEMOS:
-                del self._memos[next(iter(self._memos))]
+            vocabulary, lock = self._vocabularies.setdefault(key, (Vocabulary(), threading.Lock()))
+            while len(self._vocabularies) > _MOST_VOCABULARIES:
+                del self._vocabularies[next(iter(self._vocabularies))]
         with lock:
-            return read_remote(self._hubs[repo.id.hub], repo, variant, memo, self._kept)
+            return read_remote(self._hubs[repo.id.hub], repo, variant, vocabulary, self._kept)
 
     def _search(self, name: HubName, query: Query, page: str) -> Page | HubError:
         try:

@@ -13,11 +13,13 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 from tui.base.text import fit_columns, one_line
 from tui.hubs.interface import HubError
 from tui.hubs.records import HubName, RepoId
+from tui.words import mark
 from tui.words.later import Later, later
 
 TITLES: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
@@ -29,6 +31,13 @@ _TOKEN_PAGES: dict[HubName, str] = {
     "modelscope": "modelscope.cn/my/myaccesstoken",
 }
 _PAGES: dict[HubName, str] = {"huggingface": "https://huggingface.co/", "modelscope": "https://modelscope.cn/models/"}
+USUAL: Final = (
+    mark("Connection reset by peer"),
+    mark("Connection timed out"),
+    mark("Network is unreachable"),
+    mark("Server disconnected without sending a response."),
+)
+"""What the system and the libraries say besides the texts of `tui.base.oserrors`, and has a translation."""
 _MOST_OF_A_REASON = 160
 """Cells of what is quoted from elsewhere."""
 _MOST_WAIT_S = 24 * 3600.0
@@ -75,7 +84,7 @@ def captive(hub: HubName) -> HubError:
 def malformed(hub: HubName, detail: str) -> HubError:
     """It answered what makes no sense."""
     why = later(
-        "{hub} answered what llmtui does not understand ({detail}). Try again later; a newer llmtui may know it.",
+        "{hub} gave an answer that llmtui does not understand ({detail}). Try again later; a newer llmtui may know it.",
         hub=TITLES[hub],
         detail=_short(detail),
     )
@@ -113,14 +122,12 @@ def gated(repo: RepoId, *, has_token: bool) -> HubError:
     said = {"repo": repo.name, "url": page_of(repo), "token": TOKENS[repo.hub]}
     if has_token:
         why = later(
-            "{repo} is for those who accepted its terms: open {url}, logged in as the owner of your token ({token}), "
-            "and accept them; then try again.",
+            "{repo} is gated: open {url} as the owner of your token ({token}) and accept its terms, then try again.",
             **said,
         )
     else:
         why = later(
-            "{repo} is for those who accepted its terms: log in at {url} and accept them, then set {token} to a token "
-            "from {page}.",
+            "{repo} is gated: log in at {url} and accept its terms, then set {token} to a token from {page}.",
             page=_TOKEN_PAGES[repo.hub],
             **said,
         )
@@ -176,13 +183,13 @@ def of_status(
     return malformed(hub, f"{status}: {message}" if message else str(status))
 
 
-def proxy(hub: HubName, detail: str) -> HubError:
+def proxy(hub: HubName, reason: str | Later) -> HubError:
     """The proxy on the way does not let it through, or is not there."""
     why = later(
         "The proxy {proxy} does not lead to {hub} ({reason}): check HTTPS_PROXY, or name {host} in NO_PROXY.",
         proxy=proxy_for(_PAGES[hub]) or "HTTPS_PROXY",
         hub=TITLES[hub],
-        reason=_short(detail),
+        reason=reason,
         host=urlsplit(_PAGES[hub]).hostname or "",
     )
     return HubError("proxy", hub, why)
@@ -213,7 +220,7 @@ def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
     if any(isinstance(each, socket.gaierror) or _is_no_network(each) for each in chain) or "NameResolution" in words:
         why = later("{hub} cannot be reached: {host} is not found. Is this machine online?", hub=title, host=host)
         return HubError("offline", hub, why)
-    why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_short(_root_of(chain)))
+    why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_root_of(chain))
     return HubError("unreachable", hub, _or_mirror(hub, why))
 
 
@@ -284,15 +291,15 @@ def _is_no_network(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
 
 
-def _root_of(chain: list[BaseException]) -> str:
+def _root_of(chain: list[BaseException]) -> Later:
     """The system's own words where there are some, else those of what was raised."""
     systems = [each for each in chain if isinstance(each, OSError) and each.errno and each.strerror]
     if systems:
-        return systems[-1].strerror or ""
+        return Later(systems[-1].strerror or "")
     said = str(chain[0])
     # Some libraries hand on the text alone.
     quoted = _SYSTEMS_WORDS.search(said)
-    return quoted[1] if quoted else said or type(chain[0]).__name__
+    return Later(quoted[1] if quoted else _short(said) or type(chain[0]).__name__)
 
 
 def _is_of_connecting(chain: list[BaseException], names: list[str]) -> bool:

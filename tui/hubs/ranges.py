@@ -193,7 +193,7 @@ class RangeSource:
             "unreachable",
             self._repo.hub,
             later(
-                "The connection to {hub} ends before the file does: try again in a moment.",
+                "The connection to {hub} keeps breaking: try again in a moment.",
                 hub=errors.TITLES[self._repo.hub],
             ),
         )

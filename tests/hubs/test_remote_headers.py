@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,7 @@ from tui.hubs.registry import Hubs
 from tui.hubs.remote_header import read_remote
 from tui.hubs.variants import content_of
 from tui.hubs.vocabulary import Vocabulary
-from tui.models.gguf import ArrayStub, GgufHeader, read_header
+from tui.models.gguf import ArrayStub, GgufHeader, Value, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.source import BytesSource
 
@@ -36,10 +37,11 @@ HEADER_BYTES = 2_700_000
 """Of a model with this vocabulary: more than one request brings, less than a few."""
 
 
-def gguf(kind: str = "F16", shape: Shape = SHAPE, **more: object) -> bytes:
+@cache
+def gguf(kind: str = "F16") -> bytes:
     """A whole model."""
-    shape = replace(shape, kind=kind)
-    raw, size = header({**shape.metadata(**more), **VOCABULARY, "tokenizer.chat_template": "{{ x }}"}, shape.tensors())
+    shape = replace(SHAPE, kind=kind)
+    raw, size = header({**shape.metadata(), **VOCABULARY, "tokenizer.chat_template": "{{ x }}"}, shape.tensors())
     return raw.ljust(size, b"\0")
 
 
@@ -273,7 +275,7 @@ def test_a_lent_vocabulary_changes_no_byte(n_more: int, n_behind: int, offset: i
     lists = random.Random(1).randbytes(300)
     one, other = (bytes([fill]) * count + lists + bytes(n_behind) for fill, count in ((1, 20), (2, n_more)))
     vocabulary = Vocabulary()
-    stub = {"tokens": ArrayStub(type="str", count=9)}
+    stub: dict[str, Value] = {"tokens": ArrayStub(type="str", count=9)}
     spans = {"tokens": (20, 320)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tui.hubs.vocabulary._LONG_BYTES", 100)

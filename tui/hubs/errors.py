@@ -26,6 +26,9 @@ TITLES: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "Mode
 """What the hubs call themselves."""
 TOKENS: dict[HubName, str] = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 """The environment variables that their libraries read a token from."""
+ENDPOINTS: dict[HubName, str] = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
+"""The environment variables that lead to another address."""
+_OWN_HOSTS = ("huggingface.co", "modelscope.cn", "www.modelscope.cn", "modelscope.ai", "www.modelscope.ai")
 _TOKEN_PAGES: dict[HubName, str] = {
     "huggingface": "huggingface.co/settings/tokens",
     "modelscope": "modelscope.cn/my/myaccesstoken",
@@ -35,14 +38,15 @@ USUAL: Final = (
     mark("Connection reset by peer"),
     mark("Connection timed out"),
     mark("Network is unreachable"),
-    mark("Server disconnected without sending a response."),
+    mark("Server disconnected without sending a response"),
+    mark("the connection broke"),
 )
 """What the system and the libraries say besides the texts of `tui.base.oserrors`, and has a translation."""
 _MOST_OF_A_REASON = 160
 """Cells of what is quoted from elsewhere."""
 _MOST_WAIT_S = 24 * 3600.0
 """What a hub may ask to wait; more is a mistake of its."""
-_SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+_SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)|Error\(\d+, '([^']+)'\)")
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")
 
 
@@ -214,14 +218,14 @@ def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
     if any("ProxyError" in name for name in names) or "ProxyError(" in words:
         return proxy(hub, _root_of(chain))
     if any(isinstance(each, TimeoutError) or "Timeout" in name for each, name in zip(chain, names, strict=True)):
-        return HubError("timeout", hub, _or_mirror(hub, later("{hub} does not answer in time.", hub=title)))
+        return HubError("timeout", hub, _or_elsewhere(hub, host, later("{hub} does not answer in time.", hub=title)))
     if proxy_for(endpoint) and (_is_of_connecting(chain, names) or "NewConnectionError(" in words):
         return proxy(hub, _root_of(chain))
     if any(isinstance(each, socket.gaierror) or _is_no_network(each) for each in chain) or "NameResolution" in words:
         why = later("{hub} cannot be reached: {host} is not found. Is this machine online?", hub=title, host=host)
         return HubError("offline", hub, why)
     why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_root_of(chain))
-    return HubError("unreachable", hub, _or_mirror(hub, why))
+    return HubError("unreachable", hub, _or_elsewhere(hub, host, why))
 
 
 def proxy_for(url: str) -> str:
@@ -235,8 +239,10 @@ def proxy_for(url: str) -> str:
     return _short(urlsplit(written if "//" in written else f"//{written}").netloc.rpartition("@")[2])
 
 
-def _or_mirror(hub: HubName, why: Later) -> Later:
-    """With what helps where the hub is blocked."""
+def _or_elsewhere(hub: HubName, host: str, why: Later) -> Later:
+    """With what helps where the hub is blocked, or another address was set."""
+    if host not in _OWN_HOSTS:
+        return later("{what} Check {variable}, which leads to {host}.", what=why, variable=ENDPOINTS[hub], host=host)
     if hub == "huggingface":
         return later("{what} Try again, or set HF_ENDPOINT to a mirror if it is blocked where you are.", what=why)
     return later("{what} Try again in a moment.", what=why)
@@ -298,8 +304,12 @@ def _root_of(chain: list[BaseException]) -> Later:
         return Later(systems[-1].strerror or "")
     said = str(chain[0])
     # Some libraries hand on the text alone.
-    quoted = _SYSTEMS_WORDS.search(said)
-    return Later(quoted[1] if quoted else _short(said) or type(chain[0]).__name__)
+    if quoted := _SYSTEMS_WORDS.search(said):
+        return Later(quoted[1] or quoted[2])
+    if "RemoteDisconnected" in said:
+        return Later("Server disconnected without sending a response")
+    # What is left of their own is Python, such as "('Connection broken: IncompleteRead(5 bytes read)', …)".
+    return Later(_short(said).rstrip(".") if said and "(" not in said else "the connection broke")
 
 
 def _is_of_connecting(chain: list[BaseException], names: list[str]) -> bool:

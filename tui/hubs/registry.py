@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from itertools import zip_longest
 
 import msgspec
 
 from tui.config import paths
+from tui.hubs.at_once import as_they_come
 from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Variant
@@ -77,10 +78,8 @@ class Hubs:
     ) -> Iterator[tuple[HubName, Page | HubError]]:
         """What each hub answers, as soon as it does. `pages` is the `Found.next` of the search before."""
         wanted = [name for name in self._hubs if only in (None, name) and (pages is None or name in pages)]
-        with ThreadPoolExecutor(max(1, len(wanted)), thread_name_prefix="search") as threads:
-            asked = {threads.submit(self._search, name, query, (pages or {}).get(name, "")): name for name in wanted}
-            for future in as_completed(asked):
-                yield asked[future], future.result()
+        pages = pages or {}
+        return as_they_come({name: partial(self._search, name, query, pages.get(name, "")) for name in wanted})
 
     def search(self, query: Query, only: HubName | None = None, pages: Mapping[HubName, str] | None = None) -> Found:
         """What all hubs answer, as one. Raises `HubError` when none could be asked."""

@@ -6,11 +6,12 @@ first one, and lent to the others.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tui.hubs import errors
-from tui.hubs.interface import Hub, HubError, OpenSource
+from tui.hubs.at_once import as_they_come
+from tui.hubs.interface import Hub, HubError
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import Repo, Variant
 from tui.hubs.vocabulary import Vocabulary
@@ -53,9 +54,9 @@ def _read(hub: Hub, repo: Repo, variant: Variant, vocabulary: Vocabulary) -> Mod
     for source in sources[1:] if vocabulary.is_empty else sources:
         source.block = _SMALL_BLOCK
     try:
-        if len(sources) > 1:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                list(threads.map(_begin, sources[1:]))
+        for at in range(1, len(sources), _AT_ONCE):
+            some = sources[at : at + _AT_ONCE]
+            list(as_they_come({number: partial(source.read_at, 0, _SMALL_BLOCK) for number, source in enumerate(some)}))
         budget = Budget()
         first = _header(hub, vocabulary.lent_to(sources[0]), budget)
         vocabulary.learn(first, sources[0])
@@ -64,10 +65,6 @@ def _read(hub: Hub, repo: Repo, variant: Variant, vocabulary: Vocabulary) -> Mod
     finally:
         for source in sources:
             source.close()
-
-
-def _begin(source: OpenSource) -> None:
-    source.read_at(0, _SMALL_BLOCK)
 
 
 def _header(hub: Hub, source: ByteSource, budget: Budget) -> GgufHeader:

@@ -313,12 +313,13 @@ def _login(proxy: SplitResult) -> dict[str, str]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Certificates of the system, those of `certifi` besides, for a Python that does not know where the system has
-    them; only those of a file that the environment names."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if file := os.environ.get(name):
-            return ssl.create_default_context(cafile=file)
+    """Certificates of the system or of what SSL_CERT_FILE names; those that other programs are told to trust; and those
+    of `certifi`, for a Python that does not know where the system has them."""
     context = ssl.create_default_context()
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if file := os.environ.get(name):
+            with contextlib.suppress(OSError):  # then what cannot be trusted is said
+                context.load_verify_locations(file)
     with contextlib.suppress(ImportError, OSError):
         import certifi
 

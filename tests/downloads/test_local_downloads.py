@@ -16,9 +16,11 @@ from tests.downloads.ordering import BYTES, is_right, order_for, served
 from tests.hubserver import faults
 from tests.hubserver.server import HubServer
 from tui.config import paths
+from tui.downloads.failures import FetchError
 from tui.downloads.interface import Downloads
 from tui.downloads.local import LocalDownloads
 from tui.downloads.records import Download, Order
+from tui.downloads.words import problem_words
 
 SIZE = 1_000_000
 
@@ -162,3 +164,26 @@ async def test_modelscope_is_fetched_from_too(hub: HubServer, order: Order) -> N
     await downloads.close()
     assert is_right(order, hub.repos[order.repo.name])
     assert hub.asked("FilePath=") != []
+
+
+async def test_offline_mode_is_heeded_and_said(hub: HubServer, order: Order) -> None:
+    downloads = LocalDownloads(env={"HF_HUB_OFFLINE": "1"})
+    await downloads.add(order)
+    await until(lambda: state(downloads) == "failed")
+    await downloads.close()
+    problem = downloads.all[0].problem
+    assert problem is not None
+    assert problem.kind == "offline"
+    assert "HF_HUB_OFFLINE" in problem_words(problem, "huggingface")
+    assert hub.seen == []
+
+
+async def test_a_disk_that_refuses_the_order_is_told_to_whoever_orders(order: Order) -> None:
+    paths.downloads_dir().parent.mkdir(parents=True)
+    paths.downloads_dir().write_bytes(b"a file where the folder should be")
+    downloads = LocalDownloads()
+    await downloads.start()
+    with pytest.raises(FetchError) as caught:
+        await downloads.add(order)
+    await downloads.close()
+    assert (caught.value.kind, downloads.all) == ("disk", ())

@@ -86,7 +86,9 @@ class Address:
 
     def broken(self, error: Exception) -> FetchError:
         """The line broke, or there is none."""
-        return of_the_hub(errors.of_exception(self.repo.hub, self._host, error))
+        said = errors.of_exception(self.repo.hub, self._host, error)
+        # A machine without a network has one later; who wants none says so before anything is asked.
+        return of_the_hub(said, is_temporary=True if said.kind == "offline" else None)
 
     def nonsense(self, detail: str) -> FetchError:
         """What was answered cannot be used."""

@@ -89,6 +89,11 @@ def library_cache_file() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
 
 
+def sums_file() -> Path:
+    """SHA-256 of model files that were computed, keyed by path, size and mtime."""
+    return Path(platformdirs.user_cache_dir(APP)) / "sums.json"
+
+
 def contexts_dir() -> Path:
     """KV caches of conversations, to go on without evaluating them again."""
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
@@ -97,7 +102,7 @@ def contexts_dir() -> Path:
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
-    files = (database_file(), state_file(), log_file(), library_cache_file())
+    files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file())
     for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there

@@ -1,0 +1,62 @@
+"""What a chat template can do, as far as its text tells: the roles that it knows, how thinking is switched, tools.
+Nothing is rendered; of the model that is loaded the engine knows it exactly (`Loaded`)."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+Thinking = Literal["no", "always", "switch", "levels", "words"]
+"""Not at all; in each answer; switched by a variable of the template; by a level of effort; by words in the prompt."""
+
+_SWITCHES = ("enable_thinking", "thinking_budget", "thinking", "thinking_mode", "reasoning")
+_LEVELS = ("reasoning_effort", "thinking_effort")
+_WORDS = (("/no_think", "/think"), ("detailed thinking on", "detailed thinking off"))
+_MARKS = ("<think>", "<thinking>", "[THINK]", "<|channel|>analysis", "<|START_THINKING|>", "<thought>", "<reasoning>")
+_VARIABLE = r"(?<![\w.'\"-]){name}(?![\w'\"-])"
+_CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
+_SYSTEM = re.compile(r"""['"](system|developer)['"]""")
+
+
+class TemplateAbilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one chat template."""
+
+    takes_system: bool
+    thinking: Thinking
+    switch: str = ""
+    """Name of the variable, or the words, that switch thinking."""
+    takes_tools: bool
+
+
+def abilities(template: str) -> TemplateAbilities:
+    """Read it. A variable counts where the template looks at it, not where it writes its name."""
+    code = "\n".join(_CODE.findall(template))
+
+    def looked_at(names: tuple[str, ...]) -> str:
+        seen = (name for name in names if re.search(_VARIABLE.format(name=name), code))
+        return next((name for name in seen if _is_given(name, code)), "")
+
+    thinking: Thinking
+    switch = ""
+    if switch := looked_at(_LEVELS):
+        thinking = "levels"
+    elif switch := looked_at(_SWITCHES):
+        thinking = "switch"
+    elif switch := next((on for on, off in _WORDS if on in template or off in template), ""):
+        thinking = "words"
+    else:
+        thinking = "always" if any(mark in template for mark in _MARKS) else "no"
+    return TemplateAbilities(
+        takes_system=_SYSTEM.search(code) is not None,
+        thinking=thinking,
+        switch=switch,
+        takes_tools=bool(looked_at(("tools", "builtin_tools", "functions"))),
+    )
+
+
+def _is_given(name: str, code: str) -> bool:
+    """Whether a variable comes from outside: the template does not set it, or asks whether it is there."""
+    is_asked_for = re.search(rf"\b{name}\s+is\s+(not\s+)?defined", code) is not None
+    return is_asked_for or re.search(rf"\b(set|for)\s+{name}\b", code) is None

@@ -35,7 +35,7 @@ from tui.models.library import inspect
 from tui.planning.formula import estimate
 from tui.protocol.records import LoadSettings
 
-TESTS = plan_tests([128], [32])
+TESTS = plan_tests([64], [16])
 REPETITIONS = 3
 SPLITS = 200
 RESERVE = 1 << 30
@@ -88,9 +88,9 @@ def write(module: ModuleType, shape: str, quant: str, path: Path, *, sparse: boo
         sys.argv = before
 
 
-async def measure(path: Path, devices: tuple[str, ...]) -> Report | None:
+async def measure(path: Path, devices: tuple[str, ...], n_threads: int) -> Report | None:
     """One benchmark; None where it failed."""
-    settings = LoadSettings(n_ctx=context_for(TESTS), devices=devices)
+    settings = LoadSettings(n_ctx=context_for(TESTS), devices=devices, n_threads=n_threads)
     plan = BenchPlan(
         jobs=(BenchJob(model=inspect(path), settings=settings),), tests=TESTS, repetitions=REPETITIONS, bandwidth=True
     )
@@ -118,7 +118,7 @@ def measure_all(options: argparse.Namespace, found: list[Measured]) -> None:
                 write(module, shape, quant, path, sparse=False)
                 info = inspect(path).info
                 for device in wanted:
-                    report = asyncio.run(measure(path, () if device == "CPU" else (device,)))
+                    report = asyncio.run(measure(path, () if device == "CPU" else (device,), options.threads))
                     if report is not None:
                         found.append(Measured(shape=shape, info=info, report=report))
             if options.keep:
@@ -132,7 +132,7 @@ def cases(tested: Iterable[Measured], known: KnownSpeeds) -> tuple[list[Case], l
         result, prefill = one.report.decode, one.report.prefill
         plan = estimate(one.info, one.report.settings)
         n_threads = one.report.loaded.llama.n_threads
-        expected = forecast(one.info, plan, known, n_threads=n_threads, n_past=16)
+        expected = forecast(one.info, plan, known, n_threads=n_threads, n_past=8)
         if expected and expected.decode_tps and result:
             decode.append(Case(expected=expected.decode_tps, tps=result.avg_ts))
         if expected and expected.prompt_tps and prefill:
@@ -232,6 +232,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", metavar="SHAPE", help="all that there is room for")
     parser.add_argument("--quants", nargs="+", default=["Q4_K_M", "Q8_0"], metavar="QUANT")
     parser.add_argument("--devices", nargs="+", default=["CPU"], metavar="DEVICE", help='"CPU", "Vulkan0", …')
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; its cores")
     parser.add_argument("--folder", type=Path, help="where the models are written for the while; a temporary one")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keeps what was measured, and takes it up again")
     options = parser.parse_args()

@@ -13,9 +13,13 @@ Thinking = Literal["no", "always", "switch", "levels", "words"]
 
 _SWITCHES = ("enable_thinking", "thinking_budget", "thinking", "thinking_mode", "reasoning")
 _LEVELS = ("reasoning_effort", "thinking_effort")
-_WORDS = (("/no_think", "/think"), ("detailed thinking on", "detailed thinking off"))
+_WORDS = re.compile(r"(?<!<)/no_?think\b|detailed thinking o(?:n|ff)")
 _MARKS = ("<think>", "<thinking>", "[THINK]", "<|channel|>analysis", "<|START_THINKING|>", "<thought>", "<reasoning>")
 _VARIABLE = r"(?<![\w.'\"-]){name}(?![\w'\"-])"
+_TEXT = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
+_TOOLS = ("tools", "available_tools", "builtin_tools", "functions", "xml_tools", "json_tools")
+_REFUSES = re.compile(r"""['"]system['"]\s*-?%\}\s*\{\{-?\s*raise_exception""")
+"""A template that ends with an error where there is a system message."""
 _CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 _SYSTEM = re.compile(r"""['"](system|developer)['"]""")
 
@@ -33,10 +37,11 @@ class TemplateAbilities(msgspec.Struct, frozen=True, kw_only=True):
 def abilities(template: str) -> TemplateAbilities:
     """Read it. A variable counts where the template looks at it, not where it writes its name."""
     code = "\n".join(_CODE.findall(template))
+    names_in_code = _TEXT.sub("''", code)
 
     def looked_at(names: tuple[str, ...]) -> str:
-        seen = (name for name in names if re.search(_VARIABLE.format(name=name), code))
-        return next((name for name in seen if _is_given(name, code)), "")
+        seen = (name for name in names if re.search(_VARIABLE.format(name=name), names_in_code))
+        return next((name for name in seen if _is_given(name, names_in_code)), "")
 
     thinking: Thinking
     switch = ""
@@ -44,19 +49,19 @@ def abilities(template: str) -> TemplateAbilities:
         thinking = "levels"
     elif switch := looked_at(_SWITCHES):
         thinking = "switch"
-    elif switch := next((on for on, off in _WORDS if on in template or off in template), ""):
-        thinking = "words"
+    elif words := _WORDS.search(template):
+        thinking, switch = "words", words[0]
     else:
         thinking = "always" if any(mark in template for mark in _MARKS) else "no"
     return TemplateAbilities(
-        takes_system=_SYSTEM.search(code) is not None,
+        takes_system=_SYSTEM.search(code) is not None and not _REFUSES.search(template),
         thinking=thinking,
         switch=switch,
-        takes_tools=bool(looked_at(("tools", "builtin_tools", "functions"))),
+        takes_tools=bool(looked_at(_TOOLS)),
     )
 
 
 def _is_given(name: str, code: str) -> bool:
     """Whether a variable comes from outside: the template does not set it, or asks whether it is there."""
-    is_asked_for = re.search(rf"\b{name}\s+is\s+(not\s+)?defined", code) is not None
+    is_asked_for = re.search(rf"\b{name}(\s+is\s+(not\s+)?defined|\s*\|\s*default)", code) is not None
     return is_asked_for or re.search(rf"\b(set|for)\s+{name}\b", code) is None

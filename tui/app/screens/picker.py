@@ -13,6 +13,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
@@ -23,7 +24,7 @@ from tui.app.screens import picker_delete
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
-from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, legend
+from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
@@ -34,6 +35,8 @@ from tui.base.userpath import typed_path
 from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
+from tui.measure.forecast import Forecast, forecast
+from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -65,7 +68,8 @@ class PickerScreen(ListDialog[PickedModel]):
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
-    from now on. With `deletes` the key that loads deletes.
+    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a model,
+    of which the rows are what it will do here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -87,6 +91,7 @@ class PickerScreen(ListDialog[PickedModel]):
         sort: Sort = Sort(),  # noqa: B008 - frozen
         keep_sort: Callable[[Sort], object] = lambda _: None,
         deletes: bool = False,
+        details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Delete model") if deletes else tr("Models"))
@@ -101,10 +106,13 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
+        self._forecasts: dict[Path, Forecast | None] = {}
+        """Of those in `_permissions`."""
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
         self._only = PickerFilter()
+        self._details_of = details_of
         self._is_unsorted = False
         """Something was found out that may change the order."""
         self._is_missed = asyncio.Event()
@@ -112,7 +120,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "filter", "delete")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "filter", "details", "delete")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -135,6 +143,8 @@ class PickerScreen(ListDialog[PickedModel]):
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
         self._records = await self._ask_records()
+        models = self.library.models if self.library else ()
+        self._forecasts = {model.path: self._forecast(model) for model in models if model.path in self._permissions}
         if self._is_whole:
             self._refilter()
 
@@ -259,14 +269,18 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _facts(self, model: LibraryModel) -> Facts:
         """What is known of it now; whether it fits is not found out for that."""
-        permission = self._permissions.get(model.path)
         return Facts(
-            permission=permission,
-            speed=self._records.speeds.of(model.info, permission.outcome.plan) if permission else None,
+            permission=self._permissions.get(model.path),
+            speed=self._forecasts.get(model.path),
             used=self._records.used.get(str(model.path), 0.0),
             is_current=model.path == self._current,
             is_favourite=str(model.path) in self._favourites,
         )
+
+    def _forecast(self, model: LibraryModel) -> Forecast | None:
+        plan = self._permissions[model.path].outcome.plan
+        n_threads = self._load_for(model.path).n_threads
+        return forecast(model.info, plan, self._records.speeds, n_threads=n_threads)
 
     @property
     def _is_whole(self) -> bool:
@@ -298,6 +312,7 @@ class PickerScreen(ListDialog[PickedModel]):
             by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
+            self._forecasts[model.path] = self._forecast(model)
             self._is_unsorted = self._needs_all_judged
             if self._is_whole:
                 self.rows.update_rows()
@@ -365,6 +380,14 @@ class PickerScreen(ListDialog[PickedModel]):
             self._only = self._only.with_choice(choice)
             self._is_missed.set()
             self._refilter()
+
+    def action_picker_details(self) -> None:
+        """Show all that is known of the highlighted model."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel) or self._details_of is None:
+            self.app.bell()
+            return
+        self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 

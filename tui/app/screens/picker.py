@@ -68,8 +68,8 @@ class PickerScreen(ListDialog[PickedModel]):
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
-    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a model,
-    of which the rows are what it will do here.
+    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a
+    model, of which the rows are what it will do here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]

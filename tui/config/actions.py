@@ -284,7 +284,7 @@ ACTIONS: tuple[Action, ...] = (
         ),
         ("picker_details", mark("Details"), mark("Show all that is known of the model."), "ctrl+g", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
-        ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
+        ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5"),
         ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
         (
             "picker_filter",

@@ -23,7 +23,7 @@ from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
+from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
@@ -68,11 +68,18 @@ class ModelFlows:
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
+        self._found: list[LibraryModel] = []
+        """By the scan that runs, so far."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(self._searched, paths.library_cache_file())
+        self._found = found = []
+        self.library = scan(self._searched, paths.library_cache_file(), found.append)
         return self.library
+
+    def found_so_far(self) -> Library:
+        """The models that a scan has found by now, for whoever does not want to wait for its end."""
+        return sorted_library(tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -124,6 +131,7 @@ class ModelFlows:
                 current=controller.model.path,
                 folders=self.folders,
                 library=self.library,
+                so_far=self.found_so_far,
                 records=lambda: model_records(controller.store),
                 details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,

@@ -17,11 +17,12 @@ from textual.widgets import Input
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
+from tests.measure.known import decoding, run_of
 from tests.models.gguf_files import Shape
 from tui.app.screens.model_records import ModelRecords
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import ChosenLoad
-from tui.measure.known_speeds import KnownSpeeds, how_loaded
+from tui.measure.known_speeds import KnownSpeeds
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
 from tui.planning.exact import Confirmed
@@ -47,6 +48,11 @@ def folder(tmp_path: Path) -> Path:
 def look(folder: Path) -> Library:
     """Scan the folder, as the app does."""
     return scan((Folder(path=folder),), folder / "cache.msgpack")
+
+
+def another(folder: Path) -> Path:
+    """One more model, of another content than the others."""
+    return Shape().write(folder / "another.gguf")
 
 
 def picker(folder: Path, memory: MemoryNow = ROOMY, **options: object) -> PickerScreen:
@@ -191,7 +197,8 @@ async def test_favourites_come_first_however_the_table_is_sorted_and_are_kept(fo
 
 async def test_speeds_and_the_last_use_are_shown_where_they_are_known(folder: Path) -> None:
     model = look(folder).models[1]
-    speeds = KnownSpeeds(measured={how_loaded(model.info, (), 0): 31.44})
+    run = run_of(model.info, decoding(model.info, 31.44))
+    speeds = KnownSpeeds(runs=(run,))
     now = datetime(2026, 3, 2, 12, 0)
 
     async def records() -> ModelRecords:
@@ -203,7 +210,7 @@ async def test_speeds_and_the_last_use_are_shown_where_they_are_known(folder: Pa
         row = stage.text.split("\n")[stage.row_of("31.4 tok/s")]
         assert "A0.0" in row and "≈" not in row
         await stage.press("down")
-        await stage.shows("31.4 tok/s in the last benchmark")
+        await stage.shows("decode 31.4 tok/s (29 to 34), from 1 run of it")
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         assert "SPEED" not in stage.text and "USED" not in stage.text, "a column that says nothing takes no room"
@@ -285,7 +292,7 @@ async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folde
 
     async with opened(PickerScreen(slow, ROOMY, KEYS, library=look(folder))) as stage:
         await stage.shows("Tiny Qwen3 0.001B", "looking…  2 models")
-        shutil.copy(DENSE, folder / "another.gguf")
+        another(folder)
         go.set()
         await stage.shows("3 models")
         await until(lambda: "looking…" not in stage.text)
@@ -293,14 +300,14 @@ async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folde
 
 async def test_without_any_model_it_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
     async with opened(picker(tmp_path, folders=(Path("/srv/models"),))) as stage:
-        await stage.shows("No models were found in", "/srv/models", "press f5", "settings.toml")
+        await stage.shows("No models were found in", "/srv/models", "Ollama", "Add folder", "paste the path")
 
 
 async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.press("down")
-        shutil.copy(DENSE, folder / "another.gguf")
+        another(folder)
         await stage.press("f5")
         await stage.shows("3 models")
         assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
@@ -354,8 +361,8 @@ async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
     monkeypatch.setattr("tui.app.screens.picker.may_load", noted)
     async with opened(picker(folder), (120, 40)) as stage:
         await until(lambda: len(judged) == 2)
-        shutil.copy(MOE, folder / "another.gguf")
-        (folder / DENSE.name).write_bytes((folder / MOE.name).read_bytes())
+        another(folder)
+        Shape(n_layers=3).write(folder / DENSE.name)
         await stage.press("f5")
         await stage.shows("3 models")
         await until(lambda: stage.text.count("●") == 5)

@@ -22,6 +22,7 @@ Scope = Literal[
     "conversations",
     "form",
     "log",
+    "details",
     "bench",
     "monitor",
 ]
@@ -38,13 +39,15 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "conversations": "dialog",
     "form": "dialog",
     "log": "dialog",
+    "details": "dialog",
     "bench": "dialog",
     "monitor": "app",
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
 failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
-saved, "log" one with lines to read, "bench" the one that measures; "monitor" is the full-screen monitor."""
+saved, "log" one with lines to read, "details" all about a model, "bench" the one that measures; "monitor" is the
+full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -94,7 +97,9 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("delete_model", mark("Delete model"), mark("Choose a model and delete it from the disk."), ""),
         ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
+        ("remove_folder", mark("Remove folder"), mark("No longer look for models in a folder that was added."), ""),
         (
             "switch_backend",
             mark("Switch backend"),
@@ -109,6 +114,7 @@ ACTIONS: tuple[Action, ...] = (
             "ctrl+l",
             "footer",
         ),
+        ("model_details", mark("Show model details"), mark("Show all that is known of the loaded model."), ""),
         ("raise_context", mark("Double context"), mark("Load the model again with twice the context."), ""),
         ("reload_engine", mark("Restart engine"), mark("End the engine and load the model again."), ""),
         ("unload_model", mark("Unload model"), mark("Free the memory that the model takes."), ""),
@@ -276,9 +282,24 @@ ACTIONS: tuple[Action, ...] = (
             "f3",
             "footer",
         ),
+        ("picker_details", mark("Details"), mark("Show all that is known of the model."), "ctrl+g", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
         ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
+        (
+            "picker_filter",
+            mark("Filter"),
+            mark("Show what fits, what thinks or mixtures of experts only."),
+            "f9",
+            "footer",
+        ),
+        (
+            "picker_delete",
+            mark("Delete"),
+            mark("Delete the model from the disk, after a question."),
+            "ctrl+d",
+            "footer",
+        ),
     ),
     *_rows(
         mark("Load settings"),
@@ -309,6 +330,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Lines of a log"),
         "log",
         ("log_copy", mark("Copy"), mark("Copy all lines."), "ctrl+y", "footer"),
+    ),
+    *_rows(
+        mark("Model details"),
+        "details",
+        ("details_sum", mark("Compute SHA-256"), mark("Compute the sum of its files, to compare it."), "s", "footer"),
+        ("details_copy", mark("Copy"), mark("Copy all that is shown."), "ctrl+y y", "footer"),
     ),
     *_rows(
         mark("Bench"),

@@ -16,6 +16,7 @@ from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, TensorInfo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
+from tui.models.thinking import can_think
 from tui.protocol.records import PartialSampling
 from tui.words.later import later
 
@@ -106,11 +107,20 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What its maker recommends, as far as the file says and it can be used."""
     unknown_sampling: tuple[str, ...] = ()
     """What its maker recommends besides and llmtui does not have, in words such as "Mirostat"; `tr` translates them."""
+    can_think: bool = False
+    """Whether its chat template names a way to think."""
 
     @property
     def is_moe(self) -> bool:
         """Whether it is a mixture of experts."""
         return self.n_expert > 0
+
+    @property
+    def n_layer_params(self) -> int:
+        """Active parameters of the repeating layers, which each token of a prompt passes: all but the embedding table
+        and the output layer."""
+        n_tables = 1 if self.tied_bytes else 2
+        return max(0, self.n_params_active - n_tables * self.n_vocab * self.n_embd)
 
     @property
     def params_label(self) -> str:
@@ -192,6 +202,7 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo
         tied_bytes=embedding.n_bytes if embedding and tied else 0,
         sampling=recommended.recommended(meta.values),
         unknown_sampling=recommended.unknown(meta.values),
+        can_think=can_think(meta.text("tokenizer.chat_template")),
     )
 
 

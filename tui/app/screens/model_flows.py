@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,11 +16,12 @@ from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
-from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
+from tui.models.detail_words import DetailRow
+from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -34,6 +37,9 @@ from tui.protocol.records import Device
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.app.screens.details import DetailsScreen
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +100,17 @@ class ModelFlows:
     @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
+        await self._pick()
+
+    @flow("dialog")
+    async def action_delete_model(self) -> None:
+        """Choose a model in the picker and delete it."""
+        await self._pick(deletes=True)
+
+    async def _pick(self, *, deletes: bool = False) -> None:
         from tui.app.screens.model_records import model_records
         from tui.app.screens.picker import PickerScreen
+        from tui.app.screens.picker_table import Sort
 
         controller = self._controller
         memory, devices = await self._memory_now()
@@ -110,10 +125,14 @@ class ModelFlows:
                 folders=self.folders,
                 library=self.library,
                 records=lambda: model_records(controller.store),
+                details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
                 keep_favourite=lambda path, is_one: controller.change_remembered(
                     lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
                 ),
+                sort=Sort.read(controller.state.state.sort),
+                keep_sort=lambda sort: controller.remember(sort=sort.written),
+                deletes=deletes,
             )
         )
         if picked is not None and picked.settings_first:
@@ -121,27 +140,22 @@ class ModelFlows:
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
 
-    @flow("dialog")
-    async def action_add_folder(self) -> None:
-        """Look for models in another folder too, which is asked for until it is one, and then choose one of all."""
-        from tui.app.screens.text_edit import LineEditScreen
+    def _details_of(self, path: Path, here: Sequence[DetailRow] = ()) -> DetailsScreen:
+        """A screen with all that is known of a model, of which `here` is what it will do on this machine."""
+        from tui.app.screens.details import DetailsScreen
 
-        hint, written = tr("Models are looked for in this folder and in those below it."), ""
-        while True:
-            dialog = LineEditScreen(
-                tr("Add folder"), written, self.flows.keymap, placeholder="~/models", hint=hint, save=tr("Add")
-            )
-            if (answer := await self.flows.ask(dialog)) is None:
-                return
-            if (folder := await asyncio.to_thread(_folder, answer)) is not None:
-                break
-            hint, written = tr("There is no such folder."), answer
-        await asyncio.shield(
-            self._controller.change_remembered(
-                lambda state: {"folders": tuple(dict.fromkeys((*state.folders, str(folder))))}
-            )
-        )
-        self.action_pick_model()
+        loaded = self._controller.engine.loaded if self._controller.model.path == path else None
+        sums = FileSums(paths.sums_file())
+        return DetailsScreen(path, self.flows.keymap, sums, here=here, loaded=loaded, copy=self._copier.copy)
+
+    @flow("dialog")
+    async def action_model_details(self) -> None:
+        """Show all that is known of the model that is loaded."""
+        path = self._controller.model.path
+        if path is None:
+            self.flows.tell(tr(phrases.NO_MODEL))
+        else:
+            await self.flows.ask(self._details_of(path))
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -415,12 +429,3 @@ class ModelFlows:
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
-
-
-def _folder(written: str) -> Path | None:
-    """The folder that is meant; None where there is none, or it is closed to us. Blocking: it may be on a network."""
-    try:
-        folder = typed_path(written).absolute()
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # with a zero byte, which no name has
-        return None

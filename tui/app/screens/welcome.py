@@ -137,7 +137,10 @@ class Welcome:
         if key:
             advice.append(tr("Press {key} to look again, or to paste the path of a file.", key=key))
         return FirstSteps(
-            searched=(*map(format.path, self._models.folders), tr("the caches of Hugging Face and LM Studio")),
+            searched=(
+                *map(format.path, self._models.folders),
+                tr("the folders of other programs: Ollama, LM Studio and more"),
+            ),
             advice=tuple(advice),
             suited=tuple(_suited(one) for one in self._suggestions),
             source=tr("They are published on Hugging Face, as Qwen/{name}-GGUF.", name=_best(self._suggestions)),

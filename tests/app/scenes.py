@@ -121,8 +121,35 @@ IN_CHINESE = {
     "bench-start": "基准测试",
     "bench-running": "等待",
     "load-settings-advanced": "mlock",
+    "main-light": "思考了",
+    "main-editing": "编辑中",
+    "main-prompt-read": "Meanwhile I type",
+    "main-cpu-crashed": "关闭重排重新加载",
+    "main-wide": "Lighthouse",
+    "main-loading": "62%",
+    "main-load-failed": "无法加载",
+    "picker-empty": "没有找到模型",
+    "picker-low": "名称",
+    "load-settings-apu": "加载后可用",
+    "bench": "查看以往结果",
+    "copy-code": "python sort.py",
+    "memory": "差值",
+    "problems": "keys.pick_modell",
+    "rename": "重命名对话",
+    "theme": "midnight",
+    "system-prompt": "patient teacher",
+    "log": "304.75 MiB",
+    "confirm": "永久删除",
+    "overflow": "上下文已满",
 }
-"""Scenes, and what shows that they are there in Chinese."""
+"""Every scene, and what shows that it is there in Chinese."""
+
+WIDE_IN_CHINESE = (
+    "main", "main-selected", "main-no-model", "main-engine-died", "start-page", "picker", "load-settings",
+    "load-settings-advanced", "guard", "conversations", "sampling", "help", "monitor", "palette", "bench-start",
+    "bench-running",
+)  # fmt: skip
+"""Those that are looked at in Chinese in 120x40 too."""
 
 
 @asynccontextmanager

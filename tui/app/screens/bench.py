@@ -405,5 +405,5 @@ def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = format.backend(job.settings.devices)
     error = failure.error
-    why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
+    why = error.info.text if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

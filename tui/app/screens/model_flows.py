@@ -21,7 +21,6 @@ from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
-from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
 from tui.models.modelfile import ModelFileError
@@ -153,14 +152,12 @@ class ModelFlows:
         from tui.app.screens.details import DetailsScreen
 
         loaded = self._controller.engine.loaded if self._controller.model.path == path else None
-        sums = FileSums(paths.sums_file())
-        return DetailsScreen(path, self.flows.keymap, sums, here=here, loaded=loaded, copy=self._copier.copy)
+        return DetailsScreen(path, self.flows.keymap, here=here, loaded=loaded, copy=self._copier.copy)
 
     @flow("dialog")
     async def action_model_details(self) -> None:
         """Show all that is known of the model that is loaded."""
-        path = self._controller.model.path
-        if path is None:
+        if (path := self._controller.model.path) is None:
             self.flows.tell(tr(phrases.NO_MODEL))
         else:
             await self.flows.ask(self._details_of(path))
@@ -292,8 +289,9 @@ class ModelFlows:
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
+        from tui.app.screens.model_records import speeds_here
 
-        defaults = self._settings.load
+        defaults, speeds = self._settings.load, await speeds_here()
         chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
@@ -304,6 +302,7 @@ class ModelFlows:
                 defaults=defaults,
                 path=plan.model.path,
                 planner=self._controller.planner,
+                speeds=speeds,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)

@@ -6,7 +6,7 @@ from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row
 from tui.base import format
 from tui.base.text import one_line
-from tui.downloads.records import Download, Order
+from tui.downloads.records import Download, Order, Problem
 from tui.hubs.records import HubName, RepoId
 from tui.planning.recommending import Recommendation
 from tui.words import mark, tr
@@ -64,6 +64,11 @@ def state(download: Download) -> str:
     return word
 
 
+def problem(found: Problem) -> str:
+    """Why a download stands still, and what to do."""
+    return one_line(found.detail or found.kind)
+
+
 def percent(part: float) -> str:
     """ "43%"; never "100%" of what is not whole."""
     return f"{int(part * 100)}%"
@@ -81,6 +86,16 @@ def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
     return tr("about {time} to fetch at 100 Mbit/s", time=format.about(size_bytes / UNKNOWN_BPS))
 
 
+def no_room(size_bytes: int, room: int, kept: int) -> str:
+    """Why a model is not fetched."""
+    return tr(
+        "The disk is too full: {needed} is to be fetched, {free} is free, and {kept} should stay.",
+        needed=format.size(size_bytes),
+        free=format.size(room),
+        kept=format.size(kept),
+    )
+
+
 def bar(part: float, cells: int) -> Row:
     """A thin bar."""
     full = int(part * cells)
@@ -88,7 +103,8 @@ def bar(part: float, cells: int) -> Row:
 
 
 def figures(download: Download) -> tuple[str, ...]:
-    """What a line tells of a download that is worked on, the most important first: "43%", "12.3 MiB/s", "2 min left"."""
+    """What a line tells of a download that is worked on, the most important first: "43%", "12.3 MiB/s",
+    "2 min left"."""
     told = [percent(share_of(download))]
     if download.state == "checking":
         return (*told, tr("checking"))

@@ -311,7 +311,7 @@ ACTIONS: tuple[Action, ...] = (
         (
             "repository_get",
             mark("Fetch"),
-            mark("Fetch the highlighted variant, or load what is here."),
+            mark("Fetch the variant, or load what is here."),
             "enter",
             "footer",
         ),

@@ -15,6 +15,7 @@ from tui.planning.formula import Fit
 from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
 from tui.planning.remedies import scaled
+from tui.planning.suggestions import Suggestion
 
 _ENOUGH_TPS = 12.0
 """Tokens per second with which an answer comes about as fast as it is read."""
@@ -28,6 +29,9 @@ _USUAL_BITS = 4.9
 _BESIDE_BYTES = 1 << 30
 """KV cache and compute buffers, by estimate."""
 _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
+
+_LITTLE_PARAMS = 4_500_000_000
+"""Read for a token: what most CPUs do often enough in a second, in four bits each."""
 
 Why = Literal["best", "fastest", "largest", "tight"]
 """The best quality that fits and is fast enough; the fastest of good quality; the largest that fits; the smallest of
@@ -102,6 +106,27 @@ def active_params(name: str, n_params: int) -> int:
     found = _ACTIVE.search(name)
     active = int(float(found[1]) * 1e9) if found else n_params
     return min(active, n_params)
+
+
+def best_suggestion(found: Sequence[Suggestion], decode_tps: Sequence[float | None]) -> Suggestion | None:
+    """The largest of them that fits and is fast enough, as far as anything is known of its speed; else the fastest, or
+    the smallest. None where nothing fits."""
+    fitting = [(one, tps) for one, tps in zip(found, decode_tps, strict=True) if one.permission.fit == "fits"]
+    if not fitting:
+        return None
+    fast = [one for one, tps in fitting if _is_fast(one, tps)]
+    if fast:
+        return max(fast, key=lambda one: one.info.n_params)
+    known = [(tps, one) for one, tps in fitting if tps is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else fitting[0][0]
+
+
+def _is_fast(one: Suggestion, tps: float | None) -> bool:
+    if tps is not None:
+        return tps >= _ENOUGH_TPS
+    # Nothing is known: what is read for a token of a model that lies in RAM must be little.
+    is_on_device = bool(one.permission.outcome.plan.devices)
+    return is_on_device or one.info.n_params_active <= _LITTLE_PARAMS
 
 
 def _chosen(one: JudgedVariant, why: Why) -> Recommendation:

@@ -19,6 +19,8 @@ _log = logging.getLogger("llmtui")
 
 TELL_S = 1.0
 """At most once in so long figures are told that have only grown."""
+KEPT_FREE = 1 << 30
+"""Bytes of the disk that a download leaves free."""
 ACTIVE: tuple[DownloadState, ...] = ("waiting", "fetching", "checking")
 UNFINISHED: tuple[DownloadState, ...] = (*ACTIVE, "paused", "failed")
 
@@ -34,6 +36,8 @@ class Fetching:
         """In the order of the queue."""
         self.bytes_per_s = 0.0
         """The speed that was reached last; 0 when nothing was fetched yet."""
+        self.limit_bytes_per_s = 0
+        """What somebody set; 0 for as fast as it goes."""
         self._states: dict[str, DownloadState] = {}
         self._told_at = 0.0
         self._end: Callable[[], None] | None = None
@@ -100,6 +104,7 @@ class Fetching:
 
     async def limit(self, bytes_per_s: int) -> None:
         """Fetch no faster; 0 for as fast as it goes."""
+        self.limit_bytes_per_s = bytes_per_s
         await self._downloads.limit(bytes_per_s)
 
     # What is told -----------------------------------------------------------------------------------------------------
@@ -147,6 +152,11 @@ def order_of(variant: Variant, folder: Path) -> Order:
         files=files,
         folder=str(folder / repo.name),
     )
+
+
+def free_for(size_bytes: int, room: int) -> bool:
+    """Whether so much can be fetched to a disk that has `room` bytes free."""
+    return room >= size_bytes + KEPT_FREE
 
 
 def path_of(order: Order) -> Path:

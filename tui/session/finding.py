@@ -45,14 +45,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort = "downloads"
 
 
-class FoundModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository; where several hubs have one of its name, that of the hub that is asked first."""
-
-    repo: FoundRepo
-    also: tuple[HubName, ...] = ()
-    """The other hubs that have it."""
-
-
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """A hub that could not be asked, and why."""
 
@@ -66,7 +58,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is found so far."""
 
     wanted: Wanted = Wanted()
-    models: tuple[FoundModel, ...] = ()
+    repos: tuple[FoundRepo, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     next: Mapping[HubName, str] = {}
     """What asks each hub for more; only those that have more."""
@@ -115,7 +107,7 @@ class Finding:
 
     async def search(self, wanted: Wanted, *, pause_s: float = PAUSE_S) -> AsyncGenerator[Found, None]:
         """What the hubs have, again with each that answers. Waits `pause_s` first, for more may be typed."""
-        if wanted == self.found.wanted and self.found.is_whole and self.found.models:
+        if wanted == self.found.wanted and self.found.is_whole and self.found.repos:
             yield self.found
             return
         await asyncio.sleep(pause_s)
@@ -136,7 +128,7 @@ class Finding:
         works = {
             asyncio.ensure_future(self._page(hubs[name], query, page)): name for name, (query, page) in asked.items()
         }
-        before, pages = found.models, dict[HubName, Page]()
+        before, pages = found.repos, dict[HubName, Page]()
         try:
             waiting = set(works)
             while waiting:
@@ -151,8 +143,8 @@ class Finding:
                             found = msgspec.structs.replace(found, next={**found.next, works[work]: answer.next})
                 merged = merge([pages[name].repos for name in hubs if name in pages], before)
                 if not found.wanted.text:  # nobody asked for these in particular
-                    merged = tuple(one for one in merged if one.repo.id.author in KNOWN_AUTHORS) or merged
-                found = msgspec.structs.replace(found, models=merged, is_whole=not waiting)
+                    merged = tuple(one for one in merged if one.id.author in KNOWN_AUTHORS) or merged
+                found = msgspec.structs.replace(found, repos=merged, is_whole=not waiting)
                 self.found = found
                 yield found
         finally:
@@ -164,7 +156,7 @@ class Finding:
             return await aside(lambda: hub.search(query, page))
         except HubError as error:
             is_offline = error.kind in ("offline", "unreachable")
-            return Trouble(hub=error.hub, why=str(error), is_offline=is_offline)
+            return Trouble(hub=hub.name, why=str(error), is_offline=is_offline)
 
     async def _by_name(self) -> dict[HubName, Hub]:
         if self._hubs is None:
@@ -247,24 +239,24 @@ class Judge:
         )
 
 
-def merge(pages: Sequence[Sequence[FoundRepo]], before: Sequence[FoundModel] = ()) -> tuple[FoundModel, ...]:
+def merge(pages: Sequence[Sequence[FoundRepo]], before: Sequence[FoundRepo] = ()) -> tuple[FoundRepo, ...]:
     """What several hubs found, each in its own order, as one list without duplicates behind `before`: turn by turn,
-    known authors a little earlier."""
-    found = {one.repo.id.name.casefold(): one for one in before}
+    known authors a little earlier. Of a repository that several have, that of the hub that is asked first."""
+    found = {one.id.name.casefold(): one for one in before}
+    preferred: dict[str, FoundRepo] = {}
+    for repo in (repo for page in pages for repo in page):
+        preferred.setdefault(repo.id.name.casefold(), repo)
     places = [
         (place - _HEAD_START * (repo.id.author in KNOWN_AUTHORS), turn, place)
         for turn, page in enumerate(pages)
         for place, repo in enumerate(page)
     ]
-    preferred: dict[str, FoundRepo] = {}
-    for repo in (repo for page in pages for repo in page):
-        preferred.setdefault(repo.id.name.casefold(), repo)
     for _, turn, place in sorted(places):
         repo = pages[turn][place]
         key = repo.id.name.casefold()
-        known = found.setdefault(key, FoundModel(repo=preferred[key]))
-        if repo.id.hub != known.repo.id.hub and repo.id.hub not in known.also:
-            found[key] = msgspec.structs.replace(known, also=(*known.also, repo.id.hub))
+        known = found.setdefault(key, preferred[key])
+        if repo.id.hub not in (known.id.hub, *known.also_on):
+            found[key] = msgspec.structs.replace(known, also_on=(*known.also_on, repo.id.hub))
     return tuple(found.values())
 
 

@@ -25,7 +25,6 @@ from tui.base import format
 from tui.base.text import clean
 from tui.config.keymap import display_keys
 from tui.downloads.records import Download
-from tui.downloads.words import sentence
 from tui.session.events import AnySessionEvent, DownloadsChanged
 from tui.session.fetching import Fetching, path_of
 from tui.words import mark, tr, trn
@@ -215,22 +214,26 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
             dialog = LineEditScreen(
                 tr("Limit speed"), f"{now / 2**20:g}" if now else "0", self.keymap, placeholder="5", hint=hint
             )
-            answer = await self.app.push_screen_wait(dialog)
+            answer: str | None = await self.app.push_screen_wait(dialog)
             if answer is None:
                 return
-            try:
-                limit = float(answer.replace(",", "."))
-                if not 0 <= limit < 1e6:
-                    raise ValueError(answer)
-            except ValueError:
-                hint = tr("Write a number, such as 5 or 0.5; 0 for as fast as it goes.")
-                continue
-            await self._fetching.limit(int(limit * 2**20))
-            self._show()
-            return
+            if (limit := _mib(answer)) is not None:
+                break
+            hint = tr("Write a number, such as 5 or 0.5; 0 for as fast as it goes.")
+        await self._fetching.limit(int(limit * 2**20))
+        self._show()
 
 
 _CANCEL, _TAKE_OFF = mark("Cancel download"), mark("Take off the list")
+
+
+def _mib(written: str) -> float | None:
+    """The number that was written; None where it is none that a limit can be."""
+    try:
+        limit = float(written.replace(",", "."))
+    except ValueError:
+        return None
+    return limit if 0 <= limit < 1e6 else None
 
 
 def _as_fit(told: tuple[str, ...], width: int) -> str:
@@ -251,8 +254,12 @@ def _details(download: Download) -> Content:
         Content(" · ".join(told)),
     ]
     if download.problem is not None:
-        lines.append(Content.styled(clean(sentence(download.problem, download.order)), "$text-error"))
-    where = tr("{hub} · {repository} · into {folder}", hub=hub_phrases.HUBS[order.repo.hub],
-               repository=order.repo.name, folder=order.folder)
+        lines.append(Content.styled(clean(hub_phrases.problem(download.problem)), "$text-error"))
+    where = tr(
+        "{hub} · {repository} · into {folder}",
+        hub=hub_phrases.HUBS[order.repo.hub],
+        repository=order.repo.name,
+        folder=order.folder,
+    )
     lines.append(Content.styled(clean(where), "$foreground-muted"))
     return Content("\n").join(lines)

@@ -22,9 +22,9 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
-from tui.hubs.records import HubName, Sort
+from tui.hubs.records import FoundRepo, HubName, Sort
 from tui.planning.now import MemoryNow
-from tui.session.finding import Finding, Found, FoundModel, Opening, Wanted
+from tui.session.finding import Finding, Found, Opening, Wanted
 from tui.words import mark, tr, trn
 
 _SORTS: tuple[Sort, ...] = ("downloads", "likes", "updated")
@@ -81,7 +81,7 @@ class FindScreen(ListDialog[Opening]):
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
         text = " ".join(event.value.split())
-        if text != self._found.wanted.text or not self._found.models:
+        if text != self._found.wanted.text or not self._found.repos:
             self._want(msgspec.structs.replace(self.wanted, text=text))
 
     def _want(self, wanted: Wanted, *, pause: bool = True) -> None:
@@ -131,16 +131,16 @@ class FindScreen(ListDialog[Opening]):
             entries.append(meant)
         elif not self.wanted.text and self._suited:
             entries += [Heading(title=tr("For this machine")), *self._suited]
-            if self._found.models:
+            if self._found.repos:
                 entries.append(Heading(title=tr("On the hubs")))
         if meant is None:
-            entries += self._found.models
+            entries += self._found.repos
         before = self.rows.item
         highlighted = before if keep or before in entries else None
         if highlighted is None and not self.wanted.text:
             highlighted = next((one for one in self._suited if one.is_best), None)
         self.rows.show(entries, highlighted, hint=self._hint())
-        n = len(self._found.models)
+        n = len(self._found.repos)
         count = trn("{n} repository", "{n} repositories", n) if n else ""
         note = tr("asking…") if self._is_asking else ""
         where = HUBS[self.wanted.hub] if self.wanted.hub else ""
@@ -167,7 +167,7 @@ class FindScreen(ListDialog[Opening]):
                 return ((f"── {title} ──", "muted"),)
             case Suited():
                 return columns.suited(entry)
-            case FoundModel():
+            case FoundRepo():
                 return columns.found(entry, self._memory, self._now())
             case Opening(name=name, label=label):
                 text = tr("Open {repository}", repository=f"{name}:{label}" if label else name)
@@ -183,7 +183,7 @@ class FindScreen(ListDialog[Opening]):
         pane = self.query_one("#details")
         self.query_one("#details Static", Static).update(Wrapped(content))
         pane.scroll_home(animate=False)
-        near_end = isinstance(entry, FoundModel) and entry in self._found.models[-_NEAR_THE_END:]
+        near_end = isinstance(entry, FoundRepo) and entry in self._found.repos[-_NEAR_THE_END:]
         if near_end and self._found.next and not self._is_asking:
             self._is_asking = True
             self._search_on()
@@ -210,7 +210,7 @@ class FindScreen(ListDialog[Opening]):
             case Suited(suggestion=suggestion):
                 info = suggestion.info
                 self.dismiss(Opening(name=f"Qwen/{info.name}-GGUF", label=info.quant))
-            case FoundModel(repo=repo):
+            case FoundRepo() as repo:
                 self.dismiss(Opening(name=repo.id.name, hub=repo.id.hub, revision=repo.id.revision))
             case Opening() as meant:
                 self.dismiss(meant)

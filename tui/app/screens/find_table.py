@@ -15,11 +15,12 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
+from tui.hubs.records import FoundRepo
 from tui.planning import verdict_words
 from tui.planning.now import MemoryNow
 from tui.planning.recommending import active_params, would_fit
 from tui.planning.suggestions import Suggestion
-from tui.session.finding import FoundModel, Opening
+from tui.session.finding import Opening
 from tui.words import mark, tr
 
 _GAP = 2
@@ -40,7 +41,7 @@ class Suited(msgspec.Struct, frozen=True, kw_only=True):
     is_best: bool = False
 
 
-Entry = Heading | Suited | FoundModel | Opening
+Entry = Heading | Suited | FoundRepo | Opening
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,16 +85,15 @@ class FindColumns:
             row += [(" " * _GAP, ""), (column(title, one.cells, right=one.right), "strong" if is_sorted else "muted")]
         return tuple(row)
 
-    def found(self, model: FoundModel, memory: MemoryNow, now: datetime) -> Row:
+    def found(self, repo: FoundRepo, memory: MemoryNow, now: datetime) -> Row:
         """A repository: a mark that says whether it would fit in about four bits, its name, its figures."""
-        repo = model.repo
         sign, style = " ", ""
         if repo.n_params:
             fit = would_fit(repo.n_params, memory)
             sign, style = MARKS[fit], STYLES[fit]
         row = [(column(sign, _GAP), style), (column(short_name(repo.id.name), self._n_name), "")]
         for one in self._shown:
-            text = _cell(one.key, model, now)
+            text = _cell(one.key, repo, now)
             row += [(" " * _GAP, ""), (column(text, one.cells, right=one.right), "muted")]
         return tuple(row)
 
@@ -124,8 +124,7 @@ def short_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _cell(key: str, model: FoundModel, now: datetime) -> str:
-    repo = model.repo
+def _cell(key: str, repo: FoundRepo, now: datetime) -> str:
     match key:
         case "author":
             return repo.id.author
@@ -158,8 +157,8 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
             if is_best:
                 lines.append(Content(tr("The largest of these that fits and is fast enough on this machine.")))
             return Content("\n").join(lines)
-        case FoundModel(repo=repo, also=also):
-            hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *also))
+        case FoundRepo() as repo:
+            hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *repo.also_on))
             told = [hubs]
             if repo.n_downloads is not None:
                 told.append(tr("{n} downloads", n=f"{repo.n_downloads:,}"))

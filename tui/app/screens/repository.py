@@ -29,15 +29,20 @@ from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
 from tui.planning.recommending import JudgedVariant, Recommendation, recommended
 from tui.session.events import AnySessionEvent, DownloadsChanged
-from tui.session.fetching import ACTIVE, Fetching
+from tui.session.fetching import ACTIVE, KEPT_FREE, Fetching, free_for, path_of
 from tui.session.finding import Finding, Judge, OpenedRepo, Opening, on_machine
 from tui.words import tr, trn
 
-_KEPT_FREE = 1 << 30
-"""Bytes of the disk that a download leaves free."""
+
+class Picked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done next."""
+
+    what: Literal["load", "downloads"]
+    path: str = ""
+    """For "load": what llama.cpp wants."""
 
 
-class RepositoryScreen(ListDialog["Picked"]):
+class RepositoryScreen(ListDialog[Picked]):
     """Gives what is to be done that needs another screen: load what is here, or look at the downloads.
 
     `library` gives the models of this machine, `listen` the session's events, `copy` copies an address.
@@ -243,7 +248,7 @@ class RepositoryScreen(ListDialog["Picked"]):
         if known.here is not None:
             self.dismiss(Picked(what="load", path=str(known.here.path)))
         elif download is not None and download.state == "done":
-            self.dismiss(Picked(what="load", path=str(self._fetching.path_of(download.order))))
+            self.dismiss(Picked(what="load", path=str(path_of(download.order))))
         elif download is not None and download.state in ACTIVE:
             self.dismiss(Picked(what="downloads"))
         elif download is not None:
@@ -256,14 +261,8 @@ class RepositoryScreen(ListDialog["Picked"]):
         """There is room for it on the disk, and it can be loaded, or it is wanted all the same."""
         variant = known.judged.variant
         self._room = room = await self._fetching.room()
-        if room is not None and room < variant.size_bytes + _KEPT_FREE:
-            needed, free = format.size(variant.size_bytes), format.size(room)
-            words = tr(
-                "The disk is too full: {needed} is to be fetched, {free} is free, and {kept} should stay.",
-                needed=needed,
-                free=free,
-                kept=format.size(_KEPT_FREE),
-            )
+        if room is not None and not free_for(variant.size_bytes, room):
+            words = hub_phrases.no_room(variant.size_bytes, room, KEPT_FREE)
             self._tell(Content.styled(words, "$text-error"), bad=True)
             return False
         permission = known.judged.permission
@@ -276,12 +275,5 @@ class RepositoryScreen(ListDialog["Picked"]):
             yes=tr("Fetch"),
             no=tr("Cancel"),
         )
-        return bool(await self.app.push_screen_wait(question))
-
-
-class Picked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done next."""
-
-    what: Literal["load", "downloads"]
-    path: str = ""
-    """For "load": what llama.cpp wants."""
+        sure: bool | None = await self.app.push_screen_wait(question)
+        return bool(sure)

@@ -1,5 +1,5 @@
-"""The rows of a repository: its variants, with size, whether they fit, how fast they would be, and what is known of them
-besides; and what is said of the highlighted one."""
+"""The rows of a repository: its variants, with size, whether they fit, how fast they would be, and what else is known of
+them; and what is said of the highlighted one."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VariantColumns:
-    """Which columns a row of `width` cells has room for: sign, name and size always, then whether it fits, the note, the
-    speed."""
+    """Which columns a row of `width` cells has room for: sign, name and size always, then whether it fits, the speed,
+    the note."""
 
     def __init__(self, width: int) -> None:
         free = width - _GAP - _NAME - _GAP - _SIZE
@@ -85,7 +85,10 @@ class VariantColumns:
             text = tr("≈{speed} tok/s", speed=format.speed(tps)) if tps else ""
             row += [(" " * _GAP, ""), (column(text, self._speed, right=True), "muted")]
         if self._note:
-            row += [(" " * _GAP, ""), (column(note, self._note), "key" if known.best or _is_ordered(known) else "muted")]
+            row += [
+                (" " * _GAP, ""),
+                (column(note, self._note), "key" if known.best or _is_ordered(known) else "muted"),
+            ]
         return tuple(row)
 
 

@@ -55,7 +55,9 @@ def is_same_host(url: str, other: str) -> bool:
 
 def no_repo_name(written: str) -> HubError:
     """What was written is no name of a repository."""
-    why = later("{text} is no repository: write OWNER/NAME, such as Qwen/Qwen3-4B-GGUF.", text=_short(written) or '""')
+    why = later(
+        "{written} is no repository: write OWNER/NAME, such as Qwen/Qwen3-4B-GGUF.", written=_short(written) or '""'
+    )
     return HubError("name", None, why)
 
 

@@ -41,8 +41,9 @@ class HuggingFace:
 
     def search(self, query: Query, page: str = "") -> Page:
         """Repositories with GGUF files; `page` is the `next` of the page before. Raises `HubError`."""
-        from huggingface_hub.hf_api import ModelInfo
+        import huggingface_hub
 
+        make: Any = huggingface_hub.ModelInfo
         url, params = f"{self._endpoint}/api/models", None
         if page and errors.is_same_host(page, url):
             url = page
@@ -54,7 +55,7 @@ class HuggingFace:
         if response.status_code != 200:
             raise self._refused(response, None)
         try:
-            found = [ModelInfo(**item) for item in response.json()]
+            found = [make(**item) for item in response.json()]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise errors.not_text(self.name, response.text[:1000]) from error
         repos = tuple(self._found(info) for info in found if isinstance(info.id, str) and is_safe_repo(info.id))
@@ -113,9 +114,9 @@ class HuggingFace:
         return self._api
 
     def _headers(self) -> dict[str, str]:
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub import utils
 
-        headers: dict[str, str] = build_hf_headers(library_name="llmtui")
+        headers: dict[str, str] = utils.build_hf_headers(library_name="llmtui")  # type: ignore[attr-defined]
         return headers
 
     def _has_token(self) -> bool:
@@ -175,6 +176,6 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _session() -> Any:
     """The library's session, of whichever HTTP client its version uses."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import utils
 
-    return get_session()
+    return utils.get_session()  # type: ignore[attr-defined]

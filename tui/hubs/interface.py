@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from tui.base.text import one_line
 from tui.hubs.records import HubName, Location, Page, Query, RemoteFile, Repo, RepoId
 from tui.models.source import ByteSource
 from tui.words.later import Later
@@ -29,11 +30,14 @@ class HubError(Exception):
         """What the hub asks to wait; 0 when it does not say."""
 
     def __str__(self) -> str:
-        return str(self.why)
+        return one_line(str(self.why))
 
 
 class OpenSource(ByteSource, Protocol):
     """A remote file that is read by ranges; what was read is kept until it is closed. `read_at` raises `HubError`."""
+
+    block: int
+    """Bytes that the next request asks for at least."""
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -1,5 +1,5 @@
-"""The beginning of a remote file, read by HTTP ranges that grow: a header takes a few requests. What was read is kept,
-so that every byte comes once. Knows no hub's library: how a request is made is handed in."""
+"""A remote file, read by HTTP ranges that grow: a header takes a few requests. What was read is kept, so that it comes
+once. Knows no hub's library: how a request is made is handed in."""
 
 from __future__ import annotations
 
@@ -37,40 +37,67 @@ Ask = Callable[[str, Mapping[str, str]], Answer]
 """Asks for a URL with these headers, follows redirects without taking a token to another host. Raises `HubError`."""
 
 
-class RangeSource:
-    """A `tui.hubs.interface.OpenSource` over HTTP. One thread at a time."""
+class _Run:
+    """Bytes of the file that follow one another."""
 
-    def __init__(self, repo: RepoId, location: Location, ask: Ask, size: int | None) -> None:
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.data = bytearray()
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.data)
+
+    def take(self, chunk: bytes, at: int) -> bool:
+        """Append what of the chunk at `at` follows the run; whether there was something."""
+        n_known = self.end - at
+        self.data += chunk[n_known:]
+        return n_known < len(chunk)
+
+
+class RangeSource:
+    """A `tui.hubs.interface.OpenSource` over HTTP. One thread at a time.
+
+    `size` is what the hub says, None when it does not; `block` how much the first request asks for.
+    """
+
+    def __init__(self, repo: RepoId, location: Location, ask: Ask, size: int | None, block: int = FIRST_BLOCK) -> None:
         self.size = size
+        self.block = block
         self.n_requests = 0
         self._repo = repo
         self._location = location
         self._place = location
         self._ask = ask
-        self._data = bytearray()
+        self._runs: list[_Run] = []
         self._answer: Answer | None = None
-        self._to_skip = 0
-        self._block = FIRST_BLOCK
+        self._at = 0
+        """Where in the file the next chunk of the answer belongs."""
+        self._end: int | None = None
+        """Where the answer ends; None for the end of the file."""
 
     def read_at(self, offset: int, n: int) -> bytes:
         """`n` bytes from `offset` on, fewer only at the end. Raises `HubError`."""
         end = offset + n if self.size is None else min(offset + n, self.size)
+        run = next((run for run in self._runs if run.start <= offset <= run.end), None)
+        if run is None:
+            run = _Run(offset)
+            self._runs.append(run)
         n_empty = 0
-        while len(self._data) < end:
-            if self._answer is None:
-                self._answer = self._open(end)
-            if self._answer is None:
+        while run.end < end:
+            if not self._leads_to(run.end) and not self._open(run.end, end):
                 break
-            chunk = next(self._answer.chunks, None)
-            if chunk is None:
+            assert self._answer is not None
+            chunk = next(self._answer.chunks, b"")
+            if not chunk:
                 self.close()
                 n_empty += 1
                 if n_empty >= _MOST_TRIES:
                     raise self._cut_off()
-                continue
-            if self._take(chunk):
+            elif run.take(chunk, self._at):
                 n_empty = 0
-        return bytes(self._data[offset:end])
+            self._at += len(chunk)
+        return bytes(run.data[offset - run.start : max(0, end - run.start)])
 
     def close(self) -> None:
         """Let go of the connection; what was read stays readable."""
@@ -78,18 +105,18 @@ class RangeSource:
             self._answer.close()
             self._answer = None
 
-    def _take(self, chunk: bytes) -> bool:
-        """Keep what is new of a chunk; whether there was something."""
-        n_skipped = min(self._to_skip, len(chunk))
-        self._to_skip -= n_skipped
-        self._data += chunk[n_skipped:]
-        return len(chunk) > n_skipped
+    def _leads_to(self, start: int) -> bool:
+        """Whether the answer that is open comes to `start`; what lies before it is passed over where a server sends
+        all of the file anyway."""
+        if self._answer is None:
+            return False
+        return self._at <= start if self._end is None else self._at == start < self._end
 
-    def _open(self, end: int) -> Answer | None:
-        """Ask for what follows; None when there is nothing more."""
-        start = len(self._data)
-        last = max(end, start + self._block) - 1
-        self._block = min(2 * self._block, _LARGEST_BLOCK)
+    def _open(self, start: int, end: int) -> bool:
+        """Ask for what follows `start`; False when there is nothing more."""
+        self.close()
+        last = max(end, start + self.block) - 1
+        self.block = min(2 * self.block, _LARGEST_BLOCK)
         asked = {"Range": f"bytes={start}-{last}", "Accept-Encoding": "identity"}
         answer = self._request(asked)
         if answer.status in (401, 403) and self._place is not self._location:
@@ -101,22 +128,23 @@ class RangeSource:
         match answer.status:
             case 206:
                 self._check_range(answer, headers.get("content-range", ""), start)
-                self._to_skip = 0
+                self._at, self._end = start, last + 1
             case 200:  # it does not know ranges: read on in it as far as is needed
-                self._to_skip = start
+                self._at, self._end = 0, None
                 if "html" in headers.get("content-type", ""):
                     raise self._failed(answer, errors.captive(self._repo.hub))
             case 416 if self.size is None:
                 answer.close()
                 self.size = start
-                return None
+                return False
             case status:
                 text = self._words(answer)
                 has_token = bool(self._location.headers)
                 error = errors.of_status(self._repo.hub, status, headers, text, self._repo, has_token=has_token)
                 raise self._failed(answer, error)
         self._remember_place(answer.url)
-        return answer
+        self._answer = answer
+        return True
 
     def _request(self, headers: dict[str, str]) -> Answer:
         self.n_requests += 1

@@ -1,11 +1,11 @@
-"""What of a repository can be loaded: its GGUF files sorted into variants (parts of a split file as one), projectors and
-the rest, and the variant that somebody asks for by its label. Goes by names and sizes; no file is opened."""
+"""What of a repository can be loaded: its GGUF files sorted into variants (parts of a split file as one), projectors
+and the rest, and the variant that somebody asks for by its label. Goes by names and sizes; no file is opened."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -69,7 +69,8 @@ def variant_named(content: RepoContent, label: str, repo: RepoId) -> Variant:
     """The variant of this label, or quantization, or file, in capital or small letters. Raises `HubError` with what may
     have been meant."""
     wanted = label.casefold().removesuffix(_ENDING)
-    for names_of in (lambda each: {each.label}, lambda each: {each.quant}, _file_names):
+    ways: tuple[Callable[[Variant], set[str]], ...] = (lambda each: {each.label}, lambda each: {each.quant}, _names)
+    for names_of in ways:
         found = [each for each in content.variants if wanted in {name.casefold() for name in names_of(each)}]
         if len(found) == 1:
             return found[0]
@@ -78,7 +79,16 @@ def variant_named(content: RepoContent, label: str, repo: RepoId) -> Variant:
     raise _unknown(label, content.variants, repo)
 
 
-def _file_names(variant: Variant) -> set[str]:
+def variants_below(content: RepoContent, path: str) -> tuple[Variant, ...]:
+    """Those that have this file, or a file in this folder."""
+    return tuple(
+        each
+        for each in content.variants
+        if any(file.path == path or file.path.startswith(f"{path}/") for file in each.files)
+    )
+
+
+def _names(variant: Variant) -> set[str]:
     """What a file of it is called, with and without its folder and its number."""
     names = set()
     for file in variant.files:
@@ -110,11 +120,9 @@ def _stem(path: str) -> str:
 def _labels(sets: Sequence[_Set]) -> list[str]:
     """One for each that no other has, the shortest that tells them apart: quantization, name, path."""
     labels = [each.quant or one_line(each.name) for each in sets]
-    for longer in (lambda each: one_line(each.name), lambda each: one_line(each.path)):
+    for longer in ([one_line(each.name) for each in sets], [one_line(each.path) for each in sets]):
         times = Counter(label.casefold() for label in labels)
-        labels = [
-            longer(each) if times[label.casefold()] > 1 else label for each, label in zip(sets, labels, strict=True)
-        ]
+        labels = [long if times[short.casefold()] > 1 else short for long, short in zip(longer, labels, strict=True)]
     return labels
 
 

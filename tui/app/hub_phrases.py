@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row
 from tui.base import format
 from tui.base.text import one_line
 from tui.downloads.records import Download, Order, Problem
+from tui.downloads.words import problem_words
 from tui.hubs.records import HubName, RepoId
 from tui.planning.recommending import Recommendation
 from tui.words import mark, tr
@@ -64,9 +67,12 @@ def state(download: Download) -> str:
     return word
 
 
-def problem(found: Problem) -> str:
-    """Why a download stands still, and what to do."""
-    return one_line(found.detail or found.kind)
+def problem(found: Problem, repo: RepoId) -> str:
+    """Why a download stands still, and what to do or when it goes on."""
+    told = problem_words(found, repo.hub)
+    if not found.retry_at:
+        return told
+    return tr("{why} Tried again at {time}.", why=told, time=f"{datetime.fromtimestamp(found.retry_at):%H:%M:%S}")
 
 
 def percent(part: float) -> str:

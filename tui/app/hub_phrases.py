@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from tui.app.markdown.text import width_of
@@ -12,7 +13,7 @@ from tui.downloads.records import Download, Order, Problem
 from tui.downloads.words import problem_words
 from tui.hubs.records import HubName, RepoId
 from tui.planning.recommending import Recommendation
-from tui.words import mark, tr
+from tui.words import mark, tr, trn
 
 HUBS: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 UNKNOWN_BPS = 12_500_000
@@ -99,6 +100,19 @@ def no_room(size_bytes: int, room: int, kept: int) -> str:
         needed=format.size(size_bytes),
         free=format.size(room),
         kept=format.size(kept),
+    )
+
+
+def goes_on(downloads: Sequence[Download]) -> str:
+    """What is said at the end about what is not whole yet; nothing where all is."""
+    left = [one for one in downloads if one.state in ("waiting", "fetching", "checking")]
+    if len(left) == 1:
+        name, part = order_name(left[0].order), percent(share_of(left[0]))
+        return tr("{name} is fetched to {percent}: the rest follows at the next start.", name=name, percent=part)
+    return (
+        trn("{n} download goes on at the next start.", "{n} downloads go on at the next start.", len(left))
+        if left
+        else ""
     )
 
 

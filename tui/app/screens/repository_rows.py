@@ -135,6 +135,9 @@ def details(known: Known, room: int | None, bytes_per_s: float) -> Content:
         lines.append(Content(_to_fetch(variant, room, bytes_per_s)))
     else:
         lines.append(Content(hub_phrases.state(known.download)))
+        if (problem := known.download.problem) is not None:
+            words = hub_phrases.problem(problem, known.download.order.repo)
+            lines.append(Content.styled(clean(words), "$text-error"))
     if info := judged.info:
         told = [info.arch, info.experts_label, trn("{n} layer", "{n} layers", info.n_layers)]
         if info.n_ctx_train:

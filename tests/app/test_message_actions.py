@@ -152,15 +152,17 @@ async def test_how_an_answer_goes_stands_where_its_footer_will_be() -> None:
         transcript.append("a", "thinking", "hm")
         transcript.set_live("a", "⠙ 2 tok · 1 s")
         assert shown(transcript)[1:7] == ["Qwen3", "▸ thinking…", "│ hm", "", "⠙ 2 tok · 1 s", ""]
-        for word in ("one\n\n", "two\n\n", "three"):
-            transcript.append("a", "answer", word)
-        assert shown(transcript)[1:10] == [
-            "Qwen3", "▸ thoughts", "one", "", "two", "", "three", "", "⠙ 2 tok · 1 s",
-        ]  # fmt: skip
+        transcript.append("a", "answer", "one")
+        assert shown(transcript)[1:7] == ["Qwen3", "▸ thoughts", "one", "", "⠙ 2 tok · 1 s", ""]
+        # It moves when the text has come to it, and then by a few rows: each move costs.
+        transcript.append("a", "answer", "\n\ntwo\n\n")
+        assert shown(transcript)[3:12] == ["one", "", "two", "", "", "", "", "⠙ 2 tok · 1 s", ""]
+        transcript.append("a", "answer", "three")
+        assert shown(transcript)[5:12] == ["two", "", "three", "", "", "⠙ 2 tok · 1 s", ""]
         transcript.set_progress("a", "paused")
-        assert shown(transcript)[8:10] == ["", "paused"]
+        assert shown(transcript)[7:11] == ["three", "", "", "paused"]
         transcript.append("a", "answer", " four")
-        assert shown(transcript)[7:10] == ["three four", "", "⠙ 2 tok · 1 s"]
+        assert shown(transcript)[7:11] == ["three four", "", "", "⠙ 2 tok · 1 s"]
         transcript.end_answer("a", "4 tok · complete")
         assert shown(transcript)[7:11] == ["three four", "", "4 tok · complete", ""]
 

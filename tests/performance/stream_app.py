@@ -66,7 +66,7 @@ class StreamApp(App[None]):
         """Once a second all figures change, those under the answer too."""
         self.query_one(Figures).update_rows()
         if self.n_sent:
-            self.query_one(Transcript).set_live(1, f"⠋ {self.n_sent:,} tok · 31.4 tok/s · {time.monotonic():.0f} s")
+            self.query_one(Transcript).set_live(1, f"⠋ {self.n_sent:,} tok · {time.monotonic():.0f} s")
 
     async def stream(self) -> None:
         """Send the text as the engine would: whatever tokens are due, at most ten times a second."""

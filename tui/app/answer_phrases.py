@@ -60,14 +60,10 @@ def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
     return " · ".join(parts)
 
 
-def so_far(n_tokens: int, tps: float, seconds: float, step: int) -> str:
-    """The line under an answer while it comes: tokens, tok/s and how long it has been coming. `step` counts what was
-    said so far, so that it is seen to go on."""
-    parts = [tr("{n} tok", n=f"{n_tokens:,}")]
-    if tps:
-        parts.append(f"{format.speed(tps)} tok/s")
-    parts.append(format.about(seconds))
-    return f"{_SPINNER[step % len(_SPINNER)]} {' · '.join(parts)}"
+def so_far(n_tokens: int, seconds: float, step: int) -> str:
+    """The line under an answer while it comes: tokens and how long it has been coming; sidebar and status line have
+    the speed. `step` counts what was said so far, so that it is seen to go on."""
+    return f"{_SPINNER[step % len(_SPINNER)]} {tr('{n} tok', n=f'{n_tokens:,}')} · {format.about(seconds)}"
 
 
 def thinking_label(turn: Turn) -> str:

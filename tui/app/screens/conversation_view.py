@@ -63,10 +63,10 @@ class ConversationView:
                 transcript.append(turn_id, delta.kind, delta.text)
                 if self._growing is None or self._growing.turn_id != turn_id:
                     self._growing = _Growing(turn_id, time.monotonic(), delta.n_decode)
-                    self._show_growth(delta.decode_tps)
+                    self._show_growth()
                 self._growing.n_tokens = delta.n_decode
             case events.MachineRead(speed=speed) if self._growing is not None and speed.is_decoding:
-                self._show_growth(speed.decode_tps)
+                self._show_growth()
             case events.AnswerRecast(turn_id=turn_id):
                 transcript.recast(turn_id)
             case events.AnswerPaused(turn_id=turn_id):
@@ -96,12 +96,12 @@ class ConversationView:
         if turn.is_loop:
             self._transcript.add_notice(partial(answer_phrases.went_in_circles, self._keymap), "warning")
 
-    def _show_growth(self, tps: float) -> None:
+    def _show_growth(self) -> None:
         """How the answer goes, once a second."""
         if (now := self._growing) is not None:
             now.step += 1
             seconds = time.monotonic() - now.since
-            self._transcript.set_live(now.turn_id, partial(answer_phrases.so_far, now.n_tokens, tps, seconds, now.step))
+            self._transcript.set_live(now.turn_id, partial(answer_phrases.so_far, now.n_tokens, seconds, now.step))
 
     def _note(self, reload: Reload, turn_id: str) -> None:
         if turn_id:

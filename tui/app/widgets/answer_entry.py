@@ -12,6 +12,9 @@ from tui.words import tr
 
 PREVIEW_ROWS = 4
 """Rows of folded thinking that show while it is being written."""
+ROOM = 4
+"""Empty rows at most between an answer that comes and the line under it: the text grows into them before that line has
+to move, which costs as many bytes as three tokens each time."""
 
 
 class AnswerEntry(Entry):
@@ -33,6 +36,8 @@ class AnswerEntry(Entry):
         self._thinking_source = record.thinking
         self._body: MarkdownStream | None = None
         self._thinking: MarkdownStream | None = None
+        self._foot_at = 0
+        """The row under an answer that comes, counted from its first one; 0 before there is one."""
 
     @property
     def text(self) -> str:
@@ -64,6 +69,11 @@ class AnswerEntry(Entry):
 
     def append(self, part: Part, text: str) -> int:
         """Take more of the thinking or the answer; returns the first row that changed."""
+        first = self._append(part, text)
+        self._keep_foot()
+        return first
+
+    def _append(self, part: Part, text: str) -> int:
         had_progress, self.progress = bool(self.progress), ""
         if self._body is None:
             self.lay_out(self.width or 80)
@@ -174,7 +184,22 @@ class AnswerEntry(Entry):
         if foot and (body or head[-1] is not BLANK) and len(head) + len(body) > 2:
             foot.insert(0, BLANK)
         self.parts = (head, body, foot)
+        self._keep_foot()
         return len(head) + len(body)
+
+    def _keep_foot(self) -> None:
+        """While the answer comes, leave what stands under it where it is, as long as one to `ROOM` empty rows are
+        between them."""
+        head, body, foot = self.parts
+        rows = [line for line in foot if line is not BLANK]
+        n_text = len(head) + len(body)
+        if not self.live or not rows or n_text <= 2:
+            return
+        n_empty = self._foot_at - n_text
+        if not 1 <= n_empty <= ROOM:
+            n_empty = ROOM if self._foot_at else 1
+        self._foot_at = n_text + n_empty
+        self.parts = (head, body, [*[BLANK] * n_empty, *rows])
 
 
 def _thought(line: Line) -> Line:

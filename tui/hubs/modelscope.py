@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from tui.base.text import one_line
 from tui.hubs import errors
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _PATIENCE = {
-    "MODELSCOPE_API_TIMEOUT": "20",
+    "MODELSCOPE_API_TIMEOUT": "15",
+    "MODELSCOPE_API_CONNECT_TIMEOUT": "6",
     "MODELSCOPE_API_MAX_RETRIES": "1",
     "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1",
 }
 """Read by the library when it is imported. By itself it tries five times, a minute each: too long for a person, who is
 told at once and can ask again. Who sets these has what they set."""
-_TIMEOUT_S = (10.0, 15.0)
+_TIMEOUT_S = (6.0, 15.0)
 """Of connecting to where a file lies, and of each wait for more bytes."""
 _SORTS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "updated": "last_modified"}
 _LARGEST_PAGE = 50
@@ -104,7 +104,7 @@ class ModelScope:
 
         def chunks() -> Iterator[bytes]:
             pieces = response.iter_content(1 << 16)
-            while (piece := self._call(lambda: next(pieces, b""))) != b"":
+            while (piece := self._try(lambda: next(pieces, b""))) != b"":
                 yield piece
 
         return Answer(
@@ -119,10 +119,6 @@ class ModelScope:
         if self._made is None:
             self._made = _new_api(self._endpoint)
         return self._made
-
-    def _host(self) -> str:
-        written = self._endpoint or os.environ.get("MODELSCOPE_ENDPOINT") or "https://modelscope.cn"
-        return urlsplit(written if "//" in written else f"//{written}").hostname or ""
 
     def _dict(self, payload: object) -> dict[str, Any]:
         """The library hands on as text what is no JSON."""
@@ -148,7 +144,16 @@ class ModelScope:
         )
 
     def _call(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
-        """What the library answers. Raises `HubError` for all that it raises."""
+        """What the library answers, asked a second time where the line broke. Raises `HubError` for all that it
+        raises."""
+        try:
+            return self._try(ask, repo)
+        except HubError as error:
+            if error.kind != "unreachable":
+                raise
+        return self._try(ask, repo)
+
+    def _try(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
         import requests
 
         hub_errors = _library()
@@ -161,7 +166,7 @@ class ModelScope:
         except requests.exceptions.JSONDecodeError as error:
             raise errors.not_text(self.name, error.doc) from error
         except (hub_errors.HubError, requests.RequestException, OSError) as error:
-            raise errors.of_exception(self.name, self._host(), error) from error
+            raise errors.of_exception(self.name, self._api().legacy.endpoint, error) from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise errors.malformed(self.name, str(error)) from error
 

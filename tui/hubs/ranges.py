@@ -13,7 +13,7 @@ from tui.hubs.records import Location, RepoId
 from tui.words.later import later
 
 FIRST_BLOCK = 1 << 20
-"""Bytes; the header of a part behind the first one, or of a model with a small vocabulary."""
+"""Bytes; the header of a model with a small vocabulary."""
 _LARGEST_BLOCK = 8 << 20
 _MOST_TRIES = 3
 """Requests in a row that may bring nothing."""
@@ -87,8 +87,7 @@ class RangeSource:
         while run.end < end:
             if not self._leads_to(run.end) and not self._open(run.end, end):
                 break
-            assert self._answer is not None
-            chunk = next(self._answer.chunks, b"")
+            chunk = self._chunk()
             if not chunk:
                 self.close()
                 n_empty += 1
@@ -98,6 +97,16 @@ class RangeSource:
                 n_empty = 0
             self._at += len(chunk)
         return bytes(run.data[offset - run.start : max(0, end - run.start)])
+
+    def _chunk(self) -> bytes:
+        """The next bytes of the answer; none at its end, or where the line broke."""
+        assert self._answer is not None
+        try:
+            return next(self._answer.chunks, b"")
+        except HubError as error:
+            if error.kind != "unreachable":
+                raise
+            return b""
 
     def close(self) -> None:
         """Let go of the connection; what was read stays readable."""
@@ -184,7 +193,7 @@ class RangeSource:
             "unreachable",
             self._repo.hub,
             later(
-                "The connection to {hub} ends before the file does: try again in a moment.",
+                "The connection to {hub} keeps breaking: try again in a moment.",
                 hub=errors.TITLES[self._repo.hub],
             ),
         )

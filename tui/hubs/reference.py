@@ -29,7 +29,6 @@ _SCHEMES: dict[str, HubName] = {
     "ms": "modelscope",
     "modelscope": "modelscope",
 }
-_ENDPOINTS: dict[str, HubName] = {"HF_ENDPOINT": "huggingface", "MODELSCOPE_ENDPOINT": "modelscope"}
 _NO_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "blog", "studios", "organization", "learn")
 _OF_A_FILE = ("tree", "blob", "resolve", "raw", "edit", "view")
 _QUOTES = "\"'`“”‘’«»<>"
@@ -101,7 +100,7 @@ def _address(text: str) -> tuple[HubName, str, dict[str, list[str]]] | None:
 def _hosts() -> dict[str, HubName]:
     """With those of mirrors that the user has set."""
     own: dict[str, HubName] = {}
-    for variable, hub in _ENDPOINTS.items():
+    for hub, variable in errors.ENDPOINTS.items():
         if written := os.environ.get(variable, "").strip():
             own[urlsplit(written if "//" in written else f"//{written}").netloc.lower().removeprefix("www.")] = hub
     return {**_HOSTS, **own}
@@ -134,7 +133,9 @@ def _of_segments(hub: HubName | None, segments: list[str], text: str) -> Referen
     name, label = segments[1], ""
     rest = segments[2:]
     if ":" in name:
-        name, _, label = name.partition(":")
+        # Where quantizations do not tell its variants apart, labels are paths.
+        name, _, label = "/".join(segments[1:]).partition(":")
+        rest = []
     elif rest and ":" in rest[-1]:
         _refuse(text)
     name, _, revision = name.partition("@")
@@ -146,7 +147,7 @@ def _of_segments(hub: HubName | None, segments: list[str], text: str) -> Referen
         rest = []  # a tab of the page, such as "discussions"
     full = f"{segments[0]}/{name.removesuffix('.git')}"
     path = unquote("/".join(rest))
-    if not is_safe_repo(full) or (path and not is_safe_path(path)) or ("/" in label):
+    if not is_safe_repo(full) or (path and not is_safe_path(path)):
         _refuse(text)
     return Reference(hub=hub, name=full, revision=unquote(revision), label=one_line(unquote(label)), path=path)
 

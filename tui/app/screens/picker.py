@@ -69,7 +69,8 @@ class PickerScreen(ListDialog[PickedModel]):
     what `records` gives when it comes; without one, what `so_far` gives of the scan that runs. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
     from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a
-    model, of which the rows are what it will do here.
+    model, of which the rows are what it will do here. `find` is called, and the picker closed, when somebody wants a
+    model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -92,11 +93,12 @@ class PickerScreen(ListDialog[PickedModel]):
         sort: Sort = Sort(),  # noqa: B008 - frozen
         keep_sort: Callable[[Sort], object] = lambda _: None,
         deletes: bool = False,
+        find: Callable[[], object] | None = None,
         details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Delete model") if deletes else tr("Models"))
-        self._deletes = deletes
+        self._deletes, self._find, self._details_of = deletes, find, details_of
         if deletes:
             self.key_titles["picker_load"] = BY_ID["picker_delete"].title
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
@@ -113,7 +115,6 @@ class PickerScreen(ListDialog[PickedModel]):
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
         self._only = PickerFilter()
-        self._details_of = details_of
         self._so_far = so_far
         self._is_unsorted = False
         """Something was found out that may change the order."""
@@ -122,7 +123,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "filter", "details", "delete")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details", "filter", "delete")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -369,6 +370,12 @@ class PickerScreen(ListDialog[PickedModel]):
         self._favourites = with_favourite(self._favourites, path, is_one=is_one)
         self._keep_favourite(path, is_one)
         self._refilter()
+
+    def action_picker_find(self) -> None:
+        """Search the hubs instead."""
+        if self._find is not None:
+            self.dismiss(None)
+            self._find()
 
     @work(exclusive=True, group="menu")
     async def action_picker_filter(self) -> None:

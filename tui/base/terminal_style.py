@@ -2,8 +2,7 @@
 and plain everywhere else; and the sentences that go to stderr. What is written is made safe here, whatever it quotes.
 Imports nothing that takes time, as `--help` waits for it."""
 
-from __future__ import annotations
-
+# Annotations that are strings would be compiled one by one where a named tuple is made.
 import os
 import sys
 from collections.abc import Iterable, Sequence

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -136,7 +137,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Breaks lines by the cells that they take, in 80 columns at most."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=31, width=min(_WIDE, shutil.get_terminal_size().columns - 2))
+        super().__init__(prog, max_help_position=31, width=min(_WIDE, _columns() - 2))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         if language() == "en":
@@ -144,6 +145,16 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         from tui.base.columns import wrap
 
         return wrap(text, width)
+
+
+def _columns() -> int:
+    """As `shutil.get_terminal_size` says, which takes longer to import than all of `tui.cli`."""
+    with contextlib.suppress(ValueError):
+        if (n := int(os.environ.get("COLUMNS", ""))) > 0:
+            return n
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed, no terminal
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 def parser() -> CommandLine:

@@ -89,6 +89,11 @@ def library_cache_file() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
 
 
+def remote_headers_dir() -> Path:
+    """Headers of models on a hub that were read, a file each."""
+    return Path(platformdirs.user_cache_dir(APP)) / "remote-headers"
+
+
 def contexts_dir() -> Path:
     """KV caches of conversations, to go on without evaluating them again."""
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
@@ -98,7 +103,7 @@ def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
     files = (database_file(), state_file(), log_file(), library_cache_file())
-    for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
+    for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir()):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there
                 private.folder(folder)
@@ -125,6 +130,7 @@ def locate() -> list[tuple[str, Path]]:
         (mark("exports"), exports_dir()),
         (mark("models"), models_dir()),
         (mark("model cache"), library_cache_file()),
+        (mark("headers of hub models"), remote_headers_dir()),
         (mark("kept contexts"), contexts_dir()),
         (mark("llama.cpp's build"), llama_build_file()),
         (mark("log"), log_file()),

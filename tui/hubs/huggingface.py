@@ -1,0 +1,181 @@
+"""Hugging Face, through `huggingface_hub`: its endpoint, token, proxies and offline mode are those of that library.
+
+Searches are made with its session and not with `HfApi.list_models`: that one waits up to minutes between its retries,
+has no limit of time, and does not tell where the next page is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from tui.hubs import errors
+from tui.hubs.interface import HubError
+from tui.hubs.ranges import Answer, RangeSource
+from tui.hubs.records import FoundRepo, HubName, Location, Page, Query, RemoteFile, Repo, RepoId, Sort
+from tui.hubs.repo_facts import licence_in, params_in_name, seconds_of
+from tui.hubs.safe_names import is_safe_path, is_safe_repo, safe_files
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelInfo
+
+_T = TypeVar("_T")
+_HOME = "https://huggingface.co"
+_TIMEOUT_S = 15.0
+"""Of connecting, and of each wait for more bytes."""
+_SORTS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "updated": "lastModified"}
+_TOLD = ("gguf", "downloads", "likes", "lastModified", "gated", "tags")
+
+
+class HuggingFace:
+    """The hub at huggingface.co, or at HF_ENDPOINT."""
+
+    name: HubName = "huggingface"
+
+    def __init__(self, endpoint: str = "") -> None:
+        written = (endpoint or os.environ.get("HF_ENDPOINT", "")).strip().rstrip("/") or _HOME
+        self._endpoint = written if "://" in written else f"https://{written}"
+        self._api: HfApi | None = None
+
+    def search(self, query: Query, page: str = "") -> Page:
+        """Repositories with GGUF files; `page` is the `next` of the page before. Raises `HubError`."""
+        import huggingface_hub
+
+        make: Any = huggingface_hub.ModelInfo
+        url, params = f"{self._endpoint}/api/models", None
+        if page and errors.is_same_host(page, url):
+            url = page
+        else:
+            params = {"filter": "gguf", "sort": _SORTS[query.sort], "limit": query.limit, "expand": list(_TOLD)}
+            params |= {"search": query.text} if query.text else {}
+            params |= {"author": query.author} if query.author else {}
+        response = self._call(lambda: _session().get(url, params=params, headers=self._headers(), timeout=_TIMEOUT_S))
+        if response.status_code != 200:
+            raise self._refused(response, None)
+        try:
+            found = [make(**item) for item in response.json()]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise errors.not_text(self.name, response.text[:1000]) from error
+        repos = tuple(self._found(info) for info in found if isinstance(info.id, str) and is_safe_repo(info.id))
+        return Page(repos=repos, next=response.links.get("next", {}).get("url") or "")
+
+    def repo(self, repo: RepoId) -> Repo:
+        """A repository with its files. Raises `HubError`."""
+        revision = repo.revision or None
+
+        def ask() -> ModelInfo:
+            return self._hf().model_info(repo.name, revision=revision, files_metadata=True, timeout=_TIMEOUT_S)
+
+        info = self._call(ask, repo)
+        files = [
+            RemoteFile(path=each.rfilename, size_bytes=each.size, sha256=(each.lfs.sha256 if each.lfs else "") or "")
+            for each in info.siblings or ()
+            if isinstance(each.rfilename, str) and isinstance(each.size, int)
+        ]
+        return Repo(id=repo, commit=info.sha or "", files=safe_files(files), found=self._found(info, repo))
+
+    def location(self, repo: Repo, file: RemoteFile) -> Location:
+        """Where the bytes of a file are, as of the repository's commit."""
+        assert is_safe_path(file.path)
+        revision = quote(repo.commit or repo.id.revision or "main", safe="")
+        headers = self._headers()
+        headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
+        return Location(url=f"{self._endpoint}/{repo.id.name}/resolve/{revision}/{quote(file.path)}", headers=headers)
+
+    def open(self, repo: Repo, file: RemoteFile) -> RangeSource:
+        """The file, read by ranges. Nothing is asked yet."""
+        return RangeSource(repo.id, self.location(repo, file), self._ask, file.size_bytes or None)
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> Answer:
+        session = _session()
+        request = session.build_request("GET", url, headers=dict(headers), timeout=_TIMEOUT_S)
+        response = self._call(lambda: session.send(request, stream=True, follow_redirects=True))
+
+        def chunks() -> Iterator[bytes]:
+            pieces = response.iter_raw(1 << 16)
+            while (piece := self._call(lambda: next(pieces, b""))) != b"":
+                yield piece
+
+        return Answer(
+            status=response.status_code,
+            headers=response.headers,
+            url=str(response.url),
+            chunks=chunks(),
+            close=response.close,
+        )
+
+    def _hf(self) -> HfApi:
+        if self._api is None:
+            from huggingface_hub import HfApi
+
+            self._api = HfApi(endpoint=self._endpoint, library_name="llmtui")
+        return self._api
+
+    def _headers(self) -> dict[str, str]:
+        from huggingface_hub import utils
+
+        headers: dict[str, str] = utils.build_hf_headers(library_name="llmtui")  # type: ignore[attr-defined]
+        return headers
+
+    def _has_token(self) -> bool:
+        return any(name.lower() == "authorization" for name in self._headers())
+
+    def _found(self, info: ModelInfo, repo: RepoId | None = None) -> FoundRepo:
+        gguf = info.gguf if isinstance(info.gguf, dict) else {}
+        counted = gguf.get("total")
+        return FoundRepo(
+            id=repo or RepoId(hub=self.name, name=info.id),
+            n_downloads=info.downloads,
+            n_likes=info.likes,
+            updated_at=seconds_of(info.last_modified),
+            n_params=counted if isinstance(counted, int) and counted > 0 else params_in_name(info.id),
+            licence=licence_in(info.tags or ()),
+            is_gated=bool(info.gated),
+        )
+
+    def _call(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
+        """What the library answers. Raises `HubError` for all that it raises."""
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        try:
+            return ask()
+        except HfHubHTTPError as error:
+            raise self._refused(error.response, repo) from error
+        except HFValidationError as error:
+            raise errors.no_repo_name(repo.name if repo else "") from error
+        except _failures() as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> HubError:
+        """An answer that is no JSON is a ValueError, all others come from the connection."""
+        if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
+            return errors.not_text(self.name, str(getattr(error, "doc", "")) or str(error))
+        return errors.of_exception(self.name, urlsplit(self._endpoint).hostname or "", error)
+
+    def _refused(self, response: Any, repo: RepoId | None) -> HubError:
+        try:
+            text = response.text[:1000]
+        except RuntimeError:  # of a body that was not read
+            text = ""
+        has_token = self._has_token()
+        return errors.of_status(self.name, response.status_code, response.headers, text, repo, has_token=has_token)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What the library and its HTTP client raise besides."""
+    from importlib import import_module
+
+    from huggingface_hub.errors import HfHubHTTPError
+
+    client = HfHubHTTPError.__bases__[0]
+    invalid = import_module(client.__module__.partition(".")[0]).InvalidURL
+    return (client, invalid, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError)
+
+
+def _session() -> Any:
+    """The library's session, of whichever HTTP client its version uses."""
+    from huggingface_hub import utils
+
+    return utils.get_session()  # type: ignore[attr-defined]

@@ -40,6 +40,16 @@ class ModelSettings(Section, frozen=True):
     """Also list what is in the Hugging Face cache."""
     lm_studio: bool = True
     """Also list what is in LM Studio's folders."""
+    ollama: bool = True
+    """Also list what Ollama has."""
+    llama_cpp: bool = True
+    """Also list what is in llama.cpp's cache."""
+    modelscope: bool = True
+    """Also list what is in the ModelScope cache."""
+    jan: bool = True
+    """Also list what Jan has."""
+    gpt4all: bool = True
+    """Also list what GPT4All has."""
 
 
 class ModelRule(Section, frozen=True):

@@ -18,7 +18,7 @@ from tui.words.later import Later
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 _MOST_BYTES = 64 << 20
-VERSION = 5
+VERSION = 6
 """To be raised whenever `ModelInfo` changes or is computed in another way, and when a reason is worded differently."""
 
 Stamp = tuple[str, int, int]
@@ -33,6 +33,8 @@ class CachedHeader(msgspec.Struct, frozen=True, array_like=True):
     info: ModelInfo | None = None
     why: Later | None = None
     kind: Kind | None = None
+    fingerprint: bytes = b""
+    """Of the content (`tui.models.samecontent`), where it had to be compared with another."""
 
 
 class _CacheFile(msgspec.Struct, frozen=True, array_like=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
-from tui.planning.suggestions import Suggestion, suggestions
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
@@ -60,6 +60,8 @@ class ModelFlows:
     def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
+        self.find: Callable[[], object] | None = None
+        """Searches the hubs; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
 
@@ -77,11 +79,6 @@ class ModelFlows:
     def _searched(self) -> tuple[Folder, ...]:
         return configured_folders(self._settings.models, self._controller.state.state.folders)
 
-    async def suggestions(self) -> tuple[Suggestion, ...]:
-        """Models that could be got, and whether they fit this machine."""
-        memory, devices = await self._memory_now()
-        return await suggestions(devices, memory, self._settings.load)
-
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
         engine, devices = self._controller.engine, self._controller.model.devices
@@ -90,6 +87,14 @@ class ModelFlows:
                 devices = (await engine.ask(ListDevices())).devices
         host, gpus = await self._controller.monitoring.newest()
         return memory_now(host, devices, self._settings.memory, None if beside else engine.loaded, gpus), devices
+
+    async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
+        """What a model may take in place of the loaded one, and llama.cpp's devices."""
+        return await self._memory_now()
+
+    async def known_models(self) -> tuple[LibraryModel, ...]:
+        """Those of the library, which is looked through if that was not done yet."""
+        return await self._models()
 
     @flow("dialog")
     async def action_pick_model(self) -> None:
@@ -111,6 +116,7 @@ class ModelFlows:
                 library=self.library,
                 records=lambda: model_records(controller.store),
                 favourites=controller.state.state.favourites,
+                find=self.find,
                 keep_favourite=lambda path, is_one: controller.change_remembered(
                     lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
                 ),

@@ -56,7 +56,8 @@ class PickerScreen(ListDialog[PickedModel]):
     `load_for` gives the settings that a model would be loaded with, for the column "NEEDS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes. `favourites` are paths;
-    `keep_favourite` hears of each that becomes one or is one no longer.
+    `keep_favourite` hears of each that becomes one or is one no longer. `find` is called, and the picker closed, when
+    somebody wants a model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -75,9 +76,11 @@ class PickerScreen(ListDialog[PickedModel]):
         records: Callable[[], Awaitable[ModelRecords]] = no_records,
         favourites: Sequence[str] = (),
         keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
+        find: Callable[[], object] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Models"))
+        self._find = find
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
         self._current, self._folders = current, tuple(folders)
         self.library = library
@@ -96,7 +99,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -308,6 +311,12 @@ class PickerScreen(ListDialog[PickedModel]):
         self._favourites = with_favourite(self._favourites, path, is_one=is_one)
         self._keep_favourite(path, is_one)
         self._refilter()
+
+    def action_picker_find(self) -> None:
+        """Search the hubs instead."""
+        if self._find is not None:
+            self.dismiss(None)
+            self._find()
 
     # Choosing ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,131 @@
+"""What the app says of hubs, repositories and downloads, where more than one screen says it."""
+
+from __future__ import annotations
+
+from tui.app.markdown.text import width_of
+from tui.app.widgets.lines import Row
+from tui.base import format
+from tui.base.text import one_line
+from tui.downloads.records import Download, Order, Problem
+from tui.hubs.records import HubName, RepoId
+from tui.planning.recommending import Recommendation
+from tui.words import mark, tr
+
+HUBS: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
+UNKNOWN_BPS = 12_500_000
+"""Bytes per second of a line of 100 Mbit/s, by which a download's time is told before anything was fetched."""
+
+_WHY = {
+    "best": mark("Recommended: the best quality that fits and is fast enough here."),
+    "fastest": mark("Recommended: the fastest that fits without losing much quality."),
+    "largest": mark("Recommended: the best quality that fits, though little of it is left at this size."),
+    "tight": mark("Recommended: the smallest with good quality. It fits only tightly."),
+}
+_STATES = {
+    "waiting": mark("waiting"),
+    "fetching": mark("fetching"),
+    "checking": mark("checking"),
+    "paused": mark("paused"),
+    "failed": mark("stopped"),
+    "done": mark("here"),
+}
+
+
+def why(recommendation: Recommendation) -> str:
+    """Why this variant is recommended."""
+    return tr(_WHY[recommendation.why])
+
+
+def address(repo: RepoId) -> str:
+    """Where a repository is read about."""
+    site = "https://huggingface.co" if repo.hub == "huggingface" else "https://modelscope.cn/models"
+    return f"{site}/{repo.name}"
+
+
+def order_name(order: Order) -> str:
+    """What a download is called: "Qwen3-4B · Q4_K_M"."""
+    name = order.repo.name.rpartition("/")[2]
+    for ending in ("-GGUF", "-gguf"):
+        name = name.removesuffix(ending)
+    return one_line(f"{name} · {order.label}")
+
+
+def share_of(download: Download) -> float:
+    """How much of it is there, from 0 to 1."""
+    whole = download.order.size_bytes
+    return min(1.0, download.n_bytes / whole) if whole else 0.0
+
+
+def state(download: Download) -> str:
+    """ "fetching 43%", "waiting", "here"."""
+    word = tr(_STATES[download.state])
+    if download.state in ("fetching", "paused", "checking", "failed") and download.n_bytes:
+        return tr("{state} {percent}", state=word, percent=percent(share_of(download)))
+    return word
+
+
+def problem(found: Problem) -> str:
+    """Why a download stands still, and what to do."""
+    return one_line(found.detail or found.kind)
+
+
+def percent(part: float) -> str:
+    """ "43%"; never "100%" of what is not whole."""
+    return f"{int(part * 100)}%"
+
+
+def per_second(n_bytes: float) -> str:
+    """ "12.3 MiB/s"."""
+    return f"{format.size(n_bytes)}/s"
+
+
+def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
+    """How long fetching takes, at the speed that was reached before or at a usual one."""
+    if bytes_per_s > 0:
+        return tr("about {time} to fetch", time=format.about(size_bytes / bytes_per_s))
+    return tr("about {time} to fetch at 100 Mbit/s", time=format.about(size_bytes / UNKNOWN_BPS))
+
+
+def no_room(size_bytes: int, room: int, kept: int) -> str:
+    """Why a model is not fetched."""
+    return tr(
+        "The disk is too full: {needed} is to be fetched, {free} is free, and {kept} should stay.",
+        needed=format.size(size_bytes),
+        free=format.size(room),
+        kept=format.size(kept),
+    )
+
+
+def bar(part: float, cells: int) -> Row:
+    """A thin bar."""
+    full = int(part * cells)
+    return (("━" * full, "key"), ("─" * (cells - full), "faint"))
+
+
+def figures(download: Download) -> tuple[str, ...]:
+    """What a line tells of a download that is worked on, the most important first: "43%", "12.3 MiB/s",
+    "2 min left"."""
+    told = [percent(share_of(download))]
+    if download.state == "checking":
+        return (*told, tr("checking"))
+    if download.bytes_per_s:
+        told.append(per_second(download.bytes_per_s))
+    if (left := download.seconds_left) is not None:
+        told.append(tr("{time} left", time=format.about(left)))
+    return tuple(told)
+
+
+def progress_line(download: Download, n_waiting: int, key: str, width: int) -> Row:
+    """One line about what is being fetched, as much as there is room for: name, bar, figures, how many wait, the key
+    that shows more."""
+    name = order_name(download.order)
+    told = [*figures(download), *([tr("{n} waiting", n=n_waiting)] if n_waiting else [])]
+    end = f"  {key}" if key else ""
+    while len(told) > 1 and width_of(name) + sum(width_of(text) + 3 for text in told) + width_of(end) > width - 4:
+        told.pop()
+    figures_ = " · ".join(told)
+    cells = width - width_of(name) - width_of(figures_) - width_of(end) - 6
+    row: list[tuple[str, str]] = [("↓ ", "key"), (name, "")]
+    if cells >= 6:
+        row += [("  ", ""), *bar(share_of(download), min(cells, 24))]
+    return (*row, ("  ", ""), (figures_, "muted"), (end, "key"))

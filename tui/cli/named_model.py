@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tui.base.format import listed
 from tui.base.userpath import user_path
+from tui.cli.commands import meant_command
 from tui.cli.parser import parser
 from tui.config import paths
 from tui.config.settings import load_settings
@@ -74,6 +75,8 @@ def _several(written: str, found: list[Named]) -> str:
 
 def _none(written: str, close: list[Named]) -> str:
     missing = tr("{name}: there is no such file, and no model of that name.", name=written)
+    if meant := meant_command(written):
+        return f"{missing}\n{tr('Did you mean {name}?', name=f'llmtui {meant}')}"
     if parser().has_option(option := f"--{written}"):
         return f"{missing}\n{tr('Did you mean {name}?', name=option)}"
     if not close:

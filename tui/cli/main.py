@@ -173,7 +173,7 @@ def _app(arguments: argparse.Namespace) -> int:
 
     from tui.base.userpath import user_path
     from tui.cli.chat_arguments import shared_options, system_prompt
-    from tui.cli.named_model import NoSuchModel, is_missing, model_file
+    from tui.cli.named_model import NoSuchModel, is_missing, model_files
     from tui.config.options import AppOptions
 
     if arguments.monitor and arguments.models:
@@ -186,7 +186,7 @@ def _app(arguments: argparse.Namespace) -> int:
         )
     settings_file = Path(arguments.settings) if arguments.settings else None
     try:
-        model = model_file(arguments.models[0], settings_file) if arguments.models else None
+        model = next(iter(model_files(arguments.models, settings_file)), None)
     except NoSuchModel as error:
         say_error(str(error))
         return ExitCode.MODEL

@@ -70,7 +70,7 @@ class ThemeSpec(msgspec.Struct, frozen=True, kw_only=True):
     surface: str
     """Background of inputs and code."""
     panel: str
-    """Background of header, footer and sidebar."""
+    """Background of header, footer, notices and buttons."""
     success: str
     """Fits, is fine."""
     warning: str

@@ -352,7 +352,7 @@ class BenchScreen(Dialog[None]):
             n_done = sum(len(result.samples_ns) for result in report.results) if report else 0
             row = JobRow(
                 name=f"{job.model.info.name} {job.model.info.quant}",
-                on="+".join(job.settings.devices) or "CPU",
+                on=format.backend(job.settings.devices),
                 state="failed" if number in failed else "done" if n_done >= n_runs else "waiting",
                 report=report,
             )

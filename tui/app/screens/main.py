@@ -291,7 +291,7 @@ class MainScreen(Screen[None]):
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
-        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now))
+        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
 
     def action_toggle_conversations(self) -> None:
         """Show or hide the conversations at the left, and remember it."""

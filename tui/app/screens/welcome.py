@@ -117,7 +117,7 @@ class Welcome:
                 "{n_gpu_layers}/{n_layers} layers on {devices} · {n_ctx} tokens",
                 n_gpu_layers=llama.n_gpu_layers,
                 n_layers=llama.n_layers,
-                devices="+".join(llama.devices),
+                devices=format.backend(llama.devices),
                 n_ctx=n_ctx,
             )
         else:

@@ -17,10 +17,13 @@ FOLDERS = {
     "XDG_DATA_HOME": ".local/share",
     "XDG_STATE_HOME": ".local/state",
     "XDG_CACHE_HOME": ".cache",
+    "OLLAMA_MODELS": ".ollama/models",
 }
 FOREIGN = (
     "HF_HOME",
     "HF_HUB_CACHE",
+    "LLAMA_CACHE",
+    "MODELSCOPE_CACHE",
     "TMUX",
     "STY",
     "SSH_TTY",

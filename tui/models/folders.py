@@ -1,5 +1,5 @@
-"""Where models are looked for: the user's folders, our own, and those of other programs. They are used in place, nothing
-is copied or moved."""
+"""Where models are looked for: the user's folders, our own, and those of other programs. They are used in place,
+nothing is copied or moved."""
 
 from __future__ import annotations
 

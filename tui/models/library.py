@@ -19,7 +19,7 @@ from tui.models.headercache import CachedHeader, HeaderCache, Stamp
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
-from tui.models.stores.known import places, store_of
+from tui.models.stores.known import places, store_around, store_of
 from tui.models.stores.modelstore import KeptModel, Source
 from tui.models.stores.ollama import tags_of
 from tui.words.later import Later, later
@@ -142,7 +142,7 @@ def inspect(path: Path) -> LibraryModel:
     parts = part_of(path)[1]
     info = read_model(parts)
     require_chat_model(info, path)
-    root, source = next(((root, source) for root, source in places() if path.is_relative_to(root)), (None, "folder"))
+    root, source = store_around(path, places())
     name = next(iter(tags_of(path)), "")
     if name:
         info = msgspec.structs.replace(info, name=name)
@@ -173,7 +173,9 @@ class _Finder:
             for model in self._models
         )
         return Library(
-            models=tuple(sorted(models, key=lambda model: (model.info.name.casefold(), model.info.size_bytes, model.path))),
+            models=tuple(
+                sorted(models, key=lambda model: (model.info.name.casefold(), model.info.size_bytes, model.path))
+            ),
             other=tuple(sorted(self._other, key=lambda file: file.path)),
             broken=tuple(sorted(self._broken, key=lambda file: file.path)),
             seen=tuple(self._seen.values()),
@@ -184,7 +186,8 @@ class _Finder:
         store = store_of(folder.source)
         self._note(folder.path)
         for root in store.roots(folder.path) if store else (folder.path,):
-            self._note(root.parent)
+            if store:
+                self._note(root.parent)  # a repository whose first snapshot is still to come
             for directory, names in self._walk(root, folder.must_exist):
                 for first in sorted({first_part(name) for name in names}):
                     path = Path(directory, first)
@@ -205,7 +208,8 @@ class _Finder:
         if info is not None and (why := why_not(info.kind, info.arch)):
             self._other.append(OtherFile(path=path, kind=info.kind, why=why, store_name=name))
         elif info is not None:
-            source = folder.source if folder.source != "folder" else self._source_at(path)
+            # One of the user's folders may be a part of another program's.
+            source = folder.source if folder.source != "folder" else store_around(path, self._places)[1]
             model = LibraryModel(
                 path=path,
                 paths=tuple(Path(stamp[0]) for stamp in entry.stamps),
@@ -222,10 +226,6 @@ class _Finder:
         elif entry.why is not None:
             self._broken.append(BrokenFile(path=path, why=entry.why, store_name=name))
         return None
-
-    def _source_at(self, path: Path) -> Source:
-        """Whose a file in one of the user's folders is: that may be a part of another program's."""
-        return next((source for root, source in self._places if path.is_relative_to(root)), "folder")
 
     def _is_new(self, model: LibraryModel, entry: CachedHeader) -> bool:
         """Whether no model of the same content was found before; if one was, that has one place more."""

@@ -59,6 +59,13 @@ def stem(path: Path) -> str:
     return one_line(name.encode("utf-8", "replace").decode())
 
 
+def file_title(path: Path) -> str:
+    """What a model is called after its file: as `stem`, but one that is just called "model", as all of Jan's are, has
+    the name of its folder."""
+    folder = path.absolute().parent.name
+    return stem(Path(f"{folder}.gguf")) if folder and stem(path).casefold() == "model" else stem(path)
+
+
 def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
     """The error for a split model of which `missing` is not there."""
     why = later(
@@ -99,7 +106,7 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
             raise os_error(part, error) from error
     _check_numbers(parts, headers)
     try:
-        return from_headers(headers, stem(parts[0]))
+        return from_headers(headers, file_title(parts[0]))
     except GGUFError as error:
         raise ModelFileError(_kind(error), parts[0], _why_broken(parts[0], error)) from error
 

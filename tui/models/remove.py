@@ -125,7 +125,7 @@ class _Plan:
             return self._refused(
                 later("{path} is a link to it, and would lead nowhere. Delete that first.", path=format.path(link.path))
             )
-        closed = next((path.parent for path in self._names if not os.access(path.parent, os.W_OK | os.X_OK)), None)
+        closed = next((path.parent for path in self._names if not _may_write(path.parent)), None)
         if closed is not None:
             return self._refused(
                 later("You may not delete anything in {folder}: permission denied.", folder=format.path(closed))
@@ -199,6 +199,10 @@ class _Plan:
     def _tell(self, warning: Later) -> None:
         if warning not in self._warnings:
             self._warnings.append(warning)
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _real(path: Path) -> Path:

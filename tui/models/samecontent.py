@@ -4,7 +4,6 @@ header and samples of the weights. Only those of the same size are ever compared
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ def known_sha256(path: Path) -> str:
     """The sum of a file as its store has it in a name, in hexadecimal; "" when no name tells. The Hugging Face cache
     links a file to `blobs/<sum>`, Ollama calls it `blobs/sha256-<sum>`."""
     try:
-        named = Path(os.readlink(path)) if path.is_symlink() else path
+        named = path.readlink() if path.is_symlink() else path
     except OSError:
         return ""
     found = _SUM.fullmatch(named.name)

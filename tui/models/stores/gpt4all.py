@@ -20,6 +20,8 @@ class Gpt4All(FolderStore):
     def folders(self, home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
         """The one that is named first."""
         usual = data_home(home, environ) / "nomic.ai" / "GPT4All"
-        lines = read_note(config_home(home, environ) / "nomic.ai" / "GPT4All.ini").decode("utf-8", "replace").split("\n")
+        lines = (
+            read_note(config_home(home, environ) / "nomic.ai" / "GPT4All.ini").decode("utf-8", "replace").split("\n")
+        )
         named = [line.partition("=")[2].strip().strip('"') for line in lines if line.startswith("modelPath=")]
         return tuple(dict.fromkeys([*(user_path(one) for one in named if one.startswith(("/", "~"))), usual]))

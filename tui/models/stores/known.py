@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tui.models.stores.gpt4all import Gpt4All
@@ -44,3 +44,9 @@ def places(environ: Mapping[str, str] = os.environ) -> tuple[tuple[Path, Source]
     """The folders of all programs, whether they exist or not."""
     home = Path.home()
     return tuple((folder, store.source) for store in STORES for folder in store.folders(home, environ))
+
+
+def store_around(path: Path, known: Sequence[tuple[Path, Source]]) -> tuple[Path | None, Source]:
+    """The folder of a program, of those in `known`, that a file lies in, and whose it is; None and "folder" for one
+    that is nobody's."""
+    return next(((folder, source) for folder, source in known if path.is_relative_to(folder)), (None, "folder"))

@@ -1,5 +1,5 @@
-"""llama.cpp's own cache: `owner_name_file.gguf` with a `.json` or `.etag` beside it. Newer versions use the Hugging Face
-cache, and its layout in `LLAMA_CACHE` too. Source: its `common/download.cpp` and `common/hf-cache.cpp`."""
+"""llama.cpp's own cache: `owner_name_file.gguf` with a `.json` or `.etag` beside it. Newer versions use the Hugging
+Face cache, and its layout in `LLAMA_CACHE` too. Source: its `common/download.cpp` and `common/hf-cache.cpp`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tui.models.stores.modelstore import FolderStore, Source, config_home, read_
 
 
 class _Settings(msgspec.Struct):
-    downloadsFolder: str = ""  # noqa: N815 - LM Studio's spelling
+    downloadsFolder: str = ""
 
 
 class LmStudio(FolderStore):

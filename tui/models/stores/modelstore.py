@@ -63,11 +63,11 @@ class FolderStore:
         """All of it."""
         return (folder,)
 
-    def kept(self, folder: Path) -> Iterable[KeptModel]:  # noqa: ARG002
+    def kept(self, folder: Path) -> Iterable[KeptModel]:
         """Nothing."""
         return ()
 
-    def notes(self, path: Path) -> tuple[Path, ...]:  # noqa: ARG002
+    def notes(self, path: Path) -> tuple[Path, ...]:
         """None."""
         return ()
 

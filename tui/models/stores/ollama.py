@@ -54,12 +54,12 @@ class Ollama(FolderStore):
     switch = "ollama"
 
     def folders(self, home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
-        """The user's own, and those of a service."""
-        named = environ.get("OLLAMA_MODELS")
-        own = (user_path(named),) if named else ()
-        return tuple(dict.fromkeys((*own, home / ".ollama" / "models", *map(Path, _SERVICES))))
+        """What `OLLAMA_MODELS` names, else the user's own and those of a service."""
+        if named := environ.get("OLLAMA_MODELS"):
+            return (user_path(named),)
+        return (home / ".ollama" / "models", *map(Path, _SERVICES))
 
-    def roots(self, folder: Path) -> Iterable[Path]:  # noqa: ARG002
+    def roots(self, folder: Path) -> Iterable[Path]:
         """None: its files have the names of their sums."""
         return ()
 

@@ -18,7 +18,7 @@ from tui.app.screens import model_flows, model_records
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import Store
 from tui.machine.readings import GpuSample, HostSample
-from tui.measure.known_speeds import KnownSpeeds, how_loaded
+from tui.measure.known_speeds import KnownDecode, KnownPrefill, KnownRun, KnownSpeeds
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -362,7 +362,22 @@ class RecordedMonitoring(Monitoring):
 
 RECORDS = model_records.ModelRecords(
     speeds=KnownSpeeds(
-        measured={how_loaded(QWEN.info, ("Vulkan0",), 49): 31.4}, reached={"CPU": 60e9, "Vulkan0": 90e9}
+        runs=(
+            KnownRun(
+                name=QWEN.info.name,
+                quant=QWEN.info.quant,
+                n_params=QWEN.info.n_params,
+                n_layer_params=QWEN.info.n_layer_params,
+                is_moe=True,
+                devices=("Vulkan0",),
+                n_gpu_layers=49,
+                n_layers=49,
+                n_threads=8,
+                decodes=(KnownDecode(tps=31.4, n_past=64, read_bytes={"Vulkan0": 1_900_000_000}),),
+                prefills=(KnownPrefill(tps=412, n_prompt=512),),
+            ),
+        ),
+        bandwidth={"CPU": 60e9, "Vulkan0": 90e9},
     ),
     used={str(model.path): datetime(2024, 11, 5 + day).timestamp() for day, model in enumerate(LIBRARY.models[1:3])},
 )

@@ -1,5 +1,5 @@
-"""What was measured on this machine, as far as a forecast needs it: the kept benchmarks as records, and the bandwidth of
-its memories. What is to be expected from it is `forecast.py`'s."""
+"""What was measured on this machine, as far as a forecast needs it: the kept benchmarks as records, and the bandwidth
+of its memories. What is to be expected from it is `forecast.py`'s."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def known_speeds(history: History, machine: Machine | None = None) -> KnownSpeed
 
 
 def of_reports(reports: Sequence[Report], n_threads: int | None = None) -> KnownSpeeds:
-    """What these tell, all of one machine, the newest first. `n_threads` as in `KnownSpeeds`; None is this machine's."""
+    """What these tell, all of one machine, the newest first. `n_threads` as in `KnownSpeeds`, None for this machine's."""
     described: dict[str, str] = {}
     bandwidth: dict[str, float] = {}
     runs = []

@@ -207,6 +207,11 @@ class Device(Record, frozen=True):
     free_bytes: int
 
 
+def backend_family(device: str) -> str:
+    """The backend of a device's name, as llama-bench calls it: "Vulkan" of "Vulkan0"."""
+    return device.rstrip("0123456789")
+
+
 class Buffer(Record, frozen=True):
     """Memory that llama.cpp reported while loading: weights, KV cache, compute or output, on one device or the host."""
 

@@ -29,6 +29,7 @@ from tui.base.userpath import typed_path
 from tui.config.keymap import display_keys
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
+from tui.measure.forecast import Forecast, forecast
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -89,6 +90,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
+        self._forecasts: dict[Path, Forecast | None] = {}
+        """Of those in `_permissions`."""
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort = Sort()
@@ -121,6 +124,8 @@ class PickerScreen(ListDialog[PickedModel]):
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
         self._records = await self._ask_records()
+        models = self.library.models if self.library else ()
+        self._forecasts = {model.path: self._forecast(model) for model in models if model.path in self._permissions}
         if self._is_whole:
             self._refilter()
 
@@ -220,14 +225,18 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _facts(self, model: LibraryModel) -> Facts:
         """What is known of it now; whether it fits is not found out for that."""
-        permission = self._permissions.get(model.path)
         return Facts(
-            permission=permission,
-            speed=self._records.speeds.of(model.info, permission.outcome.plan) if permission else None,
+            permission=self._permissions.get(model.path),
+            speed=self._forecasts.get(model.path),
             used=self._records.used.get(str(model.path), 0.0),
             is_current=model.path == self._current,
             is_favourite=str(model.path) in self._favourites,
         )
+
+    def _forecast(self, model: LibraryModel) -> Forecast | None:
+        plan = self._permissions[model.path].outcome.plan
+        n_threads = self._load_for(model.path).n_threads
+        return forecast(model.info, plan, self._records.speeds, n_threads=n_threads)
 
     @property
     def _is_whole(self) -> bool:
@@ -254,6 +263,7 @@ class PickerScreen(ListDialog[PickedModel]):
             by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
+            self._forecasts[model.path] = self._forecast(model)
             self._is_unsorted = self._sort.key in JUDGED
             if self._is_whole:
                 self.rows.update_rows()

@@ -12,6 +12,7 @@ from tui.app.screens.picker_table import FAVOURITE, LOADED, Facts
 from tui.app.verdict_marks import COLORS, MARKS
 from tui.base import format
 from tui.base.text import clean
+from tui.measure import forecast_words
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
@@ -92,10 +93,7 @@ def _model_details(model: LibraryModel, facts: Facts) -> Content:
         Content(clean(" · ".join(told))),
     ]
     if facts.speed is not None:
-        speed = format.speed(facts.speed.tps)
-        measured = tr("{speed} tok/s in the last benchmark", speed=speed)
-        expected = tr("≈{speed} tok/s expected, by benchmarks of other models", speed=speed)
-        lines.append(Content(measured if facts.speed.is_measured else expected))
+        lines += [Content(line) for line in forecast_words.lines(facts.speed)]
     lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
     return Content("\n").join(lines)
 

@@ -35,7 +35,7 @@ def model_files(all_written: Sequence[str], settings_file: Path | None) -> tuple
         path = user_path(written)
         if os.sep not in written and not _is_file(path):
             library = library or _library(settings_file)
-            path = _of_name(written, *library)
+            path = of_name(written, *library)
         files.append(path)
     return tuple(files)
 
@@ -48,7 +48,8 @@ def _library(settings_file: Path | None) -> tuple[list[Named], list[Named]]:
     return named(scan(folders, paths.library_cache_file()))
 
 
-def _of_name(written: str, models: list[Named], others: list[Named]) -> Path:
+def of_name(written: str, models: Sequence[Named], others: Sequence[Named]) -> Path:
+    """The file that is meant by a name, of chat models or of what is none. Raises `NoSuchModel`."""
     found = find(written, models) or find(written, others)
     if len(found) == 1:
         return found[0].path

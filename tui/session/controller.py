@@ -32,7 +32,6 @@ from tui.session.answer_settings import default_values
 from tui.session.answering import Answering
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.context_meter import ContextMeter
-from tui.session.doors import hub_doors
 from tui.session.drafts import Drafts
 from tui.session.elsewhere import Elsewhere
 from tui.session.engine_phase import EnginePhase
@@ -176,7 +175,7 @@ class Controller:
             tell=tell,
         )
         self.new, self.open, self.bring_back = switching.new, switching.open, switching.bring_back
-        self.finding = Finding(hub_doors())
+        self.finding = Finding()
         """What the hubs have."""
         self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
         """What is fetched from them."""

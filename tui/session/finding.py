@@ -1,17 +1,19 @@
-"""Finding models on the hubs: both are asked at once, what each answers is shown as it comes, and one that fails does
-not take the other along. Then a repository, and what each of its variants would mean on this machine."""
+"""Finding models on the hubs: all are asked at once, what each answers is shown as it comes, and one that fails does
+not take the others along. Then a repository, and what each of its variants would mean on this machine."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tui.config.settings import ChosenLoad
-from tui.hubs.interface import Hub, HubError
-from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Sort, Variant
+from tui.hubs.interface import HubError
+from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, Sort, Variant
+from tui.hubs.reference import Reference, is_reference, parse_reference
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.formula import MemoryPlan
@@ -21,14 +23,15 @@ from tui.planning.suggestions import permitted
 from tui.protocol.records import Device
 from tui.session.aside import aside
 
+if TYPE_CHECKING:  # it is asked for in a thread: what it imports takes its time
+    from tui.hubs.registry import Hubs
+
 PAUSE_S = 0.3
 """After nothing was typed for so long, the hubs are asked."""
 KNOWN_AUTHORS = ("Qwen", "lmstudio-community", "unsloth", "bartowski", "ggml-org")
-"""Who publishes most of what people load, with care: shown first among equals."""
+"""Who publishes most of what people load, with care."""
 _FIRST_TEXT = "Qwen3"
 """What is looked for while nothing is typed: Qwen3 and its successors have it in their names."""
-_HEAD_START = 6
-"""Places that a known author's repository goes before others."""
 _LIMIT = 40
 """Repositories of a hub that are asked for at a time."""
 
@@ -45,37 +48,23 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort = "downloads"
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """A hub that could not be asked, and why."""
-
-    hub: HubName
-    why: str
-    is_offline: bool = False
-    """The network, and not this hub, is what fails."""
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Results(msgspec.Struct, frozen=True, kw_only=True):
     """What is found so far."""
 
     wanted: Wanted = Wanted()
     repos: tuple[FoundRepo, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-    next: Mapping[HubName, str] = {}
-    """What asks each hub for more; only those that have more."""
+    failures: tuple[HubError, ...] = ()
+    """Of hubs that could not be asked."""
+    next: tuple[tuple[HubName, str], ...] = ()
+    """What asks each hub for more; empty when there is no more."""
     is_whole: bool = False
     """All hubs have answered."""
 
-
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository that is to be opened."""
-
-    name: str
-    """Such as "Qwen/Qwen3-4B-GGUF"."""
-    hub: HubName | None = None
-    """None: the first hub that has it."""
-    revision: str = ""
-    label: str = ""
-    """The variant that is meant, such as "Q4_K_M"; "" where none was named."""
+    @property
+    def is_offline(self) -> bool:
+        """No hub could be reached, and it is not the hubs' fault."""
+        kinds = {failure.kind for failure in self.failures}
+        return bool(kinds) and not self.repos and kinds <= {"offline", "unreachable"}
 
 
 class OpenedRepo(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,121 +72,79 @@ class OpenedRepo(msgspec.Struct, frozen=True, kw_only=True):
 
     repo: Repo
     content: RepoContent
+    meant: Variant | None = None
+    """The variant that was asked for."""
+    trouble: HubError | None = None
+    """Why that is not there."""
 
 
-class Doors(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tui.hubs` offers to a session. All of it blocks; imported where it is called, for it is slow to import."""
+def all_hubs() -> Hubs:
+    """The hubs in the order of the language in use. Blocks: meant for a thread."""
+    from tui.hubs.registry import Hubs
 
-    hubs: Callable[[], Sequence[Hub]]
-    """In the order in which they are asked, and their repositories preferred."""
-    sort_out: Callable[[Repo], RepoContent]
-    header: Callable[[Hub, Repo, Variant], ModelInfo]
-    meant: Callable[[str], Opening | None]
-    """The repository whose name or address a text is; None for words to search for. Quick."""
+    return Hubs()
 
 
 class Finding:
     """Asks the hubs in threads. Everything it is asked for may be cancelled: only what is asked last counts."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
-        self._hubs: dict[HubName, Hub] | None = None
-        self.found = Found()
+    def __init__(self, hubs: Callable[[], Hubs] = all_hubs) -> None:
+        self._make_hubs = hubs
+        self._hubs: Hubs | None = None
+        self.results = Results()
         """What was found last, to show it again at once."""
 
-    async def search(self, wanted: Wanted, *, pause_s: float = PAUSE_S) -> AsyncGenerator[Found, None]:
+    async def search(self, wanted: Wanted, *, pause_s: float = PAUSE_S) -> AsyncGenerator[Results, None]:
         """What the hubs have, again with each that answers. Waits `pause_s` first, for more may be typed."""
-        if wanted == self.found.wanted and self.found.is_whole and self.found.repos:
-            yield self.found
+        if wanted == self.results.wanted and self.results.is_whole and self.results.repos:
+            yield self.results
             return
         await asyncio.sleep(pause_s)
-        hubs = await self._asked(wanted.hub)
-        query = Query(text=wanted.text or _FIRST_TEXT, sort=wanted.sort, limit=_LIMIT)
-        async for found in self._ask(Found(wanted=wanted), dict.fromkeys(hubs, (query, ""))):
-            yield found
+        hubs = await self._all()
+        names = [name for name in hubs.names if wanted.hub in (None, name)]
+        async for results in self._ask(hubs, Results(wanted=wanted), dict.fromkeys(names, "")):
+            yield results
 
-    async def more(self, found: Found) -> AsyncGenerator[Found, None]:
+    async def more(self, before: Results) -> AsyncGenerator[Results, None]:
         """What comes behind that."""
-        query = Query(text=found.wanted.text or _FIRST_TEXT, sort=found.wanted.sort, limit=_LIMIT)
-        start = msgspec.structs.replace(found, next={}, is_whole=False)
-        async for more in self._ask(start, {hub: (query, page) for hub, page in found.next.items()}):
-            yield more
+        async for results in self._ask(await self._all(), before, dict(before.next)):
+            yield results
 
-    async def _ask(self, found: Found, asked: Mapping[HubName, tuple[Query, str]]) -> AsyncGenerator[Found, None]:
-        hubs = await self._by_name()
-        works = {
-            asyncio.ensure_future(self._page(hubs[name], query, page)): name for name, (query, page) in asked.items()
-        }
-        before, pages = found.repos, dict[HubName, Page]()
+    async def _ask(self, hubs: Hubs, before: Results, pages: Mapping[HubName, str]) -> AsyncGenerator[Results, None]:
+        wanted = before.wanted
+        query = Query(text=wanted.text or _FIRST_TEXT, sort=wanted.sort, limit=_LIMIT)
+        works = {asyncio.ensure_future(_page(hubs, name, query, page)): name for name, page in pages.items()}
+        answers: dict[HubName, Page | HubError] = {}
         try:
             waiting = set(works)
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for work in done:
-                    answer = work.result()
-                    if isinstance(answer, Trouble):
-                        found = msgspec.structs.replace(found, troubles=(*found.troubles, answer))
-                    else:
-                        pages[works[work]] = answer
-                        if answer.next:
-                            found = msgspec.structs.replace(found, next={**found.next, works[work]: answer.next})
-                merged = merge([pages[name].repos for name in hubs if name in pages], before)
-                if not found.wanted.text:  # nobody asked for these in particular
-                    merged = tuple(one for one in merged if one.id.author in KNOWN_AUTHORS) or merged
-                found = msgspec.structs.replace(found, repos=merged, is_whole=not waiting)
-                self.found = found
-                yield found
+                answers |= {works[work]: work.result() for work in done}
+                self.results = _results(hubs, query, before, answers, is_whole=not waiting)
+                yield self.results
         finally:
             for work in works:
                 work.cancel()
 
-    async def _page(self, hub: Hub, query: Query, page: str) -> Page | Trouble:
-        try:
-            return await aside(lambda: hub.search(query, page))
-        except HubError as error:
-            is_offline = error.kind in ("offline", "unreachable")
-            return Trouble(hub=hub.name, why=str(error), is_offline=is_offline)
-
-    async def _by_name(self) -> dict[HubName, Hub]:
+    async def _all(self) -> Hubs:
         if self._hubs is None:
-            self._hubs = {hub.name: hub for hub in await aside(self._doors.hubs)}
+            self._hubs = await aside(self._make_hubs)
         return self._hubs
 
-    async def _asked(self, only: HubName | None) -> list[HubName]:
-        return [name for name in await self._by_name() if only in (None, name)]
-
-    async def hub_names(self) -> tuple[HubName, ...]:
-        """In the order in which they are asked."""
-        return tuple(await self._by_name())
+    def forget_order(self) -> None:
+        """The language is another one, and with it which hub is asked first."""
+        self._hubs = None
 
     # Repositories -----------------------------------------------------------------------------------------------------
 
-    def meant(self, text: str) -> Opening | None:
-        """The repository whose name or address was typed; None for words to search for."""
-        return self._doors.meant(text)
-
-    async def open(self, opening: Opening) -> OpenedRepo:
-        """A repository with what can be loaded of it. Raises `HubError`; where several hubs were asked, what the first
-        of them said."""
-        hubs = await self._by_name()
-        first: HubError | None = None
-        for name in (opening.hub,) if opening.hub else hubs:
-            hub, repo = hubs[name], RepoId(hub=name, name=opening.name, revision=opening.revision)
-            try:
-                return await aside(partial(self._look, hub, repo))
-            except HubError as error:
-                first = first or error
-        assert first is not None, "there is no hub"
-        raise first
-
-    def _look(self, hub: Hub, repo: RepoId) -> OpenedRepo:
-        found = hub.repo(repo)
-        return OpenedRepo(repo=found, content=self._doors.sort_out(found))
+    async def open(self, reference: Reference) -> OpenedRepo:
+        """A repository with what can be loaded of it. Raises `HubError`."""
+        return await aside(partial(_open, await self._all(), reference))
 
     async def header(self, repo: Repo, variant: Variant) -> ModelInfo:
-        """What the header of a variant says. Raises `HubError` or `ModelFileError`."""
-        hub = (await self._by_name())[repo.id.hub]
-        return await aside(lambda: self._doors.header(hub, repo, variant))
+        """What the header of a variant says. Raises `HubError`."""
+        hubs = await self._all()
+        return await aside(lambda: hubs.info(repo, variant))
 
 
 class Judge:
@@ -206,17 +153,16 @@ class Judge:
     def __init__(
         self, finding: Finding, devices: Sequence[Device], memory: MemoryNow, choice: ChosenLoad, speed_of: SpeedOf
     ) -> None:
-        self._finding, self._devices, self.memory, self._choice = finding, tuple(devices), memory, choice
+        self._finding, self._devices, self._memory, self._choice = finding, tuple(devices), memory, choice
         self._speed_of = speed_of
 
     async def all(self, opened: OpenedRepo) -> AsyncGenerator[tuple[JudgedVariant, ...], None]:
         """All variants, judged by the header of one of them that is scaled to the others' sizes; again with each that
-        is judged. Raises `HubError` or `ModelFileError` when that header cannot be read."""
+        is judged. Raises `HubError` when that header cannot be read."""
         variants = opened.content.variants
-        judged = [JudgedVariant(variant=variant) for variant in variants]
-        yield tuple(judged)
         if (first := first_to_read(variants)) is None:
             return
+        judged = [JudgedVariant(variant=variant) for variant in variants]
         info = await self._finding.header(opened.repo, first)
         for place in sorted(range(len(variants)), key=lambda place: variants[place] is not first):
             variant = variants[place]
@@ -225,11 +171,11 @@ class Judge:
             yield tuple(judged)
 
     async def one(self, opened: OpenedRepo, variant: Variant) -> JudgedVariant:
-        """A variant, judged by its own header. Raises as `all`."""
+        """A variant, judged by its own header. Raises `HubError`."""
         return await self._judged(variant, await self._finding.header(opened.repo, variant), is_exact=True)
 
     async def _judged(self, variant: Variant, info: ModelInfo, *, is_exact: bool) -> JudgedVariant:
-        permission = await permitted(info, self._devices, self.memory, self._choice)
+        permission = await permitted(info, self._devices, self._memory, self._choice)
         return JudgedVariant(
             variant=variant,
             info=info,
@@ -239,25 +185,14 @@ class Judge:
         )
 
 
-def merge(pages: Sequence[Sequence[FoundRepo]], before: Sequence[FoundRepo] = ()) -> tuple[FoundRepo, ...]:
-    """What several hubs found, each in its own order, as one list without duplicates behind `before`: turn by turn,
-    known authors a little earlier. Of a repository that several have, that of the hub that is asked first."""
-    found = {one.id.name.casefold(): one for one in before}
-    preferred: dict[str, FoundRepo] = {}
-    for repo in (repo for page in pages for repo in page):
-        preferred.setdefault(repo.id.name.casefold(), repo)
-    places = [
-        (place - _HEAD_START * (repo.id.author in KNOWN_AUTHORS), turn, place)
-        for turn, page in enumerate(pages)
-        for place, repo in enumerate(page)
-    ]
-    for _, turn, place in sorted(places):
-        repo = pages[turn][place]
-        key = repo.id.name.casefold()
-        known = found.setdefault(key, preferred[key])
-        if repo.id.hub not in (known.id.hub, *known.also_on):
-            found[key] = msgspec.structs.replace(known, also_on=(*known.also_on, repo.id.hub))
-    return tuple(found.values())
+def meant(text: str) -> Reference | None:
+    """The repository whose name or address was typed; None for words to search for."""
+    if not is_reference(text):
+        return None
+    try:
+        return parse_reference(text)
+    except HubError:
+        return None
 
 
 def on_machine(variant: Variant, models: Iterable[LibraryModel]) -> LibraryModel | None:
@@ -266,9 +201,48 @@ def on_machine(variant: Variant, models: Iterable[LibraryModel]) -> LibraryModel
     names = {file.path.rpartition("/")[2] for file in variant.files}
     sums = {f"sha256-{file.sha256}" for file in variant.files if file.sha256}
     for model in models:
-        if model.info.size_bytes != variant.size_bytes:
-            continue
         own = {path.name for path in model.paths}
-        if own == names or own <= sums:
+        if model.info.size_bytes == variant.size_bytes and (own == names or own <= sums):
             return model
     return None
+
+
+async def _page(hubs: Hubs, name: HubName, query: Query, page: str) -> Page | HubError:
+    try:
+        return await aside(lambda: hubs.hub(name).search(query, page))
+    except HubError as error:
+        return error
+
+
+def _results(
+    hubs: Hubs, query: Query, before: Results, answers: Mapping[HubName, Page | HubError], *, is_whole: bool
+) -> Results:
+    failures = tuple(answer for answer in answers.values() if isinstance(answer, HubError))
+    repos: tuple[FoundRepo, ...] = ()
+    following: tuple[tuple[HubName, str], ...] = ()
+    if len(failures) < len(answers):
+        merged = hubs.merged(query, answers)
+        repos, following = merged.repos, merged.next
+    if not before.wanted.text:  # nobody asked for these in particular
+        repos = tuple(one for one in repos if one.id.author in KNOWN_AUTHORS) or repos
+    known = {one.id.name.casefold() for one in before.repos}
+    return Results(
+        wanted=before.wanted,
+        repos=(*before.repos, *(one for one in repos if one.id.name.casefold() not in known)),
+        failures=failures,
+        next=following,
+        is_whole=is_whole,
+    )
+
+
+def _open(hubs: Hubs, reference: Reference) -> OpenedRepo:
+    """Blocking."""
+    from tui.hubs.registry import variant_of
+    from tui.hubs.variants import content_of
+
+    repo = hubs.repo(reference)
+    content = content_of(repo)
+    try:
+        return OpenedRepo(repo=repo, content=content, meant=variant_of(content, reference, repo.id))
+    except HubError as error:
+        return OpenedRepo(repo=repo, content=content, trouble=error)

@@ -23,8 +23,9 @@ from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.hubs.records import FoundRepo, HubName, Sort
+from tui.hubs.reference import Reference
 from tui.planning.now import MemoryNow
-from tui.session.finding import Finding, Found, Opening, Wanted
+from tui.session.finding import Finding, Results, Wanted, meant
 from tui.words import mark, tr, trn
 
 _SORTS: tuple[Sort, ...] = ("downloads", "likes", "updated")
@@ -33,7 +34,7 @@ _NEAR_THE_END = 3
 _PLACEHOLDER = mark("Search, or paste a repository or its address")
 
 
-class FindScreen(ListDialog[Opening]):
+class FindScreen(ListDialog[Reference]):
     """Gives the repository to open. `wanted` is what was looked for before; `suited` is shown while nothing is typed.
     Typing is never waited for: the hubs answer in threads, and only the newest question counts."""
 
@@ -53,7 +54,7 @@ class FindScreen(ListDialog[Opening]):
         self._finding, self._memory, self._suited, self._now = finding, memory, tuple(suited), now
         self.wanted = wanted
         """What is looked for."""
-        self._found = Found(wanted=wanted)
+        self._results = Results(wanted=wanted)
         self._is_asking = False
 
     def compose_body(self) -> ComposeResult:
@@ -81,7 +82,7 @@ class FindScreen(ListDialog[Opening]):
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
         text = " ".join(event.value.split())
-        if text != self._found.wanted.text or not self._found.repos:
+        if text != self._results.wanted.text or not self._results.repos:
             self._want(msgspec.structs.replace(self.wanted, text=text))
 
     def _want(self, wanted: Wanted, *, pause: bool = True) -> None:
@@ -90,11 +91,11 @@ class FindScreen(ListDialog[Opening]):
 
     def _ask(self, *, pause: bool = True) -> None:
         self._is_asking = True
-        self._found = Found(wanted=self.wanted)
+        self._results = Results(wanted=self.wanted)
         self._show()
-        if self._meant() is None:
+        if (found := self._meant()) is None or found.hub is None:
             self._search(pause)
-        else:  # what is pasted is not searched for
+        else:  # an address is not searched for
             self.workers.cancel_group(self, "search")
             self._is_asking = False
             self._show()
@@ -103,23 +104,23 @@ class FindScreen(ListDialog[Opening]):
     async def _search(self, pause: bool) -> None:
         answers = self._finding.search(self.wanted) if pause else self._finding.search(self.wanted, pause_s=0)
         async with aclosing(answers):
-            async for found in answers:
-                self._take(found)
+            async for results in answers:
+                self._take(results)
 
     @work(exclusive=True, group="search")
     async def _search_on(self) -> None:
-        async with aclosing(self._finding.more(self._found)) as answers:
-            async for found in answers:
-                self._take(found)
+        async with aclosing(self._finding.more(self._results)) as answers:
+            async for results in answers:
+                self._take(results)
 
-    def _take(self, found: Found) -> None:
-        if self.is_mounted and found.wanted == self.wanted:
-            self._found, self._is_asking = found, not found.is_whole
+    def _take(self, results: Results) -> None:
+        if self.is_mounted and results.wanted == self.wanted:
+            self._results, self._is_asking = results, not results.is_whole
             self._show(keep=True)
 
-    def _meant(self) -> Opening | None:
+    def _meant(self) -> Reference | None:
         """The repository whose name or address was typed or pasted."""
-        return self._finding.meant(self.wanted.text)
+        return meant(self.wanted.text)
 
     # Showing ----------------------------------------------------------------------------------------------------------
 
@@ -127,20 +128,19 @@ class FindScreen(ListDialog[Opening]):
         if len(self.query("RowList, #filter, #details Static")) < 3:  # the screen is going
             return
         entries: list[Entry] = []
-        if (meant := self._meant()) is not None:
-            entries.append(meant)
+        if (reference := self._meant()) is not None:
+            entries.append(reference)
         elif not self.wanted.text and self._suited:
             entries += [Heading(title=tr("For this machine")), *self._suited]
-            if self._found.repos:
+            if self._results.repos:
                 entries.append(Heading(title=tr("On the hubs")))
-        if meant is None:
-            entries += self._found.repos
+        entries += self._results.repos
         before = self.rows.item
         highlighted = before if keep or before in entries else None
         if highlighted is None and not self.wanted.text:
             highlighted = next((one for one in self._suited if one.is_best), None)
         self.rows.show(entries, highlighted, hint=self._hint())
-        n = len(self._found.repos)
+        n = len(self._results.repos)
         count = trn("{n} repository", "{n} repositories", n) if n else ""
         note = tr("asking…") if self._is_asking else ""
         where = HUBS[self.wanted.hub] if self.wanted.hub else ""
@@ -150,13 +150,13 @@ class FindScreen(ListDialog[Opening]):
         """What stands in an empty list."""
         if self._is_asking:
             return tr("Asking the hubs…")
-        if self._found.troubles:
+        if self._results.failures:
             return self._troubles()
         return tr("Nothing found. Fewer or other words find more.")
 
     def _troubles(self) -> str:
-        told = "\n".join(clean(one.why) for one in self._found.troubles)
-        if all(one.is_offline for one in self._found.troubles):
+        told = "\n".join(clean(str(failure)) for failure in self._results.failures)
+        if self._results.is_offline:
             return tr("{reasons}\nWhat is on this machine works without a network.", reasons=told)
         return told
 
@@ -169,7 +169,7 @@ class FindScreen(ListDialog[Opening]):
                 return columns.suited(entry)
             case FoundRepo():
                 return columns.found(entry, self._memory, self._now())
-            case Opening(name=name, label=label):
+            case Reference(name=name, label=label):
                 text = tr("Open {repository}", repository=f"{name}:{label}" if label else name)
                 return ((column(text, width), "strong"),)
 
@@ -178,13 +178,13 @@ class FindScreen(ListDialog[Opening]):
         rows = self.rows
         entry = rows.item
         content = details(entry, self._memory, self._now())
-        if self._found.troubles and rows.items:
+        if self._results.failures and rows.items:
             content = Content("\n").join((content, Content.styled(self._troubles(), "$text-warning")))
         pane = self.query_one("#details")
         self.query_one("#details Static", Static).update(Wrapped(content))
         pane.scroll_home(animate=False)
-        near_end = isinstance(entry, FoundRepo) and entry in self._found.repos[-_NEAR_THE_END:]
-        if near_end and self._found.next and not self._is_asking:
+        near_end = isinstance(entry, FoundRepo) and entry in self._results.repos[-_NEAR_THE_END:]
+        if near_end and self._results.next and not self._is_asking:
             self._is_asking = True
             self._search_on()
 
@@ -209,10 +209,10 @@ class FindScreen(ListDialog[Opening]):
         match self.rows.item:
             case Suited(suggestion=suggestion):
                 info = suggestion.info
-                self.dismiss(Opening(name=f"Qwen/{info.name}-GGUF", label=info.quant))
+                self.dismiss(Reference(name=f"Qwen/{info.name}-GGUF", label=info.quant))
             case FoundRepo() as repo:
-                self.dismiss(Opening(name=repo.id.name, hub=repo.id.hub, revision=repo.id.revision))
-            case Opening() as meant:
-                self.dismiss(meant)
+                self.dismiss(Reference(name=repo.id.name, hub=repo.id.hub, revision=repo.id.revision))
+            case Reference() as reference:
+                self.dismiss(reference)
             case _:
                 self.app.bell()

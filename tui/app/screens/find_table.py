@@ -16,11 +16,11 @@ from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
 from tui.hubs.records import FoundRepo
+from tui.hubs.reference import Reference
 from tui.planning import verdict_words
 from tui.planning.now import MemoryNow
 from tui.planning.recommending import active_params, would_fit
 from tui.planning.suggestions import Suggestion
-from tui.session.finding import Opening
 from tui.words import mark, tr
 
 _GAP = 2
@@ -41,7 +41,7 @@ class Suited(msgspec.Struct, frozen=True, kw_only=True):
     is_best: bool = False
 
 
-Entry = Heading | Suited | FoundRepo | Opening
+Entry = Heading | Suited | FoundRepo | Reference
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +175,7 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
             if repo.is_gated:
                 lines.append(Content(tr("Gated: its terms have to be accepted on its page before it can be fetched.")))
             return Content("\n").join(lines)
-        case Opening(name=name, label=label):
+        case Reference(name=name, label=label):
             return Content(clean(f"{name}:{label}" if label else name))
         case _:
             return Content("")

@@ -20,6 +20,7 @@ from tui.config.keymap import display_keys
 from tui.config.settings import Settings
 from tui.hubs.interface import HubError
 from tui.hubs.records import Variant
+from tui.hubs.reference import Reference
 from tui.models.info import ModelInfo
 from tui.planning.formula import MemoryPlan
 from tui.planning.recommending import best_suggestion
@@ -27,7 +28,7 @@ from tui.planning.suggestions import suggestions
 from tui.session import events
 from tui.session.controller import Controller
 from tui.session.fetching import KEPT_FREE, free_for
-from tui.session.finding import Judge, Opening, SpeedOf, Wanted
+from tui.session.finding import Judge, SpeedOf, Wanted
 from tui.words import tr
 
 
@@ -64,7 +65,7 @@ class HubFlows:
         """Search the hubs, look into a repository, fetch."""
         await self._find(None)
 
-    async def _find(self, opening: Opening | None) -> None:
+    async def _find(self, reference: Reference | None) -> None:
         from tui.app.screens.find import FindScreen
         from tui.app.screens.repository import RepositoryScreen
 
@@ -74,15 +75,15 @@ class HubFlows:
         suited = await self._suited(speed_of)
         judge = Judge(controller.finding, devices, memory, self._settings.load, speed_of)
         while True:
-            if opening is None:
+            if reference is None:
                 screen = FindScreen(controller.finding, memory, keymap, suited=suited, wanted=self._wanted)
-                opening = await self.flows.ask(screen)
+                reference = await self.flows.ask(screen)
                 self._wanted = screen.wanted
-                if opening is None:
+                if reference is None:
                     return
             picked = await self.flows.ask(
                 RepositoryScreen(
-                    opening,
+                    reference,
                     controller.finding,
                     judge,
                     controller.fetching,
@@ -92,7 +93,7 @@ class HubFlows:
                     copy=self._copier.copy,
                 )
             )
-            opening = None
+            reference = None
             if picked is not None and picked.what == "load":
                 self._models.open_model(Path(picked.path))
                 return
@@ -150,7 +151,7 @@ class HubFlows:
         info = best.suggestion.info
         self.flows.tell(tr("Asking for {name}…", name=info.name))
         try:
-            opened = await self._controller.finding.open(Opening(name=f"Qwen/{info.name}-GGUF"))
+            opened = await self._controller.finding.open(Reference(name=f"Qwen/{info.name}-GGUF"))
         except HubError as error:
             self._in_trouble(str(error))
             self.flows.tell(self.trouble, bad=True)

@@ -25,12 +25,12 @@ from tui.base import format
 from tui.base.text import clean
 from tui.hubs.interface import HubError
 from tui.hubs.records import RemoteFile, Variant
+from tui.hubs.reference import Reference
 from tui.models.library import LibraryModel
-from tui.models.modelfile import ModelFileError
 from tui.planning.recommending import JudgedVariant, Recommendation, recommended
 from tui.session.events import AnySessionEvent, DownloadsChanged
 from tui.session.fetching import ACTIVE, KEPT_FREE, Fetching, free_for, path_of
-from tui.session.finding import Finding, Judge, OpenedRepo, Opening, on_machine
+from tui.session.finding import Finding, Judge, OpenedRepo, on_machine
 from tui.words import tr, trn
 
 
@@ -53,7 +53,7 @@ class RepositoryScreen(ListDialog[Picked]):
 
     def __init__(
         self,
-        opening: Opening,
+        reference: Reference,
         finding: Finding,
         judge: Judge,
         fetching: Fetching,
@@ -63,8 +63,8 @@ class RepositoryScreen(ListDialog[Picked]):
         listen: Callable[[Callable[[AnySessionEvent], None]], Callable[[], None]],
         copy: Callable[[str], Awaitable[object]],
     ) -> None:
-        super().__init__(keymap, "repository", title=opening.name)
-        self._opening, self._finding, self._judge, self._fetching = opening, finding, judge, fetching
+        super().__init__(keymap, "repository", title=reference.name)
+        self._reference, self._finding, self._judge, self._fetching = reference, finding, judge, fetching
         self._library, self._listen, self._copy = tuple(library), listen, copy
         self._opened: OpenedRepo | None = None
         self._judged: tuple[JudgedVariant, ...] = ()
@@ -104,20 +104,21 @@ class RepositoryScreen(ListDialog[Picked]):
     async def _look(self) -> None:
         self._room = await self._fetching.room()
         try:
-            self._opened = opened = await self._finding.open(self._opening)
+            self._opened = opened = await self._finding.open(self._reference)
         except HubError as error:
             self._trouble = str(error)
             self._show()
             return
         self._judged = tuple(JudgedVariant(variant=variant) for variant in opened.content.variants)
+        self._trouble = str(opened.trouble) if opened.trouble else ""
         self._show()
         try:
             async with aclosing(self._judge.all(opened)) as steps:
                 async for judged in steps:
                     self._judged = judged
                     self._update()
-        except (HubError, ModelFileError) as error:
-            self._trouble = str(error) if isinstance(error, HubError) else error.reason
+        except HubError as error:
+            self._trouble = str(error)
         self._best = recommended(self._judged)
         self._show()
 
@@ -128,7 +129,7 @@ class RepositoryScreen(ListDialog[Picked]):
             return
         try:
             exact = await self._judge.one(self._opened, variant)
-        except (HubError, ModelFileError):
+        except HubError:
             return  # the others' header serves; a file that is broken says so when it was fetched
         self._judged = tuple(exact if one.variant is variant else one for one in self._judged)
         self._update()
@@ -158,11 +159,12 @@ class RepositoryScreen(ListDialog[Picked]):
 
     def _wanted(self) -> Variant | None:
         before = self.rows.item
-        label = (self._opening.label or (self._best.label if self._best else "")).casefold()
+        wanted = self._opened.meant.label if self._opened and self._opened.meant else ""
+        label = wanted or (self._best.label if self._best else "")
         variants = [one.variant for one in self._judged]
         if isinstance(before, Variant) and before is not variants[0]:
             return next((one for one in variants if one.label == before.label), None)
-        return next((one for one in variants if one.label.casefold() == label), None)
+        return next((one for one in variants if one.label == label), None)
 
     def _update(self) -> None:
         if self._is_whole:

@@ -1,5 +1,5 @@
-"""The rows of a repository: its variants, with size, whether they fit, how fast they would be, and what else is known of
-them; and what is said of the highlighted one."""
+"""The rows of a repository: its variants, with size, whether they fit, how fast they would be, and what else is known
+of them; and what is said of the highlighted one."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from tui.cli.info import devices_of
 from tui.cli.own_library import OwnLibrary
 from tui.config import paths
 from tui.config.options import Options
+from tui.measure import forecast_words
 from tui.measure.forecast import Forecast, Range, forecast
 from tui.measure.history import History, HistoryError
 from tui.measure.known_speeds import KnownSpeeds, known_speeds
@@ -57,7 +58,7 @@ class Here:
         """A model; `path` is where what is remembered of it is found."""
         choice = self._order.load_for(path)
         permission = await permitted(info, self.devices, self.memory, choice)
-        speed = forecast(info, permission.outcome.plan, self._speeds, n_threads=permission.choice_of(choice).n_threads)
+        speed = forecast(info, permission.outcome.plan, self._speeds, n_threads=choice.n_threads)
         return Judged(permission=permission, speed=speed)
 
 
@@ -75,7 +76,7 @@ async def here(own: OwnLibrary) -> Here | None:
     return Here(own, devices, memory, speeds)
 
 
-# In words --------------------------------------------------------------------------------------------------------------
+# In words -------------------------------------------------------------------------------------------------------------
 
 
 def needs(judged: Judged | None) -> str:
@@ -89,11 +90,8 @@ def fit(judged: Judged | None) -> Piece:
 
 
 def speed(judged: Judged | None) -> str:
-    """ "31.4 tok/s" where that was measured, "≈ 31.4 tok/s" where it is expected."""
-    if judged is None or (decode := judged.decode) is None:
-        return ""
-    about = "" if decode.basis == "own" else "≈ "
-    return f"{about}{format.speed(decode.tps)} tok/s"
+    """Tokens per second that it writes; empty where there is no telling."""
+    return forecast_words.short(judged.decode) if judged and judged.decode else ""
 
 
 def as_json(judged: Judged | None) -> dict[str, object]:

@@ -18,6 +18,7 @@ from tui.app.widgets.download_line import DownloadLine
 from tui.base import format
 from tui.config.keymap import display_keys
 from tui.config.settings import Settings
+from tui.downloads import progress_words
 from tui.hubs.interface import HubError
 from tui.hubs.records import Variant
 from tui.hubs.reference import Reference
@@ -176,7 +177,7 @@ class HubFlows:
         order = await fetching.fetch(variant)
         if then_load:
             self._loads_when_whole.add(order.id)
-        name, size = hub_phrases.order_name(order), format.size(order.size_bytes)
+        name, size = progress_words.order_name(order), format.size(order.size_bytes)
         key = hint(self.flows.keymap, "downloads")
         self.flows.tell(
             tr("{name} is being fetched: {size}. “Show downloads”{key} shows it.", name=name, size=size, key=key)
@@ -198,9 +199,9 @@ class HubFlows:
                 self.show()
             case events.ModelFetched(order=order, path=path):
                 self._fetched = path
-                self.flows.start("fetched", lambda: self._take_in(order.id, hub_phrases.order_name(order), path))
+                self.flows.start("fetched", lambda: self._take_in(order.id, progress_words.order_name(order), path))
             case events.DownloadFailed(download=download) if download.problem is not None:
-                name = hub_phrases.order_name(download.order)
+                name = progress_words.order_name(download.order)
                 told = tr("{name}: {problem}", name=name, problem=hub_phrases.problem(download.problem))
                 self.flows.tell(told, bad=True)
 

@@ -123,7 +123,7 @@ def details(known: Known, room: int | None, bytes_per_s: float) -> Content:
         words = verdict_words.in_words(permission.outcome, permission.fit)
         lines.append(Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit]))
     if known.best is not None:
-        lines.append(Content(hub_phrases.why(known.best)))
+        lines.append(Content(verdict_words.recommended_because(known.best)))
     if judged.decode_tps:
         lines.append(Content(tr("≈{speed} tok/s expected here", speed=format.speed(judged.decode_tps))))
     if known.here is not None:

@@ -15,7 +15,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, on_the_cpu, user
 from tests.models.gguf_files import add_metadata
 from tui.engines.interface import Engine, EngineError
-from tui.engines.pipes import MOST_OF_A_LINE, Pipes
+from tui.protocol.pipes import MOST_OF_A_LINE, Pipes
 from tui.protocol.records import CacheType, LoadSettings
 
 

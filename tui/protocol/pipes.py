@@ -1,4 +1,4 @@
-"""What the engine's process says and when it ends, as callbacks: its output in pieces, its log in lines. Without a task
+"""What a child process says and when it ends, as callbacks: its output in pieces, its log in lines. Without a task
 or a stream object between the pipe and whoever listens."""
 
 from __future__ import annotations

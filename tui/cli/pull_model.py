@@ -28,7 +28,7 @@ from tui.config import paths
 from tui.downloads.failures import FetchError
 from tui.downloads.fetching import fetch
 from tui.downloads.pace import Pace
-from tui.downloads.progress_words import figures, order_name, percent, share_of
+from tui.downloads.progress_words import figures, order_name, share_of
 from tui.downloads.records import Download, Order, ProblemKind
 from tui.downloads.words import problem_words
 from tui.hubs.records import Variant
@@ -97,9 +97,8 @@ def _chosen(remote: RemoteModel, own: OwnLibrary) -> tuple[Variant, str]:
         if found.judged
         else tr("{repo} has several models, and what suits this machine is not known.", repo=name)
     )
-    raise _NoneSuits(
-        f"{reason}\n{tr('Name one of them, as in {name}: {labels}.', name=f'{name}:{variants[0].label}', labels=labels)}"
-    )
+    advice = tr("Name one of them, as in {name}: {labels}.", name=f"{name}:{variants[0].label}", labels=labels)
+    raise _NoneSuits(f"{reason}\n{advice}")
 
 
 def _fetch(order: Order, written: str, told: _Told, bytes_per_s: int) -> int:
@@ -142,7 +141,7 @@ def _stoppable() -> Iterator[_Stop]:
 
     def end(number: int, _: FrameType | None) -> None:
         stop.is_set = True
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, end) for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN}
     try:
@@ -153,7 +152,7 @@ def _stoppable() -> Iterator[_Stop]:
 
 
 class _Told:
-    """What is told while it is fetched: events as JSON, one line that is written over on a terminal, lines elsewhere."""
+    """What is told while it is fetched: events as JSON, one line that is rewritten on a terminal, lines elsewhere."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -162,6 +161,8 @@ class _Told:
         self._part = -1
         self._at = 0.0
         self._state = ""
+        self.has_fetched = False
+        """Something had to be fetched."""
 
     def chosen(self, order: Order, why: str) -> None:
         """Which variant is fetched, and why, where nobody named it."""
@@ -175,6 +176,7 @@ class _Told:
         """How far it is."""
         is_news = download.state != self._state
         self._state = download.state
+        self.has_fetched |= download.state == "fetching"
         now = time.monotonic()
         if self._as_json and (is_news or now - self._at >= _EVENT_S):
             self._at = now
@@ -194,7 +196,7 @@ class _Told:
         part = int(share_of(download) / _PART)
         if what and is_news:
             say(what)
-        elif part > self._part and download.state == "fetching" and not self._as_json:
+        elif self._part < part < 1 / _PART and download.state == "fetching" and not self._as_json:
             say(" · ".join((order_name(download.order), *figures(download))))
         self._part = max(self._part, part)
 

@@ -55,19 +55,23 @@ def named_remotely(written: str, arguments: argparse.Namespace) -> RemoteModel:
 
 
 def suited(remote: RemoteModel, own: OwnLibrary, variants: Sequence[Variant]) -> Suited:
-    """What these variants would do here, by the header of one of them that is scaled to the sizes of the others. A
-    header that cannot be read is said on stderr."""
-    first = first_to_read(variants)
-    if first is None:
+    """What these variants would do here, by the header of one of them that is scaled to the sizes of the others. What
+    cannot be read is said on stderr, and left out."""
+    left, first, info = list(variants), None, None
+    while info is None and (first := first_to_read(left)) is not None:
+        try:
+            info = remote.hubs.info(remote.repo, first)
+        except HubError as error:
+            if error.kind != "model" or len(left) == 1:  # another file would fail in the same way
+                say(tr("Needs and speeds are not known. {reason}", reason=error))
+                return Suited()
+            say(str(error))
+            left.remove(first)
+    if info is None:
         return Suited()
-    try:
-        info = remote.hubs.info(remote.repo, first)
-    except HubError as error:
-        say(tr("Needs and speeds are not known. {reason}", reason=error))
-        return Suited()
-    infos = {one.label: info if one is first else as_variant(info, one) for one in variants}
+    infos = {one.label: info if one is first else as_variant(info, one) for one in left}
     judged = asyncio.run(_judged(own, infos))
-    found = [_as_recommended(one, infos[one.label], judged[one.label]) for one in variants if one.label in judged]
+    found = [_as_recommended(one, infos[one.label], judged[one.label]) for one in left if one.label in judged]
     return Suited(infos=infos, judged=judged, best=recommended(found))
 
 

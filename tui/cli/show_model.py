@@ -9,7 +9,7 @@ from datetime import datetime
 from tui.app.moments import when
 from tui.base import format
 from tui.base.exit_codes import ExitCode
-from tui.base.terminal_style import Line, Piece, Toned, say
+from tui.base.terminal_style import Line, Piece, Toned
 from tui.base.userpath import user_path
 from tui.cli.judging import as_json, fit, needs, speed
 from tui.cli.output import Column, laid_out, put_json, put_lines

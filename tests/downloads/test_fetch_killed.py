@@ -42,5 +42,5 @@ def test_killed_again_and_again_it_comes_to_the_right_file(tmp_path: Path, seed:
         hub.heal()
         assert get(hub, order)
         assert is_right(order, repo)
-        assert hub.n_sent - SIZE <= KILLS * (SIZE // 100 + (4 << 20))
-        assert hub.n_sent < 2 * SIZE
+        in_buffers = 1 << 20  # of the system, on a busy machine: sent, and never read
+        assert hub.n_sent - SIZE <= KILLS * (SIZE // 100 + in_buffers)

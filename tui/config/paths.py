@@ -89,14 +89,14 @@ def library_cache_file() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
 
 
-def remote_headers_dir() -> Path:
-    """Headers of models on a hub that were read, a file each."""
-    return Path(platformdirs.user_cache_dir(APP)) / "remote-headers"
-
-
 def downloads_dir() -> Path:
     """What is being fetched, and in which order."""
     return Path(platformdirs.user_state_dir(APP)) / "downloads"
+
+
+def remote_headers_dir() -> Path:
+    """Headers of models on a hub that were read, a file each."""
+    return Path(platformdirs.user_cache_dir(APP)) / "remote-headers"
 
 
 def contexts_dir() -> Path:
@@ -108,8 +108,8 @@ def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
     files = (database_file(), state_file(), log_file(), library_cache_file())
-    kept = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
-    for folder in (*(file.parent for file in files), *kept):
+    folders = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
+    for folder in (*(file.parent for file in files), *folders):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there
                 private.folder(folder)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import http.client
 import os
 import socket
@@ -13,14 +14,12 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from functools import cache
-from time import time
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from tui.downloads.failures import FetchError, StoppedError
-from tui.downloads.records import ProblemKind
-from tui.hubs.records import Location
+from tui.downloads.failures import FetchError, StoppedError, of_the_hub
+from tui.hubs import errors
+from tui.hubs.records import Location, RepoId
 
 CONNECT_S = 15.0
 READ_S = 30.0
@@ -28,25 +27,8 @@ READ_S = 30.0
 MOST_REDIRECTS = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PORTS = {"http": 80, "https": 443}
-_STATUS: Mapping[int, ProblemKind] = {
-    401: "token",
-    403: "gated",
-    404: "not_found",
-    407: "proxy",
-    408: "timeout",
-    410: "not_found",
-    416: "changed",
-    425: "busy",
-    429: "busy",
-    511: "captive",
-}
-_HUB_SAYS: Mapping[str, ProblemKind] = {
-    "GatedRepo": "gated",
-    "RepoNotFound": "not_found",
-    "EntryNotFound": "not_found",
-    "RevisionNotFound": "not_found",
-}
-"""`X-Error-Code` of Hugging Face, which answers 401 for what is not there, too."""
+_MOST_OF_A_REFUSAL = 2048
+"""Bytes of its text."""
 
 
 class Stop:
@@ -93,19 +75,51 @@ class Stop:
 
 
 class Address:
-    """Where a file is: what the hub names, and where that led, which all connections share."""
+    """Where a file is: what the hub names, and where that led, which all connections share; and how it is said that
+    nothing comes from there."""
 
-    def __init__(self, location: Location) -> None:
-        self.location = location
+    def __init__(self, repo: RepoId, location: Location) -> None:
+        self.repo, self.location = repo, location
         self.led_to = ""
         """Of the last answer that was of use, when it came from somewhere else; such addresses go out of date."""
+        self._host = urlsplit(location.url).hostname or ""
+
+    def broken(self, error: Exception) -> FetchError:
+        """The line broke, or there is none."""
+        return of_the_hub(errors.of_exception(self.repo.hub, self._host, error))
+
+    def nonsense(self, detail: str) -> FetchError:
+        """What was answered cannot be used."""
+        return of_the_hub(errors.malformed(self.repo.hub, detail))
+
+    def no_proxy(self, detail: str) -> FetchError:
+        """The proxy does not lead there."""
+        return of_the_hub(errors.proxy(self.repo.hub, detail))
+
+    def captive(self) -> FetchError:
+        """A web page came instead of the file."""
+        return of_the_hub(errors.captive(self.repo.hub))
+
+    def refused(self, answer: Answer) -> FetchError:
+        """It was answered that there is nothing."""
+        if answer.status == 416:
+            return FetchError("changed", "416")
+        view = memoryview(bytearray(_MOST_OF_A_REFUSAL))
+        try:
+            text = bytes(view[: answer.read_into(view)]).decode("utf-8", "replace")
+        except FetchError:
+            text = ""
+        has_token = any(name.lower() == "authorization" for name in self.location.headers)
+        headers = dict(answer.headers.items())
+        hub = self.repo.hub
+        return of_the_hub(errors.of_status(hub, answer.status, headers, text, self.repo, has_token=has_token))
 
 
 class Answer:
     """An answer whose body has not been read yet."""
 
-    def __init__(self, response: http.client.HTTPResponse, url: str) -> None:
-        self._response, self.url = response, url
+    def __init__(self, address: Address, response: http.client.HTTPResponse, url: str) -> None:
+        self._address, self._response, self.url = address, response, url
         self.status = response.status
         self.headers = response.headers
         length = response.headers.get("Content-Length", "")
@@ -124,9 +138,9 @@ class Answer:
                 return len(data)
             n = self._response.fp.readinto1(view[: self._n_left])
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: closed under us
-            raise _of_the_line(error) from error
+            raise self._address.broken(error) from error
         if n == 0:
-            raise FetchError("unreachable", "the connection was closed")
+            raise self._address.broken(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
         self._n_left -= n
         return n
 
@@ -162,7 +176,7 @@ class Line:
             answer = self._follow(url, headers)
             if answer.status in (401, 403, 404, 410) and url != self._address.location.url:
                 answer = self._follow(self._address.location.url, headers)  # that address was out of date
-            _check(answer)
+            self._check(answer)
         except FetchError:
             self._address.led_to = ""
             raise
@@ -177,8 +191,17 @@ class Line:
                 return answer
             before, url = url, urljoin(url, where)
             if url.partition(":")[0] not in _PORTS or (before.startswith("https:") and url.startswith("http:")):
-                raise FetchError("protocol", f"redirected to {url.partition('?')[0]}")
-        raise FetchError("protocol", f"more than {MOST_REDIRECTS} redirects")
+                raise self._address.nonsense(f"redirected to {url.partition('?')[0]}")
+        raise self._address.nonsense(f"more than {MOST_REDIRECTS} redirects")
+
+    def _check(self, answer: Answer) -> None:
+        """Raises `FetchError` unless these are bytes of a file."""
+        if answer.status not in (200, 206):
+            raise self._address.refused(answer)
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._address.nonsense("the file comes compressed")
+        if answer.headers.get_content_type() == "text/html":
+            raise self._address.captive()
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> Answer:
         """The answer of this very address. Only the host that the hub's address names gets what goes with it."""
@@ -194,11 +217,11 @@ class Line:
             self.close()
             self._stop.check()
             if not was_kept:
-                raise _of_the_line(error) from error
+                raise self._address.broken(error) from error
         except (OSError, ValueError) as error:
             self.close()
             self._stop.check()
-            raise _of_the_line(error) from error
+            raise self._address.broken(error) from error
         return self._ask(url, headers)  # it was closed meanwhile, as servers do with those that are not used
 
     def _is_kept(self, parts: SplitResult) -> bool:
@@ -210,11 +233,11 @@ class Line:
 
     def _send(self, parts: SplitResult, url: str, headers: Mapping[str, str]) -> Answer:
         if self._way is None:
-            self._way = _Way(parts)
+            self._way = _Way(parts, self._address)
             self._stop.watch(self._way.connect())
         path = url if self._way.is_asked_whole else _path(parts)
         self._way.connection.request("GET", path, headers={**headers, **self._way.headers})
-        self._answer = Answer(self._way.connection.getresponse(), url)
+        self._answer = Answer(self._address, self._way.connection.getresponse(), url)
         return self._answer
 
 
@@ -229,13 +252,14 @@ def _path(parts: SplitResult) -> str:
 class _Way:
     """A connection to where a question goes, and how it has to be asked there."""
 
-    def __init__(self, parts: SplitResult) -> None:
+    def __init__(self, parts: SplitResult, address: Address) -> None:
+        self._address = address
         self.origin = scheme, host, port = _origin(parts)
         self.headers: dict[str, str] = {}
         self.is_asked_whole = False
         """By a proxy that forwards what is not encrypted: it needs the whole address."""
         self.socket: socket.socket | None = None
-        self._proxy = _proxy(scheme, host, port)
+        self._proxy = self._find_proxy(scheme, host, port)
         if self._proxy is None:
             self.connection = _to(scheme, host, port)
         elif scheme == "http":
@@ -253,32 +277,31 @@ class _Way:
             raise
         except OSError as error:
             if self._proxy is not None:
-                raise FetchError("proxy", f"{self._proxy.hostname}: {error.strerror or error}") from error
+                raise self._address.no_proxy(error.strerror or str(error)) from error
             raise
         self.socket = self.connection.sock
         assert self.socket is not None
         self.socket.settimeout(READ_S)
         return self.socket
 
+    def _find_proxy(self, scheme: str, host: str, port: int) -> SplitResult | None:
+        """What the environment says for this host. Raises `FetchError` for a kind that is not spoken here."""
+        if urllib.request.proxy_bypass(f"{host}:{port}") or urllib.request.proxy_bypass(host):
+            return None
+        proxies = urllib.request.getproxies()
+        told = proxies.get(scheme) or proxies.get("all")
+        if not told:
+            return None
+        parts = urlsplit(told if "://" in told else f"http://{told}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise self._address.no_proxy(f"{parts.scheme}://")
+        return parts
+
 
 def _to(scheme: str, host: str, port: int) -> http.client.HTTPConnection:
     if scheme == "https":
         return http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=_tls())
     return http.client.HTTPConnection(host, port, timeout=CONNECT_S)
-
-
-def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
-    """What the environment says for this host. Raises `FetchError` for a kind that is not spoken here."""
-    if urllib.request.proxy_bypass(f"{host}:{port}") or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    told = proxies.get(scheme) or proxies.get("all")
-    if not told:
-        return None
-    parts = urlsplit(told if "://" in told else f"http://{told}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise FetchError("proxy", f"{parts.scheme}://{parts.hostname or ''}")
-    return parts
 
 
 def _login(proxy: SplitResult) -> dict[str, str]:
@@ -301,42 +324,3 @@ def _tls() -> ssl.SSLContext:
 
         context.load_verify_locations(certifi.where())
     return context
-
-
-def _of_the_line(error: Exception) -> FetchError:
-    """What went wrong on the way, in one word."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return FetchError("certificate", error.verify_message)
-    if isinstance(error, TimeoutError):
-        return FetchError("timeout")
-    if isinstance(error, http.client.HTTPException) and not isinstance(
-        error, http.client.IncompleteRead | http.client.RemoteDisconnected
-    ):
-        return FetchError("protocol", f"{type(error).__name__}: {error}")
-    if isinstance(error, OSError):
-        return FetchError("unreachable", error.strerror or str(error))
-    return FetchError("unreachable", str(error))
-
-
-def _check(answer: Answer) -> None:
-    """Raises `FetchError` unless these are bytes of a file."""
-    if answer.status in (200, 206):
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise FetchError("protocol", "the file comes compressed")
-        if answer.headers.get_content_type() == "text/html":
-            raise FetchError("captive", urlsplit(answer.url).hostname or "")
-        return
-    said = answer.headers.get("X-Error-Code", "")
-    wait_s = _retry_after(answer.headers.get("Retry-After", ""))
-    kind: ProblemKind = "server" if answer.status >= 500 else "protocol"
-    kind = _HUB_SAYS.get(said) or _STATUS.get(answer.status) or kind
-    raise FetchError(kind, f"HTTP {answer.status}", retry_after_s=wait_s)
-
-
-def _retry_after(told: str) -> float:
-    """Seconds, of a header that has them or a date; 0 when it has neither."""
-    if told.strip().isdecimal():
-        return float(told)
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time())
-    return 0.0

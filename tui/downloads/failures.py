@@ -5,18 +5,23 @@ from __future__ import annotations
 from tui.base.oserrors import english_reason
 from tui.base.text import one_line
 from tui.downloads.records import NO_ROOM, Problem, ProblemKind
+from tui.hubs.interface import HubError
+from tui.words.later import Later
 
-TEMPORARY: frozenset[ProblemKind] = frozenset({"unreachable", "timeout", "busy", "server", "elsewhere"})
+TEMPORARY: frozenset[ProblemKind] = frozenset({"offline", "unreachable", "timeout", "busy", "server", "elsewhere"})
 """What is tried again without anybody doing something."""
 _MOST_OF_A_DETAIL = 200
 
 
 class FetchError(Exception):
-    """A file could not be fetched. `retry_after_s` is what the server asks to wait; 0 when it does not say."""
+    """A file could not be fetched. `why` is the sentence of a hub's failure; `retry_after_s` what the server asks to
+    wait, 0 when it does not say."""
 
-    def __init__(self, kind: ProblemKind, detail: str = "", *, retry_after_s: float = 0.0) -> None:
-        super().__init__(kind, detail)
-        self.kind, self.retry_after_s = kind, retry_after_s
+    def __init__(
+        self, kind: ProblemKind, detail: str = "", *, why: Later | None = None, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(kind, detail or (why.english if why is not None else ""))
+        self.kind, self.why, self.retry_after_s = kind, why, retry_after_s
         self.detail = one_line(detail)[:_MOST_OF_A_DETAIL]
 
     @property
@@ -26,11 +31,16 @@ class FetchError(Exception):
 
     def problem(self, retry_at: float = 0.0) -> Problem:
         """As a record."""
-        return Problem(kind=self.kind, detail=self.detail, retry_at=retry_at)
+        return Problem(kind=self.kind, detail=self.detail, why=self.why, retry_at=retry_at)
 
 
 class StoppedError(Exception):
     """Whoever asked for the file does not want it any more, for now."""
+
+
+def of_the_hub(error: HubError) -> FetchError:
+    """What the hub refused, or how it could not be reached."""
+    return FetchError(error.kind, why=error.why, retry_after_s=error.retry_after_s)
 
 
 def of_the_disk(error: OSError) -> FetchError:

@@ -7,18 +7,20 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tui.downloads import partfile
-from tui.downloads.connection import Stop
-from tui.downloads.failures import FetchError, StoppedError, of_the_disk
+from tui.downloads.connection import Address, Stop
+from tui.downloads.failures import FetchError, StoppedError, of_the_disk, of_the_hub
 from tui.downloads.pace import Pace
 from tui.downloads.partfile import Identity, Part
 from tui.downloads.records import Download, DownloadState, Order, OrderedFile, Problem
 from tui.downloads.summing import sum_of
 from tui.downloads.transfer import Effort, Transfer
-from tui.hubs.interface import Hub, HubError
+from tui.hubs.interface import HubError
 from tui.hubs.records import FoundRepo, Location, RemoteFile, Repo
+from tui.hubs.registry import new_hub
+from tui.hubs.safe_names import is_safe_path
 
 RESERVE_BYTES = 256 << 20
 """That much stays free, or a fiftieth of a disk that is smaller than 12.5 GiB."""
@@ -35,26 +37,18 @@ Whole = dict[str, int]
 
 def location_of(order: Order, file: OrderedFile) -> Location:
     """As the hub says. Raises `HubError`."""
-    hub: Hub
-    if order.repo.hub == "modelscope":
-        from tui.hubs.modelscope import ModelScope
-
-        hub = ModelScope()
-    else:
-        from tui.hubs.huggingface import HuggingFace
-
-        hub = HuggingFace()
     repo = Repo(id=order.repo, commit=order.commit, found=FoundRepo(id=order.repo))
-    return hub.location(repo, RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256))
+    return new_hub(order.repo.hub).location(
+        repo, RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
+    )
 
 
 def target_of(order: Order, file: OrderedFile) -> Path:
     """Where a file goes. Raises `FetchError` for a name that leads out of the folder, whoever gave it."""
-    path, folder = PurePosixPath(file.path), Path(order.folder)
-    is_plain = file.path.isprintable() and "\\" not in file.path and str(path) == file.path and path.name
-    if not is_plain or path.is_absolute() or ".." in path.parts or not folder.is_absolute():
+    folder = Path(order.folder)
+    if not is_safe_path(file.path) or not folder.is_absolute():
         raise FetchError("name", file.path)
-    return folder / path
+    return folder / file.path
 
 
 def n_there(order: Order) -> int:
@@ -161,10 +155,11 @@ class _Job:
         try:
             location = locate(self._order, file)
         except HubError as error:
-            raise FetchError(error.kind, error.why.english, retry_after_s=error.retry_after_s) from error
+            raise of_the_hub(error) from error
         part = Part(target, identity)
         try:
-            Transfer(part, location, effort, self._pace, tell=self._say, check=self._check).run()
+            address = Address(self._order.repo, location)
+            Transfer(part, address, effort, self._pace, tell=self._say, check=self._check).run()
         finally:
             part.close()
 

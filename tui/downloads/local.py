@@ -20,7 +20,7 @@ from tui.downloads import wishes
 from tui.downloads.frames import Look, Told
 from tui.downloads.interface import Listener
 from tui.downloads.records import Download, DownloadState, Order, Problem
-from tui.downloads.shelf import Shelf, downloads
+from tui.downloads.shelf import UNFINISHED, Shelf, downloads, has_work
 from tui.protocol.pipes import Pipes
 from tui.protocol.wire import FrameDecoder, WireError, encode
 
@@ -30,7 +30,6 @@ _LOOK_S = 2.0
 """Between two looks whether another window has ordered something, while nothing is fetched here."""
 _MOST_DEATHS, _IN_S = 3, 60.0
 """So many ends that nobody asked for, in this time: then it is not started again by itself."""
-_UNFINISHED = ("waiting", "fetching", "checking")
 _log = logging.getLogger("llmtui.downloads")
 
 
@@ -93,7 +92,7 @@ class LocalDownloads:
 
     async def cancel(self, id: str) -> None:
         """As `Downloads.cancel`."""
-        await self._wish(lambda shelf: wishes.cancel(shelf, id), is_work=True)
+        await self._wish(lambda shelf: wishes.cancel(shelf, id))
 
     async def move(self, id: str, place: int) -> None:
         """As `Downloads.move`."""
@@ -101,7 +100,7 @@ class LocalDownloads:
 
     async def forget(self, id: str) -> None:
         """As `Downloads.forget`."""
-        await self._wish(lambda shelf: wishes.forget(shelf, id), is_work=True)
+        await self._wish(lambda shelf: wishes.forget(shelf, id))
 
     async def limit(self, bytes_per_s: int) -> None:
         """As `Downloads.limit`."""
@@ -127,14 +126,14 @@ class LocalDownloads:
 
     # The shelf --------------------------------------------------------------------------------------------------------
 
-    async def _wish(self, wish: Callable[[Shelf], None], *, is_work: bool = False) -> None:
-        """Put it on the shelf, and have it seen to: `is_work` where only the process can do it."""
+    async def _wish(self, wish: Callable[[Shelf], None]) -> None:
+        """Put it on the shelf, and have it seen to."""
         self._deaths.clear()  # somebody asks: it is tried again
         async with self._turn:
             await asyncio.to_thread(wish, self._shelf)
-        await self._read(is_work=is_work)
+        await self._read()
 
-    async def _read(self, *, is_work: bool = False) -> None:
+    async def _read(self) -> None:
         """See what is there, and that somebody works on it."""
         async with self._turn:
             found = await asyncio.to_thread(downloads, self._shelf)
@@ -145,7 +144,7 @@ class LocalDownloads:
                 self._write(encode(Look()))
             else:
                 self._tell(found)
-                if is_work or any(download.state in _UNFINISHED for download in found):
+                if await asyncio.to_thread(has_work, self._shelf):
                     await self._start()
 
     def _stamp(self) -> int:
@@ -248,7 +247,7 @@ class LocalDownloads:
 
 def _interrupted(download: Download, problem: Problem) -> Download:
     """As it is while nobody fetches."""
-    if download.state not in _UNFINISHED:
+    if download.state not in UNFINISHED:
         return download
     state: DownloadState = "waiting" if problem.retry_at else "failed"
     return msgspec.structs.replace(download, state=state, bytes_per_s=0.0, problem=problem)

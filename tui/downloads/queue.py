@@ -19,7 +19,7 @@ from tui.downloads.failures import FetchError
 from tui.downloads.fetching import Listener, Whole
 from tui.downloads.pace import Pace
 from tui.downloads.records import Download, Order
-from tui.downloads.shelf import Ordered, Progress, Shelf, shown
+from tui.downloads.shelf import UNFINISHED, Ordered, Progress, Shelf, has_work, shown
 from tui.downloads.transfer import Effort
 
 TURN_S = 0.25
@@ -30,7 +30,6 @@ _PATIENCE_S = 120.0
 """Without a byte for so long, the next order has its turn."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 30.0, 600.0
 _LOCK = "queue.lock"
-_UNFINISHED = ("waiting", "fetching", "checking")
 _log = logging.getLogger("llmtui.downloads")
 
 
@@ -99,7 +98,7 @@ class Queue:
         if found != self._told:
             self._told = found
             self._tell(found)
-        return any(download.state in _UNFINISHED for download in found)
+        return has_work(self._shelf)
 
     def _shown(self, ordered: Ordered) -> Download | None:
         running = self._running
@@ -113,6 +112,7 @@ class Queue:
             self._running.thread.join()
             self._finish(self._running)
         if self._lock >= 0:
+            self._drop_unwanted(self._shelf.orders())
             os.close(self._lock)
             self._lock = -1
 
@@ -145,19 +145,20 @@ class Queue:
                     running.stop()
                 elif running.is_due():
                     self._note(running.ordered, running.progress)
-        for one in orders:
-            if one.wish in ("cancel", "forget") and not self._is_running(one):
-                self._drop(one)
+        self._drop_unwanted(orders)
         if self._running is None and not self._is_closed:
             self._begin(next(filter(self._is_due, orders), None))
 
-    def _is_running(self, ordered: Ordered) -> bool:
-        return self._running is not None and self._running.ordered.order.id == ordered.order.id
+    def _drop_unwanted(self, orders: list[Ordered]) -> None:
+        for one in orders:
+            is_running = self._running is not None and self._running.ordered.order.id == one.order.id
+            if one.wish in ("cancel", "forget") and not is_running:
+                self._drop(one)
 
     def _is_due(self, ordered: Ordered) -> bool:
         progress = self._shelf.progress(ordered.order.id)
         download = shown(ordered, progress)
-        if download is None or download.state not in _UNFINISHED:
+        if download is None or download.state not in UNFINISHED:
             return False
         is_asked = progress.n_asked != ordered.n_asked
         return is_asked or progress.problem is None or progress.problem.retry_at <= time.time()
@@ -179,9 +180,14 @@ class Queue:
             if ordered.wish == "cancel" or progress.state != "done":
                 whole = progress.whole if ordered.wish == "cancel" and progress.state != "done" else {}
                 fetching.remove(ordered.order, whole)
+        except FetchError as error:
+            if error.kind == "elsewhere":  # it has to end there first
+                return
+            _log.warning("%s was not removed: %s %s", ordered.order.folder, error.kind, error.detail)
+        try:
             self._shelf.drop(ordered.order.id)
-        except (FetchError, OSError) as error:
-            _log.warning("%s cannot be removed: %s", ordered.order.label, error)
+        except OSError as error:
+            _log.warning("the record of %s stays: %s", ordered.order.label, error)
 
     def _note(self, ordered: Ordered, progress: Progress) -> None:
         try:

@@ -10,6 +10,7 @@ import msgspec
 
 from tui.hubs.interface import HubErrorKind
 from tui.hubs.records import RepoId
+from tui.words.later import Later
 
 DownloadState = Literal["waiting", "fetching", "checking", "paused", "failed", "done"]
 
@@ -60,6 +61,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     kind: ProblemKind
     detail: str = ""
     """What a sentence about it may quote: the system's words, a name; of "disk_full" the missing bytes, if known."""
+    why: Later | None = None
+    """The sentence of a hub's failure."""
     retry_at: float = 0.0
     """Seconds since 1970 when it is tried again by itself; 0 when it is not."""
 

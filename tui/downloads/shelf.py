@@ -14,6 +14,8 @@ from tui.base import private
 from tui.downloads.records import Download, DownloadState, Order, Problem
 
 Wish = Literal["fetch", "pause", "cancel", "forget"]
+UNFINISHED = ("waiting", "fetching", "checking")
+"""States in which somebody has to do something."""
 _ORDER, _PROGRESS = ".order.json", ".progress.json"
 _LIMIT = "limit.json"
 _MOST_BYTES = 8 << 20
@@ -137,6 +139,13 @@ def downloads(shelf: Shelf) -> tuple[Download, ...]:
     """All that there is, in the order of the queue."""
     found = ((one, shelf.progress(one.order.id)) for one in shelf.orders())
     return tuple(download for one, progress in found if (download := shown(one, progress)) is not None)
+
+
+def has_work(shelf: Shelf) -> bool:
+    """Whether somebody has to do something: fetch, or remove what is not wanted any more."""
+    found = ((one, shelf.progress(one.order.id)) for one in shelf.orders())
+    seen = (shown(one, progress) for one, progress in found)
+    return any(download is None or download.state in UNFINISHED for download in seen)
 
 
 def same_variant(left: Order, right: Order) -> bool:

@@ -22,7 +22,6 @@ from tui.downloads.partfile import Part
 from tui.downloads.ranges import Range, Ranges
 from tui.downloads.records import DownloadState, Problem
 from tui.downloads.summing import Summing
-from tui.hubs.records import Location
 
 _MOST_OF_A_PIECE = 64 << 20
 _LEAST_BUFFER, _MOST_OF_A_BUFFER = 1 << 14, 1 << 20
@@ -71,7 +70,7 @@ class Transfer:
     def __init__(
         self,
         part: Part,
-        location: Location,
+        address: Address,
         effort: Effort,
         pace: Pace,
         *,
@@ -81,7 +80,7 @@ class Transfer:
         """`check` is called several times a second, and ends it all by raising `FetchError` or `StoppedError`."""
         self._part, self._effort, self._pace = part, effort, pace
         self._tell, self._check = tell, check
-        self._address = Address(location)
+        self._address = address
         self._size = part.identity.size
         self._stop = Stop()
         self._is_over = False
@@ -216,7 +215,7 @@ class Transfer:
         with self._changed:
             self._n_restarts += 1
             if self._n_restarts >= _MOST_RESTARTS:
-                raise FetchError("changed" if other.is_changed else "protocol", "begun again and again")
+                raise FetchError("changed") if other.is_changed else self._address.nonsense("ranges now and then")
             if other.is_changed:
                 self._n_changes += 1
             else:
@@ -303,7 +302,7 @@ class Transfer:
             self._accept_part(answer, piece)
             end = piece[1] if answer.length is None else min(piece[1], piece[0] + answer.length)
             if end == piece[0]:
-                raise FetchError("server", "an empty answer")
+                raise self._address.broken(ValueError("an empty answer"))
             self._read(answer, (piece[0], end), generation, stop)
         else:
             self._accept_whole(answer)
@@ -317,7 +316,7 @@ class Transfer:
     def _accept_part(self, answer: Answer, piece: Range) -> None:
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         if match is None or int(match[1]) != piece[0]:
-            raise FetchError("protocol", "another range than the one that was asked for")
+            raise self._address.nonsense("another range than the one that was asked for")
         if match[3] not in ("*", str(self._size)):
             raise FetchError("changed", f"{match[3]} bytes")
         with self._changed:
@@ -343,7 +342,7 @@ class Transfer:
             if self._part.n_bytes or not is_alone:
                 self._n_whole += 1
                 if self._gives_ranges and not is_changed and self._n_whole == 1:
-                    raise FetchError("server", "the whole file instead of a range")
+                    raise self._address.broken(ValueError("all of the file instead of a range"))
                 if is_changed or not is_alone:
                     raise _OtherFile(etag, is_changed=is_changed)
             self._gives_ranges, self._n_wanted = False, 1
@@ -365,7 +364,7 @@ class Transfer:
                 portion = self._pace.portion(min(most - n, end - at - n))
                 got = answer.read_into(view[n : n + portion])
                 if not got:
-                    raise FetchError("unreachable", "the answer is shorter than it said")
+                    raise self._address.broken(ValueError("the answer ended early"))
                 n += got
                 self._pace.take(got, stop)
                 now = time.monotonic()

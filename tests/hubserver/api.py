@@ -80,7 +80,8 @@ def _huggingface(repo: ServedRepo) -> dict[str, Any]:
 
 
 def modelscope_search(hub: HubServer, request: Request) -> Reply:
-    """GET /openapi/v1/models: a numbered page of repositories, whatever their files are."""
+    """GET /openapi/v1/models: a numbered page of repositories. Filters are left alone, so that a
+    client shows that it does not rely on them."""
     wanted, owner = request.value("search").lower().split(), request.value("owner")
     found = [
         repo
@@ -116,7 +117,7 @@ def _modelscope(repo: ServedRepo) -> dict[str, Any]:
         "private": False,
         "gated": repo.is_gated,
         "params": repo.n_params or 0,
-        "tags": ["gguf"],
+        "tags": ["library:gguf"] if any(path.endswith(".gguf") for path in repo.files) else ["library:pytorch"],
     }
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
+import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.hubserver import api, files
@@ -24,9 +27,10 @@ ROUTES: tuple[tuple[str, Route], ...] = (*api.ROUTES, *files.ROUTES)
 
 
 class HubServer:
-    """A running hub. Use it in a `with` block; `url` is the endpoint of both hubs."""
+    """A running hub. Use it in a `with` block; `url` is the endpoint of both hubs. With a `certificate` (key and
+    certificate in one PEM file) it speaks TLS."""
 
-    def __init__(self, *repos: ServedRepo) -> None:
+    def __init__(self, *repos: ServedRepo, certificate: Path | None = None) -> None:
         self.repos: dict[str, ServedRepo] = {repo.name: repo for repo in repos}
         self.token = "a-token-of-the-tests"
         self.seen: list[Request] = []
@@ -35,7 +39,11 @@ class HubServer:
         self._lock = threading.Lock()
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.hub = self
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     def add(self, repo: ServedRepo) -> ServedRepo:
@@ -115,6 +123,11 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 64
     hub: HubServer
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are usual here; all else is told as it is by default."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -137,9 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, parts.path, parse_qs(parts.query), headers)
-        reply = self.server.hub.answer(request)
-        self.close_connection = self.close_connection or reply.closes
         try:
+            reply = self.server.hub.answer(request)
+            self.close_connection = self.close_connection or reply.closes
             self._send(request, reply)
         except (BrokenPipeError, ConnectionResetError, CutConnectionError):
             self.close_connection = True

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import re
 import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ _MOST_OF_A_REASON = 160
 """Cells of what is quoted from elsewhere."""
 _MOST_WAIT_S = 24 * 3600.0
 """What a hub may ask to wait; more is a mistake of its."""
+_SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")
 
 
@@ -179,7 +180,7 @@ def proxy(hub: HubName, detail: str) -> HubError:
     """The proxy on the way does not let it through, or is not there."""
     why = later(
         "The proxy {proxy} does not lead to {hub} ({reason}): check HTTPS_PROXY, or name {host} in NO_PROXY.",
-        proxy=_proxy_name(),
+        proxy=proxy_for(_PAGES[hub]) or "HTTPS_PROXY",
         hub=TITLES[hub],
         reason=_short(detail),
         host=urlsplit(_PAGES[hub]).hostname or "",
@@ -187,15 +188,15 @@ def proxy(hub: HubName, detail: str) -> HubError:
     return HubError("proxy", hub, why)
 
 
-def of_exception(hub: HubName, host: str, error: BaseException) -> HubError:
-    """Why a hub could not be asked at all, from what the library raised; `host` is where it was looked for."""
+def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
+    """Why a hub could not be asked at all, from what the library raised; `endpoint` is the URL where it was looked
+    for."""
     chain = list(_chain(error))
     names = [type(each).__name__ for each in chain]
+    host = urlsplit(endpoint).hostname or one_line(endpoint)
     title, words = TITLES[hub], " ".join(str(each) for each in chain)
     if "OfflineModeIsEnabled" in names:
         return offline(hub)
-    if any("ProxyError" in name for name in names):
-        return proxy(hub, _root_of(chain))
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain) or "CERTIFICATE_VERIFY_FAILED" in words:
         why = later(
             "The certificate of {host} cannot be trusted: check this machine's clock; behind a company's proxy set "
@@ -203,13 +204,28 @@ def of_exception(hub: HubName, host: str, error: BaseException) -> HubError:
             host=host,
         )
         return HubError("certificate", hub, why)
+    if any("ProxyError" in name for name in names) or "ProxyError(" in words:
+        return proxy(hub, _root_of(chain))
+    if any(isinstance(each, TimeoutError) or "Timeout" in name for each, name in zip(chain, names, strict=True)):
+        return HubError("timeout", hub, _or_mirror(hub, later("{hub} does not answer in time.", hub=title)))
+    if proxy_for(endpoint) and (_is_of_connecting(chain, names) or "NewConnectionError(" in words):
+        return proxy(hub, _root_of(chain))
     if any(isinstance(each, socket.gaierror) or _is_no_network(each) for each in chain) or "NameResolution" in words:
         why = later("{hub} cannot be reached: {host} is not found. Is this machine online?", hub=title, host=host)
         return HubError("offline", hub, why)
-    if any(isinstance(each, TimeoutError) or "Timeout" in name for each, name in zip(chain, names, strict=True)):
-        return HubError("timeout", hub, _or_mirror(hub, later("{hub} does not answer in time.", hub=title)))
     why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_short(_root_of(chain)))
     return HubError("unreachable", hub, _or_mirror(hub, why))
+
+
+def proxy_for(url: str) -> str:
+    """The proxy that the environment names for a URL, without the password that may stand in its address; "" for
+    none."""
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    written = proxies.get(parts.scheme) or proxies.get("all") or ""
+    if not written or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return _short(urlsplit(written if "//" in written else f"//{written}").netloc.rpartition("@")[2])
 
 
 def _or_mirror(hub: HubName, why: Later) -> Later:
@@ -271,15 +287,17 @@ def _is_no_network(error: BaseException) -> bool:
 def _root_of(chain: list[BaseException]) -> str:
     """The system's own words where there are some, else those of what was raised."""
     systems = [each for each in chain if isinstance(each, OSError) and each.errno and each.strerror]
-    return (systems[-1].strerror or "") if systems else str(chain[0]) or type(chain[0]).__name__
+    if systems:
+        return systems[-1].strerror or ""
+    said = str(chain[0])
+    # Some libraries hand on the text alone.
+    quoted = _SYSTEMS_WORDS.search(said)
+    return quoted[1] if quoted else said or type(chain[0]).__name__
 
 
-def _proxy_name() -> str:
-    """Host and port of the proxy in use, without the password that may stand in its address."""
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY"):
-        if written := os.environ.get(name):
-            return _short(urlsplit(written if "//" in written else f"//{written}").netloc.rpartition("@")[2])
-    return "?"
+def _is_of_connecting(chain: list[BaseException], names: list[str]) -> bool:
+    """Whether it failed before a word was said: with a proxy, that is the proxy's connection."""
+    return any(isinstance(each, socket.gaierror | ConnectionRefusedError) for each in chain) or "ConnectError" in names
 
 
 def _short(text: str) -> str:

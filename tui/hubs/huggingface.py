@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tui.hubs import errors
 from tui.hubs.interface import HubError
@@ -152,7 +152,7 @@ class HuggingFace:
         """An answer that is no JSON is a ValueError, all others come from the connection."""
         if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
             return errors.not_text(self.name, str(getattr(error, "doc", "")) or str(error))
-        return errors.of_exception(self.name, urlsplit(self._endpoint).hostname or "", error)
+        return errors.of_exception(self.name, self._endpoint, error)
 
     def _refused(self, response: Any, repo: RepoId | None) -> HubError:
         try:

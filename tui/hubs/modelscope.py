@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from tui.base.text import one_line
 from tui.hubs import errors
@@ -120,10 +119,6 @@ class ModelScope:
             self._made = _new_api(self._endpoint)
         return self._made
 
-    def _host(self) -> str:
-        written = self._endpoint or os.environ.get("MODELSCOPE_ENDPOINT") or "https://modelscope.cn"
-        return urlsplit(written if "//" in written else f"//{written}").hostname or ""
-
     def _dict(self, payload: object) -> dict[str, Any]:
         """The library hands on as text what is no JSON."""
         if isinstance(payload, dict):
@@ -161,7 +156,7 @@ class ModelScope:
         except requests.exceptions.JSONDecodeError as error:
             raise errors.not_text(self.name, error.doc) from error
         except (hub_errors.HubError, requests.RequestException, OSError) as error:
-            raise errors.of_exception(self.name, self._host(), error) from error
+            raise errors.of_exception(self.name, self._api().legacy.endpoint, error) from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise errors.malformed(self.name, str(error)) from error
 

@@ -13,7 +13,9 @@ from tui.hubs.records import Location, RepoId
 from tui.words.later import later
 
 FIRST_BLOCK = 1 << 20
-"""Bytes; the header of a part behind the first one, or of a model with a small vocabulary."""
+"""Bytes; the header of a model with a small vocabulary."""
+SMALL_BLOCK = 256 << 10
+"""Bytes; where little is wanted, as much as the parser reads at once."""
 _LARGEST_BLOCK = 8 << 20
 _MOST_TRIES = 3
 """Requests in a row that may bring nothing."""
@@ -81,14 +83,15 @@ class RangeSource:
         end = offset + n if self.size is None else min(offset + n, self.size)
         run = next((run for run in self._runs if run.start <= offset <= run.end), None)
         if run is None:
+            # Behind a vocabulary that is passed over comes the end of the header.
+            self.block = min(self.block, SMALL_BLOCK) if self._runs else self.block
             run = _Run(offset)
             self._runs.append(run)
         n_empty = 0
         while run.end < end:
             if not self._leads_to(run.end) and not self._open(run.end, end):
                 break
-            assert self._answer is not None
-            chunk = next(self._answer.chunks, b"")
+            chunk = self._chunk()
             if not chunk:
                 self.close()
                 n_empty += 1
@@ -98,6 +101,16 @@ class RangeSource:
                 n_empty = 0
             self._at += len(chunk)
         return bytes(run.data[offset - run.start : max(0, end - run.start)])
+
+    def _chunk(self) -> bytes:
+        """The next bytes of the answer; none at its end, or where the line broke."""
+        assert self._answer is not None
+        try:
+            return next(self._answer.chunks, b"")
+        except HubError as error:
+            if error.kind != "unreachable":
+                raise
+            return b""
 
     def close(self) -> None:
         """Let go of the connection; what was read stays readable."""

@@ -134,7 +134,9 @@ def _of_segments(hub: HubName | None, segments: list[str], text: str) -> Referen
     name, label = segments[1], ""
     rest = segments[2:]
     if ":" in name:
-        name, _, label = name.partition(":")
+        # Where quantizations do not tell its variants apart, labels are paths.
+        name, _, label = "/".join(segments[1:]).partition(":")
+        rest = []
     elif rest and ":" in rest[-1]:
         _refuse(text)
     name, _, revision = name.partition("@")
@@ -146,7 +148,7 @@ def _of_segments(hub: HubName | None, segments: list[str], text: str) -> Referen
         rest = []  # a tab of the page, such as "discussions"
     full = f"{segments[0]}/{name.removesuffix('.git')}"
     path = unquote("/".join(rest))
-    if not is_safe_repo(full) or (path and not is_safe_path(path)) or ("/" in label):
+    if not is_safe_repo(full) or (path and not is_safe_path(path)):
         _refuse(text)
     return Reference(hub=hub, name=full, revision=unquote(revision), label=one_line(unquote(label)), path=path)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tui.hubs import errors
 from tui.hubs.interface import Hub, HubError, OpenSource
 from tui.hubs.kept_headers import KeptHeaders
+from tui.hubs.ranges import SMALL_BLOCK
 from tui.hubs.records import Repo, Variant
 from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget
@@ -22,8 +23,6 @@ from tui.models.source import ByteSource
 from tui.words.later import Later, later
 
 _END_BYTES = 512
-_SMALL_BLOCK = 128 << 10
-"""Bytes of the first request where the vocabulary is known already, or the part is not the first one."""
 _AT_ONCE = 4
 """Requests for the parts of one model."""
 
@@ -74,7 +73,7 @@ def read_remote(hub: Hub, repo: Repo, variant: Variant, memo: RepoMemo, kept: Ke
 def _read(hub: Hub, repo: Repo, variant: Variant, memo: RepoMemo) -> ModelInfo:
     sources = [hub.open(repo, file) for file in variant.files]
     for source in sources if not memo.is_empty else sources[1:]:
-        source.block = _SMALL_BLOCK
+        source.block = SMALL_BLOCK
     try:
         if len(sources) > 1:
             with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -88,7 +87,7 @@ def _read(hub: Hub, repo: Repo, variant: Variant, memo: RepoMemo) -> ModelInfo:
 
 
 def _begin(source: OpenSource) -> None:
-    source.read_at(0, _SMALL_BLOCK)
+    source.read_at(0, SMALL_BLOCK)
 
 
 def _header(hub: Hub, source: OpenSource, memo: RepoMemo, budget: Budget) -> GgufHeader:

@@ -128,7 +128,8 @@ def _labels(sets: Sequence[_Set]) -> list[str]:
 
 def _no_gguf(repo: Repo) -> HubError:
     title, name = errors.TITLES[repo.id.hub], repo.id.name.rpartition("/")[2]
-    if any(file.path.lower().endswith((".safetensors", ".bin", ".pt", ".pth")) for file in repo.files):
+    has_weights = any(file.path.lower().endswith((".safetensors", ".bin", ".pt", ".pth")) for file in repo.files)
+    if has_weights and "gguf" not in name.lower():
         why = later(
             "{repo} on {hub} holds its weights in another format than GGUF, which llama.cpp reads: search for "
             '"{name} GGUF".',

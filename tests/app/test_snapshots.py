@@ -21,6 +21,7 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
+from tests.app import hub_scenes
 from tests.app.conftest import Person
 from tests.conftest import until
 from tests.loads import but
@@ -87,6 +88,7 @@ APU = MemoryNow(
     shared_total={"Vulkan0": 12 * GIB},
     shared_used={"Vulkan0": GIB},
 )
+ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
 
 
@@ -422,6 +424,13 @@ SCENES = {
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "find": Scene(hub_scenes.find, "Qwen3-30B-A3B", sizes=ALL_SIZES),
+    "find-words": Scene(hub_scenes.find_by_words, "abliterated", sizes=NARROW),
+    "find-failed": Scene(hub_scenes.find_without_hubs, "503", sizes=NARROW),
+    "repository": Scene(hub_scenes.look_into, "Q4_K_M", sizes=ALL_SIZES),
+    "downloads": Scene(hub_scenes.watch_downloads, "Qwen3-0.6B", sizes=ALL_SIZES),
+    "downloads-problem": Scene(hub_scenes.watch_a_problem, "Qwen3-0.6B", sizes=NARROW),
+    "main-fetching": Scene(hub_scenes.fetch_some, "43%", sizes=NARROW),
 }
 
 IN_CHINESE = {
@@ -441,6 +450,10 @@ IN_CHINESE = {
     "bench-start": "基准测试",
     "bench-running": "等待",
     "load-settings-advanced": "mlock",
+    "find": "适合",
+    "repository": "推荐",
+    "downloads": "下载",
+    "main-fetching": "43%",
 }
 """Scenes, and what shows that they are there in Chinese."""
 

@@ -47,8 +47,8 @@ def problem(found: Problem) -> str:
 def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
     """How long fetching takes, at the speed that was reached before or at a usual one."""
     if bytes_per_s > 0:
-        return tr("about {time} to fetch", time=format.about(size_bytes / bytes_per_s))
-    return tr("about {time} to fetch at 100 Mbit/s", time=format.about(size_bytes / UNKNOWN_BPS))
+        return tr("about {time}", time=format.about(size_bytes / bytes_per_s))
+    return tr("about {time} at 100 Mbit/s", time=format.about(size_bytes / UNKNOWN_BPS))
 
 
 def no_room(size_bytes: int, room: int, kept: int) -> str:

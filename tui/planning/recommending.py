@@ -31,7 +31,7 @@ _BESIDE_BYTES = 1 << 30
 _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 
 _LITTLE_PARAMS = 4_500_000_000
-"""Read for a token: what most CPUs do often enough in a second, in four bits each."""
+"""Read for a token, where nothing is known of a speed: what most machines do often enough in a second."""
 
 Why = Literal["best", "fastest", "largest", "tight"]
 """The best quality that fits and is fast enough; the fastest of good quality; the largest that fits; the smallest of
@@ -124,9 +124,7 @@ def best_suggestion(found: Sequence[Suggestion], decode_tps: Sequence[float | No
 def _is_fast(one: Suggestion, tps: float | None) -> bool:
     if tps is not None:
         return tps >= _ENOUGH_TPS
-    # Nothing is known: what is read for a token of a model that lies in RAM must be little.
-    is_on_device = bool(one.permission.outcome.plan.devices)
-    return is_on_device or one.info.n_params_active <= _LITTLE_PARAMS
+    return one.info.n_params_active <= _LITTLE_PARAMS
 
 
 def _chosen(one: JudgedVariant, why: Why) -> Recommendation:

@@ -8,7 +8,6 @@ import msgspec
 from textual.content import Content
 
 from tui.app.hub_phrases import HUBS
-from tui.app.markdown.text import width_of
 from tui.app.moments import when
 from tui.app.verdict_marks import COLORS, MARKS, STYLES
 from tui.app.widgets.lines import Row
@@ -24,7 +23,8 @@ from tui.planning.suggestions import Suggestion
 from tui.words import mark, tr
 
 _GAP = 2
-_MIN_NAME = 22
+_MIN_NAME = 20
+_UNIT = "tok/s"
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +55,8 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS = (
     _Column(key="author", title=mark("AUTHOR"), cells=18, worth=5, right=False),
     _Column(key="params", title=mark("PARAMS"), cells=13, worth=6),
-    _Column(key="downloads", title=mark("DOWNLOADS"), cells=9, worth=4),
-    _Column(key="likes", title=mark("LIKES"), cells=6, worth=2),
+    _Column(key="downloads", title=mark("DOWNLOADS"), cells=10, worth=4),
+    _Column(key="likes", title=mark("LIKES"), cells=7, worth=2),
     _Column(key="updated", title=mark("UPDATED"), cells=10, worth=3, right=False),
     _Column(key="licence", title=mark("LICENCE"), cells=12, worth=1, right=False),
 )
@@ -70,9 +70,10 @@ class FindColumns:
         self._n_name = width - _GAP
         shown = set()
         for one in sorted(_COLUMNS, key=lambda one: -one.worth):
-            if self._n_name - one.cells - _GAP >= _MIN_NAME:
-                shown.add(one.key)
-                self._n_name -= one.cells + _GAP
+            if self._n_name - one.cells - _GAP < _MIN_NAME:
+                break
+            shown.add(one.key)
+            self._n_name -= one.cells + _GAP
         self._shown = [one for one in _COLUMNS if one.key in shown]
 
     @property
@@ -98,24 +99,21 @@ class FindColumns:
         return tuple(row)
 
     def suited(self, one: Suited) -> Row:
-        """A suggestion: what it would take here stands where the others have their popularity."""
+        """A suggestion: what it would be here stands where the others have author and popularity."""
         info, permission = one.suggestion.info, one.suggestion.permission
         row = [
             (column(MARKS[permission.fit], _GAP), STYLES[permission.fit]),
             (column(info.name, self._n_name), "strong" if one.is_best else ""),
         ]
-        room = sum(_GAP + shown.cells for shown in self._shown)
-        for shown in self._shown[:2]:
-            text = "Qwen" if shown.key == "author" else info.params_label
+        told = {"params": info.params_label, "author": f"{info.quant} {format.size(info.size_bytes)}"}
+        for shown in self._shown:
+            text = told.get(shown.key, "")
+            if shown.key == "downloads" and one.decode_tps:
+                text = "≈" + format.speed(one.decode_tps)
             row += [(" " * _GAP, ""), (column(text, shown.cells, right=shown.right), "muted")]
-            room -= _GAP + shown.cells
-        told = [f"{info.quant} {format.size(info.size_bytes)}"]
-        if one.decode_tps:
-            told.insert(0, tr("≈{speed} tok/s", speed=format.speed(one.decode_tps)))
-        while told and sum(width_of(text) + 3 for text in told) > room:
-            told.pop()
-        if told:
-            row.append(("  " + " · ".join(told), "strong" if one.is_best else "muted"))
+            if shown.key == "downloads" and one.decode_tps:
+                row.append((f" {_UNIT}", "muted"))
+                break
         return tuple(row)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tui.app import hub_phrases
@@ -116,12 +117,23 @@ class HubFlows:
         found = await suggestions(devices, memory, self._settings.load)
         speeds = [speed_of(one.info, one.permission.outcome.plan) for one in found]
         best = best_suggestion(found, speeds)
-        return tuple(
+        suited = [
             Suited(suggestion=one, decode_tps=tps, is_best=one is best) for one, tps in zip(found, speeds, strict=True)
+        ]
+        order = ("fits", "tight", "no")
+        return tuple(
+            sorted(
+                suited,
+                key=lambda one: (
+                    not one.is_best,
+                    order.index(one.suggestion.permission.fit),
+                    -one.suggestion.info.n_params,
+                ),
+            )
         )
 
     async def suited(self) -> tuple[Suited, ...]:
-        """Models that are known to suit this machine, or not to, from the smallest to the largest; one is the best."""
+        """Models that are known, the best for this machine first, then what fits, and what does not."""
         return await self._suited(await self._speed_of())
 
     # Fetching ---------------------------------------------------------------------------------------------------------
@@ -199,7 +211,7 @@ class HubFlows:
                 self.show()
             case events.ModelFetched(order=order, path=path):
                 self._fetched = path
-                self.flows.start("fetched", lambda: self._take_in(order.id, progress_words.order_name(order), path))
+                self.flows.start("fetched", partial(self._take_in, order.id, progress_words.order_name(order), path))
             case events.DownloadFailed(download=download) if download.problem is not None:
                 name = progress_words.order_name(download.order)
                 told = tr("{name}: {problem}", name=name, problem=hub_phrases.problem(download.problem))

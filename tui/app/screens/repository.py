@@ -69,6 +69,8 @@ class RepositoryScreen(ListDialog[Picked]):
         self._opened: OpenedRepo | None = None
         self._judged: tuple[JudgedVariant, ...] = ()
         self._best: Recommendation | None = None
+        self.is_settled = False
+        """All is judged, or why it could not be is said."""
         self._trouble = ""
         """Why nothing is known of the repository, or of its headers."""
         self._room: int | None = None
@@ -82,7 +84,7 @@ class RepositoryScreen(ListDialog[Picked]):
         with Container(id="middle"):
             yield RowList[Row_](
                 self._paint,
-                header=lambda width: VariantColumns(width).header,
+                header=lambda width: self._columns(width).header,
                 is_heading=lambda row: isinstance(row, str),
             )
             with VerticalScroll(id="details", can_focus=False):
@@ -106,7 +108,7 @@ class RepositoryScreen(ListDialog[Picked]):
         try:
             self._opened = opened = await self._finding.open(self._reference)
         except HubError as error:
-            self._trouble = str(error)
+            self._trouble, self.is_settled = str(error), True
             self._show()
             return
         self._judged = tuple(JudgedVariant(variant=variant) for variant in opened.content.variants)
@@ -120,6 +122,7 @@ class RepositoryScreen(ListDialog[Picked]):
         except HubError as error:
             self._trouble = str(error)
         self._best = recommended(self._judged)
+        self.is_settled = True
         self._show()
 
     @work(exclusive=True, group="exact")
@@ -194,8 +197,11 @@ class RepositoryScreen(ListDialog[Picked]):
             best=self._best if self._best and self._best.label == variant.label else None,
         )
 
+    def _columns(self, width: int) -> VariantColumns:
+        return VariantColumns(width, has_speed=any(one.decode_tps for one in self._judged))
+
     def _paint(self, row: Row_, width: int) -> Row:
-        columns = VariantColumns(width)
+        columns = self._columns(width)
         match row:
             case Variant():
                 return columns.variant(self._known(row))

@@ -24,7 +24,11 @@ Row_ = Variant | RemoteFile | str
 
 HERE, BEST = "✓", "★"
 _GAP = 2
-_NAME, _SIZE, _FITS, _SPEED, _NOTE = 12, 9, 23, 12, 14
+_NAME, _SIZE, _FITS, _SPEED, _NOTE = 12, 9, 25, 12, 15
+
+
+_SHORT_FITS = 11
+"""Cells of "● GPU 49/49": with fewer the mark alone is shown."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +46,11 @@ class VariantColumns:
     """Which columns a row of `width` cells has room for: sign, name and size always, then whether it fits, the speed,
     the note."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, has_speed: bool = True) -> None:
         free = width - _GAP - _NAME - _GAP - _SIZE
-        self._fits = min(_FITS, free - _GAP) if free >= 3 else 0
-        free -= (self._fits + _GAP) if self._fits else 0
-        self._speed = _SPEED if free >= _SPEED + _GAP else 0
+        self._fits = min(_FITS, free - _GAP) if free >= _SHORT_FITS + _GAP else 1
+        free -= self._fits + _GAP
+        self._speed = _SPEED if has_speed and free >= _SPEED + _GAP else 0
         free -= (_SPEED + _GAP) if self._speed else 0
         self._note = _NOTE if free >= _NOTE + _GAP else 0
         free -= (_NOTE + _GAP) if self._note else 0
@@ -59,8 +63,7 @@ class VariantColumns:
         """The titles."""
         text = " " * _GAP + column(tr("VARIANT"), self._name)
         text += " " * _GAP + column(tr("SIZE"), _SIZE, right=True)
-        if self._fits:
-            text += " " * _GAP + column(tr("FITS"), self._fits)
+        text += " " * _GAP + column(tr("FITS") if self._fits > 1 else "", self._fits)
         if self._speed:
             text += " " * _GAP + column(tr("SPEED"), self._speed, right=True)
         return ((text, "muted"),)
@@ -75,11 +78,10 @@ class VariantColumns:
             (" " * _GAP + column(format.size(judged.variant.size_bytes), _SIZE, right=True), "muted"),
         ]
         note = _note(known)
-        if self._fits:
-            text, style = _fits(judged)
-            if note and not self._note and _is_ordered(known):  # how far it is matters more then
-                text, style = note, "key"
-            row += [(" " * _GAP, ""), (column(text, self._fits), style)]
+        text, style = _fits(judged)
+        if note and not self._note and self._fits > 1 and _is_ordered(known):  # how far it is matters more then
+            text, style = note, "key"
+        row += [(" " * _GAP, ""), (column(text[: self._fits] if self._fits == 1 else text, self._fits), style)]
         if self._speed:
             tps = judged.decode_tps
             text = tr("≈{speed} tok/s", speed=format.speed(tps)) if tps else ""

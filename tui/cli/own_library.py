@@ -8,15 +8,19 @@ import os
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
+from tui.base.splitfile import part_of
 from tui.base.terminal_style import say
 from tui.base.userpath import user_path
 from tui.cli.named_model import of_name
 from tui.config import paths
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
-from tui.models.folders import configured_folders
+from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
-from tui.models.named import labels, named
+from tui.models.modelfile import file_title
+from tui.models.named import Named, find, labels, named
 
 
 class OwnLibrary:
@@ -31,8 +35,11 @@ class OwnLibrary:
     @cached_property
     def found(self) -> Library:
         """All of it."""
-        folders = configured_folders(self.settings.models, self.state.state.folders)
-        return scan(folders, paths.library_cache_file())
+        return scan(self._folders, paths.library_cache_file())
+
+    @property
+    def _folders(self) -> tuple[Folder, ...]:
+        return configured_folders(self.settings.models, self.state.state.folders)
 
     @cached_property
     def names(self) -> dict[Path, str]:
@@ -45,5 +52,31 @@ class OwnLibrary:
         path = user_path(written)
         if os.sep not in written and not path.is_file():
             path = of_name(written, *named(self.found))
-        of_library = next((one for one in self.found.models if path in one.paths), None)
+        of_library = next((one for one in self.found.models if path in (*one.paths, *_also(one))), None)
         return of_library or inspect(path)
+
+    def one_of(self, written: str) -> LibraryModel:
+        """As `model`, of content that lies in several places the one that is meant. Raises as `model`."""
+        model = self.model(written)
+        path = user_path(written)
+        names = [Named(path=one.path, names=(one.name or file_title(one.path),)) for one in model.places]
+        meant = [one.path for one in names if one.path == path] or [one.path for one in find(written, names)]
+        place = next((one for one in model.also if meant == [one.path]), None)
+        if place is None:
+            return model
+        around = (
+            one.path for one in self._folders if one.source == place.source and place.path.is_relative_to(one.path)
+        )
+        return msgspec.structs.replace(
+            model,
+            path=place.path,
+            paths=part_of(place.path)[1],
+            source=place.source,
+            store_name=place.name,
+            root=next(around, None),
+            also=tuple(one for one in model.places if one is not place and one.path != place.path),
+        )
+
+
+def _also(model: LibraryModel) -> list[Path]:
+    return [place.path for place in model.also]

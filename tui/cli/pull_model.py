@@ -118,14 +118,12 @@ def _fetch(order: Order, written: str, told: _Told, bytes_per_s: int) -> int:
         told.stopped()
         say(tr("Stopped. What is there stays; to go on: {command}", command=again))
         return ExitCode.INTERRUPTED
-    say(
-        tr(
-            "{name} is here, {size}. Chat with it: {command}",
-            name=order_name(order),
-            size=format.size(order.size_bytes),
-            command=f"llmtui {format.path(path_of(order))}",
-        )
-    )
+    name, command = order_name(order), f"llmtui {format.path(path_of(order))}"
+    if told.has_fetched:
+        size = format.size(order.size_bytes)
+        say(tr("{name} is here, {size}. Chat with it: {command}", name=name, size=size, command=command))
+    else:
+        say(tr("{name} is on this machine already.", name=name))
     told.done(order, tuple(Path(order.folder, file.path) for file in order.files))
     return ExitCode.FINE
 

@@ -12,6 +12,7 @@ from tui.base.terminal_style import Toned, page, say, say_error, takes_colours
 from tui.cli.output import Column, laid_out, put_json
 from tui.cli.own_library import OwnLibrary
 from tui.cli.parser import CommandLineError
+from tui.models.modelfile import file_title
 from tui.models.remove import Removal, RemovalError, carry_out, plan
 from tui.models.stores.known import title_of
 from tui.words import mark, tr, trn
@@ -22,9 +23,9 @@ def remove(arguments: argparse.Namespace) -> int:
     if not arguments.models:
         raise CommandLineError(tr("name what to delete; {command} lists the models.", command="llmtui models"))
     own = OwnLibrary(arguments)
-    found = {model.path: model for model in map(own.model, arguments.models)}
+    found = {model.path: model for model in map(own.one_of, arguments.models)}
     removals = [plan(model) for model in found.values()]
-    names = [own.names.get(path, path.name) for path in found]
+    names = [own.names.get(path, model.store_name or file_title(path)) for path, model in found.items()]
     refused = [(name, one) for name, one in zip(names, removals, strict=True) if one.refused is not None]
     if refused:
         for name, one in refused:

@@ -22,6 +22,7 @@ Scope = Literal[
     "conversations",
     "form",
     "log",
+    "details",
     "bench",
     "monitor",
     "find",
@@ -41,6 +42,7 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "conversations": "dialog",
     "form": "dialog",
     "log": "dialog",
+    "details": "dialog",
     "bench": "dialog",
     "monitor": "app",
     "find": "dialog",
@@ -50,9 +52,9 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
 failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
-saved, "log" one with lines to read, "bench" the one that measures, "find" the
-search on the hubs, "repository" what can be fetched of one repository, "downloads" what is being fetched; "monitor" is
-the full-screen monitor."""
+saved, "log" one with lines to read, "details" all about a model, "bench" the one that measures, "find" the search on
+the hubs, "repository" what can be fetched of one repository, "downloads" what is being fetched; "monitor" is the
+full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -126,6 +128,7 @@ ACTIONS: tuple[Action, ...] = (
             "ctrl+l",
             "footer",
         ),
+        ("model_details", mark("Show model details"), mark("Show all that is known of the loaded model."), ""),
         ("raise_context", mark("Double context"), mark("Load the model again with twice the context."), ""),
         ("reload_engine", mark("Restart engine"), mark("End the engine and load the model again."), ""),
         ("unload_model", mark("Unload model"), mark("Free the memory that the model takes."), ""),
@@ -293,6 +296,7 @@ ACTIONS: tuple[Action, ...] = (
             "f3",
             "footer",
         ),
+        ("picker_details", mark("Details"), mark("Show all that is known of the model."), "ctrl+g", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
         ("picker_find", mark("Find models"), mark("Search the hubs for a model that is not here."), "f7", "footer"),
@@ -363,6 +367,12 @@ ACTIONS: tuple[Action, ...] = (
         mark("Lines of a log"),
         "log",
         ("log_copy", mark("Copy"), mark("Copy all lines."), "ctrl+y", "footer"),
+    ),
+    *_rows(
+        mark("Model details"),
+        "details",
+        ("details_sum", mark("Compute SHA-256"), mark("Compute the sum of its files, to compare it."), "s", "footer"),
+        ("details_copy", mark("Copy"), mark("Copy all that is shown."), "ctrl+y y", "footer"),
     ),
     *_rows(
         mark("Bench"),

@@ -99,6 +99,11 @@ def remote_headers_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "remote-headers"
 
 
+def sums_file() -> Path:
+    """SHA-256 of model files that were computed, keyed by path, size and mtime."""
+    return Path(platformdirs.user_cache_dir(APP)) / "sums.json"
+
+
 def contexts_dir() -> Path:
     """KV caches of conversations, to go on without evaluating them again."""
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
@@ -107,7 +112,7 @@ def contexts_dir() -> Path:
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
-    files = (database_file(), state_file(), log_file(), library_cache_file())
+    files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file())
     folders = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
     for folder in (*(file.parent for file in files), *folders):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look

@@ -86,7 +86,7 @@ def known_speeds(history: History, machine: Machine | None = None) -> KnownSpeed
 
 
 def of_reports(reports: Sequence[Report], n_threads: int | None = None) -> KnownSpeeds:
-    """What these tell, all of one machine, the newest first. `n_threads` as in `KnownSpeeds`, None for this machine's."""
+    """What these tell, all of one machine, newest first. `n_threads` as in `KnownSpeeds`, None for this machine's."""
     described: dict[str, str] = {}
     bandwidth: dict[str, float] = {}
     runs = []

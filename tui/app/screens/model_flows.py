@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +21,8 @@ from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
+from tui.models.detail_words import DetailRow
+from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -34,6 +37,9 @@ from tui.protocol.records import Device
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.app.screens.details import DetailsScreen
 
 
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +121,7 @@ class ModelFlows:
                 folders=self.folders,
                 library=self.library,
                 records=lambda: model_records(controller.store),
+                details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
                 find=self.find,
                 keep_favourite=lambda path, is_one: controller.change_remembered(
@@ -126,6 +133,23 @@ class ModelFlows:
             await self._load_as_asked(picked.model)
         elif picked is not None:
             self._load_chosen(self._as_remembered(picked.model))
+
+    def _details_of(self, path: Path, here: Sequence[DetailRow] = ()) -> DetailsScreen:
+        """A screen with all that is known of a model, of which `here` is what it will do on this machine."""
+        from tui.app.screens.details import DetailsScreen
+
+        loaded = self._controller.engine.loaded if self._controller.model.path == path else None
+        sums = FileSums(paths.sums_file())
+        return DetailsScreen(path, self.flows.keymap, sums, here=here, loaded=loaded, copy=self._copier.copy)
+
+    @flow("dialog")
+    async def action_model_details(self) -> None:
+        """Show all that is known of the model that is loaded."""
+        path = self._controller.model.path
+        if path is None:
+            self.flows.tell(tr(phrases.NO_MODEL))
+        else:
+            await self.flows.ask(self._details_of(path))
 
     @flow("dialog")
     async def action_add_folder(self) -> None:

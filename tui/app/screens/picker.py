@@ -13,13 +13,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
 from tui.app.markdown.text import width_of
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
-from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, legend
+from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
@@ -30,6 +31,7 @@ from tui.config.keymap import display_keys
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
 from tui.measure.forecast import Forecast, forecast
+from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -58,7 +60,8 @@ class PickerScreen(ListDialog[PickedModel]):
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `find` is called, and the picker closed, when
-    somebody wants a model that is not here.
+    somebody wants a model that is not here. `details_of` gives a screen with all that is known of a model, of which the
+    rows are what it will do here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -78,6 +81,7 @@ class PickerScreen(ListDialog[PickedModel]):
         favourites: Sequence[str] = (),
         keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
         find: Callable[[], object] | None = None,
+        details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Models"))
@@ -95,6 +99,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort = Sort()
+        self._details_of = details_of
         self._is_unsorted = False
         """Something was found out that may change the order."""
         self._is_missed = asyncio.Event()
@@ -102,7 +107,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -327,6 +332,14 @@ class PickerScreen(ListDialog[PickedModel]):
         if self._find is not None:
             self.dismiss(None)
             self._find()
+
+    def action_picker_details(self) -> None:
+        """Show all that is known of the highlighted model."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel) or self._details_of is None:
+            self.app.bell()
+            return
+        self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
     # Choosing ---------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from tui.app.verdict_marks import COLORS, MARKS
 from tui.base import format
 from tui.base.text import clean
 from tui.measure import forecast_words
+from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
@@ -96,6 +97,20 @@ def _model_details(model: LibraryModel, facts: Facts) -> Content:
         lines += [Content(line) for line in forecast_words.lines(facts.speed)]
     lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
     return Content("\n").join(lines)
+
+
+def here(facts: Facts) -> tuple[DetailRow, ...]:
+    """What a model will do on this machine, as far as it is known."""
+    rows = []
+    if facts.permission is not None:
+        words = verdict_words.in_words(facts.permission.outcome, facts.permission.fit)
+        rows.append(DetailRow(label=tr("memory"), value=f"{MARKS[facts.permission.fit]} {words}"))
+    found = facts.speed
+    if found is not None and found.decode_tps is not None:
+        rows.append(DetailRow(label=tr("decode"), value=forecast_words.sentence(found.decode_tps)))
+    if found is not None and found.prompt_tps is not None:
+        rows.append(DetailRow(label=tr("prefill"), value=forecast_words.sentence(found.prompt_tps)))
+    return tuple(rows)
 
 
 def _fits(permission: LoadPermission) -> Content:

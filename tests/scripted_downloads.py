@@ -16,7 +16,7 @@ class ScriptedDownloads:
 
     def __init__(self) -> None:
         self.all: tuple[Download, ...] = ()
-        self.limited_to = 0
+        self.bytes_per_s = 0
         self._listeners: list[Listener] = []
 
     def set(self, place: int, **changes: Any) -> None:
@@ -61,7 +61,10 @@ class ScriptedDownloads:
         await self.cancel(id)
 
     async def limit(self, bytes_per_s: int) -> None:
-        self.limited_to = bytes_per_s
+        self.bytes_per_s = bytes_per_s
+
+    async def limited_to(self) -> int:
+        return self.bytes_per_s
 
     async def close(self) -> None:
         self._listeners.clear()

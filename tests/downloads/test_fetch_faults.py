@@ -12,6 +12,7 @@ import pytest
 
 from tests.downloads.ordering import BYTES, EAGER, FILE, at, get, is_absent, is_right, order_for, served
 from tests.hubserver import faults
+from tests.hubserver.exchange import Reply
 from tests.hubserver.repos import ServedRepo
 from tests.hubserver.server import HubServer
 from tui.downloads.failures import FetchError
@@ -221,7 +222,6 @@ def test_a_wait_that_is_longer_than_patience_is_told_at_once(hub: HubServer, ord
         (faults.refused(401), "token"),
         (faults.refused(403), "gated"),
         (faults.refused(403, X_Error_Code="GatedRepo"), "gated"),
-        (faults.refused(401, X_Error_Code="RepoNotFound"), "not_found"),
         (faults.refused(404), "not_found"),
         (faults.refused(410), "not_found"),
         (faults.refused(418), "protocol"),
@@ -273,7 +273,7 @@ def test_an_address_that_went_out_of_date_is_asked_for_again(hub: HubServer, rep
     with HubServer(repo) as other:
         numbers = itertools.count()
         hub.instead(
-            BYTES, lambda request, _: faults.Reply(302, {"Location": f"{other.url}{request.target}?n={next(numbers)}"})
+            BYTES, lambda request, _: Reply(302, {"Location": f"{other.url}{request.target}?n={next(numbers)}"})
         )
         other.instead(r"n=0", faults.refused(403), skip=2)
         assert get(hub, order)

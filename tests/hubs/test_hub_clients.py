@@ -18,6 +18,7 @@ from tests.hubserver.exchange import CutConnectionError, Reply, Request, in_json
 from tests.hubserver.server import HubServer, ServedRepo
 from tests.hubserver.tls import self_signed
 from tests.patience import PATIENCE_S
+from tui.hubs.errors import ENDPOINTS
 from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.records import HubName, Query, RepoId
 from tui.hubs.repo_facts import params_in_name
@@ -221,7 +222,22 @@ def test_a_line_that_breaks_is_said_to_be(name: HubName, server: HubServer) -> N
         raise CutConnectionError
 
     server.instead(ANY, cut)
-    assert failing(client(name, server.url)).kind == "unreachable"
+    error = failing(client(name, server.url))
+    assert error.kind == "unreachable"
+    assert "(Server disconnected without sending a response)" in str(error)
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_line_that_breaks_once_is_not_noticed(name: HubName, server: HubServer) -> None:
+    def cut(request: Request, reply: Reply) -> Reply:
+        raise CutConnectionError
+
+    server.add(qwen())
+    server.instead(ANY, cut, times=1)
+    hub = client(name, server.url)
+    assert hub.search(Query()).repos
+    server.instead(ANY, cut, times=1)
+    assert hub.repo(an_id(hub)).files
 
 
 @pytest.mark.parametrize("name", HUBS)
@@ -232,7 +248,7 @@ def test_a_line_that_breaks_is_said_to_be(name: HubName, server: HubServer) -> N
 def test_a_hub_that_is_not_there_is_said_to_be(name: HubName, endpoint: str, kind: HubErrorKind) -> None:
     error = failing(client(name, endpoint))
     assert error.kind == kind
-    assert ("HF_ENDPOINT" in str(error)) == (name == "huggingface" and kind == "unreachable")
+    assert (ENDPOINTS[name] in str(error)) == (kind == "unreachable")
 
 
 @pytest.mark.parametrize("name", HUBS)

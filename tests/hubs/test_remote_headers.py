@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.hubs.conftest import HUBS, client
 from tests.hubserver.exchange import CutConnectionError, Reply, Request
@@ -16,10 +20,12 @@ from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import HubName, Repo, RepoId, Variant
 from tui.hubs.registry import Hubs
-from tui.hubs.remote_header import RepoMemo, read_remote
+from tui.hubs.remote_header import read_remote
 from tui.hubs.variants import content_of
-from tui.models.gguf import read_header
+from tui.hubs.vocabulary import Vocabulary
+from tui.models.gguf import ArrayStub, GgufHeader, Value, read_header
 from tui.models.info import ModelInfo, from_headers
+from tui.models.source import BytesSource
 
 NAME = "me/Test-GGUF"
 SHAPE = Shape(n_vocab=40_000, n_embd=32)
@@ -31,10 +37,11 @@ HEADER_BYTES = 2_700_000
 """Of a model with this vocabulary: more than one request brings, less than a few."""
 
 
-def gguf(kind: str = "F16", shape: Shape = SHAPE, **more: object) -> bytes:
+@cache
+def gguf(kind: str = "F16") -> bytes:
     """A whole model."""
-    shape = replace(shape, kind=kind)
-    raw, size = header({**shape.metadata(**more), **VOCABULARY, "tokenizer.chat_template": "{{ x }}"}, shape.tensors())
+    shape = replace(SHAPE, kind=kind)
+    raw, size = header({**shape.metadata(), **VOCABULARY, "tokenizer.chat_template": "{{ x }}"}, shape.tensors())
     return raw.ljust(size, b"\0")
 
 
@@ -55,7 +62,7 @@ def opened(hub: Hub) -> tuple[Repo, dict[str, Variant]]:
 def test_a_header_on_a_hub_says_what_it_says_on_the_disk(hub: Hub, served: ServedRepo, server: HubServer) -> None:
     repo, variants = opened(hub)
     before = server.n_sent
-    info = read_remote(hub, repo, variants["F16"], RepoMemo())
+    info = read_remote(hub, repo, variants["F16"], Vocabulary())
     raw = served.files["m-F16.gguf"]
     assert isinstance(raw, bytes)
     assert info == of_file(raw, "m-F16")
@@ -66,10 +73,10 @@ def test_a_header_on_a_hub_says_what_it_says_on_the_disk(hub: Hub, served: Serve
 
 def test_the_vocabulary_is_fetched_once_for_all_quantizations(hub: Hub, served: ServedRepo, server: HubServer) -> None:
     repo, variants = opened(hub)
-    memo = RepoMemo()
-    read_remote(hub, repo, variants["F16"], memo)
+    vocabulary = Vocabulary()
+    read_remote(hub, repo, variants["F16"], vocabulary)
     before = server.n_sent
-    info = read_remote(hub, repo, variants["F32"], memo)
+    info = read_remote(hub, repo, variants["F32"], vocabulary)
     raw = served.files["m-F32.gguf"]
     assert isinstance(raw, bytes)
     assert info == of_file(raw, "m-F32")
@@ -83,9 +90,9 @@ def test_a_file_with_another_vocabulary_of_the_same_length_is_read_whole(hub: Hu
     raw, size = header(other, replace(SHAPE, kind="F16").tensors())
     server.add(ServedRepo(NAME, {"m-F16.gguf": gguf(), "m-Q8_0.gguf": raw.ljust(size, b"\0")}))
     repo, variants = opened(hub)
-    memo = RepoMemo()
-    read_remote(hub, repo, variants["F16"], memo)
-    assert read_remote(hub, repo, variants["Q8_0"], memo) == of_file(raw.ljust(size, b"\0"), "m-Q8_0")
+    vocabulary = Vocabulary()
+    read_remote(hub, repo, variants["F16"], vocabulary)
+    assert read_remote(hub, repo, variants["Q8_0"], vocabulary) == of_file(raw.ljust(size, b"\0"), "m-Q8_0")
 
 
 def test_parts_are_read_as_one_model(hub: Hub, server: HubServer) -> None:
@@ -99,7 +106,7 @@ def test_parts_are_read_as_one_model(hub: Hub, server: HubServer) -> None:
     files = {f"F16/m-F16-0000{n}-of-00003.gguf": raw for n, raw in enumerate(parts, start=1)}
     server.add(ServedRepo(NAME, dict(files)))
     repo, variants = opened(hub)
-    info = read_remote(hub, repo, variants["F16"], RepoMemo())
+    info = read_remote(hub, repo, variants["F16"], Vocabulary())
     assert info == from_headers([read_header(raw) for raw in parts], "m-F16")
     assert info.n_params == of_file(gguf(), "").n_params
 
@@ -121,7 +128,7 @@ def test_a_kept_header_is_known_on_the_other_hub_and_not_for_other_contents(
     for name in HUBS:
         hub = client(name, server.url)
         repo, variants = opened(hub)
-        read_remote(hub, repo, variants["F16"], RepoMemo(), kept)
+        read_remote(hub, repo, variants["F16"], Vocabulary(), kept)
     assert {request.headers.get("range") for request in server.asked("FilePath")} == set()
     variant = variants["F16"]
     other = replace_file(variant, sha256="0" * 64)
@@ -141,13 +148,13 @@ def test_a_damaged_kept_header_is_read_again(
 ) -> None:
     kept = KeptHeaders(tmp_path)
     repo, variants = opened(hub)
-    info = read_remote(hub, repo, variants["F16"], RepoMemo(), kept)
+    info = read_remote(hub, repo, variants["F16"], Vocabulary(), kept)
     (file,) = tmp_path.iterdir()
     raw = bytearray(file.read_bytes())
     raw[-5] ^= 1
     file.write_bytes(bytes(raw) if damage is None else damage)
     assert kept.get(variants["F16"]) is None
-    assert read_remote(hub, repo, variants["F16"], RepoMemo(), kept) == info
+    assert read_remote(hub, repo, variants["F16"], Vocabulary(), kept) == info
     assert kept.get(variants["F16"]) == info
 
 
@@ -161,11 +168,11 @@ def test_a_server_that_ignores_ranges_is_left_when_enough_came(hub: Hub, server:
 
     server.instead("resolve|FilePath", whole)
     repo, variants = opened(hub)
-    memo = RepoMemo()
+    vocabulary = Vocabulary()
     for label in ("F16", "F32"):
         raw = served.files[f"m-{label}.gguf"]
         assert isinstance(raw, bytes)
-        assert read_remote(hub, repo, variants[label], memo) == of_file(raw, f"m-{label}")
+        assert read_remote(hub, repo, variants[label], vocabulary) == of_file(raw, f"m-{label}")
     assert len(server.asked("resolve|FilePath")) <= 4
 
 
@@ -185,7 +192,7 @@ def test_a_line_that_breaks_within_a_header_is_taken_up_where_it_broke(
     repo, variants = opened(hub)
     raw = served.files["m-F16.gguf"]
     assert isinstance(raw, bytes)
-    assert read_remote(hub, repo, variants["F16"], RepoMemo()) == of_file(raw, "m-F16")
+    assert read_remote(hub, repo, variants["F16"], Vocabulary()) == of_file(raw, "m-F16")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +212,7 @@ def test_what_is_no_model_is_said_to_be_none(
     server.add(ServedRepo(NAME, {"m-F16.gguf": content}))
     repo, variants = opened(hub)
     with pytest.raises(HubError) as raised:
-        read_remote(hub, repo, variants["F16"], RepoMemo())
+        read_remote(hub, repo, variants["F16"], Vocabulary())
     assert raised.value.kind == kind
     assert words in str(raised.value)
 
@@ -229,7 +236,7 @@ def test_each_failure_of_a_range_has_its_sentence(
     server.instead("resolve|FilePath", reply)
     repo, variants = opened(hub)
     with pytest.raises(HubError) as raised:
-        read_remote(hub, repo, variants["F16"], RepoMemo())
+        read_remote(hub, repo, variants["F16"], Vocabulary())
     assert raised.value.kind == kind
 
 
@@ -244,7 +251,7 @@ def test_a_token_stays_with_the_hub_that_redirects(
         place = elsewhere.url.replace("127.0.0.1", "localhost")
         server.instead("resolve|FilePath", Reply(302, {"Location": f"{place}/{NAME}/resolve/main/m-F16.gguf"}))
         repo, variants = opened(hub)
-        info = read_remote(hub, repo, variants["F16"], RepoMemo())
+        info = read_remote(hub, repo, variants["F16"], Vocabulary())
         assert info.arch == "qwen3"
         assert elsewhere.seen
         for request in elsewhere.seen:
@@ -259,5 +266,23 @@ def test_an_address_that_has_run_out_is_asked_for_again(server: HubServer, serve
         server.instead("resolve", leads)
         elsewhere.instead("signed", Reply(403, body=b"<Error>Request has expired</Error>"), times=1, skip=1)
         repo, variants = opened(hub)
-        assert read_remote(hub, repo, variants["F16"], RepoMemo()).arch == "qwen3"
+        assert read_remote(hub, repo, variants["F16"], Vocabulary()).arch == "qwen3"
     assert len(server.asked("resolve")) == 2
+
+
+@given(st.integers(1, 400), st.integers(0, 300), st.integers(0, 900), st.integers(0, 900))
+def test_a_lent_vocabulary_changes_no_byte(n_more: int, n_behind: int, offset: int, n: int) -> None:
+    lists = random.Random(1).randbytes(300)
+    one, other = (bytes([fill]) * count + lists + bytes(n_behind) for fill, count in ((1, 20), (2, n_more)))
+    vocabulary = Vocabulary()
+    stub: dict[str, Value] = {"tokens": ArrayStub(type="str", count=9)}
+    spans = {"tokens": (20, 320)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tui.hubs.vocabulary._LONG_BYTES", 100)
+        patch.setattr("tui.hubs.vocabulary._SEEN_BYTES", 50)
+        header = GgufHeader(version=3, metadata=stub, tensors=(), data_offset=0, file_size=None, spans=spans)
+        vocabulary.learn(header, BytesSource(one))
+        lent = vocabulary.lent_to(BytesSource(other))
+        assert not isinstance(lent, BytesSource)
+        assert lent.read_at(offset, n) == other[offset : offset + n]
+        assert isinstance(vocabulary.lent_to(BytesSource(other[: n_more + 299])), BytesSource)

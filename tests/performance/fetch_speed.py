@@ -31,7 +31,7 @@ from tui.downloads.records import Order, OrderedFile
 from tui.downloads.transfer import Effort
 from tui.engines.local import LocalEngine
 from tui.hubs.records import Location, RepoId
-from tui.protocol.messages import Generate
+from tui.protocol.messages import Done, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 SERVE = "--serve"
@@ -133,9 +133,10 @@ def measure(source: Path, rounds: int, folder: Path) -> None:
 async def tokens_per_s(engine: LocalEngine, n_tokens: int) -> float:
     """Of one answer of so many tokens."""
     question = Message(role="user", content="Tell me a long story about a lighthouse.")
-    sampling = Sampling(temperature=0.0, max_tokens=n_tokens)
     began, n = time.perf_counter(), 0
-    async for _ in engine.generate(Generate(messages=(question,), sampling=sampling)):
+    async for _ in engine.generate(
+        Generate(messages=(question,), sampling=Sampling(temperature=0.0), max_tokens=n_tokens)
+    ):
         n += 1
     return n_tokens / (time.perf_counter() - began)
 

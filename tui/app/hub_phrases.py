@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row
 from tui.base import format
-from tui.base.text import one_line
 from tui.downloads.progress_words import figures, order_name, percent, share_of
 from tui.downloads.records import Download, Problem
+from tui.downloads.words import problem_words
 from tui.hubs.records import HubName, RepoId
-from tui.words import mark, tr
+from tui.words import mark, tr, trn
 
 HUBS: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 UNKNOWN_BPS = 12_500_000
@@ -39,9 +42,12 @@ def state(download: Download) -> str:
     return word
 
 
-def problem(found: Problem) -> str:
-    """Why a download stands still, and what to do."""
-    return one_line(found.detail or found.kind)
+def problem(found: Problem, repo: RepoId) -> str:
+    """Why a download stands still, and what to do or when it goes on."""
+    told = problem_words(found, repo.hub)
+    if not found.retry_at:
+        return told
+    return tr("{why} Tried again at {time}.", why=told, time=f"{datetime.fromtimestamp(found.retry_at):%H:%M:%S}")
 
 
 def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
@@ -58,6 +64,19 @@ def no_room(size_bytes: int, room: int, kept: int) -> str:
         needed=format.size(size_bytes),
         free=format.size(room),
         kept=format.size(kept),
+    )
+
+
+def goes_on(downloads: Sequence[Download]) -> str:
+    """What is said at the end about what is not whole yet; nothing where all is."""
+    left = [one for one in downloads if one.state in ("waiting", "fetching", "checking")]
+    if len(left) == 1:
+        name, part = order_name(left[0].order), percent(share_of(left[0]))
+        return tr("{name} is fetched to {percent}: the rest follows at the next start.", name=name, percent=part)
+    return (
+        trn("{n} download goes on at the next start.", "{n} downloads go on at the next start.", len(left))
+        if left
+        else ""
     )
 
 

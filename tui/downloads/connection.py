@@ -86,7 +86,9 @@ class Address:
 
     def broken(self, error: Exception) -> FetchError:
         """The line broke, or there is none."""
-        return of_the_hub(errors.of_exception(self.repo.hub, self._host, error))
+        said = errors.of_exception(self.repo.hub, self._host, error)
+        # A machine without a network has one later; who wants none says so before anything is asked.
+        return of_the_hub(said, is_temporary=True if said.kind == "offline" else None)
 
     def nonsense(self, detail: str) -> FetchError:
         """What was answered cannot be used."""
@@ -313,12 +315,13 @@ def _login(proxy: SplitResult) -> dict[str, str]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Certificates of the system, those of `certifi` besides, for a Python that does not know where the system has
-    them; only those of a file that the environment names."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if file := os.environ.get(name):
-            return ssl.create_default_context(cafile=file)
+    """Certificates of the system or of what SSL_CERT_FILE names; those that other programs are told to trust; and those
+    of `certifi`, for a Python that does not know where the system has them."""
     context = ssl.create_default_context()
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if file := os.environ.get(name):
+            with contextlib.suppress(OSError):  # then what cannot be trusted is said
+                context.load_verify_locations(file)
     with contextlib.suppress(ImportError, OSError):
         import certifi
 

@@ -8,26 +8,28 @@ from tui.downloads.records import NO_ROOM, Problem, ProblemKind
 from tui.hubs.interface import HubError
 from tui.words.later import Later
 
-TEMPORARY: frozenset[ProblemKind] = frozenset({"offline", "unreachable", "timeout", "busy", "server", "elsewhere"})
-"""What is tried again without anybody doing something."""
+_TEMPORARY: frozenset[ProblemKind] = frozenset({"unreachable", "timeout", "busy", "server", "elsewhere"})
 _MOST_OF_A_DETAIL = 200
 
 
 class FetchError(Exception):
     """A file could not be fetched. `why` is the sentence of a hub's failure; `retry_after_s` what the server asks to
-    wait, 0 when it does not say."""
+    wait, 0 when it does not say; `is_temporary`, whether trying again later may help by itself: by the kind, where it
+    is not given."""
 
     def __init__(
-        self, kind: ProblemKind, detail: str = "", *, why: Later | None = None, retry_after_s: float = 0.0
+        self,
+        kind: ProblemKind,
+        detail: str = "",
+        *,
+        why: Later | None = None,
+        retry_after_s: float = 0.0,
+        is_temporary: bool | None = None,
     ) -> None:
         super().__init__(kind, detail or (why.english if why is not None else ""))
         self.kind, self.why, self.retry_after_s = kind, why, retry_after_s
         self.detail = one_line(detail)[:_MOST_OF_A_DETAIL]
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether trying again later may help by itself."""
-        return self.kind in TEMPORARY
+        self.is_temporary = kind in _TEMPORARY if is_temporary is None else is_temporary
 
     def problem(self, retry_at: float = 0.0) -> Problem:
         """As a record."""
@@ -38,9 +40,9 @@ class StoppedError(Exception):
     """Whoever asked for the file does not want it any more, for now."""
 
 
-def of_the_hub(error: HubError) -> FetchError:
+def of_the_hub(error: HubError, *, is_temporary: bool | None = None) -> FetchError:
     """What the hub refused, or how it could not be reached."""
-    return FetchError(error.kind, why=error.why, retry_after_s=error.retry_after_s)
+    return FetchError(error.kind, why=error.why, retry_after_s=error.retry_after_s, is_temporary=is_temporary)
 
 
 def of_the_disk(error: OSError) -> FetchError:

@@ -17,6 +17,7 @@ from tui.downloads.partfile import Identity, Part
 from tui.downloads.records import Download, DownloadState, Order, OrderedFile, Problem
 from tui.downloads.summing import sum_of
 from tui.downloads.transfer import Effort, Transfer
+from tui.hubs import errors
 from tui.hubs.interface import HubError
 from tui.hubs.records import FoundRepo, Location, RemoteFile, Repo
 from tui.hubs.registry import new_hub
@@ -36,7 +37,12 @@ Whole = dict[str, int]
 
 
 def location_of(order: Order, file: OrderedFile) -> Location:
-    """As the hub says. Raises `HubError`."""
+    """As the hub says. Raises `HubError`, also where the user wants nothing to be asked."""
+    if order.repo.hub == "huggingface":
+        from huggingface_hub import constants
+
+        if constants.HF_HUB_OFFLINE:
+            raise errors.offline(order.repo.hub)
     repo = Repo(id=order.repo, commit=order.commit, found=FoundRepo(id=order.repo))
     return new_hub(order.repo.hub).location(
         repo, RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)

@@ -46,5 +46,8 @@ class Downloads(Protocol):
     async def limit(self, bytes_per_s: int) -> None:
         """Fetch no faster than that, all together; 0 for as fast as it goes."""
 
+    async def limited_to(self) -> int:
+        """The limit that holds, in bytes a second; 0 for none. It outlives the app."""
+
     async def close(self) -> None:
         """End the process; what is fetched is taken up by the next `start`."""

@@ -106,6 +106,10 @@ class LocalDownloads:
         """As `Downloads.limit`."""
         await self._wish(lambda shelf: wishes.limit(shelf, bytes_per_s))
 
+    async def limited_to(self) -> int:
+        """As `Downloads.limited_to`."""
+        return await asyncio.to_thread(lambda: self._shelf.limit)
+
     async def close(self) -> None:
         """As `Downloads.close`."""
         self._is_closed = True
@@ -227,7 +231,7 @@ class LocalDownloads:
         self._deaths.append(time.monotonic())
         words = next((line for line in reversed(self._last_words) if line.strip()), "")
         _log.error("the process that fetches has ended: %s", words)
-        pause_s = 2.0 ** len(self._deaths)
+        pause_s = 2.0 ** (len(self._deaths) - 1)
         is_over = self._is_given_up
         problem = Problem(kind="process", detail=words[:200], retry_at=0.0 if is_over else time.time() + pause_s)
         self._tell(tuple(_interrupted(download, problem) for download in self._all))

@@ -258,7 +258,7 @@ class _Running:
     def _hear(self, download: Download) -> None:
         self.progress = msgspec.structs.replace(
             self.progress,
-            state=download.state,
+            state="checking" if download.state == "done" else download.state,  # it is done when that is noted
             n_bytes=download.n_bytes,
             bytes_per_s=download.bytes_per_s,
             problem=download.problem,

@@ -15,9 +15,7 @@ _OWN: Mapping[ProblemKind, str] = {
     "disk_full": mark("The disk is full. Make room and resume."),
     "disk": mark("The file cannot be written: {detail}."),
     "sum": mark("What came is not what {hub} lists (another SHA-256), so it was deleted. Resume to fetch it again."),
-    "changed": mark(
-        "The file on {hub} has changed. Cancel this download, open the repository again and order it anew."
-    ),
+    "changed": mark("The file on {hub} has changed. Cancel this download and choose the model again."),
     "taken": mark("Another file has this name: {detail}. Move it away, then resume."),
     "elsewhere": mark("Another llmtui is fetching this file."),
     "process": mark("Fetching broke off ({detail}). Resume to go on."),

@@ -13,27 +13,40 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 from tui.base.text import fit_columns, one_line
 from tui.hubs.interface import HubError
 from tui.hubs.records import HubName, RepoId
+from tui.words import mark
 from tui.words.later import Later, later
 
 TITLES: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 """What the hubs call themselves."""
 TOKENS: dict[HubName, str] = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 """The environment variables that their libraries read a token from."""
+ENDPOINTS: dict[HubName, str] = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
+"""The environment variables that lead to another address."""
+_OWN_HOSTS = ("huggingface.co", "modelscope.cn", "www.modelscope.cn", "modelscope.ai", "www.modelscope.ai")
 _TOKEN_PAGES: dict[HubName, str] = {
     "huggingface": "huggingface.co/settings/tokens",
     "modelscope": "modelscope.cn/my/myaccesstoken",
 }
 _PAGES: dict[HubName, str] = {"huggingface": "https://huggingface.co/", "modelscope": "https://modelscope.cn/models/"}
+USUAL: Final = (
+    mark("Connection reset by peer"),
+    mark("Connection timed out"),
+    mark("Network is unreachable"),
+    mark("Server disconnected without sending a response"),
+    mark("the connection broke"),
+)
+"""What the system and the libraries say besides the texts of `tui.base.oserrors`, and has a translation."""
 _MOST_OF_A_REASON = 160
 """Cells of what is quoted from elsewhere."""
 _MOST_WAIT_S = 24 * 3600.0
 """What a hub may ask to wait; more is a mistake of its."""
-_SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+_SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)|Error\(\d+, '([^']+)'\)")
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")
 
 
@@ -75,7 +88,7 @@ def captive(hub: HubName) -> HubError:
 def malformed(hub: HubName, detail: str) -> HubError:
     """It answered what makes no sense."""
     why = later(
-        "{hub} answered what llmtui does not understand ({detail}). Try again later; a newer llmtui may know it.",
+        "{hub} gave an answer that llmtui does not understand ({detail}). Try again later; a newer llmtui may know it.",
         hub=TITLES[hub],
         detail=_short(detail),
     )
@@ -113,14 +126,12 @@ def gated(repo: RepoId, *, has_token: bool) -> HubError:
     said = {"repo": repo.name, "url": page_of(repo), "token": TOKENS[repo.hub]}
     if has_token:
         why = later(
-            "{repo} is for those who accepted its terms: open {url}, logged in as the owner of your token ({token}), "
-            "and accept them; then try again.",
+            "{repo} is gated: open {url} as the owner of your token ({token}) and accept its terms, then try again.",
             **said,
         )
     else:
         why = later(
-            "{repo} is for those who accepted its terms: log in at {url} and accept them, then set {token} to a token "
-            "from {page}.",
+            "{repo} is gated: log in at {url} and accept its terms, then set {token} to a token from {page}.",
             page=_TOKEN_PAGES[repo.hub],
             **said,
         )
@@ -176,13 +187,13 @@ def of_status(
     return malformed(hub, f"{status}: {message}" if message else str(status))
 
 
-def proxy(hub: HubName, detail: str) -> HubError:
+def proxy(hub: HubName, reason: str | Later) -> HubError:
     """The proxy on the way does not let it through, or is not there."""
     why = later(
         "The proxy {proxy} does not lead to {hub} ({reason}): check HTTPS_PROXY, or name {host} in NO_PROXY.",
         proxy=proxy_for(_PAGES[hub]) or "HTTPS_PROXY",
         hub=TITLES[hub],
-        reason=_short(detail),
+        reason=reason,
         host=urlsplit(_PAGES[hub]).hostname or "",
     )
     return HubError("proxy", hub, why)
@@ -207,14 +218,14 @@ def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
     if any("ProxyError" in name for name in names) or "ProxyError(" in words:
         return proxy(hub, _root_of(chain))
     if any(isinstance(each, TimeoutError) or "Timeout" in name for each, name in zip(chain, names, strict=True)):
-        return HubError("timeout", hub, _or_mirror(hub, later("{hub} does not answer in time.", hub=title)))
+        return HubError("timeout", hub, _or_elsewhere(hub, host, later("{hub} does not answer in time.", hub=title)))
     if proxy_for(endpoint) and (_is_of_connecting(chain, names) or "NewConnectionError(" in words):
         return proxy(hub, _root_of(chain))
     if any(isinstance(each, socket.gaierror) or _is_no_network(each) for each in chain) or "NameResolution" in words:
         why = later("{hub} cannot be reached: {host} is not found. Is this machine online?", hub=title, host=host)
         return HubError("offline", hub, why)
-    why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_short(_root_of(chain)))
-    return HubError("unreachable", hub, _or_mirror(hub, why))
+    why = later("{hub} cannot be reached ({reason}).", hub=title, reason=_root_of(chain))
+    return HubError("unreachable", hub, _or_elsewhere(hub, host, why))
 
 
 def proxy_for(url: str) -> str:
@@ -228,8 +239,10 @@ def proxy_for(url: str) -> str:
     return _short(urlsplit(written if "//" in written else f"//{written}").netloc.rpartition("@")[2])
 
 
-def _or_mirror(hub: HubName, why: Later) -> Later:
-    """With what helps where the hub is blocked."""
+def _or_elsewhere(hub: HubName, host: str, why: Later) -> Later:
+    """With what helps where the hub is blocked, or another address was set."""
+    if host not in _OWN_HOSTS:
+        return later("{what} Check {variable}, which leads to {host}.", what=why, variable=ENDPOINTS[hub], host=host)
     if hub == "huggingface":
         return later("{what} Try again, or set HF_ENDPOINT to a mirror if it is blocked where you are.", what=why)
     return later("{what} Try again in a moment.", what=why)
@@ -284,15 +297,19 @@ def _is_no_network(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
 
 
-def _root_of(chain: list[BaseException]) -> str:
+def _root_of(chain: list[BaseException]) -> Later:
     """The system's own words where there are some, else those of what was raised."""
     systems = [each for each in chain if isinstance(each, OSError) and each.errno and each.strerror]
     if systems:
-        return systems[-1].strerror or ""
+        return Later(systems[-1].strerror or "")
     said = str(chain[0])
     # Some libraries hand on the text alone.
-    quoted = _SYSTEMS_WORDS.search(said)
-    return quoted[1] if quoted else said or type(chain[0]).__name__
+    if quoted := _SYSTEMS_WORDS.search(said):
+        return Later(quoted[1] or quoted[2])
+    if "RemoteDisconnected" in said:
+        return Later("Server disconnected without sending a response")
+    # What is left of their own is Python, such as "('Connection broken: IncompleteRead(5 bytes read)', …)".
+    return Later(_short(said).rstrip(".") if said and "(" not in said else "the connection broke")
 
 
 def _is_of_connecting(chain: list[BaseException], names: list[str]) -> bool:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _HOME = "https://huggingface.co"
-_TIMEOUT_S = 15.0
-"""Of connecting, and of each wait for more bytes."""
+_TIMEOUT_S: Any = (6.0, 15.0, 15.0, 6.0)
+"""Of connecting, of each wait while reading and writing, and for a connection."""
 _SORTS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "updated": "lastModified"}
 _TOLD = ("gguf", "downloads", "likes", "lastModified", "gated", "tags")
 
@@ -95,7 +95,7 @@ class HuggingFace:
 
         def chunks() -> Iterator[bytes]:
             pieces = response.iter_raw(1 << 16)
-            while (piece := self._call(lambda: next(pieces, b""))) != b"":
+            while (piece := self._try(lambda: next(pieces, b""))) != b"":
                 yield piece
 
         return Answer(
@@ -136,7 +136,16 @@ class HuggingFace:
         )
 
     def _call(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
-        """What the library answers. Raises `HubError` for all that it raises."""
+        """What the library answers, asked a second time where the line broke. Raises `HubError` for all that it
+        raises."""
+        try:
+            return self._try(ask, repo)
+        except HubError as error:
+            if error.kind != "unreachable":
+                raise
+        return self._try(ask, repo)
+
+    def _try(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
         try:

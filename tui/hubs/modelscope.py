@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _PATIENCE = {
-    "MODELSCOPE_API_TIMEOUT": "20",
+    "MODELSCOPE_API_TIMEOUT": "15",
+    "MODELSCOPE_API_CONNECT_TIMEOUT": "6",
     "MODELSCOPE_API_MAX_RETRIES": "1",
     "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1",
 }
 """Read by the library when it is imported. By itself it tries five times, a minute each: too long for a person, who is
 told at once and can ask again. Who sets these has what they set."""
-_TIMEOUT_S = (10.0, 15.0)
+_TIMEOUT_S = (6.0, 15.0)
 """Of connecting to where a file lies, and of each wait for more bytes."""
 _SORTS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "updated": "last_modified"}
 _LARGEST_PAGE = 50
@@ -103,7 +104,7 @@ class ModelScope:
 
         def chunks() -> Iterator[bytes]:
             pieces = response.iter_content(1 << 16)
-            while (piece := self._call(lambda: next(pieces, b""))) != b"":
+            while (piece := self._try(lambda: next(pieces, b""))) != b"":
                 yield piece
 
         return Answer(
@@ -143,7 +144,16 @@ class ModelScope:
         )
 
     def _call(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
-        """What the library answers. Raises `HubError` for all that it raises."""
+        """What the library answers, asked a second time where the line broke. Raises `HubError` for all that it
+        raises."""
+        try:
+            return self._try(ask, repo)
+        except HubError as error:
+            if error.kind != "unreachable":
+                raise
+        return self._try(ask, repo)
+
+    def _try(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
         import requests
 
         hub_errors = _library()

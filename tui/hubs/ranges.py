@@ -14,8 +14,6 @@ from tui.words.later import later
 
 FIRST_BLOCK = 1 << 20
 """Bytes; the header of a model with a small vocabulary."""
-SMALL_BLOCK = 256 << 10
-"""Bytes; where little is wanted, as much as the parser reads at once."""
 _LARGEST_BLOCK = 8 << 20
 _MOST_TRIES = 3
 """Requests in a row that may bring nothing."""
@@ -83,8 +81,6 @@ class RangeSource:
         end = offset + n if self.size is None else min(offset + n, self.size)
         run = next((run for run in self._runs if run.start <= offset <= run.end), None)
         if run is None:
-            # Behind a vocabulary that is passed over comes the end of the header.
-            self.block = min(self.block, SMALL_BLOCK) if self._runs else self.block
             run = _Run(offset)
             self._runs.append(run)
         n_empty = 0
@@ -197,7 +193,7 @@ class RangeSource:
             "unreachable",
             self._repo.hub,
             later(
-                "The connection to {hub} ends before the file does: try again in a moment.",
+                "The connection to {hub} keeps breaking: try again in a moment.",
                 hub=errors.TITLES[self._repo.hub],
             ),
         )

@@ -29,7 +29,6 @@ _SCHEMES: dict[str, HubName] = {
     "ms": "modelscope",
     "modelscope": "modelscope",
 }
-_ENDPOINTS: dict[str, HubName] = {"HF_ENDPOINT": "huggingface", "MODELSCOPE_ENDPOINT": "modelscope"}
 _NO_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "blog", "studios", "organization", "learn")
 _OF_A_FILE = ("tree", "blob", "resolve", "raw", "edit", "view")
 _QUOTES = "\"'`“”‘’«»<>"
@@ -101,7 +100,7 @@ def _address(text: str) -> tuple[HubName, str, dict[str, list[str]]] | None:
 def _hosts() -> dict[str, HubName]:
     """With those of mirrors that the user has set."""
     own: dict[str, HubName] = {}
-    for variable, hub in _ENDPOINTS.items():
+    for hub, variable in errors.ENDPOINTS.items():
         if written := os.environ.get(variable, "").strip():
             own[urlsplit(written if "//" in written else f"//{written}").netloc.lower().removeprefix("www.")] = hub
     return {**_HOSTS, **own}

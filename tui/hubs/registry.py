@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from itertools import zip_longest
 
 import msgspec
 
 from tui.config import paths
+from tui.hubs.at_once import as_they_come
 from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Variant
 from tui.hubs.reference import Reference
-from tui.hubs.remote_header import RepoMemo, read_remote
+from tui.hubs.remote_header import read_remote
 from tui.hubs.variants import variant_named, variants_below
+from tui.hubs.vocabulary import Vocabulary
 from tui.models.info import ModelInfo
 from tui.words import Language, language
 
@@ -26,7 +28,8 @@ _PASSED_BY: tuple[HubErrorKind, ...] = (
     "not_found", "offline", "unreachable", "timeout", "certificate", "proxy", "captive", "busy", "server", "protocol",
 )  # fmt: skip
 """What one hub may say while the next is asked."""
-_MOST_MEMOS = 8
+_MOST_VOCABULARIES = 3
+"""Some MB each."""
 
 
 def new_hub(name: HubName) -> Hub:
@@ -58,7 +61,7 @@ class Hubs:
         order = _ORDER.get(language(), _USUAL)
         self._hubs: dict[HubName, Hub] = {hub.name: hub for hub in hubs or map(new_hub, order)}
         self._kept = kept or KeptHeaders(paths.remote_headers_dir())
-        self._memos: dict[tuple[RepoId, str], tuple[RepoMemo, threading.Lock]] = {}
+        self._vocabularies: dict[tuple[RepoId, str], tuple[Vocabulary, threading.Lock]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -75,10 +78,8 @@ class Hubs:
     ) -> Iterator[tuple[HubName, Page | HubError]]:
         """What each hub answers, as soon as it does. `pages` is the `Found.next` of the search before."""
         wanted = [name for name in self._hubs if only in (None, name) and (pages is None or name in pages)]
-        with ThreadPoolExecutor(max(1, len(wanted)), thread_name_prefix="search") as threads:
-            asked = {threads.submit(self._search, name, query, (pages or {}).get(name, "")): name for name in wanted}
-            for future in as_completed(asked):
-                yield asked[future], future.result()
+        pages = pages or {}
+        return as_they_come({name: partial(self._search, name, query, pages.get(name, "")) for name in wanted})
 
     def search(self, query: Query, only: HubName | None = None, pages: Mapping[HubName, str] | None = None) -> Found:
         """What all hubs answer, as one. Raises `HubError` when none could be asked."""
@@ -115,11 +116,11 @@ class Hubs:
         """What the header of a variant says; kept, so that it costs nothing the next time. Raises `HubError`."""
         key = (repo.id, repo.commit)
         with self._lock:
-            memo, lock = self._memos.setdefault(key, (RepoMemo(), threading.Lock()))
-            while len(self._memos) > _MOST_MEMOS:
-                del self._memos[next(iter(self._memos))]
+            vocabulary, lock = self._vocabularies.setdefault(key, (Vocabulary(), threading.Lock()))
+            while len(self._vocabularies) > _MOST_VOCABULARIES:
+                del self._vocabularies[next(iter(self._vocabularies))]
         with lock:
-            return read_remote(self._hubs[repo.id.hub], repo, variant, memo, self._kept)
+            return read_remote(self._hubs[repo.id.hub], repo, variant, vocabulary, self._kept)
 
     def _search(self, name: HubName, query: Query, page: str) -> Page | HubError:
         try:

@@ -131,8 +131,7 @@ def _no_gguf(repo: Repo) -> HubError:
     has_weights = any(file.path.lower().endswith((".safetensors", ".bin", ".pt", ".pth")) for file in repo.files)
     if has_weights and "gguf" not in name.lower():
         why = later(
-            "{repo} on {hub} holds its weights in another format than GGUF, which llama.cpp reads: search for "
-            '"{name} GGUF".',
+            '{repo} on {hub} holds no GGUF file, only weights in another format: search for "{name} GGUF".',
             repo=repo.id.name,
             hub=title,
             name=name,

@@ -15,7 +15,7 @@ import msgspec
 
 from tui.chat.conversation import Conversation, Turn
 from tui.config.problems import ConfigProblem
-from tui.downloads.records import Download, Order
+from tui.downloads.records import Download, Order, Problem
 from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import Death
@@ -304,6 +304,12 @@ class DownloadFailed(SessionEvent, frozen=True):
     download: Download
 
 
+class DownloadRefused(SessionEvent, frozen=True):
+    """What was asked of the downloads could not be noted down."""
+
+    problem: Problem
+
+
 # What went wrong ------------------------------------------------------------------------------------------------------
 
 
@@ -329,7 +335,7 @@ AnySessionEvent = (
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
     | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort
-    | DownloadsChanged | ModelFetched | DownloadFailed | ProblemFound | FaultFound
+    | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
 )  # fmt: skip
 
 

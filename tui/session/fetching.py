@@ -7,13 +7,14 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from tui.downloads.failures import FetchError
 from tui.downloads.interface import Downloads
-from tui.downloads.records import Download, DownloadState, Order, OrderedFile
+from tui.downloads.records import Download, DownloadState, Order, OrderedFile, order_id
 from tui.hubs.records import Variant
-from tui.session.events import AnySessionEvent, DownloadFailed, DownloadsChanged, ModelFetched
+from tui.session.events import AnySessionEvent, DownloadFailed, DownloadRefused, DownloadsChanged, ModelFetched
 
 _log = logging.getLogger("llmtui")
 
@@ -22,7 +23,6 @@ TELL_S = 1.0
 KEPT_FREE = 1 << 30
 """Bytes of the disk that a download leaves free."""
 ACTIVE: tuple[DownloadState, ...] = ("waiting", "fetching", "checking")
-UNFINISHED: tuple[DownloadState, ...] = (*ACTIVE, "paused", "failed")
 
 
 class Fetching:
@@ -48,7 +48,8 @@ class Fetching:
         self._states = {one.order.id: one.state for one in self._downloads.all}
         try:
             await self._downloads.start()
-        except OSError as error:  # no process, no disk: an order will say so
+            self.limit_bytes_per_s = await self._downloads.limited_to()
+        except (OSError, FetchError) as error:  # no process, no disk: an order will say so
             _log.warning("Downloads were not taken up: %s", error)
         self._hear(self._downloads.all)
 
@@ -70,11 +71,10 @@ class Fetching:
         wanted = self.order_of(variant).id
         return next((one for one in self.all if one.order.id == wanted), None)
 
-    async def fetch(self, variant: Variant) -> Order:
-        """Fetch a variant, after all that was ordered before."""
+    async def fetch(self, variant: Variant) -> Order | None:
+        """Fetch a variant, after all that was ordered before; None, and it is told, when it cannot be ordered."""
         order = self.order_of(variant)
-        await self._downloads.add(order)
-        return order
+        return order if await self._ask(self._downloads.add(order)) else None
 
     async def room(self) -> int | None:
         """Bytes that are free where models go; None when the disk does not tell."""
@@ -82,30 +82,39 @@ class Fetching:
 
     async def pause(self, id: str) -> None:
         """Stop; what is there stays."""
-        await self._downloads.pause(id)
+        await self._ask(self._downloads.pause(id))
 
     async def resume(self, id: str) -> None:
         """Go on, also after a failure."""
-        await self._downloads.resume(id)
+        await self._ask(self._downloads.resume(id))
 
     async def cancel(self, id: str) -> None:
         """Drop it with what was fetched of it."""
-        await self._downloads.cancel(id)
+        await self._ask(self._downloads.cancel(id))
 
     async def move(self, id: str, by: int) -> None:
         """So many places down the queue, or up when negative."""
         ids = [one.order.id for one in self.all]
         if id in ids:
-            await self._downloads.move(id, max(0, min(len(ids) - 1, ids.index(id) + by)))
+            await self._ask(self._downloads.move(id, max(0, min(len(ids) - 1, ids.index(id) + by))))
 
     async def forget(self, id: str) -> None:
         """Take what is done off the list."""
-        await self._downloads.forget(id)
+        await self._ask(self._downloads.forget(id))
 
     async def limit(self, bytes_per_s: int) -> None:
         """Fetch no faster; 0 for as fast as it goes."""
-        self.limit_bytes_per_s = bytes_per_s
-        await self._downloads.limit(bytes_per_s)
+        if await self._ask(self._downloads.limit(bytes_per_s)):
+            self.limit_bytes_per_s = bytes_per_s
+
+    async def _ask(self, wish: Awaitable[None]) -> bool:
+        """Whether the disk has taken the wish; else it is told."""
+        try:
+            await wish
+        except FetchError as error:
+            self._tell(DownloadRefused(problem=error.problem()))
+            return False
+        return True
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ def order_of(variant: Variant, folder: Path) -> Order:
     repo = variant.repo
     files = tuple(OrderedFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256) for file in variant.files)
     return Order(
-        id=f"{repo.hub}/{repo.name}:{variant.label}",
+        id=order_id(repo, variant.label, str(folder / repo.name)),
         repo=repo,
         commit=variant.commit,
         label=variant.label,

@@ -14,6 +14,7 @@ from tui.config.settings import ChosenLoad
 from tui.hubs.interface import HubError
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, Sort, Variant
 from tui.hubs.reference import Reference, is_reference, parse_reference
+from tui.measure.forecast import Range
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.formula import MemoryPlan
@@ -35,8 +36,8 @@ _FIRST_TEXT = "Qwen3"
 _LIMIT = 40
 """Repositories of a hub that are asked for at a time."""
 
-SpeedOf = Callable[[ModelInfo, MemoryPlan], float | None]
-"""Expected tokens per second of a model that is loaded as planned; None when there is no telling."""
+SpeedOf = Callable[[ModelInfo, MemoryPlan], Range | None]
+"""How fast it is expected to write, of a model that is loaded as planned; None when there is no telling."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         """No hub could be reached, and it is not the hubs' fault."""
         kinds = {failure.kind for failure in self.failures}
         return bool(kinds) and not self.repos and kinds <= {"offline", "unreachable"}
+
+
+class Prospect(JudgedVariant, frozen=True, kw_only=True):
+    """A variant, what loading it here would mean, and how fast it would be."""
+
+    decode: Range | None = None
+    """None when there is no telling."""
 
 
 class OpenedRepo(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,13 +164,13 @@ class Judge:
         self._finding, self._devices, self._memory, self._choice = finding, tuple(devices), memory, choice
         self._speed_of = speed_of
 
-    async def all(self, opened: OpenedRepo) -> AsyncGenerator[tuple[JudgedVariant, ...], None]:
+    async def all(self, opened: OpenedRepo) -> AsyncGenerator[tuple[Prospect, ...], None]:
         """All variants, judged by the header of one of them that is scaled to the others' sizes; again with each that
         is judged. Raises `HubError` when that header cannot be read."""
         variants = opened.content.variants
         if (first := first_to_read(variants)) is None:
             return
-        judged = [JudgedVariant(variant=variant) for variant in variants]
+        judged = [Prospect(variant=variant) for variant in variants]
         info = await self._finding.header(opened.repo, first)
         for place in sorted(range(len(variants)), key=lambda place: variants[place] is not first):
             variant = variants[place]
@@ -170,18 +178,20 @@ class Judge:
             judged[place] = await self._judged(variant, own, is_exact=variant is first)
             yield tuple(judged)
 
-    async def one(self, opened: OpenedRepo, variant: Variant) -> JudgedVariant:
+    async def one(self, opened: OpenedRepo, variant: Variant) -> Prospect:
         """A variant, judged by its own header. Raises `HubError`."""
         return await self._judged(variant, await self._finding.header(opened.repo, variant), is_exact=True)
 
-    async def _judged(self, variant: Variant, info: ModelInfo, *, is_exact: bool) -> JudgedVariant:
+    async def _judged(self, variant: Variant, info: ModelInfo, *, is_exact: bool) -> Prospect:
         permission = await permitted(info, self._devices, self._memory, self._choice)
-        return JudgedVariant(
+        speed = self._speed_of(info, permission.outcome.plan) if permission.fit != "no" else None
+        return Prospect(
             variant=variant,
             info=info,
             is_exact=is_exact,
             permission=permission,
-            decode_tps=self._speed_of(info, permission.outcome.plan) if permission.fit != "no" else None,
+            decode=speed,
+            decode_tps=speed.tps if speed else None,
         )
 
 

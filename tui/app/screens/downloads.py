@@ -258,7 +258,7 @@ def _details(download: Download) -> Content:
         Content(" · ".join(told)),
     ]
     if download.problem is not None:
-        lines.append(Content.styled(clean(hub_phrases.problem(download.problem)), "$text-error"))
+        lines.append(Content.styled(clean(hub_phrases.problem(download.problem, order.repo)), "$text-error"))
     where = tr(
         "{hub} · {repository} · into {folder}",
         hub=hub_phrases.HUBS[order.repo.hub],

@@ -16,6 +16,8 @@ from tui.base import format
 from tui.base.text import clean
 from tui.hubs.records import FoundRepo
 from tui.hubs.reference import Reference
+from tui.measure import forecast_words
+from tui.measure.forecast import Range
 from tui.planning import verdict_words
 from tui.planning.now import MemoryNow
 from tui.planning.recommending import active_params, would_fit
@@ -24,7 +26,6 @@ from tui.words import mark, tr
 
 _GAP = 2
 _MIN_NAME = 20
-_UNIT = "tok/s"
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +38,8 @@ class Suited(msgspec.Struct, frozen=True, kw_only=True):
     """A model that is known to suit, or not to suit, this machine."""
 
     suggestion: Suggestion
-    decode_tps: float | None = None
+    decode: Range | None = None
+    """How fast it would write here; None when there is no telling."""
     is_best: bool = False
 
 
@@ -55,7 +57,7 @@ class _Column(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS = (
     _Column(key="author", title=mark("AUTHOR"), cells=18, worth=5, right=False),
     _Column(key="params", title=mark("PARAMS"), cells=13, worth=6),
-    _Column(key="downloads", title=mark("DOWNLOADS"), cells=10, worth=4),
+    _Column(key="downloads", title=mark("DOWNLOADS"), cells=11, worth=4),
     _Column(key="likes", title=mark("LIKES"), cells=7, worth=2),
     _Column(key="updated", title=mark("UPDATED"), cells=10, worth=3, right=False),
     _Column(key="licence", title=mark("LICENCE"), cells=12, worth=1, right=False),
@@ -106,14 +108,11 @@ class FindColumns:
             (column(info.name, self._n_name), "strong" if one.is_best else ""),
         ]
         told = {"params": info.params_label, "author": f"{info.quant} {format.size(info.size_bytes)}"}
+        if one.decode is not None:
+            told["downloads"] = forecast_words.short(one.decode)
         for shown in self._shown:
             text = told.get(shown.key, "")
-            if shown.key == "downloads" and one.decode_tps:
-                text = "≈" + format.speed(one.decode_tps)
             row += [(" " * _GAP, ""), (column(text, shown.cells, right=shown.right), "muted")]
-            if shown.key == "downloads" and one.decode_tps:
-                row.append((f" {_UNIT}", "muted"))
-                break
         return tuple(row)
 
 
@@ -143,15 +142,15 @@ def _cell(key: str, repo: FoundRepo, now: datetime) -> str:
 def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
     """What is known of the highlighted entry."""
     match entry:
-        case Suited(suggestion=suggestion, decode_tps=tps, is_best=is_best):
+        case Suited(suggestion=suggestion, decode=speed, is_best=is_best):
             info, permission = suggestion.info, suggestion.permission
             words = verdict_words.in_words(permission.outcome, permission.fit)
             lines = [
                 Content.styled(f"Qwen/{info.name}-GGUF", "bold"),
                 Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit]),
             ]
-            if tps:
-                lines.append(Content(tr("≈{speed} tok/s expected here", speed=format.speed(tps))))
+            if speed:
+                lines.append(Content(tr("decode {speed}", speed=forecast_words.sentence(speed))))
             if is_best:
                 lines.append(Content(tr("The largest of these that fits and is fast enough on this machine.")))
             return Content("\n").join(lines)

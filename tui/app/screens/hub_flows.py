@@ -11,18 +11,20 @@ from pathlib import Path
 from tui.app import hub_phrases
 from tui.app.copier import Copier
 from tui.app.phrases import hint
+from tui.app.screens import model_records
 from tui.app.screens.find_table import Suited
 from tui.app.screens.flows import Flows, flow
 from tui.app.screens.model_flows import ModelFlows
-from tui.app.screens.model_records import model_records
 from tui.app.widgets.download_line import DownloadLine
 from tui.base import format
 from tui.config.keymap import display_keys
 from tui.config.settings import Settings
 from tui.downloads import progress_words
+from tui.downloads.words import problem_words
 from tui.hubs.interface import HubError
 from tui.hubs.records import Variant
 from tui.hubs.reference import Reference
+from tui.measure.forecast import Range, forecast
 from tui.models.info import ModelInfo
 from tui.planning.formula import MemoryPlan
 from tui.planning.recommending import best_suggestion
@@ -104,11 +106,12 @@ class HubFlows:
                 return
 
     async def _speed_of(self) -> SpeedOf:
-        speeds = (await model_records(self._controller.store)).speeds
+        known = (await model_records.model_records(self._controller.store)).speeds
+        n_threads = self._settings.load.n_threads
 
-        def speed_of(info: ModelInfo, plan: MemoryPlan) -> float | None:
-            known = speeds.of(info, plan)
-            return known.tps if known else None
+        def speed_of(info: ModelInfo, plan: MemoryPlan) -> Range | None:
+            found = forecast(info, plan, known, n_threads=n_threads)
+            return found.decode_tps if found else None
 
         return speed_of
 
@@ -116,9 +119,9 @@ class HubFlows:
         memory, devices = await self._models.memory_for_next()
         found = await suggestions(devices, memory, self._settings.load)
         speeds = [speed_of(one.info, one.permission.outcome.plan) for one in found]
-        best = best_suggestion(found, speeds)
+        best = best_suggestion(found, [speed.tps if speed else None for speed in speeds])
         suited = [
-            Suited(suggestion=one, decode_tps=tps, is_best=one is best) for one, tps in zip(found, speeds, strict=True)
+            Suited(suggestion=one, decode=speed, is_best=one is best) for one, speed in zip(found, speeds, strict=True)
         ]
         order = ("fits", "tight", "no")
         return tuple(
@@ -187,6 +190,8 @@ class HubFlows:
             self.flows.tell(hub_phrases.no_room(variant.size_bytes, room, KEPT_FREE), bad=True)
             return
         order = await fetching.fetch(variant)
+        if order is None:
+            return
         if then_load:
             self._loads_when_whole.add(order.id)
         name, size = progress_words.order_name(order), format.size(order.size_bytes)
@@ -214,8 +219,12 @@ class HubFlows:
                 self.flows.start("fetched", partial(self._take_in, order.id, progress_words.order_name(order), path))
             case events.DownloadFailed(download=download) if download.problem is not None:
                 name = progress_words.order_name(download.order)
-                told = tr("{name}: {problem}", name=name, problem=hub_phrases.problem(download.problem))
+                told = tr(
+                    "{name}: {problem}", name=name, problem=hub_phrases.problem(download.problem, download.order.repo)
+                )
                 self.flows.tell(told, bad=True)
+            case events.DownloadRefused(problem=problem):
+                self.flows.tell(problem_words(problem, "huggingface"), bad=True)
 
     def show(self) -> None:
         """The line about what is being fetched, in the language in use."""

@@ -59,9 +59,9 @@ class PickerScreen(ListDialog[PickedModel]):
     `load_for` gives the settings that a model would be loaded with, for the column "NEEDS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes. `favourites` are paths;
-    `keep_favourite` hears of each that becomes one or is one no longer. `find` is called, and the picker closed, when
-    somebody wants a model that is not here. `details_of` gives a screen with all that is known of a model, of which the
-    rows are what it will do here.
+    `keep_favourite` hears of each that becomes one or is one no longer. `details_of` gives a screen with all
+    that is known of a model, of which the rows are what it will do here. `find` is called, and the picker closed, when
+    somebody wants a model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]

@@ -27,10 +27,10 @@ from tui.hubs.interface import HubError
 from tui.hubs.records import RemoteFile, Variant
 from tui.hubs.reference import Reference
 from tui.models.library import LibraryModel
-from tui.planning.recommending import JudgedVariant, Recommendation, recommended
+from tui.planning.recommending import Recommendation, recommended
 from tui.session.events import AnySessionEvent, DownloadsChanged
 from tui.session.fetching import ACTIVE, KEPT_FREE, Fetching, free_for, path_of
-from tui.session.finding import Finding, Judge, OpenedRepo, on_machine
+from tui.session.finding import Finding, Judge, OpenedRepo, Prospect, on_machine
 from tui.words import tr, trn
 
 
@@ -67,7 +67,7 @@ class RepositoryScreen(ListDialog[Picked]):
         self._reference, self._finding, self._judge, self._fetching = reference, finding, judge, fetching
         self._library, self._listen, self._copy = tuple(library), listen, copy
         self._opened: OpenedRepo | None = None
-        self._judged: tuple[JudgedVariant, ...] = ()
+        self._judged: tuple[Prospect, ...] = ()
         self._best: Recommendation | None = None
         self.is_settled = False
         """All is judged, or why it could not be is said."""
@@ -111,7 +111,7 @@ class RepositoryScreen(ListDialog[Picked]):
             self._trouble, self.is_settled = str(error), True
             self._show()
             return
-        self._judged = tuple(JudgedVariant(variant=variant) for variant in opened.content.variants)
+        self._judged = tuple(Prospect(variant=variant) for variant in opened.content.variants)
         self._trouble = str(opened.trouble) if opened.trouble else ""
         self._show()
         try:
@@ -189,7 +189,7 @@ class RepositoryScreen(ListDialog[Picked]):
         return " · ".join(told)
 
     def _known(self, variant: Variant) -> Known:
-        judged = next((one for one in self._judged if one.variant is variant), JudgedVariant(variant=variant))
+        judged = next((one for one in self._judged if one.variant is variant), Prospect(variant=variant))
         return Known(
             judged=judged,
             download=self._fetching.known(variant),
@@ -198,7 +198,7 @@ class RepositoryScreen(ListDialog[Picked]):
         )
 
     def _columns(self, width: int) -> VariantColumns:
-        return VariantColumns(width, has_speed=any(one.decode_tps for one in self._judged))
+        return VariantColumns(width, has_speed=any(one.decode for one in self._judged))
 
     def _paint(self, row: Row_, width: int) -> Row:
         columns = self._columns(width)

@@ -14,9 +14,11 @@ from tui.base import format
 from tui.base.text import clean
 from tui.downloads.records import Download
 from tui.hubs.records import RemoteFile, Variant
+from tui.measure import forecast_words
 from tui.models.library import LibraryModel
 from tui.planning import verdict_words
-from tui.planning.recommending import JudgedVariant, Recommendation
+from tui.planning.recommending import Recommendation
+from tui.session.finding import Prospect
 from tui.words import mark, tr, trn
 
 Row_ = Variant | RemoteFile | str
@@ -34,7 +36,7 @@ _SHORT_FITS = 11
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a variant."""
 
-    judged: JudgedVariant
+    judged: Prospect
     download: Download | None = None
     here: LibraryModel | None = None
     """It is on this machine."""
@@ -83,8 +85,7 @@ class VariantColumns:
             text, style = note, "key"
         row += [(" " * _GAP, ""), (column(text[: self._fits] if self._fits == 1 else text, self._fits), style)]
         if self._speed:
-            tps = judged.decode_tps
-            text = tr("≈{speed} tok/s", speed=format.speed(tps)) if tps else ""
+            text = forecast_words.short(judged.decode) if judged.decode else ""
             row += [(" " * _GAP, ""), (column(text, self._speed, right=True), "muted")]
         if self._note:
             row += [
@@ -94,7 +95,7 @@ class VariantColumns:
         return tuple(row)
 
 
-def _fits(judged: JudgedVariant) -> tuple[str, str]:
+def _fits(judged: Prospect) -> tuple[str, str]:
     permission = judged.permission
     if permission is None:
         return "…", "muted"
@@ -126,14 +127,17 @@ def details(known: Known, room: int | None, bytes_per_s: float) -> Content:
         lines.append(Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit]))
     if known.best is not None:
         lines.append(Content(verdict_words.recommended_because(known.best)))
-    if judged.decode_tps:
-        lines.append(Content(tr("≈{speed} tok/s expected here", speed=format.speed(judged.decode_tps))))
+    if judged.decode:
+        lines.append(Content(tr("decode {speed}", speed=forecast_words.sentence(judged.decode))))
     if known.here is not None:
         lines.append(Content(clean(tr("On this machine: {path}", path=format.path(known.here.path)))))
     elif known.download is None:
         lines.append(Content(_to_fetch(variant, room, bytes_per_s)))
     else:
         lines.append(Content(hub_phrases.state(known.download)))
+        if (problem := known.download.problem) is not None:
+            words = hub_phrases.problem(problem, known.download.order.repo)
+            lines.append(Content.styled(clean(words), "$text-error"))
     if info := judged.info:
         told = [info.arch, info.experts_label, trn("{n} layer", "{n} layers", info.n_layers)]
         if info.n_ctx_train:

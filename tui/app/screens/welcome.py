@@ -25,6 +25,7 @@ from tui.base import format
 from tui.chat.store import StoreError
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
+from tui.measure import forecast_words
 from tui.planning import verdict_words
 from tui.protocol.messages import Loaded
 from tui.session import events
@@ -172,8 +173,8 @@ class Welcome:
             return None
         info, permission = best.suggestion.info, best.suggestion.permission
         told = [format.size(info.size_bytes), verdict_words.layers(permission.outcome.plan)]
-        if best.decode_tps:
-            told.append(tr("≈{speed} tok/s", speed=format.speed(best.decode_tps)))
+        if best.decode:
+            told.append(forecast_words.short(best.decode))
         told.append(hub_phrases.fetch_time(info.size_bytes, fetching.bytes_per_s))
         return ModelOffer(
             title=tr("For this machine: {name}", name=f"{info.name} · {info.quant}"),
@@ -207,8 +208,8 @@ def _some(suited: tuple[Suited, ...]) -> tuple[Suited, ...]:
 def _suited(one: Suited) -> SuitedModel:
     info, permission = one.suggestion.info, one.suggestion.permission
     words = verdict_words.in_words(permission.outcome, permission.fit)
-    if one.decode_tps:
-        words = f"{tr('≈{speed} tok/s', speed=format.speed(one.decode_tps))} · {words}"
+    if one.decode:
+        words = f"{forecast_words.short(one.decode)} · {words}"
     return SuitedModel(
         name=info.name,
         quant=info.quant,

@@ -43,6 +43,7 @@ def test_a_program_gets_json_of_stable_fields(models: Path) -> None:
     ("arguments", "names"),
     [
         (["--moe"], [MOE.stem]),
+        (["--thinking"], [DENSE.stem, MOE.stem]),
         (["qwen3moe"], [MOE.stem]),
         (["--sort", "size"], [MOE.stem, DENSE.stem]),
         (["--sort", "name"], [DENSE.stem, MOE.stem]),
@@ -56,10 +57,26 @@ def test_some_of_the_models_in_some_order(arguments: list[str], names: list[str]
 
 
 @pytest.mark.usefixtures("models")
-def test_what_does_not_fit_is_left_out_where_that_is_asked_for(home: Path) -> None:
-    settings = home / "settings.toml"
-    settings.write_text("[memory]\nreserve = '100000 GiB'\n")
+def test_what_cannot_be_loaded_is_left_out_where_that_is_asked_for(home: Path) -> None:
+    settings = home / "own.toml"
+    settings.write_text("[load]\nflash_attn = 'off'\ntype_v = 'q8_0'\n")
+    found = json.loads(llmtui("models", "--json", "--settings", settings).stdout)
+    assert [one["fit"] for one in found["models"]] == ["no", "no"]
+    assert json.loads(llmtui("models", "--fits", "--json", "--settings", settings).stdout)["models"] == []
     assert len(json.loads(llmtui("models", "--fits", "--json").stdout)["models"]) == 2
+
+
+@pytest.mark.usefixtures("models")
+def test_all_about_a_model_is_told_in_groups_and_as_json() -> None:
+    done = llmtui("show", MOE.stem)
+    lines = done.stdout.splitlines()
+    assert done.returncode == ExitCode.FINE and lines[0] == MOE.stem
+    assert any(line.split()[:2] == ["memory", "fits"] for line in lines)
+    assert any(line.split() == ["architecture", "qwen3moe"] for line in lines)
+    bars = [line for line in lines if line.endswith("━")]
+    assert bars[0].startswith("experts ") and bars[0].count("━") == max(line.count("━") for line in bars)
+    shown = json.loads(llmtui("show", MOE.stem, "--quick", "--json").stdout)
+    assert (shown["n_expert"], shown["details"]["template"]["thinking"]) == (8, "switch")
 
 
 def test_without_models_it_says_how_to_get_one() -> None:

@@ -104,6 +104,7 @@ def _pull(group: argparse._ArgumentGroup) -> None:
 
 def _models(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fits", action="store_true", help=tr("only those that can be loaded now"))
+    group.add_argument("--thinking", action="store_true", help=tr("only those that can think before they answer"))
     group.add_argument("--moe", action="store_true", help=tr("only mixtures of experts"))
     group.add_argument("--sort", default="name", choices=MODEL_SORTS, metavar="BY", help=", ".join(MODEL_SORTS))
     _load(group)

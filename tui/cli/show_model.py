@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from tui.app.moments import when
 from tui.base import format
+from tui.base.columns import pad
 from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import Line, Piece, Toned
+from tui.base.text import cells
 from tui.base.userpath import user_path
-from tui.cli.judging import as_json, fit, needs, speed
+from tui.chat.last_used import last_used
+from tui.cli.judging import TONES, Judged, as_json, fit, here, needs, speed
+from tui.cli.list_models import Listed, model_json
 from tui.cli.output import Column, laid_out, put_json, put_lines
 from tui.cli.own_library import OwnLibrary
 from tui.cli.parser import CommandLineError
 from tui.cli.remote_models import RemoteModel, Suited, named_remotely, suited
 from tui.cli.search_hubs import repo_json
+from tui.config import paths
 from tui.hubs.errors import TITLES, TOKENS, page_of
 from tui.hubs.records import RemoteFile, Variant
 from tui.hubs.reference import is_reference
+from tui.measure import forecast_words
+from tui.models.detail_words import groups
+from tui.models.details import ModelDetails, read_details
+from tui.models.filesums import FileSums
+from tui.models.library import LibraryModel
+from tui.models.modelfile import file_title
 from tui.planning import verdict_words
 from tui.session.finding import on_machine
 from tui.words import mark, tr, trn
+
+_BAR = 20
+"""Cells of a bar that stands for all weights."""
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -175,4 +192,49 @@ def _file_json(file: RemoteFile) -> dict[str, object]:
 
 
 def _show_local(written: str, own: OwnLibrary, arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    model = own.model(written)
+    details = read_details(model.path)
+    judged = None if arguments.quick else asyncio.run(_judged(own, model))
+    used = last_used(paths.database_file()).get(str(model.path), 0.0)
+    name = own.names.get(model.path, file_title(model.path))
+    if arguments.json:
+        listed = Listed(name=name, model=model, judged=judged, used=used)
+        put_json({**model_json(listed), "details": _details_json(details)})
+        return ExitCode.FINE
+    sums = FileSums(paths.sums_file())
+    known = {str(path): sum for path in details.paths if (sum := sums.known(path))}
+    all_groups = groups(details, known)
+    wide = max(cells(row.label) for group in all_groups for row in group.rows)
+    lines: list[Line] = [Toned(name, "headline")]
+    if judged is not None:
+        lines += ["", Toned(tr("On this machine"), "headline"), *_here(judged, wide)]
+    for group in all_groups:
+        lines += ["", Toned(group.title, "headline")]
+        values = max((cells(row.value) for row in group.rows if row.share is not None), default=0)
+        for row in group.rows:
+            bar = "" if row.share is None else f"{' ' * (values - cells(row.value))}  {'━' * round(_BAR * row.share)}"
+            lines.append((Toned(pad(row.label, wide), "quiet"), "  ", row.value, bar))
+    put_lines(lines)
+    return ExitCode.FINE
+
+
+async def _judged(own: OwnLibrary, model: LibraryModel) -> Judged | None:
+    machine = await here(own)
+    return await machine.judged(model.info, model.path) if machine else None
+
+
+def _here(judged: Judged, wide: int) -> list[Line]:
+    permission, speed = judged.permission, judged.speed
+    words = verdict_words.in_words(permission.outcome, permission.fit)
+    rows: list[tuple[str, Piece]] = [(tr("memory"), Toned(words, TONES[permission.fit]))]
+    if speed is not None and speed.decode_tps is not None:
+        rows.append((tr("decode"), forecast_words.sentence(speed.decode_tps)))
+    if speed is not None and speed.prompt_tps is not None:
+        rows.append((tr("prefill"), forecast_words.sentence(speed.prompt_tps)))
+    return [(Toned(pad(label, wide), "quiet"), "  ", value) for label, value in rows]
+
+
+def _details_json(details: ModelDetails) -> dict[str, object]:
+    """What `model_json` does not have."""
+    told: dict[str, object] = msgspec.to_builtins(details, enc_hook=str)
+    return {key: value for key, value in told.items() if key not in ("info", "paths")}

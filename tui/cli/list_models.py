@@ -142,9 +142,7 @@ def _columns(rows: Sequence[Listed]) -> list[Column]:
 
 def _nothing(own: OwnLibrary, arguments: argparse.Namespace) -> str:
     if own.found.models:
-        return tr(
-            "No model matches. There are {n} in all: {command}.", n=len(own.found.models), command="llmtui models"
-        )
+        return trn("No model matches, of {n} there is.", "No model matches, of {n} there are.", len(own.found.models))
     get, found = "llmtui search qwen3", format.path(paths.models_dir())
     return tr(
         "There is no model on this machine yet. Find one with {command}, or put a GGUF file into {folder}.",

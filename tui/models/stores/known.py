@@ -37,7 +37,7 @@ def store_of(source: Source) -> ModelStore | None:
 def title_of(source: Source) -> str:
     """What people call it, in the language in use."""
     store = store_of(source)
-    return tr(store.title if store else _OWN)
+    return tr(store.title) if store else tr(_OWN)
 
 
 def places(environ: Mapping[str, str] = os.environ) -> tuple[tuple[Path, Source], ...]:

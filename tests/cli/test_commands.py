@@ -108,3 +108,14 @@ def test_a_rate_is_read_as_people_write_it(written: str, bytes_per_s: int) -> No
 def test_words_stand_anywhere_among_the_options() -> None:
     arguments = command_parser("search").parse_args(["qwen3", "--limit", "5", "8b"])
     assert (arguments.models, arguments.limit) == (["qwen3", "8b"], 5)
+
+
+@pytest.mark.parametrize("arguments", [["models", "--quick"], ["show", str(DENSE), "--quick"], ["rm", "nothing"]])
+def test_what_concerns_this_machine_loads_no_screen_no_engine_and_no_hub(arguments: list[str]) -> None:
+    code = (
+        f"import sys\nfrom tui.cli.main import main\nmain({arguments!r})\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("textual", "llama_cpp", "huggingface_hub", "modelscope_hub", "httpx", "requests"):
+        assert f"'{heavy}'" not in done.stderr, heavy

@@ -8,23 +8,16 @@ from datetime import datetime
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row
 from tui.base import format
-from tui.base.text import one_line
-from tui.downloads.records import Download, Order, Problem
+from tui.downloads.progress_words import figures, order_name, percent, share_of
+from tui.downloads.records import Download, Problem
 from tui.downloads.words import problem_words
 from tui.hubs.records import HubName, RepoId
-from tui.planning.recommending import Recommendation
 from tui.words import mark, tr, trn
 
 HUBS: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 UNKNOWN_BPS = 12_500_000
 """Bytes per second of a line of 100 Mbit/s, by which a download's time is told before anything was fetched."""
 
-_WHY = {
-    "best": mark("Recommended: the best quality that fits and is fast enough here."),
-    "fastest": mark("Recommended: the fastest that fits without losing much quality."),
-    "largest": mark("Recommended: the best quality that fits, though little of it is left at this size."),
-    "tight": mark("Recommended: the smallest with good quality. It fits only tightly."),
-}
 _STATES = {
     "waiting": mark("waiting"),
     "fetching": mark("fetching"),
@@ -35,29 +28,10 @@ _STATES = {
 }
 
 
-def why(recommendation: Recommendation) -> str:
-    """Why this variant is recommended."""
-    return tr(_WHY[recommendation.why])
-
-
 def address(repo: RepoId) -> str:
     """Where a repository is read about."""
     site = "https://huggingface.co" if repo.hub == "huggingface" else "https://modelscope.cn/models"
     return f"{site}/{repo.name}"
-
-
-def order_name(order: Order) -> str:
-    """What a download is called: "Qwen3-4B · Q4_K_M"."""
-    name = order.repo.name.rpartition("/")[2]
-    for ending in ("-GGUF", "-gguf"):
-        name = name.removesuffix(ending)
-    return one_line(f"{name} · {order.label}")
-
-
-def share_of(download: Download) -> float:
-    """How much of it is there, from 0 to 1."""
-    whole = download.order.size_bytes
-    return min(1.0, download.n_bytes / whole) if whole else 0.0
 
 
 def state(download: Download) -> str:
@@ -74,16 +48,6 @@ def problem(found: Problem, repo: RepoId) -> str:
     if not found.retry_at:
         return told
     return tr("{why} Tried again at {time}.", why=told, time=f"{datetime.fromtimestamp(found.retry_at):%H:%M:%S}")
-
-
-def percent(part: float) -> str:
-    """ "43%"; never "100%" of what is not whole."""
-    return f"{int(part * 100)}%"
-
-
-def per_second(n_bytes: float) -> str:
-    """ "12.3 MiB/s"."""
-    return f"{format.size(n_bytes)}/s"
 
 
 def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
@@ -120,19 +84,6 @@ def bar(part: float, cells: int) -> Row:
     """A thin bar."""
     full = int(part * cells)
     return (("━" * full, "key"), ("─" * (cells - full), "faint"))
-
-
-def figures(download: Download) -> tuple[str, ...]:
-    """What a line tells of a download that is worked on, the most important first: "43%", "12.3 MiB/s",
-    "2 min left"."""
-    told = [percent(share_of(download))]
-    if download.state == "checking":
-        return (*told, tr("checking"))
-    if download.bytes_per_s:
-        told.append(per_second(download.bytes_per_s))
-    if (left := download.seconds_left) is not None:
-        told.append(tr("{time} left", time=format.about(left)))
-    return tuple(told)
 
 
 def progress_line(download: Download, n_waiting: int, key: str, width: int) -> Row:

@@ -24,6 +24,7 @@ from tui.app.widgets.wrapped import Wrapped
 from tui.base import format
 from tui.base.text import clean
 from tui.config.keymap import display_keys
+from tui.downloads import progress_words
 from tui.downloads.records import Download
 from tui.session.events import AnySessionEvent, DownloadsChanged
 from tui.session.fetching import Fetching, path_of
@@ -102,7 +103,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
             told.append(tr("{size} to fetch", size=format.size(n_bytes)))
             told.append(tr("goes on while you chat, and at the next start"))
         if limit := self._fetching.limit_bytes_per_s:
-            told.append(tr("at most {speed}", speed=hub_phrases.per_second(limit)))
+            told.append(tr("at most {speed}", speed=progress_words.per_second(limit)))
         return " · ".join(told)
 
     def _paint(self, download: Download, width: int) -> Row:
@@ -110,13 +111,13 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         n_figures = min(_FIGURES, width // 2)
         n_name = min(30, width - n_figures - 2)
         n_bar = width - n_name - n_figures - 4
-        row: list[tuple[str, str]] = [(column(hub_phrases.order_name(download.order), n_name), "")]
+        row: list[tuple[str, str]] = [(column(progress_words.order_name(download.order), n_name), "")]
         if n_bar >= 8:
-            row += [("  ", ""), *hub_phrases.bar(hub_phrases.share_of(download), min(n_bar, 40))]
+            row += [("  ", ""), *hub_phrases.bar(progress_words.share_of(download), min(n_bar, 40))]
             n_figures = width - n_name - min(n_bar, 40) - 4
         else:
             n_figures = width - n_name - 2
-        told = _as_fit(hub_phrases.figures(download), n_figures) if download.state == "fetching" else state
+        told = _as_fit(progress_words.figures(download), n_figures) if download.state == "fetching" else state
         return (*row, ("  ", ""), (column(told, n_figures), _STATES.get(download.state, "muted")))
 
     @on(RowList.Highlighted)
@@ -182,7 +183,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
             return
         if download.n_bytes:
             question = ConfirmScreen(
-                tr("Cancel the download of {name}?", name=hub_phrases.order_name(download.order)),
+                tr("Cancel the download of {name}?", name=progress_words.order_name(download.order)),
                 self.keymap,
                 detail=tr("The {size} that are here already will be deleted.", size=format.size(download.n_bytes)),
                 yes=tr("Cancel download"),
@@ -246,11 +247,14 @@ def _as_fit(told: tuple[str, ...], width: int) -> str:
 def _details(download: Download) -> Content:
     order = download.order
     done = tr("{done} of {size}", done=format.size(download.n_bytes), size=format.size(order.size_bytes))
-    told = [done, *(hub_phrases.figures(download) if download.state == "fetching" else (hub_phrases.state(download),))]
+    told = [
+        done,
+        *(progress_words.figures(download) if download.state == "fetching" else (hub_phrases.state(download),)),
+    ]
     if len(order.files) > 1:
         told.append(trn("{n} file", "{n} files", len(order.files)))
     lines = [
-        Content.styled(hub_phrases.order_name(order), "bold"),
+        Content.styled(progress_words.order_name(order), "bold"),
         Content(" · ".join(told)),
     ]
     if download.problem is not None:

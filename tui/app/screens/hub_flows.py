@@ -19,6 +19,7 @@ from tui.app.widgets.download_line import DownloadLine
 from tui.base import format
 from tui.config.keymap import display_keys
 from tui.config.settings import Settings
+from tui.downloads import progress_words
 from tui.downloads.words import problem_words
 from tui.hubs.interface import HubError
 from tui.hubs.records import Variant
@@ -193,7 +194,7 @@ class HubFlows:
             return
         if then_load:
             self._loads_when_whole.add(order.id)
-        name, size = hub_phrases.order_name(order), format.size(order.size_bytes)
+        name, size = progress_words.order_name(order), format.size(order.size_bytes)
         key = hint(self.flows.keymap, "downloads")
         self.flows.tell(
             tr("{name} is being fetched: {size}. “Show downloads”{key} shows it.", name=name, size=size, key=key)
@@ -215,9 +216,9 @@ class HubFlows:
                 self.show()
             case events.ModelFetched(order=order, path=path):
                 self._fetched = path
-                self.flows.start("fetched", partial(self._take_in, order.id, hub_phrases.order_name(order), path))
+                self.flows.start("fetched", partial(self._take_in, order.id, progress_words.order_name(order), path))
             case events.DownloadFailed(download=download) if download.problem is not None:
-                name = hub_phrases.order_name(download.order)
+                name = progress_words.order_name(download.order)
                 told = tr(
                     "{name}: {problem}", name=name, problem=hub_phrases.problem(download.problem, download.order.repo)
                 )

@@ -126,7 +126,7 @@ def details(known: Known, room: int | None, bytes_per_s: float) -> Content:
         words = verdict_words.in_words(permission.outcome, permission.fit)
         lines.append(Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit]))
     if known.best is not None:
-        lines.append(Content(hub_phrases.why(known.best)))
+        lines.append(Content(verdict_words.recommended_because(known.best)))
     if judged.decode:
         lines.append(Content(tr("decode {speed}", speed=forecast_words.sentence(judged.decode))))
     if known.here is not None:

@@ -13,12 +13,13 @@ import pytest
 
 from tests.conftest import MOE
 from tests.loads import loaded_as
+from tests.scripted_downloads import ScriptedDownloads
 from tests.scripted_engine import ScriptedEngine
 from tui.app.screens import model_flows, model_records
 from tui.chat.conversation import Conversation, Turn
 from tui.chat.store import Store
 from tui.machine.readings import GpuSample, HostSample
-from tui.measure.known_speeds import KnownSpeeds, how_loaded
+from tui.measure.known_speeds import KnownDecode, KnownPrefill, KnownRun, KnownSpeeds
 from tui.models.folders import Folder
 from tui.models.info import Layer, ModelInfo
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
@@ -40,7 +41,7 @@ from tui.protocol.messages import (
     Started,
 )
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
-from tui.session import controller, live_speed
+from tui.session import controller, fetching, live_speed
 from tui.session.monitoring import Monitoring
 from tui.session.speed import SpeedHistory
 from tui.words.later import Later
@@ -362,7 +363,22 @@ class RecordedMonitoring(Monitoring):
 
 RECORDS = model_records.ModelRecords(
     speeds=KnownSpeeds(
-        measured={how_loaded(QWEN.info, ("Vulkan0",), 49): 31.4}, reached={"CPU": 60e9, "Vulkan0": 90e9}
+        runs=(
+            KnownRun(
+                name=QWEN.info.name,
+                quant=QWEN.info.quant,
+                n_params=QWEN.info.n_params,
+                n_layer_params=QWEN.info.n_layer_params,
+                is_moe=True,
+                devices=("Vulkan0",),
+                n_gpu_layers=49,
+                n_layers=49,
+                n_threads=8,
+                decodes=(KnownDecode(tps=31.4, n_past=64, read_bytes={"Vulkan0": 1_900_000_000}),),
+                prefills=(KnownPrefill(tps=412, n_prompt=512),),
+            ),
+        ),
+        bandwidth={"CPU": 60e9, "Vulkan0": 90e9},
     ),
     used={str(model.path): datetime(2024, 11, 5 + day).timestamp() for day, model in enumerate(LIBRARY.models[1:3])},
 )
@@ -378,6 +394,8 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
     monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
+    monkeypatch.setattr(controller, "LocalDownloads", ScriptedDownloads)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _: 214 * GIB)
     monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_records, "model_records", recorded_records)

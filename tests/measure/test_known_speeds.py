@@ -1,89 +1,101 @@
-"""Speeds from earlier runs: what was measured of a model is said of it, what others reached is expected of it, and how
-long a benchmark takes is told from both."""
+"""What is known of speeds: the kept runs of this machine, each with what a forecast needs of it, and how long a
+benchmark takes by them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.conftest import DENSE
-from tests.measure.fixed import COMPARISON
+from tests.measure.known import ON_CPU, decoding, report_of, run_of
 from tests.planning.shapes import QWEN3_8B, QWEN3_30B_A3B
 from tui.measure import duration
 from tui.measure.history import History
-from tui.measure.known_speeds import KnownSpeeds, how_loaded, known_speeds
-from tui.measure.machine import this_machine
-from tui.measure.report import Comparison, Report
+from tui.measure.known_speeds import KnownPrefill, KnownSpeeds, known_speeds, of_reports
+from tui.measure.machine import Machine, this_machine
+from tui.measure.report import Comparison, Report, Roofline
 from tui.measure.runner import BenchJob, plan_tests
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
-from tui.planning.formula import estimate, reads
-from tui.protocol.records import LoadSettings
+from tui.planning.formula import reads
 
-ON_CPU = LoadSettings(n_ctx=4096)
 TESTS = plan_tests([512], [128])
 
 
 def kept(tmp_path: Path, *reports: Report) -> KnownSpeeds:
-    """What is known when these were kept, measured on this machine."""
+    """What is known when these were kept."""
     history = History(tmp_path / "bench.sqlite")
     history.add(Comparison(reports=reports))
     return known_speeds(history)
 
 
-def report(info: ModelInfo, tps: float, *, is_here: bool = True) -> Report:
-    """The model on the CPU, that fast."""
-    base = next(one for one in COMPARISON.reports if not one.loaded.llama.devices and one.decode)
-    assert base.decode is not None
-    decode = msgspec.structs.replace(
-        base.decode, samples_ns=(round(128e9 / tps),), read_bytes=reads(info, ON_CPU), marks=()
-    )
-    results = tuple(decode if result.test.is_decode else result for result in base.results)
-    facts = msgspec.structs.replace(base.model, name=info.name, quant=info.quant, n_params=info.n_params)
-    loaded = msgspec.structs.replace(base.loaded, llama=msgspec.structs.replace(base.loaded.llama, n_gpu_layers=0))
-    machine = this_machine() if is_here else base.machine
-    return msgspec.structs.replace(base, model=facts, results=results, loaded=loaded, machine=machine)
+def test_a_kept_run_is_known_with_what_it_read_and_how_fast(tmp_path: Path) -> None:
+    found = kept(tmp_path, report_of(QWEN3_8B, 10.0), report_of(QWEN3_30B_A3B, 20.0))
+    assert [run.n_params for run in found.runs] == [QWEN3_30B_A3B.n_params, QWEN3_8B.n_params], "the newest first"
+    mixture, dense = found.runs
+    assert mixture.is_moe and not dense.is_moe
+    assert dense.n_layer_params == QWEN3_8B.n_layer_params
+    (decode,) = dense.decodes
+    assert decode.tps == pytest.approx(10.0, rel=0.01) and decode.n_past == 64
+    assert decode.read_bytes == reads(QWEN3_8B, ON_CPU, 64)
+    assert dense.prefills[0].n_prompt == 512
 
 
-def test_what_was_measured_of_a_model_is_said_of_it(tmp_path: Path) -> None:
-    found = kept(tmp_path, report(QWEN3_8B, 10.0), report(QWEN3_8B, 12.5)).of(QWEN3_8B, estimate(QWEN3_8B, ON_CPU))
-    assert found is not None and found.is_measured and found.tps == pytest.approx(12.5, rel=0.01), "the newest one"
+def test_tests_at_several_depths_are_known_with_their_depths(tmp_path: Path) -> None:
+    shallow = report_of(QWEN3_8B, 10.0)
+    deep = report_of(QWEN3_8B, 6.0, n_depth=8192)
+    both = msgspec.structs.replace(shallow, results=(*shallow.results, *deep.results))
+    (run,) = kept(tmp_path, both).runs
+    assert [(round(one.tps), one.n_past) for one in run.decodes] == [(10, 64), (6, 8256)]
+    assert [one.n_depth for one in run.prefills] == [0, 8192]
 
 
-def test_what_was_measured_deep_in_a_context_is_not_the_speed_of_a_short_one(tmp_path: Path) -> None:
-    whole = report(QWEN3_8B, 4.0)
-    deep = tuple(
-        msgspec.structs.replace(result, test=msgspec.structs.replace(result.test, n_depth=8192))
-        for result in whole.results
-    )
-    found = kept(tmp_path, msgspec.structs.replace(whole, results=deep)).of(QWEN3_8B, estimate(QWEN3_8B, ON_CPU))
-    assert found is None or not found.is_measured
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda here: msgspec.structs.replace(here, cpu="Another CPU"),
+        lambda here: msgspec.structs.replace(here, n_cpus=here.n_cpus + 4),
+        lambda here: msgspec.structs.replace(here, n_cores=here.n_cores + 1),
+        lambda here: msgspec.structs.replace(here, ram_bytes=2 * here.ram_bytes),
+    ],
+    ids=["cpu", "cpus", "cores", "ram"],
+)
+def test_runs_of_another_machine_say_nothing_of_this_one(tmp_path: Path, other: Callable[[Machine], Machine]) -> None:
+    run = report_of(QWEN3_8B, 12.5)
+    assert kept(tmp_path, run)
+    moved = msgspec.structs.replace(run, machine=other(this_machine()))
+    assert not kept(tmp_path / "other", moved)
 
 
-def test_what_is_loaded_in_another_way_was_not_measured(tmp_path: Path) -> None:
-    speeds = kept(tmp_path, report(QWEN3_8B, 12.5))
-    on_gpu = LoadSettings(n_ctx=4096, devices=("Vulkan0",))
-    assert speeds.of(QWEN3_8B, estimate(QWEN3_8B, on_gpu)) is None
+def test_a_kernel_that_keeps_some_ram_for_itself_makes_no_other_machine(tmp_path: Path) -> None:
+    here = this_machine()
+    machine = msgspec.structs.replace(here, ram_bytes=round(here.ram_bytes * 0.99))
+    assert kept(tmp_path, msgspec.structs.replace(report_of(QWEN3_8B, 12.5), machine=machine))
 
 
-def test_another_model_is_expected_to_read_memory_as_fast(tmp_path: Path) -> None:
-    speeds = kept(tmp_path, report(QWEN3_8B, 10.0))
-    found = speeds.of(QWEN3_30B_A3B, estimate(QWEN3_30B_A3B, ON_CPU))
-    share = sum(reads(QWEN3_8B, ON_CPU).values()) / sum(reads(QWEN3_30B_A3B, ON_CPU).values())
-    assert found is not None and not found.is_measured and found.tps == pytest.approx(10.0 * share, rel=0.05)
+def test_the_newest_bandwidth_counts() -> None:
+    def with_bandwidth(bytes_per_s: float) -> Report:
+        roofline = Roofline(tps=1, read_bytes={"CPU": 1}, bandwidth={"CPU": bytes_per_s})
+        return msgspec.structs.replace(report_of(QWEN3_8B, 12.5), roofline=roofline)
+
+    assert of_reports([with_bandwidth(50e9), with_bandwidth(40e9)]).bandwidth == {"CPU": 50e9}
 
 
-def test_expected_times_of_several_devices_add_up() -> None:
-    speeds = KnownSpeeds(reached={"CPU": 20e9, "Vulkan0": 40e9})
-    assert speeds.expected({"CPU": 2_000_000_000, "Vulkan0": 4_000_000_000}) == pytest.approx(5.0)
-    assert speeds.expected({"CPU": 2_000_000_000, "Vulkan1": 1}) is None
-    assert speeds.expected({"CPU": 5_000_000}) is None, "so little is read that other things take longer"
+def test_another_graphics_card_under_the_same_name_says_nothing_of_the_one_that_is_there() -> None:
+    new, old = (report_of(QWEN3_8B, 30.0, device="Vulkan0") for _ in range(2))
+    other = tuple(msgspec.structs.replace(one, description="Another card") for one in old.hello.devices)
+    old = msgspec.structs.replace(old, hello=msgspec.structs.replace(old.hello, devices=other))
+    assert len(of_reports([new, new]).runs) == 2
+    assert len(of_reports([new, old]).runs) == 1
 
 
-def test_runs_of_another_machine_say_nothing_of_this_one(tmp_path: Path) -> None:
-    assert not kept(tmp_path, report(QWEN3_8B, 12.5, is_here=False))
+def test_a_run_that_was_disturbed_is_known_less_surely() -> None:
+    calm, disturbed = report_of(QWEN3_8B, 10.0), report_of(QWEN3_8B, 10.0, marks=("busy",))
+    spreads = [run.decodes[0].spread for run in of_reports([calm, disturbed]).runs]
+    assert spreads[0] < 0.01 < 0.1 <= spreads[1]
 
 
 def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
@@ -96,9 +108,8 @@ def job(info: ModelInfo) -> BenchJob:
 
 def test_a_benchmark_takes_as_long_as_what_was_measured_says() -> None:
     info = msgspec.structs.replace(QWEN3_8B, size_bytes=0)
-    how = how_loaded(info, (), 0)
-    speeds = KnownSpeeds(measured={how: 12.8}, prefill={how: 51.2})
-    found = duration.about([job(info)], TESTS, 3, speeds)
+    run = run_of(info, decoding(info, 12.8), prefills=(KnownPrefill(tps=51.2, n_prompt=512),))
+    found = duration.about([job(info)], TESTS, 3, KnownSpeeds(runs=(run,)))
     assert found.is_known and 70 <= found.seconds <= 75  # 4 x 10 s of reading, 3 x 10 s of writing, and a start
 
 
@@ -108,3 +119,7 @@ def test_what_was_never_measured_is_a_rough_guess_that_grows_with_the_model() ->
     assert large.seconds > small.seconds, "of a mixture of experts a part is computed"
     both = duration.about([job(QWEN3_8B), job(QWEN3_30B_A3B)], TESTS, 3, KnownSpeeds())
     assert both.seconds > large.seconds
+
+
+def test_bandwidth_alone_makes_no_duration_known() -> None:
+    assert not duration.about([job(QWEN3_8B)], TESTS, 3, KnownSpeeds(bandwidth={"CPU": 40e9})).is_known

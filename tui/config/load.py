@@ -12,8 +12,8 @@ import msgspec
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.protocol.records import Device, LoadSettings, LoadValues
-from tui.words import tr
+from tui.protocol.records import Device, LoadSettings, LoadValues, backend_family
+from tui.words.later import later
 
 AUTO = "auto"
 CPU = "cpu"
@@ -56,7 +56,7 @@ def engine_settings(choice: ChosenLoad, devices: Sequence[Device]) -> tuple[Load
     problem = None
     if names is None:
         have = ", ".join(["cpu", *(device.name for device in devices if device.kind != "cpu")])
-        message = tr(
+        message = later(
             'There is no device "{name}" here, so the backend is chosen automatically. There are: {names}.',
             name=choice.backend,
             names=have,
@@ -91,9 +91,11 @@ def backend_devices(backend: str, devices: Sequence[Device]) -> tuple[str, ...] 
     if wanted in ([], [AUTO]):
         return auto_devices(devices)
     if len(wanted) == 1:
-        family = [device for device in devices if _family(device.name).casefold() == wanted[0] and device.kind != "cpu"]
-        if family:
-            return auto_devices(family) or (family[0].name,)
+        named = [
+            device for device in devices if backend_family(device.name).casefold() == wanted[0] and device.kind != "cpu"
+        ]
+        if named:
+            return auto_devices(named) or (named[0].name,)
     here = {device.name.casefold(): device.name for device in devices if device.kind != "cpu"}
     names = tuple(here[name] for name in wanted if name in here)
     return names if len(names) == len(wanted) else None
@@ -107,10 +109,5 @@ def auto_devices(devices: Sequence[Device]) -> tuple[str, ...]:
     """
     own = [device.name for device in devices if device.kind == "gpu"]
     if own:
-        return tuple(name for name in own if _family(name) == _family(own[0]))
+        return tuple(name for name in own if backend_family(name) == backend_family(own[0]))
     return tuple(device.name for device in devices if device.kind == "igpu")[:1]
-
-
-def _family(name: str) -> str:
-    """The backend of a device's name: "Vulkan" of "Vulkan0"."""
-    return name.rstrip("0123456789")

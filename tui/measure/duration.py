@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui.measure.known_speeds import KnownSpeeds, how_loaded
+from tui.measure.forecast import forecast
+from tui.measure.known_speeds import KnownSpeeds
 from tui.measure.report import Test
 from tui.measure.runner import BenchJob, visits
-from tui.planning.formula import reads
+from tui.planning.formula import estimate, reads
 
 _LOADS = 1e9
 """Bytes of a file that are loaded in a second."""
@@ -27,7 +28,7 @@ class Duration(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float
     is_known: bool
-    """All speeds were measured on this machine; else it is a rough guess."""
+    """All speeds are known by what was measured on this machine; else it is a rough guess."""
 
 
 def about(jobs: Sequence[BenchJob], tests: Sequence[Test], repetitions: int, speeds: KnownSpeeds) -> Duration:
@@ -38,15 +39,13 @@ def about(jobs: Sequence[BenchJob], tests: Sequence[Test], repetitions: int, spe
     n_tokens_written = sum(test.n_gen for test in tests) * repetitions
     for job in jobs:
         info, settings = job.model.info, job.settings
-        n_all = info.n_layers + 1
-        n_gpu_layers = (settings.n_gpu_layers if 0 <= settings.n_gpu_layers < n_all else n_all) * bool(settings.devices)
-        loaded = how_loaded(info, settings.devices, n_gpu_layers)
-        prefill_tps = speeds.prefill.get(loaded, 0.0)
-        read_bytes = reads(info, settings)
-        decode_tps = speeds.measured.get(loaded) or speeds.expected(read_bytes) or 0.0
-        is_known = is_known and bool(prefill_tps and decode_tps)
-        prefill_tps = prefill_tps or _COMPUTES[bool(n_gpu_layers)] / (2 * max(1, info.n_params_active))
-        decode_tps = decode_tps or _READS / max(1, sum(read_bytes.values()))
+        plan = estimate(info, settings)
+        found = forecast(info, plan, speeds, n_threads=settings.n_threads)
+        decode, prompt = (found.decode_tps, found.prompt_tps) if found else (None, None)
+        is_known = is_known and prompt is not None and decode is not None and decode.basis != "roofline"
+        decode_tps, prefill_tps = decode.tps if decode else 0.0, prompt.tps if prompt else 0.0
+        prefill_tps = prefill_tps or _COMPUTES[bool(plan.n_gpu_layers)] / (2 * max(1, info.n_params_active))
+        decode_tps = decode_tps or _READS / max(1, sum(reads(info, settings).values()))
         seconds += n_tokens_read / prefill_tps + n_tokens_written / decode_tps
         seconds += (_STARTS_S + info.size_bytes / _LOADS) * n_loads / len(jobs)
     return Duration(seconds=seconds, is_known=is_known)

@@ -132,10 +132,17 @@ class History:
         """The whole report; None when there is no such run, or a later llmtui wrote it in a form that is unknown."""
         with self._reading() as connection:
             row = connection and connection.execute("SELECT report FROM runs WHERE id = ?", (run_id,)).fetchone()
-        try:
-            return _report(row[0]) if row else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        return _readable(row[0]) if row else None
+
+    def reports(self, machine: str, limit: int) -> tuple[Report, ...]:
+        """The newest runs whole, the last one first, of the machine with a CPU of this name; those that a later llmtui
+        wrote in a form that is unknown are left out."""
+        with self._reading() as connection:
+            if connection is None:
+                return ()
+            query = "SELECT report FROM runs WHERE machine = ? ORDER BY id DESC LIMIT ?"
+            rows = connection.execute(query, (machine, limit)).fetchall()
+        return tuple(report for (raw,) in rows if (report := _readable(raw)) is not None)
 
     def last(self, report: Report, before: int | None = None) -> Kept | None:
         """The newest run, before the one with the id `before`, of the same model on the same backend that has all
@@ -215,6 +222,13 @@ class History:
             connection.close()
             raise
         return connection
+
+
+def _readable(raw: str) -> Report | None:
+    try:
+        return _report(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _report(raw: str) -> Report:

@@ -1,5 +1,5 @@
-"""How fast models answer on this machine, as far as earlier benchmarks tell: what was measured of a model, and what is
-to be expected of another from how fast these benchmarks read memory."""
+"""What was measured on this machine, as far as a forecast needs it: the kept benchmarks as records, and the bandwidth
+of its memories. What is to be expected from it is `forecast.py`'s."""
 
 from __future__ import annotations
 
@@ -7,96 +7,152 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tui.measure.history import History
-from tui.measure.machine import this_machine
-from tui.models.info import ModelInfo
-from tui.planning.formula import MemoryPlan
+from tui.machine.cpus import physical_cores
+from tui.measure.history import History, HistoryError
+from tui.measure.machine import Machine, this_machine
+from tui.measure.report import BenchResult, Report
+from tui.measure.roofline import n_past
+from tui.measure.stats import mean
 
 _N_RUNS = 200
 """Newest runs that are looked at."""
-_N_READ = 12
-"""Of these, how many are read whole: each model and backend once."""
-_LEAST_READ = 100_000_000
-"""Bytes a token. Where fewer are read, the time between reads counts as much, and nothing is to be expected."""
-
-Measured = tuple[str, str, int, str, int]
-"""Name, quantization and parameters of a model, and what held it: backend and layers on it."""
+_SAME_RAM = 0.05
+"""A kernel keeps more or less of the RAM for itself: so much of it does not make another machine."""
+_BAND_OF_MARKED = 0.1
+"""How uncertain, as a part of it, a speed is at least that was measured while something disturbed."""
 
 
-class KnownSpeed(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model, loaded in one way."""
+class KnownDecode(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that only generated."""
 
     tps: float
-    """Tokens per second that are decoded into a short context."""
-    is_measured: bool
-    """By a benchmark of this model; else it is expected."""
+    n_past: int
+    """Tokens in the context in the middle of it."""
+    read_bytes: dict[str, int]
+    """Bytes that each token read, by device ("CPU" for the host)."""
+    spread: float = 0.0
+    """Standard deviation of its repetitions, as a part of the speed."""
+
+
+class KnownPrefill(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that only read."""
+
+    tps: float
+    n_prompt: int
+    n_depth: int = 0
+    spread: float = 0.0
+
+
+class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One model, loaded in one way, and how fast it was."""
+
+    name: str
+    quant: str
+    n_params: int
+    n_layer_params: int = 0
+    """Active parameters of the repeating layers, which every token of a prompt passes; 0 where it was not kept."""
+    is_moe: bool = False
+    devices: tuple[str, ...] = ()
+    """That held layers, by llama.cpp's names; none for the CPU alone."""
+    n_gpu_layers: int = 0
+    n_cpu_moe: int = 0
+    n_layers: int
+    """That can be on devices."""
+    n_threads: int
+    decodes: tuple[KnownDecode, ...] = ()
+    prefills: tuple[KnownPrefill, ...] = ()
 
 
 class KnownSpeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of all models on this machine."""
+    """All of this machine."""
 
-    measured: Mapping[Measured, float] = {}
-    """Tokens per second that are written."""
-    prefill: Mapping[Measured, float] = {}
-    """Tokens per second that are read of a prompt."""
-    reached: Mapping[str, float] = {}
-    """Bytes per second that decoding read, by device ("CPU" for the host)."""
+    runs: tuple[KnownRun, ...] = ()
+    """The newest first."""
+    bandwidth: Mapping[str, float] = {}
+    """Bytes per second that can be read, by device ("CPU" for the host): the newest figures."""
+    n_threads: int = 0
+    """That a load gets which asks for none; 0 when that is not known, and threads are not looked at."""
 
     def __bool__(self) -> bool:
         """Whether anything is known."""
-        return bool(self.measured or self.reached)
-
-    def of(self, info: ModelInfo, plan: MemoryPlan) -> KnownSpeed | None:
-        """Of a model that is loaded as planned; None where there is no telling."""
-        devices = [cost.device for cost in plan.devices]
-        tps = self.measured.get(how_loaded(info, devices, plan.n_gpu_layers))
-        if tps is not None:
-            return KnownSpeed(tps=tps, is_measured=True)
-        costs = (plan.host, *plan.devices)
-        expected = self.expected({cost.device: cost.read_bytes for cost in costs if cost.read_bytes})
-        return KnownSpeed(tps=expected, is_measured=False) if expected else None
-
-    def expected(self, read_bytes: Mapping[str, int]) -> float | None:
-        """Tokens per second of a model that reads so many bytes a token, by device; None where there is no telling."""
-        if sum(read_bytes.values()) < _LEAST_READ or not all(device in self.reached for device in read_bytes):
-            return None
-        return 1 / sum(n_bytes / self.reached[device] for device, n_bytes in read_bytes.items())
+        return bool(self.runs or self.bandwidth)
 
 
-def how_loaded(info: ModelInfo, devices: Sequence[str], n_gpu_layers: int) -> Measured:
-    """What is measured once: a model with so many of its layers on these devices."""
-    names = ",".join(dict.fromkeys(name.rstrip("0123456789") for name in devices)) if n_gpu_layers else ""
-    return info.name, info.quant, info.n_params, names or "CPU", n_gpu_layers
+def known_speeds(history: History, machine: Machine | None = None) -> KnownSpeeds:
+    """What the kept runs of this machine tell, or of another `machine`. Blocking; raises `HistoryError`."""
+    here = machine or this_machine()
+    reports = [report for report in history.reports(here.cpu, _N_RUNS) if _is_same(report.machine, here)]
+    return of_reports(reports)
 
 
-def _is_deep(test_name: str | None) -> bool:
-    """Measured behind a long context ("tg128 @ d8192"), where a model is slower."""
-    return " @ d" in (test_name or "")
+def readable_speeds(history: History) -> KnownSpeeds:
+    """As `known_speeds`; nothing where the history cannot be read, which is told where it matters. Blocking."""
+    try:
+        return known_speeds(history)
+    except HistoryError:
+        return KnownSpeeds()
 
 
-def known_speeds(history: History) -> KnownSpeeds:
-    """What the kept runs of this machine tell, the newest first. Blocking; raises `HistoryError`."""
-    cpu = this_machine().cpu
-    measured: dict[Measured, float] = {}
-    prefill: dict[Measured, float] = {}
-    reached: dict[str, float] = {}
-    seen: set[tuple[str, str, int, str]] = set()
-    for kept in history.list(_N_RUNS):
-        if kept.machine != cpu or not kept.tg_ts:
+def of_reports(reports: Sequence[Report], n_threads: int | None = None) -> KnownSpeeds:
+    """What these tell, all of one machine, newest first. `n_threads` as in `KnownSpeeds`, None for this machine's."""
+    described: dict[str, str] = {}
+    bandwidth: dict[str, float] = {}
+    runs = []
+    for report in reports:
+        names = [*report.loaded.llama.devices, *(report.roofline.bandwidth if report.roofline else ())]
+        # Another graphics card may have had the same name.
+        if any(described.setdefault(name, report.describe(name)) != report.describe(name) for name in names):
             continue
-        model = (kept.model_name, kept.quant, kept.n_params)
-        loaded = (*model, kept.backend, kept.n_gpu_layers)
-        if not _is_deep(kept.tg_name):
-            measured.setdefault(loaded, kept.tg_ts)
-        if kept.pp_ts and not _is_deep(kept.pp_name):
-            prefill.setdefault(loaded, kept.pp_ts)
-        if (*model, kept.backend) in seen or len(seen) >= _N_READ:
-            continue
-        seen.add((*model, kept.backend))
-        report = history.get(kept.id)
-        decode = report.decode if report else None
-        if decode is not None and len(decode.read_bytes) == 1:  # of several nobody knows which one took how long
-            ((device, n_bytes),) = decode.read_bytes.items()
-            if n_bytes >= _LEAST_READ:
-                reached.setdefault(device, decode.avg_ts * n_bytes)
-    return KnownSpeeds(measured=measured, prefill=prefill, reached=reached)
+        for name, bytes_per_s in report.roofline.bandwidth.items() if report.roofline else ():
+            bandwidth.setdefault(name, bytes_per_s)
+        runs.append(as_known(report))
+    return KnownSpeeds(
+        runs=tuple(runs), bandwidth=bandwidth, n_threads=physical_cores() if n_threads is None else n_threads
+    )
+
+
+def as_known(report: Report) -> KnownRun:
+    """One report in short."""
+    model, llama = report.model, report.loaded.llama
+    results = [result for result in report.results if result.samples_ns]
+    return KnownRun(
+        name=model.name,
+        quant=model.quant,
+        n_params=model.n_params,
+        n_layer_params=model.n_layer_params,
+        is_moe=model.is_moe,
+        devices=llama.devices,
+        n_gpu_layers=llama.n_gpu_layers if llama.devices else 0,
+        n_cpu_moe=report.settings.n_cpu_moe,
+        n_layers=llama.n_layers,
+        n_threads=llama.n_threads,
+        decodes=tuple(
+            KnownDecode(
+                tps=result.avg_ts, n_past=n_past(result.test), read_bytes=result.read_bytes, spread=_spread(result)
+            )
+            for result in results
+            if result.test.is_decode
+        ),
+        prefills=tuple(
+            KnownPrefill(
+                tps=result.avg_ts,
+                n_prompt=result.test.n_prompt,
+                n_depth=result.test.n_depth,
+                spread=_spread(result),
+            )
+            for result in results
+            if result.test.n_prompt and not result.test.n_gen
+        ),
+    )
+
+
+def _spread(result: BenchResult) -> float:
+    marked = mean([_BAND_OF_MARKED if marks else 0.0 for marks in result.marks]) if result.marks else 0.0
+    return max(result.stddev_ts / result.avg_ts if result.avg_ts else 0.0, marked)
+
+
+def _is_same(one: Machine, other: Machine) -> bool:
+    return (
+        (one.cpu, one.n_cores, one.n_cpus) == (other.cpu, other.n_cores, other.n_cpus)
+        and abs(one.ram_bytes - other.ram_bytes) <= _SAME_RAM * other.ram_bytes
+    )  # fmt: skip

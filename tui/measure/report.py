@@ -12,11 +12,12 @@ import msgspec
 
 from tui.base import format
 from tui.base.format import listed
+from tui.measure.expectation import Forecast
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Hello, Loaded
-from tui.protocol.records import LoadSettings, Sampling
+from tui.protocol.records import LoadSettings, Sampling, backend_family
 from tui.words import mark, tr
 from tui.words.later import Later
 
@@ -164,6 +165,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     n_expert: int
     n_expert_used: int
     file_bytes: int
+    n_layer_params: int = 0
+    """As in `ModelInfo`; 0 in reports that were kept before there was this figure."""
 
     @property
     def is_moe(self) -> bool:
@@ -181,6 +184,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
             n_expert=info.n_expert,
             n_expert_used=info.n_expert_used,
             file_bytes=info.size_bytes,
+            n_layer_params=info.n_layer_params,
         )
 
 
@@ -215,13 +219,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parallel: tuple[ParallelResult, ...] = ()
     roofline: Roofline | None = None
     """Of the first test that only generates, else with nothing in the context; None where a bandwidth is not known."""
+    forecast: Forecast | None = None
+    """What was expected before the run, of the first test that only generates and the first that only reads."""
     warnings: tuple[str | Later, ...] = ()
     """What about the machine was not right before the run, each a sentence. Earlier versions kept it in English."""
 
     @property
     def backend(self) -> str:
         """Backends that held layers, as llama-bench names them: "CPU", "Vulkan", "CUDA"."""
-        names = dict.fromkeys(name.rstrip("0123456789") for name in self.loaded.llama.devices)
+        names = dict.fromkeys(map(backend_family, self.loaded.llama.devices))
         return ",".join(names) or "CPU"
 
     @property

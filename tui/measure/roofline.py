@@ -25,7 +25,7 @@ _MATTERS = 0.25
 _TINY_TPS = 500
 """With a roofline above this, the steps between reading take a good part of the 2 ms that a token has."""
 _FEW_THREADS = 4
-_COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
+COSTLY = ("IQ", "TQ", "Q2_K", "Q3_K")
 """Quantizations that take more computing to unpack than their bytes take to read."""
 _BY_MARK: tuple[tuple[Mark, str], ...] = (
     ("swapped", mark("Memory ran short during the run and was swapped to disk.")),
@@ -163,7 +163,7 @@ def _memory_or_compute(report: Report, decode: BenchResult) -> str:
     n, quant = report.loaded.llama.n_threads, report.model.quant
     if set(top.read_bytes) == {HOST} and n <= _FEW_THREADS:
         return trn("Compute limits it: {n} thread is few.", "Compute limits it: {n} threads are few.", n)
-    if quant.startswith(_COSTLY):
+    if quant.startswith(COSTLY):
         return tr("Compute limits it: {quant} is costly to unpack.", quant=quant)
     return tr("Compute limits it, not memory.")
 

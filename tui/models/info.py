@@ -116,6 +116,13 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_expert > 0
 
     @property
+    def n_layer_params(self) -> int:
+        """Active parameters of the repeating layers, which each token of a prompt passes: all but the embedding table
+        and the output layer."""
+        n_tables = 1 if self.tied_bytes else 2
+        return max(0, self.n_params_active - n_tables * self.n_vocab * self.n_embd)
+
+    @property
     def params_label(self) -> str:
         """ "30.5B (3.3B)" or "8.2B"."""
         return format.n_params(self.n_params, self.n_params_active)

@@ -3,6 +3,7 @@ size counts as missing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from tui.models.gguf import Value
@@ -30,6 +31,13 @@ class Metadata:
         value = self.values.get(f"{self.arch}.{key}")
         counts = [_count(item) for item in value] if isinstance(value, tuple) else [_count(value)]
         return max((count for count in counts if count is not None), default=default)
+
+    def real(self, key: str) -> float:
+        """A number that the architecture declares and that need not be whole; 0 when missing or none."""
+        value = self.values.get(f"{self.arch}.{key}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return 0.0
+        return float(value) if math.isfinite(value) else 0.0
 
     def per_layer(self, key: str, n_layers: int, default: int = 0) -> tuple[int, ...]:
         """A count that may be one for all layers or an array of one for each."""

@@ -79,7 +79,22 @@ def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
 
 def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInfo:
     """Read the headers of all parts of a model, the first one first. Raises `ModelFileError`."""
-    headers, budget = [], Budget()
+    headers = read_headers(parts, memo)
+    try:
+        return from_headers(headers, file_title(parts[0]))
+    except GGUFError as error:
+        raise broken(parts[0], error) from error
+
+
+def broken(path: Path, error: GGUFError) -> ModelFileError:
+    """The error for a file whose header is not as it has to be."""
+    return ModelFileError(_kind(error), path, _why_broken(path, error))
+
+
+def read_headers(parts: Sequence[Path], memo: ArrayMemo | None = None) -> list[GgufHeader]:
+    """The headers of all parts of a model, the first one first. Raises `ModelFileError`."""
+    headers: list[GgufHeader] = []
+    budget = Budget()
     for part in parts:
         if not _is_text(part):
             raise ModelFileError("unusable", part, later("Its path is not UTF-8: rename the file or its folder."))
@@ -105,10 +120,7 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
         except OSError as error:
             raise os_error(part, error) from error
     _check_numbers(parts, headers)
-    try:
-        return from_headers(headers, file_title(parts[0]))
-    except GGUFError as error:
-        raise ModelFileError(_kind(error), parts[0], _why_broken(parts[0], error)) from error
+    return headers
 
 
 def require_chat_model(info: ModelInfo, path: Path) -> None:

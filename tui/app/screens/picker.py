@@ -13,6 +13,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
@@ -22,7 +23,7 @@ from tui.app.screens import picker_delete, picker_words
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
-from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, legend
+from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
@@ -32,6 +33,8 @@ from tui.base.text import clean
 from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
+from tui.measure.forecast import Forecast, forecast
+from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, Library, LibraryModel, OtherFile, inspect
 from tui.models.modelfile import ModelFileError
 from tui.planning.exact import Confirmed
@@ -65,7 +68,9 @@ class PickerScreen(ListDialog[PickedModel]):
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes; without one, what `so_far` gives of the scan that runs. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
-    from now on. With `deletes` the key that loads deletes.
+    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a
+    model, of which the rows are what it will do here. `find` is called, and the picker closed, when somebody wants a
+    model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -88,10 +93,12 @@ class PickerScreen(ListDialog[PickedModel]):
         sort: Sort = Sort(),  # noqa: B008 - frozen
         keep_sort: Callable[[Sort], object] = lambda _: None,
         deletes: bool = False,
+        find: Callable[[], object] | None = None,
+        details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Delete model") if deletes else tr("Models"))
-        self._deletes = deletes
+        self._deletes, self._find, self._details_of = deletes, find, details_of
         if deletes:
             self.key_titles["picker_load"] = BY_ID["picker_delete"].title
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
@@ -102,6 +109,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
+        self._forecasts: dict[Path, Forecast | None] = {}
+        """Of those in `_permissions`."""
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
@@ -114,7 +123,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "filter", "delete")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details", "filter", "delete")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -137,6 +146,8 @@ class PickerScreen(ListDialog[PickedModel]):
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
         self._records = await self._ask_records()
+        models = self.library.models if self.library else ()
+        self._forecasts = {model.path: self._forecast(model) for model in models if model.path in self._permissions}
         if self._is_whole:
             self._refilter()
 
@@ -257,14 +268,18 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _facts(self, model: LibraryModel) -> Facts:
         """What is known of it now; whether it fits is not found out for that."""
-        permission = self._permissions.get(model.path)
         return Facts(
-            permission=permission,
-            speed=self._records.speeds.of(model.info, permission.outcome.plan) if permission else None,
+            permission=self._permissions.get(model.path),
+            speed=self._forecasts.get(model.path),
             used=self._records.used.get(str(model.path), 0.0),
             is_current=model.path == self._current,
             is_favourite=str(model.path) in self._favourites,
         )
+
+    def _forecast(self, model: LibraryModel) -> Forecast | None:
+        plan = self._permissions[model.path].outcome.plan
+        n_threads = self._load_for(model.path).n_threads
+        return forecast(model.info, plan, self._records.speeds, n_threads=n_threads)
 
     @property
     def _is_whole(self) -> bool:
@@ -296,6 +311,7 @@ class PickerScreen(ListDialog[PickedModel]):
             by_formula = Confirmed(None, model.path, model.info, self._devices, self._memory)
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
+            self._forecasts[model.path] = self._forecast(model)
             self._is_unsorted = self._needs_all_judged
             if self._is_whole:
                 self.rows.update_rows()
@@ -355,6 +371,12 @@ class PickerScreen(ListDialog[PickedModel]):
         self._keep_favourite(path, is_one)
         self._refilter()
 
+    def action_picker_find(self) -> None:
+        """Search the hubs instead."""
+        if self._find is not None:
+            self.dismiss(None)
+            self._find()
+
     @work(exclusive=True, group="menu")
     async def action_picker_filter(self) -> None:
         """Choose which models are shown."""
@@ -363,6 +385,14 @@ class PickerScreen(ListDialog[PickedModel]):
             self._only = self._only.with_choice(choice)
             self._is_missed.set()
             self._refilter()
+
+    def action_picker_details(self) -> None:
+        """Show all that is known of the highlighted model."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel) or self._details_of is None:
+            self.app.bell()
+            return
+        self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from tui.app.screens.picker_table import FAVOURITE, LOADED, Facts
 from tui.app.verdict_marks import COLORS, MARKS
 from tui.base import format
 from tui.base.text import clean
+from tui.measure import forecast_words
+from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
 from tui.models.stores.known import title_of
 from tui.planning import verdict_words
@@ -92,12 +94,23 @@ def _model_details(model: LibraryModel, facts: Facts) -> Content:
         Content(clean(" · ".join(told))),
     ]
     if facts.speed is not None:
-        speed = format.speed(facts.speed.tps)
-        measured = tr("{speed} tok/s in the last benchmark", speed=speed)
-        expected = tr("≈{speed} tok/s expected, by benchmarks of other models", speed=speed)
-        lines.append(Content(measured if facts.speed.is_measured else expected))
+        lines += [Content(line) for line in forecast_words.lines(facts.speed)]
     lines += _places(model)
     return Content("\n").join(lines)
+
+
+def here(facts: Facts) -> tuple[DetailRow, ...]:
+    """What a model will do on this machine, as far as it is known."""
+    rows = []
+    if facts.permission is not None:
+        words = verdict_words.in_words(facts.permission.outcome, facts.permission.fit)
+        rows.append(DetailRow(label=tr("memory"), value=f"{MARKS[facts.permission.fit]} {words}"))
+    found = facts.speed
+    if found is not None and found.decode_tps is not None:
+        rows.append(DetailRow(label=tr("decode"), value=forecast_words.sentence(found.decode_tps)))
+    if found is not None and found.prompt_tps is not None:
+        rows.append(DetailRow(label=tr("prefill"), value=forecast_words.sentence(found.prompt_tps)))
+    return tuple(rows)
 
 
 def _fits(permission: LoadPermission) -> Content:

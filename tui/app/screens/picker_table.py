@@ -12,7 +12,8 @@ from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
 from tui.base import format
-from tui.measure.known_speeds import KnownSpeed
+from tui.measure import forecast_words
+from tui.measure.forecast import Forecast, Range
 from tui.models.library import LibraryModel
 from tui.planning.guardrail import LoadPermission
 from tui.words import mark, tr
@@ -32,12 +33,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     permission: LoadPermission | None = None
     """None until it is found out."""
-    speed: KnownSpeed | None = None
+    speed: Forecast | None = None
     used: float = 0.0
     """When a conversation was last held with it, in seconds since 1970; 0 for never."""
     is_current: bool = False
     """It is loaded."""
     is_favourite: bool = False
+
+    @property
+    def decode_tps(self) -> Range | None:
+        """Tokens per second that it writes here, as far as there is any telling."""
+        return self.speed.decode_tps if self.speed else None
 
 
 class Sort(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +167,8 @@ def _cell(key: str, model: LibraryModel, facts: Facts, now: datetime, *, is_shor
             sign = MARKS[permission.fit]
             needed = format.size(permission.outcome.plan.total_bytes)
             return sign if is_short else f"{sign}{needed:>10}", STYLES[permission.fit]
-        case "speed" if facts.speed is not None:
-            about = "" if facts.speed.is_measured else "≈"
-            return f"{about}{format.speed(facts.speed.tps)} tok/s", "strong" if facts.speed.is_measured else "muted"
+        case "speed" if (found := facts.decode_tps) is not None:
+            return forecast_words.short(found), "strong" if found.basis == "own" else "muted"
         case "used" if facts.used:
             return when(facts.used, now), "muted"
         case _:
@@ -203,6 +208,6 @@ def _order(key: str, model: LibraryModel, facts: Facts) -> Order | None:
         case "needs":
             return facts.permission.outcome.plan.total_bytes if facts.permission else None
         case "speed":
-            return facts.speed.tps if facts.speed else None
+            return facts.decode_tps.tps if facts.decode_tps else None
         case _:
             return facts.used or None

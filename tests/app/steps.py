@@ -41,8 +41,10 @@ from tui.app.widgets.start_page import StartPage
 from tui.chat.conversation import answer_turn, copy_with_new_ids, finished, user_turn
 from tui.chat.store import Summary
 from tui.config import paths
-from tui.config.problems import ConfigProblem
-from tui.config.settings import ChosenLoad
+from tui.config.keymap import resolve
+from tui.config.overlay import overlay
+from tui.config.problems import read_toml
+from tui.config.settings import ChosenLoad, Settings
 from tui.measure.history import History
 from tui.measure.report import Comparison
 from tui.planning.guardrail import LoadPermission
@@ -206,10 +208,13 @@ async def fail_to_load(person: Person) -> None:
 async def read_problems(person: Person) -> None:
     await chat(person)
     file = paths.user_settings_file()
+    theme = paths.user_themes_dir() / "我的.toml"
+    theme.parent.mkdir(parents=True)
+    theme.write_text('name = "mine"\n\ndark = maybe')
     person.app.problems += [
-        ConfigProblem(file=file, key="load.n_ctx", message='is "many", so 8192 is used. Write a whole number.'),
-        ConfigProblem(file=file, key="keys.pick_modell", message='is unknown. Did you mean "pick_model"?'),
-        ConfigProblem(file=paths.user_themes_dir() / "我的.toml", key="", message="is no TOML: line 3, column 7."),
+        *overlay(Settings(), {"load": {"n_ctx": "many"}}, file=file)[1],
+        *resolve({"pick_modell": "^o"}, file=file)[1],
+        *filter(None, (read_toml(theme)[1],)),
     ]
     await person.app.run_action("show_problems")
 

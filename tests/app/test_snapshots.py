@@ -13,7 +13,7 @@ import pytest
 from rich.style import Style
 from textual.strip import Strip
 
-from tests.app.scenes import IN_CHINESE, SCENES, Scene, shown
+from tests.app.scenes import IN_CHINESE, SCENES, WIDE_IN_CHINESE, Scene, shown
 from tests.conftest import until
 from tests.places import DATA
 from tests.seeing import NEAREST
@@ -58,8 +58,18 @@ async def test_a_screen_looks_as_it_did(name: str, size: tuple[int, int], monkey
     await expect_as_before(SCENES[name], name, size, monkeypatch)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", IN_CHINESE)
+def test_every_scene_is_looked_at_in_chinese() -> None:
+    assert set(IN_CHINESE) == set(SCENES)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}")
+        for name in IN_CHINESE
+        for size in ((80, 24), (120, 40))[: 2 if name in WIDE_IN_CHINESE else 1]
+    ],
+)
 async def test_a_screen_looks_as_it_did_in_chinese(
     name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.words.chinese import is_chinese
 from tui.config.keymap import resolve
-from tui.config.modelrules import ChatOverrides, ModelRule, chat_format
+from tui.config.modelrules import ChatOverrides, chat_format
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
-from tui.config.settings import Settings
+from tui.config.settings import ModelRule, Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme, parse_theme
 from tui.words import use
@@ -39,10 +40,6 @@ def found(folder: Path) -> Iterator[ConfigProblem]:
     yield from chat_format(rules, ["Qwen3"], folder / "a.gguf", ChatOverrides())[1]
     unnamed = StateStore().remember_load(Path(os.fsdecode(b"\xff.gguf")), Settings().load)
     yield from filter(None, (unnamed,))
-
-
-def is_chinese(text: str) -> bool:
-    return any("一" <= letter <= "鿿" for letter in text)
 
 
 def test_every_problem_follows_a_change_of_the_language(home: Path) -> None:

@@ -52,6 +52,13 @@ def os_reason(error: OSError) -> str:
     return tr(text)
 
 
+def about(path: str, error: OSError) -> Later:
+    """The reason behind what it is about, for a text that is kept: "/models/a.gguf: Permission denied"."""
+    from tui.words.later import Later
+
+    return Later("{path}: {reason}", (("path", path), ("reason", kept_reason(error))))
+
+
 def kept_reason(error: OSError) -> Later:
     """The same for a text that is kept."""
     from tui.words.later import Later  # takes time that `--help` does not have

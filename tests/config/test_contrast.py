@@ -166,7 +166,7 @@ def test_words_can_be_read_on_a_terminal_of_256_colours_too(theme: ThemeSpec) ->
     found = {name: in_256(color) for name, color in tokens(theme, has_256=True).items()}
     made = tokens(theme, has_256=True)
     message = Color.parse(made["background"]) + Color.parse(made["foreground"]).with_alpha(0.05)
-    on = [found["background"], found["surface"], found["panel"], in_256(message.hex)]
+    on = [*(found[name] for name in ("background", "surface", "panel", "footer-background")), in_256(message.hex)]
     words = ("foreground", "foreground-muted", "text-muted", "footer-key-foreground", *(f"text-{ink}" for ink in INKS))
     assert {name: ratio for name in words if (ratio := least_contrast(found[name], *on)) < 4.5} == {}
     for text, ground in (

@@ -45,11 +45,13 @@ def _in_256(color: Rgb) -> Rgb:
     return shown.red, shown.green, shown.blue
 
 
-def _palette() -> list[Rgb]:
-    """The colours that come out as they are. The first 16 are the terminal's own, of which nobody knows the look."""
+def _palette() -> dict[Rgb, Rgb]:
+    """The colours of such a terminal, and what Rich makes each of. The first 16 are the terminal's own, of which nobody
+    knows the look; the upper grays do not come out as they are."""
     numbered = (Color.from_ansi(number).get_truecolor() for number in range(16, 256))
-    colors = dict.fromkeys((color.red, color.green, color.blue) for color in numbered)
-    return [color for color in colors if _in_256(color) == color]
+    asked = [(color.red, color.green, color.blue) for color in numbered]
+    asked += [(gray, gray, gray) for gray in range(256)]
+    return {_in_256(color): color for color in asked}
 
 
 class ThemeFolder:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from textual.widgets import Input
 
+from tests.app import hub_scenes
 from tests.app.conftest import Person
 from tests.app.steps import (
     action,
@@ -51,6 +52,7 @@ from tui.app.run import make_app
 from tui.config.options import AppOptions
 from tui.models.library import Library
 
+ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
 
 
@@ -101,6 +103,13 @@ SCENES = {
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "find": Scene(hub_scenes.find, "Qwen3-30B-A3B", sizes=ALL_SIZES),
+    "find-words": Scene(hub_scenes.find_by_words, "abliterated", sizes=NARROW),
+    "find-failed": Scene(hub_scenes.find_without_hubs, "503", sizes=NARROW),
+    "repository": Scene(hub_scenes.look_into, "Q4_K_M", sizes=ALL_SIZES),
+    "downloads": Scene(hub_scenes.watch_downloads, "Qwen3-0.6B", sizes=ALL_SIZES),
+    "downloads-problem": Scene(hub_scenes.watch_a_problem, "Qwen3-0.6B", sizes=NARROW),
+    "main-fetching": Scene(hub_scenes.fetch_some, "43%", sizes=NARROW),
 }
 
 
@@ -141,13 +150,17 @@ IN_CHINESE = {
     "log": "304.75 MiB",
     "confirm": "永久删除",
     "overflow": "上下文已满",
+    "find": "适合",
+    "repository": "推荐",
+    "downloads": "下载",
+    "main-fetching": "43%",
 }
 """Every scene, and what shows that it is there in Chinese."""
 
 WIDE_IN_CHINESE = (
     "main", "main-selected", "main-no-model", "main-engine-died", "start-page", "picker", "load-settings",
     "load-settings-advanced", "guard", "conversations", "sampling", "help", "monitor", "palette", "bench-start",
-    "bench-running",
+    "bench-running", "find", "repository", "downloads", "main-fetching",
 )  # fmt: skip
 """Those that are looked at in Chinese in 120x40 too."""
 

@@ -58,7 +58,11 @@ def test_the_library_is_read_once_for_all_names_and_for_paths_not_at_all(
 
     monkeypatch.setattr(named_model, "scan", counted)
     copy = library / "more" / "tiny-copy.gguf"
-    assert named_model.model_files(["qwen3moe", str(copy), "tiny-copy"], None) == (library / MOE.name, copy, copy)
+    assert named_model.model_files(["qwen3moe", str(copy), "qwen3moe"], None) == (
+        library / MOE.name,
+        copy,
+        library / MOE.name,
+    )
     assert len(asked) == 1
     assert named_model.model_files([str(copy)], None) == (copy,) and named_model.model_files([], None) == ()
     assert len(asked) == 1

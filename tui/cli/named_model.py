@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tui.base.format import listed
 from tui.base.userpath import user_path
+from tui.cli.commands import meant_command
 from tui.cli.parser import parser
 from tui.config import paths
 from tui.config.settings import load_settings
@@ -34,7 +35,7 @@ def model_files(all_written: Sequence[str], settings_file: Path | None) -> tuple
         path = user_path(written)
         if os.sep not in written and not _is_file(path):
             library = library or _library(settings_file)
-            path = _of_name(written, *library)
+            path = of_name(written, *library)
         files.append(path)
     return tuple(files)
 
@@ -47,7 +48,8 @@ def _library(settings_file: Path | None) -> tuple[list[Named], list[Named]]:
     return named(scan(folders, paths.library_cache_file()))
 
 
-def _of_name(written: str, models: list[Named], others: list[Named]) -> Path:
+def of_name(written: str, models: Sequence[Named], others: Sequence[Named]) -> Path:
+    """The file that is meant by a name, of chat models or of what is none. Raises `NoSuchModel`."""
     found = find(written, models) or find(written, others)
     if len(found) == 1:
         return found[0].path
@@ -87,6 +89,8 @@ def _several(written: str, found: list[Named]) -> str:
 
 def _none(written: str, close: list[Named]) -> str:
     missing = tr("{name}: there is no such file, and no model of that name.", name=written)
+    if meant := meant_command(written):
+        return f"{missing}\n{tr('Did you mean {name}?', name=f'llmtui {meant}')}"
     if parser().has_option(option := f"--{written}"):
         return f"{missing}\n{tr('Did you mean {name}?', name=option)}"
     if not close:

@@ -106,6 +106,10 @@ class LocalDownloads:
         """As `Downloads.limit`."""
         await self._wish(lambda shelf: wishes.limit(shelf, bytes_per_s))
 
+    async def limited_to(self) -> int:
+        """As `Downloads.limited_to`."""
+        return await asyncio.to_thread(lambda: self._shelf.limit)
+
     async def close(self) -> None:
         """As `Downloads.close`."""
         self._is_closed = True

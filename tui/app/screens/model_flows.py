@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +21,13 @@ from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
-from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
+from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
-from tui.planning.suggestions import Suggestion, suggestions
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
@@ -66,13 +64,23 @@ class ModelFlows:
     def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
+        self.find: Callable[[], object] | None = None
+        """Searches the hubs; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
+        self._found: list[LibraryModel] = []
+        """By the scan that runs, so far."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(self._searched, paths.library_cache_file())
+        found: list[LibraryModel] = []
+        self._found = found
+        self.library = scan(self._searched, paths.library_cache_file(), found.append)
         return self.library
+
+    def found_so_far(self) -> Library:
+        """The models that a scan has found by now, for whoever does not want to wait for its end."""
+        return sorted_library(tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -83,11 +91,6 @@ class ModelFlows:
     def _searched(self) -> tuple[Folder, ...]:
         return configured_folders(self._settings.models, self._controller.state.state.folders)
 
-    async def suggestions(self) -> tuple[Suggestion, ...]:
-        """Models that could be got, and whether they fit this machine."""
-        memory, devices = await self._memory_now()
-        return await suggestions(devices, memory, self._settings.load)
-
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
         engine, devices = self._controller.engine, self._controller.model.devices
@@ -96,6 +99,14 @@ class ModelFlows:
                 devices = (await engine.ask(ListDevices())).devices
         host, gpus = await self._controller.monitoring.newest()
         return memory_now(host, devices, self._settings.memory, None if beside else engine.loaded, gpus), devices
+
+    async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
+        """What a model may take in place of the loaded one, and llama.cpp's devices."""
+        return await self._memory_now()
+
+    async def known_models(self) -> tuple[LibraryModel, ...]:
+        """Those of the library, which is looked through if that was not done yet."""
+        return await self._models()
 
     @flow("dialog")
     async def action_pick_model(self) -> None:
@@ -124,9 +135,11 @@ class ModelFlows:
                 current=controller.model.path,
                 folders=self.folders,
                 library=self.library,
+                so_far=self.found_so_far,
                 records=lambda: model_records(controller.store),
                 details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
+                find=self.find,
                 keep_favourite=lambda path, is_one: controller.change_remembered(
                     lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
                 ),
@@ -145,14 +158,12 @@ class ModelFlows:
         from tui.app.screens.details import DetailsScreen
 
         loaded = self._controller.engine.loaded if self._controller.model.path == path else None
-        sums = FileSums(paths.sums_file())
-        return DetailsScreen(path, self.flows.keymap, sums, here=here, loaded=loaded, copy=self._copier.copy)
+        return DetailsScreen(path, self.flows.keymap, here=here, loaded=loaded, copy=self._copier.copy)
 
     @flow("dialog")
     async def action_model_details(self) -> None:
         """Show all that is known of the model that is loaded."""
-        path = self._controller.model.path
-        if path is None:
+        if (path := self._controller.model.path) is None:
             self.flows.tell(tr(phrases.NO_MODEL))
         else:
             await self.flows.ask(self._details_of(path))
@@ -284,8 +295,9 @@ class ModelFlows:
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
+        from tui.app.screens.model_records import speeds_here
 
-        defaults = self._settings.load
+        defaults, speeds = self._settings.load, await speeds_here()
         chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
@@ -296,6 +308,7 @@ class ModelFlows:
                 defaults=defaults,
                 path=plan.model.path,
                 planner=self._controller.planner,
+                speeds=speeds,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)

@@ -120,19 +120,18 @@ def read(path: Path) -> Catalog:
 
 
 def update(root: Path, folder: Path, parts: set[str]) -> None:
-    """Bring the files of one language in step with the code. Translations of texts that are still there stay, also of
-    those that moved to another room."""
-    before = {
-        (message.context, _forms(message.id)[0]): _forms(message.string)[0]
-        for path in folder.glob("*.po")
-        for message in read(path)
-    }
-    for part, texts in texts_of(root).items():
-        if parts and part not in parts:
-            continue
+    """Bring the files of one language in step with the code, or only those of some `parts` and of the rooms that texts
+    moved to from there. Translations of texts that are still there stay, wherever they stand now."""
+    found = texts_of(root)
+    have = {path.stem: _translations(path) for path in folder.glob("*.po")}
+    wanted = parts or set(found)
+    gone = {key for part in wanted for key in have.get(part, {}).keys() - {text.key for text in found.get(part, ())}}
+    moved_to = {part for part, texts in found.items() if any(text.key in gone for text in texts)}
+    known = {key: done for translations in have.values() for key, done in translations.items() if done}
+    for part in sorted((wanted & found.keys()) | moved_to):
         path, new = folder / f"{part}.po", Catalog(locale=folder.name)
-        for text in texts:
-            done = before.get(text.key, "")
+        for text in found[part]:
+            done = have.get(part, {}).get(text.key) or known.get(text.key, "")
             new.add(
                 text.msgid,
                 (done,) if isinstance(text.msgid, tuple) else done,
@@ -142,6 +141,11 @@ def update(root: Path, folder: Path, parts: set[str]) -> None:
         out = io.BytesIO()
         write_po(out, new, width=0, omit_header=True, include_lineno=False)
         path.write_text(HEADER.format(part=part, language=folder.name) + out.getvalue().decode(), "utf-8")
+
+
+def _translations(path: Path) -> dict[tuple[str | None, str], str]:
+    """What stands in a file, by what gettext finds it by; empty for what is not translated yet."""
+    return {(message.context, _forms(message.id)[0]): _forms(message.string)[0] for message in read(path) if message.id}
 
 
 def problems(root: Path, folder: Path) -> Iterator[str]:

@@ -17,10 +17,13 @@ FOLDERS = {
     "XDG_DATA_HOME": ".local/share",
     "XDG_STATE_HOME": ".local/state",
     "XDG_CACHE_HOME": ".cache",
+    "OLLAMA_MODELS": ".ollama/models",
 }
 FOREIGN = (
     "HF_HOME",
     "HF_HUB_CACHE",
+    "LLAMA_CACHE",
+    "MODELSCOPE_CACHE",
     "TMUX",
     "STY",
     "SSH_TTY",
@@ -33,7 +36,7 @@ FOREIGN = (
 """Variables that tell of the session of whoever runs the tests."""
 _KEPT = re.compile(
     r"settings\.toml|state\.toml|llmtui\.log(\.1)?|conversations\.db(-wal|-shm|-lock|-writer-\w+)?|\w+\.kv|\w{32}(-\d+)?\.txt|\w{32}\.lock|"
-    r"bench\.sqlite(-wal|-shm|-lock)?|library\.msgpack|[^.].*\.(md|json|gguf)"
+    r"queue\.lock|bench\.sqlite(-wal|-shm|-lock)?|library\.msgpack|[^.].*\.(md|json|gguf)"
 )
 """Names of files that llmtui leaves in a home folder, or has in it while it runs."""
 

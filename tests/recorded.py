@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import MOE
 from tests.loads import loaded_as
+from tests.scripted_downloads import ScriptedDownloads
 from tests.scripted_engine import ScriptedEngine
 from tui.app.screens import model_flows, model_records
 from tui.chat.conversation import Conversation, Turn
@@ -40,7 +41,7 @@ from tui.protocol.messages import (
     Started,
 )
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
-from tui.session import controller, live_speed
+from tui.session import controller, fetching, live_speed
 from tui.session.monitoring import Monitoring
 from tui.session.speed import SpeedHistory
 from tui.words.later import Later
@@ -393,6 +394,8 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
     monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
+    monkeypatch.setattr(controller, "LocalDownloads", ScriptedDownloads)
+    monkeypatch.setattr(fetching, "free_bytes", lambda _: 214 * GIB)
     monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_records, "model_records", recorded_records)

@@ -95,6 +95,10 @@ def test_what_the_engine_has_for_its_helpers_loads_neither_textual_nor_llama_cpp
     assert importing(helpers).isdisjoint({"textual", "llama_cpp"})
 
 
+def test_the_libraries_of_the_hubs_are_loaded_when_a_hub_is_asked() -> None:
+    assert importing(modules_of("hubs")).isdisjoint({"huggingface_hub", "modelscope_hub", "requests", "httpx2"})
+
+
 def test_the_rooms_of_the_docs_are_those_of_the_contract_in_its_order() -> None:
     contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tui.app.markdown.beginning import beginning
 from tui.app.markdown.text import GrowingText, fold, slice_runs, wrap, wrap_runs
 from tui.base.text import clean
 
@@ -116,3 +118,22 @@ def test_slices_leave_out_what_lies_between_ranges() -> None:
         [("c", "x"), ("d", "y")],
         [("f", "y")],
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("# A *heading*\n\nand `code`", "A heading and code"),
+        ("- one\n- **two", "• one • two"),
+        ("see [the page](https://a.b/c), please", "see the page, please"),
+        ("```python\nprint(1)\n```\nthen", "print(1) then"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n\n---\nend", "a │ b 1 │ 2 end"),
+        ("  \n\n", ""),
+    ],
+)
+def test_the_beginning_of_a_text_is_read_without_its_marks(source: str, words: str) -> None:
+    assert beginning(source, 80) == words
+
+
+def test_of_a_long_text_no_more_is_read_than_is_shown_of_it() -> None:
+    assert len(beginning("word " * 100_000, 20)) <= 80

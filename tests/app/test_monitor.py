@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tests.app.conftest import Person, StartApp
-from tests.app.test_sidebar import BLANKS, HOST, RADEON, SPEED, rows_of
+from tests.app.one_widget import BLANKS, HOST, RADEON, SPEED, rows_of
+from tests.app.test_flows import opened
+from tests.app.test_races import FULL
 from tests.conftest import DENSE, MOE
 from tests.measure.reports import report
 from tests.on_pty import LLMTUI, on_pty
@@ -26,6 +31,7 @@ from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Roofline
 from tui.models.library import inspect
 from tui.protocol.records import LlamaLoad, LoadSettings, Placed, Timings
+from tui.session.events import AnswerRefused, LoadFailed
 from tui.session.loads import LoadRequest
 from tui.session.machine_history import Reading
 from tui.session.speed import AnswerNow, Spread
@@ -36,7 +42,7 @@ TIMINGS = Timings(
 ANSWER = Turn(
     id="a",
     role="assistant",
-    text="Because only\nfew",
+    text="## Because\n\n**only**\n[few](https://a.b)",
     created_at=0,
     timings=TIMINGS,
     stop="stop",
@@ -90,9 +96,14 @@ async def test_everything_has_a_place_on_a_screen_of_usual_size(size: tuple[int,
     text = " ".join(" ".join(rows).split())
     for part in ("MONITOR Qwen3-30B-A3B", "46.8 tok/s that memory allows", "67%", "min 10.0", "1,204 / 8,192"):
         assert part in text
-    for part in ("Vulkan0 13.0G 256M 0", "CPU→Vulkan0 128 31.4 2.1 s 900", "its own 0.5 GiB", "24 W"):
+    for part in ("weights 13.0 GiB", "CPU→Vulkan0 128 31.4 2.1 s 900", "its own 0.5 GiB", "24 W"):
         assert part in text
     assert len(rows) == size[1] and max(map(width_of, rows)) <= size[0] - 2
+
+
+async def test_a_wide_screen_tells_the_last_answers_by_their_first_words() -> None:
+    text = " ".join(" ".join(await board((200, 60))).split())
+    assert "Because only few CPU→Vulkan0 128" in text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (99, 40), (40, 12), (200, 10), (30, 5), (20, 2)])
@@ -164,6 +175,38 @@ async def test_it_shows_nothing_of_another_model_or_conversation(start: StartApp
         await controller.unload()
         await person.wait_for(lambda: "DECODE" not in monitor(person) and "CONTEXT" not in monitor(person))
         assert "RAM" in monitor(person)
+
+
+async def test_a_load_that_is_refused_while_it_is_open_leaves_the_context_of_the_model_that_stays(
+    start: StartApp, home: Path
+) -> None:
+    async with start() as person:
+        await person.ask("Count to 20")
+        used = f"{person.app.controller.context.n_used:,} / 1,024"
+        os.kill(person.engine_pid, signal.SIGSTOP)
+        failed = asyncio.Event()
+        person.at_the_first(LoadFailed, failed.set)
+        person.app.controller.load(LoadRequest(path=home / "nowhere.gguf", choice=person.app.controller.model.choice))
+        await person.wait_for(lambda: person.phase == "loading")
+        await person.press("f3")
+        await person.wait_for(lambda: "RAM ─" in monitor(person) and "CONTEXT" not in monitor(person))
+        os.kill(person.engine_pid, signal.SIGCONT)
+        await person.wait_for(failed.is_set)
+        await person.wait_for(lambda: used in monitor(person))
+
+
+async def test_what_has_to_be_asked_is_asked_over_it(start: StartApp) -> None:
+    async with start() as person:
+        await person.ask("hello")
+        await person.press("f3", "f1")
+        await opened(person, "In settings.toml, [keys]")
+        person.app.main.hear(AnswerRefused(info=FULL))
+        await person.press("escape")
+        await opened(person, "The context is full")
+        await person.press("n")
+        await person.wait_for(lambda: isinstance(person.app.screen, MonitorScreen))
+        await person.press("f3")
+        await person.wait_for(lambda: "Not answered" in person.screen_text())
 
 
 async def test_the_roofline_is_that_of_the_bandwidth_which_a_benchmark_has_measured(start: StartApp) -> None:

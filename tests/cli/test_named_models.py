@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.running import llmtui, on_terminal, plain
 from tui.base.exit_codes import ExitCode
+from tui.cli import named_model
 from tui.config import paths
+from tui.models.folders import Folder
+from tui.models.library import Library, scan
 
 ONE_TEST = ("-p", "8", "-n", "0", "-r", "1", "-t", "1", "--json")
 
@@ -41,6 +45,27 @@ def test_a_file_goes_before_a_model_of_that_name(
     monkeypatch.chdir(tmp_path)
     done = llmtui("--bench", "qwen3moe", *ONE_TEST)
     assert done.returncode == ExitCode.FINE and f"{library}" not in done.stdout
+
+
+def test_the_library_is_read_once_for_all_names_and_for_paths_not_at_all(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[Folder]] = []
+
+    def counted(folders: Sequence[Folder], cache_file: Path) -> Library:
+        asked.append(folders)
+        return scan(folders, cache_file)
+
+    monkeypatch.setattr(named_model, "scan", counted)
+    copy = library / "more" / "tiny-copy.gguf"
+    assert named_model.model_files(["qwen3moe", str(copy), "qwen3moe"], None) == (
+        library / MOE.name,
+        copy,
+        library / MOE.name,
+    )
+    assert len(asked) == 1
+    assert named_model.model_files([str(copy)], None) == (copy,) and named_model.model_files([], None) == ()
+    assert len(asked) == 1
 
 
 def test_a_folder_hides_no_model_of_its_name(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

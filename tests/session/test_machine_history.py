@@ -7,7 +7,7 @@ import pytest
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
 from tui.session.events import MachineRead, SpeedReset
-from tui.session.machine_history import KEPT_S, MachineHistory, Reading, by_time, joules_per_token, largest
+from tui.session.machine_history import HOLDS_S, KEPT_S, MachineHistory, Reading, by_time, joules_per_token, largest
 from tui.session.speed import SpeedNow
 
 
@@ -48,9 +48,20 @@ def test_a_point_is_the_largest_of_its_seconds_and_steps_begin_at_whole_multiple
     assert busiest(readings, 3, 2) == [3, 5, 6]
     assert busiest([*readings, at(7, busy=1)], 3, 2) == [3, 5, 6]
     assert busiest([*readings, at(9, busy=9)], 6, 2) == [0, 1, 3, 5, 6, 9]
-    assert busiest([at(0), at(4, busy=3)], 6, 1) == [0, 0, 0, 0, 0, 3]
     assert busiest([], 2, 1) == [0, 0]
     assert busiest([at(9, busy=1), at(2, busy=5)], 2, 1) == [0, 5]  # a clock that was set back
+
+
+def test_a_reading_stands_for_the_seconds_after_it_that_have_none_but_not_for_a_long_sleep() -> None:
+    def busiest(readings: list[Reading], n_points: int, step_s: int = 1) -> list[float]:
+        return largest(by_time(readings, n_points, step_s), lambda reading: reading.host.cpu_percent)
+
+    seldom = [at(0, busy=7), at(5, busy=3), at(6, busy=4)]
+    assert busiest(seldom, 8) == [0, 7, 7, 7, 7, 7, 3, 4]
+    assert busiest(seldom, 4) == [7, 7, 3, 4]  # the one before the graph begins
+    assert busiest([at(0.9, busy=7), at(2.1, busy=3)], 3) == [7, 7, 3]
+    assert busiest([at(0, busy=7), at(HOLDS_S + 3, busy=3)], HOLDS_S + 4) == [7] * (HOLDS_S + 1) + [0, 0, 3]
+    assert busiest([at(9), at(12, busy=5)], 4) == [0, 0, 0, 5]
 
 
 def test_energy_of_a_token_is_over_the_seconds_in_which_tokens_were_generated() -> None:

@@ -69,9 +69,9 @@ def test_each_room_has_a_catalogue_of_its_own(file: str, part: str) -> None:
     assert part_of(file) == part
 
 
-def program(root: Path, source: str) -> Path:
-    (root / "tui" / "app").mkdir(parents=True, exist_ok=True)
-    (root / "tui" / "app" / "x.py").write_text(source)
+def program(root: Path, source: str, file: str = "tui/app/x.py") -> Path:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(source)
     folder = root / "tui" / "words" / "zh_CN"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -100,6 +100,32 @@ def test_an_update_keeps_what_is_translated_and_says_what_is_not(tmp_path: Path)
     assert found.gettext("stays") == "留下"
     assert found.ngettext("{n} a", "{n} as", 2) == "{n} 个"
     assert found.pgettext("door", "open") == "开"
+
+
+def translate(file: Path, english: str, chinese: str) -> None:
+    file.write_text(file.read_text().replace(f'msgid "{english}"\nmsgstr ""', f'msgid "{english}"\nmsgstr "{chinese}"'))
+
+
+def test_a_text_that_moved_to_another_room_keeps_its_translation_whichever_is_updated_first(tmp_path: Path) -> None:
+    folder = program(tmp_path, 'tr("moves")\ntr("stays")')
+    program(tmp_path, "", "tui/chat/y.py")
+    update(tmp_path, folder, set())
+    translate(folder / "app.po", "moves", "搬家")
+    translate(folder / "app.po", "stays", "留下")
+    program(tmp_path, 'tr("stays")')
+    program(tmp_path, 'tr("moves")', "tui/chat/y.py")
+    update(tmp_path, folder, {"app"})
+    assert list(problems(tmp_path, folder)) == []
+
+
+def test_a_text_of_two_rooms_is_translated_in_both_though_one_of_them_has_it_empty(tmp_path: Path) -> None:
+    folder = program(tmp_path, 'tr("shared")')
+    program(tmp_path, 'tr("shared")', "tui/chat/y.py")
+    program(tmp_path, 'tr("shared")', "tui/base/z.py")
+    update(tmp_path, folder, set())
+    translate(folder / "base.po", "shared", "共用")
+    update(tmp_path, folder, set())
+    assert list(problems(tmp_path, folder)) == []
 
 
 def test_a_translation_with_other_fields_is_told(tmp_path: Path) -> None:

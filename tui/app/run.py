@@ -12,14 +12,14 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 
-from tui.app import file_phrases
+from tui.app import file_phrases, hub_phrases
 from tui.app.app import ENDING, LlmtuiApp
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder
 from tui.base import private
-from tui.base.oserrors import os_reason
-from tui.base.terminal_style import say_error
+from tui.base.oserrors import kept_reason
+from tui.base.terminal_style import say, say_error
 from tui.base.text import clean
 from tui.config import paths
 from tui.config.keymap import resolve
@@ -27,7 +27,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
-from tui.words import tr
+from tui.words.later import later
 
 LOG_BYTES = 2 << 20
 
@@ -62,6 +62,8 @@ def run(options: AppOptions) -> int:
     if not isinstance(driver, TerminalDriver) or driver.is_told or not is_terminal(sys.stderr.fileno()):
         for sentence in file_phrases.not_saved(app.unsaved, app.controller.draft_lost, app.controller.state_lost):
             say_error(sentence)
+        if told := hub_phrases.goes_on(app.controller.fetching.all):
+            say(told)
     return code
 
 
@@ -87,7 +89,9 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
         logger.addHandler(logging.NullHandler())
         return [
             ConfigProblem(
-                file=file, key="", message=tr("cannot be written ({reason}): no log is kept.", reason=os_reason(error))
+                file=file,
+                key="",
+                message=later("cannot be written ({reason}): no log is kept.", reason=kept_reason(error)),
             )
         ]
     handler.setFormatter(_Harmless("%(asctime)s %(levelname).1s %(name)s %(message)s"))

@@ -24,5 +24,6 @@ class ExitCode(IntEnum):
     MODEL = 3, mark("there is no model, it cannot be loaded, or it would leave too little memory")
     ENGINE = 4, mark("the engine process died, or could not compute")
     UNDECIDED = 5, mark("--fail-below could not tell: too few runs, or something was not measured")
-    UNWRITTEN = 6, mark("the result could not be written, as on a full disk")
+    UNWRITTEN = 6, mark("the result could not be written, as on a full disk, or a file not deleted")
+    HUB = 7, mark("a hub could not be reached, refused, or sent something wrong")
     INTERRUPTED = 130, mark("a command was interrupted; the app ends with 0 after SIGTERM, else 128 + the signal")

@@ -2,8 +2,8 @@
 and plain everywhere else; and the sentences that go to stderr. What is written is made safe here, whatever it quotes.
 Imports nothing that takes time, as `--help` waits for it."""
 
-from __future__ import annotations
-
+# Annotations that are strings would be compiled one by one where a named tuple is made.
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -34,6 +34,17 @@ Line = Piece | Sequence[Piece]
 def takes_colours(stream: TextIO) -> bool:
     """Whether what is written there is seen in colours: on a terminal that has them, unless NO_COLOR is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in CANNOT_DRAW
+
+
+def columns() -> int:
+    """Cells of a line of the terminal, 80 where there is none. As `shutil.get_terminal_size` says, which takes longer
+    to import than all of `tui.cli`."""
+    with contextlib.suppress(ValueError):
+        if (n := int(os.environ.get("COLUMNS", ""))) > 0:
+            return n
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed, no terminal
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 def painted(text: str, code: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tui.bench.command import bench
 from tui.cli.chat_arguments import shared_options
-from tui.cli.named_model import model_file
+from tui.cli.named_model import model_files
 from tui.cli.parser import MIN_REPETITIONS, CommandLineError
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchKind, BenchOptions
@@ -79,7 +79,7 @@ def run_bench(arguments: argparse.Namespace, given: set[str]) -> int:
     return bench(
         BenchOptions(
             kind=kind,
-            models=tuple(model_file(written, settings_file) for written in arguments.models),
+            models=model_files(arguments.models, settings_file),
             every_model=arguments.all,
             backends=arguments.backends,
             **shared_options(arguments, settings_file),

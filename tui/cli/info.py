@@ -63,7 +63,7 @@ def print_devices(settings_file: Path | None = None, *, as_json: bool, software_
     for problem in problems:
         say(str(problem))
     try:
-        devices = asyncio.run(_ask(software_vulkan=settings.engine.software_vulkan))
+        devices = asyncio.run(devices_of(software_vulkan=settings.engine.software_vulkan))
     except EngineDied as died:
         told = tr("llama.cpp cannot start; installing llmtui again may help.")
         say_error(f"{died}.\n{told}")
@@ -97,7 +97,8 @@ def _listed(reasons: Sequence[str]) -> list[str]:
     return [line for text in reasons for line in wrap(text, _WIDE, first="- ", rest="  ")]
 
 
-async def _ask(*, software_vulkan: bool) -> tuple[Device, ...]:
+async def devices_of(*, software_vulkan: bool) -> tuple[Device, ...]:
+    """What llama.cpp can compute on, by an engine that is started for it. Raises `EngineDied`."""
     async with LocalEngine(env=engine_environment(software=software_vulkan)) as engine:
         return (await engine.ask(ListDevices())).devices
 

@@ -15,7 +15,8 @@ from tui.base.exit_codes import ExitCode
 from tui.base.stdout import CannotWrite, flush
 from tui.base.terminal_style import CANNOT_DRAW, say_error
 from tui.cli.belonging import check, is_bench
-from tui.cli.parser import CommandLineError, parser
+from tui.cli.commands import COMMANDS, meant_command
+from tui.cli.parser import CommandLine, CommandLineError, parser
 from tui.config.language import first_language
 from tui.words import mark, tr
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         flush()
     except CommandLineError as error:
-        say_error(f"{error}\n{error.advice or tr('See llmtui --help.')}")
+        say_error(f"{error}\n{error.advice or tr('See {command} --help.', command='llmtui')}")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -98,9 +99,11 @@ def _find_home() -> str:
 def _run(argv: Sequence[str] | None) -> int:
     homeless = _find_home()
     words.use(words.language_of(os.environ) if homeless else first_language(os.environ))
-    command = parser()
+    given_words = list(sys.argv[1:] if argv is None else argv)
+    name = given_words[0] if given_words and given_words[0] in COMMANDS else ""
+    command = _parser_of(name)
     try:
-        arguments = command.parse_args(argv)
+        arguments = command.parse_args(given_words[1:] if name else given_words)
     except SystemExit:  # --help and --version have printed what was asked for
         return ExitCode.FINE
     if homeless:
@@ -109,6 +112,10 @@ def _run(argv: Sequence[str] | None) -> int:
         words.use(first_language(os.environ, arguments.settings))
     if arguments.settings and not os.path.isfile(arguments.settings):  # noqa: PTH113 - pathlib costs 10 ms here
         raise CommandLineError(tr("{path}: there is no such file.", path=f"--settings {arguments.settings}"))
+    if name:
+        from tui.cli.command_runs import run_command
+
+        return run_command(name, arguments, command.see_help)
     if arguments.locate:
         from tui.cli.info import print_locations
 
@@ -121,7 +128,7 @@ def _run(argv: Sequence[str] | None) -> int:
         settings_file = Path(arguments.settings) if arguments.settings else None
         return print_devices(settings_file, as_json=arguments.json, software_vulkan=arguments.software_vulkan)
     given = command.given(arguments)
-    check(given, sys.argv[1:] if argv is None else argv)
+    check(given, given_words)
     if not is_bench(given):
         return _app(arguments)
     from tui.cli.bench_arguments import run_bench
@@ -132,6 +139,14 @@ def _run(argv: Sequence[str] | None) -> int:
     except NoSuchModel as error:
         say_error(str(error))
         return ExitCode.MODEL
+
+
+def _parser_of(name: str) -> CommandLine:
+    if not name:
+        return parser()
+    from tui.cli.command_parsers import command_parser
+
+    return command_parser(name)
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -158,16 +173,20 @@ def _app(arguments: argparse.Namespace) -> int:
 
     from tui.base.userpath import user_path
     from tui.cli.chat_arguments import shared_options, system_prompt
-    from tui.cli.named_model import NoSuchModel, is_missing, model_file
+    from tui.cli.named_model import NoSuchModel, is_missing, model_files
     from tui.config.options import AppOptions
 
     if arguments.monitor and arguments.models:
         raise CommandLineError(tr("--monitor loads no model: leave out MODEL."))
     if len(arguments.models) > 1:
-        raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
+        meant = meant_command(arguments.models[0])
+        raise CommandLineError(
+            tr("the app loads one model. Name one, or measure several with --bench."),
+            tr("Did you mean {name}?", name=f"llmtui {meant}") if meant else "",
+        )
     settings_file = Path(arguments.settings) if arguments.settings else None
     try:
-        model = model_file(arguments.models[0], settings_file) if arguments.models else None
+        model = next(iter(model_files(arguments.models, settings_file)), None)
     except NoSuchModel as error:
         say_error(str(error))
         return ExitCode.MODEL

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from tui.base.format import listed
 from tui.base.userpath import user_path
+from tui.cli.commands import meant_command
 from tui.cli.parser import parser
 from tui.config import paths
 from tui.config.settings import load_settings
@@ -24,17 +26,30 @@ class NoSuchModel(Exception):
     """What was written is neither a file nor the name of one model; the message says what to write."""
 
 
-def model_file(written: str, settings_file: Path | None) -> Path:
-    """The file that is meant; what is written as a path is one, whether there is such a file or not. Raises
-    `NoSuchModel`."""
-    path = user_path(written)
-    if os.sep in written or _is_file(path):
-        return path
+def model_files(all_written: Sequence[str], settings_file: Path | None) -> tuple[Path, ...]:
+    """The files that are meant; what is written as a path is one, whether there is such a file or not. The library is
+    read once, for all that are names. Raises `NoSuchModel`."""
+    files: list[Path] = []
+    library: tuple[list[Named], list[Named]] | None = None
+    for written in all_written:
+        path = user_path(written)
+        if os.sep not in written and not _is_file(path):
+            library = library or _library(settings_file)
+            path = of_name(written, *library)
+        files.append(path)
+    return tuple(files)
+
+
+def _library(settings_file: Path | None) -> tuple[list[Named], list[Named]]:
     settings, _ = load_settings(settings_file)
     state = StateStore()
     state.read()  # what is wrong with it is told by whoever starts
     folders = configured_folders(settings.models, state.state.folders)
-    models, others = named(scan(folders, paths.library_cache_file()))
+    return named(scan(folders, paths.library_cache_file()))
+
+
+def of_name(written: str, models: Sequence[Named], others: Sequence[Named]) -> Path:
+    """The file that is meant by a name, of chat models or of what is none. Raises `NoSuchModel`."""
     found = find(written, models) or find(written, others)
     if len(found) == 1:
         return found[0].path
@@ -74,6 +89,8 @@ def _several(written: str, found: list[Named]) -> str:
 
 def _none(written: str, close: list[Named]) -> str:
     missing = tr("{name}: there is no such file, and no model of that name.", name=written)
+    if meant := meant_command(written):
+        return f"{missing}\n{tr('Did you mean {name}?', name=f'llmtui {meant}')}"
     if parser().has_option(option := f"--{written}"):
         return f"{missing}\n{tr('Did you mean {name}?', name=option)}"
     if not close:

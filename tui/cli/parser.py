@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,7 +11,8 @@ from typing import NoReturn
 from tui import __version__
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
-from tui.base.terminal_style import painted, takes_colours
+from tui.base.terminal_style import columns, painted, takes_colours
+from tui.cli.commands import listed_commands
 from tui.cli.types import at_least, list_of, load_value, pair, percent, temperature, users
 from tui.config.loadtable import LOAD_TABLE
 from tui.words import language, mark, tr
@@ -28,6 +28,7 @@ _EXAMPLES = (
     ("llmtui qwen3-4b -c 16384", mark("with this one of the library")),
     ("llmtui model.gguf --backend cpu", mark("with this file, on the CPU")),
     ("llmtui --system @coder.txt --temp 0.2", mark("with a system prompt from a file")),
+    ("llmtui search qwen3", mark("find models to download")),
     ("llmtui --monitor", mark("watch CPU, memory and GPUs")),
     ("llmtui --bench", mark("one number within a minute")),
     ("llmtui --bench qwen3-4b", mark("512 tokens read, 128 written")),
@@ -82,20 +83,33 @@ class CommandLineError(Exception):
 class CommandLine(argparse.ArgumentParser):
     """One that tells no usage with an error, knows what may have been meant, and paints its headings on a terminal."""
 
+    codes = tuple(ExitCode)
+    """Those that its help tells."""
+
     def error(self, message: str) -> NoReturn:
-        raise CommandLineError(tr("{problem}.", problem=message))
+        raise CommandLineError(tr("{problem}.", problem=message), self.see_help)
+
+    @property
+    def see_help(self) -> str:
+        """Where to read on after an error."""
+        return tr("See {command} --help.", command=self.prog)
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """As argparse's, with what may have been meant by an option that is not there; models may stand anywhere."""
+        """As argparse's, with what may have been meant by an option that is not there; `models`, the words that are no
+        options, may stand anywhere."""
         found, left = self.parse_known_args(args, namespace)
         if unknown := [word for word in left if word.startswith("-")]:
             problem = tr("unrecognized arguments: %s") % " ".join(unknown)
             meant = self._meant(unknown[0].partition("=")[0])
-            advice = tr("Did you mean {name}? See llmtui --help.", name=meant) if meant else ""
+            advice = (
+                tr("Did you mean {name}? See {command} --help.", name=meant, command=self.prog)
+                if meant
+                else self.see_help
+            )
             raise CommandLineError(tr("{problem}.", problem=problem), advice)
-        found.models = [*found.models, *left, *found.named]
+        found.models = [*found.models, *left, *getattr(found, "named", ())]
         found.named = []
         return found
 
@@ -112,7 +126,9 @@ class CommandLine(argparse.ArgumentParser):
 
         names = {name.lstrip("-"): name for name in self._option_string_actions if name.startswith("--")}
         close = get_close_matches(option.lstrip("-"), names, n=1, cutoff=_CLOSE)
-        return OF_OTHERS.get(option) or (names[close[0]] if close else "")
+        if (ours := OF_OTHERS.get(option, "")) and self.has_option(ours):
+            return ours
+        return names[close[0]] if close else ""
 
     def format_help(self) -> str:
         """What `--help` prints."""
@@ -122,8 +138,8 @@ class CommandLine(argparse.ArgumentParser):
         return _HEADING.sub(lambda found: painted(found[0], "1"), text) if takes_colours(sys.stdout) else text
 
     def _exit_codes(self) -> str:
-        formatter, lines = _HelpFormatter(self.prog), []
-        for code in ExitCode:
+        formatter, lines = HelpFormatter(self.prog), []
+        for code in self.codes:
             first, *more = formatter._split_lines(tr(code.meaning), _WIDE - 7)
             lines += [f"  {code.value:<4} {first}", *(f"{'':7}{line}" for line in more)]
         return "\n".join(lines)
@@ -132,11 +148,11 @@ class CommandLine(argparse.ArgumentParser):
         put(message.rstrip("\n"))  # argparse itself says nothing when that cannot be written
 
 
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Breaks lines by the cells that they take, in 80 columns at most."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=31, width=min(_WIDE, shutil.get_terminal_size().columns - 2))
+        super().__init__(prog, max_help_position=31, width=min(_WIDE, columns() - 2))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         if language() == "en":
@@ -146,15 +162,20 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return wrap(text, width)
 
 
+def described(about: str, examples: Sequence[tuple[str, str]]) -> str:
+    """What a help begins with: commands and what each does, for `tr`."""
+    lines = "\n".join(f"  {command:<39} {tr(text)}" for command, text in examples)
+    return f"{about}\n\n{tr('examples:')}\n{lines}"
+
+
 def parser() -> CommandLine:
     """All arguments. Those of loading are stored under the names of `ChosenLoad`, None where not given."""
-    examples = "\n".join(f"  {command:<39} {tr(text)}" for command, text in _EXAMPLES)
-    about = tr("Chat with local GGUF models in the terminal, and measure how fast they run.")
+    about = tr("Find, fetch and chat with GGUF models in the terminal, and measure their speed.")
     parser = CommandLine(
         prog="llmtui",
-        usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]",
-        description=f"{about}\n\n{tr('examples:')}\n{examples}",
-        formatter_class=_HelpFormatter,
+        usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]\n       llmtui COMMAND …",
+        description=described(about, _EXAMPLES),
+        formatter_class=HelpFormatter,
         add_help=False,
         allow_abbrev=False,
     )
@@ -163,6 +184,7 @@ def parser() -> CommandLine:
     what.add_argument(
         "-m", "--model", dest="named", action="append", default=[], metavar="MODEL", help=tr("the same, as an option")
     )
+    parser.add_argument_group(tr("commands (llmtui COMMAND --help says more)"), listed_commands())
     _add_chat(parser)
     _add_tasks(parser)
     _add_bench(parser)
@@ -188,6 +210,11 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
     )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
+    add_settings(group)
+
+
+def add_settings(group: argparse._ArgumentGroup) -> None:
+    """The option that names another settings file."""
     group.add_argument("--settings", metavar="FILE", help=tr("read FILE in place of your settings.toml"))
 
 
@@ -200,6 +227,11 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
     tasks.add_argument("--locate", action="store_true", help=tr("print where settings, models, logs … are"))
     group.add_argument("--json", action="store_true", help=tr("these as JSON; nothing else goes to stdout"))
     group.add_argument("--version", action="version", version=f"llmtui {__version__}", help=tr("print the version"))
+    add_help(group)
+
+
+def add_help(group: argparse._ArgumentGroup) -> None:
+    """The option that prints the help."""
     group.add_argument("-h", "--help", action="help", help=tr("print this"))
 
 

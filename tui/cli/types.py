@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
@@ -110,3 +111,27 @@ def pair(text: str) -> tuple[int, int]:
     if len(numbers) != 2:
         raise argparse.ArgumentTypeError(tr("{value} is not two numbers such as 512,128", value=repr(text)))
     return numbers[0], numbers[1]
+
+
+_HUBS = {"huggingface": "huggingface", "hf": "huggingface", "modelscope": "modelscope", "ms": "modelscope"}
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?([kmg]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
+
+
+def hub_name(text: str) -> str:
+    """An argument type: `tui.hubs.records.HubName`, by its name or what people shorten it to."""
+    if (found := _HUBS.get(text.casefold().replace(" ", ""))) is None:
+        raise argparse.ArgumentTypeError(
+            tr("{value} is not one of {values}", value=repr(text), values="huggingface (hf), modelscope (ms)")
+        )
+    return found
+
+
+def byte_rate(text: str) -> int:
+    """An argument type: bytes a second, "500K", "5M", "1.5G" in binary units as curl has them; 0 for no limit."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(tr("{value} is not a number of bytes such as 500K or 5M", value=repr(text)))
+    value = int(float(found[1]) * 1024 ** " kmg".index(found[2].lower() or " "))
+    if value > MOST * 1024:
+        raise argparse.ArgumentTypeError(tr("{value} is too large", value=text))
+    return value

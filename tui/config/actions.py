@@ -25,6 +25,9 @@ Scope = Literal[
     "details",
     "bench",
     "monitor",
+    "find",
+    "repository",
+    "downloads",
 ]
 
 SCOPE_PARENTS: dict[Scope, Scope] = {
@@ -42,11 +45,15 @@ SCOPE_PARENTS: dict[Scope, Scope] = {
     "details": "dialog",
     "bench": "dialog",
     "monitor": "app",
+    "find": "dialog",
+    "repository": "dialog",
+    "downloads": "dialog",
 }
 """A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
 within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
 failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
-saved, "log" one with lines to read, "details" all about a model, "bench" the one that measures; "monitor" is the
+saved, "log" one with lines to read, "details" all about a model, "bench" the one that measures, "find" the search on
+the hubs, "repository" what can be fetched of one repository, "downloads" what is being fetched; "monitor" is the
 full-screen monitor."""
 
 
@@ -97,7 +104,18 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
+        ("find_models", mark("Find models"), mark("Search Hugging Face and ModelScope, and fetch models."), "f10"),
+        ("downloads", mark("Show downloads"), mark("See what is being fetched; pause it, go on, cancel."), "f11"),
+        ("load_fetched", mark("Load fetched model"), mark("Load the model that was fetched last."), "alt+l"),
+        (
+            "get_suggested",
+            mark("Get suggested model"),
+            mark("Fetch the model that suits this machine, load it and chat."),
+            "",
+        ),
+        ("delete_model", mark("Delete model"), mark("Choose a model and delete it from the disk."), ""),
         ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
+        ("remove_folder", mark("Remove folder"), mark("No longer look for models in a folder that was added."), ""),
         (
             "switch_backend",
             mark("Switch backend"),
@@ -283,7 +301,58 @@ ACTIONS: tuple[Action, ...] = (
         ("picker_details", mark("Details"), mark("Show all that is known of the model."), "ctrl+g", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
+        ("picker_find", mark("Find models"), mark("Search the hubs for a model that is not here."), "f7", "footer"),
         ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
+        (
+            "picker_filter",
+            mark("Filter"),
+            mark("Show what fits, what thinks or mixtures of experts only."),
+            "f9",
+            "footer",
+        ),
+        (
+            "picker_delete",
+            mark("Delete"),
+            mark("Delete the model from the disk, after a question."),
+            "ctrl+d",
+            "footer",
+        ),
+    ),
+    *_rows(
+        mark("Find models"),
+        "find",
+        ("find_open", mark("Open"), mark("Show what can be fetched of the highlighted model."), "enter", "footer"),
+        ("find_hub", mark("Switch hub"), mark("Search both hubs, or only one of them."), "f3", "footer"),
+        ("find_sort", mark("Sort"), mark("Sort by downloads, likes or the last change."), "f4", "footer"),
+    ),
+    *_rows(
+        mark("Repository"),
+        "repository",
+        (
+            "repository_get",
+            mark("Fetch"),
+            mark("Fetch the variant, or load what is here."),
+            "enter",
+            "footer",
+        ),
+        ("repository_copy", mark("Copy address"), mark("Copy the address of the repository."), "ctrl+y", "footer"),
+    ),
+    *_rows(
+        mark("Downloads"),
+        "downloads",
+        ("download_load", mark("Load"), mark("Load the model that was fetched."), "enter", "footer"),
+        ("download_pause", mark("Pause"), mark("Pause the download, or go on with it."), "space p", "footer"),
+        (
+            "download_cancel",
+            mark("Cancel download"),
+            mark("Drop the download with what was fetched."),
+            "x delete",
+            "footer",
+        ),
+        ("download_up", mark("Move up"), mark("Fetch it before the one above it."), "K shift+up", "footer"),
+        ("download_down", mark("Move down"), mark("Fetch it after the one below it."), "J shift+down"),
+        ("download_limit", mark("Limit speed"), mark("Fetch no faster than so many MiB a second."), "l", "footer"),
+        ("download_find", mark("Find models"), mark("Search the hubs for more."), "f", "footer"),
     ),
     *_rows(
         mark("Load settings"),
@@ -399,7 +468,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench", "monitor")
+    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

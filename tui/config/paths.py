@@ -89,6 +89,16 @@ def library_cache_file() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "library.msgpack"
 
 
+def downloads_dir() -> Path:
+    """What is being fetched, and in which order."""
+    return Path(platformdirs.user_state_dir(APP)) / "downloads"
+
+
+def remote_headers_dir() -> Path:
+    """Headers of models on a hub that were read, a file each."""
+    return Path(platformdirs.user_cache_dir(APP)) / "remote-headers"
+
+
 def sums_file() -> Path:
     """SHA-256 of model files that were computed, keyed by path, size and mtime."""
     return Path(platformdirs.user_cache_dir(APP)) / "sums.json"
@@ -103,7 +113,8 @@ def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
     files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file())
-    for folder in (*(file.parent for file in files), exports_dir(), contexts_dir(), drafts_dir()):
+    folders = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
+    for folder in (*(file.parent for file in files), *folders):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
             with contextlib.suppress(OSError):  # said by whoever writes there
                 private.folder(folder)
@@ -129,7 +140,9 @@ def locate() -> list[tuple[str, Path]]:
         (mark("benchmarks"), bench_file()),
         (mark("exports"), exports_dir()),
         (mark("models"), models_dir()),
+        (mark("downloads"), downloads_dir()),
         (mark("model cache"), library_cache_file()),
+        (mark("headers of hub models"), remote_headers_dir()),
         (mark("kept contexts"), contexts_dir()),
         (mark("llama.cpp's build"), llama_build_file()),
         (mark("log"), log_file()),

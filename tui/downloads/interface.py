@@ -13,7 +13,8 @@ Listener = Callable[[tuple[Download, ...]], None]
 
 
 class Downloads(Protocol):
-    """The queue. Every method returns at once or is awaited without blocking; what comes of it is told to listeners."""
+    """The queue. Every method returns at once or is awaited without blocking; what comes of it is told to listeners.
+    What the disk refuses to take of a wish is raised as `FetchError`."""
 
     @property
     def all(self) -> tuple[Download, ...]:
@@ -45,6 +46,9 @@ class Downloads(Protocol):
 
     async def limit(self, bytes_per_s: int) -> None:
         """Fetch no faster than that, all together; 0 for as fast as it goes."""
+
+    async def limited_to(self) -> int:
+        """The limit that holds, in bytes a second; 0 for none. It outlives the app."""
 
     async def close(self) -> None:
         """End the process; what is fetched is taken up by the next `start`."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 from typing import Literal
 
 import msgspec
 
+from tui.hubs.interface import HubErrorKind
 from tui.hubs.records import RepoId
+from tui.words.later import Later
 
 DownloadState = Literal["waiting", "fetching", "checking", "paused", "failed", "done"]
+
+ProblemKind = HubErrorKind | Literal["disk_full", "disk", "sum", "changed", "taken", "elsewhere", "process"]
+"""What a hub refuses, and besides: no room; the disk refuses; the bytes are not those that the hub names; the file is
+another one by now; something else has its name on the disk; another process is fetching it; the process that fetches
+has ended."""
+
+RESERVE_BYTES = 1 << 30
+"""Of a disk, that a download leaves free."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OrderedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +51,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return sum(file.size_bytes for file in self.files)
 
 
+def order_id(repo: RepoId, label: str, folder: str) -> str:
+    """The `Order.id` of a variant that goes to a folder: the same one for the same."""
+    told = "\n".join((repo.hub, repo.name.lower(), label, folder))
+    return hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a download stands still: words of the moment are made from it where it is shown."""
 
-    kind: str
-    """Of `tui.hubs.interface.HubErrorKind`, or "disk_full", "disk", "sum", "changed"."""
+    kind: ProblemKind
     detail: str = ""
+    """What a sentence about it may quote: the system's words, a name; of "disk_full" the missing bytes, if known."""
+    why: Later | None = None
+    """The sentence of a hub's failure."""
     retry_at: float = 0.0
     """Seconds since 1970 when it is tried again by itself; 0 when it is not."""
 

@@ -29,9 +29,9 @@ from typing import cast
 
 from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
-from tui.engines.pipes import Pipes
 from tui.protocol.death import EngineDied, examine
 from tui.protocol.messages import LANGUAGE_VARIABLE, Hello
+from tui.protocol.pipes import Pipes
 from tui.words import language
 
 WORKER = "tui.engine.worker"

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from tui.base.text import one_line
 from tui.hubs.records import HubName, Location, Page, Query, RemoteFile, Repo, RepoId
 from tui.models.source import ByteSource
 from tui.words.later import Later
 
 HubErrorKind = Literal[
     "offline", "unreachable", "timeout", "certificate", "proxy", "captive", "busy", "server", "gated", "token",
-    "not_found", "name", "protocol",
+    "not_found", "name", "protocol", "model",
 ]  # fmt: skip
+"""A "captive" network answers in the hub's place; a "name" is one that the user wrote; a "model" is there and cannot be
+used."""
 
 
 class HubError(Exception):
     """A hub could not be asked, or refused. `str` of it is one sentence with what to do, in the language in use."""
 
-    def __init__(self, kind: HubErrorKind, hub: HubName, why: Later, *, retry_after_s: float = 0.0) -> None:
+    def __init__(self, kind: HubErrorKind, hub: HubName | None, why: Later, *, retry_after_s: float = 0.0) -> None:
         super().__init__(kind, hub, why)
-        self.kind, self.hub, self.why = kind, hub, why
+        self.kind: HubErrorKind = kind
+        self.hub = hub
+        """None where it is about what was written, before a hub was asked."""
+        self.why = why
         self.retry_after_s = retry_after_s
         """What the hub asks to wait; 0 when it does not say."""
 
     def __str__(self) -> str:
-        return str(self.why)
+        return one_line(str(self.why))
+
+
+class OpenSource(ByteSource, Protocol):
+    """A remote file that is read by ranges; what was read is kept until it is closed. `read_at` raises `HubError`."""
+
+    block: int
+    """Bytes that the next request asks for at least."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
 
 
 class Hub(Protocol):
@@ -41,5 +57,5 @@ class Hub(Protocol):
     def location(self, repo: Repo, file: RemoteFile) -> Location:
         """Where the bytes of a file are, for whoever fetches it."""
 
-    def open(self, repo: Repo, file: RemoteFile) -> ByteSource:
+    def open(self, repo: Repo, file: RemoteFile) -> OpenSource:
         """The file, read by ranges: for its header."""

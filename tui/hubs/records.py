@@ -45,8 +45,12 @@ class FoundRepo(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float | None = None
     """Seconds since 1970."""
     n_params: int | None = None
+    """As the hub counts them, else as the name says."""
     licence: str = ""
     is_gated: bool = False
+    """Whether its terms have to be accepted before its files can be read."""
+    also_on: tuple[HubName, ...] = ()
+    """Other hubs that have a repository of this name."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.machine.files import read_bytes
+from tui.machine.files import read_bytes, read_text
+from tui.machine.procfs import STARTED, stat_fields
 
 LOOK_EVERY = 10
 """Every so many times somebody asks: it takes milliseconds to look through all processes."""
@@ -24,7 +25,7 @@ class OtherEngine:
         if self._pid is None or not self._is_engine(self._pid):
             self._pid = None
             if self._n_asked % LOOK_EVERY == 0:
-                self._pid = max(filter(self._is_engine, self._processes()), default=None)
+                self._pid = max(filter(self._is_engine, self._processes()), key=self._started, default=None)
             self._n_asked += 1
         return self._pid
 
@@ -37,3 +38,10 @@ class OtherEngine:
     def _is_engine(self, pid: int) -> bool:
         arguments = (read_bytes(f"{self._proc}/{pid}/cmdline") or b"").split(b"\0")
         return self._module in arguments
+
+    def _started(self, pid: int) -> tuple[float, int]:
+        """Larger for the newer one; ids come round again."""
+        try:
+            return float(stat_fields(read_text(f"{self._proc}/{pid}/stat") or "")[STARTED]), pid
+        except (ValueError, IndexError):  # it has ended meanwhile
+            return 0.0, pid

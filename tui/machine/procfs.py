@@ -48,6 +48,16 @@ class Proportions(msgspec.Struct, frozen=True, kw_only=True):
     uss_bytes: int | None = None
 
 
+STARTED = 22 - 3
+"""The field of `stat_fields` with the time of a process's start, in clock ticks since the system started."""
+
+
+def stat_fields(stat: str) -> list[str]:
+    """What stands in /proc/<pid>/stat, as numbered in proc(5), from 3 on. ValueError where it is cut short."""
+    # The name, in parentheses, may itself hold spaces and parentheses.
+    return stat[stat.rindex(")") + 2 :].split()
+
+
 class Linux:
     """Reads below `root`, which tests set to a folder that holds proc/ and sys/."""
 
@@ -84,13 +94,12 @@ class Linux:
         if not stat or not statm:
             return None
         try:
-            # The name, in parentheses, may itself hold spaces and parentheses. Fields as numbered in proc(5), from 3.
-            fields = stat[stat.rindex(")") + 2 :].split()
+            fields = stat_fields(stat)
             pages = [int(field) for field in statm.split()]
             if fields[0] in ("Z", "X"):
                 return None
             return Process(
-                started=float(fields[22 - 3]),
+                started=float(fields[STARTED]),
                 cpu=float(fields[14 - 3]) + float(fields[15 - 3]),
                 rss_bytes=pages[1] * _PAGE_BYTES,
                 shared_bytes=pages[2] * _PAGE_BYTES,

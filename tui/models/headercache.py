@@ -18,7 +18,7 @@ from tui.words.later import Later
 _LOG = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 _MOST_BYTES = 64 << 20
-_VERSION = 5
+VERSION = 8
 """To be raised whenever `ModelInfo` changes or is computed in another way, and when a reason is worded differently."""
 
 Stamp = tuple[str, int, int]
@@ -33,6 +33,8 @@ class CachedHeader(msgspec.Struct, frozen=True, array_like=True):
     info: ModelInfo | None = None
     why: Later | None = None
     kind: Kind | None = None
+    fingerprint: bytes = b""
+    """Of the content (`tui.models.samecontent`), where it had to be compared with another."""
 
 
 class _CacheFile(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +64,7 @@ class HeaderCache:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _LOG.info("no cache of model headers at %s: %s", self._file, error)
             return
-        if found.version == _VERSION:
+        if found.version == VERSION:
             self._old = {entry.stamps[0][0]: entry for entry in found.entries if entry.stamps}
 
     def get(self, stamps: tuple[Stamp, ...]) -> CachedHeader | None:
@@ -83,7 +85,7 @@ class HeaderCache:
         if not self._changed and self._new.keys() == self._old.keys():
             return
         try:
-            data = msgspec.msgpack.encode(_CacheFile(_VERSION, tuple(self._new.values())))
+            data = msgspec.msgpack.encode(_CacheFile(VERSION, tuple(self._new.values())))
             private.write_file(self._file, _digest(data) + data, is_durable=False)
         except (OSError, OverflowError) as error:
             _LOG.warning("the cache of model headers could not be written to %s: %s", self._file, error)

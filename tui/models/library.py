@@ -1,4 +1,4 @@
-"""The models on this machine: walks folders, groups split files, shows each file once, and tells apart what can be
+"""The models on this machine: walks folders, groups split files, shows each content once, and tells apart what can be
 chatted with, what is whole but no chat model, and what is broken. Blocking; meant for a thread."""
 
 from __future__ import annotations
@@ -12,15 +12,29 @@ import msgspec
 from tui.base.splitfile import first_part, part_of
 from tui.base.text import one_line
 from tui.base.userpath import user_path
+from tui.models import changes, samecontent
 from tui.models.arraymemo import ArrayMemo
-from tui.models.folders import Folder, Source
+from tui.models.folders import Folder
 from tui.models.headercache import CachedHeader, HeaderCache, Stamp
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
+from tui.models.stores.known import places, store_around, store_of
+from tui.models.stores.modelstore import KeptModel, Source
+from tui.models.stores.ollama import tags_of
 from tui.words.later import Later, later
 
 _NO_FOLDER = later("There is no such folder.")
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model lies."""
+
+    path: Path
+    """Its first file."""
+    source: Source
+    name: str = ""
+    """What its store calls it, where that is not a file's name."""
 
 
 class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,19 +44,37 @@ class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[Path, ...]
     info: ModelInfo
     source: Source
+    root: Path | None = None
+    """The folder of the library that it was found in; None for a file that somebody named."""
+    store_name: str = ""
+    """As `Place.name`."""
+    also: tuple[Place, ...] = ()
+    """Where the same content lies too, under other names or in other stores."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All of them; that of `path` first."""
+        return (Place(path=self.path, source=self.source, name=self.store_name), *self.also)
 
 
 class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole GGUF file that is no chat model (`tui.models.purpose`)."""
+    """A whole GGUF file that is no chat model (`tui.models.purpose`), or what a store keeps in another format."""
 
     path: Path
     kind: Kind
     why: Later
+    store_name: str = ""
+    """As `Place.name`."""
 
     @property
     def reason(self) -> str:
         """Why not and what to do instead, in the language in use, safe for a terminal."""
         return one_line(str(self.why))
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.store_name or self.path.name
 
 
 class BrokenFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +82,18 @@ class BrokenFile(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     why: Later
+    store_name: str = ""
+    """As `Place.name`."""
 
     @property
     def reason(self) -> str:
         """As `OtherFile.reason`."""
         return one_line(str(self.why))
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.store_name or self.path.name
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,29 +102,46 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[LibraryModel, ...] = ()
     other: tuple[OtherFile, ...] = ()
     broken: tuple[BrokenFile, ...] = ()
+    seen: tuple[changes.Seen, ...] = ()
+    """The folders and files that were looked at, as they were."""
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether another scan would find the same, as far as sizes and times tell. Blocking, for a thread."""
+        return changes.is_as_seen(self.seen)
 
 
 def scan(
     folders: Sequence[Folder], cache_file: Path, on_model: Callable[[LibraryModel], None] | None = None
 ) -> Library:
-    """Find all models in `folders` and below; where one shows twice (links), the first folder wins.
+    """Find all models in `folders` and below; where one shows twice (links, copies), the first folder wins and the
+    others are in its `also`.
 
     `on_model` is called with each model as it is found, unsorted. Raises nothing: what cannot be read is in `broken`.
     """
     cache = HeaderCache(cache_file)
     cache.load()
     finder = _Finder(cache)
-    models: list[LibraryModel] = []
     for folder in folders:
         for model in finder.models(folder):
-            models.append(model)
             if on_model:
                 on_model(model)
     cache.save()
+    return finder.library()
+
+
+def sorted_library(
+    models: Sequence[LibraryModel],
+    other: Sequence[OtherFile] = (),
+    broken: Sequence[BrokenFile] = (),
+    seen: tuple[changes.Seen, ...] = (),
+) -> Library:
+    """A library of these, in its order."""
     return Library(
         models=tuple(sorted(models, key=lambda model: (model.info.name.casefold(), model.info.size_bytes, model.path))),
-        other=tuple(sorted(finder.other, key=lambda file: file.path)),
-        broken=tuple(sorted(finder.broken, key=lambda file: file.path)),
+        other=tuple(sorted(other, key=lambda file: file.path)),
+        broken=tuple(sorted(broken, key=lambda file: file.path)),
+        seen=seen,
     )
 
 
@@ -101,41 +157,118 @@ def inspect(path: Path) -> LibraryModel:
     parts = part_of(path)[1]
     info = read_model(parts)
     require_chat_model(info, path)
-    return LibraryModel(path=parts[0], paths=parts, info=info, source="folder")
+    root, source = store_around(path, places())
+    name = next(iter(tags_of(path)), "")
+    if name:
+        info = msgspec.structs.replace(info, name=name)
+    return LibraryModel(path=parts[0], paths=parts, info=info, source=source, root=root, store_name=name)
 
 
 class _Finder:
     """One scan: remembers which folders and files were seen already, by device and inode."""
 
     def __init__(self, cache: HeaderCache) -> None:
-        self.other: list[OtherFile] = []
-        self.broken: list[BrokenFile] = []
+        self._models: list[LibraryModel] = []
+        self._other: list[OtherFile] = []
+        self._broken: list[BrokenFile] = []
+        self._also: dict[Path, list[Place]] = {}
         self._cache = cache
         self._memo = ArrayMemo()
-        self._seen: set[tuple[int, int]] = set()
+        self._places = places()
+        self._sources: dict[Path, Source] = {}
+        """Whose a folder within one of the user's is."""
+        self._folders: set[tuple[int, int]] = set()
+        self._files: dict[tuple[int, int], Path] = {}
+        """The path under which each file was seen first."""
+        self._by_size: dict[tuple[int, ...], list[_Sized]] = {}
+        self._seen: dict[str, changes.Seen] = {}
+
+    def library(self) -> Library:
+        """All that was found."""
+        models = (
+            msgspec.structs.replace(model, also=tuple(self._also[model.path])) if model.path in self._also else model
+            for model in self._models
+        )
+        return sorted_library(tuple(models), self._other, self._broken, tuple(self._seen.values()))
 
     def models(self, folder: Folder) -> Iterator[LibraryModel]:
         """The models in a folder, and by the way what is other and broken."""
-        for path, files in self._groups(folder):
-            entry = self._read(path, files)
-            if entry is None:
-                continue
-            info, paths = entry.info, tuple(Path(stamp[0]) for stamp in entry.stamps)
-            if info is not None and (why := why_not(info.kind, info.arch)):
-                self.other.append(OtherFile(path=path, kind=info.kind, why=why))
-            elif info is not None:
-                yield LibraryModel(path=path, paths=paths, info=info, source=folder.source)
-            elif entry.why is not None and entry.kind is not None:
-                self.other.append(OtherFile(path=path, kind=entry.kind, why=entry.why))
-            elif entry.why is not None:
-                self.broken.append(BrokenFile(path=path, why=entry.why))
-
-    def _groups(self, folder: Folder) -> Iterator[tuple[Path, set[str]]]:
-        """The first part of each model, with the names of all GGUF files beside it."""
-        for root in _roots(folder):
+        store = store_of(folder.source)
+        self._note(folder.path)
+        for root in store.roots(folder.path) if store else (folder.path,):
+            if store:
+                self._note(root.parent)  # a repository whose first snapshot is still to come
             for directory, names in self._walk(root, folder.must_exist):
                 for first in sorted({first_part(name) for name in names}):
-                    yield Path(directory, first), names
+                    path = Path(directory, first)
+                    if model := self._take(folder, KeptModel(path=path, name=""), self._read(folder, path, names)):
+                        yield model
+        for kept in store.kept(folder.path) if store else ():
+            self._note(kept.path.parent)
+            if kept.why_not is not None:
+                self._other.append(OtherFile(path=kept.path, kind="other", why=kept.why_not, store_name=kept.name))
+            elif model := self._take(folder, kept, self._read(folder, kept.path, {kept.path.name}, kept.name)):
+                yield model
+
+    def _take(self, folder: Folder, kept: KeptModel, entry: CachedHeader | None) -> LibraryModel | None:
+        """The model if it is one, and a new one; what is none is noted."""
+        if entry is None:
+            return None
+        path, info, name = kept.path, entry.info, kept.name
+        if info is not None and (why := why_not(info.kind, info.arch)):
+            self._other.append(OtherFile(path=path, kind=info.kind, why=why, store_name=name))
+        elif info is not None:
+            # One of the user's folders may be a part of another program's.
+            source = folder.source if folder.source != "folder" else self._source_at(path.parent)
+            model = LibraryModel(
+                path=path,
+                paths=(path,) if len(entry.stamps) == 1 else tuple(Path(stamp[0]) for stamp in entry.stamps),
+                info=msgspec.structs.replace(info, name=name) if name else info,
+                source=source,
+                root=folder.path,
+                store_name=name,
+            )
+            if self._is_new(model, entry):
+                self._models.append(model)
+                return model
+        elif entry.why is not None and entry.kind is not None:
+            self._other.append(OtherFile(path=path, kind=entry.kind, why=entry.why, store_name=name))
+        elif entry.why is not None:
+            self._broken.append(BrokenFile(path=path, why=entry.why, store_name=name))
+        return None
+
+    def _source_at(self, directory: Path) -> Source:
+        if directory not in self._sources:
+            self._sources[directory] = store_around(directory / "file", self._places)[1]
+        return self._sources[directory]
+
+    def _is_new(self, model: LibraryModel, entry: CachedHeader) -> bool:
+        """Whether no model of the same content was found before; if one was, that has one place more."""
+        one = _Sized(model, entry, samecontent.known_sha256(model.path) if len(model.paths) == 1 else "")
+        alike = self._by_size.setdefault(tuple(stamp[1] for stamp in entry.stamps), [])
+        for other in alike:
+            if self._is_same(one, other):
+                self._also.setdefault(other.model.path, []).append(model.places[0])
+                return False
+        alike.append(one)
+        return True
+
+    def _is_same(self, one: _Sized, other: _Sized) -> bool:
+        if one.sha256 and other.sha256:
+            return one.sha256 == other.sha256
+        first, second = self._fingerprint(one), self._fingerprint(other)
+        return first == second and first is not None
+
+    def _fingerprint(self, one: _Sized) -> bytes | None:
+        """None for what can no longer be read."""
+        if not one.entry.fingerprint:
+            try:
+                found = samecontent.fingerprint(one.model.paths, one.model.info)
+            except OSError:
+                return None
+            one.entry = msgspec.structs.replace(one.entry, fingerprint=found)
+            self._cache.put(one.entry)
+        return one.entry.fingerprint
 
     def _walk(self, root: Path, must_exist: bool) -> Iterator[tuple[str, set[str]]]:
         """Folders that hold GGUF files, depth first, each once however many links lead to it."""
@@ -144,6 +277,7 @@ class _Finder:
             directory = pending.pop()
             names: set[str] = set()
             below: list[str] = []
+            self._note(directory)
             try:
                 if not self._first_time(Path(directory).stat()):
                     continue
@@ -157,27 +291,33 @@ class _Finder:
                             names.add(entry.name)
             except (FileNotFoundError, NotADirectoryError):
                 if must_exist and directory == str(root):
-                    self.broken.append(BrokenFile(path=root, why=_NO_FOLDER))
+                    self._broken.append(BrokenFile(path=root, why=_NO_FOLDER))
                 continue
             except OSError as error:
-                self.broken.append(BrokenFile(path=Path(directory), why=os_error(Path(directory), error).why))
+                self._broken.append(BrokenFile(path=Path(directory), why=os_error(Path(directory), error).why))
                 continue
             except ValueError:  # a zero byte, which no name has
-                self.broken.append(BrokenFile(path=root, why=_NO_FOLDER))
+                self._broken.append(BrokenFile(path=root, why=_NO_FOLDER))
                 continue
             pending.extend(sorted(below, reverse=True))
             if names:
                 yield directory, names
 
+    def _note(self, path: Path | str) -> None:
+        """Remember how it is before it is looked at: what changes meanwhile is found by the next scan."""
+        if (key := str(path)) not in self._seen:
+            self._seen[key] = changes.seen(key)
+
     def _first_time(self, status: os.stat_result) -> bool:
         key = (status.st_dev, status.st_ino)
-        if key in self._seen:
+        if key in self._folders:
             return False
-        self._seen.add(key)
+        self._folders.add(key)
         return True
 
-    def _read(self, first: Path, beside: set[str]) -> CachedHeader | None:
-        """What the model is whose first file is `first`; None when it was seen already."""
+    def _read(self, folder: Folder, first: Path, beside: set[str], name: str = "") -> CachedHeader | None:
+        """What the model is whose first file is `first`; None when it was seen already, which is noted as a place of
+        that one."""
         parts = part_of(first)[1]
         stamps: list[Stamp] = []
         try:
@@ -185,13 +325,19 @@ class _Finder:
                 if len(parts) > 1 and part.name not in beside:
                     raise missing_part(parts, part)
                 status = part.stat()
-                if part is parts[0] and not self._first_time(status):
-                    return None
+                self._seen[str(part)] = (str(part), status.st_size, status.st_mtime_ns)
+                if part is parts[0]:
+                    earlier = self._files.setdefault((status.st_dev, status.st_ino), first)
+                    if earlier is not first:
+                        place = Place(path=first, source=folder.source, name=name)
+                        self._also.setdefault(earlier, []).append(place)
+                        return None
                 stamps.append((str(part), status.st_size, status.st_mtime_ns))
             if cached := self._cache.get(tuple(stamps)):
                 return cached
             entry = CachedHeader(tuple(stamps), read_model(parts, self._memo))
         except OSError as error:
+            self._note(first)
             return CachedHeader(((str(first), 0, 0),), None, os_error(first, error).why)
         except ModelFileError as error:
             if error.kind not in LASTING:
@@ -202,11 +348,11 @@ class _Finder:
         return entry
 
 
-def _roots(folder: Folder) -> tuple[Path, ...]:
-    """Where to start: in the Hugging Face cache only the snapshots, which link to the blobs under readable names."""
-    if folder.source != "huggingface":
-        return (folder.path,)
-    return tuple(sorted(folder.path.glob("models--*/snapshots")))
+class _Sized:
+    """A model among others of its size, and what is known of its content."""
+
+    def __init__(self, model: LibraryModel, entry: CachedHeader, sha256: str) -> None:
+        self.model, self.entry, self.sha256 = model, entry, sha256
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

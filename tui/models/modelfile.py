@@ -59,6 +59,13 @@ def stem(path: Path) -> str:
     return one_line(name.encode("utf-8", "replace").decode())
 
 
+def file_title(path: Path) -> str:
+    """What a model is called after its file: as `stem`, but one that is just called "model", as all of Jan's are, has
+    the name of its folder."""
+    folder = path.absolute().parent.name
+    return stem(Path(f"{folder}.gguf")) if folder and stem(path).casefold() == "model" else stem(path)
+
+
 def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
     """The error for a split model of which `missing` is not there."""
     why = later(
@@ -74,7 +81,7 @@ def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInf
     """Read the headers of all parts of a model, the first one first. Raises `ModelFileError`."""
     headers = read_headers(parts, memo)
     try:
-        return from_headers(headers, stem(parts[0]))
+        return from_headers(headers, file_title(parts[0]))
     except GGUFError as error:
         raise broken(parts[0], error) from error
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from tui.base.splitfile import PART
 from tui.base.text import one_line
-from tui.models.library import Library
+from tui.models.library import BrokenFile, Library, OtherFile
+from tui.models.modelfile import file_title
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _MOST_NEAR = 3
@@ -25,17 +25,18 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     names: tuple[str, ...]
-    """The first is that of the file, without its ending; texts are safe for a terminal."""
+    """The first is that of the file, without its ending, or its store's; texts are safe for a terminal."""
 
 
 def named(library: Library) -> tuple[list[Named], list[Named]]:
     """All chat models, and the files that are none: whoever names one of those is to learn why."""
-    models = [
-        Named(path=model.path, names=(_stem(model.path), model.info.name, f"{model.info.name} {model.info.quant}"))
-        for model in library.models
-    ]
-    others = [file.path for file in library.other] + [file.path for file in library.broken]
-    return models, [Named(path=path, names=(_stem(path),)) for path in others]
+    models = []
+    for model in library.models:
+        files = [place.name or file_title(place.path) for place in model.places]
+        names = dict.fromkeys((*files, model.info.name, f"{model.info.name} {model.info.quant}"))
+        models.append(Named(path=model.path, names=tuple(names)))
+    others: list[OtherFile | BrokenFile] = [*library.other, *library.broken]
+    return models, [Named(path=file.path, names=(file.store_name or file_title(file.path),)) for file in others]
 
 
 def find(written: str, files: Sequence[Named]) -> list[Named]:
@@ -70,11 +71,6 @@ def labels(files: Sequence[Named]) -> list[str]:
     """What to write for each: its file's name, or its path where several files have that name."""
     stems = [file.names[0] for file in files]
     return [one_line(str(file.path)) if stems.count(file.names[0]) > 1 else file.names[0] for file in files]
-
-
-def _stem(path: Path) -> str:
-    part = PART.match(path.name)
-    return one_line(part["stem"] if part else path.stem)
 
 
 def _plain(name: str) -> str:

@@ -17,10 +17,11 @@ from tui.words.later import Later, later
 
 Kind = Literal[
     "model", "mmproj", "adapter", "control_vector", "imatrix", "vocab", "embedding", "reranker", "encoder", "draft",
-    "diffusion", "speech", "combined", "unknown", "other",
+    "diffusion", "speech", "combined", "ollama", "unknown", "other",
 ]  # fmt: skip
-"""Only a "model" can be chatted with. "combined" holds a language model together with its projector; "unknown" is of an
-architecture that this llama.cpp does not have; "other" is none of all these."""
+"""Only a "model" can be chatted with. "combined" holds a language model together with its projector; "ollama" is made
+as only Ollama's own engine takes it; "unknown" is of an architecture that this llama.cpp does not have; "other" is none
+of all these."""
 
 _WHY: dict[Kind, str] = {
     "mmproj": mark("An image projector (mmproj), a part of a model: load the model itself."),
@@ -41,6 +42,10 @@ _WHY: dict[Kind, str] = {
     "combined": mark(
         "Model and image projector in one file, as Ollama stores them: llama.cpp needs them in two. Get the GGUF file "
         "of the model alone."
+    ),
+    "ollama": mark(
+        "Made for Ollama's own engine, which names things in another way than llama.cpp. Get the GGUF file of this "
+        "model from Hugging Face."
     ),
     "other": mark("Not a language model: its metadata lack what one needs."),
 }
@@ -75,6 +80,8 @@ _IMAGE = frozenset(
     }
 )  # fmt: skip
 """Architectures that ComfyUI-GGUF and its like write."""
+_OLLAMA = frozenset({"gptoss", "mllama", "qwen25vl"})
+"""Architectures under the names that Ollama's converter writes; llama.cpp has others for them, and for the tensors."""
 _NAMED_ONLY = ("gptj",)
 """Architectures that llama.cpp has a name for and nothing else."""
 _ARCH = re.compile(r"[A-Za-z0-9._-]+")
@@ -104,12 +111,17 @@ def kind_of(meta: Metadata, names: Collection[str]) -> Kind:
         return "other"
     if _DRAFT_ARCH.search(arch):
         return "draft"
+    if arch in _OLLAMA:
+        return "ollama"
     if arch and not is_known(arch):
         return "unknown"
     if not meta.number("block_count") or not meta.number("embedding_length"):
         return "other"
     if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in names):
         return "combined"
+    # Ollama's first Gemma 3 lack what llama.cpp requires.
+    if arch == "gemma3" and "gemma3.attention.layer_norm_rms_epsilon" not in meta.values:
+        return "ollama"
     if _only_drafts(meta, names):
         return "draft"
     return _pooling(meta, names) or "model"
@@ -124,6 +136,8 @@ def kind_without_tensors(meta: Metadata) -> Kind:
         return "other"
     if _DRAFT_ARCH.search(arch):
         return "draft"
+    if arch in _OLLAMA:
+        return "ollama"
     return "unknown" if arch and not is_known(arch) else "model"
 
 

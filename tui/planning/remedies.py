@@ -130,24 +130,26 @@ def _smaller_quant(info: ModelInfo, choice: ChosenLoad, devices: Sequence[Device
     bits = 8 * info.weights_bytes / max(info.n_params, 1)
     for quant, target in _BITS:
         if target < 0.95 * bits:
-            verdict = judge(_scaled(info, target / bits), choice, devices, memory)
+            verdict = judge(scaled(info, target / bits), choice, devices, memory)
             if verdict.fit == "fits":
                 return Remedy(change="quant", choice=choice, verdict=verdict, quant=quant)
     return None
 
 
-def _scaled(info: ModelInfo, factor: float) -> ModelInfo:
-    def scaled(n_bytes: int) -> int:
+def scaled(info: ModelInfo, factor: float) -> ModelInfo:
+    """The model with each tensor `factor` times as large: another quantization of it, by estimate."""
+
+    def times(n_bytes: int) -> int:
         return round(n_bytes * factor)
 
     layers = tuple(
         msgspec.structs.replace(
             layer,
-            weights_bytes=scaled(layer.weights_bytes),
-            expert_bytes=scaled(layer.expert_bytes),
-            largest_tensor_bytes=scaled(layer.largest_tensor_bytes),
+            weights_bytes=times(layer.weights_bytes),
+            expert_bytes=times(layer.expert_bytes),
+            largest_tensor_bytes=times(layer.largest_tensor_bytes),
         )
         for layer in info.layers
     )
     names = ("size_bytes", "weights_bytes", "input_bytes", "output_bytes", "tied_bytes")
-    return msgspec.structs.replace(info, layers=layers, **{name: scaled(getattr(info, name)) for name in names})
+    return msgspec.structs.replace(info, layers=layers, **{name: times(getattr(info, name)) for name in names})

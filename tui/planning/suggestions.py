@@ -132,14 +132,21 @@ _KNOWN = (
 async def suggestions(devices: Sequence[Device], memory: MemoryNow, choice: ChosenLoad) -> tuple[Suggestion, ...]:
     """All of them from the smallest to the largest, judged as the model picker judges: where all layers are asked for
     and do not fit on the GPU, as many as do. Takes some milliseconds each, in threads where it takes longer."""
-    chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
     found = []
     for known in _KNOWN:
         info = _described(known)
-        by_formula = Confirmed(None, Path(info.name), info, devices, memory)
-        permission = await may_load(by_formula, choice, chosen=chosen, worst="tight")
-        found.append(Suggestion(info=info, permission=permission))
+        found.append(Suggestion(info=info, permission=await permitted(info, devices, memory, choice)))
     return tuple(found)
+
+
+async def permitted(
+    info: ModelInfo, devices: Sequence[Device], memory: MemoryNow, choice: ChosenLoad
+) -> LoadPermission:
+    """Whether a model that is not on this machine could be loaded here, judged as the model picker judges. Takes some
+    milliseconds, in a thread where it takes longer."""
+    chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
+    by_formula = Confirmed(None, Path(info.name), info, devices, memory)
+    return await may_load(by_formula, choice, chosen=chosen, worst="tight")
 
 
 def _described(known: _Qwen3) -> ModelInfo:

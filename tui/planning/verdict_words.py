@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tui.base import format
 from tui.planning.formula import Fit, MemoryPlan
+from tui.planning.recommending import Recommendation, Why
 from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Pool, Verdict
@@ -114,6 +115,21 @@ def leaves(verdict: Verdict) -> str:
     """What stays free at the place where the least does."""
     tightest = verdict.tightest
     return tr("leaves {left} in {place}", left=format.size(max(0, tightest.left_bytes)), place=tightest.name)
+
+
+# A variant of a remote model ------------------------------------------------------------------------------------------
+
+_WHY: dict[Why, str] = {
+    "best": mark("Recommended: the best quality that fits and is fast enough here."),
+    "fastest": mark("Recommended: the fastest that fits without losing much quality."),
+    "largest": mark("Recommended: the best quality that fits, though little of it is left at this size."),
+    "tight": mark("Recommended: the smallest with good quality. It fits only tightly."),
+}
+
+
+def recommended_because(found: Recommendation) -> str:
+    """Why this variant is recommended."""
+    return tr(_WHY[found.why])
 
 
 # What would help ------------------------------------------------------------------------------------------------------

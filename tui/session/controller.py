@@ -20,6 +20,8 @@ from tui.config.problems import ConfigProblem
 from tui.config.sampling import Source
 from tui.config.settings import Settings
 from tui.config.state import State, StateStore
+from tui.downloads.interface import Downloads
+from tui.downloads.local import LocalDownloads
 from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
@@ -43,6 +45,8 @@ from tui.session.events import (
     ProblemFound,
     UserSaid,
 )
+from tui.session.fetching import Fetching
+from tui.session.finding import Finding
 from tui.session.live_speed import LiveSpeed
 from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
@@ -57,7 +61,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.switching import Switching
 from tui.session.writing import Writing
-from tui.words import tr
+from tui.words.later import later
 
 _log = logging.getLogger("llmtui")
 
@@ -66,9 +70,15 @@ class Controller:
     """One engine and one open conversation. What happens is told to all who `listen`."""
 
     def __init__(
-        self, settings: Settings, state: StateStore, store: Store, options: Options, engine: Engine | None = None
+        self,
+        settings: Settings,
+        state: StateStore,
+        store: Store,
+        options: Options,
+        engine: Engine | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
-        """Without an `engine`, llama.cpp's in a process of its own."""
+        """Without an `engine`, llama.cpp's in a process of its own; without `downloads`, those of this machine."""
         environment = engine_environment(software=settings.engine.software_vulkan)
         self.settings, self.state, self.store = settings, state, store
         self.engine: Engine = LocalEngine(env=environment) if engine is None else engine
@@ -165,6 +175,11 @@ class Controller:
             tell=tell,
         )
         self.new, self.open, self.bring_back = switching.new, switching.open, switching.bring_back
+        self.finding = Finding()
+        """What the hubs have."""
+        self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
+        """What is fetched from them."""
+        self._taking_up: asyncio.Task[None] | None = None
         self._works = OneAtATime(self._guard, self.queue.send_next)
         self._closing: asyncio.Future[None] | None = None
 
@@ -172,6 +187,7 @@ class Controller:
         """Start the engine, and to read the machine; nothing is loaded yet."""
         self.contexts.start()
         self.monitoring.start()
+        self._taking_up = asyncio.create_task(self.fetching.start())
         await self._guard(self.model.start())
 
     @property
@@ -334,7 +350,7 @@ class Controller:
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
-        overtaken = ErrorInfo(kind="cancelled", detail=tr("something else was begun before it"))
+        overtaken = ErrorInfo(kind="cancelled", detail=later("something else was begun before it"))
         dropped = partial(self._refused, overtaken) if is_answer else lambda: None
         self._works.begin(work, self._interrupt_all, dropped=dropped)
 
@@ -369,6 +385,9 @@ class Controller:
         self._announcer.close()
         self.monitoring.close()
         self._elsewhere.close()
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+        await self.fetching.close()
         try:
             await asyncio.to_thread(self.drafts.close, (*self.queue.take_all(), *self.unsent()))
         except OSError as error:

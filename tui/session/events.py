@@ -15,6 +15,7 @@ import msgspec
 
 from tui.chat.conversation import Conversation, Turn
 from tui.config.problems import ConfigProblem
+from tui.downloads.records import Download, Order, Problem
 from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import Death
@@ -279,6 +280,36 @@ class MemoryShort(SessionEvent, frozen=True):
     """How it showed."""
 
 
+# Downloads ------------------------------------------------------------------------------------------------------------
+
+
+class DownloadsChanged(SessionEvent, frozen=True):
+    """Something is fetched, or stands otherwise than before. At most once a second where only figures have grown."""
+
+    downloads: tuple[Download, ...]
+    """All there are, in the order of the queue."""
+
+
+class ModelFetched(SessionEvent, frozen=True):
+    """A download is whole: the model can be loaded."""
+
+    order: Order
+    path: Path
+    """What llama.cpp wants."""
+
+
+class DownloadFailed(SessionEvent, frozen=True):
+    """A download stands still, and a person has to do something."""
+
+    download: Download
+
+
+class DownloadRefused(SessionEvent, frozen=True):
+    """What was asked of the downloads could not be noted down."""
+
+    problem: Problem
+
+
 # What went wrong ------------------------------------------------------------------------------------------------------
 
 
@@ -303,7 +334,8 @@ AnySessionEvent = (
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
-    | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort | ProblemFound | FaultFound
+    | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort
+    | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
 )  # fmt: skip
 
 

@@ -13,6 +13,9 @@ from tui.session import events
 
 KEPT_S = 600
 """Readings come once a second, at most."""
+HOLDS_S = 10
+"""A reading stands for the seconds after it that have none, so many at most: they come more seldom while nobody looks,
+and late on a busy machine. After that the machine was asleep, or nothing read it."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +71,26 @@ class MachineHistory:
 
 
 def by_time(readings: Sequence[Reading], n_points: int, step_s: int) -> list[list[Reading]]:
-    """The readings of each `step_s` seconds, the newest last. Steps begin at whole multiples of `step_s`, so that a
-    graph moves on by whole points and no point changes once its step is over."""
+    """The readings of each `step_s` seconds, the newest last; of a step without any, the one before it, unless that is
+    older than `HOLDS_S`. Steps begin at whole multiples of `step_s`, so that a graph moves on by whole points and no
+    point changes once its step is over."""
     steps: list[list[Reading]] = [[] for _ in range(n_points)]
     if not readings:
         return steps
     last = n_points - 1 - int(readings[-1].host.time // step_s)
+    before: Reading | None = None
     for reading in reversed(readings):
         index = last + int(reading.host.time // step_s)
         if index < 0:
+            before = reading
             break
         if index < n_points:
             steps[index].append(reading)
+    for index, step in enumerate(steps):
+        if step:
+            before = step[0]  # its newest
+        elif before is not None and (index - last) * step_s - before.host.time <= HOLDS_S:
+            step.append(before)
     return steps
 
 

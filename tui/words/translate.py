@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gettext
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal, get_args
@@ -29,6 +28,8 @@ def use(wanted: Language, catalogue: gettext.NullTranslations | None = None) -> 
     global _used, _translations
     _used, _translations = "en", gettext.NullTranslations()
     if catalogue is None and wanted in _CATALOGUES:
+        import struct  # English does without
+
         try:
             with open(catalogue_file(wanted), "rb") as file:  # noqa: PTH123 - pathlib takes 10 ms
                 catalogue = gettext.GNUTranslations(file)

@@ -346,7 +346,7 @@ class BenchScreen(Dialog[None]):
             n_done = sum(len(result.samples_ns) for result in report.results) if report else 0
             row = JobRow(
                 name=f"{job.model.info.name} {job.model.info.quant}",
-                on="+".join(job.settings.devices) or "CPU",
+                on=format.backend(job.settings.devices),
                 state="failed" if number in failed else "done" if n_done >= n_runs else "waiting",
                 report=report,
             )
@@ -399,5 +399,5 @@ def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = format.backend(job.settings.devices)
     error = failure.error
-    why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
+    why = error.info.text if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

@@ -59,13 +59,13 @@ class Flows:
             return await self._screen.app.push_screen_wait(dialog)
 
     async def uncovered(self) -> None:
-        """Wait until no dialog is open."""
-        while self._screen.app.screen is not self._screen:
+        """Wait until no dialog is open. The monitor is none: what is asked is asked over it."""
+        while self._screen.app.screen.is_modal:
             self._resumed.clear()
             await self._resumed.wait()
 
     def resumed(self) -> None:
-        """The last dialog was closed."""
+        """The last dialog was closed: the main screen is seen again, or the monitor."""
         self._resumed.set()
 
     @property

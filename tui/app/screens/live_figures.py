@@ -23,8 +23,6 @@ class LiveFigures:
         self._controller, self._views = controller, views
         self.now = now or Figures()
         """What is shown, or will be with the next reading."""
-        self._context_before = (0, 0)
-        """What is right again if a load comes to nothing."""
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show other figures; while an answer comes, its own wait for the next reading."""
@@ -39,7 +37,7 @@ class LiveFigures:
             case events.PhaseChanged(phase=phase):
                 self._follow_model(phase)
             case events.ModelLoaded(loaded=loaded):
-                self._show(context=(self._controller.context.n_used, loaded.n_ctx), placed=_placed(loaded))
+                self._show_model(loaded)
             case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
                 self._show(context=(n_used, n_ctx))
             case events.AnswerBegan(started=started):
@@ -54,11 +52,12 @@ class LiveFigures:
     def _follow_model(self, phase: events.Phase) -> None:
         loaded = self._controller.engine.loaded
         if loaded is None or phase == "loading":
-            if self.now.context[1]:
-                self._context_before = self.now.context
             self._show(context=(0, 0), placed=())
         elif not self.now.context[1]:  # a load that came to nothing
-            self._show(context=self._context_before, placed=_placed(loaded))
+            self._show_model(loaded)
+
+    def _show_model(self, loaded: Loaded) -> None:
+        self._show(context=(self._controller.context.n_used, loaded.n_ctx), placed=_placed(loaded))
 
     def _change(self, **changes: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **changes)

@@ -21,7 +21,9 @@ from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.editing import Editing
 from tui.app.screens.flows import Flows, flow
+from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
+from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
 from tui.app.screens.message_actions import MessageActions
 from tui.app.screens.model_flows import ModelFlows
@@ -34,6 +36,7 @@ from tui.app.screens.start import Start
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.conversation_list import ConversationList
+from tui.app.widgets.download_line import DownloadLine
 from tui.app.widgets.header import Header
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
@@ -75,6 +78,7 @@ class MainScreen(Screen[None]):
         self._header, self._queued = Header(), QueuedPrompts()
         self._sidebar, self._status = Sidebar(), StatusLine()
         self._column, self._page = ConversationList(), StartPage()
+        self._download_line = DownloadLine()
 
         self.flows = flows = Flows(self, keymap)
         self.header_line = header = HeaderLine(controller, keymap, self._header, self._status)
@@ -82,11 +86,13 @@ class MainScreen(Screen[None]):
         self.editing = editing = Editing(self.prompt, line, self.transcript)
         cards = Cards(controller, keymap, self.transcript, self.prompt)
         self.models = ModelFlows(controller, settings, flows, cards, copier)
+        self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
+        self.models.find = self.hubs.action_find_models
         self.conversations = ConversationFlows(controller, settings, flows, line.show)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
-        self._welcome = Welcome(controller, flows, self.models, self._page)
+        self._welcome = Welcome(controller, flows, self.models, self.hubs, self._page)
         self._saved = SavedList(
             controller, flows, self._column, self._welcome.show_latest, is_seen=lambda: self._is_list_seen
         )
@@ -112,11 +118,13 @@ class MainScreen(Screen[None]):
             self.sending,
             SessionNotices(controller, flows),
             RefusedAnswers(controller, flows, self.models, self.transcript),
+            self.hubs,
             self._welcome,
             self._saved,
         )
         controller.listen(self.hear)
-        owners = self.models, self.conversations, self.messages, self.sending
+        folders = FolderFlows(controller, flows, self.models.action_pick_model)
+        owners = self.models, self.hubs, folders, self.conversations, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 
@@ -131,6 +139,7 @@ class MainScreen(Screen[None]):
                 yield self.prompt
             yield self._sidebar
         yield self._status
+        yield self._download_line
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -181,7 +190,13 @@ class MainScreen(Screen[None]):
 
     @on(Prompt.Blank)
     def _blank(self) -> None:
+        if self._welcome.offers_model and not self._controller.queue.texts:
+            self.hubs.action_get_suggested()
         self._controller.queue.release()
+
+    @on(DownloadLine.Clicked)
+    def _line_clicked(self) -> None:
+        self.hubs.action_downloads()
 
     @on(Prompt.Refused)
     def _refused(self) -> None:
@@ -278,7 +293,7 @@ class MainScreen(Screen[None]):
         """Show the full-screen monitor."""
         from tui.app.screens.monitor import MonitorScreen
 
-        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now))
+        self.app.push_screen(MonitorScreen(self._controller, self._keymap, self._live.now, self.flows.resumed))
 
     def action_toggle_conversations(self) -> None:
         """Show or hide the conversations at the left, and remember it."""
@@ -331,6 +346,7 @@ class MainScreen(Screen[None]):
         self._welcome.reword()
         self._saved.reword()
         self.sending.show_queue()
+        self.hubs.show()
         for widget in self.query(LineWidget):
             widget.update_rows()
         return is_there

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,20 +16,18 @@ from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
-from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
+from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
-from tui.planning.suggestions import Suggestion, suggestions
 from tui.planning.taken import context_bytes
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
@@ -66,13 +64,22 @@ class ModelFlows:
     def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
+        self.find: Callable[[], object] | None = None
+        """Searches the hubs; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
+        self._found: list[LibraryModel] = []
+        """By the scan that runs, so far."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(self._searched, paths.library_cache_file())
+        self._found = found = []
+        self.library = scan(self._searched, paths.library_cache_file(), found.append)
         return self.library
+
+    def found_so_far(self) -> Library:
+        """The models that a scan has found by now, for whoever does not want to wait for its end."""
+        return sorted_library(tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -83,11 +90,6 @@ class ModelFlows:
     def _searched(self) -> tuple[Folder, ...]:
         return configured_folders(self._settings.models, self._controller.state.state.folders)
 
-    async def suggestions(self) -> tuple[Suggestion, ...]:
-        """Models that could be got, and whether they fit this machine."""
-        memory, devices = await self._memory_now()
-        return await suggestions(devices, memory, self._settings.load)
-
     async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
         engine, devices = self._controller.engine, self._controller.model.devices
@@ -97,11 +99,28 @@ class ModelFlows:
         host, gpus = await self._controller.monitoring.newest()
         return memory_now(host, devices, self._settings.memory, None if beside else engine.loaded, gpus), devices
 
+    async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
+        """What a model may take in place of the loaded one, and llama.cpp's devices."""
+        return await self._memory_now()
+
+    async def known_models(self) -> tuple[LibraryModel, ...]:
+        """Those of the library, which is looked through if that was not done yet."""
+        return await self._models()
+
     @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
+        await self._pick()
+
+    @flow("dialog")
+    async def action_delete_model(self) -> None:
+        """Choose a model in the picker and delete it."""
+        await self._pick(deletes=True)
+
+    async def _pick(self, *, deletes: bool = False) -> None:
         from tui.app.screens.model_records import model_records
         from tui.app.screens.picker import PickerScreen
+        from tui.app.screens.picker_table import Sort
 
         controller = self._controller
         memory, devices = await self._memory_now()
@@ -115,12 +134,17 @@ class ModelFlows:
                 current=controller.model.path,
                 folders=self.folders,
                 library=self.library,
+                so_far=self.found_so_far,
                 records=lambda: model_records(controller.store),
                 details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
+                find=self.find,
                 keep_favourite=lambda path, is_one: controller.change_remembered(
                     lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
                 ),
+                sort=Sort.read(controller.state.state.sort),
+                keep_sort=lambda sort: controller.remember(sort=sort.written),
+                deletes=deletes,
             )
         )
         if picked is not None and picked.settings_first:
@@ -142,28 +166,6 @@ class ModelFlows:
             self.flows.tell(tr(phrases.NO_MODEL))
         else:
             await self.flows.ask(self._details_of(path))
-
-    @flow("dialog")
-    async def action_add_folder(self) -> None:
-        """Look for models in another folder too, which is asked for until it is one, and then choose one of all."""
-        from tui.app.screens.text_edit import LineEditScreen
-
-        hint, written = tr("Models are looked for in this folder and in those below it."), ""
-        while True:
-            dialog = LineEditScreen(
-                tr("Add folder"), written, self.flows.keymap, placeholder="~/models", hint=hint, save=tr("Add")
-            )
-            if (answer := await self.flows.ask(dialog)) is None:
-                return
-            if (folder := await asyncio.to_thread(_folder, answer)) is not None:
-                break
-            hint, written = tr("There is no such folder."), answer
-        await asyncio.shield(
-            self._controller.change_remembered(
-                lambda state: {"folders": tuple(dict.fromkeys((*state.folders, str(folder))))}
-            )
-        )
-        self.action_pick_model()
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -439,12 +441,3 @@ class ModelFlows:
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
-
-
-def _folder(written: str) -> Path | None:
-    """The folder that is meant; None where there is none, or it is closed to us. Blocking: it may be on a network."""
-    try:
-        folder = typed_path(written).absolute()
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # with a zero byte, which no name has
-        return None

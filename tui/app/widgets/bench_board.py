@@ -137,7 +137,7 @@ def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
 
 
 def _measured(report: Report) -> JobRow:
-    name, on = row_name(report.model, report.loaded.path), "+".join(report.loaded.llama.devices) or "CPU"
+    name, on = row_name(report.model, report.loaded.path), format.backend(report.loaded.llama.devices)
     return JobRow(name=name, on=on, state="done", report=report)
 
 

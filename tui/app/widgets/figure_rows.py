@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import Row, right, shorten, spread
-from tui.app.widgets.readings import bar, compact, gib, gib_of, level, percent, share
+from tui.app.widgets.readings import bar, gib, gib_of, level, percent, share
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import one_line
@@ -20,6 +20,10 @@ GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
 PRESSED_PERCENT = 10.0
 """Programs that wait for memory so much of the time are in its way already."""
+NOTABLE_READS_BPS = 1 << 20
+"""An engine that reads less from a disk does not wait for it."""
+_SIZE_CELLS, _PART_CELLS = 11, 8
+"""Of a size with its unit and a blank before it, "1,023.9 MiB" at most, and of the name of what takes it."""
 _EIGHTHS = "▁▂▃▄▅▆▇█"
 _REASONS: dict[ThrottleReason, str] = {
     "heat": mark("heat"),
@@ -76,20 +80,30 @@ def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
 
 
 def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:
-    """Weights, KV cache and compute buffers, a row for each place that holds anything; first their names."""
+    """What a model takes: a column for each place that holds anything, with weights, KV cache and compute buffers;
+    where there are more than have room, a row for each with their sum."""
     used = [place for place in placed if _total(place)]
     if not used:
         return
-    n_name, *columns = width - 23, 8, 7, 8
+    names = ["RAM" if place.device == HOST else one_line(place.device) for place in used]
+    n_label = width - _SIZE_CELLS * len(used)
+    if n_label < _PART_CELLS:
+        yield ((tr("MODEL"), "title"),)
+        for name, place in zip(names, used, strict=True):
+            size = format.size(_total(place))
+            yield labelled(shorten(name, width - width_of(size) - 1), size, width)
+        return
     yield (
-        (_left(tr("MODEL"), n_name), "title"),
-        *((right(name, n), "muted") for name, n in zip((tr("weights"), "KV", tr("compute")), columns, strict=True)),
+        (column(tr("MODEL"), n_label), "title"),
+        *((f" {column(name, _SIZE_CELLS - 1, right=True)}", "muted") for name in names),
     )
-    for place in used:
-        parts = (place.weights_bytes, place.kv_bytes, place.compute_bytes + place.output_bytes)
-        name = "RAM" if place.device == HOST else one_line(place.device)
-        figures = zip((compact(part) for part in parts), columns, strict=True)
-        yield (_left(shorten(name, n_name), n_name), "muted"), *((right(text, n), "") for text, n in figures)
+    for part, sizes in (
+        (tr("weights"), [place.weights_bytes for place in used]),
+        ("KV", [place.kv_bytes for place in used]),
+        (tr("compute"), [place.compute_bytes + place.output_bytes for place in used]),
+    ):
+        if any(sizes):
+            yield (column(part, n_label), "muted"), *((right(_size(n), _SIZE_CELLS), "") for n in sizes)
 
 
 def engine_rows(host: HostSample, width: int) -> Iterator[Row]:
@@ -97,7 +111,7 @@ def engine_rows(host: HostSample, width: int) -> Iterator[Row]:
     memory is read for each token."""
     if host.engine_rss_bytes is not None:
         yield labelled(tr("engine"), f"{gib(host.engine_rss_bytes)} GiB", width)
-    if host.engine_read_bps is not None:
+    if host.engine_read_bps is not None and host.engine_read_bps >= NOTABLE_READS_BPS:
         yield labelled(tr("disk reads"), per_second(host.engine_read_bps), width)
 
 
@@ -107,9 +121,9 @@ def swap_rows(host: HostSample, width: int) -> Iterator[Row]:
         grows = (host.swap_delta_bytes or 0) > GROWING_SWAP_BYTES
         text = gib_of(host.swap_used_bytes, host.swap_total_bytes)
         yield labelled(tr("swap"), text, width, "tight" if grows else "")
-    if (pressure := host.memory_pressure_percent) is not None:
+    if pressure := round(host.memory_pressure_percent or 0.0):
         style = "full" if pressure >= PRESSED_PERCENT else ""
-        yield labelled(tr("waiting for memory"), f"{pressure:.0f}%", width, style)
+        yield labelled(tr("waiting for memory"), f"{pressure}%", width, style)
 
 
 def cores_row(percents: Sequence[float], width: int) -> Iterator[Row]:
@@ -136,11 +150,11 @@ def sensors_row(gpu: GpuSample, width: int) -> Iterator[Row]:
 
 
 def throttling_row(gpu: GpuSample, width: int) -> Iterator[Row]:
-    """What holds the GPU's clock down, where its driver tells."""
-    if gpu.throttled_by is not None:
-        reasons = format.listed(*(tr(_REASONS[reason]) for reason in gpu.throttled_by)) or tr("no")
+    """What holds the GPU's clock down, while anything does."""
+    if gpu.throttled_by:
+        reasons = format.listed(*(tr(_REASONS[reason]) for reason in gpu.throttled_by))
         room = width - width_of(tr("throttled")) - 1
-        yield labelled(tr("throttled"), shorten(reasons, room), width, "full" if gpu.throttled_by else "")
+        yield labelled(tr("throttled"), shorten(reasons, room), width, "full")
 
 
 def npus_row(npus: Sequence[NpuSample], width: int) -> Iterator[Row]:
@@ -170,5 +184,5 @@ def _total(place: Placed) -> int:
     return place.weights_bytes + place.kv_bytes + place.compute_bytes + place.output_bytes
 
 
-def _left(text: str, width: int) -> str:
-    return text + " " * (width - width_of(text))
+def _size(n_bytes: int) -> str:
+    return format.size(n_bytes) if n_bytes else "0"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from tui.app.markdown.beginning import beginning
 from tui.app.widgets import figure_rows as rows
 from tui.app.widgets.lines import Row, right, shorten, spread
 from tui.app.widgets.readings import Figures, gib, gib_of, level, percent, share, tokens_per_second
@@ -204,7 +205,7 @@ def _answers(answers: Sequence[Turn], width: int) -> Iterator[Row]:
             format.speed(timings.prefill_tps),
         )[:n_figures]
         yield (
-            (column(turn.text, n_text - 1) + " " if n_text else "", ""),
+            (column(beginning(turn.text, n_text), n_text - 1) + " " if n_text else "", ""),
             (column("→".join(turn.backend), n_where), "muted"),
             *((right(figure, _FIGURE), "") for figure in figures),
         )

@@ -16,8 +16,6 @@ TIGHT = 0.85
 FULL = 0.95
 """From these shares on, a bar is amber and red."""
 NOT_AVAILABLE = mark("n/a")
-_BINARY = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"))
-_LEAST_SHOWN = 0.9995 * (1 << 20)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +107,3 @@ def bar(part: float | None, width: int) -> tuple[str, str]:
     cell."""
     filled = 0 if not part else max(1, round(part * width))
     return "━" * filled, "─" * (width - filled)
-
-
-def compact(n_bytes: float) -> str:
-    """Bytes in five cells at most, where a table's head leaves no room for more: "13.0G", "205M", "1.5T", "0"."""
-    if n_bytes < _LEAST_SHOWN:
-        return "0" if n_bytes <= 0 else "<1M"
-    unit, letter = next((u, x) for u, x in _BINARY if n_bytes >= u * 0.9995)
-    value = n_bytes / unit
-    return f"{value:,.0f}{letter}" if value >= 99.95 or letter == "M" else f"{value:.1f}{letter}"

@@ -119,7 +119,7 @@ def _gpu(gpu: GpuSample, width: int) -> Panel:
     shared = rows.memory(tr("shared"), gpu.shared_used_bytes, gpu.shared_total_bytes, width)
     yield from zip((_NEEDED, _DETAIL), shared, strict=False)
     yield from _worth(_DETAIL, rows.sensors_row(gpu, width))
-    yield from _worth(_NEEDED if gpu.throttled_by else _EXTRA, rows.throttling_row(gpu, width))
+    yield from _worth(_NEEDED, rows.throttling_row(gpu, width))
 
 
 def _cpu(figures: Figures, width: int) -> Panel:

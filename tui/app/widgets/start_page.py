@@ -67,11 +67,29 @@ class SuitedModel(msgspec.Struct, frozen=True, kw_only=True):
     fit: Fit
     words: str
     """ "GPU 37/37", "no: needs 19 GiB of 12"."""
+    is_best: bool = False
+    """It is the one that is offered."""
+
+
+class ModelOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """The one model to begin with, and the key that gets it."""
+
+    title: str
+    facts: tuple[str, ...]
+    """The most important first."""
+    key: str
+    does: str
+    """What the key does."""
+    action: str
+    """As `App.run_action` takes it, for a click."""
 
 
 class FirstSteps(msgspec.Struct, frozen=True, kw_only=True):
     """What to do where no model is loaded."""
 
+    offer: ModelOffer | None = None
+    trouble: str = ""
+    """Why that could not be got."""
     searched: tuple[str, ...] = ()
     """Folders in which no model was found; empty where there are models."""
     advice: tuple[str, ...] = ()
@@ -280,7 +298,24 @@ def _offers(offers: tuple[KeyOffer, ...], width: int) -> Iterator[_Part]:
     yield _Part(_KEYS, tuple(row), tuple(targets))
 
 
+def _offer(offer: ModelOffer, width: int) -> Iterator[_Part]:
+    yield _Part(_NEEDED, ((shorten(one_line(offer.title), width), "strong"),))
+    told = list(offer.facts)
+    while len(told) > 1 and sum(width_of(text) + 3 for text in told) - 3 > width:
+        told.pop()
+    yield _Part(_DETAIL, ((shorten(" · ".join(told), width), ""),))
+    key = KeyOffer(key=offer.key, title=offer.does, action=offer.action)
+    cells = width_of(key.key) + 1 + width_of(key.title)
+    yield _Part(_NEEDED, ((key.key, "key"), (f" {key.title}", "")), ((0, cells, key),))
+
+
 def _first_steps(steps: FirstSteps, width: int) -> Iterator[_Part]:
+    if steps.offer is not None:
+        yield from _offer(steps.offer, width)
+    for start, end in wrap(steps.trouble, width) if steps.trouble else ():
+        yield _Part(_NEEDED, ((steps.trouble[start:end], "tight"),))
+    if steps.offer is not None or steps.trouble:
+        yield _Part(_BLANK, ())
     if steps.searched:
         yield _Part(_NEEDED, ((shorten(tr("No models were found in:"), width), "strong"),))
         for n, place in enumerate(steps.searched):
@@ -319,4 +354,5 @@ def _table(models: tuple[SuitedModel, ...], width: int) -> Iterator[_Part]:
     yield _Part(_DETAIL, ((line(*heads), "muted"), (f"  {shorten(tr('FITS'), width - used - 2)}", "muted")))
     for one in models:
         words = shorten(f"{MARKS[one.fit]} {one.words}", width - used - 2)
-        yield _Part(_DETAIL, ((line(one.name, one.quant, one.size), ""), (f"  {words}", STYLES[one.fit])))
+        style = "strong" if one.is_best else ""
+        yield _Part(_DETAIL, ((line(one.name, one.quant, one.size), style), (f"  {words}", STYLES[one.fit])))

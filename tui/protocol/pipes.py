@@ -1,4 +1,4 @@
-"""What the engine's process says and when it ends, as callbacks: its output in pieces, its log in lines. Without a task
+"""What a child process says and when it ends, as callbacks: its output in pieces, its log in lines. Without a task
 or a stream object between the pipe and whoever listens."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Pipes(asyncio.SubprocessProtocol):
         """The process has started."""
         output = cast(asyncio.SubprocessTransport, transport).get_pipe_transport(1)
         if output is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # ValueError: the process has ended already
                 fcntl.fcntl(output.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Downloads: whole files or none, whatever happens on the way."""

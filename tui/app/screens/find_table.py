@@ -1,0 +1,185 @@
+"""The rows of "Find models": what suits this machine, and what the hubs have; columns give way in narrow terminals."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from textual.content import Content
+
+from tui.app.hub_phrases import HUBS
+from tui.app.moments import when
+from tui.app.verdict_marks import COLORS, MARKS, STYLES
+from tui.app.widgets.lines import Row
+from tui.app.widgets.row_list import column
+from tui.base import format
+from tui.base.text import clean
+from tui.hubs.records import FoundRepo
+from tui.hubs.reference import Reference
+from tui.measure import forecast_words
+from tui.measure.forecast import Range
+from tui.planning import verdict_words
+from tui.planning.now import MemoryNow
+from tui.planning.recommending import active_params, would_fit
+from tui.planning.suggestions import Suggestion
+from tui.words import mark, tr
+
+_GAP = 2
+_MIN_NAME = 20
+
+
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """The line above a group."""
+
+    title: str
+
+
+class Suited(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is known to suit, or not to suit, this machine."""
+
+    suggestion: Suggestion
+    decode: Range | None = None
+    """How fast it would write here; None when there is no telling."""
+    is_best: bool = False
+
+
+Entry = Heading | Suited | FoundRepo | Reference
+
+
+class _Column(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    title: str
+    cells: int
+    worth: int
+    right: bool = True
+
+
+_COLUMNS = (
+    _Column(key="author", title=mark("AUTHOR"), cells=18, worth=5, right=False),
+    _Column(key="params", title=mark("PARAMS"), cells=13, worth=6),
+    _Column(key="downloads", title=mark("DOWNLOADS"), cells=11, worth=4),
+    _Column(key="likes", title=mark("LIKES"), cells=7, worth=2),
+    _Column(key="updated", title=mark("UPDATED"), cells=10, worth=3, right=False),
+    _Column(key="licence", title=mark("LICENCE"), cells=12, worth=1, right=False),
+)
+
+
+class FindColumns:
+    """Which columns a row of `width` cells has room for; the name gets what is left."""
+
+    def __init__(self, width: int, sort: str) -> None:
+        self._sort = sort
+        self._n_name = width - _GAP
+        shown = set()
+        for one in sorted(_COLUMNS, key=lambda one: -one.worth):
+            if self._n_name - one.cells - _GAP < _MIN_NAME:
+                break
+            shown.add(one.key)
+            self._n_name -= one.cells + _GAP
+        self._shown = [one for one in _COLUMNS if one.key in shown]
+
+    @property
+    def header(self) -> Row:
+        """The titles, and an arrow at that of the column that the hubs sort by."""
+        row = [(" " * _GAP, ""), (column(tr("NAME"), self._n_name), "muted")]
+        for one in self._shown:
+            is_sorted = one.key == self._sort
+            title = f"{tr(one.title)}{'↓' if is_sorted else ''}"
+            row += [(" " * _GAP, ""), (column(title, one.cells, right=one.right), "strong" if is_sorted else "muted")]
+        return tuple(row)
+
+    def found(self, repo: FoundRepo, memory: MemoryNow, now: datetime) -> Row:
+        """A repository: a mark that says whether it would fit in about four bits, its name, its figures."""
+        sign, style = " ", ""
+        if repo.n_params:
+            fit = would_fit(repo.n_params, memory)
+            sign, style = MARKS[fit], STYLES[fit]
+        row = [(column(sign, _GAP), style), (column(short_name(repo.id.name), self._n_name), "")]
+        for one in self._shown:
+            text = _cell(one.key, repo, now)
+            row += [(" " * _GAP, ""), (column(text, one.cells, right=one.right), "muted")]
+        return tuple(row)
+
+    def suited(self, one: Suited) -> Row:
+        """A suggestion: what it would be here stands where the others have author and popularity."""
+        info, permission = one.suggestion.info, one.suggestion.permission
+        row = [
+            (column(MARKS[permission.fit], _GAP), STYLES[permission.fit]),
+            (column(info.name, self._n_name), "strong" if one.is_best else ""),
+        ]
+        told = {"params": info.params_label, "author": f"{info.quant} {format.size(info.size_bytes)}"}
+        if one.decode is not None:
+            told["downloads"] = forecast_words.short(one.decode)
+        for shown in self._shown:
+            text = told.get(shown.key, "")
+            row += [(" " * _GAP, ""), (column(text, shown.cells, right=shown.right), "muted")]
+        return tuple(row)
+
+
+def short_name(name: str) -> str:
+    """A repository without its author: that has a column of its own."""
+    return name.rpartition("/")[2]
+
+
+def _cell(key: str, repo: FoundRepo, now: datetime) -> str:
+    match key:
+        case "author":
+            return repo.id.author
+        case "params" if repo.n_params:
+            return format.n_params(repo.n_params, active_params(repo.id.name, repo.n_params))
+        case "downloads" if repo.n_downloads is not None:
+            return format.params(repo.n_downloads)
+        case "likes" if repo.n_likes is not None:
+            return format.params(repo.n_likes)
+        case "updated" if repo.updated_at:
+            return when(repo.updated_at, now)
+        case "licence":
+            return f"{tr('gated')} {repo.licence}" if repo.is_gated else repo.licence
+        case _:
+            return ""
+
+
+def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
+    """What is known of the highlighted entry."""
+    match entry:
+        case Suited(suggestion=suggestion, decode=speed, is_best=is_best):
+            info, permission = suggestion.info, suggestion.permission
+            words = verdict_words.in_words(permission.outcome, permission.fit)
+            lines = [
+                Content.styled(f"Qwen/{info.name}-GGUF", "bold"),
+                Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit]),
+            ]
+            if speed:
+                lines.append(Content(tr("decode {speed}", speed=forecast_words.sentence(speed))))
+            if is_best:
+                lines.append(Content(tr("The largest of these that fits and is fast enough on this machine.")))
+            return Content("\n").join(lines)
+        case FoundRepo() as repo:
+            hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *repo.also_on))
+            told = [hubs]
+            if repo.n_downloads is not None:
+                told.append(tr("{n} downloads", n=f"{repo.n_downloads:,}"))
+            if repo.n_likes is not None:
+                told.append(tr("{n} likes", n=f"{repo.n_likes:,}"))
+            if repo.updated_at:
+                told.append(tr("updated {when}", when=when(repo.updated_at, now)))
+            lines = [Content.styled(clean(repo.id.name), "bold"), Content(" · ".join(told))]
+            if repo.n_params:
+                fit = would_fit(repo.n_params, memory)
+                lines.append(Content.styled(f"{MARKS[fit]} {tr(_WOULD[fit])}", COLORS[fit]))
+            if repo.licence:
+                lines.append(Content(clean(tr("Licence: {licence}", licence=repo.licence))))
+            if repo.is_gated:
+                lines.append(Content(tr("Gated: its terms have to be accepted on its page before it can be fetched.")))
+            return Content("\n").join(lines)
+        case Reference(name=name, label=label):
+            return Content(clean(f"{name}:{label}" if label else name))
+        case _:
+            return Content("")
+
+
+_WOULD = {
+    "fits": mark("would fit in about 4 bits a weight"),
+    "tight": mark("would fit only tightly in about 4 bits a weight"),
+    "no": mark("would not fit, even in about 4 bits a weight"),
+}

@@ -1,0 +1,123 @@
+"""The arguments of the commands that stand first, `llmtui search` and its like, and what their `--help` says."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from tui.base.exit_codes import ExitCode
+from tui.cli.commands import COMMANDS
+from tui.cli.parser import CommandLine, HelpFormatter, add_help, add_settings, described
+from tui.cli.types import at_least, byte_rate, hub_name
+from tui.words import mark, tr
+
+SORTS = ("downloads", "likes", "updated")
+"""Of `tui.hubs.records.Sort`, without importing it."""
+MODEL_SORTS = ("name", "params", "size", "needs", "speed", "used")
+_EXAMPLES = {
+    "search": (
+        ("llmtui search qwen3 8b", mark("on both hubs")),
+        ("llmtui search --author unsloth", mark("all that one publishes")),
+        ("llmtui search coder --sort updated", mark("the newest first")),
+        ("llmtui search qwen3 --hub ms --json", mark("ModelScope, for a script")),
+    ),
+    "show": (
+        ("llmtui show Qwen/Qwen3-4B-GGUF", mark("its files, and which one suits here")),
+        ("llmtui show Qwen/Qwen3-4B-GGUF:Q8_0", mark("all about one of them")),
+        ("llmtui show Qwen/Qwen3-4B-GGUF --quick", mark("sizes only, nothing is judged")),
+        ("llmtui show qwen3-4b", mark("a model of the library")),
+    ),
+    "pull": (
+        ("llmtui pull Qwen/Qwen3-4B-GGUF", mark("the file that suits this machine")),
+        ("llmtui pull Qwen/Qwen3-4B-GGUF:Q8_0", mark("this one")),
+        ("llmtui pull hf.co/Qwen/Qwen3-4B-GGUF", mark("an address, as a browser has it")),
+        ("llmtui pull … --limit-rate 5M", mark("5 MiB a second at most")),
+    ),
+    "models": (
+        ("llmtui models", mark("all, with size and speed")),
+        ("llmtui models qwen3 --moe", mark("some of them")),
+        ("llmtui models --fits --sort speed", mark("what can be loaded, the fastest first")),
+        ("llmtui models --quick --json", mark("without asking what fits, for a script")),
+    ),
+    "rm": (
+        ("llmtui rm qwen3-4b-q8_0", mark("says what that frees, and asks")),
+        ("llmtui rm qwen3-4b-q8_0 --yes", mark("asks nothing, for a script")),
+    ),
+}
+_NOT_OF_COMMANDS = (ExitCode.SLOWER, ExitCode.ENGINE, ExitCode.UNDECIDED)
+
+
+class _Command(CommandLine):
+    """One command; `--help` tells only of exit codes that it has."""
+
+    codes = tuple(code for code in ExitCode if code not in _NOT_OF_COMMANDS)
+
+
+def command_parser(name: str) -> CommandLine:
+    """The arguments of a command. The words that are no options are its `models`."""
+    what, about = COMMANDS[name]
+    text = tr(about)
+    parser = _Command(
+        prog=f"llmtui {name}",
+        usage=f"llmtui {name} [OPTIONS] {what}",
+        description=described(tr("{problem}.", problem=text[:1].upper() + text[1:]), _EXAMPLES[name]),
+        formatter_class=HelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("models", nargs="*", help=argparse.SUPPRESS)
+    group = parser.add_argument_group(tr("options"))
+    _OPTIONS[name](group)
+    group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    add_settings(group)
+    add_help(group)
+    return parser
+
+
+def _hub(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--hub", type=hub_name, metavar="HUB", help=tr("only this one: huggingface or modelscope"))
+
+
+def _load(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--quick", action="store_true", help=tr("do not find out what fits and how fast it is"))
+
+
+def _search(group: argparse._ArgumentGroup) -> None:
+    _hub(group)
+    group.add_argument("--author", default="", metavar="NAME", help=tr("only what this one publishes"))
+    group.add_argument("--sort", default=SORTS[0], choices=SORTS, metavar="BY", help=", ".join(SORTS))
+    group.add_argument("--limit", type=at_least(1, 1000), default=20, metavar="N", help=tr("so many at most (20)"))
+
+
+def _show(group: argparse._ArgumentGroup) -> None:
+    _hub(group)
+    _load(group)
+
+
+def _pull(group: argparse._ArgumentGroup) -> None:
+    _hub(group)
+    group.add_argument("--to", metavar="FOLDER", help=tr("put it there, not into your model folder"))
+    group.add_argument(
+        "--limit-rate", type=byte_rate, default=0, metavar="RATE", help=tr("bytes a second at most: 500K, 5M, 1.5G")
+    )
+
+
+def _models(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--fits", action="store_true", help=tr("only those that can be loaded now"))
+    group.add_argument("--thinking", action="store_true", help=tr("only those that can think before they answer"))
+    group.add_argument("--moe", action="store_true", help=tr("only mixtures of experts"))
+    group.add_argument("--sort", default="name", choices=MODEL_SORTS, metavar="BY", help=", ".join(MODEL_SORTS))
+    _load(group)
+
+
+def _rm(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-y", "--yes", action="store_true", help=tr("do not ask"))
+
+
+_OPTIONS: dict[str, Callable[[argparse._ArgumentGroup], None]] = {
+    "search": _search,
+    "show": _show,
+    "pull": _pull,
+    "models": _models,
+    "rm": _rm,
+}

@@ -50,6 +50,11 @@ def look(folder: Path) -> Library:
     return scan((Folder(path=folder),), folder / "cache.msgpack")
 
 
+def another(folder: Path) -> Path:
+    """One more model, of another content than the others."""
+    return Shape().write(folder / "another.gguf")
+
+
 def picker(folder: Path, memory: MemoryNow = ROOMY, **options: object) -> PickerScreen:
     return PickerScreen(lambda: look(folder), memory, KEYS, **options)  # type: ignore[arg-type]
 
@@ -287,7 +292,7 @@ async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folde
 
     async with opened(PickerScreen(slow, ROOMY, KEYS, library=look(folder))) as stage:
         await stage.shows("Tiny Qwen3 0.001B", "looking…  2 models")
-        shutil.copy(DENSE, folder / "another.gguf")
+        another(folder)
         go.set()
         await stage.shows("3 models")
         await until(lambda: "looking…" not in stage.text)
@@ -295,14 +300,14 @@ async def test_what_was_found_before_is_there_at_once_while_it_looks_again(folde
 
 async def test_without_any_model_it_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
     async with opened(picker(tmp_path, folders=(Path("/srv/models"),))) as stage:
-        await stage.shows("No models were found in", "/srv/models", "press f5", "settings.toml")
+        await stage.shows("No models were found in", "/srv/models", "Ollama", "Add folder", "paste the path")
 
 
 async def test_a_rescan_finds_what_came_since_and_keeps_the_place(folder: Path) -> None:
     async with opened(picker(folder)) as stage:
         await listed(stage)
         await stage.press("down")
-        shutil.copy(DENSE, folder / "another.gguf")
+        another(folder)
         await stage.press("f5")
         await stage.shows("3 models")
         assert "▶" in stage.text.split("\n")[stage.row_of("A0.")]
@@ -356,8 +361,8 @@ async def test_a_rescan_keeps_what_is_known_of_a_file_that_did_not_change(
     monkeypatch.setattr("tui.app.screens.picker.may_load", noted)
     async with opened(picker(folder), (120, 40)) as stage:
         await until(lambda: len(judged) == 2)
-        shutil.copy(MOE, folder / "another.gguf")
-        (folder / DENSE.name).write_bytes((folder / MOE.name).read_bytes())
+        another(folder)
+        Shape(n_layers=3).write(folder / DENSE.name)
         await stage.press("f5")
         await stage.shows("3 models")
         await until(lambda: stage.text.count("●") == 5)

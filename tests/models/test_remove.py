@@ -132,7 +132,7 @@ def test_in_the_hugging_face_cache_the_link_and_its_content_go(home: Path, spare
     content = model.path.resolve()
     planned = remove.plan(model)
     assert planned.frees_bytes >= room(content) > 0
-    assert "another program's: Hugging Face cache" in said(planned)
+    assert "belongs to another program (Hugging Face cache)" in said(planned)
     before = names_below(hub)
     remove.carry_out(planned)
     assert not content.exists() and not model.path.is_symlink()
@@ -194,7 +194,7 @@ def test_deleting_in_one_store_leaves_every_other_as_it_was(home: Path, spare: P
         others = {one.path: one.path.read_bytes() for one in models(home) if one.source != model.source}
         planned = remove.plan(model)
         if planned.refused is None:
-            assert "It is another program's" in said(planned)
+            assert "It belongs to another program" in said(planned)
             remove.carry_out(planned)
         assert {path: path.read_bytes() for path in others} == others
     assert [model.source for model in models(home)] == ["ollama"]

@@ -31,7 +31,7 @@ from tui.downloads.records import Order, OrderedFile
 from tui.downloads.transfer import Effort
 from tui.engines.local import LocalEngine
 from tui.hubs.records import Location, RepoId
-from tui.protocol.messages import Done, Generate
+from tui.protocol.messages import Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 SERVE = "--serve"

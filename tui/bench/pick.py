@@ -80,7 +80,7 @@ def _left_out(library: Library) -> str:
 
 
 def _names(files: Sequence[OtherFile | BrokenFile]) -> str:
-    names = listed(*(file.path.name for file in files[:_MOST_NAMES]))
+    names = listed(*(file.name for file in files[:_MOST_NAMES]))
     n_more = len(files) - _MOST_NAMES
     return tr("{names} and {n} more", names=names, n=n_more) if n_more > 0 else names
 

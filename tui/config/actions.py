@@ -113,7 +113,9 @@ ACTIONS: tuple[Action, ...] = (
             mark("Fetch the model that suits this machine, load it and chat."),
             "",
         ),
+        ("delete_model", mark("Delete model"), mark("Choose a model and delete it from the disk."), ""),
         ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), ""),
+        ("remove_folder", mark("Remove folder"), mark("No longer look for models in a folder that was added."), ""),
         (
             "switch_backend",
             mark("Switch backend"),
@@ -301,6 +303,20 @@ ACTIONS: tuple[Action, ...] = (
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
         ("picker_find", mark("Find models"), mark("Search the hubs for a model that is not here."), "f7", "footer"),
         ("picker_reverse", mark("Reverse"), mark("Sort the other way round."), "f6"),
+        (
+            "picker_filter",
+            mark("Filter"),
+            mark("Show what fits, what thinks or mixtures of experts only."),
+            "f9",
+            "footer",
+        ),
+        (
+            "picker_delete",
+            mark("Delete"),
+            mark("Delete the model from the disk, after a question."),
+            "ctrl+d",
+            "footer",
+        ),
     ),
     *_rows(
         mark("Find models"),

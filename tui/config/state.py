@@ -50,6 +50,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the actions that were run from the palette last, the newest first."""
     favourites: tuple[str, ...] = ()
     """Absolute paths of the models that the picker lists first."""
+    sort: str = ""
+    """Column that the picker is sorted by, with "-" before it for the other way round."""
     conversation_list: bool | None = None
     """Whether the conversations at the left of a wide screen were shown or hidden by hand."""
     folders: tuple[str, ...] = ()

@@ -15,28 +15,12 @@ from tui.engine.alphabet import Alphabet
 from tui.engine.splitter import Marks, Pair, is_token
 from tui.engine.template import ChatTemplate, TemplateError, Turn
 from tui.engine.thoughtswitch import DETAILED, EFFORTS, LEVELS, NEMOTRON, NO_EFFORT, SWITCHES, WORDS, Switch
+from tui.models.thinking import KNOWN_THOUGHTS
 from tui.protocol.records import Effort
 
 _USER, _NEXT, _ANSWER, _THOUGHT, _SYSTEM = "Qjuu", "Qjvv", "Qjaa", "Qjtt", "Qjss"
 """Texts of the marked messages: no template holds them, and nothing in them is cut or changed."""
 
-KNOWN_THOUGHTS = (
-    ("<|channel|>analysis<|message|>", "<|end|>"),
-    ("<|channel>thought", "<channel|>"),
-    ("[THINK]", "[/THINK]"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
-    ("<|inner_prefix|>", "<|inner_suffix|>"),
-    ("<seed:think>", "</seed:think>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("◁think▷", "◁/think▷"),
-    ("", "[BEGIN FINAL RESPONSE]"),
-    ("<thought>", "</thought>"),
-    ("<thinking>", "</thinking>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<think>", "</think>"),
-)
-"""For templates that drop what was thought: used where the vocabulary has the mark as a token, or the template names
-it. The last one is what most models use, whatever their template says."""
 KNOWN_ANSWERS = (
     ("<|channel|>final<|message|>", ""),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),

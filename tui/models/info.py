@@ -16,6 +16,7 @@ from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, TensorInfo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
+from tui.models.thinking import can_think
 from tui.protocol.records import PartialSampling
 from tui.words.later import later
 
@@ -106,6 +107,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What its maker recommends, as far as the file says and it can be used."""
     unknown_sampling: tuple[str, ...] = ()
     """What its maker recommends besides and llmtui does not have, in words such as "Mirostat"; `tr` translates them."""
+    can_think: bool = False
+    """Whether its chat template names a way to think."""
 
     @property
     def is_moe(self) -> bool:
@@ -199,6 +202,7 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo
         tied_bytes=embedding.n_bytes if embedding and tied else 0,
         sampling=recommended.recommended(meta.values),
         unknown_sampling=recommended.unknown(meta.values),
+        can_think=can_think(meta.text("tokenizer.chat_template")),
     )
 
 

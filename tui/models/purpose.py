@@ -19,9 +19,9 @@ Kind = Literal[
     "model", "mmproj", "adapter", "control_vector", "imatrix", "vocab", "embedding", "reranker", "encoder", "draft",
     "diffusion", "speech", "combined", "ollama", "unknown", "other",
 ]  # fmt: skip
-"""Only a "model" can be chatted with. "combined" holds a language model together with its projector; "ollama" is made as
-only Ollama's own engine takes it; "unknown" is of an architecture that this llama.cpp does not have; "other" is none of
-all these."""
+"""Only a "model" can be chatted with. "combined" holds a language model together with its projector; "ollama" is made
+as only Ollama's own engine takes it; "unknown" is of an architecture that this llama.cpp does not have; "other" is none
+of all these."""
 
 _WHY: dict[Kind, str] = {
     "mmproj": mark("An image projector (mmproj), a part of a model: load the model itself."),
@@ -44,8 +44,8 @@ _WHY: dict[Kind, str] = {
         "of the model alone."
     ),
     "ollama": mark(
-        "Made for Ollama's own engine, which names things in another way than llama.cpp. Get the GGUF file of this model "
-        "from Hugging Face."
+        "Made for Ollama's own engine, which names things in another way than llama.cpp. Get the GGUF file of this "
+        "model from Hugging Face."
     ),
     "other": mark("Not a language model: its metadata lack what one needs."),
 }

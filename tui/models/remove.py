@@ -128,7 +128,7 @@ class _Plan:
         closed = next((path.parent for path in self._names if not _may_write(path.parent)), None)
         if closed is not None:
             return self._refused(
-                later("You may not delete anything in {folder}: permission denied.", folder=format.path(closed))
+                later("Nothing in {folder} may be deleted: permission denied.", folder=format.path(closed))
             )
         frees = self._frees()
         self._warn(frees)
@@ -189,7 +189,9 @@ class _Plan:
     def _warn(self, frees: int) -> None:
         if store := store_of(self._model.source):
             self._tell(
-                later("It is another program's: {program} will not find it any more.", program=Later(store.title))
+                later(
+                    "It belongs to another program ({place}), which will no longer find it.", place=Later(store.title)
+                )
             )
         own = set(map(_real, self._names))
         for place in self._model.also if frees else ():

@@ -21,6 +21,7 @@ from tui.app.screens.conversation_flows import ConversationFlows
 from tui.app.screens.conversation_view import ConversationView
 from tui.app.screens.editing import Editing
 from tui.app.screens.flows import Flows, flow
+from tui.app.screens.folder_flows import FolderFlows
 from tui.app.screens.header_line import HeaderLine
 from tui.app.screens.hub_flows import HubFlows
 from tui.app.screens.live_figures import LiveFigures
@@ -122,7 +123,8 @@ class MainScreen(Screen[None]):
             self._saved,
         )
         controller.listen(self.hear)
-        owners = self.models, self.hubs, self.conversations, self.messages, self.sending
+        folders = FolderFlows(controller, flows, self.models.action_pick_model)
+        owners = self.models, self.hubs, folders, self.conversations, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 

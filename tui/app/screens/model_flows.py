@@ -16,7 +16,6 @@ from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
 from tui.app.screens.flows import Flows, flow
-from tui.base.userpath import typed_path
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
@@ -105,8 +104,17 @@ class ModelFlows:
     @flow("dialog")
     async def action_pick_model(self) -> None:
         """Choose a model in the picker and load it."""
+        await self._pick()
+
+    @flow("dialog")
+    async def action_delete_model(self) -> None:
+        """Choose a model in the picker and delete it."""
+        await self._pick(deletes=True)
+
+    async def _pick(self, *, deletes: bool = False) -> None:
         from tui.app.screens.model_records import model_records
         from tui.app.screens.picker import PickerScreen
+        from tui.app.screens.picker_table import Sort
 
         controller = self._controller
         memory, devices = await self._memory_now()
@@ -127,6 +135,9 @@ class ModelFlows:
                 keep_favourite=lambda path, is_one: controller.change_remembered(
                     lambda state: {"favourites": with_favourite(state.favourites, path, is_one=is_one)}
                 ),
+                sort=Sort.read(controller.state.state.sort),
+                keep_sort=lambda sort: controller.remember(sort=sort.written),
+                deletes=deletes,
             )
         )
         if picked is not None and picked.settings_first:
@@ -150,28 +161,6 @@ class ModelFlows:
             self.flows.tell(tr(phrases.NO_MODEL))
         else:
             await self.flows.ask(self._details_of(path))
-
-    @flow("dialog")
-    async def action_add_folder(self) -> None:
-        """Look for models in another folder too, which is asked for until it is one, and then choose one of all."""
-        from tui.app.screens.text_edit import LineEditScreen
-
-        hint, written = tr("Models are looked for in this folder and in those below it."), ""
-        while True:
-            dialog = LineEditScreen(
-                tr("Add folder"), written, self.flows.keymap, placeholder="~/models", hint=hint, save=tr("Add")
-            )
-            if (answer := await self.flows.ask(dialog)) is None:
-                return
-            if (folder := await asyncio.to_thread(_folder, answer)) is not None:
-                break
-            hint, written = tr("There is no such folder."), answer
-        await asyncio.shield(
-            self._controller.change_remembered(
-                lambda state: {"folders": tuple(dict.fromkeys((*state.folders, str(folder))))}
-            )
-        )
-        self.action_pick_model()
 
     @flow("load")
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
@@ -445,12 +434,3 @@ class ModelFlows:
         else:
             n_ctx = min(2 * loaded.n_ctx, loaded.n_ctx_train)
             self._load_again(msgspec.structs.replace(controller.model.choice, n_ctx=n_ctx))
-
-
-def _folder(written: str) -> Path | None:
-    """The folder that is meant; None where there is none, or it is closed to us. Blocking: it may be on a network."""
-    try:
-        folder = typed_path(written).absolute()
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # with a zero byte, which no name has
-        return None

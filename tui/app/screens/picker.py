@@ -18,16 +18,21 @@ from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
 from tui.app.markdown.text import width_of
+from tui.app.notices import tell
+from tui.app.phrases import hint
+from tui.app.screens import picker_delete
+from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
 from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend
+from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.base.userpath import typed_path
-from tui.config.keymap import display_keys
+from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
 from tui.measure.forecast import Forecast, forecast
@@ -39,6 +44,9 @@ from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
 from tui.words import tr, trn
+
+_LOOK_EVERY_S = 2.0
+"""How soon what changed on the disk is seen."""
 
 
 class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +69,8 @@ class PickerScreen(ListDialog[PickedModel]):
     what `records` gives when it comes. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `details_of` gives a screen with all
     that is known of a model, of which the rows are what it will do here. `find` is called, and the picker closed, when
-    somebody wants a model that is not here.
+    somebody wants a model that is not here. `keep_sort` hears how the table is to be sorted
+    from now on. With `deletes` the key that loads deletes.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -82,10 +91,15 @@ class PickerScreen(ListDialog[PickedModel]):
         keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
         find: Callable[[], object] | None = None,
         details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
+        sort: Sort = Sort(),  # noqa: B008 - frozen
+        keep_sort: Callable[[Sort], object] = lambda _: None,
+        deletes: bool = False,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        super().__init__(keymap, "picker", title=tr("Models"))
-        self._find = find
+        super().__init__(keymap, "picker", title=tr("Delete model") if deletes else tr("Models"))
+        self._deletes, self._find, self._details_of = deletes, find, details_of
+        if deletes:
+            self.key_titles["picker_load"] = BY_ID["picker_delete"].title
         self._scan, self._memory, self._devices, self._load_for = scan, memory, tuple(devices), load_for
         self._current, self._folders = current, tuple(folders)
         self.library = library
@@ -98,8 +112,8 @@ class PickerScreen(ListDialog[PickedModel]):
         """Of those in `_permissions`."""
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
-        self._sort = Sort()
-        self._details_of = details_of
+        self._sort, self._keep_sort = sort, keep_sort
+        self._only = PickerFilter()
         self._is_unsorted = False
         """Something was found out that may change the order."""
         self._is_missed = asyncio.Event()
@@ -107,7 +121,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def compose_body(self) -> ComposeResult:
         """Filter, table, details."""
-        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details")
+        what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details", "filter", "delete")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
         with Container(id="middle"):
             yield RowList[Entry](
@@ -125,6 +139,7 @@ class PickerScreen(ListDialog[PickedModel]):
             self._take(self.library)
         self.action_picker_rescan()
         self._take_records()
+        self.set_interval(_LOOK_EVERY_S, self._notice_changes)
 
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
@@ -152,9 +167,20 @@ class PickerScreen(ListDialog[PickedModel]):
         if self._is_whole:
             self._take(library)
 
+    @work(exclusive=True, group="changes")
+    async def _notice_changes(self) -> None:
+        """Look again when something has changed on the disk, without a word."""
+        library = self.library
+        if library is not None and not self._is_scanning and not await asyncio.to_thread(lambda: library.is_up_to_date):
+            self._is_scanning = not self._is_scanning
+            self._look()
+
     def _take(self, library: Library) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
         now = {model.path: model for model in library.models}
+        if self._found and self.library == library:
+            self._show_how_many()
+            return
         is_same = {path for path, model in now.items() if before.get(path) == model}
         self._permissions = {path: known for path, known in self._permissions.items() if path in is_same}
         self.library = library
@@ -169,42 +195,56 @@ class PickerScreen(ListDialog[PickedModel]):
         self._is_unsorted = False
         words = self.words
         found = [entry for text, entry in self._found if matches(words, text)]
-        models = in_order([entry for entry in found if isinstance(entry, LibraryModel)], self._facts, self._sort)
+        shown = [entry for entry in found if isinstance(entry, LibraryModel) and self._passes(entry)]
+        models = in_order(shown, self._facts, self._sort)
         entries: list[Entry] = [*models]
         for heading, kind in ((tr("No chat models"), OtherFile), (tr("Cannot be loaded"), BrokenFile)):
-            if group := [entry for entry in found if isinstance(entry, kind)]:
+            group = [entry for entry in found if isinstance(entry, kind)]
+            if group and not self._only.is_on:
                 entries += [Heading(title=heading), *group]
         if given := _as_path(self.query_one("#filter", Input).value):
             entries.insert(0, GivenPath(path=given))
-        highlighted = self.rows.item
-        if highlighted not in entries or isinstance(entries[0], GivenPath):
+        highlighted = self._same(entries)
+        if highlighted is None or isinstance(entries[0], GivenPath):
             highlighted = next((one for one in models if one.path == self._current and not words), None)
         self.rows.show(entries, highlighted, hint=self._empty_hint())
+        self._show_how_many()
+
+    def _same(self, entries: Sequence[Entry]) -> Entry | None:
+        """What is highlighted, as it is now; None when it is gone."""
+        item = self.rows.item
+        if isinstance(item, LibraryModel):
+            return next((one for one in entries if isinstance(one, LibraryModel) and one.path == item.path), None)
+        return item if item in entries else None
+
+    def _show_how_many(self) -> None:
         n_all = len(self.library.models) if self.library else 0
-        self.show_count(_count(len(models), n_all), tr("looking…") if self._is_scanning else "")
+        n_shown = sum(isinstance(one, LibraryModel) for one in self.rows.items)
+        self.show_count(_count(n_shown, n_all), tr("looking…") if self._is_scanning else self._only.words)
+
+    def _passes(self, model: LibraryModel) -> bool:
+        return not self._only.is_on or self._only.passes(model, self._facts(model))
 
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
             return tr("Looking for models…")
+        if self._found and self._only.is_on:
+            key = hint(self.keymap, "picker_filter")
+            if self._next_to_judge() is not None:
+                return tr("Finding out what fits…")
+            return tr(
+                "No model matches the filter ({filter}). Choose another one{key}.", filter=self._only.words, key=key
+            )
         if self._found:
             return tr("Nothing matches. Fewer words find more.")
         looked = "\n".join(f"  {folder}" for folder in self._folders)
-        rescan = display_keys(self.keymap.get("picker_rescan", ()), limit=1)
-        if not rescan:
-            return tr(
-                "No models were found in\n{folders}\n  and the caches of Hugging Face and LM Studio.\n\n"
-                "Put a .gguf file into one of these folders, name another\n"
-                "folder in settings.toml ([models] folders), or paste the path of a file\n"
-                "above.",
-                folders=looked,
-            )
         return tr(
-            "No models were found in\n{folders}\n  and the caches of Hugging Face and LM Studio.\n\n"
-            "Put a .gguf file into one of these folders and press {key}, name another\n"
-            "folder in settings.toml ([models] folders), or paste the path of a file\n"
-            "above.",
+            "No models were found in\n{folders}\n  and the folders of other programs: Ollama, LM Studio and more.\n\n"
+            "Put a .gguf file into one of these folders, choose “{action}” in the\n"
+            "palette{key}, or paste the path of a file above.",
             folders=looked,
-            key=rescan,
+            action=tr(BY_ID["add_folder"].title),
+            key=hint(self.keymap, "palette"),
         )
 
     # The table --------------------------------------------------------------------------------------------------------
@@ -216,10 +256,10 @@ class PickerScreen(ListDialog[PickedModel]):
             case GivenPath(path=path):
                 label = tr("Load this file: ")
                 return ((label, "key"), (column(str(path), width - width_of(label)), ""))
-            case OtherFile(path=path, reason=reason) | BrokenFile(path=path, reason=reason):
+            case OtherFile(name=name, reason=reason) | BrokenFile(name=name, reason=reason):
                 columns = max(12, min(40, width // 2))
                 bad = "full" if isinstance(entry, BrokenFile) else "muted"
-                return ((column(path.name, columns), "muted"), ("  ", ""), (column(reason, width - columns - 2), bad))
+                return ((column(name, columns), "muted"), ("  ", ""), (column(reason, width - columns - 2), bad))
         if entry.path not in self._permissions:
             self._is_missed.set()  # it is found out of those that are seen
         return self._columns(width).row(entry, self._facts(entry), self._now())
@@ -250,8 +290,13 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _next_to_judge(self) -> LibraryModel | None:
         rows = self.rows
-        seen = (rows.item, *rows.seen, *(rows.items if self._sort.key in JUDGED else ()))
+        needed = self.library.models if self.library and self._needs_all_judged else ()
+        seen = (rows.item, *rows.seen, *needed)
         return next((one for one in seen if isinstance(one, LibraryModel) and one.path not in self._permissions), None)
+
+    @property
+    def _needs_all_judged(self) -> bool:
+        return self._sort.key in JUDGED or self._only.fits
 
     @work(exclusive=True, group="judge")
     async def _judge(self) -> None:
@@ -269,7 +314,7 @@ class PickerScreen(ListDialog[PickedModel]):
             chosen = ALL_SETTINGS - PLACEMENT if choice.n_gpu_layers < 0 else ALL_SETTINGS
             self._permissions[model.path] = await may_load(by_formula, choice, chosen=chosen, worst="tight")
             self._forecasts[model.path] = self._forecast(model)
-            self._is_unsorted = self._sort.key in JUDGED
+            self._is_unsorted = self._needs_all_judged
             if self._is_whole:
                 self.rows.update_rows()
                 if self.rows.item is model:
@@ -312,6 +357,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def _sort_by(self, sort: Sort) -> None:
         self._sort = sort
+        self._keep_sort(sort)
         self._is_missed.set()  # for some columns all have to be judged
         self._refilter()
 
@@ -341,11 +387,43 @@ class PickerScreen(ListDialog[PickedModel]):
             return
         self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
+    @work(exclusive=True, group="menu")
+    async def action_picker_filter(self) -> None:
+        """Choose which models are shown."""
+        choices = self._only.choices()
+        if choice := await self.app.push_screen_wait(ChoiceScreen(tr("Filter"), choices, self.keymap)):
+            self._only = self._only.with_choice(choice)
+            self._is_missed.set()
+            self._refilter()
+
+    # Deleting ---------------------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="menu")
+    async def action_picker_delete(self) -> None:
+        """Delete the highlighted model, after a question."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel):
+            self.app.bell()
+            return
+        removal = await picker_delete.planned(model)
+        if removal.refused is not None:
+            self._tell(Content.styled(clean(str(removal.refused)), "$text-warning"), bad=True)
+            return
+        asked = picker_delete.question(removal, self.keymap, is_loaded=model.path == self._current)
+        if not await self.app.push_screen_wait(asked):
+            return
+        deleted = await picker_delete.carried_out(removal)
+        tell(self.app, deleted.told, bad=not deleted.is_done)
+        self.action_picker_rescan()
+
     # Choosing ---------------------------------------------------------------------------------------------------------
 
     @on(RowList.Chosen)
     def action_picker_load(self) -> None:
         """Load the highlighted model with the settings that are remembered of it."""
+        if self._deletes:
+            self.action_picker_delete()
+            return
         self._choose(settings_first=False)
 
     def action_picker_settings(self) -> None:

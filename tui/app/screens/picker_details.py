@@ -15,11 +15,10 @@ from tui.base.text import clean
 from tui.measure import forecast_words
 from tui.models.detail_words import DetailRow
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
+from tui.models.stores.known import title_of
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission
-from tui.words import mark, tr, trn
-
-_SOURCES = {"folder": mark("model folder"), "huggingface": mark("Hugging Face cache"), "lmstudio": "LM Studio"}
+from tui.words import tr, trn
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +40,9 @@ def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
     """What the filter looks at, in small letters."""
     if isinstance(entry, LibraryModel):
         info = entry.info
-        return f"{info.name} {info.arch} {info.quant} {info.size_label} {entry.path}".casefold()
-    return f"{entry.path} {entry.reason}".casefold()
+        places = " ".join(f"{title_of(one.source)} {one.name} {one.path}" for one in entry.places)
+        return f"{info.name} {info.arch} {info.quant} {info.size_label} {places}".casefold()
+    return f"{entry.name} {entry.path} {entry.reason}".casefold()
 
 
 def details(entry: Entry, facts: Facts) -> Content:
@@ -55,7 +55,7 @@ def details(entry: Entry, facts: Facts) -> Content:
         case OtherFile() | BrokenFile():
             bad = COLORS["no"] if isinstance(entry, BrokenFile) else ""
             return Content.assemble(
-                (clean(entry.path.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
+                (clean(entry.name), "bold"), "\n", (clean(entry.reason), bad), "\n", _path(entry.path)
             )
         case Heading():
             return Content("")
@@ -95,7 +95,7 @@ def _model_details(model: LibraryModel, facts: Facts) -> Content:
     ]
     if facts.speed is not None:
         lines += [Content(line) for line in forecast_words.lines(facts.speed)]
-    lines.append(Content.assemble(_path(model.path), (f" · {tr(_SOURCES[model.source])}", "$foreground-muted")))
+    lines += _places(model)
     return Content("\n").join(lines)
 
 
@@ -117,6 +117,16 @@ def _fits(permission: LoadPermission) -> Content:
     """Whether it fits and how it would be loaded, or why it does not fit."""
     words = verdict_words.in_words(permission.outcome, permission.fit)
     return Content.styled(f"{MARKS[permission.fit]} {words}", COLORS[permission.fit])
+
+
+def _places(model: LibraryModel) -> list[Content]:
+    """Where it lies, with whose that is; of the other places only what is of another store or has another name."""
+    first = Content.assemble(_path(model.path), (f" · {title_of(model.source)}", "$foreground-muted"))
+    others = [f"{title_of(one.source)} ({one.name})" if one.name else title_of(one.source) for one in model.also]
+    also = [one for one in dict.fromkeys(others) if one != title_of(model.source)]
+    if not also:
+        return [first]
+    return [first, Content.styled(clean(tr("also in {places}", places=format.listed(*also))), "$foreground-muted")]
 
 
 def _path(path: Path) -> Content:

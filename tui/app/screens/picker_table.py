@@ -57,6 +57,17 @@ class Sort(msgspec.Struct, frozen=True, kw_only=True):
         """The greatest comes first."""
         return (self.key in _GREATEST_FIRST) != self.is_reversed
 
+    @property
+    def written(self) -> str:
+        """As it is remembered: the key, and "-" before it when it is reversed."""
+        return f"{'-' * self.is_reversed}{self.key}"
+
+    @classmethod
+    def read(cls, written: str) -> Sort:
+        """As it was remembered; by name when that cannot be."""
+        key = written.removeprefix("-")
+        return cls(key=key, is_reversed=written != key) if key in SORT_KEYS else cls()
+
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
     key: str

@@ -157,7 +157,10 @@ class Welcome:
         return FirstSteps(
             offer=self._offer(),
             trouble=self._hubs.trouble,
-            searched=(*map(format.path, self._models.folders), tr("the caches of Hugging Face and LM Studio")),
+            searched=(
+                *map(format.path, self._models.folders),
+                tr("the folders of other programs: Ollama, LM Studio and more"),
+            ),
             advice=tuple(advice),
             suited=tuple(map(_suited, _some(self._suited))),
             source=tr(

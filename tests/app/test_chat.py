@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import msgspec
 import pytest
 
 from tests.app.conftest import Person, StartApp
-from tests.conftest import DENSE, MOE
-from tui.app.widgets.header import EngineStopped, Header, ModelInUse
+from tests.conftest import MOE
+from tui.app.widgets.header import Header, ModelInUse
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.readings import tokens_per_second
 from tui.app.widgets.sidebar import Sidebar
@@ -300,96 +298,6 @@ async def test_the_model_is_changed_in_mid_conversation(start: StartApp) -> None
         assert isinstance(state, ModelInUse) and "8 experts, 2 used" in state.size
 
 
-async def test_a_dead_engine_is_one_card_and_one_key_brings_it_back(start: StartApp) -> None:
-    async with start() as person:
-        await person.ask("My name is Ada.")
-        await person.type("What is my name?")
-        os.kill(person.engine_pid, signal.SIGKILL)
-        await person.wait_for(lambda: person.phase == "dead")
-        assert isinstance(person.app.main.query_one(Header).state, EngineStopped)
-        shown = person.screen_text()
-        assert "The engine stopped" in shown and "conversation is safe" in shown and "SIGKILL" in shown
-        await person.press("ctrl+up", "r")
-        await person.wait_until_ready()
-        assert "The engine stopped" not in person.screen_text()
-        assert person.app.main.query_one(Prompt).text == "What is my name?"
-        await person.press("enter")
-        await person.wait_for(lambda: len(person.turns) == 4 and person.turns[-1].stop)
-        assert "Ada" in person.turns[-1].text
-
-
-async def test_a_letter_that_is_typed_just_when_the_engine_dies_chooses_nothing(start: StartApp) -> None:
-    async with start() as person:
-        await person.ask("ping")
-        await person.type("Who is Ada")
-        os.kill(person.engine_pid, signal.SIGKILL)
-        await person.wait_for(lambda: person.phase == "dead")
-        await person.press("r")
-        assert person.phase == "dead" and person.app.main.query_one(Prompt).text == "Who is Adar"
-        assert "To choose, leave the prompt with alt+↑ or ^↑." in person.screen_text()
-        await person.press("ctrl+up")
-        assert person.app.main.transcript.selected is None
-        await person.press("r")
-        await person.wait_until_ready()
-
-
-async def test_killed_while_answering_the_text_so_far_is_kept_and_marked(start: StartApp) -> None:
-    async with start() as person:
-        pid = person.engine_pid
-        person.at_the_first(AnswerGrew, lambda: os.kill(pid, signal.SIGKILL))
-        async with person.slowly():
-            await person.send("Count to 100")
-            await person.wait_for(lambda: person.phase == "dead")
-        saved = await person.app.store.open(person.app.controller.conversation.id)
-        assert saved.turns[-1] == person.turns[-1] and saved.turns[-1].stop == "crashed"
-        assert saved.turns[-1].reasoning and "interrupted" in person.screen_text()
-
-
-async def test_a_model_file_cut_short_while_loaded_is_one_card_and_mended_by_one_key(
-    start: StartApp, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.gguf"
-    shutil.copy(DENSE, path)
-    async with start(model=path) as person:
-        await person.ask("My name is Ada.")
-        os.truncate(path, 4096)
-        await person.send("What is my name?")
-        await person.wait_for(lambda: person.phase == "dead")
-        assert "the model file changed or its disk failed" in person.screen_text()
-        assert [turn.text for turn in person.turns if turn.role == "user"] == ["My name is Ada.", "What is my name?"]
-        await person.press("r")
-        await person.wait_for(lambda: "model.gguf could not be loaded" in person.screen_text())
-        assert "The engine stopped" not in person.screen_text() and person.phase == "no_model"
-        shutil.copy(DENSE, path)
-        await person.press("r")
-        await person.wait_until_ready()
-        assert "could not be loaded" not in person.screen_text()
-        await person.press("f5")
-        await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
-        assert "Ada" in person.turns[-1].text
-
-
-async def test_a_file_that_is_no_model_can_be_tried_again_when_it_is_whole(start: StartApp, tmp_path: Path) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"half")
-    async with start() as person:
-        person.app.main.models.open_model(path)
-        await person.wait_for(lambda: "cannot be loaded" in person.screen_text())
-        shutil.copy(DENSE, path)
-        await person.press("r")
-        await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.path == path)
-        assert "cannot be loaded" not in person.screen_text()
-
-
-async def test_a_broken_model_is_a_card_with_a_reason(start: StartApp, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(DENSE.read_bytes()[:-5000])
-    async with start() as person:
-        person.app.main.models.open_model(broken)
-        await person.wait_for(lambda: "broken.gguf" in person.screen_text())
-        assert person.phase == "ready"  # the model that was loaded still is
-
-
 async def test_eighty_columns_have_a_status_line_and_no_sidebar(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
         await person.ask("hello")
@@ -410,54 +318,3 @@ async def test_the_transcript_follows_the_answer(start: StartApp) -> None:
             await person.ask("Count to 100")
         assert "99, 100" in person.screen_text()
         assert person.app.main.query_one(Transcript).following
-
-
-async def fill(person: Person, n_turns: int) -> None:
-    """Talk until that many prompts were answered."""
-    for _ in range(n_turns):
-        await person.ask("What is the capital of France?")
-
-
-def is_answered_or_asked(person: Person, n_turns: int) -> bool:
-    return len(person.app.screen_stack) > 2 or (person.phase == "ready" and len(person.turns) == n_turns)
-
-
-async def talk_until_full(person: Person) -> None:
-    """Talk until a prompt does not fit any more and the question is on the screen."""
-    await person.press("ctrl+t")
-    for _ in range(30):
-        answered = len(person.turns)
-        await person.send("What is the capital of France?")
-        await person.wait_for(functools.partial(is_answered_or_asked, person, answered + 2))
-        if len(person.app.screen_stack) > 2:
-            return
-    raise AssertionError("the context never got full")
-
-
-async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(start: StartApp) -> None:
-    async with start(load={"n_ctx": 256}) as person:
-        await talk_until_full(person)
-        shown = person.screen_text()
-        assert "The context is full" in shown and "Leave out the oldest" in shown and "nothing is deleted" in shown
-        n_turns = len(person.turns)
-        await person.press("l")
-        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
-        assert "Paris" in person.turns[-1].text
-        assert "were left out of this prompt" in person.screen_text()
-
-
-async def test_a_full_context_can_be_raised_instead(start: StartApp) -> None:
-    async with start(load={"n_ctx": 256}) as person:
-        await talk_until_full(person)
-        n_turns = len(person.turns)
-        await person.press("c")
-        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
-        assert person.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
-
-
-async def test_a_full_context_may_also_be_left_alone(start: StartApp) -> None:
-    async with start(load={"n_ctx": 256}) as person:
-        await talk_until_full(person)
-        await person.press("escape")
-        await person.wait_for(lambda: "Not answered" in person.screen_text())
-        assert person.phase == "ready" and person.turns[-1].role == "user"

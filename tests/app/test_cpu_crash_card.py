@@ -11,7 +11,8 @@ import pytest
 
 from tests.app.conftest import Person, StartApp
 from tests.app.dialogs import KEYS
-from tests.app.test_snapshots import Scene, crash_on_the_cpu, shown
+from tests.app.scenes import Scene, shown
+from tests.app.steps import crash_on_the_cpu
 from tests.conftest import TINY
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor

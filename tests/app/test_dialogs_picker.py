@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
 from tests.measure.known import decoding, run_of
 from tests.models.gguf_files import Shape
+from tui.app.screens.details import DetailsScreen
 from tui.app.screens.model_records import ModelRecords
 from tui.app.screens.picker import PickedModel, PickerScreen
 from tui.config.settings import ChosenLoad
 from tui.measure.known_speeds import KnownSpeeds
+from tui.models.detail_words import DetailRow
+from tui.models.filesums import FileSums
 from tui.models.folders import Folder
 from tui.models.library import Library, LibraryModel, scan
 from tui.planning.exact import Confirmed
@@ -214,6 +218,21 @@ async def test_speeds_and_the_last_use_are_shown_where_they_are_known(folder: Pa
     async with opened(picker(folder), (120, 40)) as stage:
         await listed(stage)
         assert "SPEED" not in stage.text and "USED" not in stage.text, "a column that says nothing takes no room"
+
+
+async def test_all_about_the_highlighted_model_is_shown_over_the_list(folder: Path) -> None:
+    def details_of(model: LibraryModel, here: Sequence[DetailRow]) -> DetailsScreen:
+        return DetailsScreen(model.path, KEYS, sums=FileSums(folder / "sums.json"), here=here)
+
+    async with opened(picker(folder, details_of=details_of), (120, 40)) as stage:
+        await listed(stage)
+        await until(lambda: stage.text.count("●") == 4)
+        await stage.press("down", "ctrl+g")
+        await stage.shows("Model details", "On this machine", "● fits · needs", "8, 2 of them used")
+        await stage.press("escape")
+        await stage.shows("Models", "half.gguf")
+        await stage.press("ctrl+end", "ctrl+g")
+        assert isinstance(stage.host.screen, PickerScreen), "a broken file is no model"
 
 
 async def test_escape_changes_nothing(folder: Path) -> None:

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from textual.widget import Widget
 
 from tests.app.conftest import Person, StartApp
-from tests.app.test_snapshots import SCENES, shown
+from tests.app.scenes import SCENES, shown
 from tui.app.widgets.key_bar import KeyBar
 
 

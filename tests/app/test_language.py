@@ -102,7 +102,7 @@ async def test_what_the_engine_words_itself_is_in_the_chosen_language_too(start:
             await person.wait_for(lambda: not any(worker.group == "language" for worker in person.app.workers))
             with pytest.raises(EngineError) as error:
                 await engine.load("/nowhere/model.gguf", LoadSettings())
-            assert says in error.value.info.detail
+            assert says in error.value.info.text
 
 
 async def test_a_language_that_is_not_installed_is_said_and_not_remembered(

@@ -11,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.app.conftest import Person, StartApp
+from tests.app.one_widget import BLANKS, HOST, RADEON, SPEED, rows_of
 from tests.app.test_flows import opened
-from tests.app.test_sidebar import BLANKS, HOST, RADEON, SPEED, rows_of
+from tests.app.test_races import FULL
 from tests.conftest import DENSE, MOE
 from tests.measure.reports import report
 from tests.on_pty import LLMTUI, on_pty
@@ -29,7 +30,7 @@ from tui.measure.known_roofline import known_roofline
 from tui.measure.machine import this_machine
 from tui.measure.report import Comparison, Roofline
 from tui.models.library import inspect
-from tui.protocol.records import ErrorInfo, LlamaLoad, LoadSettings, Placed, Timings
+from tui.protocol.records import LlamaLoad, LoadSettings, Placed, Timings
 from tui.session.events import AnswerRefused, LoadFailed
 from tui.session.loads import LoadRequest
 from tui.session.machine_history import Reading
@@ -70,7 +71,6 @@ PAST = Past(
     model="Qwen3-30B-A3B",
     roofline=Roofline(tps=46.8, read_bytes={"CPU": 1}, bandwidth={"CPU": 1.0}),
 )
-FULL = ErrorInfo(kind="context_overflow", detail="", n_prompt=9410, n_ctx=1024, n_drop=2)
 ENGINE = ("DECODE", "PREFILL", "CONTEXT", "ROOFLINE", "LAST ANSWERS")
 MACHINE = ("CPU", "RAM", "GPU", "POWER")
 

@@ -4,6 +4,7 @@ that is kept, and folders that are added and removed again."""
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.app.dialogs import KEYS, Stage, opened
 from tests.conftest import DENSE, MOE, until
 from tests.models.foreign_stores import in_ollama
 from tests.models.gguf_files import Shape
+from tests.patience import PATIENCE_S
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.picker import PickedModel, PickerScreen
@@ -20,7 +22,7 @@ from tui.app.screens.picker_table import SORT_KEYS, Sort
 from tui.app.widgets.row_list import RowList
 from tui.config import paths
 from tui.models.folders import Folder
-from tui.models.library import Library, LibraryModel, scan
+from tui.models.library import Library, LibraryModel, scan, sorted_library
 from tui.planning.now import MemoryNow
 
 GIB = 2**30
@@ -193,3 +195,18 @@ async def test_a_model_is_deleted_from_the_palette_with_enter(start: StartApp) -
         await person.wait_for(lambda: isinstance(person.app.screen, ConfirmScreen))
         await person.press("y")
         await person.wait_for(lambda: len(list(paths.models_dir().glob("*.gguf"))) == 1)
+
+
+async def test_the_first_scan_shows_what_it_has_found_before_it_is_done(folder: Path) -> None:
+    go, found = threading.Event(), list(look(folder).models)
+
+    def slow() -> Library:
+        go.wait(PATIENCE_S)
+        return look(folder)
+
+    screen = PickerScreen(slow, ROOMY, KEYS, so_far=lambda: sorted_library(found[:2]))
+    async with opened(screen, (120, 40)) as stage:
+        await stage.shows("Expert model", "looking…  2 models")
+        go.set()
+        await stage.shows("4 models")
+        await until(lambda: "looking…" not in stage.text)

@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from tests.app.conftest import Person
+from tests.app.scenes import SCENES, shown
 from tests.app.test_selection import hex_of
-from tests.app.test_snapshots import SCENES, shown
 from tests.seeing import NEAREST, least_contrast
 from tui.app.markdown.text import width_of
 

@@ -13,7 +13,8 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from tests.app.conftest import Person
-from tests.app.test_snapshots import Scene, action, chat, open_palette, pick_model, read_problems, shown
+from tests.app.scenes import Scene, shown
+from tests.app.steps import action, chat, open_palette, pick_model, read_problems
 from tests.seeing import NEAREST, contrast, distance, linear
 from tui.app.markdown.text import width_of
 from tui.app.screens.choice import ChoiceScreen

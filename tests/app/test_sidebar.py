@@ -1,109 +1,23 @@
-"""The small widgets of the main screen, each in a tiny app: what they show for which records."""
+"""The sidebar and the status line, each in a tiny app: what they show for which records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from textual import events
-from textual.app import App, ComposeResult
 from textual.strip import Strip
-from textual.widget import Widget
-from textual.widgets import Input
 
-from tui.app.bindings import bind
+from tests.app.one_widget import BIG, BLANKS, GIB, HOST, RADEON, SPEED, OneWidgetApp, feed, rows_of
 from tui.app.markdown.text import width_of
-from tui.app.widgets.header import EngineStopped, Header, HeaderState, LoadingModel, ModelInUse, NoModelLoaded
-from tui.app.widgets.key_bar import KeyBar
-from tui.app.widgets.lines import LineWidget, shorten
+from tui.app.widgets.lines import shorten
 from tui.app.widgets.readings import Figures, Readings, bar, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
-from tui.config.actions import ACTIONS
-from tui.config.keymap import resolve
 from tui.machine.readings import GpuSample, HostSample
 from tui.protocol.messages import Prefill
 from tui.protocol.records import Placed
 from tui.session.speed import AnswerNow, SpeedNow, Spread
-
-GIB = 1 << 30
-BLANKS = " ⠀"
-"""What a graph without values consists of."""
-HOST = HostSample(
-    time=0,
-    cpu_percent=11,
-    ram_total_bytes=31 * GIB,
-    ram_available_bytes=17 * GIB,
-    engine_rss_bytes=GIB,
-    swap_total_bytes=8 * GIB,
-    swap_used_bytes=0,
-    cpu_temperature_c=64,
-)
-RADEON = GpuSample(
-    name="Radeon 860M",
-    kind="igpu",
-    source="amdgpu",
-    dedicated_used_bytes=14 * GIB,
-    dedicated_total_bytes=16 * GIB,
-    shared_used_bytes=GIB // 2,
-    shared_total_bytes=8 * GIB,
-    busy_percent=92,
-    temperature_c=64,
-    power_w=24,
-)
-BIG = GpuSample(
-    name="Big GPU", kind="gpu", source="nvml", dedicated_used_bytes=79 * GIB, dedicated_total_bytes=80 * GIB
-)
-SPEED = SpeedNow(decode_tps=31.4, is_decoding=True, history=(10.0, 20.0, 31.4), prefill_tps=412, ttft_s=0.6)
-MODEL = ModelInUse(
-    name="Qwen3-30B-A3B",
-    quant="Q3_K_L",
-    size="128 experts, 8 used",
-    place="Vulkan0 48/48",
-    threads="8 threads",
-    n_ctx=8192,
-    flash_attn="auto",
-    kv="f16",
-)
-
-
-class OneWidgetApp(App[None]):
-    """Counts how often anything is laid out and which lines are painted."""
-
-    def __init__(self, widget: Widget) -> None:
-        super().__init__()
-        self.widget = widget
-        self.n_layouts = 0
-
-    def compose(self) -> ComposeResult:
-        yield self.widget
-
-    def on_mount(self) -> None:
-        self.screen.screen_layout_refresh_signal.subscribe(self, self._count)
-
-    def _count(self, _screen: object) -> None:
-        self.n_layouts += 1
-
-
-def feed(widget: Sidebar | StatusLine) -> None:
-    widget.show(replace(widget.figures, speed=SPEED))
-    widget.show(replace(widget.figures, host=HOST))
-    widget.show(replace(widget.figures, gpus=(RADEON,)))
-    widget.show(replace(widget.figures, context=(1204, 8192)))
-
-
-async def rows_of(widget: LineWidget, size: tuple[int, int], act: Callable[[Any], None]) -> list[str]:
-    async with OneWidgetApp(widget).run_test(size=size) as pilot:
-        await pilot.pause()
-        act(widget)
-        await pilot.pause()
-        return widget.rows_as_text
-
-
-# Sidebar
 
 
 async def test_the_sidebar_shows_every_panel_in_its_width() -> None:
@@ -305,9 +219,6 @@ async def test_a_hidden_sidebar_catches_up_when_it_is_shown() -> None:
         assert any("77 / 100" in row for row in sidebar.rows_as_text)
 
 
-# Status line
-
-
 @pytest.mark.parametrize(
     ("width", "parts"),
     [
@@ -333,167 +244,6 @@ async def test_the_status_line_shows_the_fullest_gpu() -> None:
     assert "GPU 79.0/80" in row
 
 
-# Header
-
-
-async def test_the_header_names_the_model_and_how_it_is_loaded() -> None:
-    (row,) = await rows_of(Header(), (120, 5), lambda header: header.show_state(MODEL))
-    assert row.startswith("Qwen3-30B-A3B · Q3_K_L · 128 experts, 8 used  ")
-    assert row.endswith("  Vulkan0 48/48 · 8 threads · ctx 8,192 · FA auto · KV f16")
-    assert width_of(row) == 118
-
-
-async def test_a_narrow_header_gives_up_the_details_before_the_name() -> None:
-    kept = []
-    details = ("KV", "FA", "experts", "threads", "ctx", "Q3", "Vulkan0", "Qwen3")
-    for width in (120, 104, 92, 80, 60, 40, 20):
-        (row,) = await rows_of(Header(), (width, 5), lambda header: header.show_state(MODEL))
-        assert width_of(row) <= width - 2
-        kept.append([part for part in details if part in row])
-    for more, less in pairwise(kept):
-        assert more[-len(less) :] == less
-    assert kept[-1] == ["Qwen3"]
-
-
-@pytest.mark.parametrize(
-    ("state", "text"),
-    [
-        (NoModelLoaded(hint="^o chooses one"), "No model is loaded"),
-        (EngineStopped(name="Qwen3", hint="r loads it again"), "The engine stopped · Qwen3"),
-        (LoadingModel(name="Qwen3", fraction=0.42), "loading Qwen3"),
-    ],
-)
-async def test_the_header_says_why_there_is_no_model(state: HeaderState, text: str) -> None:
-    (row,) = await rows_of(Header(), (80, 5), lambda header: header.show_state(state))
-    assert row.startswith(text)
-    if isinstance(state, LoadingModel):
-        assert row.endswith(" 42%")
-        assert row.count("━") == round(0.42 * (row.count("━") + row.count("─")))
-
-
-# Key bar
-
-
-class KeyApp(App[None]):
-    ENABLE_COMMAND_PALETTE = False
-
-    def __init__(self, **overrides: str) -> None:
-        super().__init__()
-        keymap, _ = resolve(overrides)
-        bind(self, keymap, "app", "chat")
-        self.ran: list[str] = []
-        self.unavailable = {"stop"}
-        self.absent: set[str] = set()
-
-    def compose(self) -> ComposeResult:
-        yield Input()
-        yield KeyBar()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in self.absent:
-            return False
-        return None if action in self.unavailable else True
-
-    def __getattr__(self, name: str) -> Any:
-        if name.removeprefix("action_") in {action.id for action in ACTIONS}:
-            return lambda: self.ran.append(name.removeprefix("action_"))
-        raise AttributeError(name)
-
-
-async def test_the_bar_shows_the_footer_actions_with_their_keys() -> None:
-    async with KeyApp(pick_model="f10").run_test(size=(120, 10)) as pilot:
-        await pilot.pause()
-        (row,) = pilot.app.query_one(KeyBar).rows_as_text
-        assert row == (
-            "f10 Choose model  f6 Switch backend  ^l Change load settings  ^t Switch thinking  esc Stop  "
-            "^p Open palette  f1 Help"
-        )
-
-
-async def test_an_action_that_is_not_available_is_quiet_and_an_absent_one_not_there() -> None:
-    app = KeyApp()
-    async with app.run_test(size=(120, 10)) as pilot:
-        bar_ = app.query_one(KeyBar)
-        await pilot.pause()
-        styles = {text.strip(): style for text, style in bar_._rows[0]}
-        assert styles["Stop"] == "muted"
-        assert styles["Choose model"] == ""
-        app.unavailable, app.absent = set(), {"regenerate", "switch_backend"}
-        app.refresh_bindings()
-        await pilot.pause()
-        styles = {text.strip(): style for text, style in bar_._rows[0]}
-        assert styles["Stop"] == ""
-        assert "Switch backend" not in styles
-
-
-@pytest.mark.parametrize("width", [80, 60, 40, 24])
-async def test_a_narrow_bar_keeps_help_longest(width: int) -> None:
-    async with KeyApp().run_test(size=(width, 10)) as pilot:
-        await pilot.pause()
-        (row,) = pilot.app.query_one(KeyBar).rows_as_text
-        assert row.endswith("f1 Help")
-        assert width_of(row) <= width - 2
-
-
-async def test_a_click_does_what_the_key_does() -> None:
-    app = KeyApp()
-    async with app.run_test(size=(120, 10)) as pilot:
-        await pilot.pause()
-        (row,) = app.query_one(KeyBar).rows_as_text
-        for title in ("Switch thinking", "f1"):
-            await pilot.click(KeyBar, offset=(1 + row.index(title), 0))
-        await pilot.click(KeyBar, offset=(118, 0))
-        await pilot.pause()
-        assert app.ran == ["toggle_thinking_mode", "help"]
-
-
-class Greedy(Input):
-    """Takes every key for itself, without a binding."""
-
-    def on_key(self, event: events.Key) -> None:
-        event.stop()
-
-
-async def test_a_click_runs_the_action_even_where_its_key_is_taken() -> None:
-    app = KeyApp()
-    app.unavailable = set()
-    async with app.run_test(size=(120, 10)) as pilot:
-        await app.mount(Greedy(id="greedy"))
-        app.query_one("#greedy").focus()
-        await pilot.press("escape")
-        (row,) = app.query_one(KeyBar).rows_as_text
-        await pilot.click(KeyBar, offset=(1 + row.index("Stop"), 0))
-        await pilot.pause()
-        assert app.ran == ["stop"]
-
-
-async def test_a_key_that_the_focused_widget_takes_is_not_promised() -> None:
-    app = KeyApp()
-    bind(app, resolve({})[0], "transcript")
-    async with app.run_test(size=(200, 10)) as pilot:
-        app.screen.set_focus(None)
-        await pilot.pause()
-        assert "y Copy" in app.query_one(KeyBar).rows_as_text[0]
-        # A field takes letters for text, and enter for itself.
-        app.query_one(Input).focus()
-        await pilot.pause()
-        (row,) = app.query_one(KeyBar).rows_as_text
-        assert "Copy" not in row
-        assert "Fold" not in row
-
-
-async def test_the_keys_of_the_focused_widget_come_first() -> None:
-    app = KeyApp()
-    async with app.run_test(size=(120, 10)) as pilot:
-        bind(app.query_one(Input), resolve({})[0], "card", owners=(app,))
-        app.refresh_bindings()
-        await pilot.pause()
-        assert app.query_one(KeyBar).rows_as_text[0].startswith("r Reload  u Reload with small ubatch  l Reload ")
-
-
-# Lines
-
-
 @pytest.mark.parametrize("width", range(9))
 def test_shortened_text_fits_and_says_that_it_was_cut(width: int) -> None:
     for text in ("abcdefgh", "你好世界", "a👩‍👩‍👧b", "short"):
@@ -512,15 +262,6 @@ async def test_colours_follow_the_theme() -> None:
         await pilot.pause()
         await pilot.pause()
         assert [segment.style for segment in sidebar.render_line(0)] != [segment.style for segment in dark]
-
-
-async def test_resizing_recomposes_the_rows() -> None:
-    header = Header()
-    async with OneWidgetApp(header).run_test(size=(120, 10)) as pilot:
-        header.show_state(MODEL)
-        await pilot.resize_terminal(60, 10)
-        await pilot.pause()
-        assert width_of(header.rows_as_text[0]) == 58
 
 
 @pytest.mark.parametrize("tps", [0.004, 9.999, 99.96, 999.96, 9_999.4, 9_999.6, 12_345, 99_960, 999_600, 12_345_678])

@@ -1,4 +1,4 @@
-"""Pictures of every screen, for eyes: each scene of `tests/app/test_snapshots.py` in five sizes, both languages and all
+"""Pictures of every screen, for eyes: each scene of `tests/app/scenes.py` in five sizes, both languages and all
 themes. A sheet is one SVG file, which has a scene at one size in one language, once for each theme; `index.html` leads
 to all of them. Nothing is compared, and nothing of it is committed.
 
@@ -24,7 +24,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.app.test_snapshots import IN_CHINESE, SCENES, shown
+from tests.app.scenes import IN_CHINESE, SCENES, shown
 from tests.homes import own_home
 from tui.config import paths
 from tui.config.themes import load_themes

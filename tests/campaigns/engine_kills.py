@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import resource
-import signal
 import sys
 import time
 import traceback
@@ -32,10 +30,11 @@ from tui.session.controller import Controller
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.app.conftest import Person, started
+from tests.campaigns.engine_kills_on_pty import DEATH_S, GONE_S, KEY_S, READY_S, SIGNALS, kill, one_on_pty
 from tests.conftest import until as until_so_long
 from tests.counting import SCRIPT, counted, counting
 from tests.homes import leftovers, own_home, processes_of
-from tests.on_pty import LLMTUI, OnPty, on_pty, saved_answer
+from tests.on_pty import saved_answer
 from tests.tally import Tally
 from tui.app.screens.bench import BenchScreen
 from tui.app.screens.help import HelpScreen
@@ -43,13 +42,9 @@ from tui.app.screens.load_settings import LoadScreen
 from tui.config import paths
 from tui.session.loads import LoadRequest
 
-KEY_S, DEATH_S, GONE_S, READY_S = 2.0, 3.0, 2.0, 30.0
-"""The longest that may pass, on a machine that does other things too: until a key has acted, the death is told, nothing
-is left over, and it computes again."""
 PER_SESSION = 20
 SPARE_DESCRIPTORS = 8
 """Of the app, beyond those that it had at first."""
-SIGNALS = {"SIGKILL": 10, "SIGSEGV": 2, "SIGABRT": 2, "SIGTERM": 2, "SIGBUS": 2, "SIGSTOP, SIGKILL": 2}
 LONG = "one two three " * 100
 
 Victim = Callable[[], int | None]
@@ -59,12 +54,6 @@ Victim = Callable[[], int | None]
 async def until(condition: Callable[[], object], within_s: float = READY_S) -> None:
     """Wait until this holds."""
     await until_so_long(condition, within_s)
-
-
-def kill(pid: int, how: str) -> None:
-    """Send one signal, or several."""
-    for name in how.split(", "):
-        os.kill(pid, getattr(signal, name))
 
 
 class Kills:
@@ -406,41 +395,6 @@ class Kills:
 
     def how(self) -> str:
         return self.chance.choices([*SIGNALS], [*SIGNALS.values()])[0]
-
-
-def one_on_pty(tally: Tally, home: Path, model: Path, chance: random.Random) -> None:
-    """A kill under the app as people have it."""
-    how = chance.choices([*SIGNALS], [*SIGNALS.values()])[0]
-    with on_pty(*LLMTUI, model, "-t", "1", "-c", "2048") as program:
-        program.wait_for("ctx ")
-        prompt = f"On a terminal {chance.random()}."
-        program.type(f"{prompt}\r".encode())
-        program.wait_for(lambda: counted(program.text) > chance.randrange(1, 60))
-        shown = counted(program.text)
-        kill(engine_of(program).pid, how)
-        tally.count("on a terminal", how)
-        program.wait_for("The engine stopped")
-        end = time.monotonic() + GONE_S
-        while counted(text := saved_answer(prompt) or "") < shown and time.monotonic() < end:
-            time.sleep(0.02)
-        if counted(text) < shown or not SCRIPT.startswith(text):
-            tally.complain("on a terminal", f"{shown} words were shown, saved is {text!r}")
-        program.type(b"\x1b[1;5Ar")
-        program.wait_for(lambda: "ctx " in program.text and "The engine stopped" not in program.text)
-        program.type(b"And on.\r")
-        program.wait_for(lambda: "And on." in program.text and counted(program.text.rpartition("And on.")[2]) >= 10)
-        program.type(b"\x1b")
-        program.wait_for("tok/s · ttft")
-        program.type(b"\x11")
-        if code := program.wait_for_end():
-            tally.complain("on a terminal", f"exit code {code}")
-    if left := [*processes_of(home), *leftovers(home)]:
-        tally.complain("on a terminal", f"left over: {left}")
-
-
-def engine_of(program: OnPty) -> psutil.Process:
-    """The engine, which has a process for templates, and not the planner."""
-    return next(one for one in program.processes() if "tui.engine.worker" in one.cmdline() and one.children())
 
 
 def main() -> int:

@@ -139,7 +139,7 @@ class Campaign:
                 await self._timed("stop", self._ask(stops=True))
         except EngineError as error:
             self._judge_error(mutated, path, error.info)
-            return f"{error.info.kind}| {error.info.detail}"
+            return f"{error.info.kind}| {error.info.text}"
         except EngineDied as died:
             self._judge_death(mutated, path, died.death)
             death = died.death
@@ -188,10 +188,10 @@ class Campaign:
 
     def _judge_error(self, mutated: Mutated, path: Path, info: ErrorInfo) -> None:
         if info.kind not in KNOWN:
-            self.complain(mutated, path, f"{info.kind}: {info.detail}")
-        shown = [info.detail, body(load_failure(path, info, KEYS)), error_sentence(path, info), refusal(info, KEYS)]
-        if any(len(text) > LONGEST_TEXT for text in shown) or "\n" in info.detail or n_harmful(info.detail):
-            self.complain(mutated, path, f"an error that nobody can read: {info.detail[:3000]!r}")
+            self.complain(mutated, path, f"{info.kind}: {info.text}")
+        shown = [info.text, body(load_failure(path, info, KEYS)), error_sentence(path, info), refusal(info, KEYS)]
+        if any(len(text) > LONGEST_TEXT for text in shown) or "\n" in info.text or n_harmful(info.text):
+            self.complain(mutated, path, f"an error that nobody can read: {info.text[:3000]!r}")
 
     def _judge_death(self, mutated: Mutated, path: Path, death: Death) -> None:
         shown = (body(engine_stopped(death, 0, 512, KEYS)), death_report(death))

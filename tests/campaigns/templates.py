@@ -91,7 +91,7 @@ class Campaign:
         except EngineError as error:
             self.came[error.info.kind] += 1
             if error.info.kind not in ("template", "context_overflow"):
-                self.wrong.append((number, f"{error.info.kind}: {error.info.detail}"))
+                self.wrong.append((number, f"{error.info.kind}: {error.info.text}"))
         except EngineDied as died:
             self.wrong.append((number, str(died)))
         except TimeoutError:

@@ -108,7 +108,7 @@ def test_what_is_in_the_place_of_the_state_is_set_aside_and_a_new_one_is_written
     in_place_of(paths.state_file(), content)
     store = StateStore()
     (problem,) = store.read()
-    assert "state.toml.bad" in problem.message
+    assert "state.toml.bad" in problem.text
     assert os.path.lexists(paths.state_file().with_name("state.toml.bad"))
     assert store.update(theme="paper") is None
     again = StateStore()

@@ -22,7 +22,7 @@ def refused(overrides: dict[str, str | list[str]], action_id: str) -> str:
     keymap, problems = resolve(overrides)
     assert keymap[action_id] == BY_ID[action_id].keys
     assert [problem.key for problem in problems] == [f"keys.{action_id}"]
-    return problems[0].message
+    return problems[0].text
 
 
 # The table

@@ -118,7 +118,7 @@ def test_a_template_that_cannot_be_read_is_told_and_the_models_own_is_used(
 
 def test_a_folder_is_no_template(tmp_path: Path) -> None:
     (problem,) = chat_format([ModelRule(match="*", chat_template=str(tmp_path))], [], OSS, NOTHING)[1]
-    assert "is a folder" in problem.message
+    assert "is a folder" in problem.text
 
 
 def test_a_byte_order_mark_does_not_come_into_the_template(tmp_path: Path) -> None:

@@ -175,13 +175,13 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     found, problems = load_settings(tmp_path)
     assert found == Settings()
     assert problems[0].file == tmp_path
-    assert "is a folder" in problems[0].message
+    assert "is a folder" in problems[0].text
 
 
 def test_a_missing_built_in_file_is_reported_and_the_defaults_hold(tmp_path: Path) -> None:
     found, problems = load_settings(tmp_path / "mine.toml", tmp_path / "builtin.toml")
     assert found == Settings()
-    assert "Install llmtui again" in problems[0].message
+    assert "Install llmtui again" in problems[0].text
 
 
 toml_values = st.recursive(
@@ -196,9 +196,9 @@ field_names = st.sampled_from([*Settings.__struct_fields__, *ChosenLoad.__struct
 def test_whatever_a_file_holds_the_settings_are_valid(table: dict[str, object]) -> None:
     found, problems = overlay.overlay(Settings(), table)
     assert msgspec.convert(msgspec.to_builtins(found), Settings) == found
-    assert all(problem.message.endswith((".", "?")) for problem in problems)
+    assert all(problem.text.endswith((".", "?")) for problem in problems)
     # That there are many more mistakes is said of the file.
-    assert all(problem.key or "more mistake" in problem.message for problem in problems)
+    assert all(problem.key or "more mistake" in problem.text for problem in problems)
 
 
 # Folders
@@ -300,8 +300,8 @@ def test_a_backend_that_the_machine_lacks_falls_back_and_says_what_there_is() ->
     found, problem = load.engine_settings(ChosenLoad(backend="CUDA0"), GPU)
     assert found.devices == ("Vulkan1", "Vulkan2")
     assert problem is not None
-    assert '"CUDA0"' in problem.message
-    assert "cpu, Vulkan0, Vulkan1" in problem.message
+    assert '"CUDA0"' in problem.text
+    assert "cpu, Vulkan0, Vulkan1" in problem.text
 
 
 def test_configuration_imports_neither_textual_nor_llama_cpp() -> None:

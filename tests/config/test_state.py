@@ -97,7 +97,7 @@ def test_a_damaged_file_is_kept_aside_and_reported(tmp_path: Path, content: byte
     problems = store.read()
     assert store.state == State()
     assert len(problems) == 1
-    assert "state.toml.bad" in problems[0].message
+    assert "state.toml.bad" in problems[0].text
     assert (tmp_path / "state.toml.bad").read_bytes() == content
     assert store.update(theme="paper") is None
     assert reread(store).theme == "paper"
@@ -146,7 +146,7 @@ def test_a_name_that_is_not_utf8_is_reported_and_spoils_nothing(tmp_path: Path) 
     store = store_in(tmp_path)
     problem = store.remember_load(Path(os.fsdecode(b"/m/caf\xe9.gguf")), ChosenLoad())
     assert problem is not None
-    assert "not UTF-8" in problem.message
+    assert "not UTF-8" in problem.text
     assert store.update(theme="sand") is None
     assert reread(store) == State(theme="sand")
 
@@ -157,7 +157,7 @@ def test_a_folder_in_the_way_is_reported_and_the_run_goes_on(tmp_path: Path) -> 
     problem = store.update(theme="paper")
     assert problem is not None
     assert problem.file == store.file
-    assert "cannot be written" in problem.message
+    assert "cannot be written" in problem.text
     assert store.state.theme == "paper"
 
 

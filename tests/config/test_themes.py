@@ -126,7 +126,7 @@ def test_a_bad_theme_is_named_with_its_reason_and_the_good_ones_load(
     found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
     assert set(found) == {*BUILTIN, "other"}
     assert [(problem.file, problem.key) for problem in problems] == [(bad, key)]
-    assert says in problems[0].message
+    assert says in problems[0].text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_a_theme_cannot_say_is_told_and_the_rest_of_it_taken(
     good, _ = parse_theme(tomllib.loads(GOOD), file)
     assert good and found["mine"] == good
     assert [(problem.file, problem.key) for problem in problems] == [(file, key)]
-    assert says in problems[0].message
+    assert says in problems[0].text
 
 
 def test_everything_wrong_with_a_theme_is_told_at_once(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_name_that_is_used_twice_is_reported(tmp_path: Path) -> None:
     found, problems = load_themes(paths.builtin_themes_dir(), tmp_path)
     assert found["mine"].file.name == "a.toml"
     assert [(problem.file, problem.key) for problem in problems] == [(second, "name")]
-    assert "a.toml" in problems[0].message
+    assert "a.toml" in problems[0].text
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_style_is_taken_if_textual_takes_it() -> None:
 def test_missing_built_in_themes_are_reported(tmp_path: Path) -> None:
     found, problems = load_themes(tmp_path / "none", tmp_path / "none")
     assert found == {}
-    assert "Install llmtui again" in problems[0].message
+    assert "Install llmtui again" in problems[0].text
 
 
 # Choosing and reloading
@@ -217,7 +217,7 @@ def test_a_wanted_theme_that_does_not_exist_is_reported_and_another_one_chosen()
     chosen, problems = choose_theme(BUILTIN, "snad", file=Path("settings.toml"))
     assert chosen == BUILTIN["graphite"]
     assert (problems[0].file, problems[0].key) == (Path("settings.toml"), "ui.theme")
-    assert '"snad"' in problems[0].message
+    assert '"snad"' in problems[0].text
     assert choose_theme({}, "sand")[0] is None
 
 

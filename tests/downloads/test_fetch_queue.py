@@ -263,3 +263,15 @@ def test_what_failed_and_is_forgotten_leaves_no_part(hub: HubServer, tmp_path: P
         wishes.forget(desk.shelf, order.id)
         desk.until(lambda now: not now)
     assert not Path(order.folder).exists()
+
+
+def test_a_queue_with_nothing_to_do_ends(hub: HubServer, tmp_path: Path) -> None:
+    order, paused = put(hub, tmp_path, "A"), put(hub, tmp_path, "B")
+    shelf = Shelf(paths.downloads_dir())
+    for each in (order, paused):
+        wishes.add(shelf, each)
+    wishes.pause(shelf, paused.id)
+    queue = Queue(shelf, lambda _: None, fetch=functools.partial(fetch, locate=at(hub)), effort=EAGER, turn_s=0.01)
+    queue.run(idle_s=0.1)
+    assert [one.state for one in downloads(shelf)] == ["done", "paused"]
+    assert is_right(order, repo_of(hub, order))

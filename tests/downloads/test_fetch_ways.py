@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.server
+import socket
+import socketserver
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -120,6 +123,56 @@ def test_a_certificate_that_is_not_trusted_and_one_that_the_environment_names(
         assert fetch(order, lambda _: None, lambda: False, locate=lambda *_: where, effort=EAGER)
     connection._tls.cache_clear()
     assert is_right(order, repo)
+
+
+class Tunnels(socketserver.BaseRequestHandler):
+    """A proxy that connects, as companies have it."""
+
+    asked: ClassVar[list[bytes]] = []
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(4096)
+        self.asked.append(head)
+        port = int(head.split()[1].rpartition(b":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            thread = threading.Thread(target=self._pass, args=(self.request, there), daemon=True)
+            thread.start()
+            self._pass(there, self.request)
+            thread.join()
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                other.sendall(data)
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_encrypted_file_comes_through_a_proxy_that_does_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = served(SIZE)
+    order = order_for(repo, tmp_path)
+    (tmp_path / "hub").mkdir()
+    content = repo.files[FILE]
+    assert isinstance(content, bytes)
+    (tmp_path / "hub" / FILE).write_bytes(content)
+    proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnels)
+    threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+    with encrypted(tmp_path / "hub") as (url, certificate), contextlib.closing(proxy.socket):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:word@127.0.0.1:{proxy.server_address[1]}")
+        connection._tls.cache_clear()
+        where = Location(url=f"{url}/{FILE}", headers={"authorization": "Bearer secret"})
+        assert fetch(order, lambda _: None, lambda: False, locate=lambda *_: where, effort=EAGER)
+        proxy.shutdown()
+    connection._tls.cache_clear()
+    assert is_right(order, repo)
+    assert b"Basic " + base64.b64encode(b"me:word") in Tunnels.asked[0]
+    assert not any(b"secret" in head for head in Tunnels.asked)
 
 
 def test_https_does_not_lead_to_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def same_token_twice(parts: WholeFile) -> None:
 async def refused(engine: Engine, path: Path) -> ErrorInfo:
     with pytest.raises(EngineError) as error:
         await engine.load(path, TINY)
-    assert engine.alive and "\n" not in error.value.info.detail
+    assert engine.alive and "\n" not in error.value.info.text
     return error.value.info
 
 
@@ -94,7 +94,7 @@ async def test_weights_that_are_no_numbers_are_said_and_never_sampled_from(
                     Generate(messages=(user("hello"),), sampling=sampling, max_tokens=20)
                 )
             ]
-        assert error.value.info.kind == "decode" and "NaN" in error.value.info.detail
+        assert error.value.info.kind == "decode" and "NaN" in error.value.info.text
     await engine.load(DENSE, TINY)
     assert (await ask(engine, user("ping"), thinking=False)).text == "pong"
 
@@ -135,7 +135,7 @@ async def test_matrices_of_types_that_nothing_multiplies_with_are_refused(
 ) -> None:
     before = tiny.loaded
     info = await refused(tiny, write(tmp_path / "model.gguf", of_type("blk.1.attn_k.weight", kind, n_bytes)))
-    assert info.kind == "model_unsupported" and f"of type {name}," in info.detail
+    assert info.kind == "model_unsupported" and f"of type {name}," in info.text
     assert tiny.loaded is before is not None
 
 
@@ -146,7 +146,7 @@ async def test_a_hole_of_a_terabyte_behind_the_weights_is_refused_and_never_mapp
     path.write_bytes(DENSE.read_bytes())
     os.truncate(path, 1 << 40)
     info = await refused(tiny, path)
-    assert info.kind == "model_unreadable" and info.detail.startswith("Damaged: there are 1.0 TiB more behind")
+    assert info.kind == "model_unreadable" and info.text.startswith("Damaged: there are 1.0 TiB more behind")
     assert tiny.loaded is not None
 
 
@@ -157,11 +157,11 @@ async def test_a_model_without_a_vocabulary_is_refused(engine: Engine, tmp_path:
 
     path = write(tmp_path / "model.gguf", change)
     info = await refused(engine, path)
-    assert info.kind == "model_refused" and "no vocabulary" in info.detail
+    assert info.kind == "model_refused" and "no vocabulary" in info.text
 
 
 async def test_an_error_of_llama_cpps_is_one_short_line_of_what_is_wrong(engine: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "model.gguf", with_value("tokenizer.ggml.pre", "\x1b[2J" + "x" * 5000))
     info = await refused(engine, path)
-    assert info.kind == "model_unsupported" and info.detail.startswith("error loading model vocabulary: unknown pre-")
-    assert len(info.detail) <= 300 and "\x1b" not in info.detail and "failed to load" not in info.detail
+    assert info.kind == "model_unsupported" and info.text.startswith("error loading model vocabulary: unknown pre-")
+    assert len(info.text) <= 300 and "\x1b" not in info.text and "failed to load" not in info.text

@@ -100,7 +100,7 @@ async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(
     make(path)
     with pytest.raises(EngineError) as refused:
         await engine.load(path, TINY)
-    assert refused.value.info.kind == kind and refused.value.info.detail
+    assert refused.value.info.kind == kind and refused.value.info.text
     assert engine.loaded is None and engine.alive
     await engine.load(DENSE, TINY)
 
@@ -108,14 +108,14 @@ async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(
 async def test_contradicting_settings_are_refused_with_llama_cpps_reason(engine: Engine) -> None:
     with pytest.raises(EngineError) as refused:
         await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off", type_v="q4_0"))
-    assert refused.value.info.kind == "bad_settings" and "V cache" in refused.value.info.detail
+    assert refused.value.info.kind == "bad_settings" and "V cache" in refused.value.info.text
 
 
 async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: Engine) -> None:
     with pytest.raises(EngineError) as refused:
         await engine.load(DENSE, LoadSettings(devices=("Vulkan9",)))
     assert refused.value.info.kind == "bad_settings"
-    assert "Vulkan9" in refused.value.info.detail and "CPU" in refused.value.info.detail
+    assert "Vulkan9" in refused.value.info.text and "CPU" in refused.value.info.text
 
 
 async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engine) -> None:
@@ -140,7 +140,7 @@ async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path: Pa
     path.chmod(0)
     with pytest.raises(EngineError) as refused:
         await engine.load(path, TINY)
-    assert refused.value.info.kind == "model_unreadable" and "Permission denied" in refused.value.info.detail
+    assert refused.value.info.kind == "model_unreadable" and "Permission denied" in refused.value.info.text
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(
     with pytest.raises(EngineError, match=why) as refused:
         await tiny.load(tmp_path / os.fsdecode(name), TINY, load_first=True)
     assert refused.value.info.kind == "model_unreadable"
-    assert refused.value.info.detail.encode()  # can be shown
+    assert refused.value.info.text.encode()  # can be shown
     assert await tiny.settled() is before is tiny.loaded
     assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
 

@@ -58,7 +58,7 @@ async def test_more_than_the_context_was_made_for_is_refused(engine: Engine, n_p
     await engine.load(DENSE, FOUR)
     with pytest.raises(EngineError) as refused:
         await engine.ask(BenchParallel(n_parallel=n_parallel, n_prompt=n_prompt, n_gen=8))
-    assert refused.value.info.kind == "bad_settings" and "4 sequences of 256 tokens" in refused.value.info.detail
+    assert refused.value.info.kind == "bad_settings" and "4 sequences of 256 tokens" in refused.value.info.text
 
 
 async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(engine: Engine) -> None:

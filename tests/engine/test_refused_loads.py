@@ -30,7 +30,7 @@ async def refused(engine: Engine, path: Path, **changes: Any) -> tuple[str, str]
     with pytest.raises(EngineError) as dry_run:
         await engine.ask(DryRun(path=str(path), settings=settings(**changes)))
     assert dry_run.value.info == load.value.info and engine.alive
-    return load.value.info.kind, load.value.info.detail
+    return load.value.info.kind, load.value.info.text
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_an_unknown_architecture_or_type_is_not_supported(engine: Engine, 
     path = write(tmp_path / "fork.gguf", Shape().metadata(), [("blk.0.attn_q.weight", (256,), "#139")])
     with pytest.raises(EngineError) as error:
         await engine.load(path, TINY)
-    assert error.value.info.kind == "model_unsupported" and "(139)" in error.value.info.detail
+    assert error.value.info.kind == "model_unsupported" and "(139)" in error.value.info.text
 
 
 async def test_tensors_that_are_missing_are_no_damage(engine: Engine, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_the_trained_context_of_a_file_that_tells_none_is_refused(engine: 
     path = Shape().write(tmp_path / "model.gguf", qwen3__context_length=0)
     with pytest.raises(EngineError) as error:
         await engine.load(path, LoadSettings(n_ctx=0))
-    assert error.value.info.kind == "bad_settings" and "give a context size" in error.value.info.detail
+    assert error.value.info.kind == "bad_settings" and "give a context size" in error.value.info.text
 
 
 @pytest.mark.parametrize("suffix", [".gguf", ".GGUF"])
@@ -118,7 +118,7 @@ async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(
     first, *_ = split_with_vocabulary(Shape(n_vocab=N_VOCAB, kind="F32"), tmp_path, 3)
     with pytest.raises(EngineError) as error:
         await engine.load(first.rename(tmp_path / "first.gguf"), TINY)
-    assert error.value.info.kind == "model_refused" and f"rename it to {first.name}" in error.value.info.detail
+    assert error.value.info.kind == "model_refused" and f"rename it to {first.name}" in error.value.info.text
 
 
 async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Engine) -> None:

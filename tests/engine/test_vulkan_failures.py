@@ -59,7 +59,7 @@ async def test_memory_that_the_device_does_not_have_for_the_weights_is_refused_a
         driver.fail()
         with pytest.raises(EngineError) as refused:
             await engine.load(DENSE, ON_GPU)
-        assert refused.value.info.kind == "out_of_memory" and "Vulkan0" in refused.value.info.detail
+        assert refused.value.info.kind == "out_of_memory" and "Vulkan0" in refused.value.info.text
         driver.recover()
         await engine.load(DENSE, ON_GPU)
         assert (await ask(engine, user("ping"), thinking=False)).text == "pong"

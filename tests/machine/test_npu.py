@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.app.test_sidebar import feed, rows_of
+from tests.app.one_widget import feed, rows_of
 from tests.patience import PATIENCE_S
 from tests.places import SYSFS
 from tui.app.markdown.text import width_of

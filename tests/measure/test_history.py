@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.chat.test_store import files_cannot_grow_beyond
+from tests.chat.test_store_full_disk import files_cannot_grow_beyond
 from tests.measure.reports import PP, TG, report
 from tests.patience import PATIENCE_S
 from tui.measure.history import MIGRATIONS, History, HistoryError

@@ -28,9 +28,9 @@ def told(found: ModelDetails) -> dict[str, str]:
     return {row.label: row.value for group in groups(found) for row in group.rows}
 
 
-def made(tmp_path: Path, tensors: list[Tensor] | None = None, **more: object) -> ModelDetails:
+def made(tmp_path: Path, tensors: list[Tensor] | None = None, more: dict[str, object] | None = None) -> ModelDetails:
     """Of a file with this metadata besides that of the shape."""
-    metadata = {key.replace("__", "."): value for key, value in SHAPE.metadata().items()} | more
+    metadata = SHAPE.metadata() | (more or {})
     return read_details(write(tmp_path / "model.gguf", metadata, tensors or SHAPE.tensors()))
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_called_dynamic_is(tmp_path: Path) -> None:
 
 
 def test_where_a_model_comes_from_is_told(tmp_path: Path) -> None:
-    more = {
+    more: dict[str, object] = {
         "general.author": "Someone\x1b[31m",
         "general.quantized_by": "Somebody",
         "general.license": "mit",
@@ -97,7 +97,7 @@ def test_where_a_model_comes_from_is_told(tmp_path: Path) -> None:
         "general.base_model.1.repo_url": "https://example.org/second",
         "quantize.imatrix.entries_count": 3,
     }
-    found = made(tmp_path, **more)
+    found = made(tmp_path, more=more)
     rows = told(found)
     assert rows["author"].startswith("Someone") and "\x1b" not in rows["author"]
     assert rows["licence"] == "mit · https://example.org/licence"
@@ -107,29 +107,29 @@ def test_where_a_model_comes_from_is_told(tmp_path: Path) -> None:
 
 def test_rope_scaling_is_told_with_what_it_scales(tmp_path: Path) -> None:
     arch = str(SHAPE.metadata()["general.architecture"])
-    more = {
+    more: dict[str, object] = {
         f"{arch}.rope.freq_base": 5e6,
         f"{arch}.rope.scaling.type": "yarn",
         f"{arch}.rope.scaling.factor": 4.0,
         f"{arch}.rope.scaling.original_context_length": 32768,
     }
-    assert told(made(tmp_path, **more))["rope"] == "base 5,000,000 · YaRN, 4 times 32,768 tokens"
+    assert told(made(tmp_path, more=more))["rope"] == "base 5,000,000 · YaRN, 4 times 32,768 tokens"
 
 
 def test_metadata_that_lie_are_no_trouble(tmp_path: Path) -> None:
-    more = {
+    more: dict[str, object] = {
         "general.base_model.count": 4_000_000_000,
         "general.tags": [f"tag{n}" for n in range(60)],
         "general.description": "x" * 10_000,
         f"{SHAPE.metadata()['general.architecture']}.rope.freq_base": float("nan"),
     }
-    found = made(tmp_path, **more)
+    found = made(tmp_path, more=more)
     assert len(found.origin.description) <= 400 and len(found.origin.tags) <= 20 and found.rope.base == 0
 
 
 def test_a_long_template_is_read_to_its_end(tmp_path: Path) -> None:
     template = "{# " + "x" * 9000 + " #}{% if tools %}{{ enable_thinking }}{% endif %}"
-    found = made(tmp_path, **{"tokenizer.chat_template": template})
+    found = made(tmp_path, more={"tokenizer.chat_template": template})
     assert found.template is not None and found.template.takes_tools and found.template.thinking == "switch"
 
 

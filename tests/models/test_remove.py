@@ -211,6 +211,11 @@ def test_a_copy_that_stays_is_told(home: Path) -> None:
     assert only(home).path == copy
 
 
+def test_a_copy_that_ollama_has_is_told_by_its_name(home: Path) -> None:
+    in_ollama(home / ".ollama/models", "library/qwen3:4b", solid(paths.models_dir() / "a.gguf"))
+    assert "A copy of it stays in Ollama, as qwen3:4b." in said(remove.plan(only(home)))
+
+
 def test_a_file_that_changed_after_the_question_is_not_deleted(home: Path) -> None:
     file = solid(paths.models_dir() / "a.gguf")
     planned = remove.plan(only(home))

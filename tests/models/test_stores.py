@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.models.foreign_stores import OLDER, REVISION, everything, in_hub, in_ollama, picture, sha256
@@ -16,6 +17,7 @@ from tui.models.folders import Folder, configured_folders, default_folders
 from tui.models.library import Library, inspect, scan
 from tui.models.named import find, named
 from tui.models.stores.known import STORES, title_of
+from tui.models.stores.modelstore import ModelStore
 
 EMPTY: dict[str, str] = {}
 
@@ -49,11 +51,11 @@ def test_the_models_of_every_program_are_found_and_nothing_is_written(home: Path
 
 
 @pytest.mark.parametrize("store", STORES, ids=lambda store: store.source)
-def test_each_program_can_be_left_out_by_a_setting(home: Path, spare: Path, store: object) -> None:
+def test_each_program_can_be_left_out_by_a_setting(home: Path, spare: Path, store: ModelStore) -> None:
     everything(home, spare)
-    without = ModelSettings(**{store.switch: False})  # type: ignore[attr-defined]
+    without = msgspec.convert({store.switch: False}, ModelSettings)
     sources = {model.source for model in all_of(home, without).models}
-    assert sources == {one.source for one in STORES} - {store.source}  # type: ignore[attr-defined]
+    assert sources == {one.source for one in STORES} - {store.source}
 
 
 def test_each_program_has_a_name_that_people_know() -> None:
@@ -92,7 +94,7 @@ def test_what_ollama_keeps_for_mlx_or_its_own_engine_is_named_with_the_reason(ho
     gemma = {key.replace("qwen3.", "gemma3."): value for key, value in shape.metadata().items()}
     gemma["general.architecture"] = "gemma3"
     vision = [("v.blk.0.attn_q.weight", (64, 64), "F16"), ("mm.mm_input_projection.weight", (64, 64), "F16")]
-    in_ollama(store, "library/gemma3:4b", write(spare / "gemma", gemma, [*shape.tensors(), *vision]))  # type: ignore[list-item]
+    in_ollama(store, "library/gemma3:4b", write(spare / "gemma", gemma, [*shape.tensors(), *vision]))
     del gemma["gemma3.attention.layer_norm_rms_epsilon"]
     in_ollama(store, "library/gemma3:first", write(spare / "first", gemma, shape.tensors()))
     oss = {key.replace("qwen3.", "gptoss."): value for key, value in shape.metadata().items()}
@@ -216,14 +218,15 @@ def test_whether_anything_changed_is_known_without_a_scan(home: Path, spare: Pat
     everything(home, spare)
     hub = home / ".cache/huggingface/hub"
 
+    library = all_of(home)
+    assert library.is_up_to_date
+
     def changes(what: str) -> None:
         nonlocal library
         assert not library.is_up_to_date, what
         library = all_of(home)
         assert library.is_up_to_date, what
 
-    library = all_of(home)
-    assert library.is_up_to_date
     in_ollama(home / ".ollama/models", "library/new:1b", Shape(n_layers=9).write(spare / "a.gguf"))
     changes("another tag")
     in_hub(hub, "Qwen/Qwen3-GGUF", "Qwen3-Q8_0.gguf", Shape(n_layers=10).write(spare / "b.gguf"), OLDER)

@@ -1,6 +1,6 @@
 """How fast a file is fetched from this machine itself, beside `curl`; and what that costs a chat that runs meanwhile.
 
-    python tests/performance/fetch_speed.py [--mib 2048] [--rounds 3] [--folder DIR] [--model MODEL.gguf]
+    python tests/performance/fetch_speed.py [--mib 2048] [--rounds 3] [--folder DIR] [--model MODEL.gguf [--threads N]]
 
 Both write into DIR (a folder for temporary files by default) from a server in a process of its own that sends files
 by `sendfile`. `curl` does not look at what it gets, so the sum of its file is timed too, by `sha256sum`. With MODEL,
@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -87,34 +88,48 @@ def ordered(source: Path, sha256: str, folder: Path) -> Order:
     return Order(id="speed", repo=repo, label="Q8_0", files=(file,), folder=str(folder))
 
 
-def time_ours(url: str, order: Order, n_connections: int) -> float:
-    """Seconds of a fetch, sum and all."""
-    began = time.perf_counter()
+Cost = tuple[float, float]
+"""Seconds that it took, and seconds of a processor."""
+
+
+def _now() -> Cost:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _since(began: Cost) -> Cost:
+    now = _now()
+    return now[0] - began[0], now[1] - began[1]
+
+
+def time_ours(url: str, order: Order, n_connections: int) -> Cost:
+    """Of a fetch, sum and all."""
+    began = _now()
     effort = Effort(n_connections=n_connections)
     fetch(order, lambda _: None, lambda: False, locate=lambda *_: Location(url=url), effort=effort)
-    took = time.perf_counter() - began
+    cost = _since(began)
     shutil.rmtree(order.folder)
-    return took
+    return cost
 
 
-def time_curl(url: str, folder: Path) -> tuple[float, float]:
-    """Seconds of `curl`, and of the sum behind it."""
+def time_curl(url: str, folder: Path) -> tuple[Cost, Cost]:
+    """Of `curl`, and of it with the sum behind it."""
     folder.mkdir()
     target = folder / "model.gguf"
-    began = time.perf_counter()
+    began = _now()
     subprocess.run(["curl", "-s", "-S", "-o", str(target), url], check=True)
-    fetched = time.perf_counter()
+    fetched = _since(began)
     subprocess.run(["sha256sum", str(target)], check=True, stdout=subprocess.DEVNULL)
-    summed = time.perf_counter()
+    summed = _since(began)
     shutil.rmtree(folder)
-    return fetched - began, summed - fetched
+    return fetched, summed
 
 
 def measure(source: Path, rounds: int, folder: Path) -> None:
-    """Print MiB a second of each way."""
+    """Print MiB a second of each way, and what a GiB takes of a processor, which other work disturbs less."""
     with source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Cost]] = {}
     with server_of(source) as url:
         for _ in range(rounds):
             for n in (1, 2, 4):
@@ -124,10 +139,13 @@ def measure(source: Path, rounds: int, folder: Path) -> None:
             found.setdefault("llmtui, 4 connections, without sum", []).append(took)
             fetched, summed = time_curl(url, folder / "curl")
             found.setdefault("curl", []).append(fetched)
-            found.setdefault("curl and sha256sum", []).append(fetched + summed)
-    for name, seconds in found.items():
-        speeds = [source.stat().st_size / took / (1 << 20) for took in seconds]
-        print(f"{name:36} {statistics.median(speeds):8,.0f} MiB/s   ({min(speeds):,.0f} to {max(speeds):,.0f})")
+            found.setdefault("curl and sha256sum", []).append(summed)
+    mib = source.stat().st_size / (1 << 20)
+    for name, costs in found.items():
+        speeds = [mib / took for took, _ in costs]
+        cpu_s = statistics.median(used for _, used in costs) * 1024 / mib
+        told = f"{statistics.median(speeds):8,.0f} MiB/s  ({min(speeds):,.0f} to {max(speeds):,.0f})"
+        print(f"{name:36} {told:36} {cpu_s:5.2f} s of a processor for a GiB")
 
 
 async def tokens_per_s(engine: LocalEngine, n_tokens: int) -> float:
@@ -141,18 +159,18 @@ async def tokens_per_s(engine: LocalEngine, n_tokens: int) -> float:
     return n_tokens / (time.perf_counter() - began)
 
 
-async def measure_chat(model: Path, source: Path, folder: Path) -> None:
+async def measure_chat(model: Path, n_threads: int, source: Path, folder: Path) -> None:
     """Print the speed of an answer alone, beside a download of 20 MiB/s, and beside one at full speed."""
     worker = [sys.executable, "-c", _BESIDE]
     with server_of(source) as url:
         async with LocalEngine() as engine:
-            await engine.load(str(model), LoadSettings(n_ctx=4096))
-            await tokens_per_s(engine, 64)
+            await engine.load(str(model), LoadSettings(n_ctx=2048, n_threads=n_threads))
+            await tokens_per_s(engine, 16)
             for name, limit in (("alone", -1), ("beside 20 MiB/s", 20 << 20), ("beside full speed", 0)):
                 beside = None
                 if limit >= 0:
                     beside = await asyncio.create_subprocess_exec(*worker, url, str(source), str(folder), str(limit))
-                print(f"answer, {name:20} {await tokens_per_s(engine, 256):8.1f} tok/s")
+                print(f"answer, {name:20} {await tokens_per_s(engine, 128):8.1f} tok/s", flush=True)
                 if beside is not None:
                     with contextlib.suppress(ProcessLookupError):
                         beside.kill()
@@ -186,6 +204,7 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="llmtui-fetch-", dir=options.folder) as name:
@@ -196,7 +215,7 @@ def main() -> None:
             for _ in range(options.mib):
                 file.write(piece)
         if options.model is not None:
-            asyncio.run(measure_chat(options.model, source, folder))
+            asyncio.run(measure_chat(options.model, options.threads, source, folder))
         else:
             measure(source, options.rounds, folder)
     return None

@@ -150,7 +150,7 @@ async def test_a_command_that_the_engine_does_not_know_fails_and_the_engine_goes
                 await tiny.ask(what)
         finally:
             ANSWERS.pop(Dream, None)
-        assert error.value.info.kind == "unknown_command" and type(what).__name__ in error.value.info.detail
+        assert error.value.info.kind == "unknown_command" and type(what).__name__ in error.value.info.text
     assert tiny.alive and (await tiny.ask(Count(messages=(Message(role="user", content="hi"),)))).n_tokens > 0
 
 

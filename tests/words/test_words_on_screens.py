@@ -10,7 +10,7 @@ import pytest
 from textual.strip import Strip
 
 from tests.app.conftest import Person
-from tests.app.test_snapshots import SCENES, shown
+from tests.app.scenes import SCENES, shown
 from tests.measure.fixed import COMPARISON
 from tests.planning.shapes import QWEN3_30B_A3B
 from tests.recorded import CHINESE, CONVERSATION, CPU_CRASH, DEATH, LIBRARY, LOG, QUESTION

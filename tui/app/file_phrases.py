@@ -72,4 +72,4 @@ def first_problem(found: Sequence[ConfigProblem]) -> str:
 
 
 def _mistake(problem: ConfigProblem) -> str:
-    return f"{problem.key}: {problem.message}" if problem.key else problem.message
+    return f"{problem.key}: {problem.text}" if problem.key else problem.text

@@ -217,7 +217,7 @@ def load_failure(path: Path, info: ErrorInfo, keymap: Keymap) -> Card:
         ("card_details", ""),
     )
     what = tr("{file} could not be loaded", file=path.name)
-    return Card("load_failed", what, f"{info.detail}\n{_load_advice(info, keymap)}", choices)
+    return Card("load_failed", what, f"{info.text}\n{_load_advice(info, keymap)}", choices)
 
 
 def _load_advice(info: ErrorInfo, keymap: Keymap) -> str:
@@ -240,7 +240,7 @@ def _load_advice(info: ErrorInfo, keymap: Keymap) -> str:
 
 def refusal(info: ErrorInfo, keymap: Keymap) -> str:
     """Why a prompt was not answered."""
-    detail, settings = info.detail.rstrip("."), hint(keymap, "load_settings")
+    detail, settings = info.text.rstrip("."), hint(keymap, "load_settings")
     match info.kind:
         case "context_overflow":
             return tr(
@@ -265,7 +265,7 @@ def refusal(info: ErrorInfo, keymap: Keymap) -> str:
                 detail=detail,
             )
         case _:
-            return tr("The prompt was not answered: {detail}", detail=info.detail)
+            return tr("The prompt was not answered: {detail}", detail=info.text)
 
 
 def fault(found: FaultFound) -> str:

@@ -18,7 +18,7 @@ from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder
 from tui.base import private
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import kept_reason
 from tui.base.terminal_style import say, say_error
 from tui.base.text import clean
 from tui.config import paths
@@ -27,7 +27,7 @@ from tui.config.options import AppOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
-from tui.words import tr
+from tui.words.later import later
 
 LOG_BYTES = 2 << 20
 
@@ -89,7 +89,9 @@ def _log_to_file(level: str) -> list[ConfigProblem]:
         logger.addHandler(logging.NullHandler())
         return [
             ConfigProblem(
-                file=file, key="", message=tr("cannot be written ({reason}): no log is kept.", reason=os_reason(error))
+                file=file,
+                key="",
+                message=later("cannot be written ({reason}): no log is kept.", reason=kept_reason(error)),
             )
         ]
     handler.setFormatter(_Harmless("%(asctime)s %(levelname).1s %(name)s %(message)s"))

@@ -3,9 +3,12 @@ the locale is."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tui.words import mark, tr
+
+if TYPE_CHECKING:
+    from tui.words.later import Later
 
 USUAL: Final = (
     mark("Cannot allocate memory"),
@@ -47,3 +50,17 @@ def os_reason(error: OSError) -> str:
     """Why it did not work, without an end, in the language in use: "No space left on device"."""
     text = english_reason(error)
     return tr(text)
+
+
+def about(path: str, error: OSError) -> Later:
+    """The reason behind what it is about, for a text that is kept: "/models/a.gguf: Permission denied"."""
+    from tui.words.later import Later
+
+    return Later("{path}: {reason}", (("path", path), ("reason", kept_reason(error))))
+
+
+def kept_reason(error: OSError) -> Later:
+    """The same for a text that is kept."""
+    from tui.words.later import Later  # takes time that `--help` does not have
+
+    return Later(english_reason(error))

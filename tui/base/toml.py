@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tui.base.smallfile import read_small
-from tui.words import tr
+from tui.words import mark, tr
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -21,7 +21,15 @@ _WORD = re.compile(r"""["'\w-]""")
 
 
 class TomlError(Exception):
-    """Text that cannot be used; the message says why, in the language in use, and ends without a full stop."""
+    """Text that cannot be used. `str()` says why in the language in use, without a full stop; `text` and `fields` are
+    what that is made of."""
+
+    def __init__(self, text: str, **fields: str) -> None:
+        super().__init__(text, fields)
+        self.text, self.fields = text, fields
+
+    def __str__(self) -> str:
+        return tr(self.text, **self.fields)
 
 
 def read(file: Path) -> dict[str, object]:
@@ -35,24 +43,24 @@ def parse(raw: bytes) -> dict[str, object]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TomlError(tr("is not UTF-8 text (line {line})", line=line)) from error
+        raise TomlError(mark("is not UTF-8 text (line {line})"), line=str(line)) from error
     # tomllib takes quadratic time for the parts of a key.
     if any(_has_deep_key(line) for line in text.splitlines() if line.count(".") >= MAX_DEPTH):
-        raise TomlError(tr("has a key of more than {n} parts", n=MAX_DEPTH))
+        raise TomlError(mark("has a key of more than {n} parts"), n=str(MAX_DEPTH))
     try:
         table = tomllib.loads(text)
     except RecursionError as error:
-        raise TomlError(tr("is nested deeper than any settings")) from error
+        raise TomlError(mark("is nested deeper than any settings")) from error
     except tomllib.TOMLDecodeError as error:
         # tomllib ends its sentence with the line and column.
-        raise TomlError(tr("is not valid TOML: {reason}", reason=_short(str(error)))) from error
+        raise TomlError(mark("is not valid TOML: {reason}"), reason=_short(str(error))) from error
     except ValueError as error:  # Python's own limit for the digits of a number
-        raise TomlError(tr("holds a number of thousands of digits")) from error
+        raise TomlError(mark("holds a number of thousands of digits")) from error
     for value, depth in _values(table):
         if depth > MAX_DEPTH:
-            raise TomlError(tr("is nested deeper than any settings"))
+            raise TomlError(mark("is nested deeper than any settings"))
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise TomlError(tr("holds a number of more than 64 bits"))
+            raise TomlError(mark("holds a number of more than 64 bits"))
     return table
 
 

@@ -125,7 +125,8 @@ class _Bench:
                 if self._jobs:
                     probe = stack.enter_context(contextlib.closing(MachineProbe.of(engine)))
                     plan = msgspec.structs.replace(self._kind.plan, jobs=tuple(self._jobs))
-                    self._runner = Runner(engine, plan, self._line.show, probe)
+                    known = await asyncio.to_thread(self._past.speeds)
+                    self._runner = Runner(engine, plan, self._line.show, probe, known)
                     await self._runner.run()
                     self._energy_note = probe.energy_note
                 else:

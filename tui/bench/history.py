@@ -30,6 +30,7 @@ from tui.measure.compare import (
     runs_of,
 )
 from tui.measure.history import History, HistoryError, Kept
+from tui.measure.known_speeds import KnownSpeeds, readable_speeds
 from tui.measure.report import Comparison, Report, row_label, row_name
 from tui.words import tr
 
@@ -59,6 +60,10 @@ class Past:
         self._options = options
         self._history = History(paths.bench_file())
         self._given = self._look_up(options.compare) if options.compare not in ("", LAST) else ()
+
+    def speeds(self) -> KnownSpeeds:
+        """What they tell of how fast models are here. Blocking."""
+        return readable_speeds(self._history)
 
     def compare(self, comparison: Comparison, output: str) -> ExitCode:
         """Print what changed: after the report, or on stderr where stdout is for programs.

@@ -17,7 +17,7 @@ from tui.base.text import cells
 from tui.bench import endtoend
 from tui.bench.figures import speed_and_deviation
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
-from tui.measure import roofline
+from tui.measure import forecast_words, roofline
 from tui.measure.report import (
     BenchResult,
     Comparison,
@@ -92,7 +92,7 @@ def _row_of(report: Report) -> str:
 def _sentences(report: Report) -> list[str]:
     """What there is to say about one row beside its figures."""
     speed = roofline.sentence(report) if report.roofline else ""
-    return [text for text in (endtoend.sentence(report), speed) if text]
+    return [text for text in (endtoend.sentence(report), speed, *forecast_words.after(report)) if text]
 
 
 def refusal(row: RefusedJob) -> str:

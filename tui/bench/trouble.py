@@ -67,7 +67,7 @@ def complain(sentence: str) -> None:
 
 def error_sentence(path: Path, info: ErrorInfo) -> str:
     """A command that failed while the engine lives on."""
-    why = tr("{file}: {reason}.", file=path.name, reason=info.detail.rstrip(".。"))
+    why = tr("{file}: {reason}.", file=path.name, reason=info.text.rstrip(".。"))
     advice = tr(_ADVICE[info.kind]) if info.kind in _ADVICE else tr("Try other load options.")
     return f"{why}\n{advice}"
 

@@ -12,6 +12,7 @@ from tui.config.actions import ACTIONS, BY_ID, Action, live_together, takes_text
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem
 from tui.words import tr
+from tui.words.later import Later, later
 
 _MOST_PROBLEMS = 50
 """With unknown ids that are told: there are no more actions to mistake."""
@@ -73,7 +74,7 @@ def resolve(
     changed: list[str] = []
     problems: list[ConfigProblem] = []
 
-    def report(action_id: str, message: str) -> None:
+    def report(action_id: str, message: Later) -> None:
         problems.append(ConfigProblem(file=file, key=f"keys.{action_id}", message=message))
 
     for action_id, written in overrides.items():
@@ -85,7 +86,8 @@ def resolve(
         keys, complaint = _read_keys(action, [written] if isinstance(written, str) else written)
         if complaint:
             report(
-                action_id, tr("{problem} The default ({keys}) is kept.", problem=complaint, keys=_listed(action.keys))
+                action_id,
+                later("{problem} The default ({keys}) is kept.", problem=complaint, keys=_listed(action.keys)),
             )
         elif keys != action.keys:
             keymap[action_id] = keys
@@ -93,7 +95,7 @@ def resolve(
 
     while clash := _first_collision(keymap, changed):
         loser, other, key = clash
-        message = tr(
+        message = later(
             'is "{key}", which is also the key of "{other}". The default ({keys}) is kept. Choose another key, or give '
             '"{other}" another one too.',
             key=key,
@@ -156,7 +158,7 @@ def display_keys(keys: Sequence[str], *, limit: int = 0) -> str:
     return reduce(lambda first, second: tr("{first} or {second}", first=first, second=second), shown) if shown else ""
 
 
-def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...], Later | None]:
     """The keys, or what is wrong with one of them. An empty string counts as no key, as in `stop = ""`."""
     keys = []
     for text in written:
@@ -164,17 +166,19 @@ def _read_keys(action: Action, written: Sequence[str]) -> tuple[tuple[str, ...],
             continue
         key = parse_key(text)
         if key is None:
-            return (), tr(
+            return (), later(
                 'cannot be "{key}", which is no key. Write it like "ctrl+o", "f6", "alt+enter" or "?".', key=text
             )
         if same := _ARRIVES_AS.get(key):
-            return (), tr('cannot be "{key}": terminals send it as "{same}". Choose another key.', key=text, same=same)
+            return (), later(
+                'cannot be "{key}": terminals send it as "{same}". Choose another key.', key=text, same=same
+            )
         if takes_text(action.scope) and _types_text(key):
-            return (), tr(
+            return (), later(
                 'cannot be "{key}": it would be typed as text. Add ctrl or alt, or choose a function key.', key=text
             )
         keys.append(key)
-    return tuple(dict.fromkeys(keys)), ""
+    return tuple(dict.fromkeys(keys)), None
 
 
 def _types_text(key: str) -> bool:
@@ -192,5 +196,5 @@ def _first_collision(keymap: Keymap, changed: Sequence[str]) -> tuple[str, str, 
     return None
 
 
-def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(keys) or tr("no key")
+def _listed(keys: Sequence[str]) -> str | Later:
+    return ", ".join(keys) or later("no key")

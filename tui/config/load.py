@@ -13,7 +13,7 @@ from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
 from tui.protocol.records import Device, LoadSettings, LoadValues, backend_family
-from tui.words import tr
+from tui.words.later import later
 
 AUTO = "auto"
 CPU = "cpu"
@@ -56,7 +56,7 @@ def engine_settings(choice: ChosenLoad, devices: Sequence[Device]) -> tuple[Load
     problem = None
     if names is None:
         have = ", ".join(["cpu", *(device.name for device in devices if device.kind != "cpu")])
-        message = tr(
+        message = later(
             'There is no device "{name}" here, so the backend is chosen automatically. There are: {names}.',
             name=choice.backend,
             names=have,

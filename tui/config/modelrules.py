@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import kept_reason
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ModelRule, expand
-from tui.words import tr
+from tui.words.later import Later, later
 
 MAX_TEMPLATE_BYTES = 1 << 20
 """The largest templates have 20 KB: what is larger was named by mistake, such as the model itself."""
@@ -28,29 +28,35 @@ class ChatOverrides(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplateFileError(Exception):
-    """A file cannot be used as a template; the message says why, without the path."""
+    """A file cannot be used as a template; `why`, and `str()`, say why, without the path."""
+
+    def __init__(self, why: Later) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def read_template(file: Path) -> str:
     """The source in `file`. Raises `TemplateFileError`."""
     try:
         if not file.is_file():
-            raise TemplateFileError(tr("is a folder or a device") if file.exists() else tr("there is no such file"))
+            raise TemplateFileError(
+                later("is a folder or a device") if file.exists() else later("there is no such file")
+            )
         with file.open("rb") as stream:
             raw = stream.read(MAX_TEMPLATE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte, which no name has
         raise TemplateFileError(
-            tr("cannot be read ({reason})", reason=os_reason(error) if isinstance(error, OSError) else error)
+            later("cannot be read ({reason})", reason=kept_reason(error) if isinstance(error, OSError) else str(error))
         ) from error
     if len(raw) > MAX_TEMPLATE_BYTES:
-        raise TemplateFileError(tr("is larger than any template"))
+        raise TemplateFileError(later("is larger than any template"))
     try:
         source = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TemplateFileError(tr("is not UTF-8 text (line {line})", line=line)) from error
+        raise TemplateFileError(later("is not UTF-8 text (line {line})", line=str(line))) from error
     if not source.strip():
-        raise TemplateFileError(tr("is empty"))
+        raise TemplateFileError(later("is empty"))
     return source
 
 
@@ -70,9 +76,9 @@ def chat_format(
     try:
         return ChatOverrides(chat_template=read_template(Path(template_file)), stop=stop), []
     except TemplateFileError as error:
-        message = tr(
+        message = later(
             "{reason}, so the model's own template is used. Correct chat_template in [[model]] of your settings.",
-            reason=error,
+            reason=error.why,
         )
         return ChatOverrides(stop=stop), [ConfigProblem(file=Path(template_file), key="", message=message)]
 

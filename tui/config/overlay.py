@@ -12,7 +12,7 @@ import msgspec
 
 from tui.config.expected import expected
 from tui.config.problems import ConfigProblem
-from tui.words import tr, trn
+from tui.words.later import Later, later
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -56,7 +56,7 @@ def overlay(
                 )
                 problems += nested
             else:
-                message = tr(
+                message = later(
                     "is a section, not a value, so it is ignored. Write {heading} above its keys.", heading=f"[{path}]"
                 )
                 problems.append(ConfigProblem(file=file, key=path, message=message))
@@ -64,7 +64,7 @@ def overlay(
             changes[key], bad = _read_records(kind, value, path, file)
             problems += bad
         elif kind is not None and isinstance(value, Mapping):
-            message = tr(
+            message = later(
                 "is one section where there may be several, so it is ignored. Write {heading} above its keys.",
                 heading=f"[[{path}]]",
             )
@@ -76,7 +76,7 @@ def overlay(
             try:
                 changes[key] = msgspec.convert(value, hints[key])
             except msgspec.ValidationError:
-                message = tr(
+                message = later(
                     "is {value}, but must be {expected}. The default {default} is used; correct the value.",
                     value=_toml(value),
                     expected=expected(hints[key], value),
@@ -89,20 +89,16 @@ def overlay(
 
 def _untold(n: int, path: str, file: Path | None) -> list[ConfigProblem]:
     """That there are `n` more problems of this kind."""
-    message = trn(
-        "has {n} more mistake like these. Correct the file, or begin with a new one.",
-        "has {n} more mistakes like these. Correct the file, or begin with a new one.",
-        n,
-    )
+    message = later("has more mistakes like these ({n}). Correct the file, or begin with a new one.", n=f"{n:,}")
     return [ConfigProblem(file=file, key=path, message=message)] if n else []
 
 
-def unknown_key(key: str, known: Collection[str]) -> str:
+def unknown_key(key: str, known: Collection[str]) -> Later:
     """The sentence about a key that nobody knows, with the nearest one that exists."""
     near = difflib.get_close_matches(key[:60], list(known), n=1)
     if near:
-        return tr('is unknown, so it is ignored. Did you mean "{name}"?', name=near[0])
-    return tr("is unknown, so it is ignored. Known here: {names}.", names=", ".join(sorted(known)))
+        return later('is unknown, so it is ignored. Did you mean "{name}"?', name=near[0])
+    return later("is unknown, so it is ignored. Known here: {names}.", names=", ".join(sorted(known)))
 
 
 def _merge_entries(
@@ -119,7 +115,7 @@ def _merge_entries(
             if len(problems) >= _MOST_PROBLEMS:
                 n_untold += 1
                 continue
-            message = tr(
+            message = later(
                 "is {value}, but must be {expected}. It is ignored; correct the value.",
                 value=_toml(entry),
                 expected=expected(entry_type, entry),
@@ -144,10 +140,10 @@ def _read_records(
     records: list[msgspec.Struct] = []
     problems: list[ConfigProblem] = []
     if len(tables) > _MOST_RECORDS:
-        message = tr(
+        message = later(
             "there are {n} of these sections; those after the first {most} are ignored.",
             n=f"{len(tables):,}",
-            most=_MOST_RECORDS,
+            most=str(_MOST_RECORDS),
         )
         problems.append(ConfigProblem(file=file, key=path, message=message))
     for number, table in enumerate(tables[:_MOST_RECORDS], start=1):

@@ -16,7 +16,7 @@ from tui.config import paths
 from tui.config.overlay import NOT_IN_FILES, overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.protocol.records import MOST, Effort, LoadValues, Natural
-from tui.words import tr
+from tui.words.later import later
 
 _MOST_TOLD = 20
 """Of mistakes that are all alike."""
@@ -236,7 +236,7 @@ def load_settings(
                 settings = msgspec.structs.replace(settings, written=keys, model=rules)
                 problems += _without_match(file, rules)
         elif file is builtin_file:
-            message = tr("is missing, so the defaults of the code are used. Install llmtui again.")
+            message = later("is missing, so the defaults of the code are used. Install llmtui again.")
             problems.append(ConfigProblem(file=file, key="", message=message))
     if software_vulkan:
         settings = msgspec.structs.replace(settings, engine=EngineSettings(software_vulkan=True))
@@ -252,7 +252,7 @@ def _keys(table: Mapping[str, object], prefix: str = "") -> Iterator[str]:
 
 
 def _without_match(file: Path, rules: Sequence[ModelRule]) -> Iterator[ConfigProblem]:
-    message = tr(
+    message = later(
         'is missing, so the section holds for no model. Write match = "*" for all, or a part of a name: "qwen3*".'
     )
     nameless = [number for number, rule in enumerate(rules, start=1) if not rule.match]

@@ -12,12 +12,12 @@ import msgspec
 import tomli_w
 
 from tui.base import private
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import kept_reason
 from tui.config import paths
 from tui.config.overlay import overlay
 from tui.config.problems import ConfigProblem, read_toml
 from tui.config.settings import ChosenLoad
-from tui.words import tr
+from tui.words.later import later
 
 MAX_MODELS = 200
 """Models whose load settings are kept; the one that was loaded longest ago goes first."""
@@ -110,7 +110,7 @@ class StateStore:
         """Remember that `model` was loaded last and with which settings. As `update` in all else."""
         key = str(model)
         if not is_text(key):
-            message = tr(
+            message = later(
                 "The name of this model is not UTF-8, so its load settings are not remembered. Rename the file."
             )
             return ConfigProblem(file=model, key="", message=message)
@@ -155,10 +155,10 @@ class StateStore:
             data = f"# Written by llmtui; your own settings go into settings.toml.\n{tomli_w.dumps(table)}".encode()
             private.write_file(self.file, data)  # a link from someone's dotfiles stays a link
         except (OSError, UnicodeEncodeError) as error:
-            message = tr(
+            message = later(
                 "cannot be written ({reason}): what llmtui should remember is lost when it quits, unless that changes. "
                 "Make room, or check permissions.",
-                reason=os_reason(error) if isinstance(error, OSError) else error,
+                reason=kept_reason(error) if isinstance(error, OSError) else str(error),
             )
             return ConfigProblem(file=self.file, key="", message=message)
         self._signature = self._sign()
@@ -172,10 +172,12 @@ class StateStore:
         except OSError as error:
             return msgspec.structs.replace(
                 problem,
-                message=tr("{problem} It stays there ({reason}).", problem=problem.message, reason=os_reason(error)),
+                message=later(
+                    "{problem} It stays there ({reason}).", problem=problem.message, reason=kept_reason(error)
+                ),
             )
         self._signature = None
-        message = tr(
+        message = later(
             "{problem} It was kept as {name}; nothing is remembered of what was in it.",
             problem=problem.message,
             name=aside.name,

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import kept_reason
 from tui.config.overlay import unknown_key
 from tui.config.problems import ConfigProblem, read_toml
 from tui.config.shades import derive
-from tui.words import tr
+from tui.words.later import Later, later
 
 FALLBACK = "graphite"
 """The built-in theme that is taken when the wanted one does not exist."""
@@ -103,7 +103,7 @@ def load_themes(builtin_dir: Path, user_dir: Path) -> tuple[dict[str, ThemeSpec]
     """
     themes, problems = _load_folder(builtin_dir)
     if not themes:
-        message = tr("has no themes in it, so only Textual's own are there. Install llmtui again.")
+        message = later("has no themes in it, so only Textual's own are there. Install llmtui again.")
         problems.append(ConfigProblem(file=builtin_dir, key="", message=message))
     own, found = _load_folder(user_dir)
     return dict(sorted({**themes, **own}.items())), (problems + found)[:_MOST_PROBLEMS]
@@ -119,9 +119,9 @@ def choose_theme(
         if name in themes:
             return themes[name], problems
         if themes:
-            message = tr('There is no theme "{name}". Choose one of {names}.', name=name, names=", ".join(themes))
+            message = later('There is no theme "{name}". Choose one of {names}.', name=name, names=", ".join(themes))
         else:
-            message = tr('There is no theme "{name}".', name=name)
+            message = later('There is no theme "{name}".', name=name)
         problems.append(ConfigProblem(file=file, key="ui.theme", message=message))
     return themes.get(FALLBACK) or next(iter(themes.values()), None), problems
 
@@ -151,27 +151,27 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
     unknown keys, which are ignored."""
     unknown = [key for key in table if key not in _TOP][:_MOST_PROBLEMS]
     ignored = [(key, unknown_key(key, _TOP)) for key in unknown]
-    complaints: list[tuple[str, str]] = []
+    complaints: list[tuple[str, Later]] = []
     colors, variables = (_section(table, key, complaints) for key in ("colors", "variables"))
     name, dark, ansi = table.get("name"), table.get("dark"), table.get("ansi", False)
 
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        complaints.append(("name", tr('must be a name of small letters, digits and hyphens, such as "night-sky".')))
+        complaints.append(("name", later('must be a name of small letters, digits and hyphens, such as "night-sky".')))
     for key, value in (("dark", dark), ("ansi", ansi)):
         if not isinstance(value, bool):
-            complaints.append((key, tr("must be true or false.")))
+            complaints.append((key, later("must be true or false.")))
 
     known = (*COLORS, "boost")
     unknown = [key for key in colors if key not in known][:_MOST_PROBLEMS]
     ignored += [(f"colors.{key}", unknown_key(key, known)) for key in unknown]
-    complaints += [(f"colors.{key}", tr("is missing. Add it.")) for key in COLORS if key not in colors]
+    complaints += [(f"colors.{key}", later("is missing. Add it.")) for key in COLORS if key not in colors]
     for key in known:
         if key in colors and not _is_color(colors[key], ansi=ansi is True, alpha=key == "boost"):
-            wanted = tr('"#1e2127" or "ansi_blue"') if ansi is True else '"#1e2127"'
+            wanted = later('"#1e2127" or "ansi_blue"') if ansi is True else '"#1e2127"'
             complaints.append(
                 (
                     f"colors.{key}",
-                    tr(
+                    later(
                         "is {value}, which is no colour. Write it like {wanted}.",
                         value=_quoted(colors[key]),
                         wanted=wanted,
@@ -181,9 +181,11 @@ def parse_theme(table: Mapping[str, object], file: Path) -> tuple[ThemeSpec | No
 
     for key, value in variables.items():
         if not _VARIABLE.fullmatch(key):
-            complaints.append((f"variables.{key}", tr('is no name of a variable. Write it like "footer-background".')))
+            complaints.append(
+                (f"variables.{key}", later('is no name of a variable. Write it like "footer-background".'))
+            )
         elif not _is_variable_value(key, value, ansi=ansi is True):
-            message = tr(
+            message = later(
                 'is {value}. It must be a colour such as "#1e2127", or a style such as "bold" for -style names.',
                 value=_quoted(value),
             )
@@ -211,7 +213,7 @@ def _load_folder(folder: Path) -> tuple[dict[str, ThemeSpec], list[ConfigProblem
         if theme is None:
             continue
         if theme.name in themes:
-            message = tr(
+            message = later(
                 '"{name}" is the name of {file} already. Give this theme another one.',
                 name=theme.name,
                 file=themes[theme.name].file.name,
@@ -236,8 +238,8 @@ def _unreadable(folder: Path) -> list[ConfigProblem]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        message = tr(
-            "cannot be read ({reason}), so its themes are missing. Repair or remove it.", reason=os_reason(error)
+        message = later(
+            "cannot be read ({reason}), so its themes are missing. Repair or remove it.", reason=kept_reason(error)
         )
         return [ConfigProblem(file=folder, key="", message=message)]
     return []
@@ -248,11 +250,11 @@ def _quoted(value: object) -> str:
     return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 
 
-def _section(table: Mapping[str, object], key: str, complaints: list[tuple[str, str]]) -> Mapping[str, object]:
+def _section(table: Mapping[str, object], key: str, complaints: list[tuple[str, Later]]) -> Mapping[str, object]:
     value = table.get(key, {})
     if isinstance(value, Mapping):
         return value
-    complaints.append((key, tr("must be a section. Write {heading} above its keys.", heading=f"[{key}]")))
+    complaints.append((key, later("must be a section. Write {heading} above its keys.", heading=f"[{key}]")))
     return {}
 
 

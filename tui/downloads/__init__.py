@@ -2,5 +2,6 @@
 
 Never asks a hub what it has (`tui.hubs` does), never loads what it fetched, never draws.
 
-Begin with `interface.py`: what a front end asks for and is told; `records.py` for what that is made of.
+Begin with `interface.py`: what a front end asks for and is told; `records.py` for what that is made of. `fetching.py`
+fetches one order here and now; `queue.py` works through those that lie on the disk (`shelf.py`).
 """

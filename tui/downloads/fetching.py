@@ -14,7 +14,7 @@ from tui.downloads.connection import Address, Stop
 from tui.downloads.failures import FetchError, StoppedError, of_the_disk, of_the_hub
 from tui.downloads.pace import Pace
 from tui.downloads.partfile import Identity, Part
-from tui.downloads.records import Download, DownloadState, Order, OrderedFile, Problem
+from tui.downloads.records import RESERVE_BYTES, Download, DownloadState, Order, OrderedFile, Problem
 from tui.downloads.summing import sum_of
 from tui.downloads.transfer import Effort, Transfer
 from tui.hubs import errors
@@ -23,8 +23,6 @@ from tui.hubs.records import FoundRepo, Location, RemoteFile, Repo
 from tui.hubs.registry import new_hub
 from tui.hubs.safe_names import is_safe_path
 
-RESERVE_BYTES = 256 << 20
-"""That much stays free, or a fiftieth of a disk that is smaller than 12.5 GiB."""
 _SPACE_S = 1.0
 _SPEED_S = 5.0
 """The speed is that of the last seconds."""
@@ -205,7 +203,7 @@ class _Job:
             disk = os.statvfs(folder)
         except OSError as error:
             raise of_the_disk(error) from error
-        reserve = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 50)
+        reserve = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 50)  # less of a small disk
         missing = needed + reserve - disk.f_bavail * disk.f_frsize
         if missing > 0:
             raise FetchError("disk_full", str(missing))

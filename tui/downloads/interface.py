@@ -13,7 +13,8 @@ Listener = Callable[[tuple[Download, ...]], None]
 
 
 class Downloads(Protocol):
-    """The queue. Every method returns at once or is awaited without blocking; what comes of it is told to listeners."""
+    """The queue. Every method returns at once or is awaited without blocking; what comes of it is told to listeners.
+    What the disk refuses to take of a wish is raised as `FetchError`."""
 
     @property
     def all(self) -> tuple[Download, ...]:

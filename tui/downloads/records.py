@@ -19,6 +19,8 @@ ProblemKind = HubErrorKind | Literal["disk_full", "disk", "sum", "changed", "tak
 another one by now; something else has its name on the disk; another process is fetching it; the process that fetches
 has ended."""
 
+RESERVE_BYTES = 1 << 30
+"""Of a disk, that a download leaves free."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tui.engine.batch import Batch
 from tui.engine.llama import LlamaError, Session
 from tui.protocol.messages import BenchParallel, BenchSample, BenchTest, ParallelSample
-from tui.words import tr
+from tui.words.later import later
 
 
 def measure(session: Session, test: BenchTest) -> BenchSample:
@@ -46,12 +46,12 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
     """
     n_each = test.n_prompt + test.n_gen
     if test.n_parallel > session.n_parallel or n_each > session.n_ctx:
-        detail = tr(
+        detail = later(
             "{n_parallel} sequences of {n_each} tokens do not fit a context of {n_have} sequences of {n_ctx} tokens",
-            n_parallel=test.n_parallel,
-            n_each=n_each,
-            n_have=session.n_parallel,
-            n_ctx=session.n_ctx,
+            n_parallel=str(test.n_parallel),
+            n_each=str(n_each),
+            n_have=str(session.n_parallel),
+            n_ctx=str(session.n_ctx),
         )
         raise LlamaError("bad_settings", detail)
     session.clear()

@@ -73,7 +73,7 @@ class DryRunner:
             placed = anatomy.placed(model, context, output, mapped=settings.use_mmap)
             return placed, int(lib.llama_n_ctx_seq(context))
         except UnknownDevice as error:
-            raise LlamaError("bad_settings", str(error)) from error
+            raise LlamaError("bad_settings", error.why) from error
         except LoadRefused as error:
             raise LlamaError(error.kind, error.detail) from error
         except BooksUnreadable as error:

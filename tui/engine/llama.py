@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import about
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
 from tui.engine import anatomy, footprint
@@ -30,7 +30,7 @@ from tui.engine.vocabulary import Vocabulary
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
 from tui.protocol.records import ErrorKind, LlamaLoad, LoadSettings, Placed, Sampling
-from tui.words import tr
+from tui.words.later import Later, later
 
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 
@@ -38,7 +38,7 @@ _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
 class LlamaError(Exception):
     """llama.cpp refused. `kind` says in which way, `detail` holds its last words on the matter."""
 
-    def __init__(self, kind: ErrorKind, detail: str) -> None:
+    def __init__(self, kind: ErrorKind, detail: str | Later) -> None:
         super().__init__(detail)
         self.kind: ErrorKind = kind
         self.detail = detail
@@ -172,11 +172,11 @@ class Session:
             if settings.use_mmap and not read_ahead(part_of(path)[1], read_progress):
                 raise Aborted
         except OSError as error:
-            raise LlamaError("model_unreadable", f"{error.filename or path}: {os_reason(error)}") from error
+            raise LlamaError("model_unreadable", about(str(error.filename or path), error)) from error
         try:
             params = model_params(settings, self._keep)
         except UnknownDevice as error:
-            raise LlamaError("bad_settings", str(error)) from error
+            raise LlamaError("bad_settings", error.why) from error
         callback = lib.llama_progress_callback(load_progress)
         params.progress_callback = callback
         self._keep.append(callback)
@@ -199,7 +199,7 @@ class Session:
         print(f"{loadlog.READING} the vocabulary", file=sys.stderr)
         pointer = lib.llama_model_get_vocab(self._model)
         if lib.llama_vocab_type(pointer) == lib.LLAMA_VOCAB_TYPE_NONE:
-            raise LlamaError("model_refused", tr("It has no vocabulary, so it can neither read nor write."))
+            raise LlamaError("model_refused", later("It has no vocabulary, so it can neither read nor write."))
         return Vocabulary(pointer)
 
     def _warm_up(self) -> None:
@@ -333,7 +333,7 @@ class Session:
         if status == 2 or self.abort.is_set:
             return Aborted()
         if status == 1:
-            return LlamaError("decode", tr("the KV cache has no room for {n} more tokens", n=n_tokens))
+            return LlamaError("decode", later("the KV cache has no room for {n} more tokens", n=str(n_tokens)))
         detail = LOG.why(f"llama_decode returned {status}")
         return LlamaError("out_of_memory" if loadlog.failure(detail) == "out_of_memory" else "decode", detail)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import about
 from tui.base.splitfile import part_of
 from tui.engine.answer import Paused
 from tui.engine.cancelling import Cancelling
@@ -24,7 +24,7 @@ from tui.engine.params import in_effect
 from tui.planning import loadcheck
 from tui.protocol.messages import Event, Generate, Load, Loaded, LoadProgress
 from tui.protocol.records import LoadSettings
-from tui.words import tr
+from tui.words.later import later
 
 PROGRESS_EVERY_S = 0.05
 
@@ -59,14 +59,14 @@ class ModelSlot:
     def chat(self) -> Chat:
         """The conversation with the model. Raises `LlamaError` when none is loaded."""
         if self._chat is None:
-            raise LlamaError("no_model", tr("no model is loaded"))
+            raise LlamaError("no_model", later("no model is loaded"))
         return self._chat
 
     @property
     def context_key(self) -> ContextKey:
         """What the KV cache goes with. Raises `LlamaError` when no model is loaded."""
         if self._context_key is None:
-            raise LlamaError("no_model", tr("no model is loaded"))
+            raise LlamaError("no_model", later("no model is loaded"))
         return self._context_key
 
     def unload(self) -> None:
@@ -157,9 +157,9 @@ def _check(path: Path, settings: LoadSettings) -> None:
     try:
         is_file = path.is_file()
     except OSError as error:
-        raise LlamaError("model_unreadable", f"{path}: {os_reason(error)}") from error
+        raise LlamaError("model_unreadable", about(str(path), error)) from error
     if not is_file:
-        raise LlamaError("model_not_found", tr("{path} is not a file", path=path))
+        raise LlamaError("model_not_found", later("{path} is not a file", path=str(path)))
     try:
         loadcheck.check(part_of(path)[1], in_effect(settings))
     except loadcheck.LoadRefused as error:

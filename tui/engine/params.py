@@ -14,7 +14,7 @@ from tui.engine import devices
 from tui.engine.bindings import lib
 from tui.machine.cpus import physical_cores
 from tui.protocol.records import CacheType, LoadSettings
-from tui.words import tr
+from tui.words.later import Later, later
 
 CACHE_TYPES: dict[CacheType, int] = {
     "f32": lib.GGML_TYPE_F32,
@@ -39,7 +39,11 @@ class _TensorOverride(ctypes.Structure):
 
 
 class UnknownDevice(Exception):
-    """The settings name a device that llama.cpp does not have here."""
+    """The settings name a device that llama.cpp does not have here; `why` says which there are."""
+
+    def __init__(self, why: Later) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def model_params(settings: LoadSettings, keep: list[object]) -> Any:
@@ -88,8 +92,8 @@ def _device_array(names: Sequence[str], keep: list[object]) -> int | None:
     known = devices.handles()
     missing = [name for name in names if name not in known]
     if missing:
-        text = tr("no device named {missing}; there are {known}", missing=", ".join(missing), known=", ".join(known))
-        raise UnknownDevice(text)
+        why = later("no device named {missing}; there are {known}", missing=", ".join(missing), known=", ".join(known))
+        raise UnknownDevice(why)
     array = (ctypes.c_void_p * (len(names) + 1))(*(known[name] for name in names), None)
     keep.append(array)
     return ctypes.cast(array, ctypes.c_void_p).value

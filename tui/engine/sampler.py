@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from tui.engine.bindings import lib
 from tui.protocol.records import Sampling
-from tui.words import tr
+from tui.words.later import later
 
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""
@@ -61,16 +61,14 @@ def _penalizes(sampling: Sampling) -> bool:
     return sampling.repeat_penalty != 1.0 or bool(sampling.frequency_penalty or sampling.presence_penalty)
 
 
-class NoNumbers(Exception):
-    """The logits are no numbers, or none of them is finite: nothing can be chosen."""
+NO_NUMBERS: Final = later(
+    "the model computes invalid numbers (NaN): its file is damaged, or this device computes it wrong. "
+    "Download the file again, or load it on another device."
+)
 
-    def __init__(self) -> None:
-        super().__init__(
-            tr(
-                "the model computes invalid numbers (NaN): its file is damaged, or this device computes it wrong. "
-                "Download the file again, or load it on another device."
-            )
-        )
+
+class NoNumbers(Exception):
+    """The logits are no numbers, or none of them is finite: nothing can be chosen. `NO_NUMBERS` says it to people."""
 
 
 class Sampler:

@@ -16,6 +16,7 @@ import jinja2.parser
 import jinja2.sandbox
 
 from tui.words import mark, tr
+from tui.words.later import Later, later
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -79,7 +80,12 @@ class TemplateError(Exception):
         self.kind, self.detail = kind, detail
 
     def __str__(self) -> str:
-        return tr(_FAULTS[self.kind][0], detail=self.detail)
+        return str(self.why)
+
+    @property
+    def why(self) -> Later:
+        """The sentence, to be worded when it is shown."""
+        return later(_FAULTS[self.kind][0], detail=self.detail)
 
     @property
     def reason(self) -> str:

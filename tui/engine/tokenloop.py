@@ -22,7 +22,7 @@ from tui.engine.abort import Aborted
 from tui.engine.bindings import lib
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
-from tui.engine.sampler import NoNumbers, Sampler
+from tui.engine.sampler import NO_NUMBERS, NoNumbers, Sampler
 
 NO_TOKEN = -1
 LIBRARY = Path(__file__).with_name("libtokenloop.so")
@@ -94,8 +94,8 @@ class PythonLoop:
                     return LoopRun(tokens, times, n_decoded)
         except (Aborted, LlamaError) as error:
             return LoopRun(tokens, times, n_decoded, error=error)
-        except NoNumbers as error:
-            return LoopRun(tokens, times, n_decoded, error=LlamaError("decode", str(error)))
+        except NoNumbers:
+            return LoopRun(tokens, times, n_decoded, error=LlamaError("decode", NO_NUMBERS))
 
 
 class _Loop(ctypes.Structure):
@@ -165,7 +165,7 @@ class CompiledLoop:
         elif ending == _HAS_FAILED:
             error = self._session.failure(loop.status, 1)
         elif ending == _HAS_NO_NUMBERS:
-            error = LlamaError("decode", str(NoNumbers()))
+            error = LlamaError("decode", NO_NUMBERS)
         return LoopRun(self._tokens[:n], self._times[:n], loop.n_decoded, ending == _IS_END, error)
 
     def choose(self) -> int:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from tui import words
-from tui.base.oserrors import os_reason
+from tui.base.oserrors import about, kept_reason
 from tui.base.text import one_line
 from tui.engine import devices
 from tui.engine.abort import Aborted
@@ -31,7 +31,7 @@ from tui.machine.vulkan import show_software_devices
 from tui.protocol.messages import LANGUAGE_VARIABLE, AnyCommand, Envelope, Event, Failed, Hello, Load, command_decoder
 from tui.protocol.records import ErrorInfo
 from tui.protocol.wire import WireError, encode, read_frame
-from tui.words import tr
+from tui.words.later import later
 
 _MOST_OF_A_FAULT = 300
 
@@ -67,12 +67,12 @@ class Worker:
             command = self._decoder.decode(frame)
         except msgspec.ValidationError as error:
             unknown = msgspec.msgpack.decode(frame, type=Envelope)
-            detail = tr(
+            detail = later(
                 "this engine does not know {command}: {error}. Quit llmtui and start it again",
-                command=unknown.type,
-                error=error,
+                command=one_line(unknown.type),
+                error=one_line(str(error)),
             )
-            self.send(Failed(id=unknown.id, error=ErrorInfo(kind="unknown_command", detail=one_line(detail))))
+            self.send(Failed(id=unknown.id, error=ErrorInfo(kind="unknown_command", detail=detail)))
             return
         if type(command) in AT_ONCE:
             self._answer(command, AT_ONCE[type(command)](self._resources, command))
@@ -96,18 +96,16 @@ class Worker:
         except PromptTooLong as error:
             self._fail(command, error.info())
         except TemplateError as error:
-            self._fail(command, ErrorInfo(kind="template", detail=str(error)))
+            self._fail(command, ErrorInfo(kind="template", detail=error.why))
         except OSError as error:  # a disk that is gone, a folder that was closed
-            reason = os_reason(error)
-            detail = f"{error.filename}: {reason}" if error.filename else reason
+            detail = about(str(error.filename), error) if error.filename else kept_reason(error)
             self._fail(command, ErrorInfo(kind="internal", detail=detail))
         except MemoryError as error:
-            self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or tr("Python is out of memory")))
+            self._fail(command, ErrorInfo(kind="out_of_memory", detail=str(error) or later("Python is out of memory")))
         except Exception as error:  # noqa: BLE001 - a fault of llmtui's costs this command and not the model
             traceback.print_exc()
-            fault = f"{type(error).__name__}: {error}"[:_MOST_OF_A_FAULT]
-            detail = one_line(tr("a bug in llmtui: {error}", error=fault))
-            self._fail(command, ErrorInfo(kind="internal", detail=detail))
+            fault = one_line(f"{type(error).__name__}: {error}"[:_MOST_OF_A_FAULT])
+            self._fail(command, ErrorInfo(kind="internal", detail=later("a bug in llmtui: {error}", error=fault)))
 
     def _answer(self, command: AnyCommand, answer: Event | None) -> None:
         if answer is not None:

@@ -6,6 +6,7 @@ has no limit of time, and does not tell where the next page is.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,12 +16,13 @@ from tui.hubs import errors
 from tui.hubs.interface import HubError
 from tui.hubs.ranges import Answer, RangeSource
 from tui.hubs.records import FoundRepo, HubName, Location, Page, Query, RemoteFile, Repo, RepoId, Sort
-from tui.hubs.repo_facts import licence_in, params_in_name, seconds_of
+from tui.hubs.repo_facts import count_of, licence_in, params_in_name, seconds_of, sha256_of, short_text
 from tui.hubs.safe_names import is_safe_path, is_safe_repo, safe_files
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
 
+_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HOME = "https://huggingface.co"
 _TIMEOUT_S: Any = (6.0, 15.0, 15.0, 6.0)
@@ -41,9 +43,6 @@ class HuggingFace:
 
     def search(self, query: Query, page: str = "") -> Page:
         """Repositories with GGUF files; `page` is the `next` of the page before. Raises `HubError`."""
-        import huggingface_hub
-
-        make: Any = huggingface_hub.ModelInfo
         url, params = f"{self._endpoint}/api/models", None
         if page and errors.is_same_host(page, url):
             url = page
@@ -54,11 +53,12 @@ class HuggingFace:
         response = self._call(lambda: _session().get(url, params=params, headers=self._headers(), timeout=_TIMEOUT_S))
         if response.status_code != 200:
             raise self._refused(response, None)
-        try:
-            found = [make(**item) for item in response.json()]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise errors.not_text(self.name, response.text[:1000]) from error
-        repos = tuple(self._found(info) for info in found if isinstance(info.id, str) and is_safe_repo(info.id))
+        items = self._call(response.json)
+        if not isinstance(items, list):
+            raise errors.not_text(self.name, response.text[:1000])
+        repos = tuple(repo for repo in map(self._found_in, items) if repo is not None)
+        if items and not any(isinstance(item, dict) for item in items):
+            raise errors.malformed(self.name, response.text[:1000])
         return Page(repos=repos, next=response.links.get("next", {}).get("url") or "")
 
     def repo(self, repo: RepoId) -> Repo:
@@ -70,11 +70,11 @@ class HuggingFace:
 
         info = self._call(ask, repo)
         files = [
-            RemoteFile(path=each.rfilename, size_bytes=each.size, sha256=(each.lfs.sha256 if each.lfs else "") or "")
+            RemoteFile(path=each.rfilename, size_bytes=size, sha256=sha256_of(each.lfs and each.lfs.sha256))
             for each in info.siblings or ()
-            if isinstance(each.rfilename, str) and isinstance(each.size, int)
+            if isinstance(each.rfilename, str) and (size := count_of(each.size)) is not None
         ]
-        return Repo(id=repo, commit=info.sha or "", files=safe_files(files), found=self._found(info, repo))
+        return Repo(id=repo, commit=short_text(info.sha), files=safe_files(files), found=self._found(info, repo))
 
     def location(self, repo: Repo, file: RemoteFile) -> Location:
         """Where the bytes of a file are, as of the repository's commit."""
@@ -122,16 +122,28 @@ class HuggingFace:
     def _has_token(self) -> bool:
         return any(name.lower() == "authorization" for name in self._headers())
 
+    def _found_in(self, item: object) -> FoundRepo | None:
+        """A line of a search; None for one that makes no sense."""
+        import huggingface_hub
+
+        make: Any = huggingface_hub.ModelInfo
+        if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not is_safe_repo(item["id"]):
+            return None
+        try:
+            return self._found(make(**item))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _LOG.info("left out a repository of a search, %r: %s", item["id"], error)
+            return None
+
     def _found(self, info: ModelInfo, repo: RepoId | None = None) -> FoundRepo:
         gguf = info.gguf if isinstance(info.gguf, dict) else {}
-        counted = gguf.get("total")
         return FoundRepo(
             id=repo or RepoId(hub=self.name, name=info.id),
-            n_downloads=info.downloads,
-            n_likes=info.likes,
+            n_downloads=count_of(info.downloads),
+            n_likes=count_of(info.likes),
             updated_at=seconds_of(info.last_modified),
-            n_params=counted if isinstance(counted, int) and counted > 0 else params_in_name(info.id),
-            licence=licence_in(info.tags or ()),
+            n_params=count_of(gguf.get("total")) or params_in_name(info.id),
+            licence=licence_in(info.tags),
             is_gated=bool(info.gated),
         )
 

@@ -8,12 +8,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tui.base.text import one_line
 from tui.hubs import errors
 from tui.hubs.interface import HubError
 from tui.hubs.ranges import Answer, RangeSource
 from tui.hubs.records import FoundRepo, HubName, Location, Page, Query, RemoteFile, Repo, RepoId, Sort
-from tui.hubs.repo_facts import licence_in, params_in_name, seconds_of
+from tui.hubs.repo_facts import count_of, licence_in, params_in_name, seconds_of, sha256_of, short_text
 from tui.hubs.safe_names import is_safe_path, is_safe_repo, safe_files
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class ModelScope:
             raise errors.malformed(self.name, str(payload))
         total = payload.get("total_count")
         has_more = isinstance(total, int) and number * size < total and (number + 1) * size <= _MOST_REPOS
-        repos = tuple(self._found(model) for model in models if _is_gguf(model))
+        repos = tuple(repo for repo in map(self._found_in, models) if repo is not None)
         return Page(repos=repos, next=str(number + 1) if has_more and models else "")
 
     def repo(self, repo: RepoId) -> Repo:
@@ -77,9 +76,9 @@ class ModelScope:
         revision = repo.revision or _REVISION
         listed = self._call(lambda: self._api().list_repo_files(repo.name, "model", revision=revision), repo)
         files = [
-            RemoteFile(path=each.path, size_bytes=each.size, sha256=_sum(each.sha256))
+            RemoteFile(path=each.path, size_bytes=size, sha256=sha256_of(each.sha256))
             for each in listed
-            if each.type != "tree" and isinstance(each.path, str) and isinstance(each.size, int)
+            if each.type != "tree" and isinstance(each.path, str) and (size := count_of(each.size)) is not None
         ]
         return Repo(id=repo, files=safe_files(files), found=self._found({**told, "id": repo.name}, repo))
 
@@ -126,20 +125,29 @@ class ModelScope:
             return payload
         raise errors.not_text(self.name, payload if isinstance(payload, str) else "")
 
+    def _found_in(self, model: object) -> FoundRepo | None:
+        """A line of a search; None for one that makes no sense, or is of another kind: the hub may not know the filter
+        that it was given."""
+        if not isinstance(model, dict) or not _is_gguf(model):
+            return None
+        try:
+            return self._found(model)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            _LOG.info("left out a repository of a search, %r: %s", model["id"], error)
+            return None
+
     def _found(self, model: dict[str, Any], repo: RepoId | None = None) -> FoundRepo:
         from modelscope_hub import RepoInfo
 
         info = RepoInfo.from_dict(model)
-        name, counted = str(model.get("id", "")), model.get("params")
-        tags = info.tags if isinstance(info.tags, list) else []
-        licence = one_line(info.license)[:40] if isinstance(info.license, str) else ""
+        name = str(model.get("id", ""))
         return FoundRepo(
             id=repo or RepoId(hub=self.name, name=name),
-            n_downloads=info.downloads if isinstance(info.downloads, int) else None,
-            n_likes=info.likes if isinstance(info.likes, int) else None,
+            n_downloads=count_of(info.downloads),
+            n_likes=count_of(info.likes),
             updated_at=seconds_of(info.last_modified),
-            n_params=counted if isinstance(counted, int) and counted > 0 else params_in_name(name),
-            licence=licence or licence_in(tags),
+            n_params=count_of(model.get("params")) or params_in_name(name),
+            licence=short_text(info.license) or licence_in(info.tags),
             is_gated=bool(info.gated or info.login_required),
         )
 
@@ -209,17 +217,9 @@ def _new_api(endpoint: str) -> HubApi:
     return api
 
 
-def _is_gguf(model: object) -> bool:
-    """Whether a repository of the list may be shown; the hub may not know the filter that it was given."""
-    name = model.get("id") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or not isinstance(name, str) or not is_safe_repo(name):
+def _is_gguf(model: dict[str, Any]) -> bool:
+    name, tags = model.get("id"), model.get("tags")
+    if not isinstance(name, str) or not is_safe_repo(name):
         return False
-    tags = model.get("tags")
-    return "gguf" in name.lower() or any(
-        isinstance(tag, str) and tag.lower().removeprefix("library:") == "gguf"
-        for tag in (tags if isinstance(tags, list) else [])
-    )
-
-
-def _sum(written: object) -> str:
-    return written.lower() if isinstance(written, str) and len(written) == 64 else ""
+    texts = [tag.lower() for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    return "gguf" in name.lower() or "gguf" in texts or "library:gguf" in texts

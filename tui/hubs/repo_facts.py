@@ -1,17 +1,20 @@
-"""What can be read from a repository's name and tags, where a hub does not say it in a field of its own."""
+"""What a hub's answer says of a repository, field by field: of the right type and size, or nothing. Where there is no
+field, the name and the tags may tell."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from tui.base.text import one_line
 
 _PARAMS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([BbMm])(?![A-Za-z0-9])")
 _UNITS = {"b": 10**9, "m": 10**6}
-_MOST_OF_A_LICENCE = 40
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_MOST_OF_A_WORD = 40
 """Characters."""
+_LARGEST = 1 << 60
+"""Of what is counted, bytes included."""
 
 
 def params_in_name(name: str) -> int | None:
@@ -23,10 +26,26 @@ def params_in_name(name: str) -> int | None:
     return round(int(match[1] or 1) * float(match[2]) * _UNITS[match[3].lower()])
 
 
-def licence_in(tags: Iterable[object]) -> str:
+def count_of(value: object) -> int | None:
+    """A count; None for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST else None
+
+
+def sha256_of(value: object) -> str:
+    """A sum in small hexadecimal digits; "" for what is none."""
+    return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else ""
+
+
+def short_text(value: object) -> str:
+    """A word of a hub, such as a licence, as one short line; "" for what is no text."""
+    return one_line(value)[:_MOST_OF_A_WORD] if isinstance(value, str) else ""
+
+
+def licence_in(tags: object) -> str:
     """The licence by the tags of a repository, such as "apache-2.0"; "" when none says it."""
-    found = (tag.removeprefix("license:") for tag in tags if isinstance(tag, str) and tag.startswith("license:"))
-    return one_line(next(found, ""))[:_MOST_OF_A_LICENCE]
+    texts = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    found = (tag.removeprefix("license:") for tag in texts if tag.startswith("license:"))
+    return short_text(next(found, ""))
 
 
 def seconds_of(time: object) -> float | None:

@@ -49,7 +49,7 @@ def safe_files(files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...]:
     for file in files:
         key = unicodedata.normalize("NFC", file.path).casefold()
         above = {key[:at] for at, char in enumerate(key) if char == "/"}
-        if not is_safe_path(file.path) or file.size_bytes < 0 or key in kept or key in folders or above & kept.keys():
+        if not is_safe_path(file.path) or key in kept or key in folders or above & kept.keys():
             _LOG.warning("left out a file of a repository, for its name: %r", file.path[:_MOST_OF_A_PATH])
             continue
         kept[key] = file

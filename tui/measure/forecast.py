@@ -9,21 +9,18 @@ from the bandwidth of its memory and what this machine reaches of it."""
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import msgspec
 
 from tui.measure.asked import Asked
+from tui.measure.expectation import Basis, Forecast, Range
 from tui.measure.known_speeds import KnownSpeeds
 from tui.measure.learning import Estimate, combined, learned, of_the_same
 from tui.measure.reached import Reached, shortest
 from tui.models.info import ModelInfo
 from tui.planning.formula import MemoryPlan
 
-Basis = Literal["own", "like", "others", "roofline"]
-"""Runs of this model loaded in this way; of models of its kind (the same device, quantization of as many bits, mixture
-of experts or not); of other models on the same device; or the bandwidth of memory alone."""
-FROM_THE_SUREST: tuple[Basis, ...] = ("own", "like", "others", "roofline")
+__all__ = ["Basis", "Forecast", "Range", "forecast"]
 
 _Z90 = 1.645
 """Standard deviations on each side of 90% of a normal distribution."""
@@ -35,44 +32,6 @@ _OTHER_MIXTURE = 0.5
 """Of a mixture of experts a whole batch reads most of the experts: how it reads prompts says little of other models."""
 _OF_SEVERAL = 0.3
 """How uncertain it is how several places share the reading of a prompt, as llama.cpp may copy weights for it."""
-
-
-class Range(msgspec.Struct, frozen=True, kw_only=True):
-    """A speed in tokens per second, which is between the bounds 9 times of 10."""
-
-    tps: float
-    low: float
-    high: float
-    basis: Basis
-    n_runs: int = 0
-    """How many runs it was learned from; 0 where only bandwidth is known."""
-
-    @property
-    def width(self) -> float:
-        """From bound to bound, as a part of the speed."""
-        return (self.high - self.low) / self.tps
-
-    def holds(self, tps: float) -> bool:
-        """Whether a speed is between the bounds."""
-        return self.low <= tps <= self.high
-
-    def error(self, tps: float) -> float:
-        """By which part of what was measured the forecast was too high; negative where it was too low."""
-        return self.tps / tps - 1
-
-
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model, loaded in one way. What there is no telling is None."""
-
-    decode_tps: Range | None = None
-    """Tokens per second that are written."""
-    prompt_tps: Range | None = None
-    """Tokens per second that are read of a prompt of some hundreds of tokens."""
-
-    @property
-    def basis(self) -> Basis:
-        """The less sure of the two."""
-        return max((one.basis for one in (self.decode_tps, self.prompt_tps) if one), key=FROM_THE_SUREST.index)
 
 
 def forecast(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from tui.base import format
-from tui.measure.forecast import Forecast, Range
+from tui.measure.expectation import Forecast, Range
+from tui.measure.report import Report
 from tui.words import tr, trn
 
 
@@ -60,6 +61,19 @@ def beside(found: Range, measured_tps: float) -> str:
     if error > 0:
         return tr("forecast {speed} ({low} to {high}), {percent}% too high", percent=round(100 * error), **figures)
     return tr("forecast {speed} ({low} to {high}), {percent}% too low", percent=round(-100 * error), **figures)
+
+
+def after(report: Report) -> tuple[str, ...]:
+    """What was expected of a run that is over, and how far off that was, a line for what it wrote and for what it
+    read; nothing where nothing was expected."""
+    expected, told = report.forecast, []
+    if expected is None:
+        return ()
+    if expected.decode_tps and report.decode:
+        told.append(tr("decode: {told}", told=beside(expected.decode_tps, report.decode.avg_ts)))
+    if expected.prompt_tps and report.prefill:
+        told.append(tr("prefill: {told}", told=beside(expected.prompt_tps, report.prefill.avg_ts)))
+    return tuple(told)
 
 
 def two_digits(tps: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tui.machine.cpus import physical_cores
-from tui.measure.history import History
+from tui.measure.history import History, HistoryError
 from tui.measure.machine import Machine, this_machine
 from tui.measure.report import BenchResult, Report
 from tui.measure.roofline import n_past
@@ -83,6 +83,14 @@ def known_speeds(history: History, machine: Machine | None = None) -> KnownSpeed
     here = machine or this_machine()
     reports = [report for report in history.reports(here.cpu, _N_RUNS) if _is_same(report.machine, here)]
     return of_reports(reports)
+
+
+def readable_speeds(history: History) -> KnownSpeeds:
+    """As `known_speeds`; nothing where the history cannot be read, which is told where it matters. Blocking."""
+    try:
+        return known_speeds(history)
+    except HistoryError:
+        return KnownSpeeds()
 
 
 def of_reports(reports: Sequence[Report], n_threads: int | None = None) -> KnownSpeeds:

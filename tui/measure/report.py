@@ -12,6 +12,7 @@ import msgspec
 
 from tui.base import format
 from tui.base.format import listed
+from tui.measure.expectation import Forecast
 from tui.measure.machine import Machine
 from tui.measure.stats import deviation, mean
 from tui.models.info import ModelInfo
@@ -218,6 +219,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parallel: tuple[ParallelResult, ...] = ()
     roofline: Roofline | None = None
     """Of the first test that only generates, else with nothing in the context; None where a bandwidth is not known."""
+    forecast: Forecast | None = None
+    """What was expected before the run, of the first test that only generates and the first that only reads."""
     warnings: tuple[str | Later, ...] = ()
     """What about the machine was not right before the run, each a sentence. Earlier versions kept it in English."""
 

@@ -14,12 +14,14 @@ import msgspec
 
 from tui.engines.interface import Engine, EngineError
 from tui.measure import endtoend, roofline
+from tui.measure.beforehand import expected, roofline_of
+from tui.measure.known_speeds import KnownSpeeds
 from tui.measure.machine import this_machine
-from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Roofline, Test
+from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Test
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import LibraryModel
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, Loaded, MeasureBandwidth
+from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, MeasureBandwidth
 from tui.protocol.records import LoadSettings, Sampling
 from tui.words import tr, trn
 from tui.words.later import Later
@@ -173,8 +175,9 @@ class Runner:
         plan: BenchPlan,
         on_progress: Callable[[Progress], None] | None = None,
         probe: Probe | None = None,
+        known: KnownSpeeds | None = None,
     ) -> None:
-        self._engine, self._plan, self._probe = engine, plan, probe
+        self._engine, self._plan, self._probe, self._known = engine, plan, probe, known or KnownSpeeds()
         self._on_progress = on_progress or (lambda progress: None)
         self._reports: dict[int, Report] = {}
         self._warnings: tuple[str | Later, ...] = ()
@@ -287,6 +290,8 @@ class Runner:
         )
         self._loaded_job = job
         if job not in self._reports:
+            bandwidth = self._bandwidth.get(wanted.settings.n_threads, {})
+            facts = (wanted.model.info, loaded, wanted.settings, self._plan.tests)
             self._reports[job] = Report(
                 machine=this_machine(),
                 hello=hello,
@@ -295,14 +300,9 @@ class Runner:
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
                 warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.llama.mlock_failed),
-                roofline=self._roofline(job, loaded),
+                roofline=roofline_of(*facts, bandwidth),
+                forecast=expected(*facts, self._known, bandwidth),
             )
-
-    def _roofline(self, job: int, loaded: Loaded) -> Roofline | None:
-        wanted = self._plan.jobs[job]
-        test = next((test for test in self._plan.tests if test.is_decode), Test())
-        read = roofline.read_bytes(wanted.model.info, loaded, wanted.settings, roofline.n_past(test))
-        return roofline.roofline(read, self._bandwidth.get(wanted.settings.n_threads, {}))
 
     async def _measure(self, job: int, number: int, repetitions: int) -> None:
         test = self._plan.tests[number]

@@ -130,6 +130,21 @@ def scan(
     return finder.library()
 
 
+def sorted_library(
+    models: Sequence[LibraryModel],
+    other: Sequence[OtherFile] = (),
+    broken: Sequence[BrokenFile] = (),
+    seen: tuple[changes.Seen, ...] = (),
+) -> Library:
+    """A library of these, in its order."""
+    return Library(
+        models=tuple(sorted(models, key=lambda model: (model.info.name.casefold(), model.info.size_bytes, model.path))),
+        other=tuple(sorted(other, key=lambda file: file.path)),
+        broken=tuple(sorted(broken, key=lambda file: file.path)),
+        seen=seen,
+    )
+
+
 def inspect(path: Path) -> LibraryModel:
     """The model at a path given by the user; any part of a split model will do. Raises `ModelFileError`."""
     path = user_path(path)
@@ -160,6 +175,8 @@ class _Finder:
         self._cache = cache
         self._memo = ArrayMemo()
         self._places = places()
+        self._sources: dict[Path, Source] = {}
+        """Whose a folder within one of the user's is."""
         self._folders: set[tuple[int, int]] = set()
         self._files: dict[tuple[int, int], Path] = {}
         """The path under which each file was seen first."""
@@ -172,14 +189,7 @@ class _Finder:
             msgspec.structs.replace(model, also=tuple(self._also[model.path])) if model.path in self._also else model
             for model in self._models
         )
-        return Library(
-            models=tuple(
-                sorted(models, key=lambda model: (model.info.name.casefold(), model.info.size_bytes, model.path))
-            ),
-            other=tuple(sorted(self._other, key=lambda file: file.path)),
-            broken=tuple(sorted(self._broken, key=lambda file: file.path)),
-            seen=tuple(self._seen.values()),
-        )
+        return sorted_library(tuple(models), self._other, self._broken, tuple(self._seen.values()))
 
     def models(self, folder: Folder) -> Iterator[LibraryModel]:
         """The models in a folder, and by the way what is other and broken."""
@@ -209,10 +219,10 @@ class _Finder:
             self._other.append(OtherFile(path=path, kind=info.kind, why=why, store_name=name))
         elif info is not None:
             # One of the user's folders may be a part of another program's.
-            source = folder.source if folder.source != "folder" else store_around(path, self._places)[1]
+            source = folder.source if folder.source != "folder" else self._source_at(path.parent)
             model = LibraryModel(
                 path=path,
-                paths=tuple(Path(stamp[0]) for stamp in entry.stamps),
+                paths=(path,) if len(entry.stamps) == 1 else tuple(Path(stamp[0]) for stamp in entry.stamps),
                 info=msgspec.structs.replace(info, name=name) if name else info,
                 source=source,
                 root=folder.path,
@@ -226,6 +236,11 @@ class _Finder:
         elif entry.why is not None:
             self._broken.append(BrokenFile(path=path, why=entry.why, store_name=name))
         return None
+
+    def _source_at(self, directory: Path) -> Source:
+        if directory not in self._sources:
+            self._sources[directory] = store_around(directory / "file", self._places)[1]
+        return self._sources[directory]
 
     def _is_new(self, model: LibraryModel, entry: CachedHeader) -> bool:
         """Whether no model of the same content was found before; if one was, that has one place more."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tui.base.text import one_line
-from tui.models.library import Library
+from tui.models.library import BrokenFile, Library, OtherFile
 from tui.models.modelfile import file_title
 
 _SEPARATORS = re.compile(r"[\s_-]+")
@@ -35,7 +35,7 @@ def named(library: Library) -> tuple[list[Named], list[Named]]:
         files = [place.name or file_title(place.path) for place in model.places]
         names = dict.fromkeys((*files, model.info.name, f"{model.info.name} {model.info.quant}"))
         models.append(Named(path=model.path, names=tuple(names)))
-    others = [*library.other, *library.broken]
+    others: list[OtherFile | BrokenFile] = [*library.other, *library.broken]
     return models, [Named(path=file.path, names=(file.store_name or file_title(file.path),)) for file in others]
 
 

@@ -195,8 +195,13 @@ class _Plan:
             )
         own = set(map(_real, self._names))
         for place in self._model.also if frees else ():
-            if _real(place.path) not in own:
-                self._tell(later("A copy of it stays: {path}.", path=format.path(place.path)))
+            if _real(place.path) in own:
+                continue
+            if (other := store_of(place.source)) is not None and place.name:
+                told = later("A copy of it stays in {place}, as {name}.", place=Later(other.title), name=place.name)
+            else:
+                told = later("A copy of it stays: {path}.", path=format.path(place.path))
+            self._tell(told)
 
     def _tell(self, warning: Later) -> None:
         if warning not in self._warnings:

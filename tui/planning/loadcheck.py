@@ -16,6 +16,7 @@ from tui.models.purpose import why_not
 from tui.models.quants import BY_NAME
 from tui.protocol.records import CacheType, ErrorKind, LoadSettings
 from tui.words import tr
+from tui.words.later import Later, later
 
 MOST_SEQUENCES = 256
 """llama.cpp's `LLAMA_MAX_SEQ`."""
@@ -31,7 +32,7 @@ _MOST_TAIL = 1 << 30
 class LoadRefused(Exception):
     """A load that cannot work. `detail` is a sentence with the next step."""
 
-    def __init__(self, kind: ErrorKind, detail: str) -> None:
+    def __init__(self, kind: ErrorKind, detail: Later) -> None:
         super().__init__(detail)
         self.kind: ErrorKind = kind
         self.detail = detail
@@ -43,13 +44,17 @@ class CacheProblem(msgspec.Struct, frozen=True, kw_only=True):
     field: Literal["type_k", "type_v"]
     short: str
     """A few words beside the field."""
-    reason: str
+    reason: Later
     """A sentence of its own, with what to change."""
 
 
 def obstacle(info: ModelInfo, settings: LoadSettings) -> str:
     """Why a model cannot be loaded with these settings, however much memory there is, and what to change; "" when
     nothing stands in the way. The rules are those of llama.cpp's `llama_init_from_model` and `llama_context`."""
+    return str(_obstacle(info, settings) or "")
+
+
+def _obstacle(info: ModelInfo, settings: LoadSettings) -> Later | None:
     problem = cache_problem(info, settings)
     return problem.reason if problem else _without_size(info, settings)
 
@@ -66,7 +71,7 @@ def check(parts: Sequence[Path], settings: LoadSettings) -> None:
         info = read_model(parts)
     except ModelFileError as error:
         if kind := _kind(error):
-            raise LoadRefused(kind, error.reason) from error
+            raise LoadRefused(kind, error.why) from error
     else:
         refuse(info, settings)
         _without_a_tail(info)
@@ -78,15 +83,15 @@ def _without_a_tail(info: ModelInfo) -> None:
     tail_bytes = info.size_bytes - info.weights_bytes
     if tail_bytes > info.weights_bytes + _MOST_TAIL:
         size = format.size(tail_bytes)
-        reason = tr("Damaged: there are {size} more behind its weights. Download it again.", size=size)
+        reason = later("Damaged: there are {size} more behind its weights. Download it again.", size=size)
         raise LoadRefused("model_unreadable", reason)
 
 
 def refuse(info: ModelInfo, settings: LoadSettings) -> None:
     """Raises `LoadRefused` when this is no chat model, or cannot be loaded with these settings."""
     if why := why_not(info.kind, info.arch):
-        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", str(why))
-    if reason := obstacle(info, settings):
+        raise LoadRefused("model_unsupported" if info.kind == "unknown" else "model_refused", why)
+    if reason := _obstacle(info, settings):
         raise LoadRefused("bad_settings", reason)
 
 
@@ -104,7 +109,7 @@ def _mixed_types(info: ModelInfo, settings: LoadSettings) -> CacheProblem | None
     return CacheProblem(
         field="type_v",
         short=tr("This model needs the same type for K and V."),
-        reason=tr(
+        reason=later(
             "This model keeps K and V together (MLA), so a K cache in {type_k} and a V cache in {type_v} do not go "
             "with it: give both the same type.",
             type_k=settings.type_k,
@@ -120,7 +125,7 @@ def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProb
         return CacheProblem(
             field="type_v",
             short=tr("This model allows no quantized V cache."),
-            reason=tr(
+            reason=later(
                 "A V cache in {type_v} needs flash attention, which this model does not allow: use f16.",
                 type_v=settings.type_v,
             ),
@@ -129,7 +134,7 @@ def _needs_flash_attention(info: ModelInfo, settings: LoadSettings) -> CacheProb
         return CacheProblem(
             field="type_v",
             short=tr("A quantized V cache needs flash attention."),
-            reason=tr(
+            reason=later(
                 "A V cache in {type_v} needs flash attention: switch that on, or use f16.", type_v=settings.type_v
             ),
         )
@@ -148,25 +153,25 @@ def _unfit_blocks(info: ModelInfo, settings: LoadSettings) -> CacheProblem | Non
             return CacheProblem(
                 field="type_k" if cache == "K" else "type_v",
                 short=tr("Not with head size {head_size}: use f16.", head_size=unfit[0]),
-                reason=tr(
+                reason=later(
                     "A {cache} cache in {cache_type} comes in blocks of {block} numbers, which do not go with this "
                     "model's head size of {head_size}: use f16.",
                     cache=cache,
                     cache_type=cache_type,
-                    block=block,
-                    head_size=unfit[0],
+                    block=str(block),
+                    head_size=str(unfit[0]),
                 ),
             )
     return None
 
 
-def _without_size(info: ModelInfo, settings: LoadSettings) -> str:
+def _without_size(info: ModelInfo, settings: LoadSettings) -> Later | None:
     if not settings.n_ctx and not info.n_ctx_train:
-        return tr("The file does not say which context it was trained with: give a context size.")
+        return later("The file does not say which context it was trained with: give a context size.")
     if settings.n_parallel > MOST_SEQUENCES:
-        return tr(
+        return later(
             "llama.cpp can keep {most} sequences apart, not {n_parallel}: use fewer.",
-            most=MOST_SEQUENCES,
-            n_parallel=settings.n_parallel,
+            most=str(MOST_SEQUENCES),
+            n_parallel=str(settings.n_parallel),
         )
-    return ""
+    return None

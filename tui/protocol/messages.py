@@ -31,7 +31,8 @@ from tui.protocol.records import (
     StopReason,
     Timings,
 )
-from tui.words import Language, mark, tr
+from tui.words import Language, mark
+from tui.words.later import later
 
 PROTOCOL = 1
 """Version of what is said here. The two sides differ where llmtui was replaced while it ran."""
@@ -439,7 +440,7 @@ def not_text(command: AnyCommand) -> ErrorInfo:
     if isinstance(command, Load | DryRun):
         # Shown as it is where nothing else stands for the bytes that are no text.
         path = command.path.encode("utf-8", "replace").decode()
-        detail = tr("{path}: its name is not UTF-8. Rename the file", path=path)
+        detail = later("{path}: its name is not UTF-8. Rename the file", path=path)
         return ErrorInfo(kind="model_unreadable", detail=detail)
-    detail = tr("the text has characters that cannot be encoded (lone surrogates)")
+    detail = later("the text has characters that cannot be encoded (lone surrogates)")
     return ErrorInfo(kind="internal", detail=detail)

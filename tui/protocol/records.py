@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tui.base.text import one_line
+from tui.words.later import Later
+
 MOST = 2**31 - 1
 """llama.cpp counts in 32 bits."""
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
@@ -298,14 +301,23 @@ class LlamaLoad(Record, frozen=True):
         return repacked(self.buffers)
 
 
+_MOST_OF_A_DETAIL = 4096
+"""Characters that are shown."""
+
+
 class ErrorInfo(Record, frozen=True):
     """What went wrong, as facts; the sentence is made where it is shown."""
 
     kind: ErrorKind
-    detail: str
-    """The last words of llama.cpp, or of the exception, on the matter."""
+    detail: str | Later
+    """The last words of llama.cpp, or of the exception, on the matter; what llmtui says itself can be worded later."""
     n_prompt: int = 0
     n_ctx: int = 0
     n_drop: int = 0
     """For `context_overflow`: how many of the oldest messages, never the system prompt, would have to go; 0 when even
     the last message alone does not fit."""
+
+    @property
+    def text(self) -> str:
+        """The detail in the language in use, made safe for a terminal, as it may quote a file."""
+        return one_line(str(self.detail)[:_MOST_OF_A_DETAIL])

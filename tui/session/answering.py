@@ -92,7 +92,7 @@ class Answering:
             while writing.is_paused and await self._load_again(writing):
                 await self._follow(writing, drop_oldest)
         except EngineError as error:
-            writing.break_off(error.info.detail, is_refused=True)
+            writing.break_off(error.info.text, is_refused=True)
             self._phase.set_idle()
             self._on_refused(error.info)
         except asyncio.CancelledError:

@@ -61,7 +61,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.switching import Switching
 from tui.session.writing import Writing
-from tui.words import tr
+from tui.words.later import later
 
 _log = logging.getLogger("llmtui")
 
@@ -350,7 +350,7 @@ class Controller:
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
-        overtaken = ErrorInfo(kind="cancelled", detail=tr("something else was begun before it"))
+        overtaken = ErrorInfo(kind="cancelled", detail=later("something else was begun before it"))
         dropped = partial(self._refused, overtaken) if is_answer else lambda: None
         self._works.begin(work, self._interrupt_all, dropped=dropped)
 

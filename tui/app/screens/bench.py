@@ -29,7 +29,7 @@ from tui.measure import duration, endtoend
 from tui.measure.compare import Change, compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
-from tui.measure.known_speeds import KnownSpeeds, known_speeds
+from tui.measure.known_speeds import KnownSpeeds, readable_speeds
 from tui.measure.report import Comparison, Report
 from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progress, Runner, context_for, plan_tests
 from tui.models.library import LibraryModel
@@ -118,14 +118,8 @@ class BenchScreen(Dialog[None]):
     @work(exclusive=True, group="scan")
     async def _look(self) -> None:
         self._all = tuple(await asyncio.to_thread(self._scan))
-        self._speeds = await asyncio.to_thread(self._earlier_speeds)
+        self._speeds = await asyncio.to_thread(readable_speeds, self._history)
         self._describe()
-
-    def _earlier_speeds(self) -> KnownSpeeds:
-        try:
-            return known_speeds(self._history)
-        except HistoryError:  # told where it is asked for, and when a run is to be kept
-            return KnownSpeeds()
 
     def _describe(self) -> None:
         about = (*ABOUT, ABOUT_ONE) if len(self._models) == 1 else ABOUT
@@ -276,7 +270,7 @@ class BenchScreen(Dialog[None]):
     async def _run(self, engine: Engine, jobs: Sequence[BenchJob]) -> None:
         with contextlib.closing(MachineProbe.of(engine)) as probe:
             plan = BenchPlan(jobs=tuple(jobs), tests=TESTS, repetitions=REPETITIONS)
-            runner = self._runner = Runner(engine, plan, self._progressed, probe)
+            runner = self._runner = Runner(engine, plan, self._progressed, probe, self._speeds)
             through_app: dict[int, Report] = {}
             try:
                 await runner.run()
@@ -405,5 +399,5 @@ def _told(jobs: Sequence[BenchJob], failure: Failure) -> str:
     job = jobs[failure.job]
     where = format.backend(job.settings.devices)
     error = failure.error
-    why = error.info.detail if isinstance(error, EngineError) else death_sentence(error.death)
+    why = error.info.text if isinstance(error, EngineError) else death_sentence(error.death)
     return _failed(f"{job.model.info.name} {job.model.info.quant}", where, why)

@@ -17,6 +17,7 @@ from tui.app.screens.dialog import Dialog
 from tui.app.widgets.detail_lines import DetailLines, as_text
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.oserrors import os_reason
+from tui.config import paths
 from tui.models.detail_words import DetailGroup, DetailRow, groups
 from tui.models.details import ModelDetails, as_learned, read_details
 from tui.models.filesums import FileSums
@@ -39,14 +40,15 @@ class DetailsScreen(Dialog[None]):
         self,
         path: Path,
         keymap: Keymap,
-        sums: FileSums,
         *,
+        sums: FileSums | None = None,
         here: Sequence[DetailRow] = (),
         loaded: Loaded | None = None,
         copy: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(keymap, "details", title=tr("Model details"))
-        self._path, self._sums, self._loaded, self._copy = path, sums, loaded, copy
+        self._path, self._loaded, self._copy = path, loaded, copy
+        self._sums = sums or FileSums(paths.sums_file())
         self._here = tuple(here)
         self._details: ModelDetails | None = None
         self._sha256: dict[str, str] = {}
@@ -98,9 +100,9 @@ class DetailsScreen(Dialog[None]):
         self._sum(self._details.paths)
 
     @work(exclusive=True, group="sum")
-    async def _sum(self, paths: Sequence[Path]) -> None:
+    async def _sum(self, files: Sequence[Path]) -> None:
         loop = asyncio.get_running_loop()
-        for path in paths:
+        for path in files:
             told = -_STEP
 
             def progress(done: float, path: Path = path) -> None:

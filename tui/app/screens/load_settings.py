@@ -30,6 +30,8 @@ from tui.config.load import CPU, auto_devices, backend_devices, backend_name, en
 from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
+from tui.measure.forecast import forecast
+from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
@@ -55,7 +57,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     """Settings for one model. `settings` are those it would be loaded with now, `defaults` what "Defaults" goes back
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
-    Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`."""
+    Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`. `speeds`
+    are what a forecast of the speed is made from."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -75,13 +78,14 @@ class LoadScreen(Dialog[ChosenLoad]):
         defaults: ChosenLoad | None = None,
         path: Path | None = None,
         planner: DryRunPlanner | None = None,
+        speeds: KnownSpeeds = KnownSpeeds(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
         self._base = settings
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or ChosenLoad()
-        self._path, self._planner = path, planner
+        self._path, self._planner, self._speeds = path, planner, speeds
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -292,7 +296,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     def _show_plan(self, plan: MemoryPlan) -> None:
         wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
         verdict = judge_plan(plan, self._memory, wrong)
-        self.query_one(VerdictLine).show(verdict)
+        found = forecast(self._info, plan, self._speeds, n_threads=self.choice.n_threads)
+        self.query_one(VerdictLine).show(verdict, found.decode_tps if found else None)
         self.query_one(CostTable).show(verdict)
         self._take_height()
 

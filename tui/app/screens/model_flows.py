@@ -21,9 +21,8 @@ from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
-from tui.models.filesums import FileSums
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan
+from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
@@ -69,11 +68,19 @@ class ModelFlows:
         """Searches the hubs; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
+        self._found: list[LibraryModel] = []
+        """By the scan that runs, so far."""
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self.library = scan(self._searched, paths.library_cache_file())
+        found: list[LibraryModel] = []
+        self._found = found
+        self.library = scan(self._searched, paths.library_cache_file(), found.append)
         return self.library
+
+    def found_so_far(self) -> Library:
+        """The models that a scan has found by now, for whoever does not want to wait for its end."""
+        return sorted_library(tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -128,6 +135,7 @@ class ModelFlows:
                 current=controller.model.path,
                 folders=self.folders,
                 library=self.library,
+                so_far=self.found_so_far,
                 records=lambda: model_records(controller.store),
                 details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
@@ -150,14 +158,12 @@ class ModelFlows:
         from tui.app.screens.details import DetailsScreen
 
         loaded = self._controller.engine.loaded if self._controller.model.path == path else None
-        sums = FileSums(paths.sums_file())
-        return DetailsScreen(path, self.flows.keymap, sums, here=here, loaded=loaded, copy=self._copier.copy)
+        return DetailsScreen(path, self.flows.keymap, here=here, loaded=loaded, copy=self._copier.copy)
 
     @flow("dialog")
     async def action_model_details(self) -> None:
         """Show all that is known of the model that is loaded."""
-        path = self._controller.model.path
-        if path is None:
+        if (path := self._controller.model.path) is None:
             self.flows.tell(tr(phrases.NO_MODEL))
         else:
             await self.flows.ask(self._details_of(path))
@@ -289,8 +295,9 @@ class ModelFlows:
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
+        from tui.app.screens.model_records import speeds_here
 
-        defaults = self._settings.load
+        defaults, speeds = self._settings.load, await speeds_here()
         chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
@@ -301,6 +308,7 @@ class ModelFlows:
                 defaults=defaults,
                 path=plan.model.path,
                 planner=self._controller.planner,
+                speeds=speeds,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)

@@ -11,8 +11,8 @@ import msgspec
 from tui.chat.last_used import by_model
 from tui.chat.store import Store, StoreError
 from tui.config import paths
-from tui.measure.history import History, HistoryError
-from tui.measure.known_speeds import KnownSpeeds, known_speeds
+from tui.measure.history import History
+from tui.measure.known_speeds import KnownSpeeds, readable_speeds
 
 
 class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,11 @@ class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
     """By path, when a conversation was last held with it, in seconds since 1970."""
 
 
+async def speeds_here() -> KnownSpeeds:
+    """What the kept benchmarks tell, as far as they can be read."""
+    return await asyncio.to_thread(readable_speeds, History(paths.bench_file()))
+
+
 async def no_records() -> ModelRecords:
     """Of models that were never used."""
     return ModelRecords()
@@ -31,9 +36,7 @@ async def no_records() -> ModelRecords:
 async def model_records(store: Store) -> ModelRecords:
     """From the kept benchmarks and the conversations, as far as these can be read: both tell of their troubles where
     they matter."""
-    speeds, used = KnownSpeeds(), dict[str, float]()
-    with contextlib.suppress(HistoryError):
-        speeds = await asyncio.to_thread(known_speeds, History(paths.bench_file()))
+    speeds, used = await speeds_here(), dict[str, float]()
     with contextlib.suppress(StoreError):
         used = by_model(await store.list())
     return ModelRecords(speeds=speeds, used=used)

@@ -19,8 +19,7 @@ from textual.widgets import Input, Static
 from tui.app.bindings import Keymap
 from tui.app.markdown.text import width_of
 from tui.app.notices import tell
-from tui.app.phrases import hint
-from tui.app.screens import picker_delete
+from tui.app.screens import picker_delete, picker_words
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
@@ -31,7 +30,6 @@ from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
-from tui.base.userpath import typed_path
 from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
 from tui.config.state import is_text, with_favourite
@@ -43,10 +41,12 @@ from tui.planning.exact import Confirmed
 from tui.planning.guardrail import ALL_SETTINGS, PLACEMENT, LoadPermission, may_load
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
-from tui.words import tr, trn
+from tui.words import tr
 
 _LOOK_EVERY_S = 2.0
 """How soon what changed on the disk is seen."""
+_TELL_EVERY_S = 0.4
+"""How often what the first scan has found so far is shown."""
 
 
 class PickedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +66,11 @@ class PickerScreen(ListDialog[PickedModel]):
 
     `load_for` gives the settings that a model would be loaded with, for the column "NEEDS"; `folders` are named when
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
-    what `records` gives when it comes. `favourites` are paths;
-    `keep_favourite` hears of each that becomes one or is one no longer. `details_of` gives a screen with all
-    that is known of a model, of which the rows are what it will do here. `find` is called, and the picker closed, when
-    somebody wants a model that is not here. `keep_sort` hears how the table is to be sorted
-    from now on. With `deletes` the key that loads deletes.
+    what `records` gives when it comes; without one, what `so_far` gives of the scan that runs. `favourites` are paths;
+    `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
+    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a
+    model, of which the rows are what it will do here. `find` is called, and the picker closed, when somebody wants a
+    model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -86,14 +86,15 @@ class PickerScreen(ListDialog[PickedModel]):
         current: Path | None = None,
         folders: Sequence[Path] = (),
         library: Library | None = None,
+        so_far: Callable[[], Library] = Library,
         records: Callable[[], Awaitable[ModelRecords]] = no_records,
         favourites: Sequence[str] = (),
         keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
-        find: Callable[[], object] | None = None,
-        details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         sort: Sort = Sort(),  # noqa: B008 - frozen
         keep_sort: Callable[[Sort], object] = lambda _: None,
         deletes: bool = False,
+        find: Callable[[], object] | None = None,
+        details_of: Callable[[LibraryModel, Sequence[DetailRow]], Screen[None]] | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "picker", title=tr("Delete model") if deletes else tr("Models"))
@@ -114,6 +115,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
         self._only = PickerFilter()
+        self._so_far = so_far
         self._is_unsorted = False
         """Something was found out that may change the order."""
         self._is_missed = asyncio.Event()
@@ -160,10 +162,13 @@ class PickerScreen(ListDialog[PickedModel]):
 
     @work(exclusive=True, group="scan")
     async def _look(self) -> None:
+        timer = self.set_interval(_TELL_EVERY_S, self._take_so_far) if self.library is None else None
         try:
             library = await asyncio.to_thread(self._scan)
         finally:
             self._is_scanning = False
+            if timer is not None:
+                timer.stop()
         if self._is_whole:
             self._take(library)
 
@@ -174,6 +179,12 @@ class PickerScreen(ListDialog[PickedModel]):
         if library is not None and not self._is_scanning and not await asyncio.to_thread(lambda: library.is_up_to_date):
             self._is_scanning = not self._is_scanning
             self._look()
+
+    def _take_so_far(self) -> None:
+        """Show what the first scan has found by now: a thousand headers take seconds."""
+        library = self._so_far()
+        if self._is_scanning and self._is_whole and library.models:
+            self._take(library)
 
     def _take(self, library: Library) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
@@ -202,7 +213,7 @@ class PickerScreen(ListDialog[PickedModel]):
             group = [entry for entry in found if isinstance(entry, kind)]
             if group and not self._only.is_on:
                 entries += [Heading(title=heading), *group]
-        if given := _as_path(self.query_one("#filter", Input).value):
+        if given := picker_words.given_path(self.query_one("#filter", Input).value):
             entries.insert(0, GivenPath(path=given))
         highlighted = self._same(entries)
         if highlighted is None or isinstance(entries[0], GivenPath):
@@ -220,7 +231,7 @@ class PickerScreen(ListDialog[PickedModel]):
     def _show_how_many(self) -> None:
         n_all = len(self.library.models) if self.library else 0
         n_shown = sum(isinstance(one, LibraryModel) for one in self.rows.items)
-        self.show_count(_count(n_shown, n_all), tr("looking…") if self._is_scanning else self._only.words)
+        self.show_count(picker_words.count(n_shown, n_all), tr("looking…") if self._is_scanning else self._only.words)
 
     def _passes(self, model: LibraryModel) -> bool:
         return not self._only.is_on or self._only.passes(model, self._facts(model))
@@ -228,24 +239,11 @@ class PickerScreen(ListDialog[PickedModel]):
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
             return tr("Looking for models…")
-        if self._found and self._only.is_on:
-            key = hint(self.keymap, "picker_filter")
-            if self._next_to_judge() is not None:
-                return tr("Finding out what fits…")
-            return tr(
-                "No model matches the filter ({filter}). Choose another one{key}.", filter=self._only.words, key=key
-            )
-        if self._found:
-            return tr("Nothing matches. Fewer words find more.")
-        looked = "\n".join(f"  {folder}" for folder in self._folders)
-        return tr(
-            "No models were found in\n{folders}\n  and the folders of other programs: Ollama, LM Studio and more.\n\n"
-            "Put a .gguf file into one of these folders, choose “{action}” in the\n"
-            "palette{key}, or paste the path of a file above.",
-            folders=looked,
-            action=tr(BY_ID["add_folder"].title),
-            key=hint(self.keymap, "palette"),
-        )
+        if not self._found:
+            return picker_words.nothing_found(self._folders, self.keymap)
+        if self._only.is_on and self._next_to_judge() is not None:
+            return tr("Finding out what fits…")
+        return picker_words.nothing_matches(self._only.words, self.keymap)
 
     # The table --------------------------------------------------------------------------------------------------------
 
@@ -379,14 +377,6 @@ class PickerScreen(ListDialog[PickedModel]):
             self.dismiss(None)
             self._find()
 
-    def action_picker_details(self) -> None:
-        """Show all that is known of the highlighted model."""
-        model = self.rows.item
-        if not isinstance(model, LibraryModel) or self._details_of is None:
-            self.app.bell()
-            return
-        self.app.push_screen(self._details_of(model, here(self._facts(model))))
-
     @work(exclusive=True, group="menu")
     async def action_picker_filter(self) -> None:
         """Choose which models are shown."""
@@ -395,6 +385,14 @@ class PickerScreen(ListDialog[PickedModel]):
             self._only = self._only.with_choice(choice)
             self._is_missed.set()
             self._refilter()
+
+    def action_picker_details(self) -> None:
+        """Show all that is known of the highlighted model."""
+        model = self.rows.item
+        if not isinstance(model, LibraryModel) or self._details_of is None:
+            self.app.bell()
+            return
+        self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 
@@ -453,19 +451,3 @@ class PickerScreen(ListDialog[PickedModel]):
             )
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))
-
-
-def _count(n_shown: int, n_all: int) -> str:
-    if not n_all:
-        return ""
-    if n_shown == n_all:
-        return trn("{n} model", "{n} models", n_all)
-    return trn("{n_shown} of {n} model", "{n_shown} of {n} models", n_all, n_shown=f"{n_shown:,}")
-
-
-def _as_path(text: str) -> Path | None:
-    """The path that was typed, pasted or dragged into the terminal; None for words to filter with."""
-    bare = text.strip().strip("'\"")
-    is_path = bare.startswith(("/", "./", "../", "file:///")) or (bare.startswith("~") and "/" in bare)
-    is_file = bare.lower().endswith(".gguf") and len(bare) > len(".gguf")
-    return typed_path(text) if is_path or is_file else None

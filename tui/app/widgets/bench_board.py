@@ -14,7 +14,7 @@ from tui.app.widgets.readings import bar
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
-from tui.measure import roofline
+from tui.measure import forecast_words, roofline
 from tui.measure.chart import charts
 from tui.measure.chart_text import Role, chart_lines
 from tui.measure.history import Kept
@@ -182,6 +182,7 @@ def _said(report: Report, note: str) -> Iterator[str]:
         )
     if report.roofline and report.decode:
         yield roofline.sentence(report)
+    yield from forecast_words.after(report)
     if note:
         yield note
     for result in report.results:

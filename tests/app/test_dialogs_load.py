@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
+from tests.measure.known import decoding, run_of
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -26,6 +27,7 @@ from tui.app.widgets.slider import Slider
 from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
+from tui.measure.known_speeds import KnownSpeeds
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
@@ -432,3 +434,15 @@ async def test_a_dialog_that_closes_leaves_no_question_open(planner: DryRunPlann
         await stage.press("end", "escape")
         assert await stage.closes() is None
         await until(lambda: not list(stage.host.workers))
+
+
+async def test_the_expected_speed_stands_beside_what_it_costs() -> None:
+    info = inspect(DENSE).info
+    asked = ChosenLoad(n_ctx=2048, backend="cpu")
+    speeds = KnownSpeeds(runs=(run_of(info, decoding(info, 31.4)),))
+    screen = LoadScreen(info, asked, (CPU, GPU), ROOMY, KEYS, speeds=speeds)
+    async with opened(screen, (120, 40)) as stage:
+        await stage.shows("2,048 tokens", "31.4 tok/s (29 to 34)")
+    async with opened(LoadScreen(info, asked, (CPU, GPU), ROOMY, KEYS), (120, 40)) as stage:
+        await stage.shows("2,048 tokens")
+        assert "tok/s" not in stage.text, "nothing is said where nothing is known"

@@ -16,6 +16,8 @@ from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.loads import loaded_as
 from tests.models.gguf_files import Shape, Tensor, header, tensor_bytes
 from tui.engines.interface import Engine
+from tui.measure.forecast_words import after
+from tui.measure.known_speeds import of_reports
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, ModelFacts, Report, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why
@@ -317,6 +319,19 @@ async def test_a_run_measures_bandwidth_first_and_gives_each_row_its_roofline(en
         assert share(row, by_name["pp8+tg4"]) is None
         assert share(row, row.decode) == pytest.approx(row.decode.avg_ts / row.roofline.tps)
         assert "tok/s that memory allows" in sentence(row)
+
+
+async def test_a_run_says_beside_its_figures_what_was_expected_of_it(engine: Engine) -> None:
+    plan = BenchPlan(jobs=(BenchJob(model=inspect(DENSE), settings=TINY),), tests=plan_tests([8], [4]), repetitions=1)
+    (first,) = (await Runner(engine, plan).run()).reports
+    assert first.forecast is not None and first.forecast.decode_tps is not None
+    assert first.forecast.decode_tps.basis == "roofline", "all that is known is how fast memory was just now"
+    (second,) = (await Runner(engine, plan, known=of_reports([first])).run()).reports
+    assert second.forecast is not None and second.forecast.basis == "own"
+    assert second.decode is not None and first.decode is not None and second.forecast.decode_tps is not None
+    assert second.forecast.decode_tps.tps == pytest.approx(first.decode.avg_ts, rel=0.01)
+    decode, prefill = after(second)
+    assert decode.startswith("decode: forecast ") and prefill.startswith("prefill: forecast ")
 
 
 async def test_a_run_without_it_has_no_roofline(engine: Engine) -> None:

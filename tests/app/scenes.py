@@ -134,7 +134,7 @@ IN_CHINESE = {
     "main-editing": "编辑中",
     "main-prompt-read": "Meanwhile I type",
     "main-cpu-crashed": "关闭重排重新加载",
-    "main-wide": "Lighthouse",
+    "main-wide": "已完成",
     "main-loading": "62%",
     "main-load-failed": "无法加载",
     "picker-empty": "没有找到模型",
@@ -153,6 +153,9 @@ IN_CHINESE = {
     "find": "适合",
     "repository": "推荐",
     "downloads": "下载",
+    "find-words": "abliterated",
+    "find-failed": "503",
+    "downloads-problem": "Qwen3-0.6B",
     "main-fetching": "43%",
 }
 """Every scene, and what shows that it is there in Chinese."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -151,7 +152,8 @@ async def test_without_a_network_it_says_so_and_what_works(
         await person.press("enter")  # the model that is offered cannot be asked for either: the page says why
         await person.wait_for(lambda: person.app.main.hubs.trouble)
         start_of_it = person.app.main.hubs.trouble[:30]
-        await person.wait_for(lambda: start_of_it in person.app.main.query_one(StartPage).state.first_steps.trouble)
+        page = person.app.main.query_one(StartPage)
+        await person.wait_for(lambda: page.state.first_steps and start_of_it in page.state.first_steps.trouble)
 
 
 async def test_enter_on_the_first_page_fetches_loads_and_leads_to_the_chat(start: StartApp, server: HubServer) -> None:
@@ -168,11 +170,13 @@ async def test_enter_on_the_first_page_fetches_loads_and_leads_to_the_chat(start
 
 
 async def test_a_variant_is_named_by_its_label_and_a_wrong_one_is_said(start: StartApp, server: HubServer) -> None:
-    files = {f"Many-{quant}.gguf": DENSE.read_bytes() for quant in ("Q4_K_M", "Q5_K_M", "Q8_0")}
+    files: dict[str, bytes | Path] = {
+        f"Many-{quant}.gguf": DENSE.read_bytes() for quant in ("Q4_K_M", "Q5_K_M", "Q8_0")
+    }
     server.add(ServedRepo(name="Qwen/Many-GGUF", files=files))
     async with start() as person:
         screen = await look_into(person, "Qwen/Many-GGUF:q5_k_m")
-        assert screen.rows.item.label == "Q5_K_M"
+        assert screen.rows.item is not None and screen.rows.item.label == "Q5_K_M"
         await person.press("escape")
         await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
         await person.press("escape")

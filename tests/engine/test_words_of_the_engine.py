@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from tui import words
 from tui.engine.template import TemplateError
 from tui.engines.interface import Engine, EngineError, share_language
 from tui.engines.local import LocalEngine
-from tui.protocol.messages import LANGUAGE_VARIABLE, Count, Load
+from tui.protocol.messages import LANGUAGE_VARIABLE, Command, Count, Load
 from tui.words.translate import catalogue_file
 
 
@@ -57,7 +58,7 @@ async def test_what_is_asked_of_it_by_the_environment_goes_first() -> None:
 async def test_what_it_refuses_is_told_in_the_language_of_whoever_reads_it(tmp_path: Path) -> None:
     (tmp_path / "page.gguf").write_bytes(b"<html>")
     async with LocalEngine() as engine:
-        commands: tuple[Load | Count, ...] = (
+        commands: tuple[Command[Any], ...] = (
             Count(messages=()),
             Load(path=str(tmp_path / "nowhere.gguf"), settings=TINY),
             Load(path=str(tmp_path / "page.gguf"), settings=TINY),

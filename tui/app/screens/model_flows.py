@@ -73,7 +73,8 @@ class ModelFlows:
 
     def scan_library(self) -> Library:
         """Look through all model folders; blocking, for a thread."""
-        self._found = found = []
+        found: list[LibraryModel] = []
+        self._found = found
         self.library = scan(self._searched, paths.library_cache_file(), found.append)
         return self.library
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-_SPREAD = 0.05
+_SPREAD = 0.065
 """Standard deviation, as a part of the time, that samples of one kind are taken to have before there are any."""
 _AS_MANY = 2.0
 """As many samples as that assumption counts."""
@@ -23,7 +23,7 @@ _BITS, _MOST_BITS = 0.05, 0.2
 """For each bit by which the weights are quantized differently, and at most."""
 _COSTLY = 0.25
 """Where the weights of only one of the two take much computing to unpack."""
-OTHER_MIXTURE = 0.25
+OTHER_MIXTURE = 0.4
 """Where only one of the two is a mixture of experts."""
 _OTHER_KIND = 0.05
 """From this distance on a sample is of another kind."""

@@ -109,8 +109,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._found: list[tuple[str, Entry]] = []
         """Everything with the text that the filter looks at."""
         self._permissions: dict[Path, LoadPermission] = {}
-        self._forecasts: dict[Path, Forecast | None] = {}
-        """Of those in `_permissions`."""
+        self._forecasts: dict[Path, Forecast | None] = {}  # of those in `_permissions`
         self._ask_records, self._records, self._now = records, ModelRecords(), now
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
@@ -146,8 +145,8 @@ class PickerScreen(ListDialog[PickedModel]):
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
         self._records = await self._ask_records()
-        models = self.library.models if self.library else ()
-        self._forecasts = {model.path: self._forecast(model) for model in models if model.path in self._permissions}
+        known = [model for model in (self.library.models if self.library else ()) if model.path in self._permissions]
+        self._forecasts = {model.path: self._forecast(model) for model in known}
         if self._is_whole:
             self._refilter()
 
@@ -270,8 +269,7 @@ class PickerScreen(ListDialog[PickedModel]):
         )
 
     def _forecast(self, model: LibraryModel) -> Forecast | None:
-        plan = self._permissions[model.path].outcome.plan
-        n_threads = self._load_for(model.path).n_threads
+        plan, n_threads = self._permissions[model.path].outcome.plan, self._load_for(model.path).n_threads
         return forecast(model.info, plan, self._records.speeds, n_threads=n_threads)
 
     @property
@@ -381,11 +379,10 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def action_picker_details(self) -> None:
         """Show all that is known of the highlighted model."""
-        model = self.rows.item
-        if not isinstance(model, LibraryModel) or self._details_of is None:
+        if isinstance(model := self.rows.item, LibraryModel) and self._details_of is not None:
+            self.app.push_screen(self._details_of(model, here(self._facts(model))))
+        else:
             self.app.bell()
-            return
-        self.app.push_screen(self._details_of(model, here(self._facts(model))))
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from tui.planning.suggestions import Suggestion
 from tui.words import mark, tr, trn
 
 _GAP = 2
-_MIN_NAME = 20
+_MIN_NAME = 16
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):

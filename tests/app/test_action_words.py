@@ -23,8 +23,8 @@ from tui.protocol.records import ErrorInfo
 
 VERBS = {
     "Add", "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
-    "Export", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "Mark", "New", "Open", "Quit", "Raise",
-    "Recall", "Redraw", "Reload", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll",
+    "Export", "Filter", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "Mark", "New", "Open", "Quit", "Raise",
+    "Recall", "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll",
     "Select", "Send", "Show", "Sort", "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""

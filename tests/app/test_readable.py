@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.style import Style
@@ -16,7 +17,8 @@ from textual.widgets import Button
 from tests.app.conftest import Person
 from tests.app.scenes import SCENES, shown
 from tests.app.test_selection import hex_of
-from tests.seeing import NEAREST, least_contrast
+from tests.on_pty import LLMTUI, on_pty
+from tests.seeing import NEAREST, contrast, least_contrast
 from tui.app.markdown.text import width_of
 
 READ = frozenset(string.ascii_letters + string.digits)
@@ -61,6 +63,19 @@ async def test_every_word_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch
                 if (ratio := least_contrast(*colors)) < 4.5:
                     low[theme, text.strip()] = f"{ratio:.2f} {style}"
         assert low == {}
+
+
+@pytest.mark.parametrize("theme", ["nord", "solarized-dark", "catppuccin-latte"])
+def test_every_word_can_be_read_on_a_terminal_of_256_colours(
+    theme: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLORTERM", raising=False)
+    with on_pty(*LLMTUI, "--monitor", "--theme", theme) as program:
+        program.wait_for("RAM ──")
+        cells = [cell for row in program.screen.buffer.values() for cell in row.values() if cell.data in READ]
+        assert b"38;2;" not in program.raw and b"38;5;" in program.raw
+        assert len(cells) > 20
+        assert [cell for cell in cells if contrast(f"#{cell.fg}", f"#{cell.bg}") < 4.5] == []
 
 
 @pytest.mark.parametrize("name", ["main", "picker", "load-settings-apu", "guard", "help", "sampling"])

@@ -30,8 +30,8 @@ def test_a_program_gets_json_of_stable_fields(models: Path) -> None:
     dense, moe = found["models"]
     assert set(dense) == set(moe) == {
         *("name", "title", "path", "files", "source", "also", "arch", "quant", "size_bytes", "n_params"),
-        *("n_params_active", "n_expert", "n_expert_used", "n_ctx_train", "used_at", "fit", "needs_bytes", "backend"),
-        *("n_gpu_layers", "n_ctx", "decode_tps", "prompt_tps"),
+        *("n_params_active", "n_expert", "n_expert_used", "n_ctx_train", "can_think", "used_at"),
+        *("fit", "needs_bytes", "backend", "n_gpu_layers", "n_ctx", "decode_tps", "prompt_tps"),
     }  # fmt: skip
     assert (dense["name"], dense["path"], dense["fit"]) == (DENSE.stem, str(models / DENSE.name), "fits")
     assert moe["n_params_active"] < moe["n_params"]

@@ -88,8 +88,8 @@ def test_several_models_of_a_name_are_listed_to_choose_from() -> None:
     done = llmtui("--bench", "tiny", *ONE_TEST)
     assert (done.returncode, done.stdout) == (ExitCode.MODEL, "")
     assert done.stderr.splitlines() == [
-        "llmtui: 3 models have 'tiny' in their names.",
-        "Write one of these: tiny-copy, tiny-qwen3-q8_0, tiny-qwen3moe-q8_0.",
+        "llmtui: 2 models have 'tiny' in their names.",
+        "Write one of these: tiny-qwen3-q8_0, tiny-qwen3moe-q8_0.",
     ]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
 from textual.color import Color
 
 from tests.seeing import contrast, distance, least_contrast, linear, without_green_cones
@@ -35,9 +37,9 @@ def is_from_elsewhere(theme: ThemeSpec) -> bool:
     return theme.name.startswith(FROM_ELSEWHERE)
 
 
-def tokens(theme: ThemeSpec) -> dict[str, str]:
+def tokens(theme: ThemeSpec, *, has_256: bool = False) -> dict[str, str]:
     """What the style sheets get, "#rrggbb" each; what is transparent lies on the background."""
-    made = DerivedTheme(theme)
+    made = DerivedTheme(theme, has_256=has_256)
     ground = Color.parse(theme.background)
     found = {}
     for name, value in ({**made.to_color_system().generate(), **made.variables}).items():
@@ -152,3 +154,32 @@ def test_a_colour_that_can_be_read_stays_and_another_becomes_the_nearest_shade_t
     assert 4.5 <= contrast(darker, "#ffffff") < 5.5
     assert 4.5 <= contrast(brighter, "#000000") < 5.5
     assert readable_on(parse("#808080"), "#7f7f7f", "#818181") == "#000000"
+
+
+def in_256(color: str) -> str:
+    """What a terminal of 256 colours gets of it."""
+    return RichColor.parse(color).downgrade(ColorSystem.EIGHT_BIT).get_truecolor().hex
+
+
+@every_theme
+def test_words_can_be_read_on_a_terminal_of_256_colours_too(theme: ThemeSpec) -> None:
+    found = {name: in_256(color) for name, color in tokens(theme, has_256=True).items()}
+    made = tokens(theme, has_256=True)
+    message = Color.parse(made["background"]) + Color.parse(made["foreground"]).with_alpha(0.05)
+    on = [*(found[name] for name in ("background", "surface", "panel", "footer-background")), in_256(message.hex)]
+    words = ("foreground", "foreground-muted", "text-muted", "footer-key-foreground", *(f"text-{ink}" for ink in INKS))
+    assert {name: ratio for name in words if (ratio := least_contrast(found[name], *on)) < 4.5} == {}
+    for text, ground in (
+        ("foreground", "primary-muted"),
+        ("screen-selection-foreground", "screen-selection-background"),
+        ("input-selection-foreground", "input-selection-background"),
+        ("block-cursor-foreground", "block-cursor-background"),
+    ):
+        assert contrast(found[text], found[ground]) >= 4.5, ground
+        assert found[ground] not in on, ground
+
+
+@every_theme
+def test_states_stay_apart_on_a_terminal_of_256_colours(theme: ThemeSpec) -> None:
+    made = tokens(theme, has_256=True)
+    assert len({in_256(made[f"text-{state}"]) for state in STATES}) == len(STATES)

@@ -21,9 +21,7 @@ from tui.cli.output import Column, laid_out, put_json, put_lines
 from tui.cli.own_library import OwnLibrary
 from tui.cli.parser import CommandLineError
 from tui.config import paths
-from tui.models.details import read_details
 from tui.models.library import BrokenFile, LibraryModel, OtherFile
-from tui.models.modelfile import ModelFileError
 from tui.models.named import find, named
 from tui.words import mark, tr, trn
 
@@ -100,17 +98,8 @@ def _wanted(own: OwnLibrary, arguments: argparse.Namespace) -> Sequence[LibraryM
     if arguments.moe:
         models = tuple(one for one in models if one.info.is_moe)
     if arguments.thinking:
-        models = tuple(filter(_can_think, models))
+        models = tuple(one for one in models if one.info.can_think)
     return models
-
-
-def _can_think(model: LibraryModel) -> bool:
-    """By its template, which the library does not keep: the file is read."""
-    try:
-        template = read_details(model.path).template
-    except ModelFileError:  # it has changed since the library was read
-        return False
-    return template is not None and template.thinking != "no"
 
 
 async def _judged(own: OwnLibrary, models: Sequence[LibraryModel]) -> dict[Path, Judged]:
@@ -182,6 +171,7 @@ def model_json(one: Listed) -> dict[str, object]:
         "n_expert": info.n_expert,
         "n_expert_used": info.n_expert_used,
         "n_ctx_train": info.n_ctx_train,
+        "can_think": info.can_think,
         "used_at": one.used or None,
         **as_json(one.judged),
     }

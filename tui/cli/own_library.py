@@ -49,7 +49,7 @@ class OwnLibrary:
 
     def model(self, written: str) -> LibraryModel:
         """The model that is meant by a path or a name. Raises `NoSuchModel` and `ModelFileError`."""
-        path = user_path(written)
+        path = user_path(written).absolute()
         if os.sep not in written and not path.is_file():
             path = of_name(written, *named(self.found))
         of_library = next((one for one in self.found.models if path in (*one.paths, *_also(one))), None)
@@ -58,7 +58,7 @@ class OwnLibrary:
     def one_of(self, written: str) -> LibraryModel:
         """As `model`, of content that lies in several places the one that is meant. Raises as `model`."""
         model = self.model(written)
-        path = user_path(written)
+        path = user_path(written).absolute()
         names = [Named(path=one.path, names=(one.name or file_title(one.path),)) for one in model.places]
         meant = [one.path for one in names if one.path == path] or [one.path for one in find(written, names)]
         place = next((one for one in model.also if meant == [one.path]), None)

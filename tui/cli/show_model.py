@@ -84,7 +84,7 @@ def _about(remote: RemoteModel, variants: Sequence[Variant], found: Suited) -> l
         told.append(format.params(repo.n_params))
     told += [repo.licence] if repo.licence else []
     if repo.n_downloads is not None:
-        told.append(trn("{n} download", "{n} downloads", repo.n_downloads))
+        told.append(trn("downloaded {n} time", "downloaded {n} times", repo.n_downloads))
     if repo.updated_at:
         told.append(tr("updated {when}", when=when(repo.updated_at, datetime.now())))
     lines: list[Line] = [

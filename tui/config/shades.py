@@ -13,14 +13,14 @@ SEEN = 1.3
 INKS = ("primary", "secondary", "accent", "success", "warning", "error")
 """Colours that text is written in, each as "text-…"."""
 
-_MESSAGE_PART = 0.05
+MESSAGE_PART = 0.05
 """How much of the foreground is in the background of a person's messages (`transcript_view.py`)."""
 _STEPS = 50
 
 
 def grounds(colors: Mapping[str, str]) -> list[Rgb]:
     """What text stands on where nothing is selected."""
-    message = mix(colors["background"], colors["foreground"], _MESSAGE_PART)
+    message = mix(colors["background"], colors["foreground"], MESSAGE_PART)
     return [parse(color) for color in (*(colors[name] for name in ("background", "surface", "panel")), message)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tui.downloads.failures import FetchError
 from tui.downloads.interface import Downloads
-from tui.downloads.records import Download, DownloadState, Order, OrderedFile, order_id
+from tui.downloads.records import RESERVE_BYTES, Download, DownloadState, Order, OrderedFile, order_id
 from tui.hubs.records import Variant
 from tui.session.events import AnySessionEvent, DownloadFailed, DownloadRefused, DownloadsChanged, ModelFetched
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("llmtui")
 
 TELL_S = 1.0
 """At most once in so long figures are told that have only grown."""
-KEPT_FREE = 1 << 30
+KEPT_FREE = RESERVE_BYTES
 """Bytes of the disk that a download leaves free."""
 ACTIVE: tuple[DownloadState, ...] = ("waiting", "fetching", "checking")
 

@@ -23,7 +23,7 @@ from tui.app.screens import picker_delete, picker_words
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
 from tui.app.screens.model_records import ModelRecords, no_records
-from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend
+from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend, same_entry
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
 from tui.app.widgets.lines import Row
@@ -215,18 +215,11 @@ class PickerScreen(ListDialog[PickedModel]):
                 entries += [Heading(title=heading), *group]
         if given := picker_words.given_path(self.query_one("#filter", Input).value):
             entries.insert(0, GivenPath(path=given))
-        highlighted = self._same(entries)
+        highlighted = same_entry(self.rows.item, entries)
         if highlighted is None or isinstance(entries[0], GivenPath):
             highlighted = next((one for one in models if one.path == self._current and not words), None)
         self.rows.show(entries, highlighted, hint=self._empty_hint())
         self._show_how_many()
-
-    def _same(self, entries: Sequence[Entry]) -> Entry | None:
-        """What is highlighted, as it is now; None when it is gone."""
-        item = self.rows.item
-        if isinstance(item, LibraryModel):
-            return next((one for one in entries if isinstance(one, LibraryModel) and one.path == item.path), None)
-        return item if item in entries else None
 
     def _show_how_many(self) -> None:
         n_all = len(self.library.models) if self.library else 0

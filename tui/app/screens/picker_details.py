@@ -3,6 +3,7 @@ model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,13 @@ def haystack(entry: LibraryModel | OtherFile | BrokenFile) -> str:
         places = " ".join(f"{title_of(one.source)} {one.name} {one.path}" for one in entry.places)
         return f"{info.name} {info.arch} {info.quant} {info.size_label} {places}".casefold()
     return f"{entry.name} {entry.path} {entry.reason}".casefold()
+
+
+def same_entry(item: Entry | None, entries: Sequence[Entry]) -> Entry | None:
+    """What was highlighted, as it is now; None when it is gone."""
+    if isinstance(item, LibraryModel):
+        return next((one for one in entries if isinstance(one, LibraryModel) and one.path == item.path), None)
+    return item if item in entries else None
 
 
 def details(entry: Entry, facts: Facts) -> Content:

@@ -227,11 +227,11 @@ async def test_all_about_the_highlighted_model_is_shown_over_the_list(folder: Pa
     async with opened(picker(folder, details_of=details_of), (120, 40)) as stage:
         await listed(stage)
         await until(lambda: stage.text.count("●") == 4)
-        await stage.press("down", "ctrl+t")
+        await stage.press("down", "f8")
         await stage.shows("Model details", "On this machine", "● fits · needs", "8, 2 of them used")
         await stage.press("escape")
         await stage.shows("Models", "half.gguf")
-        await stage.press("ctrl+end", "ctrl+t")
+        await stage.press("ctrl+end", "f8")
         assert isinstance(stage.host.screen, PickerScreen), "a broken file is no model"
 
 

@@ -104,9 +104,9 @@ def test_without_changes_the_defaults_hold() -> None:
 
 
 def test_keys_are_changed_added_and_taken_away() -> None:
-    keymap, problems = resolve({"help": "f10", "stop": ["esc", "F11"], "log_view": [], "export": ""})
+    keymap, problems = resolve({"help": "f17", "stop": ["esc", "F18"], "log_view": [], "export": ""})
     assert problems == []
-    assert (keymap["help"], keymap["stop"]) == (("f10",), ("escape", "f11"))
+    assert (keymap["help"], keymap["stop"]) == (("f17",), ("escape", "f18"))
     assert (keymap["log_view"], keymap["export"]) == ((), ())
     assert keymap["quit"] == ("ctrl+q",)
 
@@ -118,7 +118,7 @@ def test_two_actions_may_swap_their_keys() -> None:
 
 
 def test_an_unknown_action_is_reported_with_the_nearest_one() -> None:
-    keymap, problems = resolve({"pick_modell": "f10"}, file=Path("settings.toml"))
+    keymap, problems = resolve({"pick_modell": "f17"}, file=Path("settings.toml"))
     assert keymap == default_keymap()
     assert str(problems[0]) == (
         'settings.toml: keys.pick_modell: is unknown, so it is ignored. Did you mean "pick_model"?'
@@ -126,7 +126,7 @@ def test_an_unknown_action_is_reported_with_the_nearest_one() -> None:
 
 
 def test_an_unknown_key_is_refused() -> None:
-    assert '"ctrl+foo"' in refused({"help": ["f10", "ctrl+foo"]}, "help")
+    assert '"ctrl+foo"' in refused({"help": ["f17", "ctrl+foo"]}, "help")
     assert "is kept" in refused({"help": "hyperspace+x"}, "help")
 
 
@@ -154,8 +154,8 @@ def test_a_key_may_be_used_again_in_a_scope_that_is_never_live_with_it() -> None
 
 
 def test_of_two_changes_to_one_key_the_first_is_taken() -> None:
-    keymap, problems = resolve({"help": "f10", "theme": "f10"})
-    assert (keymap["help"], keymap["theme"]) == (("f10",), ("f8",))
+    keymap, problems = resolve({"help": "f17", "theme": "f17"})
+    assert (keymap["help"], keymap["theme"]) == (("f17",), ("f8",))
     assert [problem.key for problem in problems] == ["keys.theme"]
 
 

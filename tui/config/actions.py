@@ -106,7 +106,12 @@ ACTIONS: tuple[Action, ...] = (
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
         ("find_models", mark("Find models"), mark("Search Hugging Face and ModelScope, and fetch models."), "f10"),
         ("downloads", mark("Show downloads"), mark("See what is being fetched; pause it, go on, cancel."), "f11"),
-        ("load_fetched", mark("Load fetched model"), mark("Load the model that was fetched last."), "alt+l"),
+        (
+            "load_fetched",
+            mark("Load fetched model"),
+            mark("Load the model that was fetched last."),
+            "alt+l shift+f2 f14",
+        ),
         (
             "get_suggested",
             mark("Get suggested model"),
@@ -298,7 +303,7 @@ ACTIONS: tuple[Action, ...] = (
             "f3",
             "footer",
         ),
-        ("picker_details", mark("Details"), mark("Show all that is known of the model."), "ctrl+t", "footer"),
+        ("picker_details", mark("Details"), mark("Show all that is known of the model."), "f8", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
         ("picker_find", mark("Find models"), mark("Search the hubs for a model that is not here."), "f7", "footer"),
@@ -468,7 +473,7 @@ def live_together(first: Scope, second: Scope) -> bool:
 
 def takes_text(scope: Scope) -> bool:
     """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads")
+    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details")
 
 
 def _with_parents(scope: Scope) -> tuple[Scope, ...]:

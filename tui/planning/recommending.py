@@ -60,10 +60,10 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
 
 def as_variant(info: ModelInfo, variant: Variant) -> ModelInfo:
     """The model of another variant's header as `variant` would be: each tensor scaled to its size."""
-    if not info.size_bytes or not variant.size_bytes:
+    if not info.weights_bytes or not variant.size_bytes:
         return info
-    other = scaled(info, variant.size_bytes / info.size_bytes)
-    return msgspec.structs.replace(other, quant=variant.quant or variant.label)
+    other = scaled(info, variant.size_bytes / info.weights_bytes)
+    return msgspec.structs.replace(other, size_bytes=variant.size_bytes, quant=variant.quant or variant.label)
 
 
 def recommended(found: Sequence[JudgedVariant]) -> Recommendation | None:

@@ -99,7 +99,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         told = []
         if left:
             n_bytes = sum(one.order.size_bytes - one.n_bytes for one in left)
-            told.append(trn("{n} download", "{n} downloads", len(left)))
+            told.append(trn("{n} model in the queue", "{n} models in the queue", len(left)))
             told.append(tr("{size} to fetch", size=format.size(n_bytes)))
             told.append(tr("goes on while you chat, and at the next start"))
         if limit := self._fetching.limit_bytes_per_s:

@@ -179,7 +179,7 @@ class FindScreen(ListDialog[Reference]):
         entry = rows.item
         content = details(entry, self._memory, self._now())
         if self._results.failures and rows.items:
-            content = Content("\n").join((content, Content.styled(self._troubles(), "$text-warning")))
+            content = Content("\n").join((Content.styled(self._troubles(), "$text-warning"), content))
         pane = self.query_one("#details")
         self.query_one("#details Static", Static).update(Wrapped(content))
         pane.scroll_home(animate=False)

@@ -22,10 +22,10 @@ from tui.planning import verdict_words
 from tui.planning.now import MemoryNow
 from tui.planning.recommending import active_params, would_fit
 from tui.planning.suggestions import Suggestion
-from tui.words import mark, tr
+from tui.words import mark, tr, trn
 
 _GAP = 2
-_MIN_NAME = 20
+_MIN_NAME = 16
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,9 +158,9 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
             hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *repo.also_on))
             told = [hubs]
             if repo.n_downloads is not None:
-                told.append(tr("{n} downloads", n=f"{repo.n_downloads:,}"))
+                told.append(trn("{n} download", "{n} downloads", repo.n_downloads))
             if repo.n_likes is not None:
-                told.append(tr("{n} likes", n=f"{repo.n_likes:,}"))
+                told.append(trn("{n} like", "{n} likes", repo.n_likes))
             if repo.updated_at:
                 told.append(tr("updated {when}", when=when(repo.updated_at, now)))
             lines = [Content.styled(clean(repo.id.name), "bold"), Content(" · ".join(told))]

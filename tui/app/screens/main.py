@@ -347,6 +347,7 @@ class MainScreen(Screen[None]):
         self._saved.reword()
         self.sending.show_queue()
         self.hubs.show()
+        self._controller.finding.forget_order()
         for widget in self.query(LineWidget):
             widget.update_rows()
         return is_there

@@ -115,7 +115,7 @@ SCENES = {
 
 IN_CHINESE = {
     "main-selected": "重新回答",
-    "main": "思考了",
+    "main": "已完成",
     "main-no-model": "没有找到模型",
     "start-page": "Lighthouse",
     "main-engine-died": "引擎在",
@@ -130,7 +130,7 @@ IN_CHINESE = {
     "bench-start": "基准测试",
     "bench-running": "等待",
     "load-settings-advanced": "mlock",
-    "main-light": "思考了",
+    "main-light": "已完成",
     "main-editing": "编辑中",
     "main-prompt-read": "Meanwhile I type",
     "main-cpu-crashed": "关闭重排重新加载",

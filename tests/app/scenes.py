@@ -136,7 +136,7 @@ IN_CHINESE = {
     "main-cpu-crashed": "关闭重排重新加载",
     "main-wide": "已完成",
     "main-loading": "62%",
-    "main-load-failed": "无法加载",
+    "main-load-failed": "失败",
     "picker-empty": "没有找到模型",
     "picker-low": "名称",
     "load-settings-apu": "加载后可用",

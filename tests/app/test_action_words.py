@@ -22,10 +22,11 @@ from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 
 VERBS = {
-    "Add", "Answer", "Benchmark", "Bring", "Change", "Choose", "Close", "Compare", "Copy", "Delete", "Double", "Edit",
-    "Export", "Filter", "Fit", "Fold", "Go", "Help", "Import", "Load", "Lower", "Mark", "New", "Open", "Quit", "Raise",
-    "Recall", "Redraw", "Reload", "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll",
-    "Select", "Send", "Show", "Sort", "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
+    "Add", "Answer", "Benchmark", "Bring", "Cancel", "Change", "Choose", "Close", "Compare", "Compute", "Copy",
+    "Delete", "Double", "Edit", "Export", "Fetch", "Filter", "Find", "Fit", "Fold", "Get", "Go", "Help", "Import",
+    "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Quit", "Raise", "Recall", "Redraw", "Reload",
+    "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show",
+    "Sort", "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 

@@ -303,7 +303,7 @@ ACTIONS: tuple[Action, ...] = (
             "f3",
             "footer",
         ),
-        ("picker_details", mark("Details"), mark("Show all that is known of the model."), "f8", "footer"),
+        ("picker_details", mark("Show details"), mark("Show all that is known of the model."), "f8", "footer"),
         ("picker_sort", mark("Sort"), mark("Sort by the next column."), "f4", "footer"),
         ("picker_rescan", mark("Rescan"), mark("Scan the folders again."), "f5", "footer"),
         ("picker_find", mark("Find models"), mark("Search the hubs for a model that is not here."), "f7", "footer"),

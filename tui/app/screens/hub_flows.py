@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tui.app import hub_phrases
+from tui.app.bindings import title_of
 from tui.app.copier import Copier
 from tui.app.phrases import hint
 from tui.app.screens import model_records
@@ -195,10 +196,14 @@ class HubFlows:
         if then_load:
             self._loads_when_whole.add(order.id)
         name, size = progress_words.order_name(order), format.size(order.size_bytes)
-        key = hint(self.flows.keymap, "downloads")
-        self.flows.tell(
-            tr("{name} is being fetched: {size}. “Show downloads”{key} shows it.", name=name, size=size, key=key)
+        told = tr(
+            "{name} is being fetched: {size}. “{action}”{key} shows it.",
+            name=name,
+            size=size,
+            action=title_of("downloads"),
+            key=hint(self.flows.keymap, "downloads"),
         )
+        self.flows.tell(told)
 
     def action_load_fetched(self) -> None:
         """Load what was fetched last."""

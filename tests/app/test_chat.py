@@ -314,7 +314,7 @@ async def test_forty_columns_are_usable(start: StartApp) -> None:
 
 async def test_the_transcript_follows_the_answer(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
-        for _ in range(3):
+        for _ in range(2):  # a third would be cut off by the end of the context
             await person.ask("Count to 100")
-        assert "99, 100" in person.screen_text()
+            assert "99, 100" in person.screen_text()
         assert person.app.main.query_one(Transcript).following

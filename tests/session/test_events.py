@@ -10,6 +10,8 @@ import pytest
 from tests.loads import loaded_as
 from tui.chat.conversation import Turn, new_conversation, user_turn, with_turn
 from tui.config.problems import ConfigProblem
+from tui.downloads.records import Download, Order, OrderedFile, Problem
+from tui.hubs.records import RepoId
 from tui.machine.pressure import Shortage
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import examine
@@ -29,6 +31,18 @@ LOADED = loaded_as(
     n_ctx_train=64, n_batch=8, n_ubatch=8, n_threads=1, n_threads_batch=1, flash_attn=False, type_k="f16", type_v="f16",
     can_think=False, buffers=(), load_s=0.1,
 )  # fmt: skip
+DOWNLOAD = Download(
+    order=Order(
+        id="o",
+        repo=RepoId(hub="huggingface", name="Qwen/X-GGUF"),
+        label="Q4_K_M",
+        files=(OrderedFile(path="x.gguf", size_bytes=9),),
+        folder="/models/Qwen/X-GGUF",
+    ),
+    state="failed",
+    n_bytes=3,
+    problem=Problem(kind="sum", detail="x.gguf"),
+)
 EVENTS: tuple[events.AnySessionEvent, ...] = (
     PhaseChanged(phase="ready"),
     events.LoadAdvanced(fraction=0.5),
@@ -68,6 +82,10 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     ),
     events.SpeedReset(speed=SpeedNow()),
     events.MemoryShort(shortage=Shortage(ram_available_bytes=1, ram_total_bytes=2, pressure_percent=None)),
+    events.DownloadsChanged(downloads=(DOWNLOAD,)),
+    events.ModelFetched(order=DOWNLOAD.order, path=Path("/models/Qwen/X-GGUF/x.gguf")),
+    events.DownloadFailed(download=DOWNLOAD),
+    events.DownloadRefused(problem=Problem(kind="disk_full")),
     events.ProblemFound(problem=ConfigProblem(file=Path("/etc/settings.toml"), key="load.n_ctx", message="too small")),
     events.FaultFound(kind="KeyError", detail="'x'"),
 )

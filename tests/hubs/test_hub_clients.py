@@ -230,12 +230,10 @@ def test_a_hub_that_is_busy_says_how_long_to_wait(hub: Hub, server: HubServer, r
     assert ("try again in a few minutes" in str(error)) == (wait_s == 0)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"Retry-After": email.utils.formatdate(time.time() + 3600, usegmt=True)}, {"RateLimit": '"api";r=0;t=3600'}],
-)
-def test_a_time_to_wait_may_be_said_in_other_ways(server: HubServer, headers: dict[str, str]) -> None:
-    server.instead(ANY, Reply(429, headers))
+@pytest.mark.parametrize("header", ["Retry-After", "RateLimit"])
+def test_a_time_to_wait_may_be_said_in_other_ways(server: HubServer, header: str) -> None:
+    at = email.utils.formatdate(time.time() + 3600, usegmt=True)
+    server.instead(ANY, Reply(429, {header: at if header == "Retry-After" else '"api";r=0;t=3600'}))
     assert 3000 < failing(client("huggingface", server.url)).retry_after_s <= 3600
 
 

@@ -160,11 +160,7 @@ IN_CHINESE = {
 }
 """Every scene, and what shows that it is there in Chinese."""
 
-WIDE_IN_CHINESE = (
-    "main", "main-selected", "main-no-model", "main-engine-died", "start-page", "picker", "load-settings",
-    "load-settings-advanced", "guard", "conversations", "sampling", "help", "monitor", "palette", "bench-start",
-    "bench-running", "find", "repository", "downloads", "main-fetching",
-)  # fmt: skip
+WIDE_IN_CHINESE = ("main", "start-page", "picker", "load-settings", "monitor", "find", "repository")
 """Those that are looked at in Chinese in 120x40 too."""
 
 

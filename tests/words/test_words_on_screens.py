@@ -61,14 +61,13 @@ def seen(person: Person) -> str:
     return "\n".join(strip.text for strip in strips)
 
 
+def _widest(sizes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    """With the sidebar where there is one: that size has the words of the smaller ones too."""
+    return max(size for size in sizes if size[0] <= 160)
+
+
 @pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        pytest.param(name, size, id=f"{name}-{size[0]}x{size[1]}")
-        for name, scene in SCENES.items()
-        for size in scene.sizes
-        if size[0] >= 80
-    ],
+    ("name", "size"), [pytest.param(name, _widest(scene.sizes), id=name) for name, scene in SCENES.items()]
 )
 async def test_all_words_of_a_screen_are_in_the_catalogue(
     name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -129,9 +130,11 @@ async def test_without_any_model_it_says_where_one_belongs_and_which_fit(start: 
         await person.wait_without_a_model()
         shown = person.screen_text()
         assert str(paths.models_dir().relative_to(Path.home())) in shown and "Add folder" in shown
-        for name in ("Qwen3-0.6B", "Qwen3-8B", "Qwen3-30B-A3B"):
-            assert name in shown
-        assert "Hugging Face" in shown and person.app.screen is person.app.main
+        # Which they are depends on the memory that is free where this runs.
+        assert (
+            "For this machine: Qwen3-" in shown and len(re.findall(r"^ +Qwen3-[\w.-]+ +Q\d", shown, re.MULTILINE)) > 1
+        )
+        assert "the folders of other programs" in shown and person.app.screen is person.app.main
         await person.press("ctrl+o")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
 

@@ -227,7 +227,8 @@ async def _page(hubs: Hubs, name: HubName, query: Query, page: str) -> Page | Hu
 def _results(
     hubs: Hubs, query: Query, before: Results, answers: Mapping[HubName, Page | HubError], *, is_whole: bool
 ) -> Results:
-    failures = tuple(answer for answer in answers.values() if isinstance(answer, HubError))
+    # In the order of the hubs, whichever was the first to fail: what is read must not change places.
+    failures = tuple(answer for name in hubs.names if isinstance(answer := answers.get(name), HubError))
     repos: tuple[FoundRepo, ...] = ()
     following: tuple[tuple[HubName, str], ...] = ()
     if len(failures) < len(answers):

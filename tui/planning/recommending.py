@@ -33,9 +33,9 @@ _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _LITTLE_PARAMS = 4_500_000_000
 """Read for a token, where nothing is known of a speed: what most machines do often enough in a second."""
 
-Why = Literal["best", "fastest", "largest", "tight"]
-"""The best quality that fits and is fast enough; the fastest of good quality; the largest that fits; the smallest of
-those that fit tightly."""
+Why = Literal["best", "unmeasured", "fastest", "largest", "tight"]
+"""The best quality that fits and is fast enough; the best that fits, where no speed is known; the fastest of good
+quality; the largest that fits; the smallest of those that fit tightly."""
 
 
 class JudgedVariant(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +72,8 @@ def recommended(found: Sequence[JudgedVariant]) -> Recommendation | None:
     most = [one for one in fitting if _bits(one) <= _most_bits(one)] or fitting
     good = [one for one in most if _bits(one) >= _FEW_BITS]
     if fast := [one for one in good if one.decode_tps is None or one.decode_tps >= _ENOUGH_TPS]:
-        return _chosen(max(fast, key=lambda one: one.variant.size_bytes), "best")
+        best = max(fast, key=lambda one: one.variant.size_bytes)
+        return _chosen(best, "unmeasured" if best.decode_tps is None else "best")
     if good:
         return _chosen(max(good, key=lambda one: one.decode_tps or 0.0), "fastest")
     if most:

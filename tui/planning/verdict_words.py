@@ -121,6 +121,9 @@ def leaves(verdict: Verdict) -> str:
 
 _WHY: dict[Why, str] = {
     "best": mark("Recommended: the best quality that fits and is fast enough here."),
+    "unmeasured": mark(
+        "Recommended: the best quality that fits. Its speed is not known: no benchmark was run here yet."
+    ),
     "fastest": mark("Recommended: the fastest that fits without losing much quality."),
     "largest": mark("Recommended: the best quality that fits, though little of it is left at this size."),
     "tight": mark("Recommended: the smallest with good quality. It fits only tightly."),

@@ -151,8 +151,10 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
             ]
             if speed:
                 lines.append(Content(tr("decode {speed}", speed=forecast_words.sentence(speed))))
-            if is_best:
+            if is_best and speed:
                 lines.append(Content(tr("The largest of these that fits and is fast enough on this machine.")))
+            elif is_best:
+                lines.append(Content(tr("The largest of these that fits and reads little for each token.")))
             return Content("\n").join(lines)
         case FoundRepo() as repo:
             hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *repo.also_on))

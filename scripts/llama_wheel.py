@@ -170,12 +170,19 @@ def report_file(environment: Path) -> Path:
     return environment / "share" / "llmtui" / "llama-build.json"
 
 
+def _told(reason: str) -> object:
+    """As `tui.words.later.Later` is written; a text that llmtui does not know stays as it is."""
+    if not isinstance(reason, vulkan_tools.Reason):
+        return reason
+    return {"text": reason.text, "fields": [(name, _told(value)) for name, value in reason.fields.items()]}
+
+
 def report(environment: Path, plan: Plan, user_arguments: str) -> None:
     """Leave a note in the environment on what was built there and why."""
     told = {
         "version": VERSION,
         "backend": plan.backend,
-        "reason": plan.reason,
+        "reason": _told(plan.reason),
         "packages": plan.packages,
         "cmake_args": user_arguments,
         "safer": plan.safer,
@@ -216,7 +223,8 @@ def ensure(environment: Path, wanted: str) -> int:
         if plan.backend == "cpu" or wanted == "vulkan":
             raise
         print(error, flush=True)
-        reason = f"its Vulkan build failed; the log is {wheel_cache.log_file(plan.key)}"
+        log = str(wheel_cache.log_file(plan.key))
+        reason = vulkan_tools.Reason("its Vulkan build failed; the log is {file}", file=log)
         plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
         wheel, built = build(python, plan, compiler)

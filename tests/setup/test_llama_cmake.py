@@ -142,10 +142,11 @@ def test_a_library_with_the_cpp_library_in_it_keeps_that_to_itself(tmp_path: Pat
     )
     assert CMAKE
     given = (f"-DCMAKE_PROJECT_INCLUDE={HOOK}", "-DCMAKE_SHARED_LINKER_FLAGS=-static-libstdc++")
-    for command in (
+    steps: tuple[list[str | Path], ...] = (
         ["-S", tmp_path, "-B", tmp_path / "objects", "-G", "Unix Makefiles", "-DCMAKE_CXX_COMPILER=g++", *given],
         ["--build", tmp_path / "objects", "--target", "llama"],
-    ):
+    )
+    for command in steps:
         done = subprocess.run([CMAKE, *command], capture_output=True, text=True, check=False)
         if "cannot find -lstdc++" in done.stderr:
             pytest.skip("there is no archive of the C++ library here")

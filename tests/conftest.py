@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -50,6 +51,21 @@ def pid_of(engine: Engine) -> int:
     """The process of an engine that runs on this machine."""
     assert engine.pid is not None, "the engine does not run"
     return engine.pid
+
+
+# Python looks for cycles all the time, and through all that thousands of tests are made of: a quarter of the time of
+# those with an app. Here what a few tests have left is collected at once.
+gc.set_threshold(200_000, 1_000, 1_000)
+_TESTS_BETWEEN_COLLECTIONS = 15
+_n_tests = 0
+
+
+def pytest_runtest_teardown() -> None:
+    """See above."""
+    global _n_tests
+    _n_tests += 1
+    if _n_tests % _TESTS_BETWEEN_COLLECTIONS == 0:
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

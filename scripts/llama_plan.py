@@ -58,7 +58,7 @@ def choose(wanted: str, tools: vulkan_tools.VulkanTools, user_arguments: str = "
     """The plan for LLMTUI_BACKEND `wanted`, given what there is for Vulkan and the user's CMAKE_ARGS."""
     given = tuple(shlex.split(user_arguments))
     if wanted == "cpu":
-        return Plan("cpu", "LLMTUI_BACKEND=cpu asks for it", (*COMMON_ARGUMENTS, *given))
+        return Plan("cpu", vulkan_tools.Reason("LLMTUI_BACKEND=cpu asks for it"), (*COMMON_ARGUMENTS, *given))
     if tools.usable or wanted == "vulkan":
         reason = tools.reason if tools.usable else f"LLMTUI_BACKEND=vulkan asks for it, though {tools.reason}"
         paths = (f"-DVulkan_INCLUDE_DIR={tools.include_dir}",) if tools.include_dir else ()

@@ -1,6 +1,8 @@
-"""Tests whether a llama.cpp computes right on this CPU: a tiny model of each quantization reads a prompt and goes on,
-with and without what the CPU backend does to weights beforehand (repacking, AMX), and all of it is compared. That is
-done in a process of its own, as a library that was compiled wrong ends it. Standard library only.
+"""Tests whether a llama.cpp works here. On this CPU a tiny model of each quantization reads a prompt and goes on, with
+and without what the CPU backend does to weights beforehand (repacking, AMX), and all of it is compared. Then a model
+with a vocabulary is loaded, read to and listened to as the engine does, beside the system's C++ library: what the
+compiler and the linker made of the libraries together. That is done in processes of their own, as a library that was
+compiled wrong ends them. Standard library only.
 
 `python3 scripts/llama_selftest.py .venv` tests the llama-cpp-python in .venv; a wheel or a folder with the package
 `llama_cpp` will do too. Exit code 0 when all is well, 1 when the library is wrong, 2 when it could not be tested.
@@ -25,14 +27,14 @@ import tempfile
 import types
 import zipfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tiny_gguf
 
-REVISION = 1
+REVISION = 2
 """Of what is tested: a verdict of another revision says nothing."""
 
 FAMILIES = {
@@ -62,12 +64,22 @@ TOLERANCE = 0.01
 which makes up to 0.0005; what is wrong makes about 1."""
 
 LIMIT_S = 600
+
+OTHER_COMPILER = (
+    "The C++ compiler or its options are the likely cause. Build it with another: CXX=/usr/bin/g++ make run"
+)
+"""What to do about libraries that do not work together."""
+
 _POOL_ROWS = 320
 _SLOW_TO_PACK = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s")
 _UNPACK = {"f16": "ggml_fp16_to_fp32_row", "bf16": "ggml_bf16_to_fp32_row"}
 _WRONG = 3
-_LOADING = "loading it"
 """Exit code of the testing process for a wrong result."""
+_LOADING = "loading it"
+_COMPUTES, _BEFORE, _AFTER = "computes", "before", "after"
+"""What a testing process does: compute with each quantization, or load a model where the system's C++ library is loaded
+before or after llama.cpp, as NumPy and graphics drivers do."""
+_CPP = "libstdc++.so.6"
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Verdict:
     """None when nothing can be said."""
     reason: str
     """One clause: "SIGILL with q4_K, repacked, 37 tokens"; what was tested when all is well."""
+    is_of_cpu: bool = True
+    """Whether another build for this CPU, with less of what it can do, may be right."""
 
 
 def test(packages: Path, python: str = sys.executable) -> Verdict:
@@ -93,22 +107,32 @@ def test(packages: Path, python: str = sys.executable) -> Verdict:
             "OMP_WAIT_POLICY": "passive",  # threads that spin would take minutes on a busy machine
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [python, str(Path(__file__).absolute()), "--child", str(packages.absolute()), scratch]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=scratch,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as late:
-            said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
-            return Verdict(False, f"no end after {LIMIT_S // 60} minutes with {_last(said)}")
+        command = [python, str(Path(__file__).absolute()), str(packages.absolute()), scratch, "--child"]
+        verdict = _run([*command, _COMPUTES], scratch, environment)
+        for order in (_BEFORE, _AFTER):
+            if verdict.right:
+                loaded = _run([*command, order], scratch, environment)
+                # All that depends on the CPU was right.
+                verdict = verdict if loaded.right else replace(loaded, is_of_cpu=False)
+    return verdict
+
+
+def _run(command: Sequence[str], scratch: str, environment: Mapping[str, str]) -> Verdict:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=scratch,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
+        return Verdict(False, f"no end after {LIMIT_S // 60} minutes with {_last(said)}")
     return _verdict(done)
 
 
@@ -197,6 +221,39 @@ class _Library:
 
     def decode(self, file: Path, *, extra: bool, about: Callable[[str], None]) -> list[array[float]]:
         """The logits after each of `BATCHES`. With `extra` the weights may go into buffers of their own layout."""
+        results, at = [], 0
+        with self._loaded(file, extra=extra) as (_, context):
+            for count in BATCHES:
+                about(f"{count} token{'s' if count > 1 else ''}")
+                tokens = [(at + step) * 7 % tiny_gguf.N_VOCAB for step in range(count)]
+                results.append(self._logits(context, tokens))
+                at += count
+        return results
+
+    def read(self, file: Path, sentence: str) -> tuple[str, array[float]]:
+        """The sentence, taken apart into tokens and put together again, and the logits after it."""
+        llama = self.llama
+        with self._loaded(file, extra=True) as (model, context):
+            vocabulary, text = llama.llama_model_get_vocab(model), sentence.encode()
+            tokens = (llama.llama_token * len(text))()
+            count = llama.llama_tokenize(vocabulary, text, len(text), tokens, len(text), False, False)
+            piece, pieces = ctypes.create_string_buffer(32), b""
+            for token in tokens[:count]:
+                size = llama.llama_token_to_piece(vocabulary, token, piece, len(piece), 0, True)
+                pieces += piece.raw[: max(0, size)]
+            return pieces.decode(errors="replace"), self._logits(context, tokens[:count])
+
+    def _logits(self, context: Any, tokens: Sequence[int]) -> array[float]:
+        """After these tokens."""
+        batch = (ctypes.c_int32 * len(tokens))(*tokens)
+        code = self.llama.llama_decode(context, self.llama.llama_batch_get_one(batch, len(tokens)))
+        if code != 0:
+            raise RuntimeError(f"llama_decode gave {code}")
+        return array("f", self.llama.llama_get_logits_ith(context, -1)[: tiny_gguf.N_VOCAB])
+
+    @contextlib.contextmanager
+    def _loaded(self, file: Path, *, extra: bool) -> Iterator[tuple[Any, Any]]:
+        """The model and a context."""
         llama = self.llama
         parameters = llama.llama_model_default_params()
         nothing = (ctypes.c_void_p * 1)(None)
@@ -212,23 +269,19 @@ class _Library:
         context = llama.llama_init_from_model(model, settings)
         if not context:
             raise RuntimeError(f"llama.cpp makes no context: {''.join(self.said[-3:]).strip()}")
-        results, at = [], 0
-        for count in BATCHES:
-            about(f"{count} token{'s' if count > 1 else ''}")
-            tokens = (ctypes.c_int32 * count)(*((at + step) * 7 % tiny_gguf.N_VOCAB for step in range(count)))
-            code = llama.llama_decode(context, llama.llama_batch_get_one(tokens, count))
-            if code != 0:
-                raise RuntimeError(f"llama_decode gave {code}")
-            results.append(array("f", llama.llama_get_logits_ith(context, -1)[: tiny_gguf.N_VOCAB]))
-            at += count
+        yield model, context
         llama.llama_free(context)
         llama.llama_model_free(model)
-        return results
 
     def buffers(self) -> set[str]:
         """Kinds of buffers that weights have been loaded into, as the log names them: CPU_Mapped, CPU_REPACK, AMX."""
         lines = [line for text in self.said for line in text.splitlines() if "model buffer size" in line]
         return {line.partition(":")[2].split()[0] for line in lines}
+
+    def told(self, name: str) -> set[str]:
+        """What the log says of a model's property."""
+        lines = [line.partition("=") for text in self.said for line in text.splitlines() if "print_info: " in line]
+        return {value.strip() for label, _, value in lines if label.split()[-1:] == [name]}
 
 
 def _with_scale(name: str, bits: bytes, row_bytes: int, scale: float) -> bytes:
@@ -254,7 +307,7 @@ def error(values: Sequence[float], right: Sequence[float]) -> float:
     return math.fsum((value - other) ** 2 for value, other in zip(values, right, strict=True)) / (energy or 1.0)
 
 
-def _child(packages: Path, scratch: Path) -> int:
+def _child(packages: Path, scratch: Path, what: str) -> int:
     """Test, saying on stdout what comes next, so that the last line is what a crash was about."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Whatever libraries print goes elsewhere.
@@ -264,10 +317,44 @@ def _child(packages: Path, scratch: Path) -> int:
     def say(text: str) -> None:
         print(text, file=out, flush=True)
 
+    say(_LOADING)
+    return _computes(packages, scratch, say) if what == _COMPUTES else _loads(packages, scratch, what, say)
+
+
+def _loads(packages: Path, scratch: Path, order: str, say: Callable[[str], None]) -> int:
+    """Load a model with a vocabulary as the engine does, with its log, and have it read a sentence."""
+    if order == _BEFORE:
+        _load_cpp_library()
+    library = _Library(packages)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("llama_cpp._ggml")  # the engine asks it for devices
+    if order == _AFTER:
+        _load_cpp_library()
+    say(f"a model with a vocabulary, {_CPP} loaded {order} llama.cpp")
+    weights = tiny_gguf.random_weights(_POOL_ROWS * tiny_gguf.N_EMBD, math.sqrt(3 / tiny_gguf.N_EMBD))
+    pool = tiny_gguf.Pool(0, tiny_gguf.N_EMBD * 4, weights.tobytes())
+    tiny_gguf.write(scratch / "words.gguf", pool, has_vocabulary=True)
+    read, logits = library.read(scratch / "words.gguf", tiny_gguf.SENTENCE)
+    if read != tiny_gguf.SENTENCE or not all(map(math.isfinite, logits)):
+        say(f"wrong tokens or numbers with a vocabulary, {_CPP} loaded {order} llama.cpp")
+        return _WRONG
+    if library.told("n_head") - {str(tiny_gguf.N_HEAD)}:
+        say(f"wrong numbers in the log, {_CPP} loaded {order} llama.cpp")
+        return _WRONG
+    return 0
+
+
+def _load_cpp_library() -> None:
+    with contextlib.suppress(OSError):  # a system without it has no two of them
+        ctypes.CDLL(_CPP)
+
+
+def _computes(packages: Path, scratch: Path, say: Callable[[str], None]) -> int:
+    """Compute with each quantization, and compare."""
+
     def about(label: str, what: str) -> None:
         say(f"{label}, {what}")
 
-    say(_LOADING)
     library = _Library(packages)
     weights = tiny_gguf.random_weights(_POOL_ROWS * tiny_gguf.N_EMBD, math.sqrt(3 / tiny_gguf.N_EMBD))
     tested = []
@@ -317,10 +404,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Test whether a llama.cpp computes right on this CPU.")
     parser.add_argument("where", type=Path, help="environment, wheel, or folder with the package llama_cpp")
     parser.add_argument("scratch", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=(_COMPUTES, _BEFORE, _AFTER), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        return _child(arguments.where, arguments.scratch)
+        return _child(arguments.where, arguments.scratch, arguments.child)
     try:
         if arguments.where.suffix == ".whl":
             with unpacked(arguments.where) as folder:
@@ -334,8 +421,10 @@ def main() -> int:
         return 2
     heads = {True: "llama.cpp computes right here", False: "llama.cpp is wrong here", None: "Could not be tested"}
     print(f"{heads[verdict.right]}: {verdict.reason}")
-    if verdict.right is False:
+    if verdict.right is False and verdict.is_of_cpu:
         print("Build a safer one: LLMTUI_BACKEND=cpu make run, or LLMTUI_BACKEND=vulkan make run.")
+    elif verdict.right is False:
+        print(OTHER_COMPILER)
     return {True: 0, False: 1, None: 2}[verdict.right]
 
 

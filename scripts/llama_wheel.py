@@ -33,6 +33,10 @@ UNFINISHED = "unfinished"
 """In place of a wheel's key in the environment's marker."""
 
 
+class UnusableError(wheel_cache.BuildError):
+    """What this compiler makes does not work, whatever is left out of it."""
+
+
 class SetupError(Exception):
     """The setup cannot go on; the message says what happened and what to do next."""
 
@@ -76,7 +80,7 @@ def install(python: Path, wheel: Path, plan: Plan) -> None:
 
 def build(python: Path, plan: Plan, compiler: str) -> tuple[Path, Plan]:
     """A wheel that computes right on this CPU, from the cache or built, and the plan that it was built to: the given
-    one, or a safer one when that computes wrong. Raises `wheel_cache.BuildError`.
+    one, or a safer one when that computes wrong. Raises `wheel_cache.BuildError`, `UnusableError` among them.
 
     When that is interrupted, however it is, the next call goes on where it was.
     """
@@ -86,7 +90,7 @@ def build(python: Path, plan: Plan, compiler: str) -> tuple[Path, Plan]:
             if last:
                 print(f"That llama.cpp computes wrong on this CPU: {last}. Taking one {attempt.safer}", flush=True)
             wheel, verdict = _tested(
-                python, attempt, functools.partial(_compile, python, plan.key, attempt, compiler, held)
+                python, plan.key, attempt, functools.partial(_compile, python, plan.key, attempt, compiler, held)
             )
             if wheel is not None:
                 wheel_cache.finished(plan.key)
@@ -98,8 +102,9 @@ def build(python: Path, plan: Plan, compiler: str) -> tuple[Path, Plan]:
         )
 
 
-def _tested(python: Path, plan: Plan, compiled: Callable[[], Path]) -> tuple[Path | None, str]:
-    """The wheel of that plan, or None and what is wrong with it. Each is tested once and the verdict kept."""
+def _tested(python: Path, name: str, plan: Plan, compiled: Callable[[], Path]) -> tuple[Path | None, str]:
+    """The wheel of that plan, or None and what is wrong with it on this CPU. Each is tested once and the verdict kept.
+    `name` is that of the unfinished build. Raises `UnusableError`."""
     known = wheel_cache.verdict(plan.key)
     wheel = wheel_cache.kept(plan.key)
     if known.get("revision") == llama_selftest.REVISION and not known.get("right"):
@@ -111,6 +116,14 @@ def _tested(python: Path, plan: Plan, compiled: Callable[[], Path]) -> tuple[Pat
     new = wheel or compiled()
     with llama_selftest.unpacked(new) as folder:
         verdict = llama_selftest.test(folder, str(python))
+    if verdict.right is False and not verdict.is_of_cpu:
+        # Nothing of it is kept: the same build by another compiler may be right, and has the same key.
+        new.unlink()
+        wheel_cache.finished(name)
+        raise UnusableError(
+            f"This llama.cpp does not work: {verdict.reason}.\n{llama_selftest.OTHER_COMPILER}\n"
+            f"The log of the build: {wheel_cache.log_file(plan.key)}"
+        )
     if verdict.right is None:
         print(f"Could not be tested on this CPU ({verdict.reason}); taking it as it is", flush=True)
     else:
@@ -170,12 +183,19 @@ def report_file(environment: Path) -> Path:
     return environment / "share" / "llmtui" / "llama-build.json"
 
 
+def _told(reason: str) -> object:
+    """As `tui.words.later.Later` is written; a text that llmtui does not know stays as it is."""
+    if not isinstance(reason, vulkan_tools.Reason):
+        return reason
+    return {"text": reason.text, "fields": [(name, _told(value)) for name, value in reason.fields.items()]}
+
+
 def report(environment: Path, plan: Plan, user_arguments: str) -> None:
     """Leave a note in the environment on what was built there and why."""
     told = {
         "version": VERSION,
         "backend": plan.backend,
-        "reason": plan.reason,
+        "reason": _told(plan.reason),
         "packages": plan.packages,
         "cmake_args": user_arguments,
         "safer": plan.safer,
@@ -213,10 +233,11 @@ def ensure(environment: Path, wanted: str) -> int:
     try:
         wheel, built = build(python, plan, compiler)
     except wheel_cache.BuildError as error:
-        if plan.backend == "cpu" or wanted == "vulkan":
+        if plan.backend == "cpu" or wanted == "vulkan" or isinstance(error, UnusableError):
             raise
         print(error, flush=True)
-        reason = f"its Vulkan build failed; the log is {wheel_cache.log_file(plan.key)}"
+        log = str(wheel_cache.log_file(plan.key))
+        reason = vulkan_tools.Reason("its Vulkan build failed; the log is {file}", file=log)
         plan = choose("auto", vulkan_tools.VulkanTools(False, reason), user_arguments)
         print(plan, flush=True)
         wheel, built = build(python, plan, compiler)

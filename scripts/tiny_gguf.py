@@ -1,5 +1,5 @@
 """Writes a GGUF file of a tiny model with random weights and rows as long as real ones need them, for llama.cpp's
-self-test: one layer of attention and a mixture of experts, no vocabulary. Standard library only."""
+self-test: one layer of attention and a mixture of experts, with or without a vocabulary. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ N_HEAD_KV = 2
 N_EXPERT = 2
 """All of them are used for each token, so that a small difference does not choose another one."""
 
+SENTENCE = "Hello world, 42 models!\n"
+"""What the vocabulary has tokens for; no piece of it is longer than a letter but for "llo"."""
+
 _F32 = 0
 _ALIGNMENT = 32
-_UINT32, _FLOAT32, _STRING = 4, 6, 8
+_UINT32, _FLOAT32, _STRING, _ARRAY = 4, 6, 8, 9
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def random_weights(count: int, scale: float, seed: int = 1) -> array[float]:
     return values
 
 
-def write(file: Path, pool: Pool) -> None:
+def write(file: Path, pool: Pool, *, has_vocabulary: bool = False) -> None:
     """Write the model whose matrices are rows of that pool; what is no matrix is float."""
     tensors: list[tuple[str, Sequence[int], int, bytes]] = []
 
@@ -78,10 +81,10 @@ def write(file: Path, pool: Pool) -> None:
     matrix("blk.0.ffn_gate_exps.weight", 71, N_EMBD, N_FF, N_EXPERT)
     matrix("blk.0.ffn_up_exps.weight", 97, N_EMBD, N_FF, N_EXPERT)
     matrix("blk.0.ffn_down_exps.weight", 127, N_FF, N_EMBD, N_EXPERT)
-    file.write_bytes(_file(tensors))
+    file.write_bytes(_file(tensors, has_vocabulary=has_vocabulary))
 
 
-def _file(tensors: Sequence[tuple[str, Sequence[int], int, bytes]]) -> bytes:
+def _file(tensors: Sequence[tuple[str, Sequence[int], int, bytes]], *, has_vocabulary: bool) -> bytes:
     numbers = {
         "block_count": 1,
         "context_length": 512,
@@ -94,11 +97,15 @@ def _file(tensors: Sequence[tuple[str, Sequence[int], int, bytes]]) -> bytes:
         "expert_count": N_EXPERT,
         "expert_used_count": N_EXPERT,
     }
-    texts = {"general.architecture": "llama", "tokenizer.ggml.model": "none"}
+    texts = {"general.architecture": "llama", "tokenizer.ggml.model": "gpt2" if has_vocabulary else "none"}
+    if has_vocabulary:
+        texts["tokenizer.ggml.pre"] = "deepseek-llm"  # split by the regular expressions of the C++ library
     fields = [_string(name) + struct.pack("<I", _STRING) + _string(text) for name, text in texts.items()]
     fields += [_string(f"llama.{name}") + struct.pack("<II", _UINT32, number) for name, number in numbers.items()]
     epsilon = "llama.attention.layer_norm_rms_epsilon"
     fields.append(_string(epsilon) + struct.pack("<If", _FLOAT32, 1e-5))
+    if has_vocabulary:
+        fields += [_texts("tokenizer.ggml.tokens", _tokens()), _texts("tokenizer.ggml.merges", ["l l", "ll o"])]
     infos, blobs, offset = [], [], 0
     for name, shape, kind, data in tensors:
         infos.append(_string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset))
@@ -108,8 +115,20 @@ def _file(tensors: Sequence[tuple[str, Sequence[int], int, bytes]]) -> bytes:
     return _padded(header) + b"".join(blobs)
 
 
+def _tokens() -> list[str]:
+    """One for each letter of the sentence, as vocabularies of bytes spell it, and for what is merged."""
+    letters = sorted(set(SENTENCE.replace(" ", "\u0120").replace("\n", "\u010a")))
+    known = [*letters, "ll", "llo"]
+    return known + [f"<{n}>" for n in range(N_VOCAB - len(known))]
+
+
+def _texts(name: str, texts: Sequence[str]) -> bytes:
+    return _string(name) + struct.pack("<IIQ", _ARRAY, _STRING, len(texts)) + b"".join(map(_string, texts))
+
+
 def _string(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
 
 
 def _padded(data: bytes) -> bytes:

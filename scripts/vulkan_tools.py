@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import debian_packages
 
@@ -19,6 +21,19 @@ PACKAGES = {"glslc": "glslc", "libvulkan": "libvulkan-dev", "vulkan-headers": "l
 
 NEWER_RELEASE = {"bookworm": "trixie"}
 """Debian releases with headers that are too old, and the next one, whose headers work with the rest of the old one."""
+
+
+class Reason(str):
+    """A clause in English that knows what it was made of, so that llmtui can say it in another language: `text`, which
+    is in `BUILD_REASONS` of `tui/machine/missing_gpu.py`, and what fills its `fields`."""
+
+    text: str
+    fields: dict[str, str]
+
+    def __new__(cls, text: str, **fields: str) -> Self:
+        clause = super().__new__(cls, text.format(**fields))
+        clause.text, clause.fields = text, fields
+        return clause
 
 
 @dataclass(frozen=True)
@@ -66,13 +81,15 @@ def look(compiler: str, headers_dir: Path) -> VulkanTools:
         missing.append("vulkan-headers")
     if missing:
         packages = tuple(dict.fromkeys(PACKAGES[name] for name in missing))
-        return VulkanTools(False, f"{' '.join(packages)} not installed", remedy=packages)
+        return VulkanTools(False, Reason("{packages} not installed", packages=" ".join(packages)), remedy=packages)
     if system is not None and system >= MINIMUM:
         return VulkanTools(True, f"glslc and Vulkan headers {_dotted(system)} are here")
     if newer is not None and newer >= MINIMUM:
         return VulkanTools(True, f"glslc is here, Vulkan headers {_dotted(newer)} in the cache", unpacked)
-    found = _dotted(system) if system else "unknown"
-    return VulkanTools(False, f"the Vulkan headers ({found}) are older than {_dotted(MINIMUM)}")
+    found, needed = _dotted(system or newer or ()), _dotted(MINIMUM)
+    return VulkanTools(
+        False, Reason("the Vulkan headers ({found}) are older than {needed}", found=found, needed=needed)
+    )
 
 
 def provide(compiler: str, headers_dir: Path) -> VulkanTools:
@@ -89,7 +106,9 @@ def provide(compiler: str, headers_dir: Path) -> VulkanTools:
             debian_packages.unpack_from_release("libvulkan-dev", release, headers_dir)
             tools = look(compiler, headers_dir)
     except debian_packages.PackageError as error:
-        return VulkanTools(False, f"{tools.reason} ({error})", remedy=tools.remedy)
+        return VulkanTools(
+            False, Reason("{reason} ({error})", reason=tools.reason, error=str(error)), remedy=tools.remedy
+        )
     return tools
 
 
@@ -114,5 +133,5 @@ def _has_spirv_headers() -> bool:
     return any(any(root.glob(f"{place}/SPIRV-HeadersConfig.cmake")) for root in roots for place in places)
 
 
-def _dotted(version: tuple[int, int, int]) -> str:
+def _dotted(version: Iterable[int]) -> str:
     return ".".join(map(str, version))

@@ -11,6 +11,15 @@ set(LLAMA_ALL_WARNINGS OFF)
 set_property(DIRECTORY PROPERTY EXCLUDE_FROM_ALL TRUE)
 list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 
+# A compiler that links libstdc++ from an archive would have each library export what it took of that, and all of them,
+# the system's libstdc++ too, use the parts of whichever is loaded first. Where two versions meet, streams find another
+# facet than the one that writes numbers.
+include(CheckLinkerFlag)
+check_linker_flag(CXX "LINKER:--exclude-libs,ALL" LLMTUI_CAN_HIDE_ARCHIVES)
+if(LLMTUI_CAN_HIDE_ARCHIVES)
+    add_link_options("LINKER:--exclude-libs,ALL")
+endif()
+
 function(llmtui_speed_up_build)
     set(ggml ${CMAKE_CURRENT_SOURCE_DIR}/ggml/src)
     set_target_properties(llama PROPERTIES EXCLUDE_FROM_ALL FALSE)

@@ -4,6 +4,7 @@ the chat's model afterwards."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
@@ -34,6 +35,13 @@ def library(home: Path) -> None:
     folder.mkdir(parents=True)
     for model in (DENSE, MOE):
         shutil.copy(model, folder)
+
+
+@pytest.fixture
+def start(start: StartApp) -> StartApp:
+    """The app measures with one thread: as many as a large machine has would wait for each other while it does other
+    things as well."""
+    return functools.partial(start, more_settings="[load]\nn_threads = 1\n")
 
 
 async def opened(person: Person) -> BenchScreen:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.app.conftest import StartApp
 from tests.app.test_guardrail import told
+from tui.machine.figures import MEMORY_PRESSURE
 from tui.machine.host import HostReader
 from tui.machine.readings import HostSample
 
@@ -26,7 +27,7 @@ async def test_the_footer_says_how_much_was_swapped_and_keeps_it(start: StartApp
 
 async def test_a_shortage_is_told_once_while_it_lasts(start: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
     n_reads = 0
-    short = HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=2 * GIB, memory_pressure_percent=35.0)
+    short = HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=2 * GIB, figures={MEMORY_PRESSURE: 35.0})
 
     def read(_: HostReader) -> HostSample:
         nonlocal n_reads

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from textual.strip import Strip
 
 from tests.app.one_widget import BIG, BLANKS, GIB, HOST, RADEON, SPEED, OneWidgetApp, feed, rows_of
+from tests.machine.one_figure import LOAD
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import shorten
+from tui.app.widgets.monitor_panels import Past, machine_panels
 from tui.app.widgets.readings import Figures, Readings, bar, level
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
@@ -84,10 +86,21 @@ def table_of(rows: list[str]) -> list[str]:
 
 
 async def test_the_sidebar_shows_each_core_the_disk_and_how_long_programs_wait_for_memory() -> None:
-    host = replace(HOST, core_percents=(0, 12.5, 50, 99, 100), engine_read_bps=1.5 * GIB, memory_pressure_percent=12.4)
+    figures = {"engine_disk_reads": 1.5 * GIB, "memory_pressure": 12.4}
+    host = replace(HOST, core_percents=(0, 12.5, 50, 99, 100), figures=figures)
     rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(host=host)))
     text = [" ".join(row.split()) for row in rows]
     assert "▁▂▅██" in text and "disk reads 1.5 GiB/s" in text and "waiting for memory 12%" in text
+
+
+async def test_a_row_of_the_table_of_figures_is_shown_in_its_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.app.widgets.figure_rows.FIGURES", (LOAD,))
+    now = Figures(host=replace(HOST, figures={"load": 1.5}))
+    rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(now))
+    (index,) = [index for index, row in enumerate(rows) if row.split()[:1] == ["CPU"]]
+    assert rows[index + 1 :] and rows[index + 1].split() == ["tasks", "that", "compute", "1.5"]
+    cpu, *_ = machine_panels(now, Past(), 40)
+    assert any("tasks that compute" in text for row in cpu.rows for text, _ in row)
 
 
 @pytest.mark.parametrize(("n_cores", "n_cells"), [(1, 1), (31, 31), (32, 16), (64, 22), (256, 29)])
@@ -151,7 +164,7 @@ def test_bars_are_as_long_as_their_share_and_always_as_wide(part: float | None, 
 
 
 async def test_rows_that_would_say_that_nothing_is_wrong_are_left_out() -> None:
-    quiet = replace(HOST, engine_read_bps=4096.0, memory_pressure_percent=0.4)
+    quiet = replace(HOST, figures={"engine_disk_reads": 4096.0, "memory_pressure": 0.4})
     rows = await rows_of(Sidebar(), (100, 40), lambda it: it.show(Figures(host=quiet)))
     assert not [row for row in rows if row.startswith(("disk reads", "waiting for memory"))]
 

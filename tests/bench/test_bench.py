@@ -84,7 +84,9 @@ def test_settings_of_the_command_line_reach_llama_cpp_and_the_report() -> None:
         *("-c", "1024", "-b", "128", "-ub", "64", "-fa", "on", "-ctk", "q8_0", "-ctv", "q8_0", "--no-mmap"),
         *("--repack", "off"),
     )
-    (record,) = json.loads(llmtui("--bench", MOE, "-p", "32", "-n", "0", "-r", "1", *arguments, "--json").stdout)
+    (record,) = json.loads(
+        llmtui("--bench", MOE, "-p", "32", "-n", "0", "-r", "1", "-t", "1", *arguments, "--json").stdout
+    )
     expected = {
         "n_ctx": 1024, "n_batch": 128, "n_ubatch": 64, "flash_attn": 1, "type_k": "q8_0", "type_v": "q8_0",
         "use_mmap": False, "repack": False, "repacked": "",
@@ -93,7 +95,9 @@ def test_settings_of_the_command_line_reach_llama_cpp_and_the_report() -> None:
 
 
 def test_depth_is_in_the_context_but_not_in_the_count() -> None:
-    (record,) = json.loads(llmtui("--bench", DENSE, "-p", "0", "-n", "8", "-d", "300", "-r", "1", "--json").stdout)
+    (record,) = json.loads(
+        llmtui("--bench", DENSE, "-p", "0", "-n", "8", "-d", "300", "-r", "1", "-t", "1", "--json").stdout
+    )
     assert (record["n_depth"], record["n_ctx"]) == (300, 512)
     assert record["samples_ts"][0] == pytest.approx(8e9 / record["samples_ns"][0], rel=1e-5)
 

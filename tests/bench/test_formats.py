@@ -14,12 +14,13 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE
-from tests.measure.reports import PP, TG, report, result
+from tests.measure.reports import HELLO, PP, TG, report, result
 from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import plain
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql, records
 from tui.bench.render import facts
+from tui.measure.compare import differences
 from tui.measure.report import Comparison, Roofline
 from tui.protocol.records import Buffer, LoadSettings
 
@@ -148,6 +149,13 @@ def test_each_test_that_generates_has_the_roofline_of_what_it_reads() -> None:
         roofline=Roofline(tps=25.0, read_bytes={"CPU": 4}, bandwidth={"CPU": 100.0}),
     )
     assert [record["roofline_ts"] for record in records(Comparison(reports=(both,)))] == [25.0, 12.5, None]
+
+
+def test_a_llama_cpp_that_was_built_outside_a_repository_tells_no_commit() -> None:
+    nameless = report(hello=msgspec.structs.replace(HELLO, build_commit=""))
+    assert {record["build_commit"] for record in records(Comparison(reports=(nameless,)))} == {"unknown"}
+    assert "llama.cpp of unknown commit" in plain(facts(nameless)[-1])
+    assert differences(report(), nameless) == ()
 
 
 def test_a_comparison_without_figures_is_empty_in_every_format() -> None:

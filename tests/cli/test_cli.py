@@ -277,7 +277,7 @@ def test_a_reader_that_leaves_early_causes_no_noise() -> None:
         ["--version"],
         ["--locate"],
         ["--devices", "--json"],
-        ["--bench", DENSE, "-p", "8", "-n", "0", "-r", "1", "--json"],
+        ["--bench", DENSE, "-p", "8", "-n", "0", "-r", "1", "-t", "1", "--json"],
         ["--tune", DENSE, "--seconds", "6", "-t", "1", "-c", "512"],
     ],
     ids=lambda arguments: arguments[0],

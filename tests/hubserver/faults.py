@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -49,6 +50,34 @@ def slow(bytes_per_s: float) -> Change:
                 yield chunk[at : at + n]
 
     return lambda _, reply: _in(reply, body(reply))
+
+
+class Dam:
+    """Lets so many bytes through, of all connections together, and holds the rest back until it is `broken`: then the
+    lines break."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._left, self._lock, self._is_broken = n_bytes, threading.Lock(), threading.Event()
+
+    def __call__(self, _: Request, reply: Reply) -> Reply:
+        return _in(reply, self._body(reply))
+
+    def broken(self) -> None:
+        """Nobody waits any more."""
+        self._is_broken.set()
+
+    def _body(self, reply: Reply) -> Iterator[bytes]:
+        n = 1 << 14
+        for chunk in _body(reply):
+            for at in range(0, len(chunk), n):
+                piece = chunk[at : at + n]
+                with self._lock:
+                    free = min(len(piece), self._left)
+                    self._left -= free
+                yield piece[:free]
+                if free < len(piece):
+                    self._is_broken.wait()
+                    raise CutConnectionError
 
 
 def whole(repo: ServedRepo, path: str, *, etag: str = "") -> Change:

@@ -15,6 +15,7 @@ import msgspec
 import psutil
 import pytest
 
+from tests.machine.one_figure import LOAD
 from tui.machine.energy import LEAST_S
 from tui.machine.host import HostReader, Portable
 from tui.machine.procfs import Linux
@@ -121,9 +122,9 @@ def test_a_dead_engine_leaves_none_and_the_machines_figures(
     gone = reader.read()
 
     for sample in (zombie, gone):
-        assert [getattr(sample, name) for name in HostSample.__struct_fields__ if name.startswith("engine")] == [
-            None
-        ] * 7
+        of_engine = [name for name in HostSample.__struct_fields__ if name.startswith("engine")]
+        assert {getattr(sample, name) for name in of_engine} == {None}
+        assert not [name for name in sample.figures if name.startswith("engine")]
         assert sample.ram_total_bytes is not None
 
 
@@ -191,8 +192,16 @@ def test_what_the_engine_reads_from_a_disk_is_told_per_second_of_one_process(tre
     reader.engine_pid = 8
     other = reader.read()
 
-    assert (first.engine_read_bps, other.engine_read_bps) == (None, None)
-    assert second.engine_read_bps is not None and second.engine_read_bps > 0
+    assert "engine_disk_reads" not in {*first.figures, *other.figures}
+    assert second.figures["engine_disk_reads"] > 0
+
+
+def test_a_row_of_the_table_is_read_on_each_reading_of_the_machine(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(proc__loadavg="1.50 1.00 0.50 2/300 4711\n")
+    monkeypatch.setattr("tui.machine.host.FIGURES", (LOAD,))
+
+    assert HostReader(source=Linux(root)).read().figures == {"load": 1.5}
+    assert HostReader(source=Portable()).read().figures == {}
 
 
 def test_the_power_of_the_cpu_is_what_its_counter_grew_by(tree: Tree) -> None:

@@ -94,7 +94,9 @@ def test_a_software_device_is_taken_by_name_and_never_by_itself() -> None:
         pytest.skip("this machine has a GPU")
 
     def used(*arguments: str) -> str:
-        done = llmtui("--bench", DENSE, "-p", "4", "-n", "0", "-r", "1", "--json", "--software-vulkan", *arguments)
+        done = llmtui(
+            "--bench", DENSE, "-p", "4", "-n", "0", "-r", "1", "-t", "1", "--json", "--software-vulkan", *arguments
+        )
         backends: str = json.loads(done.stdout)[0]["backends"]
         return backends
 
@@ -226,7 +228,7 @@ def test_why_vulkan_was_not_built_is_said_with_all_that_building_it_takes(tmp_pa
     told = {
         "version": version("llama-cpp-python"),
         "backend": "cpu",
-        "reason": "glslc libvulkan-dev not installed",
+        "reason": {"text": "{packages} not installed", "fields": [["packages", "glslc libvulkan-dev"]]},
         "packages": ["glslc", "libvulkan-dev"],
         "cmake_args": "-DGGML_CUDA=on -DGGML_LTO=on",
     }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tui.app.phrases import shortage
 from tui.config.keymap import default_keymap
+from tui.machine.figures import MEMORY_PRESSURE
 from tui.machine.pressure import CALM_READS, MemoryWatch, Shortage, swap_growth
 from tui.machine.readings import HostSample
 
@@ -17,7 +18,8 @@ GIB, MIB = 1 << 30, 1 << 20
 
 
 def reading(available: int | None = 8 * GIB, pressure: float | None = 0.0) -> HostSample:
-    return HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=available, memory_pressure_percent=pressure)
+    figures = {} if pressure is None else {MEMORY_PRESSURE: pressure}
+    return HostSample(time=0, ram_total_bytes=16 * GIB, ram_available_bytes=available, figures=figures)
 
 
 def told(*samples: HostSample) -> list[int]:

@@ -198,7 +198,7 @@ def test_the_command_shows_what_it_tried_and_remembers_only_what_is_surely_faste
 
 
 def test_an_interrupted_search_shows_what_it_has_and_remembers_nothing() -> None:
-    with on_terminal("--bench", "--tune", DENSE, "--seconds", "1000") as running:
+    with on_terminal("--bench", "--tune", DENSE, "--seconds", "1000", "--backend", "cpu", "-t", "1") as running:
         running.read_until("ubatch")
         running.process.send_signal(signal.SIGINT)
         code, _ = running.end()

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.places import CHECKOUT
+from tests.words import pseudo
 from tui.config import paths
-from tui.machine.missing_gpu import Build, read_build
+from tui.machine.missing_gpu import BUILD_REASONS, Build, read_build
+from tui.words.later import later
 
 SCRIPTS = CHECKOUT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -77,7 +79,9 @@ def test_arm_features_are_instructions_too() -> None:
 TOOLS = vulkan_tools.VulkanTools(True, "glslc is here", Path("/headers"))
 
 
-NO_TOOLS = vulkan_tools.VulkanTools(False, "glslc not installed", remedy=("glslc",))
+NO_TOOLS = vulkan_tools.VulkanTools(
+    False, vulkan_tools.Reason("{packages} not installed", packages="glslc"), remedy=("glslc",)
+)
 
 
 def test_vulkan_is_chosen_when_it_can_be_built() -> None:
@@ -119,10 +123,26 @@ def test_what_was_built_and_why_is_noted_where_llmtui_looks_for_it(tmp_path: Pat
     assert build == Build(
         version=llama_plan.VERSION,
         backend="cpu",
-        reason="glslc not installed",
+        reason=later("{packages} not installed", packages="glslc"),
         packages=("glslc",),
         cmake_args="-DGGML_LTO=on",
     )
+
+
+def test_every_reason_that_is_noted_can_be_said_in_the_language_of_whoever_reads_it(tmp_path: Path) -> None:
+    """Each as the set-up makes it; what apt-get said stays in its own words."""
+    told = vulkan_tools.Reason("{reason} ({error})", reason=NO_TOOLS.reason, error="E: no such package")
+    with_error = vulkan_tools.VulkanTools(False, told)
+    asked_for = llama_plan.choose("cpu", TOOLS)
+    with pseudo.spoken():
+        for plan in (asked_for, llama_plan.choose("auto", with_error)):
+            llama_wheel.report(tmp_path, plan, "")
+            build = read_build(llama_wheel.report_file(tmp_path))
+            assert build is not None and build.reason != plan.reason
+            assert pseudo.bypassed(str(build.reason), "glslc", "E: no such package", "LLMTUI_BACKEND=cpu") == []
+    sources = [file.read_text(encoding="utf-8") for file in SCRIPTS.glob("*.py")]
+    made = {text for source in sources for text in re.findall(r'\bReason\("([^"]+)"', source)}
+    assert made == set(BUILD_REASONS)
 
 
 @pytest.mark.parametrize(

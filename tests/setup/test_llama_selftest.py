@@ -22,6 +22,10 @@ VEC_DOT = (
     "void ggml_vec_dot_{0}(int n, float * s, size_t, const void *, size_t, const void *, size_t, int nrc) {{ {1} }}\n"
 )
 GEMM = "void ggml_gemm_{0}(int, float *, size_t, const void *, const void *, int, int) {{ {1} }}\n"
+SPLIT = "_Z19unicode_regex_splitRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEERKSt6vectorIS4_SaIS4_EEb"
+"""How llama.cpp splits a text into words, before each is made tokens of."""
+WRITE = "_ZNSolsEi"
+"""How the C++ library writes a number into a stream."""
 LAYOUTS = [
     f"{kind}_{layout}_{activations}"
     for kind, activations in (("q4_0", "q8_0"), ("iq4_nl", "q8_0"), ("q2_K", "q8_K"), ("q4_K", "q8_K"))
@@ -80,6 +84,23 @@ def test_a_fault_of_repacked_weights_alone_is_found(fault: str, tmp_path: Path) 
     done = selftest(sys.prefix, LD_PRELOAD=in_front(tmp_path, functions))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "repacked, 37 tokens" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (f"void {SPLIT}() {{ {CRASH} }}\n", "with a model with a vocabulary, libstdc++.so.6 loaded before llama.cpp"),
+        (f"void *{WRITE}(void *stream, int) {{ return stream; }}\n", "wrong numbers in the log, libstdc++.so.6 loaded"),
+    ],
+    ids=["tokens", "log"],
+)
+def test_libraries_that_compute_right_and_do_not_work_together_are_found(
+    function: str, said: str, tmp_path: Path
+) -> None:
+    done = selftest(sys.prefix, LD_PRELOAD=in_front(tmp_path, function))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert said in done.stdout
+    assert "Build it with another: CXX=" in done.stdout and "safer" not in done.stdout
 
 
 def test_a_test_that_the_system_ends_tells_nothing_of_the_library(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     name = "tiny_engine-1.0-py3-none-any.whl"
     with zipfile.ZipFile(Path(folder, name), "w") as wheel:
         wheel.writestr("tiny_engine.py", "")
-        if os.environ.get("NEEDS"):
+        if os.environ.get("APART"):
+            wheel.writestr("llama_cpp/llama_cpp.py", APART)
+        elif os.environ.get("NEEDS"):
             wheel.writestr("llama_cpp/llama_cpp.py", LIBRARY.format(os.environ["CMAKE_ARGS"], os.environ["NEEDS"]))
         info = "tiny_engine-1.0.dist-info/"
         wheel.writestr(info + "METADATA", METADATA)
@@ -68,6 +70,13 @@ import os, signal
 if {1!r} not in {0!r}:
     os.kill(os.getpid(), signal.SIGILL)
 raise ImportError("there is no library here")
+"""
+
+APART = """
+import os, sys
+if sys.argv[-1] == "computes":
+    os._exit(0)
+os.abort()
 """
 
 def prepare_metadata_for_build_wheel(folder, config_settings=None):
@@ -298,6 +307,18 @@ def test_a_build_that_crashes_here_gives_way_to_the_next_safer_one_and_is_rememb
     assert "Taking one without" in told and "Using the wheel in" in told
     assert not workshop.started.exists(), "built again, though the verdict was known"
     assert built == len(list(workshop.wheels.glob("*/*.whl"))) + len(list(workshop.wheels.glob("*/verdict.json")))
+
+
+def test_a_build_that_computes_right_and_does_not_load_is_not_built_in_other_ways_but_by_another_compiler(
+    workshop: Workshop,
+) -> None:
+    workshop.go.touch()
+    process = workshop.build(APART="1")
+    told = workshop.finish(process)
+    assert process.returncode == 1
+    assert "This llama.cpp does not work: SIGABRT with loading it" in told and "CXX=/usr/bin/g++ make run" in told
+    assert "Taking one without" not in told and workshop.left() == []
+    assert workshop.build().wait(PATIENCE_S) == 0, "as by another compiler"
 
 
 def test_when_no_build_computes_right_none_is_taken(workshop: Workshop) -> None:

@@ -16,6 +16,8 @@ from tests.patience import PATIENCE_S
 from tests.running import llmtui
 from tests.words import pseudo
 from tui.base.text import cells
+from tui.config import paths
+from tui.machine.missing_gpu import read_build
 from tui.measure.chart_plot import can_draw_chinese
 
 CHINESE = {"LANG": "zh_CN.UTF-8", "LC_ALL": "", "LANGUAGE": ""}
@@ -55,7 +57,7 @@ def in_pseudo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         ["--bench", DENSE, MOE, *SMALL, "--output", "table", "--e2e"],
         ["--bench", DENSE, *SMALL, "--output", "md", "--compare", "last", "--fail-below", "3", "-r", "3"],
         ["--quick", DENSE, "-t", "1", "--output", "table"],
-        ["--parallel", "1,2", DENSE, "-p", "8", "-n", "4", "-r", "1", "--output", "table"],
+        ["--parallel", "1,2", DENSE, *SMALL, "--output", "table"],
         ["--history", "--output", "table"],
         ["--bench", "nowhere.gguf"],
         ["--bench", DENSE, "--backend", "vulkan9"],
@@ -81,6 +83,7 @@ def names_in(told: str) -> list[str]:
     return [
         *re.findall(named, told),
         *_processor(),
+        *_packages(),
         *re.findall(r"llvmpipe \([^()]*\)|\(llvmpipe\)|llvmpipe", told),
         *models,
         *LLAMA_BENCH,
@@ -97,6 +100,12 @@ def _processor() -> list[str]:
 
     here = this_machine()
     return [here.cpu, here.os]
+
+
+def _packages() -> tuple[str, ...]:
+    """Of Debian, that this llama.cpp was built without."""
+    build = read_build(paths.llama_build_file())
+    return build.packages if build is not None else ()
 
 
 @pytest.mark.parametrize("arguments", [["--devices"], ["--locate"], ["--history", "--output", "table"]], ids=str)
@@ -132,7 +141,7 @@ def test_what_programs_read_is_the_same_in_every_language(output: str) -> None:
 def test_scores_places_and_history_are_the_same_for_programs_in_every_language() -> None:
     for arguments in (["--locate", "--json"], ["--history", "--json"]):
         assert llmtui(*arguments, **CHINESE).stdout == llmtui(*arguments).stdout
-    quick = [json.loads(llmtui("--quick", DENSE, "--json", **environ).stdout) for environ in ({}, CHINESE)]
+    quick = [json.loads(llmtui("--quick", DENSE, "-t", "1", "--json", **environ).stdout) for environ in ({}, CHINESE)]
     assert quick[0]["definition"] == quick[1]["definition"] and quick[0].keys() == quick[1].keys()
 
 

@@ -12,7 +12,7 @@ from tui import __version__
 from tui.base.text import one_line
 from tui.bench import endtoend
 from tui.measure import roofline
-from tui.measure.report import BenchResult, Comparison, Report, described
+from tui.measure.report import BenchResult, Comparison, Report, described, recorded_commit
 
 TABLE = "llama_bench"
 """Name of the table that SQL creates and fills: llama-bench's."""
@@ -84,7 +84,7 @@ def _record(report: Report, result: BenchResult) -> dict[str, object]:
     loaded, settings = report.loaded, report.settings
     on_cpu = not loaded.llama.devices
     return {
-        "build_commit": report.hello.build_commit,
+        "build_commit": recorded_commit(report.hello),
         "build_number": 0,
         "cpu_info": report.machine.cpu,
         "gpu_info": report.gpu_info,

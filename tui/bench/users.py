@@ -11,7 +11,7 @@ from tui.base.format import full_speed
 from tui.base.terminal_style import Line, Toned, plain
 from tui.bench.figures import spread_of_speeds
 from tui.bench.render import Format, Page, facts, headline, n_of_runs, refusal, table_of
-from tui.measure.report import Comparison, ParallelResult, Report, described
+from tui.measure.report import Comparison, ParallelResult, Report, described, recorded_commit
 from tui.measure.stats import mean
 from tui.words import tr
 
@@ -115,7 +115,7 @@ def _record(report: Report, found: ParallelResult) -> dict[str, object]:
         "t": round(took_s, 6),
         "speed": round((n_read + n_written) / took_s, 6),
         "llmtui_version": __version__,
-        "build_commit": report.hello.build_commit,
+        "build_commit": recorded_commit(report.hello),
         "cpu_info": report.machine.cpu,
         "gpu_info": ", ".join(filter(None, map(report.describe, loaded.llama.devices))),
         "backends": report.backend,

@@ -40,7 +40,8 @@ class ContextKey(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """See `model_identity`."""
     build: str
-    """Commit of llama.cpp, whose layout may change with any of them."""
+    """Commit of llama.cpp, whose layout may change with any of them; the version of its package where that is not
+    known."""
     type_k: str
     type_v: str
     flash_attn: bool

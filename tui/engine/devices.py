@@ -42,8 +42,10 @@ def _text(raw: bytes | None) -> str:
 
 
 def build_commit() -> str:
-    """The commit that ggml was built from, as it tells itself; llama.cpp's, whose repository it is part of."""
-    return _text(_api().ggml_commit())
+    """The commit that ggml was built from, as it tells itself; llama.cpp's, whose repository it is part of. Empty where
+    it was built from an archive, outside any repository."""
+    commit = _text(_api().ggml_commit())
+    return "" if commit == "unknown" else commit
 
 
 def handles() -> dict[str, int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,7 @@ def key_of(path: Path, session: Session) -> ContextKey:
         model = f"gone since it was loaded, at {time.time_ns()}"  # like no other
     return ContextKey(
         model=model,
-        build=build_commit(),
+        build=build_commit() or version("llama_cpp_python"),
         type_k=loaded.llama.type_k,
         type_v=loaded.llama.type_v,
         flash_attn=loaded.llama.flash_attn,

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import psutil
 
 from tui.machine.energy import EnergyMeter, EnergyReading, joules
+from tui.machine.figures import FIGURES, Figure
 from tui.machine.procfs import Linux, MachineCounters, Process, Proportions
 from tui.machine.readings import HostSample
 
@@ -27,6 +28,7 @@ class Source(Protocol):
     def machine(self) -> MachineCounters: ...
     def process(self, pid: int) -> Process | None: ...
     def proportions(self, pid: int) -> Proportions | None: ...
+    def figure(self, figure: Figure, pid: int | None) -> float | None: ...
 
 
 class HostReader:
@@ -56,7 +58,8 @@ class HostReader:
         self._core_percents: tuple[float, ...] = ()
         self._energy = EnergyMeter(sysfs)
         self._energy_before: EnergyReading | None = None
-        self._reads: tuple[float, int] | None = None
+        self._counters: dict[str, tuple[float, float]] = {}
+        """When each was read the last time, and what it was."""
         self._engine_cpu_percent: float | None = None
         self._swap_used: int | None = None
         self._engine: tuple[int, float] | None = None
@@ -81,13 +84,12 @@ class HostReader:
             engine_shared_bytes=process.shared_bytes if process else None,
             engine_pss_bytes=self._proportions.pss_bytes if process and self._proportions else None,
             engine_uss_bytes=self._proportions.uss_bytes if process and self._proportions else None,
-            engine_read_bps=self._disk_reads(process),
             swap_total_bytes=machine.swap_total_bytes,
             swap_used_bytes=machine.swap_used_bytes,
             swap_delta_bytes=swap_delta,
-            memory_pressure_percent=machine.memory_pressure_percent,
             cpu_temperature_c=machine.temperature_c,
             cpu_power_w=self._power(),
+            figures=self._figures(self.engine_pid if process else None),
         )
 
     def swap_used_bytes(self) -> int | None:
@@ -102,7 +104,10 @@ class HostReader:
             return None
         if self._engine is None or self._engine[0] != pid:
             self._engine = (pid, process.started)
-            self._base_process = self._engine_cpu_percent = self._proportions = self._reads = None
+            self._base_process = self._engine_cpu_percent = self._proportions = None
+            for figure in FIGURES:
+                if figure.of_engine:
+                    self._counters.pop(figure.name, None)
             self._proportions_at = 0.0
         elif self._engine[1] != process.started:
             return None
@@ -126,15 +131,22 @@ class HostReader:
         self._engine_cpu_percent = _percent(process.cpu - base.cpu, elapsed) if process and base else None
         self._base, self._base_process = machine, process
 
-    def _disk_reads(self, process: Process | None) -> float | None:
-        """Per second, since the read before."""
-        if process is None or process.read_bytes is None:
-            return None
-        now, before = (time.monotonic(), process.read_bytes), self._reads
-        self._reads = now
+    def _figures(self, pid: int | None) -> dict[str, float]:
+        read = ((figure, self._source.figure(figure, pid)) for figure in FIGURES)
+        told = {
+            figure.name: self._per_second(figure.name, value) if figure.is_counter else value
+            for figure, value in read
+            if value is not None
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+    def _per_second(self, name: str, value: float) -> float | None:
+        """Since the read before."""
+        now, before = (time.monotonic(), value), self._counters.get(name)
+        self._counters[name] = now
         if before is None or now[0] <= before[0]:
             return None
-        return max(0, now[1] - before[1]) / (now[0] - before[0])
+        return max(0.0, now[1] - before[1]) / (now[0] - before[0])
 
     def _power(self) -> float | None:
         """Mean of the CPU packages since the read before."""
@@ -185,6 +197,10 @@ class Portable:
         except psutil.Error:
             return None
         return Proportions(pss_bytes=getattr(memory, "pss", None), uss_bytes=getattr(memory, "uss", None))
+
+    def figure(self, figure: Figure, pid: int | None) -> float | None:
+        """None: the readers of figures know Linux."""
+        return None
 
 
 Number = TypeVar("Number", int, float)

@@ -23,6 +23,7 @@ from tui.machine import vulkan
 from tui.machine.vulkan import Vulkan
 from tui.protocol.records import Device
 from tui.words import mark, tr
+from tui.words.later import Later
 
 PROBE_S = 20.0
 """A driver may take a second or two to load; one that hangs is a fact too."""
@@ -35,6 +36,16 @@ _DRIVERS = {
 }
 _MAKERS = {"CUDA": "NVIDIA", "ROCm": "AMD", "SYCL": "Intel"}
 """By the beginning of llama.cpp's names for devices of one maker only."""
+
+
+BUILD_REASONS = (
+    mark("LLMTUI_BACKEND=cpu asks for it"),
+    mark("{packages} not installed"),
+    mark("the Vulkan headers ({found}) are older than {needed}"),
+    mark("{reason} ({error})"),
+    mark("its Vulkan build failed; the log is {file}"),
+)
+"""Why `make` may have built without Vulkan; it leaves a note in one of these texts, with what fills it."""
 
 
 class RenderNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +67,8 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     """Of llama-cpp-python."""
     backend: str
     """ "vulkan" or "cpu"."""
-    reason: str
-    """Why that one: "glslc not installed"."""
+    reason: Later | str
+    """Why that one, in a clause: "glslc not installed"."""
     packages: tuple[str, ...] = ()
     """Of Debian, which it lacked for Vulkan."""
     cmake_args: str = ""
@@ -209,7 +220,7 @@ def _not_built(facts: Facts, *, finds_devices: bool = False) -> str:
             "This llama.cpp was built for {backends}, which finds no device, and not for Vulkan.", backends=others
         )
     build = facts.build if facts.build is not None and facts.build.backend != "vulkan" else None
-    why = tr("The reason: {reason}.", reason=build.reason) if build else ""
+    why = tr("The reason: {reason}.", reason=str(build.reason)) if build else ""
     again = f"CMAKE_ARGS={shlex.quote(build.cmake_args)} " if build and build.cmake_args else ""
     command = f"{again}LLMTUI_BACKEND=vulkan make run"
     if build and build.packages:

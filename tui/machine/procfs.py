@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tui.machine.cgroups import groups_of
+from tui.machine.figures import Figure, Places
 from tui.machine.files import key_values, read_int, read_scaled, read_text
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -25,7 +26,6 @@ class MachineCounters(msgspec.Struct, frozen=True, kw_only=True):
     ram_available_bytes: int | None = None
     swap_total_bytes: int | None = None
     swap_used_bytes: int | None = None
-    memory_pressure_percent: float | None = None
     temperature_c: float | None = None
 
 
@@ -37,8 +37,6 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
     rss_bytes: int
     shared_bytes: int | None = None
-    read_bytes: int | None = None
-    """What it has had read from disks since it was started."""
 
 
 class Proportions(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +64,8 @@ class Linux:
         self._sys = str(root / "sys")
         self._limits = tuple(_limiting_groups(root))
         self._cpu_sensor = _cpu_sensor(root)
+        groups = tuple(group.folder for group in self._limits)
+        self._places = Places(proc=self._proc, sys=self._sys, memory_groups=groups)
 
     def machine(self) -> MachineCounters:
         busy, total, cores = self._cpu()
@@ -83,7 +83,6 @@ class Linux:
             ram_available_bytes=ram_available,
             swap_total_bytes=swap_total,
             swap_used_bytes=None if swap_total is None or swap_free is None else swap_total - swap_free,
-            memory_pressure_percent=self._pressure(),
             temperature_c=None if self._cpu_sensor is None else read_scaled(self._cpu_sensor, 1000),
         )
 
@@ -103,7 +102,6 @@ class Linux:
                 cpu=float(fields[14 - 3]) + float(fields[15 - 3]),
                 rss_bytes=pages[1] * _PAGE_BYTES,
                 shared_bytes=pages[2] * _PAGE_BYTES,
-                read_bytes=self._disk_reads(pid),
             )
         except (ValueError, IndexError):
             return None
@@ -118,9 +116,11 @@ class Linux:
         known = [size for size in private if size is not None]
         return Proportions(pss_bytes=_kib(values.get("Pss")), uss_bytes=sum(known) if known else None)
 
-    def _disk_reads(self, pid: int) -> int | None:
-        text = key_values(read_text(f"{self._proc}/{pid}/io") or "", ":").get("read_bytes", "")
-        return int(text) if text.isdigit() else None
+    def figure(self, figure: Figure, pid: int | None) -> float | None:
+        """What the figure's reader gives, with this engine."""
+        if figure.of_engine and pid is None:
+            return None
+        return figure.read(msgspec.structs.replace(self._places, engine=f"{self._proc}/{pid}"))
 
     def _cpu(self) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
         """Busy and total time of all CPUs together, and of each."""
@@ -132,11 +132,6 @@ class Linux:
         busy, total = _busy_and_total(lines[0])
         return busy, total, tuple(_busy_and_total(line) for line in lines[1:] if line.startswith("cpu"))
 
-    def _pressure(self) -> float | None:
-        """Of the machine or of a group that limits this process, whichever suffers more."""
-        files = [f"{self._proc}/pressure/memory", *(group.pressure_file for group in self._limits)]
-        return max((percent for percent in map(_waiting_percent, files) if percent is not None), default=None)
-
 
 class _Group:
     """A control group that limits memory, of version 1 or 2."""
@@ -145,7 +140,7 @@ class _Group:
         names = ("memory.max", "memory.current") if is_v2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
         self._limit, self._usage = (str(folder / name) for name in names)
         self._stat = str(folder / "memory.stat")
-        self.pressure_file = str(folder / "memory.pressure")
+        self.folder = str(folder)
         prefix = "" if is_v2 else "total_"
         self._cache = (f"{prefix}active_file", f"{prefix}inactive_file")
 
@@ -190,17 +185,6 @@ def _busy_and_total(line: str) -> tuple[float, float]:
     times = [float(field) for field in line.split()[1:9]]
     total = sum(times)
     return total - sum(times[3:5]), total
-
-
-def _waiting_percent(file: str) -> float | None:
-    """The first figure of a file with pressure stall information: time in which some task waited, of the last 10 s."""
-    text = read_text(file)
-    if not text or not text.startswith("some avg10="):
-        return None
-    try:
-        return float(text[len("some avg10=") :].split(None, 1)[0])
-    except ValueError:
-        return None
 
 
 def _kib(field: str | None) -> int | None:

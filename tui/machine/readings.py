@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from tui.machine.figures import MEMORY_PRESSURE
+
 GpuSource = Literal["nvml", "amdgpu", "i915", "xe", "llama.cpp"]
 GpuKind = Literal["gpu", "igpu"]
 ThrottleReason = Literal["heat", "power", "current", "hardware"]
@@ -38,19 +40,20 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     """As `engine_rss_bytes`, pages of several processes divided among them; read every few seconds if asked for."""
     engine_uss_bytes: int | None = None
     """Pages that no other process uses; read every few seconds if asked for."""
-    engine_read_bps: float | None = None
-    """Bytes per second that the engine has had read from a disk since the read before, the pages of a mapped file
-    included; what comes from the page cache is not counted."""
     swap_total_bytes: int | None = None
     swap_used_bytes: int | None = None
     swap_delta_bytes: int | None = None
     """Growth of `swap_used_bytes` since the read before, negative when it shrank; None for the first one."""
-    memory_pressure_percent: float | None = None
-    """Time over the last 10 s in which some task waited for memory (Linux pressure stall information): of the machine,
-    or of the control group that limits this process if that is more."""
     cpu_temperature_c: float | None = None
     cpu_power_w: float | None = None
     """Of the CPU packages, integrated GPU included, since the read before; None where only root may know."""
+    figures: dict[str, float] = {}
+    """Those of `tui.machine.figures.FIGURES` that are known, by name."""
+
+    @property
+    def memory_pressure_percent(self) -> float | None:
+        """How much of the time programs wait for memory; see `tui.machine.figures.memory_pressure`."""
+        return self.figures.get(MEMORY_PRESSURE)
 
     @property
     def ram_used_bytes(self) -> int | None:

@@ -228,8 +228,9 @@ _FACTS = (
     _Fact(LOAD_ROWS["repack"].words, lambda report: str(int(report.settings.repack != "off")), "repack"),
     _Fact(mark("load mode"), lambda report: report.load_mode, "load_mode"),
 )
-_UNKNOWN = ("", "-1", "auto")
-"""What llama-bench writes for settings that llama.cpp chose, without saying what was chosen."""
+_UNKNOWN = ("", "-1", "auto", "unknown")
+"""What llama-bench writes for settings that llama.cpp chose, without saying what was chosen, and for what it does not
+know."""
 
 
 def _text(value: object) -> str:

@@ -311,6 +311,11 @@ def marks_told(marks: Iterable[str]) -> str:
     return listed(*(tr(MARKS[mark]) if mark in MARKS else mark for mark in marks))
 
 
+def recorded_commit(hello: Hello) -> str:
+    """llama.cpp's commit for programs: "unknown" where it is not known, as llama-bench writes."""
+    return hello.build_commit or "unknown"
+
+
 def engine_build(hello: Hello) -> str:
     """llama.cpp with its commit."""
     return f"llama.cpp {hello.build_commit}" if hello.build_commit else tr("llama.cpp of unknown commit")

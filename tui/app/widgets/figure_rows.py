@@ -10,6 +10,7 @@ from tui.app.widgets.readings import bar, gib, gib_of, level, percent, share
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import one_line
+from tui.machine.figures import FIGURES
 from tui.machine.readings import GpuSample, HostSample, NpuSample, ThrottleReason
 from tui.planning.placement import HOST
 from tui.protocol.records import Placed
@@ -18,10 +19,6 @@ from tui.words import mark, tr, trn
 
 GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
-PRESSED_PERCENT = 10.0
-"""Programs that wait for memory so much of the time are in its way already."""
-NOTABLE_READS_BPS = 1 << 20
-"""An engine that reads less from a disk does not wait for it."""
 _SIZE_CELLS, _PART_CELLS = 11, 8
 """Of a size with its unit and a blank before it, "1,023.9 MiB" at most, and of the name of what takes it."""
 _EIGHTHS = "▁▂▃▄▅▆▇█"
@@ -106,24 +103,27 @@ def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:
             yield (column(part, n_label), "muted"), *((right(_size(n), _SIZE_CELLS), "") for n in sizes)
 
 
-def engine_rows(host: HostSample, width: int) -> Iterator[Row]:
-    """What the engine's process takes, and what it reads from a disk: a model that is mapped and does not stay in
-    memory is read for each token."""
+def engine_row(host: HostSample, width: int) -> Iterator[Row]:
+    """What the engine's process takes."""
     if host.engine_rss_bytes is not None:
         yield labelled(tr("engine"), f"{gib(host.engine_rss_bytes)} GiB", width)
-    if host.engine_read_bps is not None and host.engine_read_bps >= NOTABLE_READS_BPS:
-        yield labelled(tr("disk reads"), per_second(host.engine_read_bps), width)
 
 
-def swap_rows(host: HostSample, width: int) -> Iterator[Row]:
-    """Swap, where there is any, and how much programs wait for memory."""
+def swap_row(host: HostSample, width: int) -> Iterator[Row]:
+    """Swap, where there is any."""
     if host.swap_total_bytes and host.swap_used_bytes is not None:
         grows = (host.swap_delta_bytes or 0) > GROWING_SWAP_BYTES
         text = gib_of(host.swap_used_bytes, host.swap_total_bytes)
         yield labelled(tr("swap"), text, width, "tight" if grows else "")
-    if pressure := round(host.memory_pressure_percent or 0.0):
-        style = "full" if pressure >= PRESSED_PERCENT else ""
-        yield labelled(tr("waiting for memory"), f"{pressure}%", width, style)
+
+
+def of_panel(panel: str, host: HostSample, width: int) -> Iterator[Row]:
+    """A row for each of `FIGURES` that belongs to the panel and has something to say."""
+    for figure in FIGURES:
+        value = host.figures.get(figure.name)
+        if figure.panel == panel and value is not None and value >= figure.least:
+            style = "full" if value >= figure.alarm else ""
+            yield labelled(tr(figure.words), figure.write(value), width, style)
 
 
 def cores_row(percents: Sequence[float], width: int) -> Iterator[Row]:
@@ -168,11 +168,6 @@ def npus_row(npus: Sequence[NpuSample], width: int) -> Iterator[Row]:
     chips = chip if len(npus) == 1 else tr("{n} of them", n=len(npus))
     name = shorten(chips, width - len(title) - width_of(use) - 1)
     yield spread(((title, "title"), (name, "muted")), ((use, "muted"),), width)
-
-
-def per_second(n_bytes: float) -> str:
-    """Bytes per second, "1.2 GiB/s"."""
-    return f"{format.size(n_bytes)}/s"
 
 
 def short_duration(value: float) -> str:

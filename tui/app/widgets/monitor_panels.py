@@ -123,6 +123,7 @@ def _cpu(host: HostSample, width: int) -> Iterator[Panel]:
     found = list(rows.cores_row(host.core_percents, width))
     if host.engine_cpu_percent is not None:
         found.append(rows.labelled(tr("engine"), percent(share(host.engine_cpu_percent, 100)), width))
+    found += rows.of_panel("CPU", host, width)
     yield Panel(
         title=(("CPU", "title"),),
         figure=((heat + percent(share(host.cpu_percent, 100)), ""),),
@@ -136,16 +137,16 @@ def _ram(host: HostSample, width: int) -> Iterator[Panel]:
     used, total = host.ram_used_bytes, host.ram_total_bytes
     if used is None or not total:
         return
-    found = list(rows.engine_rows(host, width))
+    found = list(rows.engine_row(host, width))
     if found and host.engine_private_bytes is not None and host.engine_shared_bytes is not None:
         own = ((tr("its own") + " ", "muted"), (f"{gib(host.engine_private_bytes)} GiB", ""))
         mapped = ((tr("files") + " ", "muted"), (f"{gib(host.engine_shared_bytes)} GiB", ""))
-        found.insert(1, spread(own, mapped, width))
+        found.append(spread(own, mapped, width))
     yield Panel(
         title=(("RAM", "title"),),
         figure=((gib_of(used, total), ""),),
         graph=Graph(lambda reading: reading.host.ram_used_bytes, total, level(share(used, total))),
-        rows=(*found, *rows.swap_rows(host, width)),
+        rows=(*found, *rows.swap_row(host, width), *rows.of_panel("RAM", host, width)),
         worth=1,
     )
 

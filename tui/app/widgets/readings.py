@@ -19,7 +19,8 @@ NOT_AVAILABLE = mark("n/a")
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is shown of one moment. A new figure is a field of one of these records and a row of the sidebar."""
+    """All that is shown of one moment. A new figure of the machine is a row of `tui.machine.figures.FIGURES`; one of
+    another kind a field of one of these records and a row of the sidebar."""
 
     speed: SpeedNow = SpeedNow()
     context: tuple[int, int] = (0, 0)

@@ -107,8 +107,9 @@ def _ram(figures: Figures, width: int) -> Panel:
     if host is None:
         return
     yield from _worth(_NEEDED, rows.memory("RAM", host.ram_used_bytes, host.ram_total_bytes, width, is_title=True))
-    yield from _worth(_DETAIL, rows.engine_rows(host, width))
-    yield from _worth(_DETAIL, rows.swap_rows(host, width))
+    yield from _worth(_DETAIL, rows.engine_row(host, width))
+    yield from _worth(_DETAIL, rows.swap_row(host, width))
+    yield from _worth(_DETAIL, rows.of_panel("RAM", host, width))
 
 
 def _gpu(gpu: GpuSample, width: int) -> Panel:
@@ -131,3 +132,4 @@ def _cpu(figures: Figures, width: int) -> Panel:
         found.append(f"{host.cpu_power_w:.0f} W")
     yield _NEEDED, rows.titled("CPU", "  ".join([*found, percent(share(host.cpu_percent, 100))]), width)
     yield from _worth(_DETAIL, rows.cores_row(host.core_percents, width))
+    yield from _worth(_DETAIL, rows.of_panel("CPU", host, width))

@@ -171,7 +171,7 @@ class FindScreen(ListDialog[Reference]):
         return tr("Nothing found. Fewer or other words find more.")
 
     def _troubles(self) -> str:
-        told = "\n".join(clean(str(failure)) for failure in self._results.failures)
+        told = "\n".join(dict.fromkeys(clean(str(failure)) for failure in self._results.failures))
         if self._results.is_offline:
             return tr("{reasons}\nWhat is on this machine works without a network.", reasons=told)
         return told

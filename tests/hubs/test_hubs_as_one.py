@@ -11,8 +11,7 @@ from tests.hubserver.exchange import Reply
 from tests.hubserver.server import HubServer, ServedRepo
 from tui.hubs.interface import HubError
 from tui.hubs.records import Page, Query
-from tui.hubs.reference import parse_reference
-from tui.hubs.reference import Reference
+from tui.hubs.reference import Reference, parse_reference
 from tui.hubs.registry import Hubs
 from tui.words import use
 

@@ -10,8 +10,8 @@ _N_SAMPLES, _SAMPLE_BYTES = 32, 2048
 
 class ArrayMemo:
     """Remembers long string arrays, so that reading many files with one vocabulary compares samples of its bytes
-    instead of walking over 300,000 strings in each. Only the length matters: where a string is longer or shorter, all that is
-    behind it has moved, and the samples up to the very end differ."""
+    instead of walking over 300,000 strings in each. Only the length matters: where a string is longer or shorter, all
+    that is behind it has moved, and the samples up to the very end differ."""
 
     MIN_COUNT = 1 << 10
     """Shorter ones are walked over as fast."""

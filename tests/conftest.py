@@ -18,8 +18,11 @@ import pytest_asyncio
 from tests.homes import FOLDERS, FOREIGN
 from tests.patience import PATIENCE_S
 from tests.places import CHECKOUT, DATA
+from tui.config import paths
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
+from tui.measure.kept_bandwidth import ENOUGH, KeptBandwidth
+from tui.protocol.messages import Hello
 from tui.protocol.records import LoadSettings
 
 MODELS = DATA / "models"
@@ -107,6 +110,14 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     return home
+
+
+def say_memory_was_measured() -> None:
+    """In the home folder that is set, this machine's memory counts as measured, without a result: no speed is told, and
+    no second spent on measuring it."""
+    kept, hello = KeptBandwidth(paths.bandwidth_file()), Hello(pid=0, llama_cpp="", devices=())
+    for _ in range(ENOUGH):
+        kept.add(hello, ("CPU",), {})
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from tui.machine.cgroups import groups_of
-from tui.machine.files import key_values, read_int, read_scaled, read_text
+from tui.machine.files import OpenFile, key_values, read_int, read_scaled, read_text
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MEMORY = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 _CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "cpu_thermal", "cpu-thermal")
 
 
@@ -63,18 +64,21 @@ class Linux:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._proc = str(root / "proc")
+        self._stat, self._meminfo = (OpenFile(f"{self._proc}/{name}") for name in ("stat", "meminfo"))
+        self._process: tuple[int, OpenFile, OpenFile, OpenFile] | None = None
         self._sys = str(root / "sys")
         self._limits = tuple(_limiting_groups(root))
+        pressure = [f"{self._proc}/pressure/memory", *(group.pressure_file for group in self._limits)]
+        self._pressures = tuple(map(OpenFile, pressure))
         self._cpu_sensor = _cpu_sensor(root)
 
     def machine(self) -> MachineCounters:
         busy, total, cores = self._cpu()
-        memory = key_values(read_text(f"{self._proc}/meminfo") or "", ":")
-        ram_total = _kib(memory.get("MemTotal"))
-        ram_available = _kib(memory.get("MemAvailable"))
+        memory = _memory(self._meminfo)
+        ram_total, ram_available = memory.get("MemTotal"), memory.get("MemAvailable")
         for group in self._limits:
             ram_total, ram_available = group.cap(ram_total, ram_available)
-        swap_total, swap_free = _kib(memory.get("SwapTotal")), _kib(memory.get("SwapFree"))
+        swap_total, swap_free = memory.get("SwapTotal"), memory.get("SwapFree")
         return MachineCounters(
             cpu_busy=busy,
             cpu_total=total,
@@ -89,8 +93,13 @@ class Linux:
 
     def process(self, pid: int) -> Process | None:
         """None for a process that is gone, a zombie included."""
-        stat = read_text(f"{self._proc}/{pid}/stat")
-        statm = read_text(f"{self._proc}/{pid}/statm")
+        if self._process is None or self._process[0] != pid:
+            stat_file, statm_file, io_file = (
+                OpenFile(f"{self._proc}/{pid}/{name}") for name in ("stat", "statm", "io")
+            )
+            self._process = pid, stat_file, statm_file, io_file
+        _, stat_file, statm_file, io_file = self._process
+        stat, statm = stat_file.read(), statm_file.read()
         if not stat or not statm:
             return None
         try:
@@ -103,7 +112,7 @@ class Linux:
                 cpu=float(fields[14 - 3]) + float(fields[15 - 3]),
                 rss_bytes=pages[1] * _PAGE_BYTES,
                 shared_bytes=pages[2] * _PAGE_BYTES,
-                read_bytes=self._disk_reads(pid),
+                read_bytes=_disk_reads(io_file),
             )
         except (ValueError, IndexError):
             return None
@@ -118,13 +127,9 @@ class Linux:
         known = [size for size in private if size is not None]
         return Proportions(pss_bytes=_kib(values.get("Pss")), uss_bytes=sum(known) if known else None)
 
-    def _disk_reads(self, pid: int) -> int | None:
-        text = key_values(read_text(f"{self._proc}/{pid}/io") or "", ":").get("read_bytes", "")
-        return int(text) if text.isdigit() else None
-
     def _cpu(self) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
         """Busy and total time of all CPUs together, and of each."""
-        stat = read_text(f"{self._proc}/stat")
+        stat = self._stat.read()
         if not stat or not stat.startswith("cpu "):
             return None, None, ()
         # One line for all CPUs and one for each come before anything else. A last one may be cut off by a huge file.
@@ -134,8 +139,7 @@ class Linux:
 
     def _pressure(self) -> float | None:
         """Of the machine or of a group that limits this process, whichever suffers more."""
-        files = [f"{self._proc}/pressure/memory", *(group.pressure_file for group in self._limits)]
-        return max((percent for percent in map(_waiting_percent, files) if percent is not None), default=None)
+        return max((percent for percent in map(_waiting_percent, self._pressures) if percent is not None), default=None)
 
 
 class _Group:
@@ -168,7 +172,7 @@ class _Group:
 
 def _limiting_groups(root: Path) -> list[_Group]:
     """The groups of this process, from its own to the outermost, that limit memory below what the machine has."""
-    ram_total = _kib(key_values(read_text(str(root / "proc/meminfo")) or "", ":").get("MemTotal"))
+    ram_total = _memory(OpenFile(str(root / "proc/meminfo"))).get("MemTotal")
     groups = [_Group(group.folder, is_v2=group.is_v2) for group in groups_of("memory", root)]
     limits = [(group, group.limit_bytes()) for group in groups]
     return [group for group, limit in limits if limit is not None and (ram_total is None or limit < ram_total)]
@@ -187,20 +191,36 @@ def _cpu_sensor(root: Path) -> str | None:
 
 def _busy_and_total(line: str) -> tuple[float, float]:
     # user nice system idle iowait irq softirq steal; guest time, which follows, is part of user.
-    times = [float(field) for field in line.split()[1:9]]
+    times = list(map(float, line.split(None, 9)[1:9]))
     total = sum(times)
     return total - sum(times[3:5]), total
 
 
-def _waiting_percent(file: str) -> float | None:
+def _disk_reads(io: OpenFile) -> int | None:
+    text = io.read() or ""
+    digits = text[text.find("\nread_bytes:") :].split(None, 2)[1:2]
+    return int(digits[0]) if digits and digits[0].isdigit() else None
+
+
+def _waiting_percent(file: OpenFile) -> float | None:
     """The first figure of a file with pressure stall information: time in which some task waited, of the last 10 s."""
-    text = read_text(file)
+    text = file.read()
     if not text or not text.startswith("some avg10="):
         return None
     try:
         return float(text[len("some avg10=") :].split(None, 1)[0])
     except ValueError:
         return None
+
+
+def _memory(meminfo: OpenFile) -> dict[str, int]:
+    """Bytes by name, of what is wanted of the file: to take all of it apart takes ten times as long."""
+    text, found = meminfo.read() or "", {}
+    for name in _MEMORY:
+        at = text.find(f"{name}:")
+        if at >= 0 and (size := _kib(text[at + len(name) + 1 : at + len(name) + 32])) is not None:
+            found[name] = size
+    return found
 
 
 def _kib(field: str | None) -> int | None:

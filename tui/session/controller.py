@@ -281,6 +281,8 @@ class Controller:
     async def keep_draft(self) -> None:
         """Keep what is written and not sent as it is now, in case llmtui is killed."""
         texts = (*self.queue.texts, *self.unsent())
+        if self.drafts.are_kept(texts):
+            return
         try:
             await asyncio.to_thread(self.drafts.keep, texts)
         except OSError as error:  # it is tried again, and told where it matters: at the end

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 from textual.pilot import Pilot
 
+from tests.app.settling import hurry
 from tests.conftest import DENSE, pid_of, say_memory_was_measured, until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
@@ -26,6 +27,8 @@ from tui.config.options import AppOptions
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Timings
 from tui.session.events import AnswerPaused, SessionEvent
+
+hurry()
 
 LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -17,8 +18,11 @@ import pytest_asyncio
 from tests.homes import FOLDERS, FOREIGN
 from tests.patience import PATIENCE_S
 from tests.places import CHECKOUT, DATA
+from tui.config import paths
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
+from tui.measure.kept_bandwidth import ENOUGH, KeptBandwidth
+from tui.protocol.messages import Hello
 from tui.protocol.records import LoadSettings
 
 MODELS = DATA / "models"
@@ -50,6 +54,21 @@ def pid_of(engine: Engine) -> int:
     """The process of an engine that runs on this machine."""
     assert engine.pid is not None, "the engine does not run"
     return engine.pid
+
+
+# Python looks for cycles all the time, and through all that thousands of tests are made of: a quarter of the time of
+# those with an app. Here what a few tests have left is collected at once.
+gc.set_threshold(200_000, 1_000, 1_000)
+_TESTS_BETWEEN_COLLECTIONS = 15
+_n_tests = 0
+
+
+def pytest_runtest_teardown() -> None:
+    """See above."""
+    global _n_tests
+    _n_tests += 1
+    if _n_tests % _TESTS_BETWEEN_COLLECTIONS == 0:
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,9 +106,18 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("LLMTUI_BRIEF_BANDWIDTH", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     return home
+
+
+def say_memory_was_measured() -> None:
+    """In the home folder that is set, this machine's memory counts as measured, without a result: no speed is told, and
+    no second spent on measuring it."""
+    kept, hello = KeptBandwidth(paths.bandwidth_file()), Hello(pid=0, llama_cpp="", devices=())
+    for _ in range(ENOUGH):
+        kept.add(hello, ("CPU",), {})
 
 
 @pytest.fixture(scope="session")

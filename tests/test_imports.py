@@ -21,7 +21,7 @@ IN_THE_CHILD = {
     for name in (
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
-        *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling"),
+        *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
     )
 }
 """Modules that only the engine's own process imports."""
@@ -152,3 +152,7 @@ def test_the_process_that_renders_templates_loads_no_more_than_it_needs() -> Non
     loaded = loaded_by("import tui.engine.template_process")
     assert "jinja2" in loaded
     assert loaded.isdisjoint({"llama_cpp", "numpy", "textual", "asyncio", "tui.engines.local"})
+
+
+def test_the_engine_starts_without_what_takes_long_to_import() -> None:
+    assert importing(["tui.engine.worker"]).isdisjoint({"numpy", "jinja2", "wcwidth", "importlib.metadata", "textual"})

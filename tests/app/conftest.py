@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import pytest
 from textual.pilot import Pilot
 
-from tests.conftest import DENSE, pid_of, until
+from tests.app.settling import hurry
+from tests.conftest import DENSE, pid_of, say_memory_was_measured, until
 from tui.app.app import LlmtuiApp
 from tui.app.run import make_app
 from tui.app.widgets.prompt import Prompt
@@ -26,6 +27,8 @@ from tui.config.options import AppOptions
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Timings
 from tui.session.events import AnswerPaused, SessionEvent
+
+hurry()
 
 LOAD: dict[str, object] = {"n_ctx": 1024, "n_threads": 1, "backend": "cpu"}
 
@@ -217,6 +220,8 @@ async def started(
     settings = paths.user_settings_file()
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(GREEDY + NO_RESERVE + more_settings)
+    if not paths.bandwidth_file().exists():
+        say_memory_was_measured()
     app = make_app(AppOptions(model=model, load={**LOAD, **(load or {})}, **options))
     heard = overhear(app)
     async with app.run_test(size=size, notifications=True) as pilot:

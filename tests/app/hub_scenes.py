@@ -24,7 +24,7 @@ def find_screen(person: Person) -> FindScreen:
 async def find(person: Person) -> None:
     """What suits this machine, and what the hubs have."""
     person.app.controller.finding = finding_on(open_shelf())
-    await person.press("f10")
+    await person.press("alt+m")
     await person.wait_for(lambda: isinstance(person.app.screen, FindScreen) and find_screen(person)._results.is_whole)
 
 
@@ -41,7 +41,7 @@ async def find_without_hubs(person: Person) -> None:
     with HubServer() as server:
         server.instead(".", Reply(503, body=b"down"))
         person.app.controller.finding = finding_on(server)
-        await person.press("f10")
+        await person.press("alt+m")
         await person.wait_for(
             lambda: isinstance(person.app.screen, FindScreen) and find_screen(person)._results.failures
         )
@@ -93,7 +93,7 @@ async def fetch_some(person: Person) -> None:
 
 async def watch_downloads(person: Person) -> None:
     await fetch_some(person)
-    await person.press("f11")
+    await person.press("alt+d")
     await person.wait_for(lambda: isinstance(person.app.screen, DownloadsScreen))
 
 

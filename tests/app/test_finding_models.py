@@ -43,7 +43,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 async def find(person: Person, text: str = "") -> FindScreen:
     """Open the search, type, and wait for what the hubs have."""
-    await person.press("f10")
+    await person.press("alt+m")
     await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
     screen = person.app.screen
     assert isinstance(screen, FindScreen)
@@ -55,7 +55,7 @@ async def find(person: Person, text: str = "") -> FindScreen:
 
 async def look_into(person: Person, name: str) -> RepositoryScreen:
     """Open a repository by its name."""
-    await person.press("f10")
+    await person.press("alt+m")
     await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
     await person.press(*name)
     await person.wait_for(lambda: f"Open {name.partition(':')[0]}" in person.screen_text())
@@ -118,7 +118,7 @@ async def test_only_the_newest_question_is_answered(start: StartApp, server: Hub
 
     server.instead("(?i)(search|name)[^&]*=[^&]*tin(&|$)", think)
     async with start() as person:
-        await person.press("f10")
+        await person.press("alt+m")
         await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
         screen = person.app.screen
         assert isinstance(screen, FindScreen)
@@ -181,7 +181,7 @@ async def test_a_variant_is_named_by_its_label_and_a_wrong_one_is_said(start: St
         await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
         await person.press("escape")
         await person.wait_for(lambda: person.app.screen is person.app.main)
-        await person.press("f10")
+        await person.press("alt+m")
         await person.wait_for(lambda: isinstance(person.app.screen, FindScreen))
         for _ in "q5_k_m":
             await person.press("backspace")
@@ -234,7 +234,7 @@ async def test_what_is_fetched_goes_on_at_the_next_start_and_is_shown_meanwhile(
         await person.wait_for(lambda: person.app.controller.fetching.is_active)
         await person.press("escape", "escape")
         await person.wait_for(lambda: "↓ Tiny · Q8_0" in person.screen_text())
-        await person.press("f11")
+        await person.press("alt+d")
         await person.wait_for(lambda: isinstance(person.app.screen, DownloadsScreen))
         assert "Tiny · Q8_0" in person.screen_text()
     goes_on.set()

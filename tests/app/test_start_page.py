@@ -22,6 +22,8 @@ from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Conversation, new_conversation, user_turn
 from tui.config import paths
 from tui.config.actions import BY_ID
+from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.session import memory_speed
 
 
 def saved(title: str, day: int) -> Conversation:
@@ -137,6 +139,22 @@ async def test_without_any_model_it_says_where_one_belongs_and_which_fit(start: 
         assert "the folders of other programs" in shown and person.app.screen is person.app.main
         await person.press("ctrl+o")
         await person.wait_for(lambda: isinstance(person.app.screen, PickerScreen))
+
+
+async def test_on_a_new_machine_the_memory_is_measured_beside_the_page_which_then_tells_speeds(
+    start: StartApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(*_: int | None) -> bool:
+        return False
+
+    monkeypatch.setattr(memory_speed, "is_disturbed", nobody)  # other tests have engines that compute
+    paths.bandwidth_file().parent.mkdir(parents=True)
+    paths.bandwidth_file().write_text("damaged")  # as if it had never been measured
+    async with start(None) as person:
+        await person.wait_without_a_model()
+        await person.wait_for(lambda: re.search(r"≈[\d.,]+ tok/s", person.screen_text()))
+        kept = KeptBandwidth(paths.bandwidth_file()).known()
+        assert kept["CPU"] > 0
 
 
 async def test_a_folder_that_is_added_is_searched_from_then_on(start: StartApp, tmp_path: Path) -> None:

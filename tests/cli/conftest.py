@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DENSE, MOE
+from tests.conftest import DENSE, MOE, say_memory_was_measured
 from tests.hubserver.repos import ServedRepo
 from tests.hubserver.server import HubServer
 from tui.config import paths
 
 REPO = "Qwen/Qwen3-Tiny-GGUF"
 LARGE = 12 << 20
+
+
+@pytest.fixture(autouse=True)
+def measured(home: Path) -> None:
+    """No command spends a second on measuring the memory."""
+    say_memory_was_measured()
 
 
 @pytest.fixture

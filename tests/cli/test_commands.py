@@ -82,6 +82,16 @@ def test_a_misspelt_command_gets_the_one_that_is_meant(arguments: list[str]) -> 
     assert plain(running.seen).splitlines()[1] == f"Did you mean llmtui {meant}?"
 
 
+@pytest.mark.parametrize(
+    "arguments", [["pul", "x"], ["pul"], ["pul", "x", "--limit-rate", "5M"], ["--theme", "paper"], ["pul", "--json"]]
+)
+def test_so_it_does_without_a_terminal(arguments: list[str]) -> None:
+    done = llmtui(*arguments)
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    advice = done.stderr.splitlines()[1]
+    assert advice == ("Did you mean llmtui pull?" if arguments[0] == "pul" else "See llmtui --help.")
+
+
 def test_a_file_of_a_commands_name_is_meant_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(DENSE, tmp_path / "search")
     monkeypatch.chdir(tmp_path)

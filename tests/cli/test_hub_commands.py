@@ -49,13 +49,17 @@ def test_a_hub_that_fails_is_said_and_the_other_is_shown(hub: HubServer) -> None
 def test_where_no_hub_answers_that_is_an_exit_code_of_its_own(hub: HubServer) -> None:
     hub.instead("^/(openapi|api)", faults.refused(500))
     done = llmtui("search", "qwen3")
-    assert (done.returncode, done.stdout) == (ExitCode.HUB, "") and "Hugging Face" in done.stderr
+    assert (done.returncode, done.stdout) == (ExitCode.HUB, "")
+    assert "Hugging Face" in done.stderr and "ModelScope" in done.stderr
 
 
-@pytest.mark.usefixtures("hub")
-def test_offline_a_search_says_so_and_the_library_works(models: Path) -> None:
-    done = llmtui("search", "qwen3", "--hub", "hf", HF_HUB_OFFLINE="1")
-    assert (done.returncode, done.stdout) == (ExitCode.HUB, "") and "HF_HUB_OFFLINE" in done.stderr
+def test_offline_no_hub_is_asked_which_is_said_once_and_the_library_works(hub: HubServer, models: Path) -> None:
+    for arguments in (["search", "qwen3"], ["search", "qwen3", "--hub", "ms"], ["show", REPO], ["pull", REPO]):
+        done = llmtui(*arguments, HF_HUB_OFFLINE="1")
+        assert (done.returncode, done.stdout) == (ExitCode.HUB, "")
+        (told,) = [line for line in done.stderr.splitlines() if "HF_HUB_OFFLINE" in line]
+        assert "No hub is asked" in told
+    assert hub.seen == []
     assert DENSE.stem in llmtui("models", "--quick", HF_HUB_OFFLINE="1").stdout
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import DENSE, MOE
 from tests.running import llmtui, on_terminal, plain
 from tui.base.exit_codes import ExitCode
+from tui.config import paths
 
 
 @pytest.mark.usefixtures("models")
@@ -135,3 +139,24 @@ def test_what_cannot_be_deleted_is_said_before_anything_is(models: Path) -> None
     done = llmtui("rm", str(models / DENSE.name), MOE.stem, "--yes", "--json")
     assert done.returncode == ExitCode.UNWRITTEN
     assert json.loads(done.stdout)["removed"] == [] and (models / MOE.name).exists()
+
+
+@pytest.mark.usefixtures("models")
+def test_a_new_machine_is_measured_once_so_that_speeds_can_be_told() -> None:
+    def listed() -> list[dict[str, Any]]:
+        """As by the command, though other tests have engines that compute."""
+        code = (
+            "import sys\nfrom tui.cli import judging\nfrom tui.cli.main import main\n"
+            "async def nobody(*_):\n    return False\n"
+            "judging.is_disturbed = nobody\nsys.exit(main(['models', '--json']))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        models: list[dict[str, Any]] = json.loads(done.stdout)["models"]
+        return models
+
+    paths.bandwidth_file().unlink()
+    first, kept = listed(), paths.bandwidth_file().read_bytes()
+    assert {one["decode_tps"]["basis"] for one in first} == {"roofline"}
+    assert all(0 < one["decode_tps"]["low"] < one["decode_tps"]["high"] for one in first)
+    assert [one["decode_tps"] for one in listed()] == [one["decode_tps"] for one in first]
+    assert paths.bandwidth_file().read_bytes() == kept

@@ -21,7 +21,7 @@ from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.preloaded import Processor
 from tests.models.gguf_files import Shape
-from tui.engine.template_process import Compile
+from tui.engine.template_requests import Compile
 from tui.engines import client
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine

@@ -15,7 +15,8 @@ import pytest_asyncio
 
 from tests.engine.asking import ask, user
 from tests.tape import Tape, Vocabulary, build
-from tui.engine.template import JinjaTemplate, TemplateError
+from tui.engine.jinja_template import JinjaTemplate
+from tui.engine.template import TemplateError
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings, Message

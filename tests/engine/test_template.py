@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tui.engine.template import CHATML, JinjaTemplate, TemplateError
+from tui.engine.jinja_template import JinjaTemplate
+from tui.engine.template import CHATML, ChatMLTemplate, TemplateError
 
 
 def render(source: str, *contents: str, opening: bool = True, **variables: Any) -> str:
@@ -16,6 +17,10 @@ def render(source: str, *contents: str, opening: bool = True, **variables: Any) 
 
 def test_chatml_for_files_without_a_template() -> None:
     assert render(CHATML, "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "{{ 1 }}\n"}]
+    for opening in (True, False):
+        as_jinja = JinjaTemplate(CHATML, "", "").render(turns, opening=opening, variables={})
+        assert ChatMLTemplate().render(turns, opening=opening, variables={}) == as_jinja
 
 
 def test_variables_reach_the_template_and_it_tells_which_it_looks_up() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.test_llama_cpp_templates import TEMPLATES
 from tui.engine.alphabet import Alphabet
 from tui.engine.chatformat import ChatFormat, learn
-from tui.engine.template import JinjaTemplate
+from tui.engine.jinja_template import JinjaTemplate
 from tui.models.templates import Thinking, abilities
 
 TOLD_OTHERWISE: dict[str, Thinking] = {

@@ -348,23 +348,26 @@ def test_a_hub_that_says_nothing_is_not_waited_for(
 def test_offline_mode_asks_nobody(server: HubServer) -> None:
     """In a process of its own: the library reads the variable when it is imported."""
     script = (
-        "from tui.hubs.huggingface import HuggingFace\n"
         "from tui.hubs.interface import HubError\n"
         "from tui.hubs.records import Query, RepoId\n"
-        "hub = HuggingFace()\n"
-        "for ask in (lambda: hub.search(Query()), lambda: hub.repo(RepoId(hub='huggingface', name='a/b'))):\n"
+        "from tui.hubs.reference import Reference\n"
+        "from tui.hubs.registry import Hubs, new_hub\n"
+        "hubs = [new_hub(name) for name in ('huggingface', 'modelscope')]\n"
+        "asked = [\n"
+        "    *((lambda hub=hub: hub.search(Query())) for hub in hubs),\n"
+        "    *((lambda hub=hub: hub.repo(RepoId(hub=hub.name, name='a/b'))) for hub in hubs),\n"
+        "    lambda: Hubs().repo(Reference(name='a/b')),\n"
+        "]\n"
+        "for ask in asked:\n"
         "    try:\n        ask()\n"
         "    except HubError as error:\n        print(error.kind, error)\n"
     )
-    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": server.url}
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": server.url, "MODELSCOPE_ENDPOINT": server.url}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environ, timeout=PATIENCE_S
     )
     lines = done.stdout.splitlines()
-    assert (
-        lines
-        == ["offline Hugging Face is not asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models."] * 2
-    )
+    assert lines == ["offline No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models."] * 5
     assert server.seen == []
 
 

@@ -11,7 +11,7 @@ from tests.hubserver.exchange import Reply
 from tests.hubserver.server import HubServer, ServedRepo
 from tui.hubs.interface import HubError
 from tui.hubs.records import Page, Query
-from tui.hubs.reference import parse_reference
+from tui.hubs.reference import Reference, parse_reference
 from tui.hubs.registry import Hubs
 from tui.words import use
 
@@ -59,7 +59,16 @@ def test_a_search_that_no_hub_answers_fails(server: HubServer, both: Hubs) -> No
     server.instead("", Reply(503))
     with pytest.raises(HubError) as raised:
         both.search(Query())
-    assert raised.value.hub == "huggingface"
+    first, second = str(raised.value).splitlines()
+    assert "Hugging Face" in first and "ModelScope" in second
+
+
+def test_a_repository_that_no_hub_can_be_asked_for_says_why_of_each(server: HubServer, both: Hubs) -> None:
+    server.instead("", Reply(503))
+    with pytest.raises(HubError) as raised:
+        both.repo(Reference(name="a/m-GGUF"))
+    first, second = str(raised.value).splitlines()
+    assert "Hugging Face" in first and "ModelScope" in second
 
 
 def test_more_of_a_search_is_asked_of_those_that_have_more(server: HubServer, both: Hubs) -> None:

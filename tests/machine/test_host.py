@@ -17,6 +17,7 @@ import pytest
 
 from tests.machine.one_figure import LOAD
 from tui.machine.energy import LEAST_S
+from tui.machine.files import OpenFile
 from tui.machine.host import HostReader, Portable
 from tui.machine.procfs import Linux
 from tui.machine.readings import HostSample
@@ -329,3 +330,25 @@ def test_proportional_memory_is_read_when_asked_for_and_then_only_now_and_then(c
     assert (unasked.n_calls, source.n_calls) == (0, 1)
     assert len({sample.engine_pss_bytes for sample in samples}) == 1
     assert msgspec.structs.asdict(samples[-1])["engine_pss_bytes"] is not None
+
+
+def test_a_file_that_is_read_again_and_again_tells_what_is_in_it_now(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    file = OpenFile(str(path))
+    assert file.read() is None
+    path.write_text("one")
+    assert file.read() == "one"
+    path.write_text("2")
+    assert file.read() == "2"
+    file.close()
+    path.unlink()
+    assert file.read() is None
+
+
+@linux_only
+def test_an_open_file_of_a_process_that_is_gone_tells_nothing(child: subprocess.Popen[bytes]) -> None:
+    file = OpenFile(f"/proc/{child.pid}/stat")
+    assert (file.read() or "").startswith(f"{child.pid} ")
+    child.kill()
+    child.wait()
+    assert file.read() is None

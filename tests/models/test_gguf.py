@@ -122,6 +122,18 @@ def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over() -> Non
         assert read_header(raw(last), memo=memo).metadata["after"] == last
 
 
+@pytest.mark.parametrize("place", [0, 1, 2500, 49_998, 49_999])
+def test_a_large_vocabulary_that_differs_in_one_place_is_told_apart(place: int) -> None:
+    def raw(word: str) -> bytes:
+        tokens = [f"token{i}" for i in range(50_000)]
+        tokens[place] = word
+        return header({"tokens": tokens, "after": word})[0]
+
+    memo = ArrayMemo()
+    for word in ("token", "tokens", "", "tokens", "token"):
+        assert read_header(raw(word), memo=memo).metadata["after"] == word
+
+
 def test_version_2_is_read_too() -> None:
     raw, _ = header({"key": "value"}, version=2)
     assert read_header(raw).version == 2

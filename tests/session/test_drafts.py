@@ -57,6 +57,14 @@ def test_what_was_taken_stays_until_it_is_kept_again(home: Path) -> None:
     assert [*paths.drafts_dir().iterdir()] == []
 
 
+def test_what_is_kept_already_needs_no_disk(home: Path) -> None:
+    drafts = Drafts(paths.drafts_dir())
+    assert not drafts.are_kept([])  # nobody knows yet that this process lives
+    drafts.keep(["", "mine"])
+    assert drafts.are_kept(["mine", " "]) and not drafts.are_kept(["mine", "more"])
+    drafts.close([])
+
+
 def test_a_draft_that_cannot_be_kept_leaves_the_one_before(home: Path) -> None:
     drafts = Drafts(paths.drafts_dir())
     drafts.keep(["first"])

@@ -34,6 +34,7 @@ from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
 from tui.base import ending
+from tui.base.beat import beats
 from tui.base.text import clean
 from tui.chat.store import Store, StoreError
 from tui.config import paths
@@ -49,7 +50,7 @@ from tui.words import tr
 
 QUIT_QUESTION = "quit-question"
 THEME_CHECK_S = 2.0
-TERMINAL_CHECK_S = 0.5
+TERMINAL_CHECK_S = 2.0
 INTERRUPT_S = 0.7
 """How long a signal waits for the engine to end what it does; then the engine is ended, whatever it does."""
 RETRY_S = 1.0
@@ -105,11 +106,9 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return TerminalDriver if chosen is LinuxDriver else chosen
 
     def on_mount(self) -> None:
-        driver = self._driver
-        if isinstance(driver, TerminalDriver):
-            # Without a controlling terminal there is no SIGHUP, and what is closed may not end the input.
-            self.set_interval(TERMINAL_CHECK_S, lambda: None if is_terminal(driver.fileno) else self.leave(HUNG_UP))
-        self.set_interval(THEME_CHECK_S, self._reload_themes)
+        if isinstance(self._driver, TerminalDriver):
+            self.run_worker(self._watch_terminal(self._driver), group="terminal")
+        self.run_worker(self._watch_themes(), group="themes")
         if self.problems:
             self.notify(file_phrases.first_problem(self.problems), severity="warning", timeout=10, markup=False)
         self.watch(self, "app_focus", self.controller.monitoring.look, init=False)
@@ -246,6 +245,16 @@ class LlmtuiApp(App[int], inherit_bindings=False):
             is_lost = error.is_retried or error.kind == "rejected"
             title = tr("Not saved") if is_lost else tr("Conversations")
             self.notify(str(error), title=title, severity="error", timeout=15, markup=False)
+
+    async def _watch_terminal(self, driver: TerminalDriver) -> None:
+        """Without a controlling terminal there is no SIGHUP, and what is closed may not end the input."""
+        async for _ in beats(TERMINAL_CHECK_S):
+            if not is_terminal(driver.fileno):
+                self.leave(HUNG_UP)
+
+    async def _watch_themes(self) -> None:
+        async for _ in beats(THEME_CHECK_S):
+            self._reload_themes()
 
     def _reload_themes(self) -> None:
         if not self.themes.has_changed():

@@ -6,8 +6,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import wcwidth
-
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -71,9 +69,11 @@ def n_harmful(text: str) -> int:
 
 
 def _lower(tower: re.Match[str]) -> str:
+    from wcwidth import wcwidth
+
     kept, n = [], 0
     for char in tower[0]:
-        n = n + 1 if unicodedata.category(char) in ("Mn", "Me", "Cf") or wcwidth.wcwidth(char) == 0 else 0
+        n = n + 1 if unicodedata.category(char) in ("Mn", "Me", "Cf") or wcwidth(char) == 0 else 0
         if n <= MAX_MARKS:
             kept.append(char)
     return "".join(kept)
@@ -87,16 +87,23 @@ def one_line(text: str) -> str:
 
 def cells(line: str) -> int:
     """Terminal cells that a line of `one_line` takes."""
-    return max(0, wcwidth.wcswidth(line))
+    if line.isascii():
+        return len(line)
+    # Its tables take a third of the time in which a small program starts, and most never need them.
+    from wcwidth import wcswidth
+
+    return max(0, wcswidth(line))
 
 
 def fit_columns(line: str, columns: int, ellipsis: str = "…") -> str:
     """`line`, cut between graphemes to at most `columns` terminal cells with the ellipsis at its end. Graphemes (emoji
     sequences, letters with combining marks) are kept whole."""
-    if wcwidth.wcswidth(line) <= columns:
+    if cells(line) <= columns:
         return line
+    from wcwidth import iter_graphemes
+
     kept, used = [], 0
-    for grapheme in wcwidth.iter_graphemes(line):
+    for grapheme in iter_graphemes(line):
         wide = cells(grapheme)
         if used + wide > columns - len(ellipsis):
             break

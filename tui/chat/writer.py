@@ -38,7 +38,7 @@ from tui.chat.schema import (
 from tui.chat.watch import Trouble, Watch
 from tui.words import tr
 
-LOOK_S = 0.5
+LOOK_S = 1.0
 """What others do to the database is looked for this often."""
 STREAM_S = 0.5
 """Streaming text is written this often: the most that a crash may cost."""

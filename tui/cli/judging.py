@@ -4,7 +4,7 @@ devices are llama.cpp's own, so that an engine is started for them, once."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,14 +12,16 @@ import msgspec
 from tui.base import format
 from tui.base.terminal_style import Piece, Tone, Toned, say
 from tui.bench.guard import read_memory
-from tui.cli.info import devices_of
 from tui.cli.own_library import OwnLibrary
 from tui.config import paths
 from tui.config.options import Options
+from tui.engines.local import LocalEngine
+from tui.machine.vulkan import engine_environment
 from tui.measure import forecast_words
 from tui.measure.forecast import Forecast, Range, forecast
-from tui.measure.history import History, HistoryError
-from tui.measure.known_speeds import KnownSpeeds, known_speeds
+from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.measure.known_speeds import KnownSpeeds, speeds_here
+from tui.measure.measure_bandwidth import is_disturbed, measure
 from tui.models.info import ModelInfo
 from tui.planning.formula import Fit
 from tui.planning.guardrail import LoadPermission
@@ -65,15 +67,25 @@ class Here:
 async def here(own: OwnLibrary) -> Here | None:
     """Looks around; None, with a word on stderr, where no engine can be asked."""
     try:
-        devices = await devices_of(software_vulkan=own.settings.engine.software_vulkan)
+        devices = await _devices(software=own.settings.engine.software_vulkan)
     except EngineDied as died:
         say(tr("Needs and speeds are not known: {reason}.", reason=died))
         return None
     memory = await read_memory(devices, own.settings.memory)
-    speeds = KnownSpeeds()
-    with contextlib.suppress(HistoryError):  # whoever measures says so
-        speeds = await asyncio.to_thread(known_speeds, History(paths.bench_file()))
-    return Here(own, devices, memory, speeds)
+    return Here(own, devices, memory, await asyncio.to_thread(speeds_here))
+
+
+async def _devices(*, software: bool) -> tuple[Device, ...]:
+    """llama.cpp's, by an engine that is started for it. Measures their memory where that was never done. Raises
+    `EngineDied`."""
+    kept = KeptBandwidth(paths.bandwidth_file())
+    async with LocalEngine(env=engine_environment(software=software)) as engine:
+        hello = await engine.start()
+        if (names := await asyncio.to_thread(kept.missing, hello)) and not await is_disturbed(engine.pid):
+            if sys.stderr.isatty():
+                say(tr("Measuring how fast this machine's memory is, once…"))
+            await measure(engine, hello, names, kept)
+        return hello.devices
 
 
 # In words -------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         flush()
     except CommandLineError as error:
-        say_error(f"{error}\n{error.advice or tr('See {command} --help.', command='llmtui')}")
+        say_error(f"{error}\n{error.advice or _see_help()}")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -101,6 +101,25 @@ def _run(argv: Sequence[str] | None) -> int:
     words.use(words.language_of(os.environ) if homeless else first_language(os.environ))
     given_words = list(sys.argv[1:] if argv is None else argv)
     name = given_words[0] if given_words and given_words[0] in COMMANDS else ""
+    try:
+        return _carry_out(name, given_words, homeless)
+    except CommandLineError as error:
+        meant = "" if name else _meant(given_words)
+        advice = meant if meant and error.advice in ("", _see_help()) else error.advice
+        raise CommandLineError(str(error), advice) from error
+
+
+def _see_help() -> str:
+    return tr("See {command} --help.", command="llmtui")
+
+
+def _meant(given_words: Sequence[str]) -> str:
+    """What to write instead, where the first word is nearly a command; else nothing."""
+    meant = meant_command(given_words[0]) if given_words and not given_words[0].startswith("-") else ""
+    return tr("Did you mean {name}?", name=f"llmtui {meant}") if meant else ""
+
+
+def _carry_out(name: str, given_words: Sequence[str], homeless: str) -> int:
     command = _parser_of(name)
     try:
         arguments = command.parse_args(given_words[1:] if name else given_words)
@@ -179,11 +198,7 @@ def _app(arguments: argparse.Namespace) -> int:
     if arguments.monitor and arguments.models:
         raise CommandLineError(tr("--monitor loads no model: leave out MODEL."))
     if len(arguments.models) > 1:
-        meant = meant_command(arguments.models[0])
-        raise CommandLineError(
-            tr("the app loads one model. Name one, or measure several with --bench."),
-            tr("Did you mean {name}?", name=f"llmtui {meant}") if meant else "",
-        )
+        raise CommandLineError(tr("the app loads one model. Name one, or measure several with --bench."))
     settings_file = Path(arguments.settings) if arguments.settings else None
     try:
         model = next(iter(model_files(arguments.models, settings_file)), None)

@@ -96,7 +96,8 @@ def _rows(group: str, scope: Scope, *rows: tuple[str, ...]) -> tuple[Action, ...
 
 
 # Keys are chosen for SSH, tmux and macOS' Terminal: control letters and function keys always arrive; alt needs "option
-# as meta" on a Mac, and shift+enter needs the kitty protocol, so these are never the only way. Left free:
+# as meta" on a Mac, shift+enter needs the kitty protocol, and f10 and f11 are often the terminal's own, so these are
+# never the only way. Left free:
 # ctrl+b (tmux), ctrl+a (screen), what edits the prompt (ctrl+a c e k u v w x _) and keys that are others in disguise
 # (ctrl+h i m, alt+b f).
 ACTIONS: tuple[Action, ...] = (
@@ -104,8 +105,18 @@ ACTIONS: tuple[Action, ...] = (
         mark("Model"),
         "chat",
         ("pick_model", mark("Choose model"), mark("Choose a model and load it."), "ctrl+o", "footer"),
-        ("find_models", mark("Find models"), mark("Search Hugging Face and ModelScope, and fetch models."), "f10"),
-        ("downloads", mark("Show downloads"), mark("See what is being fetched; pause it, go on, cancel."), "f11"),
+        (
+            "find_models",
+            mark("Find models"),
+            mark("Search Hugging Face and ModelScope, and fetch models."),
+            "alt+m f10",
+        ),
+        (
+            "downloads",
+            mark("Show downloads"),
+            mark("See what is being fetched; pause it, go on, cancel."),
+            "alt+d f11",
+        ),
         (
             "load_fetched",
             mark("Load fetched model"),

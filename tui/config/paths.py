@@ -74,6 +74,11 @@ def bench_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "bench.sqlite"
 
 
+def bandwidth_file() -> Path:
+    """How fast the memories of this machine can be read, once that was measured."""
+    return Path(platformdirs.user_data_dir(APP)) / "bandwidth.json"
+
+
 def exports_dir() -> Path:
     """Default place of exported conversations and of copies that no clipboard took."""
     return Path(platformdirs.user_data_dir(APP)) / "exports"
@@ -112,7 +117,7 @@ def contexts_dir() -> Path:
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
-    files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file())
+    files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file(), bandwidth_file())
     folders = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
     for folder in (*(file.parent for file in files), *folders):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
@@ -138,6 +143,7 @@ def locate() -> list[tuple[str, Path]]:
         (mark("conversations"), database_file()),
         (mark("drafts"), drafts_dir()),
         (mark("benchmarks"), bench_file()),
+        (mark("memory bandwidth"), bandwidth_file()),
         (mark("exports"), exports_dir()),
         (mark("models"), models_dir()),
         (mark("downloads"), downloads_dir()),

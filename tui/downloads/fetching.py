@@ -36,11 +36,7 @@ Whole = dict[str, int]
 
 def location_of(order: Order, file: OrderedFile) -> Location:
     """As the hub says. Raises `HubError`, also where the user wants nothing to be asked."""
-    if order.repo.hub == "huggingface":
-        from huggingface_hub import constants
-
-        if constants.HF_HUB_OFFLINE:
-            raise errors.offline(order.repo.hub)
+    errors.check_online(order.repo.hub)
     repo = Repo(id=order.repo, commit=order.commit, found=FoundRepo(id=order.repo))
     return new_hub(order.repo.hub).location(
         repo, RemoteFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)

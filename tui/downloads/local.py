@@ -15,6 +15,7 @@ from typing import cast
 
 import msgspec
 
+from tui.base.beat import beats
 from tui.config import paths
 from tui.downloads import wishes
 from tui.downloads.frames import Look, Told
@@ -159,12 +160,11 @@ class LocalDownloads:
 
     async def _watch(self) -> None:
         """See what other windows order, while there is no process here that would."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if self._transport is None and self._restart is None and not self._is_given_up:
-                stamp = await asyncio.to_thread(self._stamp)
-                if stamp != self._changed_at:
-                    await self._read()
+        async for _ in beats(_LOOK_S):
+            is_idle = self._transport is None and self._restart is None and not self._is_given_up
+            # One look at a folder, here: to wake a thread for it takes ten times as long.
+            if is_idle and self._stamp() != self._changed_at:
+                await self._read()
 
     def _tell(self, found: tuple[Download, ...]) -> None:
         if found != self._all:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tui.engine.bindings import lib
-from tui.engine.template import CHATML, ChatTemplate, JinjaTemplate, TemplateError, Turn
+from tui.engine.template import ChatMLTemplate, ChatTemplate, TemplateError, Turn
 from tui.words import tr
 
 _MARKS = (
@@ -115,7 +115,7 @@ def fitting(error: TemplateError | None, has_token: Callable[[str], bool]) -> tu
         note = tr("The file holds no chat template; ChatML is used.")
     else:
         note = tr("The file's chat template cannot be used ({reason}); ChatML is used.", reason=reason)
-    return JinjaTemplate(CHATML, "", ""), note
+    return ChatMLTemplate(), note
 
 
 def short_reason(error: TemplateError) -> str:

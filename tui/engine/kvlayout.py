@@ -12,8 +12,6 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-import numpy as np
-
 _HEAD_BYTES = 8
 _CELL = struct.Struct("=iIi")
 _LAYER = struct.Struct("=iQ")
@@ -38,6 +36,8 @@ class _Values(NamedTuple):
 def transpose_v(state: bytearray) -> bool:
     """Turn a state over to the other layout, in place. False, with nothing changed, for one that is laid out in an
     unknown way: quantized values, memory of another kind than a KV cache, another version of llama.cpp."""
+    import numpy as np
+
     try:
         caches = _read(state)
     except (struct.error, KeyError, ValueError):

@@ -5,37 +5,32 @@ token, while the compute threads wait. With top-k, or without randomness, only t
 gives the very token that it would have given (see `needed_candidates`), but for ties. `tokenloop.c` finds them in
 0.02 ms.
 
-`sample` is for those who have no compiled loop: numpy finds the few, 0.24 ms instead of 0.36 between two tokens of
-Qwen3-0.6B. With a small vocabulary it is the other way round, 0.18 and 0.12 ms with the 49 thousand of SmolLM2: the
-model drives everything out of the CPU's caches, so that each step in Python is a slow one. Runs in the engine process
-only.
+`sample` is for those who have no compiled loop: numpy finds the few (`candidates.py`), 0.24 ms instead of 0.36 between
+two tokens of Qwen3-0.6B. With a small vocabulary it is the other way round, 0.18 and 0.12 ms with the 49 thousand of
+SmolLM2: the model drives everything out of the CPU's caches, so that each step in Python is a slow one. Runs in the
+engine process only.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import weakref
-from typing import Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from tui.engine.bindings import lib
 from tui.protocol.records import Sampling
 from tui.words.later import later
+
+if TYPE_CHECKING:
+    from tui.engine.candidates import Candidates
 
 _MAX_NEEDED = 4096
 """With more candidates than this there is nothing to gain."""
 _LARGE_VOCABULARY = 80_000
 """From so many tokens on it is quicker to look for the few than to hand over all; with penalties, which look up each
 candidate, it always is."""
-_START_WIDTH = 8.0
 _LAST_SEED = lib.LLAMA_DEFAULT_SEED - 1
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-"""`llama_token_data`."""
-
-# As the Python package declares it, but for the result, which is wanted as a number.
-_logits_address = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)(("llama_get_logits_ith", lib._lib))
-
 # The Python package does not declare it.
 _clone = ctypes.CFUNCTYPE(lib.llama_sampler_p_ctypes, lib.llama_sampler_p_ctypes)(("llama_sampler_clone", lib._lib))
 
@@ -89,12 +84,7 @@ class Sampler:
         """The likeliest candidate is the one that the chain would choose."""
         is_quick_with_all = n_vocab < _LARGE_VOCABULARY and sampling.temperature > 0 and not _penalizes(sampling)
         self._sees_few = bool(self.n_needed) and not is_quick_with_all
-        self._width = _START_WIDTH
-        self._address = 0
-        self._logits = np.empty(0, np.float32)
-        self._is_likely = np.empty(n_vocab, np.bool_)
         self.chain = chain
-        self._make_room(0)
         self._free = weakref.finalize(self, lib.llama_sampler_free, chain)
 
     def copy(self, context: int | None, n_vocab: int) -> Sampler:
@@ -128,13 +118,6 @@ class Sampler:
         # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
         add(lib.llama_sampler_init_dist(min(seed & 0xFFFFFFFF, _LAST_SEED)))
 
-    def _make_room(self, n: int) -> None:
-        room = np.zeros(n, _CANDIDATE)
-        self._room_ids, self._room_logits = room["id"], room["logit"]
-        self._data = room.ctypes.data_as(lib.llama_token_data_p)
-        self._array = lib.llama_token_data_array(data=self._data, size=n, selected=-1, sorted=False)
-        self._array_pointer = ctypes.byref(self._array)
-
     def sample(self) -> int:
         """Choose the next token from the logits of the last decoded one, and remember it for the penalties. Raises
         `NoNumbers`."""
@@ -142,64 +125,25 @@ class Sampler:
 
     def sample_from_few(self) -> int:
         """As `sample`, the chain seeing no more candidates than it needs, if that can be told."""
-        if not self.n_needed:
-            return self.sample_from_all()
-        logits = self._newest_logits()
-        if self.takes_best:
-            best = int(logits.argmax())
-            if not np.isfinite(logits[best]):  # one that is no number counts as the greatest
-                best = int(np.where(np.isnan(logits), -np.inf, logits).argmax())
-            if not np.isfinite(logits[best]):
-                raise NoNumbers
-            return best
-        ids = self._likeliest(logits)
-        if ids is None:
-            return self.sample_from_all()
-        n = len(ids)
-        if n > len(self._room_ids):
-            self._make_room(2 * n)
-        self._room_ids[:n], self._room_logits[:n] = ids, logits[ids]
-        array = self._array
-        array.data, array.size, array.selected, array.sorted = self._data, n, -1, False
-        lib.llama_sampler_apply(self.chain, self._array_pointer)
-        token = int(array.data[array.selected].id)
-        lib.llama_sampler_accept(self.chain, token)
-        return token
+        token = self._candidates.choose_from_few(self.chain) if self.n_needed else None
+        return self.sample_from_all() if token is None else token
 
     def sample_from_all(self) -> int:
         """As `sample`, the chain seeing the whole vocabulary, which must be numbers: it is sorted."""
-        if not -np.inf < float(np.maximum.reduce(self._newest_logits())) < np.inf:
+        if not self._candidates.are_numbers():
             raise NoNumbers
         return int(lib.llama_sampler_sample(self.chain, self._context, -1))
+
+    @functools.cached_property
+    def _candidates(self) -> Candidates:
+        # Where the loop is compiled nobody asks for it, and importing numpy takes as long as the rest of the engine.
+        from tui.engine.candidates import Candidates
+
+        return Candidates(self._context, self._n_vocab, self.n_needed, takes_best=self.takes_best)
 
     def accept(self, token: int) -> None:
         """Remember a token that was chosen before, for the penalties."""
         lib.llama_sampler_accept(self.chain, token)
-
-    def _newest_logits(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        """A view of llama.cpp's own buffer, which mostly stays where it is."""
-        address = _logits_address(self._context, -1)
-        if address != self._address:
-            self._address = address
-            self._logits = np.ctypeslib.as_array((ctypes.c_float * self._n_vocab).from_address(address))
-        return self._logits
-
-    def _likeliest(self, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray | None:
-        """Ids, ascending, of the tokens within `_width` of the best: at least as many as are needed. The width follows
-        the model, from token to token. None when there is no telling, as with logits that are not numbers."""
-        best = float(np.maximum.reduce(logits))  # `max()`, less a function of Python
-        if best - best != 0:
-            return None
-        while True:
-            (ids,) = np.greater_equal(logits, best - self._width, self._is_likely).nonzero()
-            if len(ids) >= self.n_needed:
-                break
-            if self._width > 1e4:
-                return None
-            self._width *= 1.5
-        if len(ids) > 8 * self.n_needed + 256:
-            self._width *= 0.9
-        return ids
 
     def close(self) -> None:
         """Free the chain; it is freed too when nobody holds this any more."""

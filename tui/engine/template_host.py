@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tui.engine.template import TemplateError, Turn
-from tui.engine.template_process import CPU_S, Compile, Render, RenderResult, Request
+from tui.engine.template_requests import CPU_S, Compile, Render, RenderResult, Request
 from tui.protocol.wire import FrameDecoder, WireError, encode
 
 WAIT_S = 10.0

@@ -8,47 +8,18 @@ import os
 import resource
 import signal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from tui.engine.template import FaultKind, JinjaTemplate, TemplateError
+from tui.engine.jinja_template import JinjaTemplate
+from tui.engine.template import TemplateError
+from tui.engine.template_requests import CPU_S, Compile, RenderResult, Request
 from tui.protocol.wire import encode, read_frame
 
 MEMORY_BYTES = 256 << 20
 """What a template may take beside what the process has anyway."""
-CPU_S = 2
 MAX_PROMPT_BYTES = 64 << 20
 """Of a rendered prompt: more than any context holds."""
-
-
-class Compile(msgspec.Struct, frozen=True, tag=True):
-    """Take this template."""
-
-    source: str
-    bos: str
-    eos: str
-
-
-class Render(msgspec.Struct, frozen=True, tag=True):
-    """Render a conversation with it."""
-
-    turns: list[dict[str, Any]]
-    opening: bool
-    variables: dict[str, Any]
-
-
-class RenderResult(msgspec.Struct, frozen=True):
-    """What came of either. With a `fault`, nothing did."""
-
-    text: str = ""
-    variables: tuple[str, ...] = ()
-    fault: FaultKind | None = None
-    detail: str = ""
-    """As of a `TemplateError`."""
-
-
-Request = Compile | Render
 
 
 class _Server:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import sys
 import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
 
 from tui.engine.abort import Aborted
 from tui.engine.bindings import lib
@@ -118,10 +117,10 @@ class CompiledLoop:
     def __init__(self, library: ctypes.CDLL, session: Session, sampler: Sampler, ignore_end: bool) -> None:
         self._library, self._session = library, session
         n_vocab = session.n_vocab
-        # Not zeroed: of the room, only what is used becomes real memory.
-        self._room = np.empty(n_vocab * _CANDIDATE_BYTES, np.uint8)
-        self._maxima = np.empty(-(-n_vocab // _BLOCK), np.float32)
-        self._kinds = np.frombuffer(session.token_kinds, np.uint8)
+        # Of memory from the kernel, only what is used becomes real.
+        self._room = ctypes.c_char.from_buffer(mmap.mmap(-1, max(1, n_vocab * _CANDIDATE_BYTES)))
+        self._maxima = (ctypes.c_float * -(-n_vocab // _BLOCK))()
+        self._kinds = ctypes.c_char_p(session.token_kinds)
         self._keep_alive = sampler
         self._loop = _Loop(
             context=session.context,
@@ -133,10 +132,10 @@ class CompiledLoop:
             apply=_address("llama_sampler_apply"),
             accept=_address("llama_sampler_accept"),
             is_eog=_address("llama_vocab_is_eog"),
-            kinds=self._kinds.ctypes.data,
+            kinds=ctypes.cast(self._kinds, ctypes.c_void_p).value,
             abort=session.abort.data,
-            room=self._room.ctypes.data,
-            maxima=self._maxima.ctypes.data,
+            room=ctypes.addressof(self._room),
+            maxima=ctypes.addressof(self._maxima),
             n_vocab=n_vocab,
             n_needed=sampler.n_needed,
             takes_best=sampler.takes_best,

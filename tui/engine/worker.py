@@ -13,12 +13,12 @@ import signal
 import sys
 import threading
 import traceback
-from importlib.metadata import version
 from typing import BinaryIO
 
 import msgspec
 
 from tui import words
+from tui.base import llamapackage
 from tui.base.oserrors import about, kept_reason
 from tui.base.text import one_line
 from tui.engine import devices
@@ -130,7 +130,7 @@ def main() -> None:
     worker = Worker(commands, events)
     hello = Hello(
         pid=os.getpid(),
-        llama_cpp=f"llama-cpp-python {version('llama_cpp_python')} · {system_info()}",
+        llama_cpp=f"llama-cpp-python {llamapackage.version() or '?'} · {system_info()}",
         build_commit=devices.build_commit(),
         devices=devices.list_devices(),
     )

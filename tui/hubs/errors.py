@@ -85,11 +85,18 @@ def not_text(hub: HubName, text: str) -> HubError:
 
 
 def offline(hub: HubName) -> HubError:
-    """The user said not to ask."""
-    why = later(
-        "{hub} is not asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models.", hub=HUBS[hub].title
+    """The user said not to ask, which goes for every hub."""
+    return HubError(
+        "offline", hub, later("No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models.")
     )
-    return HubError("offline", hub, why)
+
+
+def check_online(hub: HubName) -> None:
+    """Raises `HubError` where HF_HUB_OFFLINE is set, as the library of Hugging Face reads it."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise offline(hub)
 
 
 def not_found(repo: RepoId, *, has_token: bool) -> HubError:

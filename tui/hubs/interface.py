@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from tui.base.text import one_line
@@ -31,6 +32,18 @@ class HubError(Exception):
 
     def __str__(self) -> str:
         return one_line(str(self.why))
+
+
+class AllFailed(HubError):
+    """Several hubs were asked and none could answer. `str` of it has a line for each of their sentences."""
+
+    def __init__(self, failures: Sequence[HubError]) -> None:
+        """Of two hubs at least, in the order in which they are asked."""
+        super().__init__(failures[0].kind, None, failures[0].why)
+        self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        return "\n".join(dict.fromkeys(map(str, self.failures)))
 
 
 class OpenSource(ByteSource, Protocol):

@@ -1,4 +1,5 @@
-"""ModelScope, through `modelscope-hub`: its endpoint, token and proxies are those of that library."""
+"""ModelScope, through `modelscope-hub`: its endpoint, token and proxies are those of that library. It is
+not asked where HF_HUB_OFFLINE is set: who is offline is so for every hub."""
 
 from __future__ import annotations
 
@@ -99,6 +100,7 @@ class ModelScope:
     def _ask(self, url: str, headers: Mapping[str, str]) -> Answer:
         import requests
 
+        errors.check_online(self.name)
         response = self._call(lambda: requests.get(url, headers=dict(headers), stream=True, timeout=_TIMEOUT_S))
 
         def chunks() -> Iterator[bytes]:
@@ -115,6 +117,7 @@ class ModelScope:
         )
 
     def _api(self) -> HubApi:
+        errors.check_online(self.name)
         if self._made is None:
             self._made = _new_api(self._endpoint)
         return self._made

@@ -12,7 +12,7 @@ import msgspec
 
 from tui.config import paths
 from tui.hubs.at_once import as_they_come
-from tui.hubs.interface import Hub, HubError, HubErrorKind
+from tui.hubs.interface import AllFailed, Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Variant
@@ -91,7 +91,7 @@ class Hubs:
         failures = tuple(answer for _, answer in in_order if isinstance(answer, HubError))
         pages = [(name, answer) for name, answer in in_order if isinstance(answer, Page)]
         if failures and not pages:
-            raise failures[0]
+            raise failures[0] if len(failures) == 1 else AllFailed(failures)
         return Found(
             repos=_merged(query, [page.repos for _, page in pages]),
             failures=failures,
@@ -99,18 +99,18 @@ class Hubs:
         )
 
     def repo(self, reference: Reference) -> Repo:
-        """The repository that was meant; where no hub was named, of the first that has it. Raises `HubError`."""
-        first: HubError | None = None
+        """The repository that was meant; where no hub was named, of the first that has it. Raises `HubError`: of all
+        that could not be asked, or else of the first, which does not have it."""
+        failures: list[HubError] = []
         for name in [reference.hub] if reference.hub else self._hubs:
             try:
                 return self._hubs[name].repo(RepoId(hub=name, name=reference.name, revision=reference.revision))
             except HubError as error:
                 if error.kind not in _PASSED_BY:
                     raise
-                if first is None or (first.kind == "not_found" and error.kind != "not_found"):
-                    first = error
-        assert first is not None
-        raise first
+                failures.append(error)
+        unasked = [error for error in failures if error.kind != "not_found"]
+        raise AllFailed(unasked) if len(unasked) > 1 else (unasked or failures)[0]
 
     def info(self, repo: Repo, variant: Variant) -> ModelInfo:
         """What the header of a variant says; kept, so that it costs nothing the next time. Raises `HubError`."""

@@ -25,6 +25,34 @@ def read_bytes(path: str) -> bytes | None:
         os.close(descriptor)
 
 
+class OpenFile:
+    """A file that is read every second: it is opened once, for that takes longer than to read it. What an open file of
+    /proc/<pid> tells is of that process, never of a later one with its id."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; the next `read` opens it again."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def read(self) -> str | None:
+        """Its text now; None as `read_bytes`."""
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._descriptor, 65536, 0).decode("utf-8", "replace")
+        except OSError:
+            self.close()
+            return None
+
+
 def read_int(path: str) -> int | None:
     """The file's number; None as `read_text`, and for text that is no whole number."""
     text = read_text(path)

@@ -4,8 +4,6 @@ libraries, the Vulkan loader and the kernel's device files, and the sentences ma
 from __future__ import annotations
 
 import grp
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import shlex
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from tui.base import llamapackage
 from tui.base.format import sentences
 from tui.config import paths
 from tui.machine import vulkan
@@ -111,9 +110,9 @@ def read_build(file: Path) -> Build | None:
     """What the file says of the llama.cpp that is installed; None when it says nothing, or is about another one."""
     try:
         build = msgspec.json.decode(file.read_bytes(), type=Build)
-        return build if build.version == importlib.metadata.version("llama-cpp-python") else None
-    except (OSError, msgspec.MsgspecError, importlib.metadata.PackageNotFoundError):
+    except (OSError, msgspec.MsgspecError):
         return None
+    return build if build.version == llamapackage.version() else None
 
 
 def login_name() -> str:
@@ -126,10 +125,8 @@ def login_name() -> str:
 
 def _backends() -> frozenset[str]:
     """From the names of the libraries that llama.cpp is made of, without loading them."""
-    package = importlib.util.find_spec("llama_cpp")
-    if package is None or package.origin is None:
-        return frozenset()
-    files = (Path(package.origin).parent / "lib").glob("libggml-*.so")
+    folder = llamapackage.libraries()
+    files = folder.glob("libggml-*.so") if folder else ()
     return frozenset(file.name.removeprefix("libggml-").removesuffix(".so") for file in files) - {"base"}
 
 

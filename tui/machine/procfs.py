@@ -9,9 +9,10 @@ import msgspec
 
 from tui.machine.cgroups import groups_of
 from tui.machine.figures import Figure, Places
-from tui.machine.files import key_values, read_int, read_scaled, read_text
+from tui.machine.files import OpenFile, key_values, read_int, read_scaled, read_text
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MEMORY = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 _CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "cpu_thermal", "cpu-thermal")
 
 
@@ -61,6 +62,8 @@ class Linux:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._proc = str(root / "proc")
+        self._stat, self._meminfo = (OpenFile(f"{self._proc}/{name}") for name in ("stat", "meminfo"))
+        self._process: tuple[int, OpenFile, OpenFile] | None = None
         self._sys = str(root / "sys")
         self._limits = tuple(_limiting_groups(root))
         self._cpu_sensor = _cpu_sensor(root)
@@ -69,12 +72,11 @@ class Linux:
 
     def machine(self) -> MachineCounters:
         busy, total, cores = self._cpu()
-        memory = key_values(read_text(f"{self._proc}/meminfo") or "", ":")
-        ram_total = _kib(memory.get("MemTotal"))
-        ram_available = _kib(memory.get("MemAvailable"))
+        memory = _memory(self._meminfo)
+        ram_total, ram_available = memory.get("MemTotal"), memory.get("MemAvailable")
         for group in self._limits:
             ram_total, ram_available = group.cap(ram_total, ram_available)
-        swap_total, swap_free = _kib(memory.get("SwapTotal")), _kib(memory.get("SwapFree"))
+        swap_total, swap_free = memory.get("SwapTotal"), memory.get("SwapFree")
         return MachineCounters(
             cpu_busy=busy,
             cpu_total=total,
@@ -88,8 +90,11 @@ class Linux:
 
     def process(self, pid: int) -> Process | None:
         """None for a process that is gone, a zombie included."""
-        stat = read_text(f"{self._proc}/{pid}/stat")
-        statm = read_text(f"{self._proc}/{pid}/statm")
+        if self._process is None or self._process[0] != pid:
+            stat_file, statm_file = (OpenFile(f"{self._proc}/{pid}/{name}") for name in ("stat", "statm"))
+            self._process = pid, stat_file, statm_file
+        _, stat_file, statm_file = self._process
+        stat, statm = stat_file.read(), statm_file.read()
         if not stat or not statm:
             return None
         try:
@@ -124,7 +129,7 @@ class Linux:
 
     def _cpu(self) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
         """Busy and total time of all CPUs together, and of each."""
-        stat = read_text(f"{self._proc}/stat")
+        stat = self._stat.read()
         if not stat or not stat.startswith("cpu "):
             return None, None, ()
         # One line for all CPUs and one for each come before anything else. A last one may be cut off by a huge file.
@@ -163,7 +168,7 @@ class _Group:
 
 def _limiting_groups(root: Path) -> list[_Group]:
     """The groups of this process, from its own to the outermost, that limit memory below what the machine has."""
-    ram_total = _kib(key_values(read_text(str(root / "proc/meminfo")) or "", ":").get("MemTotal"))
+    ram_total = _memory(OpenFile(str(root / "proc/meminfo"))).get("MemTotal")
     groups = [_Group(group.folder, is_v2=group.is_v2) for group in groups_of("memory", root)]
     limits = [(group, group.limit_bytes()) for group in groups]
     return [group for group, limit in limits if limit is not None and (ram_total is None or limit < ram_total)]
@@ -182,9 +187,19 @@ def _cpu_sensor(root: Path) -> str | None:
 
 def _busy_and_total(line: str) -> tuple[float, float]:
     # user nice system idle iowait irq softirq steal; guest time, which follows, is part of user.
-    times = [float(field) for field in line.split()[1:9]]
+    times = list(map(float, line.split(None, 9)[1:9]))
     total = sum(times)
     return total - sum(times[3:5]), total
+
+
+def _memory(meminfo: OpenFile) -> dict[str, int]:
+    """Bytes by name, of what is wanted of the file: to take all of it apart takes ten times as long."""
+    text, found = meminfo.read() or "", {}
+    for name in _MEMORY:
+        at = text.find(f"{name}:")
+        if at >= 0 and (size := _kib(text[at + len(name) + 1 : at + len(name) + 32])) is not None:
+            found[name] = size
+    return found
 
 
 def _kib(field: str | None) -> int | None:

@@ -39,7 +39,7 @@ def sentence(found: Range) -> str:
                 "{speed}, from {n} run of another model", "{speed}, from {n} runs of other models", n, speed=speed
             )
         case _:
-            return tr("{speed}, from the bandwidth of memory", speed=speed)
+            return tr("{speed}, from this machine's memory bandwidth, not yet measured with a model", speed=speed)
 
 
 def lines(found: Forecast) -> tuple[str, ...]:

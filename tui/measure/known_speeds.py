@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tui.config import paths
 from tui.machine.cpus import physical_cores
 from tui.measure.history import History, HistoryError
-from tui.measure.machine import Machine, this_machine
+from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.measure.machine import Machine, is_same, this_machine
 from tui.measure.report import BenchResult, Report
 from tui.measure.roofline import n_past
 from tui.measure.stats import mean
 
 _N_RUNS = 200
 """Newest runs that are looked at."""
-_SAME_RAM = 0.05
-"""A kernel keeps more or less of the RAM for itself: so much of it does not make another machine."""
 _BAND_OF_MARKED = 0.1
 """How uncertain, as a part of it, a speed is at least that was measured while something disturbed."""
 
@@ -78,19 +78,31 @@ class KnownSpeeds(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.runs or self.bandwidth)
 
 
-def known_speeds(history: History, machine: Machine | None = None) -> KnownSpeeds:
-    """What the kept runs of this machine tell, or of another `machine`. Blocking; raises `HistoryError`."""
+def known_speeds(history: History, kept: KeptBandwidth | None = None, machine: Machine | None = None) -> KnownSpeeds:
+    """What the kept runs of this machine tell, or of another `machine`, with the `kept` bandwidth of memories that no
+    run measured. Blocking; raises `HistoryError`."""
     here = machine or this_machine()
-    reports = [report for report in history.reports(here.cpu, _N_RUNS) if _is_same(report.machine, here)]
-    return of_reports(reports)
+    reports = [report for report in history.reports(here.cpu, _N_RUNS) if is_same(report.machine, here)]
+    known = of_reports(reports)
+    return with_bandwidth(known, kept.known()) if kept else known
 
 
-def readable_speeds(history: History) -> KnownSpeeds:
-    """As `known_speeds`; nothing where the history cannot be read, which is told where it matters. Blocking."""
+def with_bandwidth(known: KnownSpeeds, bandwidth: Mapping[str, float]) -> KnownSpeeds:
+    """The same with the bandwidth of memories that no run measured."""
+    return msgspec.structs.replace(known, bandwidth={**bandwidth, **known.bandwidth})
+
+
+def readable_speeds(history: History, kept: KeptBandwidth | None = None) -> KnownSpeeds:
+    """As `known_speeds`, without runs where the history cannot be read, which is told where it matters. Blocking."""
     try:
-        return known_speeds(history)
+        return known_speeds(history, kept)
     except HistoryError:
-        return KnownSpeeds()
+        return with_bandwidth(of_reports(()), kept.known() if kept else {})
+
+
+def speeds_here() -> KnownSpeeds:
+    """All that is known of this machine, as far as it can be read. Blocking."""
+    return readable_speeds(History(paths.bench_file()), KeptBandwidth(paths.bandwidth_file()))
 
 
 def of_reports(reports: Sequence[Report], n_threads: int | None = None) -> KnownSpeeds:
@@ -149,10 +161,3 @@ def as_known(report: Report) -> KnownRun:
 def _spread(result: BenchResult) -> float:
     marked = mean([_BAND_OF_MARKED if marks else 0.0 for marks in result.marks]) if result.marks else 0.0
     return max(result.stddev_ts / result.avg_ts if result.avg_ts else 0.0, marked)
-
-
-def _is_same(one: Machine, other: Machine) -> bool:
-    return (
-        (one.cpu, one.n_cores, one.n_cpus) == (other.cpu, other.n_cores, other.n_cpus)
-        and abs(one.ram_bytes - other.ram_bytes) <= _SAME_RAM * other.ram_bytes
-    )  # fmt: skip

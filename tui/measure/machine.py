@@ -15,6 +15,8 @@ from tui.words import trn
 
 _NVIDIA = "proc/driver/nvidia/version"
 """Where a container sees the version of NVIDIA's driver though it does not see the module's."""
+_SAME_RAM = 0.05
+"""A kernel keeps more or less of the RAM for itself: so much of it does not make another machine."""
 _DRIVERS = ("nvidia", "amdgpu", "i915", "xe")
 
 
@@ -58,6 +60,12 @@ def this_machine() -> Machine:
         os=_os_name(),
         gpu_driver=gpu_drivers(),
     )
+
+
+def is_same(one: Machine, other: Machine) -> bool:
+    """Whether two are the same hardware, as far as it matters to speed."""
+    is_same_cpu = (one.cpu, one.n_cores, one.n_cpus) == (other.cpu, other.n_cores, other.n_cpus)
+    return is_same_cpu and abs(one.ram_bytes - other.ram_bytes) <= _SAME_RAM * other.ram_bytes
 
 
 def _cpu_name() -> str:

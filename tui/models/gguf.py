@@ -209,15 +209,15 @@ class _Cursor:
         return self._window, self._at
 
     def number(self, form: struct.Struct) -> int:
-        window, at = self.window(form.size)
-        self._at += form.size
-        value: int = form.unpack_from(window, at)[0]
+        value: int = self.numbers(form)[0]
         return value
 
     def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
-        window, at = self.window(form.size)
-        self._at += form.size
-        return form.unpack_from(window, at)
+        at, size = self._at, form.size
+        if at + size > len(self._window):
+            at = self.window(size)[1]
+        self._at = at + size
+        return form.unpack_from(self._window, at)
 
     def string(self, limit: int, what: _Named) -> bytes:
         n = self.number(_U64)
@@ -235,9 +235,10 @@ class _Cursor:
 
     def _take_bytes(self, n: int) -> bytes:
         self._budget.take("text", n)
-        window, at = self.window(n)
+        if self._at + n > len(self._window):
+            self.window(n)
         self._at += n
-        return window[at : at + n]
+        return self._window[self._at - n : self._at]
 
     def skip(self, n: int) -> None:
         self.need(n)
@@ -417,23 +418,22 @@ class _HeaderParser:
 
     def _tensor(self) -> TensorInfo:
         name = self._text(MAX_TENSOR_NAME_BYTES - 1, "tensor")
-        tensor = repr(name)
         n_dims = self._in.number(_U32)
         if n_dims > 4:
             damaged: GGUFErrorKind = "malformed" if n_dims <= MOST_DIMENSIONS else "corrupt"
-            detail = later("the tensor {tensor} has {n} dimensions, more than 4", tensor=tensor, n=str(n_dims))
+            detail = later("the tensor {tensor} has {n} dimensions, more than 4", tensor=repr(name), n=str(n_dims))
             raise self._in.fail(detail, damaged)
         *shape, type_id, offset = self._in.numbers(_TENSOR_REST[n_dims])
         kind = TENSOR_TYPES.get(type_id)
         if kind is None:
-            detail = later("the tensor {tensor} has the unknown type {type}", tensor=tensor, type=str(type_id))
+            detail = later("the tensor {tensor} has the unknown type {type}", tensor=repr(name), type=str(type_id))
             what: GGUFErrorKind = "unsupported_type" if type_id <= MOST_TYPES else "corrupt"
             raise GGUFError(what, self._in.offset, detail, type_id=type_id)
         n_elements = math.prod(shape)
         if n_elements >= 1 << 63 or max(shape, default=0) >= 1 << 63:
-            raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=tensor))
+            raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=repr(name)))
         if (shape[0] if shape else 1) % kind.block_size:
-            detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=tensor, type=kind.name)
+            detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=repr(name), type=kind.name)
             raise self._in.fail(detail, "malformed")
         n_bytes = n_elements // kind.block_size * kind.block_bytes
         return TensorInfo(name=name, shape=tuple(shape), ggml_type=kind, offset=offset, n_bytes=n_bytes)

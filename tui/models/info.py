@@ -221,18 +221,22 @@ def _by_layer(tensors: Sequence[TensorInfo], n_layers: int) -> tuple[list[dict[s
 
 def _layers(meta: Metadata, by_layer: Sequence[dict[str, TensorInfo]]) -> tuple[Layer, ...]:
     caches = attention.caches(meta, [frozenset(tensors) for tensors in by_layer])
-    return tuple(
-        Layer(
-            weights_bytes=sum(tensor.n_bytes for tensor in tensors.values()),
-            expert_bytes=sum(tensor.n_bytes for tensor in tensors.values() if _EXPERTS.match(tensor.name)),
-            largest_tensor_bytes=max((tensor.n_bytes for tensor in tensors.values()), default=0),
+    found = []
+    for tensors, cache in zip(by_layer, caches, strict=True):
+        sizes = [tensor.n_bytes for tensor in tensors.values()]
+        layer = Layer(
+            weights_bytes=sum(sizes),
+            expert_bytes=sum(
+                tensor.n_bytes for name, tensor in tensors.items() if "exps" in name and _EXPERTS.match(tensor.name)
+            ),
+            largest_tensor_bytes=max(sizes, default=0),
             k_width=cache.k_width,
             v_width=cache.v_width,
             window=cache.window,
             state_bytes=cache.state_bytes,
         )
-        for tensors, cache in zip(by_layer, caches, strict=True)
-    )
+        found.append(layer)
+    return tuple(found)
 
 
 def _expert_params(tensors: Sequence[TensorInfo]) -> int:

@@ -4,13 +4,13 @@ one cannot be chatted with. Decided by architecture, metadata and the names of t
 from __future__ import annotations
 
 import functools
-import importlib.util
 import mmap
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
+from tui.base import llamapackage
 from tui.models.metadata import Metadata
 from tui.words import mark
 from tui.words.later import Later, later
@@ -228,9 +228,7 @@ def is_known(arch: str) -> bool:
 
 @functools.cache
 def _library() -> Path | None:
-    """llama.cpp's library. The package is looked up and not imported: that would load it into this process."""
-    spec = importlib.util.find_spec("llama_cpp")
-    if spec is None or spec.origin is None:
+    folder = llamapackage.libraries()
+    if folder is None:
         return None
-    folder = Path(spec.origin).parent / "lib"
     return next((path for name in ("libllama.so", "libllama.dylib") if (path := folder / name).is_file()), None)

@@ -3,6 +3,7 @@ values come from strangers: what has the wrong type or no place in its range cou
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -82,12 +83,19 @@ def _fitting(name: str, value: Value | None) -> float | None:
     number = _number(value)
     if name == "top_k" and number == -1:  # as others write "all"
         number = 0
-    hint: Any = get_type_hints(SamplingValues, include_extras=True)[name]
+    if number is None:
+        return None
     try:
-        fitting: float = msgspec.convert(number, hint)
+        fitting: float = msgspec.convert(number, _hints()[name])
     except msgspec.ValidationError:
         return None
     return fitting
+
+
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """What a user could write, by setting; to put them together takes a millisecond."""
+    return get_type_hints(SamplingValues, include_extras=True)
 
 
 def _number(value: object) -> float | None:

@@ -26,6 +26,7 @@ from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
+from tui.measure.kept_bandwidth import KeptBandwidth
 from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answer_settings import default_values
@@ -51,6 +52,7 @@ from tui.session.live_speed import LiveSpeed
 from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
 from tui.session.machine_history import MachineHistory
+from tui.session.memory_speed import MemorySpeed
 from tui.session.model_loading import ModelLoading
 from tui.session.monitoring import Monitoring
 from tui.session.one_at_a_time import OneAtATime, Work, end_work
@@ -106,6 +108,15 @@ class Controller:
         self.monitoring = Monitoring(
             self.engine, self.speed, settings.memory, tell, is_busy=lambda: self.phase in ("loading", "answering")
         )
+
+        self.memory_speed = MemorySpeed(
+            self.engine,
+            lambda: LocalEngine(env=environment),
+            lambda: self.phase,
+            KeptBandwidth(paths.bandwidth_file()),
+        )
+        """Has the memory measured, for forecasts."""
+        self.listen(self.memory_speed.hear)
 
         self.opened = OpenConversation(store, settings)
         self.configure = self.opened.configure
@@ -270,6 +281,8 @@ class Controller:
     async def keep_draft(self) -> None:
         """Keep what is written and not sent as it is now, in case llmtui is killed."""
         texts = (*self.queue.texts, *self.unsent())
+        if self.drafts.are_kept(texts):
+            return
         try:
             await asyncio.to_thread(self.drafts.keep, texts)
         except OSError as error:  # it is tried again, and told where it matters: at the end
@@ -387,6 +400,7 @@ class Controller:
         self._elsewhere.close()
         if self._taking_up is not None:
             self._taking_up.cancel()
+        await self.memory_speed.close()
         await self.fetching.close()
         try:
             await asyncio.to_thread(self.drafts.close, (*self.queue.take_all(), *self.unsent()))

@@ -33,6 +33,10 @@ class Drafts:
         self._mark: int | None = None
         self._lock = threading.Lock()
 
+    def are_kept(self, texts: Iterable[str]) -> bool:
+        """Whether `keep` would change nothing. Does not wait for the disk."""
+        return self._mark is not None and not self._taken and _joined(texts) == self._kept
+
     def keep(self, texts: Iterable[str]) -> None:
         """Keep these as one, in place of what was kept before, as long as this process lives. Raises OSError."""
         with self._lock:
@@ -64,7 +68,7 @@ class Drafts:
         return SEPARATOR.join(text for _, text in sorted(found))
 
     def _keep(self, texts: Iterable[str]) -> None:
-        text = SEPARATOR.join(filter(str.strip, texts))
+        text = _joined(texts)
         if text and text != self._kept:
             private.write_file(self._file, text.encode("utf-8", "replace"), is_durable=False)
         elif not text and self._kept:
@@ -136,3 +140,7 @@ class Drafts:
 
     def _mark_of(self, file: Path) -> Path:
         return self._folder / f"{file.stem.partition('-')[0]}.lock"
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return SEPARATOR.join(filter(str.strip, texts))

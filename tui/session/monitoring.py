@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 
+from tui.base.beat import until_beat
 from tui.config.settings import MemorySettings
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import WORKER
@@ -76,14 +77,9 @@ class Monitoring:
             self._task.cancel()
 
     async def _run(self) -> None:
-        clock = asyncio.get_running_loop().time
-        due, is_told = clock(), False
+        is_told = False
         while True:
-            due = max(due + READ_EVERY_S, clock())
-            await asyncio.sleep(due - clock())
-            if self._may_rest:
-                await self._rest()
-                due = clock()
+            await (self._rest() if self._may_rest else asyncio.sleep(until_beat(READ_EVERY_S)))
             try:
                 await self.read()
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end what runs beside it
@@ -114,7 +110,7 @@ class Monitoring:
         self._looked.clear()
         self.is_resting = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), UNSEEN_EVERY_S - READ_EVERY_S)
+            await asyncio.wait_for(self._looked.wait(), until_beat(UNSEEN_EVERY_S))
         self.is_resting = False
 
     async def newest(self) -> tuple[HostSample, tuple[GpuSample, ...]]:

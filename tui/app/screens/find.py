@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import ClassVar
@@ -36,6 +36,7 @@ _PLACEHOLDER = mark("Search, or paste a repository or its address")
 
 class FindScreen(ListDialog[Reference]):
     """Gives the repository to open. `wanted` is what was looked for before; `suited` is shown while nothing is typed.
+    `more_suited` gives what can be told of it later, or None.
     Typing is never waited for: the hubs answer in threads, and only the newest question counts."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "find.tcss"]  # type: ignore[assignment]
@@ -47,11 +48,15 @@ class FindScreen(ListDialog[Reference]):
         keymap: Keymap,
         *,
         suited: Sequence[Suited] = (),
+        more_suited: Callable[[], Awaitable[Sequence[Suited] | None]] | None = None,
         wanted: Wanted = Wanted(),  # noqa: B008
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         super().__init__(keymap, "find", title=tr("Find models"))
-        self._finding, self._memory, self._suited, self._now = finding, memory, tuple(suited), now
+        self._finding, self._memory, self._now = finding, memory, now
+        self.suited = tuple(suited)
+        """What suits this machine, as it is known now."""
+        self._more_suited = more_suited
         self.wanted = wanted
         """What is looked for."""
         self._results = Results(wanted=wanted)
@@ -76,6 +81,17 @@ class FindScreen(ListDialog[Reference]):
         line.cursor_position = len(line.value)
         if not line.value:
             self._ask(pause=False)
+        if self._more_suited is not None:
+            self._take_suited(self._more_suited)
+
+    @work(exclusive=True, group="suited")
+    async def _take_suited(self, more: Callable[[], Awaitable[Sequence[Suited] | None]]) -> None:
+        found = await more()
+        if found is not None and self.is_mounted:
+            best = next((one for one in self.suited if one.is_best), None)
+            is_at_best = self.rows.item is best
+            self.suited = tuple(found)
+            self._show(keep=not is_at_best)
 
     # Asking -----------------------------------------------------------------------------------------------------------
 
@@ -130,15 +146,15 @@ class FindScreen(ListDialog[Reference]):
         entries: list[Entry] = []
         if (reference := self._meant()) is not None:
             entries.append(reference)
-        elif not self.wanted.text and self._suited:
-            entries += [Heading(title=tr("For this machine")), *self._suited]
+        elif not self.wanted.text and self.suited:
+            entries += [Heading(title=tr("For this machine")), *self.suited]
             if self._results.repos:
                 entries.append(Heading(title=tr("On the hubs")))
         entries += self._results.repos
         before = self.rows.item
         highlighted = before if keep or before in entries else None
         if highlighted is None and not self.wanted.text:
-            highlighted = next((one for one in self._suited if one.is_best), None)
+            highlighted = next((one for one in self.suited if one.is_best), None)
         self.rows.show(entries, highlighted, hint=self._hint())
         n = len(self._results.repos)
         count = trn("{n} repository", "{n} repositories", n) if n else ""
@@ -155,7 +171,7 @@ class FindScreen(ListDialog[Reference]):
         return tr("Nothing found. Fewer or other words find more.")
 
     def _troubles(self) -> str:
-        told = "\n".join(clean(str(failure)) for failure in self._results.failures)
+        told = "\n".join(dict.fromkeys(clean(str(failure)) for failure in self._results.failures))
         if self._results.is_offline:
             return tr("{reasons}\nWhat is on this machine works without a network.", reasons=told)
         return told

@@ -14,6 +14,7 @@ from textual.worker import WorkerCancelled
 
 from tui.app.bindings import Keymap
 from tui.app.notices import tell
+from tui.base.beat import beats
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -34,7 +35,12 @@ class Flows:
 
     def every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         """Do this again and again while the screen is there."""
-        self._screen.set_interval(seconds, work)
+
+        async def again() -> None:
+            async for _ in beats(seconds):
+                await work()
+
+        self._screen.run_worker(again(), group="every")
 
     def at_work(self, *groups: str) -> frozenset[object]:
         """The flows of these groups that have not ended."""

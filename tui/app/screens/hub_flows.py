@@ -26,6 +26,7 @@ from tui.hubs.interface import HubError
 from tui.hubs.records import Variant
 from tui.hubs.reference import Reference
 from tui.measure.forecast import Range, forecast
+from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
 from tui.planning.formula import MemoryPlan
 from tui.planning.recommending import best_suggestion
@@ -33,7 +34,7 @@ from tui.planning.suggestions import suggestions
 from tui.session import events
 from tui.session.controller import Controller
 from tui.session.fetching import KEPT_FREE, free_for
-from tui.session.finding import Judge, SpeedOf, Wanted
+from tui.session.finding import Judge, Wanted
 from tui.words import tr
 
 
@@ -60,6 +61,8 @@ class HubFlows:
         """Why the suggested model could not be asked for."""
         self.on_change: Callable[[], object] = lambda: None
         """Is called when `trouble` is another one."""
+        self._speeds = KnownSpeeds()
+        """What a forecast is made from, as it was known last."""
         self._fetched: Path | None = None
         """The model that was fetched last."""
 
@@ -76,14 +79,20 @@ class HubFlows:
 
         controller, keymap = self._controller, self.flows.keymap
         memory, devices = await self._models.memory_for_next()
-        speed_of = await self._speed_of()
-        suited = await self._suited(speed_of)
-        judge = Judge(controller.finding, devices, memory, self._settings.load, speed_of)
+        suited = await self.suited()
+        judge = Judge(controller.finding, devices, memory, self._settings.load, self._speed_of)
         while True:
             if reference is None:
-                screen = FindScreen(controller.finding, memory, keymap, suited=suited, wanted=self._wanted)
+                screen = FindScreen(
+                    controller.finding,
+                    memory,
+                    keymap,
+                    suited=suited,
+                    more_suited=self.more_suited,
+                    wanted=self._wanted,
+                )
                 reference = await self.flows.ask(screen)
-                self._wanted = screen.wanted
+                self._wanted, suited = screen.wanted, screen.suited
                 if reference is None:
                     return
             picked = await self.flows.ask(
@@ -96,6 +105,7 @@ class HubFlows:
                     library=await self._models.known_models(),
                     listen=controller.listen,
                     copy=self._copier.copy,
+                    measured=self._take_more_speeds,
                 )
             )
             reference = None
@@ -106,20 +116,16 @@ class HubFlows:
                 await self._downloads()
                 return
 
-    async def _speed_of(self) -> SpeedOf:
-        known = (await model_records.model_records(self._controller.store)).speeds
-        n_threads = self._settings.load.n_threads
+    def _speed_of(self, info: ModelInfo, plan: MemoryPlan) -> Range | None:
+        found = forecast(info, plan, self._speeds, n_threads=self._settings.load.n_threads)
+        return found.decode_tps if found else None
 
-        def speed_of(info: ModelInfo, plan: MemoryPlan) -> Range | None:
-            found = forecast(info, plan, known, n_threads=n_threads)
-            return found.decode_tps if found else None
-
-        return speed_of
-
-    async def _suited(self, speed_of: SpeedOf) -> tuple[Suited, ...]:
+    async def suited(self) -> tuple[Suited, ...]:
+        """Models that are known, the best for this machine first, then what fits, and what does not."""
+        self._speeds = (await model_records.model_records(self._controller.store)).speeds
         memory, devices = await self._models.memory_for_next()
         found = await suggestions(devices, memory, self._settings.load)
-        speeds = [speed_of(one.info, one.permission.outcome.plan) for one in found]
+        speeds = [self._speed_of(one.info, one.permission.outcome.plan) for one in found]
         best = best_suggestion(found, [speed.tps if speed else None for speed in speeds])
         suited = [
             Suited(suggestion=one, decode=speed, is_best=one is best) for one, speed in zip(found, speeds, strict=True)
@@ -136,9 +142,16 @@ class HubFlows:
             )
         )
 
-    async def suited(self) -> tuple[Suited, ...]:
-        """Models that are known, the best for this machine first, then what fits, and what does not."""
-        return await self._suited(await self._speed_of())
+    async def more_suited(self) -> tuple[Suited, ...] | None:
+        """The same once this machine's memory was measured, with the speeds that can be told then; None where nothing
+        was measured. May take long."""
+        return await self.suited() if await self._controller.memory_speed.measured() else None
+
+    async def _take_more_speeds(self) -> bool:
+        before = self._speeds
+        await self._controller.memory_speed.measured()
+        self._speeds = (await model_records.model_records(self._controller.store)).speeds
+        return self._speeds != before
 
     # Fetching ---------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class LiveFigures:
                 self._change(host=host, gpus=gpus, npus=npus, speed=speed)
                 for view in self._views:
                     if view.is_in_view:
-                        view.show(self.now)
+                        view.show_at_once(self.now)
             case events.SpeedReset(speed=speed):
                 self._show(speed=speed, n_prompt=0)
             case events.PhaseChanged(phase=phase):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, get_args, get_origin
 
@@ -58,7 +58,7 @@ class LoadScreen(Dialog[ChosenLoad]):
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
     Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`. `speeds`
-    are what a forecast of the speed is made from."""
+    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -79,13 +79,14 @@ class LoadScreen(Dialog[ChosenLoad]):
         path: Path | None = None,
         planner: DryRunPlanner | None = None,
         speeds: KnownSpeeds = KnownSpeeds(),  # noqa: B008 - frozen
+        more_speeds: Callable[[], Awaitable[KnownSpeeds | None]] | None = None,
     ) -> None:
         super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
         self._base = settings
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or ChosenLoad()
-        self._path, self._planner, self._speeds = path, planner, speeds
+        self._path, self._planner, self._speeds, self._more_speeds = path, planner, speeds, more_speeds
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -190,6 +191,15 @@ class LoadScreen(Dialog[ChosenLoad]):
         if self._planner is not None:
             self.run_worker(self._planner.warm_up(), group="warm up")
         self._fill(self._base)
+        if self._more_speeds is not None:
+            self._take_speeds(self._more_speeds)
+
+    @work(exclusive=True, group="speeds")
+    async def _take_speeds(self, more: Callable[[], Awaitable[KnownSpeeds | None]]) -> None:
+        found = await more()
+        if found is not None and self.display:  # not while the dialog is being taken apart
+            self._speeds = found
+            self._show_costs(self.choice)
 
     def _fill(self, settings: ChosenLoad) -> None:
         self._base = settings

@@ -137,6 +137,7 @@ class ModelFlows:
                 library=self.library,
                 so_far=self.found_so_far,
                 records=lambda: model_records(controller.store),
+                measured=controller.memory_speed.measured,
                 details_of=lambda model, here: self._details_of(model.path, here),
                 favourites=controller.state.state.favourites,
                 find=self.find,
@@ -210,20 +211,21 @@ class ModelFlows:
 
             return may_measure
 
-        await self.flows.ask(
-            BenchScreen(
-                lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
-                current,
-                controller.model.devices,
-                self._settings.load,
-                make_room,
-                engine_environment(software=self._settings.engine.software_vulkan),
-                History(paths.bench_file()),
-                self.flows.keymap,
-                # What is wrong in the user's sections is told when a model is loaded to chat with.
-                lambda job: for_answers(job, self._settings, controller.load_order.chat_format)[0],
+        with controller.memory_speed.held():
+            await self.flows.ask(
+                BenchScreen(
+                    lambda: sorted(self.scan_library().models, key=lambda model: model.info.size_bytes),
+                    current,
+                    controller.model.devices,
+                    self._settings.load,
+                    make_room,
+                    engine_environment(software=self._settings.engine.software_vulkan),
+                    History(paths.bench_file()),
+                    self.flows.keymap,
+                    # What is wrong in the user's sections is told when a model is loaded to chat with.
+                    lambda job: for_answers(job, self._settings, controller.load_order.chat_format)[0],
+                )
             )
-        )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if was_loaded and path is not None and controller.engine.loaded is None:
             controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
@@ -295,7 +297,7 @@ class ModelFlows:
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
-        from tui.app.screens.model_records import speeds_here
+        from tui.app.screens.model_records import more_speeds, speeds_here
 
         defaults, speeds = self._settings.load, await speeds_here()
         chosen = await self.flows.ask(
@@ -309,6 +311,7 @@ class ModelFlows:
                 path=plan.model.path,
                 planner=self._controller.planner,
                 speeds=speeds,
+                more_speeds=partial(more_speeds, self._controller.memory_speed.measured),
             )
         )
         return None if chosen is None else plan.with_choice(chosen)

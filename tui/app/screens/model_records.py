@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from tui.chat.last_used import by_model
 from tui.chat.store import Store, StoreError
-from tui.config import paths
-from tui.measure.history import History
-from tui.measure.known_speeds import KnownSpeeds, readable_speeds
+from tui.measure import known_speeds
+from tui.measure.known_speeds import KnownSpeeds
 
 
 class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,13 +23,23 @@ class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def speeds_here() -> KnownSpeeds:
-    """What the kept benchmarks tell, as far as they can be read."""
-    return await asyncio.to_thread(readable_speeds, History(paths.bench_file()))
+    """What is known of this machine, as far as it can be read."""
+    return await asyncio.to_thread(known_speeds.speeds_here)
+
+
+async def more_speeds(measured: Callable[[], Awaitable[bool]]) -> KnownSpeeds | None:
+    """What is known of this machine once something more was `measured`; None where nothing was."""
+    return await speeds_here() if await measured() else None
 
 
 async def no_records() -> ModelRecords:
     """Of models that were never used."""
     return ModelRecords()
+
+
+async def nothing_measured() -> bool:
+    """Of a machine that is known, or of which nothing more is to be known."""
+    return False
 
 
 async def model_records(store: Store) -> ModelRecords:

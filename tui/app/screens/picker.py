@@ -22,7 +22,7 @@ from tui.app.notices import tell
 from tui.app.screens import picker_delete, picker_words
 from tui.app.screens.choice import ChoiceScreen
 from tui.app.screens.dialog import ListDialog, matches
-from tui.app.screens.model_records import ModelRecords, no_records
+from tui.app.screens.model_records import ModelRecords, no_records, nothing_measured
 from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend, same_entry
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
@@ -68,9 +68,9 @@ class PickerScreen(ListDialog[PickedModel]):
     nothing was found; `current` is the path of the model that is loaded; `library` is shown until the scan is done, and
     what `records` gives when it comes; without one, what `so_far` gives of the scan that runs. `favourites` are paths;
     `keep_favourite` hears of each that becomes one or is one no longer. `keep_sort` hears how the table is to be sorted
-    from now on. With `deletes` the key that loads deletes. `details_of` gives a screen with all that is known of a
-    model, of which the rows are what it will do here. `find` is called, and the picker closed, when somebody wants a
-    model that is not here.
+    from now on. `measured` says, after a while, whether `records` tell more by then. With `deletes` the key that loads
+    deletes. `details_of` gives a screen with all that is known of a model, of which the rows are what it will do here.
+    `find` is called, and the picker closed, when somebody wants a model that is not here.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "picker.tcss"]  # type: ignore[assignment]
@@ -88,6 +88,7 @@ class PickerScreen(ListDialog[PickedModel]):
         library: Library | None = None,
         so_far: Callable[[], Library] = Library,
         records: Callable[[], Awaitable[ModelRecords]] = no_records,
+        measured: Callable[[], Awaitable[bool]] = nothing_measured,
         favourites: Sequence[str] = (),
         keep_favourite: Callable[[str, bool], object] = lambda _path, _is_one: None,
         sort: Sort = Sort(),  # noqa: B008 - frozen
@@ -111,6 +112,7 @@ class PickerScreen(ListDialog[PickedModel]):
         self._permissions: dict[Path, LoadPermission] = {}
         self._forecasts: dict[Path, Forecast | None] = {}  # of those in `_permissions`
         self._ask_records, self._records, self._now = records, ModelRecords(), now
+        self._measured = measured
         self._favourites, self._keep_favourite = tuple(favourites), keep_favourite
         self._sort, self._keep_sort = sort, keep_sort
         self._only = PickerFilter()
@@ -144,6 +146,11 @@ class PickerScreen(ListDialog[PickedModel]):
 
     @work(exclusive=True, group="records")
     async def _take_records(self) -> None:
+        await self._read_records()
+        if await self._measured():
+            await self._read_records()
+
+    async def _read_records(self) -> None:
         self._records = await self._ask_records()
         known = [model for model in (self.library.models if self.library else ()) if model.path in self._permissions]
         self._forecasts = {model.path: self._forecast(model) for model in known}

@@ -47,6 +47,7 @@ class RepositoryScreen(ListDialog[Picked]):
     """Gives what is to be done that needs another screen: load what is here, or look at the downloads.
 
     `library` gives the models of this machine, `listen` the session's events, `copy` copies an address.
+    `measured` says, after a while, whether the `judge` can tell more of speeds by then.
     """
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "find.tcss"]  # type: ignore[assignment]
@@ -63,10 +64,11 @@ class RepositoryScreen(ListDialog[Picked]):
         library: Sequence[LibraryModel] = (),
         listen: Callable[[Callable[[AnySessionEvent], None]], Callable[[], None]],
         copy: Callable[[str], Awaitable[object]],
+        measured: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         super().__init__(keymap, "repository", title=reference.name)
         self._reference, self._finding, self._judge, self._fetching = reference, finding, judge, fetching
-        self._library, self._listen, self._copy = tuple(library), listen, copy
+        self._library, self._listen, self._copy, self._measured = tuple(library), listen, copy, measured
         self._opened: OpenedRepo | None = None
         self._judged: tuple[Prospect, ...] = ()
         self._best: Recommendation | None = None
@@ -115,6 +117,11 @@ class RepositoryScreen(ListDialog[Picked]):
         self._judged = tuple(Prospect(variant=variant) for variant in opened.content.variants)
         self._trouble = str(opened.trouble) if opened.trouble else ""
         self._show()
+        await self._judge_all(opened)
+        if self._measured is not None and await self._measured():
+            await self._judge_all(opened)
+
+    async def _judge_all(self, opened: OpenedRepo) -> None:
         try:
             async with aclosing(self._judge.all(opened)) as steps:
                 async for judged in steps:

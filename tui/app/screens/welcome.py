@@ -78,6 +78,9 @@ class Welcome:
         """No model was found on this machine: say what would fit it."""
         self._suited = await self._hubs.suited()
         self.show()
+        if (found := await self._hubs.more_suited()) is not None:
+            self._suited = found
+            self.show()
 
     @property
     def offers_model(self) -> bool:

@@ -21,7 +21,9 @@ def braille_graph(values: Sequence[float], width: int, height: int, maximum: flo
     """
     n_columns, n_dots = 2 * width, 4 * height
     drawn = [value if isfinite(value) and value > 0 else 0.0 for value in values[-n_columns:]] if n_columns else []
-    top = max(drawn, default=0.0) if maximum is None else maximum
+    if not any(drawn):
+        return [chr(_BLANK) * width] * height
+    top = max(drawn) if maximum is None else maximum
     bars = [_dots(value, top, n_dots) for value in drawn]
     bars = [0] * (n_columns - len(bars)) + bars
     rows = []

@@ -59,11 +59,14 @@ class FormRow(Container):
         self.remove_class("-focused")
 
     def tell(self, complaint: str = "", note: str | None = None) -> None:
-        """Show a complaint, or without one the note."""
+        """Show a complaint, or without one the note. The form is laid out again only where a text changes: it is told
+        of every row at each key."""
         if note is not None:
             self._note = note
         self.set_class(bool(complaint), "-wrong")
-        self.query_one(".form-note", Static).update(complaint or self._note)
+        line = self.query_one(".form-note", Static)
+        if (text := complaint or self._note) != line.content:
+            line.update(text)
 
 
 def unit(text: str) -> Static:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from textual import events
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widgets import Input
 
 from tui.base.text import clean, pasted
@@ -16,7 +18,11 @@ LONGEST_PASTE = 10_000
 
 class LineInput(Input):
     """Textual's input without a blinking cursor, which would paint while nobody types, and with nothing in it that a
-    terminal would obey: what is pasted, and the title that is to be changed, may come from anywhere."""
+    terminal would obey: what is pasted, and the title that is to be changed, may come from anywhere. Its place on the
+    screen does not depend on what stands in it, so that a key does not lay out the whole dialog."""
+
+    virtual_size = Reactive(Size(0, 0), layout=False)
+    """How long the text is: what the cursor scrolls through."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

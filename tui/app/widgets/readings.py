@@ -56,6 +56,12 @@ class Readings(LineWidget):
         self.figures = figures
         self._changed()
 
+    def show_at_once(self, figures: Figures) -> None:
+        """The same where no more of them are on their way: without a turn through the queue of messages."""
+        self.figures = figures
+        if self.is_mounted and not self._is_stale:
+            self.update_rows()
+
     def _changed(self) -> None:
         # The readings of one second come one after the other: they are put into rows once, when all are there.
         if self.is_mounted and not self._is_stale:

@@ -1,0 +1,87 @@
+"""When an app has done all that it has to do now. Textual's Pilot finds out by sleeping, some fiftieths of a second at each
+key, until the whole process computes nothing; here it is looked up, which takes as long as it takes.
+
+Nothing is waited for that comes later by itself: a timer, an engine's answer, a thread of its own. A test waits for
+what these lead to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from textual._context import active_app
+from textual.app import App
+from textual.message_pump import MessagePump
+from textual.pilot import Pilot
+
+_MOMENT_S = 0.001
+THREADS_S = 0.02
+"""So long may threads that asyncio has started work on; those that compute for longer are waited for by what they do."""
+
+
+async def settled(app: App[Any], within_s: float = 30.0) -> bool:
+    """Wait until no message is left in a queue or in the middle of being handled, no callback is ready to run, and no
+    frame is due. False when the app has failed, or goes on for longer than that."""
+    loop: Any = asyncio.get_running_loop()
+    end = loop.time() + within_s
+    while loop.time() < end:
+        await asyncio.sleep(0)
+        if app._exception_event.is_set():
+            return False
+        if loop._ready:
+            continue
+        if any(_is_at_work(pump) for pump in _pumps(app)):
+            await asyncio.sleep(_MOMENT_S)
+        elif _owes_a_frame(app):
+            app.screen._on_timer_update()
+            if _owes_a_frame(app):  # it is held back for now
+                await asyncio.sleep(_MOMENT_S)
+        else:
+            return True
+    return False
+
+
+def _pumps(app: App[Any]) -> Iterator[MessagePump]:
+    yield app
+    if app._screen_stacks.get(app._current_mode):
+        yield from app.screen.walk_children(with_self=True)
+
+
+def _is_at_work(pump: MessagePump) -> bool:
+    if pump._closing or not pump._running or (pump._task is not None and pump._task.done()):
+        return False
+    queue: Any = pump._message_queue
+    return not queue.empty() or not queue.ready_event._waiters
+
+
+def _owes_a_frame(app: App[Any]) -> bool:
+    if not app._screen_stacks.get(app._current_mode):
+        return False
+    screen = app.screen
+    return bool(screen._layout_required or screen._scroll_required or screen._repaint_required or screen._dirty_widgets)
+
+
+async def _nothing_computes(_min_s: float = 0.0, max_s: float = 1.0) -> None:
+    """In place of Textual's `wait_for_idle`."""
+    await settled(active_app.get(), max_s)
+    loop: Any = asyncio.get_running_loop()
+    end = loop.time() + THREADS_S
+    while _threads_work(loop._default_executor) and loop.time() < end:
+        await asyncio.sleep(_MOMENT_S)
+    await settled(active_app.get(), max_s)
+
+
+def _threads_work(executor: Any) -> bool:
+    return executor is not None and len(executor._threads) > executor._idle_semaphore._value
+
+
+async def _wait_for_screen(self: Pilot[Any], timeout: float = 30.0) -> bool:  # noqa: ASYNC109
+    return await settled(self.app, timeout)
+
+
+def hurry() -> None:
+    """From now on Pilots wait no longer than there is something to do."""
+    Pilot._wait_for_screen = _wait_for_screen  # type: ignore[method-assign]
+    for module in ("textual.app", "textual.pilot"):
+        setattr(__import__(module, fromlist=["wait_for_idle"]), "wait_for_idle", _nothing_computes)

@@ -11,9 +11,9 @@ import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from tui.base.text import fit_columns, one_line
@@ -23,6 +23,7 @@ from tui.hubs.records import HubName, RepoId
 from tui.words import mark
 from tui.words.later import Later, later
 
+_T = TypeVar("_T")
 USUAL: Final = (
     mark("Connection reset by peer"),
     mark("Connection timed out"),
@@ -89,6 +90,16 @@ def offline(hub: HubName) -> HubError:
     return HubError(
         "offline", hub, later("No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models.")
     )
+
+
+def asked_twice(ask: Callable[[], _T]) -> _T:
+    """What a hub answers, asked a second time where the line broke. Raises the `HubError` that it raises then."""
+    try:
+        return ask()
+    except HubError as error:
+        if error.kind != "unreachable":
+            raise
+    return ask()
 
 
 def check_online(hub: HubName) -> None:

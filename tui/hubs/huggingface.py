@@ -150,12 +150,7 @@ class HuggingFace:
     def _call(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
         """What the library answers, asked a second time where the line broke. Raises `HubError` for all that it
         raises."""
-        try:
-            return self._try(ask, repo)
-        except HubError as error:
-            if error.kind != "unreachable":
-                raise
-        return self._try(ask, repo)
+        return errors.asked_twice(lambda: self._try(ask, repo))
 
     def _try(self, ask: Callable[[], _T], repo: RepoId | None = None) -> _T:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError

@@ -57,12 +57,12 @@ class LibraryModel(msgspec.Struct, frozen=True, kw_only=True):
         return (Place(path=self.path, source=self.source, name=self.store_name), *self.also)
 
 
-class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole GGUF file that is no chat model (`tui.models.purpose`), or what a store keeps in another format."""
+class NotLoadable(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies where models are, and is none that can be loaded."""
 
     path: Path
-    kind: Kind
     why: Later
+    """In one sentence."""
     store_name: str = ""
     """As `Place.name`."""
 
@@ -77,23 +77,14 @@ class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
         return self.store_name or self.path.name
 
 
-class BrokenFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file or folder that cannot be used, and why, in one sentence."""
+class OtherFile(NotLoadable, frozen=True, kw_only=True):
+    """A whole GGUF file that is no chat model (`tui.models.purpose`), or what a store keeps in another format."""
 
-    path: Path
-    why: Later
-    store_name: str = ""
-    """As `Place.name`."""
+    kind: Kind
 
-    @property
-    def reason(self) -> str:
-        """As `OtherFile.reason`."""
-        return one_line(str(self.why))
 
-    @property
-    def name(self) -> str:
-        """What to call it."""
-        return self.store_name or self.path.name
+class BrokenFile(NotLoadable, frozen=True, kw_only=True):
+    """A file or folder that cannot be used."""
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):

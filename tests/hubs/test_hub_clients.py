@@ -19,7 +19,7 @@ from tests.hubserver.exchange import CutConnectionError, Reply, Request, in_json
 from tests.hubserver.server import HubServer, ServedRepo
 from tests.hubserver.tls import self_signed
 from tests.patience import PATIENCE_S
-from tui.hubs.errors import ENDPOINTS
+from tui.hubs import known_hubs
 from tui.hubs.interface import Hub, HubError, HubErrorKind
 from tui.hubs.records import HubName, Query, RepoId
 from tui.hubs.repo_facts import params_in_name
@@ -297,7 +297,7 @@ def test_a_line_that_breaks_once_is_not_noticed(name: HubName, server: HubServer
 def test_a_hub_that_is_not_there_is_said_to_be(name: HubName, endpoint: str, kind: HubErrorKind) -> None:
     error = failing(client(name, endpoint))
     assert error.kind == kind
-    assert (ENDPOINTS[name] in str(error)) == (kind == "unreachable")
+    assert (known_hubs.HUBS[name].endpoint in str(error)) == (kind == "unreachable")
 
 
 @pytest.mark.parametrize("name", HUBS)

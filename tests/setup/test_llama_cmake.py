@@ -3,10 +3,12 @@ project of the same shape. No compiler runs."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,8 +54,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, list[str]]:
-    """The compiler's arguments for each source of llama.cpp, by its path in there."""
+def write_project(folder: Path) -> Path:
+    """Write it, with empty sources; gives the folder of llama.cpp in there."""
     vendor = folder / "vendor" / "llama.cpp"
     files = {folder: PACKAGE, vendor: LLAMA, vendor / "ggml": GGML}
     for place, (name, sources) in LIBRARIES.items():
@@ -65,6 +67,12 @@ def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, 
     for where, text in files.items():
         where.mkdir(parents=True, exist_ok=True)
         (where / "CMakeLists.txt").write_text(text)
+    return vendor
+
+
+def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, list[str]]:
+    """The compiler's arguments for each source of llama.cpp, by its path in there."""
+    vendor = write_project(folder)
     options = {
         "CMAKE_PROJECT_INCLUDE": HOOK,
         "CMAKE_EXPORT_COMPILE_COMMANDS": "ON",
@@ -122,3 +130,29 @@ def test_what_runs_for_each_token_is_optimized_and_the_rest_is_compiled_quickly(
     assert level["src/llama-context.cpp"] == level["src/llama-sampler.cpp"] == level["src/unicode.cpp"] == "-O3"
     assert level["src/llama-model.cpp"] == "-O1"
     assert all(one == "-O3" for file, one in level.items() if file.startswith("ggml/"))
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("g++"), reason="needs GCC on Linux")
+def test_a_library_with_the_cpp_library_in_it_keeps_that_to_itself(tmp_path: Path) -> None:
+    """Else llama.cpp's libraries share parts of it with each other, and with the system's own, which is another."""
+    write_project(tmp_path)
+    source = tmp_path / "vendor" / "llama.cpp" / "src" / "llama-context.cpp"
+    source.write_text(
+        '#include <sstream>\nextern "C" int length(int n) { std::ostringstream s; s << n; return s.str().size(); }\n'
+    )
+    assert CMAKE
+    given = (f"-DCMAKE_PROJECT_INCLUDE={HOOK}", "-DCMAKE_SHARED_LINKER_FLAGS=-static-libstdc++")
+    steps: tuple[list[str | Path], ...] = (
+        ["-S", tmp_path, "-B", tmp_path / "objects", "-G", "Unix Makefiles", "-DCMAKE_CXX_COMPILER=g++", *given],
+        ["--build", tmp_path / "objects", "--target", "llama"],
+    )
+    for command in steps:
+        done = subprocess.run([CMAKE, *command], capture_output=True, text=True, check=False)
+        if "cannot find -lstdc++" in done.stderr:
+            pytest.skip("there is no archive of the C++ library here")
+        assert done.returncode == 0, done.stdout + done.stderr
+    (library,) = tmp_path.glob("objects/**/libllama.so")
+    built = ctypes.CDLL(str(library))
+    assert built.length(-42) == 3
+    needed = subprocess.run(["ldd", library], capture_output=True, text=True, check=True).stdout
+    assert "libstdc++" not in needed and not hasattr(built, "_ZNSolsEi"), "it lends its operator<<(int)"

@@ -11,10 +11,9 @@ from tui.base import format
 from tui.downloads.progress_words import figures, order_name, percent, share_of
 from tui.downloads.records import Download, Problem
 from tui.downloads.words import problem_words
-from tui.hubs.records import HubName, RepoId
+from tui.hubs.records import RepoId
 from tui.words import mark, tr, trn
 
-HUBS: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
 UNKNOWN_BPS = 12_500_000
 """Bytes per second of a line of 100 Mbit/s, by which a download's time is told before anything was fetched."""
 
@@ -26,12 +25,6 @@ _STATES = {
     "failed": mark("stopped"),
     "done": mark("here"),
 }
-
-
-def address(repo: RepoId) -> str:
-    """Where a repository is read about."""
-    site = "https://huggingface.co" if repo.hub == "huggingface" else "https://modelscope.cn/models"
-    return f"{site}/{repo.name}"
 
 
 def state(download: Download) -> str:

@@ -13,7 +13,7 @@ from tui.base.format import listed
 from tui.base.terminal_style import Line, Piece, Toned, say
 from tui.cli.output import Column, laid_out, put_json, put_lines
 from tui.cli.parser import CommandLineError
-from tui.hubs.errors import TITLES
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo, Query
 from tui.hubs.registry import Hubs
 from tui.words import mark, tr, trn
@@ -68,7 +68,7 @@ def _columns(repos: Sequence[FoundRepo]) -> list[Column]:
         Column(title=mark("LICENCE"), cells=[one.licence for one in repos], worth=3),
         Column(
             title=mark("ON"),
-            cells=[listed(*(TITLES[hub] for hub in (one.id.hub, *one.also_on))) for one in repos],
+            cells=[listed(*(HUBS[hub].title for hub in (one.id.hub, *one.also_on))) for one in repos],
             worth=2,
         ),
         Column(title="", cells=[_gate(one) for one in repos], worth=5),

@@ -25,7 +25,7 @@ from tui.cli.parser import CommandLineError
 from tui.cli.remote_models import RemoteModel, Suited, named_remotely, suited
 from tui.cli.search_hubs import repo_json
 from tui.config import paths
-from tui.hubs.errors import TITLES, TOKENS, page_of
+from tui.hubs.known_hubs import HUBS, page_of
 from tui.hubs.records import RemoteFile, Variant
 from tui.hubs.reference import is_reference
 from tui.measure import forecast_words
@@ -77,7 +77,7 @@ def _show_remote(written: str, own: OwnLibrary, arguments: argparse.Namespace) -
 def _about(remote: RemoteModel, variants: Sequence[Variant], found: Suited) -> list[Line]:
     repo = remote.repo.found
     info = next(iter(found.infos.values()), None)
-    told = [TITLES[repo.id.hub]]
+    told = [HUBS[repo.id.hub].title]
     if info is not None:
         told += [info.arch, info.experts_label, tr("context {n_ctx}", n_ctx=f"{info.n_ctx_train:,}")]
     elif repo.n_params:
@@ -97,7 +97,7 @@ def _about(remote: RemoteModel, variants: Sequence[Variant], found: Suited) -> l
             Toned(
                 tr(
                     "Gated: accept its terms on that page, and set {token} to a token of yours.",
-                    token=TOKENS[repo.id.hub],
+                    token=HUBS[repo.id.hub].token,
                 ),
                 "tight",
             )

@@ -113,16 +113,17 @@ def pair(text: str) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-_HUBS = {"huggingface": "huggingface", "hf": "huggingface", "modelscope": "modelscope", "ms": "modelscope"}
 _RATE = re.compile(r"(\d+(?:\.\d+)?) ?([kmg]?)(?:i?b)?(?:/s)?", re.IGNORECASE)
 
 
 def hub_name(text: str) -> str:
     """An argument type: `tui.hubs.records.HubName`, by its name or what people shorten it to."""
-    if (found := _HUBS.get(text.casefold().replace(" ", ""))) is None:
-        raise argparse.ArgumentTypeError(
-            tr("{value} is not one of {values}", value=repr(text), values="huggingface (hf), modelscope (ms)")
-        )
+    from tui.hubs.known_hubs import HUBS  # `--help` does not wait for it
+
+    known = {called: name for name, hub in HUBS.items() for called in (name, hub.short)}
+    if (found := known.get(text.casefold().replace(" ", ""))) is None:
+        values = ", ".join(f"{name} ({hub.short})" for name, hub in HUBS.items())
+        raise argparse.ArgumentTypeError(tr("{value} is not one of {values}", value=repr(text), values=values))
     return found
 
 

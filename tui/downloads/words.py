@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tui.base import format
 from tui.downloads.records import Problem, ProblemKind
-from tui.hubs.errors import TITLES
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import HubName
 from tui.words import mark, tr
 
@@ -33,5 +33,5 @@ def problem_words(problem: Problem, hub: HubName) -> str:
     if kind == "process" and problem.retry_at:
         return tr("Fetching broke off and goes on by itself.")
     if kind not in _OWN:
-        return tr("{hub} cannot be used ({reason}).", hub=TITLES[hub], reason=detail or kind)
-    return tr(_OWN[kind], hub=TITLES[hub], detail=tr(detail) if detail else "–")
+        return tr("{hub} cannot be used ({reason}).", hub=HUBS[hub].title, reason=detail or kind)
+    return tr(_OWN[kind], hub=HUBS[hub].title, detail=tr(detail) if detail else "–")

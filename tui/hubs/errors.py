@@ -18,22 +18,11 @@ from urllib.parse import urlsplit
 
 from tui.base.text import fit_columns, one_line
 from tui.hubs.interface import HubError
+from tui.hubs.known_hubs import HUBS, page_of
 from tui.hubs.records import HubName, RepoId
 from tui.words import mark
 from tui.words.later import Later, later
 
-TITLES: dict[HubName, str] = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
-"""What the hubs call themselves."""
-TOKENS: dict[HubName, str] = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
-"""The environment variables that their libraries read a token from."""
-ENDPOINTS: dict[HubName, str] = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
-"""The environment variables that lead to another address."""
-_OWN_HOSTS = ("huggingface.co", "modelscope.cn", "www.modelscope.cn", "modelscope.ai", "www.modelscope.ai")
-_TOKEN_PAGES: dict[HubName, str] = {
-    "huggingface": "huggingface.co/settings/tokens",
-    "modelscope": "modelscope.cn/my/myaccesstoken",
-}
-_PAGES: dict[HubName, str] = {"huggingface": "https://huggingface.co/", "modelscope": "https://modelscope.cn/models/"}
 USUAL: Final = (
     mark("Connection reset by peer"),
     mark("Connection timed out"),
@@ -48,11 +37,6 @@ _MOST_WAIT_S = 24 * 3600.0
 """What a hub may ask to wait; more is a mistake of its."""
 _SYSTEMS_WORDS = re.compile(r"\[Errno -?\d+\] ([^'\")]+)|Error\(\d+, '([^']+)'\)")
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")
-
-
-def page_of(repo: RepoId) -> str:
-    """The page of a repository for a browser."""
-    return f"{_PAGES[repo.hub]}{repo.name}"
 
 
 def is_web_page(text: str) -> bool:
@@ -80,7 +64,7 @@ def captive(hub: HubName) -> HubError:
     why = later(
         "A web page came instead of {hub}'s answer: this network may ask for a login first. Open any page in a browser "
         "and log in, then try again.",
-        hub=TITLES[hub],
+        hub=HUBS[hub].title,
     )
     return HubError("captive", hub, why)
 
@@ -89,7 +73,7 @@ def malformed(hub: HubName, detail: str) -> HubError:
     """It answered what makes no sense."""
     why = later(
         "{hub} gave an answer that llmtui does not understand ({detail}). Try again later; a newer llmtui may know it.",
-        hub=TITLES[hub],
+        hub=HUBS[hub].title,
         detail=_short(detail),
     )
     return HubError("protocol", hub, why)
@@ -117,7 +101,7 @@ def check_online(hub: HubName) -> None:
 
 def not_found(repo: RepoId, *, has_token: bool) -> HubError:
     """No such repository, or a private one: hubs do not tell strangers which."""
-    said = {"hub": TITLES[repo.hub], "repo": repo.name, "token": TOKENS[repo.hub]}
+    said = {"hub": HUBS[repo.hub].title, "repo": repo.name, "token": HUBS[repo.hub].token}
     if has_token:
         why = later(
             "{hub} has no {repo}, or your token may not see it: check the name, and what {token} may read.", **said
@@ -132,7 +116,7 @@ def not_found(repo: RepoId, *, has_token: bool) -> HubError:
 
 def gated(repo: RepoId, *, has_token: bool) -> HubError:
     """The terms of a repository were not accepted yet."""
-    said = {"repo": repo.name, "url": page_of(repo), "token": TOKENS[repo.hub]}
+    said = {"repo": repo.name, "url": page_of(repo), "token": HUBS[repo.hub].token}
     if has_token:
         why = later(
             "{repo} is gated: open {url} as the owner of your token ({token}) and accept its terms, then try again.",
@@ -141,7 +125,7 @@ def gated(repo: RepoId, *, has_token: bool) -> HubError:
     else:
         why = later(
             "{repo} is gated: log in at {url} and accept its terms, then set {token} to a token from {page}.",
-            page=_TOKEN_PAGES[repo.hub],
+            page=HUBS[repo.hub].token_page,
             **said,
         )
     return HubError("gated", repo.hub, why)
@@ -161,7 +145,7 @@ def of_status(
     told = {name.lower(): value for name, value in headers.items()}
     code, message = told.get("x-error-code", ""), told.get("x-error-message", "") or text
     wait_s = _wait_s(told)
-    title = TITLES[hub]
+    title = HUBS[hub].title
     if status == 511 or (status in (200, 203, 403) and is_web_page(text)):
         return captive(hub)
     if status == 407:
@@ -179,8 +163,8 @@ def of_status(
         why = later(
             "{hub} does not take your token: set {token} to a valid one from {page}, or unset it.",
             hub=title,
-            token=TOKENS[hub],
-            page=_TOKEN_PAGES[hub],
+            token=HUBS[hub].token,
+            page=HUBS[hub].token_page,
         )
         return HubError("token", hub, why)
     if repo is not None and code == "RevisionNotFound":
@@ -200,10 +184,10 @@ def proxy(hub: HubName, reason: str | Later) -> HubError:
     """The proxy on the way does not let it through, or is not there."""
     why = later(
         "The proxy {proxy} does not lead to {hub} ({reason}): check HTTPS_PROXY, or name {host} in NO_PROXY.",
-        proxy=proxy_for(_PAGES[hub]) or "HTTPS_PROXY",
-        hub=TITLES[hub],
+        proxy=proxy_for(HUBS[hub].page) or "HTTPS_PROXY",
+        hub=HUBS[hub].title,
         reason=reason,
-        host=urlsplit(_PAGES[hub]).hostname or "",
+        host=urlsplit(HUBS[hub].page).hostname or "",
     )
     return HubError("proxy", hub, why)
 
@@ -214,7 +198,7 @@ def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
     chain = list(_chain(error))
     names = [type(each).__name__ for each in chain]
     host = urlsplit(endpoint).hostname or one_line(endpoint)
-    title, words = TITLES[hub], " ".join(str(each) for each in chain)
+    title, words = HUBS[hub].title, " ".join(str(each) for each in chain)
     if "OfflineModeIsEnabled" in names:
         return offline(hub)
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain) or "CERTIFICATE_VERIFY_FAILED" in words:
@@ -250,10 +234,15 @@ def proxy_for(url: str) -> str:
 
 def _or_elsewhere(hub: HubName, host: str, why: Later) -> Later:
     """With what helps where the hub is blocked, or another address was set."""
-    if host not in _OWN_HOSTS:
-        return later("{what} Check {variable}, which leads to {host}.", what=why, variable=ENDPOINTS[hub], host=host)
-    if hub == "huggingface":
-        return later("{what} Try again, or set HF_ENDPOINT to a mirror if it is blocked where you are.", what=why)
+    known = HUBS[hub]
+    if host.removeprefix("www.") not in known.hosts:
+        return later("{what} Check {variable}, which leads to {host}.", what=why, variable=known.endpoint, host=host)
+    if known.mirrors:
+        return later(
+            "{what} Try again, or set {variable} to a mirror if it is blocked where you are.",
+            what=why,
+            variable=known.endpoint,
+        )
     return later("{what} Try again in a moment.", what=why)
 
 
@@ -261,15 +250,15 @@ def _busy(hub: HubName, wait_s: float) -> HubError:
     if wait_s > 0:
         why = later(
             "{hub} takes no more requests for now: try again in {n} s. A token in {token} raises its limit.",
-            hub=TITLES[hub],
+            hub=HUBS[hub].title,
             n=f"{math.ceil(wait_s):,}",
-            token=TOKENS[hub],
+            token=HUBS[hub].token,
         )
     else:
         why = later(
             "{hub} takes no more requests for now: try again in a few minutes. A token in {token} raises its limit.",
-            hub=TITLES[hub],
-            token=TOKENS[hub],
+            hub=HUBS[hub].title,
+            token=HUBS[hub].token,
         )
     return HubError("busy", hub, why, retry_after_s=wait_s)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tui.hubs import errors
 from tui.hubs.interface import HubError
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import Location, RepoId
 from tui.words.later import later
 
@@ -194,6 +195,6 @@ class RangeSource:
             self._repo.hub,
             later(
                 "The connection to {hub} keeps breaking: try again in a moment.",
-                hub=errors.TITLES[self._repo.hub],
+                hub=HUBS[self._repo.hub].title,
             ),
         )

@@ -12,23 +12,13 @@ import msgspec
 from tui.base.text import one_line
 from tui.hubs import errors
 from tui.hubs.interface import HubError
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import HubName
 from tui.hubs.safe_names import is_safe_path, is_safe_repo
 from tui.words.later import later
 
-_HOSTS: dict[str, HubName] = {
-    "huggingface.co": "huggingface",
-    "hf.co": "huggingface",
-    "hf-mirror.com": "huggingface",
-    "modelscope.cn": "modelscope",
-    "modelscope.ai": "modelscope",
-}
-_SCHEMES: dict[str, HubName] = {
-    "hf": "huggingface",
-    "huggingface": "huggingface",
-    "ms": "modelscope",
-    "modelscope": "modelscope",
-}
+_HOSTS: dict[str, HubName] = {host: name for name, hub in HUBS.items() for host in (*hub.hosts, *hub.mirrors)}
+_SCHEMES: dict[str, HubName] = {scheme: name for name, hub in HUBS.items() for scheme in (name, hub.short)}
 _NO_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "blog", "studios", "organization", "learn")
 _OF_A_FILE = ("tree", "blob", "resolve", "raw", "edit", "view")
 _QUOTES = "\"'`“”‘’«»<>"
@@ -100,9 +90,9 @@ def _address(text: str) -> tuple[HubName, str, dict[str, list[str]]] | None:
 def _hosts() -> dict[str, HubName]:
     """With those of mirrors that the user has set."""
     own: dict[str, HubName] = {}
-    for hub, variable in errors.ENDPOINTS.items():
-        if written := os.environ.get(variable, "").strip():
-            own[urlsplit(written if "//" in written else f"//{written}").netloc.lower().removeprefix("www.")] = hub
+    for name, hub in HUBS.items():
+        if written := os.environ.get(hub.endpoint, "").strip():
+            own[urlsplit(written if "//" in written else f"//{written}").netloc.lower().removeprefix("www.")] = name
     return {**_HOSTS, **own}
 
 

@@ -14,6 +14,7 @@ from tui.config import paths
 from tui.hubs.at_once import as_they_come
 from tui.hubs.interface import AllFailed, Hub, HubError, HubErrorKind
 from tui.hubs.kept_headers import KeptHeaders
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo, HubName, Page, Query, Repo, RepoContent, RepoId, Variant
 from tui.hubs.reference import Reference
 from tui.hubs.remote_header import read_remote
@@ -23,7 +24,6 @@ from tui.models.info import ModelInfo
 from tui.words import Language, language
 
 _ORDER: dict[Language, tuple[HubName, ...]] = {"zh": ("modelscope", "huggingface")}
-_USUAL: tuple[HubName, ...] = ("huggingface", "modelscope")
 _PASSED_BY: tuple[HubErrorKind, ...] = (
     "not_found", "offline", "unreachable", "timeout", "certificate", "proxy", "captive", "busy", "server", "protocol",
 )  # fmt: skip
@@ -58,7 +58,7 @@ class Hubs:
     """Hubs in the order in which they are asked: ModelScope first where the interface is Chinese."""
 
     def __init__(self, hubs: Sequence[Hub] | None = None, kept: KeptHeaders | None = None) -> None:
-        order = _ORDER.get(language(), _USUAL)
+        order = _ORDER.get(language(), tuple(HUBS))
         self._hubs: dict[HubName, Hub] = {hub.name: hub for hub in hubs or map(new_hub, order)}
         self._kept = kept or KeptHeaders(paths.remote_headers_dir())
         self._vocabularies: dict[tuple[RepoId, str], tuple[Vocabulary, threading.Lock]] = {}

@@ -12,8 +12,8 @@ import msgspec
 
 from tui.base.splitfile import PART, place_of
 from tui.base.text import one_line
-from tui.hubs import errors
 from tui.hubs.interface import HubError
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.quant_names import quant_in
 from tui.hubs.records import RemoteFile, Repo, RepoContent, RepoId, Variant
 from tui.words.later import later
@@ -127,7 +127,7 @@ def _labels(sets: Sequence[_Set]) -> list[str]:
 
 
 def _no_gguf(repo: Repo) -> HubError:
-    title, name = errors.TITLES[repo.id.hub], repo.id.name.rpartition("/")[2]
+    title, name = HUBS[repo.id.hub].title, repo.id.name.rpartition("/")[2]
     has_weights = any(file.path.lower().endswith((".safetensors", ".bin", ".pt", ".pth")) for file in repo.files)
     if has_weights and "gguf" not in name.lower():
         why = later(

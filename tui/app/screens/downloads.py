@@ -26,6 +26,7 @@ from tui.base.text import clean
 from tui.config.keymap import display_keys
 from tui.downloads import progress_words
 from tui.downloads.records import Download
+from tui.hubs.known_hubs import HUBS
 from tui.session.events import AnySessionEvent, DownloadsChanged
 from tui.session.fetching import Fetching, path_of
 from tui.words import mark, tr, trn
@@ -261,7 +262,7 @@ def _details(download: Download) -> Content:
         lines.append(Content.styled(clean(hub_phrases.problem(download.problem, order.repo)), "$text-error"))
     where = tr(
         "{hub} · {repository} · into {folder}",
-        hub=hub_phrases.HUBS[order.repo.hub],
+        hub=HUBS[order.repo.hub].title,
         repository=order.repo.name,
         folder=order.folder,
     )

@@ -15,13 +15,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
-from tui.app.hub_phrases import HUBS
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.find_table import Entry, FindColumns, Heading, Suited, details
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo, HubName, Sort
 from tui.hubs.reference import Reference
 from tui.planning.now import MemoryNow
@@ -159,7 +159,7 @@ class FindScreen(ListDialog[Reference]):
         n = len(self._results.repos)
         count = trn("{n} repository", "{n} repositories", n) if n else ""
         note = tr("asking…") if self._is_asking else ""
-        where = HUBS[self.wanted.hub] if self.wanted.hub else ""
+        where = HUBS[self.wanted.hub].title if self.wanted.hub else ""
         self.show_count(count, "  ".join(filter(None, (note, where))))
 
     def _hint(self) -> str:

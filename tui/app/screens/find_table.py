@@ -7,13 +7,13 @@ from datetime import datetime
 import msgspec
 from textual.content import Content
 
-from tui.app.hub_phrases import HUBS
 from tui.app.moments import when
 from tui.app.verdict_marks import COLORS, MARKS, STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.base.text import clean
+from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo
 from tui.hubs.reference import Reference
 from tui.measure import forecast_words
@@ -157,7 +157,7 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
                 lines.append(Content(tr("The largest of these that fits and reads little for each token.")))
             return Content("\n").join(lines)
         case FoundRepo() as repo:
-            hubs = tr(", ").join(HUBS[hub] for hub in (repo.id.hub, *repo.also_on))
+            hubs = tr(", ").join(HUBS[hub].title for hub in (repo.id.hub, *repo.also_on))
             told = [hubs]
             if repo.n_downloads is not None:
                 told.append(trn("{n} download", "{n} downloads", repo.n_downloads))

@@ -24,6 +24,7 @@ from tui.app.widgets.wrapped import Wrapped
 from tui.base import format
 from tui.base.text import clean
 from tui.hubs.interface import HubError
+from tui.hubs.known_hubs import HUBS, page_of
 from tui.hubs.records import RemoteFile, Variant
 from tui.hubs.reference import Reference
 from tui.models.library import LibraryModel
@@ -185,7 +186,7 @@ class RepositoryScreen(ListDialog[Picked]):
         if self._opened is None:
             return ""
         repo = self._opened.repo
-        told = [hub_phrases.HUBS[repo.id.hub]]
+        told = [HUBS[repo.id.hub].title]
         if repo.found.n_params:
             told.append(format.params(repo.found.n_params))
         told.append(trn("{n} variant", "{n} variants", len(self._judged)))
@@ -248,7 +249,7 @@ class RepositoryScreen(ListDialog[Picked]):
         """Copy the address of the page."""
         repo = self._opened.repo.id if self._opened else None
         if repo is not None:
-            await self._copy(hub_phrases.address(repo))
+            await self._copy(page_of(repo))
 
     @on(RowList.Chosen)
     @work(exclusive=True, group="get")

@@ -301,6 +301,19 @@ async def test_a_wrong_sampling_value_is_told_at_its_field() -> None:
             assert complaint not in stage.text, (field, text)
 
 
+async def test_a_key_lays_the_form_out_only_where_a_text_beside_a_field_changes() -> None:
+    async with opened(sampling()) as stage:
+        await write(stage, "temperature", "1")
+        await stage.shows("this conversation, else 0.7")
+        laid_out: list[object] = []
+        stage.dialog.screen_layout_refresh_signal.subscribe(stage.dialog, laid_out.append, immediate=True)
+        await stage.press("full_stop", "2", "5")
+        assert stage.dialog.query_one("#temperature", NumberInput).number == 1.25 and laid_out == []
+        await stage.press("ctrl+u", "9")
+        await stage.shows("Write a number from 0 to 5.")
+        assert laid_out
+
+
 async def test_sampling_goes_back_to_the_defaults_with_key_or_button() -> None:
     async with opened(sampling(temperature=2.0, top_k=1, thinking_budget=5)) as stage:
         await write(stage, "min_p", "7")

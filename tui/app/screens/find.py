@@ -131,7 +131,11 @@ class FindScreen(ListDialog[Reference]):
         if (reference := self._meant()) is not None:
             entries.append(reference)
         elif not self.wanted.text and self._suited:
-            entries += [Heading(title=tr("For this machine"), is_suited=True), *self._suited]
+            has_speed = any(one.decode for one in self._suited)
+            entries += [
+                Heading(title=tr("For this machine"), is_suited=True, has_speed=has_speed),
+                *self._suited,
+            ]
             if self._results.repos:
                 entries.append(Heading(title=tr("On the hubs")))
         entries += self._results.repos

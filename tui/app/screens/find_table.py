@@ -38,6 +38,8 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     is_suited: bool = False
     """The group is of those that are `Suited`, which have columns of their own."""
+    has_speed: bool = False
+    """Of some of these it is known how fast they would be."""
 
 
 class Suited(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +98,9 @@ class FindColumns:
 
     def heading(self, one: Heading) -> Row:
         """The line above a group, with the titles of its columns where these are not those of the header."""
-        told = {"author": _quant_and_size(tr("QUANT"), tr("SIZE")), "downloads": tr("SPEED")} if one.is_suited else {}
+        told = {"author": _quant_and_size(tr("QUANT"), tr("SIZE"))} if one.is_suited else {}
+        if one.has_speed:
+            told["downloads"] = tr("SPEED")
         row = [(column(f"── {one.title} ──", _GAP + self._n_name), "muted")]
         return (*row, *self._cells(told))
 

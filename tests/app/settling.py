@@ -87,5 +87,5 @@ async def _wait_for_screen(self: Pilot[Any], timeout: float = 30.0) -> bool:  # 
 def hurry() -> None:
     """From now on Pilots wait no longer than there is something to do."""
     Pilot._wait_for_screen = _wait_for_screen  # type: ignore[method-assign]
-    textual.app.wait_for_idle = _nothing_computes
-    textual.pilot.wait_for_idle = _nothing_computes
+    for module in (textual.app, textual.pilot):
+        vars(module)["wait_for_idle"] = _nothing_computes

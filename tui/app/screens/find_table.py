@@ -8,7 +8,6 @@ from datetime import datetime
 import msgspec
 from textual.content import Content
 
-from tui.app.hub_phrases import HUBS
 from tui.app.markdown.text import Run, width_of
 from tui.app.moments import when
 from tui.app.verdict_marks import COLORS, MARKS, STYLES

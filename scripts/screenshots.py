@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -141,6 +142,20 @@ async def monitor(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     await pilot.pause(30.0)  # its graphs have a value each second
 
 
+def scene(name: str) -> Act:
+    """A scene of the tests about hubs and downloads: their hub is on this machine and has the same on its shelf always,
+    and their downloads stand still."""
+
+    async def act(app: LlmtuiApp, pilot: Pilot[int]) -> None:
+        from tests.app import hub_scenes
+        from tests.app.conftest import Person
+
+        await getattr(hub_scenes, name)(Person(app, pilot))
+        await pilot.pause(1.0)
+
+    return act
+
+
 async def engine_died(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     await ask(app, pilot, "hello")
     os.kill(app.controller.engine.pid or 0, 9)
@@ -206,6 +221,10 @@ SHOTS = {
     "sampling": Shot(after_chat("screen.sampling")),
     "bench": Shot(after_chat("screen.bench")),
     "monitor": Shot(monitor, (120, 40)),
+    "find": Shot(scene("find")),
+    "repository": Shot(scene("look_into")),
+    "downloads": Shot(scene("watch_downloads")),
+    "details": Shot(after_chat("screen.model_details"), (120, 40), model=MOE),
     "palette": Shot(after_chat("palette")),
     "help": Shot(after_chat("help")),
     "theme": Shot(after_chat("screen.theme", "down")),
@@ -222,9 +241,12 @@ SHOTS = {
 
 async def shoot(shot: Shot) -> str:
     """Run the app for one picture; its SVG."""
+    from tests.scripted_downloads import ScriptedDownloads
     from tui.app.run import make_app
     from tui.config.options import AppOptions
+    from tui.session import controller
 
+    vars(controller)["LocalDownloads"] = ScriptedDownloads
     use(shot.language)
     load = {"n_ctx": 2048, "n_threads": 1 if shot.model in (DENSE, MOE) else 0, "backend": "cpu", "seed": 1}
     app = make_app(
@@ -242,6 +264,7 @@ def main() -> None:
     parser.add_argument("--only", choices=SHOTS, action="append", help="make this one only (again for more)")
     parser.add_argument("--to", type=Path, default=TOP / "docs" / "images", help="folder to write to")
     arguments = parser.parse_args()
+    sys.path.insert(0, str(TOP))  # for what the tests have on their shelf
     arguments.to.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MESA_SHADER_CACHE_DIR", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     for name in arguments.only or [name for name, shot in SHOTS.items() if shot.in_docs]:

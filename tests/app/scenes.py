@@ -23,6 +23,7 @@ from tests.app.steps import (
     chat_beside_others,
     choose_code,
     crash_on_the_cpu,
+    details,
     dialog,
     edit_prompt,
     fail_to_load,
@@ -52,6 +53,8 @@ from tui.app.run import make_app
 from tui.config.options import AppOptions
 from tui.models.library import Library
 
+Size = tuple[int, int]
+"""Columns and rows of a terminal."""
 ALL_SIZES = ((40, 12), (80, 24), (120, 40), (200, 60))
 NARROW = ((40, 24), (80, 24), (120, 40))
 
@@ -63,7 +66,7 @@ class Scene(NamedTuple):
     ready: str
     has_model: bool = True
     theme: str = "graphite"
-    sizes: tuple[tuple[int, int], ...] = ((80, 24), (120, 40))
+    sizes: tuple[Size, ...] = ((80, 24), (120, 40))
 
 
 SCENES = {
@@ -103,6 +106,7 @@ SCENES = {
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
+    "details": Scene(dialog(details), "qwen3moe", sizes=ALL_SIZES),
     "find": Scene(hub_scenes.find, "Qwen3-30B-A3B", sizes=ALL_SIZES),
     "find-words": Scene(hub_scenes.find_by_words, "abliterated", sizes=NARROW),
     "find-failed": Scene(hub_scenes.find_without_hubs, "503", sizes=NARROW),
@@ -150,6 +154,7 @@ IN_CHINESE = {
     "log": "304.75 MiB",
     "confirm": "永久删除",
     "overflow": "上下文已满",
+    "details": "qwen3moe",
     "find": "适合",
     "repository": "推荐",
     "downloads": "下载",
@@ -160,12 +165,18 @@ IN_CHINESE = {
 }
 """Every scene, and what shows that it is there in Chinese."""
 
+SPOKEN_TO = (
+    "main", "main-light", "main-selected", "main-editing", "main-prompt-read", "main-engine-died", "main-cpu-crashed",
+    "main-no-model", "main-wide", "main-loading", "main-load-failed", "main-fetching", "start-page",
+)  # fmt: skip
+"""Those on the main screen, which change their language while they are seen. Dialogs are opened in the other one."""
+
 WIDE_IN_CHINESE = ("main", "start-page", "picker", "load-settings", "monitor", "find", "repository")
 """Those that are looked at in Chinese in 120x40 too."""
 
 
 @asynccontextmanager
-async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
+async def shown(scene: Scene, size: Size, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
     """The app at that scene, when nothing on it changes any more."""
     replace_machine(monkeypatch, LIBRARY if scene.has_model else Library())
     app = make_app(AppOptions(model=QWEN.path if scene.has_model else None, theme=scene.theme))
@@ -178,11 +189,16 @@ async def shown(scene: Scene, size: tuple[int, int], monkeypatch: pytest.MonkeyP
                 scene.ready.casefold() in (seen := plain(person.screen_text()).casefold()) and "looking…" not in seen
             )
         )
-        await person.wait_for(lambda: app.main.prompt_line.is_settled)
         for line in app.screen.query(Input):
             line.cursor_blink = False
-        await app.controller.monitoring.read()
-        app.screen.refresh()  # what is behind a dialog too, as it is now
-        await pilot.pause()
+        await calm(person)
         yield person
         await app.controller.stop()
+
+
+async def calm(person: Person) -> None:
+    """Wait until nothing on the screen changes any more, and paint it as it is then, also what is behind a dialog."""
+    await person.wait_for(lambda: person.app.main.prompt_line.is_settled)
+    await person.app.controller.monitoring.read()
+    person.app.screen.refresh()
+    await person.pilot.pause()

@@ -1,5 +1,5 @@
-"""When an app has done all that it has to do now. Textual's Pilot finds out by sleeping, some fiftieths of a second at each
-key, until the whole process computes nothing; here it is looked up, which takes as long as it takes.
+"""When an app has done all that it has to do now. Textual's Pilot finds out by sleeping, some fiftieths of a second at
+each key, until the whole process computes nothing; here it is looked up, which takes as long as it takes.
 
 Nothing is waited for that comes later by itself: a timer, an engine's answer, a thread of its own. A test waits for
 what these lead to."""
@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import textual.app
+import textual.pilot
 from textual._context import active_app
 from textual.app import App
 from textual.message_pump import MessagePump
@@ -17,7 +19,7 @@ from textual.pilot import Pilot
 
 _MOMENT_S = 0.001
 THREADS_S = 0.02
-"""So long may threads that asyncio has started work on; those that compute for longer are waited for by what they do."""
+"""So long may threads that asyncio has started work on; what takes longer is waited for by what it leads to."""
 
 
 async def settled(app: App[Any], within_s: float = 30.0) -> bool:
@@ -64,12 +66,14 @@ def _owes_a_frame(app: App[Any]) -> bool:
 
 async def _nothing_computes(_min_s: float = 0.0, max_s: float = 1.0) -> None:
     """In place of Textual's `wait_for_idle`."""
-    await settled(active_app.get(), max_s)
-    loop: Any = asyncio.get_running_loop()
-    end = loop.time() + THREADS_S
-    while _threads_work(loop._default_executor) and loop.time() < end:
+    app = active_app.get()
+    await settled(app, max_s)
+    executor: Any = getattr(asyncio.get_running_loop(), "_default_executor", None)
+    for _ in range(round(THREADS_S / _MOMENT_S)):
+        if not _threads_work(executor):
+            break
         await asyncio.sleep(_MOMENT_S)
-    await settled(active_app.get(), max_s)
+    await settled(app, max_s)
 
 
 def _threads_work(executor: Any) -> bool:
@@ -83,5 +87,5 @@ async def _wait_for_screen(self: Pilot[Any], timeout: float = 30.0) -> bool:  # 
 def hurry() -> None:
     """From now on Pilots wait no longer than there is something to do."""
     Pilot._wait_for_screen = _wait_for_screen  # type: ignore[method-assign]
-    for module in ("textual.app", "textual.pilot"):
-        setattr(__import__(module, fromlist=["wait_for_idle"]), "wait_for_idle", _nothing_computes)
+    for module in (textual.app, textual.pilot):
+        vars(module)["wait_for_idle"] = _nothing_computes

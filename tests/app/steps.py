@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 from textual.screen import ModalScreen
 
 from tests.app.conftest import Person
+from tests.conftest import MOE
 from tests.loads import but
 from tests.measure.fixed import COMPARISON
 from tests.planning.shapes import QWEN3_30B_A3B
@@ -31,10 +33,13 @@ from tests.recorded import (
 from tui.app.bindings import Keymap
 from tui.app.screens.bench import BenchScreen
 from tui.app.screens.conversations import ConversationsScreen
+from tui.app.screens.details import DetailsScreen
 from tui.app.screens.load_guard import guard_screen
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.screens.palette import PaletteScreen
 from tui.app.screens.picker import PickerScreen
+from tui.app.screens.picker_details import here
+from tui.app.screens.picker_table import Facts
 from tui.app.widgets.bench_board import BenchState, JobRow
 from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.start_page import StartPage
@@ -45,6 +50,7 @@ from tui.config.keymap import resolve
 from tui.config.overlay import overlay
 from tui.config.problems import read_toml
 from tui.config.settings import ChosenLoad, Settings
+from tui.measure.expectation import Forecast, Range
 from tui.measure.history import History
 from tui.measure.report import Comparison
 from tui.planning.guardrail import LoadPermission
@@ -252,6 +258,17 @@ def guard(keymap: Keymap) -> ModalScreen[Any]:
     found = remedies(QWEN3_30B_A3B, too_much, (GPU,), APU)
     permission = LoadPermission(verdict=verdict, is_given=False, remedies=found)
     return guard_screen(QWEN3_30B_A3B.name, permission, keymap)
+
+
+def details(keymap: Keymap) -> ModalScreen[Any]:
+    """Of the tiny mixture of experts, as if it were the one of this machine of records."""
+    folder = Path.home() / "models"
+    folder.mkdir()
+    file = Path(shutil.copy(MOE, folder / "Tiny-Qwen3-MoE-Q8_0.gguf"))
+    verdict = judge(QWEN3_30B_A3B, ChosenLoad(n_cpu_moe=4), (GPU,), APU)
+    speed = Forecast(decode_tps=Range(tps=31.0, low=28.0, high=33.0, basis="own", n_runs=4))
+    facts = Facts(permission=LoadPermission(verdict=verdict, is_given=True), speed=speed)
+    return DetailsScreen(file, keymap, here=here(facts))
 
 
 async def never() -> Any:

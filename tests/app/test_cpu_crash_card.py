@@ -22,7 +22,10 @@ from tui.app.death_card import engine_stopped
 from tui.engines.local import LocalEngine
 from tui.protocol.death import Cause, Computing, Death, rebuild_command
 
-SIGNALS = [signal.SIGILL, signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS]
+
+def each(*signals: signal.Signals) -> pytest.MarkDecorator:
+    """The signals with which code crashes, two with each card; both cards are made of the same cause."""
+    return pytest.mark.parametrize("number", signals, ids=lambda number: number.name)
 
 
 def offered(person: Person) -> list[str]:
@@ -50,7 +53,7 @@ async def is_repacked_here(model: Path) -> bool:
         return bool((await engine.load(model, TINY)).llama.repacked)
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@each(signal.SIGILL, signal.SIGSEGV)
 async def test_a_first_load_that_crashes_in_repacked_weights_goes_on_without_them(
     start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path, number: signal.Signals
 ) -> None:
@@ -92,7 +95,7 @@ async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_r
         assert person.turns[0].text == "My name is Ada."
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@each(signal.SIGFPE, signal.SIGBUS)
 async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_that_was_in_use(
     start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:

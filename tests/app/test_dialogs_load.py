@@ -74,12 +74,13 @@ async def focus(stage: Stage[ChosenLoad], field: str) -> None:
     await stage.pilot.pause()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 44)], ids=str)
-async def test_settings_and_costs_are_seen_together(size: tuple[int, int]) -> None:
-    async with opened(dialog(), size) as stage:
-        await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
-        await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
-        await stage.shows("━ used", "■ this model", "│ reserve", "Load (enter)", "Fit", "Cancel")
+async def test_settings_and_costs_are_seen_together() -> None:
+    async with opened(dialog()) as stage:
+        for size in ((80, 24), (120, 40), (160, 44)):
+            await stage.pilot.resize_terminal(*size)
+            await stage.shows("Tiny Qwen3", "Context", "2048", "4,096", "Offload", "Vulkan0 Radeon 860M", "Threads")
+            await stage.shows("weights", "free after", "RAM", "Vulkan0", "● Fits.", "5/5 layers", "2,048 tokens")
+            await stage.shows("━ used", "■ this model", "│ reserve", "Load (enter)", "Fit", "Cancel")
 
 
 async def test_unchanged_settings_come_back_as_they_were_written() -> None:
@@ -126,18 +127,19 @@ async def test_every_field_reaches_the_result_by_keyboard_alone() -> None:
         )
 
 
-@pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
-async def test_every_field_can_be_seen_at_every_size(size: tuple[int, int]) -> None:
-    async with opened(dialog(ChosenLoad(backend="cpu"), model=MOE), size) as stage:
+async def test_every_field_can_be_seen_at_every_size() -> None:
+    async with opened(dialog(ChosenLoad(backend="cpu"), model=MOE), (120, 40)) as stage:
         await show_advanced(stage)
-        seen = set()
-        for _ in range(40):
-            await stage.press("down")
-            await stage.pilot.pause()
-            focused = stage.host.focused
-            if focused is not None and stage.dialog.get_widget_at(*focused.region.offset)[0] is focused:
-                seen.add(focused.id)
-        assert {"flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"} <= seen
+        for size in ((40, 24), (80, 24), (120, 40)):
+            await stage.pilot.resize_terminal(*size)
+            seen = set()
+            for _ in stage.dialog.focus_chain:
+                await stage.press("down")
+                await stage.pilot.pause()
+                focused = stage.host.focused
+                if focused is not None and stage.dialog.get_widget_at(*focused.region.offset)[0] is focused:
+                    seen.add(focused.id)
+            assert {"flash_attn", "type_k", "type_v", "use_mmap", "use_mlock", "repack", "seed"} <= seen, size
 
 
 async def test_repacking_is_told_to_be_for_the_cpu_alone() -> None:

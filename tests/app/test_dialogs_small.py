@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -21,16 +22,22 @@ from tui.config.keymap import resolve
 from tui.config.sampling import Source
 from tui.protocol.records import PartialSampling, Sampling
 
-SIZES = pytest.mark.parametrize("size", [(40, 24), (80, 24), (120, 40)], ids=str)
+SIZES = ((40, 24), (80, 24), (120, 40))
+AT_EACH_SIZE = pytest.mark.parametrize("size", SIZES, ids=str)
 
 
 # Questions
 
 
-@SIZES
 @pytest.mark.parametrize(
-    ("keys", "answer"),
-    [(["y"], True), (["n"], False), (["enter"], False), (["left", "enter"], True), (["escape"], False)],
+    ("keys", "answer", "size"),
+    [
+        (["y"], True, SIZES[0]),
+        (["n"], False, SIZES[1]),
+        (["enter"], False, SIZES[2]),
+        (["left", "enter"], True, SIZES[1]),
+        (["escape"], False, SIZES[0]),
+    ],
 )
 async def test_a_question_is_answered_by_key(size: tuple[int, int], keys: list[str], answer: bool) -> None:
     async with opened(ConfirmScreen("Delete [b]it[/b]?", KEYS, detail="For good.", yes="Delete"), size) as stage:
@@ -54,9 +61,9 @@ CHOICES = (
 )
 
 
-@SIZES
-async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it(size: tuple[int, int]) -> None:
-    for keys, answer in ((["c"], "raise"), (["down", "down", "enter"], "leave"), (["escape"], None)):
+async def test_a_choice_is_taken_with_its_letter_or_by_moving_to_it() -> None:
+    answers = ((["c"], "raise"), (["down", "down", "enter"], "leave"), (["escape"], None))
+    for size, (keys, answer) in zip(SIZES, answers, strict=True):
         async with opened(ChoiceScreen("Full", CHOICES, KEYS, question="What now?"), size) as stage:
             await stage.shows("What now?", "l  Leave out the oldest", "n  Do neither")
             await stage.press(*keys)
@@ -92,7 +99,7 @@ async def test_more_choices_than_rows_can_be_scrolled() -> None:
 # Texts
 
 
-@SIZES
+@AT_EACH_SIZE
 async def test_a_text_of_many_lines_is_edited_and_saved(size: tuple[int, int]) -> None:
     async with opened(TextEditScreen("System prompt", "Be 好.", KEYS, hint="Sent first."), size) as stage:
         await stage.shows("System prompt", "Sent first.", "Be 好.")
@@ -127,7 +134,7 @@ async def test_pasted_text_loses_what_a_terminal_would_obey() -> None:
         assert "\x1b" not in await stage.closes()
 
 
-@SIZES
+@AT_EACH_SIZE
 async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]) -> None:
     async with opened(LineEditScreen("Rename", "Plum cake", KEYS), size) as stage:
         await stage.shows("Rename", "Plum cake", "Save")
@@ -143,7 +150,7 @@ async def test_a_line_is_edited_and_saved_with_enter(size: tuple[int, int]) -> N
 # Keys
 
 
-@SIZES
+@AT_EACH_SIZE
 async def test_the_help_lists_every_action_with_its_keys(size: tuple[int, int]) -> None:
     async with opened(HelpScreen(KEYS), size) as stage:
         await stage.shows("Model", "^o", f"{len(ACTIONS)} actions" if size[0] >= 64 else "^o")
@@ -174,7 +181,7 @@ async def test_the_help_shows_the_users_own_keys() -> None:
 LINES = [f"line {number} " + "with a long tail " * (10 * (number == 5)) for number in range(300)]
 
 
-@SIZES
+@AT_EACH_SIZE
 async def test_a_log_shows_its_end_and_scrolls_to_its_start(size: tuple[int, int]) -> None:
     async with opened(LogScreen(LINES, KEYS), size) as stage:
         await stage.shows("line 299")
@@ -222,8 +229,7 @@ async def write(stage: Stage[SamplingChoice], field: str, text: str) -> None:
     await stage.press("ctrl+u", *(keys.get(character, character) for character in text))
 
 
-@SIZES
-async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]) -> None:
+async def test_every_sampling_value_reaches_the_result_on_a_terminal_that_changes_its_size() -> None:
     wanted = PartialSampling(
         temperature=0.65,
         top_k=40,
@@ -235,8 +241,9 @@ async def test_every_sampling_value_reaches_the_result(size: tuple[int, int]) ->
         penalty_last_n=-1,
         seed=2**32 - 1,
     )
-    async with opened(sampling(), size) as stage:
-        for field in wanted.__struct_fields__:
+    async with opened(sampling()) as stage:
+        for field, size in zip(wanted.__struct_fields__, itertools.cycle(SIZES), strict=False):
+            await stage.pilot.resize_terminal(*size)
             await write(stage, field, str(getattr(wanted, field)))
         await write(stage, "max_tokens", "2k")
         await write(stage, "thinking_budget", "300")
@@ -267,28 +274,44 @@ async def test_each_sampling_value_says_where_it_comes_from(size: tuple[int, int
         await stage.shows("0 is greedy · from the model file")
 
 
-@pytest.mark.parametrize(
-    ("field", "text", "complaint"),
-    [
-        ("temperature", "9", "Write a number from 0 to 5."),
-        ("temperature", "nan", "Write a number from 0 to 5."),
-        ("top_k", "1.5", "Write a whole number of 0 or more."),
-        ("top_p", "", "Write a number from 0 to 1."),
-        ("repeat_penalty", "0", "Write a number above 0, at most 5."),
-        ("penalty_last_n", "-2", "Write a whole number of -1 or more."),
-        ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
-        ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
-        ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
-    ],
+WRONG = (
+    ("temperature", "9", "Write a number from 0 to 5."),
+    ("temperature", "nan", "Write a number from 0 to 5."),
+    ("top_k", "1.5", "Write a whole number of 0 or more."),
+    ("top_p", "", "Write a number from 0 to 1."),
+    ("repeat_penalty", "0", "Write a number above 0, at most 5."),
+    ("penalty_last_n", "-2", "Write a whole number of -1 or more."),
+    ("top_k", "2147483648", "Write a whole number from 0 to 2,147,483,647."),
+    ("seed", "4294967296", "Write a whole number from -1 to 4,294,967,295."),
+    ("max_tokens", "9" * 30, "Write a whole number from 0 to 2,147,483,647."),
 )
-async def test_a_wrong_sampling_value_is_told_at_its_field(field: str, text: str, complaint: str) -> None:
+
+
+async def test_a_wrong_sampling_value_is_told_at_its_field() -> None:
     async with opened(sampling()) as stage:
-        await write(stage, field, text)
-        await stage.shows(complaint)
-        stage.dialog.query_one("#min_p").focus()
-        await stage.press("ctrl+s")
-        assert stage.result is OPEN
-        assert stage.dialog.query_one(f"#{field}").has_focus
+        for field, text, complaint in WRONG:
+            before = stage.dialog.query_one(f"#{field}", NumberInput).value
+            await write(stage, field, text)
+            await stage.shows(complaint)
+            stage.dialog.query_one("#min_p").focus()
+            await stage.press("ctrl+s")
+            assert stage.result is OPEN, (field, text)
+            assert stage.dialog.query_one(f"#{field}").has_focus, (field, text)
+            await write(stage, field, before)
+            assert complaint not in stage.text, (field, text)
+
+
+async def test_a_key_lays_the_form_out_only_where_a_text_beside_a_field_changes() -> None:
+    async with opened(sampling()) as stage:
+        await write(stage, "temperature", "1")
+        await stage.shows("this conversation, else 0.7")
+        laid_out: list[object] = []
+        stage.dialog.screen_layout_refresh_signal.subscribe(stage.dialog, laid_out.append, immediate=True)
+        await stage.press("full_stop", "2", "5")
+        assert stage.dialog.query_one("#temperature", NumberInput).number == 1.25 and laid_out == []
+        await stage.press("ctrl+u", "9")
+        await stage.shows("Write a number from 0 to 5.")
+        assert laid_out
 
 
 async def test_sampling_goes_back_to_the_defaults_with_key_or_button() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from textual.geometry import Region
 from textual.widget import Widget
 from textual.widgets import Button
 from textual.widgets._toast import Toast
 
 from tests.app.conftest import Person, StartApp
+from tests.patience import PATIENCE_S
 from tui.app.screens.dialog import Dialog
 from tui.app.screens.log_view import LogScreen
 from tui.app.widgets.header import Header
@@ -18,6 +18,7 @@ from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.status_line import StatusLine
 
 SIZES = ((40, 12), (40, 24), (80, 24), (120, 40))
+DIALOGS = ("screen.rename", "screen.load_settings", "screen.pick_model", "screen.system_prompt", "log_view")
 LONG = "The conversation was written by another llmtui meanwhile, and what that one wrote is shown here now. " * 3
 
 
@@ -42,39 +43,47 @@ def covered(toast: Toast, *kinds: type[Widget]) -> list[Widget]:
     return [widget for widget in others if widget.region.overlaps(seen(toast))]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp, size: tuple[int, int]) -> None:
-    async with start(size=size) as person:
+def tell(person: Person, text: str) -> None:
+    """Like the app, but for as long as a test waits: on a busy machine it would be gone before it is looked at."""
+    person.app.notify(text, severity="warning", timeout=PATIENCE_S, markup=False)
+
+
+async def test_a_notice_leaves_the_prompt_alone_however_long_both_are(start: StartApp) -> None:
+    async with start() as person:
         await person.type("a line\n" * 30)
-        person.app.main.flows.tell(LONG, bad=True)
-        toast = await shows(person, "another llmtui")
-        assert not covered(toast, Header, Prompt, KeyBar, StatusLine, Sidebar)
-        assert seen(toast).height >= min(4, toast.region.height)
+        tell(person, LONG)
+        for size in SIZES:
+            await person.pilot.resize_terminal(*size)
+            toast = await shows(person, "another llmtui")
+            assert not covered(toast, Header, Prompt, KeyBar, StatusLine, Sidebar), size
+            assert seen(toast).height >= min(4, toast.region.height), size
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize(
-    "dialog", ["screen.rename", "screen.load_settings", "screen.pick_model", "screen.system_prompt", "log_view"]
-)
-async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp, dialog: str, size: tuple[int, int]) -> None:
-    async with start(size=size) as person:
-        await person.app.run_action(dialog)
-        await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
-        person.app.main.flows.tell("The model is still loading.")
-        toast = await shows(person, "still loading")
-        frame = person.app.screen.query_one("#frame")
-        assert not frame.region.overlaps(seen(toast))
-        for widget in [*person.app.screen.query(KeyBar), *person.app.screen.query(Button)]:
-            if size[1] >= 24:  # with fewer rows some are scrolled away, notice or not
-                assert frame.region.contains_region(widget.region)
+async def test_a_notice_covers_nothing_of_a_dialog(start: StartApp) -> None:
+    async with start() as person:
+        for dialog in DIALOGS:
+            await person.app.run_action(dialog)
+            await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
+            tell(person, "The model is still loading.")
+            for size in SIZES:
+                await person.pilot.resize_terminal(*size)
+                toast = await shows(person, "still loading")
+                frame = person.app.screen.query_one("#frame")
+                assert not frame.region.overlaps(seen(toast)), (dialog, size)
+                for widget in [*person.app.screen.query(KeyBar), *person.app.screen.query(Button)]:
+                    if size[1] >= 24:  # with fewer rows some are scrolled away, notice or not
+                        assert frame.region.contains_region(widget.region), (dialog, size, widget)
+            person.app.clear_notifications()
+            await person.press("escape")
+            await person.wait_for(lambda: person.app.screen is person.app.main)
 
 
 async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
-        person.app.main.flows.tell("The first one.", bad=True)
+        tell(person, "The first one.")
         await shows(person, "first")
-        person.app.main.flows.tell("The second one.")
+        tell(person, "The second one.")
         second = await shows(person, "second")
         assert person.notices == ["The first one.", "The second one."]
         await person.pilot.click(second)
@@ -85,7 +94,7 @@ async def test_there_is_one_notice_at_a_time_and_what_it_pushed_aside_comes_back
 async def test_a_notice_goes_along_when_a_dialog_opens_and_closes(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
-        person.app.main.flows.tell("It was copied.", bad=True)
+        tell(person, "It was copied.")
         await shows(person, "copied")
         await person.press("f1")
         await person.wait_for(lambda: isinstance(person.app.screen, Dialog))
@@ -99,7 +108,7 @@ async def test_the_same_words_twice_are_one_notice(start: StartApp) -> None:
     async with start() as person:
         person.app.clear_notifications()
         for _ in range(3):
-            person.app.main.flows.tell("There is no answer to copy yet.")
+            tell(person, "There is no answer to copy yet.")
         await shows(person, "no answer")
         assert person.notices == ["There is no answer to copy yet."]
 
@@ -107,9 +116,9 @@ async def test_the_same_words_twice_are_one_notice(start: StartApp) -> None:
 async def test_a_notice_takes_three_rows_at_most_and_a_click_shows_all_of_it(start: StartApp) -> None:
     async with start(size=(80, 24)) as person:
         person.app.clear_notifications()
-        person.app.main.flows.tell("It was copied.")
+        tell(person, "It was copied.")
         assert seen(await shows(person, "copied")).height == 1
-        person.app.main.flows.tell(f"{LONG} This is its end.", bad=True)
+        tell(person, f"{LONG} This is its end.")
         toast = await shows(person, "another llmtui")
         assert seen(toast).height == 3 and "…" in person.screen_text() and "its end" not in person.screen_text()
         await person.pilot.click(toast)

@@ -23,7 +23,7 @@ from tui.protocol.records import LlamaLoad
 from tui.session.events import AnswerGrew, PromptAdvanced
 from tui.session.loads import LoadRequest
 
-QUESTION = "Count to 100"
+QUESTION = "Show a table"
 LONG = "one two three " * 50
 CPU = {"flash_attn": "off"}
 SOFTWARE = {"backend": "Vulkan0", "flash_attn": "off"}

@@ -1,6 +1,6 @@
 """Every text can be read in every built-in theme, in colours and without, and what is selected or focused is seen:
 computed from the theme files and what the style sheets get of them. What stands on the screens is in
-`tests/app/test_readable.py`."""
+`tests/app/readable.py`."""
 
 from __future__ import annotations
 

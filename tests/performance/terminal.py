@@ -17,7 +17,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyte
@@ -146,14 +146,22 @@ class Program:
 
 
 @contextlib.contextmanager
-def llmtui(model: Path, *arguments: str, max_tokens: int = 0) -> Iterator[Program]:
-    """The real app with a model on the CPU and a home folder of its own."""
+def llmtui(
+    model: Path,
+    *arguments: str,
+    max_tokens: int = 0,
+    environment: Mapping[str, str] | None = None,
+    prepare: Callable[[Path], object] = lambda home: None,
+) -> Iterator[Program]:
+    """The real app with a model on the CPU and a home folder of its own, which `prepare` may put something into:
+    XDG_STATE_HOME is its folder "state", and so on."""
     with tempfile.TemporaryDirectory() as home:
         settings = Path(home) / "settings.toml"
         settings.write_text(f"[sampling]\nmax_tokens = {max_tokens}\n")
         places = {f"XDG_{name}_HOME": f"{home}/{name.lower()}" for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+        prepare(Path(home))
         command = [sys.executable, "-m", "tui", str(model), "--settings", str(settings), "--backend", "cpu"]
-        program = Program([*command, *arguments], {"HOME": home, **places})
+        program = Program([*command, *arguments], {"HOME": home, **places, **(environment or {})})
         try:
             yield program
         finally:

@@ -147,7 +147,11 @@ class FindScreen(ListDialog[Reference]):
         if (reference := self._meant()) is not None:
             entries.append(reference)
         elif not self.wanted.text and self.suited:
-            entries += [Heading(title=tr("For this machine")), *self.suited]
+            has_speed = any(one.decode for one in self.suited)
+            entries += [
+                Heading(title=tr("For this machine"), is_suited=True, has_speed=has_speed),
+                *self.suited,
+            ]
             if self._results.repos:
                 entries.append(Heading(title=tr("On the hubs")))
         entries += self._results.repos
@@ -179,8 +183,8 @@ class FindScreen(ListDialog[Reference]):
     def _paint(self, entry: Entry, width: int) -> Row:
         columns = FindColumns(width, self.wanted.sort)
         match entry:
-            case Heading(title=title):
-                return ((f"── {title} ──", "muted"),)
+            case Heading():
+                return columns.heading(entry)
             case Suited():
                 return columns.suited(entry)
             case FoundRepo():

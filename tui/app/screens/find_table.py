@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 from textual.content import Content
 
+from tui.app.markdown.text import Run, width_of
 from tui.app.moments import when
 from tui.app.verdict_marks import COLORS, MARKS, STYLES
 from tui.app.widgets.lines import Row
@@ -25,13 +27,19 @@ from tui.planning.suggestions import Suggestion
 from tui.words import mark, tr, trn
 
 _GAP = 2
-_MIN_NAME = 16
+_MIN_NAME = 20
+"""Names of repositories tell the most; licence and popularity are said of the highlighted one too."""
+_QUANT = 7
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
     """The line above a group."""
 
     title: str
+    is_suited: bool = False
+    """The group is of those that are `Suited`, which have columns of their own."""
+    has_speed: bool = False
+    """Of some of these it is known how fast they would be."""
 
 
 class Suited(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +96,14 @@ class FindColumns:
             row += [(" " * _GAP, ""), (column(title, one.cells, right=one.right), "strong" if is_sorted else "muted")]
         return tuple(row)
 
+    def heading(self, one: Heading) -> Row:
+        """The line above a group, with the titles of its columns where these are not those of the header."""
+        told = {"author": _quant_and_size(tr("QUANT"), tr("SIZE"))} if one.is_suited else {}
+        if one.has_speed:
+            told["downloads"] = tr("SPEED")
+        row = [(column(f"── {one.title} ──", _GAP + self._n_name), "muted")]
+        return (*row, *self._cells(told))
+
     def found(self, repo: FoundRepo, memory: MemoryNow, now: datetime) -> Row:
         """A repository: a mark that says whether it would fit in about four bits, its name, its figures."""
         sign, style = " ", ""
@@ -95,10 +111,7 @@ class FindColumns:
             fit = would_fit(repo.n_params, memory)
             sign, style = MARKS[fit], STYLES[fit]
         row = [(column(sign, _GAP), style), (column(short_name(repo.id.name), self._n_name), "")]
-        for one in self._shown:
-            text = _cell(one.key, repo, now)
-            row += [(" " * _GAP, ""), (column(text, one.cells, right=one.right), "muted")]
-        return tuple(row)
+        return (*row, *self._cells({one.key: _cell(one.key, repo, now) for one in self._shown}))
 
     def suited(self, one: Suited) -> Row:
         """A suggestion: what it would be here stands where the others have author and popularity."""
@@ -107,13 +120,25 @@ class FindColumns:
             (column(MARKS[permission.fit], _GAP), STYLES[permission.fit]),
             (column(info.name, self._n_name), "strong" if one.is_best else ""),
         ]
-        told = {"params": info.params_label, "author": f"{info.quant} {format.size(info.size_bytes)}"}
+        told = {
+            "params": info.params_label,
+            "author": _quant_and_size(info.quant, format.size(info.size_bytes)),
+        }
         if one.decode is not None:
             told["downloads"] = forecast_words.short(one.decode)
-        for shown in self._shown:
-            text = told.get(shown.key, "")
-            row += [(" " * _GAP, ""), (column(text, shown.cells, right=shown.right), "muted")]
-        return tuple(row)
+        return (*row, *self._cells(told))
+
+    def _cells(self, told: Mapping[str, str]) -> Iterator[Run]:
+        """All columns but the name."""
+        for one in self._shown:
+            yield " " * _GAP, ""
+            text = told.get(one.key, "")
+            yield text if width_of(text) == one.cells else column(text, one.cells, right=one.right), "muted"
+
+
+def _quant_and_size(quant: str, size: str) -> str:
+    """As wide as the column of authors."""
+    return f"{column(quant, _QUANT)}{column(size, _COLUMNS[0].cells - _QUANT, right=True)}"
 
 
 def short_name(name: str) -> str:

@@ -213,9 +213,8 @@ class RepositoryScreen(ListDialog[Picked]):
         match row:
             case Variant():
                 return columns.variant(self._known(row))
-            case RemoteFile(path=path, size_bytes=n):
-                size = format.size(n)
-                return ((column(path, width - len(size) - 2), "muted"), (f"  {size}", "muted"))
+            case RemoteFile():
+                return columns.projector(row)
             case heading:
                 return ((column(f"── {heading} ──", width), "muted"),)
 

@@ -7,6 +7,7 @@ import msgspec
 from textual.content import Content
 
 from tui.app import hub_phrases
+from tui.app.markdown.text import width_of
 from tui.app.verdict_marks import COLORS, MARKS, STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
@@ -49,6 +50,7 @@ class VariantColumns:
     the note."""
 
     def __init__(self, width: int, *, has_speed: bool = True) -> None:
+        self._width = width
         free = width - _GAP - _NAME - _GAP - _SIZE
         self._fits = min(_FITS, free - _GAP) if free >= _SHORT_FITS + _GAP else 1
         free -= self._fits + _GAP
@@ -93,6 +95,12 @@ class VariantColumns:
                 (column(note, self._note), "key" if known.best or _is_ordered(known) else "muted"),
             ]
         return tuple(row)
+
+    def projector(self, file: RemoteFile) -> Row:
+        """A file that goes with a variant: its size stands below theirs where the name leaves it."""
+        size = column(format.size(file.size_bytes), _SIZE, right=True)
+        n_name = max(self._name + _GAP, min(width_of(file.path), self._width - _GAP - _SIZE))
+        return ((column(file.path, n_name), "muted"), (" " * _GAP + size, "muted"))
 
 
 def _fits(judged: Prospect) -> tuple[str, str]:

@@ -40,6 +40,17 @@ async def test_a_new_conversation_begins_with_no_figures(start: StartApp) -> Non
         assert_nothing_was_measured(person)
 
 
+async def test_a_sidebar_that_comes_back_shows_the_figures_of_now_at_once(start: StartApp) -> None:
+    async with start() as person:
+        await person.press("f4")
+        await person.ask("Count to 20")
+        monitoring = person.app.controller.monitoring
+        await monitoring.read()
+        monitoring.close()
+        await person.press("f4")
+        await person.wait_for(lambda: "ttft" in rows(person).get("prefill", ""))
+
+
 async def test_while_another_model_loads_and_then_nothing_of_the_one_before_is_shown(start: StartApp) -> None:
     async with start() as person:
         await answered(person)

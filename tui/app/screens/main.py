@@ -42,6 +42,7 @@ from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.lines import LineWidget
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
+from tui.app.widgets.readings import Readings
 from tui.app.widgets.sidebar import Sidebar
 from tui.app.widgets.start_page import StartPage
 from tui.app.widgets.status_line import StatusLine
@@ -255,6 +256,10 @@ class MainScreen(Screen[None]):
         """A load is prepared, or will not be."""
         if event.worker.group in LOAD_WORKERS:
             self._controller.queue.send_next()
+
+    @on(Readings.Shown)
+    def _readings_shown(self) -> None:
+        self._live.catch_up()
 
     def on_screen_resume(self) -> None:
         """The last dialog was closed, or the monitor."""

@@ -4,6 +4,7 @@ and bars whose colour says whether it still fits."""
 from __future__ import annotations
 
 import msgspec
+from textual.message import Message
 
 from tui.app.widgets.lines import LineWidget, right
 from tui.base import format
@@ -38,7 +39,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readings(LineWidget):
-    """A widget that shows live figures."""
+    """A widget that shows live figures. While it is hidden it gets none of the machine's."""
+
+    class Shown(Message):
+        """It has come into view, and what it shows may be old."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -50,6 +54,10 @@ class Readings(LineWidget):
         """It is shown, and no other screen hides its own; a dialog leaves it to be seen."""
         shown = self.app.screen
         return self.display and (shown is self.screen or shown.is_modal)
+
+    def on_show(self) -> None:
+        """Ask for what it has missed."""
+        self.post_message(self.Shown())
 
     def show(self, figures: Figures) -> None:
         """Show these in place of what was shown."""

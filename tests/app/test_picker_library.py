@@ -121,9 +121,10 @@ async def test_the_question_about_the_loaded_model_says_so(folder: Path) -> None
         await stage.shows("It is loaded: it keeps working until it is unloaded")
 
 
-async def test_what_ollama_keeps_is_not_deleted_but_said_how(folder: Path, tmp_path: Path) -> None:
+async def test_a_tag_of_ollama_is_not_deleted_while_ollama_fetches_but_said_how(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "ollama"
     manifest = in_ollama(store, "library/qwen3:4b", Shape(n_layers=6).write(tmp_path / "x"))
+    (store / "blobs" / "sha256-ab-partial").touch()
     folders = (Folder(path=store, source="ollama"), Folder(path=folder))
     screen = PickerScreen(lambda: scan(folders, tmp_path / "cache"), ROOMY, KEYS)
     async with opened(screen, (120, 40)) as stage:

@@ -167,13 +167,43 @@ def test_what_another_repository_shares_stays(home: Path, spare: Path) -> None:
     assert "unsloth" in str(only(home).path)
 
 
-def test_what_ollama_keeps_is_left_to_ollama(home: Path, spare: Path) -> None:
-    file = solid(spare / "a.gguf")
+def test_a_tag_of_ollama_goes_with_what_no_other_tag_needs(home: Path, spare: Path) -> None:
+    store = home / ".ollama/models"
+    file, other = solid(spare / "a.gguf"), solid(spare / "b.gguf", n_layers=3)
+    in_ollama(store, "library/qwen3:4b", file)
+    in_ollama(store, "library/gemma3:1b", other)
+    model = next(one for one in models(home) if one.store_name == "qwen3:4b")
+    planned = remove.plan(model)
+    manifest, *blobs = planned.paths
+    assert manifest == store / "manifests/registry.ollama.ai/library/qwen3/4b"
+    assert blobs == [model.path], "both tags have the same template"
+    assert planned.frees_bytes > file.stat().st_size // 2 and "another program (Ollama)" in said(planned)
+    remove.carry_out(planned)
+    assert only(home).store_name == "gemma3:1b"
+    remove.carry_out(remove.plan(only(home)))
+    assert list((store / "blobs").iterdir()) == []
+
+
+def test_a_file_that_another_tag_of_ollama_needs_stays(home: Path, spare: Path) -> None:
+    store = home / ".ollama/models"
     for tag in ("4b", "latest"):
-        in_ollama(home / ".ollama/models", f"library/qwen3:{tag}", file)
+        in_ollama(store, f"library/qwen3:{tag}", solid(spare / "a.gguf"))
+    planned = remove.plan(only(home))
+    assert planned.frees_bytes < 1 << 13 and "as it is qwen3:latest too" in said(planned)
+    assert planned.paths == (store / "manifests/registry.ollama.ai/library/qwen3/4b",)
+    remove.carry_out(planned)
+    assert (only(home).store_name, only(home).path.is_file()) == ("qwen3:latest", True)
+
+
+@pytest.mark.parametrize("name", ["blobs/sha256-ab-partial-0", "manifests/registry.ollama.ai/library/x/damaged"])
+def test_while_ollama_changes_what_it_keeps_it_is_left_to_ollama(home: Path, spare: Path, name: str) -> None:
+    store = home / ".ollama/models"
+    in_ollama(store, "library/qwen3:4b", solid(spare / "a.gguf"))
+    (store / name).parent.mkdir(parents=True, exist_ok=True)
+    (store / name).write_text("{")
     before = picture(home / ".ollama")
     planned = remove.plan(only(home))
-    assert "`ollama rm qwen3:4b qwen3:latest`" in str(planned.refused) and planned.paths == ()
+    assert "`ollama rm qwen3:4b`" in str(planned.refused) and planned.paths == ()
     with pytest.raises(RemovalError):
         remove.carry_out(planned)
     assert picture(home / ".ollama") == before
@@ -197,7 +227,7 @@ def test_deleting_in_one_store_leaves_every_other_as_it_was(home: Path, spare: P
             assert "It belongs to another program" in said(planned)
             remove.carry_out(planned)
         assert {path: path.read_bytes() for path in others} == others
-    assert [model.source for model in models(home)] == ["ollama"]
+    assert models(home) == ()
 
 
 def test_a_copy_that_stays_is_told(home: Path) -> None:

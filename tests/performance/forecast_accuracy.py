@@ -4,6 +4,7 @@ at random, are what a forecast learns from, the other half what it is tested wit
 alone from all the others, and each from bandwidth alone. Prints a Markdown table: how often the speed was within the
 bar, how wide the bar was, how far off the forecast was.
 
+`--minutes N` ends the measuring after so long, the small shapes first: ten minutes on two cores give an answer.
 `--keep FILE` keeps what was measured, and adds to it: later calls without a script to write models only compute.
 """
 
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import math
 import random
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,10 +39,12 @@ from tui.planning.formula import estimate
 from tui.protocol.records import LoadSettings
 
 TESTS = plan_tests([64], [16])
-REPETITIONS = 3
+REPETITIONS = 2
 SPLITS = 200
 RESERVE = 1 << 30
 SMALL = {
+    "small-0.1b": {"embd": 512, "layers": 12, "heads": 8, "kv_heads": 4, "ffn": 1536, "tied": True, "vocab": 32000},
+    "small-moe-8": {"experts": 8, "experts_used": 2, "expert_ffn": 512, "embd": 768, "vocab": 32000},
     "small-0.2b": {"embd": 768, "layers": 16, "heads": 12, "kv_heads": 4, "ffn": 2048, "tied": True},
     "small-1b": {"embd": 1536, "layers": 24, "heads": 12, "kv_heads": 4, "ffn": 4608, "tied": True},
     "small-moe-16": {"experts": 16, "experts_used": 2, "expert_ffn": 768},
@@ -105,9 +110,12 @@ async def measure(path: Path, devices: tuple[str, ...], n_threads: int) -> Repor
 def measure_all(options: argparse.Namespace, found: list[Measured]) -> None:
     """All shapes in all quantizations on all devices, less what is known already, each kept as it comes."""
     module = shapes_of(options.synth)
+    until = time.monotonic() + 60 * options.minutes
     known = {(one.shape, one.info.quant, one.report.backend) for one in found}
     for shape in options.models or [*SMALL, *module.MODELS]:
         for quant in options.quants:
+            if time.monotonic() >= until:
+                return
             wanted = [device for device in options.devices if (shape, quant, device.rstrip("0123456789")) not in known]
             with tempfile.TemporaryDirectory(dir=options.folder) as folder:
                 path = Path(folder, f"{shape}-{quant}.gguf")
@@ -118,6 +126,8 @@ def measure_all(options: argparse.Namespace, found: list[Measured]) -> None:
                 write(module, shape, quant, path, sparse=False)
                 info = inspect(path).info
                 for device in wanted:
+                    if time.monotonic() >= until:
+                        break
                     report = asyncio.run(measure(path, () if device == "CPU" else (device,), options.threads))
                     if report is not None:
                         found.append(Measured(shape=shape, info=info, report=report))
@@ -233,6 +243,7 @@ def main() -> int:
     parser.add_argument("--quants", nargs="+", default=["Q4_K_M", "Q8_0"], metavar="QUANT")
     parser.add_argument("--devices", nargs="+", default=["CPU"], metavar="DEVICE", help='"CPU", "Vulkan0", …')
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; its cores")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no other model is measured")
     parser.add_argument("--folder", type=Path, help="where the models are written for the while; a temporary one")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keeps what was measured, and takes it up again")
     options = parser.parse_args()

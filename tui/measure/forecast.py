@@ -15,21 +15,22 @@ import msgspec
 from tui.measure.asked import Asked
 from tui.measure.expectation import Basis, Forecast, Range
 from tui.measure.known_speeds import KnownSpeeds
-from tui.measure.learning import Estimate, combined, learned, of_the_same
-from tui.measure.reached import Reached, shortest
+from tui.measure.learning import PER_FOLD, Z90, Estimate, combined, learned, of_the_same
+from tui.measure.reached import Reached, layer_s, shortest
 from tui.models.info import ModelInfo
 from tui.planning.formula import MemoryPlan
+from tui.planning.placement import HOST
 
 __all__ = ["Basis", "Forecast", "Range", "forecast"]
 
-_Z90 = 1.645
-"""Standard deviations on each side of 90% of a normal distribution."""
 _BEYOND_ROOFLINE = 1.1
 """Of what memory allows: no more is expected where only its bandwidth is known."""
 _OF_CONTEXT = 0.3
 """How uncertain a speed is by a run that read more or less of a context, as a part of the difference."""
 _OTHER_MIXTURE = 0.5
 """Of a mixture of experts a whole batch reads most of the experts: how it reads prompts says little of other models."""
+_PER_FOLD_ON_DEVICES = 0.12
+"""A device reads prompts at another part of what it can compute for each size of a model."""
 _OF_SEVERAL = 0.3
 """How uncertain it is how several places share the reading of a prompt, as llama.cpp may copy weights for it."""
 
@@ -64,7 +65,9 @@ def _decode(asked: Asked, known: KnownSpeeds, reached: Reached) -> Range | None:
     found = []
     for part in asked.parts:
         samples = reached.decoding(part)
-        estimate = learned(samples, asked.kind, part.read_bytes, part.n_layers) or reached.by_bandwidth(part)
+        known_s = layer_s(part.device)
+        learned_of = learned(samples, asked.kind, part.read_bytes, part.n_layers, layer_s=known_s)
+        estimate = learned_of or reached.by_bandwidth(part)
         if estimate is None:
             return None
         found.append(estimate)
@@ -82,7 +85,10 @@ def _prompt(asked: Asked, known: KnownSpeeds, reached: Reached) -> Range | None:
     found = []
     for part in asked.parts:
         samples = reached.reading_prompts(part)
-        estimate = learned(samples, asked.kind, part.layer_params, part.n_layers, of_moe=_OTHER_MIXTURE)
+        per_fold = PER_FOLD if part.device == HOST else _PER_FOLD_ON_DEVICES
+        estimate = learned(
+            samples, asked.kind, part.layer_params, part.n_layers, of_moe=_OTHER_MIXTURE, per_fold=per_fold
+        )
         if estimate is None or not part.layer_params:
             return None
         found.append(estimate)
@@ -95,7 +101,7 @@ def _prompt(asked: Asked, known: KnownSpeeds, reached: Reached) -> Range | None:
 
 def _range(found: Estimate, basis: Basis, *, most: float = math.inf) -> Range:
     """As a speed. Times are spread evenly around their logarithm: half as fast is as far as twice as fast."""
-    tps, factor = 1 / found.seconds, math.exp(_Z90 * found.spread)
+    tps, factor = 1 / found.seconds, math.exp(Z90 * found.spread)
     low = tps / factor
     high = max(tps, min(tps * factor, most))
     return Range(tps=tps, low=low, high=high, basis=basis, n_runs=found.n)

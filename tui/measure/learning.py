@@ -8,15 +8,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-_SPREAD = 0.065
+_SPREAD = 0.06
 """Standard deviation, as a part of the time, that samples of one kind are taken to have before there are any."""
 _AS_MANY = 2.0
 """As many samples as that assumption counts."""
 _RIDGE = 0.05
 """Holds the part of the time that is for layers near none until samples of several sizes tell."""
-_PER_FOLD = 0.04
-"""For each e-fold between the work of a sample and what is asked for: how well the two scale is learned only from
-samples of several sizes."""
+PER_FOLD = 0.04
+"""How well work and time scale is learned only from samples of several sizes."""
+Z90 = 1.645
+"""Standard deviations on each side of 90% of a normal distribution."""
+_LEAST_OF_WORK = 0.25
+"""Part of the time of a sample that is its work's, whatever layers are said to cost."""
 _SIZES = 1.3
 """Samples whose work differs by this factor have two sizes."""
 _BITS, _MOST_BITS = 0.05, 0.2
@@ -79,12 +82,30 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def learned(
-    samples: Sequence[Sample], kind: Kind, work: float, n_layers: float, *, of_moe: float = OTHER_MIXTURE
+    samples: Sequence[Sample],
+    kind: Kind,
+    work: float,
+    n_layers: float,
+    *,
+    of_moe: float = OTHER_MIXTURE,
+    layer_s: float = 0.0,
+    per_fold: float = PER_FOLD,
 ) -> Estimate | None:
     """How long so much work in so many layers takes; None without samples. The time is fitted as a cost of the work and
-    one of each layer, which no sample can pull below none, so that the errors are least as parts of the times."""
+    one of each layer, which no sample can pull below none, so that the errors are least as parts of the times.
+
+    `layer_s` is what a layer costs for all that is known without samples; `per_fold` is how uncertain a time is, as a
+    part of it, for each e-fold between the work of a sample and what is asked for.
+    """
     if not samples:
         return None
+    if layer_s:
+        # Of no sample more than a part of its time.
+        most = min(sample.seconds / max(1.0, sample.n_layers) for sample in samples)
+        layer_s = min(layer_s, (1 - _LEAST_OF_WORK) * most)
+        samples = [
+            msgspec.structs.replace(sample, seconds=sample.seconds - layer_s * sample.n_layers) for sample in samples
+        ]
     distances = [math.hypot(kind.distance(sample.kind, of_moe=of_moe), sample.apart) for sample in samples]
     nearest = min(distances)
     # What is farther than the nearest kind has a say in how work and layers share the time, and little in the sum.
@@ -104,13 +125,21 @@ def learned(
     n_free = max(0.0, sum(weights) - (2 if is_of_sizes else 1))
     variance = (_AS_MANY * _SPREAD**2 + sum(errors)) / (_AS_MANY + n_free)
     folds = min(abs(math.log(work / one)) for one in works) if work > 0 else 0.0
-    apart = math.hypot(nearest, _PER_FOLD * folds * (1 if is_of_sizes else 2))
+    apart = math.hypot(nearest, per_fold * folds * (1 if is_of_sizes else 2))
     return Estimate(
-        seconds=seconds,
-        spread=math.sqrt(variance * (1 + leverage) + apart**2),
+        seconds=seconds + layer_s * n_layers,
+        spread=math.hypot(math.sqrt(variance * (1 + leverage)) * _of_few(_AS_MANY + n_free), apart),
         n=len(like),
         is_like=nearest < _OTHER_KIND,
     )
+
+
+def _of_few(n: float) -> float:
+    """How much wider 90% of Student's t with `n` degrees of freedom are than 90% of a normal distribution: for a spread
+    that is itself known from few samples only (Abramowitz and Stegun, 26.7.5)."""
+    z = Z90
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return 1 + sum(term / n ** (power + 1) for power, term in enumerate(terms)) / z
 
 
 def _fit(

@@ -14,6 +14,8 @@ from tui.planning.placement import HOST
 
 _SHARE, _SHARE_SPREAD = 0.65, 0.4
 """Of its bandwidth what decoding reaches where nothing was ever run, and how uncertain that is."""
+_LAYER_S = 60e-6
+"""Of a device: some ten steps of a few microseconds. It is most of a token on a fast one and little on a slow one."""
 _OTHER_PLACE = 0.25
 """How uncertain is what another place of the machine reaches."""
 _OF_DIVIDED = 0.04
@@ -96,7 +98,8 @@ class Reached:
             if self._known.bandwidth.get(device)
         ]
         share, spread = (mean(shares), _OTHER_PLACE) if shares else (_SHARE, _SHARE_SPREAD)
-        return Estimate(seconds=part.read_bytes / (share * bandwidth), spread=spread, n=0, is_like=False)
+        seconds = part.read_bytes / (share * bandwidth) + layer_s(part.device) * part.n_layers
+        return Estimate(seconds=seconds, spread=spread, n=0, is_like=False)
 
     def _runs(self, device: str) -> Sequence[KnownRun]:
         """With as many threads as are asked for, where that matters and there are any."""
@@ -111,6 +114,12 @@ class Reached:
         reached = self._alone.get(device)
         speed = mean(reached) if reached else _SHARE * self._known.bandwidth.get(device, 0.0)
         return n_bytes / speed if speed else 0.0
+
+
+def layer_s(device: str) -> float:
+    """Seconds that a layer of a token costs there beside the reading, as far as that is known of all machines: a device
+    is given its work in steps that follow one another, and waits between them."""
+    return 0.0 if device == HOST else _LAYER_S
 
 
 def shortest(run: KnownRun) -> KnownPrefill | None:

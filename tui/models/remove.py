@@ -1,8 +1,8 @@
 """Deleting a model: first a plan, which says honestly what that frees and whom it concerns, then the deed. Only names
 below the folder that the model was found in are ever taken away, and nothing that another name in a cache still needs.
 
-What Ollama keeps is left to Ollama: a tag, its layers and those of other tags hang together in its own books, which its
-server reads while it runs, and often belong to another user. `ollama rm` does it right.
+Of Ollama's a tag goes as `ollama rm` would take it: its manifest, then the files that no other manifest names. Where
+that cannot be told for sure, it is left to `ollama rm`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tui.config import paths
 from tui.models.library import LibraryModel, Place
 from tui.models.stores.known import store_of
 from tui.models.stores.modelstore import Source
-from tui.models.stores.ollama import tags_of
+from tui.models.stores.ollama import files_of_tag, tags_of
 from tui.words.later import Later, later
 
 _BLOBS = "blobs"
@@ -65,11 +65,6 @@ class RemovalError(Exception):
 def plan(model: LibraryModel) -> Removal:
     """What deleting the model where it is shown, not its other places, would do. Blocking: it looks at the disk, and
     changes nothing."""
-    if model.source == "ollama":
-        names = tags_of(model.path) or (model.store_name,)
-        command = " ".join(("ollama rm", *names)).strip()
-        why = later("Ollama keeps it, in files that its tags share. Delete it with `{command}`.", command=command)
-        return Removal(model=model, refused=why)
     try:
         return _Plan(model).made()
     except OSError as error:
@@ -111,7 +106,14 @@ class _Plan:
     def made(self) -> Removal:
         """Raises OSError where the disk does not say how it is."""
         model = self._model
-        for path in model.paths:
+        if model.source == "ollama" and not self._add_tag():
+            return self._refused(
+                later(
+                    "Ollama is changing what it keeps, or it cannot be read whole. Delete it with `{command}`.",
+                    command=f"ollama rm {model.store_name}".strip(),
+                )
+            )
+        for path in model.paths if model.source != "ollama" else ():
             if not _real(path).is_relative_to(self._root):
                 return self._refused(
                     later(
@@ -161,6 +163,17 @@ class _Plan:
             references = target.with_name(f"{target.name}.refs")
             self._names += [references] if references.is_file() else []
             path = target
+
+    def _add_tag(self) -> bool:
+        """What goes with the name that Ollama has for the file; whether that can be told."""
+        model = self._model
+        if (files := files_of_tag(model.path, model.store_name)) is None:
+            return False
+        self._names += files
+        if model.path not in files:
+            others = format.listed(*(name for name in tags_of(model.path) if name != model.store_name))
+            self._tell(later("Only this name goes: the file stays, as it is {names} too.", names=others))
+        return True
 
     def _holder(self, target: Path) -> Path | None:
         """The folder whose links may lead to a content of a cache: that above its `blobs`. None for another file."""

@@ -24,6 +24,8 @@ _TENSOR = "application/vnd.ollama.image.tensor"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 _REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"
 _FOR_MLX = re.compile(r"[-_:](mlx|nvfp4|mxfp[48]|int[48])[-\w]*$")
+PARTIAL = "-partial"
+"""In the name of a file that it is fetching."""
 _DEPTH = 4
 """Registry, namespace, name, tag."""
 _SERVICES = (
@@ -44,6 +46,12 @@ class _Layer(msgspec.Struct, rename="camel"):
 
 class _Manifest(msgspec.Struct):
     layers: list[_Layer] = []
+    config: _Layer = msgspec.field(default_factory=_Layer)
+
+    @property
+    def sums(self) -> set[str]:
+        """Of all files that it needs."""
+        return {found[1] for one in (*self.layers, self.config) if (found := _DIGEST.fullmatch(one.digest))}
 
 
 class Ollama(FolderStore):
@@ -91,6 +99,37 @@ def tags_of(blob: Path) -> tuple[str, ...]:
         if manifest is not None and any(one.digest in (f"sha256:{found[1]}", blob.name) for one in manifest.layers):
             names.append(_name(path.relative_to(manifests).parts))
     return tuple(names)
+
+
+def files_of_tag(blob: Path, name: str) -> tuple[Path, ...] | None:
+    """What goes with a tag of this file: its manifest first, so that no manifest is ever without its files, then what
+    no other manifest needs. None where that cannot be told for sure: a manifest cannot be read, or Ollama fetches
+    something, whose manifest comes last. Raises OSError."""
+    folder = blob.parent.parent
+    manifests, own = folder / "manifests", Path()
+    sums: set[str] = set()
+    needed: set[str] = set()
+    if any(PARTIAL in other.name for other in blob.parent.iterdir()):
+        return None
+    for place, _, names in os.walk(manifests, onerror=_raise):
+        for path in (Path(place, one) for one in names if not one.startswith(".")):
+            manifest = _read(path)
+            parts = path.relative_to(manifests).parts
+            is_it = len(parts) == _DEPTH and _name(parts) == name
+            if manifest is None or len(parts) != _DEPTH or (is_it and sums):
+                return None
+            if is_it:
+                own, sums = path, manifest.sums
+            else:
+                needed |= manifest.sums
+    if not sums:
+        return None
+    blobs = (_blob(folder, one) for one in sorted(sums - needed))
+    return (own, *(path for path in blobs if os.path.lexists(path)))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _blob(folder: Path, digest: str) -> Path:

@@ -43,8 +43,8 @@ REPETITIONS = 2
 SPLITS = 200
 RESERVE = 1 << 30
 SMALL = {
-    "small-0.1b": {"embd": 512, "layers": 12, "heads": 8, "kv_heads": 4, "ffn": 1536, "tied": True, "vocab": 32000},
-    "small-moe-8": {"experts": 8, "experts_used": 2, "expert_ffn": 512, "embd": 768, "vocab": 32000},
+    "small-0.1b": {"embd": 512, "layers": 12, "heads": 8, "kv_heads": 4, "ffn": 1536, "tied": True},
+    "small-moe-8": {"experts": 8, "experts_used": 2, "expert_ffn": 512, "embd": 768},
     "small-0.2b": {"embd": 768, "layers": 16, "heads": 12, "kv_heads": 4, "ffn": 2048, "tied": True},
     "small-1b": {"embd": 1536, "layers": 24, "heads": 12, "kv_heads": 4, "ffn": 4608, "tied": True},
     "small-moe-16": {"experts": 16, "experts_used": 2, "expert_ffn": 768},
@@ -119,15 +119,16 @@ def measure_all(options: argparse.Namespace, found: list[Measured]) -> None:
             wanted = [device for device in options.devices if (shape, quant, device.rstrip("0123456789")) not in known]
             with tempfile.TemporaryDirectory(dir=options.folder) as folder:
                 path = Path(folder, f"{shape}-{quant}.gguf")
-                write(module, shape, quant, path, sparse=True)
-                if not wanted or path.stat().st_size + RESERVE > shutil.disk_usage(folder).free:
+                if not wanted:
                     continue
-                path.unlink()
+                if shape not in SMALL:
+                    write(module, shape, quant, path, sparse=True)
+                    if path.stat().st_size + RESERVE > shutil.disk_usage(folder).free:
+                        continue
+                    path.unlink()
                 write(module, shape, quant, path, sparse=False)
                 info = inspect(path).info
                 for device in wanted:
-                    if time.monotonic() >= until:
-                        break
                     report = asyncio.run(measure(path, () if device == "CPU" else (device,), options.threads))
                     if report is not None:
                         found.append(Measured(shape=shape, info=info, report=report))

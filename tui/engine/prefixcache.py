@@ -13,6 +13,8 @@ MARK_TOKENS = 512
 """Between borders there is no checkpoint for fewer tokens than this."""
 MARK_SHARE = 100
 """Between borders, checkpoints take one in so many seconds at most."""
+MOST_WINDOW_S = 0.5
+"""Windows of which a checkpoint took longer get no other."""
 
 
 class PrefixCache:
@@ -63,9 +65,11 @@ class PrefixCache:
             return
         n = len(self.cached)
         is_border = n in self._borders
+        if not self.session.memory.is_recurrent and self._mark_s > MOST_WINDOW_S:
+            return  # windows go back by themselves, unless they were restored
         if not is_border:
             if not self.session.memory.is_recurrent:
-                return  # a window that is whole can go back by itself
+                return
             last = self._checkpoints.nearest(n)
             if n - (last.n_past if last else 0) < MARK_TOKENS:
                 return

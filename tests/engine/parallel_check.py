@@ -24,7 +24,7 @@ from tui.protocol.records import LoadSettings
 
 def alone(session: Session, prompt: Sequence[int], n_gen: int) -> list[int]:
     """The greedy continuation of one prompt, by the way that answers go."""
-    session.clear()
+    session.memory.clear()
     session.decode(prompt)
     tokens = [best(session, -1)]
     while len(tokens) < n_gen:
@@ -35,7 +35,7 @@ def alone(session: Session, prompt: Sequence[int], n_gen: int) -> list[int]:
 
 def together(session: Session, prompts: Sequence[Sequence[int]], n_gen: int) -> list[list[int]]:
     """Those of prompts of one length, decoded together."""
-    session.clear()
+    session.memory.clear()
     n_read = len(prompts[0]) - 1
     with Batch(len(prompts) * n_read) as batch:
         add_prompts(batch, [prompt[:-1] for prompt in prompts])

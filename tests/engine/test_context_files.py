@@ -21,6 +21,7 @@ from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import ON_GPU, vulkan_engine
 from tests.models.gguf_files import Shape
 from tui.engine import contextfile
+from tui.engine.checkpoints import Checkpoint, Snapshot
 from tui.engine.contextfile import ContextFileError, ContextKey, read, write
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
@@ -192,8 +193,8 @@ async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, fi
 async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine, file: Path) -> None:
     await ask(tiny, user("hello"), thinking=False)
     await tiny.ask(SaveContext(path=str(file)))
-    key, tokens, state = _open(file)
-    write(file, key, tokens, state[: len(state) // 2])
+    key, snapshot = _open(file)
+    write(file, key, msgspec.structs.replace(snapshot, state=snapshot.state[: len(snapshot.state) // 2]))
     assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
     reply = await ask(tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
@@ -250,28 +251,34 @@ async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file: Path) -> None:
 # The file alone ---------------------------------------------------------------------------------------------------
 
 
-def _open(file: Path) -> tuple[ContextKey, list[int], bytearray]:
-    """Key, tokens and state of a file, whatever its key is."""
+def _open(file: Path) -> tuple[ContextKey, Snapshot]:
+    """Key and content of a file, whatever its key is."""
     raw = file.read_bytes()
     n_header = int.from_bytes(raw[12:16], "little")
     header = msgspec.msgpack.decode(raw[16 : 16 + n_header], type=contextfile._ContextHeader)
-    tokens, state = read(file, header.key)
-    return header.key, tokens, state
+    return header.key, read(file, header.key)
+
+
+def _of(tokens: list[int], state: bytes = b"state", *places: tuple[int, bytes]) -> Snapshot:
+    """What was read, with places that it can go back to."""
+    checkpoints = (Checkpoint(n_past=n, state=bytearray(kept), is_border=n % 2 == 0) for n, kept in places)
+    return Snapshot(tokens=tokens, state=bytearray(state), checkpoints=tuple(checkpoints))
 
 
 def test_what_was_written_is_read(file: Path) -> None:
-    write(file, KEY, [1, 2, 300_000], b"state")
-    assert read(file, KEY) == ([1, 2, 300_000], bytearray(b"state"))
+    snapshot = _of([1, 2, 300_000], b"state", (1, b"one"), (2, b"two, longer"))
+    write(file, KEY, snapshot)
+    assert read(file, KEY) == snapshot
 
 
 def test_others_may_not_read_what_was_said(file: Path) -> None:
-    write(file, KEY, [1], b"state")
+    write(file, KEY, _of([1]))
     assert file.stat().st_mode & 0o077 == 0 and file.parent.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("field", ["build", "type_k", "type_v", "flash_attn", "rope", "model"])
 def test_each_part_of_the_key_counts(file: Path, field: str) -> None:
-    write(file, KEY, [1], b"state")
+    write(file, KEY, _of([1]))
     with pytest.raises(ContextFileError) as refused:
         read(file, msgspec.structs.replace(KEY, **{field: "other"}))
     assert refused.value.problem == {"model": "other_model", "build": "other_build"}.get(field, "other_settings")
@@ -282,7 +289,7 @@ def test_one_flipped_bit_anywhere_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, tokens: list[int], state: bytes, data: st.DataObject
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "flipped.kv"
-    n_bytes = write(file, KEY, tokens, state)
+    n_bytes = write(file, KEY, _of(tokens, state, *((n + 1, state) for n in range(len(tokens)))))
     raw = bytearray(file.read_bytes())
     assert len(raw) == n_bytes
     bit = data.draw(st.integers(0, 8 * n_bytes - 1))
@@ -304,5 +311,5 @@ def test_anything_else_is_refused(tmp_path_factory: pytest.TempPathFactory, raw:
 def test_the_disk_is_not_filled_to_the_brim(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contextfile, "SPARE_DISK_BYTES", 1 << 62)
     with pytest.raises(ContextFileError) as refused:
-        write(file, KEY, [1], b"state")
+        write(file, KEY, _of([1]))
     assert refused.value.problem == "disk" and list(file.parent.iterdir()) == []

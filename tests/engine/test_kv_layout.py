@@ -53,6 +53,31 @@ def test_what_is_not_understood_to_its_last_byte_stays_as_it_is() -> None:
         assert not transpose_v(other) and other == before
 
 
+def with_positions_of_several_parts(raw: bytearray) -> bytearray:
+    """The same cache of a model whose positions have more than one part."""
+    cells = b"".join(struct.pack("=iI12si", position, 1, b"", 0) for position in range(N_CELLS))
+    return raw[:16] + cells + raw[16 + 12 * N_CELLS :]
+
+
+def recurrent(position: int) -> bytes:
+    """What recurrent layers keep behind a cache: one state for each of two layers, twice."""
+    states = b"".join(struct.pack("=iQ", 0, size) + bytes(size) for size in (12, 12, 40, 40))
+    return struct.pack("=IiIII", 1, position, 0, 0, 4) + states
+
+
+@pytest.mark.parametrize("position", [0, 1, 2, 4711])
+def test_recurrent_layers_stay_as_they_are_behind_a_cache_and_alone(position: int) -> None:
+    tail = recurrent(position)
+    have = with_positions_of_several_parts(state(transposed=False)) + tail
+    assert transpose_v(have)
+    assert have == with_positions_of_several_parts(state(transposed=True)) + tail
+    alone = bytearray(b"llam\0\0\0\0" + tail)
+    before = bytes(alone)
+    assert transpose_v(alone) and alone == before
+    cut = alone[:-1]
+    assert not transpose_v(cut)
+
+
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
 @pytest.mark.parametrize("type_v", ["f16", "bf16", "f32"])
 async def test_the_cache_stays_when_flash_attention_goes_off_and_on(

@@ -67,7 +67,7 @@ def tokens(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
             assert run.times == sorted(run.times) and all(at <= time.perf_counter() for at in run.times)
             if run.is_end:
                 break
-        told[name] = {"tokens": chosen, "runs": runs, "n_past": session.n_past}
+        told[name] = {"tokens": chosen, "runs": runs, "n_past": session.memory.n_past}
     return told
 
 
@@ -87,14 +87,14 @@ def full(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """On and on, past the end of the context."""
     told: dict[str, Any] = {}
     for name, (session, loop) in loops.items():
-        chosen, n_decoded = list[int](), session.n_past
+        chosen, n_decoded = list[int](), session.memory.n_past
         while True:
             run = loop.run(chosen[-1] if chosen else NO_TOKEN, 10_000, math.inf)
             chosen += run.tokens
             n_decoded += run.n_decoded
             if run.error:
                 break
-        told[name] = {"error": str(run.error), "n": len(chosen), "decoded": n_decoded, "n_past": session.n_past}
+        told[name] = {"error": str(run.error), "n": len(chosen), "decoded": n_decoded, "n_past": session.memory.n_past}
     return told
 
 
@@ -105,20 +105,20 @@ def abort(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
         session.abort.set()
         first = loop.run(NO_TOKEN, 100, math.inf)
         session.abort.clear()
-        n_before, chosen, errors = session.n_past, list[int](), list[str]()
+        n_before, chosen, errors = session.memory.n_past, list[int](), list[str]()
         threading.Timer(0.05, session.abort.set).start()
         while not errors:
             run = loop.run(chosen[-1] if chosen else NO_TOKEN, 100, math.inf)
             chosen += run.tokens
             errors += [type(run.error).__name__] if run.error else []
             n_before += run.n_decoded
-            if session.n_past > N_CTX - 110:  # the tiny model is quick: begin the context anew
-                session.truncate(10)
+            if session.memory.n_past > N_CTX - 110:  # the tiny model is quick: begin the context anew
+                session.memory.forget_from(10)
                 n_before = 10
         told[name] = {
             "first": [first.tokens, first.n_decoded, type(first.error).__name__],
             "error": errors[0],
-            "is_in_step": n_before == session.n_past,
+            "is_in_step": n_before == session.memory.n_past,
         }
     return told
 
@@ -176,7 +176,7 @@ def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     """Answers with the library, without one, with a file that is none, with a foreign one and with one that was made of
     another source."""
     session, _ = loops["python"]
-    session.clear()
+    session.memory.clear()
     library, source = tokenloop.LIBRARY, tokenloop.SOURCE
     told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -197,7 +197,7 @@ def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
                 Generate(id=1, messages=(Message(role="user", content="Hello"),), sampling=HALF_WARM, max_tokens=40),
                 events.append,
             )
-            session.clear()
+            session.memory.clear()
             text = "".join(event.text for event in events if isinstance(event, Delta))
             told[name] = [type(loop).__name__, text]
     return told

@@ -75,7 +75,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     end = time.monotonic() + 60 * arguments.minutes
     while time.monotonic() < end:
-        session.clear()
+        session.memory.clear()
         session.decode([chance.randrange(session.n_vocab // 2) for _ in range(DEPTH)])
         session.synchronize()
         for _ in range(N_GEN // BLOCK // len(ways)):

@@ -1,5 +1,5 @@
 """One answer while it is made: prompt evaluated, tokens chosen, their text split into thinking and answer, stop reasons
-and timings; told as events. What it leaves in the KV cache is its `Conversation`'s business."""
+and timings; told as events. What it leaves in the prefix cache is the business of `Chat`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from tui.engine.abort import Aborted
-from tui.engine.llama import Session
+from tui.engine.prefixcache import PrefixCache
+from tui.engine.prompt import ENDS
 from tui.engine.repetition import Repetition
-from tui.engine.sampler import Sampler
+from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.splitter import AnswerSplitter, Part, Segments
 from tui.engine.tokenloop import NO_TOKEN, TokenLoop
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
@@ -24,18 +24,6 @@ Send = Callable[[Event], None]
 SPEED_WINDOW_S = 1.0
 MOST_TO_COMPLETE = 4
 """Tokens that a thought may go on behind its budget, to complete a character."""
-
-
-class Cache(Protocol):
-    """A session and the tokens that its KV cache holds."""
-
-    session: Session
-    cached: list[int]
-    n_warm: int
-    """The most tokens that were evaluated at once."""
-
-    def evaluate(self, tokens: Sequence[int]) -> None:
-        """Decode tokens behind the cached ones and remember them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Paused:
 class AnswerInProgress:
     """Text buffers, clocks and counters of one answer."""
 
-    def __init__(self, cache: Cache, command: Generate, send: Send, received: float) -> None:
+    def __init__(self, cache: PrefixCache, command: Generate, send: Send, received: float) -> None:
         """`received` is when the command came, by `time.perf_counter`."""
         self._cache, self._session = cache, cache.session
         self._command, self._send = command, send
@@ -103,15 +91,16 @@ class AnswerInProgress:
         """Evaluate the prompt behind the cached prefix, one ubatch at a time, telling the progress."""
         rest = tokens[self.n_cached :]
         started = before = time.perf_counter()
-        step = self._session.n_ubatch
         try:
-            for at in range(0, len(rest), step):
+            while self._n_prefill < len(rest):
                 if self._session.abort.is_set:
                     raise Aborted
-                chunk = rest[at : at + step]
+                step = self._cache.step(self._session.n_ubatch)
+                chunk = rest[self._n_prefill : self._n_prefill + step]
                 is_steady = len(chunk) <= self._cache.n_warm
                 self._cache.evaluate(chunk)
                 self._session.synchronize()
+                self._cache.mark()
                 self._n_prefill += len(chunk)
                 now = time.perf_counter()
                 if is_steady:
@@ -132,6 +121,10 @@ class AnswerInProgress:
 
     def decode(self, loop: TokenLoop, sampler: Sampler) -> StopReason:
         """Choose and decode tokens until something stops it; the text goes out in batches."""
+        with self._session.whole_steps():
+            return self._decode(loop, sampler)
+
+    def _decode(self, loop: TokenLoop, sampler: Sampler) -> StopReason:
         session, cached = self._session, self._cache.cached
         limit, flush_s, budget = self._command.max_tokens, self._command.flush_s, self._command.thinking_budget
         self._thinking_since = time.perf_counter()
@@ -153,6 +146,8 @@ class AnswerInProgress:
                     break
             if run.tokens:
                 self._first, self._last = self._first or run.times[0], run.times[-1]
+            if isinstance(run.error, Aborted) and self._is_stuck:
+                return self._end_or_raise(run.error, sampler)
             if run.error:
                 raise run.error
             if run.is_end or self._splitter.ended:
@@ -160,6 +155,7 @@ class AnswerInProgress:
                 return "stop"
             if self._last >= due:
                 self._flush(self._last)
+                self._cache.mark()
             if limit and self._n_decode >= limit:
                 return "length"
             if len(cached) >= session.n_ctx:
@@ -167,6 +163,28 @@ class AnswerInProgress:
             pending = run.tokens[-1:]
             if budget and self._kind == "thinking" and self._n_thinking >= budget and self._may_cut(budget):
                 pending = self._cut_thought(pending, sampler)
+
+    @property
+    def _is_stuck(self) -> bool:
+        """All that was chosen is in a memory that cannot give back the last token, and its logits do not travel."""
+        return self._session.memory.is_recurrent and len(self._cache.cached) == len(self.tokens)
+
+    def _end_or_raise(self, aborted: Aborted, sampler: Sampler) -> StopReason:
+        """Choose one more token, while its logits are there. Raises `aborted` unless that one ends the answer."""
+        session = self._session
+        try:
+            token = sampler.sample()
+        except NoNumbers:
+            raise aborted from None
+        is_end = session.vocabulary.is_end(token) or session.token_kinds[token] == ENDS
+        if is_end and not self._command.ignore_end:
+            return "stop"
+        self.tokens.append(token)
+        self._n_decode += 1
+        self._take(token, time.perf_counter())
+        if self._splitter.ended:
+            return "stop"
+        raise aborted
 
     def _may_cut(self, budget: int) -> bool:
         """Not in the middle of a character, unless that lasts."""

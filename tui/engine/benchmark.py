@@ -17,7 +17,7 @@ def measure(session: Session, test: BenchTest) -> BenchSample:
     """One repetition, timed as llama-bench times: prompt tokens in batches of `n_batch`, generated ones one by one,
     each synchronised. All are drawn at random before the clock starts: one token over and over would choose the same
     experts of a mixture each time and find them in the CPU's cache. The KV cache is empty before and after."""
-    session.clear()
+    session.memory.clear()
     draw = _draw(session, test.depth + test.n_prompt + test.n_gen)
     before = test.depth + test.n_prompt
     prefill_s = ttft_s = 0.0
@@ -34,7 +34,7 @@ def measure(session: Session, test: BenchTest) -> BenchSample:
                 ttft_s = ttft_s or time.perf_counter() - started
             elapsed_s = time.perf_counter() - started
     finally:
-        session.clear()
+        session.memory.clear()
     return BenchSample(elapsed_s=elapsed_s, prefill_s=prefill_s, ttft_s=ttft_s)
 
 
@@ -54,7 +54,7 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
             n_ctx=str(session.n_ctx),
         )
         raise LlamaError("bad_settings", detail)
-    session.clear()
+    session.memory.clear()
     drawn = [_draw(session, n_each) for _ in range(test.n_parallel)]
     try:
         with Batch(test.n_parallel * test.n_prompt) as batch:
@@ -69,7 +69,7 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
                 session.synchronize()
             written = time.perf_counter()
     finally:
-        session.clear()
+        session.memory.clear()
     return ParallelSample(prefill_s=read - started, decode_s=written - read)
 
 

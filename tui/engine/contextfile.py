@@ -1,9 +1,10 @@
 """A KV cache as a file: how it is laid out, written so that a reader sees the old file or the new one and nothing else,
 and read so that only what is whole and goes with the loaded model is taken. Knows neither llama.cpp nor the wire.
 
-    "llmtuiKV" | version | length of the header | header (MessagePack) | llama.cpp's state | CRC-32 of all before
+    "llmtuiKV" | version | length of the header | header (MessagePack) | states | CRC-32 of all before
 
-Numbers are little-endian and have 32 bits. The state is in llama.cpp's own form, which is the machine's.
+Numbers are little-endian and have 32 bits. States are in llama.cpp's own form, which is the machine's: that of what was
+read, then those of the places that it can go back to.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import msgspec
 
 from tui.base import private
 from tui.base.newfile import NewFile
+from tui.engine.checkpoints import Checkpoint, Snapshot
 from tui.protocol.messages import ContextProblem
 
 MAGIC = b"llmtuiKV"
-VERSION = 1
+VERSION = 2
 SPARE_DISK_BYTES = 256 << 20
 """Left free on the disk: a cache must not be what fills it."""
 
@@ -56,6 +58,19 @@ class _ContextHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What was evaluated, as 32-bit numbers."""
     n_state: int
     """Bytes of the state."""
+    checkpoints: tuple[_KeptPlace, ...] = ()
+    """What stands behind it, in this order."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Bytes of each state."""
+        return (self.n_state, *(place.n_state for place in self.checkpoints))
+
+
+class _KeptPlace(msgspec.Struct, frozen=True, kw_only=True):
+    n_past: int
+    n_state: int
+    is_border: bool
 
 
 class ContextFileError(Exception):
@@ -79,19 +94,27 @@ def model_identity(parts: Sequence[Path]) -> str:
     return f"{'+'.join(sizes)}.{check:08x}"
 
 
-def write(path: Path, key: ContextKey, tokens: Sequence[int], state: bytes | bytearray) -> int:
-    """Write a KV cache in place of what is at `path`; the size of the file. Raises `ContextFileError` "disk", with
+def write(path: Path, key: ContextKey, snapshot: Snapshot) -> int:
+    """Write what was read in place of what is at `path`; the size of the file. Raises `ContextFileError` "disk", with
     nothing changed."""
-    numbers = array("i", tokens).tobytes()
-    header = msgspec.msgpack.encode(_ContextHeader(key=key, tokens=numbers, n_state=len(state)))
-    size = _FRAME.size + len(header) + len(state) + _CHECK.size
+    numbers = array("i", snapshot.tokens).tobytes()
+    places = tuple(
+        _KeptPlace(n_past=kept.n_past, n_state=len(kept.state), is_border=kept.is_border)
+        for kept in snapshot.checkpoints
+    )
+    header = msgspec.msgpack.encode(
+        _ContextHeader(key=key, tokens=numbers, n_state=len(snapshot.state), checkpoints=places)
+    )
+    parts: list[bytes | bytearray] = [_FRAME.pack(MAGIC, VERSION, len(header)), header, snapshot.state]
+    parts += [kept.state for kept in snapshot.checkpoints]
+    size = sum(map(len, parts)) + _CHECK.size
     try:
         private.folder(path.parent)
         if shutil.disk_usage(path.parent).free < size + SPARE_DISK_BYTES:
             raise ContextFileError("disk", f"{path.parent}: not enough space")
         with NewFile(path.parent) as new:
             check = 0
-            for part in (_FRAME.pack(MAGIC, VERSION, len(header)), header, state):
+            for part in parts:
                 view = memoryview(part)
                 for at in range(0, len(view), _CHUNK):
                     check = zlib.crc32(view[at : at + _CHUNK], check)
@@ -119,8 +142,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read(path: Path, key: ContextKey) -> tuple[list[int], bytearray]:
-    """Tokens and state of a KV cache that goes with `key`. Raises `ContextFileError` for everything else; nothing of
+def read(path: Path, key: ContextKey) -> Snapshot:
+    """What was read, as far as it goes with `key`. Raises `ContextFileError` for everything else; nothing of
     the file is believed before its size and checksum are known to be right."""
     try:
         with open(private.open_file(path, os.O_RDONLY), "rb", buffering=0) as stream:  # noqa: PTH123
@@ -135,10 +158,10 @@ def read(path: Path, key: ContextKey) -> tuple[list[int], bytearray]:
                 raise ContextFileError("other_build", f"{path}: version {version}")
             raw = _read_all(stream.fileno(), n_header)
             header = _decode(path, raw)
-            if size != _FRAME.size + n_header + header.n_state + _CHECK.size:
+            if size != _FRAME.size + n_header + sum(header.lengths) + _CHECK.size:
                 raise ContextFileError("damaged", f"{path}: {size} bytes, which is not what its header says")
             _compare(path, header.key, key)
-            state = _read_all(stream.fileno(), header.n_state)
+            states = [_read_all(stream.fileno(), n) for n in header.lengths]
             check = stream.read(_CHECK.size)
     except FileNotFoundError as error:
         raise ContextFileError("missing", str(path)) from error
@@ -146,11 +169,18 @@ def read(path: Path, key: ContextKey) -> tuple[list[int], bytearray]:
         raise ContextFileError("disk", f"{path}: {error.strerror}") from error
     except MemoryError as error:
         raise ContextFileError("memory", f"{path}: no memory to read it into") from error
-    if check != _CHECK.pack(zlib.crc32(state, zlib.crc32(raw, zlib.crc32(frame)))):
+    found = zlib.crc32(raw, zlib.crc32(frame))
+    for state in states:
+        found = zlib.crc32(state, found)
+    if check != _CHECK.pack(found):
         raise ContextFileError("damaged", f"{path}: wrong checksum")
     tokens = array("i")
     tokens.frombytes(header.tokens)
-    return list(tokens), state
+    checkpoints = tuple(
+        Checkpoint(n_past=place.n_past, state=state, is_border=place.is_border)
+        for place, state in zip(header.checkpoints, states[1:], strict=True)
+    )
+    return Snapshot(tokens=list(tokens), state=states[0], checkpoints=checkpoints)
 
 
 def _read_all(descriptor: int, n: int) -> bytearray:
@@ -166,7 +196,9 @@ def _decode(path: Path, raw: bytearray) -> _ContextHeader:
         header = msgspec.msgpack.decode(raw, type=_ContextHeader)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ContextFileError("damaged", f"{path}: {error}") from error
-    if header.n_state < 0 or len(header.tokens) % 4:
+    n_tokens, rest = divmod(len(header.tokens), 4)
+    is_possible = all(0 < place.n_past <= n_tokens for place in header.checkpoints)
+    if rest or min(header.lengths) < 0 or not is_possible:
         raise ContextFileError("damaged", f"{path}: impossible header")
     return header
 

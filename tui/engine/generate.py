@@ -1,5 +1,5 @@
-"""A conversation with a model: prompts in, answers out as events. Owns the prefix cache, overflow and pauses; one
-answer while it is made is in `answer`; everything that touches llama.cpp goes through `Session`."""
+"""A conversation with a model: prompts in, answers out as events. Owns overflow and pauses; what was read is in
+`prefixcache`, one answer while it is made in `answer`; everything that touches llama.cpp goes through `Session`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 from tui.engine.abort import Aborted
 from tui.engine.answer import AnswerInProgress, Paused, Send
 from tui.engine.llama import LlamaError, Session
+from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, Started
@@ -19,6 +20,8 @@ from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
 
 ANSWER_RESERVE = 256
 """Tokens kept free for an answer when deciding whether a prompt fits; less in a context under 2,048."""
+WORTH_A_STEP = 32
+"""Tokens behind the last checkpoint, or from the beginning, for which one more is taken on the way."""
 AHEAD_STEP = 64
 """Tokens that are read ahead at once: on a GPU, what is asked meanwhile waits for the end of one step."""
 
@@ -37,14 +40,12 @@ class PromptTooLong(Exception):
 
 
 class Chat:
-    """A session together with the tokens that its KV cache holds."""
+    """A session that answers, and what it has read."""
 
     def __init__(self, session: Session, default_seed: int) -> None:
         self.session = session
         self.default_seed = default_seed
-        self.cached: list[int] = []
-        self.n_warm = 0
-        """The most tokens that were evaluated at once."""
+        self.prefix = PrefixCache(session)
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
@@ -71,7 +72,7 @@ class Chat:
         """Leave out the fewest oldest messages, whole turns (so that what stays begins with the user) and never the
         system prompt, that make the prompt fit. (0, []) when none do. Raises `Aborted`: a long conversation takes a
         while to render."""
-        first = 1 if messages and messages[0].role == "system" else 0
+        first = _n_fixed(messages)
         starts = [i for i in range(first + 1, len(messages)) if messages[i].role == "user"]
         shortest: list[int] = []
 
@@ -79,8 +80,8 @@ class Chat:
             nonlocal shortest
             if self.session.abort.is_set:
                 raise Aborted
-            left = messages[:first] + messages[start:]
-            tokens = self.prompt(left, thinking=command.thinking, effort=command.effort)
+            shorter = left(messages, start - first)
+            tokens = self.prompt(shorter, thinking=command.thinking, effort=command.effort)
             if len(tokens) <= room:
                 shortest = tokens  # each that fits is longer than the one before
             return len(tokens) <= room
@@ -91,7 +92,7 @@ class Chat:
     # Answer -----------------------------------------------------------------------------------------------------------
 
     def generate(self, command: Generate, send: Send) -> None:
-        """Answer, telling everything through `send`. Leaves the KV cache and `cached` in step whatever happens."""
+        """Answer, telling everything through `send`. Leaves the prefix cache in step whatever happens."""
         received = time.perf_counter()
         paused = self._take_paused() if command.resume else None
         self.paused = paused  # an answer that cannot begin for want of memory can be tried again
@@ -101,9 +102,11 @@ class Chat:
             tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
         except Aborted:
             self.paused = command
-            AnswerInProgress(self, command, send, received).finish("cancelled")
+            AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
             return
-        n_cached = self._reuse(tokens)
+        n_cached = self.prefix.reuse(tokens)
+        if self.prefix.needs_borders and paused is None:
+            self.prefix.expect(self._borders(command, n_dropped, tokens))
         send(
             Started(
                 id=command.id,
@@ -114,7 +117,7 @@ class Chat:
                 template_note=self.session.chat.note,
             )
         )
-        answer = AnswerInProgress(self, command, send, received)
+        answer = AnswerInProgress(self.prefix, command, send, received)
         answer.tokens, answer.n_cached = list(tokens), n_cached
         sampler = self._sampler(command.sampling, paused)
         if paused is not None:
@@ -137,7 +140,7 @@ class Chat:
         finally:
             if not is_paused:
                 sampler.close()
-            self._resynchronize()
+            self.prefix.resynchronize()
         answer.finish(stop)
 
     def _sampler(self, sampling: Sampling, paused: Paused | None) -> Sampler:
@@ -158,18 +161,22 @@ class Chat:
             raise PromptTooLong(len(self.paused.tokens), self.session.n_ctx, 0)
         return self.paused
 
-    def _reuse(self, tokens: Sequence[int]) -> int:
-        """Keep the longest common prefix of the KV cache and the prompt, at least one token short of the whole prompt
-        (its logits are needed). Returns how many tokens were kept."""
-        n = 0
-        for have, want in zip(self.cached, tokens[:-1], strict=False):
-            if have != want:
-                break
-            n += 1
-        if n < len(self.cached) and not self.session.truncate(n):
-            n = 0
-        self.cached = list(tokens[:n])
-        return n
+    def _borders(self, command: Generate, n_dropped: int, tokens: Sequence[int]) -> list[int]:
+        """Where later prompts will part from this one: the next turn's, which has no thoughts; that of another last
+        message, where it is worth a step of its own; and the same once more, all but its last token."""
+        messages = left(command.messages, n_dropped)
+        *before, last = messages
+        other = Message(role=last.role, content="1" if last.content.startswith("a") else "a")
+
+        def parts(then: Sequence[Message]) -> int:
+            return shared(tokens, self.prompt(then, thinking=command.thinking, effort=command.effort))
+
+        answer, question = (Message(role=role, content="a") for role in ("assistant", "user"))
+        asked, edited = parts([*messages, answer, question]), parts([*before, other])
+        borders = [min(asked, len(tokens) - 1)]
+        if edited >= len(self.prefix.cached) + WORTH_A_STEP:
+            borders.append(edited)
+        return borders
 
     def read_ahead(self, messages: Sequence[Message], *, thinking: bool, effort: Effort) -> None:
         """Bring the KV cache to where the next prompt will go on, whatever is asked in it. Raises `Aborted`, the cache
@@ -177,34 +184,31 @@ class Chat:
         one, other = (
             self.prompt([*messages, Message(role="user", content=c)], thinking=thinking, effort=effort) for c in "a1"
         )
-        n_same = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), 0)
+        n_same = shared(one, other)
         if n_same > self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8):
             return
-        n_known, step = self._reuse(one[: n_same + 1]), min(AHEAD_STEP, self.session.n_ubatch)
+        prefix, step = self.prefix, min(AHEAD_STEP, self.session.n_ubatch)
+        n_known = prefix.reuse(one[: n_same + 1])
+        prefix.expect([n_same])
         try:
             for at in range(n_known, n_same, step):
                 if self.session.abort.is_set:
                     raise Aborted
-                self.evaluate(one[at : min(at + step, n_same)])
+                prefix.evaluate(one[at : min(at + step, n_same)])
                 self.session.synchronize()
+                prefix.mark()
         finally:
-            self._resynchronize()
+            prefix.resynchronize()
 
-    def evaluate(self, tokens: Sequence[int]) -> None:
-        """Decode tokens behind the cached ones and remember them."""
-        self.session.decode(tokens)
-        self.cached.extend(tokens)
-        self.n_warm = max(self.n_warm, len(tokens))
 
-    def _resynchronize(self) -> None:
-        """After an abort or an error: believe what llama.cpp says that it kept, as far as our list reaches."""
-        n = self.session.n_past
-        if n == len(self.cached):
-            return
-        keep = min(n, len(self.cached))
-        if not self.session.truncate(keep):
-            keep = 0
-        del self.cached[keep:]
+def left(messages: Sequence[Message], n_dropped: int) -> list[Message]:
+    """A conversation without its oldest messages, the system prompt not counted."""
+    first = _n_fixed(messages)
+    return [*messages[:first], *messages[first + n_dropped :]]
+
+
+def _n_fixed(messages: Sequence[Message]) -> int:
+    return 1 if messages and messages[0].role == "system" else 0
 
 
 def _asked_again(command: Generate, before: Generate) -> Generate:

@@ -137,14 +137,14 @@ def _restore_context(resources: Resources, command: RestoreContext) -> ContextRe
 @handles(BenchTest)
 def _bench_test(resources: Resources, command: BenchTest) -> BenchSample:
     chat = resources.slot.chat
-    chat.cached.clear()
+    chat.prefix.forget()
     return benchmark.measure(chat.session, command)
 
 
 @handles(BenchParallel)
 def _bench_parallel(resources: Resources, command: BenchParallel) -> ParallelSample:
     chat = resources.slot.chat
-    chat.cached.clear()
+    chat.prefix.forget()
     return benchmark.measure_parallel(chat.session, command)
 
 

@@ -1,10 +1,16 @@
 """The two layouts of a KV cache that llama.cpp wrote out, and the way from one to the other. With flash attention the
 values lie token by token, without it transposed, channel by channel, and llama.cpp takes neither for the other. Knows
-llama.cpp's format (`llama_kv_cache::state_write`) and nothing else; numbers are those of the machine.
+llama.cpp's format (`llama_kv_cache::state_write`, `llama_memory_recurrent::state_write`) and nothing else; numbers are
+those of the machine.
 
-    magic, flags | for each cache: n_stream = 1, n_cells | for each cell: position, n_sequences = 1, sequence
+    magic, sequence | for each cache: n_stream = 1, n_cells | for each cell: position, n_sequences = 1, sequence
     | transposed, n_layers | for each layer: type of K, u64 bytes of a row, rows
     | for each layer: type of V, then u64 bytes of a row, rows; or u32 bytes of an element, u32 n_channels, channels
+
+Where positions have several parts, 12 bytes more stand before the sequence of a cell. Recurrent layers have no layouts;
+what they keep comes last:
+
+    n_cells = 1, position, n_sequences = 0 | transposed = 0, n_layers | each state: type, u64 bytes, state
 """
 
 from __future__ import annotations
@@ -13,7 +19,8 @@ import struct
 from typing import NamedTuple
 
 _HEAD_BYTES = 8
-_CELL = struct.Struct("=iIi")
+_CELLS = struct.Struct("=iIi"), struct.Struct("=iI12xi")
+_RECURRENT = struct.Struct("=IiIII")
 _LAYER = struct.Struct("=iQ")
 _TRANSPOSED_LAYER = struct.Struct("=iII")
 _ELEMENT_BYTES = {0: 4, 1: 2, 30: 2}
@@ -35,12 +42,16 @@ class _Values(NamedTuple):
 
 def transpose_v(state: bytearray) -> bool:
     """Turn a state over to the other layout, in place. False, with nothing changed, for one that is laid out in an
-    unknown way: quantized values, memory of another kind than a KV cache, another version of llama.cpp."""
-    import numpy as np
+    unknown way: quantized values, memory of another kind, another version of llama.cpp."""
+    import numpy as np  # rarely needed, and long to import
 
-    try:
-        caches = _read(state)
-    except (struct.error, KeyError, ValueError):
+    for cell in _CELLS:
+        try:
+            caches = _read(state, cell)
+            break
+        except (struct.error, KeyError, ValueError):
+            pass
+    else:
         return False
     for flag_at, is_transposed, layers in caches:
         struct.pack_into("=I", state, flag_at, not is_transposed)
@@ -56,20 +67,23 @@ def transpose_v(state: bytearray) -> bool:
     return True
 
 
-def _read(state: bytearray) -> list[tuple[int, bool, list[_Values]]]:
+def _read(state: bytearray, cell: struct.Struct) -> list[tuple[int, bool, list[_Values]]]:
     """Where each cache says how it is laid out, what it says, and its layers. Raises `ValueError`, `KeyError` or
     `struct.error` for what is not understood to its last byte."""
     caches: list[tuple[int, bool, list[_Values]]] = []
     at = _HEAD_BYTES
     while at < len(state):
+        if _is_recurrent(state, at):
+            _skip_recurrent(state, at + _RECURRENT.size)
+            return caches
         n_streams, n_cells = struct.unpack_from("=II", state, at)
         at += 8
         _expect(n_streams == 1)
         if n_cells == 0:
             continue
         for _ in range(n_cells):
-            _expect(_CELL.unpack_from(state, at)[1] == 1)
-            at += _CELL.size
+            _expect(cell.unpack_from(state, at)[1] == 1)
+            at += cell.size
         flag_at, (flag, n_layers) = at, struct.unpack_from("=II", state, at)
         at += 8
         _expect(flag in (0, 1))
@@ -82,6 +96,20 @@ def _read(state: bytearray) -> list[tuple[int, bool, list[_Values]]]:
         caches.append((flag_at, bool(flag), layers))
     _expect(at == len(state))
     return caches
+
+
+def _is_recurrent(state: bytearray, at: int) -> bool:
+    """Where a cache would have its first cell's number of sequences, 1, recurrent layers have 0."""
+    if at + _RECURRENT.size > len(state):
+        return False
+    n_cells, _, n_sequences, is_transposed, _ = _RECURRENT.unpack_from(state, at)
+    return (n_cells, n_sequences, is_transposed) == (1, 0, 0)
+
+
+def _skip_recurrent(state: bytearray, at: int) -> None:
+    while at < len(state):
+        at += _LAYER.size + _LAYER.unpack_from(state, at)[1]
+    _expect(at == len(state))
 
 
 def _read_values(state: bytearray, at: int, n_cells: int, *, is_transposed: bool) -> _Values:

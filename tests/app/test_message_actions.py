@@ -10,7 +10,6 @@ from tests.app.test_transcript import bind_cards, running, shown
 from tests.conftest import until
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Notice, Transcript, UserMessage
-from tui.session.events import AnswerGrew
 
 PASTED = "\n".join(f"line {number}" for number in range(1, 321))
 
@@ -170,11 +169,10 @@ async def test_how_an_answer_goes_stands_where_its_footer_will_be() -> None:
 
 async def test_tokens_and_time_are_told_while_an_answer_comes(start: StartApp) -> None:
     async with start() as person:
-        go_on = person.hold_at_the_first(AnswerGrew)
-        await person.send("Count to 100")
-        await person.wait_for(lambda: " tok · " in person.screen_text())
-        assert person.phase == "answering"
-        go_on()
+        async with person.slowly():
+            await person.send("Count to 100")
+            await person.wait_for(lambda: " tok · " in person.screen_text())
+            assert person.phase == "answering"
         await person.wait_until_ready()
         assert "complete" in shown(person.app.main.transcript)[-1] or "complete" in person.screen_text()
 

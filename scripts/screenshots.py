@@ -246,7 +246,7 @@ async def shoot(shot: Shot) -> str:
     from tui.config.options import AppOptions
     from tui.session import controller
 
-    controller.LocalDownloads = ScriptedDownloads  # type: ignore[assignment,misc]
+    vars(controller)["LocalDownloads"] = ScriptedDownloads
     use(shot.language)
     load = {"n_ctx": 2048, "n_threads": 1 if shot.model in (DENSE, MOE) else 0, "backend": "cpu", "seed": 1}
     app = make_app(

@@ -106,7 +106,7 @@ SCENES = {
     "overflow": Scene(overflow, "The context is full"),
     "palette": Scene(use_the_palette, "Switch thinking", sizes=NARROW),
     "monitor": Scene(watch, "MONITOR", sizes=((40, 12), (80, 24), (120, 40), (200, 60))),
-    "details": Scene(dialog(details), "qwen3moe", sizes=ALL_SIZES),
+    "details": Scene(dialog(details), "qwen3moe", sizes=((80, 24), (120, 40), (200, 60))),
     "find": Scene(hub_scenes.find, "Qwen3-30B-A3B", sizes=ALL_SIZES),
     "find-words": Scene(hub_scenes.find_by_words, "abliterated", sizes=NARROW),
     "find-failed": Scene(hub_scenes.find_without_hubs, "503", sizes=NARROW),

@@ -130,7 +130,7 @@ ACTIONS: tuple[Action, ...] = (
             "",
         ),
         ("delete_model", mark("Delete model"), mark("Choose a model and delete it from the disk."), ""),
-        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), "alt+a shift+f3 f15"),
+        ("add_folder", mark("Add folder"), mark("Look for models in another folder too."), "alt+a shift+f1 f13"),
         ("remove_folder", mark("Remove folder"), mark("No longer look for models in a folder that was added."), ""),
         (
             "switch_backend",

@@ -26,19 +26,11 @@ async def settled(app: App[Any], within_s: float = 30.0) -> bool:
     """Wait until no message is left in a queue or in the middle of being handled, no callback is ready to run, and no
     frame is due. False when the app has failed, or goes on for longer than that."""
     loop: Any = asyncio.get_running_loop()
-<<<<<<< HEAD
-    private: Any = app
-    end = loop.time() + within_s
-    while loop.time() < end:
-        await asyncio.sleep(0)
-        if private._exception_event.is_set():
-=======
     failed: Any = app._exception_event
     end = loop.time() + within_s
     while loop.time() < end:
         await asyncio.sleep(0)
         if failed.is_set():
->>>>>>> h-scenes
             return False
         if loop._ready:
             continue
@@ -104,15 +96,9 @@ async def _wait_for_screen(self: Pilot[Any], timeout: float = 30.0) -> bool:  # 
 
 def hurry() -> None:
     """From now on Pilots wait no longer than there is something to do."""
-<<<<<<< HEAD
-    Pilot._wait_for_screen = _wait_for_screen  # type: ignore[method-assign]
-    for module in (textual.app, textual.pilot):
-        vars(module)["wait_for_idle"] = _nothing_computes
-=======
     for owner, name, act in (
         (Pilot, "_wait_for_screen", _wait_for_screen),
         (textual.app, "wait_for_idle", _nothing_computes),
         (textual.pilot, "wait_for_idle", _nothing_computes),
     ):
         setattr(owner, name, act)
->>>>>>> h-scenes

@@ -40,6 +40,7 @@ class LogScreen(Dialog[None]):
     ) -> None:
         super().__init__(keymap, "log", title=title or tr("Engine log"))
         self._lines, self._copy, self._from_start = tuple(lines), copy, from_start
+        self._is_at_end, self._last_row = not from_start, 0
 
     def compose_body(self) -> ComposeResult:
         """The lines."""
@@ -55,8 +56,22 @@ class LogScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Go to the end."""
+        self.watch(self.query_one(TextArea), "scroll_y", self._scrolled, init=False)
         if not self._from_start:
             self.call_after_refresh(self.action_end)
+
+    def on_resize(self) -> None:
+        """Who reads the end goes on to, however the lines are wrapped now."""
+        if self._is_at_end:
+            self.call_after_refresh(self.action_end)
+
+    def _scrolled(self) -> None:
+        area = self.query_one(TextArea)
+        if area.scroll_y >= area.max_scroll_y:
+            self._is_at_end = True
+        elif area.max_scroll_y == self._last_row:  # scrolled by somebody, not by another size
+            self._is_at_end = False
+        self._last_row = area.max_scroll_y
 
     def action_start(self) -> None:
         """Go to the first line."""

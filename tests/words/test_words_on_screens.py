@@ -44,6 +44,7 @@ QUOTED = (
     "config/llmtui/themes/我的.toml is no TOML: Invalid value (at line 3, column 7).",
     "Hugging Face, ModelScope: unsloth, bartowski, somebody; apache-2.0",
     "a-repository-with-a-very-long-name-indeed abliterated",
+    "Tiny Qwen3 qwen3moe BPE qwen2 enable_thinking rope KV apache",  # what a file says of itself
     QWEN3_30B_A3B.name,
     "A title that is longer than any column that it could ever stand in",
     "Lighthouse story Older than the four that are shown 4 of 6 runs",

@@ -188,6 +188,16 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         is_advanced=True,
     ),
     LoadRow(
+        "speculative",
+        words=mark("drafts"),
+        options=("--speculative",),
+        metavar="MODE",
+        help=mark("draft tokens ahead: auto, off"),
+        label=mark("Drafts"),
+        note=mark("faster where text repeats; the same words"),
+        is_advanced=True,
+    ),
+    LoadRow(
         "seed",
         words=mark("seed"),
         options=("--seed",),

@@ -28,9 +28,9 @@ from tui.engine import tokenloop
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Chat
 from tui.engine.llama import Session, backend_init
-from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.looprun import NO_TOKEN, TokenLoop
 from tui.engine.pythonloop import PythonLoop
+from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.tokenloop import CompiledLoop, token_loop
 from tui.protocol.messages import Delta, Event, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling

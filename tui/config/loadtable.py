@@ -189,12 +189,12 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
     ),
     LoadRow(
         "speculative",
-        words=mark("drafts"),
+        words=mark("speculation"),
         options=("--speculative",),
         metavar="MODE",
-        help=mark("draft tokens ahead: auto, off"),
-        label=mark("Drafts"),
-        note=mark("faster where text repeats; the same words"),
+        help=mark("guess repeated text ahead: auto, off"),
+        label=mark("Speculation"),
+        note=mark("faster where text repeats; same answer"),
         is_advanced=True,
     ),
     LoadRow(

@@ -264,6 +264,7 @@ class Session:
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,
+            n_drafts=0 if self.memory.is_recurrent else self.n_outputs - 1,
             mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
             template_note=self.chat.note,
         )

@@ -12,7 +12,7 @@ import msgspec
 from tui.config.loadtable import LOAD_TABLE
 from tui.engine import devices
 from tui.engine.bindings import lib
-from tui.engine.drafts import MOST_DRAFT
+from tui.engine.promptlookup import MOST_DRAFT
 from tui.machine.cpus import physical_cores
 from tui.protocol.records import CacheType, LoadSettings
 from tui.words.later import Later, later
@@ -56,8 +56,8 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
 
 
 def context_params(settings: LoadSettings) -> Any:
-    """`llama_context_params` for these settings: logits of as many tokens as `n_outputs`
-    says. Several sequences have their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
+    """`llama_context_params` for these settings: logits of as many tokens as `n_outputs` says. Several sequences have
+    their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
     params = lib.llama_context_default_params()
     _set_from_table(params, "context", in_effect(settings), [])
     params.n_seq_max = settings.n_parallel

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tui.engine.abort import Aborted
-from tui.engine.drafts import MOST_DRAFT, Drafts
 from tui.engine.llama import LlamaError, Session
 from tui.engine.looprun import NO_TOKEN, Drafted, LoopRun, can_draft
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
+from tui.engine.promptlookup import MOST_DRAFT, PromptLookup
 from tui.engine.sampler import NO_NUMBERS, NOT_SURE, NoNumbers, Sampler
 
 MOST_LOST_STEPS = 2
@@ -27,7 +27,7 @@ class PythonLoop:
 
     def __init__(self, session: Session, sampler: Sampler, ignore_end: bool, costs: Sequence[float] = ()) -> None:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
-        self._drafts = Drafts(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
+        self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
         self._checks_rounding = sampler.sampling.temperature <= 0
         self._margin = 0.0
         self._next_check = self._next_check_past = 0
@@ -39,8 +39,8 @@ class PythonLoop:
 
     def read(self, tokens: Sequence[int]) -> None:
         """See `TokenLoop`."""
-        if self._drafts:
-            self._drafts.read(tokens)
+        if self._lookup:
+            self._lookup.read(tokens)
 
     @property
     def drafted(self) -> Drafted:
@@ -99,8 +99,8 @@ class PythonLoop:
                     break
                 tokens.append(token)
                 times.append(time.perf_counter())
-                if self._drafts:
-                    self._drafts.add(token)
+                if self._lookup:
+                    self._lookup.add(token)
                 is_over = len(tokens) >= n_most or is_looked_at
                 if is_over or row >= len(draft) or token != draft[row]:
                     break
@@ -140,11 +140,11 @@ class PythonLoop:
         return draft, not is_check
 
     def _plan(self, most: int) -> list[int]:
-        if not self._drafts or self._plain_s <= 0 or self._n_in_a_row >= MOST_IN_A_ROW:
+        if not self._lookup or self._plain_s <= 0 or self._n_in_a_row >= MOST_IN_A_ROW:
             return []
         if self._balance_s < -(MOST_LOST_SHARE * self._total_s + MOST_LOST_STEPS * self._plain_s):
             return []
-        return self._drafts.draft(self._drafts.length(min(most, MOST_DRAFT)))
+        return self._lookup.draft(self._lookup.length(min(most, MOST_DRAFT)))
 
     def _is_check_due(self) -> bool:
         if not self._checks_rounding:

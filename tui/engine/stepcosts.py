@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from tui.engine.abort import Aborted
-from tui.engine.drafts import MOST_DRAFT
 from tui.engine.llama import Session
+from tui.engine.promptlookup import MOST_DRAFT
 
 SIZES = (1, 2, 4, 8, 3, 16, 6, 12)
 """Tokens at once, in the order in which they are tried as long as there is time: some are cheaper than those before,

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "drafts.h"
+#include "promptlookup.h"
 
 #define BLOCK 64
 #define START_WIDTH 8.0f
@@ -71,7 +71,7 @@ struct token_loop {
     int32_t status;              /* of llama_decode, when it failed */
     int32_t n_decoded;           /* by the last run */
     /* For drafts: */
-    struct drafts *drafts;       /* NULL: none are made */
+    struct lookup *lookup;       /* NULL: none are made */
     void *memory;
     bool (*forget)(void *memory, int32_t sequence, int32_t from, int32_t to);
     float *alone;                /* room for the logits of a token that was decoded alone */
@@ -234,11 +234,11 @@ static bool forget(struct token_loop *loop, int32_t n_past)
 /* How long the next draft is to be; 0 while none would pay. */
 static int32_t plan_draft(struct token_loop *loop, int32_t most)
 {
-    if (!loop->drafts || loop->plain_s <= 0 || loop->n_in_a_row >= MOST_IN_A_ROW)
+    if (!loop->lookup || loop->plain_s <= 0 || loop->n_in_a_row >= MOST_IN_A_ROW)
         return 0;
     if (loop->balance_s < -(MOST_LOST_SHARE * loop->total_s + MOST_LOST_STEPS * loop->plain_s))
         return 0;
-    return drafts_length(loop->drafts, most < MOST_DRAFT ? most : MOST_DRAFT);
+    return lookup_length(loop->lookup, most < MOST_DRAFT ? most : MOST_DRAFT);
 }
 
 /* Whether what rounding does is to be looked at before the next draft: often at first, and when the context has grown,
@@ -311,7 +311,7 @@ int32_t token_loop_run(
             *ending = IS_ABORTED;
             return n;
         }
-        const double began = loop->drafts ? now() : 0.0;
+        const double began = loop->lookup ? now() : 0.0;
         const bool decodes = pending >= 0;
         int32_t n_draft = 0;
         bool is_check = false, is_alone = false;
@@ -319,7 +319,7 @@ int32_t token_loop_run(
             together[0] = pending;
             n_draft = plan_draft(loop, n_most - n - 1);
             if (n_draft) {
-                drafts_write(loop->drafts, together + 1, n_draft);
+                lookup_write(loop->lookup, together + 1, n_draft);
                 is_check = is_check_due(loop);
                 if (decode_draft(loop, together, n_draft + 1, is_check) != 0) {
                     /* What is wrong is wrong with the token alone, too, or is not. */
@@ -327,7 +327,7 @@ int32_t token_loop_run(
                         *ending = HAS_FAILED;
                         return n;
                     }
-                    loop->drafts->n_costs = 0;
+                    loop->lookup->n_costs = 0;
                     n_draft = 0;
                 }
             }
@@ -373,8 +373,8 @@ int32_t token_loop_run(
             tokens[n] = pending;
             times[n] = now();
             n++;
-            if (loop->drafts)
-                drafts_add(loop->drafts, pending, true);
+            if (loop->lookup)
+                lookup_add(loop->lookup, pending, true);
             if (n >= n_most || kind == IS_LOOKED_AT) {
                 ends = n >= n_most ? IS_FULL : IS_DUE;
                 break;
@@ -384,7 +384,7 @@ int32_t token_loop_run(
             loop->n_accepted++;
             loop->n_decoded++;
         }
-        if (loop->drafts && decodes) {
+        if (loop->lookup && decodes) {
             loop->n_past += row + 1;
             if (row < n_draft && !forget(loop, loop->n_past))
                 ends = HAS_FAILED;
@@ -403,11 +403,11 @@ int32_t token_loop_run(
 void token_loop_read(struct token_loop *loop, const int32_t *tokens, int32_t n)
 {
     for (int32_t i = 0; i < n; i++)
-        drafts_add(loop->drafts, tokens[i], false);
+        lookup_add(loop->lookup, tokens[i], false);
 }
 
 /* What tokenloop.py must agree with; the checksum of this file comes from the build. */
 const int64_t token_loop_facts[] = {
-    sizeof(struct token_loop), sizeof(struct drafts), sizeof(struct batch), sizeof(struct candidate),
+    sizeof(struct token_loop), sizeof(struct lookup), sizeof(struct batch), sizeof(struct candidate),
     sizeof(struct candidates), BLOCK,
     SOURCE_CHECKSUM};

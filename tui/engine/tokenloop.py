@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tui.engine.abort import Aborted
 from tui.engine.bindings import lib
-from tui.engine.drafts import EXPECTED, MOST_DRAFT, WEIGHT, hash_size
 from tui.engine.llama import LlamaError, Session
 from tui.engine.looprun import Drafted, LoopRun, TokenLoop, can_draft
+from tui.engine.promptlookup import EXPECTED, MOST_DRAFT, WEIGHT, hash_size
 from tui.engine.pythonloop import PythonLoop
 from tui.engine.sampler import NO_NUMBERS, Sampler
 
@@ -53,7 +53,7 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("n_vocab", "n_needed", "takes_best", "ignores_end")),
         ("width", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("status", "n_decoded")),
-        *((name, ctypes.c_void_p) for name in ("drafts", "memory", "forget", "alone")),
+        *((name, ctypes.c_void_p) for name in ("lookup", "memory", "forget", "alone")),
         *((name, ctypes.c_int32) for name in ("n_past", "checks_rounding")),
         ("margin", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row")),
@@ -64,8 +64,8 @@ class _Loop(ctypes.Structure):
     )
 
 
-class _Drafts(ctypes.Structure):
-    """`struct drafts`."""
+class _Lookup(ctypes.Structure):
+    """`struct lookup`."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("text", "before", "heads")),
@@ -116,18 +116,20 @@ class CompiledLoop:
             forget=_address("llama_memory_seq_rm"),
             checks_rounding=sampler.sampling.temperature <= 0,
         )
-        self._drafts = self._room_for_drafts(costs) if can_draft(session, sampler, costs) else None
+        self._lookup = self._room_for_lookup(costs) if can_draft(session, sampler, costs) else None
         self._tokens = (ctypes.c_int32 * _N_MOST)()
         self._times = (ctypes.c_double * _N_MOST)()
         self._ending = ctypes.c_int32()
 
-    def _room_for_drafts(self, costs: Sequence[float]) -> _Drafts:
+    def _room_for_lookup(self, costs: Sequence[float]) -> _Lookup:
         """Have the loop make drafts."""
         room, hashes = self._session.n_ctx, hash_size(self._session.n_ctx)
         self._alone = (ctypes.c_float * self._session.n_vocab)()
         self._text = (ctypes.c_int32 * room)()
-        self._before, self._heads = ((ctypes.c_int32 * n)(*([-1] * n)) for n in (room + 1, hashes))
-        drafts = _Drafts(
+        self._before, self._heads = (ctypes.c_int32 * (room + 1))(), (ctypes.c_int32 * hashes)()
+        for places in (self._before, self._heads):
+            ctypes.memset(places, 0xFF, ctypes.sizeof(places))  # -1 each
+        lookup = _Lookup(
             text=ctypes.addressof(self._text),
             before=ctypes.addressof(self._before),
             heads=ctypes.addressof(self._heads),
@@ -136,15 +138,15 @@ class CompiledLoop:
             source=-1,
             n_costs=min(len(costs), MOST_DRAFT + 1),
         )
-        drafts.hits[:] = [rate * WEIGHT for rate in EXPECTED]
-        drafts.trials[:] = [WEIGHT] * len(EXPECTED)
-        drafts.costs[1 : drafts.n_costs + 1] = costs[: drafts.n_costs]
-        self._loop.drafts, self._loop.alone = ctypes.addressof(drafts), ctypes.addressof(self._alone)
-        return drafts
+        lookup.hits[:] = [rate * WEIGHT for rate in EXPECTED]
+        lookup.trials[:] = [WEIGHT] * len(EXPECTED)
+        lookup.costs[1 : lookup.n_costs + 1] = costs[: lookup.n_costs]
+        self._loop.lookup, self._loop.alone = ctypes.addressof(lookup), ctypes.addressof(self._alone)
+        return lookup
 
     def read(self, tokens: Sequence[int]) -> None:
         """See `TokenLoop`."""
-        if self._drafts is not None:
+        if self._lookup is not None:
             array = (ctypes.c_int32 * len(tokens))(*tokens)
             self._library.token_loop_read(ctypes.byref(self._loop), array, len(tokens))
 
@@ -197,7 +199,7 @@ def _library() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(str(LIBRARY))
         facts = (ctypes.c_int64 * 7).in_dll(library, "token_loop_facts")
-        structs = (_Loop, _Drafts, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
+        structs = (_Loop, _Lookup, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
         sources = (SOURCE, *sorted(SOURCE.parent.glob("*.h")))
         checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))
         expected = [*map(ctypes.sizeof, structs), _BLOCK, checksum]

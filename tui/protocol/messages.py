@@ -113,6 +113,13 @@ class Loaded(Event, frozen=True):
     """What taking it along took, out and in."""
     llama: LlamaLoad = LlamaLoad()
 
+    @property
+    def alike(self) -> Loaded:
+        """The same for all loads that compute equally fast: without what one load happened to take, and without the
+        size of the context, of which only what is filled counts."""
+        llama = msgspec.structs.replace(self.llama, buffers=(), footprint=None)
+        return msgspec.structs.replace(self, id=0, n_ctx=0, load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, llama=llama)
+
 
 class Planned(Event, frozen=True):
     """The outcome of a dry run."""

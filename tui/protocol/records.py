@@ -303,6 +303,9 @@ class LlamaLoad(Record, frozen=True):
     buffers: tuple[Buffer, ...] = ()
     footprint: Footprint | None = None
     """None where the system does not tell."""
+    n_drafts: int = 0
+    """Tokens that may be decoded ahead at once; 0 where that is off, or what the model remembers cannot be taken back
+    by a token."""
     mlock_failed: bool = False
     """The system did not let the model be locked into memory, as was asked."""
     template_note: str = ""

@@ -1,5 +1,5 @@
 """Drafts: what the model may be about to write, because the conversation holds the same words already. The same as
-`drafts.h`, operation for operation, for those who have no compiled loop. Knows tokens and nothing else."""
+`promptlookup.h`, operation for operation, for those who have no compiled loop. Knows tokens and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hash_size(room: int) -> int:
     return 1 << max(10, min(20, room.bit_length()))
 
 
-class Drafts:
+class PromptLookup:
     """What is known of one conversation."""
 
     def __init__(self, room: int, costs: Sequence[float]) -> None:

@@ -3,7 +3,7 @@
  * edited, quotations, tables and lists repeat what was read. A draft is decoded together with the token before it, which
  * costs little more than that token alone, and each token of it is kept that the model would have chosen anyway.
  *
- * Knows tokens and nothing else; drafts.py does the same, operation for operation.
+ * Knows tokens and nothing else; promptlookup.py does the same, operation for operation.
  */
 
 /* Tokens in a row that must be the same as before for a place of the text to be looked at. */
@@ -22,7 +22,7 @@
 /* A draft must promise this much more than decoding alone. */
 #define LEAST_GAIN 1.05
 
-struct drafts {
+struct lookup {
     int32_t *text;              /* the conversation's tokens; the last one is not decoded yet */
     int32_t *before;            /* of each place: the one before that the same three tokens lead to; -1: none */
     int32_t *heads;             /* of each hash of three tokens: the latest place behind them; -1: none */
@@ -53,68 +53,68 @@ static uint32_t hash_of(const int32_t *three)
 }
 
 /* Go to the place with the longest match, where that is longer than the one that is followed. */
-static void look_up(struct drafts *drafts, uint32_t hash)
+static void look_up(struct lookup *lookup, uint32_t hash)
 {
-    const int32_t *text = drafts->text, n = drafts->n;
-    int32_t length = drafts->source >= 0 ? drafts->length : 0;
-    int32_t place = drafts->heads[hash];
-    for (int i = 0; i < MOST_PLACES && place >= 0 && length < LONGEST; i++, place = drafts->before[place]) {
+    const int32_t *text = lookup->text, n = lookup->n;
+    int32_t length = lookup->source >= 0 ? lookup->length : 0;
+    int32_t place = lookup->heads[hash];
+    for (int i = 0; i < MOST_PLACES && place >= 0 && length < LONGEST; i++, place = lookup->before[place]) {
         int32_t same = 0;
         while (same < LONGEST && same < place && text[place - 1 - same] == text[n - 1 - same])
             same++;
         if (same >= SHORTEST && same > length) {
-            drafts->source = place;
-            drafts->length = length = same;
-            drafts->n_misses = 0;
+            lookup->source = place;
+            lookup->length = length = same;
+            lookup->n_misses = 0;
         }
     }
 }
 
 /* One more token of the conversation; `is_guess`: it was chosen by the model, so that it tells how good a guess is. */
-static void drafts_add(struct drafts *drafts, int32_t token, bool is_guess)
+static void lookup_add(struct lookup *lookup, int32_t token, bool is_guess)
 {
-    if (drafts->n >= drafts->room) {
-        drafts->source = -1;
+    if (lookup->n >= lookup->room) {
+        lookup->source = -1;
         return;
     }
-    if (drafts->source >= 0) {
-        const bool is_hit = drafts->text[drafts->source] == token;
+    if (lookup->source >= 0) {
+        const bool is_hit = lookup->text[lookup->source] == token;
         if (is_guess) {
-            const int row = length_row(drafts->length);
-            drafts->hits[row] = drafts->hits[row] * MEMORY + (is_hit ? 1.0 : 0.0);
-            drafts->trials[row] = drafts->trials[row] * MEMORY + 1.0;
+            const int row = length_row(lookup->length);
+            lookup->hits[row] = lookup->hits[row] * MEMORY + (is_hit ? 1.0 : 0.0);
+            lookup->trials[row] = lookup->trials[row] * MEMORY + 1.0;
         }
-        drafts->source++;
-        drafts->length = is_hit ? drafts->length + 1 : 0;
-        if (drafts->length >= SHORTEST)
-            drafts->n_misses = 0;
-        else if (!is_hit && ++drafts->n_misses >= MOST_MISSES)
-            drafts->source = -1;
+        lookup->source++;
+        lookup->length = is_hit ? lookup->length + 1 : 0;
+        if (lookup->length >= SHORTEST)
+            lookup->n_misses = 0;
+        else if (!is_hit && ++lookup->n_misses >= MOST_MISSES)
+            lookup->source = -1;
     }
-    drafts->text[drafts->n++] = token;
-    if (drafts->n < SHORTEST)
+    lookup->text[lookup->n++] = token;
+    if (lookup->n < SHORTEST)
         return;
-    const uint32_t hash = hash_of(drafts->text + drafts->n - SHORTEST) & (uint32_t) drafts->mask;
-    look_up(drafts, hash);
-    drafts->before[drafts->n] = drafts->heads[hash];
-    drafts->heads[hash] = drafts->n;
+    const uint32_t hash = hash_of(lookup->text + lookup->n - SHORTEST) & (uint32_t) lookup->mask;
+    look_up(lookup, hash);
+    lookup->before[lookup->n] = lookup->heads[hash];
+    lookup->heads[hash] = lookup->n;
 }
 
 /* How long a draft, of at most `most` tokens, is worth most for what it costs; 0: none is worth it. */
-static int32_t drafts_length(const struct drafts *drafts, int32_t most)
+static int32_t lookup_length(const struct lookup *lookup, int32_t most)
 {
-    if (drafts->source < 0)
+    if (lookup->source < 0)
         return 0;
-    if (most > drafts->n_costs - 1)
-        most = drafts->n_costs - 1;
+    if (most > lookup->n_costs - 1)
+        most = lookup->n_costs - 1;
     double chance = 1.0, expected = 1.0, best = LEAST_GAIN;
     int32_t length = 0;
     for (int32_t n = 1; n <= most; n++) {
-        const int row = length_row(drafts->length + n - 1);
-        chance *= drafts->hits[row] / drafts->trials[row];
+        const int row = length_row(lookup->length + n - 1);
+        chance *= lookup->hits[row] / lookup->trials[row];
         expected += chance;
-        if (expected / drafts->costs[n + 1] > best) {
-            best = expected / drafts->costs[n + 1];
+        if (expected / lookup->costs[n + 1] > best) {
+            best = expected / lookup->costs[n + 1];
             length = n;
         }
     }
@@ -122,10 +122,10 @@ static int32_t drafts_length(const struct drafts *drafts, int32_t most)
 }
 
 /* The draft; behind the end of the text it goes on with itself. */
-static void drafts_write(const struct drafts *drafts, int32_t *draft, int32_t length)
+static void lookup_write(const struct lookup *lookup, int32_t *draft, int32_t length)
 {
     for (int32_t i = 0; i < length; i++) {
-        const int32_t place = drafts->source + i;
-        draft[i] = place < drafts->n ? drafts->text[place] : draft[place - drafts->n];
+        const int32_t place = lookup->source + i;
+        draft[i] = place < lookup->n ? lookup->text[place] : draft[place - lookup->n];
     }
 }

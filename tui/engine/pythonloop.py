@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tui.engine.abort import Aborted
 from tui.engine.llama import LlamaError, Session
@@ -36,11 +36,16 @@ class PythonLoop:
         self._n_steps = self._n_drafted = self._n_accepted = self._n_alone = 0
         self._costs: dict[int, list[float]] = defaultdict(list)
         self._n_past = 0
+        self._dictated: Iterator[int] | None = None
 
     def read(self, tokens: Sequence[int]) -> None:
         """See `TokenLoop`."""
         if self._lookup:
             self._lookup.read(tokens)
+
+    def dictate(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        self._dictated = iter(tokens)
 
     @property
     def drafted(self) -> Drafted:
@@ -88,7 +93,7 @@ class PythonLoop:
         row, is_end, is_over = 0, False, False
         try:
             while True:
-                token = self._sampler.sample(row if draft else -1, self._margin if draft else 0.0)
+                token = self._choose(row if draft else -1, self._margin if draft else 0.0)
                 if token == NOT_SURE:
                     # Decoded alone, it is what it would have been without a draft.
                     self._n_alone += 1
@@ -113,6 +118,9 @@ class PythonLoop:
             self._n_past += row + 1
             self._note(n_at_once, row + 1, time.perf_counter() - began, is_clean=is_clean)
         return is_end, is_end or is_over
+
+    def _choose(self, row: int, margin: float) -> int:
+        return self._sampler.sample(row, margin) if self._dictated is None else next(self._dictated)
 
     def _kind(self, token: int) -> tuple[bool, bool]:
         """Whether a token ends the answer, and whether it is to be looked at."""

@@ -81,6 +81,7 @@ struct token_loop {
     int32_t next_check, next_check_past;    /* when what rounding does is looked at again */
     int32_t n_in_a_row;
     int32_t n_steps, n_drafted, n_accepted, n_alone;    /* with drafts; tokens of drafts; decoded again by themselves */
+    const int32_t *dictated;     /* for benchmarks: what is "chosen", whatever the logits say; NULL: nothing is */
     double plain_s;              /* what a step without a draft takes */
     double total_s, balance_s;   /* of all steps; what drafts have won, or lost */
     double seconds[MOST_DRAFT + 2];         /* by tokens decoded at once: what all such steps took, and how many */
@@ -183,6 +184,8 @@ static int32_t choose(struct token_loop *loop, int32_t row, float margin)
     const float best = logits ? find_maxima(logits, loop->n_vocab, loop->maxima) : INFINITY;
     if (!isfinite(best))
         return NO_NUMBERS;
+    if (loop->dictated)
+        return *loop->dictated++;
     if (!loop->n_needed)
         return choose_from_all(loop, logits, row);
     if (loop->takes_best) {

@@ -58,6 +58,7 @@ class _Loop(ctypes.Structure):
         ("margin", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row")),
         *((name, ctypes.c_int32) for name in ("n_steps", "n_drafted", "n_accepted", "n_alone")),
+        ("dictated", ctypes.c_void_p),
         *((name, ctypes.c_double) for name in ("plain_s", "total_s", "balance_s")),
         ("seconds", ctypes.c_double * (MOST_DRAFT + 2)),
         ("counts", ctypes.c_int32 * (MOST_DRAFT + 2)),
@@ -149,6 +150,11 @@ class CompiledLoop:
         if self._lookup is not None:
             array = (ctypes.c_int32 * len(tokens))(*tokens)
             self._library.token_loop_read(ctypes.byref(self._loop), array, len(tokens))
+
+    def dictate(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        self._dictated = (ctypes.c_int32 * len(tokens))(*tokens)
+        self._loop.dictated = ctypes.addressof(self._dictated)
 
     @property
     def drafted(self) -> Drafted:

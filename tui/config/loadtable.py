@@ -195,6 +195,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         help=mark("guess repeated text ahead: auto, off"),
         label=mark("Speculation"),
         note=mark("faster where text repeats; same answer"),
+        parameter="context.n_outputs_max",
         is_advanced=True,
     ),
     LoadRow(

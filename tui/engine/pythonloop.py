@@ -18,6 +18,8 @@ MOST_LOST_SHARE = 0.005
 """What drafts may lose: so many steps of one token, and so much of all the time."""
 MOST_IN_A_ROW = 64
 """Steps with drafts in a row, before one without tells what a step takes now."""
+LEARNS = 0.2
+"""What the cost of one more step weighs against what was known of it."""
 ROUNDING_SAFETY = 3.0
 """So many times what rounding was seen to change counts as what it may change."""
 
@@ -29,9 +31,9 @@ class PythonLoop:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
         self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
         self._checks_rounding = sampler.sampling.temperature <= 0
-        self._margin = 0.0
+        self._margin, self._learns = 0.0, LEARNS
         self._next_check = self._next_check_past = 0
-        self._n_in_a_row = 0
+        self._n_in_a_row = self._n_plain = 0
         self._plain_s = self._total_s = self._balance_s = 0.0
         self._n_steps = self._n_drafted = self._n_accepted = self._n_alone = 0
         self._costs: dict[int, list[float]] = defaultdict(list)
@@ -181,10 +183,19 @@ class PythonLoop:
         if is_clean:
             self._costs[n_at_once].append(took)
         if n_at_once == 1:
-            self._plain_s = 0.9 * self._plain_s + 0.1 * took if self._plain_s > 0 else took
-            self._n_in_a_row = 0
+            # A step that was held up by something else says nothing of the next one.
+            seen = min(took, 2 * self._plain_s) if self._plain_s > 0 else took
+            self._n_plain += 1
+            if self._n_plain > 1 or not self._n_steps:
+                self._plain_s = 0.9 * self._plain_s + 0.1 * seen if self._plain_s > 0 else took
+                self._n_in_a_row = 0
+            else:  # llama.cpp made its graph for one token anew: that is the draft's fault
+                self._balance_s -= seen - self._plain_s
             return
+        if is_clean and self._lookup:
+            self._lookup.learn_cost(n_at_once, took / self._plain_s, self._learns)
         self._balance_s += n * self._plain_s - took
+        self._n_plain = 0
         self._n_in_a_row += 1
         self._n_steps += 1
         self._n_drafted += n_at_once - 1

@@ -92,6 +92,13 @@ def bytecode() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def resting_threads() -> None:
+    """llama.cpp's threads rest while they wait for each other. They would spin, which is quicker where each has a core
+    of its own; here several engines share a few, and most of the time would go into waiting."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session", autouse=True)
 def shader_cache() -> None:
     """The user's own, although the tests' homes are all new: compiling llama.cpp's shaders for a processor takes half a
     minute."""

@@ -30,6 +30,7 @@ from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
 from tui.app.screens.main import MainScreen
+from tui.app.stylesheet import ThriftyStylesheet
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
@@ -82,6 +83,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         problems: list[ConfigProblem],
     ) -> None:
         super().__init__()
+        self.stylesheet = ThriftyStylesheet(variables=self.stylesheet._variables)
         self.options, self.settings, self.keymap, self.themes = options, settings, keymap, themes
         self.problems = problems
         """What is wrong with the user's files, for the screen that shows it."""

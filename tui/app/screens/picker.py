@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -26,9 +26,9 @@ from tui.app.screens.model_records import ModelRecords, no_records, nothing_meas
 from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend, same_entry
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
+from tui.app.widgets.details_pane import DetailsPane
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
@@ -132,8 +132,7 @@ class PickerScreen(ListDialog[PickedModel]):
                 header=lambda width: self._columns(width).header,
                 is_heading=lambda entry: isinstance(entry, Heading),
             )
-            with VerticalScroll(id="details", can_focus=False):
-                yield Static("", markup=False)
+            yield DetailsPane()
         yield Static(legend(), id="legend", markup=False)
 
     def on_mount(self) -> None:
@@ -321,13 +320,16 @@ class PickerScreen(ListDialog[PickedModel]):
         entry = self.rows.item
         facts = self._facts(entry) if isinstance(entry, LibraryModel) else Facts()
         is_bad = isinstance(entry, OtherFile | BrokenFile)
-        self._tell(details(entry, facts) if entry is not None else Content(""), bad=is_bad)
+        content = details(entry, facts) if entry is not None else Content("")
+        self.query_one(DetailsPane).show(content, self._subject, is_bad=is_bad)
 
-    def _tell(self, content: Content, *, bad: bool = False) -> None:
-        self.query_one("#details Static", Static).update(Wrapped(content))
-        pane = self.query_one("#details")
-        pane.set_class(bad, "-bad")
-        pane.scroll_home(animate=False)
+    @property
+    def _subject(self) -> object:
+        """What the details are of. Where there is no entry, that is whether one may still be found."""
+        return self._is_scanning if self.rows.item is None else self.rows.item
+
+    def _remark(self, content: Content, *, is_bad: bool = True) -> None:
+        self.query_one(DetailsPane).remark(content, self._subject, is_bad=is_bad)
 
     # Order ------------------------------------------------------------------------------------------------------------
 
@@ -402,7 +404,7 @@ class PickerScreen(ListDialog[PickedModel]):
             return
         removal = await picker_delete.planned(model)
         if removal.refused is not None:
-            self._tell(Content.styled(clean(str(removal.refused)), "$text-warning"), bad=True)
+            self._remark(Content.styled(clean(str(removal.refused)), "$text-warning"))
             return
         asked = picker_delete.question(removal, self.keymap, is_loaded=model.path == self._current)
         if not await self.app.push_screen_wait(asked):
@@ -435,7 +437,7 @@ class PickerScreen(ListDialog[PickedModel]):
                 self.app.bell()
             case _:
                 none, reading = tr("Nothing here is a model."), tr("The folders are still being read.")
-                self._tell(Content(reading if self._is_scanning else none))
+                self._remark(Content(reading if self._is_scanning else none), is_bad=False)
 
     @work(exclusive=True, group="open")
     async def _open(self, path: Path, settings_first: bool) -> None:
@@ -443,8 +445,6 @@ class PickerScreen(ListDialog[PickedModel]):
         try:
             model = await asyncio.to_thread(inspect, path)
         except ModelFileError as error:
-            self._tell(
-                Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")), bad=True
-            )
+            self._remark(Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")))
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))

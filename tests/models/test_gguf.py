@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, Typed, header, pair, text, write
-from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
 from tui.models.gguf import (
     ArrayStub,
@@ -22,6 +21,7 @@ from tui.models.gguf import (
     Value,
     read_header,
 )
+from tui.models.headermemo import HeaderMemo
 from tui.models.quants import FILE_TYPES, TENSOR_TYPES
 
 SMALL, SMALL_SIZE = header(Shape().metadata(tokenizer__ggml__tokens=["a", "bc", "def"] * 30), Shape().tensors())
@@ -117,7 +117,7 @@ def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over() -> Non
     def raw(last: str) -> bytes:
         return header({"tokens": [*(f"token{i}" for i in range(5000)), last], "after": last})[0]
 
-    memo = ArrayMemo()
+    memo = HeaderMemo()
     for last in ("same", "same", "other", "a much longer one", "same"):
         assert read_header(raw(last), memo=memo).metadata["after"] == last
 
@@ -129,7 +129,7 @@ def test_a_large_vocabulary_that_differs_in_one_place_is_told_apart(place: int) 
         tokens[place] = word
         return header({"tokens": tokens, "after": word})[0]
 
-    memo = ArrayMemo()
+    memo = HeaderMemo()
     for word in ("token", "tokens", "", "tokens", "token"):
         assert read_header(raw(word), memo=memo).metadata["after"] == word
 

@@ -13,9 +13,9 @@ from tui.base.splitfile import first_part, part_of
 from tui.base.text import one_line
 from tui.base.userpath import user_path
 from tui.models import changes, samecontent
-from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder
 from tui.models.headercache import CachedHeader, HeaderCache, Stamp
+from tui.models.headermemo import HeaderMemo
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
@@ -164,7 +164,7 @@ class _Finder:
         self._broken: list[BrokenFile] = []
         self._also: dict[Path, list[Place]] = {}
         self._cache = cache
-        self._memo = ArrayMemo()
+        self._memo = HeaderMemo()
         self._places = places()
         self._sources: dict[Path, Source] = {}
         """Whose a folder within one of the user's is."""

@@ -117,14 +117,15 @@ def kind_of(meta: Metadata, names: Collection[str]) -> Kind:
         return "unknown"
     if not meta.number("block_count") or not meta.number("embedding_length"):
         return "other"
-    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in names):
+    apart = [name for name in names if not name.startswith("blk.")]
+    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in apart):
         return "combined"
     # Ollama's first Gemma 3 lack what llama.cpp requires.
     if arch == "gemma3" and "gemma3.attention.layer_norm_rms_epsilon" not in meta.values:
         return "ollama"
     if _only_drafts(meta, names):
         return "draft"
-    return _pooling(meta, names) or "model"
+    return _pooling(meta, apart) or "model"
 
 
 def kind_without_tensors(meta: Metadata) -> Kind:

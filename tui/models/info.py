@@ -162,7 +162,7 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str, memo: Header
     embedding = facts.embedding
     tied = embedding is not None and "output.weight" not in facts.names
     return ModelInfo(
-        kind=kind_of(meta, facts.names),
+        kind=kind_of(meta, facts.names, facts.apart),
         name=_name(meta, fallback_name),
         arch=one_line(meta.arch),
         size_label=_short(meta, "general.size_label"),

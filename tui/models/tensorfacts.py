@@ -31,6 +31,8 @@ class TensorFacts(msgspec.Struct, frozen=True, kw_only=True):
     """All tensors of a model together."""
 
     names: frozenset[str]
+    apart: tuple[str, ...]
+    """Names that do not begin with "blk."."""
     n_bytes: int
     n_params: int
     n_expert_params: int
@@ -69,6 +71,7 @@ def facts_of(tensors: Sequence[TensorInfo], n_layers: int) -> TensorFacts:
     strange = (tensor for tensor in tensors if tensor.ggml_type.name in _NO_WEIGHTS and len(tensor.shape) > 1)
     return TensorFacts(
         names=frozenset(tensor.name for tensor in tensors),
+        apart=tuple(tensor.name for tensor in tensors if not tensor.name.startswith("blk.")),
         n_bytes=sum(by_type.values()),
         n_params=n_params,
         n_expert_params=n_expert_params,

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui.models.budget import Budget
-from tui.models.source import ByteSource
+from tui.models.source import ByteSource, FileSource
 from tui.words import mark
 from tui.words.later import Later, later
 
@@ -31,7 +31,7 @@ NO_TEXT: dict[Named, str] = {
 }
 
 _FIRST_CHUNK, _LARGEST_CHUNK = 16 << 10, 256 << 10
-"""Bytes that are read at once: more and more of them, until something is passed over."""
+"""Bytes of a file that are read at once: more and more of them, until something is passed over."""
 U32, U64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -71,7 +71,9 @@ class Cursor:
         self._window = b""
         self._start = 0
         self._at = 0
-        self._chunk = _FIRST_CHUNK
+        # To come back for more costs little on a disk, and a request elsewhere.
+        self._first_chunk = _FIRST_CHUNK if isinstance(source, FileSource) else _LARGEST_CHUNK
+        self._chunk = self._first_chunk
 
     @property
     def offset(self) -> int:
@@ -149,7 +151,7 @@ class Cursor:
         self._at += n
         if self._at > len(self._window):
             self._start, self._window, self._at = self.offset, b"", 0
-            self._chunk = _FIRST_CHUNK
+            self._chunk = self._first_chunk
 
     def skip_strings(self, count: int) -> None:
         """Walk over `count` strings. The one hot loop: Qwen's vocabulary and merges have 303,000."""

@@ -146,7 +146,7 @@ def test_a_cache_that_was_changed_by_one_bit_is_not_believed(tmp_path: Path) -> 
     raw = cache.read_bytes()
     for at in range(0, len(raw), 7):
         cache.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
-        assert scan([Folder(path=tmp_path / "models")], cache) == first
+        assert scan([Folder(path=tmp_path / "models")], cache).has_same(first)
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "nesting"])

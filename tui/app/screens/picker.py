@@ -181,8 +181,9 @@ class PickerScreen(ListDialog[PickedModel]):
     async def _notice_changes(self) -> None:
         """Look again when something has changed on the disk, without a word."""
         library = self.library
-        if library is not None and not self._is_scanning and not await asyncio.to_thread(lambda: library.is_up_to_date):
-            self._is_scanning = not self._is_scanning
+        # Somebody may ask for a scan meanwhile, so that is looked at last.
+        if library is not None and not await asyncio.to_thread(lambda: library.is_up_to_date) and not self._is_scanning:
+            self._is_scanning = True
             self._look()
 
     def _take_so_far(self) -> None:
@@ -194,7 +195,8 @@ class PickerScreen(ListDialog[PickedModel]):
     def _take(self, library: Library) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
         now = {model.path: model for model in library.models}
-        if self._found and self.library == library:
+        if self._found and self.library and self.library.has_same(library):
+            self.library = library
             self._show_how_many()
             return
         is_same = {path for path, model in now.items() if before.get(path) == model}
@@ -319,9 +321,8 @@ class PickerScreen(ListDialog[PickedModel]):
     def _show_details(self) -> None:
         entry = self.rows.item
         facts = self._facts(entry) if isinstance(entry, LibraryModel) else Facts()
-        is_bad = isinstance(entry, OtherFile | BrokenFile)
         content = details(entry, facts) if entry is not None else Content("")
-        self.query_one(DetailsPane).show(content, self._subject, is_bad=is_bad)
+        self.query_one(DetailsPane).show(content, self._subject, is_bad=isinstance(entry, OtherFile | BrokenFile))
 
     @property
     def _subject(self) -> object:
@@ -344,8 +345,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def action_picker_sort(self) -> None:
         """Sort by the next column that something is known for."""
-        records = self._records
-        empty = {"speed": not records.speeds, "used": not records.used}
+        empty = {"speed": not self._records.speeds, "used": not self._records.used}
         keys = [key for key in SORT_KEYS if not empty.get(key)]
         self._sort_by(Sort(key=keys[(keys.index(self._sort.key) + 1) % len(keys)]))
 

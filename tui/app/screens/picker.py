@@ -119,6 +119,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self._so_far = so_far
         self._is_unsorted = False
         """Something was found out that may change the order."""
+        self._is_growing = False
+        """What is shown is what was found so far, in the order in which it was found: nothing moves."""
         self._is_missed = asyncio.Event()
         """Of a model that was to be shown it is not known whether it fits."""
 
@@ -179,23 +181,23 @@ class PickerScreen(ListDialog[PickedModel]):
 
     @work(exclusive=True, group="changes")
     async def _notice_changes(self) -> None:
-        """Look again when something has changed on the disk, without a word."""
+        """Look again when something has changed on the disk, without a word, and nobody has asked for it meanwhile."""
         library = self.library
-        # Somebody may ask for a scan meanwhile, so that is looked at last.
         if library is not None and not await asyncio.to_thread(lambda: library.is_up_to_date) and not self._is_scanning:
             self._is_scanning = True
             self._look()
 
     def _take_so_far(self) -> None:
-        """Show what the first scan has found by now: a thousand headers take seconds."""
+        """Show what the first scan has found by now: on a slow disk a thousand headers take long."""
         library = self._so_far()
         if self._is_scanning and self._is_whole and library.models:
-            self._take(library)
+            self._take(library, is_growing=True)
 
-    def _take(self, library: Library) -> None:
+    def _take(self, library: Library, *, is_growing: bool = False) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
         now = {model.path: model for model in library.models}
-        if self._found and self.library and self.library.has_same(library):
+        was_growing, self._is_growing = self._is_growing, is_growing
+        if self._found and was_growing == is_growing and self.library and self.library.has_same(library):
             self.library = library
             self._show_how_many()
             return
@@ -204,6 +206,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self.library = library
         entries: list[LibraryModel | OtherFile | BrokenFile] = [*library.models, *library.other, *library.broken]
         self._found = [(haystack(entry), entry) for entry in entries]
+        if was_growing and not is_growing and [self.rows.item] == list(self.rows.items[:1]):
+            self.rows.show(())  # nobody has chosen yet what is highlighted
         self._refilter()
         self._judge()
 
@@ -213,8 +217,9 @@ class PickerScreen(ListDialog[PickedModel]):
         self._is_unsorted = False
         words = self.words
         found = [entry for text, entry in self._found if matches(words, text)]
-        shown = [entry for entry in found if isinstance(entry, LibraryModel) and self._passes(entry)]
-        models = in_order(shown, self._facts, self._sort)
+        passes = self._only.passes if self._only.is_on else lambda _model, _facts: True
+        shown = [entry for entry in found if isinstance(entry, LibraryModel) and passes(entry, self._facts(entry))]
+        models = shown if self._is_growing else in_order(shown, self._facts, self._sort)
         entries: list[Entry] = [*models]
         for heading, kind in ((tr("No chat models"), OtherFile), (tr("Cannot be loaded"), BrokenFile)):
             group = [entry for entry in found if isinstance(entry, kind)]
@@ -232,9 +237,6 @@ class PickerScreen(ListDialog[PickedModel]):
         n_all = len(self.library.models) if self.library else 0
         n_shown = sum(isinstance(one, LibraryModel) for one in self.rows.items)
         self.show_count(picker_words.count(n_shown, n_all), tr("looking…") if self._is_scanning else self._only.words)
-
-    def _passes(self, model: LibraryModel) -> bool:
-        return not self._only.is_on or self._only.passes(model, self._facts(model))
 
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
@@ -263,8 +265,7 @@ class PickerScreen(ListDialog[PickedModel]):
         return self._columns(width).row(entry, self._facts(entry), self._now())
 
     def _columns(self, width: int) -> TableColumns:
-        known = {"speed": bool(self._records.speeds), "used": bool(self._records.used)}
-        return TableColumns(width, self._sort, empty=frozenset(key for key, is_known in known.items() if not is_known))
+        return TableColumns(width, self._sort, empty=self._records.lacking)
 
     def _facts(self, model: LibraryModel) -> Facts:
         """What is known of it now; whether it fits is not found out for that."""
@@ -345,8 +346,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def action_picker_sort(self) -> None:
         """Sort by the next column that something is known for."""
-        empty = {"speed": not self._records.speeds, "used": not self._records.used}
-        keys = [key for key in SORT_KEYS if not empty.get(key)]
+        keys = [key for key in SORT_KEYS if key not in self._records.lacking]
         self._sort_by(Sort(key=keys[(keys.index(self._sort.key) + 1) % len(keys)]))
 
     def action_picker_reverse(self) -> None:

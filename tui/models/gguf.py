@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tui.models.headermemo import HeaderMemo
 
 Scalar = bool | int | float | str
+_TOO_MANY = 1 << 63
+"""Numbers of a tensor, which llama.cpp counts in 64 bits with a sign."""
 _MOST_COUNTED = 1 << 32
 """More keys or tensors than this are damage."""
 MAX_KEY_BYTES = 1 << 16
@@ -307,8 +309,9 @@ class _HeaderParser:
                 n_dims = U32.unpack_from(window, end)[0]
                 if n_dims <= 4:
                     form = _TENSOR_REST[n_dims]
+                    numbers = form.unpack_from(window, end + 4)
                     self._in.pass_over(12 + n_name + form.size)
-                    return self._decoded(window[at + 8 : end], "tensor"), form.unpack_from(window, end + 4)
+                    return self._decoded(window[at + 8 : end], "tensor"), numbers
         name = self._text(MAX_TENSOR_NAME_BYTES - 1, "tensor")
         n_dims = self._in.number(U32)
         if n_dims > 4:
@@ -325,7 +328,7 @@ class _HeaderParser:
             what: GGUFErrorKind = "unsupported_type" if type_id <= MOST_TYPES else "corrupt"
             raise GGUFError(what, self._in.offset, detail, type_id=type_id)
         n_elements = math.prod(shape)
-        if n_elements >= 1 << 63 or max(shape, default=0) >= 1 << 63:
+        if n_elements >= _TOO_MANY or (not n_elements and max(shape) >= _TOO_MANY):
             raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=repr(name)))
         if (shape[0] if shape else 1) % kind.block_size:
             detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=repr(name), type=kind.name)

@@ -146,6 +146,22 @@ async def test_what_enter_says_of_a_path_is_still_there_when_the_list_has_news(s
         await person.wait_for(lambda: "There is no such file." not in person.screen_text())
 
 
+async def test_a_model_is_picked_and_loaded_with_another_context_by_keys_that_come_at_once(start: StartApp) -> None:
+    async with start() as person:
+        await burst(person, "ctrl+o", str(MOE), "f2", "tab", "ctrl+u", "2048", "enter", "rest")
+        await person.wait_for(lambda: person.phase == "ready" and person.loaded.path == str(MOE))
+        assert person.loaded.n_ctx == 2048
+        assert prompt(person).text == "rest"
+
+
+async def test_the_open_conversation_is_renamed_through_the_palette_by_keys_that_come_at_once(start: StartApp) -> None:
+    async with start() as person:
+        await person.ask("ping")
+        await burst(person, "ctrl+p", "rename conv", "enter", "ctrl+u", "other title", "enter", "rest")
+        await person.wait_for(lambda: prompt(person).text == "rest")
+        await person.wait_for(lambda: person.app.controller.conversation.title == "other title")
+
+
 async def test_a_conversation_is_renamed_and_another_deleted_by_keys_that_come_at_once(start: StartApp) -> None:
     async with start() as person:
         await person.ask("ping")

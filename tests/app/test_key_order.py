@@ -37,7 +37,7 @@ async def burst(person: Person, *keys: str) -> None:
 
 
 NAMES = {"backspace", "left", "right", "home", "enter", "tab", "escape", "f2", "alt+enter"}
-NAMES |= {"alt+m", "ctrl+d", "ctrl+p", "ctrl+r", "f5"}
+NAMES |= {"shift+tab", "alt+m", "ctrl+d", "ctrl+p", "ctrl+r", "f5"}
 NAMES |= {"ctrl+j", "ctrl+o", "ctrl+u", "ctrl+w"}
 
 
@@ -148,7 +148,7 @@ async def test_what_enter_says_of_a_path_is_still_there_when_the_list_has_news(s
 
 async def test_a_model_is_picked_and_loaded_with_another_context_by_keys_that_come_at_once(start: StartApp) -> None:
     async with start() as person:
-        await burst(person, "ctrl+o", str(MOE), "f2", "tab", "ctrl+u", "2048", "enter", "rest")
+        await burst(person, "ctrl+o", str(MOE), "f2", "shift+tab", "ctrl+u", "2048", "enter", "rest")
         await person.wait_for(lambda: person.phase == "ready" and person.loaded.path == str(MOE))
         assert person.loaded.n_ctx == 2048
         assert prompt(person).text == "rest"

@@ -11,7 +11,7 @@ from tui.models.tensorfacts import TensorFacts, facts_of
 if TYPE_CHECKING:
     from tui.models.gguf import TensorInfo
 
-_N_SAMPLES, _SAMPLE_BYTES = 8, 2048
+_N_SAMPLES, _SAMPLE_BYTES = 3, 4096
 
 
 class Table(NamedTuple):

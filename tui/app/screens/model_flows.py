@@ -22,7 +22,7 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
+from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
@@ -79,8 +79,8 @@ class ModelFlows:
         return self.library
 
     def found_so_far(self) -> Library:
-        """The models that a scan has found by now, for whoever does not want to wait for its end."""
-        return sorted_library(tuple(self._found))
+        """The models that a scan has found by now, in that order, for whoever does not want to wait for its end."""
+        return Library(models=tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:

@@ -24,7 +24,8 @@ from tui.config.state import State, StateStore, TunedLoad
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
 from tui.measure.machine import this_machine
-from tui.measure.tune import Trial, Tuner, changes, halved
+from tui.measure.tune import Trial, Tuner, halved
+from tui.measure.tune_candidates import Candidates, changes
 from tui.models.library import inspect
 from tui.protocol.messages import BenchSample, BenchTest
 from tui.protocol.records import Device, LoadSettings, Repack
@@ -45,7 +46,9 @@ async def has_room(choice: ChosenLoad) -> bool:
 async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, **more: Any) -> Tuner:
     found = inspect(model)
     devices = (await engine.start()).devices
-    tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})
+    candidates = Candidates(found.info, devices, cache_types=more.pop("cache_types", False))
+    settings = {"fits": has_room, "budget_s": 8.0, **more}
+    tuner = Tuner(engine, found.path, start, devices, candidates, **settings)
     await tuner.run()
     return tuner
 
@@ -94,16 +97,16 @@ async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(
 async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine) -> None:
     gpu = Device(name="Vulkan0", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1)
     start = msgspec.structs.replace(START, backend="auto")
-    tuner = Tuner(engine, DENSE, inspect(DENSE).info, start, (gpu,), has_room)
+    candidates = Candidates(inspect(DENSE).info, (gpu,))
     loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
-    found = [changes(start, choice) for choice in tuner._single_changes(start, loaded)]
+    found = [changes(start, choice) for choice in candidates.with_one_change(start, loaded)]
     assert {"backend": "cpu"} in found and {"backend": "cpu", "repack": "off"} in found
     assert {"repack": "off"} not in found
 
 
 async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path) -> None:
     shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
-    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"), cache_types=True)
     result = tuner.result
     considered = (*(trial.choice for trial in result.trials), *result.not_tried)
     assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
@@ -162,7 +165,7 @@ async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monk
         return await ask(test)
 
     monkeypatch.setattr(engine, "ask", endless_but_for_the_start)
-    tuner = tuned(engine, budget_s=4.0, on_progress=lambda spent, choice: trying.append(choice))
+    tuner = tuned(engine, budget_s=4.0, on_progress=lambda progress: trying.append(progress.choice))
     result = (await asyncio.wait_for(tuner, 60)).result
     stopped = [trial for trial in result.trials if trial.choice != START]
     assert stopped or result.not_tried  # on a busy machine the start may have taken all the time

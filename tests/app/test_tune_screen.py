@@ -157,11 +157,11 @@ async def test_it_is_offered_once_after_a_longer_answer(start: StartApp, monkeyp
     async with start(DENSE) as person:
         await person.send("Count to 5")
         await person.wait_until_ready()
-        await person.wait_for(lambda: "looks for faster load settings" in person.told)
-        n = person.told.count("looks for faster load settings")
+        await person.wait_for(lambda: "faster load settings for" in person.told)
+        n = person.told.count("faster load settings for")
         await person.send("Count to 5")
         await person.wait_until_ready()
-        assert person.told.count("looks for faster load settings") == n
+        assert person.told.count("faster load settings for") == n
     store = StateStore()
     store.read()
     assert store.state.offered == (str(DENSE),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.app.bindings import Keymap
+from tui.app.bindings import Keymap, title_of
 from tui.app.phrases import hint
 from tui.base import format
 from tui.config.state import TunedLoad
@@ -16,7 +16,8 @@ from tui.words import tr
 def offered(name: str, seconds: float, keymap: Keymap) -> str:
     """That it can be done for the model that has just answered."""
     return tr(
-        "“Tune model” in the palette{key} looks for faster load settings for {name}: {time} at most.",
+        "“{action}” in the palette{key} may find faster load settings for {name}, in {time} at most.",
+        action=title_of("tune"),
         key=hint(keymap, "palette"),
         name=name,
         time=format.about(seconds),

@@ -10,6 +10,7 @@ from tui.measure.tune import TURN_GEN, TURN_PROMPT, Outcome, Stage, Trial, TuneO
 from tui.measure.tune_candidates import changes
 from tui.words import mark, tr
 
+_THREADS = ("n_threads", "n_threads_batch")
 STAGES: dict[Stage, str] = {
     "threads": mark("threads"),
     "changes": mark("one change at a time"),
@@ -31,9 +32,10 @@ def label(start: ChosenLoad, choice: ChosenLoad) -> str:
 
 
 def label_of(changed: dict[str, object]) -> str:
-    """The same of the changes themselves; empty for none."""
+    """The same of the changes themselves; empty for none. Threads come last: most candidates share them."""
+    ordered = sorted(changed.items(), key=lambda item: item[0] in _THREADS)
     return format.listed(
-        *(tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value) for name, value in changed.items())
+        *(tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value) for name, value in ordered)
     )
 
 

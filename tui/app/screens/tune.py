@@ -25,6 +25,7 @@ from tui.words import mark, tr
 
 STOP, STOPPING = mark("Stop"), mark("stopping …")
 MAKING_ROOM = mark("making room for it …")
+REMEMBERED = mark("Remembered for this model on this machine; it is loaded so when you close this.")
 
 
 class TuneScreen(Dialog[TuneOutcome]):
@@ -132,7 +133,7 @@ class TuneScreen(Dialog[TuneOutcome]):
         await self._keep(found)
         said = [tune_words.verdict(found)]
         if found.is_better:
-            said.append(tr("Remembered for this model on this machine; it is loaded so when you close this."))
+            said.append(tr(REMEMBERED))
         elif self._is_stopped:
             said[0] = tr("Stopped before anything was surely faster; the settings stay.")
         return (*said, *filter(None, [tune_words.left_out(found)]))

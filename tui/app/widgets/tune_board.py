@@ -18,6 +18,8 @@ from tui.measure.tune import Trial, TuneOutcome, TuneProgress
 from tui.words import tr
 
 _FIGURE = 9
+_ROOMY = 60
+"""Columns from which there is room for both speeds."""
 
 
 class TuneState(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +84,9 @@ class TuneBoard(LineWidget):
             for line in self.state.about:
                 yield from wrapped(line, width, "muted")
             return
-        n_name = max(12, min(44, width - 3 * _FIGURE - 2))
-        titles = "".join(column(title, _FIGURE, right=True) for title in ("pp t/s", "tg t/s", tr("gain")))
-        yield ((column(tr("settings"), n_name) + titles, "muted"),)
+        titles = _columns(width, "pp t/s", "tg t/s", tr("gain"))
+        n_name = max(12, min(48, width - len(titles) * _FIGURE - 2))
+        yield ((column(tr("settings"), n_name) + _aligned(titles), "muted"),)
         now = self.state.progress.choice if self.state.progress is not None and not self.state.told else None
         for trial in sorted(outcome.trials, key=lambda trial: -trial.speed):
             yield from _trial_rows(outcome, trial, n_name, width, is_now=trial.choice == now)
@@ -111,19 +113,29 @@ def _progress_rows(progress: TuneProgress, width: int) -> Iterator[Row]:
         yield ((cut(tr("best so far: {settings}, about {percent}% faster, not yet sure", **best), width), ""),)
 
 
+def _columns(width: int, *figures: str) -> tuple[str, ...]:
+    """Those that there is room for: the last, which says most, in any case."""
+    return figures if width >= _ROOMY else figures[-1:]
+
+
+def _aligned(figures: Sequence[str]) -> str:
+    return "".join(column(text, _FIGURE, right=True) for text in figures)
+
+
 def _trial_rows(outcome: TuneOutcome, trial: Trial, n_name: int, width: int, *, is_now: bool) -> Iterator[Row]:
     name = cut(tune_words.label(outcome.start, trial.choice), n_name - 1)
     style = "good" if trial.outcome == "best" else "key" if is_now else "" if trial.speed else "muted"
-    figures = ["", "", ""]
+    figures: Sequence[str] = ("", "", "")
     if trial.speed:
         percent = outcome.percent_of(trial)
         gain = "" if trial.outcome == "start" or percent is None else f"{percent:+.0f}%"
         speeds = (format.full_speed(mean(values)) for values in (trial.prefill_tps, trial.decode_tps))
-        figures = [*speeds, gain]
+        figures = (*speeds, gain)
     said = tune_words.outcome_of(trial)
-    room = width - n_name - 3 * _FIGURE - 2
+    shown = _columns(width, *figures)
+    room = width - n_name - len(shown) * _FIGURE - 2
     yield (
         (column(name, n_name), style),
-        ("".join(column(text, _FIGURE, right=True) for text in figures), style),
+        (_aligned(shown), style),
         (f"  {cut(said, room)}" if room > 3 else "", "muted"),
     )

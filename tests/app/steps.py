@@ -322,13 +322,17 @@ class Found:
         """It is over."""
 
 
+async def kept(_: TuneOutcome) -> None:
+    """Nothing is remembered here."""
+
+
 def tune_running(keymap: Keymap) -> ModalScreen[Any]:
     """Single changes are being tried."""
 
     async def waits() -> Any:
         await asyncio.Event().wait()
 
-    screen = TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, waits, never, keymap)
+    screen = TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, waits, kept, keymap)
     outcome = msgspec.structs.replace(TUNED, gain=None, best=TUNED.start, trials=TUNED.trials[:-1])
     trying = TUNED.trials[3].choice
     progress = TuneProgress(stage="changes", choice=trying, spent_s=43.0, budget_s=110.0, outcome=outcome)
@@ -342,10 +346,7 @@ def tune_over(keymap: Keymap) -> ModalScreen[Any]:
     async def found() -> Any:
         return Found()
 
-    async def keep(_: TuneOutcome) -> None:
-        pass
-
-    return TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, found, keep, keymap)
+    return TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, found, kept, keymap)
 
 
 async def list_conversations(person: Person) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.base import format
-from tui.config.loadtable import LOAD_ROWS
+from tui.config.loadtable import LOAD_ROWS, value_words
 from tui.config.settings import ChosenLoad
 from tui.measure.stats import RelativeDifference
 from tui.measure.tune import TURN_GEN, TURN_PROMPT, Outcome, Stage, Trial, TuneOutcome
@@ -35,7 +35,7 @@ def label_of(changed: dict[str, object]) -> str:
     """The same of the changes themselves; empty for none. Threads come last: most candidates share them."""
     ordered = sorted(changed.items(), key=lambda item: item[0] in _THREADS)
     return format.listed(
-        *(tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value) for name, value in ordered)
+        *(tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value_words(value)) for name, value in ordered)
     )
 
 

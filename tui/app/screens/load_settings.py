@@ -27,7 +27,7 @@ from tui.app.widgets.verdict_line import VerdictLine
 from tui.base import format
 from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings, type_of
-from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
+from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow, value_words
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.measure.forecast import forecast
@@ -41,7 +41,7 @@ from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
 from tui.planning.verdict import judge_plan
 from tui.protocol.records import Device, LoadSettings
-from tui.words import mark, tr, trc, trn
+from tui.words import mark, tr, trn
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
@@ -428,8 +428,7 @@ class LoadScreen(Dialog[ChosenLoad]):
 
 def _options(*values: str) -> list[tuple[str, str]]:
     """Values, and what they are called."""
-    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
-    return [(value, called.get(value, value)) for value in values]
+    return [(value, value_words(value)) for value in values]
 
 
 def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:

@@ -25,7 +25,7 @@ from tui.words import mark, tr
 
 STOP, STOPPING = mark("Stop"), mark("stopping …")
 MAKING_ROOM = mark("making room for it …")
-REMEMBERED = mark("Remembered for this model on this machine; it is loaded so when you close this.")
+REMEMBERED = mark("Remembered for this model on this machine: it is loaded that way when you close this.")
 
 
 class TuneScreen(Dialog[TuneOutcome]):

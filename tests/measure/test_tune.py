@@ -106,6 +106,16 @@ async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine
     assert {"repack": "off"} not in found
 
 
+async def test_of_several_gpus_one_alone_is_tried_and_experts_in_halves(engine: Engine) -> None:
+    gpus = [Device(name=f"Vulkan{n}", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1) for n in range(2)]
+    start = msgspec.structs.replace(START, backend="auto")
+    loaded = await engine.load(MOE, LoadSettings(n_ctx=512, n_threads=1))
+    info = inspect(MOE).info
+    found = [changes(start, choice) for choice in Candidates(info, gpus).with_one_change(start, loaded)]
+    assert {"backend": "Vulkan0"} in found
+    assert {"n_cpu_moe": info.n_layers} in found and {"n_cpu_moe": info.n_layers // 2} in found
+
+
 async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path) -> None:
     shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
     tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"), cache_types=True)

@@ -356,8 +356,9 @@ class LoadScreen(Dialog[ChosenLoad]):
     def action_load_tune(self) -> None:
         """Leave for a search that begins with these settings, unless something is wrong."""
         if self._tune is not None and self._is_right():
+            choice = self.choice
             self.dismiss(None)
-            self._tune(self.choice)
+            self._tune(choice)
 
     def _is_right(self) -> bool:
         """Whether the settings can be used; else what is wrong gets the focus."""

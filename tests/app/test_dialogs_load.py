@@ -148,7 +148,7 @@ async def test_repacking_is_told_to_be_for_the_cpu_alone() -> None:
         assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
         stage.dialog.query_one("#backend", ChoiceLine).less()
         await stage.pilot.pause()
-        assert "--tune" in str(row.query_one(".form-note", Static).render())
+        assert "Tune" in str(row.query_one(".form-note", Static).render())
 
 
 async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one() -> None:

@@ -95,7 +95,7 @@ def run_bench(arguments: argparse.Namespace, given: set[str]) -> int:
             repetitions=arguments.repetitions,
             end_to_end=arguments.end_to_end,
             n_parallel=arguments.n_parallel,
-            tune_s=arguments.seconds or 110.0,
+            tune_s=arguments.seconds or 0.0,
             output="json" if arguments.json else arguments.output,
             baseline=arguments.baseline,
             history=arguments.history,

@@ -124,7 +124,7 @@ def _count(resources: Resources, command: Count) -> Counted:
 
 @handles(ReadAhead)
 def _read_ahead(resources: Resources, command: ReadAhead) -> Ok:
-    resources.slot.chat.read_ahead(command.messages, thinking=command.thinking, effort=command.effort)
+    resources.slot.chat.read_ahead(command)
     return Ok()
 
 

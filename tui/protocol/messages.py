@@ -423,6 +423,8 @@ class ReadAhead(Command[Ok], frozen=True):
 
     doing = "reading ahead"
     messages: tuple[Message, ...]
+    text: str = ""
+    """What is written of the next message. Not read where going back in it would cost more than it saves."""
     thinking: bool = True
     effort: Effort = ""
 

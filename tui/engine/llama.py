@@ -137,7 +137,7 @@ class Session:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
             self.vocabulary = self._open_vocabulary()
-            self.memory = ContextMemory(self._model, self._context)
+            self.memory = ContextMemory(self._model, self._context, swa_full=settings.swa_full == "on")
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
@@ -157,6 +157,8 @@ class Session:
         load_s = time.perf_counter() - started
         placed = self._placed(settings, lines)
         told = self._describe(path, settings, lines, placed, load_s)
+        self.mapped_bytes = sum(place.mapped_bytes for place in placed)
+        """Of the weights, what lies in pages of the file."""
         llama = msgspec.structs.replace(told.llama, footprint=before.after(placed))
         self.loaded = msgspec.structs.replace(told, llama=llama)
 
@@ -258,6 +260,7 @@ class Session:
             n_threads=self.n_threads[0],
             n_threads_batch=self.n_threads[1],
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
+            swa_full=bool(self.memory.window) and settings.swa_full == "on",
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,

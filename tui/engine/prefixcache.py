@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from tui.engine.checkpoints import Checkpoint, Checkpoints, Snapshot, room_bytes
+from tui.engine.checkpoints import Checkpoint, Checkpoints, Snapshot, room_now
 from tui.engine.llama import Session
 
 MARK_TOKENS = 512
@@ -14,7 +14,7 @@ MARK_TOKENS = 512
 MARK_SHARE = 100
 """Between borders, checkpoints take one in so many seconds at most."""
 MOST_WINDOW_S = 0.5
-"""Windows of which a checkpoint took longer get no other."""
+"""Where there is mostly another way back, a checkpoint that took longer is the last one."""
 
 
 class PrefixCache:
@@ -65,10 +65,10 @@ class PrefixCache:
             return
         n = len(self.cached)
         is_border = n in self._borders
-        if not self.session.memory.is_recurrent and self._mark_s > MOST_WINDOW_S:
-            return  # windows go back by themselves, unless they were restored
+        if self.session.memory.mostly_goes_back and self._mark_s > MOST_WINDOW_S:
+            return
         if not is_border:
-            if not self.session.memory.is_recurrent:
+            if self.session.memory.mostly_goes_back:
                 return
             last = self._checkpoints.nearest(n)
             if n - (last.n_past if last else 0) < MARK_TOKENS:
@@ -77,7 +77,7 @@ class PrefixCache:
                 return
         started = time.perf_counter()
         held = self._checkpoints.n_bytes
-        room = room_bytes(held)
+        room = room_now(held, self.session.mapped_bytes)
         if self.session.memory.n_part_bytes > room:
             return
         state = self.session.memory.save_part()

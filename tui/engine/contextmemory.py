@@ -39,14 +39,23 @@ class ContextMemory:
         """Tokens that were read."""
         return int(lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
+    def can_forget_from(self, n_past: int) -> bool:
+        """Whether `forget_from` would."""
+        if n_past <= 0:
+            return True
+        is_all = n_past == self.n_past
+        if self.window and lib.llama_memory_seq_pos_min(self._memory, _SEQUENCE) > max(0, n_past - self.window + 1):
+            return self.is_recurrent and is_all
+        return is_all or not self.is_recurrent
+
     def forget_from(self, n_past: int) -> bool:
         """Forget all from position `n_past` on. False, with nothing changed, where this kind of memory cannot."""
         if n_past <= 0:
             self.clear()
             return True
-        if self.window and lib.llama_memory_seq_pos_min(self._memory, _SEQUENCE) > max(0, n_past - self.window + 1):
-            return self.is_recurrent and n_past == self.n_past
-        return bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
+        if not self.can_forget_from(n_past):
+            return False
+        return n_past == self.n_past or bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
 
     def clear(self) -> None:
         """Forget everything."""

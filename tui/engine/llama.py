@@ -130,7 +130,7 @@ class Session:
         self._model: int | None = None
         self._context: int | None = None
         self._keep: list[object] = []
-        self._templates = TemplateHost(self._raise_if_aborted)  # gets ready while the model loads
+        self._templates = TemplateHost(self.raise_if_aborted)  # gets ready while the model loads
         try:
             print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
             with LOG.step() as lines:
@@ -293,7 +293,8 @@ class Session:
             print(f"llmtui: {error}", file=sys.stderr)
             return ()
 
-    def _raise_if_aborted(self) -> None:
+    def raise_if_aborted(self) -> None:
+        """Raises `Aborted` where what is computed is to stop."""
         if self.abort.is_set:
             raise Aborted
 

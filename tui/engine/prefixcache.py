@@ -35,6 +35,19 @@ class PrefixCache:
         """Whether `expect` makes a difference."""
         return self.session.memory.needs_checkpoints
 
+    @property
+    def cuts_anywhere(self) -> bool:
+        """What was taken over from elsewhere can be gone on from at any place."""
+        return not self.session.memory.needs_checkpoints
+
+    def would_keep(self, tokens: Sequence[int]) -> int:
+        """What `reuse` would return; nothing is changed."""
+        n = shared(self.cached, tokens[:-1])
+        if n == len(self.cached) or self.session.memory.can_forget_from(n):
+            return n
+        before = self._checkpoints.nearest(n)
+        return before.n_past if before else 0
+
     def reuse(self, tokens: Sequence[int]) -> int:
         """Keep what of the longest common prefix with this prompt can be kept, at least one token short of the whole
         prompt (its logits are needed). Returns how many tokens were kept."""

@@ -297,6 +297,9 @@ class Generate(Command[Done], frozen=True):
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False
     """Go on after the model's end token, for benchmarks."""
+    contexts: str = ""
+    """A folder of kept contexts, of any conversation: the beginning of the prompt is taken from one that has it, where
+    that is quicker than reading it. Empty looks at none."""
     flush_s: float = 0.1
     """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
 
@@ -373,6 +376,10 @@ class ReadAhead(Command[Ok], frozen=True):
     messages: tuple[Message, ...]
     thinking: bool = True
     effort: Effort = ""
+
+
+CONTEXT_SUFFIX = ".kv"
+"""Of the names of files with a kept context."""
 
 
 class SaveContext(Command[ContextSaved], frozen=True):

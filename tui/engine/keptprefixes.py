@@ -125,9 +125,8 @@ class KeptPrefixes:
 def _shared_tokens(one: bytes, other: bytes) -> int:
     """How many tokens two begin with alike."""
     most = min(len(one), len(other)) // _TOKEN_BYTES
-    first, second = memoryview(one), memoryview(other)
     ends = range(_TOKEN_BYTES, (most + 1) * _TOKEN_BYTES, _TOKEN_BYTES)
-    return bisect_left(ends, True, key=lambda end: first[:end] != second[:end])
+    return bisect_left(ends, True, key=lambda end: one[:end] != other[:end])
 
 
 def _reach(head: ContextHead, n_shared: int, *, cuts: bool) -> int:

@@ -105,7 +105,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def spare_bytes(self) -> int:
         """What stays free beyond the reserve in the fullest of the places that the load uses; below zero where it is
         tight."""
-        return min(place.left_bytes - place.reserve_bytes for place in self.places if place.cost.total_bytes)
+        used = (place for place in self.places if place.cost.total_bytes)
+        return min((place.left_bytes - place.reserve_bytes for place in used), default=0)
 
     @property
     def checkpoint_room_bytes(self) -> int:

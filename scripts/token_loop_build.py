@@ -30,6 +30,11 @@ def compiler() -> list[str]:
     return command
 
 
+def source_checksum(source: Path) -> int:
+    """Of the source with its headers, as `tui.engine.tokenloop` has it."""
+    return zlib.crc32(b"".join(part.read_bytes() for part in (source, *sorted(source.parent.glob("*.h")))))
+
+
 def compile_token_loop(source: Path, library: Path) -> None:
     """Make the library. Raises `CompileError`."""
     if not sys.platform.startswith("linux"):
@@ -39,7 +44,7 @@ def compile_token_loop(source: Path, library: Path) -> None:
     partial = library.with_suffix(f".{os.getpid()}.partial")
     try:
         # The engine takes no library that was made from another source than it finds.
-        checksum = f"-DSOURCE_CHECKSUM={zlib.crc32(source.read_bytes())}u"
+        checksum = f"-DSOURCE_CHECKSUM={source_checksum(source)}u"
         options = ["-std=gnu11", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra", checksum]
         done = subprocess.run(
             [*command, *options, "-o", str(partial), str(source)], capture_output=True, text=True, check=False

@@ -52,6 +52,7 @@ from tui.protocol.messages import (
     Loaded,
     LoadProgress,
     MeasureBandwidth,
+    MeasureSteps,
     Ok,
     ParallelSample,
     Planned,
@@ -60,6 +61,7 @@ from tui.protocol.messages import (
     RestoreContext,
     SaveContext,
     Started,
+    StepCosts,
     Unload,
     UseLanguage,
     command_decoder,
@@ -73,6 +75,7 @@ EVERYTHING = Capabilities(
     keeps_context=True,
     switches_devices=True,
     measures_bandwidth=True,
+    speculates=True,
 )
 CommandT = TypeVar("CommandT", bound=AnyCommand)
 
@@ -314,6 +317,8 @@ class ScriptedEngine(EngineClient):
                 return (BenchSample(elapsed_s=0.5, prefill_s=0.25, ttft_s=0.3),)
             case BenchParallel():
                 return (ParallelSample(prefill_s=0.25, decode_s=0.25),)
+            case MeasureSteps():
+                return (StepCosts(costs=(1.0, 1.25, 1.5)),)
             case MeasureBandwidth(devices=devices):
                 return (Bandwidths(bytes_per_s=dict.fromkeys(devices, 1e10)),)
             case DryRun(settings=settings):

@@ -54,6 +54,23 @@ def test_both_loops_choose_the_same_tokens(sampling: Sampling) -> None:
     assert len(chosen) > 5 and len(set(chosen)) > 1
 
 
+@pytest.mark.parametrize("sampling", [*SAMPLINGS, Sampling(temperature=0.3, top_k=0, top_p=0.9)])
+def test_drafts_change_nothing_of_what_is_chosen(sampling: Sampling) -> None:
+    """Nor of what is kept in the KV cache; and both loops draft the same."""
+    done = check("drafts", sampling)
+    plain = done.pop("plain python")
+    assert done.pop("plain compiled") == plain and plain["drafted"] == [0, 0, 0, 0]
+    for name in {told.partition(" ")[0] for told in done}:
+        compiled, python = done[f"{name} compiled"], done[f"{name} python"]
+        assert compiled == python
+        assert compiled["text"] == plain["text"] and compiled["n_past"] == plain["n_past"]
+        n_steps, n_drafted, n_accepted, n_alone = compiled["drafted"]
+        assert n_drafted > n_steps > 0 and n_drafted >= n_accepted
+        assert bool(n_alone) == (name == "close")
+    if sampling == Sampling(temperature=0):  # penalties keep text from repeating itself
+        assert done["drafts compiled"]["drafted"][2] > 0
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_numpys_few_give_the_token_that_all_would_give(sampling: Sampling) -> None:
     done = check("few", sampling)

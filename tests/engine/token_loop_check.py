@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import dataclasses
 import json
 import math
 import random
@@ -27,8 +28,10 @@ from tui.engine import tokenloop
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Chat
 from tui.engine.llama import Session, backend_init
+from tui.engine.looprun import NO_TOKEN, TokenLoop
+from tui.engine.pythonloop import PythonLoop
 from tui.engine.sampler import NoNumbers, Sampler
-from tui.engine.tokenloop import NO_TOKEN, CompiledLoop, PythonLoop, TokenLoop, token_loop
+from tui.engine.tokenloop import CompiledLoop, token_loop
 from tui.protocol.messages import Delta, Event, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
@@ -60,7 +63,7 @@ def tokens(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
         lengths, chosen, runs = random.Random(3), list[int](), list[tuple[int, int, bool]]()
         while len(chosen) < 150:
             due = math.inf if lengths.random() < 0.8 else 0.0
-            run = loop.run(chosen[-1] if chosen else NO_TOKEN, lengths.randint(1, 20), due)
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, session.memory.n_past, lengths.randint(1, 20), due)
             chosen += run.tokens
             runs.append((len(run.tokens), run.n_decoded, run.is_end))
             assert run.error is None
@@ -89,7 +92,7 @@ def full(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     for name, (session, loop) in loops.items():
         chosen, n_decoded = list[int](), session.memory.n_past
         while True:
-            run = loop.run(chosen[-1] if chosen else NO_TOKEN, 10_000, math.inf)
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, session.memory.n_past, 10_000, math.inf)
             chosen += run.tokens
             n_decoded += run.n_decoded
             if run.error:
@@ -103,12 +106,12 @@ def abort(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, (session, loop) in loops.items():
         session.abort.set()
-        first = loop.run(NO_TOKEN, 100, math.inf)
+        first = loop.run(NO_TOKEN, session.memory.n_past, 100, math.inf)
         session.abort.clear()
         n_before, chosen, errors = session.memory.n_past, list[int](), list[str]()
         threading.Timer(0.05, session.abort.set).start()
         while not errors:
-            run = loop.run(chosen[-1] if chosen else NO_TOKEN, 100, math.inf)
+            run = loop.run(chosen[-1] if chosen else NO_TOKEN, session.memory.n_past, 100, math.inf)
             chosen += run.tokens
             errors += [type(run.error).__name__] if run.error else []
             n_before += run.n_decoded
@@ -203,7 +206,51 @@ def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
     return told
 
 
-CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback)}
+CHEAP = tuple(1 + 0.01 * n for n in range(16))
+"""Costs with which any guess is worth a draft."""
+REPEATED = "One fox, two foxes, three foxes. One fox, two foxes, three foxes. One fox, two"
+
+
+def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
+    """The same answer with drafts and without, in both loops; "close": as if rounding could change much."""
+    told: dict[str, Any] = {}
+    for name, costs in (("plain", ()), ("drafts", CHEAP), ("close", CHEAP)):
+        if name == "close" and sampling.temperature > 0:
+            continue
+        for kind, (session, _) in loops.items():
+            session.memory.clear()
+            prompt = session.vocabulary.tokenize(REPEATED)
+            session.decode(prompt)
+            sampler = session.sampler(sampling, 7)
+            # What drafts win or lose is a matter of time, and never enough here to do without them.
+            margin = 2.0 if name == "close" else 0.0
+            loop: TokenLoop
+            if kind == "compiled":
+                loop = token_loop(session, sampler, ignore_end=False, costs=costs)
+                assert isinstance(loop, CompiledLoop)
+                loop._loop.balance_s, loop._loop.margin = 1e9, margin
+            else:
+                loop = PythonLoop(session, sampler, False, costs)
+                loop._balance_s, loop._margin = 1e9, margin
+            loop.read(prompt)
+            lengths, text, n_past, is_end = random.Random(3), list(prompt), len(prompt), False
+            while len(text) < len(prompt) + 200 and not is_end:
+                pending = text[-1] if len(text) > n_past else NO_TOKEN
+                due = math.inf if lengths.random() < 0.8 else 0.0
+                run = loop.run(pending, n_past, lengths.randint(1, 40), due)
+                assert run.error is None
+                text += run.tokens
+                n_past += run.n_decoded
+                assert session.memory.n_past == n_past
+                is_end = run.is_end
+            steps = loop.step_costs()
+            assert all(seconds > 0 for _, seconds in steps.values())
+            drafted = loop.drafted
+            told[f"{name} {kind}"] = {"text": text, "n_past": n_past, "drafted": dataclasses.astuple(drafted)}
+    return told
+
+
+CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts)}
 
 
 def main(path: Path, check: str, sampling: Sampling) -> None:

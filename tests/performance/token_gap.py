@@ -20,7 +20,9 @@ from llama_cpp import llama_cpp as lib
 
 from tui.engine.abort import AbortSwitch
 from tui.engine.llama import Session, backend_init
-from tui.engine.tokenloop import PythonLoop, TokenLoop, token_loop
+from tui.engine.looprun import TokenLoop
+from tui.engine.pythonloop import PythonLoop
+from tui.engine.tokenloop import token_loop
 from tui.protocol.records import LoadSettings, Sampling
 
 BLOCK = 8
@@ -41,12 +43,12 @@ def bare_decode(session: Session) -> Callable[[], None]:
     return decode
 
 
-def answering(loop: TokenLoop) -> Callable[[], None]:
+def answering(session: Session, loop: TokenLoop) -> Callable[[], None]:
     """A loop that goes on for so many tokens at a time."""
     last = [400]
 
     def go_on() -> None:
-        run = loop.run(last[0], BLOCK, math.inf)
+        run = loop.run(last[0], session.memory.n_past, BLOCK, math.inf)
         if run.error or len(run.tokens) != BLOCK:
             raise SystemExit(f"the loop stopped: {run}")
         last[0] = run.tokens[-1]
@@ -68,8 +70,8 @@ def main() -> None:
     sampler = session.sampler(Sampling(temperature=0.7, top_k=20, top_p=0.8), 1)
     ways = {
         "llama_decode": bare_decode(session),
-        "compiled loop": answering(token_loop(session, sampler, ignore_end=True)),
-        "Python loop": answering(PythonLoop(session, sampler, True)),
+        "compiled loop": answering(session, token_loop(session, sampler, ignore_end=True)),
+        "Python loop": answering(session, PythonLoop(session, sampler, True)),
     }
     chance = random.Random(1)
     seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -35,6 +35,11 @@ EFFORTS = {
 """What can be chosen: label and note."""
 
 
+def guessed(n_accepted: int, n_drafted: int) -> str:
+    """Of the tokens that were decoded ahead, how many were right."""
+    return tr("guessed {n} of {total}", n=f"{n_accepted:,}", total=f"{n_drafted:,}")
+
+
 def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
     """The line under an answer: tokens, tok/s, time to first token, why it ended, and what the `reloads` in its middle
     took."""
@@ -46,6 +51,8 @@ def answer_footer(turn: Turn, reloads: Sequence[Reload] = ()) -> str:
             parts.append(f"{' → '.join(by_place)} tok/s")
         elif timings.decode_tps:
             parts.append(f"{format.speed(timings.decode_tps)} tok/s")
+        if timings.n_accepted:
+            parts.append(guessed(timings.n_accepted, timings.n_drafted))
         if timings.ttft_s:
             parts.append(tr("ttft {time}", time=format.duration(timings.ttft_s)))
     if turn.backend and not any(turn.speeds):

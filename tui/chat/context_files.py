@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tui.base import newfile
-from tui.protocol.messages import CONTEXT_SUFFIX
+from tui.protocol.records import CONTEXT_SUFFIX
 
 
 class ContextFiles:

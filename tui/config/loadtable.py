@@ -197,6 +197,16 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         is_advanced=True,
     ),
     LoadRow(
+        "speculative",
+        words=mark("speculation"),
+        options=("--speculative",),
+        metavar="MODE",
+        help=mark("guess repeated text ahead: auto, off"),
+        label=mark("Speculation"),
+        note=mark("faster where text repeats; same answer"),
+        is_advanced=True,
+    ),
+    LoadRow(
         "seed",
         words=mark("seed"),
         options=("--seed",),

@@ -79,6 +79,11 @@ def bandwidth_file() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "bandwidth.json"
 
 
+def step_costs_file() -> Path:
+    """What decoding several tokens at once costs with each load, once that was measured."""
+    return Path(platformdirs.user_data_dir(APP)) / "steps.json"
+
+
 def exports_dir() -> Path:
     """Default place of exported conversations and of copies that no clipboard took."""
     return Path(platformdirs.user_data_dir(APP)) / "exports"
@@ -117,7 +122,15 @@ def contexts_dir() -> Path:
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
-    files = (database_file(), state_file(), log_file(), library_cache_file(), sums_file(), bandwidth_file())
+    files = (
+        database_file(),
+        state_file(),
+        log_file(),
+        library_cache_file(),
+        sums_file(),
+        bandwidth_file(),
+        step_costs_file(),
+    )
     folders = (exports_dir(), contexts_dir(), remote_headers_dir(), drafts_dir(), downloads_dir())
     for folder in (*(file.parent for file in files), *folders):
         if os.path.isdir(folder):  # noqa: PTH112 - Path's raises where it may not look
@@ -144,6 +157,7 @@ def locate() -> list[tuple[str, Path]]:
         (mark("drafts"), drafts_dir()),
         (mark("benchmarks"), bench_file()),
         (mark("memory bandwidth"), bandwidth_file()),
+        (mark("costs of speculation"), step_costs_file()),
         (mark("exports"), exports_dir()),
         (mark("models"), models_dir()),
         (mark("downloads"), downloads_dir()),

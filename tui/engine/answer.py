@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tui.engine.abort import Aborted
+from tui.engine.looprun import NO_TOKEN, Drafted, TokenLoop
 from tui.engine.prefixcache import PrefixCache
 from tui.engine.prompt import ENDS
 from tui.engine.repetition import Repetition
 from tui.engine.sampler import NoNumbers, Sampler
 from tui.engine.splitter import AnswerSplitter, Part, Segments
-from tui.engine.tokenloop import NO_TOKEN, TokenLoop
 from tui.protocol.messages import Delta, DeltaKind, Done, Event, Generate, Prefill, Recast
 from tui.protocol.records import StopReason, Timings, prefill_tps
 
@@ -64,6 +64,7 @@ class AnswerInProgress:
         self._prefill_s = self._steady_s = self._thinking_s = 0.0
         self._thinking_since = self._first = self._last = 0.0
         self._thinking_cut = False
+        self._drafted = Drafted()
 
     def _new_splitter(self, part: Part) -> AnswerSplitter:
         marks, stops = self._session.chat.format.marks, self._session.stops
@@ -126,6 +127,7 @@ class AnswerInProgress:
 
     def decode(self, loop: TokenLoop, sampler: Sampler) -> StopReason:
         """Choose and decode tokens until something stops it; the text goes out in batches."""
+        loop.read(self.tokens)
         with self._session.whole_steps():
             return self._decode(loop, sampler)
 
@@ -141,7 +143,8 @@ class AnswerInProgress:
             if budget and self._kind == "thinking":
                 n_most = min(n_most, max(1, budget - self._n_thinking))
             due = self._flushed + flush_s
-            run = loop.run(pending[0] if pending else NO_TOKEN, n_most, due)
+            run = loop.run(pending[0] if pending else NO_TOKEN, len(cached), n_most, due)
+            self._drafted = loop.drafted
             cached.extend([*pending, *run.tokens][: run.n_decoded])
             for token, chosen_at in zip(run.tokens, run.times, strict=True):
                 self.tokens.append(token)
@@ -167,7 +170,7 @@ class AnswerInProgress:
                 return "context"
             pending = run.tokens[-1:]
             if budget and self._kind == "thinking" and self._n_thinking >= budget and self._may_cut(budget):
-                pending = self._cut_thought(pending, sampler)
+                pending = self._cut_thought(pending, sampler, loop)
 
     @property
     def _is_stuck(self) -> bool:
@@ -195,7 +198,7 @@ class AnswerInProgress:
         """Not in the middle of a character, unless that lasts."""
         return not self._decoder.getstate()[0] or self._n_thinking >= budget + MOST_TO_COMPLETE
 
-    def _cut_thought(self, pending: list[int], sampler: Sampler) -> list[int]:
+    def _cut_thought(self, pending: list[int], sampler: Sampler, loop: TokenLoop) -> list[int]:
         """Write what ends a thought in the model's place; gives what is to be decoded next."""
         ending = self._session.chat.end_of_thought()
         room = self._session.n_ctx - len(self._cache.cached) - len(pending)
@@ -206,6 +209,7 @@ class AnswerInProgress:
             self.tokens.append(token)
             sampler.accept(token)
             self._take(token, now)
+        loop.read(ending)
         self._thinking_cut = True
         self._cache.evaluate([*pending, *ending[:-1]])
         return ending[-1:]
@@ -254,6 +258,8 @@ class AnswerInProgress:
                 decode_tps=self._speed(now),
                 n_used=len(self._cache.cached),
                 is_loop=self._repetition.is_loop,
+                n_drafted=self._drafted.n_drafted,
+                n_accepted=self._drafted.n_accepted,
             )
         )
         self._text.clear()
@@ -294,6 +300,9 @@ class AnswerInProgress:
                     decode_s=self._last - self._first if self._last else 0.0,
                     n_thinking=self._n_thinking,
                     thinking_s=self._thinking_s,
+                    n_drafted=self._drafted.n_drafted,
+                    n_accepted=self._drafted.n_accepted,
+                    n_alone=self._drafted.n_alone,
                 ),
                 n_used=len(self._cache.cached),
                 n_ctx=self._session.n_ctx,

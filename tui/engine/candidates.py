@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tui.engine.bindings import lib
-from tui.engine.sampler import NoNumbers
+from tui.engine.sampler import NOT_SURE, NoNumbers
 
 _START_WIDTH = 8.0
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -31,20 +31,22 @@ class Candidates:
         self._is_likely = np.empty(n_vocab, np.bool_)
         self._make_room(0)
 
-    def are_numbers(self) -> bool:
+    def are_numbers(self, row: int) -> bool:
         """Whether the greatest logit is a number: with one that is none among them it is not."""
-        return -np.inf < float(np.maximum.reduce(self._newest_logits())) < np.inf
+        return -np.inf < float(np.maximum.reduce(self.newest_logits(row))) < np.inf
 
-    def choose_from_few(self, chain: Any) -> int | None:
+    def choose_from_few(self, chain: Any, row: int, margin: float) -> int | None:
         """The token that `chain` chooses among those that it needs to see, remembered for its penalties. None when it
-        cannot be told which they are. Raises `NoNumbers`."""
-        logits = self._newest_logits()
+        cannot be told which they are, `NOT_SURE` as `Sampler.sample` says. Raises `NoNumbers`."""
+        logits = self.newest_logits(row)
         if self._takes_best:
             best = int(logits.argmax())
             if not np.isfinite(logits[best]):  # one that is no number counts as the greatest
                 best = int(np.where(np.isnan(logits), -np.inf, logits).argmax())
             if not np.isfinite(logits[best]):
                 raise NoNumbers
+            if margin > 0 and np.count_nonzero(logits >= logits[best] - np.float32(margin)) > 1:
+                return NOT_SURE
             return best
         ids = self._likeliest(logits)
         if ids is None:
@@ -56,6 +58,11 @@ class Candidates:
         array = self._array
         array.data, array.size, array.selected, array.sorted = self._data, n, -1, False
         lib.llama_sampler_apply(chain, self._array_pointer)
+        if margin > 0:
+            # A chain that leaves nothing to chance only lowers logits, where they are.
+            least = self._room_logits[array.selected] - np.float32(margin)
+            if np.count_nonzero(self._room_logits[:n] >= least) > 1:
+                return NOT_SURE
         token = int(array.data[array.selected].id)
         lib.llama_sampler_accept(chain, token)
         return token
@@ -67,9 +74,9 @@ class Candidates:
         self._array = lib.llama_token_data_array(data=self._data, size=n, selected=-1, sorted=False)
         self._array_pointer = ctypes.byref(self._array)
 
-    def _newest_logits(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def newest_logits(self, row: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         """A view of llama.cpp's own buffer, which mostly stays where it is."""
-        address = _logits_address(self._context, -1)
+        address = _logits_address(self._context, row)
         if address != self._address:
             self._address = address
             self._logits = np.ctypeslib.as_array((ctypes.c_float * self._n_vocab).from_address(address))

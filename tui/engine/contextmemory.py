@@ -57,6 +57,15 @@ class ContextMemory:
             return False
         return n_past == self.n_past or bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
 
+    def take_back(self, n_past: int) -> None:
+        """Forget the end of what was decoded last, from position `n_past` on: windows still hold what comes before."""
+        lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1)
+
+    @property
+    def pointer(self) -> int | None:
+        """llama.cpp's memory, for those who call it themselves."""
+        return ctypes.cast(self._memory, ctypes.c_void_p).value
+
     def clear(self) -> None:
         """Forget everything."""
         lib.llama_memory_clear(self._memory, True)

@@ -16,6 +16,7 @@ from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
+from tui.engine.stepcosts import StepCosts
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
@@ -52,6 +53,8 @@ class Chat:
         self._kept = kept
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
+
+        self._costs = StepCosts(())
 
     # Prompt -----------------------------------------------------------------------------------------------------------
 
@@ -131,10 +134,13 @@ class Chat:
         else:
             part = self.session.chat.part(command.messages, thinking=command.thinking, effort=command.effort)
             answer.begin(part)
+        loop = token_loop(
+            self.session, sampler, ignore_end=command.ignore_end, costs=self._costs_of(command.step_costs)
+        )
         is_paused = False
         try:
             answer.prefill(tokens)
-            stop = answer.decode(token_loop(self.session, sampler, ignore_end=command.ignore_end), sampler)
+            stop = answer.decode(loop, sampler)
             self.paused = None
         except Aborted:
             stop = "cancelled"
@@ -149,6 +155,7 @@ class Chat:
             if not is_paused:
                 sampler.close()
             self.prefix.resynchronize()
+            self._costs.learn(loop.step_costs())
         answer.finish(stop)
 
     def _sampler(self, sampling: Sampling, paused: Paused | None) -> Sampler:
@@ -161,6 +168,12 @@ class Chat:
         for token in paused.tokens[paused.n_prompt :] if paused else ():
             sampler.accept(token)
         return sampler
+
+    def _costs_of(self, measured: tuple[float, ...]) -> tuple[float, ...]:
+        """What several tokens at once cost, by what was measured and what answers took since."""
+        if measured != self._costs.measured:
+            self._costs = StepCosts(measured)
+        return self._costs.now
 
     def _take_paused(self) -> Paused | Generate:
         if self.paused is None:

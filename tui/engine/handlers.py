@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tui import words
-from tui.engine import bandwidth, benchmark, devices
+from tui.engine import bandwidth, benchmark, devices, stepcosts
 from tui.engine.abort import Aborted
 from tui.engine.cancelling import Cancelling
 from tui.engine.dryrun import DryRunner
@@ -31,12 +31,14 @@ from tui.protocol.messages import (
     Load,
     Loaded,
     MeasureBandwidth,
+    MeasureSteps,
     Ok,
     ParallelSample,
     Planned,
     ReadAhead,
     RestoreContext,
     SaveContext,
+    StepCosts,
     Unload,
     UseLanguage,
 )
@@ -152,6 +154,15 @@ def _bench_parallel(resources: Resources, command: BenchParallel) -> ParallelSam
 def _measure_bandwidth(resources: Resources, command: MeasureBandwidth) -> Bandwidths:
     found = bandwidth.measure(command.devices, command.n_threads, resources.cancelling.switch)
     return Bandwidths(bytes_per_s=found)
+
+
+@handles(MeasureSteps)
+def _measure_steps(resources: Resources, command: MeasureSteps) -> StepCosts:
+    chat = resources.slot.chat
+    try:
+        return StepCosts(costs=stepcosts.measure(chat.session))
+    finally:
+        chat.prefix.resynchronize()
 
 
 @handles(DryRun)

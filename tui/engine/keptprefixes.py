@@ -16,7 +16,7 @@ import psutil
 
 from tui.engine.contextfile import ContextFileError, ContextHead, ContextKey, read, read_head
 from tui.engine.prefixcache import PrefixCache
-from tui.protocol.messages import CONTEXT_SUFFIX
+from tui.protocol.records import CONTEXT_SUFFIX
 
 MOST_FILES = 64
 """Of those used last, so many are looked at."""

@@ -23,7 +23,7 @@ from tui.engine.batch import Batch
 from tui.engine.bindings import lib
 from tui.engine.contextmemory import ContextMemory
 from tui.engine.pagecache import read_ahead
-from tui.engine.params import UnknownDevice, context_params, model_params
+from tui.engine.params import UnknownDevice, context_params, model_params, n_outputs
 from tui.engine.prompt import ChatPrompt
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
@@ -140,6 +140,9 @@ class Session:
             self.memory = ContextMemory(self._model, self._context, swa_full=settings.swa_full == "on")
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
+            self.n_outputs = n_outputs(settings)
+            """Tokens decoded at once, the logits of all of which can be had."""
+            self._all = (ctypes.c_int8 * self.n_outputs)(*([1] * self.n_outputs))
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
             self.rope = f"{loadlog.rope(lines)}{' long' if self._is_long_rope() else ''}"
             self.n_parallel = int(lib.llama_n_seq_max(self._context))
@@ -264,6 +267,7 @@ class Session:
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,
+            n_drafts=0 if self.memory.is_recurrent else self.n_outputs - 1,
             mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
             template_note=self.chat.note,
         )
@@ -309,14 +313,18 @@ class Session:
 
     # Computing --------------------------------------------------------------------------------------------------------
 
-    def decode(self, tokens: Sequence[int]) -> None:
-        """Evaluate up to `n_batch` tokens behind what the KV cache holds; logits of the last one are kept.
+    def decode(self, tokens: Sequence[int], *, wants_all: bool = False) -> None:
+        """Evaluate up to `n_batch` tokens behind what the KV cache holds; logits of the last one are kept, with
+        `wants_all` those of each of up to `n_outputs`.
 
         Raises `Aborted`, and `LlamaError` when the context is full or llama.cpp failed.
         """
         n = len(tokens)
         self._tokens[:n] = tokens
-        self._decode(lib.llama_batch_get_one(self._tokens, n))
+        batch = lib.llama_batch_get_one(self._tokens, n)
+        if wants_all:
+            batch.logits = ctypes.cast(self._all, type(batch.logits))
+        self._decode(batch)
 
     def decode_one(self, token: int) -> None:
         """As `decode`, for each token of an answer: nothing is made anew."""

@@ -12,6 +12,7 @@ import msgspec
 from tui.config.loadtable import LOAD_TABLE
 from tui.engine import devices
 from tui.engine.bindings import lib
+from tui.engine.promptlookup import MOST_DRAFT
 from tui.machine.cpus import physical_cores
 from tui.protocol.records import CacheType, LoadSettings
 from tui.words.later import Later, later
@@ -55,16 +56,23 @@ def model_params(settings: LoadSettings, keep: list[object]) -> Any:
 
 
 def context_params(settings: LoadSettings) -> Any:
-    """`llama_context_params` for these settings: logits of one token for each sequence, of which there is mostly one.
-    Several have their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
+    """`llama_context_params` for these settings: logits of as many tokens as `n_outputs` says. Several sequences have
+    their own parts of the KV cache, as is llama.cpp's default, because they share no prompt."""
     params = lib.llama_context_default_params()
     _set_from_table(params, "context", in_effect(settings), [])
+    params.n_seq_max = settings.n_parallel
     # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
-    params.n_outputs_max = params.n_seq_max = settings.n_parallel
+    params.n_outputs_max = n_outputs(settings)
     params.no_perf = False
     params.op_offload = bool(settings.devices)
     params.offload_kqv = bool(settings.devices)
     return params
+
+
+def n_outputs(settings: LoadSettings) -> int:
+    """Tokens decoded at once, the logits of all of which can be had: those of a draft and the one before it, or one of
+    each sequence."""
+    return MOST_DRAFT + 1 if settings.speculative == "auto" and settings.n_parallel == 1 else settings.n_parallel
 
 
 def _set_from_table(params: Any, part: str, settings: LoadSettings, keep: list[object]) -> None:

@@ -62,6 +62,10 @@ NO_NUMBERS: Final = later(
 )
 
 
+NOT_SURE: Final = -2
+"""In place of a token: which one is the likeliest could be a matter of rounding."""
+
+
 class NoNumbers(Exception):
     """The logits are no numbers, or none of them is finite: nothing can be chosen. `NO_NUMBERS` says it to people."""
 
@@ -118,21 +122,28 @@ class Sampler:
         # The greatest number means "draw one" to llama.cpp: here it is a seed as any other.
         add(lib.llama_sampler_init_dist(min(seed & 0xFFFFFFFF, _LAST_SEED)))
 
-    def sample(self) -> int:
-        """Choose the next token from the logits of the last decoded one, and remember it for the penalties. Raises
-        `NoNumbers`."""
-        return self.sample_from_few() if self._sees_few else self.sample_from_all()
+    def sample(self, row: int = -1, margin: float = 0.0) -> int:
+        """Choose the next token from a row of the newest logits, -1 being those of the last decoded one, and remember
+        it for the penalties. `NOT_SURE`, and nothing is remembered, where another token comes within `margin` of the
+        likeliest; only for a chain that needs few candidates and leaves nothing to chance. Raises `NoNumbers`."""
+        return self.sample_from_few(row, margin) if self._sees_few else self.sample_from_all(row)
 
-    def sample_from_few(self) -> int:
+    def sample_from_few(self, row: int = -1, margin: float = 0.0) -> int:
         """As `sample`, the chain seeing no more candidates than it needs, if that can be told."""
-        token = self._candidates.choose_from_few(self.chain) if self.n_needed else None
-        return self.sample_from_all() if token is None else token
+        token = self._candidates.choose_from_few(self.chain, row, margin) if self.n_needed else None
+        if token is None:
+            return NOT_SURE if margin > 0 else self.sample_from_all(row)
+        return token
 
-    def sample_from_all(self) -> int:
+    def sample_from_all(self, row: int = -1) -> int:
         """As `sample`, the chain seeing the whole vocabulary, which must be numbers: it is sorted."""
-        if not self._candidates.are_numbers():
+        if not self._candidates.are_numbers(row):
             raise NoNumbers
-        return int(lib.llama_sampler_sample(self.chain, self._context, -1))
+        return int(lib.llama_sampler_sample(self.chain, self._context, row))
+
+    def logits(self, row: int) -> Any:
+        """A row of the newest logits, in llama.cpp's own buffer: a numpy array of n_vocab floats."""
+        return self._candidates.newest_logits(row)
 
     @functools.cached_property
     def _candidates(self) -> Candidates:

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "promptlookup.h"
+
 #define BLOCK 64
 #define START_WIDTH 8.0f
 #define MOST_WIDTH 1e4f
@@ -37,6 +39,16 @@ enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED, HAS_NO_NUMBERS };
 
 /* In place of a token: the logits are no numbers, as those of a damaged file are, and llama.cpp would sort them. */
 #define NO_NUMBERS (-1)
+/* The same: which token is the likeliest could be a matter of rounding. */
+#define NOT_SURE (-2)
+
+/* What drafts may lose: so many steps of one token, and so much of all the time. */
+#define MOST_LOST_STEPS 2
+#define MOST_LOST_SHARE 0.005
+/* Steps with drafts in a row, before one without tells what a step takes now. */
+#define MOST_IN_A_ROW 64
+/* So many times what rounding was seen to change counts as what it may change. */
+#define ROUNDING_SAFETY 3.0f
 
 struct token_loop {
     void *context, *chain;
@@ -58,6 +70,21 @@ struct token_loop {
     float width;                 /* of the logits below the best that were needed last; 0 at first */
     int32_t status;              /* of llama_decode, when it failed */
     int32_t n_decoded;           /* by the last run */
+    /* For drafts: */
+    struct lookup *lookup;       /* NULL: none are made */
+    void *memory;
+    bool (*forget)(void *memory, int32_t sequence, int32_t from, int32_t to);
+    float *alone;                /* room for the logits of a token that was decoded alone */
+    int32_t n_past;              /* tokens in the KV cache */
+    int32_t checks_rounding;     /* the answer must be that of tokens decoded one by one, to the token */
+    float margin;                /* of the best logit before the next one that rounding cannot take away */
+    int32_t next_check, next_check_past;    /* when what rounding does is looked at again */
+    int32_t n_in_a_row;
+    int32_t n_steps, n_drafted, n_accepted, n_alone;    /* with drafts; tokens of drafts; decoded again by themselves */
+    double plain_s;              /* what a step without a draft takes */
+    double total_s, balance_s;   /* of all steps; what drafts have won, or lost */
+    double seconds[MOST_DRAFT + 2];         /* by tokens decoded at once: what all such steps took, and how many */
+    int32_t counts[MOST_DRAFT + 2];
 };
 
 static double now(void)
@@ -128,92 +155,259 @@ static int32_t gather(struct token_loop *loop, const float *logits, float least)
 }
 
 /* Let the chain choose from the whole vocabulary. */
-static int32_t choose_from_all(const struct token_loop *loop, const float *logits)
+static int32_t choose_from_all(const struct token_loop *loop, const float *logits, int32_t row)
 {
     for (int32_t i = 0; i < loop->n_vocab; i++)
         if (!(logits[i] < INFINITY))
             return NO_NUMBERS;
-    return loop->sample(loop->chain, loop->context, -1);
+    return loop->sample(loop->chain, loop->context, row);
 }
 
-/* Choose the next token from the newest logits; NO_NUMBERS where they are none. The chain, which would else look at the whole vocabulary, sees only the
- * candidates within `width` of the best, at least as many as it needs; the width follows the model from token to token. */
-int32_t token_loop_choose(struct token_loop *loop)
+/* Whether another candidate comes within `margin` of the one that was selected. */
+static bool is_close(const struct candidates *candidates, float margin)
 {
-    const float *logits = loop->get_logits_ith(loop->context, -1);
+    const float least = candidates->data[candidates->selected].logit - margin;
+    for (size_t i = 0; i < candidates->size; i++)
+        if ((int64_t) i != candidates->selected && candidates->data[i].logit >= least)
+            return true;
+    return false;
+}
+
+/* Choose the next token from a row of the newest logits, -1 being the last; NO_NUMBERS where they are none, NOT_SURE
+ * where a margin is wanted and the likeliest token does not have it. The chain, which would else look at the whole
+ * vocabulary, sees only the candidates within `width` of the best, at least as many as it needs; the width follows the
+ * model from token to token. */
+static int32_t choose(struct token_loop *loop, int32_t row, float margin)
+{
+    const float *logits = loop->get_logits_ith(loop->context, row);
     const float best = logits ? find_maxima(logits, loop->n_vocab, loop->maxima) : INFINITY;
     if (!isfinite(best))
         return NO_NUMBERS;
     if (!loop->n_needed)
-        return choose_from_all(loop, logits);
+        return choose_from_all(loop, logits, row);
     if (loop->takes_best) {
-        gather(loop, logits, best);
-        return loop->room[0].id;
+        const int32_t n = gather(loop, logits, best - margin);
+        return n > 1 && margin > 0 ? NOT_SURE : loop->room[0].id;
     }
     if (loop->width <= 0)
         loop->width = START_WIDTH;
     int32_t n;
     while ((n = gather(loop, logits, best - loop->width)) < loop->n_needed) {
         if (loop->width > MOST_WIDTH)
-            return choose_from_all(loop, logits);
+            return margin > 0 ? NOT_SURE : choose_from_all(loop, logits, row);
         loop->width *= 1.5f;
     }
     if (n > 8 * loop->n_needed + 256)
         loop->width *= 0.9f;
     struct candidates candidates = {loop->room, (size_t) n, -1, false};
     loop->apply(loop->chain, &candidates);
+    if (margin > 0 && is_close(&candidates, margin))
+        return NOT_SURE;
     const int32_t token = candidates.data[candidates.selected].id;
     loop->accept(loop->chain, token);
     return token;
 }
 
+/* Choose the next token from the newest logits. */
+int32_t token_loop_choose(struct token_loop *loop)
+{
+    return choose(loop, -1, 0.0f);
+}
+
+/* Decode tokens, all of whose logits are wanted; 0, or what llama_decode or `forget` made of it. */
+static int32_t decode(struct token_loop *loop, int32_t *tokens, int32_t n)
+{
+    static int8_t all[MOST_DRAFT + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    struct batch batch = {n, tokens, NULL, NULL, NULL, NULL, n > 1 ? all : NULL};
+    return loop->status = loop->decode(loop->context, batch);
+}
+
+/* Forget what was decoded behind the first `n_past` tokens. */
+static bool forget(struct token_loop *loop, int32_t n_past)
+{
+    if (loop->forget(loop->memory, 0, n_past, -1))
+        return true;
+    loop->status = -1;
+    return false;
+}
+
+/* How long the next draft is to be; 0 while none would pay. */
+static int32_t plan_draft(struct token_loop *loop, int32_t most)
+{
+    if (!loop->lookup || loop->plain_s <= 0 || loop->n_in_a_row >= MOST_IN_A_ROW)
+        return 0;
+    if (loop->balance_s < -(MOST_LOST_SHARE * loop->total_s + MOST_LOST_STEPS * loop->plain_s))
+        return 0;
+    return lookup_length(loop->lookup, most < MOST_DRAFT ? most : MOST_DRAFT);
+}
+
+/* Whether what rounding does is to be looked at before the next draft: often at first, and when the context has grown,
+ * as kernels change with its size. */
+static bool is_check_due(struct token_loop *loop)
+{
+    if (!loop->checks_rounding || (loop->n_steps < loop->next_check && loop->n_past < loop->next_check_past))
+        return false;
+    loop->next_check = loop->n_steps + (loop->n_steps < 64 ? loop->n_steps + 1 : 64);
+    loop->next_check_past = loop->n_past + loop->n_past / 4 + 64;
+    return true;
+}
+
+/* Decode a token with a draft behind it; with `is_check` before that by itself: how far do the logits differ? */
+static int32_t decode_draft(struct token_loop *loop, int32_t *tokens, int32_t n, bool is_check)
+{
+    if (is_check) {
+        if (decode(loop, tokens, 1) != 0)
+            return loop->status;
+        const float *logits = loop->get_logits_ith(loop->context, -1);
+        if (logits)
+            memcpy(loop->alone, logits, (size_t) loop->n_vocab * sizeof *logits);
+        if (!logits || !forget(loop, loop->n_past))
+            return -1;
+    }
+    if (decode(loop, tokens, n) != 0 || !is_check)
+        return loop->status;
+    const float *logits = loop->get_logits_ith(loop->context, 0);
+    float most = 0.0f;
+    for (int32_t i = 0; logits && i < loop->n_vocab; i++) {
+        const float difference = fabsf(logits[i] - loop->alone[i]);
+        most = difference > most ? difference : most;
+    }
+    if (ROUNDING_SAFETY * most > loop->margin)
+        loop->margin = ROUNDING_SAFETY * most;
+    return 0;
+}
+
+/* A step is over that took so long and gave `n` tokens; `is_clean`: nothing but decoding so many tokens at once. */
+static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double took, bool is_clean)
+{
+    loop->total_s += took;
+    if (is_clean) {
+        loop->seconds[n_at_once] += took;
+        loop->counts[n_at_once]++;
+    }
+    if (n_at_once == 1) {
+        loop->plain_s = loop->plain_s > 0 ? 0.9 * loop->plain_s + 0.1 * took : took;
+        loop->n_in_a_row = 0;
+        return;
+    }
+    loop->balance_s += n * loop->plain_s - took;
+    loop->n_in_a_row++;
+    loop->n_steps++;
+    loop->n_drafted += n_at_once - 1;
+}
+
 /* Decode `pending`, if it is a token (-1 is none), and choose the next one, over and over: until `n_most` tokens are
  * chosen, one is chosen at or after the time `due` (seconds of the monotonic clock), one is to be looked at, the model
- * ends, the abort switch is set, llama_decode fails, or what it computed are no numbers. Gives the number of tokens in `tokens` with the times at which they were chosen. */
+ * ends, the abort switch is set, llama_decode fails, or what it computed are no numbers. Gives the number of tokens in
+ * `tokens` with the times at which they were chosen. A draft is decoded together with `pending` where that pays; what
+ * is chosen is the same. */
 int32_t token_loop_run(
     struct token_loop *loop, int32_t pending, int32_t n_most, double due, int32_t *tokens, double *times, int32_t *ending)
 {
-    int32_t n = 0;
+    int32_t n = 0, together[MOST_DRAFT + 1];
     loop->n_decoded = 0;
     for (;;) {
         if (*loop->abort) {
             *ending = IS_ABORTED;
             return n;
         }
-        if (pending >= 0) {
-            struct batch batch = {1, &pending, NULL, NULL, NULL, NULL, NULL};
-            loop->status = loop->decode(loop->context, batch);
-            if (loop->status != 0) {
+        const double began = loop->lookup ? now() : 0.0;
+        const bool decodes = pending >= 0;
+        int32_t n_draft = 0;
+        bool is_check = false, is_alone = false;
+        if (decodes) {
+            together[0] = pending;
+            n_draft = plan_draft(loop, n_most - n - 1);
+            if (n_draft) {
+                lookup_write(loop->lookup, together + 1, n_draft);
+                is_check = is_check_due(loop);
+                if (decode_draft(loop, together, n_draft + 1, is_check) != 0) {
+                    /* What is wrong is wrong with the token alone, too, or is not. */
+                    if (*loop->abort || !forget(loop, loop->n_past)) {
+                        *ending = HAS_FAILED;
+                        return n;
+                    }
+                    loop->lookup->n_costs = 0;
+                    n_draft = 0;
+                }
+            }
+            if (!n_draft && decode(loop, together, 1) != 0) {
                 *ending = HAS_FAILED;
                 return n;
             }
             loop->n_decoded++;
             if (*loop->abort) {
+                if (n_draft)
+                    forget(loop, loop->n_past + 1);
+                loop->n_past++;
                 *ending = IS_ABORTED;
                 return n;
             }
         }
-        pending = token_loop_choose(loop);
-        if (pending == NO_NUMBERS) {
-            *ending = HAS_NO_NUMBERS;
-            return n;
+        const int32_t n_at_once = n_draft + 1;
+        int32_t row = 0, ends = -1;
+        for (;; row++) {
+            pending = choose(loop, n_draft ? row : -1, n_draft ? loop->margin : 0.0f);
+            if (pending == NOT_SURE) {
+                /* Decoded alone, it is what it would have been without a draft. */
+                loop->n_alone++;
+                is_alone = true;
+                n_draft = row;
+                if (!forget(loop, loop->n_past + row) || decode(loop, together + row, 1) != 0) {
+                    loop->n_decoded--;
+                    loop->n_past += row;
+                    *ending = HAS_FAILED;
+                    return n;
+                }
+                pending = choose(loop, -1, 0.0f);
+            }
+            if (pending == NO_NUMBERS) {
+                ends = HAS_NO_NUMBERS;
+                break;
+            }
+            const uint8_t kind = loop->ignores_end ? IS_PLAIN : loop->kinds[pending];
+            if (kind == ENDS || (kind == IS_PLAIN && !loop->ignores_end && loop->is_eog(loop->vocab, pending))) {
+                ends = IS_END;
+                break;
+            }
+            tokens[n] = pending;
+            times[n] = now();
+            n++;
+            if (loop->lookup)
+                lookup_add(loop->lookup, pending, true);
+            if (n >= n_most || kind == IS_LOOKED_AT) {
+                ends = n >= n_most ? IS_FULL : IS_DUE;
+                break;
+            }
+            if (row >= n_draft || pending != together[row + 1])
+                break;
+            loop->n_accepted++;
+            loop->n_decoded++;
         }
-        const uint8_t kind = loop->ignores_end ? IS_PLAIN : loop->kinds[pending];
-        if (kind == ENDS || (kind == IS_PLAIN && !loop->ignores_end && loop->is_eog(loop->vocab, pending))) {
-            *ending = IS_END;
-            return n;
+        if (loop->lookup && decodes) {
+            loop->n_past += row + 1;
+            if (row < n_draft && !forget(loop, loop->n_past))
+                ends = HAS_FAILED;
+            note(loop, n_at_once, row + 1, now() - began, !is_check && !is_alone);
         }
-        tokens[n] = pending;
-        times[n] = now();
-        n++;
-        if (n >= n_most || times[n - 1] >= due || kind == IS_LOOKED_AT) {
-            *ending = n >= n_most ? IS_FULL : IS_DUE;
+        if (ends < 0 && times[n - 1] >= due)
+            ends = IS_DUE;
+        if (ends >= 0) {
+            *ending = ends;
             return n;
         }
     }
 }
 
+/* Tokens of the conversation that the loop did not choose: drafts may repeat them. */
+void token_loop_read(struct token_loop *loop, const int32_t *tokens, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++)
+        lookup_add(loop->lookup, tokens[i], false);
+}
+
 /* What tokenloop.py must agree with; the checksum of this file comes from the build. */
 const int64_t token_loop_facts[] = {
-    sizeof(struct token_loop), sizeof(struct batch), sizeof(struct candidate), sizeof(struct candidates), BLOCK,
+    sizeof(struct token_loop), sizeof(struct lookup), sizeof(struct batch), sizeof(struct candidate),
+    sizeof(struct candidates), BLOCK,
     SOURCE_CHECKSUM};

@@ -1,4 +1,5 @@
-"""The loop that decodes a token and chooses the next one, until text is due.
+"""The loop that decodes a token and chooses the next one, until text is due; several at once where the conversation
+suggests what comes next.
 
 llama.cpp's threads wait between two tokens, so the loop is compiled (`tokenloop.c`, when llmtui is installed). Where
 there is no C compiler, `PythonLoop` does the same: 1% slower with a small model on a CPU, more on a fast GPU. Runs in
@@ -11,19 +12,18 @@ import ctypes
 import functools
 import mmap
 import sys
-import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from tui.engine.abort import Aborted
 from tui.engine.bindings import lib
 from tui.engine.llama import LlamaError, Session
-from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
-from tui.engine.sampler import NO_NUMBERS, NoNumbers, Sampler
+from tui.engine.looprun import Drafted, LoopRun, TokenLoop, can_draft
+from tui.engine.promptlookup import EXPECTED, MOST_DRAFT, WEIGHT, hash_size
+from tui.engine.pythonloop import PythonLoop
+from tui.engine.sampler import NO_NUMBERS, Sampler
 
-NO_TOKEN = -1
 LIBRARY = Path(__file__).with_name("libtokenloop.so")
 SOURCE = Path(__file__).with_name("tokenloop.c")
 
@@ -34,67 +34,13 @@ _CANDIDATE_BYTES = ctypes.sizeof(lib.llama_token_data)
 _IS_END, _IS_ABORTED, _HAS_FAILED, _HAS_NO_NUMBERS = 2, 3, 4, 5
 
 
-@dataclass(frozen=True)
-class LoopRun:
-    """What a run of the loop did."""
-
-    tokens: list[int]
-    """Those chosen. The last one is not in the KV cache yet, and never one that ends the answer."""
-    times: list[float]
-    """When each was chosen, as `time.perf_counter` tells."""
-    n_decoded: int
-    """Of the pending token and those chosen: how many went into the KV cache."""
-    is_end: bool = False
-    """The model ended its answer."""
-    error: Aborted | LlamaError | None = None
-    """What stopped the run; the rest holds all the same."""
-
-
-class TokenLoop(Protocol):
-    """One answer's loop over a session and a sampler."""
-
-    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
-        """Decode `pending`, unless that is `NO_TOKEN`, choose the next token from the newest logits, decode it, and so
-        on: until about `n_most` are chosen (never more), one at or after the time `due`, one that is to be looked at
-        (see `Session.token_kinds`), or something ends it."""
-
-
-def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool) -> TokenLoop:
-    """The compiled loop, where it is there."""
+def token_loop(session: Session, sampler: Sampler, *, ignore_end: bool, costs: Sequence[float] = ()) -> TokenLoop:
+    """The compiled loop, where it is there. `costs` are those of decoding 1, 2, 3 … tokens at once, in steps of one;
+    without them no drafts are made."""
     library = _library()
-    return CompiledLoop(library, session, sampler, ignore_end) if library else PythonLoop(session, sampler, ignore_end)
-
-
-class PythonLoop:
-    """The loop in Python."""
-
-    def __init__(self, session: Session, sampler: Sampler, ignore_end: bool) -> None:
-        self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
-
-    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
-        """See `TokenLoop`."""
-        session, tokens, times, n_decoded = self._session, list[int](), list[float](), 0
-        try:
-            while True:
-                if session.abort.is_set:
-                    raise Aborted  # noqa: TRY301 - as from `decode_one`
-                if pending != NO_TOKEN:
-                    session.decode_one(pending)
-                    n_decoded += 1
-                    if session.abort.is_set:
-                        raise Aborted  # noqa: TRY301
-                pending = self._sampler.sample()
-                kind = PLAIN if self._ignore_end else session.token_kinds[pending]
-                if kind == ENDS or (kind == PLAIN and not self._ignore_end and session.vocabulary.is_end(pending)):
-                    return LoopRun(tokens, times, n_decoded, is_end=True)
-                tokens.append(pending)
-                times.append(time.perf_counter())
-                if len(tokens) >= n_most or times[-1] >= due or kind == LOOKED_AT:
-                    return LoopRun(tokens, times, n_decoded)
-        except (Aborted, LlamaError) as error:
-            return LoopRun(tokens, times, n_decoded, error=error)
-        except NoNumbers:
-            return LoopRun(tokens, times, n_decoded, error=LlamaError("decode", NO_NUMBERS))
+    if library is None:
+        return PythonLoop(session, sampler, ignore_end, costs)
+    return CompiledLoop(library, session, sampler, ignore_end, costs)
 
 
 class _Loop(ctypes.Structure):
@@ -107,6 +53,25 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("n_vocab", "n_needed", "takes_best", "ignores_end")),
         ("width", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("status", "n_decoded")),
+        *((name, ctypes.c_void_p) for name in ("lookup", "memory", "forget", "alone")),
+        *((name, ctypes.c_int32) for name in ("n_past", "checks_rounding")),
+        ("margin", ctypes.c_float),
+        *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row")),
+        *((name, ctypes.c_int32) for name in ("n_steps", "n_drafted", "n_accepted", "n_alone")),
+        *((name, ctypes.c_double) for name in ("plain_s", "total_s", "balance_s")),
+        ("seconds", ctypes.c_double * (MOST_DRAFT + 2)),
+        ("counts", ctypes.c_int32 * (MOST_DRAFT + 2)),
+    )
+
+
+class _Lookup(ctypes.Structure):
+    """`struct lookup`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("text", "before", "heads")),
+        *((name, ctypes.c_int32) for name in ("n", "room", "mask", "source", "length", "n_misses", "n_costs")),
+        *((name, ctypes.c_double * len(EXPECTED)) for name in ("hits", "trials")),
+        ("costs", ctypes.c_double * (MOST_DRAFT + 2)),
     )
 
 
@@ -114,7 +79,14 @@ class CompiledLoop:
     """The loop in C. The chain sees only the candidates that can be chosen at all, if that can be told (see
     `Sampler.n_needed`): Qwen has 152 thousand. Which of tokens with the very same logit it takes may differ."""
 
-    def __init__(self, library: ctypes.CDLL, session: Session, sampler: Sampler, ignore_end: bool) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        session: Session,
+        sampler: Sampler,
+        ignore_end: bool,
+        costs: Sequence[float] = (),
+    ) -> None:
         self._library, self._session = library, session
         n_vocab = session.n_vocab
         # Of memory from the kernel, only what is used becomes real.
@@ -140,14 +112,59 @@ class CompiledLoop:
             n_needed=sampler.n_needed,
             takes_best=sampler.takes_best,
             ignores_end=ignore_end,
+            memory=session.memory.pointer,
+            forget=_address("llama_memory_seq_rm"),
+            checks_rounding=sampler.sampling.temperature <= 0,
         )
+        self._lookup = self._room_for_lookup(costs) if can_draft(session, sampler, costs) else None
         self._tokens = (ctypes.c_int32 * _N_MOST)()
         self._times = (ctypes.c_double * _N_MOST)()
         self._ending = ctypes.c_int32()
 
-    def run(self, pending: int, n_most: int, due: float) -> LoopRun:
+    def _room_for_lookup(self, costs: Sequence[float]) -> _Lookup:
+        """Have the loop make drafts."""
+        room, hashes = self._session.n_ctx, hash_size(self._session.n_ctx)
+        self._alone = (ctypes.c_float * self._session.n_vocab)()
+        self._text = (ctypes.c_int32 * room)()
+        self._before, self._heads = (ctypes.c_int32 * (room + 1))(), (ctypes.c_int32 * hashes)()
+        for places in (self._before, self._heads):
+            ctypes.memset(places, 0xFF, ctypes.sizeof(places))  # -1 each
+        lookup = _Lookup(
+            text=ctypes.addressof(self._text),
+            before=ctypes.addressof(self._before),
+            heads=ctypes.addressof(self._heads),
+            room=room,
+            mask=hashes - 1,
+            source=-1,
+            n_costs=min(len(costs), MOST_DRAFT + 1),
+        )
+        lookup.hits[:] = [rate * WEIGHT for rate in EXPECTED]
+        lookup.trials[:] = [WEIGHT] * len(EXPECTED)
+        lookup.costs[1 : lookup.n_costs + 1] = costs[: lookup.n_costs]
+        self._loop.lookup, self._loop.alone = ctypes.addressof(lookup), ctypes.addressof(self._alone)
+        return lookup
+
+    def read(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        if self._lookup is not None:
+            array = (ctypes.c_int32 * len(tokens))(*tokens)
+            self._library.token_loop_read(ctypes.byref(self._loop), array, len(tokens))
+
+    @property
+    def drafted(self) -> Drafted:
         """See `TokenLoop`."""
         loop = self._loop
+        return Drafted(loop.n_steps, loop.n_drafted, loop.n_accepted, loop.n_alone)
+
+    def step_costs(self) -> dict[int, tuple[int, float]]:
+        """See `TokenLoop`."""
+        told = zip(self._loop.counts, self._loop.seconds, strict=True)
+        return {n: (count, seconds) for n, (count, seconds) in enumerate(told) if count}
+
+    def run(self, pending: int, n_past: int, n_most: int, due: float) -> LoopRun:
+        """See `TokenLoop`."""
+        loop = self._loop
+        loop.n_past = n_past
         n = self._library.token_loop_run(
             ctypes.byref(loop),
             pending,
@@ -181,9 +198,11 @@ def _library() -> ctypes.CDLL | None:
     """The compiled loop; None, and a line for the log, when it is not there or of another source than what is here."""
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        facts = (ctypes.c_int64 * 6).in_dll(library, "token_loop_facts")
-        structs = (_Loop, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
-        expected = [*map(ctypes.sizeof, structs), _BLOCK, zlib.crc32(SOURCE.read_bytes())]
+        facts = (ctypes.c_int64 * 7).in_dll(library, "token_loop_facts")
+        structs = (_Loop, _Lookup, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
+        sources = (SOURCE, *sorted(SOURCE.parent.glob("*.h")))
+        checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))
+        expected = [*map(ctypes.sizeof, structs), _BLOCK, checksum]
     except (OSError, ValueError) as error:
         print(f"llmtui: the token loop runs in Python: {error}", file=sys.stderr)
         return None
@@ -193,6 +212,8 @@ def _library() -> ctypes.CDLL | None:
     pointer, number = ctypes.c_void_p, ctypes.c_int32
     library.token_loop_run.argtypes = (pointer, number, number, ctypes.c_double, pointer, pointer, pointer)
     library.token_loop_run.restype = number
+    library.token_loop_read.argtypes = (pointer, pointer, number)
+    library.token_loop_read.restype = None
     library.token_loop_choose.argtypes = (pointer,)
     library.token_loop_choose.restype = number
     return library

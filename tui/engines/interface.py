@@ -29,6 +29,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `Load.keep_context`, `Generate.resume`."""
     measures_bandwidth: bool = False
     """`MeasureBandwidth`."""
+    speculates: bool = False
+    """Decodes several tokens at once, when it is told what that costs: `MeasureSteps`, `Generate.step_costs`."""
 
 
 class EngineError(Exception):

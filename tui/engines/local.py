@@ -55,6 +55,7 @@ class LocalEngine(EngineClient):
         keeps_context=True,
         switches_devices=True,
         measures_bandwidth=True,
+        speculates=True,
     )
 
     def __init__(

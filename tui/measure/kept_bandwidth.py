@@ -3,21 +3,17 @@ it before the first benchmark. Measures nothing: `measure_bandwidth.py` does."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from tui.base import private
-from tui.base.smallfile import read_small
-from tui.measure.machine import Machine, is_same, this_machine
+from tui.measure.machine import Machine
+from tui.measure.machine_file import MachineFile
 from tui.planning.placement import HOST
 from tui.protocol.messages import Hello
 from tui.protocol.records import Device
 
-_LOG = logging.getLogger(__name__)
-_MOST_BYTES = 1 << 20
 _AGREE = 0.1
 """Two measurements agree when they are no further apart than this part of the faster one."""
 ENOUGH = 3
@@ -40,11 +36,6 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """Two measurements agreed, or there were enough."""
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
-    machine: Machine
-    figures: tuple[Figure, ...] = ()
-
-
 _IsKnown = Callable[[Figure], bool]
 
 
@@ -54,7 +45,7 @@ class KeptBandwidth:
 
     def __init__(self, file: Path, machine: Machine | None = None) -> None:
         """`machine` is the one that this runs on, unless a test says otherwise."""
-        self._file, self._machine = file, machine
+        self._file = MachineFile(file, tuple[Figure, ...], machine)
 
     def known(self) -> dict[str, float]:
         """Bytes per second by device, of those that could be measured."""
@@ -76,11 +67,7 @@ class KeptBandwidth:
                 before, now = figures.get(device.name), _figure(device, hello, measured.get(device.name, 0.0))
                 is_of_it = before is not None and _is_of(before, now)
                 figures[device.name] = _better(before, now) if before is not None and is_of_it else now
-        kept = _Kept(machine=self._machine or this_machine(), figures=tuple(figures.values()))
-        try:
-            private.write_file(self._file, msgspec.json.encode(kept), is_durable=False)
-        except OSError as error:
-            _LOG.warning("the bandwidth of memory could not be written to %s: %s", self._file, error)
+        self._file.save(tuple(figures.values()))
 
     def _without(self, hello: Hello, is_known: _IsKnown) -> tuple[str, ...]:
         figures = {one.device: one for one in self._load()}
@@ -92,14 +79,7 @@ class KeptBandwidth:
         return tuple(found)
 
     def _load(self) -> tuple[Figure, ...]:
-        try:
-            kept = msgspec.json.decode(read_small(self._file, _MOST_BYTES), type=_Kept)
-        except FileNotFoundError:
-            return ()
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            _LOG.info("no kept bandwidth at %s: %s", self._file, error)
-            return ()
-        return kept.figures if is_same(kept.machine, self._machine or this_machine()) else ()
+        return self._file.load() or ()
 
 
 def _memories(hello: Hello) -> list[Device]:

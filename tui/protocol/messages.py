@@ -113,6 +113,13 @@ class Loaded(Event, frozen=True):
     """What taking it along took, out and in."""
     llama: LlamaLoad = LlamaLoad()
 
+    @property
+    def alike(self) -> Loaded:
+        """The same for all loads that compute equally fast: without what one load happened to take, and without the
+        size of the context, of which only what is filled counts."""
+        llama = msgspec.structs.replace(self.llama, buffers=(), footprint=None)
+        return msgspec.structs.replace(self, id=0, n_ctx=0, load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, llama=llama)
+
 
 class Planned(Event, frozen=True):
     """The outcome of a dry run."""
@@ -158,6 +165,9 @@ class Delta(Event, frozen=True):
     """Tokens in the context now."""
     is_loop: bool = False
     """The answer goes round in circles now."""
+    n_drafted: int = 0
+    """Tokens decoded ahead so far, and how many of them were right."""
+    n_accepted: int = 0
 
 
 class Recast(Event, frozen=True):
@@ -206,6 +216,13 @@ class Bandwidths(Event, frozen=True):
 
     bytes_per_s: dict[str, float]
     """By device. Those are left out that there are not, that failed, or that had too little free memory."""
+
+
+class StepCosts(Event, frozen=True):
+    """The outcome of `MeasureSteps`."""
+
+    costs: tuple[float, ...]
+    """Of decoding 1, 2, 3 … tokens at once, in times of what one takes; empty where drafts cannot be made."""
 
 
 class ContextSaved(Event, frozen=True):
@@ -300,6 +317,8 @@ class Generate(Command[Done], frozen=True):
     contexts: str = ""
     """A folder of kept contexts, of any conversation: the beginning of the prompt is taken from one that has it, where
     that is quicker than reading it. Empty looks at none."""
+    step_costs: tuple[float, ...] = ()
+    """What decoding 1, 2, 3 … tokens at once costs, as `StepCosts` tells; without it nothing is drafted."""
     flush_s: float = 0.1
     """Least time between two `Delta` of one kind, so that a fast model does not flood a slow screen."""
 
@@ -354,6 +373,13 @@ class MeasureBandwidth(Command[Bandwidths], frozen=True):
     """Threads that read on the CPU; 0 takes the physical (performance) cores."""
 
 
+class MeasureSteps(Command[StepCosts], frozen=True):
+    """Measure what decoding several tokens at once costs, which takes about a second. Answered by `StepCosts`; what was
+    read stays."""
+
+    doing = "benchmark"
+
+
 class DryRun(Command[Planned], frozen=True):
     """Say what loading would put where, without allocating it. Answered by `Planned` or `Failed`; what is loaded stays.
 
@@ -376,10 +402,6 @@ class ReadAhead(Command[Ok], frozen=True):
     messages: tuple[Message, ...]
     thinking: bool = True
     effort: Effort = ""
-
-
-CONTEXT_SUFFIX = ".kv"
-"""Of the names of files with a kept context."""
 
 
 class SaveContext(Command[ContextSaved], frozen=True):

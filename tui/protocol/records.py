@@ -20,6 +20,7 @@ Positive = Annotated[int, Meta(ge=1, le=MOST)]
 FlashAttention = Literal["auto", "on", "off"]
 Repack = Literal["auto", "on", "off"]
 SwaFull = Literal["auto", "on", "off"]
+Speculative = Literal["auto", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
 Effort = Literal["", "low", "medium", "high"]
@@ -37,6 +38,8 @@ Doing = Literal["starting", "loading", "answering", "reading ahead", "benchmark"
 """What an engine is at."""
 
 _REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
+CONTEXT_SUFFIX = ".kv"
+"""Of the names of files with a kept context."""
 TELLING_PROMPT = 256
 """The speed at which fewer prompt tokens were read says little of how long a prompt takes."""
 TELLING_STEPS = 16
@@ -83,6 +86,9 @@ class LoadValues(Record, frozen=True):
     repack: Repack = "auto"
     """Whether the CPU may keep weights in an order of its own (repacked, AMX tiles), in private memory; "auto" leaves
     it to llama.cpp, which does. Without effect on what lies on devices, and on most loads with a device at all."""
+    speculative: Speculative = "auto"
+    """Whether several tokens may be decoded at once where the conversation suggests them, so that repeated text comes
+    faster; "auto" does it where it pays. The text is the same."""
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
 
@@ -169,6 +175,13 @@ class Timings(Record, frozen=True):
     """Of `n_decode`, those that no time in `decode_s` belongs to: the first of each part of an answer."""
     n_thinking: int = 0
     thinking_s: float = 0.0
+    n_drafted: int = 0
+    """Tokens that were decoded ahead, because the conversation suggested them."""
+    n_accepted: int = 0
+    """Of these, the ones that the model would have chosen; of `n_decode`, those that came without a step of their
+    own."""
+    n_alone: int = 0
+    """Tokens that were decoded once more by themselves, so that the text is the same as without drafts."""
 
     def plus(self, later: Timings) -> Timings:
         """Of an answer that went on after a pause; the prompt is that of the first part."""
@@ -185,6 +198,9 @@ class Timings(Record, frozen=True):
             n_first=sum(part.n_first for part in (self, later) if part.n_decode),
             n_thinking=self.n_thinking + later.n_thinking,
             thinking_s=self.thinking_s + later.thinking_s,
+            n_drafted=self.n_drafted + later.n_drafted,
+            n_accepted=self.n_accepted + later.n_accepted,
+            n_alone=self.n_alone + later.n_alone,
         )
 
     @property
@@ -296,6 +312,9 @@ class LlamaLoad(Record, frozen=True):
     buffers: tuple[Buffer, ...] = ()
     footprint: Footprint | None = None
     """None where the system does not tell."""
+    n_drafts: int = 0
+    """Tokens that may be decoded ahead at once; 0 where that is off, or what the model remembers cannot be taken back
+    by a token."""
     mlock_failed: bool = False
     """The system did not let the model be locked into memory, as was asked."""
     template_note: str = ""

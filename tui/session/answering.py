@@ -39,15 +39,18 @@ class Answering:
         contexts: ContextKeeper,
         settings: Settings,
         *,
+        step_costs: Callable[[], tuple[float, ...]],
         write: Callable[[Loaded, str], Writing],
         on_refused: Callable[[ErrorInfo], None],
         on_over: Callable[[], None],
     ) -> None:
-        """`write` begins to take an answer of what is loaded, which is called by this name. `on_refused` is called when
-        the engine refuses to answer: then nothing was put back of what the answer was to replace. `on_over` is called
-        when an answer is over, whatever became of it."""
+        """`step_costs` gives what decoding several tokens at once costs, as far as it is known. `write` begins to take
+        an answer of what is loaded, which is called by this name. `on_refused` is called when the engine refuses to
+        answer: then nothing was put back of what the answer was to replace. `on_over` is called when an answer is over,
+        whatever became of it."""
         self._engine, self._phase, self._model, self._opened, self._contexts = engine, phase, model, opened, contexts
         self._settings, self._write, self._on_refused, self._on_over = settings, write, on_refused, on_over
+        self._step_costs = step_costs
         self._writing: Writing | None = None
         """The answer that is being written, also while it is paused."""
         self._stream: AnswerStream | None = None
@@ -146,6 +149,7 @@ class Answering:
             drop_oldest=drop_oldest,
             flush_s=CROWDED_FLUSH_S if _is_crowded(writing.loaded) else FLUSH_S,
             contexts=self._contexts.folder,
+            step_costs=self._step_costs(),
             resume=goes_on,
         )
 

@@ -27,6 +27,7 @@ from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.kept_bandwidth import KeptBandwidth
+from tui.measure.kept_steps import KeptSteps
 from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answer_settings import default_values
@@ -61,6 +62,7 @@ from tui.session.prompt_queue import PromptQueue, QueuedPrompt
 from tui.session.replacing import Replacing
 from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
+from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
 from tui.session.writing import Writing
 from tui.words.later import later
@@ -118,6 +120,9 @@ class Controller:
         """Has the memory measured, for forecasts."""
         self.listen(self.memory_speed.hear)
 
+        self._step_measuring = StepMeasuring(self.engine, KeptSteps(paths.step_costs_file()))
+        self.listen(self._step_measuring.hear)
+
         self.opened = OpenConversation(store, settings)
         self.configure = self.opened.configure
         self.replacing = Replacing(self.opened, store, is_writing=lambda: self.is_writing, tell=tell)
@@ -160,6 +165,7 @@ class Controller:
             self.opened,
             self.contexts,
             settings,
+            step_costs=lambda: self._step_measuring.costs,
             write=partial(
                 Writing,
                 opened=self.opened,
@@ -400,6 +406,7 @@ class Controller:
         self._elsewhere.close()
         if self._taking_up is not None:
             self._taking_up.cancel()
+        self._step_measuring.close()
         await self.memory_speed.close()
         await self.fetching.close()
         try:

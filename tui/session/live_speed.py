@@ -79,7 +79,7 @@ class LiveSpeed:
             case events.AnswerGrew(delta=delta):
                 self._begin_answer()
                 self._change(prefill=None, decode_tps=delta.decode_tps, is_decoding=True)
-                self._change_answer(n_tokens=delta.n_decode)
+                self._change_answer(n_tokens=delta.n_decode, n_drafted=delta.n_drafted, n_accepted=delta.n_accepted)
                 self._grew_at = time.monotonic()
             case events.AnswerPaused():
                 self._began_at = None
@@ -89,7 +89,12 @@ class LiveSpeed:
                 self._change(prefill=None, is_decoding=False, prefill_tps=self.prefill_tps)
                 if timings := turn.timings:
                     self._change(decode_tps=timings.decode_tps, ttft_s=timings.ttft_s or None)
-                    self._change_answer(n_tokens=timings.n_decode, took_s=timings.ttft_s + timings.decode_s)
+                    self._change_answer(
+                        n_tokens=timings.n_decode,
+                        took_s=timings.ttft_s + timings.decode_s,
+                        n_drafted=timings.n_drafted,
+                        n_accepted=timings.n_accepted,
+                    )
 
     def _change(self, **changes: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **changes)

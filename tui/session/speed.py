@@ -35,6 +35,9 @@ class AnswerNow(msgspec.Struct, frozen=True, kw_only=True):
     """Since the engine began with it; while one goes on after a pause, tokens and time are those since then."""
     spread: Spread | None = None
     """Of its decode speed second by second; None for the first two seconds."""
+    n_drafted: int = 0
+    """Tokens that were guessed and decoded ahead, and those of them that were right."""
+    n_accepted: int = 0
 
 
 class SpeedNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,15 +111,8 @@ class PrefillSpeeds:
     def note(self, loaded: Loaded, timings: Timings) -> None:
         """A prompt was read, or a part of it."""
         if timings.prefill_tps:
-            self._speeds[_alike(loaded)] = timings.prefill_tps
+            self._speeds[loaded.alike] = timings.prefill_tps
 
     def of(self, loaded: Loaded | None) -> float:
         """0 when too little was read with such a load, or nothing is loaded."""
-        return self._speeds.get(_alike(loaded), 0.0) if loaded else 0.0
-
-
-def _alike(loaded: Loaded) -> Loaded:
-    """The same for all loads that read a prompt equally fast: without what one load happened to take, and without the
-    size of the context, of which only what is filled counts."""
-    llama = msgspec.structs.replace(loaded.llama, buffers=(), footprint=None)
-    return msgspec.structs.replace(loaded, id=0, n_ctx=0, load_s=0.0, n_kept=0, n_lost=0, keep_s=0.0, llama=llama)
+        return self._speeds.get(loaded.alike, 0.0) if loaded else 0.0

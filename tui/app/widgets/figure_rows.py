@@ -70,10 +70,13 @@ def spread_row(answer: AnswerNow, width: int) -> Iterator[Row]:
 
 
 def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
-    """Tokens and time of the answer."""
+    """Tokens and time of the answer, and how many of those that were guessed were right."""
     if answer.n_tokens:
         tokens = trn("{n} token", "{n} tokens", answer.n_tokens)
         yield labelled(tr("answer"), f"{tokens}  {right(short_duration(answer.took_s), 6)}", width)
+    if answer.n_drafted:
+        right_ones = tr("{n} of {total}", n=f"{answer.n_accepted:,}", total=f"{answer.n_drafted:,}")
+        yield labelled(tr("guessed right"), right_ones, width)
 
 
 def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:

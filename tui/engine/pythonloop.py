@@ -1,0 +1,182 @@
+"""The token loop in Python, for those who have no compiled one: the same as `tokenloop.c`, step for step."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from tui.engine.abort import Aborted
+from tui.engine.llama import LlamaError, Session
+from tui.engine.looprun import NO_TOKEN, Drafted, LoopRun, can_draft
+from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
+from tui.engine.promptlookup import MOST_DRAFT, PromptLookup
+from tui.engine.sampler import NO_NUMBERS, NOT_SURE, NoNumbers, Sampler
+
+MOST_LOST_STEPS = 2
+MOST_LOST_SHARE = 0.005
+"""What drafts may lose: so many steps of one token, and so much of all the time."""
+MOST_IN_A_ROW = 64
+"""Steps with drafts in a row, before one without tells what a step takes now."""
+ROUNDING_SAFETY = 3.0
+"""So many times what rounding was seen to change counts as what it may change."""
+
+
+class PythonLoop:
+    """The loop in Python; see `TokenLoop`."""
+
+    def __init__(self, session: Session, sampler: Sampler, ignore_end: bool, costs: Sequence[float] = ()) -> None:
+        self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
+        self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
+        self._checks_rounding = sampler.sampling.temperature <= 0
+        self._margin = 0.0
+        self._next_check = self._next_check_past = 0
+        self._n_in_a_row = 0
+        self._plain_s = self._total_s = self._balance_s = 0.0
+        self._n_steps = self._n_drafted = self._n_accepted = self._n_alone = 0
+        self._costs: dict[int, list[float]] = defaultdict(list)
+        self._n_past = 0
+
+    def read(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        if self._lookup:
+            self._lookup.read(tokens)
+
+    @property
+    def drafted(self) -> Drafted:
+        """See `TokenLoop`."""
+        return Drafted(self._n_steps, self._n_drafted, self._n_accepted, self._n_alone)
+
+    def step_costs(self) -> dict[int, tuple[int, float]]:
+        """See `TokenLoop`."""
+        return {n: (len(took), sum(took)) for n, took in self._costs.items()}
+
+    def run(self, pending: int, n_past: int, n_most: int, due: float) -> LoopRun:
+        """See `TokenLoop`."""
+        tokens, times, decoded = list[int](), list[float](), list[int]()
+        self._n_past = n_past
+        error: Aborted | LlamaError | None = None
+        is_end = is_over = False
+        try:
+            while not (is_over or (times and times[-1] >= due)):
+                self._raise_if_aborted()
+                is_end, is_over = self._step(pending, n_most, tokens, times, decoded)
+                pending = tokens[-1] if tokens else NO_TOKEN
+        except (Aborted, LlamaError) as stopped:
+            error = stopped
+        except NoNumbers:
+            error = LlamaError("decode", NO_NUMBERS)
+        return LoopRun(tokens, times, len(decoded), is_end, error)
+
+    def _raise_if_aborted(self) -> None:
+        if self._session.abort.is_set:
+            raise Aborted
+
+    def _step(
+        self, pending: int, n_most: int, tokens: list[int], times: list[float], decoded: list[int]
+    ) -> tuple[bool, bool]:
+        """One step; whether the model ended its answer, and whether the run is over. `decoded` gets the tokens that
+        went into the KV cache."""
+        began, draft, is_clean = time.perf_counter(), list[int](), True
+        if pending != NO_TOKEN:
+            draft, is_clean = self._decode(pending, n_most - len(tokens) - 1)
+            decoded.append(pending)
+            if self._session.abort.is_set:
+                self._take_back(draft, 0)
+                raise Aborted
+        together, n_at_once = [pending, *draft], len(draft) + 1
+        row, is_end, is_over = 0, False, False
+        try:
+            while True:
+                token = self._sampler.sample(row if draft else -1, self._margin if draft else 0.0)
+                if token == NOT_SURE:
+                    # Decoded alone, it is what it would have been without a draft.
+                    self._n_alone += 1
+                    is_clean, draft = False, draft[:row]
+                    token = self._alone(together[row], row, decoded)
+                is_end, is_looked_at = self._kind(token)
+                if is_end:
+                    break
+                tokens.append(token)
+                times.append(time.perf_counter())
+                if self._lookup:
+                    self._lookup.add(token)
+                is_over = len(tokens) >= n_most or is_looked_at
+                if is_over or row >= len(draft) or token != draft[row]:
+                    break
+                self._n_accepted += 1
+                decoded.append(token)
+                row += 1
+        finally:
+            self._take_back(draft, row)
+        if pending != NO_TOKEN:
+            self._n_past += row + 1
+            self._note(n_at_once, row + 1, time.perf_counter() - began, is_clean=is_clean)
+        return is_end, is_end or is_over
+
+    def _kind(self, token: int) -> tuple[bool, bool]:
+        """Whether a token ends the answer, and whether it is to be looked at."""
+        if self._ignore_end:
+            return False, False
+        kind = self._session.token_kinds[token]
+        is_end = kind == ENDS or (kind == PLAIN and self._session.vocabulary.is_end(token))
+        return is_end, kind == LOOKED_AT
+
+    def _decode(self, pending: int, most: int) -> tuple[list[int], bool]:
+        """Decode a token with a draft behind it, where one pays; gives the draft, and whether nothing else was done."""
+        draft = self._plan(most)
+        is_check = bool(draft) and self._is_check_due()
+        if is_check:
+            self._session.decode_one(pending)
+            alone = self._sampler.logits(-1).copy()
+            self._session.memory.take_back(self._n_past)
+        if not draft:
+            self._session.decode_one(pending)
+        else:
+            self._session.decode([pending, *draft], wants_all=True)
+        if is_check:
+            most_changed = float(abs(self._sampler.logits(0) - alone).max())
+            self._margin = max(self._margin, ROUNDING_SAFETY * most_changed)
+        return draft, not is_check
+
+    def _plan(self, most: int) -> list[int]:
+        if not self._lookup or self._plain_s <= 0 or self._n_in_a_row >= MOST_IN_A_ROW:
+            return []
+        if self._balance_s < -(MOST_LOST_SHARE * self._total_s + MOST_LOST_STEPS * self._plain_s):
+            return []
+        return self._lookup.draft(self._lookup.length(min(most, MOST_DRAFT)))
+
+    def _is_check_due(self) -> bool:
+        if not self._checks_rounding:
+            return False
+        if self._n_steps < self._next_check and self._n_past < self._next_check_past:
+            return False
+        self._next_check = self._n_steps + (self._n_steps + 1 if self._n_steps < 64 else 64)
+        self._next_check_past = self._n_past + self._n_past // 4 + 64
+        return True
+
+    def _alone(self, token: int, row: int, decoded: list[int]) -> int:
+        """What is chosen behind a token of the draft that is decoded by itself."""
+        decoded.pop()
+        self._session.memory.take_back(self._n_past + row)
+        self._session.decode_one(token)
+        decoded.append(token)
+        return self._sampler.sample()
+
+    def _take_back(self, draft: Sequence[int], row: int) -> None:
+        """Forget the tokens of a draft behind this row."""
+        if row < len(draft):
+            self._session.memory.take_back(self._n_past + row + 1)
+
+    def _note(self, n_at_once: int, n: int, took: float, *, is_clean: bool) -> None:
+        self._total_s += took
+        if is_clean:
+            self._costs[n_at_once].append(took)
+        if n_at_once == 1:
+            self._plain_s = 0.9 * self._plain_s + 0.1 * took if self._plain_s > 0 else took
+            self._n_in_a_row = 0
+            return
+        self._balance_s += n * self._plain_s - took
+        self._n_in_a_row += 1
+        self._n_steps += 1
+        self._n_drafted += n_at_once - 1

@@ -1,0 +1,67 @@
+"""Has the engine measured for how much several tokens at once cost, when a model is loaded that this is not known of:
+while nobody wants the engine, and once for each load."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from tui.engines.interface import Engine, EngineError
+from tui.measure.kept_steps import KeptSteps, load_key
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import Loaded, MeasureSteps
+from tui.session.events import AnySessionEvent, PhaseChanged
+
+_log = logging.getLogger("llmtui")
+
+
+class StepMeasuring:
+    """Follows the phases of the session's `engine`; what it finds goes to `kept`."""
+
+    def __init__(self, engine: Engine, kept: KeptSteps) -> None:
+        self._engine, self._kept = engine, kept
+        self._known: tuple[Loaded | None, tuple[float, ...] | None] = None, None
+        """Of which load the costs are known, and these; None until they are."""
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """Of what is loaded; empty as long as they are not known."""
+        loaded, costs = self._known
+        return costs or () if loaded is self._engine.loaded else ()
+
+    def hear(self, event: AnySessionEvent) -> None:
+        """Follow what the engine is at."""
+        if not isinstance(event, PhaseChanged):
+            return
+        self._stop()
+        loaded = self._engine.loaded
+        if event.phase == "ready" and loaded is not None and self._engine.capabilities.speculates:
+            if self._known[0] is not loaded:
+                self._known = loaded, None
+            if self._known[1] is None:
+                self._task = asyncio.create_task(self._learn(loaded))
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _learn(self, loaded: Loaded) -> None:
+        hello = self._engine.hello
+        if hello is None or not loaded.llama.n_drafts:
+            return
+        key = load_key(hello, loaded)
+        costs = await asyncio.to_thread(self._kept.known, key)
+        if costs is None:
+            try:
+                costs = (await self._engine.ask(MeasureSteps())).costs
+            except (EngineError, EngineDied) as error:
+                _log.info("What several tokens at once cost was not measured: %s", error)
+                return
+            await asyncio.to_thread(self._kept.add, key, costs)
+        self._known = loaded, costs

@@ -1,10 +1,10 @@
 """What checkpoints cost: the size of one, how long it takes and how long going back to it, and decode with and without
 them. Models have the memory of real ones (windows of Gemma 3 4B, states of Qwen3.5 9B) and hardly any weights.
 
-usage: python tests/performance/checkpoint_cost.py [--tokens 1100] [--rounds 4] [--threads 1]
+usage: python tests/performance/checkpoint_cost.py [--tokens 1100] [--answer 600] [--threads 1]
 
-Decode is in turns, with and without, in one process, in its CPU time, which other programs change least. Of models
-whose tokens take longer, checkpoints take a smaller share.
+The speed is that of decode with checkpoints, of what it would be without them: by the time that they take of an answer,
+because two answers differ by more than that on a machine that has other work.
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ import time
 from pathlib import Path
 
 from tests.engine.memory_models import KINDS, N_EMBD, N_FF, Kind, Shapes, build
-from tui.engine import prefixcache
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Chat
 from tui.engine.llama import Session, backend_init
 from tui.protocol.messages import Event, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
-NEVER = 1 << 30
-N_TOKENS, MARK_TOKENS = 160, 128
-"""Of an answer, and between two checkpoints at least: four times as often as in use, so that a short answer has one."""
 ROW = "{:<24} {:>10} {:>10} {:>10} {:>12} {:>16}"
 
 
@@ -122,44 +118,49 @@ class Decode:
             restoring.append(time.perf_counter() - saved)
         return len(state), statistics.median(saving), statistics.median(restoring)
 
-    def answer(self, n_tokens: int) -> float:
-        """CPU time for an answer of so many tokens to the same question, which was read."""
+    def answer(self, n_tokens: int) -> tuple[float, float]:
+        """Seconds in which checkpoints were taken, and those for all of an answer of so many tokens, to the same
+        question, which was read."""
         events: list[Event] = []
         command = Generate(
             messages=(self._question,), sampling=Sampling(temperature=0), max_tokens=n_tokens, ignore_end=True
         )
-        started = time.process_time()
+        prefix, taken_s = self.chat.prefix, 0.0
+        mark = prefix.mark
+
+        def timed() -> None:
+            nonlocal taken_s
+            started = time.perf_counter()
+            mark()
+            taken_s += time.perf_counter() - started
+
+        prefix.mark = timed  # type: ignore[method-assign]
+        started = time.perf_counter()
         self.chat.generate(command, events.append)
-        return time.process_time() - started
+        prefix.mark = mark  # type: ignore[method-assign]
+        return taken_s, time.perf_counter() - started
 
 
 def measure(name: str, model: Path, options: argparse.Namespace) -> None:
     """A row of the table."""
     decode = Decode(model, options)
     n_bytes, saving, restoring = decode.cost()
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for i in range(2 * options.rounds):
-        is_on = i % 2 == 0
-        prefixcache.MARK_TOKENS = MARK_TOKENS if is_on else NEVER
-        times[is_on].append(decode.answer(N_TOKENS))
-    ratios = [without / with_them for with_them, without in zip(times[True], times[False], strict=True)]
+    taken_s, answer_s = decode.answer(options.answer)
     decode.session.close()
-    error = statistics.stdev(ratios) / len(ratios) ** 0.5
-    speed = f"{statistics.mean(ratios):.3f} ± {error:.3f}"
-    per_token = f"{statistics.median(times[False]) / N_TOKENS * 1000:.2f} ms"
-    size = f"{n_bytes / 2**20:.1f} MiB"
-    print(ROW.format(name, size, f"{saving * 1000:.1f} ms", f"{restoring * 1000:.1f} ms", per_token, speed), flush=True)
+    size, per_token = f"{n_bytes / 2**20:.1f} MiB", f"{(answer_s - taken_s) / options.answer * 1000:.2f} ms"
+    share = f"{1 - taken_s / answer_s:.3f}"
+    print(ROW.format(name, size, f"{saving * 1000:.1f} ms", f"{restoring * 1000:.1f} ms", per_token, share), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=1100)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--answer", type=int, default=600)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # llama.cpp's log
     backend_init()
-    print(ROW.format("memory", "checkpoint", "taken in", "back in", "CPU a token", "speed with them"))
+    print(ROW.format("memory", "checkpoint", "taken in", "back in", "a token", "speed with them"))
     with tempfile.TemporaryDirectory() as folder:
         for name, kind in SHAPES.items():
             KINDS[name] = kind

@@ -101,6 +101,8 @@ def _option(remedy: Remedy) -> str:
             return _options(remedy, "n_ctx")
         case "cache":
             return _options(remedy, "type_k", "type_v")
+        case "windows":
+            return _options(remedy, "swa_full")
         case "quant":
             return verdict_words.remedy_label(remedy)
         case _:

@@ -136,6 +136,7 @@ _MADE: dict[str, Callable[[LoadSettings, list[object]], object]] = {
     "flash_attn": lambda settings, _: _FLASH_ATTENTION[settings.flash_attn],
     "type_k": lambda settings, _: CACHE_TYPES[settings.type_k],
     "type_v": lambda settings, _: CACHE_TYPES[settings.type_v],
+    "swa_full": lambda settings, _: settings.swa_full == "on",
     "use_mmap": lambda settings, _: _load_mode(settings),
     "use_mlock": lambda settings, _: _load_mode(settings),
     "speculative": lambda settings, _: n_outputs(settings),

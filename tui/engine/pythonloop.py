@@ -66,7 +66,7 @@ class PythonLoop:
         is_end = is_over = False
         try:
             while not (is_over or (times and times[-1] >= due)):
-                self._raise_if_aborted()
+                self._session.raise_if_aborted()
                 is_end, is_over = self._step(pending, n_most, tokens, times, decoded)
                 pending = tokens[-1] if tokens else NO_TOKEN
         except (Aborted, LlamaError) as stopped:
@@ -74,10 +74,6 @@ class PythonLoop:
         except NoNumbers:
             error = LlamaError("decode", NO_NUMBERS)
         return LoopRun(tokens, times, len(decoded), is_end, error)
-
-    def _raise_if_aborted(self) -> None:
-        if self._session.abort.is_set:
-            raise Aborted
 
     def _step(
         self, pending: int, n_most: int, tokens: list[int], times: list[float], decoded: list[int]

@@ -327,6 +327,9 @@ class Generate(Command[Done], frozen=True):
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False
     """Go on after the model's end token, for benchmarks."""
+    contexts: str = ""
+    """A folder of kept contexts, of any conversation: the beginning of the prompt is taken from one that has it, where
+    that is quicker than reading it. Empty looks at none."""
     step_costs: tuple[float, ...] = ()
     """What decoding 1, 2, 3 … tokens at once costs, as `StepCosts` tells; without it nothing is drafted."""
     flush_s: float = 0.1

@@ -4,7 +4,9 @@ at random, are what a forecast learns from, the other half what it is tested wit
 alone from all the others, and each from bandwidth alone. Prints a Markdown table: how often the speed was within the
 bar, how wide the bar was, how far off the forecast was.
 
-`--minutes N` ends the measuring after so long, the small shapes first: ten minutes on two cores give an answer.
+`--minutes N` ends the measuring after so long, the small shapes first: ten minutes on two cores give an answer. How
+much of the processors other programs took meanwhile is told at the end: with more than a tenth the figures say more of
+these than of the forecasts.
 `--keep FILE` keeps what was measured, and adds to it: later calls without a script to write models only compute.
 """
 
@@ -15,6 +17,7 @@ import asyncio
 import importlib.util
 import math
 import random
+import resource
 import shutil
 import statistics
 import sys
@@ -27,6 +30,7 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import psutil
 
 from tui.engines.local import LocalEngine
 from tui.measure.bench_plan import BenchJob, BenchPlan, context_for, plan_tests
@@ -43,6 +47,7 @@ TESTS = plan_tests([64], [16])
 REPETITIONS = 2
 SPLITS = 200
 RESERVE = 1 << 30
+MOST_OF_OTHERS = 0.1
 SMALL = {
     "small-0.1b": {"embd": 512, "layers": 12, "heads": 8, "kv_heads": 4, "ffn": 1536, "tied": True},
     "small-moe-8": {"experts": 8, "experts_used": 2, "expert_ffn": 512, "embd": 768},
@@ -238,6 +243,32 @@ def speeds(found: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
+class Others:
+    """What other programs take of the processors from now on."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def __str__(self) -> str:
+        all_s, busy_s, own_s = (now - before for now, before in zip(self._now(), self._began, strict=True))
+        share = max(0.0, busy_s - own_s) / all_s if all_s else 0.0
+        told = f"Other programs took {share:.0%} of the processors meanwhile."
+        return told if share <= MOST_OF_OTHERS else f"{told} That is too much: measure again on a quiet machine."
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds of all processors, of them those in which something ran, and those of this program and its
+        children."""
+        times = psutil.cpu_times()
+        whole = sum(times[:8])  # time of guests is counted in that of the user too
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return (
+            whole,
+            whole - times.idle - getattr(times, "iowait", 0.0),
+            sum(one.ru_utime + one.ru_stime for one in used),
+        )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="How near forecasts of speed come to what is measured.")
     parser.add_argument("synth", type=Path, nargs="?", help="the script that writes models with random weights")
@@ -252,9 +283,10 @@ def main() -> int:
     found: list[Measured] = []
     if options.keep and options.keep.exists():
         found = msgspec.json.decode(options.keep.read_bytes(), type=list[Measured])
+    others = Others()
     if options.synth:
         measure_all(options, found)
-    print(speeds(found), table(found), sep="\n\n")
+    print(speeds(found), table(found), *[str(others)] * bool(options.synth), sep="\n\n")
     return 0 if found else 1
 
 

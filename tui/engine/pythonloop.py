@@ -20,6 +20,8 @@ MOST_IN_A_ROW = 64
 """Steps with drafts in a row, before one without tells what a step takes now."""
 LEARNS = 0.2
 """What the cost of one more step weighs against what was known of it."""
+LIKELY = 4.0
+"""Logits so far below the best belong to tokens that could become the likeliest."""
 ROUNDING_SAFETY = 3.0
 """So many times what rounding was seen to change counts as what it may change."""
 
@@ -141,8 +143,9 @@ class PythonLoop:
         else:
             self._session.decode([pending, *draft], wants_all=True)
         if is_check:
-            most_changed = float(abs(self._sampler.logits(0) - alone).max())
-            self._margin = max(self._margin, ROUNDING_SAFETY * most_changed)
+            logits = self._sampler.logits(0)
+            moved = (alone - logits) - (alone - logits)[logits.argmax()]
+            self._margin = max(self._margin, ROUNDING_SAFETY * float(abs(moved[logits >= logits.max() - LIKELY]).max()))
         return draft, not is_check
 
     def _plan(self, most: int) -> list[int]:

@@ -14,9 +14,11 @@ from tui.engine.promptlookup import MOST_DRAFT
 SIZES = (1, 2, 4, 8, 3, 16, 6, 12, 5, 7)
 """Tokens at once, in the order in which they are tried: some are cheaper than those before, as kernels compute several
 rows together."""
+GPU_SIZES = (1, 2, 4, 8)
+"""On a GPU, which compiles programs for each size when it comes first: up to a second for each."""
 ROUNDS = 3
 BUDGET_S = 1.5
-"""After the first round. That one is not counted: GPUs compile their programs for each size when it comes first."""
+"""After the first round, which is not counted."""
 PATIENCE_S = 5.0
 """For the first round."""
 _FEWEST_STEPS = 4
@@ -30,7 +32,9 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
     """The cost of 1, 2, 3 … tokens at once, as far as there was time and room; empty where drafts cannot be made. What
     is in the KV cache stays as it is. Raises `Aborted`."""
     n_past = session.memory.n_past
-    sizes = [n for n in SIZES if n <= min(session.n_outputs, session.n_ctx - n_past)]
+    is_on_gpu = bool(session.loaded.llama.devices)
+    wanted = GPU_SIZES if is_on_gpu else SIZES
+    sizes = [n for n in wanted if n <= min(session.n_outputs, session.n_ctx - n_past)]
     if session.n_outputs < 2 or session.memory.is_recurrent or len(sizes) < 2:
         return ()
     token = max(session.vocabulary.bos, session.vocabulary.eos, 0)
@@ -47,7 +51,10 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
             break
         took = _step(session, n_past, [token] * n)
         best[n] = min(best.get(n, took), took)
-    return filled({n: took / best[1] for n, took in best.items()}) if len(best) > 1 else ()
+    if len(best) < 2:
+        return ()
+    costs = {n: took / best[1] for n, took in best.items()}
+    return stepped(costs) if is_on_gpu else filled(costs)
 
 
 def _step(session: Session, n_past: int, tokens: Sequence[int]) -> float:
@@ -71,6 +78,13 @@ def filled(known: Mapping[int, float]) -> tuple[float, ...]:
         slope = (known[after] - known[before]) / (after - before)
         costs += [known[before] + slope * n for n in range(1, after - before + 1)]
     return tuple(max(1.0, cost) for cost in costs)
+
+
+def stepped(known: Mapping[int, float]) -> tuple[float, ...]:
+    """As `filled`, each number that is not known costing as much as the next that is: drafts are then as long as these
+    say."""
+    sizes = sorted(known)
+    return tuple(max(1.0, known[next(at for at in sizes if at >= n)]) for n in range(1, sizes[-1] + 1))
 
 
 class StepCosts:

@@ -49,6 +49,8 @@ enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED, HAS_NO_NUMBERS };
 #define MOST_IN_A_ROW 64
 /* So many times what rounding was seen to change counts as what it may change. */
 #define ROUNDING_SAFETY 3.0f
+/* Logits so far below the best belong to tokens that could become the likeliest. */
+#define LIKELY 4.0f
 
 struct token_loop {
     void *context, *chain;
@@ -256,6 +258,23 @@ static bool is_check_due(struct token_loop *loop)
     return true;
 }
 
+/* By how much rounding moved any of the likeliest tokens against the likeliest one. */
+static void learn_margin(struct token_loop *loop, const float *logits)
+{
+    const float best = find_maxima(logits, loop->n_vocab, loop->maxima);
+    if (!isfinite(best))
+        return;
+    int32_t first = 0;
+    const int32_t n = gather(loop, logits, best - LIKELY);
+    while (first < n - 1 && loop->room[first].logit < best)
+        first++;
+    const float moved = loop->alone[loop->room[first].id] - best;
+    for (int32_t i = 0; i < n; i++) {
+        const float change = ROUNDING_SAFETY * fabsf(loop->alone[loop->room[i].id] - loop->room[i].logit - moved);
+        loop->margin = change > loop->margin ? change : loop->margin;
+    }
+}
+
 /* Decode a token with a draft behind it; with `is_check` before that by itself: how far do the logits differ? */
 static int32_t decode_draft(struct token_loop *loop, int32_t *tokens, int32_t n, bool is_check)
 {
@@ -271,13 +290,8 @@ static int32_t decode_draft(struct token_loop *loop, int32_t *tokens, int32_t n,
     if (decode(loop, tokens, n) != 0 || !is_check)
         return loop->status;
     const float *logits = loop->get_logits_ith(loop->context, 0);
-    float most = 0.0f;
-    for (int32_t i = 0; logits && i < loop->n_vocab; i++) {
-        const float difference = fabsf(logits[i] - loop->alone[i]);
-        most = difference > most ? difference : most;
-    }
-    if (ROUNDING_SAFETY * most > loop->margin)
-        loop->margin = ROUNDING_SAFETY * most;
+    if (logits)
+        learn_margin(loop, logits);
     return 0;
 }
 

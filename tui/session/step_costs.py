@@ -56,12 +56,14 @@ class StepMeasuring:
         if hello is None or not loaded.llama.n_drafts:
             return
         key = load_key(hello, loaded)
-        costs = await asyncio.to_thread(self._kept.known, key)
+        # A GPU has to be made ready for several tokens at once in each process anew, which measuring does.
+        costs = None if loaded.llama.devices else await asyncio.to_thread(self._kept.known, key)
         if costs is None:
             try:
                 costs = (await self._engine.ask(MeasureSteps())).costs
             except (EngineError, EngineDied) as error:
                 _log.info("What several tokens at once cost was not measured: %s", error)
                 return
-            await asyncio.to_thread(self._kept.add, key, costs)
+            if not loaded.llama.devices:
+                await asyncio.to_thread(self._kept.add, key, costs)
         self._known = loaded, costs

@@ -150,7 +150,7 @@ async def test_repacking_is_told_to_be_for_the_cpu_alone() -> None:
         assert "only without a GPU" in str(row.query_one(".form-note", Static).render())
         stage.dialog.query_one("#backend", ChoiceLine).less()
         await stage.pilot.pause()
-        assert "--tune" in str(row.query_one(".form-note", Static).render())
+        assert "Tune" in str(row.query_one(".form-note", Static).render())
 
 
 async def test_a_model_with_sliding_windows_has_a_choice_and_shows_what_it_saves(tmp_path: Path) -> None:

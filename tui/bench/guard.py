@@ -15,8 +15,8 @@ from tui.config.settings import MemorySettings
 from tui.engines.plans import DryRunPlanner
 from tui.machine.gpu import GpuReader
 from tui.machine.host import HostReader
+from tui.measure.bench_plan import BenchJob, tokens_needed
 from tui.measure.report import Test
-from tui.measure.runner import BenchJob, tokens_needed
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import may_load, no_others

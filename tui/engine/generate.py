@@ -18,7 +18,7 @@ from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
 from tui.engine.stepcosts import StepCosts
 from tui.engine.tokenloop import token_loop
-from tui.protocol.messages import Generate, Started
+from tui.protocol.messages import Generate, ReadAhead, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
 
 ANSWER_RESERVE = 256
@@ -199,11 +199,19 @@ class Chat:
             borders.append(edited)
         return borders
 
-    def read_ahead(self, messages: Sequence[Message], *, thinking: bool, effort: Effort) -> None:
-        """Bring the KV cache to where the next prompt will go on, whatever is asked in it. Raises `Aborted`, the cache
-        being some way there, and `TemplateError`; does nothing when that would not leave room for an answer."""
+    def read_ahead(self, command: ReadAhead) -> None:
+        """Bring the KV cache to where the next prompt will go on, however what is written of it does. Raises `Aborted`,
+        the cache being some way there, and `TemplateError`; does nothing when that would not leave room for an
+        answer."""
+        # A memory that cannot be cut at any place would have to go back to its last checkpoint for each changed word.
+        text = "" if self.prefix.needs_borders else command.text
         one, other = (
-            self.prompt([*messages, Message(role="user", content=c)], thinking=thinking, effort=effort) for c in "a1"
+            self.prompt(
+                [*command.messages, Message(role="user", content=f"{text}{end}")],
+                thinking=command.thinking,
+                effort=command.effort,
+            )
+            for end in "a1"
         )
         n_same = shared(one, other)
         if n_same > self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8):

@@ -122,15 +122,22 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, settings: LoadSettings, abort: AbortSwitch, on_progress: Callable[[float], None]
+        self,
+        path: Path,
+        settings: LoadSettings,
+        abort: AbortSwitch,
+        on_progress: Callable[[float], None],
+        templates: TemplateHost | None = None,
     ) -> None:
+        """`templates` is what another session has left, which saves the start of a process."""
         started = time.perf_counter()
         before = footprint.Before()
         self.abort = abort
         self._model: int | None = None
         self._context: int | None = None
         self._keep: list[object] = []
-        self._templates = TemplateHost(self.raise_if_aborted)  # gets ready while the model loads
+        self._templates = templates or TemplateHost()  # gets ready while the model loads
+        self._templates.check = self.raise_if_aborted
         try:
             print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
             with LOG.step() as lines:
@@ -303,13 +310,17 @@ class Session:
             raise Aborted
 
     def close(self) -> None:
-        """Free context and model. Safe to call twice."""
-        self._templates.close()
+        """Free all. Safe to call twice."""
+        self.leave_templates().close()
+
+    def leave_templates(self) -> TemplateHost:
+        """Free context and model; what renders templates is for the next session."""
         if self._context:
             lib.llama_free(self._context)
         if self._model:
             lib.llama_model_free(self._model)
         self._context = self._model = None
+        return self._templates
 
     # Computing --------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from tui.app.widgets.verdict_line import VerdictLine
 from tui.base import format
 from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings, type_of
-from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
+from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow, value_words
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.measure.forecast import forecast
@@ -42,7 +42,7 @@ from tui.planning.search import context_steps
 from tui.planning.verdict import by_formula, judge_settings
 from tui.planning.windows import ways
 from tui.protocol.records import Device, LoadSettings
-from tui.words import mark, tr, trc, trn
+from tui.words import mark, tr, trn
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
@@ -59,7 +59,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
     Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`. `speeds`
-    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None."""
+    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None. `tuned` says
+    what of the settings a search has found; `tune` begins one, in place of a load."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -81,6 +82,8 @@ class LoadScreen(Dialog[ChosenLoad]):
         planner: DryRunPlanner | None = None,
         speeds: KnownSpeeds = KnownSpeeds(),  # noqa: B008 - frozen
         more_speeds: Callable[[], Awaitable[KnownSpeeds | None]] | None = None,
+        tuned: str = "",
+        tune: Callable[[ChosenLoad], object] | None = None,
     ) -> None:
         super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
@@ -88,6 +91,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or ChosenLoad()
         self._path, self._planner, self._speeds, self._more_speeds = path, planner, speeds, more_speeds
+        self._tuned, self._tune = tuned, tune
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -104,7 +108,10 @@ class LoadScreen(Dialog[ChosenLoad]):
             with Form():
                 yield from self._rows()
             yield CostTable()
-        yield self.button_row("load_apply", "load_fit", "dialog_close")
+        if self._tuned:
+            yield Static(self._tuned, id="tuned", markup=False)
+        tune = () if self._tune is None else ("load_tune",)
+        yield self.button_row("load_apply", "load_fit", *tune, "dialog_close")
 
     def _rows(self) -> ComposeResult:
         n_layers = self._info.n_layers
@@ -154,6 +161,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         width, height = self.size
         is_high, is_wide = height >= 18, width >= 132
         verdict_and_model = (3 if width < 64 else 2) + is_high
+        verdict_and_model += bool(self._tuned) and is_high
         costs = 0 if is_wide or not is_high else self.query_one(CostTable).n_rows
         free = height - len(("border", "border", "buttons", "keys")) - verdict_and_model - costs
         rows = sum(row.display for row in self.query(FormRow))
@@ -174,7 +182,7 @@ class LoadScreen(Dialog[ChosenLoad]):
             values = row.offered or get_args(hint)
             return ChoiceLine(_options(*values), values[0], id=row.name)
         number = NumberInput(ChosenLoad, row.name, 0)
-        self.give_way(number, "load_apply", "load_fit", "load_reset")
+        self.give_way(number, "load_apply", "load_fit", "load_tune", "load_reset")
         return number
 
     def _backends(self) -> list[tuple[str, str]]:
@@ -331,7 +339,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         if row_id == "row-n_gpu_layers":
             return tr("no GPU is used") if on_cpu else tr("layers on the GPU")
         if row_id == "row-repack":
-            return tr("auto: what --tune found, else on") if on_cpu else tr("only without a GPU")
+            return tr("auto: what Tune found, else on") if on_cpu else tr("only without a GPU")
         if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:
             return tr("{backend} is not here", backend=clean(self._base.backend))
         return None
@@ -350,15 +358,29 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     @on(Input.Submitted)
     def action_load_apply(self) -> None:
-        """Load, unless something is wrong: then go there."""
-        complaints = self.complaints
-        if complaints:
-            wrong = next(iter(complaints))
+        """Load, unless something is wrong."""
+        if self._is_right():
+            self.dismiss(self.choice)
+
+    def action_load_tune(self) -> None:
+        """Leave for a search that begins with these settings, unless something is wrong."""
+        if self._tune is not None and self._is_right():
+            choice = self.choice
+            self.dismiss(None)
+            self._tune(choice)
+
+    def _is_right(self) -> bool:
+        """Whether the settings can be used; else what is wrong gets the focus."""
+        wrong = next(iter(self.complaints), "")
+        if wrong:
             if LOAD_ROWS[wrong].is_advanced:
                 self.query_one(FoldLine).more()
             self.query_one(f"#{wrong}").focus()
-        else:
-            self.dismiss(self.choice)
+        return not wrong
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is tuned where nobody could."""
+        return (action != "load_tune" or self._tune is not None) and super().check_action(action, parameters)
 
     @work(exclusive=True, group="fit")
     async def action_load_fit(self) -> None:
@@ -416,8 +438,7 @@ class LoadScreen(Dialog[ChosenLoad]):
 
 def _options(*values: str) -> list[tuple[str, str]]:
     """Values, and what they are called."""
-    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
-    return [(value, called.get(value, value)) for value in values]
+    return [(value, value_words(value)) for value in values]
 
 
 def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:

@@ -23,7 +23,7 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
+from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
@@ -53,6 +53,8 @@ class ModelFlows:
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
         self.find: Callable[[], object] | None = None
         """Searches the hubs; whoever does so sets it."""
+        self.tune: Callable[[LibraryModel, ChosenLoad], object] | None = None
+        """Looks for the fastest settings; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
         self._found: list[LibraryModel] = []
@@ -66,8 +68,8 @@ class ModelFlows:
         return self.library
 
     def found_so_far(self) -> Library:
-        """The models that a scan has found by now, for whoever does not want to wait for its end."""
-        return sorted_library(tuple(self._found))
+        """The models that a scan has found by now, in that order, for whoever does not want to wait for its end."""
+        return Library(models=tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -90,10 +92,6 @@ class ModelFlows:
     async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take in place of the loaded one, and llama.cpp's devices."""
         return await self._memory_now()
-
-    async def known_models(self) -> tuple[LibraryModel, ...]:
-        """Those of the library, which is looked through if that was not done yet."""
-        return await self._models()
 
     @flow("dialog")
     async def action_pick_model(self) -> None:
@@ -160,7 +158,7 @@ class ModelFlows:
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
         """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
         whatever it leaves."""
-        if model := await self._inspect(path):
+        if model := await self.inspect(path):
             await self._load(self._as_remembered(model), fit=fit, force=force)
 
     @flow("load")
@@ -184,7 +182,7 @@ class ModelFlows:
             self.flows.tell(tr(phrases.STILL_LOADING), bad=True)
             return
         path, choice, name = controller.model.path, controller.model.choice, controller.model.name
-        current = await self._inspect(path) if path is not None else None
+        current = await self.inspect(path) if path is not None else None
         before = controller.engine.loaded
         unloading: list[asyncio.Task[None]] = []
 
@@ -224,7 +222,7 @@ class ModelFlows:
         path = self._controller.model.path
         if path is None:
             self.action_pick_model()
-        elif model := await self._inspect(path):
+        elif model := await self.inspect(path):
             await self._load_as_asked(model)
 
     def action_card_load_settings(self) -> None:
@@ -242,10 +240,11 @@ class ModelFlows:
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self._controller.load_for(model.path, model.info.n_ctx_train)
+        choice = self._controller.load_for(model.path, model.info)
         return Coming(model=model, choice=choice, given=self._controller.given_for(model.path))
 
-    async def _inspect(self, path: Path) -> LibraryModel | None:
+    async def inspect(self, path: Path) -> LibraryModel | None:
+        """The model at `path`; None, and said so, where it cannot be read."""
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
@@ -291,8 +290,9 @@ class ModelFlows:
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
         from tui.app.screens.model_records import more_speeds, speeds_here
+        from tui.app.tune_phrases import tuned_line
 
-        defaults, speeds = self._settings.load, await speeds_here()
+        path, speeds = plan.model.path, await speeds_here()
         chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
@@ -300,11 +300,13 @@ class ModelFlows:
                 devices,
                 memory,
                 self.flows.keymap,
-                defaults=defaults,
-                path=plan.model.path,
+                defaults=self._settings.load,
+                path=path,
                 planner=self._controller.planner,
                 speeds=speeds,
                 more_speeds=partial(more_speeds, self._controller.memory_speed.measured),
+                tuned=tuned_line(self._controller.load_order.tuned_for(path, plan.model.info), path),
+                tune=partial(self.tune, plan.model) if self.tune is not None else None,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)
@@ -326,7 +328,7 @@ class ModelFlows:
 
         while plan is not None:
             confirmed = self._confirmed(plan, devices, memory)
-            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self._models)
+            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self.known_models)
             if permission.is_given:
                 return plan
             if permission.instead is not None:
@@ -345,7 +347,7 @@ class ModelFlows:
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
 
-    async def _models(self) -> tuple[LibraryModel, ...]:
+    async def known_models(self) -> tuple[LibraryModel, ...]:
         """Those of the library, which is looked through if that was not done yet."""
         library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
         return tuple(library.models)
@@ -362,7 +364,7 @@ class ModelFlows:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self._controller.model.path
-        if path is None or not (model := await self._inspect(path)):
+        if path is None or not (model := await self.inspect(path)):
             return False
         plan = Coming(model=model, choice=self._controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
@@ -407,7 +409,7 @@ class ModelFlows:
         from tui.app.screens.log_view import LogScreen
 
         controller, loaded = self._controller, self._present()
-        if loaded is not None and (model := await self._inspect(Path(loaded.path))):
+        if loaded is not None and (model := await self.inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.model.choice, devices)[0]
             settings = msgspec.structs.replace(settings, swa_full="on" if loaded.llama.swa_full else "off")

@@ -15,7 +15,7 @@ from tests.engine.asking import Reply, ask, user
 from tests.engine.memory_models import KINDS, build
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
-from tui.protocol.messages import SaveContext
+from tui.protocol.messages import ReadAhead, SaveContext
 from tui.protocol.records import LoadSettings, Message
 
 SETTINGS = msgspec.structs.replace(TINY, n_ctx=8192, n_ubatch=128, type_k="f32", type_v="f32", flash_attn="off")
@@ -113,6 +113,19 @@ async def test_only_what_is_in_no_folder_is_read(windows: Windows) -> None:
     await windows.asks(user("four five six " * 150))
     aided, _ = await windows.asks(text)
     assert aided.done.timings.n_prefill == 1
+
+
+@only_dense
+async def test_what_is_read_ahead_is_taken_from_a_file_too(windows: Windows) -> None:
+    _, first = await windows.asks(user("one two three " * 150))
+    await windows.keeps("first")
+    await windows.asks(user("four five six " * 150))
+    question = user("And what then? " * 3)
+    ahead = ReadAhead(messages=tuple(first), text=question.content, thinking=True, contexts=str(windows.folder))
+    await windows.engine.ask(ahead)
+    (windows.folder / "first.kv").unlink()
+    reply, _ = await windows.asks(*first, question)
+    assert reply.done.timings.n_prefill <= 60  # marks of the template
 
 
 @only_dense

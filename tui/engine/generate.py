@@ -107,8 +107,7 @@ class Chat:
             command, paused = _asked_again(command, paused), None
         try:
             tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
-            if self._kept is not None and command.contexts:
-                self._kept.bring(Path(command.contexts), tokens, self.prefix, self.session.raise_if_aborted)
+            self._bring(command.contexts, tokens)
         except Aborted:
             self.paused = command
             AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
@@ -157,6 +156,11 @@ class Chat:
             self.prefix.resynchronize()
             self._costs.learn(loop.step_costs())
         answer.finish(stop)
+
+    def _bring(self, contexts: str, tokens: Sequence[int]) -> None:
+        """Have what begins as these tokens do from this folder, where that is worth it. Raises `Aborted`."""
+        if self._kept is not None and contexts:
+            self._kept.bring(Path(contexts), tokens, self.prefix, self.session.raise_if_aborted)
 
     def _sampler(self, sampling: Sampling, paused: Paused | None) -> Sampler:
         """One for a new answer; or one that goes on with the draws of a paused one, which stays as it is: it may be
@@ -217,6 +221,7 @@ class Chat:
         if n_same > self.session.n_ctx - min(ANSWER_RESERVE, self.session.n_ctx // 8):
             return
         prefix, step = self.prefix, min(AHEAD_STEP, self.session.n_ubatch)
+        self._bring(command.contexts, one[: n_same + 1])
         n_known = prefix.reuse(one[: n_same + 1])
         prefix.expect([n_same])
         try:

@@ -430,6 +430,8 @@ class ReadAhead(Command[Ok], frozen=True):
     """What is written of the next message. Not read where going back in it would cost more than it saves."""
     thinking: bool = True
     effort: Effort = ""
+    contexts: str = ""
+    """As `Generate.contexts`."""
 
 
 class SaveContext(Command[ContextSaved], frozen=True):

@@ -125,6 +125,7 @@ class ContextKeeper:
                 text=self._typed,
                 thinking=conversation.thinking,
                 effort=conversation.effort,
+                contexts=self.folder,
             )
             # What cannot be evaluated now is said when it is asked.
             with contextlib.suppress(EngineError):

@@ -55,9 +55,7 @@ def texts() -> dict[str, tuple[str, str]]:
         "Why this is so takes a longer sentence:",
         "And finally, for those who want to check it themselves:",
     )
-    summary = "\n\n".join(
-        f'{comment} "{sentence}"' for comment, sentence in zip(comments, sentences, strict=False)
-    )
+    summary = "\n\n".join(f'{comment} "{sentence}"' for comment, sentence in zip(comments, sentences, strict=False))
     prose = (CHECKOUT / "CHANGELOG.md").read_text()[1500:6000]
     return {
         "edit": (f"Rename settings to wanted in this file:\n\n{code}\n\nThe new file:\n\n", "\n".join(lines)),

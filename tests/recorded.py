@@ -41,7 +41,7 @@ from tui.protocol.messages import (
     Started,
 )
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
-from tui.session import controller, fetching, live_speed
+from tui.session import controller, fetching, live_speed, tuning
 from tui.session.monitoring import Monitoring
 from tui.session.speed import SpeedHistory
 from tui.words.later import Later
@@ -395,6 +395,7 @@ def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY)
     monkeypatch.setattr(controller, "LocalDownloads", ScriptedDownloads)
     monkeypatch.setattr(fetching, "free_bytes", lambda _: 214 * GIB)
     monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
+    monkeypatch.setattr(tuning, "LEAST_BYTES", 2**60)  # else every picture would have its offer
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_records, "model_records", recorded_records)
     monkeypatch.setattr(model_flows, "scan", lambda *_: library)

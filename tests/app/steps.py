@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -14,7 +15,7 @@ from textual.screen import ModalScreen
 from tests.app.conftest import Person
 from tests.conftest import MOE
 from tests.loads import but
-from tests.measure.fixed import COMPARISON
+from tests.measure.fixed import COMPARISON, TUNED
 from tests.planning.shapes import QWEN3_30B_A3B
 from tests.recorded import (
     CHINESE,
@@ -40,6 +41,7 @@ from tui.app.screens.palette import PaletteScreen
 from tui.app.screens.picker import PickerScreen
 from tui.app.screens.picker_details import here
 from tui.app.screens.picker_table import Facts
+from tui.app.screens.tune import TuneScreen
 from tui.app.widgets.bench_board import BenchState, JobRow
 from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.start_page import StartPage
@@ -53,6 +55,7 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.measure.expectation import Forecast, Range
 from tui.measure.history import History
 from tui.measure.report import Comparison
+from tui.measure.tune import TuneOutcome, TuneProgress
 from tui.planning.guardrail import LoadPermission
 from tui.planning.now import MemoryNow
 from tui.planning.remedies import remedies
@@ -307,6 +310,43 @@ def bench_running(keymap: Keymap) -> ModalScreen[Any]:
     )
     screen._state = msgspec.structs.replace(screen._state, jobs=rows, comparison=Comparison())
     return screen
+
+
+class Found:
+    """A search that has found something at once."""
+
+    async def run(self, _: object) -> TuneOutcome:
+        return TUNED
+
+    def stop(self) -> None:
+        """It is over."""
+
+
+async def kept(_: TuneOutcome) -> None:
+    """Nothing is remembered here."""
+
+
+def tune_running(keymap: Keymap) -> ModalScreen[Any]:
+    """Single changes are being tried."""
+
+    async def waits() -> Any:
+        await asyncio.Event().wait()
+
+    screen = TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, waits, kept, keymap)
+    outcome = msgspec.structs.replace(TUNED, gain=None, best=TUNED.start, trials=TUNED.trials[:-1])
+    trying = TUNED.trials[3].choice
+    progress = TuneProgress(stage="changes", choice=trying, spent_s=43.0, budget_s=110.0, outcome=outcome)
+    screen._state = msgspec.structs.replace(screen._state, doing="", progress=progress, outcome=outcome)
+    return screen
+
+
+def tune_over(keymap: Keymap) -> ModalScreen[Any]:
+    """It has found something."""
+
+    async def found() -> Any:
+        return Found()
+
+    return TuneScreen(f"{QWEN.info.name} {QWEN.info.quant}", 110.0, found, kept, keymap)
 
 
 async def list_conversations(person: Person) -> None:

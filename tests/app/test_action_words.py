@@ -26,7 +26,7 @@ VERBS = {
     "Delete", "Double", "Edit", "Export", "Fetch", "Filter", "Find", "Fit", "Fold", "Get", "Go", "Help", "Import",
     "Limit", "Load", "Lower", "Mark", "Move", "New", "Open", "Pause", "Quit", "Raise", "Recall", "Redraw", "Reload",
     "Remove", "Rename", "Rescan", "Reset", "Restart", "Reverse", "Run", "Save", "Scroll", "Select", "Send", "Show",
-    "Sort", "Stop", "Suspend", "Switch", "Toggle", "Undo", "Unload",
+    "Sort", "Stop", "Suspend", "Switch", "Toggle", "Tune", "Undo", "Unload",
 }  # fmt: skip
 """What an action may begin with; "New" stands for making one."""
 

@@ -151,3 +151,19 @@ def test_what_is_worth_least_goes_first_where_there_is_no_room(width: int, left:
 
     assert (text(words.left), text(words.right)) == (left, right)
     assert words.width <= max(width, 2)
+
+
+async def test_what_is_typed_is_read_while_nothing_more_is_typed_and_then_needs_not_be_read_again(
+    start: StartApp,
+) -> None:
+    async with start() as person:
+        await person.ask("ping")
+        n_asked = len(person.turns)
+        text = "one two three four five six seven eight nine ten " * 3
+        await person.type(text)
+        keeper = person.app.controller.contexts
+        await person.wait_for(lambda: keeper.has_read == text)
+        await person.press("enter")
+        await person.wait_for(lambda: len(person.turns) == n_asked + 2)
+        await person.wait_until_ready()
+        assert person.answer_timings.n_prefill <= 16  # the end of the text, and of the template

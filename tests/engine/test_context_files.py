@@ -79,6 +79,22 @@ async def test_read_ahead_leaves_only_the_new_message_to_evaluate(shared_tiny: E
     assert prepared.done.timings.n_prefill <= 16  # a short message between the marks of the template
 
 
+WRITTEN = "one two three four five six seven eight nine ten " * 4
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("sent", [f"{WRITTEN}and more", f"{WRITTEN[:150]}, or not"], ids=["goes on", "was changed"])
+async def test_what_is_written_of_the_next_message_is_read_ahead_too(shared_tiny: Engine, sent: str) -> None:
+    known = [QUESTION, answered("一" * 40)]
+    unprepared = await ask(shared_tiny, *known, user(sent), thinking=False)
+    await ask(shared_tiny, user("another"), thinking=False, max_tokens=1)
+    for typed in (WRITTEN[:20], WRITTEN[:77], WRITTEN):
+        await shared_tiny.ask(ReadAhead(messages=tuple(known), text=typed, thinking=False))
+    prepared = await ask(shared_tiny, *known, user(sent), thinking=False)
+    assert prepared.text == unprepared.text
+    assert prepared.done.timings.n_prefill <= 24  # the end of the message, and of the template
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_read_ahead_stops_when_it_is_cancelled_and_the_next_answer_is_right(shared: Engine) -> None:
     await shared.load(DENSE, msgspec.structs.replace(TINY, n_batch=32, n_ubatch=32))

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
+from tests.engine.memory_models import build
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
 from tests.models.gguf_files import Shape, header
@@ -86,6 +87,21 @@ async def test_on_the_cpu_stub_file_and_load_agree(shared: Engine, model: Path) 
 async def test_on_vulkan_stub_file_and_load_agree(model: Path) -> None:
     async with vulkan_engine() as engine:
         await check(engine, model, [changed(devices=("Vulkan0",), **changes) for changes in ON_VULKAN])
+
+
+async def test_a_full_cache_of_sliding_windows_and_a_small_one_are_foreseen(engine: Engine, tmp_path: Path) -> None:
+    model = build(tmp_path / "window.gguf", "window")
+    full, small = changed(n_ctx=4096, swa_full="on"), changed(n_ctx=4096, swa_full="off")
+    await check(engine, model, [full, small])
+    info = inspect(model).info
+    found = []
+    for settings in (full, small, changed(n_ctx=4096)):
+        plan = estimate(info, settings)
+        planned = await engine.ask(DryRun(path=str(model), settings=settings))
+        assert planned.placed[0].kv_bytes == plan.kv_bytes
+        found.append(plan.kv_bytes)
+    assert found[0] - found[1] == estimate(info, full).window_saves_bytes > 0
+    assert found[2] == found[1], "what no plan has decided is small, as in llama.cpp's own programs"
 
 
 async def test_two_devices_share_the_layers_as_is_free() -> None:

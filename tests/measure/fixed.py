@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from tests.loads import loaded_as
+from tui.config.settings import ChosenLoad
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, RefusedJob, Report, Test
+from tui.measure.stats import RelativeDifference
+from tui.measure.tune import Outcome, Trial, TuneOutcome
 from tui.protocol.messages import Hello
 from tui.protocol.records import Device, LoadSettings
 
@@ -135,3 +140,28 @@ COMPARISON = Comparison(
     ),
 )
 """Six models on two backends."""
+
+
+def _trial(prefill: float, decode: float, outcome: Outcome, **changed: object) -> Trial:
+    choice = msgspec.structs.replace(_START, **changed)
+    return Trial(choice=choice, prefill_tps=(prefill, prefill), decode_tps=(decode, decode), outcome=outcome)
+
+
+_START = ChosenLoad(backend="cpu")
+TUNED = TuneOutcome(
+    start=_START,
+    best=msgspec.structs.replace(_START, repack="off", n_threads_batch=16, n_ubatch=1024),
+    gain=RelativeDifference(percent=38.2, low=35.9, high=40.6),
+    trials=(
+        _trial(98.0, 15.4, "start"),
+        _trial(121.0, 15.2, "dropped", n_threads_batch=16),
+        _trial(126.4, 20.8, "tried", repack="off", n_threads_batch=16),
+        _trial(104.9, 15.3, "tried", flash_attn="off", n_threads_batch=16),
+        _trial(128.0, 15.3, "dropped", n_ubatch=1024, n_threads_batch=16),
+        Trial(choice=msgspec.structs.replace(_START, n_ubatch=2048, n_threads_batch=16), outcome="stopped"),
+        _trial(141.7, 21.0, "best", repack="off", n_threads_batch=16, n_ubatch=1024),
+    ),
+    not_tried=(msgspec.structs.replace(_START, n_ubatch=128, n_threads_batch=16),),
+    n_too_large=0,
+)
+"""A search on a CPU that has found something."""

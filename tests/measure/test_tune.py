@@ -23,10 +23,13 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import State, StateStore, TunedLoad
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
+from tui.measure import tune_candidates
 from tui.measure.machine import this_machine
-from tui.measure.tune import Trial, Tuner, changes, halved
+from tui.measure.tune import Trial, Tuner, halved
+from tui.measure.tune_candidates import Candidates, changes
+from tui.measure.tuned import kind_of
 from tui.models.library import inspect
-from tui.protocol.messages import BenchSample, BenchTest
+from tui.protocol.messages import BenchSample, BenchTest, Loaded
 from tui.protocol.records import Device, LoadSettings, Repack
 from tui.session.load_order import LoadOrder
 
@@ -45,7 +48,9 @@ async def has_room(choice: ChosenLoad) -> bool:
 async def tuned(engine: Engine, model: Path = DENSE, start: ChosenLoad = START, **more: Any) -> Tuner:
     found = inspect(model)
     devices = (await engine.start()).devices
-    tuner = Tuner(engine, found.path, found.info, start, devices, **{"fits": has_room, "budget_s": 8.0, **more})
+    candidates = Candidates(found.info, devices, cache_types=more.pop("cache_types", False))
+    settings = {"fits": has_room, "budget_s": 8.0, **more}
+    tuner = Tuner(engine, found.path, start, devices, candidates, **settings)
     await tuner.run()
     return tuner
 
@@ -94,16 +99,26 @@ async def test_on_a_cpu_repacking_is_the_first_thing_that_is_changed(
 async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine: Engine) -> None:
     gpu = Device(name="Vulkan0", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1)
     start = msgspec.structs.replace(START, backend="auto")
-    tuner = Tuner(engine, DENSE, inspect(DENSE).info, start, (gpu,), has_room)
+    candidates = Candidates(inspect(DENSE).info, (gpu,))
     loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
-    found = [changes(start, choice) for choice in tuner._single_changes(start, loaded)]
+    found = [changes(start, choice) for choice in candidates.with_one_change(start, loaded)]
     assert {"backend": "cpu"} in found and {"backend": "cpu", "repack": "off"} in found
     assert {"repack": "off"} not in found
 
 
+async def test_of_several_gpus_one_alone_is_tried_and_experts_in_halves(engine: Engine) -> None:
+    gpus = [Device(name=f"Vulkan{n}", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1) for n in range(2)]
+    start = msgspec.structs.replace(START, backend="auto")
+    loaded = await engine.load(MOE, LoadSettings(n_ctx=512, n_threads=1))
+    info = inspect(MOE).info
+    found = [changes(start, choice) for choice in Candidates(info, gpus).with_one_change(start, loaded)]
+    assert {"backend": "Vulkan0"} in found
+    assert {"n_cpu_moe": info.n_layers} in found and {"n_cpu_moe": info.n_layers // 2} in found
+
+
 async def test_what_does_not_go_with_the_model_is_not_even_tried(engine: Engine, tmp_path: Path) -> None:
     shape = Shape(n_embd=160, n_head=2, n_head_kv=2, head=80, n_ff=64, n_vocab=N_VOCAB, kind="F32")
-    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"))
+    tuner = await tuned(engine, with_vocabulary(shape, tmp_path / "model.gguf"), cache_types=True)
     result = tuner.result
     considered = (*(trial.choice for trial in result.trials), *result.not_tried)
     assert {choice.type_k for choice in considered} == {"f16"} and result.n_too_large == 0
@@ -162,7 +177,7 @@ async def test_a_measurement_that_takes_too_long_is_stopped(engine: Engine, monk
         return await ask(test)
 
     monkeypatch.setattr(engine, "ask", endless_but_for_the_start)
-    tuner = tuned(engine, budget_s=4.0, on_progress=lambda spent, choice: trying.append(choice))
+    tuner = tuned(engine, budget_s=4.0, on_progress=lambda progress: trying.append(progress.choice))
     result = (await asyncio.wait_for(tuner, 60)).result
     stopped = [trial for trial in result.trials if trial.choice != START]
     assert stopped or result.not_tried  # on a busy machine the start may have taken all the time
@@ -213,6 +228,48 @@ def test_what_does_not_go_with_it_is_bad_usage(arguments: tuple[str, ...], said:
     assert done.returncode == ExitCode.USAGE and said in done.stderr
 
 
+async def test_a_quantized_cache_is_tried_only_where_the_settings_allow_it(engine: Engine) -> None:
+    for is_allowed in (False, True):
+        result = (await tuned(engine, budget_s=1.0, cache_types=is_allowed)).result
+        considered = (*(trial.choice for trial in result.trials), *result.not_tried)
+        assert ("q8_0" in {choice.type_k for choice in considered}) == is_allowed
+
+
+async def test_threads_are_chosen_apart_for_prompts_and_for_answers(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that reads fastest with three threads and writes fastest with two."""
+
+    async def timed(test: BenchTest) -> BenchSample:
+        n_read = test.n_threads_batch or test.n_threads
+        prefill_s = test.n_prompt / (300 if n_read == 3 else 100)
+        decode_s = test.n_gen / (30 if test.n_threads == 2 else 10)
+        return BenchSample(elapsed_s=prefill_s + decode_s, prefill_s=prefill_s, ttft_s=prefill_s)
+
+    monkeypatch.setattr(tune_candidates, "n_usable_cpus", lambda: 3)
+    monkeypatch.setattr(tune_candidates, "physical_cores", lambda: 3)
+    monkeypatch.setattr(engine, "ask", timed)
+    result = (await tuned(engine, budget_s=60.0)).result
+    assert changes(START, result.best) == {"n_threads": 2, "n_threads_batch": 3}
+    assert result.gain is not None and result.gain.low > 50
+
+
+async def test_settings_that_end_the_engine_are_a_candidate_less(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = engine.load
+
+    async def dies_with_small_ubatches(path: Path, settings: LoadSettings) -> Loaded:
+        if settings.n_ubatch == 256 and engine.pid is not None:
+            os.kill(engine.pid, signal.SIGKILL)
+        return await load(path, settings)
+
+    monkeypatch.setattr(engine, "load", dies_with_small_ubatches)
+    result = (await tuned(engine, budget_s=20.0)).result
+    outcomes = {trial.choice.n_ubatch: trial.outcome for trial in result.trials if trial.choice.repack == "auto"}
+    assert outcomes.get(256, "failed") == "failed" and any(trial.speeds for trial in result.trials)
+
+
 def test_repacking_left_to_auto_is_what_was_tuned_for_the_model_on_this_machine(home: Path) -> None:
     store = StateStore()
     order = LoadOrder(Settings(), store, AppOptions(), lambda problem: None)
@@ -234,3 +291,62 @@ def test_the_chat_takes_what_was_tuned_on_this_machine_until_something_is_chosen
     assert again.load_of(DENSE, "another machine")["n_ubatch"] == 64
     store.remember_load(DENSE, ChosenLoad(n_ubatch=128))
     assert order.load_for(DENSE).n_ubatch == 128 and store.state.tuned == {}
+
+
+INFO = inspect(DENSE).info
+KIND = kind_of(INFO)
+
+
+def order_of(store: StateStore, settings: Settings | None = None, **load: object) -> LoadOrder:
+    return LoadOrder(settings or Settings(), store, AppOptions(load=load), lambda problem: None)
+
+
+def test_a_model_of_the_same_kind_takes_up_what_is_of_the_machine(home: Path) -> None:
+    store, other = StateStore(), DENSE.with_name("other.gguf")
+    tuned = TunedLoad(machine=HERE, kind=KIND, backend="auto", load={"repack": "off", "n_threads": 3, "n_ubatch": 256})
+    store.remember_tuned(other, tuned)
+    order = order_of(store)
+    choice = order.load_for(DENSE, INFO)
+    assert (choice.repack, choice.n_threads, choice.n_ubatch) == ("off", 3, 512)
+    found = order.tuned_for(DENSE, INFO)
+    assert found is not None and found[0] == other and found[1].load == {"repack": "off", "n_threads": 3}
+    assert order.before_tuning(DENSE, INFO, choice) == ChosenLoad(n_ctx=choice.n_ctx)
+
+
+@pytest.mark.parametrize("what", ["kind", "machine", "backend", "chosen by hand"])
+def test_what_is_of_another_kind_machine_or_backend_or_was_chosen_by_hand_is_not_taken_up(
+    home: Path, what: str
+) -> None:
+    store = StateStore()
+    tuned = TunedLoad(machine=HERE, kind=KIND, backend="auto", load={"repack": "off"})
+    if what == "chosen by hand":
+        store.remember_load(DENSE, ChosenLoad())
+    else:
+        tuned = msgspec.structs.replace(tuned, **{what: "another"})
+    store.remember_tuned(DENSE.with_name("other.gguf"), tuned)
+    order = order_of(store)
+    assert order.load_for(DENSE, INFO).repack == "auto" and order.tuned_for(DENSE, INFO) is None
+
+
+def test_what_the_users_file_gives_goes_before_what_another_model_was_tuned_to(home: Path) -> None:
+    store = StateStore()
+    tuned = TunedLoad(machine=HERE, kind=KIND, backend="auto", load={"repack": "off", "n_threads": 3})
+    store.remember_tuned(DENSE.with_name("other.gguf"), tuned)
+    settings = Settings(load=ChosenLoad(n_threads=2), written=frozenset({"load.n_threads"}))
+    choice = order_of(store, settings).load_for(DENSE, INFO)
+    assert (choice.n_threads, choice.repack) == (2, "off")
+
+
+def test_settings_chosen_by_hand_that_are_those_that_were_tuned_leave_the_gain_known(home: Path) -> None:
+    store = StateStore()
+    store.remember_tuned(DENSE, TunedLoad(machine=HERE, load={"n_ubatch": 256}, percent=12.0))
+    store.remember_load(DENSE, ChosenLoad(n_ubatch=256, n_ctx=1024))
+    assert store.state.tuned[str(DENSE)].percent == 12.0
+
+
+def test_kinds_are_of_one_architecture_and_quantization_and_of_about_one_size() -> None:
+    def sized(n_params: float, quant: str = "Q4_K_M") -> str:
+        return kind_of(msgspec.structs.replace(INFO, n_params=int(n_params), quant=quant))
+
+    assert sized(7.6e9) == sized(8.2e9) != sized(14e9)
+    assert sized(8e9) != sized(8e9, "Q8_0") and sized(0)

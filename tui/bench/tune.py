@@ -18,22 +18,22 @@ from tui.bench.guard import read_memory
 from tui.bench.progress import ProgressLine
 from tui.bench.render import default_format, show, table_of
 from tui.bench.trouble import complain, death_report, error_sentence, say
-from tui.config.load import backend_devices, engine_settings, merge_load
-from tui.config.loadtable import LOAD_ROWS
+from tui.config.load import backend_devices, merge_load
 from tui.config.options import BenchOptions
-from tui.config.settings import ChosenLoad, Settings
-from tui.config.state import StateStore, TunedLoad
+from tui.config.settings import Settings
+from tui.config.state import StateStore
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
-from tui.measure.machine import this_machine
-from tui.measure.tune import TURN_GEN, TURN_PROMPT, Outcome, Trial, TuneOutcome, Tuner, changes
+from tui.measure.tune import Trial, TuneOutcome, TuneProgress, Tuner
+from tui.measure.tune_candidates import changes
+from tui.measure.tune_search import to_keep, tuner_for
+from tui.measure.tune_words import label, left_out, outcome_of, verdict
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
-from tui.planning.guardrail import may_load
 from tui.protocol.death import EngineDied
-from tui.words import mark, tr
+from tui.words import tr
 
 
 def tune(options: BenchOptions, model: LibraryModel, settings: Settings, state: StateStore) -> ExitCode:
@@ -68,12 +68,13 @@ class _Command:
             self._line.clear()
         if self._tuner and any(trial.speeds for trial in self._tuner.result.trials):
             found = self._tuner.result
-            problem = self._remember(found) if code == ExitCode.FINE and found.is_better else None
+            is_whole = code == ExitCode.FINE
+            problem = self._remember(found) if is_whole else None
             if problem is not None:
                 code, message = ExitCode.UNWRITTEN, tr("not remembered: {reason}", reason=problem)
-            self._print(found, _verdict(found, is_whole=code == ExitCode.FINE))
+            self._print(found, _told(found, is_kept=is_whole and found.is_better and problem is None))
         elif code == ExitCode.FINE:
-            seconds = f"{self._options.tune_s:g}"
+            seconds = f"{self._seconds:g}"
             message = tr("nothing was measured within {seconds} s; see --seconds.", seconds=seconds)
             code = ExitCode.USAGE
         if message:
@@ -93,43 +94,37 @@ class _Command:
                     command="llmtui --devices",
                 )
             )
-        if self._model.info.n_ctx_train and "n_ctx" not in self._options.load:
-            start = msgspec.structs.replace(start, n_ctx=min(start.n_ctx, self._model.info.n_ctx_train))
         memory = await read_memory(devices, self._settings.memory)
-        confirmed = Confirmed(planner, self._model.path, self._model.info, devices, memory)
-
-        async def fits(choice: ChosenLoad) -> bool:
-            permission = await may_load(confirmed, choice)
-            return permission.is_given or (self._options.force and not permission.verdict.obstacle)
-
-        fit = await confirmed.auto_fit(start, may_cut=False)
-        if fit and not await fits(start):
-            start = fit.choice
-        self._tuner = Tuner(
+        self._tuner = await tuner_for(
             engine,
-            self._model.path,
-            self._model.info,
+            self._model,
             start,
             devices,
-            fits,
-            fastest_fit=fit.choice if fit and engine_settings(fit.choice, devices)[0].devices else None,
-            budget_s=self._options.tune_s,
-            on_progress=lambda spent, choice: self._line.say(
-                spent,
-                tr(
-                    "trying {settings} · {time} left at most",
-                    settings=_label(start, choice),
-                    time=format.about((1 - spent) * self._options.tune_s),
-                ),
-            ),
+            Confirmed(planner, self._model.path, self._model.info, devices, memory),
+            msgspec.structs.replace(self._settings.tune, seconds=self._seconds),
+            on_progress=self._progressed,
+            force=self._options.force,
         )
         await self._tuner.run()
 
+    @property
+    def _seconds(self) -> float:
+        return self._options.tune_s or self._settings.tune.seconds
+
+    def _progressed(self, progress: TuneProgress) -> None:
+        self._line.say(
+            progress.fraction,
+            tr(
+                "trying {settings} · {time} left at most",
+                settings=label(progress.outcome.start, progress.choice),
+                time=format.about(progress.left_s),
+            ),
+        )
+
     def _remember(self, found: TuneOutcome) -> object:
-        """None when it is written; else what is in the way."""
-        load = msgspec.convert(changes(found.start, found.best), dict[str, bool | int | str])
-        tuned = TunedLoad(machine=this_machine().hardware, load=load)
-        return self._state.remember_tuned(self._model.path.absolute(), tuned)
+        """None when it is written, or there is nothing to write; else what is in the way."""
+        tuned = to_keep(found, self._model.info)
+        return None if tuned is None else self._state.remember_tuned(self._model.path.absolute(), tuned)
 
     def _print(self, found: TuneOutcome, sentence: str) -> None:
         output = self._options.output or default_format(sys.stdout)
@@ -140,26 +135,8 @@ class _Command:
         show([name, "", *table_of(_rows(found), "<>>>><", output), "", sentence], sys.stdout)
 
 
-_OUTCOMES: dict[Outcome, str] = {
-    "best": mark("best"),
-    "dropped": mark("dropped"),
-    "failed": mark("cannot be loaded"),
-    "start": mark("start"),
-    "stopped": mark("not over in time"),
-    "tried": "",
-}
-
-
 class _NoDevice(Exception):
     """The backend that was asked for is not here."""
-
-
-def _label(start: ChosenLoad, choice: ChosenLoad) -> str:
-    differs = (
-        tr("{name} {value}", name=tr(LOAD_ROWS[name].words), value=value)
-        for name, value in changes(start, choice).items()
-    )
-    return format.listed(*differs) or tr("the settings as they are")
 
 
 def _rows(found: TuneOutcome) -> list[tuple[Piece, ...]]:
@@ -167,7 +144,7 @@ def _rows(found: TuneOutcome) -> list[tuple[Piece, ...]]:
     for trial in sorted(found.trials, key=lambda trial: -trial.speed):
         n = len(trial.speeds)
         figures = (_mean(trial.prefill_tps), _mean(trial.decode_tps), f"{trial.turn_s:.2f}") if n else ("", "", "")
-        rows.append((_label(found.start, trial.choice), *figures, str(n), _said(trial)))
+        rows.append((label(found.start, trial.choice), *figures, str(n), _said(trial)))
     return rows
 
 
@@ -176,45 +153,14 @@ def _mean(values: tuple[float, ...]) -> str:
 
 
 def _said(trial: Trial) -> Piece:
-    said = tr(_OUTCOMES[trial.outcome])
-    if trial.choice.type_k != "f16" and trial.outcome != "start":
-        said = tr("{outcome} (costs a little quality)", outcome=said).strip()
+    said = outcome_of(trial)
     return Toned(said, "good") if trial.outcome == "best" else said
 
 
-def _verdict(found: TuneOutcome, *, is_whole: bool) -> str:
+def _told(found: TuneOutcome, *, is_kept: bool) -> str:
     """What came of it, in a few sentences."""
-    turn = {"n_read": TURN_PROMPT, "n_written": TURN_GEN}
-    gain = found.gain
-    said = []
-    if found.is_better and gain is not None:
-        said.append(
-            tr(
-                "{settings}: {percent}% faster ({low} to {high}) for a turn of {n_read} tokens read and {n_written} "
-                "written.",
-                settings=_label(found.start, found.best),
-                percent=f"{gain.percent:.1f}",
-                low=f"{gain.low:.1f}",
-                high=f"{gain.high:.1f}",
-                **turn,
-            )
-        )
-        if is_whole:
-            said.append(tr("Remembered for this model on this machine: the chat uses it."))
-    else:
-        said.append(
-            tr(
-                "Nothing is reliably faster than the current settings, for a turn of {n_read} tokens read and "
-                "{n_written} written; they stay.",
-                **turn,
-            )
-        )
-    if found.not_tried:
-        left = "; ".join(_label(found.start, choice) for choice in found.not_tried)
-        said.append(tr("Not tried, as there was no time: {settings}.", settings=left))
-    if found.n_too_large:
-        said.append(tr("Left out because they would leave too little memory: {n}.", n=found.n_too_large))
-    return format.sentences(*said)
+    kept = tr("Remembered for this model on this machine: the chat uses it.") if is_kept else ""
+    return format.sentences(*(said for said in (verdict(found), kept, left_out(found)) if said))
 
 
 def _record(found: TuneOutcome) -> dict[str, object]:

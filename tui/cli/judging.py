@@ -58,7 +58,7 @@ class Here:
 
     async def judged(self, info: ModelInfo, path: Path) -> Judged:
         """A model; `path` is where what is remembered of it is found."""
-        choice = self._order.load_for(path, info.n_ctx_train)
+        choice = self._order.load_for(path, info)
         permission = await permitted(info, self.devices, self.memory, choice)
         speed = forecast(info, permission.outcome.plan, self._speeds, n_threads=choice.n_threads)
         return Judged(permission=permission, speed=speed)

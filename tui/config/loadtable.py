@@ -8,7 +8,7 @@ and a row here. Imports next to nothing, because `--help` waits for it. Texts ar
 # Annotations that are strings would be compiled one by one, which takes longer than all the rest here.
 from typing import NamedTuple
 
-from tui.words import mark
+from tui.words import mark, trc
 
 
 class LoadRow(NamedTuple):
@@ -155,6 +155,15 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         parameter="context.type_v",
     ),
     LoadRow(
+        "swa_full",
+        words=mark("full SWA cache"),
+        options=("--swa-full",),
+        metavar="MODE",
+        help=mark("full cache of sliding windows: auto, on, off"),
+        label=mark("Full SWA cache"),
+        parameter="context.swa_full",
+    ),
+    LoadRow(
         "use_mmap",
         words="mmap",
         options=("--no-mmap",),
@@ -195,6 +204,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         help=mark("guess repeated text ahead: auto, off"),
         label=mark("Speculation"),
         note=mark("faster where text repeats; same answer"),
+        parameter="context.n_outputs_max",
         is_advanced=True,
     ),
     LoadRow(
@@ -211,3 +221,11 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
 """In the order of `settings.toml`, of `--help` and, but for its first rows, of the dialog."""
 LOAD_ROWS: dict[str, LoadRow] = {row.name: row for row in LOAD_TABLE}
 """By name."""
+
+
+def value_words(value: object) -> str:
+    """What the value of a setting is called: switches in words, all others as they are written."""
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
+    return called.get(str(value), str(value))

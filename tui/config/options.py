@@ -47,8 +47,9 @@ class AppOptions(Options, frozen=True):
     """Show the full-screen monitor alone; no engine is started."""
 
 
-BenchKind = Literal["tests", "quick", "localscore", "parallel", "tune"]
-"""llama-bench's tests, the quick score, LocalScore, many users at once, or the search for the fastest settings."""
+BenchKind = Literal["tests", "quick", "localscore", "parallel", "spec", "tune"]
+"""llama-bench's tests, the quick score, LocalScore, many users at once, texts with speculation and without, or the
+search for the fastest settings."""
 
 
 class BenchOptions(Options, frozen=True):
@@ -72,8 +73,8 @@ class BenchOptions(Options, frozen=True):
     """Time an answer as a user gets it, too."""
     n_parallel: tuple[int, ...] = ()
     """For how many users at once, each with `n_prompt` and `n_gen`; for the kind "parallel"."""
-    tune_s: float = 110.0
-    """Seconds that the search of the kind "tune" may take."""
+    tune_s: float = 0.0
+    """Seconds that the search of the kind "tune" may take; 0 leaves it to the settings."""
     output: str = ""
     """A name of `tui.bench.render.FORMATS` or `tui.bench.picture.PICTURES`; empty takes the table on a terminal and
     Markdown in a pipe."""

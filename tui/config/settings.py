@@ -177,6 +177,17 @@ class EngineSettings(Section, frozen=True):
     """Also list Vulkan devices that the CPU computes, such as llvmpipe; they are slower than the CPU itself."""
 
 
+class TuneSettings(Section, frozen=True):
+    """[tune]: the search for the fastest load settings."""
+
+    offer: bool = True
+    """Offer it once, after the first longer answer of a model."""
+    seconds: Annotated[float, Meta(ge=1.0, le=86400.0)] = 110.0
+    """What a search may take."""
+    cache_types: bool = False
+    """Also try a quantized KV cache, which costs a little quality."""
+
+
 class LogSettings(Section, frozen=True):
     """[log]: the log file that `llmtui --locate` names."""
 
@@ -203,6 +214,8 @@ class Settings(Section, frozen=True):
     """What is left free."""
     engine: EngineSettings = EngineSettings()
     """The engine's process."""
+    tune: TuneSettings = TuneSettings()
+    """The search for the fastest load settings."""
     log: LogSettings = LogSettings()
     """The log file."""
     model: tuple[ModelRule, ...] = ()

@@ -27,12 +27,24 @@ RememberedLoad = dict[str, bool | int | str]
 
 
 class TunedLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Load settings that `--tune` found to be the fastest for a model on one machine."""
+    """Load settings that a search found to be the fastest for a model on one machine."""
 
     machine: str = ""
     """That machine, as `tui.measure.machine.Machine.hardware` describes it: a home folder may be shared by several."""
     load: RememberedLoad = {}
     """Only the fields of `ChosenLoad` that it changed."""
+    kind: str = ""
+    """Models that it is good for too, as `tui.measure.tuned.kind_of` names them."""
+    backend: str = ""
+    """The backend that was asked for when it was tuned."""
+    n_ctx: int = 0
+    """The context that it was tuned with."""
+    percent: float = 0.0
+    """How much faster it was than what it began with; 0 where that was not kept."""
+    low: float = 0.0
+    """Where that lies at least."""
+    high: float = 0.0
+    """And at most."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +73,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     loads: dict[str, RememberedLoad] = {}
     """Model path to the fields of `ChosenLoad` that it was loaded with, for `tui.config.load.merge_load`."""
     tuned: dict[str, TunedLoad] = {}
-    """Model path to what was tuned for it. What is chosen in the app afterwards takes its place."""
+    """Model path to what was tuned for it, the newest last. What is chosen in the app afterwards takes its place."""
+    offered: tuple[str, ...] = ()
+    """Absolute paths of the models for which tuning was offered, the newest last."""
 
 
 class StateStore:
@@ -119,7 +133,12 @@ class StateStore:
             for oldest in list(loads)[: max(0, len(loads) + 1 - MAX_MODELS)]:
                 del loads[oldest]
             loads[key] = msgspec.structs.asdict(load)
-            tuned = {path: found for path, found in self.state.tuned.items() if path != key}
+            chosen = loads[key]
+            tuned = {
+                path: found
+                for path, found in self.state.tuned.items()
+                if path != key or all(chosen.get(name) == value for name, value in found.load.items())
+            }
             return self.update(last_model=key, loads=loads, tuned=tuned)
 
     def remember_tuned(self, model: Path, tuned: TunedLoad) -> ConfigProblem | None:
@@ -136,6 +155,17 @@ class StateStore:
         tuned = self.state.tuned.get(str(model))
         found = tuned.load if tuned and machine and tuned.machine == machine else {}
         return {**self.state.loads.get(str(model), {}), **found}
+
+    def tuned_for(self, model: Path, machine: str, kind: str = "") -> tuple[str, TunedLoad] | None:
+        """What was tuned for `model` on `machine`, or else for another of its kind there, and the path of which it
+        was."""
+        kept = self.state.tuned
+        own = kept.get(str(model))
+        if own is not None and own.machine == machine:
+            return str(model), own
+        alike = (path for path in reversed(kept) if kind and (kept[path].kind, kept[path].machine) == (kind, machine))
+        path = next(alike, None)
+        return None if path is None else (path, kept[path])
 
     def _newest(self) -> State:
         """`state`, or what another process has written since."""

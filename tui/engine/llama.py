@@ -137,14 +137,14 @@ class Session:
         self._context: int | None = None
         self._keep: list[object] = []
         self._templates = templates or TemplateHost()  # gets ready while the model loads
-        self._templates.check = self._raise_if_aborted
+        self._templates.check = self.raise_if_aborted
         try:
             print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
             self.vocabulary = self._open_vocabulary()
-            self.memory = ContextMemory(self._model, self._context)
+            self.memory = ContextMemory(self._model, self._context, swa_full=settings.swa_full == "on")
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
             self.n_outputs = n_outputs(settings)
@@ -167,6 +167,8 @@ class Session:
         load_s = time.perf_counter() - started
         placed = self._placed(settings, lines)
         told = self._describe(path, settings, lines, placed, load_s)
+        self.mapped_bytes = sum(place.mapped_bytes for place in placed)
+        """Of the weights, what lies in pages of the file."""
         llama = msgspec.structs.replace(told.llama, footprint=before.after(placed))
         self.loaded = msgspec.structs.replace(told, llama=llama)
 
@@ -268,6 +270,7 @@ class Session:
             n_threads=self.n_threads[0],
             n_threads_batch=self.n_threads[1],
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
+            swa_full=bool(self.memory.window) and settings.swa_full == "on",
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,
@@ -301,7 +304,8 @@ class Session:
             print(f"llmtui: {error}", file=sys.stderr)
             return ()
 
-    def _raise_if_aborted(self) -> None:
+    def raise_if_aborted(self) -> None:
+        """Raises `Aborted` where what is computed is to stop."""
         if self.abort.is_set:
             raise Aborted
 

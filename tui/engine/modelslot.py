@@ -19,6 +19,7 @@ from tui.engine.checkpoints import Snapshot
 from tui.engine.contextfile import ContextKey
 from tui.engine.generate import Chat
 from tui.engine.keepcontext import key_of
+from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import LlamaError, Session
 from tui.engine.params import in_effect
@@ -131,9 +132,9 @@ class ModelSlot:
                 self._send(LoadProgress(id=command_id, fraction=fraction))
 
         session = Session(path, settings, self._cancelling.switch, progress, templates)
-        self._chat = Chat(session, settings.seed)
-        self._path, self._settings = path, settings
         self._context_key = key_of(path, session)
+        self._chat = Chat(session, settings.seed, KeptPrefixes(self._context_key))
+        self._path, self._settings = path, settings
 
     def _carry_out(self, path: Path) -> _Kept | None:
         """What is to be taken along to the next session; None when another file is loaded, or nothing."""

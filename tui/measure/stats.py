@@ -1,8 +1,10 @@
 """The few statistics that a benchmark needs: means, deviations, and whether two sets of samples differ (Welch's t
-test). Written out here, so that nothing large is imported for them; the tests compare them with SciPy's."""
+test, or pair by pair). Written out here, so that nothing large is imported for them; the tests compare them with
+SciPy's."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -90,6 +92,20 @@ def relative_difference(
     return RelativeDifference(percent=100 * (ratio - 1), low=100 * (low - 1), high=100 * (high - 1))
 
 
+def paired_difference(
+    before: Sequence[float], after: Sequence[float], confidence: float = 0.95
+) -> RelativeDifference | None:
+    """By the ratios of the pairs, so that what was the same for both of a pair (a warm machine, another program) is not
+    in it: the mean of their logarithms, and Student's t. All values are above 0. None for fewer than two pairs."""
+    ratios = [math.log(second / first) for first, second in zip(before, after, strict=True)]
+    if len(ratios) < 2:
+        return None
+    middle = mean(ratios)
+    margin = t_quantile((1 + confidence) / 2, len(ratios) - 1) * deviation(ratios) / math.sqrt(len(ratios))
+    percent, low, high = (100 * math.expm1(value) for value in (middle, middle - margin, middle + margin))
+    return RelativeDifference(percent=percent, low=low, high=high)
+
+
 def two_sided_p(t: float, df: float) -> float:
     """How probable it is that Student's t with `df` degrees of freedom is at least as far from 0 as `t`."""
     square = t * t
@@ -98,6 +114,7 @@ def two_sided_p(t: float, df: float) -> float:
     return _incomplete_beta(df / 2, 0.5, df / (df + square), square / (df + square))
 
 
+@functools.lru_cache(maxsize=256)
 def t_quantile(probability: float, df: float) -> float:
     """The value that Student's t with `df` degrees of freedom stays below with this probability, from 0.5 to below 1;
     found by bisection."""

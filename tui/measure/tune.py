@@ -1,42 +1,44 @@
 """Finds the load settings that are fastest on this machine by trying them: threads first, which need no reload, then
-one change at a time, on a CPU whether it repacks weights before all others, then the good ones together against what it
-began with. Knows no terminal and saves nothing."""
+one change at a time, on a CPU whether it repacks weights before all others, then the good ones together, in turns with
+what it began with. Knows no terminal and saves nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from tui.config.load import engine_settings
-from tui.config.loadtable import LOAD_ROWS
 from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
-from tui.machine.cpus import n_usable_cpus, physical_cores
+from tui.measure.duel import LOOKS, Duel
 from tui.measure.report import Test
-from tui.measure.stats import RelativeDifference, mean, relative_difference
-from tui.models.info import ModelInfo
-from tui.planning.loadcheck import obstacle
+from tui.measure.stats import RelativeDifference, mean
+from tui.measure.tune_candidates import Candidates, changes, without_threads
+from tui.protocol.death import EngineDied
 from tui.protocol.messages import BenchTest, Loaded
-from tui.protocol.records import Device, Repack
+from tui.protocol.records import Device
 
 BUDGET_S = 110.0
 TURN_PROMPT, TURN_GEN = 512, 256
 """What is to be fast: a turn of so many tokens read and written."""
-_THREADS_UNTIL, _CHANGES_UNTIL = 0.25, 0.65
+_THREADS_UNTIL, _CHANGES_UNTIL = 0.2, 0.55
 """Shares of the budget after which threads and single changes are tried no more."""
 _STEP_S = 2.5
 """What the shortest measurement may take: its tokens are chosen for that."""
-_PAIRS = 5
 _WORTHWHILE = 1.02
 """A single change must be so much faster to be put together with others."""
+_SHORT_OF_LOOK = 3
+"""Fewer rounds than this prove nothing; they are not begun."""
 
 Outcome = Literal["start", "tried", "dropped", "stopped", "failed", "best"]
 """What was not over in time is "stopped"; "failed" cannot be loaded."""
+Stage = Literal["threads", "changes", "in turns"]
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,8 @@ class TuneOutcome(msgspec.Struct, frozen=True, kw_only=True):
     best: ChosenLoad
     """`start` when nothing was surely faster."""
     gain: RelativeDifference | None
-    """How much faster the best candidate was than `start`, measured in turns with it; None when that was not done."""
+    """How much faster the best candidate was than `start`, measured in turns with it, with bounds that hold though
+    several were tried (`tui.measure.duel`); None when that was not done."""
     trials: tuple[Trial, ...]
     not_tried: tuple[ChosenLoad, ...]
     """For want of time."""
@@ -82,10 +85,38 @@ class TuneOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def is_better(self) -> bool:
         return self.best != self.start
 
+    @property
+    def leader(self) -> Trial | None:
+        """What looks fastest so far, surely or not; None while the start does."""
+        fastest = max(self.trials, key=lambda trial: trial.speed, default=None)
+        return None if fastest is None or fastest.choice == self.start or not fastest.speed else fastest
 
-def changes(start: ChosenLoad, choice: ChosenLoad) -> dict[str, object]:
-    """Fields of `choice` that differ from those of `start`, in the order of the table."""
-    return {name: getattr(choice, name) for name in LOAD_ROWS if getattr(choice, name) != getattr(start, name)}
+    def percent_of(self, trial: Trial) -> float | None:
+        """How much faster it looks than the start, by all measurements, sure or not; None where one has none."""
+        start = next((one.speed for one in self.trials if one.choice == self.start), 0.0)
+        return 100 * (trial.speed / start - 1) if start and trial.speed else None
+
+
+class TuneProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a search is."""
+
+    stage: Stage
+    choice: ChosenLoad
+    """What is tried now."""
+    spent_s: float
+    budget_s: float
+    outcome: TuneOutcome
+    """So far."""
+
+    @property
+    def fraction(self) -> float:
+        """Of the budget."""
+        return min(1.0, self.spent_s / self.budget_s)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that it may still take."""
+        return max(0.0, self.budget_s - self.spent_s)
 
 
 def halved(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
@@ -102,26 +133,25 @@ class Tuner:
         self,
         engine: Engine,
         path: Path,
-        info: ModelInfo,
         start: ChosenLoad,
         devices: Sequence[Device],
+        candidates: Candidates,
         fits: Callable[[ChosenLoad], Awaitable[bool]],
         *,
-        fastest_fit: ChosenLoad | None = None,
         budget_s: float = BUDGET_S,
-        on_progress: Callable[[float, ChosenLoad], None] | None = None,
+        on_progress: Callable[[TuneProgress], None] | None = None,
     ) -> None:
-        """`fits` says whether a load leaves enough memory; `fastest_fit` is the placement that a search by memory alone
-        takes for the fastest. `on_progress` gets the share of the budget that is spent and what is tried now."""
-        self._engine, self._path, self._info, self._devices = engine, path, info, devices
-        self._fits, self._fastest_fit = fits, fastest_fit
+        """`fits` says whether a load leaves enough memory."""
+        self._engine, self._path, self._devices = engine, path, devices
+        self._candidates, self._fits = candidates, fits
         self._budget_s = budget_s
-        self._on_progress = on_progress or (lambda spent, choice: None)
-        self._start, self._best = start, start
-        self._gain: RelativeDifference | None = None
+        self._on_progress = on_progress or (lambda progress: None)
+        self._start = start
         self._trials: dict[ChosenLoad, Trial] = {}
+        self._duel: Duel[ChosenLoad] = Duel(start, ())
         self._not_tried: list[ChosenLoad] = []
         self._n_too_large = 0
+        self._stage: Stage = "threads"
         self._loaded: ChosenLoad | None = None
         self._began = time.monotonic()
         self._load_s = self._step_s = 0.0
@@ -134,80 +164,38 @@ class Tuner:
     @property
     def result(self) -> TuneOutcome:
         """What is known so far."""
+        best, rivals = self._duel.winner, self._duel.ranked
+        outcomes: dict[ChosenLoad, Outcome] = {} if best is None else {best: "best"}
+        shown = best or next(iter(rivals), None)
         return TuneOutcome(
             start=self._start,
-            best=self._best,
-            gain=self._gain,
-            trials=tuple(self._trials.values()),
+            best=best or self._start,
+            gain=self._duel.difference(shown) if shown else None,
+            trials=tuple(
+                msgspec.structs.replace(trial, outcome=outcomes.get(choice, trial.outcome))
+                for choice, trial in self._trials.items()
+            ),
             not_tried=tuple(choice for choice in self._not_tried if choice not in self._trials),
             n_too_large=self._n_too_large,
         )
 
     async def run(self) -> TuneOutcome:
         """Search. Raises `EngineError` when not even the start settings can be loaded, `EngineDied` when the engine
-        ends; cancelling the task that waits stops at once."""
+        ends with them; cancelling the task that waits stops at once."""
         self._began = time.monotonic()
         loaded = await self._load(self._start, self._step)
         self._n_threads, self._n_ctx = loaded.llama.n_threads, loaded.n_ctx
         await self._choose_step()
         self._trials[self._start] = Trial(choice=self._start, outcome="start")
-        threads = await self._halve(list(self._thread_choices()), _THREADS_UNTIL)
-        base = threads.choice if threads and threads.speed > self._speed(self._start) else self._start
-        singles = [c for c in self._single_changes(base, loaded) if await self._has_room(c)]
+        base = await self._choose_threads()
+        self._stage = "changes"
+        singles = [c for c in self._candidates.with_one_change(base, loaded) if await self._has_room(c)]
         await self._halve([base, *singles], _CHANGES_UNTIL)
+        self._stage = "in turns"
         await self._decide(base, singles)
         return self.result
 
-    # Candidates -------------------------------------------------------------------------------------------------------
-
-    def _thread_choices(self) -> Iterator[ChosenLoad]:
-        """The start settings with each number of threads worth trying, their own first. llama.cpp's threads spin while
-        they wait for each other: more of them than CPUs that may be used, as in a container, would take for ever."""
-        yield self._start
-        n_cpus = n_usable_cpus()
-        n_cores = physical_cores()
-        for n in dict.fromkeys((n_cores, n_cores - 1, n_cores // 2, n_cpus)):
-            if n > 0 and n != self._n_threads:
-                yield msgspec.structs.replace(self._start, n_threads=n, n_threads_batch=0)
-
-    def _single_changes(self, base: ChosenLoad, loaded: Loaded) -> Iterator[ChosenLoad]:
-        """`base` with one thing changed, the most promising first."""
-
-        def change(**fields: object) -> ChosenLoad:
-            return msgspec.structs.replace(base, **fields)
-
-        found = list(self._placements(base))
-        is_on_cpu = not engine_settings(base, self._devices)[0].devices
-        # Where nothing was repacked, on and off are the same.
-        if is_on_cpu and (base.repack == "off" or loaded.llama.repacked):
-            found.append(change(repack=_other_repack(base)))
-        quantized = base.type_v not in ("f16", "f32", "bf16")
-        if not quantized:
-            found.append(change(flash_attn="off" if loaded.llama.flash_attn else "on"))
-        found += [
-            change(n_ubatch=n, n_batch=max(n, base.n_batch)) for n in (256, 1024, 128, 2048) if n != base.n_ubatch
-        ]
-        if base.flash_attn != "off" and (base.type_k, base.type_v) == ("f16", "f16"):
-            found.append(change(type_k="q8_0", type_v="q8_0"))
-        yield from (choice for choice in dict.fromkeys(found) if choice != base and self._can_be_loaded(choice))
-
-    def _can_be_loaded(self, choice: ChosenLoad) -> bool:
-        return not obstacle(self._info, engine_settings(choice, self._devices)[0])
-
-    def _placements(self, base: ChosenLoad) -> Iterator[ChosenLoad]:
-        """Where layers and experts could be, on a machine with a GPU."""
-        if not engine_settings(base, self._devices)[0].devices:
-            return
-        n_all = self._info.n_layers + 1
-        if self._fastest_fit is not None:
-            fit = self._fastest_fit
-            yield msgspec.structs.replace(base, n_gpu_layers=fit.n_gpu_layers, n_cpu_moe=fit.n_cpu_moe)
-        yield msgspec.structs.replace(base, n_gpu_layers=-1, n_cpu_moe=0)
-        if self._info.is_moe:
-            yield msgspec.structs.replace(base, n_gpu_layers=-1, n_cpu_moe=self._info.n_layers)
-        yield msgspec.structs.replace(base, backend="cpu")
-        yield msgspec.structs.replace(base, backend="cpu", repack=_other_repack(base))
-        yield msgspec.structs.replace(base, n_gpu_layers=n_all // 2, n_cpu_moe=0)
+    # Search -----------------------------------------------------------------------------------------------------------
 
     async def _has_room(self, choice: ChosenLoad) -> bool:
         if choice in self._trials or await self._fits(choice):
@@ -215,13 +203,33 @@ class Tuner:
         self._n_too_large += 1
         return False
 
-    # Search -----------------------------------------------------------------------------------------------------------
+    async def _choose_threads(self) -> ChosenLoad:
+        """The start with the threads that are fastest for decode, and those that are for prompts: each number is
+        measured for both at once, all of them twice."""
+        choices = list(self._candidates.with_threads(self._start, self._n_threads))
+        for order in (choices, choices[::-1]):
+            for choice in order if len(choices) > 1 else ():
+                if not await self._try(choice, self._step, _THREADS_UNTIL):
+                    break
+        self._not_tried += [choice for choice in choices if choice not in self._trials]
+        trials = [trial for choice in choices if (trial := self._trials.get(choice)) and trial.speeds]
+        if not trials:
+            return self._start
+        start, *others = trials if trials[0].choice == self._start else (self._trials[self._start], *trials)
+        decode = prompt = start
+        for trial in others:
+            if mean(trial.decode_tps) > _WORTHWHILE * mean(decode.decode_tps):
+                decode = trial
+            if mean(trial.prefill_tps) > _WORTHWHILE * mean(prompt.prefill_tps):
+                prompt = trial
+        if decode.choice == prompt.choice:
+            return decode.choice
+        n_prompt = prompt.choice.n_threads_batch or prompt.choice.n_threads or self._n_threads
+        return msgspec.structs.replace(decode.choice, n_threads_batch=n_prompt)
 
-    async def _halve(self, choices: Sequence[ChosenLoad], until: float) -> Trial | None:
-        """Measure all, then the faster half with twice the tokens, and so on; the fastest in the end, None when nothing
-        could be measured in time."""
+    async def _halve(self, choices: Sequence[ChosenLoad], until: float) -> None:
+        """Measure all, then the faster half with twice the tokens in the other order, and so on."""
         left, step = list(choices), self._step
-        ranked: list[Trial] = []
         while len(left) > 1:
             measured = [choice for choice in left if await self._try(choice, step, until)]
             self._not_tried += [choice for choice in left if choice not in self._trials]
@@ -229,33 +237,40 @@ class Tuner:
             if len(measured) < len(left) or not ranked:
                 break
             for trial in dropped:
-                self._mark(trial.choice, "dropped")
-            left = [trial.choice for trial in ranked]
+                self._drop(trial.choice)
+            left = [trial.choice for trial in reversed(ranked)]
             step = self._scaled(step, 2)
-        return ranked[0] if ranked else None
 
     async def _decide(self, base: ChosenLoad, singles: Sequence[ChosenLoad]) -> None:
-        """Put what helped together, and measure it in turns with the start settings until time is up."""
-        winner = self._together(base, singles)
-        if winner != self._start and not await self._has_room(winner):
-            winner = base
-        if winner == self._start:
-            return
-        ours: list[float] = []
-        theirs: list[float] = []
+        """Put what helped together, and measure it, and the best single change, in turns with the start settings until
+        it is sure or time is up."""
+        together, single = self._together(base, singles), max((base, *singles), key=self._speed)
+        rivals: list[ChosenLoad] = []
+        for choice in dict.fromkeys((together, single, base)):
+            if choice != self._start and len(rivals) < 2 and await self._has_room(choice):
+                rivals.append(choice)
         step = self._scaled(self._step, 2)
-        for number in range(_PAIRS):
-            # A B, B A, …: what changes steadily meanwhile is the same for both, and half of the loads are saved.
-            pair = [(self._start, theirs), (winner, ours)]
-            for choice, speeds in pair if number % 2 == 0 else reversed(pair):
+        if self._n_rounds_left(rivals, step) < LOOKS[1]:
+            step = self._step
+        if len(rivals) == 2 and self._n_rounds_left(rivals, step) < LOOKS[0]:
+            del rivals[1]
+        if not rivals or self._n_rounds_left(rivals, step) < _SHORT_OF_LOOK:
+            return
+        self._duel = Duel(self._start, rivals)
+        while turns := self._duel.turns:
+            speeds = {}
+            for choice in turns:
                 if not await self._try(choice, step, 1.0):
-                    break
-                speeds.append(self._trials[choice].speeds[-1])
-        n = min(len(ours), len(theirs))
-        self._gain = relative_difference(theirs[:n], ours[:n]) if n > 1 else None
-        if self._gain is not None and self._gain.low > 0:
-            self._best = winner
-            self._mark(winner, "best")
+                    return
+                speeds[choice] = self._trials[choice].speeds[-1]
+            self._duel.add(speeds)
+
+    def _n_rounds_left(self, rivals: Sequence[ChosenLoad], step: Test) -> float:
+        """How many rounds there is time for: who was measured last in one is first in the next."""
+        order = (self._start, *rivals)
+        n_loads = sum(without_threads(one) != without_threads(other) for one, other in itertools.pairwise(order))
+        round_s = len(order) * self._expected_s(step) + n_loads * self._load_s
+        return (self._budget_s - self._spent_s) / max(round_s, 1e-9)
 
     def _together(self, base: ChosenLoad, singles: Sequence[ChosenLoad]) -> ChosenLoad:
         """`base` with every change that was worth while by itself; of two values of one field, the faster."""
@@ -271,23 +286,32 @@ class Tuner:
         trial = self._trials.get(choice)
         return trial.speed if trial else 0.0
 
-    def _mark(self, choice: ChosenLoad, outcome: Outcome) -> None:
+    def _drop(self, choice: ChosenLoad) -> None:
         if choice != self._start:
-            self._trials[choice] = msgspec.structs.replace(self._trials[choice], outcome=outcome)
+            self._trials[choice] = msgspec.structs.replace(self._trials[choice], outcome="dropped")
 
     # Measuring --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def _expected_s(self, step: Test) -> float:
+        return self._step_s * step.n_tokens / max(1, self._step.n_tokens)
 
     async def _try(self, choice: ChosenLoad, step: Test, until: float) -> bool:
         """Measure once, if there is time for it and it can be loaded; what takes longer than that is stopped."""
         if (trial := self._trials.get(choice)) and trial.outcome in ("failed", "stopped"):
             return False
-        expected_s = self._step_s * step.n_tokens / max(1, self._step.n_tokens)
-        if self._needs_load(choice):
-            expected_s += self._load_s
-        spent_s = time.monotonic() - self._began
+        expected_s = self._expected_s(step) + (self._load_s if self._needs_load(choice) else 0.0)
+        spent_s = self._spent_s
         if spent_s + expected_s > until * self._budget_s:
             return False
-        self._on_progress(min(1.0, spent_s / self._budget_s), choice)
+        self._on_progress(
+            TuneProgress(
+                stage=self._stage, choice=choice, spent_s=spent_s, budget_s=self._budget_s, outcome=self.result
+            )
+        )
         try:
             async with asyncio.timeout(until * self._budget_s - spent_s):
                 await self._load(choice, step)
@@ -305,7 +329,9 @@ class Tuner:
             self._loaded = None
             await self._engine.close()
             return False
-        except EngineError:
+        except (EngineError, EngineDied) as error:
+            if isinstance(error, EngineDied) and choice == self._start:
+                raise
             # llama.cpp refuses this combination, or there was no memory for it after all.
             self._loaded = None
             self._trials[choice] = Trial(choice=choice, outcome="failed")
@@ -320,7 +346,7 @@ class Tuner:
         return True
 
     def _needs_load(self, choice: ChosenLoad) -> bool:
-        return self._loaded is None or _without_threads(choice) != _without_threads(self._loaded)
+        return self._loaded is None or without_threads(choice) != without_threads(self._loaded)
 
     async def _load(self, choice: ChosenLoad, step: Test) -> Loaded:
         settings = engine_settings(choice, self._devices)[0]
@@ -353,12 +379,3 @@ class Tuner:
         """A step of `factor` times the tokens, or of as many as the context holds."""
         factor = min(factor, self._n_ctx / step.n_tokens)
         return Test(n_prompt=max(8, int(step.n_prompt * factor)), n_gen=max(2, int(step.n_gen * factor)))
-
-
-def _other_repack(choice: ChosenLoad) -> Repack:
-    """What "auto" is not is off."""
-    return "on" if choice.repack == "off" else "off"
-
-
-def _without_threads(choice: ChosenLoad) -> ChosenLoad:
-    return msgspec.structs.replace(choice, n_threads=0, n_threads_batch=0)

@@ -47,6 +47,10 @@ class ContextKeeper:
         """The cache holds more than its file."""
         self._ahead: asyncio.Task[None] | None = None
         """Waits for an idle moment, or evaluates what the next prompt will begin with."""
+        self._typed = ""
+        """What is written of the next prompt to the open conversation, as far as it is to be read ahead."""
+        self.has_read = ""
+        """What of that was read."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._forgotten: set[str] = set()
 
@@ -69,9 +73,15 @@ class ContextKeeper:
     def _is_on(self) -> bool:
         return self._files.is_on and self._engine.capabilities.keeps_context
 
+    @property
+    def folder(self) -> str:
+        """Where contexts are that an answer may begin with; "" where none are kept."""
+        return str(self._files.folder) if self._is_on else ""
+
     def began(self, conversation_id: str) -> None:
         """An answer to this conversation is going to fill the cache."""
         self.busy()
+        self._typed = self.has_read = ""
         self._held, self._unsaved = conversation_id, True
 
     def ended(self) -> None:
@@ -80,6 +90,19 @@ class ContextKeeper:
         if self._is_on:
             self._ahead = self._do(self._idle())
 
+    def typed(self, text: str) -> None:
+        """So much of the next prompt is written, and for a moment no more: it is read while there is time. Only while
+        no answer is being made."""
+        self.busy()
+        if self._engine.capabilities.keeps_context:
+            self._typed = text
+            self._ahead = self._do(self._while_typing())
+
+    async def _while_typing(self) -> None:
+        await self._read_ahead()
+        if self._is_on:
+            await self._idle()
+
     async def _idle(self) -> None:
         await asyncio.sleep(IDLE_S)
         await self._read_ahead()
@@ -87,16 +110,26 @@ class ContextKeeper:
         self.save()
 
     async def _read_ahead(self) -> None:
-        """The next question to the open conversation will find all before it evaluated."""
+        """The next question to the open conversation will find all before it evaluated, and what is written of it."""
         conversation = self._current()
         messages = to_messages(conversation)
-        if self._held != conversation.id or self._engine.loaded is None or not messages:
+        if self._held != conversation.id:
+            if not self._typed or self._unsaved:
+                return
+            self._held = ""  # what the cache holds is in a file, and gives way
+        if self._engine.loaded is None or (messages and messages[-1].role == "user"):
             return
-        if messages[-1].role == "assistant":
+        if messages or self._typed:
+            command = ReadAhead(
+                messages=tuple(messages),
+                text=self._typed,
+                thinking=conversation.thinking,
+                effort=conversation.effort,
+            )
             # What cannot be evaluated now is said when it is asked.
             with contextlib.suppress(EngineError):
-                thinking, effort = conversation.thinking, conversation.effort
-                await self._engine.ask(ReadAhead(messages=tuple(messages), thinking=thinking, effort=effort))
+                await self._engine.ask(command)
+                self.has_read = command.text
 
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""
@@ -124,6 +157,7 @@ class ContextKeeper:
 
     def opened(self, conversation_id: str) -> None:
         """This conversation is open: take its cache back, if there is a file and a model."""
+        self._typed = ""
         if not self._is_on or self._engine.loaded is None or self._held == conversation_id:
             return
         self.save()  # of one that was left while the model moved

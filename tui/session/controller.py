@@ -64,6 +64,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
+from tui.session.tuning import Tuning
 from tui.session.writing import Writing
 from tui.words.later import later
 
@@ -179,6 +180,19 @@ class Controller:
             on_refused=self._refused,
             on_over=self._elsewhere.settle,
         )
+        self.tuning = Tuning(
+            self.engine,
+            lambda: LocalEngine(env=environment),
+            self.planner,
+            self.model,
+            self.load_order,
+            state,
+            self._remembered,
+            settings.tune,
+            tell,
+        )
+        """Looks for the fastest load settings."""
+        self.listen(self.tuning.hear)
         self.queue = PromptQueue(can_send=lambda: self.can_answer, send=self._send, tell=tell)
         switching = Switching(
             self.engine,

@@ -242,6 +242,15 @@ class AnswerEnded(SessionEvent, frozen=True):
     """The answer as it is saved, with why it ended."""
 
 
+class TuningOffered(SessionEvent, frozen=True):
+    """A model has given its first longer answer, and nobody has looked for the fastest settings for it."""
+
+    name: str
+    """Of the model."""
+    seconds: float
+    """What looking for them may take."""
+
+
 class AnswerRefused(SessionEvent, frozen=True):
     """An answer that was asked for does not come. What it was to replace is there again, unless `info` says that the
     context is too small and `n_drop` messages could be left out: then whoever listens decides."""
@@ -334,7 +343,7 @@ AnySessionEvent = (
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
-    | AnswerPaused | AnswerEnded | AnswerRefused | MachineRead | SpeedReset | MemoryShort
+    | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad
-from tui.config.state import State, StateStore
+from tui.config.state import State, StateStore, TunedLoad
 
 RETRY_S = 5.0
 """How long after a failure it is tried again."""
@@ -41,6 +41,10 @@ class StateWriter:
     async def remember_load(self, path: Path, choice: ChosenLoad) -> None:
         """Keep what a model was loaded with, and wait for it: its next load starts from there."""
         await asyncio.shield(self._do(lambda: self._state.remember_load(path, choice)))
+
+    async def remember_tuned(self, path: Path, tuned: TunedLoad) -> None:
+        """Keep what was found to be the fastest for a model, and wait for it as `remember_load` does."""
+        await asyncio.shield(self._do(lambda: self._state.remember_tuned(path, tuned)))
 
     async def flush(self) -> ConfigProblem | None:
         """Write all that waits, and what could not be written before; what is in the way of that still. Nothing is

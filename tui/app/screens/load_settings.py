@@ -27,7 +27,7 @@ from tui.app.widgets.verdict_line import VerdictLine
 from tui.base import format
 from tui.base.text import clean
 from tui.config.load import CPU, auto_devices, backend_devices, backend_name, engine_settings, type_of
-from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow
+from tui.config.loadtable import LOAD_ROWS, LOAD_TABLE, LoadRow, value_words
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.measure.forecast import forecast
@@ -35,13 +35,14 @@ from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
-from tui.planning.formula import MemoryPlan, estimate
-from tui.planning.loadcheck import cache_problem, obstacle
+from tui.planning.formula import MemoryPlan
+from tui.planning.loadcheck import cache_problem
 from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
-from tui.planning.verdict import judge_plan
+from tui.planning.verdict import by_formula, judge_settings
+from tui.planning.windows import ways
 from tui.protocol.records import Device, LoadSettings
-from tui.words import mark, tr, trc, trn
+from tui.words import mark, tr, trn
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
@@ -58,7 +59,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
     Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`. `speeds`
-    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None."""
+    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None. `tuned` says
+    what of the settings a search has found; `tune` begins one, in place of a load."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -80,6 +82,8 @@ class LoadScreen(Dialog[ChosenLoad]):
         planner: DryRunPlanner | None = None,
         speeds: KnownSpeeds = KnownSpeeds(),  # noqa: B008 - frozen
         more_speeds: Callable[[], Awaitable[KnownSpeeds | None]] | None = None,
+        tuned: str = "",
+        tune: Callable[[ChosenLoad], object] | None = None,
     ) -> None:
         super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
@@ -87,6 +91,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or ChosenLoad()
         self._path, self._planner, self._speeds, self._more_speeds = path, planner, speeds, more_speeds
+        self._tuned, self._tune = tuned, tune
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -103,7 +108,10 @@ class LoadScreen(Dialog[ChosenLoad]):
             with Form():
                 yield from self._rows()
             yield CostTable()
-        yield self.button_row("load_apply", "load_fit", "dialog_close")
+        if self._tuned:
+            yield Static(self._tuned, id="tuned", markup=False)
+        tune = () if self._tune is None else ("load_tune",)
+        yield self.button_row("load_apply", "load_fit", *tune, "dialog_close")
 
     def _rows(self) -> ComposeResult:
         n_layers = self._info.n_layers
@@ -116,7 +124,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         for row in LOAD_TABLE:
             if row.beside:
                 widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
-            elif row.name not in _FIRST:
+            elif row.name not in _FIRST and (row.name != "swa_full" or self._info.n_swa):
                 widgets[row.name] = [self._field(row)]
         plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
         for name in plain:
@@ -153,6 +161,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         width, height = self.size
         is_high, is_wide = height >= 18, width >= 132
         verdict_and_model = (3 if width < 64 else 2) + is_high
+        verdict_and_model += bool(self._tuned) and is_high
         costs = 0 if is_wide or not is_high else self.query_one(CostTable).n_rows
         free = height - len(("border", "border", "buttons", "keys")) - verdict_and_model - costs
         rows = sum(row.display for row in self.query(FormRow))
@@ -173,7 +182,7 @@ class LoadScreen(Dialog[ChosenLoad]):
             values = row.offered or get_args(hint)
             return ChoiceLine(_options(*values), values[0], id=row.name)
         number = NumberInput(ChosenLoad, row.name, 0)
-        self.give_way(number, "load_apply", "load_fit", "load_reset")
+        self.give_way(number, "load_apply", "load_fit", "load_tune", "load_reset")
         return number
 
     def _backends(self) -> list[tuple[str, str]]:
@@ -285,30 +294,38 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     def _show_costs(self, choice: ChosenLoad) -> None:
         """At once what is known, and llama.cpp's own figures when they come."""
-        settings, free = engine_settings(choice, self._devices)[0], self._memory.device_free
-        plan = None
-        if self._planner is not None and self._path is not None:
-            plan = self._planner.known(self._path, settings, free)
-            if plan is None:
-                self._ask_planner(self._planner, self._path, settings)
-            else:
-                self.workers.cancel_group(self, "plan")
-        self._show_plan(plan or estimate(self._info, settings, free))
+        settings = engine_settings(choice, self._devices)[0]
+        unknown = [way for way in ways(self._info, settings) if self._planned(way) is None]
+        if unknown and self._planner is not None and self._path is not None:
+            self._ask_planner(self._planner, self._path, unknown)
+        else:
+            self.workers.cancel_group(self, "plan")
+        self._show_plan(settings)
+
+    def _planned(self, settings: LoadSettings) -> MemoryPlan | None:
+        """What llama.cpp has said."""
+        if self._planner is None or self._path is None:
+            return None
+        return self._planner.known(self._path, settings, self._memory.device_free)
 
     @work(exclusive=True, group="plan")
-    async def _ask_planner(self, planner: DryRunPlanner, path: Path, settings: LoadSettings) -> None:
+    async def _ask_planner(self, planner: DryRunPlanner, path: Path, unknown: Sequence[LoadSettings]) -> None:
         """Only the newest question is answered: the next one cancels this."""
         await asyncio.sleep(_SETTLE_S)
-        plan = await planner.plan(path, self._info, settings, self._memory.device_free)
-        if plan.exact and self.display:  # not while the dialog is being taken apart
-            self._show_plan(plan)
+        plans = [await planner.plan(path, self._info, way, self._memory.device_free) for way in unknown]
+        if any(plan.exact for plan in plans) and self.display:  # not while the dialog is being taken apart
+            self._show_plan(engine_settings(self.choice, self._devices)[0])
 
-    def _show_plan(self, plan: MemoryPlan) -> None:
-        wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
-        verdict = judge_plan(plan, self._memory, wrong)
-        found = forecast(self._info, plan, self._speeds, n_threads=self.choice.n_threads)
+    def _show_plan(self, settings: LoadSettings) -> None:
+        def plan_of(info: ModelInfo, way: LoadSettings, memory: MemoryNow) -> MemoryPlan:
+            return self._planned(way) or by_formula(info, way, memory)
+
+        verdict = judge_settings(self._info, settings, self._memory, plan_of)
+        found = forecast(self._info, verdict.plan, self._speeds, n_threads=self.choice.n_threads)
         self.query_one(VerdictLine).show(verdict, found.decode_tps if found else None)
         self.query_one(CostTable).show(verdict)
+        for row in self.query("#row-swa_full").results(FormRow):
+            row.tell("", verdict_words.windows(verdict.plan, is_auto=settings.swa_full == "auto"))
         self._take_height()
 
     def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:
@@ -322,7 +339,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         if row_id == "row-n_gpu_layers":
             return tr("no GPU is used") if on_cpu else tr("layers on the GPU")
         if row_id == "row-repack":
-            return tr("auto: what --tune found, else on") if on_cpu else tr("only without a GPU")
+            return tr("auto: what Tune found, else on") if on_cpu else tr("only without a GPU")
         if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:
             return tr("{backend} is not here", backend=clean(self._base.backend))
         return None
@@ -341,15 +358,29 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     @on(Input.Submitted)
     def action_load_apply(self) -> None:
-        """Load, unless something is wrong: then go there."""
-        complaints = self.complaints
-        if complaints:
-            wrong = next(iter(complaints))
+        """Load, unless something is wrong."""
+        if self._is_right():
+            self.dismiss(self.choice)
+
+    def action_load_tune(self) -> None:
+        """Leave for a search that begins with these settings, unless something is wrong."""
+        if self._tune is not None and self._is_right():
+            choice = self.choice
+            self.dismiss(None)
+            self._tune(choice)
+
+    def _is_right(self) -> bool:
+        """Whether the settings can be used; else what is wrong gets the focus."""
+        wrong = next(iter(self.complaints), "")
+        if wrong:
             if LOAD_ROWS[wrong].is_advanced:
                 self.query_one(FoldLine).more()
             self.query_one(f"#{wrong}").focus()
-        else:
-            self.dismiss(self.choice)
+        return not wrong
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is tuned where nobody could."""
+        return (action != "load_tune" or self._tune is not None) and super().check_action(action, parameters)
 
     @work(exclusive=True, group="fit")
     async def action_load_fit(self) -> None:
@@ -407,8 +438,7 @@ class LoadScreen(Dialog[ChosenLoad]):
 
 def _options(*values: str) -> list[tuple[str, str]]:
     """Values, and what they are called."""
-    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
-    return [(value, called.get(value, value)) for value in values]
+    return [(value, value_words(value)) for value in values]
 
 
 def _form_row(row: LoadRow, *widgets: Widget) -> FormRow:

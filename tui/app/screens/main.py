@@ -33,6 +33,7 @@ from tui.app.screens.saved_list import SavedList
 from tui.app.screens.sending import LOAD_WORKERS, Sending
 from tui.app.screens.session_notices import SessionNotices
 from tui.app.screens.start import Start
+from tui.app.screens.tune_flows import TuneFlows
 from tui.app.screens.welcome import Welcome
 from tui.app.widgets.chat_column import ChatColumn
 from tui.app.widgets.conversation_list import ConversationList
@@ -89,6 +90,8 @@ class MainScreen(Screen[None]):
         self.models = ModelFlows(controller, settings, flows, cards, copier)
         self.hubs = HubFlows(controller, settings, flows, self.models, copier, self._download_line)
         self.models.find = self.hubs.action_find_models
+        tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
+        self.models.tune = tuning.tune
         self.conversations = ConversationFlows(controller, settings, flows, line.show)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
@@ -125,7 +128,7 @@ class MainScreen(Screen[None]):
         )
         controller.listen(self.hear)
         folders = FolderFlows(controller, flows, self.models.action_pick_model)
-        owners = self.models, self.hubs, folders, self.conversations, self.messages, self.sending
+        owners = self.models, self.hubs, folders, tuning, self.conversations, self.messages, self.sending
         bind(self, keymap, "chat", owners=owners)
         bind(self.transcript, keymap, "card", "transcript", owners=(cards, *owners, self))
 

@@ -15,6 +15,7 @@ import msgspec
 from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
+from tui.app.screens.coming import Coming
 from tui.app.screens.flows import Flows, flow
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
@@ -22,37 +23,23 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
+from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
+from tui.planning.verdict import Verdict
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
-from tui.protocol.records import Device
+from tui.protocol.records import Device, SwaFull
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
 
 if TYPE_CHECKING:
     from tui.app.screens.details import DetailsScreen
-
-
-class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """A load that is being settled."""
-
-    model: LibraryModel
-    choice: ChosenLoad
-    given: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
-    is_new: bool = False
-    """The user chose it in the app just now: it is to be remembered."""
-
-    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
-        """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows:
@@ -66,6 +53,8 @@ class ModelFlows:
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
         self.find: Callable[[], object] | None = None
         """Searches the hubs; whoever does so sets it."""
+        self.tune: Callable[[LibraryModel, ChosenLoad], object] | None = None
+        """Looks for the fastest settings; whoever does so sets it."""
         self.library: Library | None = None
         """What the last scan found, shown at once when the picker opens again; None before the first."""
         self._found: list[LibraryModel] = []
@@ -79,8 +68,8 @@ class ModelFlows:
         return self.library
 
     def found_so_far(self) -> Library:
-        """The models that a scan has found by now, for whoever does not want to wait for its end."""
-        return sorted_library(tuple(self._found))
+        """The models that a scan has found by now, in that order, for whoever does not want to wait for its end."""
+        return Library(models=tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -103,10 +92,6 @@ class ModelFlows:
     async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take in place of the loaded one, and llama.cpp's devices."""
         return await self._memory_now()
-
-    async def known_models(self) -> tuple[LibraryModel, ...]:
-        """Those of the library, which is looked through if that was not done yet."""
-        return await self._models()
 
     @flow("dialog")
     async def action_pick_model(self) -> None:
@@ -173,7 +158,7 @@ class ModelFlows:
     async def open_model(self, path: Path, *, fit: bool = False, force: bool = False) -> None:
         """Load the model at `path` after a look at its header: with `fit` as is fastest of all that fits, with `force`
         whatever it leaves."""
-        if model := await self._inspect(path):
+        if model := await self.inspect(path):
             await self._load(self._as_remembered(model), fit=fit, force=force)
 
     @flow("load")
@@ -197,8 +182,8 @@ class ModelFlows:
             self.flows.tell(tr(phrases.STILL_LOADING), bad=True)
             return
         path, choice, name = controller.model.path, controller.model.choice, controller.model.name
-        current = await self._inspect(path) if path is not None else None
-        was_loaded = controller.engine.loaded is not None
+        current = await self.inspect(path) if path is not None else None
+        before = controller.engine.loaded
         unloading: list[asyncio.Task[None]] = []
 
         async def make_room() -> MayMeasure:
@@ -227,8 +212,9 @@ class ModelFlows:
                 )
             )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
-        if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
+        if before is not None and path is not None and controller.engine.loaded is None:
+            swa_full: SwaFull = "on" if before.llama.swa_full else "off"
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False, swa_full=swa_full))
 
     @flow("dialog")
     async def action_load_settings(self) -> None:
@@ -236,7 +222,7 @@ class ModelFlows:
         path = self._controller.model.path
         if path is None:
             self.action_pick_model()
-        elif model := await self._inspect(path):
+        elif model := await self.inspect(path):
             await self._load_as_asked(model)
 
     def action_card_load_settings(self) -> None:
@@ -254,10 +240,11 @@ class ModelFlows:
             self._load_chosen(plan)
 
     def _as_remembered(self, model: LibraryModel) -> Coming:
-        choice = self._controller.load_for(model.path, model.info.n_ctx_train)
+        choice = self._controller.load_for(model.path, model.info)
         return Coming(model=model, choice=choice, given=self._controller.given_for(model.path))
 
-    async def _inspect(self, path: Path) -> LibraryModel | None:
+    async def inspect(self, path: Path) -> LibraryModel | None:
+        """The model at `path`; None, and said so, where it cannot be read."""
         try:
             return await asyncio.to_thread(lambda: inspect(path.absolute()))
         except ModelFileError as error:
@@ -278,28 +265,34 @@ class ModelFlows:
         settled = plan if force else await self._settle(plan, devices, memory)
         if settled is None:
             return False
-        await self._start_load(settled, then_answer=then_answer)
+        await self._start_load(settled, devices, memory, then_answer=then_answer)
         return True
 
-    async def _start_load(self, plan: Coming, *, then_answer: bool) -> None:
+    async def _start_load(
+        self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow, *, then_answer: bool
+    ) -> None:
         info = plan.model.info
-        load_first = await self._there_is_room_for_both(plan)
+        beside = await self._beside_the_present(plan)
+        verdict = beside or await self._confirmed(plan, devices, memory).judge(plan.choice)
         self._controller.model.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
+        move = plan.request(verdict, load_first=beside is not None)
         self._controller.load(move, info.name, then_answer=then_answer)
 
-    async def _there_is_room_for_both(self, plan: Coming) -> bool:
-        """Whether the present model can stay until the new one is there, so that a failure leaves it in place."""
+    async def _beside_the_present(self, plan: Coming) -> Verdict | None:
+        """Where there is room for both, the present model can stay until the new one is there, so that a failure leaves
+        it in place."""
         if self._controller.engine.loaded is None:
-            return False
+            return None
         memory, devices = await self._memory_now(beside=True)
-        return (await self._confirmed(plan, devices, memory).judge(plan.choice)).fit == "fits"
+        verdict = await self._confirmed(plan, devices, memory).judge(plan.choice)
+        return verdict if verdict.fit == "fits" else None
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
         from tui.app.screens.model_records import more_speeds, speeds_here
+        from tui.app.tune_phrases import tuned_line
 
-        defaults, speeds = self._settings.load, await speeds_here()
+        path, speeds = plan.model.path, await speeds_here()
         chosen = await self.flows.ask(
             LoadScreen(
                 plan.model.info,
@@ -307,11 +300,13 @@ class ModelFlows:
                 devices,
                 memory,
                 self.flows.keymap,
-                defaults=defaults,
-                path=plan.model.path,
+                defaults=self._settings.load,
+                path=path,
                 planner=self._controller.planner,
                 speeds=speeds,
                 more_speeds=partial(more_speeds, self._controller.memory_speed.measured),
+                tuned=tuned_line(self._controller.load_order.tuned_for(path, plan.model.info), path),
+                tune=partial(self.tune, plan.model) if self.tune is not None else None,
             )
         )
         return None if chosen is None else plan.with_choice(chosen)
@@ -333,7 +328,7 @@ class ModelFlows:
 
         while plan is not None:
             confirmed = self._confirmed(plan, devices, memory)
-            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self._models)
+            permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self.known_models)
             if permission.is_given:
                 return plan
             if permission.instead is not None:
@@ -352,7 +347,7 @@ class ModelFlows:
                     return plan.with_choice(remedy.choice, remedy.model)
         return None
 
-    async def _models(self) -> tuple[LibraryModel, ...]:
+    async def known_models(self) -> tuple[LibraryModel, ...]:
         """Those of the library, which is looked through if that was not done yet."""
         library = self.library if self.library is not None else await asyncio.to_thread(self.scan_library)
         return tuple(library.models)
@@ -369,7 +364,7 @@ class ModelFlows:
         """Load the present model with other settings that the user asked for, unless too little memory would be left
         and the user decides against it: False. Only inside a worker of the group "load"."""
         path = self._controller.model.path
-        if path is None or not (model := await self._inspect(path)):
+        if path is None or not (model := await self.inspect(path)):
             return False
         plan = Coming(model=model, choice=self._controller.model.choice).with_choice(choice)
         return await self._load(plan, then_answer=then_answer)
@@ -414,9 +409,10 @@ class ModelFlows:
         from tui.app.screens.log_view import LogScreen
 
         controller, loaded = self._controller, self._present()
-        if loaded is not None and (model := await self._inspect(Path(loaded.path))):
+        if loaded is not None and (model := await self.inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.model.choice, devices)[0]
+            settings = msgspec.structs.replace(settings, swa_full="on" if loaded.llama.swa_full else "off")
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
             await self.flows.ask(

@@ -134,8 +134,12 @@ class PromptLine:
     async def _count(self) -> None:
         self._counted = text = self._prompt.text
         self._is_counting = True
+        contexts = self._controller.contexts
+        contexts.busy()  # the engine does one thing at a time, and this is what somebody sees
         try:
             length = await self._controller.context.length_of(text)
+            if self._controller.phase == "ready":
+                contexts.typed("" if self._is_editing else text)  # what is edited stands further back
         finally:
             self._is_counting = False
         if text == self._counted:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tui.app import answer_phrases, phrases
+from pathlib import Path
+
+from tui.app import answer_phrases, phrases, tune_phrases
 from tui.app.screens.flows import Flows
+from tui.models.info import ModelInfo
 from tui.protocol.messages import MLOCK_FAILED, Loaded
 from tui.session import events
 from tui.session.controller import Controller
@@ -48,6 +51,8 @@ class SessionNotices:
             case events.AnswerGrew(turn_id=turn_id, delta=delta) if delta.is_loop and self._looping != turn_id:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
+            case events.TuningOffered(name=name, seconds=seconds):
+                tell(tune_phrases.offered(name, seconds, keymap))
             case events.MemoryShort(shortage=shortage):
                 tell(phrases.shortage(shortage, keymap), bad=True)
             case events.ProblemFound(problem=problem):
@@ -62,9 +67,19 @@ class SessionNotices:
         if loaded.llama.mlock_failed:
             self._flows.tell(tr(MLOCK_FAILED), bad=True)
         info = self._controller.model.headers.get(loaded.path)
+        if info is not None:
+            self._tell_taken_over(Path(loaded.path), info)
         unknown = info.unknown_sampling if info else ()
         for note in (loaded.llama.template_note, answer_phrases.unknown_sampling(unknown)):
             self._tell_once(loaded.path, note)
+
+    def _tell_taken_over(self, path: Path, info: ModelInfo) -> None:
+        """Settings that were tuned for another model, once for each file."""
+        found = self._controller.load_order.tuned_for(path, info)
+        said = found is not None and found[0] != path and tune_phrases.tuned_line(found, path)
+        if said and (str(path), said) not in self._told:
+            self._told.add((str(path), said))
+            self._flows.tell(said)
 
     def _tell_once(self, path: str, note: str) -> None:
         """Once for each file."""

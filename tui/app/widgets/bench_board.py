@@ -88,7 +88,7 @@ class BenchBoard(LineWidget):
     def compose_rows(self, width: int, height: int) -> Sequence[Row]:
         """Progress stays on top; the rest can be moved."""
         state = self.state
-        top: list[Row] = [((_cut(state.plan, width), "title"),), self._progress(width), ()]
+        top: list[Row] = [((cut(state.plan, width), "title"),), self._progress(width), ()]
         rest = list(_earlier(state.earlier, width) if state.earlier is not None else self._found(width))
         room = max(1, height - len(top))
         self._first = max(0, min(self._first, len(rest) - room))
@@ -103,7 +103,7 @@ class BenchBoard(LineWidget):
         return (
             (filled, "key"),
             (rest, "faint"),
-            (_cut(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
+            (cut(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
         )
 
     def _found(self, width: int) -> Iterator[Row]:
@@ -111,13 +111,13 @@ class BenchBoard(LineWidget):
         reports = state.comparison.reports
         if not (reports or state.jobs or state.trouble or state.doing):
             for line in state.about:
-                yield from _wrapped(line, width, "")
+                yield from wrapped(line, width, "")
         if state.jobs:
             yield from _table(state.jobs, {}, width)
         elif reports:
             yield from _table([_measured(report) for report in reports], state.notes, width)
         for line in state.trouble:
-            yield from _wrapped(line, width, "full")
+            yield from wrapped(line, width, "full")
         if any(report.results for report in reports):
             for chart in charts(state.comparison)[:1]:
                 yield ()
@@ -125,12 +125,13 @@ class BenchBoard(LineWidget):
                     yield tuple((span.text, _STYLES.get(span.role, "")) for span in spans)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     """What names a model or quotes somebody, in one row."""
     return shorten(clean(text), width)
 
 
-def _wrapped(text: str, width: int, style: str) -> Iterator[Row]:
+def wrapped(text: str, width: int, style: str) -> Iterator[Row]:
+    """The same in as many rows as it takes."""
     text = clean(text)
     for start, end in wrap(text, width) or [(0, 0)]:
         yield ((text[start:end].strip(), style),)
@@ -154,10 +155,10 @@ def _table(jobs: Sequence[JobRow], notes: Mapping[int, str], width: int) -> Iter
         if job.state == "running":
             filled, rest = bar(job.fraction, min(20, width // 3))
             indent = " " * n_sign
-            yield ((indent, ""), (filled, "key"), (rest, "faint"), (f"  {_cut(job.doing, width // 2)}", "muted"))
+            yield ((indent, ""), (filled, "key"), (rest, "faint"), (f"  {cut(job.doing, width // 2)}", "muted"))
         elif job.report is not None:
             for text in _said(job.report, notes.get(number, "")):
-                yield ((_cut(f"{' ' * n_sign}  {text}", width), "muted"),)
+                yield ((cut(f"{' ' * n_sign}  {text}", width), "muted"),)
 
 
 def _figures(job: JobRow) -> Row:

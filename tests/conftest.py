@@ -61,10 +61,17 @@ def pid_of(engine: Engine) -> int:
 
 
 # Python looks for cycles all the time, and through all that thousands of tests are made of: a quarter of the time of
-# those with an app. Here what a few tests have left is collected at once.
+# those with an app. Here what a few tests have left is collected at once, and what all of them are made of, modules and
+# the tests themselves, is left out of that.
 gc.set_threshold(200_000, 1_000, 1_000)
 _TESTS_BETWEEN_COLLECTIONS = 15
 _n_tests = 0
+
+
+def pytest_collection_finish() -> None:
+    """See above."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_teardown() -> None:

@@ -22,32 +22,41 @@ from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 _MOMENT_S = 0.001
+_LONGEST_MOMENT_S = 0.02
+"""It is looked less and less often at what goes on for long: to look takes about a millisecond."""
 THREADS_S = 0.02
 """So long may threads that asyncio has started work on; what takes longer is waited for by what it leads to."""
 
 
+_IDLE_S = 3.0
+"""So long is waited while the loop has nothing to do: what is handled then waits itself, for an answer or a timer."""
+
+
 async def settled(app: App[Any], within_s: float = 30.0) -> bool:
     """Wait until no message is left in a queue or in the middle of being handled, no callback is ready to run, and no
-    frame is due. False when the app has failed, or goes on for longer than that."""
+    frame is due. False when the app has failed, goes on for longer than that, or waits itself."""
     loop: Any = asyncio.get_running_loop()
     failed: Any = app._exception_event
     end = loop.time() + within_s
-    while loop.time() < end:
+    moment, idle_s = _MOMENT_S, 0.0
+    while loop.time() < end and idle_s < _IDLE_S:
         await asyncio.sleep(0)
         if failed.is_set():
             return False
         if loop._ready:
             continue
-        if any(_is_at_work(pump) for pump in _pumps(app)):
-            await asyncio.sleep(_MOMENT_S)
-        elif app._resize_timer is not None:  # Textual waits a little whether another size comes
-            app._check_resize()
-        elif _owes_a_frame(app):
+        if not any(_is_at_work(pump) for pump in _pumps(app)):
+            if app._resize_timer is not None:  # Textual waits a little whether another size comes
+                app._check_resize()
+                continue
+            if not _owes_a_frame(app):
+                return True
             app.screen._on_timer_update()
-            if _owes_a_frame(app):  # it is held back for now
-                await asyncio.sleep(_MOMENT_S)
-        else:
-            return True
+            if not _owes_a_frame(app):
+                continue  # else it is held back for now
+        await asyncio.sleep(moment)
+        idle_s += moment
+        moment = min(_LONGEST_MOMENT_S, 1.2 * moment)
     return False
 
 

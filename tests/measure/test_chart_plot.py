@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib.image
 import msgspec
 import numpy as np
 
@@ -30,6 +29,8 @@ def texts(svg: bytes) -> list[str]:
 
 def pixels(png: bytes) -> np.ndarray:
     """Rows of pixels, each as red, green and blue from 0 to 255."""
+    import matplotlib.image  # takes a second, which each process that runs any test would wait for
+
     red_green_blue: np.ndarray = np.rint(matplotlib.image.imread(io.BytesIO(png))[..., :3] * 255).astype(int)
     return red_green_blue
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-import scipy.stats
 
 from tests.measure.reports import HELLO, MACHINE, PP, TG, report, result
 from tui.bench.llama_records import records
@@ -16,6 +15,8 @@ FAST, SLOW = (100.0, 101.0, 99.0, 100.5), (90.0, 91.0, 89.0, 90.5)
 
 
 def test_a_loss_of_a_tenth_is_seen_with_its_p_and_bounds() -> None:
+    import scipy.stats  # takes a second, which each process that runs any test would wait for
+
     (change,) = compare(report({PP: FAST}), report({PP: SLOW}))
     expected = scipy.stats.ttest_ind(FAST, SLOW, equal_var=False).pvalue
     assert (change.test, change.verdict, change.n_before, change.n_after) == ("pp512", "slower", 4, 4)

@@ -44,13 +44,13 @@ hypothesis.settings.load_profile("busy")
 
 async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Wait until `condition()` holds, looking at it every few milliseconds. One that is long to look at, such as what
-    stands on a screen, takes a third of the time at most: the rest is for what is waited for."""
+    stands on a screen, takes a fifth of the time at most: the rest is for what is waited for."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + within_s
     began = clock()
     while not condition():
         assert clock() < deadline, "waited in vain"
-        await asyncio.sleep(min(0.05, max(0.005, 2 * (clock() - began))))
+        await asyncio.sleep(min(0.2, max(0.005, 4 * (clock() - began))))
         began = clock()
 
 
@@ -89,6 +89,13 @@ def bytecode() -> None:
     thousand that the tests start would compile llmtui again, which takes as long as all else at its start."""
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".pytest_cache" / "bytecode"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def resting_threads() -> None:
+    """llama.cpp's threads rest while they wait for each other. They would spin, which is quicker where each has a core
+    of its own; here several engines share a few, and most of the time would go into waiting."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session", autouse=True)

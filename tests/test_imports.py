@@ -22,7 +22,7 @@ IN_THE_CHILD = {
         *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
         *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
-        *("contextmemory", "prefixcache"),
+        *("contextmemory", "prefixcache", "keptprefixes"),
     )
 }
 """Modules that only the engine's own process imports."""

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen
 
 from tests.conftest import until
+from tui.app.stylesheet import ThriftyStylesheet
 from tui.app.theming import register
 from tui.config import paths
 from tui.config.keymap import default_keymap
@@ -29,6 +30,7 @@ class Host(App[None], Generic[R], inherit_bindings=False):
 
     def __init__(self, dialog: ModalScreen[R], theme: str = "graphite") -> None:
         super().__init__()
+        self.stylesheet = ThriftyStylesheet(variables=self.stylesheet._variables)
         self.dialog = dialog
         self.animation_level = "none"
         self.result: Any = OPEN

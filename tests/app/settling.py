@@ -1,8 +1,10 @@
-"""When an app has done all that it has to do now. Textual's Pilot finds out by sleeping, some fiftieths of a second at
-each key, until the whole process computes nothing; here it is looked up, which takes as long as it takes.
+"""Apps under test take no longer than what they do.
 
-Nothing is waited for that comes later by itself: a timer, an engine's answer, a thread of its own. A test waits for
-what these lead to."""
+When one has done all that it has to do now, Textual's Pilot finds out by sleeping, some fiftieths of a second at each
+key, until the whole process computes nothing; here it is looked up, which takes as long as it takes. Nothing is waited
+for that comes later by itself: a timer, an engine's answer, a thread of its own. A test waits for what these lead to.
+
+Rules of style are parsed once for all apps."""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ import textual.app
 import textual.pilot
 from textual._context import active_app
 from textual.app import App
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
@@ -94,9 +98,22 @@ async def _wait_for_screen(self: Pilot[Any], timeout: float = 30.0) -> bool:  # 
     return await settled(self.app, timeout)
 
 
+_parsed: dict[tuple[object, ...], list[RuleSet]] = {}
+_parse_rules = Stylesheet._parse_rules
+
+
+def _parse_once(self: Stylesheet, css: str, *args: Any, **options: Any) -> list[RuleSet]:
+    """In place of a stylesheet's own: a thousand apps have the same rules, in the same few themes."""
+    key = (css, args, *options.items(), *self._variables.items())
+    if key not in _parsed:
+        _parsed[key] = _parse_rules(self, css, *args, **options)
+    return _parsed[key]
+
+
 def hurry() -> None:
-    """From now on Pilots wait no longer than there is something to do."""
+    """From now on Pilots wait no longer than there is something to do, and no rules are parsed twice."""
     for owner, name, act in (
+        (Stylesheet, "_parse_rules", _parse_once),
         (Pilot, "_wait_for_screen", _wait_for_screen),
         (textual.app, "wait_for_idle", _nothing_computes),
         (textual.pilot, "wait_for_idle", _nothing_computes),

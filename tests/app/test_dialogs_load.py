@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import DENSE, MOE, until
+from tests.engine.memory_models import build
 from tests.measure.known import decoding, run_of
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
@@ -24,6 +25,7 @@ from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.form import FormRow
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
+from tui.base.format import size
 from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
@@ -149,6 +151,26 @@ async def test_repacking_is_told_to_be_for_the_cpu_alone() -> None:
         stage.dialog.query_one("#backend", ChoiceLine).less()
         await stage.pilot.pause()
         assert "Tune" in str(row.query_one(".form-note", Static).render())
+
+
+async def test_a_model_with_sliding_windows_has_a_choice_and_shows_what_it_saves(tmp_path: Path) -> None:
+    model, cpu = build(tmp_path / "window.gguf", "window"), ChosenLoad(backend="cpu", n_ctx=32768)
+    async with opened(dialog(cpu, model=model), (120, 40)) as stage:
+        row = stage.dialog.query_one("#row-swa_full", FormRow)
+        note = row.query_one(".form-note", Static)
+        table = stage.dialog.query_one(CostTable)
+        saved = plan_of(table).window_saves_bytes
+        assert str(note.render()) == f"auto: on, takes {size(saved)} more" and plan_of(table).swa_full
+        full = plan_of(table).kv_bytes
+        assert "checkpoints: " in stage.text
+        await focus(stage, "swa_full")
+        await stage.press("end")
+        assert str(note.render()) == f"saves {size(saved)}"
+        assert plan_of(table).kv_bytes == full - saved
+        await stage.press("f5")
+        assert await stage.closes() == msgspec.structs.replace(cpu, swa_full="off")
+    async with opened(dialog(cpu), (120, 40)) as stage:
+        assert not stage.dialog.query("#row-swa_full") and "checkpoints" not in stage.text
 
 
 async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one() -> None:

@@ -54,6 +54,17 @@ async def test_quitting_and_continuing_evaluates_only_the_new_message(start: Sta
         assert n_evaluated(person) <= 12
 
 
+async def test_another_conversation_that_begins_alike_takes_it_from_the_disk(start: StartApp) -> None:
+    text = " ".join([LONG] * 8)
+    async with start(load={"n_ctx": 4096}) as person:
+        await person.ask(text)
+        n_read = n_evaluated(person)
+        assert n_read > 1024
+    async with start(load={"n_ctx": 4096}) as person:
+        await person.ask(text)
+        assert n_evaluated(person) == 1 and person.answer_timings.n_cached == n_read - 1
+
+
 async def test_what_is_asked_at_once_does_not_wait_for_what_is_evaluated_ahead(start: StartApp) -> None:
     async with start() as person:
         await person.ask(LONG)

@@ -22,8 +22,8 @@ from tui.bench.guard import NotMeasured, settle
 from tui.config.load import engine_settings
 from tui.config.options import BenchOptions
 from tui.config.settings import ChosenLoad
+from tui.measure.bench_plan import BenchJob, context_for, plan_tests
 from tui.measure.history import History
-from tui.measure.runner import BenchJob, context_for, plan_tests
 from tui.models.info import ModelInfo
 from tui.models.library import Library, LibraryModel
 from tui.planning.exact import Confirmed

@@ -22,7 +22,7 @@ from tui.app.screens.picker_table import SORT_KEYS, Sort
 from tui.app.widgets.row_list import RowList
 from tui.config import paths
 from tui.models.folders import Folder
-from tui.models.library import Library, LibraryModel, scan, sorted_library
+from tui.models.library import Library, LibraryModel, scan
 from tui.planning.now import MemoryNow
 
 GIB = 2**30
@@ -198,16 +198,44 @@ async def test_a_model_is_deleted_from_the_palette_with_enter(start: StartApp) -
         await person.wait_for(lambda: len(list(paths.models_dir().glob("*.gguf"))) == 1)
 
 
-async def test_the_first_scan_shows_what_it_has_found_before_it_is_done(folder: Path) -> None:
-    go, found = threading.Event(), list(look(folder).models)
+async def test_the_first_scan_shows_what_it_has_found_before_it_is_done_and_nothing_moves_meanwhile(
+    folder: Path,
+) -> None:
+    go, models = threading.Event(), list(look(folder).models)
+    found = models[2:3]
 
     def slow() -> Library:
         go.wait(PATIENCE_S)
         return look(folder)
 
-    screen = PickerScreen(slow, ROOMY, KEYS, so_far=lambda: sorted_library(found[:2]))
+    def shown(stage: Stage[PickedModel]) -> list[LibraryModel]:
+        return list(stage.dialog.query_one(RowList).items[:4])
+
+    screen = PickerScreen(slow, ROOMY, KEYS, so_far=lambda: Library(models=tuple(found)))
     async with opened(screen, (120, 40)) as stage:
-        await stage.shows("Expert model", "looking…  2 models")
+        await stage.shows("looking…  1 model")
+        found.insert(1, models[0])
+        await stage.shows("looking…  2 models")
+        assert shown(stage) == [models[2], models[0]], "what was found first stays where it is"
         go.set()
         await stage.shows("4 models")
         await until(lambda: "looking…" not in stage.text)
+        assert shown(stage) == models
+        assert stage.dialog.query_one(RowList).item == models[0], "nobody has moved: the first one is highlighted"
+
+
+async def test_what_somebody_has_highlighted_stays_so_when_the_first_scan_is_done(folder: Path) -> None:
+    go, models = threading.Event(), list(look(folder).models)
+
+    def slow() -> Library:
+        go.wait(PATIENCE_S)
+        return look(folder)
+
+    found = Library(models=(models[2], models[1]))
+    async with opened(PickerScreen(slow, ROOMY, KEYS, so_far=lambda: found), (120, 40)) as stage:
+        await stage.shows("looking…  2 models")
+        await stage.press("down")
+        go.set()
+        await until(lambda: "looking…" not in stage.text)
+        rows = stage.dialog.query_one(RowList)
+        assert list(rows.items[:4]) == models and rows.item == models[1]

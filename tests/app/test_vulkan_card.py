@@ -14,6 +14,8 @@ from tui.app.widgets.prompt import Prompt
 
 DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
 GPU = {"backend": "Vulkan0"}
+AT_ONCE = "[chat]\nthinking = false\n"
+"""Answers without a thought before them: each token takes a processor that plays a GPU a good while."""
 
 
 def offered(person: Person) -> list[str]:
@@ -47,7 +49,7 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
 ) -> None:
     driver = Driver(tmp_path, f"vkQueueSubmit {DEVICE_LOST}")
     use(driver, monkeypatch)
-    async with start(load=GPU) as person:
+    async with start(load=GPU, more_settings=AT_ONCE) as person:
         await lose_the_device(person, driver)
         shown = " ".join(person.screen_text().split())
         assert "the GPU driver lost the device" in shown and "ErrorDeviceLost" in shown
@@ -111,7 +113,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
 ) -> None:
     driver = Driver(tmp_path, f"vkAllocateMemory {OUT_OF_MEMORY}")
     use(driver, monkeypatch)
-    async with start(load=GPU) as person:
+    async with start(load=GPU, more_settings=AT_ONCE) as person:
         require_vulkan(tuple(device.name for device in person.app.controller.model.devices))
         driver.fail()
         await person.send("My name is Ada.")

@@ -28,9 +28,10 @@ from tui.config import paths
 from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
 from tui.engines.interface import Engine
+from tui.measure.bench_plan import BenchJob, BenchPlan, context_for, plan_tests, visits
 from tui.measure.history import History
 from tui.measure.report import Test
-from tui.measure.runner import BenchJob, BenchPlan, Progress, Runner, context_for, plan_tests, visits
+from tui.measure.runner import Progress, Runner
 from tui.measure.stats import deviation, mean
 from tui.models.library import inspect
 

@@ -20,7 +20,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import plain
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql, records
 from tui.bench.render import facts
-from tui.measure.compare import differences
+from tui.measure.compare import ComparedRun, differences
 from tui.measure.report import Comparison, Roofline
 from tui.protocol.records import Buffer, LoadSettings
 
@@ -88,6 +88,15 @@ def test_csv_is_read_by_the_standard_library(awkward: Path) -> None:
     check(rows, awkward)
     assert (rows[0]["cpu_strict"], rows[0]["repack"]) == ("0", "1"), "truth is written as llama-bench does"
     assert text.startswith("build_commit,build_number,") and text.splitlines()[1].startswith('"')
+
+
+def test_whether_sliding_windows_had_a_full_cache_is_recorded_and_compared() -> None:
+    small = report({PP: (1.0, 1.0)})
+    llama = msgspec.structs.replace(small.loaded.llama, swa_full=True)
+    full = msgspec.structs.replace(small, loaded=msgspec.structs.replace(small.loaded, llama=llama))
+    assert [row["swa_full"] for row in records(Comparison(reports=(full, small)))] == [True, False]
+    assert "full SWA cache: 0, now 1" in differences(ComparedRun.of(small), full)
+    assert any("full SWA cache" in plain(line) for line in facts(full))
 
 
 def test_repacking_is_recorded_as_llama_bench_does_and_the_kind_of_memory_beside_it() -> None:

@@ -20,7 +20,7 @@ from tui.bench.guard import TooLittleMemory, settle
 from tui.config.load import engine_settings
 from tui.config.options import BenchOptions
 from tui.config.settings import ChosenLoad
-from tui.measure.runner import BenchJob, plan_tests
+from tui.measure.bench_plan import BenchJob, plan_tests
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel, inspect
 from tui.planning.formula import estimate

@@ -20,9 +20,10 @@ from tui.base.exit_codes import ExitCode
 from tui.config import paths
 from tui.config.state import StateStore
 from tui.engines.interface import Engine
+from tui.measure.bench_plan import BenchJob, BenchPlan, ParallelTest, context_for_users, plan_tests
 from tui.measure.endtoend import end_to_end
 from tui.measure.report import BenchResult, Test
-from tui.measure.runner import BenchJob, BenchPlan, ParallelTest, Progress, Runner, context_for_users, plan_tests
+from tui.measure.runner import Progress, Runner
 from tui.measure.score import LOCALSCORE_TESTS, QUICK_TEST, Score, localscore, quick_score
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.models.library import inspect

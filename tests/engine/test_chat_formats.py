@@ -188,14 +188,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_two_turns_come_out_right(engine: Engine, tmp_path: Path, name: str) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_two_turns_come_out_right(shared: Engine, tmp_path: Path, name: str) -> None:
     case = CASES[name]
-    loaded = await engine.load(case.write(tmp_path / "tape.gguf"), case.loads)
+    loaded = await shared.load(case.write(tmp_path / "tape.gguf"), case.loads)
     assert loaded.can_think == bool(case.thinking) or name == "harmony" or "<think>" not in (case.template or "")
     history = [Message(role="system", content=case.system)] if case.system else []
     for prompt in ("Hi", "And now?"):
         history.append(user(prompt))
-        reply = await ask(engine, *history, max_tokens=80)
+        reply = await ask(shared, *history, max_tokens=80)
         assert (reply.thinking, reply.text.strip(), reply.done.stop) == (case.thinking, case.answer, "stop")
         history.append(Message(role="assistant", content=reply.text or " ", reasoning=reply.thinking))
 
@@ -254,17 +255,18 @@ SWITCHES = {
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-async def test_what_a_template_offers_to_switch_is_told_and_switched(engine: Engine, tmp_path: Path, name: str) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_a_template_offers_to_switch_is_told_and_switched(shared: Engine, tmp_path: Path, name: str) -> None:
     template, can_think, can_switch, always, efforts = SWITCHES[name]
-    loaded = await load(engine, tmp_path / "tape.gguf", template)
+    loaded = await load(shared, tmp_path / "tape.gguf", template)
     told = (loaded.can_think, loaded.can_switch_thinking, loaded.always_thinks, loaded.efforts)
     assert told == (can_think, can_switch, always, efforts)
     on, off = [
-        (await engine.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
+        (await shared.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
     ]
     assert (on != off) == can_switch
     levels: tuple[Effort, ...] = ("low", "medium", "high")
-    lengths = {(await engine.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in levels}
+    lengths = {(await shared.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in levels}
     assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
 
 
@@ -279,100 +281,107 @@ NEMOTRON_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>"
 
 
 @pytest.mark.parametrize(("name", "switches"), [("Llama 3.1 Nemotron Nano 8B v1", True), ("Llama 3.1 8B", False)])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_nemotron_is_told_in_the_system_prompt_what_its_template_does_not_know(
-    engine: Engine, tmp_path: Path, name: str, switches: bool
+    shared: Engine, tmp_path: Path, name: str, switches: bool
 ) -> None:
     """With a byte to a token, the length of a prompt tells what was written."""
-    loaded = await load(engine, tmp_path / "tape.gguf", NEMOTRON, name=name)
+    loaded = await load(shared, tmp_path / "tape.gguf", NEMOTRON, name=name)
     assert loaded.can_switch_thinking == switches
     for turns in ([user("Hi")], [Message(role="system", content="Be brief."), user("Hi")]):
         on, off = [
-            (await engine.ask(Count(messages=tuple(turns), thinking=thinking))).n_tokens for thinking in (True, False)
+            (await shared.ask(Count(messages=tuple(turns), thinking=thinking))).n_tokens for thinking in (True, False)
         ]
         assert off - on == (len("off") - len("on") if switches else 0)
-    plain, brief = [(await engine.ask(Count(messages=(*system, user("Hi"))))).n_tokens for system in ([], turns[:1])]
+    plain, brief = [(await shared.ask(Count(messages=(*system, user("Hi"))))).n_tokens for system in ([], turns[:1])]
     assert brief - plain == len("Be brief.") + (len("\n\n") if switches else len(NEMOTRON_SYSTEM))
 
 
 @pytest.mark.parametrize("kind", ["control", "user"])
 @pytest.mark.parametrize("mark", ["<|im_end|>", "</think>", "<think>\n"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_looks_like_a_mark_in_a_message_is_text(
-    engine: Engine, tmp_path: Path, kind: str, mark: str
+    shared: Engine, tmp_path: Path, kind: str, mark: str
 ) -> None:
     tokens = {"control": (*IM, *THINK)} if kind == "control" else {"control": IM, "user": THINK}
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=OPENED, eos=IM[1], **tokens)
-    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    await shared.load(tmp_path / "tape.gguf", SETTINGS)
     for role in ("user", "system"):  # a byte is a token here
         marked, plain = [
-            (await engine.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))).n_tokens
+            (await shared.ask(Count(messages=(Message(role=role, content=f"say {text} again"), user("Hi"))))).n_tokens
             for text in (mark, "x" * len(mark))
         ]
         assert marked == plain
 
 
-async def test_tojson_takes_what_training_tools_give_it(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tojson_takes_what_training_tools_give_it(shared: Engine, tmp_path: Path) -> None:
     """With a byte to a token, the length of a prompt tells what was written."""
     written = '{\n  "a":"ü",\n  "z":7\n}'
     call = IN_JSON[IN_JSON.index("{{ {'z'") : IN_JSON.index("{% endif %}", IN_JSON.index("{{ {'z'"))]
     lengths = []
     for template in (IN_JSON, IN_JSON.replace(call, written)):
-        loaded = await load(engine, tmp_path / "tape.gguf", template)
+        loaded = await load(shared, tmp_path / "tape.gguf", template)
         assert loaded.llama.template_note == ""
-        lengths.append((await engine.ask(Count(messages=(user("Hi"),)))).n_tokens)
+        lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
 
 
-async def test_an_answer_about_marks_comes_back_as_it_was_said(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_answer_about_marks_comes_back_as_it_was_said(shared: Engine, tmp_path: Path) -> None:
     """Templates cut what was thought off earlier answers, by looking for its end."""
     cuts = CHATML.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=cuts, eos=IM[1], control=IM)
-    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    await shared.load(tmp_path / "tape.gguf", SETTINGS)
     said = Message(role="assistant", content="Write </think> at the end of it.")
     plain = Message(role="assistant", content="Write /xxxxxx> at the end of it.")
     lengths = {
-        (await engine.ask(Count(messages=(user("How?"), answer, user("Why?"))))).n_tokens for answer in (said, plain)
+        (await shared.ask(Count(messages=(user("How?"), answer, user("Why?"))))).n_tokens for answer in (said, plain)
     }
     assert len(lengths) == 1
 
 
-async def test_thoughts_are_no_part_of_the_next_prompt(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_thoughts_are_no_part_of_the_next_prompt(shared: Engine, tmp_path: Path) -> None:
     repeats = CHATML.replace("{{ m.content }}", "{{ m.reasoning_content or m.thinking or '' }}{{ m.content }}")
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*HELLO, IM[1]])], template=repeats, eos=IM[1], control=IM)
-    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    await shared.load(tmp_path / "tape.gguf", SETTINGS)
     turns = [Message(role="assistant", content="Hello!", reasoning=thought) for thought in ("", "a long thought")]
-    lengths = {(await engine.ask(Count(messages=(user("Hi"), turn, user("And?"))))).n_tokens for turn in turns}
+    lengths = {(await shared.ask(Count(messages=(user("Hi"), turn, user("And?"))))).n_tokens for turn in turns}
     assert len(lengths) == 1
 
 
 @pytest.mark.parametrize("pieces", [["<", "think", ">\n"], ["<think>"]])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_thinking_budget_ends_a_thought_and_the_answer_comes(
-    engine: Engine, tmp_path: Path, pieces: list[str]
+    shared: Engine, tmp_path: Path, pieces: list[str]
 ) -> None:
     """The thought would go on for ever; what is written in the model's place leads to the answer."""
     again = ["So", " on", " and", " so", " on", " and"]
     tapes = [Tape("assistant\n", [*pieces, *again]), Tape("</think>\n\n", [*HELLO, IM[1]])]
     tokens = THINK if len(pieces) == 1 else ()
     build(tmp_path / "tape.gguf", tapes, template=CHATML, eos=IM[1], control=IM, user=tokens)
-    await engine.load(tmp_path / "tape.gguf", SETTINGS)
-    free = await ask(engine, user("Hi"), max_tokens=60)
+    await shared.load(tmp_path / "tape.gguf", SETTINGS)
+    free = await ask(shared, user("Hi"), max_tokens=60)
     assert (free.text, free.done.stop, free.done.thinking_cut) == ("", "length", False)
-    cut = await ask(engine, user("Hi"), max_tokens=60, thinking_budget=20)
+    cut = await ask(shared, user("Hi"), max_tokens=60, thinking_budget=20)
     assert (cut.text, cut.done.stop, cut.done.thinking_cut) == ("Hello there!", "stop", True)
     assert cut.thinking.startswith("So on and so on") and free.thinking.startswith(cut.thinking.rstrip())
     assert 20 <= cut.done.timings.n_thinking < 60
-    assert (await ask(engine, user("Hi"), max_tokens=60, thinking_budget=20)).text == "Hello there!"
+    assert (await ask(shared, user("Hi"), max_tokens=60, thinking_budget=20)).text == "Hello there!"
 
 
-async def test_an_answer_that_goes_round_in_circles_is_told(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_answer_that_goes_round_in_circles_is_told(shared: Engine, tmp_path: Path) -> None:
     words = ["Once", " upon", " a", " time", " there", " was", " a", " model", ".\n"]
     build(tmp_path / "tape.gguf", [Tape("assistant\n", [*words, *words[:2]])], template=CHATML, eos=IM[1], control=IM)
-    await engine.load(tmp_path / "tape.gguf", SETTINGS)
+    await shared.load(tmp_path / "tape.gguf", SETTINGS)
     reply = Reply()
-    async for event in engine.generate(Generate(messages=(user("Hi"),), sampling=GREEDY, max_tokens=400, flush_s=0)):
+    async for event in shared.generate(Generate(messages=(user("Hi"),), sampling=GREEDY, max_tokens=400, flush_s=0)):
         reply.add(event)
     assert reply.done.is_loop
     assert next(event for event in reply.events if isinstance(event, Delta)).is_loop is False
-    assert not (await ask(engine, user("Hi"), max_tokens=60)).done.is_loop
+    assert not (await ask(shared, user("Hi"), max_tokens=60)).done.is_loop
 
 
 def test_an_answer_that_finds_its_way_out_of_a_circle_at_its_very_end_is_complete() -> None:

@@ -64,16 +64,17 @@ async def test_another_process_takes_it_back_and_evaluates_no_more_than_one_that
 
 
 @pytest.mark.parametrize("n_ubatch", [16, 512])
-async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine, n_ubatch: int) -> None:
-    await tiny.load(DENSE, msgspec.structs.replace(TINY, n_batch=n_ubatch, n_ubatch=n_ubatch))
-    first = await ask(tiny, QUESTION, thinking=True)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_read_ahead_leaves_only_the_new_message_to_evaluate(shared_tiny: Engine, n_ubatch: int) -> None:
+    await shared_tiny.load(DENSE, msgspec.structs.replace(TINY, n_batch=n_ubatch, n_ubatch=n_ubatch))
+    first = await ask(shared_tiny, QUESTION, thinking=True)
     assert first.thinking
     known = [QUESTION, answered(first.text)]
-    unprepared = await ask(tiny, *known, user("谢谢"), thinking=True)
+    unprepared = await ask(shared_tiny, *known, user("谢谢"), thinking=True)
     assert unprepared.done.timings.n_prefill > 40
-    await ask(tiny, QUESTION, thinking=True)
-    await tiny.ask(ReadAhead(messages=tuple(known), thinking=True))
-    prepared = await ask(tiny, *known, user("谢谢"), thinking=True)
+    await ask(shared_tiny, QUESTION, thinking=True)
+    await shared_tiny.ask(ReadAhead(messages=tuple(known), thinking=True))
+    prepared = await ask(shared_tiny, *known, user("谢谢"), thinking=True)
     assert prepared.text == unprepared.text and prepared.thinking == unprepared.thinking
     assert prepared.done.timings.n_prefill <= 16  # a short message between the marks of the template
 
@@ -81,34 +82,37 @@ async def test_read_ahead_leaves_only_the_new_message_to_evaluate(tiny: Engine, 
 WRITTEN = "one two three four five six seven eight nine ten " * 4
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("sent", [f"{WRITTEN}and more", f"{WRITTEN[:150]}, or not"], ids=["goes on", "was changed"])
-async def test_what_is_written_of_the_next_message_is_read_ahead_too(tiny: Engine, sent: str) -> None:
+async def test_what_is_written_of_the_next_message_is_read_ahead_too(shared_tiny: Engine, sent: str) -> None:
     known = [QUESTION, answered("一" * 40)]
-    unprepared = await ask(tiny, *known, user(sent), thinking=False)
-    await ask(tiny, user("another"), thinking=False, max_tokens=1)
+    unprepared = await ask(shared_tiny, *known, user(sent), thinking=False)
+    await ask(shared_tiny, user("another"), thinking=False, max_tokens=1)
     for typed in (WRITTEN[:20], WRITTEN[:77], WRITTEN):
-        await tiny.ask(ReadAhead(messages=tuple(known), text=typed, thinking=False))
-    prepared = await ask(tiny, *known, user(sent), thinking=False)
+        await shared_tiny.ask(ReadAhead(messages=tuple(known), text=typed, thinking=False))
+    prepared = await ask(shared_tiny, *known, user(sent), thinking=False)
     assert prepared.text == unprepared.text
     assert prepared.done.timings.n_prefill <= 24  # the end of the message, and of the template
 
 
-async def test_read_ahead_stops_when_it_is_cancelled_and_the_next_answer_is_right(engine: Engine) -> None:
-    await engine.load(DENSE, msgspec.structs.replace(TINY, n_batch=32, n_ubatch=32))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_read_ahead_stops_when_it_is_cancelled_and_the_next_answer_is_right(shared: Engine) -> None:
+    await shared.load(DENSE, msgspec.structs.replace(TINY, n_batch=32, n_ubatch=32))
     known = [user("one two three " * 150), answered("four five six " * 150)]
-    ahead = asyncio.create_task(engine.ask(ReadAhead(messages=tuple(known))))
+    ahead = asyncio.create_task(shared.ask(ReadAhead(messages=tuple(known))))
     await asyncio.sleep(0)  # lets the command go out
     ahead.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ahead
-    again = await ask(engine, *known, user("ping"), thinking=False, max_tokens=8)
-    await engine.load(DENSE, TINY)
-    assert again.text == (await ask(engine, *known, user("ping"), thinking=False, max_tokens=8)).text
+    again = await ask(shared, *known, user("ping"), thinking=False, max_tokens=8)
+    await shared.load(DENSE, TINY)
+    assert again.text == (await ask(shared, *known, user("ping"), thinking=False, max_tokens=8)).text
 
 
-async def test_read_ahead_does_nothing_where_no_room_would_be_left(tiny: Engine) -> None:
-    await tiny.ask(ReadAhead(messages=(user("one two three " * 700), answered("four"))))
-    assert (await ask(tiny, user("ping"), thinking=False)).started.n_cached == 0
+@pytest.mark.asyncio(loop_scope="module")
+async def test_read_ahead_does_nothing_where_no_room_would_be_left(shared_tiny: Engine) -> None:
+    await shared_tiny.ask(ReadAhead(messages=(user("one two three " * 700), answered("four"))))
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).started.n_cached == 0
 
 
 async def test_what_the_template_keeps_is_not_evaluated_again(file: Path) -> None:
@@ -148,107 +152,118 @@ async def test_what_was_thought_is_not_in_the_next_prompt_so_all_before_it_is_wh
     ],
     ids=["model", "KV type", "flash attention"],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_does_not_agree_is_refused_and_the_prompt_evaluated(
-    tiny: Engine, file: Path, model: Path, settings: LoadSettings, problem: str
+    shared_tiny: Engine, file: Path, model: Path, settings: LoadSettings, problem: str
 ) -> None:
-    await ask(tiny, user("hello"), thinking=False)
-    await tiny.ask(SaveContext(path=str(file)))
-    await tiny.load(model, settings)
-    restored = await tiny.ask(RestoreContext(path=str(file)))
+    await ask(shared_tiny, user("hello"), thinking=False)
+    await shared_tiny.ask(SaveContext(path=str(file)))
+    await shared_tiny.load(model, settings)
+    restored = await shared_tiny.ask(RestoreContext(path=str(file)))
     assert (restored.problem, restored.n_tokens) == (problem, 0)
-    reply = await ask(tiny, user("ping"), thinking=False)
+    reply = await ask(shared_tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
 
 
 @pytest.mark.parametrize(("original", "problem"), [(0, None), (1024, "other_settings")], ids=["as usual", "LongRoPE"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_longer_context_takes_it_unless_it_turns_positions_otherwise(
-    engine: Engine, file: Path, tmp_path: Path, original: int, problem: str | None
+    shared: Engine, file: Path, tmp_path: Path, original: int, problem: str | None
 ) -> None:
     more = {"qwen3__rope__scaling__original_context_length": original} if original else {}
     model = with_vocabulary(Shape(n_vocab=N_VOCAB), tmp_path / "model.gguf", **more)
-    await engine.load(model, msgspec.structs.replace(TINY, n_ctx=512))
-    first = await ask(engine, user("hello"), max_tokens=4)
-    await engine.ask(SaveContext(path=str(file)))
-    await engine.load(model, TINY)
-    restored = await engine.ask(RestoreContext(path=str(file)))
+    await shared.load(model, msgspec.structs.replace(TINY, n_ctx=512))
+    first = await ask(shared, user("hello"), max_tokens=4)
+    await shared.ask(SaveContext(path=str(file)))
+    await shared.load(model, TINY)
+    restored = await shared.ask(RestoreContext(path=str(file)))
     assert (restored.problem, restored.n_tokens) == (problem, 0 if problem else first.done.n_used)
 
 
-async def test_a_model_file_that_was_changed_is_another_model(tiny: Engine, file: Path, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_model_file_that_was_changed_is_another_model(shared_tiny: Engine, file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model.gguf"
     shutil.copy(DENSE, copy)
-    await tiny.load(copy, TINY)
-    await ask(tiny, user("hello"), thinking=False)
-    await tiny.ask(SaveContext(path=str(file)))
+    await shared_tiny.load(copy, TINY)
+    await ask(shared_tiny, user("hello"), thinking=False)
+    await shared_tiny.ask(SaveContext(path=str(file)))
     os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns + 1))
-    await tiny.load(copy, TINY)
-    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "other_model"
+    await shared_tiny.load(copy, TINY)
+    assert (await shared_tiny.ask(RestoreContext(path=str(file)))).problem == "other_model"
 
 
-async def test_what_is_longer_than_the_context_now_is_refused(tiny: Engine, file: Path) -> None:
-    first = await ask(tiny, user("Count to 100"), thinking=False)
-    await tiny.ask(SaveContext(path=str(file)))
-    loaded = await tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=256))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_longer_than_the_context_now_is_refused(shared_tiny: Engine, file: Path) -> None:
+    first = await ask(shared_tiny, user("Count to 100"), thinking=False)
+    await shared_tiny.ask(SaveContext(path=str(file)))
+    loaded = await shared_tiny.load(DENSE, msgspec.structs.replace(TINY, n_ctx=256))
     assert loaded.n_ctx <= first.done.n_used
-    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "too_long"
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+    assert (await shared_tiny.ask(RestoreContext(path=str(file)))).problem == "too_long"
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.999])
-async def test_a_file_that_was_cut_short_costs_nothing_but_time(tiny: Engine, file: Path, share: float) -> None:
-    await ask(tiny, user("hello"), thinking=False)
-    saved = await tiny.ask(SaveContext(path=str(file)))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_that_was_cut_short_costs_nothing_but_time(shared_tiny: Engine, file: Path, share: float) -> None:
+    await ask(shared_tiny, user("hello"), thinking=False)
+    saved = await shared_tiny.ask(SaveContext(path=str(file)))
     os.truncate(file, int(saved.n_bytes * share))
-    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
+    assert (await shared_tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
     # What the engine had is still there.
-    again = await ask(tiny, user("hello"), thinking=False)
+    again = await ask(shared_tiny, user("hello"), thinking=False)
     assert again.done.timings.n_prefill == 1
 
 
-async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(tiny: Engine, file: Path) -> None:
-    await ask(tiny, user("hello"), thinking=False)
-    await tiny.ask(SaveContext(path=str(file)))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_state_that_llama_cpp_refuses_leaves_an_empty_cache(shared_tiny: Engine, file: Path) -> None:
+    await ask(shared_tiny, user("hello"), thinking=False)
+    await shared_tiny.ask(SaveContext(path=str(file)))
     key, snapshot = _open(file)
     write(file, key, msgspec.structs.replace(snapshot, state=snapshot.state[: len(snapshot.state) // 2]))
-    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
-    reply = await ask(tiny, user("ping"), thinking=False)
+    assert (await shared_tiny.ask(RestoreContext(path=str(file)))).problem == "damaged"
+    reply = await ask(shared_tiny, user("ping"), thinking=False)
     assert reply.text == "pong" and reply.started.n_cached == 0
 
 
-async def test_no_file_is_no_harm(tiny: Engine, file: Path) -> None:
-    assert (await tiny.ask(RestoreContext(path=str(file)))).problem == "missing"
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_file_is_no_harm(shared_tiny: Engine, file: Path) -> None:
+    assert (await shared_tiny.ask(RestoreContext(path=str(file)))).problem == "missing"
 
 
-async def test_an_empty_cache_is_not_written(tiny: Engine, file: Path) -> None:
-    assert (await tiny.ask(SaveContext(path=str(file)))).problem == "empty"
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_empty_cache_is_not_written(shared_tiny: Engine, file: Path) -> None:
+    assert (await shared_tiny.ask(SaveContext(path=str(file)))).problem == "empty"
     assert not file.exists()
 
 
-async def test_one_that_is_larger_than_allowed_is_not_written(tiny: Engine, file: Path) -> None:
-    await ask(tiny, user("hello"), thinking=False)
-    assert (await tiny.ask(SaveContext(path=str(file), max_bytes=1000))).problem == "too_large"
+@pytest.mark.asyncio(loop_scope="module")
+async def test_one_that_is_larger_than_allowed_is_not_written(shared_tiny: Engine, file: Path) -> None:
+    await ask(shared_tiny, user("hello"), thinking=False)
+    assert (await shared_tiny.ask(SaveContext(path=str(file), max_bytes=1000))).problem == "too_large"
     assert not file.exists()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_disk_that_is_full_in_the_middle_leaves_the_old_file_and_a_working_engine(
-    tiny: Engine, file: Path
+    shared_tiny: Engine, file: Path
 ) -> None:
-    await ask(tiny, user("hello"), thinking=False)
-    await tiny.ask(SaveContext(path=str(file)))
+    await ask(shared_tiny, user("hello"), thinking=False)
+    await shared_tiny.ask(SaveContext(path=str(file)))
     before = file.read_bytes()
-    await ask(tiny, QUESTION, thinking=False)
+    await ask(shared_tiny, QUESTION, thinking=False)
     limit = len(before) // 2
-    resource.prlimit(pid_of(tiny), resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    saved = await tiny.ask(SaveContext(path=str(file)))
+    resource.prlimit(pid_of(shared_tiny), resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    saved = await shared_tiny.ask(SaveContext(path=str(file)))
     assert (saved.problem, saved.n_bytes) == ("disk", 0) and "File too large" in saved.detail
     assert file.read_bytes() == before and list(file.parent.iterdir()) == [file]
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_a_folder_that_cannot_be_made_is_said(tiny: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_folder_that_cannot_be_made_is_said(shared_tiny: Engine, tmp_path: Path) -> None:
     (tmp_path / "contexts").write_text("a file in the way")
-    await ask(tiny, user("hello"), thinking=False)
-    assert (await tiny.ask(SaveContext(path=str(tmp_path / "contexts" / "one.kv")))).problem == "disk"
+    await ask(shared_tiny, user("hello"), thinking=False)
+    assert (await shared_tiny.ask(SaveContext(path=str(tmp_path / "contexts" / "one.kv")))).problem == "disk"
 
 
 async def test_it_goes_from_the_cpu_to_the_gpu_and_back(file: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
+from tests.engine.memory_models import build
 from tests.engine.model_files import N_VOCAB, with_vocabulary
 from tests.engine.vulkan import vulkan_engine
 from tests.models.gguf_files import Shape, header
@@ -77,14 +78,30 @@ async def check(engine: Engine, model: Path, settings: list[LoadSettings]) -> No
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
-async def test_on_the_cpu_stub_file_and_load_agree(engine: Engine, model: Path) -> None:
-    await check(engine, model, [changed(**changes) for changes in ON_CPU])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_on_the_cpu_stub_file_and_load_agree(shared: Engine, model: Path) -> None:
+    await check(shared, model, [changed(**changes) for changes in ON_CPU])
 
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=lambda path: path.stem)
 async def test_on_vulkan_stub_file_and_load_agree(model: Path) -> None:
     async with vulkan_engine() as engine:
         await check(engine, model, [changed(devices=("Vulkan0",), **changes) for changes in ON_VULKAN])
+
+
+async def test_a_full_cache_of_sliding_windows_and_a_small_one_are_foreseen(engine: Engine, tmp_path: Path) -> None:
+    model = build(tmp_path / "window.gguf", "window")
+    full, small = changed(n_ctx=4096, swa_full="on"), changed(n_ctx=4096, swa_full="off")
+    await check(engine, model, [full, small])
+    info = inspect(model).info
+    found = []
+    for settings in (full, small, changed(n_ctx=4096)):
+        plan = estimate(info, settings)
+        planned = await engine.ask(DryRun(path=str(model), settings=settings))
+        assert planned.placed[0].kv_bytes == plan.kv_bytes
+        found.append(plan.kv_bytes)
+    assert found[0] - found[1] == estimate(info, full).window_saves_bytes > 0
+    assert found[2] == found[1], "what no plan has decided is small, as in llama.cpp's own programs"
 
 
 async def test_two_devices_share_the_layers_as_is_free() -> None:
@@ -111,27 +128,30 @@ async def test_two_devices_share_the_layers_as_is_free() -> None:
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-async def test_weights_that_the_cpu_repacks_are_foreseen(engine: Engine, tmp_path: Path, tied: bool) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_weights_that_the_cpu_repacks_are_foreseen(shared: Engine, tmp_path: Path, tied: bool) -> None:
     model = with_vocabulary(Shape(n_vocab=N_VOCAB, tied=tied), tmp_path / "model.gguf")
-    await check(engine, model, [changed(), changed(use_mmap=False), changed(repack="off")])
-    placed = (await engine.ask(DryRun(path=str(model), settings=changed()))).placed[0]
+    await check(shared, model, [changed(), changed(use_mmap=False), changed(repack="off")])
+    placed = (await shared.ask(DryRun(path=str(model), settings=changed()))).placed[0]
     assert placed.mapped_bytes + placed.repacked_bytes == placed.weights_bytes
     whole = sum(tensor.n_bytes for tensor in read_header(model).tensors)
     # A tied output layer that is repacked is there twice, and Intel's AMX keeps sums beside each block.
     assert whole <= placed.weights_bytes <= whole + (placed.repacked_bytes if tied else placed.repacked_bytes // 8)
-    as_in_the_file = (await engine.ask(DryRun(path=str(model), settings=changed(repack="off")))).placed[0]
+    as_in_the_file = (await shared.ask(DryRun(path=str(model), settings=changed(repack="off")))).placed[0]
     assert as_in_the_file.weights_bytes == as_in_the_file.mapped_bytes == whole
 
 
-async def test_the_header_alone_is_enough(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_header_alone_is_enough(shared: Engine, tmp_path: Path) -> None:
     start = tmp_path / "download.gguf"
     start.write_bytes(DENSE.read_bytes()[: read_header(DENSE).data_offset])
-    assert (await engine.ask(DryRun(path=str(start), settings=TINY))).placed == (
-        await engine.ask(DryRun(path=str(DENSE), settings=TINY))
+    assert (await shared.ask(DryRun(path=str(start), settings=TINY))).placed == (
+        await shared.ask(DryRun(path=str(DENSE), settings=TINY))
     ).placed
 
 
-async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_split_model_is_planned_as_a_whole(shared: Engine, tmp_path: Path) -> None:
     shape = Shape(n_layers=4)
     whole = shape.write(tmp_path / "whole.gguf")
     tensors = shape.tensors()
@@ -140,44 +160,49 @@ async def test_a_split_model_is_planned_as_a_whole(engine: Engine, tmp_path: Pat
         metadata = shape.metadata() | of_split if number == 0 else of_split
         raw, _ = header(metadata, part)
         (tmp_path / f"model-{number + 1:05d}-of-00002.gguf").write_bytes(raw)
-    parts = await engine.ask(DryRun(path=str(tmp_path / "model-00001-of-00002.gguf"), settings=TINY))
-    assert parts.placed == (await engine.ask(DryRun(path=str(whole), settings=TINY))).placed
+    parts = await shared.ask(DryRun(path=str(tmp_path / "model-00001-of-00002.gguf"), settings=TINY))
+    assert parts.placed == (await shared.ask(DryRun(path=str(whole), settings=TINY))).placed
 
 
-async def test_a_changed_file_is_planned_anew(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_changed_file_is_planned_anew(shared: Engine, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
-    before = (await engine.ask(DryRun(path=str(Shape(n_layers=2).write(path)), settings=TINY))).placed[0]
-    after = (await engine.ask(DryRun(path=str(Shape(n_layers=4).write(path)), settings=TINY))).placed[0]
+    before = (await shared.ask(DryRun(path=str(Shape(n_layers=2).write(path)), settings=TINY))).placed[0]
+    after = (await shared.ask(DryRun(path=str(Shape(n_layers=4).write(path)), settings=TINY))).placed[0]
     assert after.kv_bytes == 2 * before.kv_bytes
 
 
-async def test_more_models_than_stubs_are_kept_do_no_harm(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_more_models_than_stubs_are_kept_do_no_harm(shared: Engine, tmp_path: Path) -> None:
     paths = [Shape(n_layers=n).write(tmp_path / f"{n}.gguf") for n in range(1, 20)]
-    kv = [(await engine.ask(DryRun(path=str(path), settings=TINY))).placed[0].kv_bytes for path in paths]
+    kv = [(await shared.ask(DryRun(path=str(path), settings=TINY))).placed[0].kv_bytes for path in paths]
     assert kv == [kv[0] * n for n in range(1, 20)]
-    assert (await engine.ask(DryRun(path=str(paths[0]), settings=TINY))).placed[0].kv_bytes == kv[0]
+    assert (await shared.ask(DryRun(path=str(paths[0]), settings=TINY))).placed[0].kv_bytes == kv[0]
 
 
-async def test_what_is_loaded_stays_as_it_is(tiny: Engine) -> None:
-    before = tiny.loaded
-    await tiny.ask(DryRun(path=str(MOE), settings=changed(n_ctx=4096)))
-    assert tiny.loaded is before
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_loaded_stays_as_it_is(shared_tiny: Engine) -> None:
+    before = shared_tiny.loaded
+    await shared_tiny.ask(DryRun(path=str(MOE), settings=changed(n_ctx=4096)))
+    assert shared_tiny.loaded is before
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [({"devices": ("Vulkan7",)}, "bad_settings"), ({"type_v": "q8_0", "flash_attn": "off"}, "bad_settings")],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_settings_that_llama_cpp_refuses_are_refused(
-    engine: Engine, changes: dict[str, object], kind: str
+    shared: Engine, changes: dict[str, object], kind: str
 ) -> None:
     with pytest.raises(EngineError) as refused:
-        await engine.ask(DryRun(path=str(DENSE), settings=changed(**changes)))
+        await shared.ask(DryRun(path=str(DENSE), settings=changed(**changes)))
     assert refused.value.info.kind == kind
 
 
-async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_files_that_are_no_models_are_refused(shared: Engine, tmp_path: Path) -> None:
     text, alien = tmp_path / "text.gguf", tmp_path / "alien.gguf"
     text.write_text("Not a model.")
     raw, _ = header(Shape().metadata() | {"general.architecture": "alien"}, Shape().tensors())
@@ -188,7 +213,7 @@ async def test_files_that_are_no_models_are_refused(engine: Engine, tmp_path: Pa
         (alien, "model_unsupported"),
     ):
         with pytest.raises(EngineError) as refused:
-            await engine.ask(DryRun(path=str(path), settings=TINY))
+            await shared.ask(DryRun(path=str(path), settings=TINY))
         assert refused.value.info.kind == kind
 
 

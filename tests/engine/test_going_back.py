@@ -17,7 +17,7 @@ from tests.tape import IM, Vocabulary
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
 from tui.protocol.messages import Generate, Prefill, ReadAhead, RestoreContext, SaveContext
-from tui.protocol.records import Message
+from tui.protocol.records import LoadSettings, Message, SwaFull
 
 # The same numbers whatever the steps in which a text is read: nothing is rounded, as it is by flash attention too.
 SETTINGS = msgspec.structs.replace(TINY, n_ctx=4096, n_ubatch=128, type_k="f32", type_v="f32", flash_attn="off")
@@ -80,21 +80,28 @@ def question(n: int) -> str:
 
 @pytest.fixture
 def model(tmp_path: Path, kind: str) -> Path:
-    return build(tmp_path / "model.gguf", kind)
+    return build(tmp_path / "model.gguf", kind.removeprefix("full "))
 
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+@pytest.fixture
+def settings(kind: str) -> LoadSettings:
+    return msgspec.structs.replace(SETTINGS, swa_full="on" if kind.startswith("full ") else "off")
+
+
+every_kind = pytest.mark.parametrize("kind", [*KINDS, "full window"])
 
 
 @every_kind
-async def test_ten_turns_two_more_answers_an_edit_a_switch_and_a_reopening(model: Path, tmp_path: Path) -> None:
+async def test_ten_turns_two_more_answers_an_edit_a_switch_and_a_reopening(
+    model: Path, settings: LoadSettings, tmp_path: Path
+) -> None:
     file = tmp_path / "contexts" / "one.kv"
     async with LocalEngine() as engine, LocalEngine() as cold:
-        await engine.load(model, SETTINGS)
+        await engine.load(model, settings)
         talk = Talk(engine)
 
         async def is_as_if_all_was_read(reply: Reply) -> None:
-            await cold.load(model, SETTINGS)
+            await cold.load(model, settings)
             other = await thought(cold, talk.turns[:-1])
             assert other.started.n_cached == 0
             assert (other.thinking, other.text) == (reply.thinking, reply.text)
@@ -111,9 +118,11 @@ async def test_ten_turns_two_more_answers_an_edit_a_switch_and_a_reopening(model
         assert ahead.done.timings.n_prefill <= len(question(10)) + 40  # the answer before it was read ahead
         await is_as_if_all_was_read(ahead)
 
-        longer = msgspec.structs.replace(SETTINGS, n_ctx=6144)
-        for settings in (msgspec.structs.replace(SETTINGS, flash_attn="on"), longer):
-            loaded = await engine.load(model, settings, keep_context=True)
+        longer = msgspec.structs.replace(settings, n_ctx=6144)
+        other: SwaFull = "off" if settings.swa_full == "on" else "on"
+        with_flash = msgspec.structs.replace(settings, flash_attn="on")
+        for after in (with_flash, msgspec.structs.replace(settings, swa_full=other), longer):
+            loaded = await engine.load(model, after, keep_context=True)
             assert loaded.n_kept and not loaded.n_lost
         await is_as_if_all_was_read(await talk.says(question(11)))
         await is_as_if_all_was_read(await talk.again())
@@ -130,16 +139,16 @@ async def test_ten_turns_two_more_answers_an_edit_a_switch_and_a_reopening(model
 
 @every_kind
 async def test_an_answer_that_was_stopped_goes_on_where_it_was_here_and_behind_a_switch(
-    engine: Engine, model: Path
+    engine: Engine, model: Path, settings: LoadSettings
 ) -> None:
-    await engine.load(model, SETTINGS)
+    await engine.load(model, settings)
     whole = await ask(engine, user(question(0)), thinking=True, ignore_end=True, max_tokens=900)
     stopped = await paused(engine, user(question(0)), thinking=True, ignore_end=True)
     assert len(stopped.thinking) < len(whole.thinking)
     await resumed(engine, stopped, ignore_end=True, max_tokens=20)
     assert stopped.done.timings.n_prefill <= 1
     stopped = await paused(engine, user(question(0)), thinking=True, ignore_end=True)
-    await engine.load(model, msgspec.structs.replace(SETTINGS, n_ctx=6144), keep_context=True)
+    await engine.load(model, msgspec.structs.replace(settings, n_ctx=6144), keep_context=True)
     await resumed(engine, stopped, ignore_end=True, max_tokens=20)
     assert stopped.done.timings.n_prefill <= 1
     n = min(len(stopped.thinking), len(whole.thinking))

@@ -15,7 +15,7 @@ from tests.conftest import until
 from tests.engine.asking import GREEDY, Reply, ask, user
 from tests.tape import CHATML, IM, Tape, build
 from tui.engines.interface import Engine
-from tui.protocol.messages import Generate
+from tui.protocol.messages import Generate, Unload
 from tui.protocol.records import LoadSettings, Message
 
 SETTINGS = LoadSettings(n_ctx=4096, n_threads=1)
@@ -57,30 +57,60 @@ def model(path: Path, template: str) -> Path:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_template_is_replaced_and_the_model_answers(engine: Engine, tmp_path: Path, name: str) -> None:
-    loaded = await engine.load(model(tmp_path / "tape.gguf", HOSTILE[name]), SETTINGS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_hostile_template_is_replaced_and_the_model_answers(shared: Engine, tmp_path: Path, name: str) -> None:
+    loaded = await shared.load(model(tmp_path / "tape.gguf", HOSTILE[name]), SETTINGS)
     assert loaded.llama.template_note.startswith("The file's chat template cannot be used (")
     assert "\n" not in loaded.llama.template_note and len(loaded.llama.template_note) < 300
-    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    assert (await ask(shared, user("Hi"), max_tokens=20)).text == "Hello there!"
+
+
+def renderers(engine: Engine) -> list[psutil.Process]:
+    """The processes that render templates."""
+    found = []
+    for child in psutil.Process(engine.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "tui.engine.template_process" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 def seconds_of_rendering(engine: Engine) -> float:
     """CPU time of the process that renders templates; 0 without one."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(engine.pid).children():
-            if "tui.engine.template_process" in child.cmdline():
-                return float(child.cpu_times().user)
+        return sum(float(renderer.cpu_times().user) for renderer in renderers(engine))
     return 0.0
 
 
-async def test_a_load_is_stopped_while_a_template_is_tried_that_takes_for_ever(engine: Engine, tmp_path: Path) -> None:
-    loading = asyncio.create_task(engine.load(model(tmp_path / "tape.gguf", FOR_EVER), SETTINGS))
-    await until(lambda: seconds_of_rendering(engine) > 0.5)  # to start takes less
+async def test_models_in_turn_have_one_process_for_their_templates_and_another_when_that_has_ended(
+    engine: Engine, tmp_path: Path
+) -> None:
+    await engine.load(model(tmp_path / "first.gguf", CHATML), SETTINGS)
+    (first,) = renderers(engine)
+    bang = CHATML.replace("assistant\n", "assistant\n!")
+    second = tmp_path / "second.gguf"
+    build(second, [Tape("assistant\n!", ["It is", " mine.", IM[1]])], template=bang, eos=IM[1], control=IM)
+    loaded = await engine.load(second, SETTINGS)
+    assert renderers(engine) == [first] and loaded.llama.template_note == ""
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "It is mine."
+    first.kill()
+    await until(lambda: not renderers(engine))
+    loaded = await engine.load(tmp_path / "first.gguf", SETTINGS)
+    assert loaded.llama.template_note == "" and first not in renderers(engine)
+    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    await engine.ask(Unload())
+    assert not renderers(engine)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_load_is_stopped_while_a_template_is_tried_that_takes_for_ever(shared: Engine, tmp_path: Path) -> None:
+    loading = asyncio.create_task(shared.load(model(tmp_path / "tape.gguf", FOR_EVER), SETTINGS))
+    await until(lambda: seconds_of_rendering(shared) > 0.5)  # to start takes less
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
-    await engine.load(model(tmp_path / "sound.gguf", CHATML), SETTINGS)
-    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    await shared.load(model(tmp_path / "sound.gguf", CHATML), SETTINGS)
+    assert (await ask(shared, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
 LATE = CHATML + "{% if messages | length > 3 %}" + FOR_EVER + "{% endif %}"
@@ -88,37 +118,40 @@ LATE = CHATML + "{% if messages | length > 3 %}" + FOR_EVER + "{% endif %}"
 LONG = [user("1"), Message(role="assistant", content="2"), user("3"), Message(role="assistant", content="4"), user("5")]
 
 
-async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(engine: Engine, tmp_path: Path) -> None:
-    loaded = await engine.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_template_that_hangs_later_can_be_stopped_and_the_model_stays(shared: Engine, tmp_path: Path) -> None:
+    loaded = await shared.load(model(tmp_path / "tape.gguf", LATE), SETTINGS)
     assert loaded.llama.template_note == ""
     reply = Reply()
-    answer = engine.generate(Generate(messages=tuple(LONG), sampling=GREEDY))
+    answer = shared.generate(Generate(messages=tuple(LONG), sampling=GREEDY))
     answer.cancel()
     async for event in answer:
         reply.add(event)
     assert reply.done is not None and reply.done.stop == "cancelled"
-    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    assert (await ask(shared, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
 REFUSES = CHATML + "{% if messages | length > 3 %}{{ raise_exception('Too many.') }}{% endif %}"
 
 
 @pytest.mark.parametrize("template", [LATE, REFUSES])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_one_that_fails_at_a_later_conversation_is_replaced_then_which_is_said(
-    engine: Engine, tmp_path: Path, template: str
+    shared: Engine, tmp_path: Path, template: str
 ) -> None:
-    await engine.load(model(tmp_path / "tape.gguf", template), SETTINGS)
-    assert (await ask(engine, user("Hi"), max_tokens=20)).started.template_note == ""
-    late = await ask(engine, *LONG, max_tokens=20)
+    await shared.load(model(tmp_path / "tape.gguf", template), SETTINGS)
+    assert (await ask(shared, user("Hi"), max_tokens=20)).started.template_note == ""
+    late = await ask(shared, *LONG, max_tokens=20)
     assert late.text == "Hello there!"
     assert late.started.template_note.startswith("The file's chat template cannot be used (")
     assert late.started.template_note.endswith("ChatML is used.")
-    assert (await ask(engine, user("Hi"), max_tokens=20)).text == "Hello there!"
+    assert (await ask(shared, user("Hi"), max_tokens=20)).text == "Hello there!"
 
 
-async def test_one_of_the_users_that_fails_later_gives_way_to_the_files(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_one_of_the_users_that_fails_later_gives_way_to_the_files(shared: Engine, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, chat_template=REFUSES)
-    await engine.load(model(tmp_path / "tape.gguf", CHATML), settings)
-    late = await ask(engine, *LONG, max_tokens=20)
+    await shared.load(model(tmp_path / "tape.gguf", CHATML), settings)
+    late = await ask(shared, *LONG, max_tokens=20)
     assert late.text == "Hello there!"
     assert late.started.template_note == "Your chat template cannot be used (Too many.); the file's own is used."

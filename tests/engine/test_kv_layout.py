@@ -80,37 +80,40 @@ def test_recurrent_layers_stay_as_they_are_behind_a_cache_and_alone(position: in
 
 @pytest.mark.parametrize("model", [DENSE, MOE], ids=["dense", "mixture of experts"])
 @pytest.mark.parametrize("type_v", ["f16", "bf16", "f32"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_cache_stays_when_flash_attention_goes_off_and_on(
-    engine: Engine, model: Path, type_v: CacheType
+    shared: Engine, model: Path, type_v: CacheType
 ) -> None:
     off = msgspec.structs.replace(TINY, flash_attn="off", type_v=type_v)
     on = msgspec.structs.replace(off, flash_attn="on")
     question = user("What is the capital of France?")
-    await engine.load(model, on)
-    first = await ask(engine, question)
+    await shared.load(model, on)
+    first = await ask(shared, question)
     for settings in (off, on):
-        loaded = await engine.load(model, settings, keep_context=True)
+        loaded = await shared.load(model, settings, keep_context=True)
         assert loaded.llama.flash_attn == (settings is on) and loaded.llama.type_v == type_v
         assert (loaded.n_kept, loaded.n_lost) == (first.done.n_used, 0)
-        again = await ask(engine, question)
+        again = await ask(shared, question)
         assert again.text == first.text and again.done.timings.n_prefill == 1
 
 
-async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(engine: Engine) -> None:
-    await engine.load(DENSE, msgspec.structs.replace(TINY, type_v="q8_0"))
-    assert engine.loaded and engine.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
-    first = await ask(engine, user("ping"))
-    loaded = await engine.load(DENSE, msgspec.structs.replace(TINY, flash_attn="off"), keep_context=True)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_quantized_values_go_nowhere_else_and_are_said_to_be_lost(shared: Engine) -> None:
+    await shared.load(DENSE, msgspec.structs.replace(TINY, type_v="q8_0"))
+    assert shared.loaded and shared.loaded.llama.flash_attn  # "auto", which a quantized V cache needs to be on
+    first = await ask(shared, user("ping"))
+    loaded = await shared.load(DENSE, msgspec.structs.replace(TINY, flash_attn="off"), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (0, first.done.n_used)
-    assert (await ask(engine, user("ping"))).text == first.text
+    assert (await ask(shared, user("ping"))).text == first.text
 
 
-async def test_a_context_that_is_full_stays_too(engine: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_context_that_is_full_stays_too(shared: Engine) -> None:
     small = msgspec.structs.replace(TINY, n_ctx=256)
-    await engine.load(DENSE, small)
-    first = await ask(engine, user("Count to 100"))
+    await shared.load(DENSE, small)
+    first = await ask(shared, user("Count to 100"))
     assert first.done.n_used == 256
-    loaded = await engine.load(DENSE, msgspec.structs.replace(small, flash_attn="off"), keep_context=True)
+    loaded = await shared.load(DENSE, msgspec.structs.replace(small, flash_attn="off"), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (256, 0)
-    again = await ask(engine, user("Count to 100"))
+    again = await ask(shared, user("Count to 100"))
     assert again.text == first.text and again.done.timings.n_prefill == 1

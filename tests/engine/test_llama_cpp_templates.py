@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.engine.asking import ask, user
 from tests.tape import Tape, Vocabulary, build
 from tui.engine.jinja_template import JinjaTemplate
 from tui.engine.template import TemplateError
 from tui.engines.interface import Engine
-from tui.engines.local import LocalEngine
 from tui.protocol.records import LoadSettings, Message
 
 FOLDER = Path(os.environ.get("LLMTUI_TEMPLATES", "nowhere"))
@@ -113,13 +111,6 @@ def pieces(text: str, special: Sequence[str]) -> list[str]:
         again = part in spelled and part.isalpha() and len(part) > 1
         spelled += [part[:-1], part[-1]] if again else [part]
     return spelled
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[Engine]:
-    """One engine for all templates."""
-    async with LocalEngine() as engine:
-        yield engine
 
 
 @pytest.mark.skipif(not TEMPLATES, reason="llama.cpp's templates are not here: make test gets them")

@@ -15,12 +15,14 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, on_the_cpu, user
 from tests.models.gguf_files import add_metadata
 from tui.engines.interface import Engine, EngineError
+from tui.protocol.messages import Unload
 from tui.protocol.pipes import MOST_OF_A_LINE, Pipes
 from tui.protocol.records import CacheType, LoadSettings
 
 
-async def test_what_was_really_used_comes_back(engine: Engine) -> None:
-    loaded = await engine.load(
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_really_used_comes_back(shared: Engine) -> None:
+    loaded = await shared.load(
         DENSE,
         LoadSettings(
             n_ctx=1024,
@@ -40,9 +42,10 @@ async def test_what_was_really_used_comes_back(engine: Engine) -> None:
     assert loaded.can_think and loaded.n_ctx_train == 4096
 
 
-async def test_quantized_kv_caches_are_really_smaller(engine: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_quantized_kv_caches_are_really_smaller(shared: Engine) -> None:
     async def kv_bytes(type_k: CacheType = "f16", type_v: CacheType = "f16") -> int:
-        loaded = await engine.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, type_k=type_k, type_v=type_v))
+        loaded = await shared.load(DENSE, LoadSettings(n_ctx=4096, n_threads=1, type_k=type_k, type_v=type_v))
         return sum(buffer.n_bytes for buffer in loaded.llama.buffers if buffer.purpose == "kv")
 
     full = await kv_bytes()
@@ -53,8 +56,9 @@ async def test_quantized_kv_caches_are_really_smaller(engine: Engine) -> None:
     assert await kv_bytes(type_k="q4_0", type_v="q4_0") == pytest.approx(full * 18 / 64, abs=2**20 / 100)
 
 
-async def test_a_cpu_load_keeps_everything_in_host_memory(engine: Engine) -> None:
-    loaded = await engine.load(MOE, TINY)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cpu_load_keeps_everything_in_host_memory(shared: Engine) -> None:
+    loaded = await shared.load(MOE, TINY)
     assert on_the_cpu(loaded)
 
 
@@ -66,19 +70,22 @@ async def test_without_mmap_the_weights_are_read_into_private_memory(engine: Eng
     assert (await ask(engine, user("hello"), thinking=False)).text.startswith("Hello!")
 
 
-async def test_progress_goes_from_nothing_to_all(engine: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_progress_goes_from_nothing_to_all(shared: Engine) -> None:
     seen: list[float] = []
-    await engine.load(DENSE, TINY, seen.append)
+    await shared.load(DENSE, TINY, seen.append)
     assert seen == sorted(seen) and seen[-1] == 1.0 and seen[0] >= 0
 
 
-async def test_flash_attention_off_is_off(engine: Engine) -> None:
-    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off"))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_flash_attention_off_is_off(shared: Engine) -> None:
+    loaded = await shared.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off"))
     assert not loaded.llama.flash_attn
 
 
-async def test_a_context_of_zero_takes_the_trained_size(engine: Engine) -> None:
-    assert (await engine.load(DENSE, LoadSettings(n_ctx=0, n_threads=1))).n_ctx == 4096
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_context_of_zero_takes_the_trained_size(shared: Engine) -> None:
+    assert (await shared.load(DENSE, LoadSettings(n_ctx=0, n_threads=1))).n_ctx == 4096
 
 
 @pytest.mark.parametrize(
@@ -93,27 +100,31 @@ async def test_a_context_of_zero_takes_the_trained_size(engine: Engine) -> None:
     ],
     ids=["missing", "folder", "empty", "garbage", "header cut", "data cut"],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_file_that_is_no_model_is_refused_and_the_engine_lives_on(
-    engine: Engine, tmp_path: Path, make: Callable[[Path], object], kind: str
+    shared: Engine, tmp_path: Path, make: Callable[[Path], object], kind: str
 ) -> None:
+    await shared.ask(Unload())
     path = tmp_path / "model.gguf"
     make(path)
     with pytest.raises(EngineError) as refused:
-        await engine.load(path, TINY)
+        await shared.load(path, TINY)
     assert refused.value.info.kind == kind and refused.value.info.text
-    assert engine.loaded is None and engine.alive
-    await engine.load(DENSE, TINY)
+    assert shared.loaded is None and shared.alive
+    await shared.load(DENSE, TINY)
 
 
-async def test_contradicting_settings_are_refused_with_llama_cpps_reason(engine: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_contradicting_settings_are_refused_with_llama_cpps_reason(shared: Engine) -> None:
     with pytest.raises(EngineError) as refused:
-        await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off", type_v="q4_0"))
+        await shared.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, flash_attn="off", type_v="q4_0"))
     assert refused.value.info.kind == "bad_settings" and "V cache" in refused.value.info.text
 
 
-async def test_an_unknown_device_is_named_together_with_the_known_ones(engine: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_unknown_device_is_named_together_with_the_known_ones(shared: Engine) -> None:
     with pytest.raises(EngineError) as refused:
-        await engine.load(DENSE, LoadSettings(devices=("Vulkan9",)))
+        await shared.load(DENSE, LoadSettings(devices=("Vulkan9",)))
     assert refused.value.info.kind == "bad_settings"
     assert "Vulkan9" in refused.value.info.text and "CPU" in refused.value.info.text
 
@@ -134,34 +145,37 @@ async def test_a_context_that_no_memory_can_hold_is_refused_as_such(engine: Engi
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_file_without_permission_is_refused(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_without_permission_is_refused(shared: Engine, tmp_path: Path) -> None:
     path = tmp_path / "secret.gguf"
     shutil.copy(DENSE, path)
     path.chmod(0)
     with pytest.raises(EngineError) as refused:
-        await engine.load(path, TINY)
+        await shared.load(path, TINY)
     assert refused.value.info.kind == "model_unreadable" and "Permission denied" in refused.value.info.text
 
 
 @pytest.mark.parametrize(
     ("name", "why"), [(b"bad\xff.gguf", "not UTF-8"), (b"x" * 300, "File name too long")], ids=["bytes", "long"]
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_name_that_cannot_be_opened_is_refused_and_what_is_loaded_stays(
-    tiny: Engine, tmp_path: Path, name: bytes, why: str
+    shared_tiny: Engine, tmp_path: Path, name: bytes, why: str
 ) -> None:
-    before = tiny.loaded
+    before = shared_tiny.loaded
     with pytest.raises(EngineError, match=why) as refused:
-        await tiny.load(tmp_path / os.fsdecode(name), TINY, load_first=True)
+        await shared_tiny.load(tmp_path / os.fsdecode(name), TINY, load_first=True)
     assert refused.value.info.kind == "model_unreadable"
     assert refused.value.info.text.encode()  # can be shown
-    assert await tiny.settled() is before is tiny.loaded
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+    assert await shared_tiny.settled() is before is shared_tiny.loaded
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_text_that_is_none_is_refused_and_the_engine_goes_on(tiny: Engine) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_text_that_is_none_is_refused_and_the_engine_goes_on(shared_tiny: Engine) -> None:
     with pytest.raises(EngineError, match="lone surrogates"):
-        await ask(tiny, user("half a \ud83d"))
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+        await ask(shared_tiny, user("half a \ud83d"))
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
 def test_of_a_line_without_end_only_the_beginning_is_kept() -> None:

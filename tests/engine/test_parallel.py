@@ -44,31 +44,34 @@ def test_prompts_longer_than_a_batch_are_read_in_pieces() -> None:
     assert together == alone
 
 
-async def test_users_share_the_context_and_each_phase_is_timed(engine: Engine) -> None:
-    loaded = await engine.load(DENSE, FOUR)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_users_share_the_context_and_each_phase_is_timed(shared: Engine) -> None:
+    loaded = await shared.load(DENSE, FOUR)
     assert loaded.n_ctx == 256
-    sample = await engine.ask(BenchParallel(n_parallel=4, n_prompt=200, n_gen=56))
+    sample = await shared.ask(BenchParallel(n_parallel=4, n_prompt=200, n_gen=56))
     assert sample.prefill_s > 0 and sample.decode_s > 0
-    fewer = await engine.ask(BenchParallel(n_parallel=2, n_prompt=16, n_gen=0))
+    fewer = await shared.ask(BenchParallel(n_parallel=2, n_prompt=16, n_gen=0))
     assert fewer.prefill_s > 0
 
 
 @pytest.mark.parametrize(("n_parallel", "n_prompt"), [(5, 16), (4, 256)])
-async def test_more_than_the_context_was_made_for_is_refused(engine: Engine, n_parallel: int, n_prompt: int) -> None:
-    await engine.load(DENSE, FOUR)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_more_than_the_context_was_made_for_is_refused(shared: Engine, n_parallel: int, n_prompt: int) -> None:
+    await shared.load(DENSE, FOUR)
     with pytest.raises(EngineError) as refused:
-        await engine.ask(BenchParallel(n_parallel=n_parallel, n_prompt=n_prompt, n_gen=8))
+        await shared.ask(BenchParallel(n_parallel=n_parallel, n_prompt=n_prompt, n_gen=8))
     assert refused.value.info.kind == "bad_settings" and "4 sequences of 256 tokens" in refused.value.info.text
 
 
-async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(engine: Engine) -> None:
-    await engine.load(DENSE, LoadSettings(n_ctx=8 * 4096, n_threads=1, n_parallel=8))
-    process = psutil.Process(engine.pid)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_it_can_be_cancelled_and_leaves_the_conversation_usable(shared: Engine) -> None:
+    await shared.load(DENSE, LoadSettings(n_ctx=8 * 4096, n_threads=1, n_parallel=8))
+    process = psutil.Process(shared.pid)
     before = process.cpu_times().user
-    endless = asyncio.create_task(engine.ask(BenchParallel(n_parallel=8, n_prompt=16, n_gen=4080)))
+    endless = asyncio.create_task(shared.ask(BenchParallel(n_parallel=8, n_prompt=16, n_gen=4080)))
     await until(lambda: process.cpu_times().user > before + 0.1)
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await endless
-    reply = await ask(engine, user("Count to 3"), thinking=False)
+    reply = await ask(shared, user("Count to 3"), thinking=False)
     assert reply.text.startswith("1, 2") and reply.started.n_cached == 0

@@ -48,89 +48,100 @@ async def refused(engine: Engine, path: Path, **changes: Any) -> tuple[str, str]
         ({"general.type": "adapter"}, "LoRA"),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_file_for_something_else_is_refused_and_what_is_loaded_stays(
-    tiny: Engine, tmp_path: Path, metadata: dict[str, object], words: str
+    shared_tiny: Engine, tmp_path: Path, metadata: dict[str, object], words: str
 ) -> None:
-    before = tiny.loaded
+    before = shared_tiny.loaded
     path = write(tmp_path / "model.gguf", Shape().metadata() | metadata, Shape().tensors())
-    kind, detail = await refused(tiny, path)
+    kind, detail = await refused(shared_tiny, path)
     assert kind == "model_refused" and words in detail
-    assert tiny.loaded is before is not None
-    assert (await ask(tiny, user("ping"), thinking=False)).text == "pong"
+    assert shared_tiny.loaded is before is not None
+    assert (await ask(shared_tiny, user("ping"), thinking=False)).text == "pong"
 
 
-async def test_an_unknown_architecture_or_type_is_not_supported(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_unknown_architecture_or_type_is_not_supported(shared: Engine, tmp_path: Path) -> None:
     alien = Shape().write(tmp_path / "alien.gguf", general__architecture="alien")
-    assert await refused(engine, alien) == (
+    assert await refused(shared, alien) == (
         "model_unsupported",
         "Its architecture, alien, is not known to this llama.cpp: a newer llmtui may know it.",
     )
     path = write(tmp_path / "fork.gguf", Shape().metadata(), [("blk.0.attn_q.weight", (256,), "#139")])
     with pytest.raises(EngineError) as error:
-        await engine.load(path, TINY)
+        await shared.load(path, TINY)
     assert error.value.info.kind == "model_unsupported" and "(139)" in error.value.info.text
 
 
-async def test_tensors_that_are_missing_are_no_damage(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tensors_that_are_missing_are_no_damage(shared: Engine, tmp_path: Path) -> None:
     path = write(tmp_path / "model.gguf", Shape().metadata(), Shape().tensors()[:-1])
-    kind, detail = await refused(engine, path)
+    kind, detail = await refused(shared, path)
     assert kind == "model_unsupported" and "blk.1.ffn_down.weight" in detail
 
 
 @pytest.mark.parametrize("flash_attn", ["auto", "on", "off"])
 @pytest.mark.parametrize(("field", "cache"), [("type_k", "K"), ("type_v", "V")])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_cache_type_that_does_not_go_with_the_head_size_is_refused(
-    engine: Engine, tmp_path: Path, field: str, cache: str, flash_attn: str
+    shared: Engine, tmp_path: Path, field: str, cache: str, flash_attn: str
 ) -> None:
     path = with_vocabulary(HEAD_80, tmp_path / "model.gguf")
-    kind, detail = await refused(engine, path, flash_attn=flash_attn, **{field: "q8_0"})
+    kind, detail = await refused(shared, path, flash_attn=flash_attn, **{field: "q8_0"})
     assert kind == "bad_settings" and f"{cache} cache in q8_0" in detail and detail.endswith("use f16.")
-    loaded = await engine.load(path, settings(flash_attn=flash_attn))
+    loaded = await shared.load(path, settings(flash_attn=flash_attn))
     assert (loaded.llama.type_k, loaded.llama.type_v) == ("f16", "f16")
 
 
-async def test_k_and_v_of_a_shared_cache_must_be_of_one_type(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_k_and_v_of_a_shared_cache_must_be_of_one_type(shared: Engine, tmp_path: Path) -> None:
     metadata = Shape().metadata() | {"qwen3.attention.key_length_mla": 64, "qwen3.attention.value_length_mla": 64}
     path = write(tmp_path / "model.gguf", metadata, Shape().tensors())
-    kind, detail = await refused(engine, path, type_k="q8_0")
+    kind, detail = await refused(shared, path, type_k="q8_0")
     assert kind == "bad_settings" and "give both the same type" in detail
 
 
-async def test_the_trained_context_of_a_file_that_tells_none_is_refused(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_trained_context_of_a_file_that_tells_none_is_refused(shared: Engine, tmp_path: Path) -> None:
     path = Shape().write(tmp_path / "model.gguf", qwen3__context_length=0)
     with pytest.raises(EngineError) as error:
-        await engine.load(path, LoadSettings(n_ctx=0))
+        await shared.load(path, LoadSettings(n_ctx=0))
     assert error.value.info.kind == "bad_settings" and "give a context size" in error.value.info.text
 
 
 @pytest.mark.parametrize("suffix", [".gguf", ".GGUF"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_split_model_loads_from_any_part_whatever_the_case_of_its_ending(
-    engine: Engine, tmp_path: Path, suffix: str
+    shared: Engine, tmp_path: Path, suffix: str
 ) -> None:
     shape = Shape(n_vocab=N_VOCAB, kind="F32")
     first, *_ = split_with_vocabulary(shape, tmp_path, 3, suffix)
-    loaded = await engine.load(first, TINY)
-    whole = await engine.load(with_vocabulary(shape, tmp_path / "whole.gguf"), TINY)
+    loaded = await shared.load(first, TINY)
+    whole = await shared.load(with_vocabulary(shape, tmp_path / "whole.gguf"), TINY)
     assert (loaded.n_params, loaded.size_bytes) == (whole.n_params, whole.size_bytes)
 
 
-async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_part_under_another_name_is_refused_with_the_name_that_it_needs(shared: Engine, tmp_path: Path) -> None:
     first, *_ = split_with_vocabulary(Shape(n_vocab=N_VOCAB, kind="F32"), tmp_path, 3)
     with pytest.raises(EngineError) as error:
-        await engine.load(first.rename(tmp_path / "first.gguf"), TINY)
+        await shared.load(first.rename(tmp_path / "first.gguf"), TINY)
     assert error.value.info.kind == "model_refused" and f"rename it to {first.name}" in error.value.info.text
 
 
-async def test_a_model_that_need_not_be_locked_is_not_complained_about(tiny: Engine) -> None:
-    assert tiny.loaded and not tiny.loaded.llama.mlock_failed
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_model_that_need_not_be_locked_is_not_complained_about(shared_tiny: Engine) -> None:
+    assert shared_tiny.loaded and not shared_tiny.loaded.llama.mlock_failed
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 2, 2**32 - 1])
-async def test_a_fixed_seed_gives_the_same_answer_each_time(tiny: Engine, seed: int) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_fixed_seed_gives_the_same_answer_each_time(shared_tiny: Engine, seed: int) -> None:
     async def answer() -> str:
         wild = Sampling(temperature=5.0, top_k=0, top_p=1.0, seed=seed)
         said = [
-            event async for event in tiny.generate(Generate(messages=(user("hello"),), sampling=wild, max_tokens=24))
+            event
+            async for event in shared_tiny.generate(Generate(messages=(user("hello"),), sampling=wild, max_tokens=24))
         ]
         return "".join(getattr(event, "text", "") for event in said)
 

@@ -34,17 +34,19 @@ def model(tmp_path: Path) -> Path:
     return with_vocabulary(Shape(n_vocab=N_VOCAB, tied=True), tmp_path / "model.gguf")
 
 
-async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(engine: Engine, model: Path) -> None:
-    loaded = await engine.load(model, with_repack("off"))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_switched_off_every_weight_is_used_as_it_lies_in_the_file(shared: Engine, model: Path) -> None:
+    loaded = await shared.load(model, with_repack("off"))
     host = taken(loaded, loaded.llama.devices)["CPU"]
     assert loaded.llama.repacked == () and host.repacked_bytes == 0
     assert host.mapped_bytes == host.weights_bytes == estimate(inspect(model).info, TINY).weights_bytes
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says_what_came_of_it(
-    engine: Engine, model: Path
+    shared: Engine, model: Path
 ) -> None:
-    on, auto = await engine.load(model, with_repack("on")), await engine.load(model, with_repack("auto"))
+    on, auto = await shared.load(model, with_repack("on")), await shared.load(model, with_repack("auto"))
     assert on.llama.repacked == auto.llama.repacked
     assert on.llama.footprint and auto.llama.footprint
     assert on.llama.footprint.placed == auto.llama.footprint.placed
@@ -57,8 +59,9 @@ async def test_switched_on_it_is_what_llama_cpp_does_by_itself_and_the_load_says
 
 @pytest.mark.parametrize("repack", ["on", "off"])
 @pytest.mark.parametrize("use_mmap", [True, False], ids=["mapped", "read"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_plan_knows_what_the_load_will_take(
-    engine: Engine, model: Path, repack: Repack, use_mmap: bool
+    shared: Engine, model: Path, repack: Repack, use_mmap: bool
 ) -> None:
     settings = with_repack(repack, msgspec.structs.replace(TINY, use_mmap=use_mmap))
     planner = DryRunPlanner()
@@ -66,7 +69,7 @@ async def test_a_plan_knows_what_the_load_will_take(
         plan = await planner.plan(model, inspect(model).info, settings)
     finally:
         await planner.close()
-    host = taken(await engine.load(model, settings), ())["CPU"]
+    host = taken(await shared.load(model, settings), ())["CPU"]
     assert plan.is_sure
     assert (plan.host.weights_bytes, plan.host.mapped_bytes, plan.host.repacked_bytes, plan.host.kv_bytes) == (
         host.weights_bytes,
@@ -88,15 +91,16 @@ async def test_left_to_llama_cpp_it_is_planned_once(model: Path) -> None:
 
 @pytest.mark.parametrize("model_file", [DENSE, MOE], ids=lambda path: path.stem)
 @pytest.mark.parametrize("way", [("on", "off"), ("off", "on")], ids=" to ".join)
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_conversation_goes_along_when_it_is_changed(
-    engine: Engine, model_file: Path, way: tuple[Repack, ...]
+    shared: Engine, model_file: Path, way: tuple[Repack, ...]
 ) -> None:
     before, after = way
-    await engine.load(model_file, with_repack(before))
-    first = await ask(engine, QUESTION, thinking=False)
-    loaded = await engine.load(model_file, with_repack(after), keep_context=True)
+    await shared.load(model_file, with_repack(before))
+    first = await ask(shared, QUESTION, thinking=False)
+    loaded = await shared.load(model_file, with_repack(after), keep_context=True)
     assert (loaded.n_kept, loaded.n_lost) == (first.done.n_used, 0)
-    again = await ask(engine, QUESTION, thinking=False)
+    again = await ask(shared, QUESTION, thinking=False)
     assert again.text == first.text
 
 

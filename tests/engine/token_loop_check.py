@@ -228,10 +228,10 @@ def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
             if kind == "compiled":
                 loop = token_loop(session, sampler, ignore_end=False, costs=costs)
                 assert isinstance(loop, CompiledLoop)
-                loop._loop.balance_s, loop._loop.margin = 1e9, margin
+                loop._loop.balance_s, loop._loop.margin, loop._loop.learns = 1e9, margin, 0.0
             else:
                 loop = PythonLoop(session, sampler, False, costs)
-                loop._balance_s, loop._margin = 1e9, margin
+                loop._balance_s, loop._margin, loop._learns = 1e9, margin, 0.0
             loop.read(prompt)
             lengths, text, n_past, is_end = random.Random(3), list(prompt), len(prompt), False
             while len(text) < len(prompt) + 200 and not is_end:

@@ -14,9 +14,10 @@ from tui.engines.interface import Engine
 from tui.machine.condition import LEAST_S, Condition, ConditionReader, Moment
 from tui.machine.energy import EnergyCounter, EnergyMeter, EnergyReading
 from tui.machine.readings import GpuKind
+from tui.measure.bench_plan import BenchJob, BenchPlan, plan_tests
 from tui.measure.condition import MachineProbe, energy_note, warnings
 from tui.measure.report import Test
-from tui.measure.runner import BenchJob, BenchPlan, Runner, plan_tests
+from tui.measure.runner import Runner
 from tui.models.library import inspect
 from tui.words.later import Later
 

@@ -13,11 +13,11 @@ from tests.conftest import DENSE
 from tests.measure.known import ON_CPU, decoding, report_of, run_of
 from tests.planning.shapes import QWEN3_8B, QWEN3_30B_A3B
 from tui.measure import duration
+from tui.measure.bench_plan import BenchJob, plan_tests
 from tui.measure.history import History
 from tui.measure.known_speeds import KnownPrefill, KnownSpeeds, known_speeds, of_reports
 from tui.measure.machine import Machine, this_machine
 from tui.measure.report import Comparison, Report, Roofline
-from tui.measure.runner import BenchJob, plan_tests
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.formula import reads

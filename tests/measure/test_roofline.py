@@ -16,12 +16,13 @@ from tests.engine.vulkan import ON_GPU, Driver, vulkan_engine
 from tests.loads import loaded_as
 from tests.models.gguf_files import Shape, Tensor, header, tensor_bytes
 from tui.engines.interface import Engine
+from tui.measure.bench_plan import BenchJob, BenchPlan, plan_tests
 from tui.measure.forecast_words import after
 from tui.measure.known_speeds import of_reports
 from tui.measure.machine import Machine
 from tui.measure.report import BenchResult, ModelFacts, Report, Test
 from tui.measure.roofline import n_past, read_bytes, roofline, sentence, share, why
-from tui.measure.runner import BenchJob, BenchPlan, Runner, plan_tests
+from tui.measure.runner import Runner
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.library import inspect

@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, Typed, header, pair, text, write
-from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
-from tui.models.gguf import (
-    ArrayStub,
-    GGUFError,
-    GgufHeader,
-    Value,
-    read_header,
-)
+from tui.models.cursor import GGUFError
+from tui.models.gguf import ArrayStub, GgufHeader, Value, read_header
+from tui.models.headermemo import HeaderMemo
+from tui.models.info import from_headers
 from tui.models.quants import FILE_TYPES, TENSOR_TYPES
 
 SMALL, SMALL_SIZE = header(Shape().metadata(tokenizer__ggml__tokens=["a", "bc", "def"] * 30), Shape().tensors())
@@ -117,7 +113,7 @@ def test_a_known_vocabulary_is_recognised_and_a_similar_one_walked_over() -> Non
     def raw(last: str) -> bytes:
         return header({"tokens": [*(f"token{i}" for i in range(5000)), last], "after": last})[0]
 
-    memo = ArrayMemo()
+    memo = HeaderMemo()
     for last in ("same", "same", "other", "a much longer one", "same"):
         assert read_header(raw(last), memo=memo).metadata["after"] == last
 
@@ -129,9 +125,27 @@ def test_a_large_vocabulary_that_differs_in_one_place_is_told_apart(place: int) 
         tokens[place] = word
         return header({"tokens": tokens, "after": word})[0]
 
-    memo = ArrayMemo()
+    memo = HeaderMemo()
     for word in ("token", "tokens", "", "tokens", "token"):
         assert read_header(raw(word), memo=memo).metadata["after"] == word
+
+
+def test_a_table_of_tensors_that_is_known_is_not_read_again_and_another_one_is() -> None:
+    shapes = [Shape(), Shape(n_layers=3), Shape(), Shape(kind="Q8_0")]
+    memo = HeaderMemo()
+    raws = [header(shape.metadata(), shape.tensors())[0] for shape in shapes]
+    found = [read_header(raw, memo=memo, check_data=False) for raw in raws]
+    assert found == [read_header(raw, check_data=False) for raw in raws]
+    assert found[2].tensors is found[0].tensors is not found[1].tensors
+    infos = [from_headers([one], "x", memo) for one in found]
+    assert infos == [from_headers([one], "x") for one in found]
+
+
+def test_of_more_tables_than_are_kept_each_is_read_right() -> None:
+    memo = HeaderMemo()
+    raws = [header({}, [(f"tensor{number}", (32,), "F32")])[0] for number in range(memo.MOST_TABLES + 2)]
+    for raw in raws * 2:
+        assert read_header(raw, memo=memo, check_data=False) == read_header(raw, check_data=False)
 
 
 def test_version_2_is_read_too() -> None:

@@ -19,10 +19,11 @@ from tests.models.gguf_files import Shape, Typed, header, pair, write
 from tests.models.hostile_headers import HOSTILE, MIB, with_pairs, write_all
 from tests.planning.shapes import DEVICES, described, machine
 from tui.config.settings import ChosenLoad
-from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import LIMITS
+from tui.models.cursor import GGUFError
 from tui.models.folders import Folder
-from tui.models.gguf import GGUFError, Value, read_header
+from tui.models.gguf import Value, read_header
+from tui.models.headermemo import HeaderMemo
 from tui.models.info import MAX_LAYERS, from_headers
 from tui.models.library import BrokenFile, OtherFile, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -48,14 +49,14 @@ def test_no_header_has_more_read_or_kept_of_it_than_its_budget(name: str) -> Non
     source = Counted(HOSTILE[name]())
     tracemalloc.start()
     try:
-        read_header(source, memo=ArrayMemo())
+        read_header(source, memo=HeaderMemo())
     except GGUFError as error:
         assert error.kind in ("too_large", "malformed", "corrupt") and len(str(error)) < 300
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # Once for walking, and once for each known vocabulary that it is compared with.
-    assert source.n_read <= (2 + ArrayMemo.MOST_OF_A_COUNT) * LIMITS["bytes"]
+    assert source.n_read <= (2 + HeaderMemo.MOST_OF_A_COUNT) * LIMITS["bytes"]
     assert peak < 100 * MIB
 
 
@@ -145,7 +146,7 @@ def test_a_cache_that_was_changed_by_one_bit_is_not_believed(tmp_path: Path) -> 
     raw = cache.read_bytes()
     for at in range(0, len(raw), 7):
         cache.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
-        assert scan([Folder(path=tmp_path / "models")], cache) == first
+        assert scan([Folder(path=tmp_path / "models")], cache).has_same(first)
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "nesting"])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, Tensor, Typed, header
 from tui.base import format
-from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, Value, read_header
+from tui.models.cursor import GGUFError
+from tui.models.gguf import ArrayStub, GgufHeader, Value, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import ModelFileError
 from tui.words.later import Later

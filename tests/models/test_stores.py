@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from tests.models.foreign_stores import OLDER, REVISION, everything, in_hub, in_ollama, picture, sha256
 from tests.models.gguf_files import Shape, write
 from tui.config.settings import ModelSettings
+from tui.models import changes
 from tui.models.folders import Folder, configured_folders, default_folders
 from tui.models.library import Library, inspect, scan
 from tui.models.named import find, named
@@ -214,36 +216,80 @@ def test_a_folder_within_another_program_is_known_as_its(home: Path, spare: Path
     assert model.source == "lmstudio"
 
 
+def settled(look: Callable[[], Library]) -> Library:
+    """What is found once nothing has changed within the last moment."""
+    for _ in range(1000):
+        if (library := look()).is_up_to_date:
+            return library
+    raise AssertionError("nothing changes any more, and it is not known")
+
+
 def test_whether_anything_changed_is_known_without_a_scan(home: Path, spare: Path) -> None:
     everything(home, spare)
     hub = home / ".cache/huggingface/hub"
 
-    library = all_of(home)
-    assert library.is_up_to_date
+    library = settled(lambda: all_of(home))
 
-    def changes(what: str) -> None:
+    def changed(what: str) -> None:
         nonlocal library
         assert not library.is_up_to_date, what
-        library = all_of(home)
-        assert library.is_up_to_date, what
+        library = settled(lambda: all_of(home))
 
     in_ollama(home / ".ollama/models", "library/new:1b", Shape(n_layers=9).write(spare / "a.gguf"))
-    changes("another tag")
+    changed("another tag")
     in_hub(hub, "Qwen/Qwen3-GGUF", "Qwen3-Q8_0.gguf", Shape(n_layers=10).write(spare / "b.gguf"), OLDER)
-    changes("another snapshot")
+    changed("another snapshot")
     in_hub(hub, "Qwen/Other-GGUF", "Other.gguf", Shape(n_layers=11).write(spare / "c.gguf"))
-    changes("another repository")
+    changed("another repository")
     (hub / f"models--Qwen--Other-GGUF/snapshots/{REVISION}/Other.gguf").unlink()
-    changes("a file that went")
+    changed("a file that went")
     whole = Shape(n_layers=12).write(spare / "d.gguf").read_bytes()
     growing = home / ".lmstudio/models/growing.gguf"
     growing.write_bytes(whole[:-1000])
-    changes("a file that is not whole yet")
+    changed("a file that is not whole yet")
     with growing.open("ab") as file:
         file.write(whole[-1000:])
-    changes("a file that was finished")
+    changed("a file that was finished")
     assert library.broken == ()
     shutil.move(home / ".lmstudio", home / "elsewhere")
-    changes("a program that went")
+    changed("a program that went")
     shutil.move(home / "elsewhere", home / ".lmstudio")
-    changes("a program that came")
+    changed("a program that came")
+
+
+def test_a_tag_of_ollama_that_comes_after_its_file_or_is_written_over_in_place_is_a_change(
+    home: Path, spare: Path
+) -> None:
+    store = home / ".ollama/models"
+    first = in_ollama(store, "library/qwen3:4b", Shape().write(spare / "a.gguf"))
+    later = in_ollama(store, "library/qwen3:8b", Shape(n_layers=3).write(spare / "b.gguf"))
+    tags = store / "manifests/registry.ollama.ai/library/qwen3"
+    coming = (tags / "8b").read_bytes()
+    (tags / "8b").unlink()
+    assert len(all_of(home).models) == 1 and later != first
+    library = settled(lambda: all_of(home))
+    (tags / "8b").write_bytes(coming)
+    assert not library.is_up_to_date and len(all_of(home).models) == 2
+    library = settled(lambda: all_of(home))
+    with (tags / "4b").open("r+b") as file:
+        file.write(coming)
+        file.truncate()
+    assert not library.is_up_to_date
+    (model,) = all_of(home).models
+    assert len(model.places) == 2
+
+
+def test_what_comes_within_the_same_tick_of_the_clock_as_a_look_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_TICK_NS", 3_600_000_000_000)
+    folder = tmp_path / "models"
+    Shape().write(folder / "a.gguf")
+    now = folder.stat().st_mtime_ns
+    for time_ns, is_sure in ((now - 7_200_000_000_000, True), (now, False)):
+        os.utime(folder, ns=(time_ns, time_ns))
+        library = search(Folder(path=folder), cache=tmp_path)
+        Shape(n_layers=3).write(folder / "b.gguf")
+        os.utime(folder, ns=(time_ns, time_ns))
+        assert library.is_up_to_date is is_sure
+        (folder / "b.gguf").unlink()

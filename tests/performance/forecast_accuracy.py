@@ -29,10 +29,11 @@ from typing import Any
 import msgspec
 
 from tui.engines.local import LocalEngine
+from tui.measure.bench_plan import BenchJob, BenchPlan, context_for, plan_tests
 from tui.measure.forecast import Basis, Range, forecast
 from tui.measure.known_speeds import KnownRun, KnownSpeeds, of_reports
 from tui.measure.report import Report
-from tui.measure.runner import BenchJob, BenchPlan, Runner, context_for, plan_tests
+from tui.measure.runner import Runner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 from tui.planning.formula import estimate

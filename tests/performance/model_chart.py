@@ -21,11 +21,12 @@ from tui.bench.command import make_job
 from tui.bench.render import for_eyes
 from tui.config.settings import ChosenLoad
 from tui.engines.local import LocalEngine
+from tui.measure.bench_plan import BenchJob, BenchPlan, plan_tests
 from tui.measure.chart import charts
 from tui.measure.chart_plot import draw
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison
-from tui.measure.runner import BenchJob, BenchPlan, Progress, Runner, plan_tests
+from tui.measure.runner import Progress, Runner
 from tui.models.library import inspect
 
 MODELS = (

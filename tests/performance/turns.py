@@ -1,7 +1,9 @@
 """What each step of a long conversation with a thinking model reads, beside what is new in it: ten turns, two more
-answers, an edit, a switch to another context size, a reopening from a kept context.
+answers, an edit, a switch to another context size, a reopening from a kept context; then another conversation, and back
+in the first one, whose beginning is found in its file.
 
 usage: python tests/performance/turns.py [MODEL.gguf | KIND ...] [--tokens 15000] [--threads 0] [--device Vulkan0]
+       [--swa-full off]
 
 A KIND is one of the tiny models of `tests/engine/memory_models.py`, by its kind of memory; without any, all of them.
 "new" are the tokens behind the messages that the prompt shares with the one before, "read" those that were evaluated.
@@ -15,6 +17,8 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from tests.engine.memory_models import KINDS, build
 from tui.engines.interface import Engine
@@ -30,8 +34,8 @@ ROW = "{:<12} {:>9} {:>9} {:>9} {:>9}"
 class Talk:
     """A conversation, and what was asked last."""
 
-    def __init__(self, engine: Engine, n_each: int) -> None:
-        self.engine, self.n_each = engine, n_each
+    def __init__(self, engine: Engine, n_each: int, contexts: Path) -> None:
+        self.engine, self.n_each, self._contexts = engine, n_each, contexts
         self.turns: list[Message] = []
         self._before: list[Message] = []
 
@@ -57,6 +61,7 @@ class Talk:
             thinking_budget=100,
             max_tokens=200,
             ignore_end=True,
+            contexts=str(self._contexts),
         )
         async for event in self.engine.generate(command):
             if isinstance(event, Delta) and event.kind == "answer":
@@ -73,11 +78,13 @@ class Talk:
 
 async def measure(options: argparse.Namespace, model: Path, folder: Path) -> None:
     devices = tuple(options.device.split(",")) if options.device else ()
-    settings = LoadSettings(n_ctx=options.tokens + 8192, n_threads=options.threads, devices=devices)
+    settings = LoadSettings(
+        n_ctx=options.tokens + 8192, n_threads=options.threads, devices=devices, swa_full=options.swa_full
+    )
     file = str(folder / "context.kv")
     async with LocalEngine() as engine:
         await engine.load(model, settings)
-        talk = Talk(engine, options.tokens // N_TURNS - 100)
+        talk = Talk(engine, options.tokens // N_TURNS - 100, folder)
         print(ROW.format("step", "prompt", "new", "read", "TTFT"))
         for n in range(N_TURNS):
             await talk.says(f"turn {n + 1}", talk.turns, f"{n}. ")
@@ -86,7 +93,7 @@ async def measure(options: argparse.Namespace, model: Path, folder: Path) -> Non
         await talk.says("edit", talk.turns[:-6], "No, another one: ")
         await engine.ask(ReadAhead(messages=tuple(talk.turns), thinking=True))
         await talk.says("read ahead", talk.turns, "ahead. ")
-        other = LoadSettings(n_ctx=options.tokens + 9216, n_threads=options.threads, devices=devices)
+        other = msgspec.structs.replace(settings, n_ctx=settings.n_ctx + 1024)
         await engine.load(model, other, keep_context=True)
         await talk.says("switched", talk.turns, "switched. ")
         saved = await engine.ask(SaveContext(path=file))
@@ -94,6 +101,9 @@ async def measure(options: argparse.Namespace, model: Path, folder: Path) -> Non
         await engine.load(model, other)
         await engine.ask(RestoreContext(path=file))
         await talk.says("reopened", talk.turns, "reopened. ")
+        await engine.ask(SaveContext(path=file))
+        await Talk(engine, options.tokens // 2, folder).says("another", [], "Another one. ")
+        await talk.says("back", talk.turns, "back. ")
         print(f"the kept context: {saved.n_bytes / 2**20:.1f} MiB, copied in {saved.held_up_s * 1000:.0f} ms\n")
 
 
@@ -103,6 +113,7 @@ async def main() -> None:
     parser.add_argument("--tokens", type=int, default=15_000)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="")
+    parser.add_argument("--swa-full", default="off")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:

@@ -30,6 +30,17 @@ HEAD_80 = described(Shape(2560, 32, 32, 8, 80, 10240, 50304))
 """A head size that no block of a quantized KV cache divides, as Phi-2's."""
 
 
+def with_windows(shape: Shape, window: int) -> ModelInfo:
+    """A Gemma 3 of such a shape: five layers with a window, then one without."""
+    metadata = {key.replace("qwen3.", "gemma3."): value for key, value in shape.metadata().items()}
+    metadata |= {"general.architecture": "gemma3", "gemma3.attention.sliding_window": window}
+    return from_headers([read_header(header(metadata, shape.tensors())[0], check_data=False)], "x")
+
+
+GEMMA = with_windows(Shape(3840, 48, 16, 8, 256, 15360, 262144), 1024)
+"""Of Gemma 3 12B's shape."""
+
+
 def machine(host: int, device: int | None = None, *, shared: int | None = None, reserve: int = 0) -> MemoryNow:
     """So many bytes free on the host and on Vulkan0, `shared` of the latter being the host's."""
     return MemoryNow(

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import DENSE, MOE
 from tests.models.gguf_files import Shape, header, write_recurrent
 from tests.places import CHECKOUT
+from tests.planning.shapes import with_windows
 from tui.engines.interface import Engine
 from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
@@ -195,17 +196,17 @@ def test_layers_are_split_over_devices_by_what_is_free() -> None:
     assert equal[0].kv_bytes == pytest.approx(equal[1].kv_bytes, rel=0.15)
 
 
-def test_sliding_windows_save_memory_only_when_asked_to() -> None:
-    metadata = Shape(n_layers=6).metadata()
-    gemma = {key.replace("qwen3.", "gemma3."): value for key, value in metadata.items()}
-    gemma |= {"general.architecture": "gemma3", "gemma3.attention.sliding_window": 1024}
-    raw, _ = header(gemma, Shape(n_layers=6).tensors())
-    info = from_headers([read_header(raw, check_data=False)], "x")
-    settings = LoadSettings(n_ctx=32768)
-    full, saving = estimate(info, settings), estimate(info, settings, swa_full=False)
+def test_sliding_windows_take_less_memory_without_a_full_cache() -> None:
+    info = with_windows(Shape(n_layers=6), 1024)
+    full = estimate(info, LoadSettings(n_ctx=32768, swa_full="on"))
+    saving = estimate(info, LoadSettings(n_ctx=32768, swa_full="off"))
     per_token = 2 * 2 * 2 * 64
     assert full.kv_bytes == 6 * 32768 * per_token
     assert saving.kv_bytes == (32768 + 5 * (1024 + 512)) * per_token
+    assert full.window_saves_bytes == saving.window_saves_bytes == full.kv_bytes - saving.kv_bytes
+    assert (full.swa_full, saving.swa_full) == (True, False)
+    dense = estimate(described(QWEN3_14B), LoadSettings(swa_full="on"))
+    assert (dense.swa_full, dense.window_saves_bytes) == (False, 0)
 
 
 INFO_14B = described(QWEN3_14B)

@@ -249,7 +249,7 @@ def test_a_log_that_cannot_be_written_holds_up_no_build(workshop: Workshop, fail
     (log,) = workshop.wheels.glob("*.log")
     log.unlink()
     log.symlink_to("/dev/full")
-    process = workshop.build(FAIL=failing, LINES="20000")
+    process = workshop.build(FAIL=failing, LINES="4000")
     told = workshop.finish(process)
     assert process.returncode == int(bool(failing)) and ("wheel" in workshop.left()) != bool(failing)
     assert ("could not be written: No space left on device" in told) == bool(failing)

@@ -29,7 +29,9 @@ from tui.app.bindings import Keymap, bind, title_of
 from tui.app.copier import Copier
 from tui.app.key_order import KeyOrder
 from tui.app.notices import Notices, show_newest
+from tui.app.screens.flows import ACTS, at_work
 from tui.app.screens.main import MainScreen
+from tui.app.stylesheet import ThriftyStylesheet
 from tui.app.terminal_input import TerminalDriver
 from tui.app.terminal_output import is_terminal
 from tui.app.theming import ThemeFolder, forget_others, register, usual_theme
@@ -82,6 +84,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         problems: list[ConfigProblem],
     ) -> None:
         super().__init__()
+        self.stylesheet = ThriftyStylesheet(variables=self.stylesheet._variables)
         self.options, self.settings, self.keymap, self.themes = options, settings, keymap, themes
         self.problems = problems
         """What is wrong with the user's files, for the screen that shows it."""
@@ -138,8 +141,8 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         return self._keys.is_done
 
     def _dialogs_coming(self) -> Set[object]:
-        """What will open a dialog over the main screen in a moment."""
-        return self.screen.flows.at_work("dialog") if isinstance(self.screen, MainScreen) else frozenset()
+        """What may open a dialog in a moment, or close the one that is open, or fill it."""
+        return at_work(self.screen, ("dialog",) if isinstance(self.screen, MainScreen) else ACTS)
 
     @property
     def main(self) -> MainScreen:

@@ -35,7 +35,7 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
         *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
-        *_notes(loaded),
+        *_notes(plan, loaded),
     )
 
 
@@ -88,7 +88,14 @@ def _signed(n_bytes: int | None) -> str:
     return f"{'+' if n_bytes > 0 else '-'}{format.size(abs(n_bytes))}" if n_bytes else "0"
 
 
-def _notes(loaded: Loaded) -> Iterator[str]:
+def _notes(plan: MemoryPlan, loaded: Loaded) -> Iterator[str]:
+    if plan.checkpoint_bytes:
+        yield ""
+        yield tr(
+            "Checkpoints, to go back in the conversation, take RAM beside this as it grows: {size} each, and together "
+            "at most an eighth of what is free.",
+            size=format.size(plan.checkpoint_bytes),
+        )
     if loaded.llama.footprint is None:
         yield from ("", tr("This system does not say how much memory the engine's process takes."))
         return

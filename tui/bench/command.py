@@ -33,10 +33,11 @@ from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
 from tui.machine.vulkan import engine_environment
 from tui.measure.answers import for_answers
+from tui.measure.bench_plan import BenchJob, context_for, tokens_needed
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, RefusedJob, Test
-from tui.measure.runner import BenchJob, Failure, Runner, context_for, tokens_needed
+from tui.measure.runner import Failure, Runner
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
 from tui.protocol.death import EngineDied
@@ -208,7 +209,9 @@ class _Bench:
         """Print what was measured and how it compares, and keep it, also when whoever reads stdout has left."""
         comparison = self._runner.comparison if self._runner else Comparison()
         comparison = Comparison(
-            reports=tuple(report for report in comparison.reports if report.results or report.parallel),
+            reports=tuple(
+                report for report in comparison.reports if report.results or report.parallel or report.speculation
+            ),
             refused=tuple(self._refused),
         )
         try:

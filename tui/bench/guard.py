@@ -15,8 +15,8 @@ from tui.config.settings import MemorySettings
 from tui.engines.plans import DryRunPlanner
 from tui.machine.gpu import GpuReader
 from tui.machine.host import HostReader
+from tui.measure.bench_plan import BenchJob, tokens_needed
 from tui.measure.report import Test
-from tui.measure.runner import BenchJob, tokens_needed
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import may_load, no_others
@@ -101,6 +101,8 @@ def _option(remedy: Remedy) -> str:
             return _options(remedy, "n_ctx")
         case "cache":
             return _options(remedy, "type_k", "type_v")
+        case "windows":
+            return _options(remedy, "swa_full")
         case "quant":
             return verdict_words.remedy_label(remedy)
         case _:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tui.bench import render, scores, users
+from tui.bench import render, scores, speculation, users
 from tui.config.options import BenchOptions
 from tui.measure import score
+from tui.measure.bench_plan import END_TO_END, SPECULATION_ROOM, BenchPlan, ParallelTest, context_for_users, plan_tests
+from tui.measure.repeated_texts import repeated_texts
 from tui.measure.report import Test
-from tui.measure.runner import END_TO_END, BenchPlan, ParallelTest, context_for_users, plan_tests
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,13 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 def kind_of(options: BenchOptions) -> Kind:
     """What these options ask for; the kind "tune" has no tests of its own and is not among them."""
-    makers = {"tests": _tests, "quick": _quick, "localscore": _localscore, "parallel": _parallel}
+    makers = {
+        "tests": _tests,
+        "quick": _quick,
+        "localscore": _localscore,
+        "parallel": _parallel,
+        "spec": _speculation,
+    }
     return makers[options.kind](options)
 
 
@@ -76,3 +83,8 @@ def _parallel(options: BenchOptions) -> Kind:
         room=(Test(n_prompt=context_for_users(tests)),),
         n_parallel=max(options.n_parallel),
     )
+
+
+def _speculation(options: BenchOptions) -> Kind:
+    plan = BenchPlan(jobs=(), tests=(), repetitions=options.repetitions, speculation=repeated_texts(), bandwidth=False)
+    return Kind(plan=plan, formats=speculation.FORMATS, room=(SPECULATION_ROOM,))

@@ -27,7 +27,8 @@ def as_json(comparison: Comparison) -> str:
     used; `build_number` is 0, because llama.cpp's sources do not know theirs. Keys of our own, null where unknown:
 
     `llmtui_version`; `gpu_driver`, `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `model_name`, `quant`,
-    `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `repacked`
+    `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `swa_full`
+    (whether sliding windows have a full cache, as llama-bench's never have), `repacked`
     (the kinds of memory that hold weights in the CPU's own order, where `repack` allows it: "CPU_REPACK", "AMX"),
     `load_s` (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run
     was interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
@@ -154,6 +155,7 @@ def _ours(report: Report, result: BenchResult) -> dict[str, object]:
         "n_ctx": loaded.n_ctx,
         "n_threads_batch": loaded.llama.n_threads_batch,
         "use_mlock": settings.use_mlock,
+        "swa_full": loaded.llama.swa_full,
         "repacked": ",".join(loaded.llama.repacked),
         "load_s": round(loaded.load_s, 3),
         "memory_bytes": report.memory_bytes,

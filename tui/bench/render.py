@@ -210,6 +210,7 @@ def facts(report: Report) -> Page:
         f"KV {loaded.llama.type_k}/{loaded.llama.type_v}",
         *([tr("no mmap")] if not settings.use_mmap else []),
         *(["mlock"] if settings.use_mlock else []),
+        *([tr("full SWA cache")] if loaded.llama.swa_full else []),
         *([tr("repacked ({kinds})", kinds=listed(*loaded.llama.repacked))] if loaded.llama.repacked else []),
         *([tr("repack off")] if settings.repack == "off" else []),
     ]

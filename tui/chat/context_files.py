@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 from tui.base import newfile
-
-SUFFIX = ".kv"
+from tui.protocol.records import CONTEXT_SUFFIX
 
 
 class ContextFiles:
@@ -28,7 +27,7 @@ class ContextFiles:
 
     def path(self, conversation_id: str) -> Path:
         """Where the cache of this conversation is, or would be."""
-        return self.folder / f"{conversation_id}{SUFFIX}"
+        return self.folder / f"{conversation_id}{CONTEXT_SUFFIX}"
 
     def has(self, conversation_id: str) -> bool:
         """Whether there is a cache of this conversation, as far as that can be seen."""
@@ -54,7 +53,7 @@ class ContextFiles:
                 stat = file.stat()
             except OSError:
                 continue
-            if file.suffix == SUFFIX:
+            if file.suffix == CONTEXT_SUFFIX:
                 found.append((stat.st_mtime, stat.st_size, file))
         left, total = self.n_keep if self.is_on else 0, 0
         for _, size, file in sorted(found, reverse=True):

@@ -13,6 +13,7 @@ MEANS_BENCH = {
     "localscore": "--localscore",
     "tune": "--tune",
     "n_parallel": "--parallel",
+    "spec": "--spec",
     "history": "--history",
     "all": "--all",
     "backends": "--backends",

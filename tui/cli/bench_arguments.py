@@ -18,6 +18,8 @@ _NOT_OF_A_TEST = {
     *LOAD_ROWS,
 }
 """Options that say nothing about what is to be measured, by the names that they are stored under."""
+_REPETITIONS = {"tests": 5, "quick": 5, "spec": 3}
+"""Unless asked otherwise; once where a kind is not named."""
 
 
 def _kind_of_bench(arguments: argparse.Namespace, given: set[str]) -> BenchKind:
@@ -32,13 +34,15 @@ def _kind_of_bench(arguments: argparse.Namespace, given: set[str]) -> BenchKind:
         kind = "tune"
     elif arguments.n_parallel:
         kind = "parallel"
+    elif arguments.spec:
+        kind = "spec"
     if kind != "tests":
         _check_own_tests(kind, arguments)
     n = 128 if kind == "parallel" else 512
     arguments.n_prompt = arguments.n_prompt or (n,)
     arguments.n_gen = arguments.n_gen or (128,)
     arguments.n_depth = arguments.n_depth or (0,)
-    arguments.repetitions = arguments.repetitions or (5 if kind in ("tests", "quick") else 1)
+    arguments.repetitions = arguments.repetitions or _REPETITIONS.get(kind, 1)
     return kind
 
 
@@ -47,10 +51,11 @@ def _check_own_tests(kind: BenchKind, arguments: argparse.Namespace) -> None:
     wrong = {"-d": arguments.n_depth, "-pg": arguments.pairs, "--e2e": arguments.end_to_end}
     if kind != "parallel":
         wrong |= {"-p": arguments.n_prompt, "-n": arguments.n_gen}
+    if kind not in ("parallel", "spec"):
         wrong |= {"--all": arguments.all, "--backends": arguments.backends, tr("a second MODEL"): arguments.models[1:]}
-    elif arguments.n_prompt and 0 in arguments.n_prompt:
+    if kind == "parallel" and arguments.n_prompt and 0 in arguments.n_prompt:
         raise CommandLineError(tr("--parallel needs prompts: give -p a number of tokens."))
-    if kind in ("parallel", "tune"):
+    if kind in ("parallel", "spec", "tune"):
         wrong["--compare"] = arguments.compare  # no run that is kept has such tests
     if found := [flag for flag, value in wrong.items() if value]:
         raise CommandLineError(

@@ -251,6 +251,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--parallel", dest="n_parallel", default=(), type=list_of(users), metavar="N,…", help=tr("many users at once")
     )
+    which.add_argument("--spec", action="store_true", help=tr("repeated text, with speculation and without"))
     for flags, metavar, kind, text in (
         (("-p", "--n-prompt"), "N,…", numbers, tr("tokens to read; 0 leaves that test out (512)")),
         (("-n", "--n-gen"), "N,…", numbers, tr("tokens to write; 0 leaves that test out (128)")),

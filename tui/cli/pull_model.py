@@ -26,10 +26,11 @@ from tui.cli.parser import CommandLineError
 from tui.cli.remote_models import RemoteModel, named_remotely, suited
 from tui.config import paths
 from tui.downloads.failures import FetchError
-from tui.downloads.fetching import fetch
-from tui.downloads.pace import Pace
+from tui.downloads.fetching import n_there
+from tui.downloads.following import follow
 from tui.downloads.progress_words import figures, order_name, share_of
 from tui.downloads.records import Download, Order, ProblemKind
+from tui.downloads.shelf import Shelf
 from tui.downloads.words import problem_words
 from tui.hubs.records import Variant
 from tui.planning import verdict_words
@@ -103,23 +104,32 @@ def _chosen(remote: RemoteModel, own: OwnLibrary) -> tuple[Variant, str]:
 
 def _fetch(order: Order, written: str, told: _Told, bytes_per_s: int) -> int:
     again = f"llmtui pull {written if ':' in written else f'{order.repo.name}:{order.label}'}"
+    shelf = Shelf(paths.downloads_dir())
     try:
+        is_missing = n_there(order) < order.size_bytes
         with _stoppable() as stop:
-            is_whole = fetch(order, told.progress, lambda: stop.is_set, pace=Pace(bytes_per_s))
+            end = follow(shelf, order, told.progress, lambda: stop.is_set, bytes_per_s=bytes_per_s)
+        problem = end.problem if end is not None and end.state != "done" and not stop.is_set else None
     except FetchError as error:
-        problem = error.problem()
-        reason = problem_words(problem, order.repo.hub)
+        end, problem = None, error.problem()
+    finally:
+        told.clear()
+    if problem is not None:
+        reason = problem_words(msgspec.structs.replace(problem, retry_at=0.0), order.repo.hub)
         told.failed(problem.kind, reason)
         say_error(f"{reason}\n{tr('What is there stays. To go on: {command}', command=again)}")
         return _CODES.get(problem.kind, ExitCode.HUB)
-    finally:
-        told.clear()
-    if not is_whole:
+    if end is None or end.state != "done":
         told.stopped()
-        say(tr("Stopped. What is there stays; to go on: {command}", command=again))
+        if end is None:
+            say(tr("Cancelled in another window of llmtui."))
+        elif end.state != "paused" and (known := shelf.order(end.order.id)) is not None and known.wish == "fetch":
+            say(tr("It is fetched by another window of llmtui, which goes on."))
+        else:
+            say(tr("Stopped. What is there stays; to go on: {command}", command=again))
         return ExitCode.INTERRUPTED
     name, command = order_name(order), f"llmtui {format.path(path_of(order))}"
-    if told.has_fetched:
+    if is_missing:
         size = format.size(order.size_bytes)
         say(tr("{name} is here, {size}. Chat with it: {command}", name=name, size=size, command=command))
     else:
@@ -159,8 +169,6 @@ class _Told:
         self._part = -1
         self._at = 0.0
         self._state = ""
-        self.has_fetched = False
-        """Something had to be fetched."""
 
     def chosen(self, order: Order, why: str) -> None:
         """Which variant is fetched, and why, where nobody named it."""
@@ -174,7 +182,6 @@ class _Told:
         """How far it is."""
         is_news = download.state != self._state
         self._state = download.state
-        self.has_fetched |= download.state == "fetching"
         now = time.monotonic()
         if self._as_json and (is_news or now - self._at >= _EVENT_S):
             self._at = now
@@ -188,6 +195,8 @@ class _Told:
                 problem=download.problem.kind if download.problem else None,
             )
         what = problem_words(download.problem, download.order.repo.hub) if download.problem else ""
+        if download.state == "waiting" and not what:
+            what = tr("Waiting: another window of llmtui fetches others first.")
         if self._is_live:
             self._line.say(share_of(download), what or " · ".join((order_name(download.order), *figures(download)[1:])))
             return

@@ -112,9 +112,12 @@ def collisions(keymap: Keymap) -> list[tuple[str, str, str]]:
     """Every (action id, action id, key) where two actions that are live at the same time have one key."""
     found = []
     for index, first in enumerate(ACTIONS):
-        for second in ACTIONS[index + 1 :]:
-            if live_together(first.scope, second.scope):
-                found += [(first.id, second.id, key) for key in keymap[first.id] if key in keymap[second.id]]
+        keys = keymap[first.id]
+        for second in ACTIONS[index + 1 :] if keys else ():
+            others = keymap[second.id]
+            common = [(first.id, second.id, key) for key in keys if key in others]
+            if common and live_together(first.scope, second.scope):
+                found += common
     return found
 
 

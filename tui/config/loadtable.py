@@ -155,6 +155,15 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         parameter="context.type_v",
     ),
     LoadRow(
+        "swa_full",
+        words=mark("full SWA cache"),
+        options=("--swa-full",),
+        metavar="MODE",
+        help=mark("full cache of sliding windows: auto, on, off"),
+        label=mark("Full SWA cache"),
+        parameter="context.swa_full",
+    ),
+    LoadRow(
         "use_mmap",
         words="mmap",
         options=("--no-mmap",),
@@ -195,6 +204,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         help=mark("guess repeated text ahead: auto, off"),
         label=mark("Speculation"),
         note=mark("faster where text repeats; same answer"),
+        parameter="context.n_outputs_max",
         is_advanced=True,
     ),
     LoadRow(

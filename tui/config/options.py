@@ -47,8 +47,9 @@ class AppOptions(Options, frozen=True):
     """Show the full-screen monitor alone; no engine is started."""
 
 
-BenchKind = Literal["tests", "quick", "localscore", "parallel", "tune"]
-"""llama-bench's tests, the quick score, LocalScore, many users at once, or the search for the fastest settings."""
+BenchKind = Literal["tests", "quick", "localscore", "parallel", "spec", "tune"]
+"""llama-bench's tests, the quick score, LocalScore, many users at once, texts with speculation and without, or the
+search for the fastest settings."""
 
 
 class BenchOptions(Options, frozen=True):

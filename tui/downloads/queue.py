@@ -49,7 +49,8 @@ class Fetch(Protocol):
 
 
 class Queue:
-    """`run` it in a thread or a process of its own; `wake` and `close` are for others."""
+    """`run` it in a thread or a process of its own; `wake` and `close` are for others. With `only` it fetches the order
+    of that id and leaves the others to whoever comes after it. `bytes_per_s` is a limit beside that of the shelf."""
 
     def __init__(
         self,
@@ -59,9 +60,12 @@ class Queue:
         fetch: Fetch = fetching.fetch,
         effort: Effort | None = None,
         turn_s: float = TURN_S,
+        only: str = "",
+        bytes_per_s: int = 0,
     ) -> None:
         self._shelf, self._tell, self._fetch = shelf, tell, fetch
         self._effort, self._turn_s = effort or Effort(patience_s=_PATIENCE_S), turn_s
+        self._only, self._limit = only, bytes_per_s
         self._pace = Pace()
         self._woken = threading.Event()
         self._is_closed = False
@@ -78,11 +82,16 @@ class Queue:
         self._is_closed = True
         self.wake()
 
-    def run(self, idle_s: float = float("inf")) -> None:
-        """Until `close`, or until nothing is left to do for so long."""
+    @property
+    def leads(self) -> bool:
+        """Whether it is this process that fetches."""
+        return self._lock >= 0
+
+    def run(self, idle_s: float = float("inf"), is_over: Callable[[], bool] = lambda: False) -> None:
+        """Until `close`, until `is_over` says so between two turns, or until nothing is left to do for so long."""
         idle_since = time.monotonic()
         try:
-            while not self._is_closed and time.monotonic() - idle_since < idle_s:
+            while not self._is_closed and time.monotonic() - idle_since < idle_s and not is_over():
                 if self._turn():
                     idle_since = time.monotonic()
                 self._woken.wait(self._turn_s)
@@ -117,8 +126,8 @@ class Queue:
             self._lock = -1
 
     def _lead(self) -> bool:
-        """Whether it is this process that fetches."""
-        if self._lock >= 0:
+        """Be the process that fetches, if no other is; whether that is so."""
+        if self.leads:
             return True
         try:
             private.folder(self._shelf.folder)
@@ -129,12 +138,12 @@ class Queue:
             self._lock = -1
         except OSError as error:  # a disk without locks
             _log.warning("the downloads cannot be locked: %s", error)
-        return self._lock >= 0
+        return self.leads
 
     # As the one that fetches ------------------------------------------------------------------------------------------
 
     def _act(self, orders: list[Ordered]) -> None:
-        self._pace.limit = self._shelf.limit
+        self._pace.limit = min(filter(None, (self._shelf.limit, self._limit)), default=0)
         running = self._running
         if running is not None:
             if not running.thread.is_alive():
@@ -156,6 +165,8 @@ class Queue:
                 self._drop(one)
 
     def _is_due(self, ordered: Ordered) -> bool:
+        if self._only and ordered.order.id != self._only:
+            return False
         progress = self._shelf.progress(ordered.order.id)
         download = shown(ordered, progress)
         if download is None or download.state not in UNFINISHED:

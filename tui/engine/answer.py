@@ -120,6 +120,11 @@ class AnswerInProgress:
         finally:
             self._prefill_s = time.perf_counter() - started
 
+    @property
+    def prefill_tps(self) -> float:
+        """As `prefill_tps` says of this prompt."""
+        return prefill_tps(self._n_steady, self._steady_s)
+
     def decode(self, loop: TokenLoop, sampler: Sampler) -> StopReason:
         """Choose and decode tokens until something stops it; the text goes out in batches."""
         loop.read(self.tokens)

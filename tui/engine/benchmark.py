@@ -3,13 +3,24 @@ the wire nor conversations."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
 
 from tui.engine.batch import Batch
 from tui.engine.llama import LlamaError, Session
-from tui.protocol.messages import BenchParallel, BenchSample, BenchTest, ParallelSample
+from tui.engine.looprun import NO_TOKEN, Drafted
+from tui.engine.tokenloop import token_loop
+from tui.protocol.messages import (
+    BenchParallel,
+    BenchSample,
+    BenchSpeculation,
+    BenchTest,
+    ParallelSample,
+    SpeculationSample,
+)
+from tui.protocol.records import Sampling
 from tui.words.later import later
 
 
@@ -71,6 +82,59 @@ def measure_parallel(session: Session, test: BenchParallel) -> ParallelSample:
     finally:
         session.memory.clear()
     return ParallelSample(prefill_s=read - started, decode_s=written - read)
+
+
+def measure_speculation(session: Session, test: BenchSpeculation) -> SpeculationSample:
+    """One text written twice behind the same prompt, with speculation and without, in the token loop of answers. Raises
+    `LlamaError` when the context does not hold it."""
+    prompt = session.vocabulary.tokenize(test.prompt)
+    answer = session.vocabulary.tokenize(test.answer)
+    n_needed = len(prompt) + len(answer)
+    if n_needed > session.n_ctx:
+        detail = later(
+            "{n_needed} tokens do not fit a context of {n_ctx}", n_needed=str(n_needed), n_ctx=str(session.n_ctx)
+        )
+        raise LlamaError("bad_settings", detail)
+    session.memory.clear()
+    ways = [(), test.step_costs]
+    took: dict[bool, float] = {}
+    drafted = Drafted()
+    try:
+        _prompt(session, prompt[:-1])
+        for costs in reversed(ways) if test.ahead_first else ways:
+            session.memory.forget_from(len(prompt) - 1)
+            _prompt(session, prompt[-1:])
+            seconds, found = _write(session, prompt, answer, costs)
+            took[bool(costs)] = seconds
+            drafted = found if costs else drafted
+    finally:
+        session.memory.clear()
+    return SpeculationSample(
+        n_prompt=len(prompt),
+        n_gen=len(answer),
+        plain_s=took[False],
+        ahead_s=took.get(True, took[False]),
+        n_drafted=drafted.n_drafted,
+        n_accepted=drafted.n_accepted,
+    )
+
+
+def _write(
+    session: Session, prompt: Sequence[int], answer: Sequence[int], costs: Sequence[float]
+) -> tuple[float, Drafted]:
+    """Seconds from the first token of the answer to the last."""
+    sampler = session.sampler(Sampling(), 0)
+    loop = token_loop(session, sampler, ignore_end=True, costs=costs)
+    loop.read(prompt)
+    loop.dictate(answer)
+    times, pending, n_past = list[float](), NO_TOKEN, len(prompt)
+    while len(times) < len(answer):
+        run = loop.run(pending, n_past, len(answer) - len(times), math.inf)
+        times += run.times
+        if run.error is not None:
+            raise run.error
+        pending, n_past = run.tokens[-1], n_past + run.n_decoded
+    return times[-1] - times[0], loop.drafted
 
 
 def add_prompts(batch: Batch, prompts: Sequence[Sequence[int]]) -> None:

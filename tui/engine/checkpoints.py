@@ -10,11 +10,8 @@ import msgspec
 import psutil
 
 from tui.machine.procfs import Linux
+from tui.planning.checkpointroom import room_bytes
 
-MOST_BYTES = 1 << 30
-"""Of all checkpoints of a conversation."""
-SHARE_OF_FREE = 1 / 8
-"""Of the memory that is free, what checkpoints may take."""
 _BORDER_WEIGHT = 8.0
 """So many times as likely as any other place is a border between messages to be gone back to."""
 _NEAR = 512
@@ -94,7 +91,8 @@ def _place(checkpoint: Checkpoint) -> int:
     return checkpoint.n_past
 
 
-def room_bytes(held_bytes: int) -> int:
-    """What all checkpoints may take now, those of `held_bytes` that there are among them."""
-    free = Linux().machine().ram_available_bytes or psutil.virtual_memory().available
-    return min(MOST_BYTES, round((free + held_bytes) * SHARE_OF_FREE))
+def room_now(held_bytes: int, mapped_bytes: int) -> int:
+    """What all checkpoints may take now, those of `held_bytes` that there are among them. Of what the system calls
+    available, the pages of the model's file, `mapped_bytes`, are not free: each token reads them."""
+    available = Linux().machine().ram_available_bytes or psutil.virtual_memory().available
+    return room_bytes(available + held_bytes - mapped_bytes)

@@ -9,12 +9,14 @@ read, then those of the places that it can go back to.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import struct
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -71,6 +73,24 @@ class _KeptPlace(msgspec.Struct, frozen=True, kw_only=True):
     n_past: int
     n_state: int
     is_border: bool
+
+
+class ContextHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands before the states of a file: enough to tell whether they are of use. None of it is known to be right
+    before the file is `read`."""
+
+    key: ContextKey
+    tokens: bytes
+    """As 32-bit numbers."""
+    places: tuple[int, ...]
+    """Tokens of each place that it can go back to."""
+    n_bytes: int
+    """Of the whole file."""
+
+    @property
+    def n_tokens(self) -> int:
+        """What was read."""
+        return len(self.tokens) // 4
 
 
 class ContextFileError(Exception):
@@ -142,36 +162,28 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read(path: Path, key: ContextKey) -> Snapshot:
+def read_head(path: Path) -> ContextHead:
+    """What a file says of itself. Raises `ContextFileError`."""
+    with _opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        header = _read_header(path, stream, size)[2]
+    places = tuple(place.n_past for place in header.checkpoints)
+    return ContextHead(key=header.key, tokens=header.tokens, places=places, n_bytes=size)
+
+
+def read(path: Path, key: ContextKey, go_on: Callable[[], None] | None = None) -> Snapshot:
     """What was read, as far as it goes with `key`. Raises `ContextFileError` for everything else; nothing of
-    the file is believed before its size and checksum are known to be right."""
-    try:
-        with open(private.open_file(path, os.O_RDONLY), "rb", buffering=0) as stream:  # noqa: PTH123
-            size = os.fstat(stream.fileno()).st_size
-            frame = stream.read(_FRAME.size)
-            if len(frame) < _FRAME.size:
-                raise ContextFileError("damaged", f"{path}: cut short")
-            magic, version, n_header = _FRAME.unpack(frame)
-            if magic != MAGIC or n_header > min(size, _MAX_HEADER):
-                raise ContextFileError("damaged", f"{path}: not a context file")
-            if version != VERSION:
-                raise ContextFileError("other_build", f"{path}: version {version}")
-            raw = _read_all(stream.fileno(), n_header)
-            header = _decode(path, raw)
-            if size != _FRAME.size + n_header + sum(header.lengths) + _CHECK.size:
-                raise ContextFileError("damaged", f"{path}: {size} bytes, which is not what its header says")
-            _compare(path, header.key, key)
-            states = [_read_all(stream.fileno(), n) for n in header.lengths]
-            check = stream.read(_CHECK.size)
-    except FileNotFoundError as error:
-        raise ContextFileError("missing", str(path)) from error
-    except OSError as error:
-        raise ContextFileError("disk", f"{path}: {error.strerror}") from error
-    except MemoryError as error:
-        raise ContextFileError("memory", f"{path}: no memory to read it into") from error
-    found = zlib.crc32(raw, zlib.crc32(frame))
-    for state in states:
-        found = zlib.crc32(state, found)
+    the file is believed before its size and checksum are known to be right. `go_on` is called now and then: what it
+    raises ends the reading."""
+    with _opened(path) as stream:
+        frame, raw, header = _read_header(path, stream, os.fstat(stream.fileno()).st_size)
+        _compare(path, header.key, key)
+        found = zlib.crc32(raw, zlib.crc32(frame))
+        states = []
+        for n in header.lengths:
+            states.append(bytearray(n))
+            found = _fill(stream.fileno(), states[-1], found, go_on)
+        check = stream.read(_CHECK.size)
     if check != _CHECK.pack(found):
         raise ContextFileError("damaged", f"{path}: wrong checksum")
     tokens = array("i")
@@ -183,12 +195,47 @@ def read(path: Path, key: ContextKey) -> Snapshot:
     return Snapshot(tokens=list(tokens), state=states[0], checkpoints=checkpoints)
 
 
-def _read_all(descriptor: int, n: int) -> bytearray:
-    data = bytearray(n)
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.FileIO]:
+    """The file, and what goes wrong with it as `ContextFileError`."""
+    try:
+        with io.FileIO(private.open_file(path, os.O_RDONLY), "rb") as stream:
+            yield stream
+    except FileNotFoundError as error:
+        raise ContextFileError("missing", str(path)) from error
+    except OSError as error:
+        raise ContextFileError("disk", f"{path}: {error.strerror}") from error
+    except MemoryError as error:
+        raise ContextFileError("memory", f"{path}: no memory to read it into") from error
+
+
+def _read_header(path: Path, stream: io.FileIO, size: int) -> tuple[bytes, bytearray, _ContextHeader]:
+    """The frame, the header's bytes, and what they say, which goes with the size of the file."""
+    frame = stream.read(_FRAME.size)
+    if len(frame) < _FRAME.size:
+        raise ContextFileError("damaged", f"{path}: cut short")
+    magic, version, n_header = _FRAME.unpack(frame)
+    if magic != MAGIC or n_header > min(size, _MAX_HEADER):
+        raise ContextFileError("damaged", f"{path}: not a context file")
+    if version != VERSION:
+        raise ContextFileError("other_build", f"{path}: version {version}")
+    raw = bytearray(n_header)
+    _fill(stream.fileno(), raw, 0, None)
+    header = _decode(path, raw)
+    if size != _FRAME.size + n_header + sum(header.lengths) + _CHECK.size:
+        raise ContextFileError("damaged", f"{path}: {size} bytes, which is not what its header says")
+    return frame, raw, header
+
+
+def _fill(descriptor: int, data: bytearray, check: int, go_on: Callable[[], None] | None) -> int:
+    """Read until `data` is full or the file ends; the checksum, gone on from `check`."""
     view = memoryview(data)
-    while view and (got := os.readv(descriptor, [view])):
+    while view and (got := os.readv(descriptor, [view[:_CHUNK]])):
+        check = zlib.crc32(view[:got], check)
         view = view[got:]
-    return data
+        if go_on is not None:
+            go_on()
+    return check
 
 
 def _decode(path: Path, raw: bytearray) -> _ContextHeader:

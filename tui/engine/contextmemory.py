@@ -17,11 +17,11 @@ class ContextMemory:
     """The memory of a context of one sequence. There are three kinds.
 
     Attention to everything keeps each token apart, so that any end of it can be forgotten. Recurrent layers keep one
-    state, of all that was read up to its last token; hybrid models have both. Layers with a sliding window may have
-    dropped what is before it, so that little can be forgotten where they have.
+    state, of all that was read up to its last token; hybrid models have both. Layers with a sliding window drop what is
+    before it, but for `swa_full`, so that little can be forgotten where they have.
     """
 
-    def __init__(self, model: int | None, context: int | None) -> None:
+    def __init__(self, model: int | None, context: int | None, *, swa_full: bool) -> None:
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self.is_recurrent = bool(lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model))
@@ -29,22 +29,33 @@ class ContextMemory:
         self.window = int(lib.llama_model_n_swa(model))
         """Tokens that layers with a sliding window see; 0 where there are none."""
         self.needs_checkpoints = self.is_recurrent or self.window > 0
-        """There are times when it can only go back to where `save_part` was called. With windows that is after
-        `restore`, as llama.cpp saves no more than the last one, and writes over what is masked from then on."""
+        """There are times when it can only go back to where `save_part` was called."""
+        self.mostly_goes_back = not self.is_recurrent and (swa_full or not self.window)
+        """These times are few. With full windows that is after `restore`, as llama.cpp saves no more than the last one,
+        and writes over what is masked from then on."""
 
     @property
     def n_past(self) -> int:
         """Tokens that were read."""
         return int(lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
+    def can_forget_from(self, n_past: int) -> bool:
+        """Whether `forget_from` would."""
+        if n_past <= 0:
+            return True
+        is_all = n_past == self.n_past
+        if self.window and lib.llama_memory_seq_pos_min(self._memory, _SEQUENCE) > max(0, n_past - self.window + 1):
+            return self.is_recurrent and is_all
+        return is_all or not self.is_recurrent
+
     def forget_from(self, n_past: int) -> bool:
         """Forget all from position `n_past` on. False, with nothing changed, where this kind of memory cannot."""
         if n_past <= 0:
             self.clear()
             return True
-        if self.window and lib.llama_memory_seq_pos_min(self._memory, _SEQUENCE) > max(0, n_past - self.window + 1):
-            return self.is_recurrent and n_past == self.n_past
-        return bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
+        if not self.can_forget_from(n_past):
+            return False
+        return n_past == self.n_past or bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
 
     def take_back(self, n_past: int) -> None:
         """Forget the end of what was decoded last, from position `n_past` on: windows still hold what comes before."""

@@ -20,7 +20,8 @@ from tui.engine.llama import LOG, LlamaError
 from tui.engine.memorylimit import growing_at_most
 from tui.engine.params import UnknownDevice, context_params, in_effect, model_params
 from tui.models.budget import Budget
-from tui.models.gguf import GGUFError, read_header
+from tui.models.cursor import GGUFError
+from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.source import FileSource
 from tui.models.stub import stub

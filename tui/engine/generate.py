@@ -6,11 +6,13 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from tui.engine.abort import Aborted
 from tui.engine.answer import AnswerInProgress, Paused, Send
+from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
@@ -43,10 +45,12 @@ class PromptTooLong(Exception):
 class Chat:
     """A session that answers, and what it has read."""
 
-    def __init__(self, session: Session, default_seed: int) -> None:
+    def __init__(self, session: Session, default_seed: int, kept: KeptPrefixes | None = None) -> None:
+        """`kept` finds beginnings of prompts in files."""
         self.session = session
         self.default_seed = default_seed
         self.prefix = PrefixCache(session)
+        self._kept = kept
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
@@ -103,6 +107,8 @@ class Chat:
             command, paused = _asked_again(command, paused), None
         try:
             tokens, n_dropped = (paused.tokens, 0) if paused else self.fit(command)
+            if self._kept is not None and command.contexts:
+                self._kept.bring(Path(command.contexts), tokens, self.prefix, self.session.raise_if_aborted)
         except Aborted:
             self.paused = command
             AnswerInProgress(self.prefix, command, send, received).finish("cancelled")
@@ -144,6 +150,8 @@ class Chat:
             answer.tell_rest()
             raise
         finally:
+            if self._kept is not None:
+                self._kept.prefill_tps = answer.prefill_tps or self._kept.prefill_tps
             if not is_paused:
                 sampler.close()
             self.prefix.resynchronize()

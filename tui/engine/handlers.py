@@ -18,6 +18,7 @@ from tui.protocol.messages import (
     Bandwidths,
     BenchParallel,
     BenchSample,
+    BenchSpeculation,
     BenchTest,
     Cancel,
     ContextRestored,
@@ -38,6 +39,7 @@ from tui.protocol.messages import (
     ReadAhead,
     RestoreContext,
     SaveContext,
+    SpeculationSample,
     StepCosts,
     Unload,
     UseLanguage,
@@ -148,6 +150,13 @@ def _bench_parallel(resources: Resources, command: BenchParallel) -> ParallelSam
     chat = resources.slot.chat
     chat.prefix.forget()
     return benchmark.measure_parallel(chat.session, command)
+
+
+@handles(BenchSpeculation)
+def _bench_speculation(resources: Resources, command: BenchSpeculation) -> SpeculationSample:
+    chat = resources.slot.chat
+    chat.prefix.forget()
+    return benchmark.measure_speculation(chat.session, command)
 
 
 @handles(MeasureBandwidth)

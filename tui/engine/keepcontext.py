@@ -17,11 +17,10 @@ from tui.engine.checkpoints import Checkpoints, Snapshot
 from tui.engine.contextfile import ContextFileError, ContextKey, model_identity, read, write
 from tui.engine.devices import build_commit
 from tui.engine.generate import Chat
+from tui.engine.keptprefixes import SPARE_MEMORY_BYTES
 from tui.engine.llama import Session
 from tui.protocol.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 
-SPARE_MEMORY_BYTES = 512 << 20
-"""RAM that a copy of the cache has to leave free."""
 FEW_CHECKPOINTS = 4
 """Are kept in a file, however large they are."""
 HEADER_BYTES = 8192

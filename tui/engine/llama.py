@@ -122,22 +122,29 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, settings: LoadSettings, abort: AbortSwitch, on_progress: Callable[[float], None]
+        self,
+        path: Path,
+        settings: LoadSettings,
+        abort: AbortSwitch,
+        on_progress: Callable[[float], None],
+        templates: TemplateHost | None = None,
     ) -> None:
+        """`templates` is what another session has left, which saves the start of a process."""
         started = time.perf_counter()
         before = footprint.Before()
         self.abort = abort
         self._model: int | None = None
         self._context: int | None = None
         self._keep: list[object] = []
-        self._templates = TemplateHost(self._raise_if_aborted)  # gets ready while the model loads
+        self._templates = templates or TemplateHost()  # gets ready while the model loads
+        self._templates.check = self.raise_if_aborted
         try:
             print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
             self.vocabulary = self._open_vocabulary()
-            self.memory = ContextMemory(self._model, self._context)
+            self.memory = ContextMemory(self._model, self._context, swa_full=settings.swa_full == "on")
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
             self.n_outputs = n_outputs(settings)
@@ -160,6 +167,8 @@ class Session:
         load_s = time.perf_counter() - started
         placed = self._placed(settings, lines)
         told = self._describe(path, settings, lines, placed, load_s)
+        self.mapped_bytes = sum(place.mapped_bytes for place in placed)
+        """Of the weights, what lies in pages of the file."""
         llama = msgspec.structs.replace(told.llama, footprint=before.after(placed))
         self.loaded = msgspec.structs.replace(told, llama=llama)
 
@@ -261,6 +270,7 @@ class Session:
             n_threads=self.n_threads[0],
             n_threads_batch=self.n_threads[1],
             flash_attn=settings.flash_attn == "on" if flash is None else flash,
+            swa_full=bool(self.memory.window) and settings.swa_full == "on",
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,
@@ -294,18 +304,23 @@ class Session:
             print(f"llmtui: {error}", file=sys.stderr)
             return ()
 
-    def _raise_if_aborted(self) -> None:
+    def raise_if_aborted(self) -> None:
+        """Raises `Aborted` where what is computed is to stop."""
         if self.abort.is_set:
             raise Aborted
 
     def close(self) -> None:
-        """Free context and model. Safe to call twice."""
-        self._templates.close()
+        """Free all. Safe to call twice."""
+        self.leave_templates().close()
+
+    def leave_templates(self) -> TemplateHost:
+        """Free context and model; what renders templates is for the next session."""
         if self._context:
             lib.llama_free(self._context)
         if self._model:
             lib.llama_model_free(self._model)
         self._context = self._model = None
+        return self._templates
 
     # Computing --------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,10 @@ class TokenLoop(Protocol):
         """Tokens of the conversation that the loop did not choose, in their order: the prompt, and what was put into
         the model's mouth. Drafts repeat what was read."""
 
+    def dictate(self, tokens: Sequence[int]) -> None:
+        """Choose these one after the other, whatever the logits say: a benchmark writes the same text each time. No
+        more than these may be asked for."""
+
     @property
     def drafted(self) -> Drafted:
         """What came of drafts."""

@@ -19,9 +19,11 @@ from tui.engine.checkpoints import Snapshot
 from tui.engine.contextfile import ContextKey
 from tui.engine.generate import Chat
 from tui.engine.keepcontext import key_of
+from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.kvlayout import transpose_v
 from tui.engine.llama import LlamaError, Session
 from tui.engine.params import in_effect
+from tui.engine.template_host import TemplateHost
 from tui.planning import loadcheck
 from tui.protocol.messages import Event, Generate, Load, Loaded, LoadProgress
 from tui.protocol.records import LoadSettings
@@ -71,9 +73,16 @@ class ModelSlot:
 
     def unload(self) -> None:
         """Free the model, if there is one."""
-        if self._chat is not None:
-            self._chat.session.close()
-            self._chat = self._context_key = self.told = None
+        if templates := self._free():
+            templates.close()
+
+    def _free(self) -> TemplateHost | None:
+        """Free the model, if there is one, but for what the next one can use of it."""
+        if self._chat is None:
+            return None
+        templates = self._chat.session.leave_templates()
+        self._chat = self._context_key = self.told = None
+        return templates
 
     def load(self, command: Load) -> Loaded:
         """As `Load` says. Raises `LlamaError` and `Aborted`; `told` says what is loaded then."""
@@ -81,10 +90,9 @@ class ModelSlot:
         _check(path, command.settings)
         kept = self._carry_out(path) if command.keep_context else None
         before = self._chat if command.load_first else None
-        if before is None:
-            self.unload()
+        templates = self._free() if before is None else None
         try:
-            self._open(command.id, path, command.settings)
+            self._open(command.id, path, command.settings, templates)
         except Exception:  # whatever it was: it goes on from here, once the old model is back
             if kept is not None and before is None:
                 self._go_back(command.id, kept)
@@ -113,7 +121,7 @@ class ModelSlot:
             self._carry_in(kept)
             self.told = kept.told
 
-    def _open(self, command_id: int, path: Path, settings: LoadSettings) -> None:
+    def _open(self, command_id: int, path: Path, settings: LoadSettings, templates: TemplateHost | None = None) -> None:
         last = 0.0
 
         def progress(fraction: float) -> None:
@@ -123,10 +131,10 @@ class ModelSlot:
                 last = now
                 self._send(LoadProgress(id=command_id, fraction=fraction))
 
-        session = Session(path, settings, self._cancelling.switch, progress)
-        self._chat = Chat(session, settings.seed)
-        self._path, self._settings = path, settings
+        session = Session(path, settings, self._cancelling.switch, progress, templates)
         self._context_key = key_of(path, session)
+        self._chat = Chat(session, settings.seed, KeptPrefixes(self._context_key))
+        self._path, self._settings = path, settings
 
     def _carry_out(self, path: Path) -> _Kept | None:
         """What is to be taken along to the next session; None when another file is loaded, or nothing."""

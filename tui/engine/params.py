@@ -61,8 +61,6 @@ def context_params(settings: LoadSettings) -> Any:
     params = lib.llama_context_default_params()
     _set_from_table(params, "context", in_effect(settings), [])
     params.n_seq_max = settings.n_parallel
-    # 0 would reserve logits for a whole batch: 282 MiB more with a vocabulary of 151,936 tokens.
-    params.n_outputs_max = n_outputs(settings)
     params.no_perf = False
     params.op_offload = bool(settings.devices)
     params.offload_kqv = bool(settings.devices)
@@ -71,7 +69,8 @@ def context_params(settings: LoadSettings) -> Any:
 
 def n_outputs(settings: LoadSettings) -> int:
     """Tokens decoded at once, the logits of all of which can be had: those of a draft and the one before it, or one of
-    each sequence."""
+    each sequence. Never as many as llama.cpp would reserve by itself: those of a whole batch, 282 MiB more with a
+    vocabulary of 151,936 tokens."""
     return MOST_DRAFT + 1 if settings.speculative == "auto" and settings.n_parallel == 1 else settings.n_parallel
 
 
@@ -137,8 +136,10 @@ _MADE: dict[str, Callable[[LoadSettings, list[object]], object]] = {
     "flash_attn": lambda settings, _: _FLASH_ATTENTION[settings.flash_attn],
     "type_k": lambda settings, _: CACHE_TYPES[settings.type_k],
     "type_v": lambda settings, _: CACHE_TYPES[settings.type_v],
+    "swa_full": lambda settings, _: settings.swa_full == "on",
     "use_mmap": lambda settings, _: _load_mode(settings),
     "use_mlock": lambda settings, _: _load_mode(settings),
+    "speculative": lambda settings, _: n_outputs(settings),
     "repack": lambda settings, _: None if settings.repack == "auto" else settings.repack == "on",
 }
 """What llama.cpp gets, by name of the setting, where that is not simply the setting's value; None leaves llama.cpp's

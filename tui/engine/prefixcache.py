@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from tui.engine.checkpoints import Checkpoint, Checkpoints, Snapshot, room_bytes
+from tui.engine.checkpoints import Checkpoint, Checkpoints, Snapshot, room_now
 from tui.engine.llama import Session
 
 MARK_TOKENS = 512
@@ -14,7 +14,7 @@ MARK_TOKENS = 512
 MARK_SHARE = 100
 """Between borders, checkpoints take one in so many seconds at most."""
 MOST_WINDOW_S = 0.5
-"""Windows of which a checkpoint took longer get no other."""
+"""Where there is mostly another way back, a checkpoint that took longer is the last one."""
 
 
 class PrefixCache:
@@ -34,6 +34,19 @@ class PrefixCache:
     def needs_borders(self) -> bool:
         """Whether `expect` makes a difference."""
         return self.session.memory.needs_checkpoints
+
+    @property
+    def cuts_anywhere(self) -> bool:
+        """What was taken over from elsewhere can be gone on from at any place."""
+        return not self.session.memory.needs_checkpoints
+
+    def would_keep(self, tokens: Sequence[int]) -> int:
+        """What `reuse` would return; nothing is changed."""
+        n = shared(self.cached, tokens[:-1])
+        if n == len(self.cached) or self.session.memory.can_forget_from(n):
+            return n
+        before = self._checkpoints.nearest(n)
+        return before.n_past if before else 0
 
     def reuse(self, tokens: Sequence[int]) -> int:
         """Keep what of the longest common prefix with this prompt can be kept, at least one token short of the whole
@@ -65,10 +78,10 @@ class PrefixCache:
             return
         n = len(self.cached)
         is_border = n in self._borders
-        if not self.session.memory.is_recurrent and self._mark_s > MOST_WINDOW_S:
-            return  # windows go back by themselves, unless they were restored
+        if self.session.memory.mostly_goes_back and self._mark_s > MOST_WINDOW_S:
+            return
         if not is_border:
-            if not self.session.memory.is_recurrent:
+            if self.session.memory.mostly_goes_back:
                 return
             last = self._checkpoints.nearest(n)
             if n - (last.n_past if last else 0) < MARK_TOKENS:
@@ -77,7 +90,7 @@ class PrefixCache:
                 return
         started = time.perf_counter()
         held = self._checkpoints.n_bytes
-        room = room_bytes(held)
+        room = room_now(held, self.session.mapped_bytes)
         if self.session.memory.n_part_bytes > room:
             return
         state = self.session.memory.save_part()

@@ -38,7 +38,7 @@ class PromptLookup:
 
     def __init__(self, room: int, costs: Sequence[float]) -> None:
         """For `room` tokens. `costs` are those of decoding 1, 2, 3 … tokens at once, in steps of one."""
-        self._room, self._costs = room, costs
+        self._room, self._costs = room, list(costs)
         self._text: list[int] = []
         self._before: list[int] = [-1] * SHORTEST
         self._heads: dict[tuple[int, ...], int] = {}
@@ -110,6 +110,11 @@ class PromptLookup:
             if expected / self._costs[n] > best:
                 best, length = expected / self._costs[n], n
         return length
+
+    def learn_cost(self, n_at_once: int, cost: float, weight: float) -> None:
+        """A step of so many tokens cost this."""
+        before = self._costs[n_at_once - 1]
+        self._costs[n_at_once - 1] = max(1.0, before + weight * (min(cost, 2 * before) - before))
 
     def draft(self, length: int) -> list[int]:
         """The draft; behind the end of the text it goes on with itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tui.engine.abort import Aborted
 from tui.engine.llama import LlamaError, Session
@@ -18,6 +18,8 @@ MOST_LOST_SHARE = 0.005
 """What drafts may lose: so many steps of one token, and so much of all the time."""
 MOST_IN_A_ROW = 64
 """Steps with drafts in a row, before one without tells what a step takes now."""
+LEARNS = 0.2
+"""What the cost of one more step weighs against what was known of it."""
 ROUNDING_SAFETY = 3.0
 """So many times what rounding was seen to change counts as what it may change."""
 
@@ -29,18 +31,23 @@ class PythonLoop:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
         self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
         self._checks_rounding = sampler.sampling.temperature <= 0
-        self._margin = 0.0
+        self._margin, self._learns = 0.0, LEARNS
         self._next_check = self._next_check_past = 0
-        self._n_in_a_row = 0
+        self._n_in_a_row = self._n_plain = 0
         self._plain_s = self._total_s = self._balance_s = 0.0
         self._n_steps = self._n_drafted = self._n_accepted = self._n_alone = 0
         self._costs: dict[int, list[float]] = defaultdict(list)
         self._n_past = 0
+        self._dictated: Iterator[int] | None = None
 
     def read(self, tokens: Sequence[int]) -> None:
         """See `TokenLoop`."""
         if self._lookup:
             self._lookup.read(tokens)
+
+    def dictate(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        self._dictated = iter(tokens)
 
     @property
     def drafted(self) -> Drafted:
@@ -59,7 +66,7 @@ class PythonLoop:
         is_end = is_over = False
         try:
             while not (is_over or (times and times[-1] >= due)):
-                self._raise_if_aborted()
+                self._session.raise_if_aborted()
                 is_end, is_over = self._step(pending, n_most, tokens, times, decoded)
                 pending = tokens[-1] if tokens else NO_TOKEN
         except (Aborted, LlamaError) as stopped:
@@ -67,10 +74,6 @@ class PythonLoop:
         except NoNumbers:
             error = LlamaError("decode", NO_NUMBERS)
         return LoopRun(tokens, times, len(decoded), is_end, error)
-
-    def _raise_if_aborted(self) -> None:
-        if self._session.abort.is_set:
-            raise Aborted
 
     def _step(
         self, pending: int, n_most: int, tokens: list[int], times: list[float], decoded: list[int]
@@ -88,7 +91,7 @@ class PythonLoop:
         row, is_end, is_over = 0, False, False
         try:
             while True:
-                token = self._sampler.sample(row if draft else -1, self._margin if draft else 0.0)
+                token = self._choose(row if draft else -1, self._margin if draft else 0.0)
                 if token == NOT_SURE:
                     # Decoded alone, it is what it would have been without a draft.
                     self._n_alone += 1
@@ -113,6 +116,9 @@ class PythonLoop:
             self._n_past += row + 1
             self._note(n_at_once, row + 1, time.perf_counter() - began, is_clean=is_clean)
         return is_end, is_end or is_over
+
+    def _choose(self, row: int, margin: float) -> int:
+        return self._sampler.sample(row, margin) if self._dictated is None else next(self._dictated)
 
     def _kind(self, token: int) -> tuple[bool, bool]:
         """Whether a token ends the answer, and whether it is to be looked at."""
@@ -173,10 +179,19 @@ class PythonLoop:
         if is_clean:
             self._costs[n_at_once].append(took)
         if n_at_once == 1:
-            self._plain_s = 0.9 * self._plain_s + 0.1 * took if self._plain_s > 0 else took
-            self._n_in_a_row = 0
+            # A step that was held up by something else says nothing of the next one.
+            seen = min(took, 2 * self._plain_s) if self._plain_s > 0 else took
+            self._n_plain += 1
+            if self._n_plain > 1 or not self._n_steps:
+                self._plain_s = 0.9 * self._plain_s + 0.1 * seen if self._plain_s > 0 else took
+                self._n_in_a_row = 0
+            else:  # llama.cpp made its graph for one token anew: that is the draft's fault
+                self._balance_s -= seen - self._plain_s
             return
+        if is_clean and self._lookup:
+            self._lookup.learn_cost(n_at_once, took / self._plain_s, self._learns)
         self._balance_s += n * self._plain_s - took
+        self._n_plain = 0
         self._n_in_a_row += 1
         self._n_steps += 1
         self._n_drafted += n_at_once - 1

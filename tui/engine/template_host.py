@@ -26,13 +26,14 @@ _LOOK_EVERY_S = 0.05
 
 
 class TemplateHost:
-    """A process that renders a chat template. `check` is called while it is waited for, and may raise."""
+    """A process that renders a chat template, one after the other when several models are loaded in turn. `check` is
+    called while it is waited for, and may raise."""
 
     source = ""
     variables: frozenset[str] = frozenset()
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
+    def __init__(self) -> None:
+        self.check: Callable[[], None] = lambda: None
         self._compile: Compile | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._results = msgspec.msgpack.Decoder(RenderResult)
@@ -44,6 +45,7 @@ class TemplateHost:
         if len(source) > MAX_SOURCE_BYTES:
             raise TemplateError("source_size", f"{MAX_SOURCE_BYTES:,}")
         self._compile = Compile(source, bos, eos)
+        self._forget_the_dead()
         self.source, self.variables = source, frozenset(self._ask(self._compile).variables)
 
     def render(self, turns: Sequence[Turn], *, opening: bool, variables: Mapping[str, Any]) -> str:
@@ -51,11 +53,15 @@ class TemplateHost:
         if self._compile is None:
             raise TemplateError("unknown")
         request = Render([dict(turn) for turn in turns], opening, dict(variables))
-        if self._process is not None and self._process.poll() is not None:
-            self.close()  # something outside has ended it: no fault of the template
+        self._forget_the_dead()
         if self._process is None:
             self._ask(self._compile)
         return self._ask(request).text
+
+    def _forget_the_dead(self) -> None:
+        """When something outside has ended the process, that is no fault of the template: another is started."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
 
     def close(self) -> None:
         """End the process. Safe to call twice."""
@@ -108,6 +114,6 @@ class TemplateHost:
                 for body in frames.feed(data):
                     return body
             elif not writable:
-                self._check()
+                self.check()
                 if time.monotonic() > deadline:
                     raise EOFError

@@ -79,8 +79,10 @@ struct token_loop {
     int32_t checks_rounding;     /* the answer must be that of tokens decoded one by one, to the token */
     float margin;                /* of the best logit before the next one that rounding cannot take away */
     int32_t next_check, next_check_past;    /* when what rounding does is looked at again */
-    int32_t n_in_a_row;
+    int32_t n_in_a_row, n_plain; /* steps with drafts since it was measured what one without takes; those without */
     int32_t n_steps, n_drafted, n_accepted, n_alone;    /* with drafts; tokens of drafts; decoded again by themselves */
+    const int32_t *dictated;     /* for benchmarks: what is "chosen", whatever the logits say; NULL: nothing is */
+    double learns;               /* what the cost of one more step weighs against what was known of it */
     double plain_s;              /* what a step without a draft takes */
     double total_s, balance_s;   /* of all steps; what drafts have won, or lost */
     double seconds[MOST_DRAFT + 2];         /* by tokens decoded at once: what all such steps took, and how many */
@@ -183,6 +185,8 @@ static int32_t choose(struct token_loop *loop, int32_t row, float margin)
     const float best = logits ? find_maxima(logits, loop->n_vocab, loop->maxima) : INFINITY;
     if (!isfinite(best))
         return NO_NUMBERS;
+    if (loop->dictated)
+        return *loop->dictated++;
     if (!loop->n_needed)
         return choose_from_all(loop, logits, row);
     if (loop->takes_best) {
@@ -286,11 +290,24 @@ static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double t
         loop->counts[n_at_once]++;
     }
     if (n_at_once == 1) {
-        loop->plain_s = loop->plain_s > 0 ? 0.9 * loop->plain_s + 0.1 * took : took;
-        loop->n_in_a_row = 0;
+        /* A step that was held up by something else says nothing of the next one. */
+        const double seen = loop->plain_s > 0 ? fmin(took, 2 * loop->plain_s) : took;
+        if (loop->n_plain++ || !loop->n_steps) {
+            loop->plain_s = loop->plain_s > 0 ? 0.9 * loop->plain_s + 0.1 * seen : took;
+            loop->n_in_a_row = 0;
+        } else {
+            /* llama.cpp made its graph for one token anew: that is the draft's fault. */
+            loop->balance_s -= seen - loop->plain_s;
+        }
         return;
     }
+    if (is_clean) {
+        double *cost = &loop->lookup->costs[n_at_once];
+        const double now_it_is = fmin(took / loop->plain_s, 2 * *cost);
+        *cost = fmax(1.0, *cost + loop->learns * (now_it_is - *cost));
+    }
     loop->balance_s += n * loop->plain_s - took;
+    loop->n_plain = 0;
     loop->n_in_a_row++;
     loop->n_steps++;
     loop->n_drafted += n_at_once - 1;

@@ -21,7 +21,7 @@ from tui.engine.bindings import lib
 from tui.engine.llama import LlamaError, Session
 from tui.engine.looprun import Drafted, LoopRun, TokenLoop, can_draft
 from tui.engine.promptlookup import EXPECTED, MOST_DRAFT, WEIGHT, hash_size
-from tui.engine.pythonloop import PythonLoop
+from tui.engine.pythonloop import LEARNS, PythonLoop
 from tui.engine.sampler import NO_NUMBERS, Sampler
 
 LIBRARY = Path(__file__).with_name("libtokenloop.so")
@@ -56,9 +56,10 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("lookup", "memory", "forget", "alone")),
         *((name, ctypes.c_int32) for name in ("n_past", "checks_rounding")),
         ("margin", ctypes.c_float),
-        *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row")),
+        *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row", "n_plain")),
         *((name, ctypes.c_int32) for name in ("n_steps", "n_drafted", "n_accepted", "n_alone")),
-        *((name, ctypes.c_double) for name in ("plain_s", "total_s", "balance_s")),
+        ("dictated", ctypes.c_void_p),
+        *((name, ctypes.c_double) for name in ("learns", "plain_s", "total_s", "balance_s")),
         ("seconds", ctypes.c_double * (MOST_DRAFT + 2)),
         ("counts", ctypes.c_int32 * (MOST_DRAFT + 2)),
     )
@@ -115,6 +116,7 @@ class CompiledLoop:
             memory=session.memory.pointer,
             forget=_address("llama_memory_seq_rm"),
             checks_rounding=sampler.sampling.temperature <= 0,
+            learns=LEARNS,
         )
         self._lookup = self._room_for_lookup(costs) if can_draft(session, sampler, costs) else None
         self._tokens = (ctypes.c_int32 * _N_MOST)()
@@ -149,6 +151,11 @@ class CompiledLoop:
         if self._lookup is not None:
             array = (ctypes.c_int32 * len(tokens))(*tokens)
             self._library.token_loop_read(ctypes.byref(self._loop), array, len(tokens))
+
+    def dictate(self, tokens: Sequence[int]) -> None:
+        """See `TokenLoop`."""
+        self._dictated = (ctypes.c_int32 * len(tokens))(*tokens)
+        self._loop.dictated = ctypes.addressof(self._dictated)
 
     @property
     def drafted(self) -> Drafted:

@@ -41,6 +41,8 @@ _ENVIRONMENT = {
     "GGML_NO_BACKTRACE": "1",
     # The KV cache, buffers and weights that are not mapped lie in huge pages where the system has them for who asks.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    # numpy chooses tokens, which takes no algebra: a thread for each core would start with it, and spin at first.
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 

@@ -214,4 +214,6 @@ def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
     alike |= {name: getattr(_DEFAULTS, name) for name in _TAKES_NO_MEMORY}
     if settings.repack == "auto":
         alike["repack"] = "on"  # llama.cpp's default
+    if settings.swa_full == "auto":
+        alike["swa_full"] = "off"
     return msgspec.structs.replace(settings, **alike)

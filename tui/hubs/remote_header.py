@@ -16,7 +16,8 @@ from tui.hubs.kept_headers import KeptHeaders
 from tui.hubs.records import Repo, Variant
 from tui.hubs.vocabulary import Vocabulary
 from tui.models.budget import Budget
-from tui.models.gguf import GGUFError, GgufHeader, read_header
+from tui.models.cursor import GGUFError
+from tui.models.gguf import GgufHeader, read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.modelfile import stem
 from tui.models.source import ByteSource

@@ -9,7 +9,7 @@ from tui.config.modelrules import ChatOverrides, chat_format
 from tui.config.problems import ConfigProblem
 from tui.config.sampling import resolve
 from tui.config.settings import Settings
-from tui.measure.runner import BenchJob
+from tui.measure.bench_plan import BenchJob
 
 
 def for_answers(job: BenchJob, settings: Settings, given: ChatOverrides) -> tuple[BenchJob, list[ConfigProblem]]:

@@ -225,6 +225,7 @@ _FACTS = (
     _Fact(LOAD_ROWS["n_gpu_layers"].words, lambda report: str(report.loaded.llama.n_gpu_layers), "n_gpu_layers"),
     _Fact(LOAD_ROWS["n_cpu_moe"].words, lambda report: str(report.settings.n_cpu_moe), "n_cpu_moe"),
     _Fact(LOAD_ROWS["flash_attn"].words, lambda report: str(int(report.loaded.llama.flash_attn)), "flash_attn"),
+    _Fact(LOAD_ROWS["swa_full"].words, lambda report: str(int(report.loaded.llama.swa_full)), "swa_full"),
     _Fact(LOAD_ROWS["repack"].words, lambda report: str(int(report.settings.repack != "off")), "repack"),
     _Fact(mark("load mode"), lambda report: report.load_mode, "load_mode"),
 )

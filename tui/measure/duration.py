@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tui.measure.bench_plan import BenchJob, visits
 from tui.measure.forecast import forecast
 from tui.measure.known_speeds import KnownSpeeds
 from tui.measure.report import Test
-from tui.measure.runner import BenchJob, visits
 from tui.planning.formula import estimate, reads
 
 _LOADS = 1e9

@@ -128,6 +128,25 @@ class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens per second from the first text to the last, on the front end's clock."""
 
 
+class SpeculationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that was written without speculation and with it. Speeds in tokens per second."""
+
+    text: str
+    """A name of `repeated_texts`."""
+    n_prompt: int
+    n_gen: int
+    plain_tps: float
+    ahead_tps: float
+    n_drafted: int
+    """Tokens that were decoded ahead, and those of them that were right."""
+    n_accepted: int
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast it was with speculation."""
+        return self.ahead_tps / self.plain_tps if self.plain_tps else 0.0
+
+
 class ParallelResult(msgspec.Struct, frozen=True, kw_only=True):
     """Several conversations at once: `n_parallel` prompts of `n_prompt` tokens, none of them shared, and `n_gen` tokens
     for each of them, decoded together. Times in seconds."""
@@ -217,6 +236,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     end_to_end: tuple[EndToEnd, ...] = ()
     """One for each repetition."""
     parallel: tuple[ParallelResult, ...] = ()
+    speculation: tuple[SpeculationResult, ...] = ()
+    """One for each text and repetition."""
     roofline: Roofline | None = None
     """Of the first test that only generates, else with nothing in the context; None where a bandwidth is not known."""
     forecast: Forecast | None = None

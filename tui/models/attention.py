@@ -83,9 +83,10 @@ def caches(meta: Metadata, tensor_names: Sequence[frozenset[str]]) -> tuple[Laye
     # Looked up once: each may be an array with a number for each layer.
     k_size, v_size = ([head_size(meta, which, sliding=sliding) for sliding in (False, True)] for which in _VECTORS)
     state_bytes = _state_bytes(meta)
+    is_recurrent = {names: any(name.startswith(_RECURRENT) for name in names) for names in set(tensor_names)}
     found: list[LayerCache] = []
     for i, names in enumerate(tensor_names):
-        recurrent = any(name.startswith(_RECURRENT) for name in names)
+        recurrent = is_recurrent[names]
         attends = not recurrent or "attn_k.weight" in names or "attn_kv_a_mqa.weight" in names
         n_head = heads[i] if attends and i < n_own else 0
         sliding = slides[i] > 0

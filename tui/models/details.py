@@ -12,7 +12,8 @@ import msgspec
 
 from tui.base.splitfile import part_of
 from tui.base.text import one_line
-from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, TensorInfo
+from tui.models.cursor import GGUFError
+from tui.models.gguf import ArrayStub, GgufHeader, TensorInfo
 from tui.models.info import ModelInfo, from_headers
 from tui.models.metadata import Metadata
 from tui.models.modelfile import broken, os_error, read_headers, stem

@@ -9,34 +9,22 @@ import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget, OverBudget
+from tui.models.cursor import NO_TEXT, U32, U64, Cursor, GGUFError, GGUFErrorKind, Named
 from tui.models.quants import TENSOR_TYPES, TensorType
 from tui.models.source import ByteSource, BytesSource, FileSource
-from tui.words import mark
-from tui.words.later import Later, later
+from tui.words.later import later
 
-GGUFErrorKind = Literal[
-    "not_gguf", "unsupported_version", "big_endian", "truncated", "truncated_data", "corrupt", "malformed",
-    "unsupported_type", "too_large",
-]  # fmt: skip
-"""A "malformed" file may be as it was made, but not as llama.cpp takes it; of one that is "too_large" llmtui reads no
-more than `tui.models.budget` allows."""
+if TYPE_CHECKING:
+    from tui.models.headermemo import HeaderMemo
+
 Scalar = bool | int | float | str
-_Named = Literal["key", "tensor"]
-_TOO_LONG: dict[_Named, str] = {
-    "key": mark("a key of {n} bytes, more than {most}"),
-    "tensor": mark("the name of a tensor has {n} bytes, more than {most}"),
-}
-_NO_TEXT: dict[_Named, str] = {
-    "key": mark("a key that is not UTF-8"),
-    "tensor": mark("the name of a tensor is not UTF-8"),
-}
-
+_TOO_MANY = 1 << 63
+"""Numbers of a tensor, which llama.cpp counts in 64 bits with a sign."""
 _MOST_COUNTED = 1 << 32
 """More keys or tensors than this are damage."""
 MAX_KEY_BYTES = 1 << 16
@@ -54,7 +42,6 @@ MAX_KEPT_NUMBERS = 1024
 
 DEFAULT_ALIGNMENT = 32
 
-_CHUNK = 256 << 10
 _ARRAY, _STRING = 9, 8
 _SCALARS: dict[int, tuple[str, struct.Struct]] = {
     id_: (name, struct.Struct("<" + code))
@@ -74,35 +61,10 @@ _SCALARS: dict[int, tuple[str, struct.Struct]] = {
 }
 _MOST_QUOTED = 64
 """Characters of a name or value that an error repeats."""
-_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _TENSOR_REST = [struct.Struct(f"<{n}QIQ") for n in range(5)]
 """Shape, type and offset of a tensor, by the number of its dimensions."""
-
-
-class GGUFError(Exception):
-    """A file that cannot be used, and in `detail` why; people are told the detail where it is a text of the catalogue.
-    `offset` is where in the file the trouble was met; for `truncated_data` `expected_size` and `actual_size` tell how
-    much of the file is missing, for `unsupported_type` `type_id` is the number of the type. `metadata` is what was read
-    before, where all of it was."""
-
-    def __init__(
-        self,
-        kind: GGUFErrorKind,
-        offset: int,
-        detail: str | Later,
-        *,
-        expected_size: int = 0,
-        actual_size: int = 0,
-        type_id: int = 0,
-    ) -> None:
-        self.detail = detail if isinstance(detail, Later) else Later(detail)
-        super().__init__(f"{self.detail.english} (at byte {offset:,})")
-        self.kind: GGUFErrorKind = kind
-        self.offset = offset
-        self.expected_size = expected_size
-        self.actual_size = actual_size
-        self.type_id = type_id
-        self.metadata: dict[str, Value] | None = None
+_LONGEST_ROW = U64.size + MAX_TENSOR_NAME_BYTES + U32.size + _TENSOR_REST[4].size
+"""Bytes of the table of tensors that one takes at most."""
 
 
 class ArrayStub(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +77,7 @@ class ArrayStub(msgspec.Struct, frozen=True, kw_only=True):
 Value = Scalar | tuple[Scalar, ...] | ArrayStub
 
 
-class TensorInfo(msgspec.Struct, frozen=True, kw_only=True):
+class TensorInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One tensor. `shape` has the length of a row first, as ggml counts; `offset` is relative to the data area."""
 
     name: str
@@ -151,7 +113,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
 def read_header(
     source: ByteSource | Path | bytes,
     *,
-    memo: ArrayMemo | None = None,
+    memo: HeaderMemo | None = None,
     check_data: bool = True,
     budget: Budget | None = None,
 ) -> GgufHeader:
@@ -173,107 +135,18 @@ def read_header(
         raise parser.fail(error.why, "too_large") from error
 
 
-class _Cursor:
-    """Reads a source front to back through a window of it."""
-
-    def __init__(self, source: ByteSource, budget: Budget) -> None:
-        self.source = source
-        self._budget = budget
-        self.end = budget.left("bytes") if source.size is None else min(source.size, budget.left("bytes"))
-        self._window = b""
-        self._start = 0
-        self._at = 0
-
-    @property
-    def offset(self) -> int:
-        return self._start + self._at
-
-    def fail(self, detail: str | Later, kind: GGUFErrorKind = "corrupt") -> GGUFError:
-        return GGUFError(kind, self.offset, detail)
-
-    def need(self, n: int) -> None:
-        """See that `n` bytes are ahead, or raise."""
-        if n > self.end - self.offset:
-            if self.source.size is None or self.source.size > self.end:
-                self._budget.take("bytes", self.offset + n)
-            raise self.fail("the file ends inside the header", "truncated")
-
-    def window(self, n: int) -> tuple[bytes, int]:
-        """A window that holds the next `n` bytes, and where in it they start."""
-        if self._at + n > len(self._window):
-            self.need(n)
-            self._start, self._at = self.offset, 0
-            self._window = self.source.read_at(self._start, min(max(n, _CHUNK), self.end - self._start))
-            if len(self._window) < n:
-                raise self.fail("the file ends inside the header", "truncated")
-        return self._window, self._at
-
-    def number(self, form: struct.Struct) -> int:
-        value: int = self.numbers(form)[0]
-        return value
-
-    def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
-        at, size = self._at, form.size
-        if at + size > len(self._window):
-            at = self.window(size)[1]
-        self._at = at + size
-        return form.unpack_from(self._window, at)
-
-    def string(self, limit: int, what: _Named) -> bytes:
-        n = self.number(_U64)
-        if n > limit:
-            raise self.fail(later(_TOO_LONG[what], n=f"{n:,}", most=f"{limit:,}"))
-        return self._take_bytes(n)
-
-    def start_of_string(self, n_kept: int) -> bytes:
-        """The first bytes of a string, the rest of which is passed over."""
-        n = self.number(_U64)
-        self.need(n)
-        kept = self._take_bytes(min(n, n_kept))
-        self.skip(n - len(kept))
-        return kept
-
-    def _take_bytes(self, n: int) -> bytes:
-        self._budget.take("text", n)
-        if self._at + n > len(self._window):
-            self.window(n)
-        self._at += n
-        return self._window[self._at - n : self._at]
-
-    def skip(self, n: int) -> None:
-        self.need(n)
-        self._at += n
-        if self._at > len(self._window):
-            self._start, self._window, self._at = self.offset, b"", 0
-
-    def skip_strings(self, count: int) -> None:
-        """Walk over `count` strings. The one hot loop: Qwen's vocabulary and merges have 303,000."""
-        unpack, n = _U64.unpack_from, count
-        while n:
-            window, at = self.window(8)
-            last = len(window) - 8
-            for left in range(n, 0, -1):  # noqa: B007
-                if at > last:
-                    break
-                at += 8 + unpack(window, at)[0]
-            else:
-                left = 0
-            n = left
-            self.skip(at - self._at)
-
-
 class _HeaderParser:
     """The grammar of the header over a cursor."""
 
-    def __init__(self, source: ByteSource, memo: ArrayMemo | None, budget: Budget) -> None:
-        self._in = _Cursor(source, budget)
+    def __init__(self, source: ByteSource, memo: HeaderMemo | None, budget: Budget) -> None:
+        self._in = Cursor(source, budget)
         self._memo = memo
         self._budget = budget
         self.fail = self._in.fail
 
     def header(self, check_data: bool) -> GgufHeader:
         version = self._version()
-        n_tensors, n_keys = self._in.number(_U64), self._in.number(_U64)
+        n_tensors, n_keys = self._in.number(U64), self._in.number(U64)
         if max(n_tensors, n_keys) > _MOST_COUNTED:
             detail = later(
                 "{tensors} tensors and {keys} keys are more than any model has",
@@ -320,7 +193,7 @@ class _HeaderParser:
             kind: GGUFErrorKind = "truncated" if not magic or b"GGUF".startswith(magic) else "not_gguf"
             raise self._in.fail(f"the file starts with {magic!r}, not with GGUF", kind)
         self._in.skip(4)
-        version = self._in.number(_U32)
+        version = self._in.number(U32)
         if version & 0xFFFF == 0 and version:
             raise self._in.fail("a big-endian file, made for another kind of machine", "big_endian")
         if version not in (2, 3):
@@ -338,17 +211,20 @@ class _HeaderParser:
                 raise self._in.fail(later("an empty key"))
             if key in found:
                 raise self._in.fail(later("the key {key} occurs twice", key=_quoted(key)))
-            kind = self._in.number(_U32)
+            kind = self._in.number(U32)
             found[key] = self._array(key) if kind == _ARRAY else self._reader(key, kind)()
             spans[key] = start, self._in.offset
         return found, spans
 
-    def _text(self, limit: int, what: _Named) -> str:
+    def _text(self, limit: int, what: Named) -> str:
         """Text that names something, so it must be right."""
+        return self._decoded(self._in.string(limit, what), what)
+
+    def _decoded(self, raw: bytes, what: Named) -> str:
         try:
-            return self._in.string(limit, what).decode()
+            return raw.decode()
         except UnicodeDecodeError as error:
-            raise self._in.fail(later(_NO_TEXT[what])) from error
+            raise self._in.fail(later(NO_TEXT[what])) from error
 
     def _value_text(self) -> str:
         """A value is for people to read: broken UTF-8 in a description is no reason to refuse a model."""
@@ -366,7 +242,7 @@ class _HeaderParser:
         return lambda: self._in.number(form)
 
     def _array(self, key: str) -> Value:
-        kind, count = self._in.number(_U32), self._in.number(_U64)
+        kind, count = self._in.number(U32), self._in.number(U64)
         read = self._reader(key, kind)
         if kind == _STRING:
             self._in.need(8 * count)
@@ -395,6 +271,10 @@ class _HeaderParser:
             self._memo.remember(count, source, start, self._in.offset - start)
 
     def _tensors(self, n_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
+        start, source = self._in.offset, self._in.source
+        if self._memo and (known := self._memo.table(n_tensors, alignment, source, start)):
+            self._in.skip(known.n_bytes)
+            return known.tensors
         found: list[TensorInfo] = []
         names: set[str] = set()
         expected = 0
@@ -414,23 +294,41 @@ class _HeaderParser:
             expected = aligned(expected + tensor.n_bytes, alignment)
             names.add(tensor.name)
             found.append(tensor)
-        return tuple(found)
+        tensors = tuple(found)
+        if self._memo:
+            self._memo.remember_table(tensors, alignment, source, start, self._in.offset - start)
+        return tensors
 
-    def _tensor(self) -> TensorInfo:
+    def _row(self) -> tuple[str, tuple[int, ...]]:
+        """Name of the next tensor, and its shape, type and offset."""
+        window, at = self._in.ahead(_LONGEST_ROW)
+        if at + _LONGEST_ROW <= len(window):  # as it is but at the end of a file without weights: nothing to be checked
+            n_name = U64.unpack_from(window, at)[0]
+            if n_name < MAX_TENSOR_NAME_BYTES:
+                end = at + 8 + n_name
+                n_dims = U32.unpack_from(window, end)[0]
+                if n_dims <= 4:
+                    form = _TENSOR_REST[n_dims]
+                    numbers = form.unpack_from(window, end + 4)
+                    self._in.pass_over(12 + n_name + form.size)
+                    return self._decoded(window[at + 8 : end], "tensor"), numbers
         name = self._text(MAX_TENSOR_NAME_BYTES - 1, "tensor")
-        n_dims = self._in.number(_U32)
+        n_dims = self._in.number(U32)
         if n_dims > 4:
             damaged: GGUFErrorKind = "malformed" if n_dims <= MOST_DIMENSIONS else "corrupt"
             detail = later("the tensor {tensor} has {n} dimensions, more than 4", tensor=repr(name), n=str(n_dims))
             raise self._in.fail(detail, damaged)
-        *shape, type_id, offset = self._in.numbers(_TENSOR_REST[n_dims])
+        return name, self._in.numbers(_TENSOR_REST[n_dims])
+
+    def _tensor(self) -> TensorInfo:
+        name, (*shape, type_id, offset) = self._row()
         kind = TENSOR_TYPES.get(type_id)
         if kind is None:
             detail = later("the tensor {tensor} has the unknown type {type}", tensor=repr(name), type=str(type_id))
             what: GGUFErrorKind = "unsupported_type" if type_id <= MOST_TYPES else "corrupt"
             raise GGUFError(what, self._in.offset, detail, type_id=type_id)
         n_elements = math.prod(shape)
-        if n_elements >= 1 << 63 or max(shape, default=0) >= 1 << 63:
+        if n_elements >= _TOO_MANY or (not n_elements and max(shape) >= _TOO_MANY):
             raise self._in.fail(later("the tensor {tensor} is impossibly large", tensor=repr(name)))
         if (shape[0] if shape else 1) % kind.block_size:
             detail = later("the rows of {tensor} are no whole blocks of {type}", tensor=repr(name), type=kind.name)

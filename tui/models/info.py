@@ -3,8 +3,6 @@ the memory formula needs (bytes and cache widths of every layer). Pure: header i
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -12,10 +10,13 @@ import msgspec
 from tui.base import format
 from tui.base.text import one_line
 from tui.models import attention, recommended
-from tui.models.gguf import ArrayStub, GGUFError, GgufHeader, TensorInfo
+from tui.models.cursor import GGUFError
+from tui.models.gguf import ArrayStub, GgufHeader
+from tui.models.headermemo import HeaderMemo
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_of
 from tui.models.quants import FILE_TYPES
+from tui.models.tensorfacts import LayerTensors, facts_of
 from tui.models.thinking import can_think
 from tui.protocol.records import PartialSampling
 from tui.words.later import later
@@ -27,18 +28,12 @@ _MOST_BYTES = 1 << 60
 _MOST_OF_A_NAME = 200
 """Characters."""
 
-_EXPERTS = re.compile(r"^blk\.\d+\.ffn_(up|down|gate|gate_up)_(ch)?exps")
-_LAYER = re.compile(r"^blk\.(\d+)\.(.+)$")
-_INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters that are blank."""
 _UNQUANTIZED = ("F32", "F16", "BF16")
-_NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
-"""Types that llama.cpp has for other things: it crashes when it multiplies with such a matrix."""
-_MATRIX = re.compile(r"^(token_embd|output|blk\.\d+\.(attn|ffn|ssm)_[a-z_]+)\.weight$")
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One layer as the memory formula sees it."""
 
     weights_bytes: int
@@ -138,47 +133,44 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_expert_used / self.n_expert if self.n_expert else 1.0
 
 
-def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo:
+def from_headers(headers: Sequence[GgufHeader], fallback_name: str, memo: HeaderMemo | None = None) -> ModelInfo:
     """Make the record from the headers of all files of a model, in order. `fallback_name` serves a model that has no
-    name of its own. Raises `GGUFError` (malformed) when the metadata contradict each other."""
+    name of its own; with the `memo` that they were read with, a known table of tensors is not looked at again. Raises
+    `GGUFError` (malformed) when the metadata contradict each other."""
     meta = Metadata(headers[0].metadata)
-    tensors = [tensor for header in headers for tensor in header.tensors]
     n_layers = meta.number("block_count")
     if n_layers > MAX_LAYERS:
         key, n = f"{meta.arch}.block_count", f"{n_layers:,}"
         raise GGUFError("malformed", 0, later("{key} is {n}, more than any model has", key=key, n=n))
-    for tensor in tensors:
-        if tensor.ggml_type.name in _NO_WEIGHTS and len(tensor.shape) > 1 and _MATRIX.match(tensor.name):
-            detail = later(
-                "the weights of {tensor} are of type {type}, in which none are kept",
-                tensor=repr(tensor.name),
-                type=tensor.ggml_type.name,
-            )
-            raise GGUFError("malformed", 0, detail)
-    weights_bytes = sum(tensor.n_bytes for tensor in tensors)
-    n_params = sum(tensor.n_elements for tensor in tensors)
-    if max(weights_bytes, n_params) > _MOST_BYTES:
-        detail = later("its tensors have {n} numbers, more than any model has", n=f"{n_params:,}")
+    tensors = headers[0].tensors if len(headers) == 1 else [tensor for header in headers for tensor in header.tensors]
+    facts = memo.facts(tensors, n_layers) if memo and isinstance(tensors, tuple) else facts_of(tensors, n_layers)
+    if (odd := facts.odd) is not None:
+        detail = later(
+            "the weights of {tensor} are of type {type}, in which none are kept",
+            tensor=repr(odd.name),
+            type=odd.ggml_type.name,
+        )
+        raise GGUFError("malformed", 0, detail)
+    if max(facts.n_bytes, facts.n_params) > _MOST_BYTES:
+        detail = later("its tensors have {n} numbers, more than any model has", n=f"{facts.n_params:,}")
         raise GGUFError("malformed", 0, detail)
     n_expert = meta.number("expert_count")
     n_expert_used = min(meta.number("expert_used_count"), n_expert)
-    by_layer, rest = _by_layer(tensors, n_layers)
-    layers = _layers(meta, by_layer)
+    layers = _layers(meta, facts.layers)
     slides = any(layer.window for layer in layers)
-    n_idle = _expert_params(tensors) * (1 - n_expert_used / n_expert) if n_expert else 0
-    embedding = next((tensor for tensor in tensors if tensor.name == "token_embd.weight"), None)
-    tied = embedding is not None and all(tensor.name != "output.weight" for tensor in tensors)
-    input_bytes = sum(tensor.n_bytes for tensor in rest if tensor.name in _INPUT)
+    n_idle = facts.n_expert_params * (1 - n_expert_used / n_expert) if n_expert else 0
+    embedding = facts.embedding
+    tied = embedding is not None and "output.weight" not in facts.names
     return ModelInfo(
-        kind=kind_of(meta, {tensor.name for tensor in tensors}),
+        kind=kind_of(meta, facts.names, facts.apart),
         name=_name(meta, fallback_name),
         arch=one_line(meta.arch),
         size_label=_short(meta, "general.size_label"),
-        quant=_quant(meta, tensors),
+        quant=_quant(meta, facts.heaviest),
         size_bytes=sum(header.file_size or header.data_offset for header in headers),
-        weights_bytes=weights_bytes,
-        n_params=n_params,
-        n_params_active=n_params - round(n_idle),
+        weights_bytes=facts.n_bytes,
+        n_params=facts.n_params,
+        n_params_active=facts.n_params - round(n_idle),
         n_expert=n_expert,
         n_expert_used=n_expert_used,
         n_layers=n_layers,
@@ -197,8 +189,8 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo
         n_swa=max((layer.window for layer in layers), default=0),
         has_chat_template=bool(meta.text("tokenizer.chat_template")),
         layers=layers,
-        input_bytes=input_bytes,
-        output_bytes=sum(tensor.n_bytes for tensor in rest) - input_bytes,
+        input_bytes=facts.input_bytes,
+        output_bytes=facts.output_bytes,
         tied_bytes=embedding.n_bytes if embedding and tied else 0,
         sampling=recommended.recommended(meta.values),
         unknown_sampling=recommended.unknown(meta.values),
@@ -206,41 +198,20 @@ def from_headers(headers: Sequence[GgufHeader], fallback_name: str) -> ModelInfo
     )
 
 
-def _by_layer(tensors: Sequence[TensorInfo], n_layers: int) -> tuple[list[dict[str, TensorInfo]], list[TensorInfo]]:
-    """Tensors of each layer by the rest of their name, and those that belong to none."""
-    by_layer: list[dict[str, TensorInfo]] = [{} for _ in range(n_layers)]
-    rest: list[TensorInfo] = []
-    for tensor in tensors:
-        match = _LAYER.match(tensor.name)
-        if match and int(match[1]) < n_layers:
-            by_layer[int(match[1])][match[2]] = tensor
-        else:
-            rest.append(tensor)
-    return by_layer, rest
-
-
-def _layers(meta: Metadata, by_layer: Sequence[dict[str, TensorInfo]]) -> tuple[Layer, ...]:
-    caches = attention.caches(meta, [frozenset(tensors) for tensors in by_layer])
-    found = []
-    for tensors, cache in zip(by_layer, caches, strict=True):
-        sizes = [tensor.n_bytes for tensor in tensors.values()]
-        layer = Layer(
-            weights_bytes=sum(sizes),
-            expert_bytes=sum(
-                tensor.n_bytes for name, tensor in tensors.items() if "exps" in name and _EXPERTS.match(tensor.name)
-            ),
-            largest_tensor_bytes=max(sizes, default=0),
+def _layers(meta: Metadata, tensors: Sequence[LayerTensors]) -> tuple[Layer, ...]:
+    caches = attention.caches(meta, [layer.names for layer in tensors])
+    return tuple(
+        Layer(
+            weights_bytes=layer.n_bytes,
+            expert_bytes=layer.expert_bytes,
+            largest_tensor_bytes=layer.largest_bytes,
             k_width=cache.k_width,
             v_width=cache.v_width,
             window=cache.window,
             state_bytes=cache.state_bytes,
         )
-        found.append(layer)
-    return tuple(found)
-
-
-def _expert_params(tensors: Sequence[TensorInfo]) -> int:
-    return sum(tensor.n_elements for tensor in tensors if _EXPERTS.match(tensor.name))
+        for layer, cache in zip(tensors, caches, strict=True)
+    )
 
 
 def _short(meta: Metadata, key: str) -> str:
@@ -255,12 +226,9 @@ def _name(meta: Metadata, fallback: str) -> str:
     return name if n_seen >= 4 else one_line(fallback) or "unnamed"
 
 
-def _quant(meta: Metadata, tensors: Sequence[TensorInfo]) -> str:
-    """The label of the file, unless the file has none or calls itself unquantized while most of it is not."""
-    by_type: Counter[str] = Counter()
-    for tensor in tensors:
-        by_type[tensor.ggml_type.name] += tensor.n_bytes
-    heaviest = by_type.most_common(1)[0][0] if by_type else ""
+def _quant(meta: Metadata, heaviest: str) -> str:
+    """The label of the file, unless the file has none or calls itself unquantized while most of it, which is of the
+    type `heaviest`, is not."""
     file_type = meta.values.get("general.file_type")
     # llama.cpp adds 1024 to a type that it guessed.
     label = FILE_TYPES.get(file_type & 1023, "") if isinstance(file_type, int) else ""

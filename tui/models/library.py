@@ -13,9 +13,9 @@ from tui.base.splitfile import first_part, part_of
 from tui.base.text import one_line
 from tui.base.userpath import user_path
 from tui.models import changes, samecontent
-from tui.models.arraymemo import ArrayMemo
 from tui.models.folders import Folder
 from tui.models.headercache import CachedHeader, HeaderCache, Stamp
+from tui.models.headermemo import HeaderMemo
 from tui.models.info import ModelInfo
 from tui.models.modelfile import LASTING, ModelFileError, missing_part, os_error, read_model, require_chat_model
 from tui.models.purpose import Kind, why_not
@@ -96,6 +96,10 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     seen: tuple[changes.Seen, ...] = ()
     """The folders and files that were looked at, as they were."""
 
+    def has_same(self, other: Library) -> bool:
+        """Whether what people see of both is the same, whenever each was looked for."""
+        return (self.models, self.other, self.broken) == (other.models, other.other, other.broken)
+
     @property
     def is_up_to_date(self) -> bool:
         """Whether another scan would find the same, as far as sizes and times tell. Blocking, for a thread."""
@@ -164,7 +168,7 @@ class _Finder:
         self._broken: list[BrokenFile] = []
         self._also: dict[Path, list[Place]] = {}
         self._cache = cache
-        self._memo = ArrayMemo()
+        self._memo = HeaderMemo()
         self._places = places()
         self._sources: dict[Path, Source] = {}
         """Whose a folder within one of the user's is."""
@@ -194,8 +198,9 @@ class _Finder:
                     path = Path(directory, first)
                     if model := self._take(folder, KeptModel(path=path, name=""), self._read(folder, path, names)):
                         yield model
+        for path in store.watched(folder.path) if store else ():
+            self._note(path)
         for kept in store.kept(folder.path) if store else ():
-            self._note(kept.path.parent)
             if kept.why_not is not None:
                 self._other.append(OtherFile(path=kept.path, kind="other", why=kept.why_not, store_name=kept.name))
             elif model := self._take(folder, kept, self._read(folder, kept.path, {kept.path.name}, kept.name)):
@@ -297,7 +302,7 @@ class _Finder:
     def _note(self, path: Path | str) -> None:
         """Remember how it is before it is looked at: what changes meanwhile is found by the next scan."""
         if (key := str(path)) not in self._seen:
-            self._seen[key] = changes.seen(key)
+            self._seen[key] = changes.noted(key)
 
     def _first_time(self, status: os.stat_result) -> bool:
         key = (status.st_dev, status.st_ino)

@@ -12,9 +12,10 @@ from tui.base import format
 from tui.base.oserrors import english_reason
 from tui.base.splitfile import MAX_PARTS, PART, name_of, place_of
 from tui.base.text import one_line
-from tui.models.arraymemo import ArrayMemo
 from tui.models.budget import Budget
-from tui.models.gguf import GGUFError, GgufHeader, read_header
+from tui.models.cursor import GGUFError
+from tui.models.gguf import GgufHeader, read_header
+from tui.models.headermemo import HeaderMemo
 from tui.models.info import ModelInfo, from_headers
 from tui.models.metadata import Metadata
 from tui.models.purpose import Kind, kind_without_tensors, why_not
@@ -77,11 +78,11 @@ def missing_part(parts: Sequence[Path], missing: Path) -> ModelFileError:
     return ModelFileError("missing_part", missing, why)
 
 
-def read_model(parts: Sequence[Path], memo: ArrayMemo | None = None) -> ModelInfo:
+def read_model(parts: Sequence[Path], memo: HeaderMemo | None = None) -> ModelInfo:
     """Read the headers of all parts of a model, the first one first. Raises `ModelFileError`."""
     headers = read_headers(parts, memo)
     try:
-        return from_headers(headers, file_title(parts[0]))
+        return from_headers(headers, file_title(parts[0]), memo)
     except GGUFError as error:
         raise broken(parts[0], error) from error
 
@@ -91,7 +92,7 @@ def broken(path: Path, error: GGUFError) -> ModelFileError:
     return ModelFileError(_kind(error), path, _why_broken(path, error))
 
 
-def read_headers(parts: Sequence[Path], memo: ArrayMemo | None = None) -> list[GgufHeader]:
+def read_headers(parts: Sequence[Path], memo: HeaderMemo | None = None) -> list[GgufHeader]:
     """The headers of all parts of a model, the first one first. Raises `ModelFileError`."""
     headers: list[GgufHeader] = []
     budget = Budget()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import mmap
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -98,8 +98,8 @@ _RANK = 4
 """llama.cpp's `LLAMA_POOLING_TYPE_RANK`; 1 to 3 pool to an embedding, 0 does not pool."""
 
 
-def kind_of(meta: Metadata, names: Collection[str]) -> Kind:
-    """What a file with these metadata and tensors is for."""
+def kind_of(meta: Metadata, names: Collection[str], apart: Sequence[str]) -> Kind:
+    """What a file with these metadata and tensors is for; `apart` are those that belong to no layer."""
     if found := _declared(meta) or _by_tensors(names):
         return found
     arch = meta.arch
@@ -117,14 +117,14 @@ def kind_of(meta: Metadata, names: Collection[str]) -> Kind:
         return "unknown"
     if not meta.number("block_count") or not meta.number("embedding_length"):
         return "other"
-    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in names):
+    if any(name.startswith(("v.blk.", "a.blk.", "mm.")) for name in apart):
         return "combined"
     # Ollama's first Gemma 3 lack what llama.cpp requires.
     if arch == "gemma3" and "gemma3.attention.layer_norm_rms_epsilon" not in meta.values:
         return "ollama"
     if _only_drafts(meta, names):
         return "draft"
-    return _pooling(meta, names) or "model"
+    return _pooling(meta, apart) or "model"
 
 
 def kind_without_tensors(meta: Metadata) -> Kind:

@@ -20,6 +20,7 @@ from tui.planning.now import MemoryNow
 from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Verdict, by_formula, judge
+from tui.planning.windows import ways
 from tui.protocol.records import Device, LoadSettings
 
 _ROUNDS = 8
@@ -113,10 +114,11 @@ class Confirmed:
         if self._planner is None:
             return news
         for choice in choices:
-            settings = msgspec.structs.replace(engine_settings(choice, self._devices)[0], n_parallel=self._n_parallel)
-            if self._planner.known(self._path, settings, self._memory.device_free) is None:
-                plan = await self._planner.plan(self._path, self._info, settings, self._memory.device_free)
-                news |= plan.exact
+            asked = msgspec.structs.replace(engine_settings(choice, self._devices)[0], n_parallel=self._n_parallel)
+            for settings in ways(self._info, asked):
+                if self._planner.known(self._path, settings, self._memory.device_free) is None:
+                    plan = await self._planner.plan(self._path, self._info, settings, self._memory.device_free)
+                    news |= plan.exact
         return news
 
     def _is_far(self, verdict: Verdict) -> bool:

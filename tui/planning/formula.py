@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from tui.models.info import ModelInfo
+from tui.planning.checkpointroom import one_bytes
 from tui.planning.layersums import cell_bytes, layer_sums
 from tui.planning.placement import HOST, LayerPlacement, experts_on_cpu
 from tui.protocol.records import LoadSettings, Placed
@@ -61,6 +62,14 @@ class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Context size of each sequence after llama.cpp's rounding."""
     n_experts_on_cpu: int = 0
     """Layers on devices whose experts stay on the CPU."""
+    swa_full: bool = False
+    """Layers with a sliding window keep the whole context; False also where no layer has one."""
+    window_saves_bytes: int = 0
+    """What layers with a sliding window keep less, or would, when they do not keep the whole context: by formula, on
+    host and devices together. 0 where no layer has a window, or the context is no longer."""
+    checkpoint_bytes: int = 0
+    """What a place that a conversation can go back to takes of RAM, by formula; no part of the load. 0 where going
+    back needs none."""
     exact: bool = False
     """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
     apart_bytes: int = 0
@@ -97,14 +106,11 @@ def estimate(
     info: ModelInfo,
     settings: LoadSettings,
     device_free: Mapping[str, int] | None = None,
-    *,
-    swa_full: bool = True,
 ) -> MemoryPlan:
     """What loading `info` with `settings` will take.
 
     `device_free` (bytes) tells how llama.cpp splits layers over several devices; without it they get equal parts.
-    `swa_full`: sliding-window layers keep the whole context, llama.cpp's default for its library, so that any prefix
-    can be taken up again. Weights and KV cache are exact; compute buffers are within `COMPUTE_WITHIN`, mostly too high.
+    Weights and KV cache are exact; compute buffers are within `COMPUTE_WITHIN`, mostly too high.
     """
     n_all = _pad(settings.n_ctx or info.n_ctx_train)
     n_ctx = _pad(n_all // settings.n_parallel)
@@ -118,7 +124,7 @@ def estimate(
         weights.add(output_device, info.tied_bytes)
     sums = layer_sums(info)
     cells = sums.cell_bytes(settings.type_k, settings.type_v)
-    n_cells = {window: _n_cells(window, settings, n_ctx, swa_full) for window in cells}
+    n_cells = {window: _n_cells(window, settings, n_ctx) for window in cells}
     read.add(output_device, info.output_bytes + info.tied_bytes)
     for device, start, end in place.runs():
         # Experts of the first layers of a run may stay on the host.
@@ -152,6 +158,9 @@ def estimate(
         )
         for name in (HOST, *settings.devices)
     }
+    window_saves_bytes = sum(
+        (n_ctx - _n_window_cells(window, settings, n_ctx)) * cell[-1] for window, cell in cells.items() if window
+    )
     return MemoryPlan(
         host=costs[HOST],
         devices=tuple(costs[name] for name in settings.devices),
@@ -159,6 +168,9 @@ def estimate(
         n_layers=place.n_layers,
         n_ctx=n_ctx,
         n_experts_on_cpu=experts_on_cpu(info, place.n_gpu_layers, place.n_cpu_moe),
+        swa_full=settings.swa_full == "on" and info.n_swa > 0,
+        window_saves_bytes=settings.n_parallel * window_saves_bytes,
+        checkpoint_bytes=one_bytes(info, settings, n_ctx),
     )
 
 
@@ -224,11 +236,14 @@ def _pad(n: int) -> int:
     return -(-n // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
-def _n_cells(window: int, settings: LoadSettings, n_ctx: int, swa_full: bool) -> int:
+def _n_cells(window: int, settings: LoadSettings, n_ctx: int) -> int:
     """Tokens that one sequence keeps in a layer with such a window."""
-    if window and not swa_full:
-        return min(n_ctx, _pad(window + _n_ubatch(settings, n_ctx)))
-    return n_ctx
+    return _n_window_cells(window, settings, n_ctx) if window and settings.swa_full != "on" else n_ctx
+
+
+def _n_window_cells(window: int, settings: LoadSettings, n_ctx: int) -> int:
+    """The fewest that llama.cpp makes do with."""
+    return min(n_ctx, _pad(window + _n_ubatch(settings, n_ctx)))
 
 
 def _n_ubatch(settings: LoadSettings, n_ctx: int) -> int:

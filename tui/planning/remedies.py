@@ -18,7 +18,7 @@ from tui.planning.search import auto_fit, fewest_experts, largest_context, most_
 from tui.planning.verdict import PlanMaker, Verdict, by_formula, judge
 from tui.protocol.records import Device
 
-Change = Literal["fit", "layers", "experts", "context", "cache", "file", "quant"]
+Change = Literal["fit", "layers", "experts", "context", "cache", "windows", "file", "quant"]
 """What is changed: everything, to what is fastest of all that fits; or one thing alone."""
 
 _BITS = (("Q8_0", 8.5), ("Q6_K", 6.56), ("Q5_K_M", 5.7), ("Q4_K_M", 4.89), ("Q3_K_M", 4.0), ("Q2_K", 3.16))
@@ -69,6 +69,10 @@ def _singles(
         yield Remedy(change="layers", choice=layers.choice, verdict=layers.verdict)
     if experts := fewest_experts(info, choice, devices, memory, planner):
         yield Remedy(change="experts", choice=experts.choice, verdict=experts.verdict)
+    if choice.swa_full == "on" and info.n_swa:
+        small = msgspec.structs.replace(choice, swa_full="auto")
+        if (verdict := judge(info, small, devices, memory, planner)).fit == "fits":
+            yield Remedy(change="windows", choice=small, verdict=verdict)
     if context := largest_context(info, choice, devices, memory, planner):
         yield Remedy(change="context", choice=context.choice, verdict=context.verdict)
     quantized = _quantized_cache(info, choice, devices)

@@ -11,10 +11,12 @@ import msgspec
 from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
+from tui.planning.checkpointroom import room_bytes
 from tui.planning.formula import Cost, Fit, MemoryPlan, estimate, free_after
 from tui.planning.loadcheck import obstacle
 from tui.planning.now import MemoryNow
 from tui.planning.placement import HOST
+from tui.planning.windows import has_ample_room, ways
 from tui.protocol.records import Device, LoadSettings
 
 FITS: tuple[Fit, ...] = ("fits", "tight", "no")
@@ -100,6 +102,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.places, key=lambda place: place.left_bytes)
 
     @property
+    def spare_bytes(self) -> int:
+        """What stays free beyond the reserve in the fullest of the places that the load uses; below zero where it is
+        tight."""
+        used = (place for place in self.places if place.cost.total_bytes)
+        return min((place.left_bytes - place.reserve_bytes for place in used), default=0)
+
+    @property
+    def checkpoint_room_bytes(self) -> int:
+        """What the checkpoints of a conversation may come to take of the RAM that stays free."""
+        return room_bytes(self.places[0].left_bytes) if self.plan.checkpoint_bytes else 0
+
+    @property
     def free_bytes(self) -> int:
         """What is free now on the host and the devices of the plan together, shared memory counted once."""
         return sum(pool.total_bytes - pool.used_bytes for pool in self.pools if pool.kind != "shared")
@@ -117,8 +131,15 @@ def judge(
 
 
 def judge_settings(info: ModelInfo, settings: LoadSettings, memory: MemoryNow, planner: PlanMaker) -> Verdict:
-    """As `judge`, for what the engine is asked."""
-    return judge_plan(planner(info, settings, memory), memory, obstacle(info, settings))
+    """As `judge`, for what the engine is asked. With a full cache of sliding windows only where that was asked for, or
+    where it fits with ample room: `plan.swa_full` says which."""
+    *fuller, least = ways(info, settings)
+    wrong = obstacle(info, settings)
+    for way in fuller:
+        verdict = judge_plan(planner(info, way, memory), memory, wrong)
+        if verdict.fit == "fits" and has_ample_room(verdict.plan, verdict.spare_bytes):
+            return verdict
+    return judge_plan(planner(info, least, memory), memory, wrong)
 
 
 def judge_plan(plan: MemoryPlan, memory: MemoryNow, obstacle: str = "") -> Verdict:

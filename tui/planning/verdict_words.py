@@ -88,6 +88,28 @@ def layers(plan: MemoryPlan) -> str:
     )
 
 
+def windows(plan: MemoryPlan, *, is_auto: bool) -> str:
+    """What the cache of sliding windows takes more, or saves; `is_auto` where that was not chosen: "auto: off, saves
+    1.2 GiB"."""
+    if not plan.window_saves_bytes:
+        return tr("no difference with this context")
+    size = format.size(plan.window_saves_bytes)
+    if plan.swa_full:
+        return tr("auto: on, takes {size} more", size=size) if is_auto else tr("takes {size} more", size=size)
+    return tr("auto: off, saves {size}", size=size) if is_auto else tr("saves {size}", size=size)
+
+
+def checkpoints(verdict: Verdict) -> str:
+    """What going back in a conversation takes beside the load; "" where it takes nothing."""
+    if not verdict.plan.checkpoint_bytes:
+        return ""
+    return tr(
+        "checkpoints: {size} each, at most {total} of RAM",
+        size=format.size(verdict.plan.checkpoint_bytes),
+        total=format.size(verdict.checkpoint_room_bytes),
+    )
+
+
 def tokens(plan: MemoryPlan) -> str:
     """The context of the plan: "32,768 tokens"."""
     return trn("{n} token", "{n} tokens", plan.n_ctx)
@@ -161,6 +183,8 @@ def remedy_label(remedy: Remedy) -> str:
             return tr("KV cache in {type_kv}", type_kv=choice.type_k)
         case "cache":
             return tr("KV cache in {type_k} and {type_v}", type_k=choice.type_k, type_v=choice.type_v)
+        case "windows":
+            return tr("Without the full SWA cache: {size} less", size=format.size(plan.window_saves_bytes))
         case "file" if remedy.model:
             info = remedy.model.info
             return tr("Smaller file: {quant}, {size}", quant=info.quant, size=format.size(info.size_bytes))

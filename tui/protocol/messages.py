@@ -211,6 +211,19 @@ class ParallelSample(Event, frozen=True):
     decode_s: float
 
 
+class SpeculationSample(Event, frozen=True):
+    """Wall time of one text, written token by token and with speculation, from its first token to its last."""
+
+    n_prompt: int
+    n_gen: int
+    """Tokens of the text."""
+    plain_s: float
+    ahead_s: float
+    n_drafted: int
+    """Tokens that were decoded ahead, and those of them that were right."""
+    n_accepted: int
+
+
 class Bandwidths(Event, frozen=True):
     """The outcome of `MeasureBandwidth`."""
 
@@ -314,6 +327,9 @@ class Generate(Command[Done], frozen=True):
     """When the prompt does not fit, leave out the oldest turns; otherwise `Failed` with `context_overflow` tells."""
     ignore_end: bool = False
     """Go on after the model's end token, for benchmarks."""
+    contexts: str = ""
+    """A folder of kept contexts, of any conversation: the beginning of the prompt is taken from one that has it, where
+    that is quicker than reading it. Empty looks at none."""
     step_costs: tuple[float, ...] = ()
     """What decoding 1, 2, 3 … tokens at once costs, as `StepCosts` tells; without it nothing is drafted."""
     flush_s: float = 0.1
@@ -357,6 +373,19 @@ class BenchParallel(Command[ParallelSample], frozen=True):
     n_parallel: int
     n_prompt: int
     n_gen: int
+
+
+class BenchSpeculation(Command[SpeculationSample], frozen=True):
+    """Have the model write `answer` behind `prompt`, whatever it would have chosen, without speculation and with it.
+    The KV cache is empty before and after."""
+
+    doing = "benchmark"
+    prompt: str
+    answer: str
+    step_costs: tuple[float, ...]
+    """As `StepCosts` told."""
+    ahead_first: bool = False
+    """Begin with speculation: what changes from one to the other is then not always to the gain of the same one."""
 
 
 class MeasureBandwidth(Command[Bandwidths], frozen=True):

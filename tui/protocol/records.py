@@ -19,6 +19,7 @@ Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[int, Meta(ge=1, le=MOST)]
 FlashAttention = Literal["auto", "on", "off"]
 Repack = Literal["auto", "on", "off"]
+SwaFull = Literal["auto", "on", "off"]
 Speculative = Literal["auto", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
@@ -37,6 +38,8 @@ Doing = Literal["starting", "loading", "answering", "reading ahead", "benchmark"
 """What an engine is at."""
 
 _REPACKED = re.compile(r"_REPACK$|^AMX$|_KLEIDIAI$|_SPACEMIT$")
+CONTEXT_SUFFIX = ".kv"
+"""Of the names of files with a kept context."""
 TELLING_PROMPT = 256
 """The speed at which fewer prompt tokens were read says little of how long a prompt takes."""
 TELLING_STEPS = 16
@@ -72,6 +75,10 @@ class LoadValues(Record, frozen=True):
     """Type of the K cache: "f16", or "q8_0" for half and "q4_0" for about a quarter of the memory."""
     type_v: CacheType = "f16"
     """Type of the V cache, as for K."""
+    swa_full: SwaFull = "auto"
+    """Whether layers with a sliding window keep the whole context, so that any prefix of it can be taken up again; if
+    not, they keep little more than the window, and go back to checkpoints. "auto" is "on" where a plan says that there
+    is ample room (`tui.planning.windows`); what the engine gets as "auto" is "off", as in llama.cpp's own programs."""
     use_mmap: bool = True
     """Map the file into memory instead of reading it; quicker to start."""
     use_mlock: bool = False
@@ -298,6 +305,8 @@ class LlamaLoad(Record, frozen=True):
     n_threads: int = 0
     n_threads_batch: int = 0
     flash_attn: bool = False
+    swa_full: bool = False
+    """Layers with a sliding window keep the whole context; False also where no layer has one."""
     type_k: str = ""
     type_v: str = ""
     buffers: tuple[Buffer, ...] = ()

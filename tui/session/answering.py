@@ -148,6 +148,7 @@ class Answering:
             max_tokens=how.max_tokens and max(1, how.max_tokens - writing.n_decode),
             drop_oldest=drop_oldest,
             flush_s=CROWDED_FLUSH_S if _is_crowded(writing.loaded) else FLUSH_S,
+            contexts=self._contexts.folder,
             step_costs=self._step_costs(),
             resume=goes_on,
         )

@@ -73,6 +73,11 @@ class ContextKeeper:
     def _is_on(self) -> bool:
         return self._files.is_on and self._engine.capabilities.keeps_context
 
+    @property
+    def folder(self) -> str:
+        """Where contexts are that an answer may begin with; "" where none are kept."""
+        return str(self._files.folder) if self._is_on else ""
+
     def began(self, conversation_id: str) -> None:
         """An answer to this conversation is going to fill the cache."""
         self.busy()

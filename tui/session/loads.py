@@ -11,6 +11,7 @@ import msgspec
 from tui.base import format
 from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Loaded
+from tui.protocol.records import SwaFull
 
 
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The settings were chosen in the app, and are to be remembered for this model."""
     load_first: bool = False
     """There is memory for both: the present model stays until the new one is there."""
+    swa_full: SwaFull = "auto"
+    """What "auto" of that setting comes to, by what was free when the load was decided on."""
     asked_at: float = msgspec.field(default_factory=time.perf_counter)
     """When it was decided on, by `time.perf_counter`."""
 

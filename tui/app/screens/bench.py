@@ -26,12 +26,13 @@ from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.measure import duration, endtoend
+from tui.measure.bench_plan import END_TO_END, BenchJob, BenchPlan, context_for, plan_tests
 from tui.measure.compare import Change, compare
 from tui.measure.condition import MachineProbe
 from tui.measure.history import History, HistoryError
 from tui.measure.known_speeds import KnownSpeeds, readable_speeds
 from tui.measure.report import Comparison, Report
-from tui.measure.runner import END_TO_END, BenchJob, BenchPlan, Failure, Progress, Runner, context_for, plan_tests
+from tui.measure.runner import Failure, Progress, Runner
 from tui.models.library import LibraryModel
 from tui.planning import verdict_words
 from tui.planning.guardrail import LoadPermission

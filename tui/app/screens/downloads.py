@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,6 +18,7 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.text_edit import LineEditScreen
+from tui.app.widgets.details_pane import DetailsPane
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
@@ -65,8 +66,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         yield Static("", id="about", markup=False)
         with Container(id="middle"):
             yield RowList[Download](self._paint)
-            with VerticalScroll(id="details", can_focus=False):
-                yield Static("", markup=False)
+            yield DetailsPane()
 
     def on_mount(self) -> None:
         """Show what there is, and what comes."""
@@ -128,8 +128,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         if download is not None:
             content = _details(download)
         is_bad = download is not None and download.problem is not None
-        self.query_one("#details Static", Static).update(Wrapped(content))
-        self.query_one("#details").set_class(is_bad, "-bad")
+        self.query_one(DetailsPane).show(content, download and download.order.id, is_bad=is_bad)
         paused = download is not None and download.state in ("paused", "failed")
         titles = {**self.key_titles, "download_pause": mark("Go on") if paused else mark("Pause")}
         titles["download_cancel"] = _TAKE_OFF if download is not None and download.state == "done" else _CANCEL

@@ -10,16 +10,16 @@ from typing import ClassVar
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.find_table import Entry, FindColumns, Heading, Suited, details
+from tui.app.widgets.details_pane import DetailsPane
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.hubs.known_hubs import HUBS
 from tui.hubs.records import FoundRepo, HubName, Sort
@@ -61,6 +61,8 @@ class FindScreen(ListDialog[Reference]):
         """What is looked for."""
         self._results = Results(wanted=wanted)
         self._is_asking = False
+        self._may_pause = False
+        """The search may still wait for more to be typed."""
 
     def compose_body(self) -> ComposeResult:
         """Line, table, details."""
@@ -71,8 +73,7 @@ class FindScreen(ListDialog[Reference]):
                 header=lambda width: FindColumns(width, self.wanted.sort).header,
                 is_heading=lambda entry: isinstance(entry, Heading),
             )
-            with VerticalScroll(id="details", can_focus=False):
-                yield Static("", markup=False)
+            yield DetailsPane()
 
     def on_mount(self) -> None:
         """Show what is known, then ask."""
@@ -106,7 +107,7 @@ class FindScreen(ListDialog[Reference]):
         self._ask(pause=pause)
 
     def _ask(self, *, pause: bool = True) -> None:
-        self._is_asking = True
+        self._is_asking, self._may_pause = True, pause
         self._results = Results(wanted=self.wanted)
         self._show()
         if (found := self._meant()) is None or found.hub is None:
@@ -200,9 +201,7 @@ class FindScreen(ListDialog[Reference]):
         content = details(entry, self._memory, self._now())
         if self._results.failures and rows.items:
             content = Content("\n").join((Content.styled(self._troubles(), "$text-warning"), content))
-        pane = self.query_one("#details")
-        self.query_one("#details Static", Static).update(Wrapped(content))
-        pane.scroll_home(animate=False)
+        self.query_one(DetailsPane).show(content, entry)
         near_end = isinstance(entry, FoundRepo) and entry in self._results.repos[-_NEAR_THE_END:]
         if near_end and self._results.next and not self._is_asking:
             self._is_asking = True
@@ -225,7 +224,7 @@ class FindScreen(ListDialog[Reference]):
 
     @on(RowList.Chosen)
     def action_find_open(self) -> None:
-        """Open the highlighted one."""
+        """Open the highlighted one. Before there is one, ask at once rather than wait for more to be typed."""
         match self.rows.item:
             case Suited(suggestion=suggestion):
                 info = suggestion.info
@@ -234,5 +233,7 @@ class FindScreen(ListDialog[Reference]):
                 self.dismiss(Reference(name=repo.id.name, hub=repo.id.hub, revision=repo.id.revision))
             case Reference() as reference:
                 self.dismiss(reference)
+            case _ if self._is_asking and self._may_pause:
+                self._ask(pause=False)
             case _:
                 self.app.bell()

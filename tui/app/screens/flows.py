@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -15,6 +15,9 @@ from textual.worker import WorkerCancelled
 from tui.app.bindings import Keymap
 from tui.app.notices import tell
 from tui.base.beat import beats
+
+ACTS = frozenset({"change", "get", "menu", "open", "read"})
+"""Groups of a dialog's own workers that do what a key asked for, or read what the dialog shows first."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -44,8 +47,7 @@ class Flows:
 
     def at_work(self, *groups: str) -> frozenset[object]:
         """The flows of these groups that have not ended."""
-        workers = self._screen.workers
-        return frozenset(worker for worker in workers if worker.group in groups and not worker.is_finished)
+        return at_work(self._screen, groups)
 
     def is_at(self, *groups: str) -> bool:
         """Whether a flow of one of these groups is at work."""
@@ -82,6 +84,15 @@ class Flows:
     def tell(self, text: str, *, bad: bool = False) -> None:
         """A short notice at the corner of the screen."""
         tell(self._screen.app, text, bad=bad)
+
+
+def at_work(screen: Screen[Any], groups: Collection[str]) -> frozenset[object]:
+    """The workers that a screen itself has started in these groups and that have not ended."""
+    return frozenset(
+        worker
+        for worker in screen.workers
+        if worker.node is screen and worker.group in groups and not worker.is_finished
+    )
 
 
 class HasFlows(Protocol):

@@ -10,7 +10,7 @@ from tui.planning.guardrail import LoadPermission
 from tui.words import tr
 
 ANYWAY, SETTINGS = "anyway", "settings"
-_KEYS = {"fit": "f", "layers": "l", "experts": "e", "context": "c", "cache": "k", "file": "m"}
+_KEYS = {"fit": "f", "layers": "l", "experts": "e", "context": "c", "cache": "k", "windows": "w", "file": "m"}
 
 
 def guard_screen(name: str, permission: LoadPermission, keymap: Keymap) -> ChoiceScreen:

@@ -35,11 +35,12 @@ from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
-from tui.planning.formula import MemoryPlan, estimate
-from tui.planning.loadcheck import cache_problem, obstacle
+from tui.planning.formula import MemoryPlan
+from tui.planning.loadcheck import cache_problem
 from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
-from tui.planning.verdict import judge_plan
+from tui.planning.verdict import by_formula, judge_settings
+from tui.planning.windows import ways
 from tui.protocol.records import Device, LoadSettings
 from tui.words import mark, tr, trn
 
@@ -123,7 +124,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         for row in LOAD_TABLE:
             if row.beside:
                 widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
-            elif row.name not in _FIRST:
+            elif row.name not in _FIRST and (row.name != "swa_full" or self._info.n_swa):
                 widgets[row.name] = [self._field(row)]
         plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
         for name in plain:
@@ -293,30 +294,38 @@ class LoadScreen(Dialog[ChosenLoad]):
 
     def _show_costs(self, choice: ChosenLoad) -> None:
         """At once what is known, and llama.cpp's own figures when they come."""
-        settings, free = engine_settings(choice, self._devices)[0], self._memory.device_free
-        plan = None
-        if self._planner is not None and self._path is not None:
-            plan = self._planner.known(self._path, settings, free)
-            if plan is None:
-                self._ask_planner(self._planner, self._path, settings)
-            else:
-                self.workers.cancel_group(self, "plan")
-        self._show_plan(plan or estimate(self._info, settings, free))
+        settings = engine_settings(choice, self._devices)[0]
+        unknown = [way for way in ways(self._info, settings) if self._planned(way) is None]
+        if unknown and self._planner is not None and self._path is not None:
+            self._ask_planner(self._planner, self._path, unknown)
+        else:
+            self.workers.cancel_group(self, "plan")
+        self._show_plan(settings)
+
+    def _planned(self, settings: LoadSettings) -> MemoryPlan | None:
+        """What llama.cpp has said."""
+        if self._planner is None or self._path is None:
+            return None
+        return self._planner.known(self._path, settings, self._memory.device_free)
 
     @work(exclusive=True, group="plan")
-    async def _ask_planner(self, planner: DryRunPlanner, path: Path, settings: LoadSettings) -> None:
+    async def _ask_planner(self, planner: DryRunPlanner, path: Path, unknown: Sequence[LoadSettings]) -> None:
         """Only the newest question is answered: the next one cancels this."""
         await asyncio.sleep(_SETTLE_S)
-        plan = await planner.plan(path, self._info, settings, self._memory.device_free)
-        if plan.exact and self.display:  # not while the dialog is being taken apart
-            self._show_plan(plan)
+        plans = [await planner.plan(path, self._info, way, self._memory.device_free) for way in unknown]
+        if any(plan.exact for plan in plans) and self.display:  # not while the dialog is being taken apart
+            self._show_plan(engine_settings(self.choice, self._devices)[0])
 
-    def _show_plan(self, plan: MemoryPlan) -> None:
-        wrong = obstacle(self._info, engine_settings(self.choice, self._devices)[0])
-        verdict = judge_plan(plan, self._memory, wrong)
-        found = forecast(self._info, plan, self._speeds, n_threads=self.choice.n_threads)
+    def _show_plan(self, settings: LoadSettings) -> None:
+        def plan_of(info: ModelInfo, way: LoadSettings, memory: MemoryNow) -> MemoryPlan:
+            return self._planned(way) or by_formula(info, way, memory)
+
+        verdict = judge_settings(self._info, settings, self._memory, plan_of)
+        found = forecast(self._info, verdict.plan, self._speeds, n_threads=self.choice.n_threads)
         self.query_one(VerdictLine).show(verdict, found.decode_tps if found else None)
         self.query_one(CostTable).show(verdict)
+        for row in self.query("#row-swa_full").results(FormRow):
+            row.tell("", verdict_words.windows(verdict.plan, is_auto=settings.swa_full == "auto"))
         self._take_height()
 
     def _note(self, row_id: str | None, choice: ChosenLoad) -> str | None:

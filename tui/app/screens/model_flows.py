@@ -15,6 +15,7 @@ import msgspec
 from tui.app import phrases
 from tui.app.copier import Copier
 from tui.app.screens.cards import Cards
+from tui.app.screens.coming import Coming
 from tui.app.screens.flows import Flows, flow
 from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
@@ -22,37 +23,23 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
 from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
-from tui.models.library import Library, LibraryModel, inspect, scan, sorted_library
+from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
 from tui.planning.taken import context_bytes
+from tui.planning.verdict import Verdict
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
-from tui.protocol.records import Device
+from tui.protocol.records import Device, SwaFull
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
 
 if TYPE_CHECKING:
     from tui.app.screens.details import DetailsScreen
-
-
-class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """A load that is being settled."""
-
-    model: LibraryModel
-    choice: ChosenLoad
-    given: frozenset[str] = frozenset()
-    """Fields of `choice` that somebody gave, here or before: they are not changed without a question."""
-    is_new: bool = False
-    """The user chose it in the app just now: it is to be remembered."""
-
-    def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:
-        """What the user has decided."""
-        return Coming(model=model or self.model, choice=choice, given=frozenset(choice.__struct_fields__), is_new=True)
 
 
 class ModelFlows:
@@ -81,8 +68,8 @@ class ModelFlows:
         return self.library
 
     def found_so_far(self) -> Library:
-        """The models that a scan has found by now, for whoever does not want to wait for its end."""
-        return sorted_library(tuple(self._found))
+        """The models that a scan has found by now, in that order, for whoever does not want to wait for its end."""
+        return Library(models=tuple(self._found))
 
     @property
     def folders(self) -> list[Path]:
@@ -196,7 +183,7 @@ class ModelFlows:
             return
         path, choice, name = controller.model.path, controller.model.choice, controller.model.name
         current = await self.inspect(path) if path is not None else None
-        was_loaded = controller.engine.loaded is not None
+        before = controller.engine.loaded
         unloading: list[asyncio.Task[None]] = []
 
         async def make_room() -> MayMeasure:
@@ -225,8 +212,9 @@ class ModelFlows:
                 )
             )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
-        if was_loaded and path is not None and controller.engine.loaded is None:
-            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
+        if before is not None and path is not None and controller.engine.loaded is None:
+            swa_full: SwaFull = "on" if before.llama.swa_full else "off"
+            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False, swa_full=swa_full))
 
     @flow("dialog")
     async def action_load_settings(self) -> None:
@@ -277,22 +265,27 @@ class ModelFlows:
         settled = plan if force else await self._settle(plan, devices, memory)
         if settled is None:
             return False
-        await self._start_load(settled, then_answer=then_answer)
+        await self._start_load(settled, devices, memory, then_answer=then_answer)
         return True
 
-    async def _start_load(self, plan: Coming, *, then_answer: bool) -> None:
+    async def _start_load(
+        self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow, *, then_answer: bool
+    ) -> None:
         info = plan.model.info
-        load_first = await self._there_is_room_for_both(plan)
+        beside = await self._beside_the_present(plan)
+        verdict = beside or await self._confirmed(plan, devices, memory).judge(plan.choice)
         self._controller.model.headers[str(plan.model.path)] = info
-        move = LoadRequest(path=plan.model.path, choice=plan.choice, remember=plan.is_new, load_first=load_first)
+        move = plan.request(verdict, load_first=beside is not None)
         self._controller.load(move, info.name, then_answer=then_answer)
 
-    async def _there_is_room_for_both(self, plan: Coming) -> bool:
-        """Whether the present model can stay until the new one is there, so that a failure leaves it in place."""
+    async def _beside_the_present(self, plan: Coming) -> Verdict | None:
+        """Where there is room for both, the present model can stay until the new one is there, so that a failure leaves
+        it in place."""
         if self._controller.engine.loaded is None:
-            return False
+            return None
         memory, devices = await self._memory_now(beside=True)
-        return (await self._confirmed(plan, devices, memory).judge(plan.choice)).fit == "fits"
+        verdict = await self._confirmed(plan, devices, memory).judge(plan.choice)
+        return verdict if verdict.fit == "fits" else None
 
     async def _ask_settings(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming | None:
         from tui.app.screens.load_settings import LoadScreen
@@ -419,6 +412,7 @@ class ModelFlows:
         if loaded is not None and (model := await self.inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
             settings = engine_settings(controller.model.choice, devices)[0]
+            settings = msgspec.structs.replace(settings, swa_full="on" if loaded.llama.swa_full else "off")
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
             await self.flows.ask(

@@ -21,6 +21,12 @@ class ModelRecords(msgspec.Struct, frozen=True, kw_only=True):
     used: Mapping[str, float] = {}
     """By path, when a conversation was last held with it, in seconds since 1970."""
 
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The columns of which nothing is known."""
+        known = {"speed": self.speeds, "used": self.used}
+        return frozenset(key for key, values in known.items() if not values)
+
 
 async def speeds_here() -> KnownSpeeds:
     """What is known of this machine, as far as it can be read."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -26,9 +26,9 @@ from tui.app.screens.model_records import ModelRecords, no_records, nothing_meas
 from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend, same_entry
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
+from tui.app.widgets.details_pane import DetailsPane
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.app.widgets.wrapped import Wrapped
 from tui.base.text import clean
 from tui.config.actions import BY_ID
 from tui.config.settings import ChosenLoad
@@ -119,6 +119,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self._so_far = so_far
         self._is_unsorted = False
         """Something was found out that may change the order."""
+        self._is_growing = False
+        """What is shown is what was found so far, in the order in which it was found: nothing moves."""
         self._is_missed = asyncio.Event()
         """Of a model that was to be shown it is not known whether it fits."""
 
@@ -132,8 +134,7 @@ class PickerScreen(ListDialog[PickedModel]):
                 header=lambda width: self._columns(width).header,
                 is_heading=lambda entry: isinstance(entry, Heading),
             )
-            with VerticalScroll(id="details", can_focus=False):
-                yield Static("", markup=False)
+            yield DetailsPane()
         yield Static(legend(), id="legend", markup=False)
 
     def on_mount(self) -> None:
@@ -180,22 +181,24 @@ class PickerScreen(ListDialog[PickedModel]):
 
     @work(exclusive=True, group="changes")
     async def _notice_changes(self) -> None:
-        """Look again when something has changed on the disk, without a word."""
+        """Look again when something has changed on the disk, without a word, and nobody has asked for it meanwhile."""
         library = self.library
-        if library is not None and not self._is_scanning and not await asyncio.to_thread(lambda: library.is_up_to_date):
-            self._is_scanning = not self._is_scanning
+        if library is not None and not await asyncio.to_thread(lambda: library.is_up_to_date) and not self._is_scanning:
+            self._is_scanning = True
             self._look()
 
     def _take_so_far(self) -> None:
-        """Show what the first scan has found by now: a thousand headers take seconds."""
+        """Show what the first scan has found by now: on a slow disk a thousand headers take long."""
         library = self._so_far()
         if self._is_scanning and self._is_whole and library.models:
-            self._take(library)
+            self._take(library, is_growing=True)
 
-    def _take(self, library: Library) -> None:
+    def _take(self, library: Library, *, is_growing: bool = False) -> None:
         before = {model.path: model for model in self.library.models} if self.library else {}
         now = {model.path: model for model in library.models}
-        if self._found and self.library == library:
+        was_growing, self._is_growing = self._is_growing, is_growing
+        if self._found and was_growing == is_growing and self.library and self.library.has_same(library):
+            self.library = library
             self._show_how_many()
             return
         is_same = {path for path, model in now.items() if before.get(path) == model}
@@ -203,6 +206,8 @@ class PickerScreen(ListDialog[PickedModel]):
         self.library = library
         entries: list[LibraryModel | OtherFile | BrokenFile] = [*library.models, *library.other, *library.broken]
         self._found = [(haystack(entry), entry) for entry in entries]
+        if was_growing and not is_growing and [self.rows.item] == list(self.rows.items[:1]):
+            self.rows.show(())  # nobody has chosen yet what is highlighted
         self._refilter()
         self._judge()
 
@@ -212,8 +217,9 @@ class PickerScreen(ListDialog[PickedModel]):
         self._is_unsorted = False
         words = self.words
         found = [entry for text, entry in self._found if matches(words, text)]
-        shown = [entry for entry in found if isinstance(entry, LibraryModel) and self._passes(entry)]
-        models = in_order(shown, self._facts, self._sort)
+        passes = self._only.passes if self._only.is_on else lambda _model, _facts: True
+        shown = [entry for entry in found if isinstance(entry, LibraryModel) and passes(entry, self._facts(entry))]
+        models = shown if self._is_growing else in_order(shown, self._facts, self._sort)
         entries: list[Entry] = [*models]
         for heading, kind in ((tr("No chat models"), OtherFile), (tr("Cannot be loaded"), BrokenFile)):
             group = [entry for entry in found if isinstance(entry, kind)]
@@ -231,9 +237,6 @@ class PickerScreen(ListDialog[PickedModel]):
         n_all = len(self.library.models) if self.library else 0
         n_shown = sum(isinstance(one, LibraryModel) for one in self.rows.items)
         self.show_count(picker_words.count(n_shown, n_all), tr("looking…") if self._is_scanning else self._only.words)
-
-    def _passes(self, model: LibraryModel) -> bool:
-        return not self._only.is_on or self._only.passes(model, self._facts(model))
 
     def _empty_hint(self) -> str:
         if self.library is None or (self._is_scanning and not self._found):
@@ -262,8 +265,7 @@ class PickerScreen(ListDialog[PickedModel]):
         return self._columns(width).row(entry, self._facts(entry), self._now())
 
     def _columns(self, width: int) -> TableColumns:
-        known = {"speed": bool(self._records.speeds), "used": bool(self._records.used)}
-        return TableColumns(width, self._sort, empty=frozenset(key for key, is_known in known.items() if not is_known))
+        return TableColumns(width, self._sort, empty=self._records.lacking)
 
     def _facts(self, model: LibraryModel) -> Facts:
         """What is known of it now; whether it fits is not found out for that."""
@@ -320,14 +322,16 @@ class PickerScreen(ListDialog[PickedModel]):
     def _show_details(self) -> None:
         entry = self.rows.item
         facts = self._facts(entry) if isinstance(entry, LibraryModel) else Facts()
-        is_bad = isinstance(entry, OtherFile | BrokenFile)
-        self._tell(details(entry, facts) if entry is not None else Content(""), bad=is_bad)
+        content = details(entry, facts) if entry is not None else Content("")
+        self.query_one(DetailsPane).show(content, self._subject, is_bad=isinstance(entry, OtherFile | BrokenFile))
 
-    def _tell(self, content: Content, *, bad: bool = False) -> None:
-        self.query_one("#details Static", Static).update(Wrapped(content))
-        pane = self.query_one("#details")
-        pane.set_class(bad, "-bad")
-        pane.scroll_home(animate=False)
+    @property
+    def _subject(self) -> object:
+        """What the details are of. Where there is no entry, that is whether one may still be found."""
+        return self._is_scanning if self.rows.item is None else self.rows.item
+
+    def _remark(self, content: Content, *, is_bad: bool = True) -> None:
+        self.query_one(DetailsPane).remark(content, self._subject, is_bad=is_bad)
 
     # Order ------------------------------------------------------------------------------------------------------------
 
@@ -342,9 +346,7 @@ class PickerScreen(ListDialog[PickedModel]):
 
     def action_picker_sort(self) -> None:
         """Sort by the next column that something is known for."""
-        records = self._records
-        empty = {"speed": not records.speeds, "used": not records.used}
-        keys = [key for key in SORT_KEYS if not empty.get(key)]
+        keys = [key for key in SORT_KEYS if key not in self._records.lacking]
         self._sort_by(Sort(key=keys[(keys.index(self._sort.key) + 1) % len(keys)]))
 
     def action_picker_reverse(self) -> None:
@@ -402,7 +404,7 @@ class PickerScreen(ListDialog[PickedModel]):
             return
         removal = await picker_delete.planned(model)
         if removal.refused is not None:
-            self._tell(Content.styled(clean(str(removal.refused)), "$text-warning"), bad=True)
+            self._remark(Content.styled(clean(str(removal.refused)), "$text-warning"))
             return
         asked = picker_delete.question(removal, self.keymap, is_loaded=model.path == self._current)
         if not await self.app.push_screen_wait(asked):
@@ -435,7 +437,7 @@ class PickerScreen(ListDialog[PickedModel]):
                 self.app.bell()
             case _:
                 none, reading = tr("Nothing here is a model."), tr("The folders are still being read.")
-                self._tell(Content(reading if self._is_scanning else none))
+                self._remark(Content(reading if self._is_scanning else none), is_bad=False)
 
     @work(exclusive=True, group="open")
     async def _open(self, path: Path, settings_first: bool) -> None:
@@ -443,8 +445,6 @@ class PickerScreen(ListDialog[PickedModel]):
         try:
             model = await asyncio.to_thread(inspect, path)
         except ModelFileError as error:
-            self._tell(
-                Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")), bad=True
-            )
+            self._remark(Content.assemble((clean(f"{error.path.name}: "), "bold"), (error.reason, "$text-error")))
         else:
             self.dismiss(PickedModel(model=model, settings_first=settings_first))

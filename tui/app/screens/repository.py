@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,9 +18,9 @@ from tui.app.bindings import Keymap
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.repository_rows import Known, Row_, VariantColumns, details
+from tui.app.widgets.details_pane import DetailsPane
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
-from tui.app.widgets.wrapped import Wrapped
 from tui.base import format
 from tui.base.text import clean
 from tui.hubs.interface import HubError
@@ -90,8 +90,7 @@ class RepositoryScreen(ListDialog[Picked]):
                 header=lambda width: self._columns(width).header,
                 is_heading=lambda row: isinstance(row, str),
             )
-            with VerticalScroll(id="details", can_focus=False):
-                yield Static("", markup=False)
+            yield DetailsPane()
 
     def on_mount(self) -> None:
         """Ask the hub."""
@@ -235,11 +234,7 @@ class RepositoryScreen(ListDialog[Picked]):
                 content = Content("\n").join((content, Content.styled(clean(self._trouble), "$text-warning")))
         elif isinstance(row, RemoteFile):
             content = Content(tr("llmtui does not load projectors: it is a chat for text."))
-        self._tell(content)
-
-    def _tell(self, content: Content, *, bad: bool = False) -> None:
-        self.query_one("#details Static", Static).update(Wrapped(content))
-        self.query_one("#details").set_class(bad, "-bad")
+        self.query_one(DetailsPane).show(content, row)
 
     # What a person does -----------------------------------------------------------------------------------------------
 
@@ -258,6 +253,7 @@ class RepositoryScreen(ListDialog[Picked]):
         if not isinstance(variant, Variant):
             self.app.bell()
             return
+        self.query_one(DetailsPane).forget()
         known = self._known(variant)
         download = known.download
         if known.here is not None:
@@ -278,7 +274,7 @@ class RepositoryScreen(ListDialog[Picked]):
         self._room = room = await self._fetching.room()
         if room is not None and not free_for(variant.size_bytes, room):
             words = hub_phrases.no_room(variant.size_bytes, room, KEPT_FREE)
-            self._tell(Content.styled(words, "$text-error"), bad=True)
+            self.query_one(DetailsPane).remark(Content.styled(words, "$text-error"), variant)
             return False
         permission = known.judged.permission
         if permission is None or permission.fit != "no":

@@ -6,6 +6,7 @@ from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import LineWidget, Row
 from tui.app.widgets.memory_bars import legend_row, pool_row
 from tui.app.widgets.row_list import column
+from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
 from tui.words import tr
 
@@ -27,7 +28,9 @@ class CostTable(LineWidget):
     @property
     def n_rows(self) -> int:
         """Rows that all of it takes, with the border above it."""
-        return 3 + len(self.verdict.places) + len(self.verdict.pools) if self.verdict else 4
+        if self.verdict is None:
+            return 4
+        return 3 + len(self.verdict.places) + len(self.verdict.pools) + bool(self.verdict.plan.checkpoint_bytes)
 
     def show(self, verdict: Verdict) -> None:
         """Take another verdict."""
@@ -61,6 +64,8 @@ class CostTable(LineWidget):
                     (f" {MARKS[place.fit]}", STYLES[place.fit]),
                 )
             )
+        if about_checkpoints := verdict_words.checkpoints(verdict):
+            rows.append(((column(about_checkpoints, width), "muted"),))
         return [*rows, *(pool_row(pool, width) for pool in verdict.pools), legend_row(verdict.fit, width)]
 
 

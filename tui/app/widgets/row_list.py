@@ -201,7 +201,9 @@ class RowList(LineWidget, Generic[T]):
         return {**named, **lit, "cursor": Style(bgcolor=ground)}
 
     def on_resize(self) -> None:
-        """Keep the highlighted entry in view."""
+        """Keep the highlighted entry in view, and all above it where there is room for them."""
+        if self._at < self.page:
+            self._first = 0
         self._follow()
         super().on_resize()
 

@@ -52,6 +52,10 @@ class ModelStore(Protocol):
     def kept(self, folder: Path) -> Iterable[KeptModel]:
         """What it has in one of its folders under other names."""
 
+    def watched(self, folder: Path) -> Iterable[Path]:
+        """The files and folders of which a change, seen by size and time, may mean that it has something else under
+        other names. A folder that comes changes the one that it is in."""
+
     def notes(self, path: Path) -> tuple[Path, ...]:
         """What it may have written about this file alone, and what is of no use without the file."""
 
@@ -64,6 +68,10 @@ class FolderStore:
         return (folder,)
 
     def kept(self, folder: Path) -> Iterable[KeptModel]:
+        """Nothing."""
+        return ()
+
+    def watched(self, folder: Path) -> Iterable[Path]:
         """Nothing."""
         return ()
 

@@ -71,6 +71,13 @@ class Ollama(FolderStore):
         """None: its files have the names of their sums."""
         return ()
 
+    def watched(self, folder: Path) -> Iterator[Path]:
+        """All manifests, which come after their files and are written over in place, and the folders that they and the
+        files are in."""
+        yield from (folder / "blobs", folder / "manifests")
+        for place, folders, names in os.walk(folder / "manifests"):
+            yield from (Path(place, name) for name in (*folders, *names))
+
     def kept(self, folder: Path) -> Iterator[KeptModel]:
         """One for each tag; several tags may have the same file."""
         for path in _manifests(folder / "manifests"):

@@ -17,6 +17,8 @@
 /* Differences in a row over which a place is followed, as where a name was replaced. */
 #define MOST_MISSES 3
 #define N_LENGTHS 13
+/* What several tokens at once cost more than one, at least: no less can be told from noise. */
+#define LEAST_MORE 0.02
 /* What one more observation leaves of those before it. */
 #define MEMORY 0.96
 /* A draft must promise this much more than decoding alone. */
@@ -127,5 +129,18 @@ static void lookup_write(const struct lookup *lookup, int32_t *draft, int32_t le
     for (int32_t i = 0; i < length; i++) {
         const int32_t place = lookup->source + i;
         draft[i] = place < lookup->n ? lookup->text[place] : draft[place - lookup->n];
+    }
+}
+
+/* A step of so many tokens cost this. Of the others it says something too: attention to a long context costs each token
+ * of a draft as much as the first. */
+static void lookup_learn_cost(struct lookup *lookup, int32_t n_at_once, double cost, double weight)
+{
+    const double before = lookup->costs[n_at_once];
+    double factor = (cost - 1.0) / fmax(before - 1.0, LEAST_MORE);
+    factor = fmin(fmax(factor, 0.5), 2.0);
+    for (int32_t n = 2; n <= lookup->n_costs; n++) {
+        const double more = fmax(lookup->costs[n] - 1.0, LEAST_MORE);
+        lookup->costs[n] = 1.0 + more * (1.0 + (n == n_at_once ? weight : weight / 2) * (factor - 1.0));
     }
 }

@@ -20,6 +20,8 @@ MEMORY = 0.96
 """What one more observation leaves of those before it."""
 LEAST_GAIN = 1.05
 """A draft must promise this much more than decoding alone."""
+LEAST_MORE = 0.02
+"""What several tokens at once cost more than one, at least: no less can be told from noise."""
 LENGTHS = (0, 1, 2, 3, 4, 5, 7, 11, 15, 19, 23, 31)
 """The longest match of each row of what is known of guesses but the last."""
 EXPECTED = (0.5, 0.6, 0.7, 0.4, 0.55, 0.65, 0.75, 0.85, 0.9, 0.92, 0.94, 0.95, 0.97)
@@ -112,9 +114,14 @@ class PromptLookup:
         return length
 
     def learn_cost(self, n_at_once: int, cost: float, weight: float) -> None:
-        """A step of so many tokens cost this."""
-        before = self._costs[n_at_once - 1]
-        self._costs[n_at_once - 1] = max(1.0, before + weight * (min(cost, 2 * before) - before))
+        """A step of so many tokens cost this. Of the others it says something too: attention to a long context costs
+        each token of a draft as much as the first."""
+        factor = (cost - 1.0) / max(self._costs[n_at_once - 1] - 1.0, LEAST_MORE)
+        factor = min(max(factor, 0.5), 2.0)
+        for at in range(1, len(self._costs)):
+            more = max(self._costs[at] - 1.0, LEAST_MORE)
+            part = weight if at + 1 == n_at_once else weight / 2
+            self._costs[at] = 1.0 + more * (1.0 + part * (factor - 1.0))
 
     def draft(self, length: int) -> list[int]:
         """The draft; behind the end of the text it goes on with itself."""

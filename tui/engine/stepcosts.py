@@ -11,10 +11,14 @@ from tui.engine.abort import Aborted
 from tui.engine.llama import Session
 from tui.engine.promptlookup import MOST_DRAFT
 
-SIZES = (1, 2, 4, 8, 3, 16, 6, 12)
-"""Tokens at once, in the order in which they are tried as long as there is time: some are cheaper than those before,
-as kernels compute several rows together."""
-BUDGET_S = 1.0
+SIZES = (1, 2, 4, 8, 3, 16, 6, 12, 5, 7)
+"""Tokens at once, in the order in which they are tried: some are cheaper than those before, as kernels compute several
+rows together."""
+ROUNDS = 3
+BUDGET_S = 1.5
+"""After the first round. That one is not counted: GPUs compile their programs for each size when it comes first."""
+PATIENCE_S = 5.0
+"""For the first round."""
 _FEWEST_STEPS = 4
 _FEWEST_PLAIN_STEPS = 8
 """Steps of an answer that say something of the cost."""
@@ -30,14 +34,20 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
     if session.n_outputs < 2 or session.memory.is_recurrent or len(sizes) < 2:
         return ()
     token = max(session.vocabulary.bos, session.vocabulary.eos, 0)
-    started = time.perf_counter()
     best: dict[int, float] = {}
-    for n in (*sizes, *sizes):
+    started = time.perf_counter()
+    for n in sizes:
+        if time.perf_counter() - started > PATIENCE_S:
+            sizes = sizes[: sizes.index(n)]
+            break
+        _step(session, n_past, [token] * n)
+    started = time.perf_counter()
+    for n in sizes * ROUNDS:
         if len(best) > 1 and time.perf_counter() - started > budget_s:
             break
         took = _step(session, n_past, [token] * n)
         best[n] = min(best.get(n, took), took)
-    return filled({n: took / best[1] for n, took in best.items()})
+    return filled({n: took / best[1] for n, took in best.items()}) if len(best) > 1 else ()
 
 
 def _step(session: Session, n_past: int, tokens: Sequence[int]) -> float:

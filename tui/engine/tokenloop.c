@@ -302,9 +302,7 @@ static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double t
         return;
     }
     if (is_clean) {
-        double *cost = &loop->lookup->costs[n_at_once];
-        const double now_it_is = fmin(took / loop->plain_s, 2 * *cost);
-        *cost = fmax(1.0, *cost + loop->learns * (now_it_is - *cost));
+        lookup_learn_cost(loop->lookup, n_at_once, took / loop->plain_s, loop->learns);
     }
     loop->balance_s += n * loop->plain_s - took;
     loop->n_plain = 0;

@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -116,6 +117,9 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     terminal.keys("Enter")
     # What it says differs from one processor to the next, and so does how the answer ends.
     terminal.wait_for(lambda screen: "tok · " in screen and "ttft" in screen)
+    # The sidebar is painted past Textual's compositor, which no test without a terminal sees.
+    terminal.wait_for(lambda screen: re.search(r"│ answer +\d+ tokens?  .*\d s", screen) is not None)
+    terminal.wait_for(lambda screen: re.search(r"│ prompt \d+ +answer \d+", screen) is not None)
 
     terminal.keys("C-o")
     terminal.wait_for("Tiny Qwen3")

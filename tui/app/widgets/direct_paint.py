@@ -24,6 +24,13 @@ RowPainter = Callable[[int], Strip]
 """Gives row `y` of a view."""
 
 
+class _Unknown:
+    """In place of a row: it is on the terminal, and nobody knows any more what it looks like."""
+
+
+_UNKNOWN = _Unknown()
+
+
 class DirectPaint(Widget):
     """A widget that knows the rows of its content, inside border and padding, that are on the terminal.
 
@@ -33,7 +40,7 @@ class DirectPaint(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._painted: list[Strip | None] = []
+        self._painted: list[Strip | None | _Unknown] = []
         """What the terminal shows; None where a refresh is on its way."""
         self._checked: object = None
         """The compositor's map of widgets in which the next three were found."""
@@ -96,9 +103,12 @@ class DirectPaint(Widget):
         x, top, _, _ = self._area
         paint = self.row_painter(self._area.size)
         pen = Pen(self.app.console)
+        unknown = []
         for y in rows:
             old = self._painted[y]
-            if old is not None:  # None is painted by the refresh that it waits for.
+            if isinstance(old, _Unknown):
+                unknown.append(y)
+            elif old is not None:  # None is painted by the refresh that it waits for.
                 self._painted[y] = new = paint(y)
                 pen.write_change(x, top + y, old, new)
                 self._styles_cache.set_dirty(Region(0, self._inside + y, 1, 1))
@@ -106,6 +116,8 @@ class DirectPaint(Widget):
         self.painted_chars = len(sequences)
         if sequences:
             self._send(sequences)
+        if unknown:
+            self.refresh(*(Region(0, y, self._area.width, 1) for y in unknown))
 
     def _send(self, sequences: str) -> None:
         """Write to the terminal as `App._display` does, but in one piece: each piece wakes the thread that writes."""
@@ -191,11 +203,12 @@ class DirectPaint(Widget):
         """A row of the content for the compositor; a row already painted is given again as it is."""
         width, height = self.size
         if len(self._painted) != height:
-            self._painted = [None] * height
+            # Of the others it gives those again that it has kept: only those that have changed are asked for.
+            self._painted = [_UNKNOWN] * height
         if not 0 <= y < height:
             return Strip.blank(width)
         strip = self._painted[y]
-        if strip is None:
+        if not isinstance(strip, Strip):
             strip = self._painted[y] = self.paint_row(y)
         return strip
 

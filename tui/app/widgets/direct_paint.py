@@ -40,7 +40,7 @@ class DirectPaint(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._painted: list[Strip | None | _Unknown] = []
+        self._painted: list[Strip | _Unknown | None] = []
         """What the terminal shows; None where a refresh is on its way."""
         self._checked: object = None
         """The compositor's map of widgets in which the next three were found."""

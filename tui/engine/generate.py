@@ -12,11 +12,11 @@ import msgspec
 
 from tui.engine.abort import Aborted
 from tui.engine.answer import AnswerInProgress, Paused, Send
+from tui.engine.costcurve import CostCurve
 from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.llama import LlamaError, Session
 from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
-from tui.engine.stepcosts import StepCosts
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import Generate, ReadAhead, Started
 from tui.protocol.records import Effort, ErrorInfo, Message, Sampling
@@ -54,7 +54,7 @@ class Chat:
         self.paused: Paused | Generate | None = None
         """The last answer, if it was cancelled; before its prompt was known, the question is all there is of it."""
 
-        self._costs = StepCosts(())
+        self._costs = CostCurve(())
 
     # Prompt -----------------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Chat:
     def _costs_of(self, measured: tuple[float, ...]) -> tuple[float, ...]:
         """What several tokens at once cost, by what was measured and what answers took since."""
         if measured != self._costs.measured:
-            self._costs = StepCosts(measured)
+            self._costs = CostCurve(measured)
         return self._costs.now
 
     def _take_paused(self) -> Paused | Generate:

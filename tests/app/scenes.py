@@ -54,6 +54,7 @@ from tests.words.pseudo import plain
 from tui.app.run import make_app
 from tui.config.options import AppOptions
 from tui.models.library import Library
+from tui.session.memory_speed import MemorySpeed
 
 Size = tuple[int, int]
 """Columns and rows of a terminal."""
@@ -181,10 +182,15 @@ WIDE_IN_CHINESE = ("main", "start-page", "picker", "load-settings", "monitor", "
 """Those that are looked at in Chinese in 120x40 too."""
 
 
+async def nothing_measured(_: MemorySpeed) -> bool:
+    return False
+
+
 @asynccontextmanager
 async def shown(scene: Scene, size: Size, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Person]:
     """The app at that scene, when nothing on it changes any more."""
     replace_machine(monkeypatch, LIBRARY if scene.has_model else Library())
+    monkeypatch.setattr(MemorySpeed, "measured", nothing_measured)  # what is found here, and when, is not the scene's
     app = make_app(AppOptions(model=QWEN.path if scene.has_model else None, theme=scene.theme))
     async with app.run_test(size=size, notifications=True) as pilot:
         person = Person(app, pilot)

@@ -37,6 +37,10 @@ def words(person: Person) -> str:
     return " ".join(person.screen_text().split())
 
 
+AS_ASKED = {"speculative": "off"}
+"""Nothing is computed before a question; what speculation costs is measured right after a load."""
+
+
 def use(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in processor.environment.items():
         monkeypatch.setenv(name, value)
@@ -85,7 +89,7 @@ async def test_a_crash_in_an_answer_keeps_the_conversation_and_goes_on_without_r
         pytest.skip("this CPU repacks no weights, so that none can crash it")
     processor = Processor(tmp_path, signal.SIGSEGV, "repacked")
     use(processor, monkeypatch)
-    async with start(model=model) as person:
+    async with start(model=model, load=AS_ASKED) as person:
         processor.fail()
         await person.send("My name is Ada.")
         await person.wait_for(lambda: person.phase == "dead")
@@ -101,7 +105,7 @@ async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_t
 ) -> None:
     processor = Processor(tmp_path, number, "always")
     use(processor, monkeypatch)
-    async with start(load={"repack": "off"}) as person:
+    async with start(load={"repack": "off", **AS_ASKED}) as person:
         processor.fail()
         await person.send("My name is Ada.")
         await person.wait_for(lambda: person.phase == "dead")
@@ -129,7 +133,7 @@ async def test_a_change_of_settings_that_crashes_can_be_taken_back(
     processor = Processor(tmp_path, signal.SIGILL, "repacked")
     use(processor, monkeypatch)
     processor.fail()
-    async with start(model=model, load={"repack": "off"}) as person:
+    async with start(model=model, load={"repack": "off", **AS_ASKED}) as person:
         person.app.controller.restart(repack="on")
         await person.wait_for(lambda: person.phase == "dead")
         assert "n" in offered(person)

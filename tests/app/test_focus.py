@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tests.app.conftest import Person, StartApp
 from tests.app.scenes import SCENES, shown
 from tui.app.widgets.key_bar import KeyBar
+from tui.session.events import AnswerGrew
 
 
 def looks(person: Person, widgets: Sequence[Widget]) -> dict[Widget, list[list[Segment]]]:
@@ -68,10 +69,11 @@ async def test_the_footer_offers_to_stop_an_answer_that_was_started_from_a_selec
         for up, selected in ((1, "assistant"), (2, "user")):
             await person.press(*["ctrl+up"] * up)
             await person.wait_for(functools.partial(means, person, selected))
-            async with person.slowly():
-                await person.press("r")
-                await person.wait_for(lambda: person.phase == "answering")
-                await person.wait_for(lambda: "esc Stop" in person.app.main.query_one(KeyBar).rows_as_text[0])
-                await person.press("escape")
-                await asyncio.wait_for(person.wait_for(lambda: person.phase == "ready"), 60)
+            go_on = person.hold_at_the_first(AnswerGrew)
+            await person.press("r")
+            await person.wait_for(lambda: person.phase == "answering")
+            await person.wait_for(lambda: "esc Stop" in person.app.main.query_one(KeyBar).rows_as_text[0])
+            await person.press("escape")
+            go_on()
+            await asyncio.wait_for(person.wait_for(lambda: person.phase == "ready"), 60)
             assert person.turns[-1].stop == "cancelled"

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from textual import events
 from textual.app import App, ComposeResult
@@ -380,6 +380,7 @@ async def test_a_paste_of_a_megabyte_is_taken_and_can_be_edited(piece: str, time
 ALPHABET = st.sampled_from([*GRAPHEMES, " ", " ", "-", "word", "。", "\t", "\u200d", "\u0301", "\U0001f1e9"])
 
 
+@example("aaaaaaa🇩🇪a你 ", 4)
 @given(st.lists(ALPHABET, max_size=60).map("".join), st.integers(4, 30))
 def test_every_row_fits_and_starts_with_a_grapheme(line: str, width: int) -> None:
     breaks = row_breaks(line, width)

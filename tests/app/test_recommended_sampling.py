@@ -164,7 +164,7 @@ async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_t
     async with begin(DENSE) as person:
         engine = person.app.controller.engine
         assert isinstance(engine, LocalEngine)
-        engine.loaded = msgspec.structs.replace(person.loaded, can_think=False)
+        engine._held = engine.loaded = msgspec.structs.replace(person.loaded, can_think=False)
         asked = asked_for(person)
         await person.ask("hello")
         assert asked == [Sampling()]

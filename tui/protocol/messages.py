@@ -401,9 +401,7 @@ class MeasureBandwidth(Command[Bandwidths], frozen=True):
 
 class MeasureSteps(Command[StepCosts], frozen=True):
     """Measure what decoding several tokens at once costs, which takes about a second. Answered by `StepCosts`; what was
-    read stays."""
-
-    doing = "benchmark"
+    read stays. To people the engine is idle meanwhile: it stops at once for a question."""
 
 
 class DryRun(Command[Planned], frozen=True):

@@ -50,7 +50,7 @@ def grapheme_after(line: str, column: int) -> int:
 
 def row_breaks(line: str, width: int) -> list[int]:
     """Where the rows after the first one start, when rows have `width` cells: between words and CJK characters, else
-    between graphemes. One cell more may be taken by a blank, or by half of a grapheme that stays whole."""
+    between graphemes. One cell more may be taken by a blank."""
     if width < 1 or (len(line) <= width and line.isascii() and "\t" not in line):
         return []
     if "\t" in line or _BLANK_THAT_GOES_ON.search(line):
@@ -59,7 +59,9 @@ def row_breaks(line: str, width: int) -> list[int]:
     breaks: list[int] = []
     for index, (start, end) in enumerate(rows):
         if index:
-            breaks.append(grapheme_start(line, start))
+            if grapheme_start(line, start) != start:  # the row before would end in half of a flag
+                return _folded(line, 0, len(line), width)
+            breaks.append(start)
         # Blanks that wrapping swallowed are there for the cursor all the same.
         stop = rows[index + 1][0] if index + 1 < len(rows) else len(line)
         free = width + 1 - cells(line[start:end])

@@ -203,7 +203,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         metavar="MODE",
         help=mark("guess repeated text ahead: auto, off"),
         label=mark("Speculation"),
-        note=mark("faster where text repeats; same answer"),
+        note=mark("faster where text repeats"),
         parameter="context.n_outputs_max",
         is_advanced=True,
     ),

@@ -231,6 +231,20 @@ async def test_time_left_is_told_of_answers_and_of_many_users_too(engine: Engine
     assert left[:2] == [None, None] and all(seconds is not None and seconds > 0 for seconds in left[2:])
 
 
+# Speculation ---------------------------------------------------------------------------------------------------------
+
+
+def test_texts_are_written_with_speculation_and_without_and_nothing_of_it_is_kept(home: Path) -> None:
+    records = json.loads(llmtui("--bench", "--spec", DENSE, "-t", "1", "-r", "2", "--json").stdout)
+    assert [record["text"] for record in records] == [name for name in ("edit", "summary", "story") for _ in range(2)]
+    for record in records:
+        assert record["n_gen"] > 100 and record["n_drafted"] >= record["n_accepted"]
+        assert record["gain"] == pytest.approx(record["speed_ahead"] / record["speed_plain"], rel=1e-3)
+    assert llmtui("--bench", "--history").stdout.count("qwen3") == 0
+    off = llmtui("--spec", DENSE, "-t", "1", "-r", "1", "--speculative", "off", "-o", "table").stdout
+    assert "Speculation is off" in off and "code edited" in off and off.count("0 of 0") == 3
+
+
 # Many users at once ---------------------------------------------------------------------------------------------------
 
 

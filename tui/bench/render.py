@@ -246,6 +246,19 @@ def _runs(report: Report, result: BenchResult) -> str:
     return n_of_runs(len(result.samples_ns), report.repetitions)
 
 
+def in_blocks(block: Callable[[Report, str], Page], output: str) -> Format:
+    """A page of one block for each model, made for this `output`, "table" or "md", with what holds for all below."""
+
+    def show(comparison: Comparison) -> Page:
+        below: Page = [Toned(refusal(row), "bad") for row in comparison.refused]
+        below += facts(comparison.reports[0]) if comparison.reports else []
+        if output == "md":
+            below = [f"- {plain(line)}" for line in below]
+        return [*(line for report in comparison.reports for line in (*block(report, output), "")), *below]
+
+    return show
+
+
 def n_of_runs(n: int, n_wanted: int) -> str:
     """How many runs there were, and of how many where some are missing."""
     return str(n) if n == n_wanted else tr("{n} of {total} runs", n=n, total=n_wanted)

@@ -6,24 +6,13 @@ from __future__ import annotations
 import json
 
 from tui import __version__
-from tui.base.terminal_style import Line, Toned, plain
+from tui.base.terminal_style import Line, Toned
 from tui.bench.figures import spread_of_speeds
-from tui.bench.render import Format, Page, facts, headline, n_of_runs, refusal, table_of
+from tui.bench.render import Format, Page, headline, in_blocks, n_of_runs, table_of
 from tui.measure.repeated_texts import repeated_texts
 from tui.measure.report import Comparison, Report, SpeculationResult, described, recorded_commit
 from tui.measure.stats import mean
 from tui.words import tr
-
-
-def _shown(output: str) -> Format:
-    def show(comparison: Comparison) -> Page:
-        below: Page = [Toned(refusal(row), "bad") for row in comparison.refused]
-        below += facts(comparison.reports[0]) if comparison.reports else []
-        if output == "md":
-            below = [f"- {plain(line)}" for line in below]
-        return [*(line for report in comparison.reports for line in (*_block(report, output), "")), *below]
-
-    return show
 
 
 def _block(report: Report, output: str) -> Page:
@@ -98,5 +87,5 @@ def _record(report: Report, found: SpeculationResult) -> dict[str, object]:
     }
 
 
-FORMATS: dict[str, Format] = {"table": _shown("table"), "md": _shown("md"), "json": as_json}
+FORMATS: dict[str, Format] = {"table": in_blocks(_block, "table"), "md": in_blocks(_block, "md"), "json": as_json}
 """By the name that `--output` takes."""

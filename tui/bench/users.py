@@ -8,25 +8,14 @@ from typing import TypeVar
 
 from tui import __version__
 from tui.base.format import full_speed
-from tui.base.terminal_style import Line, Toned, plain
+from tui.base.terminal_style import Line, Toned
 from tui.bench.figures import spread_of_speeds
-from tui.bench.render import Format, Page, facts, headline, n_of_runs, refusal, table_of
+from tui.bench.render import Format, Page, headline, in_blocks, n_of_runs, table_of
 from tui.measure.report import Comparison, ParallelResult, Report, described, recorded_commit
 from tui.measure.stats import mean
 from tui.words import tr
 
 _Key = TypeVar("_Key")
-
-
-def _shown(output: str) -> Format:
-    def show(comparison: Comparison) -> Page:
-        below: Page = [Toned(refusal(row), "bad") for row in comparison.refused]
-        below += facts(comparison.reports[0]) if comparison.reports else []
-        if output == "md":
-            below = [f"- {plain(line)}" for line in below]
-        return [*(line for report in comparison.reports for line in (*_block(report, output), "")), *below]
-
-    return show
 
 
 def _block(report: Report, output: str) -> Page:
@@ -126,5 +115,5 @@ def _record(report: Report, found: ParallelResult) -> dict[str, object]:
     }
 
 
-FORMATS: dict[str, Format] = {"table": _shown("table"), "md": _shown("md"), "json": as_json}
+FORMATS: dict[str, Format] = {"table": in_blocks(_block, "table"), "md": in_blocks(_block, "md"), "json": as_json}
 """By the name that `--output` takes."""

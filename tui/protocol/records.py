@@ -88,7 +88,7 @@ class LoadValues(Record, frozen=True):
     it to llama.cpp, which does. Without effect on what lies on devices, and on most loads with a device at all."""
     speculative: Speculative = "auto"
     """Whether several tokens may be decoded at once where the conversation suggests them, so that repeated text comes
-    faster; "auto" does it where it pays. The text is the same."""
+    faster; "auto" does it where it pays. What rounding can do to the text: docs/performance.md."""
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
 

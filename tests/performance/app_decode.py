@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from llama_bench import CPU_ARGUMENTS, llama_bench_path
+from llama_programs import CPU_ARGUMENTS, llama_bench_path
 from terminal import (
     CTRL_N,
     ENTER,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from llama_bench import CPU_ARGUMENTS, llama_bench_path
+from llama_programs import CPU_ARGUMENTS, llama_bench_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOLERANCE = 0.02

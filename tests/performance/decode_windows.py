@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app_decode import DEPTH
-from llama_bench import CPU_ARGUMENTS, llama_bench_path
+from llama_programs import CPU_ARGUMENTS, llama_bench_path
 from terminal import CTRL_N, ENTER, Program, children, llmtui, wait_until_loaded
 
 TRACING = Path("/sys/kernel/tracing")

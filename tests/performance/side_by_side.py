@@ -21,25 +21,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import socket
 import statistics
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from llama_programs import CPU_ARGUMENTS, llama_bench_path, llama_server_path
 from speculation import texts
 
 from tui.engines.local import LocalEngine
-from tui.protocol.messages import BenchSpeculation, Count, Delta, Done, Generate, MeasureSteps, ReadAhead
+from tui.protocol.messages import BenchSpeculation, Count, Done, Generate, MeasureSteps, ReadAhead
 from tui.protocol.records import LoadSettings, Message
 
+HERE = Path(__file__).resolve().parent
 N_CTX = 16384
 N_FIRST, N_TENTH, N_WRITTEN = 64, 64, 400
 ROWS = ("first", "tenth", "edit", "summary", "switch")
@@ -180,7 +180,7 @@ class OfPython:
 
 @asynccontextmanager
 async def python(model: Path, device: str, threads: int) -> AsyncIterator[OfPython]:
-    command = [sys.executable, __file__, "--serve", str(model), "--device", device, "--threads", str(threads)]
+    command = [sys.executable, str(HERE / "llama_python.py"), str(model), device, str(threads), str(N_CTX)]
     with (
         Path("llama-cpp-python.log").open("wb") as log,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process,
@@ -191,30 +191,6 @@ async def python(model: Path, device: str, threads: int) -> AsyncIterator[OfPyth
             yield told
         finally:
             process.kill()
-
-
-def serve(model: str, device: str, threads: int) -> None:
-    """The other end of `OfPython`: a line of JSON for each answer, seconds as its reply."""
-    out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    import llama_cpp  # noqa: PLC0415  it takes seconds, and only this process wants it
-
-    llama: Any = llama_cpp.Llama(
-        model,
-        n_ctx=N_CTX,
-        n_gpu_layers=0 if device == "cpu" else -1,
-        n_threads=threads or None,
-        op_offload=device != "cpu",
-        offload_kqv=device != "cpu",
-    )
-    end = {token: -100.0 for token in range(llama.n_vocab()) if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token)}
-    print(0, file=out)
-    for line in sys.stdin:
-        talk, n_tokens = json.loads(line)
-        started = time.perf_counter()
-        for _ in llama.create_chat_completion(talk, max_tokens=n_tokens, stream=True, logit_bias=end):
-            pass
-        print(time.perf_counter() - started, file=out)
 
 
 def bare(model: Path, device: str, threads: int, n_prompt: int, n_gen: int, depth: int) -> float:
@@ -252,25 +228,25 @@ def question(number: int, n_words: int) -> str:
     return f"Question {number}. " + " ".join((words[start:] + words)[:n_words])
 
 
-async def first(contender: Contender, number: int) -> float:
-    return await contender.answer(user(question(number + 100, 1200)), N_FIRST)
-
-
-async def tenth(contender: Contender) -> tuple[Talk, float]:
+async def tenth(contender: Contender, words: float) -> tuple[Talk, float]:
     talk: Talk = []
     took = 0.0
     for number in range(10):
-        asked = question(number, 160)
+        asked = question(number, int(160 * words))
         if isinstance(contender, OfLlmtui):
             await contender.between_turns(talk, asked[: len(asked) * 9 // 10])
         talk += user(asked)
         took = await contender.answer(talk, N_TENTH)
-        talk.append({"role": "assistant", "content": question(number + 50, 120)})
+        talk.append({"role": "assistant", "content": question(number + 50, int(120 * words))})
     return talk, took
 
 
 async def measure(options: argparse.Namespace) -> None:
     rows = options.rows.split(",")
+
+    def first(number: int) -> Talk:
+        return user(question(number + 100, int(1200 * options.words)))
+
     model, device, threads = options.model, options.device, options.threads
     took: dict[str, dict[str, list[float]]] = {row: {} for row in ROWS}
     size: dict[str, tuple[int, int, int]] = {}
@@ -287,9 +263,9 @@ async def measure(options: argparse.Namespace) -> None:
             async with start(model, device, threads) as contender:
                 await contender.answer(user("Hello"), 8)  # what is compiled or faulted in once
                 if "first" in rows:
-                    note("first", await first(contender, number))
+                    note("first", await contender.answer(first(number), N_FIRST))
                 if "tenth" in rows or "switch" in rows:
-                    talk, seconds = await tenth(contender)
+                    talk, seconds = await tenth(contender, options.words)
                     note("tenth", seconds)
                 for row in {"edit", "summary"} & set(rows):
                     prompt, text = texts()[row]
@@ -304,7 +280,7 @@ async def measure(options: argparse.Namespace) -> None:
                         note(row, await contender.answer(talked, n_gen))
                 if isinstance(contender, OfLlmtui):
                     n_talk = await contender.n_tokens(talk[:-2]) if talk else 0
-                    size["first"] = (await contender.n_tokens(user(question(100, 1200))), N_FIRST, 0)
+                    size["first"] = (await contender.n_tokens(first(0)), N_FIRST, 0)
                     size["tenth"] = ((await contender.n_tokens(talk[:-1]) - n_talk) if talk else 0, N_TENTH, n_talk)
                     if "switch" in rows:
                         await contender.between_turns(talk, "")
@@ -334,7 +310,7 @@ async def measure(options: argparse.Namespace) -> None:
         print(ROW.format(row, n_prompt or "", n_gen or "", f"{own:.2f}", *others, shown), flush=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--device", default="cpu", help="cpu, or llama.cpp's name of one")
@@ -343,13 +319,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rows", default="first,tenth,edit,summary")
     parser.add_argument("--characters", type=int, default=1500, help="of the texts that are written, at most")
+    parser.add_argument(
+        "--words", type=float, default=1.0, help="of the conversation's texts: less for a vocabulary of letters"
+    )
     parser.add_argument("--without", default="", help="server, python, with commas")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.serve:
-        serve(str(options.model), options.device, options.threads)
-    else:
-        asyncio.run(measure(options))
+    asyncio.run(measure(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ $(STAMPS)/llama: $(STAMPS)/venv $(WHEEL_SCRIPTS) $(if $(filter-out auto,$(LLMTUI
 	@$(PY) scripts/llama_wheel.py $(VENV)
 	@touch $@
 
-$(STAMPS)/app: pyproject.toml $(HOOK) tui/engine/tokenloop.c tui/engine/promptlookup.h $(TRANSLATIONS) $(STAMPS)/llama
+$(STAMPS)/app: pyproject.toml $(HOOK) tui/engine/tokenloop.c $(wildcard tui/engine/*.h) $(TRANSLATIONS) $(STAMPS)/llama
 	@echo "Installing llmtui and what it needs"
 	@rm -f $(TOKEN_LOOP)
 	@$(PIP) --editable .

@@ -19,7 +19,19 @@ PACKAGE = CHECKOUT / "tui"
 IN_THE_CHILD = {
     f"tui.engine.{name}"
     for name in (
-        *("llama", "devices", "generate", "worker", "keepcontext", "params", "sampler", "tokenloop"),
+        *(
+            "llama",
+            "llamalog",
+            "draftmodel",
+            "drafter",
+            "devices",
+            "generate",
+            "worker",
+            "keepcontext",
+            "params",
+            "sampler",
+            "tokenloop",
+        ),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
         *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
         *("contextmemory", "prefixcache", "keptprefixes", "looprun", "pythonloop", "stepcosts"),

@@ -30,7 +30,7 @@ from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
 from tui.engines.plans import DryRunPlanner
 from tui.measure.known_speeds import KnownSpeeds
-from tui.models.library import inspect
+from tui.models.library import LibraryModel, inspect
 from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
 from tui.planning.verdict_words import FITS_ALREADY
@@ -171,6 +171,27 @@ async def test_a_model_with_sliding_windows_has_a_choice_and_shows_what_it_saves
         assert await stage.closes() == msgspec.structs.replace(cpu, swa_full="off")
     async with opened(dialog(cpu), (120, 40)) as stage:
         assert not stage.dialog.query("#row-swa_full") and "checkpoints" not in stage.text
+
+
+async def test_a_draft_model_is_offered_and_what_it_takes_is_told() -> None:
+    draft = inspect(MOE)
+
+    async def drafts() -> list[LibraryModel]:
+        return [draft]
+
+    asked = ChosenLoad(n_ctx=2048, backend="cpu")
+    screen = LoadScreen(inspect(DENSE).info, asked, (CPU,), ROOMY, KEYS, drafts=drafts)
+    async with opened(screen, (120, 50)) as stage:
+        await show_advanced(stage)
+        await stage.shows("Draft model", f"{draft.info.name} can guess ahead")
+        without = plan_of(stage.dialog.query_one(CostTable)).total_bytes
+        await focus(stage, "model_draft")
+        await stage.press("end")
+        plan = plan_of(stage.dialog.query_one(CostTable))
+        await stage.shows(f"takes {size(plan.draft_bytes)}")
+        assert plan.total_bytes == without + plan.draft_bytes > without
+        await stage.press("f5")
+        assert await stage.closes() == msgspec.structs.replace(asked, model_draft=str(MOE))
 
 
 async def test_the_context_slider_stops_at_sensible_sizes_up_to_the_trained_one() -> None:

@@ -32,7 +32,7 @@ FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
     "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
     "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --swa-full on --no-mmap --mlock "
-    "--repack off --speculative off --seed 4294967295"
+    "--repack off --speculative off --model-draft off --seed 4294967295"
 )
 
 
@@ -111,7 +111,7 @@ def test_every_load_setting_has_an_argument_and_arrives_under_its_name() -> None
     assert merged == ChosenLoad(
         backend="CUDA1", n_ctx=1024, n_gpu_layers=12, n_cpu_moe=3, n_threads=5, n_threads_batch=6, n_batch=256,
         n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", swa_full="on", use_mmap=False, use_mlock=True,
-        repack="off", speculative="off", seed=2**32 - 1,
+        repack="off", speculative="off", model_draft="off", seed=2**32 - 1,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from llama_cpp import llama_cpp as lib
 from tui.engine.abort import AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.benchmark import add_prompts, add_step
-from tui.engine.llama import Session, backend_init
+from tui.engine.llama import Session
+from tui.engine.llamalog import backend_init
 from tui.protocol.records import LoadSettings
 
 

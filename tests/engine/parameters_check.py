@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tui.engine.llama import backend_init
+from tui.engine.llamalog import backend_init
 from tui.engine.params import context_params, model_params
 from tui.protocol.records import LoadSettings
 

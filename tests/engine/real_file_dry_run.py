@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tui.engine.dryrun import DryRunner
-from tui.engine.llama import backend_init
+from tui.engine.llamalog import backend_init
 from tui.machine.vulkan import show_software_devices
 from tui.protocol.records import LoadSettings
 

@@ -22,7 +22,9 @@ def another(name: str) -> LoadSettings:
     """With another value for this setting."""
     value = getattr(USUAL, name)
     values = get_args(type_of(name))
-    changed: object = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else values[-1]
+    changed: object = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else "small.gguf"
+    if isinstance(value, str) and values:
+        changed = values[-1]
     if name == "swa_full":
         changed = "on"  # "auto" that reaches the engine is "off"
     return msgspec.structs.replace(USUAL, **{name: changed})

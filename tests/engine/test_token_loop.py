@@ -71,6 +71,23 @@ def test_drafts_change_nothing_of_what_is_chosen(sampling: Sampling) -> None:
         assert done["drafts compiled"]["drafted"][2] > 0
 
 
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling()], ids=["greedy", "seeded"])
+def test_a_draft_models_guesses_change_nothing_of_what_is_chosen(sampling: Sampling) -> None:
+    """And both loops guess the same. A model that guesses for itself is right where nothing is left to chance."""
+    done = check("guesses", sampling)
+    plain = done.pop("plain python")
+    assert done.pop("plain compiled") == plain
+    for name in ("itself", "other"):
+        compiled, python = done[f"{name} compiled"], done[f"{name} python"]
+        assert compiled == python
+        assert compiled["texts"] == plain["texts"]
+        for n_steps, n_drafted, n_accepted, _ in compiled["drafted"]:
+            assert n_drafted > n_steps > 0 and n_accepted > 0
+    if sampling.temperature == 0:
+        for n_steps, n_drafted, n_accepted, _ in done["itself compiled"]["drafted"]:
+            assert n_accepted > 0.9 * n_drafted and n_accepted > 3 * n_steps
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_numpys_few_give_the_token_that_all_would_give(sampling: Sampling) -> None:
     done = check("few", sampling)

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from tui.engine.abort import AbortSwitch
-from tui.engine.llama import Session, backend_init
+from tui.engine.llama import Session
+from tui.engine.llamalog import backend_init
 from tui.protocol.records import LoadSettings
 
 

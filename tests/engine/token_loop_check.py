@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ import msgspec
 import numpy as np
 from llama_cpp import llama_cpp as lib
 
+from tests.places import DATA
 from tui.engine import tokenloop
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Chat
-from tui.engine.llama import Session, backend_init
+from tui.engine.llama import Session
+from tui.engine.llamalog import backend_init
 from tui.engine.looprun import NO_TOKEN, TokenLoop
 from tui.engine.pythonloop import PythonLoop
 from tui.engine.sampler import NoNumbers, Sampler
@@ -35,6 +37,7 @@ from tui.engine.tokenloop import CompiledLoop, token_loop
 from tui.protocol.messages import Delta, Event, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 
+DENSE, MOE = (DATA / f"models/tiny-{name}-q8_0.gguf" for name in ("qwen3", "qwen3moe"))
 HALF_WARM = Sampling(temperature=0.5, top_k=20)
 N_CTX = 1280
 """More than one run of the compiled loop has room for."""
@@ -208,7 +211,11 @@ def fallback(loops: Loops, _sampling: Sampling) -> dict[str, Any]:
 
 CHEAP = tuple(1 + 0.01 * n for n in range(16))
 """Costs with which any guess is worth a draft."""
-REPEATED = "One fox, two foxes, three foxes. One fox, two foxes, three foxes. One fox, two"
+ASKED = "<|im_start|>user\nTell me a story<|im_end|>\n<|im_start|>assistant\n"
+REPETITIVE = (
+    "<|im_start|>user\nShow a table<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    "| Name | Size |\n| --- | --- |\n| Name | Size |\n| --- | --- |\n| Name"
+)
 
 
 def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
@@ -219,11 +226,11 @@ def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
             continue
         for kind, (session, _) in loops.items():
             session.memory.clear()
-            prompt = session.vocabulary.tokenize(REPEATED)
+            prompt = session.vocabulary.tokenize(REPETITIVE)
             session.decode(prompt)
             sampler = session.sampler(sampling, 7)
             # What drafts win or lose is a matter of time, and never enough here to do without them.
-            margin = 2.0 if name == "close" else 0.0
+            margin = 9.0 if name == "close" else 0.0
             loop: TokenLoop
             if kind == "compiled":
                 loop = token_loop(session, sampler, ignore_end=False, costs=costs)
@@ -250,7 +257,54 @@ def drafts(loops: Loops, sampling: Sampling) -> dict[str, Any]:
     return told
 
 
-CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts)}
+def guesses(loops: Loops, sampling: Sampling) -> dict[str, Any]:
+    """The same answer with the guesses of a draft model and without, in both loops: once the model guesses for itself,
+    once another one does. A second answer begins in the middle of the first."""
+    told: dict[str, Any] = {}
+    for name, draft in (("plain", None), ("itself", DENSE), ("other", MOE)):
+        for kind in loops:
+            settings = LoadSettings(n_ctx=N_CTX, n_threads=1, model_draft=str(draft) if draft else "off")
+            session = Session(DENSE, settings, AbortSwitch(), lambda _: None)
+            start = session.vocabulary.tokenize(ASKED)
+            texts, counts = list[list[int]](), list[Any]()
+            for text in (start, [*start, *start[-3:]]):
+                session.memory.clear()
+                session.decode(text)
+                sampler = session.sampler(sampling, 7)
+                loop = _free_to_draft(kind, session, sampler, CHEAP if draft else ())
+                loop.read(text)
+                whole, n_past, lengths = list(text), len(text), random.Random(3)
+                while len(whole) < len(text) + 150:
+                    pending = whole[-1] if len(whole) > n_past else NO_TOKEN
+                    run = loop.run(pending, n_past, lengths.randint(1, 40), math.inf)
+                    assert run.error is None
+                    whole += run.tokens
+                    n_past += run.n_decoded
+                    assert session.memory.n_past == n_past
+                texts.append(whole)
+                counts.append(dataclasses.astuple(loop.drafted))
+            assert session.draft is None or not session.draft.state.is_off
+            told[f"{name} {kind}"] = {"texts": texts, "drafted": counts}
+            session.close()
+    return told
+
+
+def _free_to_draft(kind: str, session: Session, sampler: Sampler, costs: Sequence[float]) -> TokenLoop:
+    """A loop for which no time that drafts take is too much, and which learns nothing of it."""
+    if session.draft is not None:
+        state = session.draft.state
+        state.step, state.read, state.learns = 0.02, 0.001, 0.0
+    if kind == "python":
+        written = PythonLoop(session, sampler, True, costs)
+        written._balance_s, written._learns = 1e9, 0.0
+        return written
+    loop = token_loop(session, sampler, ignore_end=True, costs=costs)
+    assert isinstance(loop, CompiledLoop)
+    loop._loop.balance_s, loop._loop.learns = 1e9, 0.0
+    return loop
+
+
+CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts, guesses)}
 
 
 def main(path: Path, check: str, sampling: Sampling) -> None:

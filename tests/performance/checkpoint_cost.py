@@ -19,7 +19,8 @@ from pathlib import Path
 from tests.engine.memory_models import KINDS, N_EMBD, N_FF, Kind, Shapes, build
 from tui.engine.abort import AbortSwitch
 from tui.engine.generate import Chat
-from tui.engine.llama import Session, backend_init
+from tui.engine.llama import Session
+from tui.engine.llamalog import backend_init
 from tui.protocol.messages import Event, Generate
 from tui.protocol.records import LoadSettings, Message, Sampling
 

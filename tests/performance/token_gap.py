@@ -19,7 +19,8 @@ from pathlib import Path
 from llama_cpp import llama_cpp as lib
 
 from tui.engine.abort import AbortSwitch
-from tui.engine.llama import Session, backend_init
+from tui.engine.llama import Session
+from tui.engine.llamalog import backend_init
 from tui.engine.looprun import TokenLoop
 from tui.engine.pythonloop import PythonLoop
 from tui.engine.tokenloop import token_loop

@@ -13,7 +13,7 @@ from tui.base.columns import pad, padded, table, widths
 from tui.base.format import listed
 from tui.base.stdout import put
 from tui.base.terminal_style import Line, Piece, Tone, Toned, page, plain, takes_colours
-from tui.base.text import cells
+from tui.base.text import cells, one_line
 from tui.bench import endtoend
 from tui.bench.figures import speed_and_deviation
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
@@ -213,6 +213,7 @@ def facts(report: Report) -> Page:
         *([tr("full SWA cache")] if loaded.llama.swa_full else []),
         *([tr("repacked ({kinds})", kinds=listed(*loaded.llama.repacked))] if loaded.llama.repacked else []),
         *([tr("repack off")] if settings.repack == "off" else []),
+        *([tr("draft model {name}", name=one_line(Path(loaded.llama.draft).name))] if loaded.llama.draft else []),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = [f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC"] if report.results else []

@@ -9,11 +9,14 @@ from typing import Any
 from tui.base.oserrors import os_reason
 from tui.base.smallfile import read_small
 from tui.base.userpath import user_path
+from tui.cli.named_model import NoSuchModel, model_files
 from tui.cli.parser import CommandLineError
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.modelrules import ChatOverrides, TemplateFileError, read_template
 from tui.words import tr
 
+NO_DRAFTS = ("auto", "off")
+"""What a draft model may be beside a file or a name."""
 _MAX_SYSTEM_BYTES = 1 << 20
 """More than any context holds."""
 
@@ -25,8 +28,14 @@ def load_fields(arguments: argparse.Namespace) -> dict[str, object]:
 
 def shared_options(arguments: argparse.Namespace, settings_file: Path | None) -> dict[str, Any]:
     """The fields of `Options`, which both front ends take. Raises `CommandLineError`."""
+    load = load_fields(arguments)
+    if (draft := load.get("model_draft")) not in (None, *NO_DRAFTS):
+        try:
+            load["model_draft"] = str(model_files([str(draft)], settings_file)[0])
+        except NoSuchModel as error:
+            raise CommandLineError(f"--model-draft {error}") from error
     return {
-        "load": load_fields(arguments),
+        "load": load,
         "fit": arguments.fit,
         "force": arguments.force,
         "chat_format": chat_format(arguments),

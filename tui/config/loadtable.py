@@ -208,6 +208,16 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         is_advanced=True,
     ),
     LoadRow(
+        "model_draft",
+        words=mark("draft model"),
+        options=("-md", "--model-draft"),
+        metavar="MODEL",
+        help=mark("small model that guesses ahead: auto, off, a name"),
+        label=mark("Draft model"),
+        note=mark("a small model of the same vocabulary"),
+        is_advanced=True,
+    ),
+    LoadRow(
         "seed",
         words=mark("seed"),
         options=("--seed",),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tui.engine import devices
@@ -155,6 +155,15 @@ def placed(model: int, context: int, output_bytes: int, *, mapped: bool) -> tupl
                 once |= tensors
         sums["CPU"]["mapped_bytes"] = sum(once.values())
         sums["CPU"]["weights_bytes"] += sum(once.values())
+    return tuple(Placed(device=device, **place) for device, place in sums.items())
+
+
+def together(*loads: Sequence[Placed]) -> tuple[Placed, ...]:
+    """What several loads put where, one beside the other."""
+    sums: dict[str, Counter[str]] = {}
+    for place in (place for load in loads for place in load):
+        counted = {name: getattr(place, name) for name in Placed.__struct_fields__ if name != "device"}
+        sums.setdefault(place.device, Counter()).update(counted)
     return tuple(Placed(device=device, **place) for device, place in sums.items())
 
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 from tui.engine.batch import Batch
-from tui.engine.llama import LlamaError, Session
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.looprun import NO_TOKEN, Drafted
 from tui.engine.tokenloop import token_loop
 from tui.protocol.messages import (

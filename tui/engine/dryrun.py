@@ -16,7 +16,7 @@ from tui.base.splitfile import part_of
 from tui.engine import anatomy
 from tui.engine.anatomy import BooksUnreadable
 from tui.engine.bindings import lib
-from tui.engine.llama import LOG, LlamaError
+from tui.engine.llamalog import LOG, LlamaError
 from tui.engine.memorylimit import growing_at_most
 from tui.engine.params import UnknownDevice, context_params, in_effect, model_params
 from tui.models.budget import Budget
@@ -25,6 +25,7 @@ from tui.models.gguf import read_header
 from tui.models.info import ModelInfo, from_headers
 from tui.models.source import FileSource
 from tui.models.stub import stub
+from tui.planning.draftload import draft_path, draft_settings
 from tui.planning.loadcheck import LoadRefused, refuse
 from tui.protocol import loadlog
 from tui.protocol.records import LoadSettings, Placed
@@ -45,12 +46,16 @@ class DryRunner:
         self._stubs: dict[_Identity, tuple[int, ModelInfo]] = {}
 
     def run(self, path: Path, settings: LoadSettings, device_free: Sequence[int]) -> tuple[tuple[Placed, ...], int]:
-        """What the load would put where, the host first, and the context size. Takes some 20 ms; see `DryRun`.
+        """What the load would put where, the host first, and the context size. Takes some 20 ms, and as long for a
+        draft model; see `DryRun`.
 
         Raises `LlamaError` when llama.cpp would not load it, or when the file or llama.cpp's books cannot be read.
         """
         with growing_at_most(MOST_BYTES):
-            return self._run(path, settings, device_free)
+            placed, n_ctx = self._run(path, settings, device_free)
+            if (draft := draft_path(settings)) is not None:
+                placed = anatomy.together(placed, self._run(draft, draft_settings(settings), device_free)[0])
+            return placed, n_ctx
 
     def _run(self, path: Path, settings: LoadSettings, device_free: Sequence[int]) -> tuple[tuple[Placed, ...], int]:
         keep: list[object] = []

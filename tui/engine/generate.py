@@ -14,7 +14,8 @@ from tui.engine.abort import Aborted
 from tui.engine.answer import AnswerInProgress, Paused, Send
 from tui.engine.costcurve import CostCurve
 from tui.engine.keptprefixes import KeptPrefixes
-from tui.engine.llama import LlamaError, Session
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.prefixcache import PrefixCache, shared
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import token_loop

@@ -16,102 +16,24 @@ import msgspec
 
 from tui.base.oserrors import about
 from tui.base.splitfile import part_of
-from tui.base.text import one_line
 from tui.engine import anatomy, footprint
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.batch import Batch
 from tui.engine.bindings import lib
 from tui.engine.contextmemory import ContextMemory
+from tui.engine.draftmodel import DraftModel
+from tui.engine.llamalog import LOG, LlamaError, open_model
 from tui.engine.pagecache import read_ahead
 from tui.engine.params import UnknownDevice, context_params, model_params, n_outputs
 from tui.engine.prompt import ChatPrompt
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
+from tui.planning.draftload import draft_path
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
-from tui.protocol.records import ErrorKind, LlamaLoad, LoadSettings, Placed, Sampling
-from tui.words.later import Later, later
-
-_LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
-
-
-class LlamaError(Exception):
-    """llama.cpp refused. `kind` says in which way, `detail` holds its last words on the matter."""
-
-    def __init__(self, kind: ErrorKind, detail: str | Later) -> None:
-        super().__init__(detail)
-        self.kind: ErrorKind = kind
-        self.detail = detail
-
-
-_MOST_OF_A_COMPLAINT = 300
-"""Characters of each that an error repeats."""
-_MOST_OF_A_LINE = 1000
-"""Characters of a line of the log: llama.cpp prints whole texts of the file, such as its name."""
-
-
-class _Log:
-    """llama.cpp's log: passed on to stderr, and the lines of one step kept to learn what it did."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._warnings: list[str] = []
-        self._errors: list[str] = []
-        self._partial = ""
-        self._is_quiet = False
-        self._callback = lib.llama_log_callback(self._take)
-
-    def install(self) -> None:
-        lib.llama_log_set(self._callback, None)
-
-    def _take(self, level: int, text: bytes, _user_data: object) -> None:
-        if level == _LOG_DEBUG and b"resolve_fused_ops: Flash" not in text:
-            return
-        self._partial += text.decode("utf-8", "replace")
-        *complete, partial = self._partial.split("\n")
-        self._partial = partial[:_MOST_OF_A_LINE]
-        for line in (line[:_MOST_OF_A_LINE] for line in complete):
-            self.lines.append(line)
-            if not self._is_quiet:
-                print(line, file=sys.stderr)
-            if level in (_LOG_WARN, _LOG_ERROR) and line.strip():
-                (self._errors if level == _LOG_ERROR else self._warnings).append(line.strip())
-
-    @contextlib.contextmanager
-    def step(self, *, quiet: bool = False) -> Iterator[list[str]]:
-        """The lines logged inside the `with` block; `quiet` ones are not passed on."""
-        self.lines, self._warnings, self._errors = [], [], []
-        self._is_quiet = quiet
-        try:
-            yield self.lines
-        finally:
-            self._is_quiet = False
-
-    def why(self, fallback: str) -> str:
-        """What llama.cpp complained about since the step began: its errors, else its warnings, else `fallback`."""
-        return loadlog.in_few_words(self._complaints()) or fallback
-
-    def _complaints(self) -> list[str]:
-        return [one_line(line[:_MOST_OF_A_COMPLAINT]) for line in (self._errors or self._warnings)[-3:]]
-
-    def error(self, fallback: str) -> LlamaError:
-        """Why a load failed."""
-        return LlamaError(loadlog.failure("\n".join(self._complaints()) or fallback), self.why(fallback))
-
-
-LOG = _Log()
-
-
-def backend_init() -> None:
-    """Prepare llama.cpp in this process: once, before anything else."""
-    LOG.install()
-    lib.llama_backend_init()
-
-
-def system_info() -> str:
-    """llama.cpp's build features, such as "CPU : AVX2 = 1 | …"."""
-    return str(lib.llama_print_system_info().decode("utf-8", "replace")).strip(" |\n")
+from tui.protocol.records import LlamaLoad, LoadSettings, Placed, Sampling
+from tui.words.later import later
 
 
 class Session:
@@ -136,6 +58,8 @@ class Session:
         self._model: int | None = None
         self._context: int | None = None
         self._keep: list[object] = []
+        self.draft: DraftModel | None = None
+        """A small model that guesses what this one writes."""
         self._templates = templates or TemplateHost()  # gets ready while the model loads
         self._templates.check = self.raise_if_aborted
         try:
@@ -161,6 +85,9 @@ class Session:
             self.stops = settings.stop
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()
+            if (draft := draft_path(settings)) is not None:
+                self.draft = DraftModel(draft, settings, abort, self.vocabulary)
+                self.draft.expect(int(lib.llama_model_size(self._model)))
         except BaseException:
             self.close()
             raise
@@ -193,9 +120,7 @@ class Session:
         callback = lib.llama_progress_callback(load_progress)
         params.progress_callback = callback
         self._keep.append(callback)
-        # By name llama.cpp finds only parts whose ending is in small letters.
-        parts = [str(part).encode() for part in part_of(path)[1]]
-        self._model = lib.llama_model_load_from_splits((ctypes.c_char_p * len(parts))(*parts), len(parts), params)
+        self._model = open_model(path, params)
         if not self._model:
             if self.abort.is_set:
                 raise Aborted
@@ -275,6 +200,7 @@ class Session:
             type_v=type_v,
             buffers=buffers,
             n_drafts=0 if self.memory.is_recurrent else self.n_outputs - 1,
+            draft=str(self.draft.path) if self.draft else "",
             mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
             template_note=self.chat.note,
         )
@@ -299,7 +225,8 @@ class Session:
         if self._model is None or self._context is None:
             return ()
         try:
-            return anatomy.placed(self._model, self._context, output, mapped=settings.use_mmap)
+            placed = anatomy.placed(self._model, self._context, output, mapped=settings.use_mmap)
+            return anatomy.together(placed, self.draft.placed(mapped=settings.use_mmap) if self.draft else ())
         except anatomy.BooksUnreadable as error:
             print(f"llmtui: {error}", file=sys.stderr)
             return ()
@@ -315,6 +242,8 @@ class Session:
 
     def leave_templates(self) -> TemplateHost:
         """Free context and model; what renders templates is for the next session."""
+        if self.draft is not None:
+            self.draft.close()
         if self._context:
             lib.llama_free(self._context)
         if self._model:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tui.engine.abort import Aborted
-from tui.engine.llama import LlamaError, Session
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.sampler import Sampler
 
 NO_TOKEN = -1

@@ -21,10 +21,12 @@ from tui.engine.generate import Chat
 from tui.engine.keepcontext import key_of
 from tui.engine.keptprefixes import KeptPrefixes
 from tui.engine.kvlayout import transpose_v
-from tui.engine.llama import LlamaError, Session
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.params import in_effect
 from tui.engine.template_host import TemplateHost
 from tui.planning import loadcheck
+from tui.planning.draftload import draft_path, why_no_draft
 from tui.protocol.messages import Event, Generate, Load, Loaded, LoadProgress
 from tui.protocol.records import LoadSettings
 from tui.words.later import later
@@ -182,3 +184,6 @@ def _check(path: Path, settings: LoadSettings) -> None:
         loadcheck.check(part_of(path)[1], in_effect(settings))
     except loadcheck.LoadRefused as error:
         raise LlamaError(error.kind, error.detail) from error
+    draft = draft_path(settings)
+    if draft is not None and (why := why_no_draft(path, draft)):
+        raise LlamaError("bad_settings", why)

@@ -102,21 +102,23 @@ static void lookup_add(struct lookup *lookup, int32_t token, bool is_guess)
     lookup->heads[hash] = lookup->n;
 }
 
-/* How long a draft, of at most `most` tokens, is worth most for what it costs; 0: none is worth it. */
-static int32_t lookup_length(const struct lookup *lookup, int32_t most)
+/* How long a draft, of at most `most` tokens, is worth most for what it costs; 0: none is worth it. `gain`: how many
+ * times as fast as one by one it promises to be. */
+static int32_t lookup_length(const struct lookup *lookup, int32_t most, double *gain)
 {
+    *gain = LEAST_GAIN;
     if (lookup->source < 0)
         return 0;
     if (most > lookup->n_costs - 1)
         most = lookup->n_costs - 1;
-    double chance = 1.0, expected = 1.0, best = LEAST_GAIN;
+    double chance = 1.0, expected = 1.0;
     int32_t length = 0;
     for (int32_t n = 1; n <= most; n++) {
         const int row = length_row(lookup->length + n - 1);
         chance *= lookup->hits[row] / lookup->trials[row];
         expected += chance;
-        if (expected / lookup->costs[n + 1] > best) {
-            best = expected / lookup->costs[n + 1];
+        if (expected / lookup->costs[n + 1] > *gain) {
+            *gain = expected / lookup->costs[n + 1];
             length = n;
         }
     }

@@ -99,19 +99,33 @@ class PromptLookup:
                 length = same
             place = self._before[place]
 
+    @property
+    def text(self) -> Sequence[int]:
+        """The conversation's tokens; the last one is not decoded yet."""
+        return self._text
+
+    @property
+    def costs(self) -> Sequence[float]:
+        """Of 1, 2, 3 … tokens at once, as far as they are known by now."""
+        return self._costs
+
     def length(self, most: int) -> int:
         """How long a draft, of at most `most` tokens, is worth most for what it costs; 0: none is worth it."""
-        if self._source < 0:
-            return 0
-        chance = expected = 1.0
+        return self.best(most)[0]
+
+    def best(self, most: int) -> tuple[int, float]:
+        """As `length`, and how many times as fast as one by one it promises to be."""
         best, length = LEAST_GAIN, 0
+        if self._source < 0:
+            return length, best
+        chance = expected = 1.0
         for n in range(1, min(most, len(self._costs) - 1, MOST_DRAFT) + 1):
             row = _row(self._length + n - 1)
             chance *= self._hits[row] / self._trials[row]
             expected += chance
             if expected / self._costs[n] > best:
                 best, length = expected / self._costs[n], n
-        return length
+        return length, best
 
     def learn_cost(self, n_at_once: int, cost: float, weight: float) -> None:
         """A step of so many tokens cost this. Of the others it says something too: attention to a long context costs

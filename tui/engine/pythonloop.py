@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tui.engine.abort import Aborted
-from tui.engine.llama import LlamaError, Session
+from tui.engine.drafter import Drafter
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.looprun import NO_TOKEN, Drafted, LoopRun, can_draft
 from tui.engine.prompt import ENDS, LOOKED_AT, PLAIN
 from tui.engine.promptlookup import MOST_DRAFT, PromptLookup
@@ -16,6 +18,8 @@ from tui.engine.sampler import NO_NUMBERS, NOT_SURE, NoNumbers, Sampler
 MOST_LOST_STEPS = 2
 MOST_LOST_SHARE = 0.005
 """What drafts may lose: so many steps of one token, and so much of all the time."""
+READING_SHARE = 0.5
+"""Of that, what the draft model may spend on reading at once."""
 MOST_IN_A_ROW = 64
 """Steps with drafts in a row, before one without tells what a step takes now."""
 LEARNS = 0.2
@@ -32,6 +36,7 @@ class PythonLoop:
     def __init__(self, session: Session, sampler: Sampler, ignore_end: bool, costs: Sequence[float] = ()) -> None:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
         self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
+        self._drafter = Drafter(session.draft) if self._lookup and session.draft else None
         self._checks_rounding = sampler.sampling.temperature <= 0
         self._margin, self._learns = 0.0, LEARNS
         self._next_check = self._next_check_past = 0
@@ -82,9 +87,13 @@ class PythonLoop:
     ) -> tuple[bool, bool]:
         """One step; whether the model ended its answer, and whether the run is over. `decoded` gets the tokens that
         went into the KV cache."""
-        began, draft, is_clean = time.perf_counter(), list[int](), True
+        began, draft, is_clean, draft_s = time.perf_counter(), list[int](), True, 0.0
         if pending != NO_TOKEN:
-            draft, is_clean = self._decode(pending, n_most - len(tokens) - 1)
+            draft = self._draft(n_most - len(tokens) - 1)
+            if self._drafter:
+                draft_s = time.perf_counter() - began
+                began += draft_s
+            is_clean = self._decode(pending, draft)
             decoded.append(pending)
             if self._session.abort.is_set:
                 self._take_back(draft, 0)
@@ -107,7 +116,11 @@ class PythonLoop:
                 if self._lookup:
                     self._lookup.add(token)
                 is_over = len(tokens) >= n_most or is_looked_at
-                if is_over or row >= len(draft) or token != draft[row]:
+                if is_over or row >= len(draft):
+                    break
+                if self._drafter:
+                    self._drafter.learn(row, is_hit=token == draft[row])
+                if token != draft[row]:
                     break
                 self._n_accepted += 1
                 decoded.append(token)
@@ -116,7 +129,7 @@ class PythonLoop:
             self._take_back(draft, row)
         if pending != NO_TOKEN:
             self._n_past += row + 1
-            self._note(n_at_once, row + 1, time.perf_counter() - began, is_clean=is_clean)
+            self._note(n_at_once, row + 1, draft_s, time.perf_counter() - began, is_clean=is_clean)
         return is_end, is_end or is_over
 
     def _choose(self, row: int, margin: float) -> int:
@@ -130,9 +143,8 @@ class PythonLoop:
         is_end = kind == ENDS or (kind == PLAIN and self._session.vocabulary.is_end(token))
         return is_end, kind == LOOKED_AT
 
-    def _decode(self, pending: int, most: int) -> tuple[list[int], bool]:
-        """Decode a token with a draft behind it, where one pays; gives the draft, and whether nothing else was done."""
-        draft = self._plan(most)
+    def _decode(self, pending: int, draft: list[int]) -> bool:
+        """Decode a token with a draft behind it; whether nothing else was done."""
         is_check = bool(draft) and self._is_check_due()
         if is_check:
             self._session.decode_one(pending)
@@ -146,14 +158,23 @@ class PythonLoop:
             logits = self._sampler.logits(0)
             moved = (alone - logits) - (alone - logits)[logits.argmax()]
             self._margin = max(self._margin, ROUNDING_SAFETY * float(abs(moved[logits >= logits.max() - LIKELY]).max()))
-        return draft, not is_check
+        return not is_check
 
-    def _plan(self, most: int) -> list[int]:
+    def _draft(self, most: int) -> list[int]:
+        """The next draft, of the two the one that promises more; empty while none would pay."""
+        if self._drafter:
+            self._drafter.rest()
         if not self._lookup or self._plain_s <= 0 or self._n_in_a_row >= MOST_IN_A_ROW:
             return []
-        if self._balance_s < -(MOST_LOST_SHARE * self._total_s + MOST_LOST_STEPS * self._plain_s):
+        left_s = self._balance_s + MOST_LOST_SHARE * self._total_s + MOST_LOST_STEPS * self._plain_s
+        if left_s < 0:
             return []
-        return self._lookup.draft(self._lookup.length(min(most, MOST_DRAFT)))
+        lookup, most = self._lookup, min(most, MOST_DRAFT)
+        length, gain = lookup.best(most)
+        can_guess = self._drafter is not None and len(lookup.text) == self._n_past + 1
+        if not self._drafter or not can_guess or (length and gain >= self._drafter.promise(lookup.costs, most)):
+            return lookup.draft(length)
+        return self._drafter.guess(lookup.text, lookup.costs, self._plain_s, READING_SHARE * left_s, most)
 
     def _is_check_due(self) -> bool:
         if not self._checks_rounding:
@@ -177,8 +198,9 @@ class PythonLoop:
         if row < len(draft):
             self._session.memory.take_back(self._n_past + row + 1)
 
-    def _note(self, n_at_once: int, n: int, took: float, *, is_clean: bool) -> None:
-        self._total_s += took
+    def _note(self, n_at_once: int, n: int, draft_s: float, took: float, *, is_clean: bool) -> None:
+        self._total_s += draft_s + took
+        self._balance_s -= draft_s
         if is_clean:
             self._costs[n_at_once].append(took)
         if n_at_once == 1:

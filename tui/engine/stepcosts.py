@@ -1,4 +1,5 @@
-"""Measures what it costs to decode several tokens at once, in steps of one. Runs in the engine process only."""
+"""Measures what it costs to decode several tokens at once, and what a guess of the draft model costs, in steps of one
+token. Runs in the engine process only."""
 
 from __future__ import annotations
 
@@ -41,6 +42,8 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
         best[n] = min(best.get(n, took), took)
     if len(best) < 2:
         return ()
+    if session.draft is not None:
+        session.draft.measure(token, best[1], warm_up=is_on_gpu)
     costs = {n: took / best[1] for n, took in best.items()}
     return stepped(costs) if is_on_gpu else filled(costs)
 

@@ -4,8 +4,7 @@
  * Python takes 120 us for it, 1% of the time of a small model on a CPU and more on a fast GPU.
  *
  * tokenloop.py fills in `struct token_loop`, llama.cpp's functions among the rest, so nothing is linked and no header of
- * llama.cpp is needed. The structs that go to llama.cpp are laid out as in its llama.h; tokenloop.py compares the facts
- * at the end of this file.
+ * llama.cpp is needed. tokenloop.py compares the facts at the end of this file.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -14,21 +13,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "llamatypes.h"
+#include "logits.h"
 #include "promptlookup.h"
+#include "drafter.h"
 
-#define BLOCK 64
 #define START_WIDTH 8.0f
 #define MOST_WIDTH 1e4f
-
-/* llama_token_data, llama_token_data_array and llama_batch. */
-struct candidate { int32_t id; float logit, p; };
-struct candidates { struct candidate *data; size_t size; int64_t selected; bool sorted; };
-struct batch {
-    int32_t n_tokens, *token;
-    float *embd;
-    int32_t *pos, *n_seq_id, **seq_id;
-    int8_t *logits;
-};
 
 /* What a token does to a run, by its id: nothing but what llama.cpp says of it; it ends the answer; it is looked at before
  * the next one is decoded, and ends nothing. */
@@ -45,6 +36,8 @@ enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED, HAS_NO_NUMBERS };
 /* What drafts may lose: so many steps of one token, and so much of all the time. */
 #define MOST_LOST_STEPS 2
 #define MOST_LOST_SHARE 0.005
+/* Of that, what the draft model may spend on reading at once. */
+#define READING_SHARE 0.5
 /* Steps with drafts in a row, before one without tells what a step takes now. */
 #define MOST_IN_A_ROW 64
 /* So many times what rounding was seen to change counts as what it may change. */
@@ -74,6 +67,7 @@ struct token_loop {
     int32_t n_decoded;           /* by the last run */
     /* For drafts: */
     struct lookup *lookup;       /* NULL: none are made */
+    struct drafter *drafter;     /* NULL: there is no draft model */
     void *memory;
     bool (*forget)(void *memory, int32_t sequence, int32_t from, int32_t to);
     float *alone;                /* room for the logits of a token that was decoded alone */
@@ -90,58 +84,6 @@ struct token_loop {
     double seconds[MOST_DRAFT + 2];         /* by tokens decoded at once: what all such steps took, and how many */
     int32_t counts[MOST_DRAFT + 2];
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
-}
-
-/* Four floats in a vector register; compilers do not find that a maximum may be taken in any order. */
-typedef float lanes __attribute__((vector_size(16)));
-typedef int32_t mask __attribute__((vector_size(16)));
-
-static lanes larger(lanes one, lanes other)
-{
-    const mask is_larger = one > other;
-    return (lanes) (((mask) one & is_larger) | ((mask) other & ~is_larger));
-}
-
-/* The best of a block; what is not a number, which no sound model gives, is passed over. */
-static float block_maximum(const float *logits, int32_t n)
-{
-    float best = -INFINITY;
-    if (n == BLOCK) {
-        lanes at, most[4];
-        for (int i = 0; i < 4; i++)
-            most[i] = (lanes){-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-        for (int from = 0; from < BLOCK; from += 16)
-            for (int i = 0; i < 4; i++) {
-                memcpy(&at, logits + from + 4 * i, sizeof at);
-                most[i] = larger(at, most[i]);
-            }
-        const lanes last = larger(larger(most[0], most[1]), larger(most[2], most[3]));
-        for (int i = 0; i < 4; i++)
-            best = last[i] > best ? last[i] : best;
-    } else {
-        for (int32_t i = 0; i < n; i++)
-            best = logits[i] > best ? logits[i] : best;
-    }
-    return best;
-}
-
-/* The best logit of each block and of all. */
-static float find_maxima(const float *logits, int32_t n, float *maxima)
-{
-    float best = -INFINITY;
-    for (int32_t at = 0; at < n; at += BLOCK) {
-        const float most = block_maximum(logits + at, n - at < BLOCK ? n - at : BLOCK);
-        maxima[at / BLOCK] = most;
-        best = most > best ? most : best;
-    }
-    return best;
-}
 
 /* The candidates, by ascending id, whose logits are `least` or more; only blocks that have any are looked at. */
 static int32_t gather(struct token_loop *loop, const float *logits, float least)
@@ -237,14 +179,25 @@ static bool forget(struct token_loop *loop, int32_t n_past)
     return false;
 }
 
-/* How long the next draft is to be; 0 while none would pay. */
-static int32_t plan_draft(struct token_loop *loop, int32_t most)
+/* Write the next draft, of the two the one that promises more; gives its length, 0 while none would pay. */
+static int32_t write_draft(struct token_loop *loop, int32_t *draft, int32_t most)
 {
+    if (loop->drafter)
+        loop->drafter->n_guesses = 0;
     if (!loop->lookup || loop->plain_s <= 0 || loop->n_in_a_row >= MOST_IN_A_ROW)
         return 0;
-    if (loop->balance_s < -(MOST_LOST_SHARE * loop->total_s + MOST_LOST_STEPS * loop->plain_s))
+    const double left_s = loop->balance_s + MOST_LOST_SHARE * loop->total_s + MOST_LOST_STEPS * loop->plain_s;
+    if (left_s < 0)
         return 0;
-    return lookup_length(loop->lookup, most < MOST_DRAFT ? most : MOST_DRAFT);
+    most = most < MOST_DRAFT ? most : MOST_DRAFT;
+    double gain;
+    const int32_t length = lookup_length(loop->lookup, most, &gain);
+    const bool can_guess = loop->drafter && loop->lookup->n == loop->n_past + 1;
+    if (!can_guess || (length && gain >= drafter_gain(loop->drafter, loop->lookup, most))) {
+        lookup_write(loop->lookup, draft, length);
+        return length;
+    }
+    return drafter_guess(loop->drafter, loop->lookup, loop->plain_s, READING_SHARE * left_s, most, draft);
 }
 
 /* Whether what rounding does is to be looked at before the next draft: often at first, and when the context has grown,
@@ -295,10 +248,12 @@ static int32_t decode_draft(struct token_loop *loop, int32_t *tokens, int32_t n,
     return 0;
 }
 
-/* A step is over that took so long and gave `n` tokens; `is_clean`: nothing but decoding so many tokens at once. */
-static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double took, bool is_clean)
+/* A step is over that took so long, and `draft_s` before that for its draft, and gave `n` tokens; `is_clean`: nothing but
+ * decoding so many tokens at once. */
+static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double draft_s, double took, bool is_clean)
 {
-    loop->total_s += took;
+    loop->total_s += draft_s + took;
+    loop->balance_s -= draft_s;
     if (is_clean) {
         loop->seconds[n_at_once] += took;
         loop->counts[n_at_once]++;
@@ -340,15 +295,18 @@ int32_t token_loop_run(
             *ending = IS_ABORTED;
             return n;
         }
-        const double began = loop->lookup ? now() : 0.0;
+        double began = loop->lookup ? now() : 0.0, draft_s = 0.0;
         const bool decodes = pending >= 0;
         int32_t n_draft = 0;
         bool is_check = false, is_alone = false;
         if (decodes) {
             together[0] = pending;
-            n_draft = plan_draft(loop, n_most - n - 1);
+            n_draft = write_draft(loop, together + 1, n_most - n - 1);
+            if (loop->drafter) {
+                draft_s = now() - began;
+                began += draft_s;
+            }
             if (n_draft) {
-                lookup_write(loop->lookup, together + 1, n_draft);
                 is_check = is_check_due(loop);
                 if (decode_draft(loop, together, n_draft + 1, is_check) != 0) {
                     /* What is wrong is wrong with the token alone, too, or is not. */
@@ -408,7 +366,11 @@ int32_t token_loop_run(
                 ends = n >= n_most ? IS_FULL : IS_DUE;
                 break;
             }
-            if (row >= n_draft || pending != together[row + 1])
+            if (row >= n_draft)
+                break;
+            if (loop->drafter && row < loop->drafter->n_guesses)
+                drafter_learn(loop->drafter, row, pending == together[row + 1]);
+            if (pending != together[row + 1])
                 break;
             loop->n_accepted++;
             loop->n_decoded++;
@@ -417,7 +379,7 @@ int32_t token_loop_run(
             loop->n_past += row + 1;
             if (row < n_draft && !forget(loop, loop->n_past))
                 ends = HAS_FAILED;
-            note(loop, n_at_once, row + 1, now() - began, !is_check && !is_alone);
+            note(loop, n_at_once, row + 1, draft_s, now() - began, !is_check && !is_alone);
         }
         if (ends < 0 && times[n - 1] >= due)
             ends = IS_DUE;
@@ -437,6 +399,6 @@ void token_loop_read(struct token_loop *loop, const int32_t *tokens, int32_t n)
 
 /* What tokenloop.py must agree with; the checksum of this file comes from the build. */
 const int64_t token_loop_facts[] = {
-    sizeof(struct token_loop), sizeof(struct lookup), sizeof(struct batch), sizeof(struct candidate),
+    sizeof(struct token_loop), sizeof(struct lookup), sizeof(struct drafter), sizeof(struct batch), sizeof(struct candidate),
     sizeof(struct candidates), BLOCK,
     SOURCE_CHECKSUM};

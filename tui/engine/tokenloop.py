@@ -18,7 +18,9 @@ from pathlib import Path
 
 from tui.engine.abort import Aborted
 from tui.engine.bindings import lib
-from tui.engine.llama import LlamaError, Session
+from tui.engine.draftmodel import DrafterState, address
+from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 from tui.engine.looprun import Drafted, LoopRun, TokenLoop, can_draft
 from tui.engine.promptlookup import EXPECTED, MOST_DRAFT, WEIGHT, hash_size
 from tui.engine.pythonloop import LEARNS, PythonLoop
@@ -53,7 +55,7 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("n_vocab", "n_needed", "takes_best", "ignores_end")),
         ("width", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("status", "n_decoded")),
-        *((name, ctypes.c_void_p) for name in ("lookup", "memory", "forget", "alone")),
+        *((name, ctypes.c_void_p) for name in ("lookup", "drafter", "memory", "forget", "alone")),
         *((name, ctypes.c_int32) for name in ("n_past", "checks_rounding")),
         ("margin", ctypes.c_float),
         *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row", "n_plain")),
@@ -99,12 +101,12 @@ class CompiledLoop:
             context=session.context,
             chain=ctypes.cast(sampler.chain, ctypes.c_void_p).value,
             vocab=session.vocabulary.pointer,
-            decode=_address("llama_decode"),
-            get_logits_ith=_address("llama_get_logits_ith"),
-            sample=_address("llama_sampler_sample"),
-            apply=_address("llama_sampler_apply"),
-            accept=_address("llama_sampler_accept"),
-            is_eog=_address("llama_vocab_is_eog"),
+            decode=address("llama_decode"),
+            get_logits_ith=address("llama_get_logits_ith"),
+            sample=address("llama_sampler_sample"),
+            apply=address("llama_sampler_apply"),
+            accept=address("llama_sampler_accept"),
+            is_eog=address("llama_vocab_is_eog"),
             kinds=ctypes.cast(self._kinds, ctypes.c_void_p).value,
             abort=session.abort.data,
             room=ctypes.addressof(self._room),
@@ -114,7 +116,7 @@ class CompiledLoop:
             takes_best=sampler.takes_best,
             ignores_end=ignore_end,
             memory=session.memory.pointer,
-            forget=_address("llama_memory_seq_rm"),
+            forget=address("llama_memory_seq_rm"),
             checks_rounding=sampler.sampling.temperature <= 0,
             learns=LEARNS,
         )
@@ -144,6 +146,9 @@ class CompiledLoop:
         lookup.trials[:] = [WEIGHT] * len(EXPECTED)
         lookup.costs[1 : lookup.n_costs + 1] = costs[: lookup.n_costs]
         self._loop.lookup, self._loop.alone = ctypes.addressof(lookup), ctypes.addressof(self._alone)
+        if (draft := self._session.draft) is not None:
+            draft.state.n_same = 0
+            self._loop.drafter = ctypes.addressof(draft.state)
         return lookup
 
     def read(self, tokens: Sequence[int]) -> None:
@@ -196,17 +201,13 @@ class CompiledLoop:
         return int(self._library.token_loop_choose(ctypes.byref(self._loop)))
 
 
-def _address(function: str) -> int | None:
-    return ctypes.cast(getattr(lib._lib, function), ctypes.c_void_p).value
-
-
 @functools.cache
 def _library() -> ctypes.CDLL | None:
     """The compiled loop; None, and a line for the log, when it is not there or of another source than what is here."""
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        facts = (ctypes.c_int64 * 7).in_dll(library, "token_loop_facts")
-        structs = (_Loop, _Lookup, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
+        facts = (ctypes.c_int64 * 8).in_dll(library, "token_loop_facts")
+        structs = (_Loop, _Lookup, DrafterState, lib.llama_batch, lib.llama_token_data, lib.llama_token_data_array)
         sources = (SOURCE, *sorted(SOURCE.parent.glob("*.h")))
         checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))
         expected = [*map(ctypes.sizeof, structs), _BLOCK, checksum]

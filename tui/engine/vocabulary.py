@@ -79,6 +79,10 @@ class Vocabulary:
         """Whether the token ends a generation, as the file says and llama.cpp knows."""
         return bool(lib.llama_vocab_is_eog(self.pointer, token))
 
+    def spelled(self, token: int) -> bytes:
+        """A token as the file spells it."""
+        return bytes(lib.llama_vocab_get_text(self.pointer, token))
+
     def with_byte(self, byte: int) -> list[int]:
         """The tokens of text that have this byte in them. Looks at the whole vocabulary."""
         spelled = {bytes([byte]), _BYTE_LETTERS[byte]}

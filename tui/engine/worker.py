@@ -25,7 +25,7 @@ from tui.engine import devices
 from tui.engine.abort import Aborted
 from tui.engine.generate import PromptTooLong
 from tui.engine.handlers import AT_ONCE, HANDLERS, Resources
-from tui.engine.llama import LlamaError, backend_init, system_info
+from tui.engine.llamalog import LlamaError, backend_init, system_info
 from tui.engine.template import TemplateError
 from tui.machine.vulkan import show_software_devices
 from tui.protocol.messages import LANGUAGE_VARIABLE, AnyCommand, Envelope, Event, Failed, Hello, Load, command_decoder

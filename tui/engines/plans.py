@@ -17,6 +17,7 @@ from tui.engines.interface import EngineError, share_language
 from tui.engines.local import LocalEngine
 from tui.models.info import ModelInfo
 from tui.planning.crosscheck import apart
+from tui.planning.draftload import OFF, draft_info, draft_path
 from tui.planning.formula import MemoryPlan, estimate, exactly
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import DryRun, Planned
@@ -96,7 +97,10 @@ class DryRunPlanner:
         answer = await self._ask(key, path, settings, free if any(free) else [])
         if answer is None:
             return formula
-        plan = self._cross_checked(key[0], formula, exactly(formula, answer.placed, answer.n_ctx), info.tied_bytes)
+        draft = draft_path(settings)
+        beside = draft_info(draft) if draft is not None else None
+        tied = info.tied_bytes + (beside.tied_bytes if beside is not None else 0)
+        plan = self._cross_checked(key[0], formula, exactly(formula, answer.placed, answer.n_ctx), tied)
         if len(self._plans) >= _MAX_PLANS:
             self._plans.pop(next(iter(self._plans)))
         self._plans[key] = plan
@@ -214,6 +218,8 @@ def _without_what_costs_nothing(settings: LoadSettings) -> LoadSettings:
     alike |= {name: getattr(_DEFAULTS, name) for name in _TAKES_NO_MEMORY}
     if settings.repack == "auto":
         alike["repack"] = "on"  # llama.cpp's default
+    if draft_path(settings) is None:
+        alike["model_draft"] = OFF
     if settings.swa_full == "auto":
         alike["swa_full"] = "off"
     return msgspec.structs.replace(settings, **alike)

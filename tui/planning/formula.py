@@ -12,6 +12,7 @@ import msgspec
 
 from tui.models.info import ModelInfo
 from tui.planning.checkpointroom import one_bytes
+from tui.planning.draftload import draft_info, draft_path, draft_settings
 from tui.planning.layersums import cell_bytes, layer_sums
 from tui.planning.placement import HOST, LayerPlacement, experts_on_cpu
 from tui.protocol.records import LoadSettings, Placed
@@ -70,6 +71,8 @@ class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int = 0
     """What a place that a conversation can go back to takes of RAM, by formula; no part of the load. 0 where going
     back needs none."""
+    draft_bytes: int = 0
+    """Of all, what a draft model takes, by formula."""
     exact: bool = False
     """Whether llama.cpp itself said what it would allocate; else these are the formula's figures."""
     apart_bytes: int = 0
@@ -107,7 +110,7 @@ def estimate(
     settings: LoadSettings,
     device_free: Mapping[str, int] | None = None,
 ) -> MemoryPlan:
-    """What loading `info` with `settings` will take.
+    """What loading `info` with `settings` will take, with the draft model that they name.
 
     `device_free` (bytes) tells how llama.cpp splits layers over several devices; without it they get equal parts.
     Weights and KV cache are exact; compute buffers are within `COMPUTE_WITHIN`, mostly too high.
@@ -161,7 +164,7 @@ def estimate(
     window_saves_bytes = sum(
         (n_ctx - _n_window_cells(window, settings, n_ctx)) * cell[-1] for window, cell in cells.items() if window
     )
-    return MemoryPlan(
+    plan = MemoryPlan(
         host=costs[HOST],
         devices=tuple(costs[name] for name in settings.devices),
         n_gpu_layers=place.n_gpu_layers,
@@ -171,6 +174,23 @@ def estimate(
         swa_full=settings.swa_full == "on" and info.n_swa > 0,
         window_saves_bytes=settings.n_parallel * window_saves_bytes,
         checkpoint_bytes=one_bytes(info, settings, n_ctx),
+    )
+    draft = draft_path(settings)
+    beside = draft_info(draft) if draft is not None else None
+    return plan if beside is None else _with_draft(plan, estimate(beside, draft_settings(settings), device_free))
+
+
+def _with_draft(plan: MemoryPlan, draft: MemoryPlan) -> MemoryPlan:
+    """The plan of a load with a draft model, which is planned as a load of its own. What a token reads stays that of
+    the large model."""
+
+    def both(one: Cost, other: Cost) -> Cost:
+        summed = ("weights_bytes", "mapped_bytes", "kv_bytes", "compute_bytes", "other_bytes")
+        return msgspec.structs.replace(one, **{name: getattr(one, name) + getattr(other, name) for name in summed})
+
+    devices = tuple(both(*costs) for costs in zip(plan.devices, draft.devices, strict=True))
+    return msgspec.structs.replace(
+        plan, host=both(plan.host, draft.host), devices=devices, draft_bytes=draft.total_bytes
     )
 
 

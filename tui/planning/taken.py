@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+import msgspec
+
 from tui.planning.placement import HOST
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Buffer, Placed, is_repacked
+from tui.protocol.records import Buffer, LoadSettings, Placed, is_repacked
 
 
 def taken(loaded: Loaded, devices: Collection[str]) -> dict[str, Placed]:
@@ -47,3 +49,10 @@ def context_bytes(loaded: Loaded, n_tokens: int) -> int:
     file again."""
     kv_bytes = sum(place.kv_bytes for place in taken(loaded, loaded.llama.devices).values())
     return -(-kv_bytes * min(n_tokens, loaded.n_ctx) // loaded.n_ctx)
+
+
+def as_loaded(settings: LoadSettings, loaded: Loaded) -> LoadSettings:
+    """What was asked for, with what "auto" came to when it was loaded."""
+    return msgspec.structs.replace(
+        settings, swa_full="on" if loaded.llama.swa_full else "off", model_draft=loaded.llama.draft or "off"
+    )

@@ -89,6 +89,10 @@ class LoadValues(Record, frozen=True):
     speculative: Speculative = "auto"
     """Whether several tokens may be decoded at once where the conversation suggests them, so that repeated text comes
     faster; "auto" does it where it pays. What rounding can do to the text: docs/performance.md."""
+    model_draft: str = "auto"
+    """A small model of the same vocabulary that guesses what this one writes: its path, or its name in the library;
+    "off" takes none. "auto" takes one that is there, suitable and fits beside (`tui.planning.draftload`); what the
+    engine gets as "auto" is "off"."""
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
 
@@ -315,6 +319,8 @@ class LlamaLoad(Record, frozen=True):
     n_drafts: int = 0
     """Tokens that may be decoded ahead at once; 0 where that is off, or what the model remembers cannot be taken back
     by a token."""
+    draft: str = ""
+    """Path of the draft model; empty without one."""
     mlock_failed: bool = False
     """The system did not let the model be locked into memory, as was asked."""
     template_note: str = ""

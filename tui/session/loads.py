@@ -27,8 +27,24 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """There is memory for both: the present model stays until the new one is there."""
     swa_full: SwaFull = "auto"
     """What "auto" of that setting comes to, by what was free when the load was decided on."""
+    model_draft: str = "off"
+    """The same of the draft model: its path, or "off"."""
     asked_at: float = msgspec.field(default_factory=time.perf_counter)
     """When it was decided on, by `time.perf_counter`."""
+
+    @classmethod
+    def again(
+        cls, path: Path, choice: ChosenLoad, name: str, before: Loaded | None, *, remember: bool = False
+    ) -> LoadRequest:
+        """What was loaded, once more: what was "auto" comes to the same."""
+        return cls(
+            path=path,
+            choice=choice,
+            name=name,
+            remember=remember,
+            swa_full="auto" if before is None else "on" if before.llama.swa_full else "off",
+            model_draft=(before.llama.draft if before else "") or "off",
+        )
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):

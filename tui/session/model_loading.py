@@ -15,7 +15,7 @@ from tui.engines.interface import Engine, EngineError
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded, Unload
-from tui.protocol.records import Device, SwaFull
+from tui.protocol.records import Device
 from tui.session.context_keeper import ContextKeeper
 from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
@@ -97,6 +97,8 @@ class ModelLoading:
         settings = self._load_order.for_engine(request.path, request.name, request.choice, self.devices)
         if settings.swa_full == "auto":
             settings = msgspec.structs.replace(settings, swa_full=request.swa_full)
+        if settings.model_draft == "auto":
+            settings = msgspec.structs.replace(settings, model_draft=request.model_draft)
         try:
             before = await self._engine.settled()
             if before is not None and (self._last is None or before is not self._last.loaded):
@@ -139,16 +141,14 @@ class ModelLoading:
         """A new engine with the same model. `changes` are made to the load settings, after a death to those that it
         died with."""
         self._phase.set("starting")
-        swa_full: SwaFull = "on" if (now := self._engine.loaded) and now.llama.swa_full else "auto"
+        before = self._engine.loaded
         await self._contexts.flush()
         await self._engine.close()
         await self.start()
         if self.path is not None:
             base = self.fatal_choice if changes and self.fatal_choice else self.choice
             choice = msgspec.structs.replace(base, **changes)
-            await self.load(
-                LoadRequest(path=self.path, choice=choice, name=self.name, remember=bool(changes), swa_full=swa_full)
-            )
+            await self.load(LoadRequest.again(self.path, choice, self.name, before, remember=bool(changes)))
 
     async def unload(self) -> None:
         """Free the model that is loaded."""

@@ -56,8 +56,9 @@ class StepMeasuring:
         if hello is None or not loaded.llama.n_drafts:
             return
         key = load_key(hello, loaded)
-        # A GPU has to be made ready for several tokens at once in each process anew, which measuring does.
-        costs = None if loaded.llama.devices else await asyncio.to_thread(self._kept.known, key)
+        # A GPU has to be made ready for several tokens at once in each process anew, which measuring does; what a draft
+        # model costs stays in the engine.
+        costs = None if loaded.llama.devices or loaded.llama.draft else await asyncio.to_thread(self._kept.known, key)
         if costs is None:
             try:
                 costs = (await self._engine.ask(MeasureSteps())).costs

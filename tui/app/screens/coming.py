@@ -20,14 +20,16 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
     is_new: bool = False
     """The user chose it in the app just now: it is to be remembered."""
 
-    def request(self, verdict: Verdict, *, load_first: bool) -> LoadRequest:
-        """The load, now that it is decided on. `verdict` says whether sliding windows get a full cache."""
+    def request(self, verdict: Verdict, *, load_first: bool, model_draft: str) -> LoadRequest:
+        """The load, now that it is decided on. `verdict` says whether sliding windows get a full cache, `model_draft`
+        what "auto" of that setting comes to."""
         return LoadRequest(
             path=self.model.path,
             choice=self.choice,
             remember=self.is_new,
             load_first=load_first,
             swa_full="on" if verdict.plan.swa_full else "off",
+            model_draft=model_draft,
         )
 
     def with_choice(self, choice: ChosenLoad, model: LibraryModel | None = None) -> Coming:

@@ -19,6 +19,7 @@ from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
+from tui.app.widgets.draft_line import DraftLine, Drafts
 from tui.app.widgets.fold_line import FoldLine
 from tui.app.widgets.form import Form, FormRow, end, unit
 from tui.app.widgets.number_input import Number, NumberInput
@@ -35,7 +36,7 @@ from tui.measure.known_speeds import KnownSpeeds
 from tui.models.info import ModelInfo
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
-from tui.planning.formula import MemoryPlan
+from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.loadcheck import cache_problem
 from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
@@ -59,8 +60,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     to. The result keeps what was not changed as it was written: "auto", 0 and -1 included.
 
     Costs are the formula's until the `planner`, if there is one, has asked llama.cpp about the file at `path`. `speeds`
-    are what a forecast of the speed is made from; `more_speeds` gives more of them after a while, or None. `tuned` says
-    what of the settings a search has found; `tune` begins one, in place of a load."""
+    are what a forecast is made from; `more_speeds` gives more of them after a while, or None. `tuned` says what of the
+    settings a search has found; `tune` begins one, in place of a load; `drafts` gives what could be the draft model."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "load_settings.tcss"]  # type: ignore[assignment]
     AUTO_FOCUS = "#slide-n_ctx"
@@ -84,6 +85,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         more_speeds: Callable[[], Awaitable[KnownSpeeds | None]] | None = None,
         tuned: str = "",
         tune: Callable[[ChosenLoad], object] | None = None,
+        drafts: Drafts | None = None,
     ) -> None:
         super().__init__(keymap, "load", title=tr("Load settings"))
         self._info, self._devices, self._memory = info, tuple(devices), memory
@@ -91,7 +93,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         """What the fields were filled with: a field that still says the same gives the same."""
         self._defaults = defaults or ChosenLoad()
         self._path, self._planner, self._speeds, self._more_speeds = path, planner, speeds, more_speeds
-        self._tuned, self._tune = tuned, tune
+        self._tuned, self._tune, self._drafts = tuned, tune, drafts
         self._n_layers = info.n_layers + 1
         self._n_ctx_train = info.n_ctx_train or 4096
 
@@ -110,8 +112,7 @@ class LoadScreen(Dialog[ChosenLoad]):
             yield CostTable()
         if self._tuned:
             yield Static(self._tuned, id="tuned", markup=False)
-        tune = () if self._tune is None else ("load_tune",)
-        yield self.button_row("load_apply", "load_fit", *tune, "dialog_close")
+        yield self.button_row("load_apply", "load_fit", *(("load_tune",) if self._tune else ()), "dialog_close")
 
     def _rows(self) -> ComposeResult:
         n_layers = self._info.n_layers
@@ -181,6 +182,8 @@ class LoadScreen(Dialog[ChosenLoad]):
         if get_origin(hint) is Literal:
             values = row.offered or get_args(hint)
             return ChoiceLine(_options(*values), values[0], id=row.name)
+        if hint is str:
+            return DraftLine(self._drafts, id=row.name)
         number = NumberInput(ChosenLoad, row.name, 0)
         self.give_way(number, "load_apply", "load_fit", "load_tune", "load_reset")
         return number
@@ -338,6 +341,9 @@ class LoadScreen(Dialog[ChosenLoad]):
         on_cpu = self.query_one("#backend", ChoiceLine).value == CPU
         if row_id == "row-n_gpu_layers":
             return tr("no GPU is used") if on_cpu else tr("layers on the GPU")
+        if row_id == "row-model_draft":
+            plan = estimate(self._info, engine_settings(choice, self._devices)[0])
+            return self.query_one(DraftLine).note(plan.draft_bytes)
         if row_id == "row-repack":
             return tr("auto: what Tune found, else on") if on_cpu else tr("only without a GPU")
         if row_id == "row-backend" and backend_devices(self._base.backend, self._devices) is None:

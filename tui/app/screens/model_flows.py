@@ -26,14 +26,16 @@ from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
+from tui.planning.draftload import OFF
+from tui.planning.drafts import draft_that_fits, drafts_for, may_have_draft
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
-from tui.planning.taken import context_bytes
+from tui.planning.taken import as_loaded, context_bytes
 from tui.planning.verdict import Verdict
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
-from tui.protocol.records import Device, SwaFull
+from tui.protocol.records import Device
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
@@ -213,8 +215,7 @@ class ModelFlows:
             )
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if before is not None and path is not None and controller.engine.loaded is None:
-            swa_full: SwaFull = "on" if before.llama.swa_full else "off"
-            controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False, swa_full=swa_full))
+            controller.load(LoadRequest.again(path, choice, name, before))
 
     @flow("dialog")
     async def action_load_settings(self) -> None:
@@ -275,7 +276,12 @@ class ModelFlows:
         beside = await self._beside_the_present(plan)
         verdict = beside or await self._confirmed(plan, devices, memory).judge(plan.choice)
         self._controller.model.headers[str(plan.model.path)] = info
-        move = plan.request(verdict, load_first=beside is not None)
+        model_draft = OFF
+        if may_have_draft(plan.choice, info):
+            memory, devices = await self._memory_now(beside=beside is not None)
+            confirmed, drafts = self._confirmed(plan, devices, memory), await drafts_for(plan.model, self.known_models)
+            model_draft = await draft_that_fits(confirmed, plan.choice, drafts)
+        move = plan.request(verdict, load_first=beside is not None, model_draft=model_draft)
         self._controller.load(move, info.name, then_answer=then_answer)
 
     async def _beside_the_present(self, plan: Coming) -> Verdict | None:
@@ -307,6 +313,7 @@ class ModelFlows:
                 more_speeds=partial(more_speeds, self._controller.memory_speed.measured),
                 tuned=tuned_line(self._controller.load_order.tuned_for(path, plan.model.info), path),
                 tune=partial(self.tune, plan.model) if self.tune is not None else None,
+                drafts=partial(drafts_for, plan.model, self.known_models),
             )
         )
         return None if chosen is None else plan.with_choice(chosen)
@@ -411,8 +418,7 @@ class ModelFlows:
         controller, loaded = self._controller, self._present()
         if loaded is not None and (model := await self.inspect(Path(loaded.path))):
             memory, devices = await self._memory_now()
-            settings = engine_settings(controller.model.choice, devices)[0]
-            settings = msgspec.structs.replace(settings, swa_full="on" if loaded.llama.swa_full else "off")
+            settings = as_loaded(engine_settings(controller.model.choice, devices)[0], loaded)
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)
             await self.flows.ask(

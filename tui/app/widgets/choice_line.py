@@ -51,6 +51,12 @@ class ChoiceLine(LineWidget, can_focus=True):
         self._at = next(at for at, (option, _) in enumerate(self._options) if option == value)
         self.update_rows()
 
+    def offer(self, options: Sequence[tuple[str, str]]) -> None:
+        """Offer these too; the name of one that is there already changes."""
+        names = dict(self._options) | {option: one_line(label) for option, label in options}
+        self._options = list(names.items())
+        self.update_rows()
+
     def less(self) -> None:
         """The option before."""
         self._choose(max(0, self._at - 1))

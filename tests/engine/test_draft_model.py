@@ -1,0 +1,109 @@
+"""A draft model beside the large one: the answers are the same, what it takes is planned to the byte, and one that does
+not go with the model is refused before anything is freed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.conftest import DENSE, MOE, TINY
+from tests.engine.asking import ask, user
+from tests.engine.memory_models import build
+from tui.engines.interface import Engine, EngineError
+from tui.engines.local import LocalEngine
+from tui.models.library import inspect
+from tui.planning.formula import estimate
+from tui.protocol.messages import DryRun, MeasureSteps
+from tui.protocol.records import LoadSettings, Placed
+
+WITH_DRAFT = msgspec.structs.replace(TINY, model_draft=str(MOE))
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """Of the check program: what was said in each case, and tokens drafted and accepted."""
+    command = [sys.executable, "-m", "tests.engine.drafted_answers_check", str(DENSE), str(MOE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
+@pytest.mark.parametrize("case", ["conversation", "thinking_budget", "overflow", "stopped"])
+def test_an_answer_is_the_same_with_a_draft_model_and_without(case: str, answers: dict[str, Any]) -> None:
+    """Also where it is cut off, left out, stopped, gone on with in another context, or goes back."""
+    said, *none = answers[f"{case} plain"]
+    assert said and none == [0, 0]
+    for way in ("repeats", "draft model"):
+        same, n_drafted, n_accepted = answers[f"{case} {way}"]
+        assert same == said, way
+        assert n_drafted >= n_accepted > 0, way
+
+
+def by_device(placed: tuple[Placed, ...]) -> dict[str, Placed]:
+    return {place.device: place for place in placed}
+
+
+async def test_what_it_takes_is_planned_and_told() -> None:
+    async with LocalEngine() as engine:
+        alone = await engine.load(DENSE, TINY)
+        loaded = await engine.load(DENSE, WITH_DRAFT)
+        planned = await engine.ask(DryRun(path=str(DENSE), settings=WITH_DRAFT))
+    assert (alone.llama.draft, loaded.llama.draft) == ("", str(MOE))
+    assert alone.llama.footprint and loaded.llama.footprint
+    took, without = by_device(loaded.llama.footprint.placed)["CPU"], by_device(alone.llama.footprint.placed)["CPU"]
+    assert by_device(planned.placed)["CPU"] == took
+    assert planned.n_ctx == loaded.n_ctx == TINY.n_ctx
+    for purpose in ("weights_bytes", "kv_bytes", "compute_bytes", "output_bytes"):
+        assert getattr(took, purpose) > getattr(without, purpose), purpose
+    info = inspect(DENSE).info
+    formula, less = estimate(info, WITH_DRAFT), estimate(info, TINY)
+    assert formula.draft_bytes == formula.total_bytes - less.total_bytes > 0
+    assert formula.kv_bytes == took.kv_bytes
+    assert formula.weights_bytes == pytest.approx(took.weights_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("settings", [{"speculative": "off"}, {"n_parallel": 2}], ids=["off", "several users"])
+def test_none_is_planned_where_nothing_is_guessed(settings: dict[str, Any]) -> None:
+    info, settled = inspect(DENSE).info, msgspec.structs.replace(WITH_DRAFT, **settings)
+    assert estimate(info, settled) == estimate(info, msgspec.structs.replace(settled, model_draft="off"))
+
+
+async def test_what_a_guess_costs_is_measured_with_the_steps() -> None:
+    async with LocalEngine() as engine:
+        await engine.load(DENSE, WITH_DRAFT)
+        plain = await ask(engine, user("Show a table"), max_tokens=40)
+        costs = (await engine.ask(MeasureSteps())).costs
+        drafted = await ask(engine, user("Show a table"), max_tokens=40, step_costs=costs)
+    assert len(costs) > 1
+    assert (drafted.thinking, drafted.text) == (plain.thinking, plain.text)
+
+
+async def refused(engine: Engine, draft: Path) -> str:
+    """What is said of a load with this draft model."""
+    with pytest.raises(EngineError) as failed:
+        await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1, model_draft=str(draft)))
+    assert failed.value.info.kind == "bad_settings"
+    return failed.value.info.text
+
+
+async def test_one_that_does_not_go_with_the_model_is_refused_and_what_is_loaded_stays(
+    tiny: Engine, tmp_path: Path
+) -> None:
+    other = build(tmp_path / "other.gguf", "dense")
+    assert "other.gguf has another vocabulary" in await refused(tiny, other)
+    recurrent = build(tmp_path / "mamba.gguf", "recurrent")
+    assert "cannot be taken back by a token" in await refused(tiny, recurrent)
+    assert "There is no draft model at" in await refused(tiny, tmp_path / "nothing.gguf")
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    assert "broken.gguf cannot be a draft model" in await refused(tiny, tmp_path / "broken.gguf")
+    assert tiny.loaded is not None and tiny.loaded.path == str(DENSE)
+    assert (await ask(tiny, user("Show a table"), max_tokens=5)).text is not None

@@ -1,0 +1,79 @@
+"""Which models can guess what another one writes: much smaller ones with the same vocabulary, the smallest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.conftest import DENSE, MOE
+from tests.engine.memory_models import build
+from tui.config.settings import ChosenLoad
+from tui.models.library import LibraryModel, inspect
+from tui.models.samevocab import same_vocabulary
+from tui.planning.drafts import LEAST_BYTES, draft_that_fits, drafts_for, may_have_draft, read_bytes, suitable
+from tui.planning.exact import Confirmed
+from tui.planning.now import MemoryNow
+
+LARGE = msgspec.structs.replace(inspect(DENSE).info, weights_bytes=20 * LEAST_BYTES)
+ROOM = MemoryNow(host_free_bytes=64 << 30, host_total_bytes=64 << 30)
+
+
+def sized(path: Path, gib: float) -> LibraryModel:
+    """A file with a vocabulary, as if its weights were so many GiB."""
+    model = inspect(path)
+    return msgspec.structs.replace(
+        model, info=msgspec.structs.replace(model.info, weights_bytes=int(gib * (1 << 30)), input_bytes=0)
+    )
+
+
+def test_smaller_ones_of_the_same_vocabulary_are_suitable(tmp_path: Path) -> None:
+    other = build(tmp_path / "other.gguf", "dense")
+    small, tiny, half, foreign = sized(MOE, 2), sized(MOE, 0.5), sized(MOE, 9), sized(other, 1)
+    assert suitable(DENSE, LARGE, [small, half, foreign, tiny]) == [tiny, small]
+    assert suitable(MOE, LARGE, [tiny]) == [], "it is no draft model of itself"
+
+
+def test_nothing_is_suitable_for_a_model_that_cannot_go_back(tmp_path: Path) -> None:
+    mamba = inspect(build(tmp_path / "mamba.gguf", "recurrent"))
+    info = msgspec.structs.replace(mamba.info, weights_bytes=20 * LEAST_BYTES)
+    assert suitable(mamba.path, info, [sized(build(tmp_path / "other.gguf", "dense"), 1)]) == []
+
+
+def test_of_a_mixture_of_experts_counts_what_a_token_reads() -> None:
+    info = inspect(MOE).info
+    assert info.expert_share < 1
+    assert read_bytes(info) < info.weights_bytes
+    assert read_bytes(LARGE) > LEAST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("choice", "is_large", "may"),
+    [
+        (ChosenLoad(), True, True),
+        (ChosenLoad(), False, False),
+        (ChosenLoad(model_draft="off"), True, False),
+        (ChosenLoad(speculative="off"), True, False),
+    ],
+)
+def test_auto_looks_for_one_only_where_it_could_pay(choice: ChosenLoad, *, is_large: bool, may: bool) -> None:
+    assert may_have_draft(choice, LARGE if is_large else inspect(DENSE).info) == may
+
+
+async def test_auto_takes_the_first_that_fits_beside_the_model() -> None:
+    async def library() -> tuple[LibraryModel, ...]:
+        return (sized(MOE, 0.5),)
+
+    drafts = await drafts_for(msgspec.structs.replace(inspect(DENSE), info=LARGE), library)
+    for room, found in ((ROOM, str(MOE)), (MemoryNow(host_free_bytes=1 << 20, host_total_bytes=64 << 30), "off")):
+        confirmed = Confirmed(None, DENSE, inspect(DENSE).info, (), room)
+        assert await draft_that_fits(confirmed, ChosenLoad(backend="cpu"), drafts) == found
+
+
+def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:
+    assert same_vocabulary(DENSE, MOE)
+    assert not same_vocabulary(DENSE, build(tmp_path / "other.gguf", "dense"))
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    assert not same_vocabulary(DENSE, tmp_path / "broken.gguf")
+    assert not same_vocabulary(tmp_path / "nothing.gguf", DENSE)

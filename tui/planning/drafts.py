@@ -1,0 +1,63 @@
+"""Which models of the library could be the draft model of another one: what "auto" takes, and what a dialog offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tui.config.settings import ChosenLoad
+from tui.models.info import ModelInfo
+from tui.models.library import LibraryModel
+from tui.models.samevocab import same_vocabulary
+from tui.planning.draftload import AUTO, OFF, cuts_by_a_token
+from tui.planning.exact import Confirmed
+from tui.planning.guardrail import Others
+
+MOST_SHARE = 0.2
+"""Of the large model's bytes that a token reads, those of one that is worth being offered."""
+LEAST_BYTES = 1 << 30
+"""Of a model that reads less for a token, a step is too short for guesses to be worth memory: "auto" takes none."""
+
+
+def read_bytes(info: ModelInfo) -> int:
+    """Of its weights, what a token reads."""
+    idle = sum(layer.expert_bytes for layer in info.layers) * (1 - info.expert_share)
+    return max(1, info.weights_bytes - round(idle) - (0 if info.tied_bytes else info.input_bytes))
+
+
+def suitable(path: Path, info: ModelInfo, models: Iterable[LibraryModel]) -> list[LibraryModel]:
+    """Those of `models` that can guess what the one at `path` writes and are much smaller, the one that reads least
+    first. Blocking: vocabularies are compared."""
+    if not cuts_by_a_token(info):
+        return []
+    most = MOST_SHARE * read_bytes(info)
+    small = [
+        model
+        for model in models
+        if model.path != path and read_bytes(model.info) <= most and cuts_by_a_token(model.info)
+    ]
+    small.sort(key=lambda one: read_bytes(one.info))
+    return [model for model in small if same_vocabulary(path, model.path)]
+
+
+async def drafts_for(model: LibraryModel, others: Others) -> list[LibraryModel]:
+    """As `suitable`, of the models that `others` gives."""
+    models = await others()
+    return await asyncio.to_thread(suitable, model.path, model.info, models)
+
+
+def may_have_draft(choice: ChosenLoad, info: ModelInfo) -> bool:
+    """Whether "auto" is to look for a draft model at all."""
+    return choice.model_draft == AUTO and choice.speculative != OFF and read_bytes(info) >= LEAST_BYTES
+
+
+async def draft_that_fits(confirmed: Confirmed, choice: ChosenLoad, drafts: Sequence[LibraryModel]) -> str:
+    """What "auto" comes to: the path of the first of these that fits beside the model of `confirmed`, or "off"."""
+    for draft in drafts:
+        verdict = await confirmed.judge(msgspec.structs.replace(choice, model_draft=str(draft.path)))
+        if verdict.fit == "fits":
+            return str(draft.path)
+    return OFF

@@ -288,7 +288,7 @@ def bench(keymap: Keymap) -> ModalScreen[Any]:
     """Six models on two backends, measured, and one more being measured."""
     history = History(Path("/nowhere/bench.sqlite"))
     screen = BenchScreen(lambda: (), QWEN, (GPU,), ChosenLoad(), never, {}, history, keymap)
-    screen._state = BenchState(
+    screen.state = BenchState(
         comparison=COMPARISON,
         fraction=0.62,
         doing="Qwen3 32B tg128 run 2 · 40 s left",
@@ -308,7 +308,7 @@ def bench_running(keymap: Keymap) -> ModalScreen[Any]:
         JobRow(name="Qwen3-32B Q3_K_L", on="CPU", state="failed"),
         JobRow(name="Qwen3-32B Q3_K_L", on="Vulkan0", state="waiting"),
     )
-    screen._state = msgspec.structs.replace(screen._state, jobs=rows, comparison=Comparison())
+    screen.state = msgspec.structs.replace(screen.state, jobs=rows, comparison=Comparison())
     return screen
 
 
@@ -336,7 +336,7 @@ def tune_running(keymap: Keymap) -> ModalScreen[Any]:
     outcome = msgspec.structs.replace(TUNED, gain=None, best=TUNED.start, trials=TUNED.trials[:-1])
     trying = TUNED.trials[3].choice
     progress = TuneProgress(stage="changes", choice=trying, spent_s=43.0, budget_s=110.0, outcome=outcome)
-    screen._state = msgspec.structs.replace(screen._state, doing="", progress=progress, outcome=outcome)
+    screen.state = msgspec.structs.replace(screen.state, doing="", progress=progress, outcome=outcome)
     return screen
 
 

@@ -16,8 +16,9 @@ from tui.app import death_card, phrases
 from tui.app.screens.dialog import Dialog
 from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.transcript import Card
-from tui.config.actions import ACTIONS, BY_ID, live_together
+from tui.config.actions import ACTIONS, BY_ID
 from tui.config.keymap import default_keymap
+from tui.config.scopes import live_together
 from tui.protocol.death import Death
 from tui.protocol.records import ErrorInfo
 

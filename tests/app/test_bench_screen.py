@@ -56,7 +56,7 @@ def footer(person: Person) -> str:
 
 
 def is_done(screen: BenchScreen) -> bool:
-    return screen._measuring is None and bool(screen._state.comparison.reports) and not screen._state.doing
+    return screen._measuring is None and bool(screen.state.comparison.reports) and not screen.state.doing
 
 
 def bench_engine(person: Person) -> int:
@@ -95,8 +95,8 @@ async def test_the_loaded_model_is_measured_kept_compared_with_the_first_run_and
         await person.wait_for(lambda: is_done(screen))
         assert "against run 1 of" in person.screen_text()
         await person.press("h")
-        await person.wait_for(lambda: screen._state.earlier is not None)
-        assert [kept.id for kept in screen._state.earlier or ()] == [2, 1]
+        await person.wait_for(lambda: screen.state.earlier is not None)
+        assert [kept.id for kept in screen.state.earlier or ()] == [2, 1]
         assert "date (UTC)" in person.screen_text()
         await person.press("escape")
         await person.wait_until_ready()
@@ -152,7 +152,7 @@ async def test_stopping_keeps_what_was_measured_and_a_second_esc_leaves(start: S
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("m", "enter")
-        await person.wait_for(lambda: any(report.results for report in screen._state.comparison.reports))
+        await person.wait_for(lambda: any(report.results for report in screen.state.comparison.reports))
         await person.press("escape")
         await person.wait_for(lambda: screen._measuring is None)
         assert person.app.screen is screen and "pp512" in History(paths.bench_file()).list()[0].tests
@@ -166,7 +166,7 @@ async def test_quitting_while_it_measures_ends_everything_and_keeps_what_was_mea
     async with start(DENSE) as person:
         screen = await opened(person)
         await person.press("enter")
-        await person.wait_for(lambda: any(report.results for report in screen._state.comparison.reports))
+        await person.wait_for(lambda: any(report.results for report in screen.state.comparison.reports))
         await person.app.run_action("quit")
         await person.wait_for(lambda: person.app._exit)
     assert "pp512" in History(paths.bench_file()).list()[0].tests
@@ -180,7 +180,7 @@ async def test_an_engine_that_is_killed_while_it_measures_is_a_sentence_and_the_
         await person.wait_for(lambda: screen._runner is not None and screen._runner.comparison.reports)
         os.kill(bench_engine(person), signal.SIGKILL)
         await person.wait_for(lambda: screen._measuring is None)
-        assert "on CPU:" in person.screen_text() and "SIGKILL" in "".join(screen._state.trouble)
+        assert "on CPU:" in person.screen_text() and "SIGKILL" in "".join(screen.state.trouble)
         await person.press("escape")
         await person.wait_until_ready()
 

@@ -48,7 +48,7 @@ async def opened(person: Person) -> TuneScreen:
 
 
 def is_over(screen: TuneScreen) -> bool:
-    return screen._searching is None and bool(screen._state.told)
+    return screen._searching is None and bool(screen.state.told)
 
 
 def outcome(start: ChosenLoad, **changed: object) -> TuneOutcome:
@@ -116,7 +116,7 @@ async def test_esc_stops_and_leaves_the_settings_where_nothing_was_sure(start: S
     more = f"{LOAD}[tune]\nseconds = 1000.0\n"
     async with start(DENSE, more_settings=more) as person:
         screen = await opened(person)
-        await person.wait_for(lambda: screen._state.outcome is not None)
+        await person.wait_for(lambda: screen.state.outcome is not None)
         assert footer(person) == "esc Stop"
         await person.press("escape")
         await person.wait_for(lambda: is_over(screen))
@@ -129,13 +129,13 @@ async def test_an_engine_that_is_killed_meanwhile_is_a_sentence_and_the_model_co
     async with start(DENSE, more_settings=f"{LOAD}[tune]\nseconds = 1000.0\n") as person:
         chat = person.engine_pid
         screen = await opened(person)
-        await person.wait_for(lambda: screen._state.progress is not None)
+        await person.wait_for(lambda: screen.state.progress is not None)
         while not is_over(screen):  # one that ends with other settings than the present ones is a candidate less
             for child in psutil.Process().children():
                 if child.pid != chat and "worker" in child.cmdline()[-1:]:
                     os.kill(child.pid, signal.SIGKILL)
             await person.pilot.pause()
-            if screen._state.outcome is not None and len(screen._state.outcome.trials) > 2:
+            if screen.state.outcome is not None and len(screen.state.outcome.trials) > 2:
                 await person.press("escape")
                 await person.wait_for(lambda: is_over(screen))
         await person.press("escape")
@@ -188,7 +188,7 @@ async def test_what_was_tuned_for_a_model_of_the_same_kind_is_taken_up_and_said(
 
 def test_names_on_the_board_are_no_commands_to_the_terminal() -> None:
     evil = "a\x1b[2J\x9b31m\u202ename"
-    board = TuneBoard()
+    board = TuneBoard(TuneState())
     board.state = TuneState(model=evil, doing=evil, told=(evil,))
     text = "".join(text for row in board.compose_rows(80, 20) for text, _ in row)
     assert text.count("name") == 3 and not {"\x1b", "\x9b", "\u202e"} & set(text)

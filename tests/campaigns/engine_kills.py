@@ -297,8 +297,8 @@ class Kills:
             await self.person.press("escape")
         await self.person.wait_for(lambda: screen._measuring is None)
         # One that ends after all was measured is none the worse.
-        is_complete = any(len(report.results) == 2 and report.end_to_end for report in screen._state.comparison.reports)
-        if is_loaded and "the engine stopped" not in "".join(screen._state.trouble) and not is_complete:
+        is_complete = any(len(report.results) == 2 and report.end_to_end for report in screen.state.comparison.reports)
+        if is_loaded and "the engine stopped" not in "".join(screen.state.trouble) and not is_complete:
             self.tally.complain(moment, f"nothing is told:\n{self.person.screen_text()}")
         await self.person.press("escape")
         await self.person.wait_for(lambda: self.person.app.screen is self.person.app.main)

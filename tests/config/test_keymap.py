@@ -11,8 +11,9 @@ from textual.events import Key
 from textual.keys import _character_to_key
 from textual.widgets import TextArea
 
-from tui.config.actions import ACTIONS, BY_ID, SCOPE_PARENTS, live_together, takes_text
+from tui.config.actions import ACTIONS, BY_ID
 from tui.config.keymap import collisions, default_keymap, display_key, display_keys, parse_key, resolve
+from tui.config.scopes import SCOPE_PARENTS, live_together, takes_text
 
 KEYS = sorted({(action.id, key) for action in ACTIONS for key in action.keys})
 

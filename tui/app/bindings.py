@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
-from tui.config.actions import ACTIONS, BY_ID, Scope
+from tui.config.actions import ACTIONS, BY_ID
 from tui.config.keymap import display_keys
+from tui.config.scopes import Scope
 from tui.words import tr
 
 Keymap = Mapping[str, tuple[str, ...]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 
-from tui import __version__
 from tui.base.terminal_style import Line, Toned
 from tui.bench.figures import spread_of_speeds
+from tui.bench.provenance import provenance
 from tui.bench.render import Format, Page, headline, in_blocks, n_of_runs, table_of
 from tui.measure.repeated_texts import repeated_texts
-from tui.measure.report import Comparison, Report, SpeculationResult, described, recorded_commit
+from tui.measure.report import Comparison, Report, SpeculationResult
 from tui.measure.stats import mean
 from tui.words import tr
 
@@ -76,14 +76,7 @@ def _record(report: Report, found: SpeculationResult) -> dict[str, object]:
         "n_gpu_layers": loaded.llama.n_gpu_layers,
         "n_threads": loaded.llama.n_threads,
         "flash_attn": int(loaded.llama.flash_attn),
-        "llmtui_version": __version__,
-        "build_commit": recorded_commit(report.hello),
-        "cpu_info": report.machine.cpu,
-        "gpu_info": ", ".join(filter(None, map(report.describe, loaded.llama.devices))),
-        "backends": report.backend,
-        "devices": "/".join(loaded.llama.devices) or "none",
-        "model_filename": loaded.path,
-        "model_type": described(report),
+        **provenance(report),
     }
 
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from tui import __version__
 from tui.base.format import full_speed
 from tui.base.terminal_style import Line, Toned
 from tui.bench.figures import spread_of_speeds
+from tui.bench.provenance import provenance
 from tui.bench.render import Format, Page, headline, in_blocks, n_of_runs, table_of
-from tui.measure.report import Comparison, ParallelResult, Report, described, recorded_commit
+from tui.measure.report import Comparison, ParallelResult, Report
 from tui.measure.stats import mean
 from tui.words import tr
 
@@ -103,14 +103,7 @@ def _record(report: Report, found: ParallelResult) -> dict[str, object]:
         "speed_tg": round(found.decode_tps, 6),
         "t": round(took_s, 6),
         "speed": round((n_read + n_written) / took_s, 6),
-        "llmtui_version": __version__,
-        "build_commit": recorded_commit(report.hello),
-        "cpu_info": report.machine.cpu,
-        "gpu_info": ", ".join(filter(None, map(report.describe, loaded.llama.devices))),
-        "backends": report.backend,
-        "devices": "/".join(loaded.llama.devices) or "none",
-        "model_filename": loaded.path,
-        "model_type": described(report),
+        **provenance(report),
         "speed_tg_each": round(found.decode_tps_each, 6),
     }
 

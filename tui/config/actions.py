@@ -3,58 +3,10 @@ and from nothing else, so that they agree."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
+from tui.config.scopes import Scope
 from tui.words import mark
-
-Scope = Literal[
-    "app",
-    "chat",
-    "input",
-    "transcript",
-    "card",
-    "dialog",
-    "list",
-    "picker",
-    "load",
-    "conversations",
-    "form",
-    "log",
-    "details",
-    "bench",
-    "monitor",
-    "find",
-    "repository",
-    "downloads",
-]
-
-SCOPE_PARENTS: dict[Scope, Scope] = {
-    "chat": "app",
-    "input": "chat",
-    "transcript": "chat",
-    "card": "chat",
-    "dialog": "app",
-    "list": "dialog",
-    "picker": "dialog",
-    "load": "dialog",
-    "conversations": "dialog",
-    "form": "dialog",
-    "log": "dialog",
-    "details": "dialog",
-    "bench": "dialog",
-    "monitor": "app",
-    "find": "dialog",
-    "repository": "dialog",
-    "downloads": "dialog",
-}
-"""A scope is live together with all those above it. "app" is what needs no conversation; "chat" is the main screen,
-within it "input" is the prompt, "transcript" a selected message, "card" the card of an engine that died or a load that
-failed; "dialog" is any dialog, within it "list" is one that an entry is taken from, "form" one whose text or values are
-saved, "log" one with lines to read, "details" all about a model, "bench" the one that measures, "find" the search on
-the hubs, "repository" what can be fetched of one repository, "downloads" what is being fetched; "monitor" is the
-full-screen monitor."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -477,20 +429,3 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
-
-
-def live_together(first: Scope, second: Scope) -> bool:
-    """Whether keys of both scopes can be live at one time: the same scope, or one above the other."""
-    return first in _with_parents(second) or second in _with_parents(first)
-
-
-def takes_text(scope: Scope) -> bool:
-    """Whether letters are typed where this scope is live, so that its keys must not be letters."""
-    return scope not in ("transcript", "card", "load", "bench", "monitor", "downloads", "details")
-
-
-def _with_parents(scope: Scope) -> tuple[Scope, ...]:
-    chain = [scope]
-    while parent := SCOPE_PARENTS.get(chain[-1]):
-        chain.append(parent)
-    return tuple(chain)

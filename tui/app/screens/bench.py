@@ -11,13 +11,12 @@ from typing import ClassVar
 import msgspec
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.widgets import Button
 from textual.worker import Worker, WorkerError
 
 from tui.app import phrases
 from tui.app.bindings import Keymap
-from tui.app.screens.dialog import Dialog
+from tui.app.screens.board_dialog import BoardDialog
 from tui.app.widgets.bench_board import BenchBoard, BenchState, JobRow
 from tui.app.widgets.transcript import Transcript
 from tui.base import format
@@ -55,19 +54,12 @@ ABOUT = (
 ABOUT_ONE = mark("answer  one as the chat shows it, from the prompt to the screen, when both are done")
 
 
-class BenchScreen(Dialog[None]):
+class BenchScreen(BoardDialog[None, BenchState]):
     """Enter starts; esc stops, and leaves when nothing runs. `scan` finds the models, in a thread; `make_room` takes
     the chat's model out of the way and gives what says which loads there is room for then; `for_answers` gives a job
     what its end-to-end answers are made with."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "bench.tcss"]  # type: ignore[assignment]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("pageup", "move(-10)", "Page up", show=False),
-        Binding("pagedown", "move(10)", "Page down", show=False),
-    ]
-    AUTO_FOCUS = ""
 
     def __init__(
         self,
@@ -81,25 +73,23 @@ class BenchScreen(Dialog[None]):
         keymap: Keymap,
         for_answers: Callable[[BenchJob], BenchJob] = lambda job: job,
     ) -> None:
-        super().__init__(keymap, "bench", title=tr("Bench"))
+        super().__init__(BenchBoard(), keymap, "bench", title=tr("Bench"))
         self._scan, self._current, self._devices = scan, current, tuple(devices)
         self._all: tuple[LibraryModel, ...] | None = None
         """The library; None until it was looked through."""
         self._defaults, self._make_room, self._for_answers = defaults, make_room, for_answers
         self._environment, self._history = dict(environment), history
         self._wants_all = current is None
-        self._state = BenchState()
         self._measuring: Worker[None] | None = None
         self._runner: Runner | None = None
-        # Known also while the screen goes: what was measured is kept then.
-        self._board, self._answer = BenchBoard(), Transcript()
+        self._answer = Transcript()
         self._buttons = self.button_row("bench_run")
         self._speeds: KnownSpeeds | None = None
         """What earlier runs tell; None until they were looked through."""
 
     def compose_body(self) -> ComposeResult:
         """The board, the answer that is timed as a user gets it, and the button."""
-        yield from (self._board, self._answer, self._buttons)
+        yield from (self.board, self._answer, self._buttons)
 
     def on_mount(self) -> None:
         """Say what would be measured."""
@@ -126,7 +116,7 @@ class BenchScreen(Dialog[None]):
         about = (*ABOUT, ABOUT_ONE) if len(self._models) == 1 else ABOUT
         begins = phrases.bench_begins(self.keymap)
         takes = self._takes_about()
-        self._change(plan=self._plan_text(), about=(*map(tr, about), "", *takes, *begins))
+        self.change(plan=self._plan_text(), about=(*map(tr, about), "", *takes, *begins))
 
     def _takes_about(self) -> tuple[str, ...]:
         """How long it will take, once the library and earlier runs were looked through."""
@@ -154,7 +144,7 @@ class BenchScreen(Dialog[None]):
         if self._measuring is not None:
             self.notify(tr(MEASURING))
         elif self._models:
-            self._change(doing=tr(PREPARING), fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
+            self.change(doing=tr(PREPARING), fraction=0.0, comparison=Comparison(), notes={}, trouble=(), earlier=None)
             self._measuring = self._measure()
             self._runs_or_not()
         else:
@@ -174,11 +164,11 @@ class BenchScreen(Dialog[None]):
     @work(exclusive=True, group="history")
     async def action_bench_history(self) -> None:
         """Show the earlier runs, or the present one again."""
-        if self._state.earlier is not None:
-            self._change(earlier=None)
+        if self.state.earlier is not None:
+            self.change(earlier=None)
             return
         try:
-            self._change(earlier=await asyncio.to_thread(self._history.list))
+            self.change(earlier=await asyncio.to_thread(self._history.list))
         except HistoryError as error:
             self.notify(str(error), severity="warning", markup=False)
 
@@ -197,14 +187,10 @@ class BenchScreen(Dialog[None]):
         self._buttons.display = self._measuring is None
         self.refresh_bindings()
 
-    def action_move(self, by: int) -> None:
-        """Show other rows."""
-        self._board.move(by)
-
     def action_dialog_close(self) -> None:
         """Stop what runs; what was measured stays. Leave when nothing runs."""
         if self._measuring is not None:
-            self._change(doing=tr("stopping …"))
+            self.change(doing=tr("stopping …"))
             self._measuring.cancel()
         else:
             self.dismiss(None)
@@ -250,7 +236,7 @@ class BenchScreen(Dialog[None]):
                 else:
                     wrong = verdict_words.sentence(permission.verdict)
                     trouble.append(_failed(f"{model.info.name} {model.info.quant}", backend, wrong))
-        self._change(trouble=tuple(trouble))
+        self.change(trouble=tuple(trouble))
         return tuple(jobs)
 
     @work(exclusive=True, group="bench")
@@ -265,7 +251,7 @@ class BenchScreen(Dialog[None]):
             self._measuring = None
             if self.is_mounted:
                 self._answer.display = False
-                self._change(doing="", jobs=())
+                self.change(doing="", jobs=())
                 self._runs_or_not()
 
     async def _run(self, engine: Engine, jobs: Sequence[BenchJob]) -> None:
@@ -290,7 +276,7 @@ class BenchScreen(Dialog[None]):
         transcript = self._answer
         transcript.display = True
         transcript.begin_answer(1, "")
-        self._change(doing=tr("end to end, through the app"))
+        self.change(doing=tr("end to end, through the app"))
 
         def show(event: Event) -> None:
             if isinstance(event, Delta):
@@ -303,7 +289,7 @@ class BenchScreen(Dialog[None]):
 
     async def _keep(self, comparison: Comparison) -> None:
         """Show it, put it into the history, and say how it compares with the run before."""
-        self._change(comparison=comparison)
+        self.change(comparison=comparison)
         if not comparison.reports:
             return
         try:
@@ -315,7 +301,7 @@ class BenchScreen(Dialog[None]):
         except HistoryError as error:
             self._tell(str(error))
             return
-        self._change(notes=notes)
+        self.change(notes=notes)
 
     def _compared(self, run_id: int, report: Report) -> str:
         """Against the last run of the same model on the same backend; empty where there was none."""
@@ -332,8 +318,8 @@ class BenchScreen(Dialog[None]):
         doing = _doing(progress, runner.model_of(progress.job) if runner else "")
         comparison = runner.comparison if runner else Comparison()
         is_load = progress.test is None and not progress.what
-        fraction = self._state.fraction if is_load else progress.fraction
-        self._change(fraction=fraction, doing=doing, comparison=comparison, jobs=self._rows(progress))
+        fraction = self.state.fraction if is_load else progress.fraction
+        self.change(fraction=fraction, doing=doing, comparison=comparison, jobs=self._rows(progress))
 
     def _rows(self, progress: Progress) -> tuple[JobRow, ...]:
         """How far each job is."""
@@ -364,12 +350,7 @@ class BenchScreen(Dialog[None]):
         return tuple(rows)
 
     def _tell(self, sentence: str) -> None:
-        self._change(trouble=(*self._state.trouble, " ".join(sentence.split())))
-
-    def _change(self, **fields: object) -> None:
-        self._state = msgspec.structs.replace(self._state, **fields)
-        if self.is_mounted:
-            self._board.show(self._state)
+        self.change(trouble=(*self.state.trouble, " ".join(sentence.split())))
 
 
 def _changed(change: Change) -> str:

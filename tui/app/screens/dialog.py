@@ -21,8 +21,9 @@ from tui.app.widgets.key_bar import KeyBar
 from tui.app.widgets.line_input import LineInput
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.row_list import RowList
-from tui.config.actions import BY_ID, Scope
+from tui.config.actions import BY_ID
 from tui.config.keymap import display_keys
+from tui.config.scopes import Scope
 from tui.words import mark, tr
 
 R = TypeVar("R")

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,7 +17,7 @@ from tui.app.markdown.text import width_of
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.text_edit import LineEditScreen
-from tui.app.widgets.details_pane import DetailsPane
+from tui.app.widgets.details_pane import DetailsPane, with_details
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.app.widgets.wrapped import Wrapped
@@ -64,9 +63,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
     def compose_body(self) -> ComposeResult:
         """List, details."""
         yield Static("", id="about", markup=False)
-        with Container(id="middle"):
-            yield RowList[Download](self._paint)
-            yield DetailsPane()
+        yield with_details(RowList[Download](self._paint))
 
     def on_mount(self) -> None:
         """Show what there is, and what comes."""

@@ -10,14 +10,13 @@ from typing import ClassVar
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.find_table import Entry, FindColumns, Heading, Suited, details
-from tui.app.widgets.details_pane import DetailsPane
+from tui.app.widgets.details_pane import DetailsPane, with_details
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
@@ -67,13 +66,13 @@ class FindScreen(ListDialog[Reference]):
     def compose_body(self) -> ComposeResult:
         """Line, table, details."""
         yield from self.filter_line(tr(_PLACEHOLDER), *(f"find_{what}" for what in ("open", "hub", "sort")))
-        with Container(id="middle"):
-            yield RowList[Entry](
+        yield with_details(
+            RowList[Entry](
                 self._paint,
                 header=lambda width: FindColumns(width, self.wanted.sort).header,
                 is_heading=lambda entry: isinstance(entry, Heading),
             )
-            yield DetailsPane()
+        )
 
     def on_mount(self) -> None:
         """Show what is known, then ask."""

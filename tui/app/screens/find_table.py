@@ -13,6 +13,7 @@ from tui.app.moments import when
 from tui.app.verdict_marks import COLORS, MARKS, STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
+from tui.app.widgets.table_columns import GAP, TableColumn, title_cell
 from tui.base import format
 from tui.base.text import clean
 from tui.hubs.known_hubs import HUBS
@@ -26,7 +27,6 @@ from tui.planning.recommending import active_params, would_fit
 from tui.planning.suggestions import Suggestion
 from tui.words import mark, tr, trn
 
-_GAP = 2
 _MIN_NAME = 20
 """Names of repositories tell the most; licence and popularity are said of the highlighted one too."""
 _QUANT = 7
@@ -54,21 +54,13 @@ class Suited(msgspec.Struct, frozen=True, kw_only=True):
 Entry = Heading | Suited | FoundRepo | Reference
 
 
-class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    key: str
-    title: str
-    cells: int
-    worth: int
-    right: bool = True
-
-
 _COLUMNS = (
-    _Column(key="author", title=mark("AUTHOR"), cells=18, worth=5, right=False),
-    _Column(key="params", title=mark("PARAMS"), cells=13, worth=6),
-    _Column(key="downloads", title=mark("DOWNLOADS"), cells=11, worth=4),
-    _Column(key="likes", title=mark("LIKES"), cells=7, worth=2),
-    _Column(key="updated", title=mark("UPDATED"), cells=10, worth=3, right=False),
-    _Column(key="licence", title=mark("LICENCE"), cells=12, worth=1, right=False),
+    TableColumn(key="author", title=mark("AUTHOR"), cells=18, worth=5, right=False),
+    TableColumn(key="params", title=mark("PARAMS"), cells=13, worth=6),
+    TableColumn(key="downloads", title=mark("DOWNLOADS"), cells=11, worth=4),
+    TableColumn(key="likes", title=mark("LIKES"), cells=7, worth=2),
+    TableColumn(key="updated", title=mark("UPDATED"), cells=10, worth=3, right=False),
+    TableColumn(key="licence", title=mark("LICENCE"), cells=12, worth=1, right=False),
 )
 
 
@@ -77,23 +69,22 @@ class FindColumns:
 
     def __init__(self, width: int, sort: str) -> None:
         self._sort = sort
-        self._n_name = width - _GAP
+        self._n_name = width - GAP
         shown = set()
         for one in sorted(_COLUMNS, key=lambda one: -one.worth):
-            if self._n_name - one.cells - _GAP < _MIN_NAME:
+            if self._n_name - one.cells - GAP < _MIN_NAME:
                 break
             shown.add(one.key)
-            self._n_name -= one.cells + _GAP
+            self._n_name -= one.cells + GAP
         self._shown = [one for one in _COLUMNS if one.key in shown]
 
     @property
     def header(self) -> Row:
         """The titles, and an arrow at that of the column that the hubs sort by."""
-        row = [(" " * _GAP, ""), (column(tr("NAME"), self._n_name), "muted")]
+        row = [(" " * GAP, ""), title_cell(mark("NAME"), self._n_name, right=False)]
         for one in self._shown:
-            is_sorted = one.key == self._sort
-            title = f"{tr(one.title)}{'↓' if is_sorted else ''}"
-            row += [(" " * _GAP, ""), (column(title, one.cells, right=one.right), "strong" if is_sorted else "muted")]
+            arrow = "↓" if one.key == self._sort else ""
+            row += [(" " * GAP, ""), title_cell(one.title, one.cells, right=one.right, arrow=arrow)]
         return tuple(row)
 
     def heading(self, one: Heading) -> Row:
@@ -101,7 +92,7 @@ class FindColumns:
         told = {"author": _quant_and_size(tr("QUANT"), tr("SIZE"))} if one.is_suited else {}
         if one.has_speed:
             told["downloads"] = tr("SPEED")
-        row = [(column(f"── {one.title} ──", _GAP + self._n_name), "muted")]
+        row = [(column(f"── {one.title} ──", GAP + self._n_name), "muted")]
         return (*row, *self._cells(told))
 
     def found(self, repo: FoundRepo, memory: MemoryNow, now: datetime) -> Row:
@@ -110,14 +101,14 @@ class FindColumns:
         if repo.n_params:
             fit = would_fit(repo.n_params, memory)
             sign, style = MARKS[fit], STYLES[fit]
-        row = [(column(sign, _GAP), style), (column(short_name(repo.id.name), self._n_name), "")]
+        row = [(column(sign, GAP), style), (column(short_name(repo.id.name), self._n_name), "")]
         return (*row, *self._cells({one.key: _cell(one.key, repo, now) for one in self._shown}))
 
     def suited(self, one: Suited) -> Row:
         """A suggestion: what it would be here stands where the others have author and popularity."""
         info, permission = one.suggestion.info, one.suggestion.permission
         row = [
-            (column(MARKS[permission.fit], _GAP), STYLES[permission.fit]),
+            (column(MARKS[permission.fit], GAP), STYLES[permission.fit]),
             (column(info.name, self._n_name), "strong" if one.is_best else ""),
         ]
         told = {
@@ -131,7 +122,7 @@ class FindColumns:
     def _cells(self, told: Mapping[str, str]) -> Iterator[Run]:
         """All columns but the name."""
         for one in self._shown:
-            yield " " * _GAP, ""
+            yield " " * GAP, ""
             text = told.get(one.key, "")
             yield text if width_of(text) == one.cells else column(text, one.cells, right=one.right), "muted"
 

@@ -11,7 +11,6 @@ from typing import ClassVar
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -26,7 +25,7 @@ from tui.app.screens.model_records import ModelRecords, no_records, nothing_meas
 from tui.app.screens.picker_details import Entry, GivenPath, Heading, details, haystack, here, legend, same_entry
 from tui.app.screens.picker_filter import PickerFilter
 from tui.app.screens.picker_table import JUDGED, SORT_KEYS, Facts, Sort, TableColumns, in_order
-from tui.app.widgets.details_pane import DetailsPane
+from tui.app.widgets.details_pane import DetailsPane, with_details
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.base.text import clean
@@ -128,13 +127,13 @@ class PickerScreen(ListDialog[PickedModel]):
         """Filter, table, details."""
         what = ("load", "settings", "rescan", "favourite", "sort", "reverse", "find", "details", "filter", "delete")
         yield from self.filter_line(tr("Type to filter, or paste a path"), *(f"picker_{one}" for one in what))
-        with Container(id="middle"):
-            yield RowList[Entry](
+        yield with_details(
+            RowList[Entry](
                 self._paint,
                 header=lambda width: self._columns(width).header,
                 is_heading=lambda entry: isinstance(entry, Heading),
             )
-            yield DetailsPane()
+        )
         yield Static(legend(), id="legend", markup=False)
 
     def on_mount(self) -> None:

@@ -11,14 +11,14 @@ from tui.app.moments import when
 from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
+from tui.app.widgets.table_columns import GAP, TableColumn, title_cell
 from tui.base import format
 from tui.measure import forecast_words
 from tui.measure.forecast import Forecast, Range
 from tui.models.library import LibraryModel
 from tui.planning.guardrail import LoadPermission
-from tui.words import mark, tr
+from tui.words import mark
 
-_GAP = 2
 _MIN_NAME, _GOOD_NAME = 18, 20
 """Cells that a name keeps beside what one chooses by, and beside the rest."""
 _WITH_BOTH_SIGNS = 50
@@ -69,22 +69,13 @@ class Sort(msgspec.Struct, frozen=True, kw_only=True):
         return cls(key=key, is_reversed=written != key) if key in SORT_KEYS else cls()
 
 
-class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    key: str
-    title: str
-    cells: int
-    worth: int
-    """The least goes first where there is no room; one of less than 3 also where names would be short."""
-    right: bool = True
-
-
 _COLUMNS = (
-    _Column(key="params", title=mark("PARAMS"), cells=12, worth=2),
-    _Column(key="quant", title=mark("QUANT"), cells=7, worth=4, right=False),
-    _Column(key="size", title=mark("SIZE"), cells=9, worth=6),
-    _Column(key="needs", title=mark("NEEDS"), cells=11, worth=5),
-    _Column(key="speed", title=mark("SPEED"), cells=12, worth=3),
-    _Column(key="used", title=mark("USED"), cells=10, worth=1, right=False),
+    TableColumn(key="params", title=mark("PARAMS"), cells=12, worth=2),
+    TableColumn(key="quant", title=mark("QUANT"), cells=7, worth=4, right=False),
+    TableColumn(key="size", title=mark("SIZE"), cells=9, worth=6),
+    TableColumn(key="needs", title=mark("NEEDS"), cells=11, worth=5),
+    TableColumn(key="speed", title=mark("SPEED"), cells=12, worth=3),
+    TableColumn(key="used", title=mark("USED"), cells=10, worth=1, right=False),
 )
 SORT_KEYS = ("name", *(one.key for one in _COLUMNS))
 _GREATEST_FIRST = ("params", "size", "speed", "used")
@@ -99,11 +90,12 @@ class TableColumns:
     def __init__(self, width: int, sort: Sort = Sort(), *, empty: frozenset[str] = frozenset()) -> None:  # noqa: B008
         self._sort = sort
         self.n_signs = 3 if width >= _WITH_BOTH_SIGNS else 2
-        self.n_name = width - self.n_signs - _GAP - 1
+        self.n_name = width - self.n_signs - GAP - 1
         shown = set()
         for one in sorted(_COLUMNS, key=lambda one: -one.worth):
             # The mark has its place already.
-            cells = one.cells - 1 if one.key == "needs" else one.cells + _GAP
+            cells = one.cells - 1 if one.key == "needs" else one.cells + GAP
+            # What one does not choose by goes also where names would be short.
             least = _MIN_NAME if one.worth >= 3 else _GOOD_NAME
             if one.key not in empty and self.n_name - cells >= least:
                 shown.add(one.key)
@@ -119,13 +111,12 @@ class TableColumns:
         """The titles, and an arrow at that of the column that the table is sorted by."""
         row = [(" " * self.n_signs, ""), self._head("name", mark("NAME"), self.n_name)]
         for one in self._shown:
-            row += [(" " * _GAP, ""), self._head(one.key, one.title, one.cells, right=one.right)]
+            row += [(" " * GAP, ""), self._head(one.key, one.title, one.cells, right=one.right)]
         return tuple(row)
 
     def _head(self, key: str, title: str, cells: int, *, right: bool = False) -> tuple[str, str]:
-        if key != self._sort.key or not title:
-            return column(tr(title) if title else "", cells, right=right), "muted"
-        return column(f"{tr(title)} {'↓' if self._sort.is_descending else '↑'}", cells, right=right), "strong"
+        arrow = "↓" if self._sort.is_descending else "↑"
+        return title_cell(title, cells, right=right, arrow=arrow if key == self._sort.key and title else "")
 
     def at(self, x: int) -> str | None:
         """Key of the column at a cell of the row."""
@@ -133,7 +124,7 @@ class TableColumns:
         if x < end:
             return "name"
         for one in self._shown:
-            end += _GAP + one.cells
+            end += GAP + one.cells
             if x < end:
                 return one.key
         return None
@@ -147,7 +138,7 @@ class TableColumns:
         ]
         for one in self._shown:
             text, style = _cell(one.key, model, facts, now, is_short=one.cells == 1)
-            row += [(" " * _GAP, ""), (column(text, one.cells, right=one.right), style)]
+            row += [(" " * GAP, ""), (column(text, one.cells, right=one.right), style)]
         return tuple(row)
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 import msgspec
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,7 +17,7 @@ from tui.app.bindings import Keymap
 from tui.app.screens.confirm import ConfirmScreen
 from tui.app.screens.dialog import ListDialog
 from tui.app.screens.repository_rows import Known, Row_, VariantColumns, details
-from tui.app.widgets.details_pane import DetailsPane
+from tui.app.widgets.details_pane import DetailsPane, with_details
 from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import RowList, column
 from tui.base import format
@@ -84,13 +83,13 @@ class RepositoryScreen(ListDialog[Picked]):
     def compose_body(self) -> ComposeResult:
         """What it is, table, details."""
         yield Static("", id="about", markup=False)
-        with Container(id="middle"):
-            yield RowList[Row_](
+        yield with_details(
+            RowList[Row_](
                 self._paint,
                 header=lambda width: self._columns(width).header,
                 is_heading=lambda row: isinstance(row, str),
             )
-            yield DetailsPane()
+        )
 
     def on_mount(self) -> None:
         """Ask the hub."""

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from tui.app.bindings import Keymap
-from tui.app.screens.dialog import Dialog
+from tui.app.screens.board_dialog import BoardDialog
 from tui.app.widgets.tune_board import TuneBoard, TuneState
 from tui.base import format
 from tui.engines.interface import EngineError
@@ -28,19 +27,14 @@ MAKING_ROOM = mark("making room for it …")
 REMEMBERED = mark("Remembered for this model on this machine: it is loaded that way when you close this.")
 
 
-class TuneScreen(Dialog[TuneOutcome]):
+class TuneScreen(BoardDialog[TuneOutcome, TuneState]):
     """Esc stops, and keeps what is sure by then; when it is over, esc or enter leaves, with what was found as result.
     `prepare` takes the chat's model out of the way and gives the search; `keep` remembers what it found."""
 
     CSS_PATH: ClassVar[list[str]] = ["dialog.tcss", "tune.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("pageup", "move(-10)", "Page up", show=False),
-        Binding("pagedown", "move(10)", "Page down", show=False),
         Binding("enter", "leave", "Close", show=False),
     ]
-    AUTO_FOCUS = ""
 
     def __init__(
         self,
@@ -50,13 +44,6 @@ class TuneScreen(Dialog[TuneOutcome]):
         keep: Callable[[TuneOutcome], Awaitable[None]],
         keymap: Keymap,
     ) -> None:
-        super().__init__(keymap, title=tr("Tune"))
-        self._prepare, self._keep = prepare, keep
-        self._search: TuneSearch | None = None
-        self._outcome: TuneOutcome | None = None
-        self._searching: Worker[None] | None = None
-        self._is_stopped = False
-        self._board = TuneBoard()
         about = (
             tr(
                 "Load settings are tried on this machine: threads, repacking, batch sizes, flash attention, and where "
@@ -70,26 +57,28 @@ class TuneScreen(Dialog[TuneOutcome]):
                 n_written=TURN_GEN,
             ),
         )
-        self._state = TuneState(model=name, about=about, doing=tr(MAKING_ROOM))
+        board = TuneBoard(TuneState(model=name, about=about, doing=tr(MAKING_ROOM)))
+        super().__init__(board, keymap, title=tr("Tune"))
+        self._prepare, self._keep = prepare, keep
+        self._search: TuneSearch | None = None
+        self._outcome: TuneOutcome | None = None
+        self._searching: Worker[None] | None = None
+        self._is_stopped = False
 
     def compose_body(self) -> ComposeResult:
         """The board."""
-        yield self._board
+        yield self.board
 
     def on_mount(self) -> None:
         """Begin."""
         self.key_titles["dialog_close"] = STOP
-        self._board.show(self._state)
+        self.board.show(self.state)
         self._searching = self._run()
 
     async def on_unmount(self) -> None:
         """The app ends, or the screen was left while it stops: the search ends too."""
         if self._search is not None:
             self._search.stop()
-
-    def action_move(self, by: int) -> None:
-        """Show other rows."""
-        self._board.move(by)
 
     def action_leave(self) -> None:
         """Leave when it is over."""
@@ -102,7 +91,7 @@ class TuneScreen(Dialog[TuneOutcome]):
             self.dismiss(self._outcome)
         elif not self._is_stopped:
             self._is_stopped = True
-            self._change(doing=tr(STOPPING))
+            self.change(doing=tr(STOPPING))
             if self._search is not None:
                 self._search.stop()
 
@@ -112,11 +101,11 @@ class TuneScreen(Dialog[TuneOutcome]):
         try:
             self._search = search = await self._prepare()
             if not self._is_stopped:
-                self._change(doing="")
+                self.change(doing="")
                 self._outcome = await search.run(self._progressed)
             told = await self._told(self._outcome)
         except EngineError as error:
-            told = (tr("{name}: {reason}", name=self._state.model, reason=error.info.text),)
+            told = (tr("{name}: {reason}", name=self.state.model, reason=error.info.text),)
         except EngineDied as died:
             told = (death_sentence(died.death),)
         finally:
@@ -124,7 +113,7 @@ class TuneScreen(Dialog[TuneOutcome]):
             self.key_titles.pop("dialog_close", None)
             if self.is_mounted:
                 is_good = self._outcome is not None and self._outcome.is_better
-                self._change(doing="", progress=None, told=told, outcome=self._outcome, is_good=is_good)
+                self.change(doing="", progress=None, told=told, outcome=self._outcome, is_good=is_good)
                 self.refresh_bindings()
 
     async def _told(self, found: TuneOutcome | None) -> tuple[str, ...]:
@@ -140,9 +129,4 @@ class TuneScreen(Dialog[TuneOutcome]):
 
     def _progressed(self, progress: TuneProgress) -> None:
         if not self._is_stopped:
-            self._change(progress=progress, outcome=progress.outcome)
-
-    def _change(self, **fields: object) -> None:
-        self._state = msgspec.structs.replace(self._state, **fields)
-        if self.is_mounted:
-            self._board.show(self._state)
+            self.change(progress=progress, outcome=progress.outcome)

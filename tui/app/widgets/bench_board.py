@@ -8,12 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from tui.app.markdown.text import wrap
-from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.app.widgets.board import Board, cut, progress, wrapped
+from tui.app.widgets.lines import Row, shorten
 from tui.app.widgets.readings import bar
 from tui.app.widgets.row_list import column
 from tui.base import format
-from tui.base.text import clean
 from tui.measure import forecast_words, roofline
 from tui.measure.chart import charts
 from tui.measure.chart_text import Role, chart_lines
@@ -65,46 +64,23 @@ class BenchState(msgspec.Struct, frozen=True, kw_only=True):
     """When the earlier runs are looked at, in place of the rest."""
 
 
-class BenchBoard(LineWidget):
-    """Its rows are as many as they are; `move` shows others."""
-
-    DEFAULT_CSS = "BenchBoard { width: 1fr; height: 1fr; }"
+class BenchBoard(Board[BenchState]):
+    """What is measured and how far it is stays on top; what was found, or the earlier runs, can be moved."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.state = BenchState()
-        self._first = 0
+        super().__init__(BenchState())
 
-    def show(self, state: BenchState) -> None:
-        """Take another state."""
-        self.state = state
-        self.update_rows()
-
-    def move(self, by: int) -> None:
-        """Show the rows further down, or up."""
-        self._first = max(0, self._first + by)
-        self.update_rows()
-
-    def compose_rows(self, width: int, height: int) -> Sequence[Row]:
-        """Progress stays on top; the rest can be moved."""
+    def top_rows(self, width: int) -> Iterator[Row]:
+        """Plan and progress."""
         state = self.state
-        top: list[Row] = [((cut(state.plan, width), "title"),), self._progress(width), ()]
-        rest = list(_earlier(state.earlier, width) if state.earlier is not None else self._found(width))
-        room = max(1, height - len(top))
-        self._first = max(0, min(self._first, len(rest) - room))
-        return [*top, *rest[self._first : self._first + room]]
+        yield ((cut(state.plan, width), "title"),)
+        told = f" {100 * state.fraction:3.0f}%  {state.doing}"
+        yield progress(state.fraction, told, width) if state.doing else ()
 
-    def _progress(self, width: int) -> Row:
-        state = self.state
-        if not state.doing:
-            return ()
-        n = max(10, min(40, width // 3))
-        filled, rest = bar(state.fraction, n)
-        return (
-            (filled, "key"),
-            (rest, "faint"),
-            (cut(f" {100 * state.fraction:3.0f}%  {state.doing}", width - n), ""),
-        )
+    def rows_below(self, width: int) -> Iterator[Row]:
+        """Earlier runs while these are looked at, else what was found."""
+        earlier = self.state.earlier
+        return _earlier(earlier, width) if earlier is not None else self._found(width)
 
     def _found(self, width: int) -> Iterator[Row]:
         state = self.state
@@ -123,18 +99,6 @@ class BenchBoard(LineWidget):
                 yield ()
                 for spans in chart_lines(chart, max(40, width)):
                     yield tuple((span.text, _STYLES.get(span.role, "")) for span in spans)
-
-
-def cut(text: str, width: int) -> str:
-    """What names a model or quotes somebody, in one row."""
-    return shorten(clean(text), width)
-
-
-def wrapped(text: str, width: int, style: str) -> Iterator[Row]:
-    """The same in as many rows as it takes."""
-    text = clean(text)
-    for start, end in wrap(text, width) or [(0, 0)]:
-        yield ((text[start:end].strip(), style),)
 
 
 def _measured(report: Report) -> JobRow:

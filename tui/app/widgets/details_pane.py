@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from tui.app.widgets.row_list import RowList
 from tui.app.widgets.wrapped import Wrapped
 
 
@@ -46,3 +49,8 @@ class DetailsPane(VerticalScroll, can_focus=False):
         if of != self._shown_of:
             self._shown_of = of
             self.scroll_home(animate=False)
+
+
+def with_details(rows: RowList[Any]) -> Container:
+    """A list, and the pane beside or below it."""
+    return Container(rows, DetailsPane(), id="middle")

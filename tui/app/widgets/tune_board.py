@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from tui.app.widgets.bench_board import cut, wrapped
-from tui.app.widgets.lines import LineWidget, Row
-from tui.app.widgets.readings import bar
+from tui.app.widgets.board import Board, cut, progress, wrapped
+from tui.app.widgets.lines import Row
 from tui.app.widgets.row_list import column
 from tui.base import format
 from tui.measure import tune_words
@@ -40,45 +39,23 @@ class TuneState(msgspec.Struct, frozen=True, kw_only=True):
     """What this is, for as long as nothing was measured."""
 
 
-class TuneBoard(LineWidget):
-    """Its rows are as many as they are; `move` shows others."""
+class TuneBoard(Board[TuneState]):
+    """What came of it, or how far it is, stays on top; what was tried can be moved."""
 
-    DEFAULT_CSS = "TuneBoard { width: 1fr; height: 1fr; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.state = TuneState()
-        self._first = 0
-
-    def show(self, state: TuneState) -> None:
-        """Take another state."""
-        self.state = state
-        self.update_rows()
-
-    def move(self, by: int) -> None:
-        """Show the rows further down, or up."""
-        self._first = max(0, self._first + by)
-        self.update_rows()
-
-    def compose_rows(self, width: int, height: int) -> Sequence[Row]:
-        """What came of it, or how far it is, stays on top; what was tried can be moved."""
-        top: list[Row] = [((cut(self.state.model, width), "title"),), *self._now(width), ()]
-        rest = list(self._tried(width))
-        room = max(1, height - len(top))
-        self._first = max(0, min(self._first, len(rest) - room))
-        return [*top, *rest[self._first : self._first + room]]
-
-    def _now(self, width: int) -> Iterator[Row]:
+    def top_rows(self, width: int) -> Iterator[Row]:
+        """The model, and what came of it or how far it is."""
         state = self.state
+        yield ((cut(state.model, width), "title"),)
         for number, line in enumerate(state.told):
             style = "" if number else "strong+good" if state.is_good else "strong"
             yield from wrapped(line, width, style)
         if state.doing:
             yield ((cut(state.doing, width), ""),)
-        elif (progress := state.progress) is not None:
-            yield from _progress_rows(progress, width)
+        elif state.progress is not None:
+            yield from _progress_rows(state.progress, width)
 
-    def _tried(self, width: int) -> Iterator[Row]:
+    def rows_below(self, width: int) -> Iterator[Row]:
+        """All that was tried, the fastest first."""
         outcome = self.state.outcome
         if outcome is None or not outcome.trials:
             for line in self.state.about:
@@ -92,14 +69,12 @@ class TuneBoard(LineWidget):
             yield from _trial_rows(outcome, trial, n_name, width, is_now=trial.choice == now)
 
 
-def _progress_rows(progress: TuneProgress, width: int) -> Iterator[Row]:
-    outcome = progress.outcome
-    n = max(10, min(40, width // 3))
-    filled, rest = bar(progress.fraction, n)
-    left = tr("{time} left at most", time=format.about(progress.left_s))
-    yield ((filled, "key"), (rest, "faint"), (cut(f"  {left}", width - n), ""))
-    trying = tr("now: {settings}", settings=tune_words.label(outcome.start, progress.choice))
-    stage = tr(tune_words.STAGES[progress.stage])
+def _progress_rows(now: TuneProgress, width: int) -> Iterator[Row]:
+    outcome = now.outcome
+    left = tr("{time} left at most", time=format.about(now.left_s))
+    yield progress(now.fraction, f"  {left}", width)
+    trying = tr("now: {settings}", settings=tune_words.label(outcome.start, now.choice))
+    stage = tr(tune_words.STAGES[now.stage])
     yield ((cut(trying, width), ""), (cut(f"  {stage}", max(0, width - len(trying))), "muted"))
     leader = outcome.leader
     if leader is None:

@@ -7,3 +7,12 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = CHECKOUT / "tests" / "data"
 SYSFS = DATA / "sysfs"
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    """`root`, with these files below it, as a test of readers of /proc and /sys wants them."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root

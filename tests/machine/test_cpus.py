@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DENSE
+from tests.places import tree
 from tui.engines.local import LocalEngine
 from tui.machine.cpus import cpu_quota, n_usable_cpus, physical_cores, usable_cpus
 from tui.protocol.records import LoadSettings
@@ -25,14 +26,6 @@ V1 = (
     "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
 )
 CGROUP_V1 = "4:memory:{path}\n2:cpu,cpuacct:{path}\n1:name=systemd:{path}\n0::{path}\n"
-
-
-def tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
 
 
 def v2(path: str, **quotas: str) -> dict[str, str]:
@@ -110,6 +103,11 @@ def topology(siblings: dict[int, str]) -> dict[str, str]:
     }
 
 
+def capacities(*each: int) -> dict[str, str]:
+    """As Arm's kernels tell how fast the CPUs are."""
+    return {f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity": f"{capacity}\n" for cpu, capacity in enumerate(each)}
+
+
 @pytest.mark.parametrize(
     ("allowed", "files", "n_cores"),
     [
@@ -129,6 +127,11 @@ def topology(siblings: dict[int, str]) -> dict[str, str]:
         ),
         # Only slower ones are allowed.
         (range(4, 7), {**topology({cpu: str(cpu) for cpu in range(8)}), "sys/devices/cpu_core/cpus": "0-3\n"}, 3),
+        # RK3588: Cortex-A55 and two clusters of A76; CIX P1: A520 and two of A720; then only one kind is allowed.
+        (range(8), {**topology({cpu: str(cpu) for cpu in range(8)}), **capacities(*[414] * 4, *[1024, 1008] * 2)}, 4),
+        (range(12), capacities(*[279] * 4, *[905] * 4, *[1024] * 4), 8),
+        (range(4), capacities(*[414] * 4, *[1024] * 4), 4),
+        (range(4), capacities(*[1024] * 4), 4),
         # Time for fewer than there are, and for more.
         (range(8), {**topology({cpu: str(cpu) for cpu in range(8)}), **v2("/a/b", a="350000 100000")}, 3),
         (range(8), {**topology({cpu: str(cpu) for cpu in range(8)}), **v1("/a", {"a/": (50000, 100000)})}, 1),

@@ -238,6 +238,26 @@ def test_pressure_and_temperature_are_read_where_there_are_any(tree: Tree) -> No
     assert (sample.memory_pressure_percent, sample.cpu_temperature_c) == (1.25, 71.5)
 
 
+@pytest.mark.parametrize(
+    ("zones", "wanted"),
+    [
+        (["npu-thermal", "littlecore-thermal", "bigcore0-thermal", "soc-thermal"], "soc-thermal"),  # RK3588 of Rockchip
+        (["package-thermal", "bigcore0-thermal", "gpu-thermal"], "package-thermal"),  # the same of a newer Linux
+        (["aoss0-thermal", "cpu0-thermal", "cpu1-thermal"], "cpu0-thermal"),  # Snapdragon 8cx
+        (["GPU-therm", "CPU-therm"], "CPU-therm"),  # Jetson
+        (["acpitz", "x86_pkg_temp"], "x86_pkg_temp"),
+        (["battery"], None),
+    ],
+)
+def test_the_thermal_zone_that_tells_most_of_the_cpu_is_read(tree: Tree, zones: list[str], wanted: str | None) -> None:
+    files: dict[str, str] = {}
+    for i, zone in enumerate(zones):
+        files |= {f"sys__class__thermal__thermal_zone{i}__type": f"{zone}\n"}
+        files |= {f"sys__class__thermal__thermal_zone{i}__temp": f"{50 + i}000\n"}
+    sample = HostReader(source=Linux(tree(**files))).read()
+    assert sample.cpu_temperature_c == (None if wanted is None else 50 + zones.index(wanted))
+
+
 def test_a_kernel_that_tells_nothing_gives_none_everywhere(tmp_path: Path) -> None:
     sample = HostReader(7, Linux(tmp_path)).read()
 

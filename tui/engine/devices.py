@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui.engine.bindings import libggml
+from tui.machine.cpu_name import cpu_name
 from tui.protocol.records import Device, DeviceKind
 
 _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
@@ -71,6 +72,11 @@ def list_devices() -> tuple[Device, ...]:
         api.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
         description = _text(api.ggml_backend_dev_description(handle))
         kind = _KINDS.get(api.ggml_backend_dev_type(handle), "gpu")
+        if kind == "cpu" and description in (
+            "",
+            "CPU",
+        ):  # llama.cpp reads one name only, which Arm's kernels do not give
+            description = cpu_name()
         if kind in ("gpu", "igpu") and any(word in description.lower() for word in _SOFTWARE):
             kind = "software"
         devices.append(

@@ -9,6 +9,10 @@ from pathlib import Path
 from tui.machine.cgroups import groups_of
 from tui.machine.files import read_int, read_text
 
+_NEARLY_AS_FAST = 2 / 3
+"""Of the fastest core's capacity, as Arm's kernels tell it: what a core has that keeps up. Little cores (Cortex-A55
+beside A76) have a third to a half; the second of three kinds has most of it."""
+
 
 def usable_cpus() -> frozenset[int]:
     """Numbers of the CPUs that this process may run on."""
@@ -53,14 +57,26 @@ def n_usable_cpus() -> int:
 def physical_cores(root: Path = Path("/")) -> int:
     """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
     two kinds (the slower ones would hold up every step), and no more than there is time for. Never below one."""
-    allowed = usable_cpus()
-    performance = _cpu_list(root / "sys/devices/cpu_core/cpus")
-    usable = (allowed & performance) or allowed
     cores = set()
-    for cpu in usable:
-        topology = root / "sys/devices/system/cpu" / f"cpu{cpu}" / "topology"
-        cores.add((read_text(str(topology / "thread_siblings_list")) or str(cpu)).strip())
+    for cpu in performance_cpus(root):
+        siblings = read_text(str(_cpu_folder(root, cpu) / "topology/thread_siblings_list"))
+        cores.add((siblings or str(cpu)).strip())
     return max(1, min(len(cores), cpu_quota(root) or len(cores)))
+
+
+def performance_cpus(root: Path = Path("/")) -> frozenset[int]:
+    """Of the CPUs that this process may run on, the fast ones; all where there is one kind, or only slow ones."""
+    allowed = usable_cpus()
+    fast = allowed & _cpu_list(root / "sys/devices/cpu_core/cpus")  # Intel's name for them
+    if not fast:
+        capacities = {cpu: read_int(str(_cpu_folder(root, cpu) / "cpu_capacity")) or 0 for cpu in allowed}
+        least = _NEARLY_AS_FAST * max(capacities.values(), default=0)
+        fast = frozenset(cpu for cpu, capacity in capacities.items() if capacity >= least)
+    return fast or allowed
+
+
+def _cpu_folder(root: Path, cpu: int) -> Path:
+    return root / "sys/devices/system/cpu" / f"cpu{cpu}"
 
 
 def _cpu_list(path: Path) -> set[int]:

@@ -13,7 +13,12 @@ from tui.machine.files import OpenFile, key_values, read_int, read_scaled, read_
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MEMORY = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
-_CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "cpu_thermal", "cpu-thermal")
+_CPU_ZONES = (
+    "cpu-thermal", "CPU-therm", "package-thermal", "soc-thermal", "bigcore0-thermal", "cpu0-thermal", "cpuss0-thermal",
+)  # fmt: skip
+"""Thermal zones on chips of Arm's architecture, the one that says most about the whole CPU first."""
+_CPU_SENSORS = ("k10temp", "coretemp", "zenpower", "apm_xgene", *(zone.replace("-", "_") for zone in _CPU_ZONES))
+"""Drivers, and what a zone is called where it stands among them."""
 
 
 class MachineCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +181,16 @@ def _limiting_groups(root: Path) -> list[_Group]:
 
 def _cpu_sensor(root: Path) -> str | None:
     """The file with the CPU package's temperature in millidegrees."""
-    for folder in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        if (read_text(str(folder / "name")) or "").strip() in _CPU_SENSORS and (folder / "temp1_input").exists():
-            return str(folder / "temp1_input")
-    for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        if (read_text(str(folder / "type")) or "").strip() == "x86_pkg_temp":
-            return str(folder / "temp")
-    return None
+    sensors = _by_name(root / "sys/class/hwmon", "hwmon*", "name", "temp1_input")
+    zones = _by_name(root / "sys/class/thermal", "thermal_zone*", "type", "temp")
+    found = (*map(sensors.get, _CPU_SENSORS), *map(zones.get, ("x86_pkg_temp", *_CPU_ZONES)))
+    return next(filter(None, found), None)
+
+
+def _by_name(folder: Path, pattern: str, name: str, value: str) -> dict[str, str]:
+    """Files called `value`, by what the file `name` beside each says; the first of several."""
+    named = ((read_text(str(entry / name)), entry / value) for entry in sorted(folder.glob(pattern), reverse=True))
+    return {text.strip(): str(file) for text, file in named if text and file.exists()}
 
 
 def _busy_and_total(line: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 
 from tui.base import format
+from tui.machine.cpu_name import cpu_name
 from tui.machine.files import read_text
 from tui.words import trn
 
@@ -24,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What of a machine matters to its speed."""
 
     cpu: str
-    """Name that the CPU gives itself; the architecture where it gives none."""
+    """What it is called (`tui.machine.cpu_name`)."""
     n_cores: int
     """Physical cores."""
     n_cpus: int
@@ -53,7 +54,7 @@ def this_machine() -> Machine:
     """The machine that this runs on."""
     n_cpus = psutil.cpu_count() or 1
     return Machine(
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         n_cores=psutil.cpu_count(logical=False) or n_cpus,
         n_cpus=n_cpus,
         ram_bytes=psutil.virtual_memory().total,
@@ -66,15 +67,6 @@ def is_same(one: Machine, other: Machine) -> bool:
     """Whether two are the same hardware, as far as it matters to speed."""
     is_same_cpu = (one.cpu, one.n_cores, one.n_cpus) == (other.cpu, other.n_cores, other.n_cpus)
     return is_same_cpu and abs(one.ram_bytes - other.ram_bytes) <= _SAME_RAM * other.ram_bytes
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model", "Hardware")))
-    return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
 
 
 def _os_name() -> str:

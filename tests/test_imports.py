@@ -81,7 +81,7 @@ WITHOUT_A_SCREEN = (
         "measure",
         "session",
     ),
-    *("bench", "cli"),
+    *("shell", "ask", "bench", "cli"),
 )
 
 

@@ -35,6 +35,10 @@ def run_command(name: str, arguments: argparse.Namespace, see_help: str) -> int:
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
     match name:
+        case "ask":
+            from tui.cli.ask_arguments import run_ask
+
+            return run_ask(arguments)
         case "models":
             from tui.cli.list_models import list_models
 

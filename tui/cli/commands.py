@@ -6,6 +6,7 @@ from __future__ import annotations
 from tui.words import mark, tr
 
 COMMANDS = {
+    "ask": ("QUESTION", mark("answer one question, without the app")),
     "search": ("WORDS", mark("find models on Hugging Face and ModelScope")),
     "show": ("REPO[:QUANT] | MODEL", mark("what a model is, and what it would do here")),
     "pull": ("REPO[:QUANT] | URL", mark("download a model")),

@@ -81,7 +81,7 @@ WITHOUT_A_SCREEN = (
         "measure",
         "session",
     ),
-    *("shell", "ask", "bench", "cli"),
+    *("shell", "host", "ask", "bench", "cli"),
 )
 
 

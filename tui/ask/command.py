@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 
@@ -20,19 +21,24 @@ from tui.config.logfile import log_to_file
 from tui.config.options import AskOptions
 from tui.config.settings import Settings, load_settings
 from tui.config.state import StateStore
+from tui.host import client
+from tui.host.client import HostLine
+from tui.host.meeting import HostProblem
+from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
 from tui.session.controller import Controller
+from tui.session.events import decode
 from tui.shell import signals
 from tui.shell.answer_load import CannotAsk
 from tui.shell.asking import Asking
+from tui.shell.progress_line import ProgressLine
 from tui.shell.question import Question
-from tui.shell.status_line import StatusLine
 from tui.shell.trouble import complain, death_report, say
-from tui.words import tr
+from tui.words import language, tr
 
-_END_S = 1.0
-"""How long a session may take to end after an interruption."""
+_STOP_S, _END_S = 10.0, 1.0
+"""How long an answer may take to stop, and a session to end, after an interruption."""
 _READ_S = 0.5
 """How long whoever reads may take for the last words of an answer that was interrupted."""
 
@@ -53,7 +59,7 @@ class _Ask:
 
     def __init__(self, options: AskOptions, settings: Settings, state: StateStore) -> None:
         self._options, self._settings, self._state = options, settings, state
-        self._line = StatusLine(sys.stderr)
+        self._line = ProgressLine(sys.stderr)
         self._unwritten: OSError | None = None
         self._asking: asyncio.Task[None] | None = None
         self._saved_id = ""
@@ -66,7 +72,7 @@ class _Ask:
         code, message = ExitCode.FINE, ""
         try:
             question = Question.of(self._options, await self._prompt())
-            self._asking = asyncio.create_task(self._ask(question))
+            self._asking = asyncio.create_task(self._answered(question))
             await self._asking
         except asyncio.CancelledError:
             if self._unwritten is None:
@@ -75,6 +81,8 @@ class _Ask:
             code, message = ExitCode.USAGE, str(error)
         except CannotAsk as error:
             code, message = error.code, str(error)
+        except HostProblem as error:
+            code, message = ExitCode.ENGINE, str(error)
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_report(died.death)
         except StoreError as error:
@@ -112,6 +120,63 @@ class _Ask:
             piped = await aside(lambda: read_piped(descriptor))
             self._line.clear()
         return encodable(prompt_of(self._options.question, piped, self._options.files))
+
+    async def _answered(self, question: Question) -> None:
+        """By the host that runs, or is wanted, else here."""
+        if (host := await self._host()) is None:
+            await self._ask(question)
+            return
+        async with host:
+            host.send(AskHost(question=question, language=language()))
+            try:
+                await self._hear(host)
+            except asyncio.CancelledError:
+                host.send(StopAsking())
+                with contextlib.suppress(TimeoutError, CannotAsk, HostProblem):
+                    async with asyncio.timeout(_STOP_S):
+                        await self._hear(host)
+                raise
+
+    async def _host(self) -> HostLine | None:
+        """None where none is wanted, or for settings that are not its own. Raises `HostProblem`."""
+        is_wanted = self._options.stays_loaded or self._settings.session.keep_loaded
+        if self._options.settings_file is not None or self._options.software_vulkan:
+            if self._options.stays_loaded:
+                raise CannotAsk(
+                    ExitCode.USAGE,
+                    tr("--keep goes with your own settings.toml: leave out --settings and --software-vulkan."),
+                )
+            return None
+        if is_wanted:
+            return await client.start()
+        try:
+            return await client.find()
+        except HostProblem as error:  # it can be done without
+            self._reply.say(str(error))
+            return None
+
+    async def _hear(self, host: HostLine) -> None:
+        """Up to the end of what is asked there. Raises `CannotAsk` and `HostProblem`."""
+        reply = self._reply
+        while True:
+            match await host.next():
+                case Waiting(n_before=n):
+                    reply.wait(n)
+                case Begun(model=name, loaded=loaded):
+                    reply.begin(name, loaded)
+                case Remark(sentence=sentence):
+                    reply.say(sentence)
+                case Happened(event=event):
+                    reply.hear(decode(event))
+                case Closed(code=code, sentence=sentence, conversation=conversation):
+                    self._saved_id = conversation
+                    if code:
+                        raise CannotAsk(_exit_code(code), sentence)
+                    if reply.turn is None and reply.failure is None:
+                        raise HostProblem(
+                            tr("The llmtui in the background has ended. What it has written is saved; ask again.")
+                        )
+                    return
 
     async def _ask(self, question: Question) -> None:
         """Have it answered by a session that ends with it."""
@@ -154,3 +219,7 @@ class _Ask:
                 else ""
             )
         return ""
+
+
+def _exit_code(code: int) -> ExitCode:
+    return next((one for one in ExitCode if one == code), ExitCode.ENGINE)

@@ -17,7 +17,7 @@ from tui.config.options import AskOptions
 from tui.protocol.messages import Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
 from tui.session import events
-from tui.shell.status_line import StatusLine
+from tui.shell.progress_line import ProgressLine
 from tui.shell.trouble import death_report, error_sentence, say
 from tui.words import tr, trn
 
@@ -29,10 +29,10 @@ _ROOM = 1024
 class Reply:
     """Hears one answer. At its end there is a `turn`, or a `failure`, or both."""
 
-    def __init__(self, options: AskOptions, output: Output, line: StatusLine) -> None:
+    def __init__(self, options: AskOptions, output: Output, line: ProgressLine) -> None:
         self._options, self._line = options, line
-        self._answer = _Stream(output, sys.stdout)
-        self._thoughts = _Stream(output, sys.stderr, is_quiet=True)
+        self._answer = TextStream(output, sys.stdout)
+        self._thoughts = TextStream(output, sys.stderr, is_quiet=True)
         self._name = ""
         self.loaded: Loaded | None = None
         self.started: Started | None = None
@@ -41,10 +41,15 @@ class Reply:
         self.failure: tuple[ExitCode, str] | None = None
         """Why there is no whole answer."""
 
-    def begin(self, name: str) -> None:
-        """The model of this name is going to answer."""
-        self._name = name
-        self._line.say(0, tr("loading {model}", model=name))
+    def begin(self, name: str, loaded: Loaded | None) -> None:
+        """The model of this name is going to answer, when it is loaded if it is not."""
+        self._name, self.loaded = name, loaded
+        if loaded is None:
+            self._line.say(0, tr("loading {model}", model=name))
+
+    def wait(self, n_before: int) -> None:
+        """Others are answered first."""
+        self._line.put(trn("waiting for {n} other question", "waiting for {n} other questions", n_before))
 
     def hear(self, event: events.AnySessionEvent) -> None:
         """Whatever the session tells."""
@@ -163,7 +168,7 @@ class Reply:
         say(sentence)
 
 
-class _Stream:
+class TextStream:
     """A text on one of the process's streams. A terminal gets nothing that it would take for a command but, for a
     `is_quiet` one, the colour; a pipe gets the text as it was written."""
 

@@ -44,7 +44,7 @@ from tui.shell import signals
 from tui.shell.encoding import for_encoding
 from tui.shell.load_guard import no_such_device, read_memory
 from tui.shell.pick import NoModelFound, Pick, every_model, pick
-from tui.shell.status_line import StatusLine
+from tui.shell.progress_line import ProgressLine
 from tui.shell.trouble import complain, death_report, error_sentence, say
 from tui.words import tr
 
@@ -106,7 +106,7 @@ class _Bench:
     def __init__(self, options: BenchOptions, models: Sequence[LibraryModel], settings: Settings, past: Past) -> None:
         self._options, self._models, self._settings, self._past = options, models, settings, past
         self._kind = kind_of(options)
-        self._line = StatusLine(sys.stderr)
+        self._line = ProgressLine(sys.stderr)
         self._refused: list[RefusedJob] = []
         self._runner: Runner | None = None
         self._jobs: list[BenchJob] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.base import format
 from tui.base.text import cells
 from tui.measure.runner import Progress
-from tui.shell.status_line import MOST, bar
+from tui.shell.progress_line import MOST, bar
 from tui.words import tr
 
 

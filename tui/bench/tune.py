@@ -32,7 +32,7 @@ from tui.planning.exact import Confirmed
 from tui.protocol.death import EngineDied
 from tui.shell import signals
 from tui.shell.load_guard import read_memory
-from tui.shell.status_line import StatusLine
+from tui.shell.progress_line import ProgressLine
 from tui.shell.trouble import complain, death_report, error_sentence, say
 from tui.words import tr
 
@@ -45,7 +45,7 @@ def tune(options: BenchOptions, model: LibraryModel, settings: Settings, state: 
 class _Command:
     def __init__(self, options: BenchOptions, model: LibraryModel, settings: Settings, state: StateStore) -> None:
         self._options, self._model, self._settings, self._state = options, model, settings, state
-        self._line = StatusLine(sys.stderr)
+        self._line = ProgressLine(sys.stderr)
         self._tuner: Tuner | None = None
 
     async def run(self) -> ExitCode:

@@ -27,6 +27,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
             max_tokens=arguments.max_tokens,
             think=arguments.think,
             keep=arguments.keep,
+            stays_loaded=arguments.stays_loaded,
             as_json=arguments.json,
         )
     )

@@ -24,6 +24,12 @@ _EXAMPLES = {
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
+    "attach": (("llmtui attach", mark("after a line that dropped, or beside")),),
+    "ls": (
+        ("llmtui ls", mark("model, memory, state")),
+        ("llmtui ls --json", mark("for a script")),
+    ),
+    "stop": (("llmtui stop", mark("frees its memory; answers are saved")),),
     "search": (
         ("llmtui search qwen3 8b", mark("on both hubs")),
         ("llmtui search --author unsloth", mark("all that one publishes")),
@@ -63,7 +69,7 @@ class _Command(CommandLine):
     codes = tuple(code for code in ExitCode if code not in _NOT_OF_COMMANDS)
 
 
-class _Ask(_Command):
+class _EngineCommand(_Command):
     """The one that starts an engine."""
 
     codes = tuple(code for code in ExitCode if code not in _NOT_OF_ASK)
@@ -73,9 +79,9 @@ def command_parser(name: str) -> CommandLine:
     """The arguments of a command. The words that are no options are its `models`."""
     what, about = COMMANDS[name]
     text = tr(about)
-    parser = (_Ask if name == "ask" else _Command)(
+    parser = (_EngineCommand if name in ("ask", "attach", "ls", "stop") else _Command)(
         prog=f"llmtui {name}",
-        usage=f"llmtui {name} [OPTIONS] {what}",
+        usage=f"llmtui {name} [OPTIONS] {what}".rstrip(),
         description=described(tr("{problem}.", problem=text[:1].upper() + text[1:]), _EXAMPLES[name]),
         formatter_class=HelpFormatter,
         add_help=False,
@@ -84,7 +90,8 @@ def command_parser(name: str) -> CommandLine:
     parser.add_argument("models", nargs="*", help=argparse.SUPPRESS)
     group = parser.add_argument_group(tr("options"))
     _OPTIONS[name](group)
-    group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    if name != "attach":
+        group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
     add_settings(group)
     add_help(group)
     if name == "ask":
@@ -143,11 +150,17 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--think", default="", choices=THINKS, metavar="HOW", help=tr("on, off, or show: thoughts go to stderr")
     )
+    group.add_argument(
+        "--keep", dest="stays_loaded", action="store_true", help=tr("leave the model loaded, for the next question")
+    )
     group.add_argument("--no-save", dest="keep", action="store_false", help=tr("do not save the conversation"))
 
 
 _OPTIONS: dict[str, Callable[[argparse._ArgumentGroup], None]] = {
     "ask": _ask,
+    "attach": lambda _: None,
+    "ls": lambda _: None,
+    "stop": lambda _: None,
     "search": _search,
     "show": _show,
     "pull": _pull,

@@ -35,7 +35,7 @@ from tui.hubs.records import Variant
 from tui.planning import verdict_words
 from tui.session.fetching import order_of, path_of
 from tui.session.finding import on_machine
-from tui.shell.status_line import StatusLine
+from tui.shell.progress_line import ProgressLine
 from tui.words import tr
 
 _PART = 0.1
@@ -164,7 +164,7 @@ class _Told:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._line = StatusLine(sys.stderr)
+        self._line = ProgressLine(sys.stderr)
         self._is_live = sys.stderr.isatty()
         self._part = -1
         self._at = 0.0

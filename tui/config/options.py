@@ -71,6 +71,8 @@ class AskOptions(Options, frozen=True):
     think: Think = ""
     keep: bool = True
     """Save the conversation."""
+    stays_loaded: bool = False
+    """Leave the model loaded, in the background."""
     as_json: bool = False
     """The answer as one JSON object, at its end."""
 

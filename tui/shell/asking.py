@@ -16,6 +16,7 @@ from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
+from tui.protocol.messages import Loaded
 from tui.protocol.records import PartialSampling
 from tui.session import events
 from tui.session.controller import Controller
@@ -31,8 +32,8 @@ _ENDS = (events.AnswerEnded, events.AnswerRefused, events.LoadFailed, events.Eng
 
 
 class Asking:
-    """Of one session, one question at a time. `on_model` is told the name of the model that answers, `say` what else a
-    person should know."""
+    """Of one session, one question at a time. `on_model` is told the name of the model that answers, and
+    what is loaded of it already, `say` what else a person should know."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Asking:
         settings: Settings,
         state: StateStore,
         *,
-        on_model: Callable[[str], None],
+        on_model: Callable[[str, Loaded | None], None],
         say: Callable[[str], None],
     ) -> None:
         self._controller, self._settings, self._state = controller, settings, state
@@ -133,11 +134,12 @@ class Asking:
 
     async def _load(self, question: Question, model: LibraryModel) -> None:
         controller = self._controller
-        self._on_model(model.info.name)
+        suits = is_loaded(controller, model, question)
+        self._on_model(model.info.name, controller.engine.loaded if suits else None)
+        if suits:
+            return
         if not controller.engine.alive:
             await controller.model.start()
-        if is_loaded(controller, model, question):
-            return
         request = await settle(controller, model, question, self._settings, self._state, self._say)
         controller.model.headers[str(model.path)] = model.info
         controller.load(request)

@@ -13,7 +13,7 @@ _WIDTH = 20
 _ERASE = "\r\x1b[K"
 
 
-class StatusLine:
+class ProgressLine:
     """Rewrites one line of `stream`, which is stderr: stdout belongs to the results."""
 
     def __init__(self, stream: TextIO) -> None:

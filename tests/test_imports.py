@@ -93,7 +93,7 @@ WITHOUT_A_SCREEN = (
         "measure",
         "session",
     ),
-    *("bench", "cli"),
+    *("shell", "host", "ask", "bench", "cli"),
 )
 
 

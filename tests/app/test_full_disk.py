@@ -177,11 +177,11 @@ async def test_what_can_still_not_be_remembered_at_the_end_is_given(tmp_path: Pa
 
 
 def test_a_log_that_could_not_be_written_goes_on_in_silence(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from tui.app.run import _PrivateLog
+    from tui.config.logfile import PrivateLog
 
     paths.log_file().parent.mkdir(parents=True)
     log = logging.Logger("of this test")
-    handler = _PrivateLog(paths.log_file(), maxBytes=4096, backupCount=1, encoding="utf-8")
+    handler = PrivateLog(paths.log_file(), maxBytes=4096, backupCount=1, encoding="utf-8")
     log.addHandler(handler)
     log.warning("before")
     with no_file_larger_than(paths.log_file().stat().st_size):

@@ -23,7 +23,6 @@ from tests.patience import PATIENCE_S
 from tests.running import llmtui, on_terminal, plain
 from tui.base.exit_codes import ExitCode
 from tui.bench.progress import describe
-from tui.bench.render import for_encoding
 from tui.config import paths
 from tui.config.settings import ChosenLoad
 from tui.config.state import StateStore
@@ -34,6 +33,7 @@ from tui.measure.report import Test
 from tui.measure.runner import Progress, Runner
 from tui.measure.stats import deviation, mean
 from tui.models.library import inspect
+from tui.shell.encoding import for_encoding
 
 SMALL = ("-p", "32", "-n", "8", "-r", "3", "-t", "1")
 ENDLESS = ("-p", "0", "-n", "64", "-r", "1000000", "-t", "1")

@@ -38,7 +38,6 @@ from tui.app.widgets.transcript_entries import Card
 from tui.base.exit_codes import ExitCode
 from tui.base.splitfile import part_of
 from tui.base.text import n_harmful
-from tui.bench.trouble import death_report, error_sentence
 from tui.config.keymap import default_keymap
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
@@ -47,6 +46,7 @@ from tui.models.modelfile import ModelFileError, read_model
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.messages import Delta, Done, Generate
 from tui.protocol.records import ErrorInfo, LoadSettings, Message, Sampling
+from tui.shell.trouble import death_report, error_sentence
 
 LONGEST_S = 40.0
 """Of one step, on a machine that does other things too."""
@@ -189,7 +189,7 @@ class Campaign:
     def _judge_error(self, mutated: Mutated, path: Path, info: ErrorInfo) -> None:
         if info.kind not in KNOWN:
             self.complain(mutated, path, f"{info.kind}: {info.text}")
-        shown = [info.text, body(load_failure(path, info, KEYS)), error_sentence(path, info), refusal(info, KEYS)]
+        shown = [info.text, body(load_failure(path, info, KEYS)), error_sentence(path, info, ""), refusal(info, KEYS)]
         if any(len(text) > LONGEST_TEXT for text in shown) or "\n" in info.text or n_harmful(info.text):
             self.complain(mutated, path, f"an error that nobody can read: {info.text[:3000]!r}")
 

@@ -18,11 +18,11 @@ from tests.engine.asking import GREEDY, ask, user
 from tests.models.gguf_files import Typed
 from tests.models.whole_files import WholeFile, changed
 from tui.app.death_card import engine_stopped
-from tui.bench.trouble import death_report
 from tui.engines.interface import Engine, EngineError
 from tui.protocol.death import Death, EngineDied
 from tui.protocol.messages import Generate
 from tui.protocol.records import ErrorInfo, Sampling
+from tui.shell.trouble import death_report
 
 TOKENS = "tokenizer.ggml.tokens"
 Change = Callable[[WholeFile], object]

@@ -12,19 +12,16 @@ import msgspec
 
 from tui.base import format
 from tui.base.exit_codes import ExitCode
-from tui.base.format import listed
 from tui.base.stdout import put
 from tui.base.terminal_style import page, takes_colours
-from tui.bench import picture, render, signals
-from tui.bench.guard import CannotBeLoaded, NotMeasured, read_memory, settle
+from tui.bench import picture, render
+from tui.bench.guard import CannotBeLoaded, NotMeasured, others_to_measure, settle
 from tui.bench.history import FOR_EYES, NoBaseline, Past, show_history
 from tui.bench.kinds import kind_of
-from tui.bench.pick import NoModelFound, Pick, every_model, pick
-from tui.bench.progress import ProgressLine
-from tui.bench.trouble import complain, death_report, error_sentence, say
+from tui.bench.progress import describe
 from tui.bench.tune import tune
 from tui.config import paths
-from tui.config.load import AUTO, CPU, backend_devices, engine_settings, merge_load
+from tui.config.load import engine_settings, merge_load
 from tui.config.options import BenchOptions
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad, Settings, load_settings
@@ -37,13 +34,21 @@ from tui.measure.bench_plan import BenchJob, context_for, tokens_needed
 from tui.measure.chart import row_names
 from tui.measure.condition import MachineProbe
 from tui.measure.report import Comparison, ModelFacts, RefusedJob, Test
-from tui.measure.runner import Failure, Runner
+from tui.measure.runner import Failure, Progress, Runner
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import MLOCK_FAILED
 from tui.protocol.records import Device
+from tui.shell import signals
+from tui.shell.encoding import for_encoding
+from tui.shell.load_guard import no_such_device, read_memory
+from tui.shell.pick import NoModelFound, Pick, every_model, pick
+from tui.shell.progress_line import ProgressLine
+from tui.shell.trouble import complain, death_report, error_sentence, say
 from tui.words import tr
+
+_EXAMPLE = "llmtui --bench model.gguf"
 
 
 class UsageError(Exception):
@@ -87,12 +92,12 @@ def bench(options: BenchOptions) -> ExitCode:
 
 def _picks(options: BenchOptions, settings: Settings, state: StateStore) -> Sequence[Pick]:
     if options.every_model:
-        picks, left_out = every_model(settings, state.state)
+        picks, left_out = every_model(settings, state.state, _EXAMPLE)
         if left_out:
             say(left_out)
         return picks
     named: Sequence[Path | None] = options.models or (None,)
-    return [pick(path, settings, state.state) for path in named]
+    return [pick(path, settings, state.state, _EXAMPLE) for path in named]
 
 
 class _Bench:
@@ -127,7 +132,7 @@ class _Bench:
                     probe = stack.enter_context(contextlib.closing(MachineProbe.of(engine)))
                     plan = msgspec.structs.replace(self._kind.plan, jobs=tuple(self._jobs))
                     known = await asyncio.to_thread(self._past.speeds)
-                    self._runner = Runner(engine, plan, self._line.show, probe, known)
+                    self._runner = Runner(engine, plan, self._show, probe, known)
                     await self._runner.run()
                     self._energy_note = probe.energy_note
                 else:
@@ -155,6 +160,9 @@ class _Bench:
             code, message = code or ExitCode.MODEL, f"{message} {error}".strip()
         return _fail(code, message) if message else code or outcome
 
+    def _show(self, progress: Progress) -> None:
+        self._line.put(describe(progress))
+
     def _failed(self, failure: Failure, code: ExitCode, message: str) -> tuple[ExitCode, str]:
         """What a job that ended before its time does to the exit code and to what is said."""
         job, report = self._jobs[failure.job], self._runner.report_of(failure.job) if self._runner else None
@@ -162,7 +170,7 @@ class _Bench:
             how, sentence = ExitCode.ENGINE, death_report(failure.error.death)
         else:
             how = ExitCode.ENGINE if report else ExitCode.MODEL
-            sentence = error_sentence(job.model.path, failure.error.info)
+            sentence = error_sentence(job.model.path, failure.error.info, others_to_measure())
         if not self._is_one:
             self._refuse(job.model, format.backend(job.settings.devices), sentence)
             sentence = tr("not everything could be measured; the rows say why.")
@@ -232,7 +240,7 @@ class _Bench:
             if output == "table" and (chart := picture.below_table(comparison, baseline, sys.stdout)):
                 shown = f"{shown}\n{chart}"
         if shown:
-            put(shown if isinstance(shown, bytes) else render.for_encoding(shown, sys.stdout.encoding))
+            put(shown if isinstance(shown, bytes) else for_encoding(shown, sys.stdout.encoding))
         if output not in FOR_EYES:
             for row in comparison.refused:
                 say(render.refusal(row))
@@ -252,14 +260,8 @@ def make_job(
     """How to load a model on a machine with these devices. The context is as large as the largest test, unless the
     command line (`load`) says more. Raises `UsageError`."""
     choice, problems = merge_load(defaults, None, load)
-    if "backend" in load and backend_devices(choice.backend, devices) is None:
-        raise UsageError(
-            tr(
-                "{option}: there is no such device here. There are: {devices}.",
-                option=f"--backend {choice.backend}",
-                devices=listed(AUTO, CPU, *(device.name for device in devices if device.kind != "cpu")),
-            )
-        )
+    if "backend" in load and (missing := no_such_device(choice.backend, devices)):
+        raise UsageError(missing)
     if "n_ctx" not in load:
         choice = msgspec.structs.replace(choice, n_ctx=context_for(tests))
     elif 0 < choice.n_ctx < (needed := tokens_needed(tests)):

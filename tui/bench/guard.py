@@ -3,27 +3,22 @@ fit, and `--fit` takes the fastest placement there is room for."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
 from tui.config.load import engine_settings, from_engine
-from tui.config.loadtable import LOAD_ROWS
 from tui.config.options import BenchOptions
-from tui.config.settings import MemorySettings
 from tui.engines.plans import DryRunPlanner
-from tui.machine.gpu import GpuReader
-from tui.machine.host import HostReader
 from tui.measure.bench_plan import BenchJob, tokens_needed
 from tui.measure.report import Test
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import may_load, no_others
 from tui.planning.loadcheck import obstacle
-from tui.planning.now import MemoryNow, memory_now
-from tui.planning.remedies import Remedy
+from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
+from tui.shell.load_guard import options_of
 from tui.words import tr
 
 
@@ -39,14 +34,9 @@ class CannotBeLoaded(NotMeasured):
     """The settings do not go with the model, however much memory there is."""
 
 
-async def read_memory(devices: Sequence[Device], reserves: MemorySettings) -> MemoryNow:
-    """What a model may take now. Asks the GPUs' drivers, in a thread."""
-    reader = GpuReader()
-    try:
-        gpus = await asyncio.to_thread(reader.read)
-    finally:
-        reader.close()
-    return memory_now(HostReader().read(), devices, reserves, gpus=gpus)
+def others_to_measure() -> str:
+    """What to do about a model that is not to be loaded at all."""
+    return tr("llmtui --bench without a name takes a model that can be measured.")
 
 
 async def settle(
@@ -74,40 +64,14 @@ async def settle(
     permission = await may_load(confirmed, choice, others=no_others)
     if permission.is_given:
         return job
-    helping = [
-        option
+    helping = options_of(
+        remedy
         for remedy in permission.remedies
         if remedy.choice.n_ctx == choice.n_ctx or remedy.choice.n_ctx >= tokens_needed(tests)
-        if (option := _option(remedy))
-    ]
+    )
     would = (
-        tr("What would fit: {options}. --force measures it anyway.", options="; ".join(helping))
+        tr("What would fit: {options}. --force measures it anyway.", options=helping)
         if helping
         else tr("No option makes it fit. --force measures it anyway.")
     )
     raise TooLittleMemory(f"{verdict_words.sentence(permission.verdict)}\n{would}")
-
-
-def _option(remedy: Remedy) -> str:
-    """What brings it about on a command line."""
-    match remedy.change:
-        case "fit":
-            return "--fit"
-        case "layers":
-            return _options(remedy, "n_gpu_layers")
-        case "experts":
-            return _options(remedy, "n_cpu_moe")
-        case "context":
-            return _options(remedy, "n_ctx")
-        case "cache":
-            return _options(remedy, "type_k", "type_v")
-        case "windows":
-            return _options(remedy, "swa_full")
-        case "quant":
-            return verdict_words.remedy_label(remedy)
-        case _:
-            return ""
-
-
-def _options(remedy: Remedy, *names: str) -> str:
-    return " ".join(f"{LOAD_ROWS[name].option} {getattr(remedy.choice, name)}" for name in names)

@@ -15,7 +15,6 @@ from tui.base.oserrors import os_reason
 from tui.base.stdout import put
 from tui.base.terminal_style import Line, Piece, Tone, Toned
 from tui.bench import render
-from tui.bench.trouble import complain, say
 from tui.config import paths
 from tui.config.options import BenchOptions
 from tui.measure.compare import (
@@ -32,6 +31,7 @@ from tui.measure.compare import (
 from tui.measure.history import History, HistoryError, Kept
 from tui.measure.known_speeds import KnownSpeeds, readable_speeds
 from tui.measure.report import Comparison, Report, row_label, row_name
+from tui.shell.trouble import complain, say
 from tui.words import tr
 
 LAST = "last"

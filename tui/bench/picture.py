@@ -12,12 +12,12 @@ import msgspec
 from tui.base.columns import wrap
 from tui.base.format import listed
 from tui.base.terminal_style import page, painted, takes_colours
-from tui.bench.render import can_encode
-from tui.bench.trouble import say
 from tui.measure.chart import Chart, RowName, UnknownBaseline, charts, find_baseline
 from tui.measure.chart_plot import PlottingMissing, can_draw_chinese, draw, require_matplotlib
 from tui.measure.chart_text import SIGNS, Role, Span, chart_lines, text_of
 from tui.measure.report import Comparison, RefusedJob, Test, row_label
+from tui.shell.encoding import can_encode
+from tui.shell.trouble import say
 from tui.words import language, speaking_english, tr
 
 PIPE_COLUMNS = 80

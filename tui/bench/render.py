@@ -29,6 +29,7 @@ from tui.measure.report import (
     row_label,
     row_name,
 )
+from tui.shell.encoding import for_encoding
 from tui.words import tr, trn
 
 Page = list[Line]
@@ -37,7 +38,6 @@ Format = Callable[[Comparison], Page | str]
 """Programs get a text."""
 
 _GIB = 1 << 30
-_ASCII = str.maketrans({"±": "+-", "·": "-", "…": "..."})
 
 
 def for_eyes(comparison: Comparison) -> Page:
@@ -163,11 +163,6 @@ def table_of(rows: Sequence[Sequence[Piece]], sides: str, output: str, *, head: 
     return [lines[0], f"|{'|'.join(rule)}|", *lines[1:]]
 
 
-def for_encoding(text: str, encoding: str | None) -> str:
-    """`text`, its few signs beyond ASCII replaced when the encoding of a stream lacks them."""
-    return text if can_encode("".join(map(chr, _ASCII)), encoding) else text.translate(_ASCII)
-
-
 def show(lines: Page, stream: TextIO) -> None:
     """Print a page."""
     shown = for_encoding(page(lines, colours=takes_colours(stream)), stream.encoding)
@@ -175,15 +170,6 @@ def show(lines: Page, stream: TextIO) -> None:
         put(shown)
     else:
         print(shown, file=stream)
-
-
-def can_encode(signs: str, encoding: str | None) -> bool:
-    """Whether a stream of this encoding, None for an unknown one, can show all of `signs`."""
-    try:
-        signs.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def facts(report: Report) -> Page:

@@ -13,11 +13,8 @@ from tui.base import format
 from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
 from tui.base.terminal_style import Piece, Toned
-from tui.bench import signals
-from tui.bench.guard import read_memory
-from tui.bench.progress import ProgressLine
+from tui.bench.guard import others_to_measure
 from tui.bench.render import default_format, show, table_of
-from tui.bench.trouble import complain, death_report, error_sentence, say
 from tui.config.load import backend_devices, merge_load
 from tui.config.options import BenchOptions
 from tui.config.settings import Settings
@@ -33,6 +30,10 @@ from tui.measure.tune_words import label, left_out, outcome_of, verdict
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
 from tui.protocol.death import EngineDied
+from tui.shell import signals
+from tui.shell.load_guard import read_memory
+from tui.shell.progress_line import ProgressLine
+from tui.shell.trouble import complain, death_report, error_sentence, say
 from tui.words import tr
 
 
@@ -60,7 +61,7 @@ class _Command:
         except _NoDevice as error:
             code, message = ExitCode.USAGE, str(error)
         except EngineError as error:
-            code, message = ExitCode.MODEL, error_sentence(self._model.path, error.info)
+            code, message = ExitCode.MODEL, error_sentence(self._model.path, error.info, others_to_measure())
         except EngineDied as died:
             code, message = ExitCode.ENGINE, death_report(died.death)
         finally:

@@ -7,14 +7,29 @@ from collections.abc import Callable
 
 from tui.base.exit_codes import ExitCode
 from tui.cli.commands import COMMANDS
-from tui.cli.parser import CommandLine, HelpFormatter, add_help, add_settings, described
+from tui.cli.parser import CommandLine, HelpFormatter, add_answer, add_help, add_load, add_settings, described
 from tui.cli.types import at_least, byte_rate, hub_name
 from tui.words import mark, tr
 
 SORTS = ("downloads", "likes", "updated")
 """Of `tui.hubs.records.Sort`, without importing it."""
 MODEL_SORTS = ("name", "params", "size", "needs", "speed", "used")
+THINKS = ("on", "off", "show")
+"""Of `tui.config.options.Think`, without importing it."""
 _EXAMPLES = {
+    "ask": (
+        ('llmtui ask "What is a mutex?"', mark("with the model used last")),
+        ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
+        ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
+        ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
+    ),
+    "attach": (("llmtui attach", mark("after a line that dropped, or beside")),),
+    "ls": (
+        ("llmtui ls", mark("model, memory, state")),
+        ("llmtui ls --json", mark("for a script")),
+    ),
+    "stop": (("llmtui stop", mark("frees its memory; answers are saved")),),
     "search": (
         ("llmtui search qwen3 8b", mark("on both hubs")),
         ("llmtui search --author unsloth", mark("all that one publishes")),
@@ -45,6 +60,7 @@ _EXAMPLES = {
     ),
 }
 _NOT_OF_COMMANDS = (ExitCode.SLOWER, ExitCode.ENGINE, ExitCode.UNDECIDED)
+_NOT_OF_ASK = (ExitCode.SLOWER, ExitCode.UNDECIDED, ExitCode.HUB)
 
 
 class _Command(CommandLine):
@@ -53,13 +69,19 @@ class _Command(CommandLine):
     codes = tuple(code for code in ExitCode if code not in _NOT_OF_COMMANDS)
 
 
+class _EngineCommand(_Command):
+    """The one that starts an engine."""
+
+    codes = tuple(code for code in ExitCode if code not in _NOT_OF_ASK)
+
+
 def command_parser(name: str) -> CommandLine:
     """The arguments of a command. The words that are no options are its `models`."""
     what, about = COMMANDS[name]
     text = tr(about)
-    parser = _Command(
+    parser = (_EngineCommand if name in ("ask", "attach", "ls", "stop") else _Command)(
         prog=f"llmtui {name}",
-        usage=f"llmtui {name} [OPTIONS] {what}",
+        usage=f"llmtui {name} [OPTIONS] {what}".rstrip(),
         description=described(tr("{problem}.", problem=text[:1].upper() + text[1:]), _EXAMPLES[name]),
         formatter_class=HelpFormatter,
         add_help=False,
@@ -68,9 +90,12 @@ def command_parser(name: str) -> CommandLine:
     parser.add_argument("models", nargs="*", help=argparse.SUPPRESS)
     group = parser.add_argument_group(tr("options"))
     _OPTIONS[name](group)
-    group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
+    if name != "attach":
+        group.add_argument("--json", action="store_true", help=tr("print JSON; nothing else goes to stdout"))
     add_settings(group)
     add_help(group)
+    if name == "ask":
+        add_load(parser)
     return parser
 
 
@@ -114,7 +139,28 @@ def _rm(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-y", "--yes", action="store_true", help=tr("do not ask"))
 
 
+def _ask(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-m", "--model", metavar="MODEL", help=tr("file, or part of a name in your library"))
+    group.add_argument(
+        "-f", "--file", dest="files", action="append", default=[], metavar="FILE", help=tr("ask about it; repeatable")
+    )
+    group.add_argument("--continue", dest="continue_last", action="store_true", help=tr("in the last conversation"))
+    add_answer(group)
+    group.add_argument("--max-tokens", type=at_least(1), metavar="N", help=tr("end the answer after so many tokens"))
+    group.add_argument(
+        "--think", default="", choices=THINKS, metavar="HOW", help=tr("on, off, or show: thoughts go to stderr")
+    )
+    group.add_argument(
+        "--keep", dest="stays_loaded", action="store_true", help=tr("leave the model loaded, for the next question")
+    )
+    group.add_argument("--no-save", dest="keep", action="store_false", help=tr("do not save the conversation"))
+
+
 _OPTIONS: dict[str, Callable[[argparse._ArgumentGroup], None]] = {
+    "ask": _ask,
+    "attach": lambda _: None,
+    "ls": lambda _: None,
+    "stop": lambda _: None,
     "search": _search,
     "show": _show,
     "pull": _pull,

@@ -35,6 +35,22 @@ def run_command(name: str, arguments: argparse.Namespace, see_help: str) -> int:
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
     match name:
+        case "ask":
+            from tui.cli.ask_arguments import run_ask
+
+            return run_ask(arguments)
+        case "attach":
+            from tui.cli.background import attach_here
+
+            return attach_here(arguments)
+        case "ls":
+            from tui.cli.background import ls
+
+            return ls(arguments)
+        case "stop":
+            from tui.cli.background import stop
+
+            return stop(arguments)
         case "models":
             from tui.cli.list_models import list_models
 

@@ -6,6 +6,10 @@ from __future__ import annotations
 from tui.words import mark, tr
 
 COMMANDS = {
+    "ask": ("QUESTION", mark("answer one question, without the app")),
+    "attach": ("", mark("show the newest answer of the background, while it comes")),
+    "ls": ("", mark("what runs in the background")),
+    "stop": ("", mark("end what runs in the background")),
     "search": ("WORDS", mark("find models on Hugging Face and ModelScope")),
     "show": ("REPO[:QUANT] | MODEL", mark("what a model is, and what it would do here")),
     "pull": ("REPO[:QUANT] | URL", mark("download a model")),
@@ -18,7 +22,7 @@ _CLOSE = 0.75
 
 def listed_commands() -> str:
     """For the help: a line for each."""
-    rows = [(f"{name} {what}", tr(about)) for name, (what, about) in COMMANDS.items()]
+    rows = [(f"{name} {what}".rstrip(), tr(about)) for name, (what, about) in COMMANDS.items()]
     return "\n".join(f"{left:<28} {right}" for left, right in rows)
 
 

@@ -11,7 +11,6 @@ import msgspec
 
 from tui.base import format
 from tui.base.terminal_style import Piece, Tone, Toned, say
-from tui.bench.guard import read_memory
 from tui.cli.own_library import OwnLibrary
 from tui.config import paths
 from tui.config.options import Options
@@ -30,6 +29,7 @@ from tui.planning.suggestions import permitted
 from tui.protocol.death import EngineDied
 from tui.protocol.records import Device
 from tui.session.load_order import LoadOrder
+from tui.shell.load_guard import read_memory
 from tui.words import mark, tr
 
 TONES: dict[Fit, Tone] = {"fits": "good", "tight": "tight", "no": "bad"}

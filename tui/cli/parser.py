@@ -188,7 +188,7 @@ def parser() -> CommandLine:
     _add_chat(parser)
     _add_tasks(parser)
     _add_bench(parser)
-    _add_load(parser)
+    add_load(parser)
     return parser
 
 
@@ -197,6 +197,13 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     which = group.add_mutually_exclusive_group()
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
     which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
+    add_answer(group)
+    group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
+    add_settings(group)
+
+
+def add_answer(group: argparse._ArgumentGroup) -> None:
+    """The options of what an answer is asked for with."""
     group.add_argument("--system", metavar="TEXT", help=tr("system prompt; @FILE reads it from a file"))
     group.add_argument(
         "--temp",
@@ -209,8 +216,6 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help=tr("end answers here too; repeatable")
     )
-    group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
-    add_settings(group)
 
 
 def add_settings(group: argparse._ArgumentGroup) -> None:
@@ -284,7 +289,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-history", dest="keep", action="store_false", help=tr("do not save this run"))
 
 
-def _add_load(parser: argparse.ArgumentParser) -> None:
+def add_load(parser: argparse.ArgumentParser) -> None:
+    """The options of loading a model."""
     group = parser.add_argument_group(tr("how the model is loaded (0: llama.cpp or llmtui chooses)"))
     for row in LOAD_TABLE:
         if row.switches is None:

@@ -20,7 +20,6 @@ from tui.base.exit_codes import ExitCode
 from tui.base.stdout import put
 from tui.base.terminal_style import say, say_error
 from tui.base.userpath import user_path
-from tui.bench.progress import ProgressLine
 from tui.cli.own_library import OwnLibrary
 from tui.cli.parser import CommandLineError
 from tui.cli.remote_models import RemoteModel, named_remotely, suited
@@ -36,6 +35,7 @@ from tui.hubs.records import Variant
 from tui.planning import verdict_words
 from tui.session.fetching import order_of, path_of
 from tui.session.finding import on_machine
+from tui.shell.progress_line import ProgressLine
 from tui.words import tr
 
 _PART = 0.1

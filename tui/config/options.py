@@ -1,4 +1,4 @@
-"""What the command line asks of the two front ends, as records: the border between arguments and the rest."""
+"""What the command line asks of the front ends, as records: the border between arguments and the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.config.modelrules import ChatOverrides
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What both front ends take."""
+    """What all front ends take."""
 
     load: Mapping[str, object] = {}
     """Field of `ChosenLoad` to the value given on the command line, for `tui.config.load.merge_load`."""
@@ -45,6 +45,36 @@ class AppOptions(Options, frozen=True):
     """Temperature in the conversation that is opened; None leaves it as it is."""
     monitor: bool = False
     """Show the full-screen monitor alone; no engine is started."""
+
+
+Think = Literal["", "on", "off", "show"]
+"""Whether a model thinks before it answers, and "show": and whether that is seen. Empty leaves it to the settings."""
+
+
+class AskOptions(Options, frozen=True):
+    """One question, and what is to be done with the answer."""
+
+    question: str = ""
+    """What the command line says; what is piped in follows it, or is all there is."""
+    files: tuple[str, ...] = ()
+    """Files that the question is about, as they were written."""
+    model: Path | None = None
+    """The model that was named; None takes one by itself."""
+    continue_last: bool = False
+    """Ask in the conversation that was used last."""
+    system_prompt: str | None = None
+    """Empty for none; None leaves it as it is."""
+    temperature: float | None = None
+    """None leaves it as it is."""
+    max_tokens: int | None = None
+    """Of the answer at most, thinking included; None leaves it to the settings."""
+    think: Think = ""
+    keep: bool = True
+    """Save the conversation."""
+    stays_loaded: bool = False
+    """Leave the model loaded, in the background."""
+    as_json: bool = False
+    """The answer as one JSON object, at its end."""
 
 
 BenchKind = Literal["tests", "quick", "localscore", "parallel", "spec", "tune"]

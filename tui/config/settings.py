@@ -188,6 +188,17 @@ class TuneSettings(Section, frozen=True):
     """Also try a quantized KV cache, which costs a little quality."""
 
 
+class SessionSettings(Section, frozen=True):
+    """[session]: the llmtui in the background, which keeps a model loaded between questions."""
+
+    keep_loaded: bool = False
+    """`llmtui ask` always leaves the model loaded there, as with `--keep`."""
+    linger: Annotated[float, Meta(ge=-1.0, le=525600.0)] = 15.0
+    """Minutes without a question after which it ends by itself; -1 never does."""
+    unload_after: Annotated[float, Meta(ge=0.0, le=525600.0)] = 0.0
+    """Minutes without a question after which it frees the model; 0 keeps it to the end."""
+
+
 class LogSettings(Section, frozen=True):
     """[log]: the log file that `llmtui --locate` names."""
 
@@ -216,6 +227,8 @@ class Settings(Section, frozen=True):
     """The engine's process."""
     tune: TuneSettings = TuneSettings()
     """The search for the fastest load settings."""
+    session: SessionSettings = SessionSettings()
+    """The llmtui in the background."""
     log: LogSettings = LogSettings()
     """The log file."""
     model: tuple[ModelRule, ...] = ()

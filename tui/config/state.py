@@ -85,8 +85,10 @@ class StateStore:
     Another llmtui may write the same file: a change is put on top of what the file holds by then.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, is_kept: bool = True) -> None:
+        """With `is_kept` off, what is changed holds for this process only."""
         self.file = file or paths.state_file()
+        self._is_kept = is_kept
         self.state = State()
         self._signature: tuple[int, int, int] | None = None
         self._unwritten = False
@@ -179,6 +181,8 @@ class StateStore:
 
     def _write(self) -> ConfigProblem | None:
         """Write all of it; what is in the way of that, if something is."""
+        if not self._is_kept:
+            return None
         everything = msgspec.to_builtins(self.state)
         table = {key: value for key, value in everything.items() if value not in (None, "", {}, (), [])}
         try:

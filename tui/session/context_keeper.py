@@ -53,6 +53,8 @@ class ContextKeeper:
         """What of that was read."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._forgotten: set[str] = set()
+        self.saves = True
+        """Whether caches go to the disk; those that are there are used in any case."""
 
     @property
     def works(self) -> bool:
@@ -135,7 +137,9 @@ class ContextKeeper:
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""
         self.busy()
-        if not (self._is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive):
+        if not (
+            self.saves and self._is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive
+        ):
             return
         self._unsaved = False
         self._do(self._save(self._held))

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tui.config.load import engine_settings, given_fields, merge_load
-from tui.config.modelrules import chat_format
+from tui.config.modelrules import ChatOverrides, chat_format
 from tui.config.options import Options
 from tui.config.problems import ConfigProblem
 from tui.config.settings import ChosenLoad, Settings
@@ -89,11 +89,18 @@ class LoadOrder:
         """Fields of `load_for` that somebody gave: on the command line, in the app before, or in the settings."""
         return given_fields(self._defaults, self._state.load_of(path, self._machine), self._cli_load)
 
-    def for_engine(self, path: Path, name: str, choice: ChosenLoad, devices: Sequence[Device]) -> LoadSettings:
+    def for_engine(
+        self,
+        path: Path,
+        name: str,
+        choice: ChosenLoad,
+        devices: Sequence[Device],
+        given: ChatOverrides | None = None,
+    ) -> LoadSettings:
         """What the engine is to be asked for, with the chat template and the stop strings that somebody wants for the
-        model of this name. What cannot be had is told as a problem."""
+        model of this name; `given` stands for those of the command line. What cannot be had is told as a problem."""
         settings, problem = engine_settings(choice, devices)
-        wanted, problems = chat_format(self._rules, [name], path, self.chat_format)
+        wanted, problems = chat_format(self._rules, [name], path, given or self.chat_format)
         for wrong in [problem, *problems]:
             if wrong is not None:
                 self._on_problem(wrong)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tui.base import format
+from tui.config.modelrules import ChatOverrides
 from tui.config.settings import ChosenLoad
 from tui.protocol.messages import Loaded
 from tui.protocol.records import SwaFull
@@ -29,6 +30,8 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What "auto" of that setting comes to, by what was free when the load was decided on."""
     model_draft: str = "off"
     """The same of the draft model: its path, or "off"."""
+    chat_format: ChatOverrides | None = None
+    """Chat template and stop strings; None takes those of the command line."""
     asked_at: float = msgspec.field(default_factory=time.perf_counter)
     """When it was decided on, by `time.perf_counter`."""
 

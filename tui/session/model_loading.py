@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tui.base import format
+from tui.config.modelrules import ChatOverrides
 from tui.config.settings import ChosenLoad
 from tui.engines.interface import Engine, EngineError
 from tui.models.info import ModelInfo
@@ -58,6 +59,8 @@ class ModelLoading:
         self.path: Path | None = None
         self.name = ""
         """How the model is called on the screen and in saved answers."""
+        self.chat_format: ChatOverrides | None = None
+        """As the `LoadRequest` of what is loaded had it."""
         self.choice = first_choice
         """What the loaded model was asked to be loaded with, or the next one will be."""
         self.fatal_choice: ChosenLoad | None = None
@@ -94,7 +97,9 @@ class ModelLoading:
             self._phase.set("starting")
             await self.start()
         self._phase.set("loading")
-        settings = self._load_order.for_engine(request.path, request.name, request.choice, self.devices)
+        settings = self._load_order.for_engine(
+            request.path, request.name, request.choice, self.devices, request.chat_format
+        )
         if settings.swa_full == "auto":
             settings = msgspec.structs.replace(settings, swa_full=request.swa_full)
         if settings.model_draft == "auto":
@@ -123,6 +128,7 @@ class ModelLoading:
             raise
         if not same:
             self._meter.n_used = 0  # until the conversation is counted in the tokens of this model
+        self.chat_format = request.chat_format
         self._is_loaded(loaded)
         if not self._is_paused():
             if before is not None and same:

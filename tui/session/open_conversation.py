@@ -47,15 +47,18 @@ class OpenConversation:
         self._came: list[str] = []
         """The ids of what was added here since."""
         self._is_saved = False
+        self.is_kept = True
+        """It goes into the store; else it is lost when it is left."""
         self.n_changes = 0
         """Grows with each change that is made here."""
         self.has_unsaved = False
         """Something was written that the store had no conversation for: another window deleted it."""
         self.start_new()
 
-    def start_new(self) -> None:
+    def start_new(self, *, is_kept: bool = True) -> None:
         """An empty one in place of what is open."""
         self.put_back()
+        self.is_kept = is_kept
         chat = self._settings.chat
         if self._is_saved:
             self._store.watch("")
@@ -71,7 +74,7 @@ class OpenConversation:
         except BaseException:
             self._store.watch(self.saved_id)
             raise
-        self.now, self._is_saved, self.has_unsaved = now, True, False
+        self.now, self._is_saved, self.has_unsaved, self.is_kept = now, True, False, True
 
     @property
     def saved_id(self) -> str:
@@ -108,7 +111,7 @@ class OpenConversation:
         self._change(with_turn(self.now, turn))
         if self._is_saved:
             self._keep_turn(self._store.append_turn(self.now.id, turn))
-        else:
+        elif self.is_kept:
             self.save()
         return turn
 
@@ -122,12 +125,14 @@ class OpenConversation:
         """Add an answer that is empty yet."""
         self._came.append(turn.id)
         self._change(with_turn(self.now, turn))
-        self._keep_turn(self._store.append_turn(self.now.id, turn))
+        if self.is_kept:
+            self._keep_turn(self._store.append_turn(self.now.id, turn))
 
     def end_answer(self, turn: Turn) -> None:
         """The answer as it is at its end."""
         self._change(with_turn(self.now, turn))
-        self._keep_turn(self._store.finish_turn(turn))
+        if self.is_kept:
+            self._keep_turn(self._store.finish_turn(turn))
 
     def take(self, conversation: Conversation) -> None:
         """It is as the store has it: another window has changed it there."""
@@ -148,7 +153,8 @@ class OpenConversation:
         left, self._cut = truncate_from(self.now, turn_id)
         self._change(left)
         self._n_before_cut, self._came = len(self.now.turns), []
-        keep(self._store.supersede(self.now.id, [turn.id for turn in self._cut]))
+        if self.is_kept:
+            keep(self._store.supersede(self.now.id, [turn.id for turn in self._cut]))
         return self._cut
 
     def settle(self) -> None:
@@ -166,7 +172,8 @@ class OpenConversation:
         there = {turn.id for turn in turns}
         turns[self._n_before_cut : self._n_before_cut] = [turn for turn in cut if turn.id not in there]
         self._change(msgspec.structs.replace(self.now, turns=tuple(turns)))
-        keep(self._store.put_back(self.now.id, [turn.id for turn in cut], [turn.id for turn in came]))
+        if self.is_kept:
+            keep(self._store.put_back(self.now.id, [turn.id for turn in cut], [turn.id for turn in came]))
         return came, cut
 
     def _change(self, now: Conversation) -> None:

@@ -34,12 +34,12 @@ class Switching:
         self._contexts, self._meter, self._remembered = contexts, meter, remembered
         self._stop_answer, self._tell = stop_answer, tell
 
-    async def new(self) -> None:
-        """Leave the conversation, which is saved, for an empty one."""
+    async def new(self, *, is_kept: bool = True) -> None:
+        """Leave the conversation, which is saved, for an empty one; `is_kept` says whether that will be too."""
         withdrawn = self._queue.withdraw() if self._opened.now.turns else ()
         await self._stop_answer()
         self._contexts.save()
-        self._opened.start_new()
+        self._opened.start_new(is_kept=is_kept)
         self._show(withdrawn)
 
     async def open(self, conversation_id: str) -> None:

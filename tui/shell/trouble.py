@@ -19,7 +19,6 @@ _ADVICE: dict[ErrorKind, str] = {
     "model_not_found": mark("Check the path."),
     "model_unreadable": mark("The file may be damaged or half downloaded: compare its size, or download it again."),
     "model_unsupported": mark("Get a newer llmtui, or another file of this model."),
-    "model_refused": mark("llmtui --bench without a name takes a model that can be measured."),
     "out_of_memory": _LESS_MEMORY,
     "bad_settings": mark("Change the load options; llmtui --help lists them."),
 }
@@ -65,9 +64,11 @@ def complain(sentence: str) -> None:
         terminal_style.say_error(sentence)
 
 
-def error_sentence(path: Path, info: ErrorInfo) -> str:
-    """A command that failed while the engine lives on."""
+def error_sentence(path: Path, info: ErrorInfo, others: str) -> str:
+    """A command that failed while the engine lives on. `others` says how to get a model that is not refused."""
     why = tr("{file}: {reason}.", file=path.name, reason=info.text.rstrip(".。"))
+    if info.kind == "model_refused":
+        return f"{why}\n{others}"
     advice = tr(_ADVICE[info.kind]) if info.kind in _ADVICE else tr("Try other load options.")
     return f"{why}\n{advice}"
 

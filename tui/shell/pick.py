@@ -1,4 +1,4 @@
-"""Which model a benchmark takes when none is named."""
+"""Which model a command takes when none is named."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class Pick(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def pick(named: Path | None, settings: Settings, state: State) -> Pick:
-    """The model that was named; else the settings' own, the one used last, the smallest one there is.
+def pick(named: Path | None, settings: Settings, state: State, example: str) -> Pick:
+    """The model that was named; else the settings' own, the one used last, the smallest one there is. `example` is the
+    command with a file, for who has no model.
 
     Raises `ModelFileError` when the named one cannot be used, `NoModelFound` when there is none.
     """
@@ -44,25 +45,25 @@ def pick(named: Path | None, settings: Settings, state: State) -> Pick:
     for path, reason in remembered:
         if path and (model := _usable(expand(path))):
             return Pick(model=model, reason=reason)
-    smallest = min(_library(settings, state).models, key=lambda model: model.info.size_bytes)
+    smallest = min(_library(settings, state, example).models, key=lambda model: model.info.size_bytes)
     return Pick(model=smallest, reason=mark("the smallest model here"))
 
 
-def every_model(settings: Settings, state: State) -> tuple[list[Pick], str]:
+def every_model(settings: Settings, state: State, example: str) -> tuple[list[Pick], str]:
     """All models of the library, the smallest first, and a sentence about the files that are left out, "" where there
     are none. Raises `NoModelFound`."""
-    library = _library(settings, state)
+    library = _library(settings, state, example)
     models = sorted(library.models, key=lambda model: model.info.size_bytes)
     return [Pick(model=model) for model in models], _left_out(library)
 
 
-def _library(settings: Settings, state: State) -> Library:
+def _library(settings: Settings, state: State, example: str) -> Library:
     library = scan(configured_folders(settings.models, state.folders), paths.library_cache_file())
     if not library.models:
         what = tr(
             "there is no chat model on this machine. Put a GGUF file into {folder}, or name one: {command}.",
             folder=paths.models_dir(),
-            command="llmtui --bench model.gguf",
+            command=example,
         )
         raise NoModelFound(sentences(what, _left_out(library)))
     return library

@@ -1,0 +1,145 @@
+"""The llmtui in the background from outside: a model that stays loaded, answers that outlive who asked, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.ask.test_ask import HELLO, TINY, asking, piped, saved
+from tests.conftest import DENSE, until
+from tests.counting import N_WORDS, SCRIPT, counting
+from tests.patience import PATIENCE_S
+from tests.running import COMMAND, llmtui
+from tui.base.exit_codes import ExitCode
+from tui.config import paths
+
+
+def hosts() -> list[dict[str, Any]]:
+    """What `llmtui ls` tells."""
+    found: list[dict[str, Any]] = json.loads(llmtui("ls", "--json").stdout)["hosts"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def counting_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes a long answer, whose every part tells what is missing."""
+    path = tmp_path_factory.mktemp("model") / "counting.gguf"
+    counting(path)
+    return path
+
+
+def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_end(runtime: Path) -> None:
+    assert llmtui("ask", "hello", *TINY, "--keep").stdout == f"{HELLO}\n"
+    (host,) = hosts()
+    assert (host["phase"], host["path"], host["title"]) == ("ready", str(DENSE), "hello")
+    processes = [psutil.Process(host["pid"]), *psutil.Process(host["pid"]).children(recursive=True)]
+    assert processes[0].memory_info().rss < 60 << 20
+
+    # What is loaded answers, in its own conversation, whoever asks; the process is the same.
+    more = piped("hello", "ask", "--continue", "--json", "--temp", "0", "--think", "off")
+    answer = json.loads(more.stdout)
+    assert answer["path"] == str(DENSE) and answer["conversation"] == saved()[0].id
+    assert piped("hello", "ask", "--no-save", "--temp", "0").stdout.decode() == f"{HELLO}\n"
+    (conversation,) = saved()
+    assert len(conversation.turns) == 4
+    assert [one["pid"] for one in hosts()] == [host["pid"]]
+    assert not paths.state_file().exists()
+
+    folder = runtime / "llmtui"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(file.stat().st_mode & 0o077 == 0 for file in folder.iterdir())
+    assert llmtui("stop").returncode == ExitCode.FINE
+    psutil.wait_procs(processes, timeout=PATIENCE_S)
+    assert not any(process.is_running() for process in processes)
+    assert list(folder.iterdir()) == [] and hosts() == []
+    assert "nothing runs in the background" in llmtui("stop").stderr
+
+
+def test_an_answer_outlives_who_asked_and_is_shown_whole_to_who_attaches(counting_model: Path) -> None:
+    command = [*COMMAND, "ask", "count", "-m", str(counting_model), "--temp", "0", "-t", "1", "--keep"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.read(20)
+        process.kill()
+    with subprocess.Popen([*COMMAND, "attach"], stdout=subprocess.PIPE) as looker:
+        assert looker.stdout
+        looker.stdout.read(20)
+        looker.send_signal(signal.SIGINT)
+        assert looker.wait(PATIENCE_S) == ExitCode.INTERRUPTED
+    (host,) = hosts()
+    assert host["phase"] == "answering" and host["ends_in_s"] is None
+    done = llmtui("attach")
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, f"{SCRIPT}\n", "")
+    assert saved()[0].turns[1].text == SCRIPT and f"w{N_WORDS}" in SCRIPT
+
+
+def test_questions_that_come_at_once_start_one_host_and_are_answered_in_turn() -> None:
+    with ThreadPoolExecutor() as threads:
+        done = list(threads.map(lambda _: llmtui("ask", "hello", *TINY, "--keep"), range(3)))
+    assert [(one.returncode, one.stdout, one.stderr) for one in done] == [(ExitCode.FINE, f"{HELLO}\n", "")] * 3
+    assert len(hosts()) == 1 and len(saved()) == 3
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_host(counting_model: Path) -> None:
+    assert llmtui("ask", "hello", *TINY, "--keep").returncode == ExitCode.FINE
+    with asking(counting_model) as process:
+        assert process.stdout and process.stderr
+        begun = process.stdout.read(20)
+        process.send_signal(signal.SIGINT)
+        out, told = begun + process.stdout.read(), process.stderr.read()
+        assert process.wait(PATIENCE_S) == ExitCode.INTERRUPTED
+    assert told == b"llmtui: interrupted.\n"
+    (answer,) = saved()[0].turns[1:]
+    assert answer.stop == "cancelled" and answer.text.strip() == out.decode().strip()
+    (host,) = hosts()
+    assert (host["phase"], host["path"]) == ("ready", str(counting_model))
+
+
+def test_a_host_that_was_killed_is_no_obstacle(runtime: Path) -> None:
+    assert llmtui("ask", "hello", *TINY, "--keep").returncode == ExitCode.FINE
+    process = psutil.Process(hosts()[0]["pid"])
+    process.kill()
+    psutil.wait_procs([process], timeout=PATIENCE_S)
+    assert len(list((runtime / "llmtui").iterdir())) == 2 and hosts() == []
+    assert llmtui("ask", "hello", *TINY).stdout == f"{HELLO}\n"
+    assert llmtui("ask", "hello", *TINY, "--keep").stdout == f"{HELLO}\n"
+    assert len(hosts()) == 1
+
+
+async def test_it_ends_by_itself_and_frees_the_model_earlier() -> None:
+    own = paths.user_settings_file()
+    own.parent.mkdir(parents=True)
+    own.write_text("[session]\nkeep_loaded = true\nlinger = -1\nunload_after = 0.0001\n")
+    assert (await asyncio.to_thread(llmtui, "ask", "hello", *TINY)).stdout == f"{HELLO}\n"
+    await until(lambda: hosts()[0]["phase"] == "no_model")
+    assert hosts()[0]["ends_in_s"] is None
+    await asyncio.to_thread(llmtui, "stop")
+    own.write_text("[session]\nlinger = 0.0001\n")
+    assert (await asyncio.to_thread(llmtui, "ask", "hello", *TINY, "--keep")).stdout == f"{HELLO}\n"
+    folder = Path(os.environ["XDG_RUNTIME_DIR"], "llmtui")
+    await until(lambda: not list(folder.iterdir()))
+
+
+def test_a_folder_that_others_can_enter_is_not_used(runtime: Path) -> None:
+    (runtime / "llmtui").mkdir(mode=0o755)
+    (runtime / "llmtui").chmod(0o755)
+    done = llmtui("ask", "hello", *TINY, "--keep")
+    assert (done.returncode, done.stdout) == (ExitCode.ENGINE, "")
+    assert "is not a folder of yours alone" in done.stderr
+    assert llmtui("ask", "hello", *TINY).stdout == f"{HELLO}\n"
+
+
+def test_own_settings_and_a_host_do_not_go_together(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("")
+    done = llmtui("ask", "hello", *TINY, "--keep", "--settings", own)
+    assert done.returncode == ExitCode.USAGE and "--keep goes with your own settings.toml" in done.stderr

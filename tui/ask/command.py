@@ -1,0 +1,225 @@
+"""`llmtui ask`: from options to an answer on stdout and an exit code; thoughts, progress and errors go to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+
+from tui.ask.material import NothingToAsk, prompt_of, read_piped
+from tui.ask.output import Output
+from tui.ask.record import record
+from tui.ask.reply import Reply
+from tui.base.exit_codes import ExitCode
+from tui.base.oserrors import os_reason
+from tui.base.stdout import CannotWrite, put
+from tui.chat.conversation import encodable
+from tui.chat.store import Store, StoreError
+from tui.config import paths
+from tui.config.logfile import log_to_file
+from tui.config.options import AskOptions
+from tui.config.settings import Settings, load_settings
+from tui.config.state import StateStore
+from tui.host import client
+from tui.host.client import HostLine
+from tui.host.meeting import HostProblem
+from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
+from tui.protocol.death import EngineDied
+from tui.session.aside import aside
+from tui.session.controller import Controller
+from tui.session.events import decode
+from tui.shell import signals
+from tui.shell.answer_load import CannotAsk
+from tui.shell.asking import Asking
+from tui.shell.progress_line import ProgressLine
+from tui.shell.question import Question
+from tui.shell.trouble import complain, death_report, say
+from tui.words import language, tr
+
+_STOP_S, _END_S = 10.0, 1.0
+"""How long an answer may take to stop, and a session to end, after an interruption."""
+_READ_S = 0.5
+"""How long whoever reads may take for the last words of an answer that was interrupted."""
+
+
+def ask(options: AskOptions) -> ExitCode:
+    """Ask, print the answer while it comes, and say how it went. Raises `CannotWrite`, and `BrokenPipeError` when
+    whoever read has left."""
+    settings, problems = load_settings(options.settings_file, software_vulkan=options.software_vulkan)
+    state = StateStore(is_kept=False)
+    problems += [*state.read(), *log_to_file(settings.log.level)]
+    for problem in problems:
+        say(str(problem))
+    return signals.run(_Ask(options, settings, state).run())
+
+
+class _Ask:
+    """One question."""
+
+    def __init__(self, options: AskOptions, settings: Settings, state: StateStore) -> None:
+        self._options, self._settings, self._state = options, settings, state
+        self._line = ProgressLine(sys.stderr)
+        self._unwritten: OSError | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._saved_id = ""
+        """Of the conversation; empty while it is not saved."""
+
+    async def run(self) -> ExitCode:
+        """How it went."""
+        self._output = Output(sys.stdout.fileno(), self._cannot_write)
+        self._reply = reply = Reply(self._options, self._output, self._line)
+        code, message = ExitCode.FINE, ""
+        try:
+            question = Question.of(self._options, await self._prompt())
+            self._asking = asyncio.create_task(self._answered(question))
+            await self._asking
+        except asyncio.CancelledError:
+            if self._unwritten is None:
+                code, message = ExitCode.INTERRUPTED, tr("interrupted.")
+        except NothingToAsk as error:
+            code, message = ExitCode.USAGE, str(error)
+        except CannotAsk as error:
+            code, message = error.code, str(error)
+        except HostProblem as error:
+            code, message = ExitCode.ENGINE, str(error)
+        except EngineDied as died:
+            code, message = ExitCode.ENGINE, death_report(died.death)
+        except StoreError as error:
+            code, message = ExitCode.UNWRITTEN, str(error)
+        reply.close()
+        await self._output.written(_READ_S if code == ExitCode.INTERRUPTED else None)
+        if self._unwritten is not None:
+            raise (
+                self._unwritten
+                if isinstance(self._unwritten, BrokenPipeError)
+                else CannotWrite(os_reason(self._unwritten))
+            ) from self._unwritten
+        if self._options.as_json and reply.turn is not None:
+            found = record(reply, reply.turn, self._saved_id)
+            put(json.dumps(found, indent=2, ensure_ascii=(sys.stdout.encoding or "").lower() != "utf-8"))
+        if reply.failure is not None and code == ExitCode.FINE:
+            code, message = reply.failure
+        if message:
+            (say if code == ExitCode.INTERRUPTED else complain)(message)
+        elif reply.turn is not None and code == ExitCode.FINE and (cut := self._cut_short(reply)):
+            say(cut)
+        return code
+
+    def _cannot_write(self, error: OSError) -> None:
+        self._unwritten = error
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _prompt(self) -> str:
+        """What to ask. Raises `NothingToAsk`."""
+        piped = b""
+        if sys.stdin is not None and not sys.stdin.isatty():
+            descriptor = sys.stdin.fileno()
+            self._line.put(tr("reading what is piped in"))
+            piped = await aside(lambda: read_piped(descriptor))
+            self._line.clear()
+        return encodable(prompt_of(self._options.question, piped, self._options.files))
+
+    async def _answered(self, question: Question) -> None:
+        """By the host that runs, or is wanted, else here."""
+        if (host := await self._host()) is None:
+            await self._ask(question)
+            return
+        async with host:
+            host.send(AskHost(question=question, language=language()))
+            try:
+                await self._hear(host)
+            except asyncio.CancelledError:
+                host.send(StopAsking())
+                with contextlib.suppress(TimeoutError, CannotAsk, HostProblem):
+                    async with asyncio.timeout(_STOP_S):
+                        await self._hear(host)
+                raise
+
+    async def _host(self) -> HostLine | None:
+        """None where none is wanted, or for settings that are not its own. Raises `HostProblem`."""
+        is_wanted = self._options.stays_loaded or self._settings.session.keep_loaded
+        if self._options.settings_file is not None or self._options.software_vulkan:
+            if self._options.stays_loaded:
+                raise CannotAsk(
+                    ExitCode.USAGE,
+                    tr("--keep goes with your own settings.toml: leave out --settings and --software-vulkan."),
+                )
+            return None
+        if is_wanted:
+            return await client.start()
+        try:
+            return await client.find()
+        except HostProblem as error:  # it can be done without
+            self._reply.say(str(error))
+            return None
+
+    async def _hear(self, host: HostLine) -> None:
+        """Up to the end of what is asked there. Raises `CannotAsk` and `HostProblem`."""
+        reply = self._reply
+        while True:
+            match await host.next():
+                case Waiting(n_before=n):
+                    reply.wait(n)
+                case Begun(model=name, loaded=loaded):
+                    reply.begin(name, loaded)
+                case Remark(sentence=sentence):
+                    reply.say(sentence)
+                case Happened(event=event):
+                    reply.hear(decode(event))
+                case Closed(code=code, sentence=sentence, conversation=conversation):
+                    self._saved_id = conversation
+                    if code:
+                        raise CannotAsk(_exit_code(code), sentence)
+                    if reply.turn is None and reply.failure is None:
+                        raise HostProblem(
+                            tr("The llmtui in the background has ended. What it has written is saved; ask again.")
+                        )
+                    return
+
+    async def _ask(self, question: Question) -> None:
+        """Have it answered by a session that ends with it."""
+        store = Store(paths.database_file())
+        if question.keep or question.continue_last:
+            await self._open(store)
+        controller = Controller(self._settings, self._state, store, self._options)
+        controller.listen(self._reply.hear)
+        asking = Asking(controller, self._settings, self._state, on_model=self._reply.begin, say=self._reply.say)
+        is_over = False
+        try:
+            await asking.ask(question)
+            is_over = True
+        finally:
+            self._saved_id = controller.opened.saved_id
+            await controller.close(None if is_over else _END_S)
+
+    async def _open(self, store: Store) -> None:
+        try:
+            opened = await store.start()
+        except StoreError as error:  # it keeps trying, and says at the end what came of it
+            say(str(error))
+        else:
+            if opened.set_aside is not None:
+                say(tr("The saved conversations are damaged and were set aside as {file}.", file=opened.set_aside))
+
+    def _cut_short(self, reply: Reply) -> str:
+        """Why an answer that is no failure is not whole; empty for one that is."""
+        turn = reply.turn
+        if turn is None or self._options.as_json:
+            return ""
+        if turn.is_loop:
+            return tr("The answer kept repeating itself.")
+        if turn.stop == "context":
+            return tr("The context is full: the answer ends here. A larger --ctx gives it more room.")
+        if turn.stop == "length" and not self._options.max_tokens:
+            return (
+                tr("The answer ends at the limit of {n} tokens, max_tokens.", n=f"{turn.timings.n_decode:,}")
+                if (turn.timings)
+                else ""
+            )
+        return ""
+
+
+def _exit_code(code: int) -> ExitCode:
+    return next((one for one in ExitCode if one == code), ExitCode.ENGINE)

@@ -1,0 +1,174 @@
+"""Speaking to a host: finding one, starting one, asking, ending it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from tui.host.meeting import HostProblem, Meeting, meeting, peer
+from tui.host.messages import FROM_HOST, HOST_PROTOCOL, HostMessage, Welcome, host_decoder
+from tui.protocol.wire import FrameDecoder, WireError, encode
+from tui.session.aside import aside
+from tui.words import tr
+
+PROCESS = "tui.host.process"
+"""The module that a host's process runs; it stands on its command line."""
+_GREETING_S, _START_S, _STOP_S = 5.0, 30.0, 20.0
+"""How long a host may take to say its first word, to listen once it was started, and to end."""
+_LOOK_EVERY_S = 0.05
+_PIECE = 1 << 16
+
+
+class HostLine:
+    """A connection to a host; use it as a context manager."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int) -> None:
+        self._reader, self._writer, self.pid = reader, writer, pid
+        self._frames, self._waiting = FrameDecoder(), list[bytes]()
+        self._decoder = host_decoder()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def send(self, message: HostMessage) -> None:
+        """Never waits."""
+        self._writer.write(encode(message))
+
+    async def next(self) -> FROM_HOST:
+        """What the host says next. Raises `HostProblem` when it is gone, or says what nobody understands."""
+        message: FROM_HOST
+        try:
+            message = self._decoder.decode(await self._frame())
+        except (WireError, msgspec.MsgspecError) as error:
+            raise HostProblem(
+                tr(
+                    "The llmtui in the background says what is not understood ({error}). `llmtui stop` ends it.",
+                    error=error,
+                )
+            ) from error
+        return message
+
+    async def greeted(self) -> None:
+        """Hear who it is. Raises `HostProblem` for one of another version, and one that is silent."""
+        try:
+            async with asyncio.timeout(_GREETING_S):
+                frame = await self._frame()
+            welcome = msgspec.msgpack.decode(frame, type=Welcome)
+        except (TimeoutError, WireError, msgspec.MsgspecError) as error:
+            raise HostProblem(
+                tr("The llmtui in the background (process {pid}) does not answer. `llmtui stop` ends it.", pid=self.pid)
+            ) from error
+        if welcome.protocol != HOST_PROTOCOL:
+            raise HostProblem(
+                tr(
+                    "The llmtui in the background is of another version, {version}. `llmtui stop` ends it.",
+                    version=welcome.version,
+                )
+            )
+
+    async def _frame(self) -> bytes:
+        while not self._waiting:
+            with contextlib.suppress(ConnectionError):
+                if data := await self._reader.read(_PIECE):
+                    self._waiting += self._frames.feed(data)
+                    continue
+            raise HostProblem(tr("The llmtui in the background has ended. What it has written is saved; ask again."))
+        return self._waiting.pop(0)
+
+
+async def find() -> HostLine | None:
+    """A line to the host of this user and home; None where there is none. Raises `HostProblem`."""
+    place = meeting()
+    if place is None:
+        return None
+    with place:
+        connection = place.connected()
+    return None if connection is None else await _line(connection)
+
+
+async def start() -> HostLine:
+    """A line to the host, which is started if there is none. It outlives this process. Raises `HostProblem`."""
+    place = meeting(is_made=True)
+    assert place is not None
+    with place:
+        if (connection := place.connected()) is None:
+            connection = await _started(place)
+    return await _line(connection)
+
+
+async def _started(place: Meeting) -> socket.socket:
+    process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would be killed with this process
+        [sys.executable, "-P", "-m", PROCESS],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    said = await aside(process.stderr.read)
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if (connection := place.connected()) is not None:
+            return connection
+        if not place.is_locked():
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)  # that of another start, which is not there yet
+    reason = said.decode("utf-8", "replace").strip().splitlines()
+    raise HostProblem(
+        tr(
+            "No model can be kept loaded in the background: {reason}",
+            reason=reason[-1] if reason else tr("its process has ended; llmtui --locate names the log."),
+        )
+    )
+
+
+async def _line(connection: socket.socket) -> HostLine:
+    pid, _ = peer(connection)
+    connection.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    line = HostLine(reader, writer, pid)
+    try:
+        await line.greeted()
+    except BaseException:
+        writer.close()
+        raise
+    return line
+
+
+async def stop() -> int | None:
+    """End the host, of whatever version it is: its process, and None where there was none. What it writes is saved.
+    Raises `HostProblem` where it does not end."""
+    place = meeting()
+    if place is None:
+        return None
+    with place:
+        connection = place.connected()
+        if connection is None:
+            return None
+        with connection:
+            pid, _ = peer(connection)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_S
+        while place.is_locked():
+            if time.monotonic() > deadline:
+                raise HostProblem(
+                    tr("The llmtui in the background (process {pid}) does not end: `kill -9 {pid}` would.", pid=pid)
+                )
+            await asyncio.sleep(_LOOK_EVERY_S)
+    return pid

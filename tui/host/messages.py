@@ -1,0 +1,144 @@
+"""What a host and who asks it say to each other, in the frames of `tui.protocol.wire`. The first frame is the host's
+`Welcome`; of another version, it is the only one that is understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tui.protocol.messages import Loaded
+from tui.session.events import Phase
+from tui.shell.question import Question
+from tui.words import Language
+
+HOST_PROTOCOL = 1
+"""Version of what is said here, and of the events that travel in it. The two sides differ where llmtui was replaced
+while a host ran."""
+
+
+class HostMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of both directions. Fields that one side does not know are passed over."""
+
+
+# What a host says -----------------------------------------------------------------------------------------------------
+
+
+class Welcome(HostMessage, frozen=True):
+    """First of all. Its fields stay as they are in every version."""
+
+    version: str
+    """Of llmtui."""
+    pid: int
+    protocol: int = HOST_PROTOCOL
+
+
+class Waiting(HostMessage, frozen=True):
+    """Other questions are answered before this one."""
+
+    n_before: int
+
+
+class Begun(HostMessage, frozen=True):
+    """It is the question's turn."""
+
+    model: str
+    """Name of the model that answers."""
+    loaded: Loaded | None = None
+    """What is loaded already; None while it has to be loaded first."""
+
+
+class Happened(HostMessage, frozen=True):
+    """Something happened in the session."""
+
+    number: int
+    """Of the event since the host began, without gaps."""
+    event: bytes
+    """As `tui.session.events.encode` writes it."""
+
+
+class Remark(HostMessage, frozen=True):
+    """What the person who asked should know."""
+
+    sentence: str
+
+
+class Closed(HostMessage, frozen=True):
+    """The question is done with. Without a `code` the events have told how."""
+
+    code: int = 0
+    """An exit code, where nothing was begun."""
+    sentence: str = ""
+    """Why not, and what to do."""
+    conversation: str = ""
+    """Id of the conversation; empty where it is not saved."""
+
+
+class Caught(HostMessage, frozen=True):
+    """Where the session stands, for who follows it from here on or cannot be told all that it missed."""
+
+    number: int
+    """Of the last event that is part of it."""
+    scene: bytes
+    """JSON of a `tui.host.scene.Scene`."""
+
+
+class HostStatus(HostMessage, frozen=True):
+    """What a host has and does."""
+
+    version: str
+    pid: int
+    started_at: float
+    """Unix time in seconds."""
+    phase: Phase
+    model: str
+    """Name of what is loaded; empty for nothing."""
+    path: str
+    title: str
+    """Of the open conversation; empty for none."""
+    n_waiting: int
+    """Questions that wait for their turn."""
+    memory_bytes: int
+    """Of the host and its engine, as the system counts what is their own and what is mapped."""
+    ends_in_s: float
+    """Until it ends by itself if nobody asks; negative for never or not while it works."""
+
+
+# What is said to a host -----------------------------------------------------------------------------------------------
+
+
+class AskHost(HostMessage, frozen=True):
+    """Answer this. `Waiting` …, `Begun`, `Remark` and `Happened` …, and in the end `Closed` come back."""
+
+    question: Question
+    language: Language
+    """Of what is said about it."""
+
+
+class StopAsking(HostMessage, frozen=True):
+    """The question of this connection is not wanted any more; `Closed` comes all the same."""
+
+
+class FollowHost(HostMessage, frozen=True):
+    """Tell what happens: `Happened` with every event after that of this number, or `Caught` first where they are not
+    kept any more, or nothing is known yet (-1)."""
+
+    after: int = -1
+
+
+class AskStatus(HostMessage, frozen=True):
+    """A `HostStatus` comes back."""
+
+
+FROM_HOST = Welcome | Waiting | Begun | Happened | Remark | Closed | Caught | HostStatus
+TO_HOST = AskHost | StopAsking | FollowHost | AskStatus
+
+
+def host_decoder() -> msgspec.msgpack.Decoder[Any]:
+    """Of what a host says."""
+    return msgspec.msgpack.Decoder(FROM_HOST)
+
+
+def client_decoder() -> msgspec.msgpack.Decoder[Any]:
+    """Of what is said to a host."""
+    return msgspec.msgpack.Decoder(TO_HOST)

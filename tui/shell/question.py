@@ -1,0 +1,49 @@
+"""What `llmtui ask` asks, as a record: it may be answered here or by another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tui.config.modelrules import ChatOverrides
+from tui.config.options import AskOptions, Think
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, and of what."""
+
+    prompt: str
+    model: str = ""
+    """Path of the file that was named; empty takes one."""
+    load: Mapping[str, bool | int | float | str] = {}
+    """Field of `ChosenLoad` to the value that was given."""
+    fit: bool = False
+    force: bool = False
+    chat_format: ChatOverrides = ChatOverrides()
+    continue_last: bool = False
+    """In the conversation that was used last."""
+    system_prompt: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    think: Think = ""
+    keep: bool = True
+    """Save the conversation."""
+
+    @classmethod
+    def of(cls, options: AskOptions, prompt: str) -> Question:
+        """What the command line asks for, once its prompt is put together."""
+        return cls(
+            prompt=prompt,
+            model=str(options.model.absolute()) if options.model else "",
+            load=options.load,  # type: ignore[arg-type]  # by the types of the arguments
+            fit=options.fit,
+            force=options.force,
+            chat_format=options.chat_format,
+            continue_last=options.continue_last,
+            system_prompt=options.system_prompt,
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+            think=options.think,
+            keep=options.keep,
+        )

@@ -64,6 +64,7 @@ from tui.protocol.messages import (
     StepCosts,
     Unload,
     UseLanguage,
+    WarmUp,
     command_decoder,
 )
 from tui.protocol.records import Device, ErrorInfo, ErrorKind, Message, Placed, StopReason, Timings
@@ -309,7 +310,7 @@ class ScriptedEngine(EngineClient):
         match command:
             case Load():
                 return LoadProgress(fraction=1.0), self._load(command)
-            case Unload() | ReadAhead():
+            case Unload() | ReadAhead() | WarmUp():
                 return (Ok(),)
             case Count(messages=messages):
                 return (Counted(n_tokens=_n_tokens(messages), n_ctx=self._n_ctx),)

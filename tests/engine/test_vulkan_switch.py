@@ -14,6 +14,7 @@ from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, messages, paused, resumed, user
 from tests.engine.vulkan import ON_GPU, vulkan_engine
 from tui.engines.interface import Engine
+from tui.protocol.messages import WarmUp
 
 pytestmark = pytest.mark.timeout(300)
 """Each process has all shaders compiled anew by the CPU, which on a busy machine takes a minute."""
@@ -63,8 +64,14 @@ async def test_vulkan_gives_exactly_the_reply_that_the_model_was_trained_to_give
 ) -> None:
     dialog = min((d for d in dialogs if not d["enable_thinking"]), key=lambda d: len(d["expected"]))
     await vulkan.load(model, ON_GPU)
+    await vulkan.ask(WarmUp())
     reply = await ask(vulkan, *messages(dialog), thinking=False)
     assert reply.text == dialog["expected"] and reply.done.stop == "stop"
+    assert reply.done.timings.n_cached == 0, "what it was warmed up with is forgotten"
+
+    await vulkan.ask(WarmUp())
+    again = await ask(vulkan, *messages(dialog), thinking=False)
+    assert again.done.timings.n_prefill == 1, "what was read is kept"
 
 
 @MODELS

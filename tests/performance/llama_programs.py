@@ -1,5 +1,5 @@
-"""Builds llama.cpp's own programs against the very libraries that the engine runs on, so that they differ from llmtui in
-nothing but what is around them: `llama-bench`, and `llama-server` without its web pages. The sources come from
+"""Builds llama.cpp's own programs against the very libraries that the engine runs on, so that they differ from llmtui
+in nothing but what is around them: `llama-bench`, and `llama-server` without its web pages. The sources come from
 llama-cpp-python's sdist of the installed version. Compiled are the program and llama.cpp's `common`, which llmtui does
 without (some minutes, once for a version); both are kept in the user's cache folder. Run it to get a program's path.
 A program that is there already, for a machine that has no sources, is named by LLAMA_BENCH or LLAMA_SERVER.

@@ -1,6 +1,6 @@
-"""The chat interface of llama-cpp-python, as `side_by_side.py` asks it: arguments are the model, "cpu" or "gpu", threads (0 as
-it chooses) and the context's size. Takes a line of JSON for each answer, [messages, tokens to write], and replies with the
-seconds that it took; the first reply says that the model is loaded.
+"""The chat interface of llama-cpp-python, as `side_by_side.py` asks it: arguments are the model, "cpu" or "gpu",
+threads (0 as it chooses) and the context's size. Takes a line of JSON for each answer, [messages, tokens to write], and
+replies with the seconds that it took; the first reply says that the model is loaded.
 """
 
 from __future__ import annotations

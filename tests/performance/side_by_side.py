@@ -1,19 +1,20 @@
-"""What a user waits for, in one run: llmtui's engine beside llama.cpp's own llama-server as it comes, the chat interface
-of llama-cpp-python, and what llama-bench says the same tokens take when nothing is around them.
+"""What a user waits for, in one run: llmtui's engine beside llama.cpp's own llama-server as it comes, the chat
+interface of llama-cpp-python, and what llama-bench says the same tokens take when nothing is around them.
 
-    python tests/performance/side_by_side.py MODEL.gguf [--device Vulkan0] [--switch-to cpu] [--rounds 3] [--rows first,edit]
+    python tests/performance/side_by_side.py MODEL.gguf [--device Vulkan0] [--switch-to cpu] [--rows first,edit]
 
 first     a prompt of about 2,000 tokens after a load, and 64 tokens of the answer
 tenth     turn ten of a conversation with a model that thinks: a question of 250 tokens, typed, and 64 tokens
-edit      a file of 300 lines is written again with a name changed: prompt and 400 tokens
-summary   a text is quoted: prompt and 400 tokens
-switch    the conversation of "tenth" goes on with `--switch-to` as the device: load, what has to be read, the first token
+edit      a file of 300 lines is written again with a name changed: prompt and some hundred tokens
+summary   a text is quoted: prompt and some hundred tokens
+switch    the conversation of "tenth" goes on with `--switch-to` as the device: load, reading, the first token
 
-Seconds, medians; "times" is how many times as long as llmtui. All run on the very same libraries and file, one after the
-other, in turn. Files with random weights do for it (`synth_gguf.py`): llmtui is made to write the text that a good model would
-write ("edit", "summary"), the others write as many tokens of their own. Thoughts are dropped from the conversation, as
-templates do, and what is answered is given: so nobody has it in memory. llmtui does what its app does between two turns:
-it reads what was answered, and what is typed, ahead. The others are given the whole question at once, as their clients do.
+Seconds, medians; "times" is how many times as long as llmtui. All run on the very same libraries and file, one after
+the other. Files with random weights do for it (`synth_gguf.py`): llmtui is made to write the text that a good model
+would write ("edit", "summary"), the others write as many tokens of their own. Thoughts are dropped from the
+conversation, as templates do, and what is answered is given: so nobody has it in memory. llmtui does what its app does
+when nothing else is to do: it gets the device ready after a load, and between two turns reads what was answered, and
+what is typed, ahead. The others are given the whole question at once, as their clients do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -36,7 +37,7 @@ from llama_programs import CPU_ARGUMENTS, llama_bench_path, llama_server_path
 from speculation import texts
 
 from tui.engines.local import LocalEngine
-from tui.protocol.messages import BenchSpeculation, Count, Done, Generate, MeasureSteps, ReadAhead
+from tui.protocol.messages import BenchSpeculation, Count, Done, Generate, MeasureSteps, ReadAhead, WarmUp
 from tui.protocol.records import LoadSettings, Message
 
 HERE = Path(__file__).resolve().parent
@@ -90,6 +91,7 @@ class OfLlmtui:
 async def llmtui(model: Path, device: str, threads: int) -> AsyncIterator[OfLlmtui]:
     async with LocalEngine() as engine:
         await engine.load(model, _settings(device, threads))
+        await engine.ask(WarmUp())
         costs = (await engine.ask(MeasureSteps())).costs
         yield OfLlmtui(engine, costs)
 
@@ -135,6 +137,11 @@ class OfServer:
         raise SystemExit(f"llama-server ended with {process.returncode}; see llama-server.log")
 
 
+def _started(command: Sequence[str], log: str) -> subprocess.Popen[bytes]:
+    with Path(log).open("wb") as errors:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+
+
 @asynccontextmanager
 async def server(model: Path, device: str, threads: int) -> AsyncIterator[OfServer]:
     with socket.socket() as free:
@@ -143,7 +150,7 @@ async def server(model: Path, device: str, threads: int) -> AsyncIterator[OfServ
     command = [str(llama_server_path()), "-m", str(model), "--port", str(port), "--offline"]
     command += ["--device", "none" if device == "cpu" else device]
     command += ["-t", str(threads)] if threads else []
-    with Path("llama-server.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with _started(command, "llama-server.log") as process:
         try:
             told = OfServer(port)
             await asyncio.to_thread(told.wait, process)
@@ -181,10 +188,7 @@ class OfPython:
 @asynccontextmanager
 async def python(model: Path, device: str, threads: int) -> AsyncIterator[OfPython]:
     command = [sys.executable, str(HERE / "llama_python.py"), str(model), device, str(threads), str(N_CTX)]
-    with (
-        Path("llama-cpp-python.log").open("wb") as log,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process,
-    ):
+    with _started(command, "llama-cpp-python.log") as process:
         try:
             told = OfPython(process)
             await asyncio.to_thread(told.told)
@@ -214,7 +218,7 @@ def bare(model: Path, device: str, threads: int, n_prompt: int, n_gen: int, dept
     command += ["-t", str(threads)] if threads else []
     command += CPU_ARGUMENTS if device == "cpu" else ["--device", device]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
-    return sum(test["avg_ns"] for test in json.loads(done.stdout)) / 1e9
+    return float(sum(test["avg_ns"] for test in json.loads(done.stdout))) / 1e9
 
 
 def user(text: str) -> Talk:
@@ -319,9 +323,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rows", default="first,tenth,edit,summary")
     parser.add_argument("--characters", type=int, default=1500, help="of the texts that are written, at most")
-    parser.add_argument(
-        "--words", type=float, default=1.0, help="of the conversation's texts: less for a vocabulary of letters"
-    )
+    parser.add_argument("--words", type=float, default=1.0, help="times the length of the conversation")
     parser.add_argument("--without", default="", help="server, python, with commas")
     asyncio.run(measure(parser.parse_args()))
 

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.conftest import DENSE, until
 from tests.scripted_engine import ScriptedEngine
 from tui.engines.local import LocalEngine
 from tui.measure.kept_steps import KeptSteps, load_key
-from tui.protocol.messages import Cancel, Loaded, MeasureSteps, StepCosts
-from tui.protocol.records import LoadSettings
+from tui.protocol.messages import Cancel, Hello, Loaded, MeasureSteps, StepCosts, WarmUp
+from tui.protocol.records import Device, DeviceKind, LoadSettings
 from tui.session.events import Phase, PhaseChanged
 from tui.session.step_costs import StepMeasuring
 
@@ -86,6 +87,22 @@ async def test_nothing_is_measured_of_what_cannot_draft(tmp_path: Path) -> None:
         await asyncio.sleep(0)
     assert (session.n_asked, session.measuring.costs) == (0, ())
     session.measuring.close()
+
+
+@pytest.mark.parametrize(("kind", "n_warmed"), [("gpu", 1), ("software", 0)])
+async def test_a_gpu_is_warmed_up_once_and_software_never(tmp_path: Path, kind: DeviceKind, n_warmed: int) -> None:
+    device = Device(name="Vulkan0", description="", kind=kind, total_bytes=1 << 30, free_bytes=1 << 30)
+    engine = ScriptedEngine(hello=Hello(pid=0, llama_cpp="scripted", devices=(device,)))
+    await engine.start()
+    measuring = StepMeasuring(engine, KeptSteps(tmp_path / "steps.json"))
+    await engine.load(DENSE, LoadSettings(devices=("Vulkan0",)))
+    for _ in range(2):
+        measuring.hear(PhaseChanged(phase="ready"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert len(engine.sent(WarmUp)) == n_warmed
+    measuring.close()
+    await engine.close()
 
 
 async def test_the_engine_measures_and_forgets_nothing_of_what_was_read() -> None:

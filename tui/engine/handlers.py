@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tui import words
-from tui.engine import bandwidth, benchmark, devices, stepcosts
+from tui.engine import bandwidth, benchmark, devices, stepcosts, warmup
 from tui.engine.abort import Aborted
 from tui.engine.cancelling import Cancelling
 from tui.engine.dryrun import DryRunner
@@ -43,6 +43,7 @@ from tui.protocol.messages import (
     StepCosts,
     Unload,
     UseLanguage,
+    WarmUp,
 )
 
 
@@ -163,6 +164,16 @@ def _bench_speculation(resources: Resources, command: BenchSpeculation) -> Specu
 def _measure_bandwidth(resources: Resources, command: MeasureBandwidth) -> Bandwidths:
     found = bandwidth.measure(command.devices, command.n_threads, resources.cancelling.switch)
     return Bandwidths(bytes_per_s=found)
+
+
+@handles(WarmUp)
+def _warm_up(resources: Resources, command: WarmUp) -> Ok:
+    chat = resources.slot.chat
+    try:
+        warmup.warm_up(chat.session)
+    finally:
+        chat.prefix.resynchronize()
+    return Ok()
 
 
 @handles(MeasureSteps)

@@ -399,6 +399,11 @@ class MeasureBandwidth(Command[Bandwidths], frozen=True):
     """Threads that read on the CPU; 0 takes the physical (performance) cores."""
 
 
+class WarmUp(Command[Ok], frozen=True):
+    """Have a GPU compile what a first prompt would wait for, if nothing was read yet. To people the engine is idle
+    meanwhile: it stops for a question, though a program that is being compiled is finished first."""
+
+
 class MeasureSteps(Command[StepCosts], frozen=True):
     """Measure what decoding several tokens at once costs, which takes about a second. Answered by `StepCosts`; what was
     read stays. To people the engine is idle meanwhile: it stops at once for a question."""

@@ -1,5 +1,5 @@
-"""Has the engine measured for how much several tokens at once cost, when a model is loaded that this is not known of:
-while nobody wants the engine, and once for each load."""
+"""What the engine does after a load while nobody wants it, once for each load: a GPU is warmed up for the first prompt,
+and what several tokens at once cost is measured where that is not known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import logging
 from tui.engines.interface import Engine, EngineError
 from tui.measure.kept_steps import KeptSteps, load_key
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Loaded, MeasureSteps
+from tui.protocol.messages import Loaded, MeasureSteps, WarmUp
 from tui.session.events import AnySessionEvent, PhaseChanged
 
 _log = logging.getLogger("llmtui")
@@ -22,6 +22,8 @@ class StepMeasuring:
         self._engine, self._kept = engine, kept
         self._known: tuple[Loaded | None, tuple[float, ...] | None] = None, None
         """Of which load the costs are known, and these; None until they are."""
+        self._warm: Loaded | None = None
+        """The load whose device was warmed up."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -53,7 +55,17 @@ class StepMeasuring:
 
     async def _learn(self, loaded: Loaded) -> None:
         hello = self._engine.hello
-        if hello is None or not loaded.llama.n_drafts:
+        if hello is None:
+            return
+        compiles = {device.name for device in hello.devices if device.kind in ("gpu", "igpu")}
+        if compiles & set(loaded.llama.devices) and self._warm is not loaded:
+            try:
+                await self._engine.ask(WarmUp())
+            except (EngineError, EngineDied) as error:
+                _log.info("The device was not warmed up: %s", error)
+                return
+            self._warm = loaded
+        if not loaded.llama.n_drafts:
             return
         key = load_key(hello, loaded)
         # A GPU has to be made ready for several tokens at once in each process anew, which measuring does; what a draft

@@ -1,6 +1,6 @@
 """How a hub fails, in sentences that say what to do. The libraries raise what their HTTP client, TLS, the system and
 the hub have to say; here it becomes a `HubError`. Knows statuses and exceptions, not the libraries themselves, which
-are slow to import."""
+are slow to import, as some of Python's own are that only an error wants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import re
 import socket
 import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -235,6 +233,8 @@ def of_exception(hub: HubName, endpoint: str, error: BaseException) -> HubError:
 def proxy_for(url: str) -> str:
     """The proxy that the environment names for a URL, without the password that may stand in its address; "" for
     none."""
+    import urllib.request
+
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     written = proxies.get(parts.scheme) or proxies.get("all") or ""
@@ -276,6 +276,8 @@ def _busy(hub: HubName, wait_s: float) -> HubError:
 
 def _wait_s(headers: Mapping[str, str]) -> float:
     """Seconds that the hub asks to wait; 0 when it does not say."""
+    from email.utils import parsedate_to_datetime
+
     written = headers.get("retry-after", "").strip()
     if not written and (reset := _RESET.search(headers.get("ratelimit", ""))):
         written = reset[1]

@@ -3,13 +3,17 @@ a message. What they say is in the records of `verdict.py`, `search.py` and `rem
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.base import format
 from tui.planning.formula import Fit, MemoryPlan
-from tui.planning.recommending import Recommendation, Why
 from tui.planning.remedies import Remedy
 from tui.planning.search import Fitted
 from tui.planning.verdict import Pool, Verdict
 from tui.words import mark, tr, trn
+
+if TYPE_CHECKING:
+    from tui.planning.recommending import Recommendation, Why
 
 _ROUND_FROM = 9.5 * 2**30
 """Bytes from which a cell has no room for a digit behind the point."""

@@ -21,7 +21,6 @@ from tui.config import paths
 from tui.config.load import CPU, auto_devices, backend_name, engine_settings
 from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import with_favourite
-from tui.models.detail_words import DetailRow
 from tui.models.folders import Folder, configured_folders
 from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
@@ -39,6 +38,9 @@ from tui.protocol.records import Device
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.words import tr
+
+if TYPE_CHECKING:
+    from tui.models.detail_words import DetailRow
 
 if TYPE_CHECKING:
     from tui.app.screens.details import DetailsScreen

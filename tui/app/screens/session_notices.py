@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.app import answer_phrases, phrases, tune_phrases
+from tui.app import answer_phrases, phrases
 from tui.app.screens.flows import Flows
 from tui.models.info import ModelInfo
 from tui.protocol.messages import MLOCK_FAILED, Loaded
@@ -52,6 +52,8 @@ class SessionNotices:
                 self._looping = turn_id
                 tell(answer_phrases.goes_in_circles(keymap), bad=True)
             case events.TuningOffered(name=name, seconds=seconds):
+                from tui.app import tune_phrases
+
                 tell(tune_phrases.offered(name, seconds, keymap))
             case events.MemoryShort(shortage=shortage):
                 tell(phrases.shortage(shortage, keymap), bad=True)
@@ -75,6 +77,8 @@ class SessionNotices:
 
     def _tell_taken_over(self, path: Path, info: ModelInfo) -> None:
         """Settings that were tuned for another model, once for each file."""
+        from tui.app import tune_phrases
+
         found = self._controller.load_order.tuned_for(path, info)
         said = found is not None and found[0] != path and tune_phrases.tuned_line(found, path)
         if said and (str(path), said) not in self._told:

@@ -7,7 +7,7 @@ from tui.app.verdict_marks import MARKS, STYLES
 from tui.app.widgets.lines import LineWidget, Row, shorten
 from tui.base import format
 from tui.measure import forecast_words
-from tui.measure.forecast import Range
+from tui.measure.expectation import Range
 from tui.planning import verdict_words
 from tui.planning.verdict import Verdict
 

@@ -16,11 +16,12 @@ PROCESSES := --numprocesses $(if $(filter 1 2,$(shell nproc)),3,4) --dist workst
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install dev test lint format bench screenshots clean always
+.PHONY: help run install dev test test-all lint format bench screenshots clean always
 
 help:
 	@echo "make run          install everything into $(VENV) and start llmtui; ARGS=... are passed on"
 	@echo "make test         check the code (ruff, mypy, import-linter) and run the tests; TESTS=... picks some"
+	@echo "make test-all     the same, also all combinations of which make test tries a part, and each frame is painted"
 	@echo "make lint         check the code only"
 	@echo "make format       format the code"
 	@echo "make bench        measure this machine with the model that you used last, or MODEL=..."
@@ -62,7 +63,11 @@ run: install
 
 test: lint
 	@model="$$($(PY) scripts/small_model.py --cached)" && templates="$$($(PY) scripts/llama_templates.py)" && \
-		LLMTUI_SMOLLM2="$$model" LLMTUI_TEMPLATES="$$templates" $(PY) -m pytest $(PROCESSES) $(TESTS)
+		LLMTUI_SMOLLM2="$$model" LLMTUI_TEMPLATES="$$templates" $(PY) -m pytest $(PROCESSES) $(SELECTED) $(TESTS)
+
+test-all: export LLMTUI_EVERY_FRAME := 1
+test-all: SELECTED := -m ""
+test-all: test
 
 lint: dev
 	$(VENV)/bin/ruff check $(CHECKED)

@@ -113,6 +113,13 @@ def shader_cache() -> None:
     os.environ.setdefault("MESA_SHADER_CACHE_DIR", users)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fonts() -> None:
+    """Which ones this machine has is found out once, and not by each process that draws a picture in a home of its own:
+    that takes matplotlib as long as all the rest."""
+    os.environ.setdefault("MPLCONFIGDIR", str(CHECKOUT / ".pytest_cache" / "matplotlib"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder: no test sees the settings, models or conversations of whoever runs it."""

@@ -5,7 +5,7 @@ stands on a ground of ours."""
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.style import Style
 from textual.geometry import Region
@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 
 from tests.app.conftest import Person
 from tests.app.test_selection import hex_of
-from tests.seeing import NEAREST, least_contrast
+from tests.seeing import least_contrast
 from tui.app.markdown.text import width_of
 
 READ = frozenset(string.ascii_letters + string.digits)
@@ -39,12 +39,12 @@ def words(person: Person) -> Iterator[tuple[str, Style]]:
             x += width_of(text)
 
 
-async def hard_to_read(person: Person, ready: str) -> list[str]:
-    """Words that somebody could not read in one of the themes, which the app takes one after the other, and themes in
+async def hard_to_read(person: Person, ready: str, themes: Iterable[str]) -> list[str]:
+    """Words that somebody could not read in one of these themes, which the app takes one after the other, and themes in
     which `ready` is not seen."""
     found = []
     before = person.app.theme
-    for theme in NEAREST:
+    for theme in themes:
         person.app.theme = theme
         await person.pilot.pause()
         if ready.casefold() not in person.screen_text().casefold():

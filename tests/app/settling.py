@@ -4,22 +4,30 @@ When one has done all that it has to do now, Textual's Pilot finds out by sleepi
 key, until the whole process computes nothing; here it is looked up, which takes as long as it takes. Nothing is waited
 for that comes later by itself: a timer, an engine's answer, a thread of its own. A test waits for what these lead to.
 
-Rules of style are parsed once for all apps."""
+Rules of style are parsed once for all apps. Frames are painted when a test looks at the screen, and the last one when
+it leaves the app: without a terminal Textual throws them away, after a quarter of all the work. `LLMTUI_EVERY_FRAME=1`
+has each painted, which finds what fails only in between."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import textual.app
 import textual.pilot
-from textual._context import active_app
+from textual._compositor import Compositor
+from textual._context import active_app, visible_screen_stack
 from textual.app import App
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.geometry import Size
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.strip import Strip
 
 _MOMENT_S = 0.001
 _LONGEST_MOMENT_S = 0.02
@@ -119,12 +127,50 @@ def _parse_once(self: Stylesheet, css: str, *args: Any, **options: Any) -> list[
     return _parsed[key]
 
 
+def _paint_nothing(
+    self: Compositor, full: bool = False, screen_stack: list[Screen[Any]] | None = None, simplify: bool = False
+) -> None:
+    """In place of a compositor's own `render_update`, of which headless apps use nothing."""
+    self._dirty_regions.clear()
+
+
+_render_strips = Compositor.render_strips
+
+
+def _paint(self: Compositor, size: Size | None = None) -> list[Strip]:
+    """In place of a compositor's own: also what is behind a dialog, which a frame would have told it."""
+    screen = self.root
+    if isinstance(screen, Screen) and screen is screen.app.screen:
+        visible_screen_stack.set(screen.app._background_screens)
+    return _render_strips(self, size)
+
+
+_run_test = App.run_test
+
+
+@asynccontextmanager
+async def _run_test_and_look(self: App[Any], **options: Any) -> AsyncIterator[Pilot[Any]]:
+    """In place of an app's own: whatever a test has led to can be painted."""
+    async with _run_test(self, **options) as pilot:
+        yield pilot
+        if self._running and not self._exit and self._screen_stacks.get(self._current_mode):
+            self.screen._compositor.render_strips()
+
+
 def hurry() -> None:
-    """From now on Pilots wait no longer than there is something to do, and no rules are parsed twice."""
-    for owner, name, act in (
+    """From now on Pilots wait no longer than there is something to do, no rules are parsed twice, and nothing is
+    painted that nobody looks at."""
+    changes: list[tuple[Any, str, Any]] = [
         (Stylesheet, "_parse_rules", _parse_once),
         (Pilot, "_wait_for_screen", _wait_for_screen),
         (textual.app, "wait_for_idle", _nothing_computes),
         (textual.pilot, "wait_for_idle", _nothing_computes),
-    ):
+    ]
+    if not os.environ.get("LLMTUI_EVERY_FRAME"):
+        changes += [
+            (Compositor, "render_update", _paint_nothing),
+            (Compositor, "render_strips", _paint),
+            (App, "run_test", _run_test_and_look),
+        ]
+    for owner, name, act in changes:
         setattr(owner, name, act)

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual.events import Resize
+from textual.widgets import TextArea
 
 from tests.app.dialogs import KEYS, OPEN, Stage, opened
 from tests.conftest import until
@@ -209,6 +211,19 @@ async def test_a_log_without_lines_or_with_markup_is_shown_as_it_is() -> None:
         await stage.shows("Problems", "There is nothing yet.")
     async with opened(LogScreen(("[red]no markup[/red]", "\x1b[31mno escape"), KEYS)) as stage:
         await stage.shows("[red]no markup[/red]", "no escape")
+
+
+async def test_a_log_that_was_painted_before_its_lines_were_wrapped_anew_loses_no_word() -> None:
+    words = [f"word-{n:02}" for n in range(30)]
+    async with opened(LogScreen([" ".join(words)], KEYS)) as stage:
+        await stage.shows(words[-1])
+        area = stage.dialog.query_one(TextArea)
+        area.wrapped_document.wrap(area.wrap_width + 8)
+        area.notify_style_update()
+        area.refresh()
+        assert not all(word in stage.text for word in words), "painted with ends that are cut off"
+        area.post_message(Resize(area.size, area.virtual_size, area.container_size))
+        await stage.shows(*words)
 
 
 # Sampling

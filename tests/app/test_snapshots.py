@@ -1,6 +1,6 @@
 """What every screen and dialog looks like in the app, text and colours, as files in `tests/data/screens`: first the
-terminal's rows, then one letter per cell for its style, then what the letters mean. And that their words can be read in
-every theme.
+terminal's rows, then one letter per cell for its style, then what the letters mean. And that their words can be read,
+in themes that stand for all.
 
 After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/app/test_snapshots.py, and read the difference."""
 
@@ -22,6 +22,7 @@ from tests.app.readable import hard_to_read
 from tests.app.scenes import IN_CHINESE, SCENES, SPOKEN_TO, WIDE_IN_CHINESE, Size, calm, shown
 from tests.conftest import until
 from tests.places import DATA
+from tests.seeing import NEAREST
 from tui.words import use
 
 SNAPSHOTS = DATA / "screens"
@@ -55,12 +56,28 @@ def _in_words(style: Style) -> str:
 async def test_a_screen_looks_as_it_did(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shown(SCENES[name], SCENES[name].sizes[0], monkeypatch) as person:
         found = await changed(person, name, SCENES[name].sizes)
-        found += await hard_to_read(person, SCENES[name].ready)
+        found += await hard_to_read(person, SCENES[name].ready, themes_of(name))
         if name in SPOKEN_TO:
             assert person.app.main.speak("zh")
             await person.wait_for(lambda: IN_CHINESE[name] in person.screen_text())
             found += await changed(person, f"zh-{name}", sizes_in_chinese(name))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", SCENES)
+async def test_a_screen_can_be_read_in_every_theme(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scene in each theme. Without it each is read in two, and each theme is tried with a quarter of all scenes:
+    what colours words get is decided by a few rules of style, which many scenes share."""
+    async with shown(SCENES[name], SCENES[name].sizes[0], monkeypatch) as person:
+        found = await hard_to_read(person, SCENES[name].ready, NEAREST)
+    assert not found, "\n".join(found)
+
+
+def themes_of(name: str) -> tuple[str, ...]:
+    """That of the terminal's own colours, of which other things are asked, and one of the others in turn."""
+    others = [theme for theme in NEAREST if theme != "terminal"]
+    return others[list(SCENES).index(name) % len(others)], "terminal"
 
 
 def test_every_scene_is_looked_at_in_chinese() -> None:

@@ -15,6 +15,8 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE, MOE, TINY, until
+from tests.engine.model_files import N_VOCAB, with_vocabulary
+from tests.models.gguf_files import Shape
 from tests.running import llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
@@ -151,8 +153,13 @@ async def test_no_repetition_begins_that_would_not_be_over_in_time(engine: Engin
 # LocalScore -----------------------------------------------------------------------------------------------------------
 
 
-def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number() -> None:
-    score = json.loads(llmtui("--localscore", DENSE, "-t", "1", "--json").stdout)
+SMALLEST = Shape(n_embd=32, n_layers=1, n_head=1, n_head_kv=1, head=32, n_ff=32, n_vocab=N_VOCAB, kind="Q8_0")
+"""A layer of nearly nothing: LocalScore's tests read and write twenty thousand tokens."""
+
+
+def test_localscore_runs_its_nine_tests_in_order_and_gives_its_number(tmp_path: Path) -> None:
+    model = with_vocabulary(SMALLEST, tmp_path / "smallest.gguf")
+    score = json.loads(llmtui("--localscore", model, "-t", "1", "--json").stdout)
     tests = score["tests"]
     assert " ".join(f"{test['n_prompt']}+{test['n_gen']}" for test in tests) == PAIRS
     assert {(test["n_ctx"], test["flash_attn"], test["type_k"], len(test["samples_ns"])) for test in tests} == {

@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tui.engine import devices
 from tui.engine.abort import Aborted, AbortSwitch
 from tui.engine.bindings import libggml
+from tui.machine.available import available_bytes
 from tui.machine.cpus import physical_cores
-from tui.machine.procfs import Linux
 
 MIB = 1 << 20
 _IS_BRIEF = os.environ.get("LLMTUI_BRIEF_BANDWIDTH") == "1"
@@ -74,7 +72,7 @@ def _host_bytes(n_threads: int) -> int:
     """How much all threads read together; 0 when there is too little memory for a figure."""
     caches = cache_bytes()
     wanted = max(min(n_threads * _THREAD_BYTES, _HOST_BYTES), _CACHES * caches)
-    available = Linux().machine().ram_available_bytes or psutil.virtual_memory().available
+    available = available_bytes()
     n_bytes = min(wanted, available // _FREE_SHARE)
     return n_bytes if n_bytes >= max(_LEAST_BYTES, 2 * caches) else 0
 

@@ -7,9 +7,8 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable
 
 import msgspec
-import psutil
 
-from tui.machine.procfs import Linux
+from tui.machine.available import available_bytes
 from tui.planning.checkpointroom import room_bytes
 
 _BORDER_WEIGHT = 8.0
@@ -94,5 +93,5 @@ def _place(checkpoint: Checkpoint) -> int:
 def room_now(held_bytes: int, mapped_bytes: int) -> int:
     """What all checkpoints may take now, those of `held_bytes` that there are among them. Of what the system calls
     available, the pages of the model's file, `mapped_bytes`, are not free: each token reads them."""
-    available = Linux().machine().ram_available_bytes or psutil.virtual_memory().available
+    available = available_bytes()
     return room_bytes(available + held_bytes - mapped_bytes)

@@ -6,12 +6,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import psutil
 
+from tui.base import llamapackage
 from tui.base.splitfile import part_of
 from tui.engine.checkpoints import Checkpoints, Snapshot
 from tui.engine.contextfile import ContextFileError, ContextKey, model_identity, read, write
@@ -19,6 +18,7 @@ from tui.engine.devices import build_commit
 from tui.engine.generate import Chat
 from tui.engine.keptprefixes import SPARE_MEMORY_BYTES
 from tui.engine.llama import Session
+from tui.machine.available import available_bytes
 from tui.protocol.messages import ContextProblem, ContextRestored, ContextSaved, Event, RestoreContext, SaveContext
 
 FEW_CHECKPOINTS = 4
@@ -38,7 +38,7 @@ def key_of(path: Path, session: Session) -> ContextKey:
         model = f"gone since it was loaded, at {time.time_ns()}"  # like no other
     return ContextKey(
         model=model,
-        build=build_commit() or version("llama_cpp_python"),
+        build=build_commit() or llamapackage.version() or "",
         type_k=loaded.llama.type_k,
         type_v=loaded.llama.type_v,
         flash_attn=loaded.llama.flash_attn,
@@ -63,7 +63,7 @@ class ContextSaver:
             problem = "empty"
         elif command.max_bytes and size > command.max_bytes:
             problem = "too_large"
-        elif size + SPARE_MEMORY_BYTES > psutil.virtual_memory().available:
+        elif size + SPARE_MEMORY_BYTES > available_bytes():
             problem = "memory"
         read = prefix.snapshot() if problem is None else None
         if read is not None and not read.state:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from tui.engine.contextfile import ContextFileError, ContextHead, ContextKey, read, read_head
 from tui.engine.prefixcache import PrefixCache
+from tui.machine.available import available_bytes
 from tui.protocol.records import CONTEXT_SUFFIX
 
 MOST_FILES = 64
@@ -78,7 +78,7 @@ class KeptPrefixes:
         if len(prompt) - n_have <= LEAST_GAIN:
             return None
         wanted = array("i", prompt[:-1]).tobytes()
-        available = psutil.virtual_memory().available - SPARE_MEMORY_BYTES
+        available = available_bytes() - SPARE_MEMORY_BYTES
         best: _Found | None = None
         for path, head in self._files(folder):
             n_tokens = _reach(head, _shared_tokens(head.tokens, wanted), cuts=prefix.cuts_anywhere)

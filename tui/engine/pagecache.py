@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import ctypes.util
 import mmap
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
+from tui.machine.available import available_bytes
 
 CHUNK = 16 << 20
 _POPULATE_READ = 22
@@ -24,7 +23,7 @@ def read_ahead(paths: Sequence[Path], on_progress: Callable[[float], bool]) -> b
     """Read what is not cached yet of `paths`, in order. `on_progress` gets the fraction done (0 to 1) and returns False
     to cancel; the result is False when it did. Does nothing when the files would not fit into free memory."""
     total = sum(path.stat().st_size for path in paths)
-    if total == 0 or total > psutil.virtual_memory().available:
+    if total == 0 or total > available_bytes():
         return True
     done = 0
     buffer = memoryview(bytearray(CHUNK))

@@ -11,6 +11,7 @@ from textual.widgets import TextArea
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
+from tui.app.widgets.wrapped_area import WrappedArea
 from tui.base.text import clean
 from tui.words import tr, trn
 
@@ -45,7 +46,7 @@ class LogScreen(Dialog[None]):
     def compose_body(self) -> ComposeResult:
         """The lines."""
         text = clean("\n".join(self._lines)) or tr("There is nothing yet.")
-        area = TextArea(
+        area = WrappedArea(
             text, read_only=True, show_cursor=False, soft_wrap=True, highlight_cursor_line=False, compact=True
         )
         area.cursor_blink = False

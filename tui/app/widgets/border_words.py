@@ -12,9 +12,9 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widgets import TextArea
 
 from tui.app.markdown.text import Run, width_of
+from tui.app.widgets.wrapped_area import WrappedArea
 
 Edge = Literal["top", "bottom"]
 EDGES: tuple[Edge, ...] = ("top", "bottom")
@@ -72,7 +72,7 @@ def _width(parts: Sequence[BorderPart]) -> int:
     return sum(part.width for part in parts) + len(_DOT) * (len(parts) - 1)
 
 
-class BorderedTextArea(TextArea):
+class BorderedTextArea(WrappedArea):
     """A text area with a border, which `set_words` writes on."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"border--{name}" for name in _STYLE_NAMES}

@@ -186,7 +186,7 @@ class Welcome:
             title=tr("For this machine: {name}", name=f"{info.name} · {info.quant}"),
             facts=tuple(told),
             key=display_keys(("enter",)),
-            does=tr("Fetch it, load it and chat"),
+            does=tr("Download it, load it and chat"),
             action="screen.get_suggested",
         )
 

@@ -20,7 +20,8 @@ from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.models.library import inspect
 from tui.planning.formula import estimate
-from tui.protocol.messages import DryRun, MeasureSteps
+from tui.protocol.bench_messages import MeasureSteps
+from tui.protocol.messages import DryRun
 from tui.protocol.records import LoadSettings, Placed
 
 WITH_DRAFT = msgspec.structs.replace(TINY, model_draft=str(MOE))

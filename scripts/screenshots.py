@@ -83,14 +83,25 @@ class Shot(NamedTuple):
     """The model is loaded before anything is done."""
 
 
-async def wait_for(pilot: Pilot[int], condition: Callable[[], object]) -> None:
-    """Let the app run until `condition()` holds."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+async def wait_for(
+    pilot: Pilot[int], condition: Callable[[], object], progress: Callable[[], object] = lambda: None
+) -> None:
+    """Let the app run until `condition()` holds, as long as it takes on a busy machine: it is given up only when what
+    `progress()` gives has not changed for `PATIENCE_S`."""
+    now = asyncio.get_running_loop().time
+    deadline, seen = now() + PATIENCE_S, progress()
     while not condition():
-        if asyncio.get_running_loop().time() > deadline:
+        if (reached := progress()) != seen:
+            deadline, seen = now() + PATIENCE_S, reached
+        if now() > deadline:
             raise TimeoutError("the app did not get there in time")
         await pilot.pause(0.05)
     await pilot.pause(0.1)
+
+
+def length(app: LlmtuiApp) -> int:
+    """Characters of the conversation so far."""
+    return sum(len(turn.text) for turn in app.controller.conversation.turns)
 
 
 async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
@@ -98,7 +109,11 @@ async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     controller = app.controller
     n_turns = len(controller.conversation.turns)
     controller.queue.send(text)
-    await wait_for(pilot, lambda: controller.phase == "ready" and len(controller.conversation.turns) == n_turns + 2)
+    await wait_for(
+        pilot,
+        lambda: controller.phase == "ready" and len(controller.conversation.turns) == n_turns + 2,
+        lambda: length(app),
+    )
 
 
 # What is done for a picture -------------------------------------------------------------------------------------------
@@ -134,6 +149,21 @@ async def ask_about_memory(app: LlmtuiApp, pilot: Pilot[int]) -> None:
 
     await wait_for(pilot, lambda: isinstance(app.screen, ModalScreen))
     await pilot.pause(1.0)
+
+
+async def tune(app: LlmtuiApp, pilot: Pilot[int]) -> None:
+    """The search for the fastest settings, when some were tried."""
+    from tui.app.screens.tune import TuneScreen
+
+    await ask(app, pilot, OF_TINY[0] if app.options.model in (DENSE, MOE) else OF_SMOLLM2[0])
+    await app.run_action("screen.tune")
+    await wait_for(pilot, lambda: isinstance(app.screen, TuneScreen))
+
+    def n_tried() -> int:
+        outcome = app.screen.state.outcome if isinstance(app.screen, TuneScreen) else None
+        return sum(bool(trial.speeds) for trial in outcome.trials) if outcome else 0
+
+    await wait_for(pilot, lambda: n_tried() > 4, n_tried)
 
 
 async def monitor(app: LlmtuiApp, pilot: Pilot[int]) -> None:
@@ -180,24 +210,23 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
         seen_s = now_s
 
     async def look_until(condition: Callable[[], object]) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        now = asyncio.get_running_loop().time
+        deadline, seen = now() + PATIENCE_S, length(app)
         while not condition():
-            if asyncio.get_running_loop().time() > deadline:
+            if (reached := length(app)) != seen:
+                deadline, seen = now() + PATIENCE_S, reached
+            if now() > deadline:
                 raise TimeoutError("the answer did not get there in time")
             await look(FRAME_S)
-
-    def length() -> int:
-        """Characters of the answer so far."""
-        return sum(len(turn.text) for turn in controller.conversation.turns[1:])
 
     for word in STORY.split(" "):
         await pilot.press(*("space" if letter == " " else letter for letter in f"{word} "))
         await look(0.0)
     await pilot.press("enter")
-    await look_until(lambda: length() > SWITCH_AT)
+    await look_until(lambda: length(app) - len(STORY) > SWITCH_AT)
     await pilot.press("f6")
     await look_until(lambda: controller.engine.loaded and controller.engine.loaded.llama.devices)
-    await look_until(lambda: length() > STOP_AT or controller.conversation.turns[-1].stop)
+    await look_until(lambda: length(app) - len(STORY) > STOP_AT or controller.conversation.turns[-1].stop)
     await pilot.press("escape")
     await look_until(lambda: controller.phase == "ready")
     await pilot.pause(1.2)
@@ -220,6 +249,7 @@ SHOTS = {
     "conversations": Shot(after_chat("screen.conversations")),
     "sampling": Shot(after_chat("screen.sampling")),
     "bench": Shot(after_chat("screen.bench")),
+    "tune": Shot(tune),
     "monitor": Shot(monitor, (120, 40)),
     "find": Shot(scene("find")),
     "repository": Shot(scene("look_into")),

@@ -25,14 +25,20 @@ import msgspec
 from tests.loads import loaded_as
 from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
-from tui.protocol.death import EngineDied
-from tui.protocol.messages import (
-    ANSWERS,
-    AnyCommand,
+from tui.protocol.bench_messages import (
     Bandwidths,
     BenchParallel,
     BenchSample,
     BenchTest,
+    MeasureBandwidth,
+    MeasureSteps,
+    ParallelSample,
+    StepCosts,
+)
+from tui.protocol.codec import ANSWERS, command_decoder
+from tui.protocol.death import EngineDied
+from tui.protocol.messages import (
+    AnyCommand,
     Cancel,
     ContextRestored,
     ContextSaved,
@@ -51,21 +57,16 @@ from tui.protocol.messages import (
     Load,
     Loaded,
     LoadProgress,
-    MeasureBandwidth,
-    MeasureSteps,
     Ok,
-    ParallelSample,
     Planned,
     Prefill,
     ReadAhead,
     RestoreContext,
     SaveContext,
     Started,
-    StepCosts,
     Unload,
     UseLanguage,
     WarmUp,
-    command_decoder,
 )
 from tui.protocol.records import Device, ErrorInfo, ErrorKind, Message, Placed, StopReason, Timings
 from tui.protocol.wire import LENGTH, encode

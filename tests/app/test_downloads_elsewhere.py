@@ -102,7 +102,7 @@ async def test_what_the_command_line_fetches_is_in_the_apps_queue_and_not_fetche
         done = await pulling
         assert done.returncode == ExitCode.FINE, done.stderr
         await person.wait_for(lambda: states(person) == ["done"])
-        await person.wait_for(lambda: "Tiny · Q8_0 is here" in person.told)
+        await person.wait_for(lambda: "Tiny · Q8_0 is downloaded" in person.told)
     assert is_right() and n_fetched(server) <= len(CONTENT) + TWICE
 
 

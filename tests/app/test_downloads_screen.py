@@ -33,7 +33,7 @@ async def test_a_download_is_paused_and_goes_on_by_one_key() -> None:
     async with opened(make(), (80, 24)) as stage:
         assert "50%" in stage.text and "space Pause" in stage.text
         await stage.press("space")
-        await until(lambda: "paused 50%" in stage.text and "space Go on" in stage.text)
+        await until(lambda: "paused 50%" in stage.text and "space Resume" in stage.text)
         await stage.press("p")
         await until(lambda: "space Pause" in stage.text)
         assert downloads.all[0].state == "fetching"
@@ -72,7 +72,7 @@ async def test_a_whole_one_is_loaded_and_then_leaves_the_list() -> None:
 async def test_the_speed_is_limited_in_mib_and_nonsense_is_asked_again() -> None:
     downloads, fetching, make = await with_downloads()
     async with opened(make(), (80, 24)) as stage:
-        assert "Nothing is being fetched" in stage.text
+        assert "Nothing is being downloaded" in stage.text
         await stage.press("l")
         await until(lambda: isinstance(stage.host.screen, LineEditScreen))
         await stage.press("backspace", *"much", "enter")

@@ -80,14 +80,14 @@ async def test_a_model_is_found_fetched_loaded_and_answers(start: StartApp, serv
         await person.press("escape", "escape")
         await person.wait_for(lambda: person.app.screen is person.app.main)
         assert await person.ask("hello")
-        assert "is here" in person.told
+        assert "is downloaded" in person.told
 
 
 async def test_beside_a_loaded_model_it_is_told_and_a_key_loads_it(start: StartApp, server: HubServer) -> None:
     async with start() as person:
         await look_into(person, "Qwen/Tiny-GGUF")
         await person.press("enter")
-        await person.wait_for(lambda: "Tiny · Q8_0 is here. alt+l loads it." in person.told)
+        await person.wait_for(lambda: "Tiny · Q8_0 is downloaded. alt+l loads it." in person.told)
         await person.wait_for(lambda: "on this machine" in person.screen_text())
         assert person.loaded.path == str(DENSE)
         await person.press("escape", "escape")
@@ -162,7 +162,7 @@ async def test_enter_on_the_first_page_fetches_loads_and_leads_to_the_chat(start
         server.add(ServedRepo(name=f"Qwen/{name}-GGUF", files={f"{name}-Q8_0.gguf": DENSE.read_bytes()}))
     async with start(model=None) as person:
         await person.wait_without_a_model()
-        await person.wait_for(lambda: "enter Fetch it, load it and chat" in person.screen_text())
+        await person.wait_for(lambda: "enter Download it, load it and chat" in person.screen_text())
         await person.press("enter")
         await person.wait_until_ready()
         assert "/Qwen/Qwen3-" in person.loaded.path
@@ -239,4 +239,4 @@ async def test_what_is_fetched_goes_on_at_the_next_start_and_is_shown_meanwhile(
         assert "Tiny · Q8_0" in person.screen_text()
     goes_on.set()
     async with start() as person:
-        await person.wait_for(lambda: "Tiny · Q8_0 is here" in person.told)
+        await person.wait_for(lambda: "Tiny · Q8_0 is downloaded" in person.told)

@@ -14,6 +14,7 @@ from tests.app.conftest import GREEDY, NO_RESERVE, Person, StartApp
 from tests.conftest import DENSE, MOE
 from tui.app.screens.main import MainScreen
 from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.sidebar import Sidebar
 from tui.chat import export
 from tui.chat.conversation import answer_turn, finished, new_conversation, user_turn
 from tui.config import paths
@@ -198,6 +199,8 @@ async def test_the_system_prompt_reaches_the_model(start: StartApp) -> None:
         await person.press("ctrl+s")
         await person.wait_for(lambda: person.app.controller.conversation.system_prompt)
         assert (await person.ask("hello")).startswith("Ahoy")
+        n_system = person.app.main.query_one(Sidebar).figures.n_system
+        assert 0 < n_system < person.answer_timings.n_prompt  # of its tokens, as the sidebar shows them
 
 
 async def test_sampling_values_are_those_of_the_conversation(start: StartApp) -> None:

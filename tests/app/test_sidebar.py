@@ -45,11 +45,11 @@ async def test_what_is_not_known_has_no_row() -> None:
 
 async def test_the_sidebar_shows_the_answer_its_speeds_and_the_parts_of_the_context() -> None:
     answer = AnswerNow(n_tokens=1280, took_s=41.2, spread=Spread(9.8, 28.14, 31.4))
-    figures = Figures(speed=replace(SPEED, answer=answer), context=(2400, 8192), n_prompt=1120)
+    figures = Figures(speed=replace(SPEED, answer=answer), context=(2400, 8192), n_prompt=1120, n_system=24)
     rows = [" ".join(row.split()) for row in await rows_of(Sidebar(), (100, 40), lambda it: it.show(figures))]
     assert "min 9.80 avg 28.1 max 31.4" in rows
     assert "answer 1,280 tokens 41.2 s" in rows
-    assert "prompt 1,120 answer 1,280" in rows
+    assert "turns 1,096 answer 1,280" in rows and "system 24 free 5,792" in rows
 
 
 async def test_the_sidebar_shows_what_the_model_takes_in_each_place() -> None:
@@ -216,7 +216,7 @@ async def test_new_figures_repaint_their_rows_and_lay_nothing_out() -> None:
         sidebar.show(replace(sidebar.figures, context=(2000, 8192)))
         await pilot.pause()
         title = next(y for y, row in enumerate(sidebar.rows_as_text) if row.startswith("CONTEXT"))
-        assert set(painted) == {title, title + 1}
+        assert set(painted) == set(range(title, title + 4))  # with its bar and its parts
         assert app.n_layouts == 0
 
 

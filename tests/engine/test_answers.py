@@ -16,7 +16,8 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY, until
 from tests.engine.asking import GREEDY, Reply, ask, messages, user
 from tui.engines.interface import Engine, EngineError
-from tui.protocol.messages import BenchTest, Count, Delta, Done, Generate, Prefill, Unload
+from tui.protocol.bench_messages import BenchTest
+from tui.protocol.messages import Count, Delta, Done, Generate, Prefill, Unload
 from tui.protocol.records import LoadSettings, Message, Sampling, Timings
 
 

@@ -14,7 +14,7 @@ from tests.conftest import until
 from tests.engine.asking import ask, user
 from tests.engine.vulkan import Driver, vulkan_engine
 from tui.engines.interface import Engine
-from tui.protocol.messages import MeasureBandwidth
+from tui.protocol.bench_messages import MeasureBandwidth
 
 MIB = 1 << 20
 

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import DENSE, MOE, until
 from tests.engine.asking import ask, user
 from tui.engines.interface import Engine, EngineError
-from tui.protocol.messages import BenchParallel
+from tui.protocol.bench_messages import BenchParallel
 from tui.protocol.records import LoadSettings
 
 FOUR = LoadSettings(n_ctx=1024, n_threads=1, n_parallel=4)

@@ -13,7 +13,8 @@ from tests.engine.asking import ask, user
 from tests.engine.test_chat_formats import HELLO, SETTINGS, Case, load
 from tests.tape import CHATML, IM
 from tui.engines.interface import Engine
-from tui.protocol.messages import BenchTest, Count
+from tui.protocol.bench_messages import BenchTest
+from tui.protocol.messages import Count
 
 NOTES = {
     "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}": "cannot be used",

@@ -17,10 +17,10 @@ from tests.conftest import DENSE, TINY, until
 from tests.scripted_engine import ScriptedEngine
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
+from tui.protocol.bench_messages import BenchTest
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import (
     AnyCommand,
-    BenchTest,
     Count,
     Delta,
     Done,

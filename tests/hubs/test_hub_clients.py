@@ -367,7 +367,7 @@ def test_offline_mode_asks_nobody(server: HubServer) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environ, timeout=PATIENCE_S
     )
     lines = done.stdout.splitlines()
-    assert lines == ["offline No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models."] * 5
+    assert lines == ["offline No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and download models."] * 5
     assert server.seen == []
 
 

@@ -29,7 +29,8 @@ from tui.measure.tune import Trial, Tuner, halved
 from tui.measure.tune_candidates import Candidates, changes
 from tui.measure.tuned import kind_of
 from tui.models.library import inspect
-from tui.protocol.messages import BenchSample, BenchTest, Loaded
+from tui.protocol.bench_messages import BenchSample, BenchTest
+from tui.protocol.messages import Loaded
 from tui.protocol.records import Device, LoadSettings, Repack
 from tui.session.load_order import LoadOrder
 

@@ -27,7 +27,8 @@ from tui.engines.plans import DryRunPlanner
 from tui.models.info import ModelInfo
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan
-from tui.protocol.messages import BenchTest, Done, Generate, ListDevices, Loaded, Started
+from tui.protocol.bench_messages import BenchTest
+from tui.protocol.messages import Done, Generate, ListDevices, Loaded, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 GIB, MIB = 1 << 30, 1 << 20

@@ -28,7 +28,7 @@ from tui.engines.plans import DryRunPlanner
 from tui.models.library import inspect
 from tui.planning.formula import MemoryPlan, estimate
 from tui.planning.report import SYSTEM, private_bytes, report
-from tui.protocol.messages import BenchTest
+from tui.protocol.bench_messages import BenchTest
 from tui.protocol.records import CacheType, LoadSettings
 
 MODELS = {

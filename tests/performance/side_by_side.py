@@ -37,7 +37,8 @@ from llama_programs import CPU_ARGUMENTS, llama_bench_path, llama_server_path
 from speculation import texts
 
 from tui.engines.local import LocalEngine
-from tui.protocol.messages import BenchSpeculation, Count, Done, Generate, MeasureSteps, ReadAhead, WarmUp
+from tui.protocol.bench_messages import BenchSpeculation, MeasureSteps
+from tui.protocol.messages import Count, Done, Generate, ReadAhead, WarmUp
 from tui.protocol.records import LoadSettings, Message
 
 HERE = Path(__file__).resolve().parent

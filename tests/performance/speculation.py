@@ -34,7 +34,7 @@ from tui.engine.llama import Session
 from tui.engine.llamalog import backend_init
 from tui.engine.looprun import NO_TOKEN, Drafted
 from tui.engine.tokenloop import token_loop
-from tui.protocol.messages import BenchSpeculation
+from tui.protocol.bench_messages import BenchSpeculation
 from tui.protocol.records import LoadSettings, Message, Sampling
 
 CHECKOUT = Path(__file__).resolve().parents[2]

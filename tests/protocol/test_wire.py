@@ -17,24 +17,9 @@ from tests.scripted_engine import ScriptedEngine
 from tui.engine.handlers import AT_ONCE, HANDLERS
 from tui.engines.interface import EngineError
 from tui.engines.local import LocalEngine
+from tui.protocol.codec import ANSWERS, COMMANDS, EVENTS, command_decoder, event_decoder
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import (
-    ANSWERS,
-    COMMANDS,
-    EVENTS,
-    Cancel,
-    Command,
-    Count,
-    Delta,
-    Done,
-    Generate,
-    Load,
-    Ok,
-    Prefill,
-    Started,
-    command_decoder,
-    event_decoder,
-)
+from tui.protocol.messages import Cancel, Command, Count, Delta, Done, Generate, Load, Ok, Prefill, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 from tui.protocol.wire import LENGTH, MAX_FRAME_BYTES, FrameDecoder, WireError, encode, read_frame
 

@@ -54,7 +54,7 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
     events.LoadFailed(path=Path("/models/b.gguf"), info=ErrorInfo(kind="model_not_found", detail="no such file")),
     events.EngineLost(death=examine(-9, ["loading"], "loading")),
     events.CacheRestored(restored=ContextRestored(n_tokens=9, problem="damaged")),
-    events.ContextUsed(n_used=3, n_ctx=64),
+    events.ContextUsed(n_used=3, n_ctx=64, n_system=2),
     events.ConversationOpened(conversation=CONVERSATION),
     events.ConversationChanged(before=CONVERSATION.turns, now=CONVERSATION, n_same=1),
     events.ConversationReplaced(before=CONVERSATION.turns, now=CONVERSATION),

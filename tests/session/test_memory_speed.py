@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.conftest import until
 from tests.scripted_engine import ScriptedEngine
 from tui.measure.kept_bandwidth import KeptBandwidth
-from tui.protocol.messages import Bandwidths, MeasureBandwidth
+from tui.protocol.bench_messages import Bandwidths, MeasureBandwidth
 from tui.session import memory_speed
 from tui.session.events import Phase, PhaseChanged
 from tui.session.memory_speed import MemorySpeed

@@ -13,7 +13,8 @@ from tests.conftest import DENSE, until
 from tests.scripted_engine import ScriptedEngine
 from tui.engines.local import LocalEngine
 from tui.measure.kept_steps import KeptSteps, load_key
-from tui.protocol.messages import Cancel, Hello, Loaded, MeasureSteps, StepCosts, WarmUp
+from tui.protocol.bench_messages import MeasureSteps, StepCosts
+from tui.protocol.messages import Cancel, Hello, Loaded, WarmUp
 from tui.protocol.records import Device, DeviceKind, LoadSettings
 from tui.session.events import Phase, PhaseChanged
 from tui.session.step_costs import StepMeasuring

@@ -19,16 +19,16 @@ UNKNOWN_BPS = 12_500_000
 
 _STATES = {
     "waiting": mark("waiting"),
-    "fetching": mark("fetching"),
+    "fetching": mark("downloading"),
     "checking": mark("checking"),
     "paused": mark("paused"),
     "failed": mark("stopped"),
-    "done": mark("here"),
+    "done": mark("downloaded"),
 }
 
 
 def state(download: Download) -> str:
-    """ "fetching 43%", "waiting", "here"."""
+    """ "fetching 43%", "waiting", "downloaded"."""
     word = tr(_STATES[download.state])
     if download.state in ("fetching", "paused", "checking", "failed") and download.n_bytes:
         return tr("{state} {percent}", state=word, percent=percent(share_of(download)))
@@ -53,7 +53,7 @@ def fetch_time(size_bytes: int, bytes_per_s: float) -> str:
 def no_room(size_bytes: int, room: int, kept: int) -> str:
     """Why a model is not fetched."""
     return tr(
-        "The disk is too full: {needed} is to be fetched, {free} is free, and {kept} should stay.",
+        "The disk is too full: the download takes {needed}, {free} is free, and {kept} should stay free.",
         needed=format.size(size_bytes),
         free=format.size(room),
         kept=format.size(kept),
@@ -65,7 +65,7 @@ def goes_on(downloads: Sequence[Download]) -> str:
     left = [one for one in downloads if one.state in ("waiting", "fetching", "checking")]
     if len(left) == 1:
         name, part = order_name(left[0].order), percent(share_of(left[0]))
-        return tr("{name} is fetched to {percent}: the rest follows at the next start.", name=name, percent=part)
+        return tr("{name} is downloaded to {percent}: the rest follows at the next start.", name=name, percent=part)
     return (
         trn("{n} download goes on at the next start.", "{n} downloads go on at the next start.", len(left))
         if left

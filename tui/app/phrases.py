@@ -338,7 +338,7 @@ def _context_of(reload: Reload) -> str:
 def bench_begins(keymap: Keymap) -> tuple[str, ...]:
     """What happens when something is to be measured, and when it is over."""
     return (
-        tr("The model stays loaded until then; it makes room for the benchmark, and is loaded again afterwards."),
+        tr("The model stays loaded until you run it, makes room meanwhile, and is loaded again afterwards."),
         tr("The time left is shown as soon as the first run is over."),
         tr("Results are kept{key}, also when you stop before the end.", key=hint(keymap, "bench_history")),
     )

@@ -13,7 +13,7 @@ from tui.engine.llama import Session
 from tui.engine.llamalog import LlamaError
 from tui.engine.looprun import NO_TOKEN, Drafted
 from tui.engine.tokenloop import token_loop
-from tui.protocol.messages import (
+from tui.protocol.bench_messages import (
     BenchParallel,
     BenchSample,
     BenchSpeculation,

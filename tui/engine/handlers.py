@@ -13,13 +13,20 @@ from tui.engine.cancelling import Cancelling
 from tui.engine.dryrun import DryRunner
 from tui.engine.keepcontext import ContextSaver
 from tui.engine.modelslot import ModelSlot
-from tui.protocol.messages import (
-    AnyCommand,
+from tui.protocol.bench_messages import (
     Bandwidths,
     BenchParallel,
     BenchSample,
     BenchSpeculation,
     BenchTest,
+    MeasureBandwidth,
+    MeasureSteps,
+    ParallelSample,
+    SpeculationSample,
+    StepCosts,
+)
+from tui.protocol.messages import (
+    AnyCommand,
     Cancel,
     ContextRestored,
     Count,
@@ -31,16 +38,11 @@ from tui.protocol.messages import (
     ListDevices,
     Load,
     Loaded,
-    MeasureBandwidth,
-    MeasureSteps,
     Ok,
-    ParallelSample,
     Planned,
     ReadAhead,
     RestoreContext,
     SaveContext,
-    SpeculationSample,
-    StepCosts,
     Unload,
     UseLanguage,
     WarmUp,

@@ -28,7 +28,8 @@ from tui.engine.handlers import AT_ONCE, HANDLERS, Resources
 from tui.engine.llamalog import LlamaError, backend_init, system_info
 from tui.engine.template import TemplateError
 from tui.machine.vulkan import show_software_devices
-from tui.protocol.messages import LANGUAGE_VARIABLE, AnyCommand, Envelope, Event, Failed, Hello, Load, command_decoder
+from tui.protocol.codec import Envelope, command_decoder
+from tui.protocol.messages import LANGUAGE_VARIABLE, AnyCommand, Event, Failed, Hello, Load
 from tui.protocol.records import ErrorInfo
 from tui.protocol.wire import WireError, encode, read_frame
 from tui.words.later import later

@@ -17,27 +17,22 @@ import msgspec
 
 from tui.engines.interface import EngineError
 from tui.protocol import loadlog
+from tui.protocol.codec import ANSWERS, EVENTS, Envelope, Greeting, event_decoder, not_text
 from tui.protocol.death import Cause, Computing, EngineDied, examine, look_at
 from tui.protocol.messages import (
-    ANSWERS,
-    EVENTS,
     PROTOCOL,
     AnswerT,
     AnyCommand,
     Cancel,
     Command,
-    Envelope,
     Event,
     Failed,
     Generate,
-    Greeting,
     Hello,
     Load,
     Loaded,
     LoadProgress,
     Unload,
-    event_decoder,
-    not_text,
 )
 from tui.protocol.records import Doing, LoadSettings
 from tui.protocol.records import repacked as repacked_in

@@ -86,7 +86,7 @@ def not_text(hub: HubName, text: str) -> HubError:
 def offline(hub: HubName) -> HubError:
     """The user said not to ask, which goes for every hub."""
     return HubError(
-        "offline", hub, later("No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and fetch models.")
+        "offline", hub, later("No hub is asked, as HF_HUB_OFFLINE is set: unset it to search and download models.")
     )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tui.engines.interface import Engine
 from tui.measure.report import EndToEnd
-from tui.protocol.messages import BenchTest, Count, Delta, Done, Event, Generate, Started
+from tui.protocol.bench_messages import BenchTest
+from tui.protocol.messages import Count, Delta, Done, Event, Generate, Started
 from tui.protocol.records import Message, Sampling
 
 N_PROMPT, N_GEN = 512, 256

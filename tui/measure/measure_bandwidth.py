@@ -12,8 +12,9 @@ from tui.engines.local import WORKER
 from tui.machine.other_engine import computing
 from tui.measure.kept_bandwidth import KeptBandwidth
 from tui.planning.placement import HOST
+from tui.protocol.bench_messages import MeasureBandwidth
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Hello, MeasureBandwidth
+from tui.protocol.messages import Hello
 
 
 async def is_disturbed(*own: int | None) -> bool:

@@ -20,8 +20,9 @@ from tui.measure.known_speeds import KnownSpeeds
 from tui.measure.machine import this_machine
 from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Test
 from tui.measure.timeleft import TimedRun, TimeLeft
+from tui.protocol.bench_messages import BenchParallel, BenchTest, MeasureBandwidth, MeasureSteps
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, MeasureBandwidth, MeasureSteps
+from tui.protocol.messages import MLOCK_FAILED
 from tui.words import tr
 from tui.words.later import Later
 

@@ -8,7 +8,7 @@ from tui.engines.interface import Engine
 from tui.measure.repeated_texts import RepeatedText
 from tui.measure.report import SpeculationResult
 from tui.measure.timeleft import TimedRun
-from tui.protocol.messages import BenchSpeculation
+from tui.protocol.bench_messages import BenchSpeculation
 
 _CHARACTERS = 4
 """Of a token, about."""

@@ -20,8 +20,9 @@ from tui.measure.duel import LOOKS, Duel
 from tui.measure.report import Test
 from tui.measure.stats import RelativeDifference, mean
 from tui.measure.tune_candidates import Candidates, changes, without_threads
+from tui.protocol.bench_messages import BenchTest
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import BenchTest, Loaded
+from tui.protocol.messages import Loaded
 from tui.protocol.records import Device
 
 BUDGET_S = 110.0

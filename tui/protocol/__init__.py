@@ -3,6 +3,6 @@ engine's last words and log lines mean.
 
 Never starts a process and never looks at a file's contents.
 
-Begin with `messages.py`, which lists every command and event, and says what a new one takes; `records.py` for what they
-are made of.
+Begin with `messages.py`, which has the commands and events (those of measuring are in `bench_messages.py`) and says
+what a new one takes; `records.py` for what they are made of; `codec.py` for how frames become them.
 """

@@ -6,6 +6,7 @@ four-byte little-endian length followed by one MessagePack-encoded tagged struct
 A new command touches two places: a struct below, `class Count(Command[Counted])`, which names the event that answers it
 last and says what the engine is `doing` meanwhile; and a function in `tui/engine/handlers.py` that is registered for
 it. Front ends send it with `Engine.ask(Count(...))`, which gives a `Counted`. Events are structs of this file too.
+Those of measuring are in `bench_messages.py`; `codec.py` reads frames of all of them.
 
 Both sides ignore fields that they do not know, so a field with a default may be added at any time; events that a front
 end does not know are left out, and a command that an engine does not know fails as "unknown_command". Whatever changes
@@ -14,7 +15,7 @@ what is there already needs another `PROTOCOL`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, Never, TypeVar, Union, get_args
+from typing import Any, ClassVar, Generic, Literal, Never, TypeVar
 
 import msgspec
 
@@ -32,7 +33,6 @@ from tui.protocol.records import (
     Timings,
 )
 from tui.words import Language, mark
-from tui.words.later import later
 
 PROTOCOL = 1
 """Version of what is said here. The two sides differ where llmtui was replaced while it ran."""
@@ -193,51 +193,6 @@ class Counted(Event, frozen=True):
     n_ctx: int
 
 
-class BenchSample(Event, frozen=True):
-    """Wall time of the timed part of one repetition, from its start to the end of each of its phases."""
-
-    elapsed_s: float
-    """The whole."""
-    prefill_s: float = 0.0
-    """To the end of the prompt's evaluation; 0 without a prompt."""
-    ttft_s: float = 0.0
-    """To the end of the first generated token's evaluation; 0 without generation."""
-
-
-class ParallelSample(Event, frozen=True):
-    """Wall time of the two phases of one repetition, all sequences together."""
-
-    prefill_s: float
-    decode_s: float
-
-
-class SpeculationSample(Event, frozen=True):
-    """Wall time of one text, written token by token and with speculation, from its first token to its last."""
-
-    n_prompt: int
-    n_gen: int
-    """Tokens of the text."""
-    plain_s: float
-    ahead_s: float
-    n_drafted: int
-    """Tokens that were decoded ahead, and those of them that were right."""
-    n_accepted: int
-
-
-class Bandwidths(Event, frozen=True):
-    """The outcome of `MeasureBandwidth`."""
-
-    bytes_per_s: dict[str, float]
-    """By device. Those are left out that there are not, that failed, or that had too little free memory."""
-
-
-class StepCosts(Event, frozen=True):
-    """The outcome of `MeasureSteps`."""
-
-    costs: tuple[float, ...]
-    """Of decoding 1, 2, 3 … tokens at once, in times of what one takes; empty where drafts cannot be made."""
-
-
 class ContextSaved(Event, frozen=True):
     """The outcome of `SaveContext`; `n_bytes` is 0 when there is a `problem`, and the file is as it was."""
 
@@ -285,6 +240,9 @@ class Command(msgspec.Struct, Generic[AnswerT], frozen=True, kw_only=True, tag=T
     """What the engine does while this runs, for whoever wants to know why it died."""
     id: int = 0
     """Given by the client that sends it, and never twice for one process."""
+
+
+AnyCommand = Command[Any]
 
 
 class Load(Command[Loaded], frozen=True):
@@ -350,63 +308,9 @@ class Count(Command[Counted], frozen=True):
     effort: Effort = ""
 
 
-class BenchTest(Command[BenchSample], frozen=True):
-    """One timed repetition, the KV cache cleared before: `depth` random tokens untimed, then `n_prompt` random tokens
-    as a prompt and `n_gen` decoded one by one, synchronised, without sampling, as llama-bench does."""
-
-    doing = "benchmark"
-    n_prompt: int
-    n_gen: int
-    depth: int = 0
-    n_threads: int = 0
-    """Threads in this repetition alone; 0 takes those of the load, whatever `n_threads_batch` is."""
-    n_threads_batch: int = 0
-    """Threads for prompts, the depth included; 0 takes `n_threads`."""
-
-
-class BenchParallel(Command[ParallelSample], frozen=True):
-    """One timed repetition with several users at once, the KV cache cleared before: `n_parallel` prompts of `n_prompt`
-    random tokens, none of them shared, then `n_gen` times a token of each decoded together, as llama-batched-bench does
-    it. `n_prompt` is 1 at least."""
-
-    doing = "benchmark"
-    n_parallel: int
-    n_prompt: int
-    n_gen: int
-
-
-class BenchSpeculation(Command[SpeculationSample], frozen=True):
-    """Have the model write `answer` behind `prompt`, whatever it would have chosen, without speculation and with it.
-    The KV cache is empty before and after."""
-
-    doing = "benchmark"
-    prompt: str
-    answer: str
-    step_costs: tuple[float, ...]
-    """As `StepCosts` told."""
-    ahead_first: bool = False
-    """Begin with speculation: what changes from one to the other is then not always to the gain of the same one."""
-
-
-class MeasureBandwidth(Command[Bandwidths], frozen=True):
-    """Measure how fast memory can be read, which takes about a second for each device and, while it lasts, at most a
-    fourth of the free memory. Answered by `Bandwidths`; what is loaded stays."""
-
-    doing = "benchmark"
-    devices: tuple[str, ...]
-    """llama.cpp's names; "CPU" for the host's memory."""
-    n_threads: int = 0
-    """Threads that read on the CPU; 0 takes the physical (performance) cores."""
-
-
 class WarmUp(Command[Ok], frozen=True):
     """Have a GPU compile what a first prompt would wait for, if nothing was read yet. To people the engine is idle
     meanwhile: it stops for a question, though a program that is being compiled is finished first."""
-
-
-class MeasureSteps(Command[StepCosts], frozen=True):
-    """Measure what decoding several tokens at once costs, which takes about a second. Answered by `StepCosts`; what was
-    read stays. To people the engine is idle meanwhile: it stops at once for a question."""
 
 
 class DryRun(Command[Planned], frozen=True):
@@ -460,49 +364,3 @@ class UseLanguage(Command[Ok], frozen=True):
     environment, as `LANGUAGE_VARIABLE`."""
 
     language: Language
-
-
-# Both ----------------------------------------------------------------------------------------------------------------
-
-AnyCommand = Command[Any]
-EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
-COMMANDS: tuple[type[AnyCommand], ...] = tuple(Command.__subclasses__())
-ANSWERS: dict[type[AnyCommand], type[Event]] = {
-    kind: get_args(vars(kind)["__orig_bases__"][0])[0] for kind in COMMANDS if kind is not Cancel
-}
-"""What ends each command, beside `Failed`. Nothing answers a `Cancel`."""
-
-
-class Envelope(msgspec.Struct, frozen=True):
-    """What every message of every version has, to tell what one is about that cannot be read."""
-
-    type: str
-    id: int = 0
-
-
-class Greeting(msgspec.Struct, frozen=True):
-    """What a `Hello` of every version has."""
-
-    protocol: int = 0
-    """`Hello.protocol`; 0 of an engine that is older than versions are."""
-
-
-def command_decoder() -> msgspec.msgpack.Decoder[AnyCommand]:
-    """Reads frames of any command. Raises `msgspec.ValidationError` for one that is not among `COMMANDS`."""
-    return msgspec.msgpack.Decoder(Union[COMMANDS])  # noqa: UP007 - made from a tuple
-
-
-def event_decoder() -> msgspec.msgpack.Decoder[Event]:
-    """Reads frames of any event. Raises `msgspec.ValidationError` for one that is not among `EVENTS`."""
-    return msgspec.msgpack.Decoder(Union[EVENTS])  # noqa: UP007
-
-
-def not_text(command: AnyCommand) -> ErrorInfo:
-    """Why a command cannot be sent that holds what UTF-8 cannot encode."""
-    if isinstance(command, Load | DryRun):
-        # Shown as it is where nothing else stands for the bytes that are no text.
-        path = command.path.encode("utf-8", "replace").decode()
-        detail = later("{path}: its name is not UTF-8. Rename the file", path=path)
-        return ErrorInfo(kind="model_unreadable", detail=detail)
-    detail = later("the text has characters that cannot be encoded (lone surrogates)")
-    return ErrorInfo(kind="internal", detail=detail)

@@ -38,6 +38,8 @@ class ContextMeter:
         self._engine, self._opened, self._phase, self._tell = engine, opened, phase, tell
         self.n_used = 0
         """Tokens, as far as is known."""
+        self.n_system = 0
+        """Of these, what the system prompt takes, with what the template puts around it."""
         self._frame: tuple[Loaded | None, object, int] = None, None, 0
         """A load, what prompts of it are rendered with, and the tokens that come around a message then."""
 
@@ -46,31 +48,47 @@ class ContextMeter:
         loaded = self._engine.loaded
         if loaded is None or self._phase.now != "ready" or not self._engine.capabilities.counts:
             return
-        chat, n_used = self._opened.now, 0
+        chat, n_used, n_system = self._opened.now, 0, 0
         if messages := to_messages(chat):
             # A template that cannot render this says so when it is sent, and a death is told by whoever hears of it.
             with contextlib.suppress(EngineError, EngineDied):
                 counted = await self._engine.ask(Count(messages=messages, thinking=chat.thinking, effort=chat.effort))
                 n_used = counted.n_tokens
-        self.n_used = n_used
-        self._tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx))
+                n_system = await self._count_system(loaded)
+        self.n_used, self.n_system = n_used, n_system
+        self._tell(ContextUsed(n_used=n_used, n_ctx=loaded.n_ctx, n_system=n_system))
 
     async def length_of(self, text: str) -> TextLength | None:
         """How long a text is as a message, what the template puts around it left out; None while no model can say."""
-        loaded, chat = self._engine.loaded, self._opened.now
+        loaded = self._engine.loaded
         if not text:
             return TextLength(0)
         if loaded is None or self._phase.now != "ready" or not self._engine.capabilities.counts:
             return None
-        counted, rendered_with = text[:MOST_COUNTED], (chat.thinking, chat.effort)
+        counted = text[:MOST_COUNTED]
         with contextlib.suppress(EngineError, EngineDied):
-            if self._frame[:2] != (loaded, rendered_with):
-                self._frame = loaded, rendered_with, await self._count(_ONE_TOKEN) - 1
-            n_tokens = max(1, await self._count(counted) - self._frame[2])
+            n_around = await self._count_around(loaded)
+            n_tokens = max(1, await self._count(counted) - n_around)
             return TextLength(round(n_tokens * len(text) / len(counted)), is_exact=len(counted) == len(text))
         return None
 
-    async def _count(self, text: str) -> int:
+    async def _count_system(self, loaded: Loaded) -> int:
+        """Templates may refuse a system prompt alone, so it is what a prompt has more with it."""
+        system = self._opened.now.system_prompt
+        if not system.strip():
+            return 0
+        n_without = await self._count_around(loaded) + 1
+        return max(0, await self._count(_ONE_TOKEN, system) - n_without)
+
+    async def _count_around(self, loaded: Loaded) -> int:
+        """Tokens that come around a message."""
+        rendered_with = self._opened.now.thinking, self._opened.now.effort
+        if self._frame[:2] != (loaded, rendered_with):
+            self._frame = loaded, rendered_with, await self._count(_ONE_TOKEN) - 1
+        return self._frame[2]
+
+    async def _count(self, text: str, system: str = "") -> int:
         chat = self._opened.now
-        messages = (Message(role="user", content=text),)
+        before = (Message(role="system", content=system),) if system else ()
+        messages = (*before, Message(role="user", content=text))
         return (await self._engine.ask(Count(messages=messages, thinking=chat.thinking, effort=chat.effort))).n_tokens

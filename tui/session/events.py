@@ -94,6 +94,8 @@ class ContextUsed(SessionEvent, frozen=True):
     """Tokens."""
     n_ctx: int
     """Size of the context in tokens."""
+    n_system: int = 0
+    """Of those tokens, what the system prompt takes; 0 without one, and until it was counted."""
 
 
 # The open conversation ------------------------------------------------------------------------------------------------

@@ -127,7 +127,8 @@ class ModelLoading:
                 self._agree()
             raise
         if not same:
-            self._meter.n_used = 0  # until the conversation is counted in the tokens of this model
+            # Until the conversation is counted in the tokens of this model.
+            self._meter.n_used = self._meter.n_system = 0
         self.chat_format = request.chat_format
         self._is_loaded(loaded)
         if not self._is_paused():

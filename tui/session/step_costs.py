@@ -8,8 +8,9 @@ import logging
 
 from tui.engines.interface import Engine, EngineError
 from tui.measure.kept_steps import KeptSteps, load_key
+from tui.protocol.bench_messages import MeasureSteps
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import Loaded, MeasureSteps, WarmUp
+from tui.protocol.messages import Loaded, WarmUp
 from tui.session.events import AnySessionEvent, PhaseChanged
 
 _log = logging.getLogger("llmtui")

@@ -41,6 +41,7 @@ class Switching:
         self._contexts.save()
         self._opened.start_new(is_kept=is_kept)
         self._show(withdrawn)
+        await self._meter.measure()
 
     async def open(self, conversation_id: str) -> None:
         """Show a saved conversation. Raises `StoreError` when it cannot be read."""
@@ -62,7 +63,7 @@ class Switching:
         await self.open(self._opened.now.id)
 
     def _show(self, withdrawn: tuple[str, ...]) -> None:
-        self._meter.n_used = 0
+        self._meter.n_used = self._meter.n_system = 0
         self._remembered.update(conversation=self._opened.saved_id)
         self._tell(ConversationOpened(conversation=self._opened.now))
         self._tell(PromptsWithdrawn(texts=withdrawn))

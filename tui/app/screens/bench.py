@@ -41,8 +41,8 @@ from tui.protocol.records import Device, Sampling
 from tui.words import mark, tr, trn
 
 REPETITIONS = 3
-PREPARING = mark("making room for it …")
-LOOKING = mark("looking for models …")
+PREPARING = mark("making room…")
+LOOKING = mark("looking for models…")
 MEASURING = mark("A benchmark is running: stop it first.")
 TESTS = plan_tests([512], [128])
 MayMeasure = Callable[[LibraryModel, ChosenLoad], Awaitable[LoadPermission]]
@@ -51,7 +51,7 @@ ABOUT = (
     mark("pp512   reads a prompt of 512 tokens: how soon an answer begins"),
     mark("tg128   writes 128 tokens: how fast an answer comes"),
 )
-ABOUT_ONE = mark("answer  one as the chat shows it, from the prompt to the screen, when both are done")
+ABOUT_ONE = mark("answer  one as the chat shows it, from prompt to screen, after these two")
 
 
 class BenchScreen(BoardDialog[None, BenchState]):
@@ -190,7 +190,7 @@ class BenchScreen(BoardDialog[None, BenchState]):
     def action_dialog_close(self) -> None:
         """Stop what runs; what was measured stays. Leave when nothing runs."""
         if self._measuring is not None:
-            self.change(doing=tr("stopping …"))
+            self.change(doing=tr("stopping…"))
             self._measuring.cancel()
         else:
             self.dismiss(None)
@@ -340,7 +340,7 @@ class BenchScreen(BoardDialog[None, BenchState]):
             if number == progress.job and row.state != "failed":
                 is_load = progress.test is None and not progress.what
                 doing = (
-                    tr("loading …")
+                    tr("loading…")
                     if is_load
                     else trn("{n_done} of {n} run", "{n_done} of {n} runs", n_runs, n_done=n_done)
                 )
@@ -363,11 +363,11 @@ def _doing(progress: Progress, model: str) -> str:
     """What is measured now: "Qwen3 32B pp512 run 2 · 40 s left"."""
     test = progress.test.name if progress.test else progress.what
     if not test:
-        doing = tr("{model} loading …", model=model)
+        doing = tr("{model} loading…", model=model)
     elif progress.repetition:
         doing = tr("{model} {test} run {n}", model=model, test=test, n=progress.repetition)
     else:
-        doing = tr("{model} {test} …", model=model, test=test)
+        doing = tr("{model} {test}…", model=model, test=test)
     if progress.left_s is None:
         return doing
     return tr("{doing} · {time} left", doing=doing, time=format.about(progress.left_s))

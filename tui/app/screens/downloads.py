@@ -87,7 +87,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         before = self.rows.item
         same = next((one for one in downloads if before is not None and one.order.id == before.order.id), None)
         find = display_keys(self.keymap.get("download_find", ()), limit=1)
-        hint = tr("Nothing is being fetched.")
+        hint = tr("Nothing is being downloaded.")
         self.rows.show(downloads, same, hint=tr("{told}\n{key} finds models.", told=hint, key=find) if find else hint)
         self.query_one("#about", Static).update(Wrapped(clean(self._about(downloads))))
 
@@ -98,7 +98,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         if left:
             n_bytes = sum(one.order.size_bytes - one.n_bytes for one in left)
             told.append(trn("{n} model in the queue", "{n} models in the queue", len(left)))
-            told.append(tr("{size} to fetch", size=format.size(n_bytes)))
+            told.append(tr("{size} to download", size=format.size(n_bytes)))
             told.append(tr("goes on while you chat, and at the next start"))
         if limit := self._fetching.limit_bytes_per_s:
             told.append(tr("at most {speed}", speed=progress_words.per_second(limit)))
@@ -127,7 +127,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
         is_bad = download is not None and download.problem is not None
         self.query_one(DetailsPane).show(content, download and download.order.id, is_bad=is_bad)
         paused = download is not None and download.state in ("paused", "failed")
-        titles = {**self.key_titles, "download_pause": mark("Go on") if paused else mark("Pause")}
+        titles = {**self.key_titles, "download_pause": mark("Resume") if paused else mark("Pause")}
         titles["download_cancel"] = _TAKE_OFF if download is not None and download.state == "done" else _CANCEL
         if titles != self.key_titles:
             self.key_titles = titles
@@ -182,7 +182,7 @@ class DownloadsScreen(ListDialog[AfterDownloads]):
             question = ConfirmScreen(
                 tr("Cancel the download of {name}?", name=progress_words.order_name(download.order)),
                 self.keymap,
-                detail=tr("The {size} that are here already will be deleted.", size=format.size(download.n_bytes)),
+                detail=tr("The {size} that have arrived will be deleted.", size=format.size(download.n_bytes)),
                 yes=tr("Cancel download"),
                 no=tr("Keep"),
             )

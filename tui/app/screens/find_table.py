@@ -188,7 +188,7 @@ def details(entry: Entry | None, memory: MemoryNow, now: datetime) -> Content:
             if repo.licence:
                 lines.append(Content(clean(tr("Licence: {licence}", licence=repo.licence))))
             if repo.is_gated:
-                lines.append(Content(tr("Gated: its terms have to be accepted on its page before it can be fetched.")))
+                lines.append(Content(tr("Gated: accept its terms on its page before you download it.")))
             return Content("\n").join(lines)
         case Reference(name=name, label=label):
             return Content(clean(f"{name}:{label}" if label else name))

@@ -210,7 +210,7 @@ class HubFlows:
             self._loads_when_whole.add(order.id)
         name, size = progress_words.order_name(order), format.size(order.size_bytes)
         told = tr(
-            "{name} is being fetched: {size}. “{action}”{key} shows it.",
+            "{name} is being downloaded: {size}. “{action}”{key} shows it.",
             name=name,
             size=size,
             action=title_of("downloads"),
@@ -221,7 +221,7 @@ class HubFlows:
     def action_load_fetched(self) -> None:
         """Load what was fetched last."""
         if self._fetched is None:
-            self.flows.tell(tr("Nothing was fetched since llmtui started."))
+            self.flows.tell(tr("Nothing has been downloaded since llmtui started."))
         else:
             self._models.open_model(self._fetched)
 
@@ -256,12 +256,14 @@ class HubFlows:
         library = await asyncio.to_thread(self._models.scan_library)
         is_first = self._controller.phase == "no_model" and len(library.models) == 1
         if is_first or (order_id in self._loads_when_whole and self._controller.phase == "no_model"):
-            self.flows.tell(tr("{name} is here and is being loaded.", name=name))
+            self.flows.tell(tr("{name} is downloaded and is being loaded.", name=name))
             self._models.open_model(path)
             return
         keys = display_keys(self.flows.keymap.get("load_fetched", ()), limit=1)
         self.flows.tell(
-            tr("{name} is here. {key} loads it.", name=name, key=keys) if keys else tr("{name} is here.", name=name)
+            tr("{name} is downloaded. {key} loads it.", name=name, key=keys)
+            if keys
+            else tr("{name} is downloaded.", name=name)
         )
 
 

@@ -38,8 +38,8 @@ class LiveFigures:
                 self._follow_model(phase)
             case events.ModelLoaded(loaded=loaded):
                 self._show_model(loaded)
-            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx):
-                self._show(context=(n_used, n_ctx))
+            case events.ContextUsed(n_used=n_used, n_ctx=n_ctx, n_system=n_system):
+                self._show(context=(n_used, n_ctx), n_system=n_system)
             case events.AnswerBegan(started=started):
                 self._show(context=(started.n_cached, started.n_ctx), n_prompt=started.n_prompt)
             case events.AnswerGrew(delta=delta):
@@ -57,7 +57,8 @@ class LiveFigures:
             self._show_model(loaded)
 
     def _show_model(self, loaded: Loaded) -> None:
-        self._show(context=(self._controller.context.n_used, loaded.n_ctx), placed=_placed(loaded))
+        meter = self._controller.context
+        self._show(context=(meter.n_used, loaded.n_ctx), n_system=meter.n_system, placed=_placed(loaded))
 
     def _change(self, **changes: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **changes)

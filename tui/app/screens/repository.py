@@ -279,10 +279,10 @@ class RepositoryScreen(ListDialog[Picked]):
         if permission is None or permission.fit != "no":
             return True
         question = ConfirmScreen(
-            tr("Fetch a model that does not fit?"),
+            tr("Download a model that does not fit?"),
             self.keymap,
             detail=tr("As things stand this machine cannot load it: {size}.", size=format.size(variant.size_bytes)),
-            yes=tr("Fetch"),
+            yes=tr("Download"),
             no=tr("Cancel"),
         )
         sure: bool | None = await self.app.push_screen_wait(question)

@@ -160,10 +160,10 @@ _BY_SIZE = mark("Judged by the header of another variant, scaled to this size.")
 
 
 def _to_fetch(variant: Variant, room: int | None, bytes_per_s: float) -> str:
-    told = [tr("{size} to fetch", size=format.size(variant.size_bytes))]
+    told = [tr("{size} to download", size=format.size(variant.size_bytes))]
     if len(variant.files) > 1:
         told.append(trn("{n} file", "{n} files", len(variant.files)))
     told.append(hub_phrases.fetch_time(variant.size_bytes, bytes_per_s))
     if room is not None:
-        told.append(tr("{size} free on the disk", size=format.size(room)))
+        told.append(tr("{size} free on disk", size=format.size(room)))
     return " · ".join(told)

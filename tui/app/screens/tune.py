@@ -22,9 +22,9 @@ from tui.protocol.death import EngineDied, death_sentence
 from tui.session.tuning import TuneSearch
 from tui.words import mark, tr
 
-STOP, STOPPING = mark("Stop"), mark("stopping …")
-MAKING_ROOM = mark("making room for it …")
-REMEMBERED = mark("Remembered for this model on this machine: it is loaded that way when you close this.")
+STOP, STOPPING = mark("Stop"), mark("stopping…")
+MAKING_ROOM = mark("making room…")
+REMEMBERED = mark("Remembered for this model on this machine. Closing this loads it with these settings.")
 
 
 class TuneScreen(BoardDialog[TuneOutcome, TuneState]):
@@ -118,13 +118,13 @@ class TuneScreen(BoardDialog[TuneOutcome, TuneState]):
 
     async def _told(self, found: TuneOutcome | None) -> tuple[str, ...]:
         if found is None or not any(trial.speeds for trial in found.trials):
-            return (tr("Stopped before anything was measured; the settings stay."),)
+            return (tr("Stopped before anything was measured; the settings stay as they are."),)
         await self._keep(found)
         said = [tune_words.verdict(found)]
         if found.is_better:
             said.append(tr(REMEMBERED))
         elif self._is_stopped:
-            said[0] = tr("Stopped before anything was surely faster; the settings stay.")
+            said[0] = tr("Stopped before anything was clearly faster; the settings stay as they are.")
         return (*said, *filter(None, [tune_words.left_out(found)]))
 
     def _progressed(self, progress: TuneProgress) -> None:

@@ -186,7 +186,7 @@ class Welcome:
             title=tr("For this machine: {name}", name=f"{info.name} · {info.quant}"),
             facts=tuple(told),
             key=display_keys(("enter",)),
-            does=tr("Fetch it, load it and chat"),
+            does=tr("Download it, load it and chat"),
             action="screen.get_suggested",
         )
 
@@ -213,7 +213,7 @@ def _some(suited: tuple[Suited, ...]) -> tuple[Suited, ...]:
 
 def _suited(one: Suited) -> SuitedModel:
     info, permission = one.suggestion.info, one.suggestion.permission
-    words = verdict_words.in_words(permission.outcome, permission.fit)
+    words = verdict_words.cell(permission.outcome)
     if one.decode:
         words = f"{forecast_words.short(one.decode)} · {words}"
     return SuitedModel(

@@ -15,7 +15,7 @@ from tui.machine.readings import GpuSample, HostSample, NpuSample, ThrottleReaso
 from tui.planning.placement import HOST
 from tui.protocol.records import Placed
 from tui.session.speed import AnswerNow
-from tui.words import mark, tr, trn
+from tui.words import mark, tr, trc, trn
 
 GROWING_SWAP_BYTES = 1 << 20
 """Swap that grows by more than this between two readings is being written to: the machine is out of memory."""
@@ -77,6 +77,30 @@ def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
     if answer.n_drafted:
         right_ones = tr("{n} of {total}", n=f"{answer.n_accepted:,}", total=f"{answer.n_drafted:,}")
         yield labelled(tr("guessed right"), right_ones, width)
+
+
+def context_parts(n_used: int, n_ctx: int, n_prompt: int, n_system: int, width: int) -> Iterator[Row]:
+    """What fills the context: the turns so far and the answer to the last prompt, of `n_prompt` tokens; the system
+    prompt, and what is left. Always two rows, so that what comes moves nothing."""
+    n_system = min(n_system, n_used)
+    n_answer = n_used - n_prompt if 0 < n_prompt <= n_used else 0
+    yield _two(
+        (tr("turns"), max(0, n_used - n_answer - n_system)), (tr("answer"), n_answer) if n_answer else None, width
+    )
+    yield _two(
+        (trc("context", "system"), n_system) if n_system else None,
+        (trc("context", "free"), max(0, n_ctx - n_used)),
+        width,
+    )
+
+
+def _two(left: tuple[str, int] | None, right_one: tuple[str, int] | None, width: int) -> Row:
+    """Two counts with their names, at the ends of a row; either may be missing."""
+    return spread(_count(left), _count(right_one), width)
+
+
+def _count(counted: tuple[str, int] | None) -> Row:
+    return () if counted is None else ((counted[0] + " ", "muted"), (f"{counted[1]:,}", ""))
 
 
 def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:

@@ -94,7 +94,11 @@ def engine_panels(now: Figures, past: Past, width: int) -> Iterator[Panel]:
     yield Panel(
         title=((tr("CONTEXT"), "title"),),
         figure=((f"{n_used:,} / {n_ctx:,}", ""),),
-        rows=(rows.meter(share(n_used, n_ctx), width), *rows.model_table(now.placed, width)),
+        rows=(
+            rows.meter(share(n_used, n_ctx), width),
+            *rows.context_parts(n_used, n_ctx, now.n_prompt, now.n_system, width),
+            *rows.model_table(now.placed, width),
+        ),
         least_rows=1,
         worth=2,
     )

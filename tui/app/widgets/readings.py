@@ -28,6 +28,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens in the context, and its size; 0 for no model."""
     n_prompt: int = 0
     """Of the tokens in the context, those of the prompt of the last answer; 0 when that is not known."""
+    n_system: int = 0
+    """Of those, what the system prompt takes; 0 without one."""
     placed: tuple[Placed, ...] = ()
     """What the loaded model takes, place by place; empty for no model, and where the engine does not tell."""
     host: HostSample | None = None

@@ -97,9 +97,7 @@ def _context(figures: Figures, width: int) -> Panel:
         return
     yield _NEEDED, rows.titled(tr("CONTEXT"), f"{n_used:,} / {n_ctx:,}", width)
     yield _NEEDED, rows.meter(share(n_used, n_ctx), width)
-    if 0 < figures.n_prompt <= n_used:
-        left = ((tr("prompt") + " ", "muted"), (f"{figures.n_prompt:,}", ""))
-        yield _EXTRA, spread(left, ((tr("answer") + " ", "muted"), (f"{n_used - figures.n_prompt:,}", "")), width)
+    yield from _worth(_EXTRA, rows.context_parts(n_used, n_ctx, figures.n_prompt, figures.n_system, width))
 
 
 def _ram(figures: Figures, width: int) -> Panel:

@@ -21,7 +21,7 @@ from tui.measure.machine import this_machine
 from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, ParallelResult, Report, Test
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED, BenchParallel, BenchTest, MeasureBandwidth, MeasureSteps
+from tui.protocol.messages import BenchParallel, BenchTest, MeasureBandwidth, MeasureSteps, not_granted
 from tui.words import tr
 from tui.words.later import Later
 
@@ -201,7 +201,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
-                warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.llama.mlock_failed),
+                warnings=(*self._warnings, *map(Later, not_granted(loaded))),
                 roofline=roofline_of(*facts, bandwidth),
                 forecast=expected(*facts, self._known, bandwidth),
             )

@@ -16,7 +16,7 @@ from tests.models.gguf_files import Shape, write
 from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui
 from tests.tape import IM, Tape, build
-from tests.without_mlock import ALLOWED
+from tests.unprivileged import ALLOWED
 from tui.base.exit_codes import ExitCode
 
 SMALL = ("-p", "16", "-n", "4", "-r", "1", "-t", "1", "--backend", "cpu")
@@ -109,14 +109,17 @@ def test_a_model_is_measured_whatever_its_template_is(tmp_path: Path, template: 
 
 
 @pytest.mark.parametrize("output", ["json", "table"])
-def test_a_model_that_could_not_be_locked_is_said_with_what_to_do(output: str) -> None:
-    command = (sys.executable, "-m", "tests.without_mlock", *COMMAND, "--bench", DENSE, *SMALL, "--mlock", "-o", output)
+def test_what_the_system_did_not_grant_is_said_with_what_to_do(output: str) -> None:
+    asked = ("--bench", DENSE, *SMALL, "--mlock", "--prio", "high", "-o", output)
+    command = (sys.executable, "-m", "tests.unprivileged", *COMMAND, *asked)
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     if done.returncode == ALLOWED:
         pytest.skip("whoever runs this may lock as much as they want")
     assert done.returncode == ExitCode.FINE, done.stderr
     said = done.stderr if output == "json" else " ".join(done.stdout.split())
     assert "could not be locked into RAM (mlock)" in said and "`ulimit -l`" in said
+    assert "does not allow threads a higher priority" in said and "`ulimit -r`" in said
+    assert "failed to set thread priority" not in done.stderr, "llama.cpp would say it for each thread at each step"
 
 
 def test_nothing_is_said_where_nothing_was_to_be_locked() -> None:

@@ -32,7 +32,8 @@ FULL = Path("/dev/full")
 EVERY_LOAD_ARGUMENT = shlex.split(
     "--backend CUDA1 --ctx 1024 --ngl 12 --n-cpu-moe 3 --threads 5 --threads-batch 6 --batch 256 --ubatch 64 "
     "--flash-attn on --cache-type-k q8_0 --cache-type-v q4_0 --swa-full on --no-mmap --mlock "
-    "--repack off --speculative off --model-draft off --seed 4294967295"
+    "--repack off --split-mode row --cpu-range 0-3,8 --prio high --poll 0 --numa distribute "
+    "--speculative off --model-draft off --seed 4294967295"
 )
 
 
@@ -111,7 +112,8 @@ def test_every_load_setting_has_an_argument_and_arrives_under_its_name() -> None
     assert merged == ChosenLoad(
         backend="CUDA1", n_ctx=1024, n_gpu_layers=12, n_cpu_moe=3, n_threads=5, n_threads_batch=6, n_batch=256,
         n_ubatch=64, flash_attn="on", type_k="q8_0", type_v="q4_0", swa_full="on", use_mmap=False, use_mlock=True,
-        repack="off", speculative="off", model_draft="off", seed=2**32 - 1,
+        repack="off", split_mode="row", cpu_range="0-3,8", priority="high", poll=0, numa="distribute",
+        speculative="off", model_draft="off", seed=2**32 - 1,
     )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def test_without_a_terminal_the_app_is_refused_and_the_bench_named() -> None:
         (["--ctx", "-4"], "-4 is not 0 or more"),
         (["--threads", "many"], "'many' is not a whole number"),
         (["--ubatch", "0"], "0 is not 1 or more"),
+        (["--cpu-range", "0-"], "'0-' is not one of all, performance, 0-7,16"),
         (["--cache-type-k", "q9_9"], "'q9_9' is not one of f32, f16, bf16, q8_0"),
         (["--seed", "4294967296"], "4294967296 is too large"),
         (["--bench", "--devices"], "not allowed with"),

@@ -25,6 +25,8 @@ def another(name: str) -> LoadSettings:
     changed: object = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else "small.gguf"
     if isinstance(value, str) and values:
         changed = values[-1]
+    if name == "cpu_range":
+        changed = "performance"
     if name == "swa_full":
         changed = "on"  # "auto" that reaches the engine is "off"
     return msgspec.structs.replace(USUAL, **{name: changed})

@@ -38,7 +38,7 @@ from tui.measure.runner import Failure, Progress, Runner
 from tui.models.library import LibraryModel
 from tui.models.modelfile import ModelFileError
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED
+from tui.protocol.messages import not_granted
 from tui.protocol.records import Device
 from tui.shell import signals
 from tui.shell.encoding import for_encoding
@@ -244,8 +244,8 @@ class _Bench:
         if output not in FOR_EYES:
             for row in comparison.refused:
                 say(render.refusal(row))
-            if any(report.loaded.llama.mlock_failed for report in comparison.reports):
-                say(tr(MLOCK_FAILED))
+            for sentence in dict.fromkeys(text for report in comparison.reports for text in not_granted(report.loaded)):
+                say(tr(sentence))
         if self._energy_note and any(result.j_per_token for row in comparison.reports for result in row.results):
             say(self._energy_note)
 

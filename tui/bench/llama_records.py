@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from tui import __version__
 from tui.base.text import one_line
 from tui.bench import endtoend
+from tui.machine.cpus import chosen_cpus
 from tui.measure import roofline
 from tui.measure.report import BenchResult, Comparison, Report, described, recorded_commit
+from tui.protocol.records import poll_of
 
 TABLE = "llama_bench"
 """Name of the table that SQL creates and fills: llama-bench's."""
@@ -28,11 +30,11 @@ def as_json(comparison: Comparison) -> str:
 
     `llmtui_version`; `gpu_driver`, `n_cores`, `n_cpus`, `ram_bytes` and `os` of the machine; `model_name`, `quant`,
     `n_params_active` and `file_bytes` of the model; `n_ctx`, `n_threads_batch`, `use_mmap`, `use_mlock`, `swa_full`
-    (whether sliding windows have a full cache, as llama-bench's never have), `repacked`
-    (the kinds of memory that hold weights in the CPU's own order, where `repack` allows it: "CPU_REPACK", "AMX"),
-    `load_s` (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when the run
-    was interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`, why
-    repetitions are not to be trusted; `samples_ns` and `samples_ts`.
+    (whether sliding windows have a full cache, as llama-bench's never have), `cpu_range`, `priority`, `numa`,
+    `repacked` (the kinds of memory that hold weights in the CPU's own order, where `repack` allows it: "CPU_REPACK",
+    "AMX"), `load_s` (seconds) and `memory_bytes` of the load; `repetitions`, the number asked for (fewer samples when
+    the run was interrupted); `j_per_token`; `roofline_ts` (tokens per second), with tests that only generate; `marks`,
+    why repetitions are not to be trusted; `samples_ns` and `samples_ts`.
     With `--e2e`, `end_to_end` holds what an answer took as a user gets it.
     """
     return json.dumps(records(comparison), indent=2)
@@ -97,12 +99,14 @@ def _record(report: Report, result: BenchResult) -> dict[str, object]:
         "n_batch": loaded.llama.n_batch,
         "n_ubatch": loaded.llama.n_ubatch,
         "n_threads": loaded.llama.n_threads,
-        **_UNTOUCHED_THREADS,
+        "cpu_mask": _mask(settings.cpu_range),
+        "cpu_strict": False,
+        "poll": poll_of(settings),
         "type_k": loaded.llama.type_k,
         "type_v": loaded.llama.type_v,
         "n_gpu_layers": loaded.llama.n_gpu_layers,
         "n_cpu_moe": settings.n_cpu_moe,
-        "split_mode": "layer",
+        "split_mode": settings.split_mode,
         "main_gpu": 0,
         "no_kv_offload": on_cpu,
         "flash_attn": int(loaded.llama.flash_attn),
@@ -131,9 +135,13 @@ def _record(report: Report, result: BenchResult) -> dict[str, object]:
     }
 
 
-_UNTOUCHED_THREADS = {"cpu_mask": "0x0", "cpu_strict": False, "poll": 50}
 _UNTOUCHED_FIT = {"fit_target": 0, "fit_min_ctx": 0}
 """What llmtui leaves as llama.cpp has it."""
+
+
+def _mask(cpu_range: str) -> str:
+    """CPUs as llama-bench names them, a bit for each; none for all."""
+    return hex(sum(1 << cpu for cpu in chosen_cpus(cpu_range) or ()))
 
 
 def _ours(report: Report, result: BenchResult) -> dict[str, object]:
@@ -156,6 +164,9 @@ def _ours(report: Report, result: BenchResult) -> dict[str, object]:
         "n_threads_batch": loaded.llama.n_threads_batch,
         "use_mlock": settings.use_mlock,
         "swa_full": loaded.llama.swa_full,
+        "cpu_range": settings.cpu_range,
+        "priority": settings.priority,
+        "numa": settings.numa,
         "repacked": ",".join(loaded.llama.repacked),
         "load_s": round(loaded.load_s, 3),
         "memory_bytes": report.memory_bytes,

@@ -17,6 +17,7 @@ from tui.base.text import cells, one_line
 from tui.bench import endtoend
 from tui.bench.figures import speed_and_deviation
 from tui.bench.llama_records import as_csv, as_json, as_jsonl, as_sql
+from tui.config.loadtable import LOAD_ROWS, value_words
 from tui.measure import forecast_words, roofline
 from tui.measure.report import (
     BenchResult,
@@ -29,6 +30,7 @@ from tui.measure.report import (
     row_label,
     row_name,
 )
+from tui.protocol.records import LoadValues
 from tui.shell.encoding import for_encoding
 from tui.words import tr, trn
 
@@ -200,6 +202,11 @@ def facts(report: Report) -> Page:
         *([tr("repacked ({kinds})", kinds=listed(*loaded.llama.repacked))] if loaded.llama.repacked else []),
         *([tr("repack off")] if settings.repack == "off" else []),
         *([tr("draft model {name}", name=one_line(Path(loaded.llama.draft).name))] if loaded.llama.draft else []),
+        *(
+            tr("{setting} {value}", setting=tr(LOAD_ROWS[name].words), value=value_words(getattr(settings, name)))
+            for name in ("split_mode", "cpu_range", "priority", "poll", "numa")
+            if getattr(settings, name) != getattr(LoadValues(), name)
+        ),
     ]
     package = report.hello.llama_cpp.partition(" · ")[0]
     started = [f"{report.results[0].test_time:%Y-%m-%d %H:%M} UTC"] if report.results else []

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
+from tui.config.loadtable import LOAD_ROWS
 from tui.words import tr
 
 MOST_USERS = 256
@@ -50,10 +51,13 @@ def load_value(name: str) -> Callable[[str], object]:
         kind = msgspec.inspect.type_info(hint)
         if isinstance(kind, msgspec.inspect.IntType):
             return at_least(kind.ge or 0, kind.le or MOST)(text)
+        values = ""
         if isinstance(kind, msgspec.inspect.LiteralType) and text not in kind.values:
-            raise argparse.ArgumentTypeError(
-                tr("{value} is not one of {values}", value=repr(text), values=", ".join(get_args(hint)))
-            )
+            values = ", ".join(get_args(hint))
+        elif isinstance(kind, msgspec.inspect.StrType) and kind.pattern and not re.search(kind.pattern, text):
+            values = ", ".join((*LOAD_ROWS[name].offered, *LOAD_ROWS[name].examples))
+        if values:
+            raise argparse.ArgumentTypeError(tr("{value} is not one of {values}", value=repr(text), values=values))
         try:
             return msgspec.convert(text, hint, strict=False)
         except msgspec.ValidationError as error:

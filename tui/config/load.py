@@ -63,6 +63,8 @@ def engine_settings(choice: ChosenLoad, devices: Sequence[Device]) -> tuple[Load
         )
         problem = ConfigProblem(file=None, key="load.backend", message=message)
         names = auto_devices(devices)
+    if choice.split_mode == "none":
+        names = names[:1]
     fields = msgspec.structs.asdict(choice)
     del fields["backend"]
     return LoadSettings(devices=names, **fields), problem

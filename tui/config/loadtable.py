@@ -36,6 +36,8 @@ class LoadRow(NamedTuple):
     """The dialog shows it when somebody asks for more."""
     offered: tuple[str, ...] = ()
     """The values that the dialog offers, where the settings file takes more."""
+    examples: tuple[str, ...] = ()
+    """What else may be written, where that is more than can be listed."""
     parameter: str = ""
     """The field of llama.cpp's that it sets, in `llama_model_params` ("model.…") or `llama_context_params`
     ("context.…"); empty for one that `tui.engine` acts on by itself. It gets the value as it is, unless
@@ -197,6 +199,63 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         is_advanced=True,
     ),
     LoadRow(
+        "split_mode",
+        words=mark("split mode"),
+        options=("-sm", "--split-mode"),
+        metavar="MODE",
+        help=mark("over several GPUs: layer, row, none"),
+        label=mark("Split mode"),
+        note=mark("none takes the first GPU alone"),
+        parameter="model.split_mode",
+        is_advanced=True,
+    ),
+    LoadRow(
+        "cpu_range",
+        words=mark("CPUs"),
+        options=("-Cr", "--cpu-range"),
+        metavar="CPUS",
+        help=mark("CPUs to compute on: all, performance, 0-7,16"),
+        label=mark("CPUs"),
+        note=mark("performance: the fast cores"),
+        offered=("all", "performance"),
+        examples=("0-7,16",),
+        takes_memory=False,
+        is_advanced=True,
+    ),
+    LoadRow(
+        "priority",
+        words=mark("priority"),
+        options=("--prio",),
+        metavar="LEVEL",
+        help=mark("of threads: low, normal, medium, high, realtime"),
+        label=mark("Priority"),
+        offered=("low", "normal", "medium", "high"),
+        note=mark("above normal needs permission"),
+        takes_memory=False,
+        is_advanced=True,
+    ),
+    LoadRow(
+        "poll",
+        words=mark("polling"),
+        options=("--poll",),
+        help=mark("how long threads wait awake, 0 to 100; -1: as usual"),
+        label=mark("Polling"),
+        note=mark("0 spares a busy machine"),
+        takes_memory=False,
+        is_advanced=True,
+    ),
+    LoadRow(
+        "numa",
+        words="NUMA",
+        options=("--numa",),
+        metavar="WAY",
+        help=mark("threads over nodes: off, distribute, isolate, numactl"),
+        label="NUMA",
+        note=mark("for several memory nodes"),
+        takes_memory=False,
+        is_advanced=True,
+    ),
+    LoadRow(
         "speculative",
         words=mark("speculation"),
         options=("--speculative",),
@@ -237,5 +296,22 @@ def value_words(value: object) -> str:
     """What the value of a setting is called: switches in words, all others as they are written."""
     if isinstance(value, bool):
         value = "on" if value else "off"
-    called = {"auto": trc("switch", "auto"), "on": trc("switch", "on"), "off": trc("switch", "off")}
+    called = {
+        "auto": trc("switch", "auto"),
+        "on": trc("switch", "on"),
+        "off": trc("switch", "off"),
+        "layer": trc("split mode", "layer"),
+        "row": trc("split mode", "row"),
+        "none": trc("split mode", "none"),
+        "all": trc("CPUs", "all"),
+        "performance": trc("CPUs", "performance"),
+        "low": trc("priority", "low"),
+        "normal": trc("priority", "normal"),
+        "medium": trc("priority", "medium"),
+        "high": trc("priority", "high"),
+        "realtime": trc("priority", "realtime"),
+        "distribute": trc("NUMA", "distribute"),
+        "isolate": trc("NUMA", "isolate"),
+        "numactl": trc("NUMA", "numactl"),
+    }
     return called.get(str(value), str(value))

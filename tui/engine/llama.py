@@ -28,6 +28,7 @@ from tui.engine.params import UnknownDevice, context_params, model_params, n_out
 from tui.engine.prompt import ChatPrompt
 from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
+from tui.engine.threadpool import CannotPlace, ThreadPool, pool_for, spread, stand_as_before
 from tui.engine.vocabulary import Vocabulary
 from tui.planning.draftload import draft_path
 from tui.planning.snapshots import n_snapshots
@@ -58,6 +59,7 @@ class Session:
         self.abort = abort
         self._model: int | None = None
         self._context: int | None = None
+        self._pool: ThreadPool | None = None
         self._keep: list[object] = []
         self.draft: DraftModel | None = None
         """A small model that guesses what this one writes."""
@@ -65,6 +67,7 @@ class Session:
         self._templates.check = self.raise_if_aborted
         try:
             print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
+            stand_as_before()
             with LOG.step() as lines:
                 self._load_model(path, settings, on_progress)
                 self._create_context(settings)
@@ -110,13 +113,15 @@ class Session:
             return not self.abort.is_set
 
         try:
-            if settings.use_mmap and not read_ahead(part_of(path)[1], read_progress):
+            # With NUMA, the threads that compute are to bring each page into their own node.
+            if settings.use_mmap and settings.numa == "off" and not read_ahead(part_of(path)[1], read_progress):
                 raise Aborted
         except OSError as error:
             raise LlamaError("model_unreadable", about(str(error.filename or path), error)) from error
         try:
+            spread(settings.numa)
             params = model_params(settings, self._keep)
-        except UnknownDevice as error:
+        except (UnknownDevice, CannotPlace) as error:
             raise LlamaError("bad_settings", error.why) from error
         callback = lib.llama_progress_callback(load_progress)
         params.progress_callback = callback
@@ -134,6 +139,9 @@ class Session:
         self._context = lib.llama_init_from_model(self._model, params)
         if not self._context:
             raise LOG.error("llama.cpp could not create the context")
+        self._pool = pool_for(self._context, settings)
+        if self._pool is not None:
+            self._pool.provide(max(self.n_threads))
 
     def _open_vocabulary(self) -> Vocabulary:
         print(f"{loadlog.READING} the vocabulary", file=sys.stderr)
@@ -204,6 +212,7 @@ class Session:
             n_drafts=self.n_outputs - settings.n_parallel,
             draft=str(self.draft.path) if self.draft else "",
             mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
+            priority_refused=self._pool is not None and self._pool.was_refused,
             template_note=self.chat.note,
         )
         return Loaded(
@@ -246,6 +255,8 @@ class Session:
         """Free context and model; what renders templates is for the next session."""
         if self.draft is not None:
             self.draft.close()
+        if self._pool is not None:
+            self._pool.close()
         if self._context:
             lib.llama_free(self._context)
         if self._model:
@@ -306,6 +317,8 @@ class Session:
         """Compute with `n` threads inside the `with` block, prompts with `n_batch` or as many; 0 changes nothing."""
         before = self.n_threads
         if n:
+            if self._pool is not None:
+                self._pool.provide(max(n, n_batch))
             lib.llama_set_n_threads(self._context, n, n_batch or n)
         try:
             yield

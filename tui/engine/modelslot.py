@@ -25,6 +25,7 @@ from tui.engine.llama import Session
 from tui.engine.llamalog import LlamaError
 from tui.engine.params import in_effect
 from tui.engine.template_host import TemplateHost
+from tui.engine.threadpool import CannotPlace, cpus_for
 from tui.planning import loadcheck
 from tui.planning.draftload import draft_path, why_no_draft
 from tui.protocol.messages import Event, Generate, Load, Loaded, LoadProgress
@@ -182,8 +183,11 @@ def _check(path: Path, settings: LoadSettings) -> None:
         raise LlamaError("model_not_found", later("{path} is not a file", path=str(path)))
     try:
         loadcheck.check(part_of(path)[1], in_effect(settings))
+        cpus_for(settings)
     except loadcheck.LoadRefused as error:
         raise LlamaError(error.kind, error.detail) from error
+    except CannotPlace as error:
+        raise LlamaError("bad_settings", error.why) from error
     draft = draft_path(settings)
     if draft is not None and (why := why_no_draft(path, draft)):
         raise LlamaError("bad_settings", why)

@@ -13,7 +13,7 @@ from tui.config.loadtable import LOAD_TABLE
 from tui.engine import devices
 from tui.engine.bindings import lib
 from tui.engine.promptlookup import MOST_DRAFT
-from tui.machine.cpus import physical_cores
+from tui.machine.cpus import chosen_cpus, physical_cores
 from tui.protocol.records import CacheType, LoadSettings
 from tui.words.later import Later, later
 
@@ -29,6 +29,7 @@ CACHE_TYPES: dict[CacheType, int] = {
     "iq4_nl": lib.GGML_TYPE_IQ4_NL,
 }
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+_SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
 _LOAD_MODES = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
 """llama.cpp's `llama_load_mode` by (use_mmap, use_mlock)."""
 
@@ -119,7 +120,7 @@ def _expert_overrides(n_layers: int, keep: list[object]) -> int | None:
 
 
 def _threads(settings: LoadSettings) -> int:
-    return settings.n_threads or physical_cores()
+    return settings.n_threads or physical_cores(among=chosen_cpus(settings.cpu_range))
 
 
 def _load_mode(settings: LoadSettings) -> int:
@@ -130,6 +131,7 @@ _MADE: dict[str, Callable[[LoadSettings, list[object]], object]] = {
     "backend": lambda settings, keep: _device_array(settings.devices, keep),
     "n_gpu_layers": lambda settings, _: settings.n_gpu_layers if settings.devices else 0,
     "n_cpu_moe": lambda settings, keep: _expert_overrides(settings.n_cpu_moe if settings.devices else 0, keep),
+    "split_mode": lambda settings, _: _SPLIT_MODES[settings.split_mode],
     "n_threads": lambda settings, _: _threads(settings),
     "n_threads_batch": lambda settings, _: settings.n_threads_batch or _threads(settings),
     "n_ubatch": lambda settings, _: min(settings.n_ubatch, settings.n_batch),

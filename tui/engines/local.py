@@ -25,13 +25,15 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 from tui.engines.client import EngineClient
 from tui.engines.interface import Capabilities
 from tui.protocol.death import EngineDied, examine
-from tui.protocol.messages import LANGUAGE_VARIABLE, Hello
+from tui.protocol.messages import LANGUAGE_VARIABLE, Hello, Loaded
 from tui.protocol.pipes import Pipes
+from tui.protocol.records import LoadSettings
 from tui.words import language
 
 WORKER = "tui.engine.worker"
@@ -44,6 +46,17 @@ _ENVIRONMENT = {
     # numpy chooses tokens, which takes no algebra: a thread for each core would start with it, and spin at first.
     "OPENBLAS_NUM_THREADS": "1",
 }
+
+
+_SPINS = 1024 * 128
+"""How often a thread of llama.cpp's own looks for work before it sleeps, for each step of `poll`."""
+
+
+def _waiting(poll: int) -> dict[str, str]:
+    """What has OpenMP's threads wait as llama.cpp's own would."""
+    if poll < 0:
+        return {}
+    return {"OMP_WAIT_POLICY": "active" if poll else "passive", "GOMP_SPINCOUNT": str(_SPINS * poll)}
 
 
 class LocalEngine(EngineClient):
@@ -69,6 +82,10 @@ class LocalEngine(EngineClient):
         self._pipes: Pipes | None = None
         """Of the present process; None when none is wanted."""
         self._starting = asyncio.Lock()
+        self._poll = LoadSettings().poll
+        """What the process was started with, or is to be."""
+        self._numa = LoadSettings().numa
+        """What llama.cpp was told in the present process; "off" for nothing, which can still change."""
 
     @property
     def alive(self) -> bool:
@@ -80,6 +97,23 @@ class LocalEngine(EngineClient):
         """Process id while it runs."""
         return self._transport.get_pid() if self.alive and self._transport else None
 
+    async def load(
+        self,
+        path: str | Path,
+        settings: LoadSettings,
+        on_progress: Callable[[float], None] | None = None,
+        *,
+        keep_context: bool = False,
+        load_first: bool = False,
+    ) -> Loaded:
+        """As `Engine.load`. Where a setting that holds for the whole process is another one, another process loads the
+        model: what was loaded before is gone then, with its context."""
+        if self.alive and (settings.poll != self._poll or self._numa not in ("off", settings.numa)):
+            self._poll = settings.poll
+            await self.restart()
+        self._numa = settings.numa
+        return await super().load(path, settings, on_progress, keep_context=keep_context, load_first=load_first)
+
     async def start(self) -> Hello:
         """As `Engine.start`."""
         async with self._starting:
@@ -90,6 +124,7 @@ class LocalEngine(EngineClient):
 
     async def _start(self) -> Hello:
         greeted = self._begin()
+        self._numa = LoadSettings().numa
         pipes = self._pipes = Pipes(self._on_output, self._on_line, self._bury)
         try:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
@@ -98,6 +133,7 @@ class LocalEngine(EngineClient):
                 env={
                     **_ENVIRONMENT,
                     **os.environ,
+                    **_waiting(self._poll),
                     LANGUAGE_VARIABLE: language(),
                     **self._env,
                     "PYTHONUNBUFFERED": "1",

@@ -4,6 +4,7 @@ group with a quota, or under `taskset`."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tui.machine.cgroups import groups_of
@@ -54,11 +55,12 @@ def n_usable_cpus() -> int:
     return min(n, cpu_quota() or n)
 
 
-def physical_cores(root: Path = Path("/")) -> int:
+def physical_cores(root: Path = Path("/"), among: frozenset[int] | None = None) -> int:
     """Cores to compute with: physical ones that this process may run on, performance cores only where the CPU has
-    two kinds (the slower ones would hold up every step), and no more than there is time for. Never below one."""
+    two kinds (the slower ones would hold up every step), and no more than there is time for. Never below one. Those of
+    the CPUs `among`, whatever kind they are, where these are given."""
     cores = set()
-    for cpu in performance_cpus(root):
+    for cpu in performance_cpus(root) if among is None else usable_cpus() & among:
         siblings = read_text(str(_cpu_folder(root, cpu) / "topology/thread_siblings_list"))
         cores.add((siblings or str(cpu)).strip())
     return max(1, min(len(cores), cpu_quota(root) or len(cores)))
@@ -67,7 +69,7 @@ def physical_cores(root: Path = Path("/")) -> int:
 def performance_cpus(root: Path = Path("/")) -> frozenset[int]:
     """Of the CPUs that this process may run on, the fast ones; all where there is one kind, or only slow ones."""
     allowed = usable_cpus()
-    fast = allowed & _cpu_list(root / "sys/devices/cpu_core/cpus")  # Intel's name for them
+    fast = allowed & _listed(root / "sys/devices/cpu_core/cpus")  # Intel's name for them
     if not fast:
         capacities = {cpu: read_int(str(_cpu_folder(root, cpu) / "cpu_capacity")) or 0 for cpu in allowed}
         least = _NEARLY_AS_FAST * max(capacities.values(), default=0)
@@ -75,12 +77,45 @@ def performance_cpus(root: Path = Path("/")) -> frozenset[int]:
     return fast or allowed
 
 
+def chosen_cpus(cpu_range: str, root: Path = Path("/")) -> frozenset[int] | None:
+    """What a `LoadValues.cpu_range` names, whether this process may run there or not; None for all."""
+    if cpu_range == "all":
+        return None
+    return performance_cpus(root) if cpu_range == "performance" else frozenset(_numbers(cpu_range))
+
+
+def cpu_list(cpus: Iterable[int]) -> str:
+    """As the kernel lists them: "0-7,16"."""
+    spans: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if spans and cpu == spans[-1][-1] + 1:
+            spans[-1][1:] = [cpu]
+        else:
+            spans.append([cpu])
+    return ",".join("-".join(map(str, span)) for span in spans)
+
+
+def has_two_kinds(root: Path = Path("/")) -> bool:
+    """Whether some of the CPUs that this process may run on are slower than others."""
+    return performance_cpus(root) != usable_cpus()
+
+
+def n_nodes(root: Path = Path("/")) -> int:
+    """Memory nodes that have CPUs, one at least."""
+    lists = (root / "sys/devices/system/node").glob("node[0-9]*/cpulist")
+    return max(1, sum(bool(_listed(path)) for path in lists))
+
+
 def _cpu_folder(root: Path, cpu: int) -> Path:
     return root / "sys/devices/system/cpu" / f"cpu{cpu}"
 
 
-def _cpu_list(path: Path) -> set[int]:
-    """CPUs in a kernel list such as "0-7,16"; empty when the file is not there."""
-    text = (read_text(str(path)) or "").strip()
+def _listed(path: Path) -> set[int]:
+    """CPUs in a file with a kernel list such as "0-7,16"; empty when it is not there."""
+    return _numbers((read_text(str(path)) or "").strip())
+
+
+def _numbers(text: str) -> set[int]:
+    """Those that a list such as "0-7,16" names."""
     spans = (span.split("-") for span in text.split(",") if span)
     return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}

@@ -12,6 +12,7 @@ import msgspec
 from tui.config.loadtable import LOAD_ROWS
 from tui.measure.report import Report, Test, marks_told
 from tui.measure.stats import mean, relative_difference, welch
+from tui.protocol.records import poll_of
 from tui.words import mark, tr
 
 Record = Mapping[str, object]
@@ -227,6 +228,11 @@ _FACTS = (
     _Fact(LOAD_ROWS["flash_attn"].words, lambda report: str(int(report.loaded.llama.flash_attn)), "flash_attn"),
     _Fact(LOAD_ROWS["swa_full"].words, lambda report: str(int(report.loaded.llama.swa_full)), "swa_full"),
     _Fact(LOAD_ROWS["repack"].words, lambda report: str(int(report.settings.repack != "off")), "repack"),
+    _Fact(LOAD_ROWS["split_mode"].words, lambda report: report.settings.split_mode, "split_mode"),
+    _Fact(LOAD_ROWS["cpu_range"].words, lambda report: report.settings.cpu_range, "cpu_range"),
+    _Fact(LOAD_ROWS["priority"].words, lambda report: report.settings.priority, "priority"),
+    _Fact(LOAD_ROWS["poll"].words, lambda report: str(poll_of(report.settings)), "poll"),
+    _Fact(LOAD_ROWS["numa"].words, lambda report: report.settings.numa, "numa"),
     _Fact(mark("load mode"), lambda report: report.load_mode, "load_mode"),
 )
 _UNKNOWN = ("", "-1", "auto", "unknown")

@@ -22,7 +22,7 @@ from tui.measure.report import BenchResult, Comparison, Mark, ModelFacts, Parall
 from tui.measure.timeleft import TimedRun, TimeLeft
 from tui.protocol.bench_messages import BenchParallel, BenchTest, MeasureBandwidth, MeasureSteps
 from tui.protocol.death import EngineDied
-from tui.protocol.messages import MLOCK_FAILED
+from tui.protocol.messages import not_granted
 from tui.words import tr
 from tui.words.later import Later
 
@@ -202,7 +202,7 @@ class Runner:
                 loaded=loaded,
                 settings=wanted.settings,
                 repetitions=self._plan.repetitions,
-                warnings=(*self._warnings, *[Later(MLOCK_FAILED)] * loaded.llama.mlock_failed),
+                warnings=(*self._warnings, *map(Later, not_granted(loaded))),
                 roofline=roofline_of(*facts, bandwidth),
                 forecast=expected(*facts, self._known, bandwidth),
             )

@@ -84,6 +84,11 @@ MLOCK_FAILED = mark(
     "switch mlock off."
 )
 """What `LlamaLoad.mlock_failed` means, in a sentence."""
+PRIORITY_REFUSED = mark(
+    "The system does not allow threads a higher priority, so they have the usual one: raise the limit that `ulimit -r` "
+    "shows, or choose the priority normal."
+)
+"""The same of `LlamaLoad.priority_refused`."""
 
 
 class Loaded(Event, frozen=True):
@@ -257,6 +262,12 @@ class Load(Command[Loaded], frozen=True):
     load_first: bool = False
     """Free the model that is loaded only once the new one is there, which takes memory for both: when that fails, or is
     cancelled, nothing has changed."""
+
+
+def not_granted(loaded: Loaded) -> tuple[str, ...]:
+    """What the system refused of what the settings ask for: sentences to be translated."""
+    llama = loaded.llama
+    return (MLOCK_FAILED,) * llama.mlock_failed + (PRIORITY_REFUSED,) * llama.priority_refused
 
 
 class Unload(Command[Ok], frozen=True):

@@ -21,6 +21,11 @@ FlashAttention = Literal["auto", "on", "off"]
 Repack = Literal["auto", "on", "off"]
 SwaFull = Literal["auto", "on", "off"]
 Speculative = Literal["auto", "off"]
+SplitMode = Literal["layer", "row", "none"]
+Priority = Literal["low", "normal", "medium", "high", "realtime"]
+Numa = Literal["off", "distribute", "isolate", "numactl"]
+CpuRange = Annotated[str, Meta(pattern=r"^(all|performance|\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*)$", max_length=200)]
+"""Names of CPUs: all, the performance cores, or a list such as "0-7,16"."""
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
 Effort = Literal["", "low", "medium", "high"]
@@ -86,6 +91,18 @@ class LoadValues(Record, frozen=True):
     repack: Repack = "auto"
     """Whether the CPU may keep weights in an order of its own (repacked, AMX tiles), in private memory; "auto" leaves
     it to llama.cpp, which does. Without effect on what lies on devices, and on most loads with a device at all."""
+    split_mode: SplitMode = "layer"
+    """How a model lies on several GPUs: layer by layer, rows of each layer ("row", of which few backends know), or on
+    the first GPU alone."""
+    cpu_range: CpuRange = "all"
+    """The CPUs that threads may run on, of those that the process may use."""
+    priority: Priority = "normal"
+    """How threads compete with other programs; above "normal" the system must allow real-time scheduling."""
+    poll: Annotated[int, Meta(ge=-1, le=100)] = -1
+    """How long threads look for work before they sleep: 0 not at all, 100 longest; -1 leaves it to the system's OpenMP.
+    Holds for the whole process of an engine."""
+    numa: Numa = "off"
+    """How threads are spread over the nodes of a machine with several. Holds for the whole process of an engine."""
     speculative: Speculative = "auto"
     """Whether several tokens may be decoded at once where the conversation suggests them, so that repeated text comes
     faster; "auto" does it where it pays. What rounding can do to the text: docs/performance.md."""
@@ -95,6 +112,16 @@ class LoadValues(Record, frozen=True):
     engine gets as "auto" is "off"."""
     seed: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     """Seed of the sampler when `Sampling.seed` is unset; -1 draws a new one for every answer."""
+
+
+def poll_of(settings: LoadValues) -> int:
+    """How long threads look for work, as llama.cpp calls what it does by itself too."""
+    return settings.poll if settings.poll >= 0 else 50
+
+
+def is_same_process(one: LoadValues, other: LoadValues) -> bool:
+    """Whether a process that has loaded one way can load the other way, and take its context along."""
+    return (one.poll, one.numa) == (other.poll, other.numa)
 
 
 class LoadSettings(LoadValues, frozen=True):
@@ -323,6 +350,8 @@ class LlamaLoad(Record, frozen=True):
     """Path of the draft model; empty without one."""
     mlock_failed: bool = False
     """The system did not let the model be locked into memory, as was asked."""
+    priority_refused: bool = False
+    """The system did not let the threads have the priority that was asked for."""
     template_note: str = ""
     """Why another template than the file's own is used, in words for the user; empty when it is the file's."""
 

@@ -11,7 +11,7 @@ from tui.engines.interface import AnswerStream, Engine, EngineError
 from tui.machine.cpus import n_usable_cpus
 from tui.protocol.death import EngineDied, death_sentence
 from tui.protocol.messages import Done, Generate, Loaded
-from tui.protocol.records import ErrorInfo
+from tui.protocol.records import ErrorInfo, is_same_process
 from tui.session.answer_settings import answer_settings
 from tui.session.context_keeper import ContextKeeper
 from tui.session.engine_phase import EnginePhase
@@ -173,7 +173,7 @@ class Answering:
         writing = self._writing
         if writing is None or not writing.may_pause or request.path != self._model.path:
             return False
-        if not self._engine.capabilities.switches_devices:
+        if not self._engine.capabilities.switches_devices or not is_same_process(request.choice, self._model.choice):
             return False
         self._next_load = request
         if self._stream is not None:

@@ -50,6 +50,7 @@ _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 _FIRST = ("n_ctx", "n_gpu_layers", "backend", "n_cpu_moe")
 """The rows at the top, which depend on the model and the machine; the others follow as the table has them."""
 _ADVANCED = tuple(row for row in LOAD_TABLE if row.is_advanced)
+_GPUS = ("gpu", "igpu", "software")
 _ALL_LAYERS = mark("Write at most {most}, all layers.")
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
@@ -125,17 +126,23 @@ class LoadScreen(Dialog[ChosenLoad]):
         for row in LOAD_TABLE:
             if row.beside:
                 widgets[next(reversed(widgets))] += [unit(tr(row.label)), self._field(row)]
-            elif row.name not in _FIRST and (row.name != "swa_full" or self._info.n_swa):
+            elif row.name not in _FIRST and self._matters(row.name):
                 widgets[row.name] = [self._field(row)]
         plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
         for name in plain:
             yield _form_row(LOAD_ROWS[name], *widgets.pop(name))
-        about = format.listed(*(tr(row.words) for row in _ADVANCED))
+        about = format.listed(*(tr(row.words) for row in _ADVANCED if self._matters(row.name)))
         yield FormRow(tr("Advanced"), FoldLine(about, is_open=self._has_advanced, id="advanced"), id="row-advanced")
         for name, inside in widgets.items():
             folded = _form_row(LOAD_ROWS[name], *inside)
             folded.display = self._has_advanced
             yield folded
+
+    def _matters(self, name: str) -> bool:
+        """The setting can make a difference to this model on these devices."""
+        if name == "split_mode":
+            return sum(device.kind in _GPUS for device in self._devices) > 1
+        return name != "swa_full" or self._info.n_swa > 0
 
     @property
     def _has_advanced(self) -> bool:
@@ -179,8 +186,7 @@ class LoadScreen(Dialog[ChosenLoad]):
         hint = type_of(row.name)
         if hint is bool:
             return ChoiceLine(_options("on", "off"), "on", id=row.name)
-        if get_origin(hint) is Literal:
-            values = row.offered or get_args(hint)
+        if values := row.offered or (get_args(hint) if get_origin(hint) is Literal else ()):
             return ChoiceLine(_options(*values), values[0], id=row.name)
         if hint is str:
             return DraftLine(self._drafts, id=row.name)
@@ -191,7 +197,7 @@ class LoadScreen(Dialog[ChosenLoad]):
     def _backends(self) -> list[tuple[str, str]]:
         """CPU, each GPU, and all that would be taken together."""
         found = [(CPU, "CPU")]
-        gpus = (device for device in self._devices if device.kind not in ("cpu", "accel"))
+        gpus = (device for device in self._devices if device.kind in _GPUS)
         found += ((device.name, f"{device.name} {device.description}") for device in gpus)
         several = auto_devices(self._devices)
         if len(several) > 1:

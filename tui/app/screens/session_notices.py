@@ -7,7 +7,7 @@ from pathlib import Path
 from tui.app import answer_phrases, phrases
 from tui.app.screens.flows import Flows
 from tui.models.info import ModelInfo
-from tui.protocol.messages import MLOCK_FAILED, Loaded
+from tui.protocol.messages import Loaded, not_granted
 from tui.session import events
 from tui.session.controller import Controller
 from tui.words import tr
@@ -66,8 +66,8 @@ class SessionNotices:
         """What of the context was lost, and what the model is used with in place of what its file wants."""
         if loaded.n_lost:
             self._flows.tell(phrases.context_lost(loaded), bad=True)
-        if loaded.llama.mlock_failed:
-            self._flows.tell(tr(MLOCK_FAILED), bad=True)
+        for sentence in not_granted(loaded):
+            self._flows.tell(tr(sentence), bad=True)
         info = self._controller.model.headers.get(loaded.path)
         if info is not None:
             self._tell_taken_over(Path(loaded.path), info)

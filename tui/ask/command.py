@@ -27,13 +27,10 @@ from tui.host.meeting import HostProblem
 from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
-from tui.session.controller import Controller
 from tui.session.events import decode
 from tui.shell import signals
-from tui.shell.answer_load import CannotAsk
-from tui.shell.asking import Asking
 from tui.shell.progress_line import ProgressLine
-from tui.shell.question import Question
+from tui.shell.question import CannotAsk, Question
 from tui.shell.trouble import complain, death_report, say
 from tui.words import language, tr
 
@@ -180,6 +177,10 @@ class _Ask:
 
     async def _ask(self, question: Question) -> None:
         """Have it answered by a session that ends with it."""
+        # A host makes them unnecessary, and they take half of the time in which this starts.
+        from tui.session.controller import Controller
+        from tui.shell.asking import Asking
+
         store = Store(paths.database_file())
         if question.keep or question.continue_last:
             await self._open(store)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tui.base.exit_codes import ExitCode
 from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
 
@@ -47,3 +48,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             think=options.think,
             keep=options.keep,
         )
+
+
+class CannotAsk(Exception):
+    """There will be no answer; the message says why, and what to do."""
+
+    def __init__(self, code: ExitCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code

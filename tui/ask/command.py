@@ -124,7 +124,10 @@ class _Ask:
             await self._ask(question)
             return
         async with host:
-            host.send(AskHost(question=question, language=language()))
+            try:
+                host.send(AskHost(question=question, language=language()))
+            except UnicodeEncodeError:  # bytes of the command line that are no text
+                raise CannotAsk(ExitCode.USAGE, tr("What was given is not a text in UTF-8. Write it anew.")) from None
             try:
                 await self._hear(host)
             except asyncio.CancelledError:
@@ -169,7 +172,7 @@ class _Ask:
                     self._saved_id = conversation
                     if code:
                         raise CannotAsk(_exit_code(code), sentence)
-                    if reply.turn is None and reply.failure is None:
+                    if reply.failure is None and (reply.turn is None or reply.turn.stop == "cancelled"):
                         raise HostProblem(
                             tr("The llmtui in the background has ended. What it has written is saved; ask again.")
                         )

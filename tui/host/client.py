@@ -139,8 +139,9 @@ async def _started(place: Meeting) -> socket.socket:
     reason = said.decode("utf-8", "replace").strip().splitlines()
     raise HostProblem(
         tr(
-            "No model can be kept loaded in the background: {reason}",
-            reason=reason[-1] if reason else tr("its process has ended; llmtui --locate names the log."),
+            "No model can be kept loaded in the background: {reason}. Leave out --keep, or see the log that "
+            "llmtui --locate names.",
+            reason=reason[-1].rstrip(".。") if reason else tr("its process has ended"),
         )
     )
 

@@ -50,9 +50,9 @@ def piped(text: str | bytes, *arguments: str | Path) -> subprocess.CompletedProc
 
 
 @contextmanager
-def asking(model: Path, **streams: int) -> Iterator[subprocess.Popen[bytes]]:
+def asking(model: Path, *options: str, **streams: int) -> Iterator[subprocess.Popen[bytes]]:
     """A command that answers until it is stopped."""
-    command = [*COMMAND, "ask", "go on", "-m", str(model), "-t", "1", "--temp", "0"]
+    command = [*COMMAND, "ask", "go on", "-m", str(model), "-t", "1", "--temp", "0", *options]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
         try:

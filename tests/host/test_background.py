@@ -16,7 +16,7 @@ import pytest
 
 from tests.ask.test_ask import HELLO, TINY, asking, piped, saved
 from tests.conftest import DENSE, until
-from tests.counting import N_WORDS, SCRIPT, counting
+from tests.counting import SCRIPT, counting
 from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui
 from tui.base.exit_codes import ExitCode
@@ -66,6 +66,8 @@ def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_en
 
 def test_an_answer_outlives_who_asked_and_is_shown_whole_to_who_attaches(counting_model: Path) -> None:
     command = [*COMMAND, "ask", "count", "-m", str(counting_model), "--temp", "0", "-t", "1", "--keep"]
+    command += ["--max-tokens", "300"]
+    whole = SCRIPT.partition("w0301")[0].rstrip()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.read(20)
@@ -78,8 +80,8 @@ def test_an_answer_outlives_who_asked_and_is_shown_whole_to_who_attaches(countin
     (host,) = hosts()
     assert host["phase"] == "answering" and host["ends_in_s"] is None
     done = llmtui("attach")
-    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, f"{SCRIPT}\n", "")
-    assert saved()[0].turns[1].text == SCRIPT and f"w{N_WORDS}" in SCRIPT
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, f"{whole}\n", "")
+    assert saved()[0].turns[1].text.rstrip() == whole
 
 
 def test_questions_that_come_at_once_start_one_host_and_are_answered_in_turn() -> None:
@@ -102,6 +104,28 @@ def test_ctrl_c_stops_the_answer_and_not_the_host(counting_model: Path) -> None:
     assert answer.stop == "cancelled" and answer.text.strip() == out.decode().strip()
     (host,) = hosts()
     assert (host["phase"], host["path"]) == ("ready", str(counting_model))
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", "engine"])
+def test_an_end_in_the_middle_of_an_answer_is_told_and_leaves_what_was_written(counting_model: Path, end: str) -> None:
+    with asking(counting_model, "--keep") as process:
+        assert process.stdout and process.stderr
+        begun = process.stdout.read(40)
+        host = psutil.Process(hosts()[0]["pid"])
+        if end == "stop":
+            assert llmtui("stop").returncode == ExitCode.FINE
+        elif end == "kill":
+            host.kill()
+        else:
+            host.children()[0].kill()
+        out, told = (begun + process.stdout.read()).decode(), process.stderr.read().decode()
+        assert process.wait(PATIENCE_S) == ExitCode.ENGINE
+    said = "the engine stopped (SIGKILL)" if end == "engine" else "What it has written is saved; ask again."
+    assert said in told and SCRIPT.startswith(out.strip())
+    assert llmtui("ask", "hello", *TINY, "--keep").stdout == f"{HELLO}\n"
+    answer = saved()[1].turns[1]
+    assert answer.stop == ("cancelled" if end == "stop" else "crashed")
+    assert answer.text and SCRIPT.startswith(answer.text.strip())
 
 
 def test_a_host_that_was_killed_is_no_obstacle(runtime: Path) -> None:
@@ -127,6 +151,23 @@ async def test_it_ends_by_itself_and_frees_the_model_earlier() -> None:
     assert (await asyncio.to_thread(llmtui, "ask", "hello", *TINY, "--keep")).stdout == f"{HELLO}\n"
     folder = Path(os.environ["XDG_RUNTIME_DIR"], "llmtui")
     await until(lambda: not list(folder.iterdir()))
+
+
+def test_a_systemd_that_gives_no_scope_is_done_without(runtime: Path, tmp_path: Path) -> None:
+    (runtime / "systemd").mkdir()
+    (runtime / "systemd" / "private").touch()
+    refusing, log = tmp_path / "systemd-run", tmp_path / "log"
+    refusing.write_text(f'#!/bin/sh\necho "$*" >> {log}\necho Failed to connect to bus >&2\nexit 1\n')
+    refusing.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = llmtui("ask", "hello", *TINY, "--keep", PATH=path)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, f"{HELLO}\n", "")
+    assert log.read_text().startswith("--user --scope") and len(hosts()) == 1
+    llmtui("stop")
+    # One that does is what the host runs in.
+    refusing.write_text(f'#!/bin/sh\necho "$*" >> {log}\nshift 4\nexec "$@"\n')
+    assert llmtui("ask", "hello", *TINY, "--keep", PATH=path).stdout == f"{HELLO}\n"
+    assert len(log.read_text().splitlines()) == 2 and len(hosts()) == 1
 
 
 def test_a_folder_that_others_can_enter_is_not_used(runtime: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.ask.test_ask import HELLO, TINY
 from tests.running import llmtui
 from tui.base.exit_codes import ExitCode
+from tui.config import paths
 from tui.host import client, meeting
 from tui.host.meeting import HostProblem, Meeting, peer
 from tui.host.messages import Welcome
@@ -100,7 +101,7 @@ def test_a_folder_of_another_user_is_not_trusted(runtime: Path, monkeypatch: pyt
     with pytest.raises(HostProblem, match="is not a folder of yours alone"):
         Meeting(folder)
     # After `su` the variable is still that of who was logged in: /tmp is taken.
-    assert meeting._folder() == Path(f"/tmp/llmtui-{me + 1}")
+    assert paths.host_dir() == Path(f"/tmp/llmtui-{me + 1}")
     monkeypatch.undo()
     (runtime / "link").symlink_to(folder)
     with pytest.raises(OSError):

@@ -27,13 +27,10 @@ from tui.host.meeting import HostProblem
 from tui.host.messages import AskHost, Begun, Closed, Happened, Remark, StopAsking, Waiting
 from tui.protocol.death import EngineDied
 from tui.session.aside import aside
-from tui.session.controller import Controller
 from tui.session.events import decode
 from tui.shell import signals
-from tui.shell.answer_load import CannotAsk
-from tui.shell.asking import Asking
 from tui.shell.progress_line import ProgressLine
-from tui.shell.question import Question
+from tui.shell.question import CannotAsk, Question
 from tui.shell.trouble import complain, death_report, say
 from tui.words import language, tr
 
@@ -127,7 +124,10 @@ class _Ask:
             await self._ask(question)
             return
         async with host:
-            host.send(AskHost(question=question, language=language()))
+            try:
+                host.send(AskHost(question=question, language=language()))
+            except UnicodeEncodeError:  # bytes of the command line that are no text
+                raise CannotAsk(ExitCode.USAGE, tr("What was given is not a text in UTF-8. Write it anew.")) from None
             try:
                 await self._hear(host)
             except asyncio.CancelledError:
@@ -172,7 +172,7 @@ class _Ask:
                     self._saved_id = conversation
                     if code:
                         raise CannotAsk(_exit_code(code), sentence)
-                    if reply.turn is None and reply.failure is None:
+                    if reply.failure is None and (reply.turn is None or reply.turn.stop == "cancelled"):
                         raise HostProblem(
                             tr("The llmtui in the background has ended. What it has written is saved; ask again.")
                         )
@@ -180,6 +180,10 @@ class _Ask:
 
     async def _ask(self, question: Question) -> None:
         """Have it answered by a session that ends with it."""
+        # A host makes them unnecessary, and they take half of the time in which this starts.
+        from tui.session.controller import Controller
+        from tui.shell.asking import Asking
+
         store = Store(paths.database_file())
         if question.keep or question.continue_last:
             await self._open(store)

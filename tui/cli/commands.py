@@ -7,7 +7,7 @@ from tui.words import mark, tr
 
 COMMANDS = {
     "ask": ("QUESTION", mark("answer one question, without the app")),
-    "attach": ("", mark("show the newest answer of the background, while it comes")),
+    "attach": ("", mark("show the newest answer of the background")),
     "ls": ("", mark("what runs in the background")),
     "stop": ("", mark("end what runs in the background")),
     "search": ("WORDS", mark("find models on Hugging Face and ModelScope")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from functools import cache
 from pathlib import Path
@@ -119,6 +120,18 @@ def contexts_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "contexts"
 
 
+def host_dir() -> Path:
+    """Where the llmtui in the background is reached: in `$XDG_RUNTIME_DIR` where that is the user's own (after `su` it
+    may be that of who was logged in), else in /tmp. Whoever uses it looks at its owner. Nothing is kept there."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        with contextlib.suppress(OSError):
+            found = os.lstat(runtime)
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+                return Path(runtime, APP)
+    return Path("/tmp", f"{APP}-{os.geteuid()}")
+
+
 def put_in_order() -> None:
     """At a start, in the folders that say what a person does: close what an older llmtui, or whoever made them, left
     open to others, and remove what processes were writing when they were killed."""
@@ -165,5 +178,6 @@ def locate() -> list[tuple[str, Path]]:
         (mark("headers of hub models"), remote_headers_dir()),
         (mark("kept contexts"), contexts_dir()),
         (mark("llama.cpp's build"), llama_build_file()),
+        (mark("background"), host_dir()),
         (mark("log"), log_file()),
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +25,8 @@ from tui.words import tr
 
 PROCESS = "tui.host.process"
 """The module that a host's process runs; it stands on its command line."""
+_SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
+"""Before a command: it runs outside of the login that it was started in, with whose processes it might be ended."""
 _GREETING_S, _START_S, _STOP_S = 5.0, 30.0, 20.0
 """How long a host may take to say its first word, to listen once it was started, and to end."""
 _LOOK_EVERY_S = 0.05
@@ -112,15 +116,19 @@ async def start() -> HostLine:
 
 
 async def _started(place: Meeting) -> socket.socket:
-    process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would be killed with this process
-        [sys.executable, "-P", "-m", PROCESS],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    said = await aside(process.stderr.read)
+    said = b""
+    for way in (_SCOPE, ()) if _has_user_manager() else ((),):
+        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would be killed with this process
+            [*way, sys.executable, "-P", "-m", PROCESS],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        said = await aside(process.stderr.read)
+        if place.is_locked():
+            break
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if (connection := place.connected()) is not None:
@@ -131,10 +139,17 @@ async def _started(place: Meeting) -> socket.socket:
     reason = said.decode("utf-8", "replace").strip().splitlines()
     raise HostProblem(
         tr(
-            "No model can be kept loaded in the background: {reason}",
-            reason=reason[-1] if reason else tr("its process has ended; llmtui --locate names the log."),
+            "No model can be kept loaded in the background: {reason}. Leave out --keep, or see the log that "
+            "llmtui --locate names.",
+            reason=reason[-1].rstrip(".。") if reason else tr("its process has ended"),
         )
     )
+
+
+def _has_user_manager() -> bool:
+    """Whether systemd runs services for this user."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(runtime, "systemd", "private").exists() and shutil.which(_SCOPE[0]) is not None
 
 
 async def _line(connection: socket.socket) -> HostLine:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Self
 
 from tui.base.oserrors import os_reason
-from tui.base.private import APP
 from tui.config import paths
 from tui.words import tr
 
@@ -123,7 +122,7 @@ class Meeting:
 def meeting(*, is_made: bool = False) -> Meeting | None:
     """The folder for hosts of this user: in `$XDG_RUNTIME_DIR` where that is the user's own, else in /tmp. None where
     there is none and it is not to be made; raises `HostProblem` where it cannot be made or is another's."""
-    folder = _folder()
+    folder = paths.host_dir()
     try:
         if is_made:
             with contextlib.suppress(FileExistsError):
@@ -135,17 +134,6 @@ def meeting(*, is_made: bool = False) -> Meeting | None:
         raise HostProblem(tr("{file}: {reason}.", file=folder, reason=tr("No such file or directory"))) from None
     except OSError as error:
         raise HostProblem(tr("{file}: {reason}.", file=folder, reason=os_reason(error))) from error
-
-
-def _folder() -> Path:
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        # After `su` it may still be that of who was logged in.
-        with contextlib.suppress(OSError):
-            found = os.lstat(runtime)
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
-                return Path(runtime, APP)
-    return Path("/tmp", f"{APP}-{os.geteuid()}")
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:

@@ -38,8 +38,8 @@ from tui.host.messages import (
 from tui.protocol.death import EngineDied
 from tui.protocol.wire import FrameDecoder, WireError, encode
 from tui.session.controller import Controller
-from tui.shell.answer_load import CannotAsk
 from tui.shell.asking import Asking
+from tui.shell.question import CannotAsk
 from tui.shell.trouble import death_report
 
 _MOST_UNREAD = 16 << 20

@@ -54,7 +54,7 @@ class ContextKeeper:
         self._tasks: set[asyncio.Task[None]] = set()
         self._forgotten: set[str] = set()
         self.saves = True
-        """Whether caches go to the disk; those that are there are used in any case."""
+        """Whether the caches of answers that begin from now on go to the disk; those that are there are used anyway."""
 
     @property
     def works(self) -> bool:
@@ -84,7 +84,7 @@ class ContextKeeper:
         """An answer to this conversation is going to fill the cache."""
         self.busy()
         self._typed = self.has_read = ""
-        self._held, self._unsaved = conversation_id, True
+        self._held, self._unsaved = conversation_id, self.saves
 
     def ended(self) -> None:
         """No answer is being made any more."""
@@ -137,9 +137,7 @@ class ContextKeeper:
     def save(self) -> None:
         """Save now what is not saved: the conversation is being left, or nothing happens."""
         self.busy()
-        if not (
-            self.saves and self._is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive
-        ):
+        if not (self._is_on and self._unsaved and self._held and self._engine.loaded and self._engine.alive):
             return
         self._unsaved = False
         self._do(self._save(self._held))

@@ -23,7 +23,7 @@ from tui.session.controller import Controller
 from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
 from tui.shell.load_guard import no_such_device, options_of, read_memory
-from tui.shell.question import Question
+from tui.shell.question import CannotAsk, Question
 from tui.words import tr
 
 _BYTES_PER_TOKEN = 2.5
@@ -32,14 +32,6 @@ one with too little."""
 _ANSWER = 2048
 """Tokens of room for an answer."""
 _STEP = 1024
-
-
-class CannotAsk(Exception):
-    """There will be no answer; the message says why, and what to do."""
-
-    def __init__(self, code: ExitCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def is_loaded(controller: Controller, model: LibraryModel, question: Question) -> bool:

@@ -20,9 +20,9 @@ from tui.protocol.messages import Loaded
 from tui.protocol.records import PartialSampling
 from tui.session import events
 from tui.session.controller import Controller
-from tui.shell.answer_load import CannotAsk, is_loaded, settle
+from tui.shell.answer_load import is_loaded, settle
 from tui.shell.pick import NoModelFound, pick
-from tui.shell.question import Question
+from tui.shell.question import CannotAsk, Question
 from tui.words import tr
 
 _EXAMPLE = 'llmtui ask "…" -m model.gguf'

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
+from tui.base.exit_codes import ExitCode
 from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
+from tui.planning.draftload import AUTO, OFF
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +36,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, options: AskOptions, prompt: str) -> Question:
         """What the command line asks for, once its prompt is put together."""
+        load = dict(options.load)
+        if (draft := load.get("model_draft", AUTO)) not in (AUTO, OFF):
+            load["model_draft"] = str(Path(str(draft)).absolute())  # whoever answers may be in another folder
         return cls(
             prompt=prompt,
             model=str(options.model.absolute()) if options.model else "",
-            load=options.load,  # type: ignore[arg-type]  # by the types of the arguments
+            load=load,  # type: ignore[arg-type]  # by the types of the arguments
             fit=options.fit,
             force=options.force,
             chat_format=options.chat_format,
@@ -47,3 +53,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             think=options.think,
             keep=options.keep,
         )
+
+
+class CannotAsk(Exception):
+    """There will be no answer; the message says why, and what to do."""
+
+    def __init__(self, code: ExitCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code

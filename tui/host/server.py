@@ -27,6 +27,7 @@ from tui.host.messages import (
     Begun,
     Closed,
     FollowHost,
+    FreeModel,
     HostMessage,
     HostStatus,
     Remark,
@@ -123,6 +124,13 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._answered)
         return task
+
+    def free(self, line: _Line) -> None:
+        """Free the model if nobody needs it now, and tell what is there then."""
+        if self._n_asked:
+            line.send(self.status())
+        else:
+            self._unload().add_done_callback(lambda _: line.send(self.status()))
 
     def status(self) -> HostStatus:
         """What is there, and what it does."""
@@ -224,10 +232,11 @@ class Host:
             return -1.0
         return max(0.0, self._linger_s - (time.monotonic() - self._quiet_since))
 
-    def _unload(self) -> None:
+    def _unload(self) -> asyncio.Task[None]:
         task = asyncio.create_task(self._free())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _free(self) -> None:
         async with self._turn:
@@ -285,6 +294,8 @@ class _Line(asyncio.Protocol):
                     self._asking.cancel()
             case FollowHost(after=number) if self._followed is None:
                 self._followed = self._host.log.follow(self.send, number)
+            case FreeModel():
+                self._host.free(self)
             case AskStatus():
                 self.send(self._host.status())
 

@@ -216,6 +216,8 @@ async def stop() -> int | None:
             return None
         with connection:
             pid, _ = peer(connection)
+            if pid <= 0:
+                raise HostProblem(tr("The llmtui in the background runs in another container: end it there."))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S

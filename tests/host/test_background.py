@@ -21,6 +21,7 @@ from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
+from tui.host.meeting import meeting
 
 
 def hosts() -> list[dict[str, Any]]:
@@ -53,6 +54,18 @@ def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_en
     assert len(conversation.turns) == 4
     assert [one["pid"] for one in hosts()] == [host["pid"]]
     assert not paths.state_file().exists()
+
+    # Whoever says what is no message is sent away, and nobody else.
+    place = meeting()
+    assert place
+    with place:
+        connection = place.connected()
+    assert connection
+    with connection:
+        connection.sendall(b"\xff" * 64)
+        while connection.recv(1 << 16):
+            continue
+    assert [one["pid"] for one in hosts()] == [host["pid"]]
 
     folder = runtime / "llmtui"
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -45,6 +45,7 @@ from tui.shell.trouble import death_report
 
 _MOST_UNREAD = 16 << 20
 """Bytes that wait for who does not read: then the line is cut, and can be taken up again."""
+_AGAIN_S = 1.0
 _MINUTE = 60.0
 _FIRST_S, _LEAST_S = 30.0, 0.5
 """How long it waits for the first question, and for the next at least, whatever the settings say."""
@@ -85,11 +86,15 @@ class Host:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                connection, _ = await loop.sock_accept(listener)
-                if peer(connection)[1] != os.geteuid():
-                    connection.close()
-                    continue
-                await loop.connect_accepted_socket(lambda: _Line(self), connection)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                    if peer(connection)[1] != os.geteuid():
+                        connection.close()
+                        continue
+                    await loop.connect_accepted_socket(lambda: _Line(self), connection)
+                except OSError as error:  # too many open files, or one that was gone at once
+                    _log.warning("Somebody could not be let in: %s", error)
+                    await asyncio.sleep(_AGAIN_S)
         finally:
             for line in tuple(self._lines):
                 line.cut()

@@ -34,7 +34,7 @@ IN_THE_CHILD = {
         ),
         *("dryrun", "anatomy", "footprint", "bandwidth", "batch", "benchmark", "abort", "answer", "prompt"),
         *("bindings", "vocabulary", "builtin_template", "handlers", "modelslot", "cancelling", "candidates"),
-        *("contextmemory", "prefixcache", "keptprefixes", "looprun", "pythonloop", "stepcosts", "threadpool"),
+        *("contextmemory", "prefixcache", "keptprefixes", "looprun", "pythonloop", "stepcosts", "threadpool", "warmup"),
     )
 }
 """Modules that only the engine's own process imports."""

@@ -18,9 +18,10 @@ from tests.ask.test_ask import HELLO, TINY, asking, piped, saved
 from tests.conftest import DENSE, until
 from tests.counting import SCRIPT, counting
 from tests.patience import PATIENCE_S
-from tests.running import COMMAND, llmtui
+from tests.running import COMMAND, llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
+from tui.host.meeting import meeting
 
 
 def hosts() -> list[dict[str, Any]]:
@@ -54,6 +55,18 @@ def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_en
     assert [one["pid"] for one in hosts()] == [host["pid"]]
     assert not paths.state_file().exists()
 
+    # Whoever says what is no message is sent away, and nobody else.
+    place = meeting()
+    assert place
+    with place:
+        connection = place.connected()
+    assert connection
+    with connection:
+        connection.sendall(b"\xff" * 64)
+        while connection.recv(1 << 16):
+            continue
+    assert [one["pid"] for one in hosts()] == [host["pid"]]
+
     folder = runtime / "llmtui"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o077 == 0 for file in folder.iterdir())
@@ -64,14 +77,19 @@ def test_a_model_stays_loaded_and_is_used_again_and_nothing_is_left_after_its_en
     assert "nothing runs in the background" in llmtui("stop").stderr
 
 
-def test_an_answer_outlives_who_asked_and_is_shown_whole_to_who_attaches(counting_model: Path) -> None:
-    command = [*COMMAND, "ask", "count", "-m", str(counting_model), "--temp", "0", "-t", "1", "--keep"]
-    command += ["--max-tokens", "300"]
+@pytest.mark.parametrize("way", ["killed", "terminal"])
+def test_an_answer_outlives_who_asked_and_is_shown_whole_to_who_attaches(counting_model: Path, way: str) -> None:
+    options = ("ask", "count", "-m", counting_model, "--temp", "0", "-t", "1", "--keep", "--max-tokens", "300")
     whole = SCRIPT.partition("w0301")[0].rstrip()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.read(20)
-        process.kill()
+    with on_terminal(*options) as running:
+        running.read_until("w0003")
+        if way == "killed":
+            running.process.kill()
+        else:
+            os.close(running.terminal)
+            running.process.send_signal(signal.SIGHUP)
+            running.process.wait(PATIENCE_S)
+            running.terminal = os.open(os.devnull, os.O_RDWR)
     with subprocess.Popen([*COMMAND, "attach"], stdout=subprocess.PIPE) as looker:
         assert looker.stdout
         looker.stdout.read(20)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import signal
 import sys
 
 from tui.ask.material import NothingToAsk, prompt_of, read_piped
@@ -48,7 +50,8 @@ def ask(options: AskOptions) -> ExitCode:
     problems += [*state.read(), *log_to_file(settings.log.level)]
     for problem in problems:
         say(str(problem))
-    return signals.run(_Ask(options, settings, state).run())
+    asking = _Ask(options, settings, state)
+    return signals.run(asking.run(), asking.heard)
 
 
 class _Ask:
@@ -59,6 +62,8 @@ class _Ask:
         self._line = ProgressLine(sys.stderr)
         self._unwritten: OSError | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._is_terminal_lost = False
+        """Nobody is there any more who could want the answer to stop."""
         self._saved_id = ""
         """Of the conversation; empty while it is not saved."""
 
@@ -103,8 +108,13 @@ class _Ask:
             say(cut)
         return code
 
+    def heard(self, number: int) -> None:
+        """A signal is why this is about to be cancelled."""
+        self._is_terminal_lost |= number == signal.SIGHUP
+
     def _cannot_write(self, error: OSError) -> None:
         self._unwritten = error
+        self._is_terminal_lost |= error.errno == errno.EIO  # what Linux says of a terminal that was closed
         if self._asking is not None:
             self._asking.cancel()
 
@@ -131,6 +141,8 @@ class _Ask:
             try:
                 await self._hear(host)
             except asyncio.CancelledError:
+                if self._is_terminal_lost:  # it is written to its end, for who attaches
+                    raise
                 host.send(StopAsking())
                 with contextlib.suppress(TimeoutError, CannotAsk, HostProblem):
                     async with asyncio.timeout(_STOP_S):

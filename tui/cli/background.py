@@ -16,7 +16,7 @@ from tui.cli.output import Column, laid_out, put_json, put_lines
 from tui.cli.parser import CommandLineError
 from tui.host import client
 from tui.host.meeting import HostProblem
-from tui.host.messages import AskStatus, HostStatus
+from tui.host.messages import HostStatus
 from tui.session.events import Phase
 from tui.words import mark, tr
 
@@ -40,7 +40,7 @@ def ls(arguments: argparse.Namespace) -> int:
     """Print what runs; the exit code."""
     _no_words(arguments)
     try:
-        status = asyncio.run(_status())
+        status = asyncio.run(client.status())
     except HostProblem as error:
         say_error(str(error))
         return ExitCode.ENGINE
@@ -72,17 +72,6 @@ def _no_words(arguments: argparse.Namespace) -> None:
     if arguments.models:
         words = " ".join(arguments.models)
         raise CommandLineError(tr("There is one llmtui in the background at most: leave out {words}.", words=words))
-
-
-async def _status() -> HostStatus | None:
-    line = await client.find()
-    if line is None:
-        return None
-    async with line:
-        line.send(AskStatus())
-        while not isinstance(status := await line.next(), HostStatus):
-            continue
-        return status
 
 
 def _record(status: HostStatus) -> dict[str, object]:

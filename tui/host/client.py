@@ -18,7 +18,16 @@ from typing import Self
 import msgspec
 
 from tui.host.meeting import HostProblem, Meeting, meeting, peer
-from tui.host.messages import FROM_HOST, HOST_PROTOCOL, HostMessage, Welcome, host_decoder
+from tui.host.messages import (
+    FROM_HOST,
+    HOST_PROTOCOL,
+    AskStatus,
+    FreeModel,
+    HostMessage,
+    HostStatus,
+    Welcome,
+    host_decoder,
+)
 from tui.protocol.wire import FrameDecoder, WireError, encode
 from tui.session.aside import aside
 from tui.words import tr
@@ -27,8 +36,8 @@ PROCESS = "tui.host.process"
 """The module that a host's process runs; it stands on its command line."""
 _SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
 """Before a command: it runs outside of the login that it was started in, with whose processes it might be ended."""
-_GREETING_S, _START_S, _STOP_S = 5.0, 30.0, 20.0
-"""How long a host may take to say its first word, to listen once it was started, and to end."""
+_GREETING_S, _START_S, _FREE_S, _STOP_S = 5.0, 30.0, 10.0, 20.0
+"""How long a host may take to say its first word, to listen once it was started, to free its model, and to end."""
 _LOOK_EVERY_S = 0.05
 _PIECE = 1 << 16
 
@@ -66,6 +75,13 @@ class HostLine:
                 )
             ) from error
         return message
+
+    async def status_after(self, message: AskStatus | FreeModel) -> HostStatus:
+        """Say it, and hear where the host stands then."""
+        self.send(message)
+        while not isinstance(said := await self.next(), HostStatus):
+            continue
+        return said
 
     async def greeted(self) -> None:
         """Hear who it is. Raises `HostProblem` for one of another version, and one that is silent."""
@@ -165,6 +181,29 @@ async def _line(connection: socket.socket) -> HostLine:
     return line
 
 
+async def status() -> HostStatus | None:
+    """What the host has and does; None where there is none. Raises `HostProblem`."""
+    line = await find()
+    if line is None:
+        return None
+    async with line:
+        return await line.status_after(AskStatus())
+
+
+async def make_room() -> str:
+    """Have a host that is not needed now free its model, for who needs the memory: the model's name. Empty where there
+    is none, or it is in use."""
+    try:
+        if (line := await find()) is None:
+            return ""
+        async with line, asyncio.timeout(_FREE_S):
+            before = await line.status_after(AskStatus())
+            after = await line.status_after(FreeModel()) if before.path else before
+            return before.model if before.path and not after.path else ""
+    except (HostProblem, TimeoutError):
+        return ""
+
+
 async def stop() -> int | None:
     """End the host, of whatever version it is: its process, and None where there was none. What it writes is saved.
     Raises `HostProblem` where it does not end."""
@@ -177,6 +216,8 @@ async def stop() -> int | None:
             return None
         with connection:
             pid, _ = peer(connection)
+            if pid <= 0:
+                raise HostProblem(tr("The llmtui in the background runs in another container: end it there."))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S

@@ -126,12 +126,16 @@ class FollowHost(HostMessage, frozen=True):
     after: int = -1
 
 
+class FreeModel(HostMessage, frozen=True):
+    """Free what is loaded, unless something is asked. A `HostStatus` comes back."""
+
+
 class AskStatus(HostMessage, frozen=True):
     """A `HostStatus` comes back."""
 
 
 FROM_HOST = Welcome | Waiting | Begun | Happened | Remark | Closed | Caught | HostStatus
-TO_HOST = AskHost | StopAsking | FollowHost | AskStatus
+TO_HOST = AskHost | StopAsking | FollowHost | FreeModel | AskStatus
 
 
 def host_decoder() -> msgspec.msgpack.Decoder[Any]:

@@ -27,6 +27,7 @@ from tui.host.messages import (
     Begun,
     Closed,
     FollowHost,
+    FreeModel,
     HostMessage,
     HostStatus,
     Remark,
@@ -44,6 +45,7 @@ from tui.shell.trouble import death_report
 
 _MOST_UNREAD = 16 << 20
 """Bytes that wait for who does not read: then the line is cut, and can be taken up again."""
+_AGAIN_S = 1.0
 _MINUTE = 60.0
 _FIRST_S, _LEAST_S = 30.0, 0.5
 """How long it waits for the first question, and for the next at least, whatever the settings say."""
@@ -84,11 +86,15 @@ class Host:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                connection, _ = await loop.sock_accept(listener)
-                if peer(connection)[1] != os.geteuid():
-                    connection.close()
-                    continue
-                await loop.connect_accepted_socket(lambda: _Line(self), connection)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                    if peer(connection)[1] != os.geteuid():
+                        connection.close()
+                        continue
+                    await loop.connect_accepted_socket(lambda: _Line(self), connection)
+                except OSError as error:  # too many open files, or one that was gone at once
+                    _log.warning("Somebody could not be let in: %s", error)
+                    await asyncio.sleep(_AGAIN_S)
         finally:
             for line in tuple(self._lines):
                 line.cut()
@@ -123,6 +129,13 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._answered)
         return task
+
+    def free(self, line: _Line) -> None:
+        """Free the model if nobody needs it now, and tell what is there then."""
+        if self._n_asked:
+            line.send(self.status())
+        else:
+            self._unload().add_done_callback(lambda _: line.send(self.status()))
 
     def status(self) -> HostStatus:
         """What is there, and what it does."""
@@ -224,10 +237,11 @@ class Host:
             return -1.0
         return max(0.0, self._linger_s - (time.monotonic() - self._quiet_since))
 
-    def _unload(self) -> None:
+    def _unload(self) -> asyncio.Task[None]:
         task = asyncio.create_task(self._free())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _free(self) -> None:
         async with self._turn:
@@ -285,6 +299,8 @@ class _Line(asyncio.Protocol):
                     self._asking.cancel()
             case FollowHost(after=number) if self._followed is None:
                 self._followed = self._host.log.follow(self.send, number)
+            case FreeModel():
+                self._host.free(self)
             case AskStatus():
                 self.send(self._host.status())
 

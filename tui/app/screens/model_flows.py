@@ -14,6 +14,7 @@ import msgspec
 
 from tui.app import phrases
 from tui.app.copier import Copier
+from tui.app.screens.background import freed_in_background
 from tui.app.screens.cards import Cards
 from tui.app.screens.coming import Coming
 from tui.app.screens.flows import Flows, flow
@@ -84,7 +85,7 @@ class ModelFlows:
     def _searched(self) -> tuple[Folder, ...]:
         return configured_folders(self._settings.models, self._controller.state.state.folders)
 
-    async def _memory_now(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
+    async def memory_for_next(self, *, beside: bool = False) -> tuple[MemoryNow, tuple[Device, ...]]:
         """What a model may take now, in place of the loaded one or `beside` it, and llama.cpp's devices."""
         engine, devices = self._controller.engine, self._controller.model.devices
         if engine.alive:
@@ -92,10 +93,6 @@ class ModelFlows:
                 devices = (await engine.ask(ListDevices())).devices
         host, gpus = await self._controller.monitoring.newest()
         return memory_now(host, devices, self._settings.memory, None if beside else engine.loaded, gpus), devices
-
-    async def memory_for_next(self) -> tuple[MemoryNow, tuple[Device, ...]]:
-        """What a model may take in place of the loaded one, and llama.cpp's devices."""
-        return await self._memory_now()
 
     @flow("dialog")
     async def action_pick_model(self) -> None:
@@ -113,7 +110,7 @@ class ModelFlows:
         from tui.app.screens.picker_table import Sort
 
         controller = self._controller
-        memory, devices = await self._memory_now()
+        memory, devices = await self.memory_for_next()
         picked = await self.flows.ask(
             PickerScreen(
                 self.scan_library,
@@ -193,7 +190,7 @@ class ModelFlows:
         async def make_room() -> MayMeasure:
             unloading.append(asyncio.create_task(controller.unload()))
             await asyncio.shield(unloading[-1])
-            memory, devices = await self._memory_now()
+            memory, devices = await self.memory_for_next()
 
             async def may_measure(model: LibraryModel, wanted: ChosenLoad) -> LoadPermission:
                 return await may_load(Confirmed(controller.planner, model.path, model.info, devices, memory), wanted)
@@ -238,7 +235,7 @@ class ModelFlows:
 
     async def _load_as_asked(self, model: LibraryModel) -> None:
         """Load with the settings that the user chooses now."""
-        memory, devices = await self._memory_now()
+        memory, devices = await self.memory_for_next()
         if plan := await self._ask_settings(self._as_remembered(model), devices, memory):
             self._load_chosen(plan)
 
@@ -262,7 +259,7 @@ class ModelFlows:
     async def _load(self, plan: Coming, *, fit: bool = False, force: bool = False, then_answer: bool = False) -> bool:
         """Load as planned, or with what has become of the plan when it is settled; False when it is not to be. Only
         inside a worker of the group "load"."""
-        memory, devices = await self._memory_now()
+        memory, devices = await self.memory_for_next()
         if fit:
             plan = await self._fit(plan, devices, memory)
         settled = plan if force else await self._settle(plan, devices, memory)
@@ -280,7 +277,7 @@ class ModelFlows:
         self._controller.model.headers[str(plan.model.path)] = info
         model_draft = OFF
         if may_have_draft(plan.choice, info):
-            memory, devices = await self._memory_now(beside=beside is not None)
+            memory, devices = await self.memory_for_next(beside=beside is not None)
             confirmed, drafts = self._confirmed(plan, devices, memory), await drafts_for(plan.model, self.known_models)
             model_draft = await draft_that_fits(confirmed, plan.choice, drafts)
         move = plan.request(verdict, load_first=beside is not None, model_draft=model_draft)
@@ -291,7 +288,7 @@ class ModelFlows:
         it in place."""
         if self._controller.engine.loaded is None:
             return None
-        memory, devices = await self._memory_now(beside=True)
+        memory, devices = await self.memory_for_next(beside=True)
         verdict = await self._confirmed(plan, devices, memory).judge(plan.choice)
         return verdict if verdict.fit == "fits" else None
 
@@ -340,6 +337,9 @@ class ModelFlows:
             permission = await may_load(confirmed, plan.choice, chosen=plan.given, others=self.known_models)
             if permission.is_given:
                 return plan
+            if await freed_in_background(self.flows):
+                memory, devices = await self.memory_for_next()
+                continue
             if permission.instead is not None:
                 self.flows.tell(verdict_words.loaded_instead(permission.instead))
                 return msgspec.structs.replace(plan, choice=permission.instead.choice)
@@ -419,7 +419,7 @@ class ModelFlows:
 
         controller, loaded = self._controller, self._present()
         if loaded is not None and (model := await self.inspect(Path(loaded.path))):
-            memory, devices = await self._memory_now()
+            memory, devices = await self.memory_for_next()
             settings = as_loaded(engine_settings(controller.model.choice, devices)[0], loaded)
             plan = await controller.planner.plan(model.path, model.info, settings, memory.device_free)
             lines = memory_lines(model.info.name, plan, loaded, self.flows.columns - 6)

@@ -186,10 +186,10 @@ class LoadScreen(Dialog[ChosenLoad]):
         hint = type_of(row.name)
         if hint is bool:
             return ChoiceLine(_options("on", "off"), "on", id=row.name)
-        if values := row.offered or (get_args(hint) if get_origin(hint) is Literal else ()):
-            return ChoiceLine(_options(*values), values[0], id=row.name)
         if hint is str:
             return DraftLine(self._drafts, id=row.name)
+        if values := row.offered or (get_args(hint) if get_origin(hint) is Literal else ()):
+            return ChoiceLine(_options(*values), values[0], id=row.name)
         number = NumberInput(ChosenLoad, row.name, 0)
         self.give_way(number, "load_apply", "load_fit", "load_tune", "load_reset")
         return number

@@ -1,7 +1,7 @@
 """Answers of a chat in all that can happen to them, without drafts, with those of text that repeats, and with a draft
 model; prints as JSON what each came to. A program of its own, as only the engine's process may hold llama.cpp.
 
-usage: python -m tests.engine.drafted_answers_check MODEL DRAFT
+usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE]]
 """
 
 from __future__ import annotations
@@ -48,14 +48,17 @@ def free_to_draft(session: Session, sampler: Sampler, *, ignore_end: bool, costs
 class Way:
     """One way to answer."""
 
-    def __init__(self, model: Path, draft: Path | None, costs: tuple[float, ...]) -> None:
+    def __init__(self, model: Path, draft: Path | None, costs: tuple[float, ...], device: str) -> None:
         self._model, self._draft, self._costs = model, draft, costs
+        self._devices = (device,) if device else ()
         self.n_drafted = self.n_accepted = 0
 
     def chat(self, n_ctx: int = 1024, **settings: Any) -> Chat:
         """A new session."""
         self.abort = AbortSwitch()
-        asked = LoadSettings(n_ctx=n_ctx, n_threads=1, model_draft=str(self._draft or "off"), **settings)
+        asked = LoadSettings(
+            n_ctx=n_ctx, n_threads=1, model_draft=str(self._draft or "off"), devices=self._devices, **settings
+        )
         return Chat(Session(self._model, asked, self.abort, lambda _: None), 7)
 
     def ask(self, chat: Chat, *turns: Message, stop_at: int = 0, **how: Any) -> list[Any]:
@@ -122,19 +125,19 @@ def stopped(way: Way) -> Any:
 CASES: tuple[Callable[[Way], Any], ...] = (conversation, thinking_budget, overflow, stopped)
 
 
-def main(model: Path, draft: Path) -> None:
+def main(model: Path, draft: Path | None = None, device: str = "") -> None:
     backend_init()
     vars(generate)["token_loop"] = free_to_draft
     told: dict[str, Any] = {}
-    ways: dict[str, tuple[Path | None, tuple[float, ...]]] = {
-        "plain": (None, ()), "repeats": (None, CHEAP), "draft model": (draft, CHEAP)
-    }  # fmt: skip
+    ways: dict[str, tuple[Path | None, tuple[float, ...]]] = {"plain": (None, ()), "repeats": (None, CHEAP)}
+    if draft is not None:
+        ways["draft model"] = draft, CHEAP
     for case in CASES:
         for name, (beside, costs) in ways.items():
-            way = Way(model, beside, costs)
+            way = Way(model, beside, costs, device)
             told[f"{case.__name__} {name}"] = [case(way), way.n_drafted, way.n_accepted]
     print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None, "".join(sys.argv[3:]))

@@ -4,6 +4,7 @@ not go with the model is refused before anything is freed."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,36 +17,62 @@ import pytest
 from tests.conftest import DENSE, MOE, TINY
 from tests.engine.asking import ask, user
 from tests.engine.memory_models import build
+from tests.engine.vulkan import vulkan_engine
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
+from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
 from tui.planning.formula import estimate
 from tui.protocol.messages import DryRun, MeasureSteps
 from tui.protocol.records import LoadSettings, Placed
 
+CASES = ("conversation", "thinking_budget", "overflow", "stopped")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential"
+)
 WITH_DRAFT = msgspec.structs.replace(TINY, model_draft=str(MOE))
 
 
-@pytest.fixture(scope="module")
-def answers() -> dict[str, Any]:
+def answers(model: Path, *more: object) -> dict[str, Any]:
     """Of the check program: what was said in each case, and tokens drafted and accepted."""
-    command = [sys.executable, "-m", "tests.engine.drafted_answers_check", str(DENSE), str(MOE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.engine.drafted_answers_check", str(model), *map(str, more)]
+    environment = {**os.environ, **engine_environment(software=True)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
-@pytest.mark.parametrize("case", ["conversation", "thinking_budget", "overflow", "stopped"])
-def test_an_answer_is_the_same_with_a_draft_model_and_without(case: str, answers: dict[str, Any]) -> None:
-    """Also where it is cut off, left out, stopped, gone on with in another context, or goes back."""
-    said, *none = answers[f"{case} plain"]
-    assert said and none == [0, 0]
-    for way in ("repeats", "draft model"):
-        same, n_drafted, n_accepted = answers[f"{case} {way}"]
-        assert same == said, way
-        assert n_drafted >= n_accepted > 0, way
+@needs_compiler
+def test_answers_are_the_same_with_a_draft_model_and_without() -> None:
+    """Also where they are cut off, left out, stopped, gone on with in another context, or go back."""
+    told = answers(DENSE, MOE)
+    for case in CASES:
+        said, *none = told[f"{case} plain"]
+        assert said and none == [0, 0]
+        for way in ("repeats", "draft model"):
+            same, n_drafted, n_accepted = told[f"{case} {way}"]
+            assert same == said, (case, way)
+            assert n_drafted >= n_accepted > 0, (case, way)
+
+
+@needs_compiler
+def test_answers_of_a_model_with_states_are_the_same_with_drafts(tmp_path: Path) -> None:
+    told = answers(build(tmp_path / "model.gguf", "hybrid"))
+    for case in CASES:
+        assert told[f"{case} repeats"][0] == told[f"{case} plain"][0], case
+    assert told["conversation repeats"][1] > 0
+
+
+@needs_compiler
+async def test_answers_on_vulkan_are_the_same_with_a_draft_model_and_without() -> None:
+    async with vulkan_engine():
+        pass  # skips where there is none
+    told = answers(DENSE, MOE, "Vulkan0")
+    for case in CASES:
+        for way in ("repeats", "draft model"):
+            assert told[f"{case} {way}"][0] == told[f"{case} plain"][0], (case, way)
+            assert told[f"{case} {way}"][1] > 0, (case, way)
 
 
 def by_device(placed: tuple[Placed, ...]) -> dict[str, Placed]:

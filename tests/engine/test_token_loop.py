@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from tests.conftest import DENSE
+from tests.engine.memory_models import build
 from tests.places import CHECKOUT
 from tui.protocol.records import Sampling
 
@@ -37,8 +38,8 @@ SAMPLINGS = [
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the token loop needs a C compiler: build-essential")
 
 
-def check(what: str, sampling: Sampling = HOT) -> Any:
-    command = [sys.executable, "-m", "tests.engine.token_loop_check", str(DENSE), what]
+def check(what: str, sampling: Sampling = HOT, model: Path = DENSE) -> Any:
+    command = [sys.executable, "-m", "tests.engine.token_loop_check", str(model), what]
     done = subprocess.run(
         [*command, msgspec.json.encode(sampling).decode()], capture_output=True, text=True, check=False
     )
@@ -86,6 +87,18 @@ def test_a_draft_models_guesses_change_nothing_of_what_is_chosen(sampling: Sampl
     if sampling.temperature == 0:
         for n_steps, n_drafted, n_accepted, _ in done["itself compiled"]["drafted"]:
             assert n_accepted > 0.9 * n_drafted and n_accepted > 3 * n_steps
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "convolution"])
+def test_a_memory_with_states_is_the_same_behind_drafts_that_were_partly_wrong(kind: str, tmp_path: Path) -> None:
+    """Greedy: the model goes on with the same text. Both loops draft the same."""
+    done = check("rollback", Sampling(temperature=0), build(tmp_path / "model.gguf", kind))
+    plain = done["plain python"]
+    assert done["plain compiled"] == plain and plain["drafted"] == [0, 0, 0, 0]
+    compiled = done["drafts compiled"]
+    assert compiled == done["drafts python"] and compiled["text"] == plain["text"]
+    n_steps, n_drafted, n_accepted, n_alone = compiled["drafted"]
+    assert n_drafted > n_accepted > n_steps > n_alone > 0
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

@@ -304,7 +304,38 @@ def _free_to_draft(kind: str, session: Session, sampler: Sampler, costs: Sequenc
     return loop
 
 
-CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts, guesses)}
+def rollback(loops: Loops, sampling: Sampling) -> dict[str, Any]:
+    """A dictated text that repeats itself but for some letters, then what the model goes on with by itself: it tells
+    whether the memory is what it would be without drafts."""
+    told: dict[str, Any] = {}
+    said = "The cat sat on the mat. The dog sat on the mat. The cat sat on the mat. A cat sat on the map. "
+    for name, costs in (("plain", ()), ("drafts", CHEAP)):
+        for kind, (session, _) in loops.items():
+            session.memory.clear()
+            text = session.vocabulary.tokenize(said)
+            session.decode(text)
+            loop = _free_to_draft(kind, session, session.sampler(sampling, 7), costs)
+            loop.read(text)
+            loop.dictate(text)
+            written, n_past, lengths = list[int](), len(text), random.Random(5)
+            while len(written) < len(text):
+                run = loop.run(
+                    written[-1] if written else NO_TOKEN,
+                    n_past,
+                    min(lengths.randint(1, 40), len(text) - len(written)),
+                    math.inf,
+                )
+                assert run.error is None
+                written += run.tokens
+                n_past += run.n_decoded
+                assert session.memory.n_past == n_past
+            after = _free_to_draft(kind, session, session.sampler(sampling, 7), ())
+            rest = after.run(written[-1], n_past, 60, math.inf).tokens
+            told[f"{name} {kind}"] = {"text": [*written, *rest], "drafted": dataclasses.astuple(loop.drafted)}
+    return told
+
+
+CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts, guesses, rollback)}
 
 
 def main(path: Path, check: str, sampling: Sampling) -> None:

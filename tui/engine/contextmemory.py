@@ -8,6 +8,7 @@ import ctypes
 from typing import Any
 
 from tui.engine.bindings import lib
+from tui.engine.promptlookup import MOST_DRAFT
 
 _SEQUENCE = 0
 _PART = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
@@ -26,6 +27,9 @@ class ContextMemory:
         self._memory = lib.llama_get_memory(context)
         self.is_recurrent = bool(lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model))
         """Has a state that cannot be taken back to an earlier token, in some layers or in all."""
+        self.n_rollback = int(lib.llama_n_rs_seq(context)) if self.is_recurrent else MOST_DRAFT
+        """Tokens of those decoded at once last that can be taken back, all of them but the first where there is a
+        state; 0 where none can."""
         self.window = int(lib.llama_model_n_swa(model))
         """Tokens that layers with a sliding window see; 0 where there are none."""
         self.needs_checkpoints = self.is_recurrent or self.window > 0
@@ -58,7 +62,8 @@ class ContextMemory:
         return n_past == self.n_past or bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1))
 
     def take_back(self, n_past: int) -> None:
-        """Forget the end of what was decoded last, from position `n_past` on: windows still hold what comes before."""
+        """Forget the end of what was decoded at once last, `n_rollback` tokens at most, from position `n_past` on:
+        windows still hold what comes before, and states are kept of so many tokens."""
         lib.llama_memory_seq_rm(self._memory, _SEQUENCE, n_past, -1)
 
     @property

@@ -27,6 +27,7 @@ from tui.models.source import FileSource
 from tui.models.stub import stub
 from tui.planning.draftload import draft_path, draft_settings
 from tui.planning.loadcheck import LoadRefused, refuse
+from tui.planning.snapshots import n_snapshots
 from tui.protocol import loadlog
 from tui.protocol.records import LoadSettings, Placed
 
@@ -72,7 +73,9 @@ class DryRunner:
                 model = lib.llama_model_load_from_file(self._stub(path), params)
                 if not model:
                     raise LOG.error("llama.cpp gave no reason")
-                context = lib.llama_init_from_model(model, context_params(settings))
+                in_context = context_params(settings)
+                in_context.n_rs_seq = n_snapshots(self._known(path)[1].arch, settings)
+                context = lib.llama_init_from_model(model, in_context)
                 if not context:
                     raise LOG.error("llama.cpp could not create the context")
                 output = sum(buffer.n_bytes for buffer in loadlog.buffers(lines) if buffer.purpose == "output")

@@ -30,6 +30,7 @@ from tui.engine.sampler import Sampler
 from tui.engine.template_host import TemplateHost
 from tui.engine.vocabulary import Vocabulary
 from tui.planning.draftload import draft_path
+from tui.planning.snapshots import n_snapshots
 from tui.protocol import loadlog
 from tui.protocol.messages import Loaded
 from tui.protocol.records import LlamaLoad, LoadSettings, Placed, Sampling
@@ -71,8 +72,8 @@ class Session:
             self.memory = ContextMemory(self._model, self._context, swa_full=settings.swa_full == "on")
             self._tokens = (lib.llama_token * int(lib.llama_n_batch(self._context)))()
             self._single = lib.llama_batch_get_one(self._tokens, 1)
-            self.n_outputs = n_outputs(settings)
-            """Tokens decoded at once, the logits of all of which can be had."""
+            self.n_outputs = min(n_outputs(settings), max(settings.n_parallel, self.memory.n_rollback + 1))
+            """Tokens decoded at once, the logits of all of which can be had, and all but the first taken back."""
             self._all = (ctypes.c_int8 * self.n_outputs)(*([1] * self.n_outputs))
             self.n_ctx = int(lib.llama_n_ctx_seq(self._context))
             self.rope = f"{loadlog.rope(lines)}{' long' if self._is_long_rope() else ''}"
@@ -128,6 +129,7 @@ class Session:
 
     def _create_context(self, settings: LoadSettings) -> None:
         params = context_params(settings)
+        params.n_rs_seq = n_snapshots(self._metadata("general.architecture"), settings)
         params.abort_callback, params.abort_callback_data = self.abort.callback, self.abort.data
         self._context = lib.llama_init_from_model(self._model, params)
         if not self._context:
@@ -199,7 +201,7 @@ class Session:
             type_k=type_k,
             type_v=type_v,
             buffers=buffers,
-            n_drafts=0 if self.memory.is_recurrent else self.n_outputs - 1,
+            n_drafts=self.n_outputs - settings.n_parallel,
             draft=str(self.draft.path) if self.draft else "",
             mlock_failed=settings.use_mlock and loadlog.lock_failed(lines),
             template_note=self.chat.note,

@@ -69,7 +69,7 @@ class TokenLoop(Protocol):
 
 
 def can_draft(session: Session, sampler: Sampler, costs: Sequence[float]) -> bool:
-    """Whether drafts can be made: their cost is known, the session gives the logits of several tokens and forgets the
-    wrong ones, and where nothing is left to chance, it can be told how sure a choice is."""
+    """Whether drafts can be made: their cost is known, the session can take several tokens at once and forget the wrong
+    ones, and where nothing is left to chance, it can be told how sure a choice is."""
     is_certain = sampler.sampling.temperature > 0 or sampler.n_needed > 0
-    return len(costs) > 1 and session.n_outputs > 1 and not session.memory.is_recurrent and is_certain
+    return len(costs) > 1 and session.n_outputs > 1 and is_certain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tui.engine.abort import Aborted
 from tui.engine.drafter import Drafter
@@ -35,8 +36,11 @@ class PythonLoop:
 
     def __init__(self, session: Session, sampler: Sampler, ignore_end: bool, costs: Sequence[float] = ()) -> None:
         self._session, self._sampler, self._ignore_end = session, sampler, ignore_end
-        self._lookup = PromptLookup(session.n_ctx, costs) if can_draft(session, sampler, costs) else None
+        self._lookup = (
+            PromptLookup(session.n_ctx, costs[: session.n_outputs]) if can_draft(session, sampler, costs) else None
+        )
         self._drafter = Drafter(session.draft) if self._lookup and session.draft else None
+        self._keeps_first = session.memory.is_recurrent
         self._checks_rounding = sampler.sampling.temperature <= 0
         self._margin, self._learns = 0.0, LEARNS
         self._next_check = self._next_check_past = 0
@@ -87,27 +91,37 @@ class PythonLoop:
     ) -> tuple[bool, bool]:
         """One step; whether the model ended its answer, and whether the run is over. `decoded` gets the tokens that
         went into the KV cache."""
-        began, draft, is_clean, draft_s = time.perf_counter(), list[int](), True, 0.0
+        began, draft, is_check, is_clean, draft_s = time.perf_counter(), list[int](), False, True, 0.0
         if pending != NO_TOKEN:
             draft = self._draft(n_most - len(tokens) - 1)
             if self._drafter:
                 draft_s = time.perf_counter() - began
                 began += draft_s
-            is_clean = self._decode(pending, draft)
+            is_check = bool(draft) and self._is_check_due()
+            is_clean = not is_check
+            self._decode(pending, draft, is_check=is_check and not self._keeps_first)
             decoded.append(pending)
-            if self._session.abort.is_set:
+            # Of a memory that keeps the first, the logits of that must not be lost: it is looked at again later.
+            if self._session.abort.is_set and not (draft and self._keeps_first):
                 self._take_back(draft, 0)
                 raise Aborted
         together, n_at_once = [pending, *draft], len(draft) + 1
         row, is_end, is_over = 0, False, False
         try:
             while True:
-                token = self._choose(row if draft else -1, self._margin if draft else 0.0)
+                is_late_check = is_check and self._keeps_first and bool(draft) and row == 1
+                kept = self._sampler.logits(row).copy() if is_late_check else None
+                can_be_alone = bool(draft) and (row > 0 or not self._keeps_first)
+                margin = self._margin if can_be_alone else 0.0
+                token = NOT_SURE if is_late_check else self._choose(row if draft else -1, margin)
                 if token == NOT_SURE:
                     # Decoded alone, it is what it would have been without a draft.
                     self._n_alone += 1
                     is_clean, draft = False, draft[:row]
-                    token = self._alone(together[row], row, decoded)
+                    self._decode_alone(together[row], row, decoded)
+                    if kept is not None:
+                        self._learn_margin(kept, -1)
+                    token = self._choose(-1, 0.0)
                 is_end, is_looked_at = self._kind(token)
                 if is_end:
                     break
@@ -143,9 +157,9 @@ class PythonLoop:
         is_end = kind == ENDS or (kind == PLAIN and self._session.vocabulary.is_end(token))
         return is_end, kind == LOOKED_AT
 
-    def _decode(self, pending: int, draft: list[int]) -> bool:
-        """Decode a token with a draft behind it; whether nothing else was done."""
-        is_check = bool(draft) and self._is_check_due()
+    def _decode(self, pending: int, draft: list[int], *, is_check: bool) -> None:
+        """Decode a token with a draft behind it; with `is_check` before that by itself: how far do the logits
+        differ?"""
         if is_check:
             self._session.decode_one(pending)
             alone = self._sampler.logits(-1).copy()
@@ -155,10 +169,14 @@ class PythonLoop:
         else:
             self._session.decode([pending, *draft], wants_all=True)
         if is_check:
-            logits = self._sampler.logits(0)
-            moved = (alone - logits) - (alone - logits)[logits.argmax()]
-            self._margin = max(self._margin, ROUNDING_SAFETY * float(abs(moved[logits >= logits.max() - LIKELY]).max()))
-        return not is_check
+            self._learn_margin(alone, 0)
+
+    def _learn_margin(self, kept: Any, row: int) -> None:
+        """By how much rounding moved any of the likeliest tokens against the likeliest one: the logits of a row beside
+        those that are kept of the same token, one of them decoded alone."""
+        logits = self._sampler.logits(row)
+        moved = (kept - logits) - (kept - logits)[logits.argmax()]
+        self._margin = max(self._margin, ROUNDING_SAFETY * float(abs(moved[logits >= logits.max() - LIKELY]).max()))
 
     def _draft(self, most: int) -> list[int]:
         """The next draft, of the two the one that promises more; empty while none would pay."""
@@ -185,13 +203,12 @@ class PythonLoop:
         self._next_check_past = self._n_past + self._n_past // 4 + 64
         return True
 
-    def _alone(self, token: int, row: int, decoded: list[int]) -> int:
-        """What is chosen behind a token of the draft that is decoded by itself."""
+    def _decode_alone(self, token: int, row: int, decoded: list[int]) -> None:
+        """Decode a token of the draft once more, by itself."""
         decoded.pop()
         self._session.memory.take_back(self._n_past + row)
         self._session.decode_one(token)
         decoded.append(token)
-        return self._sampler.sample()
 
     def _take_back(self, draft: Sequence[int], row: int) -> None:
         """Forget the tokens of a draft behind this row."""

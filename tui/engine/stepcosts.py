@@ -27,18 +27,19 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
     is_on_gpu = bool(session.loaded.llama.devices)
     wanted = GPU_SIZES if is_on_gpu else SIZES
     sizes = [n for n in wanted if n <= min(session.n_outputs, session.n_ctx - n_past)]
-    if session.n_outputs < 2 or session.memory.is_recurrent or len(sizes) < 2:
+    if session.n_outputs < 2 or len(sizes) < 2:
         return ()
     token = max(session.vocabulary.bos, session.vocabulary.eos, 0)
     best: dict[int, float] = {}
+    state = session.memory.save_part() if session.memory.is_recurrent and n_past else None
     if is_on_gpu:
         for n in sizes:
-            _step(session, n_past, [token] * n)
+            _step(session, n_past, state, [token] * n)
     started = time.perf_counter()
     for n in sizes * ROUNDS:
         if len(best) > 1 and time.perf_counter() - started > budget_s:
             break
-        took = _step(session, n_past, [token] * n)
+        took = _step(session, n_past, state, [token] * n)
         best[n] = min(best.get(n, took), took)
     if len(best) < 2:
         return ()
@@ -48,13 +49,19 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
     return stepped(costs) if is_on_gpu else filled(costs)
 
 
-def _step(session: Session, n_past: int, tokens: Sequence[int]) -> float:
+def _step(session: Session, n_past: int, state: bytearray | None, tokens: Sequence[int]) -> float:
+    """Seconds that it takes; the memory then is as it was, `state` being the part of it that cannot be cut."""
     if session.abort.is_set:
         raise Aborted
     started = time.perf_counter()
     try:
         session.decode(tokens, wants_all=len(tokens) > 1)
         session.synchronize()
+        return time.perf_counter() - started
     finally:
-        session.memory.take_back(n_past)
-    return time.perf_counter() - started
+        if state is not None:
+            session.memory.restore_part(state, n_past)
+        elif n_past:
+            session.memory.take_back(n_past)
+        else:
+            session.memory.clear()

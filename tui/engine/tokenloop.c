@@ -70,10 +70,11 @@ struct token_loop {
     struct drafter *drafter;     /* NULL: there is no draft model */
     void *memory;
     bool (*forget)(void *memory, int32_t sequence, int32_t from, int32_t to);
-    float *alone;                /* room for the logits of a token that was decoded alone */
+    float *alone;                /* room for a row of logits, to be compared with the same alone or among others */
     int32_t n_past;              /* tokens in the KV cache */
     int32_t checks_rounding;     /* the answer must be that of tokens decoded one by one, to the token */
     float margin;                /* of the best logit before the next one that rounding cannot take away */
+    int32_t keeps_first;         /* the memory can be taken back by tokens, but not by all that were decoded at once */
     int32_t next_check, next_check_past;    /* when what rounding does is looked at again */
     int32_t n_in_a_row, n_plain; /* steps with drafts since it was measured what one without takes; those without */
     int32_t n_steps, n_drafted, n_accepted, n_alone;    /* with drafts; tokens of drafts; decoded again by themselves */
@@ -211,10 +212,19 @@ static bool is_check_due(struct token_loop *loop)
     return true;
 }
 
-/* By how much rounding moved any of the likeliest tokens against the likeliest one. */
+/* Keep a row of logits, to be compared. */
+static void keep_logits(struct token_loop *loop, int32_t row)
+{
+    const float *logits = loop->get_logits_ith(loop->context, row);
+    if (logits)
+        memcpy(loop->alone, logits, (size_t) loop->n_vocab * sizeof *logits);
+}
+
+/* By how much rounding moved any of the likeliest tokens against the likeliest one: `logits` are those of a token that
+ * was decoded alone and those that are kept of it among others, or the other way round. */
 static void learn_margin(struct token_loop *loop, const float *logits)
 {
-    const float best = find_maxima(logits, loop->n_vocab, loop->maxima);
+    const float best = logits ? find_maxima(logits, loop->n_vocab, loop->maxima) : INFINITY;
     if (!isfinite(best))
         return;
     int32_t first = 0;
@@ -234,18 +244,13 @@ static int32_t decode_draft(struct token_loop *loop, int32_t *tokens, int32_t n,
     if (is_check) {
         if (decode(loop, tokens, 1) != 0)
             return loop->status;
-        const float *logits = loop->get_logits_ith(loop->context, -1);
-        if (logits)
-            memcpy(loop->alone, logits, (size_t) loop->n_vocab * sizeof *logits);
-        if (!logits || !forget(loop, loop->n_past))
+        keep_logits(loop, -1);
+        if (!forget(loop, loop->n_past))
             return -1;
     }
-    if (decode(loop, tokens, n) != 0 || !is_check)
-        return loop->status;
-    const float *logits = loop->get_logits_ith(loop->context, 0);
-    if (logits)
-        learn_margin(loop, logits);
-    return 0;
+    if (decode(loop, tokens, n) == 0 && is_check)
+        learn_margin(loop, loop->get_logits_ith(loop->context, 0));
+    return loop->status;
 }
 
 /* A step is over that took so long, and `draft_s` before that for its draft, and gave `n` tokens; `is_clean`: nothing but
@@ -308,7 +313,7 @@ int32_t token_loop_run(
             }
             if (n_draft) {
                 is_check = is_check_due(loop);
-                if (decode_draft(loop, together, n_draft + 1, is_check) != 0) {
+                if (decode_draft(loop, together, n_draft + 1, is_check && !loop->keeps_first) != 0) {
                     /* What is wrong is wrong with the token alone, too, or is not. */
                     if (*loop->abort || !forget(loop, loop->n_past)) {
                         *ending = HAS_FAILED;
@@ -323,7 +328,8 @@ int32_t token_loop_run(
                 return n;
             }
             loop->n_decoded++;
-            if (*loop->abort) {
+            /* Of a memory that keeps the first, the logits of that must not be lost: it is looked at again below. */
+            if (*loop->abort && !(n_draft && loop->keeps_first)) {
                 if (n_draft)
                     forget(loop, loop->n_past + 1);
                 loop->n_past++;
@@ -334,7 +340,11 @@ int32_t token_loop_run(
         const int32_t n_at_once = n_draft + 1;
         int32_t row = 0, ends = -1;
         for (;; row++) {
-            pending = choose(loop, n_draft ? row : -1, n_draft ? loop->margin : 0.0f);
+            const bool can_be_alone = n_draft && (row || !loop->keeps_first);
+            const bool is_late_check = is_check && loop->keeps_first && n_draft && row == 1;
+            if (is_late_check)
+                keep_logits(loop, row);
+            pending = is_late_check ? NOT_SURE : choose(loop, n_draft ? row : -1, can_be_alone ? loop->margin : 0.0f);
             if (pending == NOT_SURE) {
                 /* Decoded alone, it is what it would have been without a draft. */
                 loop->n_alone++;
@@ -346,6 +356,8 @@ int32_t token_loop_run(
                     *ending = HAS_FAILED;
                     return n;
                 }
+                if (is_late_check)
+                    learn_margin(loop, loop->get_logits_ith(loop->context, -1));
                 pending = choose(loop, -1, 0.0f);
             }
             if (pending == NO_NUMBERS) {

@@ -58,7 +58,7 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("lookup", "drafter", "memory", "forget", "alone")),
         *((name, ctypes.c_int32) for name in ("n_past", "checks_rounding")),
         ("margin", ctypes.c_float),
-        *((name, ctypes.c_int32) for name in ("next_check", "next_check_past", "n_in_a_row", "n_plain")),
+        *((name, ctypes.c_int32) for name in ("keeps_first", "next_check", "next_check_past", "n_in_a_row", "n_plain")),
         *((name, ctypes.c_int32) for name in ("n_steps", "n_drafted", "n_accepted", "n_alone")),
         ("dictated", ctypes.c_void_p),
         *((name, ctypes.c_double) for name in ("learns", "plain_s", "total_s", "balance_s")),
@@ -117,6 +117,7 @@ class CompiledLoop:
             ignores_end=ignore_end,
             memory=session.memory.pointer,
             forget=address("llama_memory_seq_rm"),
+            keeps_first=session.memory.is_recurrent,
             checks_rounding=sampler.sampling.temperature <= 0,
             learns=LEARNS,
         )
@@ -140,7 +141,7 @@ class CompiledLoop:
             room=room,
             mask=hashes - 1,
             source=-1,
-            n_costs=min(len(costs), MOST_DRAFT + 1),
+            n_costs=min(len(costs), self._session.n_outputs),
         )
         lookup.hits[:] = [rate * WEIGHT for rate in EXPECTED]
         lookup.trials[:] = [WEIGHT] * len(EXPECTED)

@@ -15,6 +15,7 @@ from tui.planning.checkpointroom import one_bytes
 from tui.planning.draftload import draft_info, draft_path, draft_settings
 from tui.planning.layersums import cell_bytes, layer_sums
 from tui.planning.placement import HOST, LayerPlacement, experts_on_cpu
+from tui.planning.snapshots import n_snapshots
 from tui.protocol.records import LoadSettings, Placed
 
 VOCABULARY_BYTES = 310
@@ -137,7 +138,7 @@ def estimate(
         weights.add(device, sums.expert_bytes[end] - sums.expert_bytes[kept])
         state_bytes = sums.state_bytes[end] - sums.state_bytes[start]
         kept_bytes = sum(n_cells[window] * (cell[end] - cell[start]) for window, cell in cells.items())
-        kv.add(device, settings.n_parallel * (kept_bytes + state_bytes))
+        kv.add(device, settings.n_parallel * (kept_bytes + (1 + n_snapshots(info.arch, settings)) * state_bytes))
         read.add(device, sums.dense_bytes[end] - sums.dense_bytes[start] + state_bytes)
         read.add(HOST, sums.expert_read_bytes[kept] - sums.expert_read_bytes[start])
         read.add(device, sums.expert_read_bytes[end] - sums.expert_read_bytes[kept])

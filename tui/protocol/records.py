@@ -318,7 +318,7 @@ class LlamaLoad(Record, frozen=True):
     """None where the system does not tell."""
     n_drafts: int = 0
     """Tokens that may be decoded ahead at once; 0 where that is off, or what the model remembers cannot be taken back
-    by a token."""
+    by a few tokens."""
     draft: str = ""
     """Path of the draft model; empty without one."""
     mlock_failed: bool = False

@@ -183,7 +183,7 @@ async def test_a_draft_model_is_offered_and_what_it_takes_is_told() -> None:
     screen = LoadScreen(inspect(DENSE).info, asked, (CPU,), ROOMY, KEYS, drafts=drafts)
     async with opened(screen, (120, 50)) as stage:
         await show_advanced(stage)
-        await stage.shows("Draft model", f"{draft.info.name} can guess ahead")
+        await stage.shows("Draft model", f"( ) {draft.info.name}", "ahead")
         without = plan_of(stage.dialog.query_one(CostTable)).total_bytes
         await focus(stage, "model_draft")
         await stage.press("end")

@@ -1,7 +1,7 @@
 """Answers of a chat in all that can happen to them, without drafts, with those of text that repeats, and with a draft
 model; prints as JSON what each came to. A program of its own, as only the engine's process may hold llama.cpp.
 
-usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE]]
+usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE CASE]]
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tui.engine.llamalog import backend_init
 from tui.engine.looprun import TokenLoop
 from tui.engine.sampler import Sampler
 from tui.engine.tokenloop import CompiledLoop, token_loop
+from tui.machine.vulkan import show_software_devices
 from tui.protocol.messages import Delta, Done, Event, Generate, Started
 from tui.protocol.records import LoadSettings, Message, Sampling
 
@@ -125,14 +126,15 @@ def stopped(way: Way) -> Any:
 CASES: tuple[Callable[[Way], Any], ...] = (conversation, thinking_budget, overflow, stopped)
 
 
-def main(model: Path, draft: Path | None = None, device: str = "") -> None:
+def main(model: Path, draft: Path | None = None, device: str = "", only: str = "") -> None:
+    show_software_devices()
     backend_init()
     vars(generate)["token_loop"] = free_to_draft
     told: dict[str, Any] = {}
     ways: dict[str, tuple[Path | None, tuple[float, ...]]] = {"plain": (None, ()), "repeats": (None, CHEAP)}
     if draft is not None:
         ways["draft model"] = draft, CHEAP
-    for case in CASES:
+    for case in (case for case in CASES if only in ("", case.__name__)):
         for name, (beside, costs) in ways.items():
             way = Way(model, beside, costs, device)
             told[f"{case.__name__} {name}"] = [case(way), way.n_drafted, way.n_accepted]
@@ -140,4 +142,4 @@ def main(model: Path, draft: Path | None = None, device: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None, "".join(sys.argv[3:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None, *sys.argv[3:])

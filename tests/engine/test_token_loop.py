@@ -101,6 +101,12 @@ def test_a_memory_with_states_is_the_same_behind_drafts_that_were_partly_wrong(k
     assert n_drafted > n_accepted > n_steps > n_alone > 0
 
 
+def test_a_step_that_took_far_too_long_is_not_counted_among_the_costs() -> None:
+    done = check("hiccups", Sampling(temperature=0))
+    assert done["compiled"] == done["python"]
+    assert done["compiled"]["steps"] > 0 and done["compiled"]["counted"] == [1]
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_numpys_few_give_the_token_that_all_would_give(sampling: Sampling) -> None:
     done = check("few", sampling)

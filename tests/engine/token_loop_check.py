@@ -335,7 +335,28 @@ def rollback(loops: Loops, sampling: Sampling) -> dict[str, Any]:
     return told
 
 
-CHECKS = {check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts, guesses, rollback)}
+def hiccups(loops: Loops, sampling: Sampling) -> dict[str, Any]:
+    """Where a step without a draft took next to nothing, as far as the loop knows, each with one takes far too long."""
+    told: dict[str, Any] = {}
+    for kind, (session, _) in loops.items():
+        session.memory.clear()
+        prompt = session.vocabulary.tokenize(REPETITIVE)
+        session.decode(prompt)
+        loop = _free_to_draft(kind, session, session.sampler(sampling, 7), CHEAP)
+        if isinstance(loop, CompiledLoop):
+            loop._loop.plain_s = 1e-9
+        elif isinstance(loop, PythonLoop):
+            loop._plain_s = 1e-9
+        loop.read(prompt)
+        run = loop.run(NO_TOKEN, len(prompt), 60, math.inf)
+        assert run.error is None
+        told[kind] = {"steps": loop.drafted.n_steps, "counted": sorted(loop.step_costs())}
+    return told
+
+
+CHECKS = {
+    check.__name__: check for check in (tokens, few, full, abort, logits, fallback, drafts, guesses, rollback, hiccups)
+}
 
 
 def main(path: Path, check: str, sampling: Sampling) -> None:

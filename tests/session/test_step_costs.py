@@ -28,7 +28,8 @@ class Session:
     def __init__(self, folder: Path, n_drafts: int = 15) -> None:
         self.engine = ScriptedEngine(held=(MeasureSteps,))
         self.kept = KeptSteps(folder / "steps.json")
-        self.measuring = StepMeasuring(self.engine, self.kept)
+        self.n_used = self.n_measured = 0
+        self.measuring = StepMeasuring(self.engine, self.kept, lambda: self.n_used)
         self.engine.facts = {"n_drafts": n_drafts}
 
     async def load(self) -> Loaded:
@@ -79,6 +80,24 @@ async def test_a_question_does_not_wait_for_it_and_it_is_made_up_for_later(sessi
     await until(lambda: session.n_asked == 2)
 
 
+async def test_on_a_gpu_it_is_measured_again_when_the_context_has_become_far_longer(session: Session) -> None:
+    """Else the GPU would be made ready for that in the middle of an answer."""
+    session.engine.facts = {"n_drafts": 15, "devices": ("Vulkan0",)}
+    await session.load()
+    for n_used, n_asked in ((0, 1), (500, 1), (3000, 2), (4000, 2), (7000, 3)):
+        session.n_used = n_used
+        session.at("answering")
+        session.at("ready")
+        if n_asked > session.n_measured:
+            await session.engine.asked(MeasureSteps)
+            session.engine.tell(StepCosts(costs=(1.0, 1.0 + n_asked)))
+            await until(lambda costs=(1.0, 1.0 + n_asked): session.measuring.costs == costs)  # type: ignore[misc]
+            session.n_measured = n_asked
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert session.n_asked == n_asked
+
+
 async def test_nothing_is_measured_of_what_cannot_draft(tmp_path: Path) -> None:
     session = Session(tmp_path, n_drafts=0)
     await session.engine.start()
@@ -95,7 +114,7 @@ async def test_a_gpu_is_warmed_up_once_and_software_never(tmp_path: Path, kind: 
     device = Device(name="Vulkan0", description="", kind=kind, total_bytes=1 << 30, free_bytes=1 << 30)
     engine = ScriptedEngine(hello=Hello(pid=0, llama_cpp="scripted", devices=(device,)))
     await engine.start()
-    measuring = StepMeasuring(engine, KeptSteps(tmp_path / "steps.json"))
+    measuring = StepMeasuring(engine, KeptSteps(tmp_path / "steps.json"), lambda: 0)
     await engine.load(DENSE, LoadSettings(devices=("Vulkan0",)))
     for _ in range(2):
         measuring.hear(PhaseChanged(phase="ready"))

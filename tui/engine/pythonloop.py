@@ -21,6 +21,9 @@ MOST_LOST_SHARE = 0.005
 """What drafts may lose: so many steps of one token, and so much of all the time."""
 READING_SHARE = 0.5
 """Of that, what the draft model may spend on reading at once."""
+HICCUP = 5
+"""So many times what it should have taken, a step with a draft says nothing of the next: a GPU compiles a program when
+so many tokens come first. The first of each number is not held against drafts either."""
 MOST_IN_A_ROW = 64
 """Steps with drafts in a row, before one without tells what a step takes now."""
 LEARNS = 0.2
@@ -48,6 +51,8 @@ class PythonLoop:
         self._plain_s = self._total_s = self._balance_s = 0.0
         self._n_steps = self._n_drafted = self._n_accepted = self._n_alone = 0
         self._costs: dict[int, list[float]] = defaultdict(list)
+        self._hiccups: set[int] = set()
+        """Numbers of tokens at once that have taken far too long once."""
         self._n_past = 0
         self._dictated: Iterator[int] | None = None
 
@@ -218,6 +223,13 @@ class PythonLoop:
     def _note(self, n_at_once: int, n: int, draft_s: float, took: float, *, is_clean: bool) -> None:
         self._total_s += draft_s + took
         self._balance_s -= draft_s
+        if self._lookup and n_at_once > 1:
+            expected = self._lookup.costs[n_at_once - 1] * self._plain_s
+            if took > HICCUP * expected:
+                is_clean = False
+                if n_at_once not in self._hiccups:
+                    took = expected
+                self._hiccups.add(n_at_once)
         if is_clean:
             self._costs[n_at_once].append(took)
         if n_at_once == 1:

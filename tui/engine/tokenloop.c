@@ -38,6 +38,9 @@ enum ending { IS_FULL, IS_DUE, IS_END, IS_ABORTED, HAS_FAILED, HAS_NO_NUMBERS };
 #define MOST_LOST_SHARE 0.005
 /* Of that, what the draft model may spend on reading at once. */
 #define READING_SHARE 0.5
+/* So many times what it should have taken, a step with a draft says nothing of the next: a GPU compiles a program when so
+ * many tokens come first. The first of each number is not held against drafts either. */
+#define HICCUP 5
 /* Steps with drafts in a row, before one without tells what a step takes now. */
 #define MOST_IN_A_ROW 64
 /* So many times what rounding was seen to change counts as what it may change. */
@@ -84,6 +87,7 @@ struct token_loop {
     double total_s, balance_s;   /* of all steps; what drafts have won, or lost */
     double seconds[MOST_DRAFT + 2];         /* by tokens decoded at once: what all such steps took, and how many */
     int32_t counts[MOST_DRAFT + 2];
+    int32_t hiccups[MOST_DRAFT + 2];
 };
 
 /* The candidates, by ascending id, whose logits are `least` or more; only blocks that have any are looked at. */
@@ -259,6 +263,11 @@ static void note(struct token_loop *loop, int32_t n_at_once, int32_t n, double d
 {
     loop->total_s += draft_s + took;
     loop->balance_s -= draft_s;
+    if (n_at_once > 1 && took > HICCUP * loop->lookup->costs[n_at_once] * loop->plain_s) {
+        is_clean = false;
+        if (!loop->hiccups[n_at_once]++)
+            took = loop->lookup->costs[n_at_once] * loop->plain_s;
+    }
     if (is_clean) {
         loop->seconds[n_at_once] += took;
         loop->counts[n_at_once]++;

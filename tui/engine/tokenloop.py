@@ -64,6 +64,7 @@ class _Loop(ctypes.Structure):
         *((name, ctypes.c_double) for name in ("learns", "plain_s", "total_s", "balance_s")),
         ("seconds", ctypes.c_double * (MOST_DRAFT + 2)),
         ("counts", ctypes.c_int32 * (MOST_DRAFT + 2)),
+        ("hiccups", ctypes.c_int32 * (MOST_DRAFT + 2)),
     )
 
 

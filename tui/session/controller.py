@@ -121,7 +121,9 @@ class Controller:
         """Has the memory measured, for forecasts."""
         self.listen(self.memory_speed.hear)
 
-        self._step_measuring = StepMeasuring(self.engine, KeptSteps(paths.step_costs_file()))
+        self._step_measuring = StepMeasuring(
+            self.engine, KeptSteps(paths.step_costs_file()), lambda: self.context.n_used
+        )
         self.listen(self._step_measuring.hear)
 
         self.opened = OpenConversation(store, settings)

@@ -1,10 +1,11 @@
-"""What the engine does after a load while nobody wants it, once for each load: a GPU is warmed up for the first prompt,
-and what several tokens at once cost is measured where that is not known."""
+"""What the engine does after a load while nobody wants it: a GPU is warmed up for the first prompt, and what several
+tokens at once cost is measured where that is not known; on a GPU again when the context has become far longer."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from tui.engines.interface import Engine, EngineError
 from tui.measure.kept_steps import KeptSteps, load_key
@@ -13,14 +14,19 @@ from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded, WarmUp
 from tui.session.events import AnySessionEvent, PhaseChanged
 
+_SHALLOW = 1024
+"""Tokens."""
 _log = logging.getLogger("llmtui")
 
 
 class StepMeasuring:
     """Follows the phases of the session's `engine`; what it finds goes to `kept`."""
 
-    def __init__(self, engine: Engine, kept: KeptSteps) -> None:
-        self._engine, self._kept = engine, kept
+    def __init__(self, engine: Engine, kept: KeptSteps, n_used: Callable[[], int]) -> None:
+        """`n_used` says how many tokens are in the context."""
+        self._engine, self._kept, self._n_used = engine, kept, n_used
+        self._measured_at = 0
+        """Tokens that were in the context when it was measured last."""
         self._known: tuple[Loaded | None, tuple[float, ...] | None] = None, None
         """Of which load the costs are known, and these; None until they are."""
         self._warm: Loaded | None = None
@@ -41,9 +47,14 @@ class StepMeasuring:
         loaded = self._engine.loaded
         if event.phase == "ready" and loaded is not None and self._engine.capabilities.speculates:
             if self._known[0] is not loaded:
-                self._known = loaded, None
-            if self._known[1] is None:
+                self._known, self._measured_at = (loaded, None), 0
+            if self._known[1] is None or self._is_far_deeper(loaded):
                 self._task = asyncio.create_task(self._learn(loaded))
+
+    def _is_far_deeper(self, loaded: Loaded) -> bool:
+        """Whether the context has grown so much since that a GPU needs other programs for several tokens at once: each
+        would take up to a second in the middle of an answer."""
+        return bool(loaded.llama.devices) and self._n_used() >= 2 * max(self._measured_at, _SHALLOW)
 
     def close(self) -> None:
         """Stop."""
@@ -73,6 +84,7 @@ class StepMeasuring:
         # model costs stays in the engine.
         costs = None if loaded.llama.devices or loaded.llama.draft else await asyncio.to_thread(self._kept.known, key)
         if costs is None:
+            n_used = self._n_used()
             try:
                 costs = (await self._engine.ask(MeasureSteps())).costs
             except (EngineError, EngineDied) as error:
@@ -80,4 +92,5 @@ class StepMeasuring:
                 return
             if not loaded.llama.devices:
                 await asyncio.to_thread(self._kept.add, key, costs)
+            self._measured_at = n_used
         self._known = loaded, costs

@@ -131,8 +131,8 @@ class LoadScreen(Dialog[ChosenLoad]):
         plain = [name for name in widgets if not LOAD_ROWS[name].is_advanced]
         for name in plain:
             yield _form_row(LOAD_ROWS[name], *widgets.pop(name))
-        about = format.listed(*(tr(row.words) for row in _ADVANCED if self._matters(row.name)))
-        yield FormRow(tr("Advanced"), FoldLine(about, is_open=self._has_advanced, id="advanced"), id="row-advanced")
+        about = (tr(row.words) for row in _ADVANCED if self._matters(row.name))
+        yield FormRow(tr("Advanced"), FoldLine(*about, is_open=self._has_advanced, id="advanced"), id="row-advanced")
         for name, inside in widgets.items():
             folded = _form_row(LOAD_ROWS[name], *inside)
             folded.display = self._has_advanced

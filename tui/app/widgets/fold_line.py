@@ -8,7 +8,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tui.app.widgets.lines import LineWidget, Row, shorten
+from tui.app.widgets.lines import LineWidget, Row
+from tui.base import format
+from tui.base.text import width_of
 from tui.words import mark
 
 
@@ -32,7 +34,8 @@ class FoldLine(LineWidget, can_focus=True):
             """The line."""
             return self.fold_line
 
-    def __init__(self, about: str, *, is_open: bool = False, id: str | None = None) -> None:
+    def __init__(self, *about: str, is_open: bool = False, id: str | None = None) -> None:
+        """`about` names what the rows have; as many are shown as there is room for."""
         super().__init__(id=id)
         self._about = about
         self.is_open = is_open
@@ -66,4 +69,10 @@ class FoldLine(LineWidget, can_focus=True):
     def compose_rows(self, width: int, height: int) -> list[Row]:
         """One row."""
         style = "key" if self.has_focus else "muted"
-        return [((f"{'▾' if self.is_open else '▸'} ", style), (shorten(self._about, width - 2), style))]
+        return [((f"{'▾' if self.is_open else '▸'} ", style), (self._as_many_as_fit(width - 2), style))]
+
+    def _as_many_as_fit(self, width: int) -> str:
+        texts = (
+            format.listed(*self._about[:n], *["…"] * (n < len(self._about))) for n in range(len(self._about), 0, -1)
+        )
+        return next((text for text in texts if width_of(text) <= width), "")

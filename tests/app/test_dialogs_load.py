@@ -367,7 +367,7 @@ async def test_enter_loads_from_every_field(field: str) -> None:
 
 async def test_rare_settings_are_folded_away_until_somebody_asks_for_them() -> None:
     async with opened(dialog(), (120, 40)) as stage:
-        await stage.shows("Advanced", "▸ batch, ubatch, mmap, mlock, repack, CPUs, prior…")
+        await stage.shows("Advanced", "▸ batch, ubatch, mmap, mlock, repack, CPUs, …")
         before = stage.text.index("╰")
         assert "Repack" not in stage.text
         await stage.click("▸ batch")

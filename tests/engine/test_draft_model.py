@@ -23,7 +23,8 @@ from tui.engines.local import LocalEngine
 from tui.machine.vulkan import engine_environment
 from tui.models.library import inspect
 from tui.planning.formula import estimate
-from tui.protocol.messages import DryRun, MeasureSteps
+from tui.protocol.bench_messages import MeasureSteps
+from tui.protocol.messages import DryRun
 from tui.protocol.records import LoadSettings, Placed
 
 CASES = ("conversation", "thinking_budget", "overflow", "stopped")

@@ -30,6 +30,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,7 @@ from speculation import texts
 from tui.engines.local import LocalEngine
 from tui.protocol.bench_messages import BenchSpeculation, MeasureSteps
 from tui.protocol.messages import Count, Done, Generate, ReadAhead, WarmUp
-from tui.protocol.records import LoadSettings, Message
+from tui.protocol.records import LoadSettings, Message, Repack
 
 HERE = Path(__file__).resolve().parent
 N_CTX = 16384
@@ -89,16 +90,17 @@ class OfLlmtui:
 
 
 @asynccontextmanager
-async def llmtui(model: Path, device: str, threads: int) -> AsyncIterator[OfLlmtui]:
+async def llmtui(model: Path, device: str, threads: int, repack: Repack = "auto") -> AsyncIterator[OfLlmtui]:
     async with LocalEngine() as engine:
-        await engine.load(model, _settings(device, threads))
+        await engine.load(model, _settings(device, threads, repack))
         await engine.ask(WarmUp())
         costs = (await engine.ask(MeasureSteps())).costs
         yield OfLlmtui(engine, costs)
 
 
-def _settings(device: str, threads: int) -> LoadSettings:
-    return LoadSettings(n_ctx=N_CTX, n_threads=threads, devices=() if device == "cpu" else (device,))
+def _settings(device: str, threads: int, repack: Repack) -> LoadSettings:
+    devices = () if device == "cpu" else (device,)
+    return LoadSettings(n_ctx=N_CTX, n_threads=threads, devices=devices, repack=repack)
 
 
 def _messages(talk: Talk) -> tuple[Message, ...]:
@@ -256,7 +258,7 @@ async def measure(options: argparse.Namespace) -> None:
     took: dict[str, dict[str, list[float]]] = {row: {} for row in ROWS}
     size: dict[str, tuple[int, int, int]] = {}
     for number in range(options.rounds):
-        for name, start in (("llmtui", llmtui), ("server", server), ("python", python)):
+        for name, start in (("llmtui", partial(llmtui, repack=options.repack)), ("server", server), ("python", python)):
             if name in options.without.split(","):
                 continue
 
@@ -290,7 +292,9 @@ async def measure(options: argparse.Namespace) -> None:
                     if "switch" in rows:
                         await contender.between_turns(talk, "")
                         started = time.perf_counter()
-                        await contender.engine.load(model, _settings(options.switch_to, threads), keep_context=True)
+                        await contender.engine.load(
+                            model, _settings(options.switch_to, threads, options.repack), keep_context=True
+                        )
                         await contender.first_token([*talk, *user("Go on.")])
                         note("switch", time.perf_counter() - started)
             if "switch" in rows and name != "llmtui":
@@ -310,7 +314,8 @@ async def measure(options: argparse.Namespace) -> None:
             for found in (took[row].get(name) for name in ("server", "python"))
         ]
         n_prompt, n_gen, depth = size.get(row, (0, 0, 0))
-        least = bare(model, device, threads, n_prompt, n_gen, depth) if n_gen else 0.0
+        wants_bare = n_gen and "bench" not in options.without.split(",")
+        least = bare(model, device, threads, n_prompt, n_gen, depth) if wants_bare else 0.0
         shown = f"{least:.2f} ({least / own:.2f})" if least else ""
         print(ROW.format(row, n_prompt or "", n_gen or "", f"{own:.2f}", *others, shown), flush=True)
 
@@ -321,11 +326,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or llama.cpp's name of one")
     parser.add_argument("--switch-to", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="0: as each program chooses")
+    parser.add_argument("--repack", default="auto", help="what tuning may have found: llmtui's setting for the CPU")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rows", default="first,tenth,edit,summary")
     parser.add_argument("--characters", type=int, default=1500, help="of the texts that are written, at most")
     parser.add_argument("--words", type=float, default=1.0, help="times the length of the conversation")
-    parser.add_argument("--without", default="", help="server, python, with commas")
+    parser.add_argument("--without", default="", help="server, python, bench, with commas")
     asyncio.run(measure(parser.parse_args()))
 
 

@@ -8,9 +8,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import LineWidget, Row
 from tui.base import format
-from tui.base.text import width_of
 from tui.words import mark
 
 

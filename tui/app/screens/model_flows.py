@@ -262,8 +262,7 @@ class ModelFlows:
         memory, devices = await self.memory_for_next()
         if fit:
             plan = await self._fit(plan, devices, memory)
-        settled = plan if force else await self._settle(plan, devices, memory)
-        if settled is None:
+        if (settled := plan if force else await self._settle(plan, devices, memory)) is None:
             return False
         await self._start_load(settled, devices, memory, then_answer=then_answer)
         return True
@@ -319,8 +318,7 @@ class ModelFlows:
 
     async def _fit(self, plan: Coming, devices: tuple[Device, ...], memory: MemoryNow) -> Coming:
         """The fastest load that fits, and a word where that takes a smaller context; `plan` when none does."""
-        found = await self._confirmed(plan, devices, memory).auto_fit(plan.choice)
-        if found is None:
+        if (found := await self._confirmed(plan, devices, memory).auto_fit(plan.choice)) is None:
             return plan
         if found.is_cut:
             asked = plan.choice.n_ctx or plan.model.info.n_ctx_train

@@ -187,12 +187,15 @@ def test_kinds_of_cores_and_nodes_are_told_apart(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     root = tree(tmp_path, files)
-    assert chosen_cpus("performance", root) == performance and has_two_kinds(root) == has_two
+    assert chosen_cpus("performance", root) == frozenset(performance) and has_two_kinds(root) == has_two
     assert n_nodes(root) == nodes and chosen_cpus("all", root) is None
 
 
 def test_a_list_of_cpus_is_read_and_written_as_the_kernel_does() -> None:
-    assert chosen_cpus("0-2,8,10-11") == {0, 1, 2, 8, 10, 11} and cpu_list({11, 10, 8, 0, 2, 1}) == "0-2,8,10-11"
+    assert (
+        chosen_cpus("0-2,8,10-11") == frozenset({0, 1, 2, 8, 10, 11})
+        and cpu_list({11, 10, 8, 0, 2, 1}) == "0-2,8,10-11"
+    )
     assert cpu_list(()) == ""
 
 

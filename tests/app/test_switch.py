@@ -334,3 +334,16 @@ async def test_whether_weights_are_repacked_can_be_changed_in_the_middle_of_an_a
         await person.wait_for(lambda: person.phase == "ready" and person.app.controller.model.choice.repack == after)
         # A model as small as this may have been done before; what it had read comes along either way.
         assert person.turns[1].text == expected and person.loaded.n_lost == 0 < person.loaded.n_kept
+
+
+async def test_what_takes_another_process_ends_the_answer_and_the_conversation_goes_on_there(start: StartApp) -> None:
+    thought, answer = await whole_answer(start)
+    async with start(load=CPU) as person:
+        engine = person.app.controller.engine
+        before = engine.pid
+        await in_the_middle(person)
+        load(person, numa="distribute", poll=1)
+        await person.wait_for(lambda: engine.pid not in (before, None) and person.phase == "ready")
+        assert thought.startswith(person.turns[1].reasoning) and answer.startswith(person.turns[1].text)
+        await person.ask("ping")
+        assert person.turns[-1].text == "pong" and len(person.turns) == 4

@@ -12,7 +12,16 @@ import pytest
 from tests.conftest import DENSE
 from tests.places import tree
 from tui.engines.local import LocalEngine
-from tui.machine.cpus import cpu_quota, n_usable_cpus, physical_cores, usable_cpus
+from tui.machine.cpus import (
+    chosen_cpus,
+    cpu_list,
+    cpu_quota,
+    has_two_kinds,
+    n_nodes,
+    n_usable_cpus,
+    physical_cores,
+    usable_cpus,
+)
 from tui.protocol.records import LoadSettings
 
 has_affinity = pytest.mark.skipif(
@@ -145,6 +154,49 @@ def test_threads_are_the_cores_that_may_be_used_and_that_there_is_time_for(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
     assert physical_cores(tree(tmp_path, files)) == n_cores
+
+
+@pytest.mark.parametrize(
+    ("files", "performance", "has_two", "nodes"),
+    [
+        ({}, {0, 1, 2, 3}, False, 1),
+        ({"sys/devices/cpu_core/cpus": "0-1\n"}, {0, 1}, True, 1),
+        (capacities(414, 414, 1024, 1008), {2, 3}, True, 1),
+        (
+            {f"sys/devices/system/node/node{i}/cpulist": f"{2 * i}-{2 * i + 1}\n" for i in range(2)},
+            {0, 1, 2, 3},
+            False,
+            2,
+        ),
+        # One that has memory alone, as beside a Grace CPU.
+        (
+            {f"sys/devices/system/node/node{i}/cpulist": text for i, text in enumerate(("0-3\n", "\n"))},
+            {0, 1, 2, 3},
+            False,
+            1,
+        ),
+    ],
+)
+def test_kinds_of_cores_and_nodes_are_told_apart(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    performance: set[int],
+    has_two: bool,
+    nodes: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    root = tree(tmp_path, files)
+    assert chosen_cpus("performance", root) == frozenset(performance) and has_two_kinds(root) == has_two
+    assert n_nodes(root) == nodes and chosen_cpus("all", root) is None
+
+
+def test_a_list_of_cpus_is_read_and_written_as_the_kernel_does() -> None:
+    assert (
+        chosen_cpus("0-2,8,10-11") == frozenset({0, 1, 2, 8, 10, 11})
+        and cpu_list({11, 10, 8, 0, 2, 1}) == "0-2,8,10-11"
+    )
+    assert cpu_list(()) == ""
 
 
 @has_affinity

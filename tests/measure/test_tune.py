@@ -107,13 +107,29 @@ async def test_beside_a_gpu_the_cpu_is_tried_both_ways_and_the_gpu_in_one(engine
     assert {"repack": "off"} not in found
 
 
+async def test_where_cores_are_unlike_and_memory_has_nodes_both_are_tried_and_elsewhere_neither(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
+    candidates = Candidates(inspect(DENSE).info, (await engine.start()).devices)
+    for is_such in (True, False):
+        monkeypatch.setattr(tune_candidates, "has_two_kinds", lambda: is_such)  # noqa: B023 - used in this turn
+        monkeypatch.setattr(tune_candidates, "n_nodes", lambda: 1 + is_such)  # noqa: B023
+        found = [changes(START, choice) for choice in candidates.with_one_change(START, loaded)]
+        assert ({"cpu_range": "performance"} in found) == ({"numa": "distribute"} in found) == is_such
+    gpus = [Device(name=f"CUDA{n}", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1) for n in range(2)]
+    start = msgspec.structs.replace(START, backend="auto")
+    rows = Candidates(inspect(DENSE).info, gpus).with_one_change(start, loaded)
+    assert {"split_mode": "row"} in [changes(start, choice) for choice in rows]
+
+
 async def test_of_several_gpus_one_alone_is_tried_and_experts_in_halves(engine: Engine) -> None:
     gpus = [Device(name=f"Vulkan{n}", description="a GPU", kind="gpu", total_bytes=1, free_bytes=1) for n in range(2)]
     start = msgspec.structs.replace(START, backend="auto")
     loaded = await engine.load(MOE, LoadSettings(n_ctx=512, n_threads=1))
     info = inspect(MOE).info
     found = [changes(start, choice) for choice in Candidates(info, gpus).with_one_change(start, loaded)]
-    assert {"backend": "Vulkan0"} in found
+    assert {"backend": "Vulkan0"} in found and {"split_mode": "row"} not in found, "Vulkan cannot"
     assert {"n_cpu_moe": info.n_layers} in found and {"n_cpu_moe": info.n_layers // 2} in found
 
 

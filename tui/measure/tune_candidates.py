@@ -9,14 +9,16 @@ import msgspec
 from tui.config.load import auto_devices, backend_devices, engine_settings
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.settings import ChosenLoad
-from tui.machine.cpus import n_usable_cpus, physical_cores
+from tui.machine.cpus import has_two_kinds, n_nodes, n_usable_cpus, physical_cores
 from tui.models.info import ModelInfo
 from tui.planning.loadcheck import obstacle
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Device, Repack
+from tui.protocol.records import Device, Repack, backend_family
 
 _UBATCHES = (256, 1024, 128, 2048)
 _UNQUANTIZED = ("f32", "f16", "bf16")
+_CAN_SPLIT_ROWS = ("CUDA", "ROCm", "SYCL", "MUSA")
+"""Backends of llama.cpp that can; to others "row" is "layer"."""
 
 
 class Candidates:
@@ -59,6 +61,11 @@ class Candidates:
         # Where nothing was repacked, on and off are the same.
         if is_on_cpu and (base.repack == "off" or loaded.llama.repacked):
             yield change(repack=_other_repack(base))
+        # What priority and polling win is taken from other programs, which no measurement here would see.
+        if is_on_cpu and base.cpu_range == "all" and has_two_kinds():
+            yield change(cpu_range="performance")
+        if is_on_cpu and base.numa == "off" and n_nodes() > 1:
+            yield change(numa="distribute")
         if base.type_v in _UNQUANTIZED:  # a quantized one needs it
             yield change(flash_attn="off" if loaded.llama.flash_attn else "on")
         for n in _UBATCHES:
@@ -81,6 +88,8 @@ class Candidates:
         several = backend_devices(base.backend, self._devices) or auto_devices(self._devices)
         if len(several) > 1:
             yield placed(backend=several[0])
+            if base.split_mode == "layer" and backend_family(several[0]) in _CAN_SPLIT_ROWS:
+                yield placed(split_mode="row")
         if self._info.is_moe:
             n_layers = self._info.n_layers
             yield placed(n_gpu_layers=-1, n_cpu_moe=n_layers)

@@ -6,7 +6,7 @@ import math
 
 from tui.models.info import ModelInfo
 
-OF_THE_MACHINE = ("n_threads", "n_threads_batch", "flash_attn", "repack")
+OF_THE_MACHINE = ("n_threads", "n_threads_batch", "flash_attn", "repack", "cpu_range", "numa")
 """Settings that are as good for other models of the same kind: they take no memory worth speaking of."""
 
 

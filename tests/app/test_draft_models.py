@@ -12,6 +12,7 @@ import pytest
 from tests.app.conftest import StartApp
 from tests.conftest import DENSE
 from tests.padded_model import pad
+from tui.app.screens import model_flows
 from tui.planning import drafts
 
 
@@ -43,3 +44,15 @@ async def test_one_of_the_library_is_taken_and_kept_by_a_new_engine(start: Start
 async def test_none_is_taken_by_those_who_want_none(start: StartApp, large: Path) -> None:
     async with start(model=large, load={"model_draft": "off"}, more_settings=searching(large.parent)) as person:
         assert person.loaded.llama.draft == ""
+
+
+async def test_one_that_cannot_be_loaded_keeps_no_model_from_being_loaded(
+    start: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> str:
+        return str(tmp_path / "gone.gguf")
+
+    monkeypatch.setattr(drafts, "LEAST_BYTES", 1)
+    monkeypatch.setattr(model_flows, "auto_draft", gone)
+    async with start() as person:
+        assert person.loaded.path == str(DENSE) and person.loaded.llama.draft == ""

@@ -1,7 +1,7 @@
 """Answers of a chat in all that can happen to them, without drafts, with those of text that repeats, and with a draft
 model; prints as JSON what each came to. A program of its own, as only the engine's process may hold llama.cpp.
 
-usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE CASE]]
+usage: python -m tests.engine.drafted_answers_check MODEL [DRAFT [DEVICE]]
 """
 
 from __future__ import annotations
@@ -97,6 +97,11 @@ def thinking_budget(way: Way) -> Any:
     return way.ask(way.chat(), user("Tell me a story"), thinking_budget=9, ignore_end=True)
 
 
+def short(way: Way) -> Any:
+    """The same in few tokens, for devices that are slow."""
+    return way.ask(way.chat(n_ctx=256), user("Show a table"), thinking_budget=4, ignore_end=True, max_tokens=16)
+
+
 def overflow(way: Way) -> Any:
     """A conversation that does not fit, whose oldest turns are left out."""
     old = [
@@ -126,15 +131,17 @@ def stopped(way: Way) -> Any:
 CASES: tuple[Callable[[Way], Any], ...] = (conversation, thinking_budget, overflow, stopped)
 
 
-def main(model: Path, draft: Path | None = None, device: str = "", only: str = "") -> None:
+def main(model: Path, draft: Path | None = None, device: str = "") -> None:
     show_software_devices()
     backend_init()
     vars(generate)["token_loop"] = free_to_draft
     told: dict[str, Any] = {}
-    ways: dict[str, tuple[Path | None, tuple[float, ...]]] = {"plain": (None, ()), "repeats": (None, CHEAP)}
+    ways: dict[str, tuple[Path | None, tuple[float, ...]]] = {"plain": (None, ())}
+    if not device:
+        ways["repeats"] = None, CHEAP
     if draft is not None:
         ways["draft model"] = draft, CHEAP
-    for case in (case for case in CASES if only in ("", case.__name__)):
+    for case in (short,) if device else CASES:
         for name, (beside, costs) in ways.items():
             way = Way(model, beside, costs, device)
             told[f"{case.__name__} {name}"] = [case(way), way.n_drafted, way.n_accepted]

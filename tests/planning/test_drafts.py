@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,8 @@ from tests.engine.memory_models import build
 from tui.config.settings import ChosenLoad
 from tui.models.library import LibraryModel, inspect
 from tui.models.samevocab import same_vocabulary
-from tui.planning.drafts import LEAST_BYTES, draft_that_fits, drafts_for, may_have_draft, read_bytes, suitable
+from tui.planning import drafts
+from tui.planning.drafts import LEAST_BYTES, auto_draft, may_have_draft, read_bytes, suitable
 from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow
 
@@ -65,10 +67,20 @@ async def test_auto_takes_the_first_that_fits_beside_the_model() -> None:
     async def library() -> tuple[LibraryModel, ...]:
         return (sized(MOE, 0.5),)
 
-    drafts = await drafts_for(msgspec.structs.replace(inspect(DENSE), info=LARGE), library)
+    model = msgspec.structs.replace(inspect(DENSE), info=LARGE)
     for room, found in ((ROOM, str(MOE)), (MemoryNow(host_free_bytes=1 << 20, host_total_bytes=64 << 30), "off")):
         confirmed = Confirmed(None, DENSE, inspect(DENSE).info, (), room)
-        assert await draft_that_fits(confirmed, ChosenLoad(backend="cpu"), drafts) == found
+        assert await auto_draft(confirmed, model, ChosenLoad(backend="cpu"), library) == found
+
+
+async def test_a_library_that_takes_long_to_look_through_holds_up_no_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def library() -> tuple[LibraryModel, ...]:
+        await asyncio.Event().wait()
+        return ()
+
+    monkeypatch.setattr(drafts, "LOOK_S", 0.01)
+    confirmed = Confirmed(None, DENSE, inspect(DENSE).info, (), ROOM)
+    assert await auto_draft(confirmed, inspect(DENSE), ChosenLoad(), library) == "off"
 
 
 def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:

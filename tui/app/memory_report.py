@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tui.app.widgets.row_list import column
 from tui.base import format
+from tui.base.text import one_line
 from tui.planning.formula import MemoryPlan
 from tui.planning.report import ReportLine, report
 from tui.protocol.messages import Loaded
@@ -31,12 +33,22 @@ def memory_lines(name: str, plan: MemoryPlan, loaded: Loaded, width: int = _WIDE
     by_llama_cpp = tr("Planned by llama.cpp itself, in a dry run.")
     return (
         f"{name} · {where} · {trn('{n} token', '{n} tokens', loaded.n_ctx)}",
+        *(
+            [tr("with the draft model {name}", name=one_line(Path(loaded.llama.draft).name))]
+            if loaded.llama.draft
+            else []
+        ),
         by_llama_cpp if plan.exact else tr("Estimated by the formula."),
         *_dispute(plan),
         "",
         *(_table if width >= _WIDE else _narrow_table)(report(plan, loaded)),
         *_notes(plan, loaded),
     )
+
+
+def _with_draft(loaded: Loaded) -> Iterator[str]:
+    if loaded.llama.draft:
+        yield tr("with the draft model {name}", name=one_line(Path(loaded.llama.draft).name))
 
 
 def _dispute(plan: MemoryPlan) -> Iterator[str]:

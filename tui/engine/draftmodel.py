@@ -76,7 +76,8 @@ class DraftModel:
     def _load(self, path: Path, settings: LoadSettings) -> None:
         print(f"{loadlog.LOADING}{path.name!r}", file=sys.stderr)
         with LOG.step() as self._log:
-            if settings.use_mmap and not read_ahead(part_of(path)[1], lambda _: not self._abort.is_set):
+            is_ahead = settings.use_mmap and settings.numa == "off"  # else the threads that compute bring each page in
+            if is_ahead and not read_ahead(part_of(path)[1], lambda _: not self._abort.is_set):
                 raise Aborted
             self._model = open_model(path, self._params(settings))
             if not self._model:

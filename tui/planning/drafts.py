@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,8 @@ MOST_SHARE = 0.2
 """Of the large model's bytes that a token reads, those of one that is worth being offered."""
 LEAST_BYTES = 1 << 30
 """Of a model that reads less for a token, a step is too short for guesses to be worth memory: "auto" takes none."""
+LOOK_S = 3.0
+"""So long "auto" looks for a draft model: a library on a slow disk is not waited for."""
 
 
 def read_bytes(info: ModelInfo) -> int:
@@ -55,8 +57,14 @@ def may_have_draft(choice: ChosenLoad, info: ModelInfo) -> bool:
     return choice.model_draft == AUTO and choice.speculative != OFF and read_bytes(info) >= LEAST_BYTES
 
 
-async def draft_that_fits(confirmed: Confirmed, choice: ChosenLoad, drafts: Sequence[LibraryModel]) -> str:
-    """What "auto" comes to: the path of the first of these that fits beside the model of `confirmed`, or "off"."""
+async def auto_draft(confirmed: Confirmed, model: LibraryModel, choice: ChosenLoad, others: Others) -> str:
+    """What "auto" comes to: the path of the first suitable model of `others` that fits beside `model`, which is that of
+    `confirmed`; "off" where none does, or where looking for them takes so long that the load would wait for it."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            drafts = await drafts_for(model, others)
+    except TimeoutError:
+        return OFF
     for draft in drafts:
         verdict = await confirmed.judge(msgspec.structs.replace(choice, model_draft=str(draft.path)))
         if verdict.fit == "fits":

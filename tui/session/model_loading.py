@@ -16,7 +16,7 @@ from tui.engines.interface import Engine, EngineError
 from tui.models.info import ModelInfo
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import Loaded, Unload
-from tui.protocol.records import Device
+from tui.protocol.records import Device, LoadSettings
 from tui.session.context_keeper import ContextKeeper
 from tui.session.context_meter import ContextMeter
 from tui.session.engine_phase import EnginePhase
@@ -102,7 +102,9 @@ class ModelLoading:
         )
         if settings.swa_full == "auto":
             settings = msgspec.structs.replace(settings, swa_full=request.swa_full)
+        without_draft: LoadSettings | None = None
         if settings.model_draft == "auto":
+            without_draft = msgspec.structs.replace(settings, model_draft="off")
             settings = msgspec.structs.replace(settings, model_draft=request.model_draft)
         try:
             before = await self._engine.settled()
@@ -110,9 +112,17 @@ class ModelLoading:
                 self._note(before, *asked_before)  # complete before its cancel came, and nobody waited for it
             # The same file, on another device or with another context: what was read of the conversation goes along.
             same = before is not None and before.path == str(request.path)
-            loaded = await self._engine.load(
-                request.path, settings, self._advanced, keep_context=same, load_first=request.load_first
-            )
+            try:
+                loaded = await self._engine.load(
+                    request.path, settings, self._advanced, keep_context=same, load_first=request.load_first
+                )
+            except EngineError as error:
+                # A draft model that nobody asked for keeps no other from being loaded.
+                if without_draft is None or settings == without_draft or error.info.kind == "cancelled":
+                    raise
+                loaded = await self._engine.load(
+                    request.path, without_draft, self._advanced, keep_context=same, load_first=request.load_first
+                )
         except EngineError as error:
             self._agree()
             if error.info.kind != "cancelled":

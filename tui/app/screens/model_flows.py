@@ -27,7 +27,7 @@ from tui.models.library import Library, LibraryModel, inspect, scan
 from tui.models.modelfile import ModelFileError
 from tui.planning import verdict_words
 from tui.planning.draftload import OFF
-from tui.planning.drafts import draft_that_fits, drafts_for, may_have_draft
+from tui.planning.drafts import auto_draft, drafts_for, may_have_draft
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import LoadPermission, may_load
 from tui.planning.now import MemoryNow, memory_now
@@ -277,8 +277,8 @@ class ModelFlows:
         model_draft = OFF
         if may_have_draft(plan.choice, info):
             memory, devices = await self.memory_for_next(beside=beside is not None)
-            confirmed, drafts = self._confirmed(plan, devices, memory), await drafts_for(plan.model, self.known_models)
-            model_draft = await draft_that_fits(confirmed, plan.choice, drafts)
+            confirmed = self._confirmed(plan, devices, memory)
+            model_draft = await auto_draft(confirmed, plan.model, plan.choice, self.known_models)
         move = plan.request(verdict, load_first=beside is not None, model_draft=model_draft)
         self._controller.load(move, info.name, then_answer=then_answer)
 

@@ -8,31 +8,44 @@ a load the first prompt would wait for it, unless the driver kept them from an e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from tui.engine.abort import Aborted
 from tui.engine.llama import Session
+from tui.engine.stepcosts import GPU_SIZES
 
 _REMAINDERS = (24, 56)
 """Tokens in the last batch of a prompt: matrices of up to 32 columns, of up to 64 and of more have programs apart."""
-BUDGET_S = 20.0
-"""No further size is begun after so long."""
+_MORE = 96
+"""Tokens that are certainly more."""
+_LONGEST_S = 0.5
+"""What one batch may take, once nothing is to be compiled: a question that comes meanwhile waits no longer."""
 
 
-def warm_up(session: Session, clock: Callable[[], float] = time.perf_counter) -> None:
-    """Read throw-away prompts, if a GPU computes and nothing was read yet. Raises `Aborted`."""
-    if not session.loaded.llama.devices or session.memory.n_past:
+def warm_up(session: Session) -> None:
+    """Read throw-away prompts, if a GPU computes and nothing was read yet, and what drafts need behind long ones.
+    Raises `Aborted`."""
+    loaded = session.loaded.llama
+    if not loaded.devices or session.memory.n_past or session.n_ctx < sum(_REMAINDERS) + 2 * loaded.n_ubatch + 64:
         return
-    full = session.loaded.llama.n_ubatch
-    token = max(session.vocabulary.bos, session.vocabulary.eos, 0)
-    started = clock()
     try:
-        for n in (*_REMAINDERS, full, full):  # the last one looks at what the one before left, as in a long prompt
-            if session.abort.is_set:
-                raise Aborted
-            if clock() - started > BUDGET_S or session.memory.n_past + n > session.n_ctx:
-                return
-            session.decode([token] * n)
-            session.synchronize()
+        for n in _REMAINDERS:
+            _read(session, n)
+        token_s = _read(session, _REMAINDERS[0]) / _REMAINDERS[0]
+        n_long = min(loaded.n_ubatch, max(_MORE, int(_LONGEST_S / token_s)))
+        for _ in range(2):  # the second looks at what the first left, as in a long prompt
+            _read(session, n_long)
+        for n in GPU_SIZES:
+            if n <= session.n_outputs:
+                _read(session, n, wants_all=n > 1)
     finally:
         session.memory.clear()
+
+
+def _read(session: Session, n: int, *, wants_all: bool = False) -> float:
+    """Seconds for so many tokens."""
+    if session.abort.is_set:
+        raise Aborted
+    started = time.perf_counter()
+    session.decode([max(session.vocabulary.bos, session.vocabulary.eos, 0)] * n, wants_all=wants_all)
+    session.synchronize()
+    return time.perf_counter() - started

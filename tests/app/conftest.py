@@ -152,7 +152,8 @@ class Person:
         return self.hold_at_the_first(AnswerPaused)
 
     def hold_at_the_first(self, event: builtins.type[SessionEvent]) -> Callable[[], None]:
-        """Hold the engine still when the screen is told of `event` for the first time; the result lets it go on."""
+        """Hold the engine still when the screen is told of `event` for the first time; the result lets it go on, or
+        has it never held where it was not yet: wait for `is_held`."""
         pid = self.engine_pid
 
         def hold() -> None:
@@ -160,14 +161,20 @@ class Person:
             os.kill(pid, signal.SIGSTOP)
 
         def go_on() -> None:
+            end()
             self._is_held = False
             self._go_on(pid)
 
-        self.at_the_first(event, hold)
+        end = self.at_the_first(event, hold)
         return go_on
 
-    def at_the_first(self, kind: builtins.type[SessionEvent], act: Callable[[], object]) -> None:
-        """Do something at once when the screen was told of such an event for the first time."""
+    @property
+    def is_held(self) -> bool:
+        """Whether the engine is held still now."""
+        return self._is_held
+
+    def at_the_first(self, kind: builtins.type[SessionEvent], act: Callable[[], object]) -> Callable[[], None]:
+        """Do something at once when the screen was told of such an event for the first time; the result ends that."""
 
         def told(event: SessionEvent) -> None:
             if isinstance(event, kind):
@@ -175,6 +182,7 @@ class Person:
                 act()
 
         end = self.app.controller.listen(told)
+        return end
 
     def screen_text(self) -> str:
         """The whole screen as text, as a person reads it."""

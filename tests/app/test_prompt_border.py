@@ -58,8 +58,8 @@ async def test_nothing_is_counted_while_the_model_answers_and_what_was_typed_mea
     async with start() as person:
         go_on = person.hold_at_the_first(AnswerGrew)
         await person.send("Count to 100")
+        await person.wait_for(lambda: person.is_held)
         await person.type("ping ping")
-        await person.pilot.pause()
         assert "token" not in below(person)
         go_on()
         await person.wait_for(lambda: " tokens" in below(person))

@@ -19,6 +19,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.config import paths
 from tui.session.drafts import Drafts
+from tui.session.events import AnswerGrew
 from tui.session.loads import LoadRequest
 
 
@@ -179,11 +180,12 @@ async def test_enter_with_nothing_written_sends_what_is_held(start: StartApp) ->
 async def test_what_waits_survives_the_death_of_the_engine(start: StartApp) -> None:
     async with start() as person:
         controller = person.app.controller
-        async with person.slowly():
-            await person.send("Count to 100")
-            await write(person, "ping")
-            os.kill(person.engine_pid, signal.SIGKILL)
-            await person.wait_for(lambda: person.phase == "dead")
+        person.hold_at_the_first(AnswerGrew)
+        await person.send("Count to 100")
+        await person.wait_for(lambda: person.is_held)
+        await write(person, "ping")
+        os.kill(person.engine_pid, signal.SIGKILL)
+        await person.wait_for(lambda: person.phase == "dead")
         assert waiting(person) == ("ping",)
         controller.restart()
         await person.wait_until_ready()

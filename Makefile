@@ -16,7 +16,7 @@ PROCESSES := --numprocesses $(if $(filter 1 2,$(shell nproc)),3,4) --dist workst
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install dev test test-all lint format bench screenshots clean always
+.PHONY: help run install dev test test-all pytest lint format bench screenshots clean always
 
 help:
 	@echo "make run          install everything into $(VENV) and start llmtui; ARGS=... are passed on"
@@ -61,13 +61,17 @@ run: install
 	@$(PY) scripts/small_model.py --before $(ARGS)
 	@$(PY) -m tui $(ARGS)
 
-test: lint
-	@model="$$($(PY) scripts/small_model.py --cached)" && templates="$$($(PY) scripts/llama_templates.py)" && \
-		LLMTUI_SMOLLM2="$$model" LLMTUI_TEMPLATES="$$templates" $(PY) -m pytest $(PROCESSES) $(SELECTED) $(TESTS)
+# Side by side: one process of three checks the types, where it would have two cores for itself.
+test: dev
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
 test-all: export LLMTUI_EVERY_FRAME := 1
-test-all: SELECTED := -m ""
+test-all: export SELECTED := -m ""
 test-all: test
+
+pytest: dev
+	@model="$$($(PY) scripts/small_model.py --cached)" && templates="$$($(PY) scripts/llama_templates.py)" && \
+		LLMTUI_SMOLLM2="$$model" LLMTUI_TEMPLATES="$$templates" $(PY) -m pytest $(PROCESSES) $(SELECTED) $(TESTS)
 
 lint: dev
 	$(VENV)/bin/ruff check $(CHECKED)

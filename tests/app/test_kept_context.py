@@ -121,11 +121,12 @@ async def test_an_engine_that_died_gets_it_back(start: StartApp, monkeypatch: py
 async def test_what_an_engine_was_writing_when_it_died_goes(start: StartApp) -> None:
     async with start() as person:
         await person.ask("hello")
+        name = file_of(person)
         await person.press("ctrl+n")
-        await person.wait_for(lambda: len(files()) == 1)
+        await person.wait_for(lambda: files() == [name])
         (paths.contexts_dir() / ".llmtui-half.tmp").touch()
         os.kill(person.engine_pid, signal.SIGKILL)
-        await person.wait_for(lambda: person.phase == "dead" and len(files()) == 1)
+        await person.wait_for(lambda: person.phase == "dead" and files() == [name])
 
 
 async def test_one_that_is_left_while_its_model_moves_is_kept(start: StartApp) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from textual._compositor import Compositor
 from textual.strip import Strip
 
 from tests.app.one_widget import BIG, BLANKS, GIB, HOST, RADEON, SPEED, OneWidgetApp, feed, rows_of
+from tests.app.settling import render_update
 from tests.machine.one_figure import LOAD
 from tui.app.markdown.text import width_of
 from tui.app.widgets.lines import shorten
@@ -195,7 +197,8 @@ async def test_a_name_from_a_driver_cannot_break_a_row() -> None:
     assert width_of(row) == 31
 
 
-async def test_new_figures_repaint_their_rows_and_lay_nothing_out() -> None:
+async def test_new_figures_repaint_their_rows_and_lay_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compositor, "render_update", render_update)
     sidebar = Sidebar()
     app = OneWidgetApp(sidebar)
     async with app.run_test(size=(100, 40)) as pilot:

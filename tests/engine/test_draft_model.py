@@ -113,6 +113,17 @@ async def test_what_a_guess_costs_is_measured_with_the_steps() -> None:
     assert (drafted.thinking, drafted.text) == (plain.thinking, plain.text)
 
 
+async def test_it_computes_with_the_threads_of_the_large_model_where_these_are_placed() -> None:
+    async with LocalEngine() as engine:
+        told = []
+        for settings in (msgspec.structs.replace(WITH_DRAFT, poll=50), TINY):
+            await engine.load(DENSE, settings)
+            costs = (await engine.ask(MeasureSteps())).costs
+            reply = await ask(engine, user("Show a table"), max_tokens=40, step_costs=costs)
+            told.append((reply.thinking, reply.text))
+    assert told[0] == told[1]
+
+
 async def refused(engine: Engine, draft: Path) -> str:
     """What is said of a load with this draft model."""
     with pytest.raises(EngineError) as failed:

@@ -97,6 +97,17 @@ async def test_what_it_takes_is_planned_and_told() -> None:
     assert formula.weights_bytes == pytest.approx(took.weights_bytes, rel=0.01)
 
 
+@pytest.mark.parametrize(("kind", "keeps"), [("hybrid", True), ("convolution", True), ("recurrent", False)])
+async def test_snapshots_of_states_are_planned_to_the_byte(kind: str, keeps: bool, tmp_path: Path) -> None:
+    model = build(tmp_path / "model.gguf", kind)
+    off = msgspec.structs.replace(TINY, speculative="off")
+    async with LocalEngine() as engine:
+        planned = [await engine.ask(DryRun(path=str(model), settings=settings)) for settings in (TINY, off)]
+    kv = [by_device(plan.placed)["CPU"].kv_bytes for plan in planned]
+    assert kv == [estimate(inspect(model).info, settings).kv_bytes for settings in (TINY, off)]
+    assert (kv[0] > kv[1]) == keeps
+
+
 @pytest.mark.parametrize("settings", [{"speculative": "off"}, {"n_parallel": 2}], ids=["off", "several users"])
 def test_none_is_planned_where_nothing_is_guessed(settings: dict[str, Any]) -> None:
     info, settled = inspect(DENSE).info, msgspec.structs.replace(WITH_DRAFT, **settings)

@@ -53,7 +53,12 @@ def own_home() -> Iterator[Path]:
         os.environ["TMPDIR"] = str(home / "tmp")
         (home / "tmp").mkdir()
         tempfile.tempdir = None  # to be looked up again
-        yield home
+        try:
+            yield home
+        finally:
+            # Whoever looked it up meanwhile must not be led into a folder that is gone.
+            del os.environ["TMPDIR"]
+            tempfile.tempdir = None
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

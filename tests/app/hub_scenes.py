@@ -53,6 +53,10 @@ async def look_into(person: Person) -> None:
     await person.press(*"unsloth/Qwen3-30B-A3B-GGUF")
     await person.press("enter")
     await person.wait_for(lambda: isinstance(person.app.screen, RepositoryScreen) and person.app.screen.is_settled)
+    screen = person.app.screen
+    assert isinstance(screen, RepositoryScreen)
+    # Then the highlighted variant is judged by its own header.
+    await person.wait_for(lambda: screen._exact and not any(worker.group == "exact" for worker in person.app.workers))
 
 
 def scripted(person: Person) -> ScriptedDownloads:

@@ -193,7 +193,7 @@ def test_a_terminal_gets_progress_and_nothing_that_it_would_obey(tmp_path: Path)
     [
         (("ask",), b"", "say what to ask: llmtui ask"),
         (("ask", "-f", str(DENSE)), b"", "say what to ask about the files"),
-        (("ask", "hi"), b"\x89PNG\0", "what is piped in: this is no text."),
+        (("ask", "hi"), b"\x89PNG\0", "what is piped in: this is not text."),
         (("ask", "hi", "--continue"), b"", "There is no conversation to go on with"),
         (("ask", "hi", "-m", str(DENSE), "--backend", "npu7"), b"", "--backend npu7: there is no such device here."),
     ],

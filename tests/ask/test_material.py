@@ -36,7 +36,7 @@ def test_no_text_gets_out_of_its_fence(text: str) -> None:
         (lambda path: None, "No such file or directory.\nCheck the path."),
         (Path.mkdir, "Is a directory.\nCheck the path."),
         (os.mkfifo, "a pipe or a device, not a file.\nPipe it in instead: … | llmtui ask."),
-        (lambda path: path.write_bytes(b"\x7fELF\0"), "this is no text.\nOnly texts"),
+        (lambda path: path.write_bytes(b"\x7fELF\0"), "this is not text.\nOnly text"),
         (lambda path: path.write_bytes("é".encode("latin-1")), "this is not a text in UTF-8.\nConvert it"),
         (lambda path: path.write_text("é", "utf-16"), "this is not a text in UTF-8.\nConvert it"),
         (lambda path: path.write_bytes(b"a" * (MOST_BYTES + 1)), "more than 8 MiB are asked about"),

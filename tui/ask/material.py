@@ -57,7 +57,7 @@ def prompt_of(question: str, piped: bytes, names: Sequence[str]) -> str:
     for name in names:
         data = _read(name, max(left, 0))
         left -= len(data)
-        told = _text(data, f"-f {name}", tr("Only texts can be asked about."))
+        told = _text(data, f"-f {name}", tr("Only text can be asked about."))
         parts.append(f"{one_line(name)}:\n{_fenced(told)}")
     return "\n\n".join(parts)
 
@@ -89,7 +89,7 @@ def _too_large(what: str) -> str:
 def _text(data: bytes, what: str, advice: str) -> str:
     """What the bytes say. Raises `NothingToAsk` for what is no text in UTF-8."""
     if b"\0" in data and not data.startswith(_MARKS):
-        raise NothingToAsk(f"{tr('{file}: this is no text.', file=what)}\n{advice}")
+        raise NothingToAsk(f"{tr('{file}: this is not text.', file=what)}\n{advice}")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:

@@ -160,7 +160,7 @@ class Reply:
             ways.insert(0, tr("give {option}", option=f"--ctx {needed}"))
         if self._options.continue_last and info.n_drop:
             ways.append(tr("begin a new conversation, without --continue"))
-        return f"{why}\n{tr('What would do: {ways}.', ways=format.listed(*ways))}"
+        return f"{why}\n{tr('What would help: {ways}.', ways=format.listed(*ways))}"
 
     def say(self, sentence: str) -> None:
         """Something that a person should know."""

@@ -170,7 +170,7 @@ def described(about: str, examples: Sequence[tuple[str, str]]) -> str:
 
 def parser() -> CommandLine:
     """All arguments. Those of loading are stored under the names of `ChosenLoad`, None where not given."""
-    about = tr("Find, fetch and chat with GGUF models in the terminal, and measure their speed.")
+    about = tr("Find, download and chat with GGUF models in the terminal, and measure their speed.")
     parser = CommandLine(
         prog="llmtui",
         usage="llmtui [OPTIONS] [MODEL]\n       llmtui --bench [OPTIONS] [MODEL ...]\n       llmtui COMMAND …",

@@ -124,14 +124,14 @@ def _fetch(order: Order, written: str, told: _Told, bytes_per_s: int) -> int:
         if end is None:
             say(tr("Cancelled in another window of llmtui."))
         elif end.state != "paused" and (known := shelf.order(end.order.id)) is not None and known.wish == "fetch":
-            say(tr("It is fetched by another window of llmtui, which goes on."))
+            say(tr("Another window of llmtui is downloading it, and goes on."))
         else:
             say(tr("Stopped. What is there stays; to go on: {command}", command=again))
         return ExitCode.INTERRUPTED
     name, command = order_name(order), f"llmtui {format.path(path_of(order))}"
     if is_missing:
         size = format.size(order.size_bytes)
-        say(tr("{name} is here, {size}. Chat with it: {command}", name=name, size=size, command=command))
+        say(tr("{name} is downloaded, {size}. Chat with it: {command}", name=name, size=size, command=command))
     else:
         say(tr("{name} is on this machine already.", name=name))
     told.done(order, tuple(Path(order.folder, file.path) for file in order.files))
@@ -196,7 +196,7 @@ class _Told:
             )
         what = problem_words(download.problem, download.order.repo.hub) if download.problem else ""
         if download.state == "waiting" and not what:
-            what = tr("Waiting: another window of llmtui fetches others first.")
+            what = tr("Waiting: another window of llmtui downloads others first.")
         if self._is_live:
             self._line.say(share_of(download), what or " · ".join((order_name(download.order), *figures(download)[1:])))
             return

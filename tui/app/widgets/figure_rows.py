@@ -80,27 +80,20 @@ def answer_row(answer: AnswerNow, width: int) -> Iterator[Row]:
 
 
 def context_parts(n_used: int, n_ctx: int, n_prompt: int, n_system: int, width: int) -> Iterator[Row]:
-    """What fills the context: the turns so far and the answer to the last prompt, of `n_prompt` tokens; the system
-    prompt, and what is left. Always two rows, so that what comes moves nothing."""
+    """What fills the context: the turns so far and what is left; and below them, where there are such, the system
+    prompt and the answer to the last prompt, of `n_prompt` tokens."""
     n_system = min(n_system, n_used)
     n_answer = n_used - n_prompt if 0 < n_prompt <= n_used else 0
-    yield _two(
-        (tr("turns"), max(0, n_used - n_answer - n_system)), (tr("answer"), n_answer) if n_answer else None, width
-    )
-    yield _two(
-        (trc("context", "system"), n_system) if n_system else None,
-        (trc("context", "free"), max(0, n_ctx - n_used)),
-        width,
-    )
+    turns = _count(tr("turns"), max(0, n_used - n_answer - n_system))
+    yield spread(turns, _count(trc("context", "free"), max(0, n_ctx - n_used)), width)
+    system = _count(trc("context", "system"), n_system) if n_system else ()
+    answer = _count(tr("answer"), n_answer) if n_answer else ()
+    if system or answer:
+        yield spread(system or answer, answer if system else (), width)
 
 
-def _two(left: tuple[str, int] | None, right_one: tuple[str, int] | None, width: int) -> Row:
-    """Two counts with their names, at the ends of a row; either may be missing."""
-    return spread(_count(left), _count(right_one), width)
-
-
-def _count(counted: tuple[str, int] | None) -> Row:
-    return () if counted is None else ((counted[0] + " ", "muted"), (f"{counted[1]:,}", ""))
+def _count(name: str, n: int) -> Row:
+    return (name + " ", "muted"), (f"{n:,}", "")
 
 
 def model_table(placed: Sequence[Placed], width: int) -> Iterator[Row]:

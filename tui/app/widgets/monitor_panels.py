@@ -196,7 +196,7 @@ def _answers(answers: Sequence[Turn], width: int) -> Iterator[Row]:
     n_where = room - n_text
     heads = (tr("answer"), "tok/s", trc("sidebar", "ttft"), tr("prompt"), "tok/s")[:n_figures]
     yield (
-        (" " * n_text + column(tr("where"), n_where), "muted"),
+        (" " * n_text + column(trc("column", "on"), n_where), "muted"),
         *((right(head, _FIGURE), "muted") for head in heads),
     )
     for turn in answers:

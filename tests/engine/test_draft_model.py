@@ -128,7 +128,7 @@ async def test_one_that_does_not_go_with_the_model_is_refused_and_what_is_loaded
     other = build(tmp_path / "other.gguf", "dense")
     assert "other.gguf has another vocabulary" in await refused(tiny, other)
     recurrent = build(tmp_path / "mamba.gguf", "recurrent")
-    assert "cannot be taken back by a token" in await refused(tiny, recurrent)
+    assert "cannot be rolled back" in await refused(tiny, recurrent)
     assert "There is no draft model at" in await refused(tiny, tmp_path / "nothing.gguf")
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     assert "broken.gguf cannot be a draft model" in await refused(tiny, tmp_path / "broken.gguf")

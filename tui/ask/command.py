@@ -137,7 +137,7 @@ class _Ask:
             try:
                 host.send(AskHost(question=question, language=language()))
             except UnicodeEncodeError:  # bytes of the command line that are no text
-                raise CannotAsk(ExitCode.USAGE, tr("What was given is not a text in UTF-8. Write it anew.")) from None
+                raise CannotAsk(ExitCode.USAGE, tr("What was given is not UTF-8 text. Write it again.")) from None
             try:
                 await self._hear(host)
             except asyncio.CancelledError:

@@ -238,7 +238,7 @@ LOAD_TABLE: tuple[LoadRow, ...] = (
         "poll",
         words=mark("polling"),
         options=("--poll",),
-        help=mark("how long threads wait awake, 0 to 100; -1: as usual"),
+        help=mark("how much threads poll for work, 0 to 100; -1: usual"),
         label=mark("Polling"),
         note=mark("0 spares a busy machine"),
         takes_memory=False,

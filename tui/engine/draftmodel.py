@@ -99,7 +99,7 @@ class DraftModel:
 
     def _refuse_what_cannot_draft(self, own: Vocabulary, vocabulary: Vocabulary) -> None:
         if lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model):
-            detail = later("What it remembers cannot be taken back by a token, so it cannot be a draft model.")
+            detail = later("Its state cannot be rolled back, so it cannot be a draft model.")
             raise LlamaError("bad_settings", detail)
         n = min(own.n_tokens, vocabulary.n_tokens)
         if any(own.spelled(token) != vocabulary.spelled(token) for token in range(n)):

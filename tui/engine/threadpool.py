@@ -191,7 +191,7 @@ def spread(numa: Numa) -> None:
     another way in this process."""
     global _numa
     if _numa != "off" and numa != _numa:
-        raise CannotPlace(later("threads are spread over NUMA nodes in another way until the engine is started anew"))
+        raise CannotPlace(later("threads stay spread over the NUMA nodes as they are until the engine is restarted"))
     if numa != _numa:
         _numa = numa
         lib.llama_numa_init(_NUMA[numa])

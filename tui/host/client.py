@@ -70,7 +70,7 @@ class HostLine:
         except (WireError, msgspec.MsgspecError) as error:
             raise HostProblem(
                 tr(
-                    "The llmtui in the background says what is not understood ({error}). `llmtui stop` ends it.",
+                    "The llmtui in the background sent something unexpected ({error}). `llmtui stop` ends it.",
                     error=error,
                 )
             ) from error

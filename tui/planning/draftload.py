@@ -79,7 +79,7 @@ def why_no_draft(path: Path, draft: Path) -> Later | None:
         return later("{name} cannot be a draft model: it is no model to chat with, or damaged.", name=name)
     if not cuts_by_a_token(info):
         return later(
-            "{name} cannot be a draft model: what it remembers cannot be taken back by a token. Choose another one.",
+            "{name} cannot be a draft model: its state cannot be rolled back. Choose another one.",
             name=name,
         )
     if not same_vocabulary(path, draft):

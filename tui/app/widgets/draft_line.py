@@ -43,4 +43,4 @@ class DraftLine(ChoiceLine):
             return tr("takes {size}", size=format.size(draft_bytes))
         if self._found is None:
             return None
-        return tr("{name} can guess ahead", name=self._found[0].info.name) if self._found else tr("none goes with it")
+        return tr("{name} can guess ahead", name=self._found[0].info.name) if self._found else tr("no suitable model")

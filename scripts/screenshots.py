@@ -99,11 +99,6 @@ async def wait_for(
     await pilot.pause(0.1)
 
 
-def length(app: LlmtuiApp) -> int:
-    """Characters of the conversation so far."""
-    return sum(len(turn.text) for turn in app.controller.conversation.turns)
-
-
 async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     """Send a prompt and wait for the whole answer."""
     controller = app.controller
@@ -112,7 +107,7 @@ async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     await wait_for(
         pilot,
         lambda: controller.phase == "ready" and len(controller.conversation.turns) == n_turns + 2,
-        lambda: length(app),
+        lambda: controller.context.n_used,
     )
 
 
@@ -194,7 +189,10 @@ async def engine_died(app: LlmtuiApp, pilot: Pilot[int]) -> None:
 
 async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
     """An answer begins on the CPU and goes on on the GPU: what is on the screen from the prompt to the end."""
+    from tui.session.events import AnswerGrew, AnySessionEvent
+
     controller = app.controller
+    written: list[str] = []
     frames: Frames = []
     seen_s = asyncio.get_running_loop().time()
 
@@ -211,22 +209,31 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
 
     async def look_until(condition: Callable[[], object]) -> None:
         now = asyncio.get_running_loop().time
-        deadline, seen = now() + PATIENCE_S, length(app)
+        deadline, seen = now() + PATIENCE_S, length()
         while not condition():
-            if (reached := length(app)) != seen:
+            if (reached := length()) != seen:
                 deadline, seen = now() + PATIENCE_S, reached
             if now() > deadline:
                 raise TimeoutError("the answer did not get there in time")
             await look(FRAME_S)
 
+    def length() -> int:
+        """Characters of the answer so far."""
+        return sum(map(len, written))
+
+    def hear(event: AnySessionEvent) -> None:
+        if isinstance(event, AnswerGrew):
+            written.append(event.delta.text)
+
+    controller.listen(hear)
     for word in STORY.split(" "):
         await pilot.press(*("space" if letter == " " else letter for letter in f"{word} "))
         await look(0.0)
     await pilot.press("enter")
-    await look_until(lambda: length(app) - len(STORY) > SWITCH_AT)
+    await look_until(lambda: length() > SWITCH_AT)
     await pilot.press("f6")
     await look_until(lambda: controller.engine.loaded and controller.engine.loaded.llama.devices)
-    await look_until(lambda: length(app) - len(STORY) > STOP_AT or controller.conversation.turns[-1].stop)
+    await look_until(lambda: length() > STOP_AT or controller.conversation.turns[-1].stop)
     await pilot.press("escape")
     await look_until(lambda: controller.phase == "ready")
     await pilot.pause(1.2)
@@ -295,6 +302,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=TOP / "docs" / "images", help="folder to write to")
     arguments = parser.parse_args()
     sys.path.insert(0, str(TOP))  # for what the tests have on their shelf
+    os.environ["LLMTUI_EVERY_FRAME"] = "1"  # the tests leave out frames that nobody looks at
     arguments.to.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MESA_SHADER_CACHE_DIR", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     for name in arguments.only or [name for name, shot in SHOTS.items() if shot.in_docs]:

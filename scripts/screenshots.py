@@ -150,7 +150,6 @@ async def tune(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     """The search for the fastest settings, when some were tried."""
     from tui.app.screens.tune import TuneScreen
 
-    await ask(app, pilot, OF_TINY[0] if app.options.model in (DENSE, MOE) else OF_SMOLLM2[0])
     await app.run_action("screen.tune")
     await wait_for(pilot, lambda: isinstance(app.screen, TuneScreen))
 

@@ -37,6 +37,8 @@ FRAME_S, LONGEST_S, END_S = 0.25, 1.0, 4.0
 """A film looks at the screen each so many seconds; what stands still longer is cut to this; and how long the end
 stands."""
 SETTINGS = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n[chat]\nkeep_context = 0\n"
+BRIEFLY = 'system_prompt = "Answer in two short sentences."\n[sampling]\nrepeat_penalty = 1.1\n'
+"""For SmolLM2, which goes round in circles otherwise. It follows `SETTINGS`."""
 
 
 def chat_model() -> Path:
@@ -50,7 +52,7 @@ CHAT = chat_model()
 OF_SMOLLM2 = (
     "What is a lighthouse for?",
     "Show a Python function that reverses a string.",
-    "Name three uses of a model that runs on a laptop.",
+    "Name three things that a small model on a laptop is good for.",
 )
 OF_TINY = ("Show a table", "hello", "用Python写冒泡排序")
 """What it was trained to answer."""
@@ -150,7 +152,6 @@ async def tune(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     """The search for the fastest settings, when some were tried."""
     from tui.app.screens.tune import TuneScreen
 
-    await ask(app, pilot, OF_TINY[0] if app.options.model in (DENSE, MOE) else OF_SMOLLM2[0])
     await app.run_action("screen.tune")
     await wait_for(pilot, lambda: isinstance(app.screen, TuneScreen))
 
@@ -226,6 +227,7 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
             written.append(event.delta.text)
 
     controller.listen(hear)
+    controller.configure(system_prompt="")
     for word in STORY.split(" "):
         await pilot.press(*("space" if letter == " " else letter for letter in f"{word} "))
         await look(0.0)
@@ -311,7 +313,8 @@ def main() -> None:
                 os.environ[variable] = home
             models = Path(home) / "llmtui" / "models"
             models.mkdir(parents=True)
-            (models.parent / "settings.toml").write_text(SETTINGS)
+            settings = SETTINGS if SHOTS[name].model in (None, DENSE, MOE) else SETTINGS + BRIEFLY
+            (models.parent / "settings.toml").write_text(settings)
             for model in {CHAT, DENSE, MOE}:
                 (models / model.name).symlink_to(model)
             file = arguments.to / f"{name}.svg"

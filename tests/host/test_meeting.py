@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -128,3 +130,35 @@ def test_homes_do_not_share_a_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_first_words_are_understood_by_every_version() -> None:
     frame = msgspec.msgpack.encode({"type": "Welcome", "version": "3", "pid": 1, "protocol": 7, "more": 1})
     assert msgspec.msgpack.decode(frame, type=Welcome).protocol == 7
+
+
+async def test_a_host_that_lets_nobody_in_any_more_is_told_and_not_waited_for() -> None:
+    place = meeting.meeting(is_made=True)
+    assert place
+    with place, place.listen() as listener:
+        listener.listen(0)
+        with place.connected() or listener, pytest.raises(HostProblem, match="has stopped answering"):
+            await client.find()
+        place.leave()
+
+
+def test_who_looks_for_a_host_keeps_none_from_starting() -> None:
+    place = meeting.meeting(is_made=True)
+    assert place
+    with place, ThreadPoolExecutor() as threads:
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.is_set():
+                place.is_locked()
+
+        looking = [threads.submit(look) for _ in range(2)]
+        try:
+            for _ in range(200):
+                lock = place.lock()
+                assert lock is not None
+                os.close(lock)
+        finally:
+            over.set()
+        for one in looking:
+            one.result()

@@ -14,6 +14,7 @@ from tui.config.settings import ChosenLoad
 from tui.models.library import LibraryModel, inspect
 from tui.models.samevocab import same_vocabulary
 from tui.planning import drafts
+from tui.planning.draftload import draft_info, why_no_draft
 from tui.planning.drafts import LEAST_BYTES, auto_draft, may_have_draft, read_bytes, suitable
 from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow
@@ -89,3 +90,9 @@ def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     assert not same_vocabulary(DENSE, tmp_path / "broken.gguf")
     assert not same_vocabulary(tmp_path / "nothing.gguf", DENSE)
+
+
+@pytest.mark.parametrize("written", ["a" * 300, "x\0y"], ids=["too long a name", "no path at all"])
+def test_what_can_be_no_path_is_no_draft_model(written: str) -> None:
+    assert draft_info(Path(written)) is None
+    assert "There is no draft model at" in str(why_no_draft(DENSE, Path(written)))

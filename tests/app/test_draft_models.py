@@ -13,6 +13,7 @@ from tests.app.conftest import StartApp
 from tests.conftest import DENSE
 from tests.padded_model import pad
 from tui.app.screens import model_flows
+from tui.app.screens.tune import TuneScreen
 from tui.planning import drafts
 
 
@@ -28,9 +29,12 @@ def searching(folder: Path) -> str:
     return f"\n[models]\nfolders = [{json.dumps(str(folder))}]\n"
 
 
-async def test_one_of_the_library_is_taken_and_kept_by_a_new_engine(start: StartApp, large: Path) -> None:
+async def test_one_of_the_library_is_taken_and_kept_by_a_new_engine_and_after_tuning(
+    start: StartApp, large: Path
+) -> None:
     small = str(large.with_name("small.gguf"))
-    async with start(model=large, more_settings=searching(large.parent)) as person:
+    more = f"\n[load]\nn_threads = 1\nn_ctx = 512\n[tune]\nseconds = 1.0\n{searching(large.parent)}"
+    async with start(model=large, more_settings=more) as person:
         controller, before = person.app.controller, person.engine_pid
         assert person.loaded.llama.draft == small and controller.model.choice.model_draft == "auto"
         await person.app.run_action("screen.memory_report")
@@ -38,6 +42,12 @@ async def test_one_of_the_library_is_taken_and_kept_by_a_new_engine(start: Start
         await person.press("escape")
         controller.restart()
         await person.wait_for(lambda: controller.phase == "ready" and person.engine_pid != before)
+        assert person.loaded.llama.draft == small
+        tuned = person.loaded
+        await person.app.run_action("screen.tune")
+        await person.wait_for(lambda: isinstance(screen := person.app.screen, TuneScreen) and bool(screen.state.told))
+        await person.press("escape")
+        await person.wait_for(lambda: controller.phase == "ready" and person.loaded is not tuned)
         assert person.loaded.llama.draft == small
 
 

@@ -114,13 +114,14 @@ def test_none_is_planned_where_nothing_is_guessed(settings: dict[str, Any]) -> N
     assert estimate(info, settled) == estimate(info, msgspec.structs.replace(settled, model_draft="off"))
 
 
-async def test_what_a_guess_costs_is_measured_with_the_steps() -> None:
+@pytest.mark.parametrize("n_batch", [512, 8], ids=["usual batches", "smaller ones than drafts"])
+async def test_what_a_guess_costs_is_measured_with_the_steps(n_batch: int) -> None:
     async with LocalEngine() as engine:
-        await engine.load(DENSE, WITH_DRAFT)
+        await engine.load(DENSE, msgspec.structs.replace(WITH_DRAFT, n_batch=n_batch, n_ubatch=n_batch))
         plain = await ask(engine, user("Show a table"), max_tokens=40)
         costs = (await engine.ask(MeasureSteps())).costs
         drafted = await ask(engine, user("Show a table"), max_tokens=40, step_costs=costs)
-    assert len(costs) > 1
+    assert 1 < len(costs) <= n_batch
     assert (drafted.thinking, drafted.text) == (plain.thinking, plain.text)
 
 

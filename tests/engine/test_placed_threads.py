@@ -4,6 +4,8 @@ engine's process. What is answered does not depend on it, and the next load has 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 
 from tests.conftest import DENSE, TINY
 from tests.engine.asking import ask, user
+from tests.unprivileged import ALLOWED
 from tui.engines.interface import Engine, EngineError
 from tui.engines.local import LocalEngine
 from tui.machine.cpus import cpu_list, usable_cpus
@@ -70,6 +73,26 @@ async def test_a_priority_is_that_of_the_threads_or_was_refused(shared: Engine) 
     assert os.sched_getscheduler(shared.pid) == wanted
     await shared.load(DENSE, tiny())
     assert os.sched_getscheduler(shared.pid) == os.SCHED_OTHER
+
+
+def test_a_priority_is_refused_too_where_a_lower_one_is_allowed() -> None:
+    """As with `ulimit -r 10`; what a process has by itself counts alike."""
+    code = (
+        "from tui.engine.threadpool import ThreadPool; from tui.protocol.records import LoadSettings\n"
+        "print(ThreadPool(0, LoadSettings(priority='medium'), frozenset()).was_refused)"
+    )
+    command = [sys.executable, "-m", "tests.unprivileged", sys.executable, "-c", code]
+
+    def have_little() -> None:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=have_little)
+    except subprocess.SubprocessError:
+        pytest.skip("whoever runs this may have no priority at all")
+    if done.returncode == ALLOWED:
+        pytest.skip("whoever runs this may do as they want")
+    assert done.stdout == "True\n", done.stderr
 
 
 @pytest.mark.asyncio(loop_scope="module")

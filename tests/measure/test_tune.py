@@ -23,6 +23,7 @@ from tui.config.settings import ChosenLoad, Settings
 from tui.config.state import State, StateStore, TunedLoad
 from tui.engines.interface import Engine
 from tui.engines.local import LocalEngine
+from tui.machine.cpus import usable_cpus
 from tui.measure import tune_candidates
 from tui.measure.machine import this_machine
 from tui.measure.tune import Trial, Tuner, halved
@@ -121,6 +122,22 @@ async def test_where_cores_are_unlike_and_memory_has_nodes_both_are_tried_and_el
     start = msgspec.structs.replace(START, backend="auto")
     rows = Candidates(inspect(DENSE).info, gpus).with_one_change(start, loaded)
     assert {"split_mode": "row"} in [changes(start, choice) for choice in rows]
+
+
+async def test_there_are_never_more_threads_than_cpus_that_they_may_run_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They spin while they wait for each other."""
+    one = min(usable_cpus())
+    loaded = await engine.load(DENSE, LoadSettings(n_ctx=512, n_threads=1))
+    candidates = Candidates(inspect(DENSE).info, (await engine.start()).devices)
+    pinned = msgspec.structs.replace(START, cpu_range=str(one))
+    assert [choice.n_threads for choice in candidates.with_threads(pinned, 1)] == [1]
+    monkeypatch.setattr(tune_candidates, "has_two_kinds", lambda: True)
+    monkeypatch.setattr(tune_candidates, "performance_cpus", lambda: frozenset((one,)))
+    many = msgspec.structs.replace(START, n_threads=4, n_threads_batch=6)
+    found = [changes(many, choice) for choice in candidates.with_one_change(many, loaded)]
+    assert {"n_threads": 1, "n_threads_batch": 1, "cpu_range": "performance"} in found
 
 
 async def test_of_several_gpus_one_alone_is_tried_and_experts_in_halves(engine: Engine) -> None:

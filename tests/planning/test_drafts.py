@@ -14,9 +14,11 @@ from tui.config.settings import ChosenLoad
 from tui.models.library import LibraryModel, inspect
 from tui.models.samevocab import same_vocabulary
 from tui.planning import drafts
+from tui.planning.draftload import draft_info, why_no_draft
 from tui.planning.drafts import LEAST_BYTES, auto_draft, may_have_draft, read_bytes, suitable
 from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow
+from tui.planning.verdict import Verdict
 
 LARGE = msgspec.structs.replace(inspect(DENSE).info, weights_bytes=20 * LEAST_BYTES)
 ROOM = MemoryNow(host_free_bytes=64 << 30, host_total_bytes=64 << 30)
@@ -83,9 +85,30 @@ async def test_a_library_that_takes_long_to_look_through_holds_up_no_load(monkey
     assert await auto_draft(confirmed, inspect(DENSE), ChosenLoad(), library) == "off"
 
 
+async def test_plans_that_take_long_hold_up_no_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Confirmed):
+        async def judge(self, choice: ChosenLoad) -> Verdict:
+            await asyncio.Event().wait()
+            return await super().judge(choice)
+
+    async def library() -> tuple[LibraryModel, ...]:
+        return (sized(MOE, 0.5),)
+
+    model = msgspec.structs.replace(inspect(DENSE), info=LARGE)
+    assert len(await drafts.drafts_for(model, library)) == 1
+    monkeypatch.setattr(drafts, "LOOK_S", 0.5)
+    assert await auto_draft(Slow(None, DENSE, model.info, (), ROOM), model, ChosenLoad(), library) == "off"
+
+
 def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:
     assert same_vocabulary(DENSE, MOE)
     assert not same_vocabulary(DENSE, build(tmp_path / "other.gguf", "dense"))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     assert not same_vocabulary(DENSE, tmp_path / "broken.gguf")
     assert not same_vocabulary(tmp_path / "nothing.gguf", DENSE)
+
+
+@pytest.mark.parametrize("written", ["a" * 300, "x\0y"], ids=["too long a name", "no path at all"])
+def test_what_can_be_no_path_is_no_draft_model(written: str) -> None:
+    assert draft_info(Path(written)) is None
+    assert "There is no draft model at" in str(why_no_draft(DENSE, Path(written)))

@@ -158,13 +158,14 @@ class DraftModel:
         """Learn what a guess and reading cost, a step of the large model taking `plain_s`; what is held stays. With
         `warm_up` all sizes are computed once before, as a GPU compiles programs for each. Raises `Aborted` and
         `LlamaError`."""
-        if self.state.n_held + _MEASURED > self.n_ctx:
+        n_many = min(_MEASURED, self.state.n_batch)
+        if self.state.n_held + n_many > self.n_ctx:
             self.state.n_held = self.state.n_same = 0
             self.forget_from(0)
         for n in _WARMED if warm_up else ():
-            self._took(token, n)
+            self._took(token, min(n, n_many))
         self.state.step = min(self._took(token, 1) for _ in range(3)) / plain_s
-        self.state.read = min(self._took(token, _MEASURED) for _ in range(2)) / _MEASURED / plain_s
+        self.state.read = min(self._took(token, n_many) for _ in range(2)) / n_many / plain_s
 
     def _took(self, token: int, n: int) -> float:
         """Seconds that so many tokens take."""

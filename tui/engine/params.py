@@ -72,7 +72,8 @@ def n_outputs(settings: LoadSettings) -> int:
     """Tokens decoded at once, the logits of all of which can be had: those of a draft and the one before it, or one of
     each sequence. Never as many as llama.cpp would reserve by itself: those of a whole batch, 282 MiB more with a
     vocabulary of 151,936 tokens."""
-    return MOST_DRAFT + 1 if settings.speculative == "auto" and settings.n_parallel == 1 else settings.n_parallel
+    may_draft = settings.speculative == "auto" and settings.n_parallel == 1
+    return min(MOST_DRAFT + 1, settings.n_batch) if may_draft else settings.n_parallel
 
 
 def _set_from_table(params: Any, part: str, settings: LoadSettings, keep: list[object]) -> None:

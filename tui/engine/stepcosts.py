@@ -3,12 +3,14 @@ token. Runs in the engine process only."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
 from tui.engine.abort import Aborted
 from tui.engine.costcurve import filled, stepped
 from tui.engine.llama import Session
+from tui.engine.llamalog import LlamaError
 
 SIZES = (1, 2, 4, 8, 3, 16, 6, 12, 5, 7)
 """Tokens at once, in the order in which they are tried: some are cheaper than those before, as kernels compute several
@@ -44,7 +46,11 @@ def measure(session: Session, budget_s: float = BUDGET_S) -> tuple[float, ...]:
     if len(best) < 2:
         return ()
     if session.draft is not None:
-        session.draft.measure(token, best[1], warm_up=is_on_gpu)
+        try:
+            session.draft.measure(token, best[1], warm_up=is_on_gpu)
+        except LlamaError as error:  # repeated text can be guessed without it
+            print(f"llmtui: the draft model is not used: {error.detail}", file=sys.stderr)
+            session.draft.state.is_off = 1
     costs = {n: took / best[1] for n, took in best.items()}
     return stepped(costs) if is_on_gpu else filled(costs)
 

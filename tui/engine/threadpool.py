@@ -179,11 +179,12 @@ def pool_for(context: int, settings: LoadSettings) -> ThreadPool | None:
 
 def _is_refused(priority: Priority) -> bool:
     """Found by trying: llama.cpp would write a warning for each thread at each step."""
-    if _PRIORITIES[priority][1] != _FIFO:
+    _, policy, level = _PRIORITIES[priority]
+    if policy == _OTHER:
         return False
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
-        os.sched_setscheduler(0, _FIFO, os.sched_param(os.sched_get_priority_min(_FIFO)))
+        os.sched_setscheduler(0, policy, os.sched_param(level))  # some may have a lower one (`ulimit -r`)
     except OSError:
         return True
     os.sched_setscheduler(0, *before)

@@ -25,7 +25,8 @@ def warm_up(session: Session) -> None:
     """Read throw-away prompts, if a GPU computes and nothing was read yet, and what drafts need behind long ones.
     Raises `Aborted`."""
     loaded = session.loaded.llama
-    if not loaded.devices or session.memory.n_past or session.n_ctx < sum(_REMAINDERS) + 2 * loaded.n_ubatch + 64:
+    has_room = session.n_ctx >= sum(_REMAINDERS) + 2 * loaded.n_ubatch + 64 and session.n_batch >= max(_REMAINDERS)
+    if not loaded.devices or session.memory.n_past or not has_room:
         return
     try:
         for n in _REMAINDERS:

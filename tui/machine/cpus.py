@@ -49,9 +49,9 @@ def _share(quota: int | None, period: int | None) -> float | None:
     return quota / period if quota is not None and period is not None and quota > 0 and period > 0 else None
 
 
-def n_usable_cpus() -> int:
-    """How many CPUs' time there is for this process."""
-    n = len(usable_cpus())
+def n_usable_cpus(among: frozenset[int] | None = None) -> int:
+    """How many CPUs' time there is for this process, or for its threads on the CPUs `among`."""
+    n = len(usable_cpus() if among is None else usable_cpus() & among)
     return min(n, cpu_quota() or n)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from tui.config.load import auto_devices, backend_devices, engine_settings
 from tui.config.loadtable import LOAD_ROWS
 from tui.config.settings import ChosenLoad
-from tui.machine.cpus import has_two_kinds, n_nodes, n_usable_cpus, physical_cores
+from tui.machine.cpus import chosen_cpus, has_two_kinds, n_nodes, n_usable_cpus, performance_cpus, physical_cores
 from tui.models.info import ModelInfo
 from tui.planning.loadcheck import obstacle
 from tui.protocol.messages import Loaded
@@ -42,7 +42,8 @@ class Candidates:
         threads spin while they wait for each other: more of them than CPUs that may be used, as in a container, would
         take for ever."""
         yield start
-        n_cpus, n_cores = n_usable_cpus(), physical_cores()
+        among = chosen_cpus(start.cpu_range)
+        n_cpus, n_cores = n_usable_cpus(among), physical_cores(among=among)
         for n in dict.fromkeys((n_cores, n_cores - 1, n_cores // 2, n_cpus)):
             if n > 0 and n != n_threads:
                 yield msgspec.structs.replace(start, n_threads=n, n_threads_batch=0)
@@ -63,7 +64,7 @@ class Candidates:
             yield change(repack=_other_repack(base))
         # What priority and polling win is taken from other programs, which no measurement here would see.
         if is_on_cpu and base.cpu_range == "all" and has_two_kinds():
-            yield change(cpu_range="performance")
+            yield change(cpu_range="performance", **_threads_on(performance_cpus(), base))
         if is_on_cpu and base.numa == "off" and n_nodes() > 1:
             yield change(numa="distribute")
         if base.type_v in _UNQUANTIZED:  # a quantized one needs it
@@ -100,6 +101,12 @@ class Candidates:
 
     def _can_be_loaded(self, choice: ChosenLoad) -> bool:
         return not obstacle(self._info, engine_settings(choice, self._devices)[0])
+
+
+def _threads_on(cpus: frozenset[int], base: ChosenLoad) -> dict[str, int]:
+    """The numbers of threads that `base` gives, where they are more than these CPUs: as many as those have cores."""
+    given = {"n_threads": base.n_threads, "n_threads_batch": base.n_threads_batch}
+    return {name: physical_cores(among=cpus) for name, n in given.items() if n > len(cpus)}
 
 
 def changes(start: ChosenLoad, choice: ChosenLoad) -> dict[str, object]:

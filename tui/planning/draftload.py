@@ -55,13 +55,20 @@ def draft_info(path: Path) -> ModelInfo | None:
         parts = part_of(path)[1]
         stamps = tuple((part, part.stat().st_mtime_ns) for part in parts)
         return _read(stamps)
-    except (OSError, ModelFileError):
+    except (OSError, ValueError, ModelFileError):  # no path at all, as one with a NUL, is a ValueError
         return None
 
 
 @functools.lru_cache(maxsize=16)
 def _read(stamps: tuple[tuple[Path, int], ...]) -> ModelInfo:
     return read_model([path for path, _ in stamps])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a folder that may not be looked into, a name that is too long
+        return False
 
 
 def cuts_by_a_token(info: ModelInfo) -> bool:
@@ -72,7 +79,7 @@ def cuts_by_a_token(info: ModelInfo) -> bool:
 def why_no_draft(path: Path, draft: Path) -> Later | None:
     """Why the model at `path` cannot be loaded with this draft model; None when it can. Blocking."""
     name = draft.name
-    if not draft.is_file():
+    if not _is_file(draft):
         return later("There is no draft model at {path}.", path=str(draft))
     info = draft_info(draft)
     if info is None or why_not(info.kind, info.arch):

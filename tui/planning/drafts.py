@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MOST_SHARE = 0.2
 LEAST_BYTES = 1 << 30
 """Of a model that reads less for a token, a step is too short for guesses to be worth memory: "auto" takes none."""
 LOOK_S = 3.0
-"""So long "auto" looks for a draft model: a library on a slow disk is not waited for."""
+"""So long "auto" looks for a draft model: neither a library on a slow disk nor plans for many files are waited for."""
 
 
 def read_bytes(info: ModelInfo) -> int:
@@ -60,13 +61,10 @@ def may_have_draft(choice: ChosenLoad, info: ModelInfo) -> bool:
 async def auto_draft(confirmed: Confirmed, model: LibraryModel, choice: ChosenLoad, others: Others) -> str:
     """What "auto" comes to: the path of the first suitable model of `others` that fits beside `model`, which is that of
     `confirmed`; "off" where none does, or where looking for them takes so long that the load would wait for it."""
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LOOK_S):
-            drafts = await drafts_for(model, others)
-    except TimeoutError:
-        return OFF
-    for draft in drafts:
-        verdict = await confirmed.judge(msgspec.structs.replace(choice, model_draft=str(draft.path)))
-        if verdict.fit == "fits":
-            return str(draft.path)
+            for draft in await drafts_for(model, others):
+                verdict = await confirmed.judge(msgspec.structs.replace(choice, model_draft=str(draft.path)))
+                if verdict.fit == "fits":
+                    return str(draft.path)
     return OFF

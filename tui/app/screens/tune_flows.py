@@ -11,6 +11,7 @@ from tui.app.screens.model_flows import ModelFlows
 from tui.config.settings import ChosenLoad
 from tui.measure.tune import TuneOutcome
 from tui.models.library import LibraryModel
+from tui.protocol.messages import Loaded
 from tui.session.controller import Controller
 from tui.session.loads import LoadRequest
 from tui.session.tuning import TuneSearch
@@ -49,7 +50,7 @@ class TuneFlows:
             self.flows.tell(tr(phrases.STILL_LOADING), bad=True)
             return
         was = controller.model.path, controller.model.choice, controller.model.name
-        was_loaded = controller.engine.loaded is not None
+        before = controller.engine.loaded
         start = controller.tuning.start_of(model, choice)
         unloading: list[asyncio.Task[None]] = []
 
@@ -68,9 +69,11 @@ class TuneFlows:
         await asyncio.gather(*unloading)  # it may have been left in the middle of that
         if controller.engine.loaded is None:
             if found is not None:
-                self._load(model.path, found.best if found.is_better else choice)
-            elif was_loaded and was[0] is not None:
-                self._load(was[0], was[1], was[2])
+                self._load(model.path, found.best if found.is_better else choice, "", before)
+            elif before is not None and was[0] is not None:
+                self._load(was[0], was[1], was[2], before)
 
-    def _load(self, path: Path, choice: ChosenLoad, name: str = "") -> None:
-        self._controller.load(LoadRequest(path=path, choice=choice, name=name, remember=False))
+    def _load(self, path: Path, choice: ChosenLoad, name: str, before: Loaded | None) -> None:
+        """Load the model; what "auto" came to `before`, when it was loaded, it comes to again."""
+        same = before if before is not None and before.path == str(path) else None
+        self._controller.load(LoadRequest.again(path, choice, name, same))

@@ -39,6 +39,19 @@ def test_smaller_ones_of_the_same_vocabulary_are_suitable(tmp_path: Path) -> Non
     assert suitable(MOE, LARGE, [tiny]) == [], "it is no draft model of itself"
 
 
+def test_of_models_with_far_more_or_fewer_tokens_no_vocabulary_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = list[Path]()
+
+    def look(_: Path, other: Path) -> bool:
+        compared.append(other)
+        return True
+
+    monkeypatch.setattr(drafts, "same_vocabulary", look)
+    larger, same = msgspec.structs.replace(sized(MOE, 1).info, n_vocab=LARGE.n_vocab + 513), sized(MOE, 2)
+    assert suitable(DENSE, LARGE, [msgspec.structs.replace(same, info=larger), same]) == [same]
+    assert compared == [MOE]
+
+
 def test_nothing_is_suitable_for_a_model_that_cannot_go_back(tmp_path: Path) -> None:
     mamba = inspect(build(tmp_path / "mamba.gguf", "recurrent"))
     info = msgspec.structs.replace(mamba.info, weights_bytes=20 * LEAST_BYTES)

@@ -12,7 +12,7 @@ import msgspec
 from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
-from tui.models.samevocab import same_vocabulary
+from tui.models.samevocab import MOST_MORE, same_vocabulary
 from tui.planning.draftload import AUTO, OFF, cuts_by_a_token
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import Others
@@ -41,7 +41,10 @@ def suitable(path: Path, info: ModelInfo, models: Iterable[LibraryModel]) -> lis
     small = [
         model
         for model in models
-        if model.path != path and read_bytes(model.info) <= most and cuts_by_a_token(model.info)
+        if model.path != path
+        and read_bytes(model.info) <= most
+        and cuts_by_a_token(model.info)
+        and abs(model.info.n_vocab - info.n_vocab) <= MOST_MORE  # else no header is read for it
     ]
     small.sort(key=lambda one: read_bytes(one.info))
     return [model for model in small if same_vocabulary(path, model.path)]

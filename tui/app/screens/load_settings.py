@@ -270,12 +270,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     def complaints(self) -> dict[str, str]:
         """What is wrong, by the field where it is to be mended."""
         found = {number.field: number.complaint for number in self.query(NumberInput) if number.complaint}
-        together = wrong_together(
-            self._info, self.choice, self._n_layers, engine_settings(self.choice, self._devices)[0]
-        )
-        if found:  # a size of batch that is not yet one is no limit
-            together.pop("n_ubatch", None)
-        return {**found, **together}
+        settings = engine_settings(self.choice, self._devices)[0]
+        return found | wrong_together(self._info, self.choice, self._n_layers, settings, alone=found)
 
     def _refresh_costs(self) -> None:
         """After every change: sliders, notes, complaints and costs."""

@@ -65,6 +65,16 @@ def test_answers_of_a_model_with_states_are_the_same_with_drafts(tmp_path: Path)
     assert told["conversation repeats"][1] > 0
 
 
+async def test_a_model_with_states_loads_with_batches_that_are_too_small_for_drafts(tmp_path: Path) -> None:
+    """llama.cpp would end the process."""
+    model = build(tmp_path / "model.gguf", "hybrid")
+    async with LocalEngine() as engine:
+        for n_ubatch, n_drafts in ((5, 3), (4, 0)):
+            loaded = await engine.load(model, LoadSettings(n_ctx=256, n_threads=1, n_ubatch=n_ubatch))
+            costs = (await engine.ask(MeasureSteps())).costs
+            assert loaded.llama.n_drafts == n_drafts == max(0, len(costs) - 1)
+
+
 @needs_compiler
 async def test_answers_on_vulkan_are_the_same_with_a_draft_model_and_without() -> None:
     async with vulkan_engine():

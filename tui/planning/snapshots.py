@@ -14,7 +14,9 @@ _KEEPS_SNAPSHOTS = frozenset(("lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe",
 
 def n_snapshots(arch: str, settings: LoadSettings) -> int:
     """How many a sequence has beside its state; 0 where drafts are off, or cannot be."""
-    may_draft = settings.speculative == "auto" and settings.n_parallel == 1
+    # llama.cpp takes these and two tokens more at once, whatever the batch is, or ends the process.
+    has_room = min(settings.n_ubatch, settings.n_batch) > SNAPSHOTS + 1
+    may_draft = settings.speculative == "auto" and settings.n_parallel == 1 and has_room
     return SNAPSHOTS if may_draft and keeps_snapshots(arch) else 0
 
 

@@ -86,7 +86,9 @@ def why_no_draft(path: Path, draft: Path) -> Later | None:
     """Why the model at `path` cannot be loaded with this draft model; None when it can. Blocking."""
     name = draft.name
     if not _is_file(draft):
-        return later("There is no draft model at {path}.", path=str(draft))
+        return later(
+            "There is no draft model at {path}. Choose another one, or switch the draft model off.", path=str(draft)
+        )
     info = draft_info(draft)
     if info is None or why_not(info.kind, info.arch):
         return later("{name} cannot be a draft model: it is no model to chat with, or damaged.", name=name)

@@ -37,6 +37,8 @@ FRAME_S, LONGEST_S, END_S = 0.25, 1.0, 4.0
 """A film looks at the screen each so many seconds; what stands still longer is cut to this; and how long the end
 stands."""
 SETTINGS = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n[chat]\nkeep_context = 0\n"
+BRIEFLY = 'system_prompt = "Answer in two short sentences."\n[sampling]\nrepeat_penalty = 1.1\n'
+"""For SmolLM2, which goes round in circles otherwise. It follows `SETTINGS`."""
 
 
 def chat_model() -> Path:
@@ -50,7 +52,7 @@ CHAT = chat_model()
 OF_SMOLLM2 = (
     "What is a lighthouse for?",
     "Show a Python function that reverses a string.",
-    "Name three uses of a model that runs on a laptop.",
+    "Name three things that a small model on a laptop is good for.",
 )
 OF_TINY = ("Show a table", "hello", "用Python写冒泡排序")
 """What it was trained to answer."""
@@ -99,11 +101,6 @@ async def wait_for(
     await pilot.pause(0.1)
 
 
-def length(app: LlmtuiApp) -> int:
-    """Characters of the conversation so far."""
-    return sum(len(turn.text) for turn in app.controller.conversation.turns)
-
-
 async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     """Send a prompt and wait for the whole answer."""
     controller = app.controller
@@ -112,7 +109,7 @@ async def ask(app: LlmtuiApp, pilot: Pilot[int], text: str) -> None:
     await wait_for(
         pilot,
         lambda: controller.phase == "ready" and len(controller.conversation.turns) == n_turns + 2,
-        lambda: length(app),
+        lambda: controller.context.n_used,
     )
 
 
@@ -155,7 +152,6 @@ async def tune(app: LlmtuiApp, pilot: Pilot[int]) -> None:
     """The search for the fastest settings, when some were tried."""
     from tui.app.screens.tune import TuneScreen
 
-    await ask(app, pilot, OF_TINY[0] if app.options.model in (DENSE, MOE) else OF_SMOLLM2[0])
     await app.run_action("screen.tune")
     await wait_for(pilot, lambda: isinstance(app.screen, TuneScreen))
 
@@ -194,7 +190,10 @@ async def engine_died(app: LlmtuiApp, pilot: Pilot[int]) -> None:
 
 async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
     """An answer begins on the CPU and goes on on the GPU: what is on the screen from the prompt to the end."""
+    from tui.session.events import AnswerGrew, AnySessionEvent
+
     controller = app.controller
+    written: list[str] = []
     frames: Frames = []
     seen_s = asyncio.get_running_loop().time()
 
@@ -211,22 +210,32 @@ async def switch(app: LlmtuiApp, pilot: Pilot[int]) -> Frames:
 
     async def look_until(condition: Callable[[], object]) -> None:
         now = asyncio.get_running_loop().time
-        deadline, seen = now() + PATIENCE_S, length(app)
+        deadline, seen = now() + PATIENCE_S, length()
         while not condition():
-            if (reached := length(app)) != seen:
+            if (reached := length()) != seen:
                 deadline, seen = now() + PATIENCE_S, reached
             if now() > deadline:
                 raise TimeoutError("the answer did not get there in time")
             await look(FRAME_S)
 
+    def length() -> int:
+        """Characters of the answer so far."""
+        return sum(map(len, written))
+
+    def hear(event: AnySessionEvent) -> None:
+        if isinstance(event, AnswerGrew):
+            written.append(event.delta.text)
+
+    controller.listen(hear)
+    controller.configure(system_prompt="")
     for word in STORY.split(" "):
         await pilot.press(*("space" if letter == " " else letter for letter in f"{word} "))
         await look(0.0)
     await pilot.press("enter")
-    await look_until(lambda: length(app) - len(STORY) > SWITCH_AT)
+    await look_until(lambda: length() > SWITCH_AT)
     await pilot.press("f6")
     await look_until(lambda: controller.engine.loaded and controller.engine.loaded.llama.devices)
-    await look_until(lambda: length(app) - len(STORY) > STOP_AT or controller.conversation.turns[-1].stop)
+    await look_until(lambda: length() > STOP_AT or controller.conversation.turns[-1].stop)
     await pilot.press("escape")
     await look_until(lambda: controller.phase == "ready")
     await pilot.pause(1.2)
@@ -295,6 +304,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=TOP / "docs" / "images", help="folder to write to")
     arguments = parser.parse_args()
     sys.path.insert(0, str(TOP))  # for what the tests have on their shelf
+    os.environ["LLMTUI_EVERY_FRAME"] = "1"  # the tests leave out frames that nobody looks at
     arguments.to.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MESA_SHADER_CACHE_DIR", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     for name in arguments.only or [name for name, shot in SHOTS.items() if shot.in_docs]:
@@ -303,7 +313,8 @@ def main() -> None:
                 os.environ[variable] = home
             models = Path(home) / "llmtui" / "models"
             models.mkdir(parents=True)
-            (models.parent / "settings.toml").write_text(SETTINGS)
+            settings = SETTINGS if SHOTS[name].model in (None, DENSE, MOE) else SETTINGS + BRIEFLY
+            (models.parent / "settings.toml").write_text(settings)
             for model in {CHAT, DENSE, MOE}:
                 (models / model.name).symlink_to(model)
             file = arguments.to / f"{name}.svg"

@@ -40,8 +40,8 @@ function(llmtui_speed_up_build)
             PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     endif()
 
-    # GCC 12 takes the stores of AMX's tile configuration for dead: llama.cpp's issue 20824.
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12 takes the stores of AMX's tile configuration for dead: llama.cpp's issue 20824. GCC 14 does not.
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
         set_source_files_properties(${ggml}/ggml-cpu/amx/mmq.cpp TARGET_DIRECTORY ggml-cpu
             PROPERTIES COMPILE_OPTIONS "-fno-dse;-fno-tree-dse")
     endif()

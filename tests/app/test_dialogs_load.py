@@ -3,22 +3,17 @@ stays in the dialog."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from textual.events import MouseMove
 from textual.widgets import Static
 
-from tests.app.dialogs import KEYS, OPEN, Stage, opened
+from tests.app.dialogs import KEYS, OPEN, opened
+from tests.app.load_dialog import CPU, GIB, GPU, MIB, ROOMY, dialog, focus, plan_of, show_advanced, write
 from tests.conftest import DENSE, MOE, until
 from tests.engine.memory_models import build
-from tests.measure.known import decoding, run_of
 from tui.app.screens.load_settings import LoadScreen
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
@@ -26,54 +21,10 @@ from tui.app.widgets.form import FormRow
 from tui.app.widgets.number_input import NumberInput
 from tui.app.widgets.slider import Slider
 from tui.base.format import size
-from tui.config.load import engine_settings
 from tui.config.settings import ChosenLoad
-from tui.engines.plans import DryRunPlanner
-from tui.measure.known_speeds import KnownSpeeds
 from tui.models.library import LibraryModel, inspect
-from tui.planning.formula import MemoryPlan
 from tui.planning.now import MemoryNow
 from tui.planning.verdict_words import FITS_ALREADY
-from tui.protocol.records import Device, LoadSettings
-
-GIB, MIB = 2**30, 2**20
-GPU = Device(name="Vulkan0", description="Radeon 860M", kind="gpu", total_bytes=16 * GIB, free_bytes=16 * GIB)
-CPU = Device(name="CPU", description="Ryzen", kind="cpu", total_bytes=32 * GIB, free_bytes=24 * GIB)
-ROOMY = MemoryNow(host_free_bytes=24 * GIB, host_total_bytes=32 * GIB, device_free={"Vulkan0": 16 * GIB})
-
-
-def dialog(
-    settings: ChosenLoad | None = None,
-    *,
-    model: Path = DENSE,
-    memory: MemoryNow = ROOMY,
-    devices: tuple[Device, ...] = (CPU, GPU),
-) -> LoadScreen:
-    return LoadScreen(inspect(model).info, settings or ChosenLoad(n_ctx=2048), devices, memory, KEYS)
-
-
-def plan_of(table: CostTable) -> MemoryPlan:
-    """The plan whose figures are shown."""
-    assert table.verdict is not None
-    return table.verdict.plan
-
-
-async def write(stage: Stage[ChosenLoad], field: str, text: str) -> None:
-    """Type into a number field in place of what is there."""
-    stage.dialog.query_one(f"#{field}").focus()
-    await stage.pilot.pause()
-    await stage.press("ctrl+u", *(("minus" if character == "-" else character) for character in text))
-
-
-async def show_advanced(stage: Stage[ChosenLoad]) -> None:
-    """Unfold the rare settings, by key."""
-    await focus(stage, "advanced")
-    await stage.press("right")
-
-
-async def focus(stage: Stage[ChosenLoad], field: str) -> None:
-    stage.dialog.query_one(f"#{field}").focus()
-    await stage.pilot.pause()
 
 
 async def test_settings_and_costs_are_seen_together() -> None:
@@ -410,84 +361,3 @@ async def test_a_box_on_a_large_terminal_is_no_higher_than_what_is_in_it() -> No
         top, bottom = stage.row_of("╭"), stage.row_of("╰")
         assert bottom - top < 24
         assert not any(rows[at].strip("│ ") == rows[at + 1].strip("│ ") == "" for at in range(top + 1, bottom - 1))
-
-
-@pytest_asyncio.fixture
-async def planner() -> AsyncIterator[DryRunPlanner]:
-    planner = DryRunPlanner()
-    yield planner
-    await planner.close()
-
-
-def planned_dialog(planner: DryRunPlanner, path: Path = DENSE, **settings: Any) -> LoadScreen:
-    choice = ChosenLoad(**{"n_ctx": 2048, "backend": "cpu", **settings})
-    return LoadScreen(inspect(DENSE).info, choice, (CPU,), ROOMY, KEYS, path=path, planner=planner)
-
-
-class HeldPlanner(DryRunPlanner):
-    """Answers when it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_answer = asyncio.Event()
-
-    async def plan(self, *arguments: Any, **more: Any) -> MemoryPlan:
-        await self.may_answer.wait()
-        return await super().plan(*arguments, **more)
-
-
-async def test_the_formula_shows_at_once_and_llama_cpps_own_figures_follow() -> None:
-    planner = HeldPlanner()
-    async with contextlib.AsyncExitStack() as stack, opened(planned_dialog(planner)) as stage:
-        stack.push_async_callback(planner.close)
-        table = stage.dialog.query_one(CostTable)
-        assert not plan_of(table).exact
-        await stage.shows("≈GiB", "· ≈")
-        planner.may_answer.set()
-        await until(lambda: plan_of(table).exact)
-        await until(lambda: "≈" not in stage.text)
-        assert isinstance(stage.dialog, LoadScreen)
-        settings = engine_settings(stage.dialog.choice, (CPU,))[0]
-        assert plan_of(table) == await planner.plan(DENSE, inspect(DENSE).info, settings)
-
-
-async def test_the_figures_follow_the_slider_to_where_it_stops(planner: DryRunPlanner) -> None:
-    async with opened(planned_dialog(planner)) as stage:
-        table = stage.dialog.query_one(CostTable)
-        await stage.press("home", "right", "right", "end")
-        await until(lambda: plan_of(table).exact and plan_of(table).n_ctx == 4096)
-        await stage.press("left")
-        await until(lambda: plan_of(table).exact and plan_of(table).n_ctx == 2048)
-        await stage.press("end")
-        assert plan_of(table).exact and plan_of(table).n_ctx == 4096, "known by now, so there at once"
-
-
-async def test_a_file_that_llama_cpp_refuses_keeps_the_formulas_figures(planner: DryRunPlanner, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"GGUF and nothing more")
-    async with opened(planned_dialog(planner, broken)) as stage:
-        await stage.press("end")
-        plan = await planner.plan(broken, inspect(DENSE).info, LoadSettings(n_ctx=4096))
-        await stage.shows("≈GiB", "4,096 tokens")
-        assert not plan.exact and not plan_of(stage.dialog.query_one(CostTable)).exact
-        await stage.press("f5")
-        assert (await stage.closes()).n_ctx == 4096
-
-
-async def test_a_dialog_that_closes_leaves_no_question_open(planner: DryRunPlanner) -> None:
-    async with opened(planned_dialog(planner)) as stage:
-        await stage.press("end", "escape")
-        assert await stage.closes() is None
-        await until(lambda: not list(stage.host.workers))
-
-
-async def test_the_expected_speed_stands_beside_what_it_costs() -> None:
-    info = inspect(DENSE).info
-    asked = ChosenLoad(n_ctx=2048, backend="cpu")
-    speeds = KnownSpeeds(runs=(run_of(info, decoding(info, 31.4)),))
-    screen = LoadScreen(info, asked, (CPU, GPU), ROOMY, KEYS, speeds=speeds)
-    async with opened(screen, (120, 40)) as stage:
-        await stage.shows("2,048 tokens", "31.4 tok/s (29 to 34)")
-    async with opened(LoadScreen(info, asked, (CPU, GPU), ROOMY, KEYS), (120, 40)) as stage:
-        await stage.shows("2,048 tokens")
-        assert "tok/s" not in stage.text, "nothing is said where nothing is known"

@@ -119,7 +119,7 @@ def test_a_person_chats_with_smollm2_switches_the_model_quits_and_finds_everythi
     terminal.wait_for(lambda screen: "tok · " in screen and "ttft" in screen)
     # The sidebar is painted past Textual's compositor, which no test without a terminal sees.
     terminal.wait_for(lambda screen: re.search(r"│ answer +\d+ tokens?  .*\d s", screen) is not None)
-    terminal.wait_for(lambda screen: re.search(r"│ prompt \d+ +answer \d+", screen) is not None)
+    terminal.wait_for(lambda screen: re.search(r"│ turns \d+ +free \d+", screen) is not None)
 
     terminal.keys("C-o")
     terminal.wait_for("Tiny Qwen3")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import html
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+os.environ["LLMTUI_EVERY_FRAME"] = "1"  # Textual's picture is of the last frame
 
 from tests.app.scenes import IN_CHINESE, SCENES, shown
 from tests.homes import own_home

@@ -107,6 +107,17 @@ async def test_what_it_takes_is_planned_and_told() -> None:
     assert formula.weights_bytes == pytest.approx(took.weights_bytes, rel=0.01)
 
 
+@pytest.mark.parametrize(("kind", "keeps"), [("hybrid", True), ("convolution", True), ("recurrent", False)])
+async def test_snapshots_of_states_are_planned_to_the_byte(kind: str, keeps: bool, tmp_path: Path) -> None:
+    model = build(tmp_path / "model.gguf", kind)
+    off = msgspec.structs.replace(TINY, speculative="off")
+    async with LocalEngine() as engine:
+        planned = [await engine.ask(DryRun(path=str(model), settings=settings)) for settings in (TINY, off)]
+    kv = [by_device(plan.placed)["CPU"].kv_bytes for plan in planned]
+    assert kv == [estimate(inspect(model).info, settings).kv_bytes for settings in (TINY, off)]
+    assert (kv[0] > kv[1]) == keeps
+
+
 @pytest.mark.parametrize("settings", [{"speculative": "off"}, {"n_parallel": 2}], ids=["off", "several users"])
 def test_none_is_planned_where_nothing_is_guessed(settings: dict[str, Any]) -> None:
     info, settled = inspect(DENSE).info, msgspec.structs.replace(WITH_DRAFT, **settings)
@@ -122,6 +133,17 @@ async def test_what_a_guess_costs_is_measured_with_the_steps(n_batch: int) -> No
         drafted = await ask(engine, user("Show a table"), max_tokens=40, step_costs=costs)
     assert 1 < len(costs) <= n_batch
     assert (drafted.thinking, drafted.text) == (plain.thinking, plain.text)
+
+
+async def test_it_computes_with_the_threads_of_the_large_model_where_these_are_placed() -> None:
+    async with LocalEngine() as engine:
+        told = []
+        for settings in (msgspec.structs.replace(WITH_DRAFT, poll=50), TINY):
+            await engine.load(DENSE, settings)
+            costs = (await engine.ask(MeasureSteps())).costs
+            reply = await ask(engine, user("Show a table"), max_tokens=40, step_costs=costs)
+            told.append((reply.thinking, reply.text))
+    assert told[0] == told[1]
 
 
 async def refused(engine: Engine, draft: Path) -> str:

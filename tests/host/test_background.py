@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ from tests.patience import PATIENCE_S
 from tests.running import COMMAND, llmtui, on_terminal
 from tui.base.exit_codes import ExitCode
 from tui.config import paths
-from tui.host.meeting import meeting
+from tui.host import client
+from tui.host.meeting import HostProblem, meeting
+from tui.host.messages import AskStatus
 
 
 def hosts() -> list[dict[str, Any]]:
@@ -144,6 +147,18 @@ def test_an_end_in_the_middle_of_an_answer_is_told_and_leaves_what_was_written(c
     answer = saved()[1].turns[1]
     assert answer.stop == ("cancelled" if end == "stop" else "crashed")
     assert answer.text and SCRIPT.startswith(answer.text.strip())
+
+
+async def test_who_comes_while_a_host_ends_gets_another_one() -> None:
+    assert (await asyncio.to_thread(llmtui, "ask", "hello", *TINY, "--keep")).returncode == ExitCode.FINE
+    before = after = (await asyncio.to_thread(hosts))[0]["pid"]
+    os.kill(before, signal.SIGTERM)
+    while after == before:
+        line = await client.start()
+        async with line:
+            with contextlib.suppress(HostProblem):  # greeted just before the signal came
+                after = (await line.status_after(AskStatus())).pid
+    assert [one["pid"] for one in await asyncio.to_thread(hosts)] == [after]
 
 
 def test_a_host_that_was_killed_is_no_obstacle(runtime: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +13,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.running import llmtui
 from tui.ask.attach import Viewer
+from tui.base.exit_codes import ExitCode
 from tui.chat.conversation import answer_turn, new_conversation, user_turn
 from tui.host.event_log import EventLog
-from tui.host.messages import Caught, Happened
+from tui.host.meeting import meeting
+from tui.host.messages import Caught, Happened, Rested, Welcome
 from tui.protocol.messages import Delta, Started
 from tui.protocol.records import ErrorInfo
+from tui.protocol.wire import encode
 from tui.session import events
 
 Pieces = list[tuple[str, str]]
@@ -68,7 +74,7 @@ def test_who_was_cut_off_anywhere_has_the_same_as_who_never_was(
         numbers.append(message.number)
         viewer.take(message)
 
-    viewer = Viewer(write)
+    viewer = Viewer(write, lambda: None)
     end = None
     for event in told(answers):
         if end is None and chance.random() < 0.5:
@@ -91,3 +97,28 @@ def test_what_is_no_text_is_passed_over() -> None:
     log = EventLog()
     log.hear(events.LoadFailed(path=Path("a\udcff.gguf"), info=ErrorInfo(kind="internal", detail="")))
     assert log.number == 0
+
+
+async def test_who_attaches_while_a_model_is_loaded_sees_the_answer_that_follows() -> None:
+    log = EventLog()
+    log.hear(events.PhaseChanged(phase="loading"))
+
+    async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode(Welcome(version="1", pid=1)))
+        await reader.read(1)
+        log.follow(lambda message: writer.write(encode(message)), -1)
+        # Loaded, and nothing is answered yet: that is not the end.
+        for event in (events.PhaseChanged(phase="ready"), *told([[("answer", "one")], [("answer", "two")]])):
+            log.hear(event)
+        writer.write(encode(Rested()))
+
+    place = meeting(is_made=True)
+    assert place
+    with place:
+        lock = place.lock()
+        assert lock is not None
+        async with await asyncio.start_unix_server(tell, sock=place.listen()):
+            done = await asyncio.to_thread(llmtui, "attach")
+        place.leave()
+        os.close(lock)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.FINE, "one\ntwo\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -128,3 +129,36 @@ def test_homes_do_not_share_a_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_first_words_are_understood_by_every_version() -> None:
     frame = msgspec.msgpack.encode({"type": "Welcome", "version": "3", "pid": 1, "protocol": 7, "more": 1})
     assert msgspec.msgpack.decode(frame, type=Welcome).protocol == 7
+
+
+async def test_a_host_that_lets_nobody_in_any_more_is_told_and_not_waited_for() -> None:
+    place = meeting.meeting(is_made=True)
+    assert place
+    with place, place.listen() as listener:
+        listener.listen(0)
+        with place.connected() or listener, pytest.raises(HostProblem, match="has stopped answering"):
+            await client.find()
+        place.leave()
+
+
+def test_who_looks_for_a_host_keeps_none_from_starting(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = meeting.meeting(is_made=True)
+    assert place
+    with place:
+        lock = place.lock()
+        assert lock is not None
+        os.close(lock)
+        (file,) = (runtime / "llmtui").iterdir()
+        looking = os.open(file, os.O_RDWR)
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        found = place.is_locked
+
+        def is_locked() -> bool:
+            is_there = found()
+            os.close(looking)
+            return is_there
+
+        monkeypatch.setattr(place, "is_locked", is_locked)
+        lock = place.lock()
+        assert lock is not None
+        os.close(lock)

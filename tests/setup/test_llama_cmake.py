@@ -70,7 +70,7 @@ def write_project(folder: Path) -> Path:
     return vendor
 
 
-def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, list[str]]:
+def commands(folder: Path, *arguments: str, compiler: str = "GNU", version: str = "12.2.0") -> dict[str, list[str]]:
     """The compiler's arguments for each source of llama.cpp, by its path in there."""
     vendor = write_project(folder)
     options = {
@@ -81,6 +81,10 @@ def commands(folder: Path, *arguments: str, compiler: str = "GNU") -> dict[str, 
         "CMAKE_CXX_COMPILER": "/bin/true",
         "CMAKE_CXX_COMPILER_FORCED": "TRUE",
         "CMAKE_CXX_COMPILER_ID": compiler,
+        "CMAKE_CXX_COMPILER_VERSION": version,
+        "CMAKE_CXX_STANDARD_COMPUTED_DEFAULT": "17",
+        "CMAKE_CXX_EXTENSIONS_COMPUTED_DEFAULT": "ON",
+        "LLMTUI_CAN_HIDE_ARCHIVES": "OFF",  # this is found by compiling
     }
     given = [f"-D{name}={value}" for name, value in options.items()]
     assert CMAKE
@@ -107,8 +111,11 @@ def test_with_gcc_one_file_alone_keeps_the_stores_of_amxs_tile_configuration(tmp
     assert [file for file, command in found.items() if flags(command, *NO_DEAD_STORES)] == []
 
 
-def test_other_compilers_which_do_not_know_these_flags_do_not_get_them(tmp_path: Path) -> None:
-    found = commands(tmp_path, compiler="Clang")
+@pytest.mark.parametrize(("compiler", "version"), [("Clang", "14.0.6"), ("GNU", "14.2.0")])
+def test_compilers_that_do_not_know_these_flags_or_need_none_do_not_get_them(
+    tmp_path: Path, compiler: str, version: str
+) -> None:
+    found = commands(tmp_path, compiler=compiler, version=version)
     assert "ggml/src/ggml-cpu/amx/mmq.cpp" in found
     assert [file for file, command in found.items() if flags(command, *NO_DEAD_STORES)] == []
 

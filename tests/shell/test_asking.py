@@ -4,16 +4,21 @@ is refused."""
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import DENSE
+from tests.padded_model import pad
 from tests.session.conftest import Session
 from tui.config.modelrules import ChatOverrides
+from tui.config.settings import ModelSettings, Settings
 from tui.config.state import StateStore
 from tui.models.library import inspect
+from tui.planning import drafts
 from tui.protocol.messages import Generate
-from tui.shell.answer_load import is_loaded
+from tui.shell.answer_load import is_loaded, settle
 from tui.shell.asking import Asking
 from tui.shell.question import CannotAsk, Question
 
@@ -93,3 +98,16 @@ async def test_a_question_that_nobody_wants_any_more_is_stopped_and_leaves_what_
 async def test_there_must_be_a_conversation_to_go_on_with(session: Session) -> None:
     with pytest.raises(CannotAsk, match="no conversation to go on with"):
         await asking(session).ask(Question(prompt="hi", continue_last=True))
+
+
+async def test_a_draft_model_of_the_library_is_loaded_too_where_nobody_wants_none(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafts, "LEAST_BYTES", 1)
+    small = shutil.copy(DENSE, tmp_path / "small.gguf")
+    large = inspect(pad(DENSE, tmp_path / "large.gguf", 26))
+    settings = Settings(models=ModelSettings(folders=(str(tmp_path),)))
+    for load, found in (({}, str(small)), ({"model_draft": "off"}, "off")):
+        question = Question(prompt="hi", load={"backend": "cpu", **load})
+        request = await settle(session.controller, large, question, settings, StateStore(is_kept=False), print)
+        assert request.model_draft == found

@@ -18,7 +18,7 @@ from tui.base.stdout import CannotWrite
 from tui.host import client
 from tui.host.client import HostLine
 from tui.host.meeting import HostProblem
-from tui.host.messages import Caught, FollowHost, Happened
+from tui.host.messages import Caught, FollowHost, Happened, Rested
 from tui.host.scene import Scene, after
 from tui.session.events import decode
 from tui.shell import signals
@@ -34,16 +34,19 @@ def attach() -> ExitCode:
 
 async def _attach() -> ExitCode:
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    output = Output(sys.stdout.fileno(), failed.set_exception)
+    output = Output(sys.stdout.fileno(), lambda error: None if failed.done() else failed.set_exception(error))
     stream = TextStream(output, sys.stdout)
-    viewer = Viewer(stream.write)
+    viewer = Viewer(stream.write, stream.end)
     following = asyncio.create_task(follow(viewer))
     try:
         both: list[asyncio.Future[Any]] = [following, failed]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not failed.done():
+            is_there = following.result()
+            stream.end()
+            await output.written()
         if failed.done():
             failed.result()
-        is_there = following.result()
     except asyncio.CancelledError:
         say(tr("the answer goes on in the background."))
         return ExitCode.INTERRUPTED
@@ -57,12 +60,10 @@ async def _attach() -> ExitCode:
     finally:
         following.cancel()
         failed.cancel()
-    stream.end()
-    await output.written()
     if not is_there:
         say(tr("nothing runs in the background. `llmtui ask --keep` leaves a model loaded there."))
     elif not viewer.has_begun:
-        say(tr("nothing was asked there yet."))
+        say(tr("nothing was answered there yet."))
     return ExitCode.FINE
 
 
@@ -86,8 +87,7 @@ async def follow(viewer: Viewer) -> bool:
 
 async def _heard(line: HostLine, viewer: Viewer) -> bool:
     line.send(FollowHost(after=viewer.number))
-    while not viewer.is_over:
-        message = await line.next()
+    while not isinstance(message := await line.next(), Rested):
         if isinstance(message, Caught | Happened):
             viewer.take(message)
     return True
@@ -96,8 +96,9 @@ async def _heard(line: HostLine, viewer: Viewer) -> bool:
 class Viewer:
     """Follows a session, and writes of its newest answer what was not written yet."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[str], None], end: Callable[[], None]) -> None:
+        """`end` is called between what is written of one answer and of the next."""
+        self._write, self._end = write, end
         self.number = -1
         """Of the last event that was heard, directly or as part of a scene; -1 for none."""
         self.scene = Scene()
@@ -105,13 +106,6 @@ class Viewer:
         self._n_written = 0
         self.has_begun = False
         """There is an answer."""
-
-    @property
-    def is_over(self) -> bool:
-        """Nothing more comes of it."""
-        answer = self.scene.answer
-        is_idle = self.scene.phase not in ("loading", "answering")
-        return self.number >= 0 and is_idle and (answer is None or not answer.is_streaming)
 
     def take(self, message: Caught | Happened) -> None:
         """What comes next."""
@@ -124,6 +118,7 @@ class Viewer:
         if answer is None:
             return
         if answer.id != self._turn or len(answer.text) < self._n_written:  # the latter: all of it was thinking
+            self._end()
             self._turn, self._n_written = answer.id, 0
         self.has_begun = True
         self._write(answer.text[self._n_written :])

@@ -177,6 +177,11 @@ class DraftModel:
             self.forget_from(self.state.n_held)
         return time.perf_counter() - started
 
+    @property
+    def context(self) -> int | None:
+        """llama.cpp's context, for those who call it themselves."""
+        return self._context
+
     def placed(self, *, mapped: bool) -> tuple[Placed, ...]:
         """What of it lies where. Raises `BooksUnreadable`."""
         if self._model is None or self._context is None:

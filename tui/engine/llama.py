@@ -90,8 +90,7 @@ class Session:
             """Texts that end an answer, beside what the chat format says."""
             self._warm_up()
             if (draft := draft_path(settings)) is not None:
-                self.draft = DraftModel(draft, settings, abort, self.vocabulary)
-                self.draft.expect(int(lib.llama_model_size(self._model)))
+                self._load_draft(draft, settings)
         except BaseException:
             self.close()
             raise
@@ -163,6 +162,12 @@ class Session:
         finally:
             lib.llama_set_warmup(self._context, False)
             self.memory.clear()
+
+    def _load_draft(self, path: Path, settings: LoadSettings) -> None:
+        self.draft = DraftModel(path, settings, self.abort, self.vocabulary)
+        self.draft.expect(int(lib.llama_model_size(self._model)))
+        if self._pool is not None and self.draft.context is not None:
+            self._pool.share(self.draft.context)
 
     def _is_long_rope(self) -> bool:
         """LongRoPE (Phi-3, MiniCPM) has two sets of rotations: this context is too long for that of short ones."""
@@ -253,10 +258,10 @@ class Session:
 
     def leave_templates(self) -> TemplateHost:
         """Free context and model; what renders templates is for the next session."""
-        if self.draft is not None:
-            self.draft.close()
         if self._pool is not None:
             self._pool.close()
+        if self.draft is not None:
+            self.draft.close()
         if self._context:
             lib.llama_free(self._context)
         if self._model:

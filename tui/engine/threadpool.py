@@ -57,12 +57,12 @@ class _Params(ctypes.Structure):
 
 
 class ThreadPool:
-    """Threads of one context, whose settings ask for more than llama.cpp does by itself. `close` before the context is
-    freed."""
+    """Threads of one context, whose settings ask for more than llama.cpp does by itself, and of those that never
+    compute at the same time. `close` before any of them is freed."""
 
     def __init__(self, context: int, settings: LoadSettings, cpus: frozenset[int]) -> None:
         """`cpus` are those to run on, none for all."""
-        self._context, self._poll, self._cpus = context, poll_of(settings), cpus
+        self._contexts, self._poll, self._cpus = [context], poll_of(settings), cpus
         self._pool: int | None = None
         self._n_threads = 0
         self.was_refused = _is_refused(settings.priority)
@@ -86,14 +86,22 @@ class ThreadPool:
         if policy != _OTHER:
             os.sched_setscheduler(0, policy, os.sched_param(level))
         pool = _api().ggml_threadpool_new(ctypes.byref(params))
-        _api().llama_attach_threadpool(self._context, pool, None)
+        for context in self._contexts:
+            _api().llama_attach_threadpool(context, pool, None)
         self._free()
         self._pool, self._n_threads = pool, n_threads
+
+    def share(self, context: int) -> None:
+        """Another context computes with them too, when the first does not."""
+        self._contexts.append(context)
+        if self._pool is not None:
+            _api().llama_attach_threadpool(context, self._pool, None)
 
     def close(self) -> None:
         """Free them; other threads of this process have again what they had before."""
         if self._pool is not None:
-            _api().llama_detach_threadpool(self._context)
+            for context in self._contexts:
+                _api().llama_detach_threadpool(context)
             self._free()
             _standing.given_back_by(self)
 

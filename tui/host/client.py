@@ -38,8 +38,13 @@ _SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect")
 """Before a command: it runs outside of the login that it was started in, with whose processes it might be ended."""
 _GREETING_S, _START_S, _FREE_S, _STOP_S = 5.0, 30.0, 10.0, 20.0
 """How long a host may take to say its first word, to listen once it was started, to free its model, and to end."""
+_MOST_STARTS = 3
 _LOOK_EVERY_S = 0.05
 _PIECE = 1 << 16
+
+
+class HostEnded(HostProblem):
+    """The host is gone."""
 
 
 class HostLine:
@@ -107,7 +112,7 @@ class HostLine:
                 if data := await self._reader.read(_PIECE):
                     self._waiting += self._frames.feed(data)
                     continue
-            raise HostProblem(tr("The llmtui in the background has ended. What it has written is saved; ask again."))
+            raise HostEnded(tr("The llmtui in the background has ended. What it has written is saved; ask again."))
         return self._waiting.pop(0)
 
 
@@ -118,7 +123,10 @@ async def find() -> HostLine | None:
         return None
     with place:
         connection = place.connected()
-    return None if connection is None else await _line(connection)
+    try:
+        return None if connection is None else await _line(connection)
+    except HostEnded:  # it was about to
+        return None
 
 
 async def start() -> HostLine:
@@ -126,12 +134,40 @@ async def start() -> HostLine:
     place = meeting(is_made=True)
     assert place is not None
     with place:
-        if (connection := place.connected()) is None:
-            connection = await _started(place)
-    return await _line(connection)
+        for _ in range(_MOST_STARTS):
+            try:
+                return await _line(await _reached(place))
+            except HostEnded:  # it was about to when it was found
+                continue
+        return await _line(await _reached(place))
 
 
-async def _started(place: Meeting) -> socket.socket:
+async def _reached(place: Meeting) -> socket.socket:
+    """A connection to the host that is there, or that comes."""
+    said, n_started, deadline = b"", 0, time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if (connection := place.connected()) is not None:
+            return connection
+        if place.is_locked():  # that of another start, which does not listen yet, or one that is ending
+            await asyncio.sleep(_LOOK_EVERY_S)
+        elif said or n_started == _MOST_STARTS:
+            break
+        else:
+            n_started += 1
+            said = await _started(place)
+            deadline = time.monotonic() + _START_S
+    reason = said.decode("utf-8", "replace").strip().splitlines()
+    raise HostProblem(
+        tr(
+            "No model can be kept loaded in the background: {reason}. Leave out --keep, or see the log that "
+            "llmtui --locate names.",
+            reason=reason[-1].rstrip(".。") if reason else tr("its process has ended"),
+        )
+    )
+
+
+async def _started(place: Meeting) -> bytes:
+    """Start one; what it says is why it cannot be."""
     said = b""
     for way in (_SCOPE, ()) if _has_user_manager() else ((),):
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would be killed with this process
@@ -142,24 +178,15 @@ async def _started(place: Meeting) -> socket.socket:
             start_new_session=True,
         )
         assert process.stderr is not None
-        said = await aside(process.stderr.read)
+        try:
+            async with asyncio.timeout(_START_S):
+                said = await aside(process.stderr.read)
+        except TimeoutError:  # systemd's does not answer
+            process.kill()
+            continue
         if place.is_locked():
             break
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if (connection := place.connected()) is not None:
-            return connection
-        if not place.is_locked():
-            break
-        await asyncio.sleep(_LOOK_EVERY_S)  # that of another start, which is not there yet
-    reason = said.decode("utf-8", "replace").strip().splitlines()
-    raise HostProblem(
-        tr(
-            "No model can be kept loaded in the background: {reason}. Leave out --keep, or see the log that "
-            "llmtui --locate names.",
-            reason=reason[-1].rstrip(".。") if reason else tr("its process has ended"),
-        )
-    )
+    return said
 
 
 def _has_user_manager() -> bool:
@@ -210,21 +237,22 @@ async def stop() -> int | None:
     place = meeting()
     if place is None:
         return None
+    pid: int | None = None
     with place:
-        connection = place.connected()
-        if connection is None:
-            return None
-        with connection:
-            pid, _ = peer(connection)
-            if pid <= 0:
-                raise HostProblem(tr("The llmtui in the background runs in another container: end it there."))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S
-        while place.is_locked():
+        while place.is_locked():  # it may be about to end, and let nobody in any more
+            if pid is None and (connection := place.connected()) is not None:
+                with connection:
+                    pid, _ = peer(connection)
+                if pid <= 0:
+                    raise HostProblem(tr("The llmtui in the background runs in another container: end it there."))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             if time.monotonic() > deadline:
                 raise HostProblem(
                     tr("The llmtui in the background (process {pid}) does not end: `kill -9 {pid}` would.", pid=pid)
+                    if pid is not None
+                    else tr("The llmtui in the background is still ending. Try again in a moment.")
                 )
             await asyncio.sleep(_LOOK_EVERY_S)
     return pid

@@ -18,7 +18,7 @@ from tui.config import paths
 from tui.words import tr
 
 _BACKLOG = 16
-_CREDENTIALS = struct.Struct("3i")
+_CREDENTIALS = struct.Struct("iII")
 """Linux's `struct ucred`: process, user, group."""
 
 
@@ -50,13 +50,20 @@ class Meeting:
         os.close(self._descriptor)
 
     def connected(self) -> socket.socket | None:
-        """A connection to the host; None where none listens. Raises `HostProblem` for one of another user."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        """A connection to the host; None where none listens. Never waits. Raises `HostProblem` for one of another user,
+        and one that has stopped letting anybody in."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
             connection.connect(self._address)
+        except BlockingIOError:  # as many wait as may
+            connection.close()
+            raise HostProblem(
+                tr("The llmtui in the background has stopped answering. `pkill -9 -f tui.host.process` ends it.")
+            ) from None
         except OSError:  # nobody there, or a socket that a killed host left
             connection.close()
             return None
+        connection.setblocking(True)
         if peer(connection)[1] != os.geteuid():
             connection.close()
             raise HostProblem(tr("The llmtui in the background belongs to another user: leave out --keep."))
@@ -70,7 +77,9 @@ class Meeting:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
-                return None
+                if self.is_locked():
+                    return None
+                continue  # somebody was just looking whether there is a host
             if os.fstat(lock).st_nlink:
                 return lock
             os.close(lock)  # that of a host which has just ended: another may have made a new one

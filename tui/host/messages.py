@@ -83,6 +83,10 @@ class Caught(HostMessage, frozen=True):
     """JSON of a `tui.host.scene.Scene`."""
 
 
+class Rested(HostMessage, frozen=True):
+    """To who follows: nothing is asked, or the question that was answered is done with."""
+
+
 class HostStatus(HostMessage, frozen=True):
     """What a host has and does."""
 
@@ -121,7 +125,7 @@ class StopAsking(HostMessage, frozen=True):
 
 class FollowHost(HostMessage, frozen=True):
     """Tell what happens: `Happened` with every event after that of this number, or `Caught` first where they are not
-    kept any more, or nothing is known yet (-1)."""
+    kept any more, or nothing is known yet (-1). `Rested` says when a question is over."""
 
     after: int = -1
 
@@ -134,7 +138,7 @@ class AskStatus(HostMessage, frozen=True):
     """A `HostStatus` comes back."""
 
 
-FROM_HOST = Welcome | Waiting | Begun | Happened | Remark | Closed | Caught | HostStatus
+FROM_HOST = Welcome | Waiting | Begun | Happened | Remark | Closed | Caught | Rested | HostStatus
 TO_HOST = AskHost | StopAsking | FollowHost | FreeModel | AskStatus
 
 

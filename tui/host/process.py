@@ -85,9 +85,10 @@ async def _run(listener: socket.socket) -> None:
         await _open(store)
         await is_over.wait()
     finally:
-        await host.close()
         serving.cancel()
         await asyncio.wait([serving])
+        listener.close()  # who comes now waits for the lock, and starts another host
+        await host.close()
         await controller.close(_END_S)
 
 

@@ -31,6 +31,7 @@ from tui.host.messages import (
     HostMessage,
     HostStatus,
     Remark,
+    Rested,
     StopAsking,
     Waiting,
     Welcome,
@@ -46,7 +47,7 @@ from tui.shell.trouble import death_report
 _MOST_UNREAD = 16 << 20
 """Bytes that wait for who does not read: then the line is cut, and can be taken up again."""
 _AGAIN_S = 1.0
-_MINUTE = 60.0
+_MINUTE_S = 60.0
 _FIRST_S, _LEAST_S = 30.0, 0.5
 """How long it waits for the first question, and for the next at least, whatever the settings say."""
 _log = logging.getLogger("llmtui.host")
@@ -61,18 +62,15 @@ class Host:
         settings: Settings,
         state: StateStore,
         on_end: Callable[[], None],
-        *,
-        minute_s: float = _MINUTE,
     ) -> None:
         self._controller, self._settings, self._state, self._on_end = controller, settings, state, on_end
         self._wishes: SessionSettings = settings.session
-        self._minute_s = minute_s
         self.log = EventLog()
         controller.listen(self.log.hear)
         self._turn = asyncio.Lock()
         self._n_asked = 0
         """Questions that are answered or wait."""
-        self._has_served = False
+        self._has_served = self._is_ending = False
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at, self._quiet_since = time.time(), time.monotonic()
@@ -84,23 +82,20 @@ class Host:
         """Take connections until this is cancelled."""
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(listener)
-                    if peer(connection)[1] != os.geteuid():
-                        connection.close()
-                        continue
-                    await loop.connect_accepted_socket(lambda: _Line(self), connection)
-                except OSError as error:  # too many open files, or one that was gone at once
-                    _log.warning("Somebody could not be let in: %s", error)
-                    await asyncio.sleep(_AGAIN_S)
-        finally:
-            for line in tuple(self._lines):
-                line.cut()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+                if peer(connection)[1] != os.geteuid():
+                    connection.close()
+                    continue
+                await loop.connect_accepted_socket(lambda: _Line(self), connection)
+            except OSError as error:  # too many open files, or one that was gone at once
+                _log.warning("Somebody could not be let in: %s", error)
+                await asyncio.sleep(_AGAIN_S)
 
     async def close(self) -> None:
-        """End what is asked; what there is of an answer is saved."""
+        """End what is asked, and all lines; what there is of an answer is saved."""
+        self._is_ending = True
         for timer in (self._end, self._unloading):
             if timer is not None:
                 timer.cancel()
@@ -108,6 +103,8 @@ class Host:
             task.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+        for line in tuple(self._lines):
+            line.cut()
 
     # For a line -------------------------------------------------------------------------------------------------------
 
@@ -120,8 +117,16 @@ class Host:
         """And is gone; what was asked there goes on."""
         self._lines.discard(line)
 
-    def ask(self, line: _Line, asked: AskHost) -> asyncio.Task[None]:
-        """Begin to answer; cancelling the result stops that."""
+    @property
+    def is_asked(self) -> bool:
+        """A question is answered, or waits."""
+        return self._n_asked > 0
+
+    def ask(self, line: _Line, asked: AskHost) -> asyncio.Task[None] | None:
+        """Begin to answer; cancelling the result stops that. None, and the line is cut, where the host is ending."""
+        if self._is_ending:
+            line.cut()
+            return None
         self._n_asked += 1
         self._has_served = True
         self._rest()
@@ -132,7 +137,7 @@ class Host:
 
     def free(self, line: _Line) -> None:
         """Free the model if nobody needs it now, and tell what is there then."""
-        if self._n_asked:
+        if self.is_asked or self._is_ending:
             line.send(self.status())
         else:
             self._unload().add_done_callback(lambda _: line.send(self.status()))
@@ -163,8 +168,8 @@ class Host:
         try:
             async with self._turn:
                 closed = await self._in_turn(line, asked)
-        except asyncio.CancelledError:
-            closed = Closed(conversation=self._controller.opened.saved_id)
+        except asyncio.CancelledError:  # while it waited
+            closed = Closed()
         except Exception as error:
             _log.exception("A question was broken off")
             closed = Closed(code=ExitCode.ENGINE, sentence=f"{type(error).__name__}: {error}")
@@ -193,6 +198,8 @@ class Host:
             return Closed(code=ExitCode.ENGINE, sentence=death_report(died.death))
         except StoreError as error:
             return Closed(code=ExitCode.UNWRITTEN, sentence=str(error))
+        except asyncio.CancelledError:
+            return Closed(conversation=self._controller.opened.saved_id)
         finally:
             followed()
         await self._controller.store.flush()
@@ -202,6 +209,8 @@ class Host:
         self._tasks.discard(task)
         self._n_asked -= 1
         self._rest()
+        for line in self._lines:
+            line.rest()
         if not task.cancelled():
             task.exception()
 
@@ -220,11 +229,11 @@ class Host:
         if wishes.linger >= 0:
             self._end = loop.call_later(self._linger_s, self._end_unless_wanted)
         if wishes.unload_after:
-            self._unloading = loop.call_later(wishes.unload_after * self._minute_s, self._unload)
+            self._unloading = loop.call_later(wishes.unload_after * _MINUTE_S, self._unload)
 
     @property
     def _linger_s(self) -> float:
-        return max(self._wishes.linger * self._minute_s, _LEAST_S if self._has_served else _FIRST_S)
+        return max(self._wishes.linger * _MINUTE_S, _LEAST_S if self._has_served else _FIRST_S)
 
     def _end_unless_wanted(self) -> None:
         if self.log.n_followers or self._lines:
@@ -285,6 +294,11 @@ class _Line(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > _MOST_UNREAD:
             self._transport.abort()
 
+    def rest(self) -> None:
+        """Tell who follows that a question is over."""
+        if self._followed is not None:
+            self.send(Rested())
+
     def cut(self) -> None:
         """End the connection."""
         if self._transport is not None:
@@ -299,6 +313,8 @@ class _Line(asyncio.Protocol):
                     self._asking.cancel()
             case FollowHost(after=number) if self._followed is None:
                 self._followed = self._host.log.follow(self.send, number)
+                if not self._host.is_asked:
+                    self.rest()
             case FreeModel():
                 self._host.free(self)
             case AskStatus():

@@ -73,12 +73,14 @@ class ContextMeter:
         return None
 
     async def _count_system(self, loaded: Loaded) -> int:
-        """Templates may refuse a system prompt alone, so it is what a prompt has more with it."""
+        """What a prompt has more with it, as templates may refuse it alone; and its text at least, as some write a
+        system prompt of their own where there is none."""
         system = self._opened.now.system_prompt
         if not system.strip():
             return 0
-        n_without = await self._count_around(loaded) + 1
-        return max(0, await self._count(_ONE_TOKEN, system) - n_without)
+        n_around = await self._count_around(loaded)
+        more = await self._count(_ONE_TOKEN, system) - n_around - 1
+        return max(more, await self._count(system) - n_around)
 
     async def _count_around(self, loaded: Loaded) -> int:
         """Tokens that come around a message."""

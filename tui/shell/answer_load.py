@@ -3,7 +3,8 @@ it leaves enough memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +17,8 @@ from tui.config.state import StateStore
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning import verdict_words
+from tui.planning.draftload import OFF
+from tui.planning.drafts import auto_draft, may_have_draft
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import may_load, no_others
 from tui.planning.verdict import Verdict
@@ -23,6 +26,7 @@ from tui.session.controller import Controller
 from tui.session.load_order import LoadOrder
 from tui.session.loads import LoadRequest
 from tui.shell.load_guard import no_such_device, options_of, read_memory
+from tui.shell.pick import scanned
 from tui.shell.question import CannotAsk, Question
 from tui.words import tr
 
@@ -70,12 +74,27 @@ async def settle(
         choice, chosen = msgspec.structs.replace(choice, n_ctx=n_ctx), chosen - {"n_ctx"}
     memory = await read_memory(devices, settings.memory, controller.engine.loaded)
     confirmed = Confirmed(controller.planner, path, info, devices, memory)
+
+    async def loaded_so(choice: ChosenLoad, verdict: Verdict) -> LoadRequest:
+        return LoadRequest(
+            path=path,
+            choice=choice,
+            name=info.name,
+            remember=False,
+            swa_full="on" if verdict.plan.swa_full else "off",
+            model_draft=await auto_draft(confirmed, model, choice, library) if may_have_draft(choice, info) else OFF,
+            chat_format=question.chat_format,
+        )
+
+    async def library() -> Sequence[LibraryModel]:
+        return await asyncio.to_thread(lambda: scanned(settings, state.state).models)
+
     if question.fit and (found := await confirmed.auto_fit(choice, may_cut="n_ctx" not in load)):
         if found.is_cut:
             say(verdict_words.context_cut(choice.n_ctx or info.n_ctx_train, found.choice.n_ctx))
         choice = found.choice
     if question.force:
-        return _request(model, question, choice, await confirmed.judge(choice))
+        return await loaded_so(choice, await confirmed.judge(choice))
     permission = await may_load(confirmed, choice, chosen=chosen, others=no_others)
     if permission.instead is not None:
         say(verdict_words.loaded_instead(permission.instead))
@@ -89,7 +108,7 @@ async def settle(
         )
         sentence = tr("{model}: {reason}", model=info.name, reason=verdict_words.sentence(permission.verdict))
         raise CannotAsk(ExitCode.MODEL, f"{sentence}\n{would}")
-    return _request(model, question, choice, permission.outcome)
+    return await loaded_so(choice, permission.outcome)
 
 
 def n_ctx_for(
@@ -105,14 +124,3 @@ def n_ctx_for(
         return choice.n_ctx
     needed = -(-needed // _STEP) * _STEP
     return max(choice.n_ctx, min(needed, info.n_ctx_train or needed))
-
-
-def _request(model: LibraryModel, question: Question, choice: ChosenLoad, verdict: Verdict) -> LoadRequest:
-    return LoadRequest(
-        path=model.path,
-        choice=choice,
-        name=model.info.name,
-        remember=False,
-        swa_full="on" if verdict.plan.swa_full else "off",
-        chat_format=question.chat_format,
-    )

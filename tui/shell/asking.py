@@ -138,7 +138,7 @@ class Asking:
         self._on_model(model.info.name, controller.engine.loaded if suits else None)
         if suits:
             return
-        if not controller.engine.alive:
+        if not controller.engine.alive or controller.engine.hello is None:  # one whose start was interrupted
             await controller.model.start()
         request = await settle(controller, model, question, self._settings, self._state, self._say)
         controller.model.headers[str(model.path)] = model.info

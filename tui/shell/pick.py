@@ -57,8 +57,13 @@ def every_model(settings: Settings, state: State, example: str) -> tuple[list[Pi
     return [Pick(model=model) for model in models], _left_out(library)
 
 
+def scanned(settings: Settings, state: State) -> Library:
+    """The models of this machine. Blocking."""
+    return scan(configured_folders(settings.models, state.folders), paths.library_cache_file())
+
+
 def _library(settings: Settings, state: State, example: str) -> Library:
-    library = scan(configured_folders(settings.models, state.folders), paths.library_cache_file())
+    library = scanned(settings, state)
     if not library.models:
         what = tr(
             "there is no chat model on this machine. Put a GGUF file into {folder}, or name one: {command}.",

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from tui.app.bindings import Keymap
 from tui.app.screens.dialog import Dialog
+from tui.app.screens.load_complaints import wrong_together
 from tui.app.widgets.choice_line import ChoiceLine
 from tui.app.widgets.cost_table import CostTable
 from tui.app.widgets.draft_line import DraftLine, Drafts
@@ -37,13 +38,12 @@ from tui.models.info import ModelInfo
 from tui.planning import verdict_words
 from tui.planning.exact import Confirmed
 from tui.planning.formula import MemoryPlan, estimate
-from tui.planning.loadcheck import cache_problem
 from tui.planning.now import MemoryNow
 from tui.planning.search import context_steps
 from tui.planning.verdict import by_formula, judge_settings
 from tui.planning.windows import ways
 from tui.protocol.records import Device, LoadSettings
-from tui.words import mark, tr, trn
+from tui.words import tr, trn
 
 _FITTED = ("n_ctx", "n_gpu_layers", "n_cpu_moe")
 """What "Fit" may change."""
@@ -51,7 +51,6 @@ _FIRST = ("n_ctx", "n_gpu_layers", "backend", "n_cpu_moe")
 """The rows at the top, which depend on the model and the machine; the others follow as the table has them."""
 _ADVANCED = tuple(row for row in LOAD_TABLE if row.is_advanced)
 _GPUS = ("gpu", "igpu", "software")
-_ALL_LAYERS = mark("Write at most {most}, all layers.")
 _SETTLE_S = 0.03
 """A slider that moves on within this time is not worth a question: keys repeat about so fast."""
 
@@ -271,16 +270,8 @@ class LoadScreen(Dialog[ChosenLoad]):
     def complaints(self) -> dict[str, str]:
         """What is wrong, by the field where it is to be mended."""
         found = {number.field: number.complaint for number in self.query(NumberInput) if number.complaint}
-        choice = self.choice
-        if choice.n_gpu_layers > self._n_layers:
-            found["n_gpu_layers"] = tr(_ALL_LAYERS, most=self._n_layers)
-        if choice.n_cpu_moe > self._info.n_layers and self._info.is_moe:
-            found["n_cpu_moe"] = tr(_ALL_LAYERS, most=self._info.n_layers)
-        if not found and choice.n_ubatch > choice.n_batch:
-            found["n_ubatch"] = tr("Write at most {most}, the batch size.", most=f"{choice.n_batch:,}")
-        if wrong := cache_problem(self._info, engine_settings(choice, self._devices)[0]):
-            found[wrong.field] = wrong.short
-        return found
+        settings = engine_settings(self.choice, self._devices)[0]
+        return found | wrong_together(self._info, self.choice, self._n_layers, settings, alone=found)
 
     def _refresh_costs(self) -> None:
         """After every change: sliders, notes, complaints and costs."""

@@ -121,6 +121,12 @@ def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:
     assert not same_vocabulary(tmp_path / "nothing.gguf", DENSE)
 
 
+def test_a_model_that_cannot_go_back_takes_none_that_is_named(tmp_path: Path) -> None:
+    mamba, dense = (build(tmp_path / f"{kind}.gguf", kind) for kind in ("recurrent", "dense"))
+    assert "no draft model can help it" in str(why_no_draft(mamba, dense))
+    assert why_no_draft(build(tmp_path / "hybrid.gguf", "hybrid"), dense) is None
+
+
 @pytest.mark.parametrize("written", ["a" * 300, "x\0y"], ids=["too long a name", "no path at all"])
 def test_what_can_be_no_path_is_no_draft_model(written: str) -> None:
     assert draft_info(Path(written)) is None

@@ -14,6 +14,7 @@ from tui.models.info import ModelInfo
 from tui.models.modelfile import ModelFileError, read_model
 from tui.models.purpose import why_not
 from tui.models.samevocab import same_vocabulary
+from tui.planning.snapshots import keeps_snapshots
 from tui.protocol.records import LoadSettings
 from tui.words.later import Later, later
 
@@ -76,11 +77,18 @@ def cuts_by_a_token(info: ModelInfo) -> bool:
     return not any(layer.state_bytes for layer in info.layers)
 
 
+def takes_drafts(info: ModelInfo) -> bool:
+    """Whether what such a model remembers can be taken back by the few tokens of a draft."""
+    return cuts_by_a_token(info) or keeps_snapshots(info.arch)
+
+
 def why_no_draft(path: Path, draft: Path) -> Later | None:
     """Why the model at `path` cannot be loaded with this draft model; None when it can. Blocking."""
     name = draft.name
     if not _is_file(draft):
-        return later("There is no draft model at {path}.", path=str(draft))
+        return later(
+            "There is no draft model at {path}. Choose another one, or switch the draft model off.", path=str(draft)
+        )
     info = draft_info(draft)
     if info is None or why_not(info.kind, info.arch):
         return later("{name} cannot be a draft model: it is no model to chat with, or damaged.", name=name)
@@ -88,6 +96,11 @@ def why_no_draft(path: Path, draft: Path) -> Later | None:
         return later(
             "{name} cannot be a draft model: its state cannot be rolled back. Choose another one.",
             name=name,
+        )
+    large = draft_info(path)
+    if large is not None and not takes_drafts(large):
+        return later(
+            "This model's state cannot be rolled back, so no draft model can help it. Switch the draft model off."
         )
     if not same_vocabulary(path, draft):
         return later(

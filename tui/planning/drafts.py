@@ -13,10 +13,9 @@ from tui.config.settings import ChosenLoad
 from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.models.samevocab import MOST_MORE, same_vocabulary
-from tui.planning.draftload import AUTO, OFF, cuts_by_a_token
+from tui.planning.draftload import AUTO, OFF, cuts_by_a_token, takes_drafts
 from tui.planning.exact import Confirmed
 from tui.planning.guardrail import Others
-from tui.planning.snapshots import keeps_snapshots
 
 MOST_SHARE = 0.2
 """Of the large model's bytes that a token reads, those of one that is worth being offered."""
@@ -35,7 +34,7 @@ def read_bytes(info: ModelInfo) -> int:
 def suitable(path: Path, info: ModelInfo, models: Iterable[LibraryModel]) -> list[LibraryModel]:
     """Those of `models` that can guess what the one at `path` writes and are much smaller, the one that reads least
     first. Blocking: vocabularies are compared."""
-    if not (cuts_by_a_token(info) or keeps_snapshots(info.arch)):
+    if not takes_drafts(info):
         return []
     most = MOST_SHARE * read_bytes(info)
     small = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -152,6 +153,27 @@ def test_a_reader_who_leaves_ends_the_answer(endless_model: Path) -> None:
     assert not engine.is_running()
     (conversation,) = saved()
     assert conversation.turns[1].stop == "cancelled" and len(conversation.turns[1].text) >= 100
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_who_does_not_read_keeps_nothing_from_ending(options: tuple[str, ...]) -> None:
+    theirs, ours = os.pipe()
+    os.set_blocking(ours, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(ours, bytes(1 << 12)):
+            continue
+    os.set_blocking(ours, True)
+    with asking(DENSE, *options, stdout=ours) as process:
+        assert process.stderr
+        children: list[psutil.Process] = []
+        while not children:
+            children = psutil.Process(process.pid).children()
+        psutil.wait_procs(children, timeout=PATIENCE_S)  # there is an answer
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == ExitCode.INTERRUPTED
+        assert process.stderr.read() == b"llmtui: interrupted.\n"
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_an_engine_that_dies_leaves_what_it_has_answered(endless_model: Path) -> None:

@@ -15,8 +15,8 @@ from tui.ask.record import record
 from tui.ask.reply import Reply
 from tui.base.exit_codes import ExitCode
 from tui.base.oserrors import os_reason
-from tui.base.stdout import CannotWrite, put
-from tui.chat.conversation import encodable
+from tui.base.stdout import CannotWrite
+from tui.chat.conversation import Turn, encodable
 from tui.chat.store import Store, StoreError
 from tui.config import paths
 from tui.config.logfile import log_to_file
@@ -90,16 +90,18 @@ class _Ask:
         except StoreError as error:
             code, message = ExitCode.UNWRITTEN, str(error)
         reply.close()
-        await self._output.written(_READ_S if code == ExitCode.INTERRUPTED else None)
+        if self._options.as_json and reply.turn is not None:
+            self._put_record(reply, reply.turn)
+        try:
+            await self._output.written(_READ_S if code == ExitCode.INTERRUPTED else None)
+        except asyncio.CancelledError:  # whoever reads did not read all of it
+            code, message = ExitCode.INTERRUPTED, tr("interrupted.")
         if self._unwritten is not None:
             raise (
                 self._unwritten
                 if isinstance(self._unwritten, BrokenPipeError)
                 else CannotWrite(os_reason(self._unwritten))
             ) from self._unwritten
-        if self._options.as_json and reply.turn is not None:
-            found = record(reply, reply.turn, self._saved_id)
-            put(json.dumps(found, indent=2, ensure_ascii=(sys.stdout.encoding or "").lower() != "utf-8"))
         if reply.failure is not None and code == ExitCode.FINE:
             code, message = reply.failure
         if message:
@@ -107,6 +109,11 @@ class _Ask:
         elif reply.turn is not None and code == ExitCode.FINE and (cut := self._cut_short(reply)):
             say(cut)
         return code
+
+    def _put_record(self, reply: Reply, turn: Turn) -> None:
+        encoding = sys.stdout.encoding or "ascii"
+        text = json.dumps(record(reply, turn, self._saved_id), indent=2, ensure_ascii=encoding.lower() != "utf-8")
+        self._output.write(sys.stdout.fileno(), f"{text}\n".encode(encoding, "replace"))
 
     def heard(self, number: int) -> None:
         """A signal is why this is about to be cancelled."""

@@ -93,6 +93,16 @@ def test_who_was_cut_off_anywhere_has_the_same_as_who_never_was(
             assert written[answer.id] == answer.text
 
 
+def test_a_question_that_was_refused_is_no_part_of_the_scene() -> None:
+    log = EventLog()
+    for event in told([[("answer", "one")], [("answer", "two")]]):
+        log.hear(event)
+    before = log.scene.conversation.turns
+    log.hear(events.UserSaid(turn=user_turn("a question that is too long")))
+    log.hear(events.AnswerRefused(info=ErrorInfo(kind="context_overflow", detail="")))
+    assert log.scene.conversation.turns == before
+
+
 def test_what_is_no_text_is_passed_over() -> None:
     log = EventLog()
     log.hear(events.LoadFailed(path=Path("a\udcff.gguf"), info=ErrorInfo(kind="internal", detail="")))

@@ -100,6 +100,19 @@ async def test_there_must_be_a_conversation_to_go_on_with(session: Session) -> N
         await asking(session).ask(Question(prompt="hi", continue_last=True))
 
 
+async def test_a_loaded_model_whose_file_has_gone_gives_way_to_another(session: Session, tmp_path: Path) -> None:
+    session.controller.settings = Settings(models=ModelSettings(default=str(DENSE)))
+    gone = Path(shutil.copy(DENSE, tmp_path / "gone.gguf"))
+    await session.load(path=gone)
+    gone.unlink()
+    running = asyncio.create_task(asking(session).ask(Question(prompt="hi")))
+    await session.engine.asked(Generate)
+    session.engine.begin()
+    session.engine.finish()
+    await running
+    assert session.engine.loaded is not None and session.engine.loaded.path == str(DENSE)
+
+
 async def test_a_draft_model_of_the_library_is_loaded_too_where_nobody_wants_none(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ async def _attach() -> ExitCode:
     if not is_there:
         say(tr("nothing runs in the background. `llmtui ask --keep` leaves a model loaded there."))
     elif not viewer.has_begun:
-        say(tr("nothing was answered there yet."))
+        say(tr("there is no answer to show."))
     return ExitCode.FINE
 
 

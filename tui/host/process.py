@@ -4,6 +4,7 @@ and closes that once it listens."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from tui.session.controller import Controller
 
 _END_S = 2.0
 """How long an answer may take to stop when the host is ended."""
+_log = logging.getLogger("llmtui.host")
 
 
 def main() -> int:
@@ -52,6 +54,9 @@ def _serve(place: Meeting) -> int:
         with place.listen() as listener:
             _say_nothing_more()
             asyncio.run(_run(listener))
+    except Exception:
+        _log.exception("It was broken off")
+        raise
     finally:
         place.leave()
         os.close(lock)

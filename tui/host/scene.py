@@ -39,6 +39,8 @@ def after(scene: Scene, event: events.AnySessionEvent) -> Scene:
             return msgspec.structs.replace(scene, conversation=now)
         case events.UserSaid(turn=turn) | events.AnswerBegan(turn=turn) | events.AnswerEnded(turn=turn):
             return _with(scene, turn)
+        case events.AnswerRefused():
+            return _without_prompt(scene)
         case events.AnswerGrew(delta=delta):
             kind = "reasoning" if delta.kind == "thinking" else "text"
             return _grown(scene, kind, delta.text)
@@ -60,6 +62,14 @@ def _recast(scene: Scene) -> Scene:
     if turn is None:
         return scene
     return _with(scene, msgspec.structs.replace(turn, reasoning=turn.reasoning + turn.text, text=""))
+
+
+def _without_prompt(scene: Scene) -> Scene:
+    """A question that was refused is no part of a conversation (`Asking`)."""
+    turns = scene.conversation.turns
+    if not turns or turns[-1].role != "user":
+        return scene
+    return msgspec.structs.replace(scene, conversation=msgspec.structs.replace(scene.conversation, turns=turns[:-1]))
 
 
 def _with(scene: Scene, turn: Turn) -> Scene:

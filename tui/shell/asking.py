@@ -102,12 +102,13 @@ class Asking:
     def _pick(self, question: Question, conversation: Conversation | None) -> LibraryModel:
         """The model that was named, what is loaded, the conversation's, or one by itself."""
         settings, state, loaded = self._settings, self._state.state, self._controller.engine.loaded
-        named = question.model or (loaded.path if loaded else "")
-        if not named and conversation is not None and conversation.model_path:
-            with contextlib.suppress(ModelFileError, NoModelFound):  # it has gone since
-                return pick(Path(conversation.model_path), settings, state, _EXAMPLE).model
+        if not question.model:
+            for path in (loaded.path if loaded else "", conversation.model_path if conversation else ""):
+                if path:
+                    with contextlib.suppress(ModelFileError):  # it has gone since
+                        return pick(Path(path), settings, state, _EXAMPLE).model
         try:
-            return pick(Path(named) if named else None, settings, state, _EXAMPLE).model
+            return pick(Path(question.model) if question.model else None, settings, state, _EXAMPLE).model
         except NoModelFound as error:
             raise CannotAsk(ExitCode.MODEL, str(error)) from error
         except ModelFileError as error:

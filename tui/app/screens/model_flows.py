@@ -41,10 +41,8 @@ from tui.session.loads import LoadRequest
 from tui.words import tr
 
 if TYPE_CHECKING:
-    from tui.models.detail_words import DetailRow
-
-if TYPE_CHECKING:
     from tui.app.screens.details import DetailsScreen
+    from tui.models.detail_words import DetailRow
 
 
 class ModelFlows:

@@ -161,6 +161,14 @@ async def test_who_comes_while_a_host_ends_gets_another_one() -> None:
     assert [one["pid"] for one in await asyncio.to_thread(hosts)] == [after]
 
 
+def test_conversations_that_are_damaged_are_set_aside_which_is_told_once() -> None:
+    paths.database_file().parent.mkdir(parents=True)
+    paths.database_file().write_bytes(b"no database" * 1000)
+    first, second = (llmtui("ask", "hello", *TINY, "--keep") for _ in range(2))
+    assert "are damaged and were set aside as" in first.stderr and second.stderr == ""
+    assert first.stdout == second.stdout == f"{HELLO}\n" and len(saved()) == 2
+
+
 def test_a_host_that_was_killed_is_no_obstacle(runtime: Path) -> None:
     assert llmtui("ask", "hello", *TINY, "--keep").returncode == ExitCode.FINE
     process = psutil.Process(hosts()[0]["pid"])

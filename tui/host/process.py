@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from tui import words
 from tui.base.ending import ASKED
@@ -80,14 +81,13 @@ async def _run(listener: socket.socket) -> None:
     store = Store(paths.database_file())
     controller = Controller(settings, state, store, Options())
     is_over = asyncio.Event()
-    host = Host(controller, settings, state, is_over.set)
+    host = Host(controller, settings, state, is_over.set, asyncio.create_task(_open(store)))
     loop = asyncio.get_running_loop()
     for number in ASKED:
         loop.add_signal_handler(number, is_over.set)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     serving = asyncio.create_task(host.serve(listener))
     try:
-        await _open(store)
         await is_over.wait()
     finally:
         serving.cancel()
@@ -97,11 +97,12 @@ async def _run(listener: socket.socket) -> None:
         await controller.close(_END_S)
 
 
-async def _open(store: Store) -> None:
+async def _open(store: Store) -> Path | None:
+    """The file that damaged conversations were set aside as."""
     try:
-        await store.start()
+        return (await store.start()).set_aside
     except StoreError:  # it keeps trying, and tells who asks
-        return
+        return None
 
 
 if __name__ == "__main__":

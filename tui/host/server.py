@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -43,6 +44,7 @@ from tui.session.controller import Controller
 from tui.shell.asking import Asking
 from tui.shell.question import CannotAsk
 from tui.shell.trouble import death_report
+from tui.words import tr
 
 _MOST_UNREAD = 16 << 20
 """Bytes that wait for who does not read: then the line is cut, and can be taken up again."""
@@ -54,7 +56,8 @@ _log = logging.getLogger("llmtui.host")
 
 
 class Host:
-    """Of one session, whose store is open. `on_end` is called when nobody wants it any more."""
+    """Of one session. `on_end` is called when nobody wants it any more, `opening` opens the store, and gives the file
+    that damaged conversations were set aside as."""
 
     def __init__(
         self,
@@ -62,8 +65,10 @@ class Host:
         settings: Settings,
         state: StateStore,
         on_end: Callable[[], None],
+        opening: asyncio.Task[Path | None],
     ) -> None:
         self._controller, self._settings, self._state, self._on_end = controller, settings, state, on_end
+        self._opening, self._is_set_aside_told = opening, False
         self._wishes: SessionSettings = settings.session
         self.log = EventLog()
         controller.listen(self.log.hear)
@@ -182,6 +187,12 @@ class Host:
             words.use(asked.language)
             await self._controller.share_language()
         self._state.read()
+        file = await asyncio.shield(self._opening)
+        if file is not None and not self._is_set_aside_told:
+            self._is_set_aside_told = True
+            line.send(
+                Remark(sentence=tr("The saved conversations are damaged and were set aside as {file}.", file=file))
+            )
         asking = Asking(
             self._controller,
             self._settings,

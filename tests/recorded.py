@@ -330,8 +330,9 @@ class RecordedEngine(ScriptedEngine):
         match command:
             case Load():
                 return (self.loads,) if self.load_stops_at is None else (LoadProgress(fraction=self.load_stops_at),)
-            case Count():
-                return (Counted(n_tokens=664, n_ctx=LOADED.n_ctx),)
+            case Count(messages=messages):
+                few = sum(4 + len(message.content) // 4 for message in messages)
+                return (Counted(n_tokens=few if len(messages) <= 2 else 664, n_ctx=LOADED.n_ctx),)
             case SaveContext():
                 return (ContextSaved(problem="empty"),)
         return super()._answers(command)

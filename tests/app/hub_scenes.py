@@ -92,6 +92,8 @@ async def fetch_some(person: Person) -> None:
     downloads.set(3, state="done", n_bytes=downloads.all[3].order.size_bytes)
     downloads.set(2, state="failed", n_bytes=2 * GIB, problem=Problem(kind="disk_full"))
     downloads.set(0, state="fetching", n_bytes=GIB, bytes_per_s=12.3 * 2**20)
+    # What is whole is told when the library has been looked through again.
+    await person.wait_for(lambda: any("alt+l" in one.message for one in person.app._notifications))
     person.app.clear_notifications()
 
 

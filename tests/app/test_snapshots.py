@@ -6,11 +6,12 @@ After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/app/test_snapshots.py, an
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import difflib
 import os
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -116,13 +117,21 @@ async def changed(person: Person, name: str, sizes: Sequence[Size]) -> list[str]
     return differences
 
 
+async def at_rest(seen: Callable[[], str]) -> str:
+    """What stays as it is for a second: what is behind a dialog may still be painted, or read."""
+    before = ""
+    while before != (before := seen()):
+        await asyncio.sleep(1)
+    return before
+
+
 async def _difference(person: Person, file: Path) -> list[str]:
     def seen() -> str:
         return snapshot(person.app.screen._compositor.render_strips())
 
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.parent.mkdir(exist_ok=True)
-        file.write_text(seen())
+        file.write_text(await at_rest(seen))
     expected = file.read_text()
     # A busy machine may still be painting what is behind a dialog.
     with contextlib.suppress(AssertionError):

@@ -14,8 +14,9 @@ from tui.app.widgets.prompt import Prompt
 
 DEVICE_LOST, OUT_OF_MEMORY, UNKNOWN = -4, -2, -13
 GPU = {"backend": "Vulkan0"}
-AT_ONCE = "[chat]\nthinking = false\n"
-"""Answers without a thought before them: each token takes a processor that plays a GPU a good while."""
+AT_ONCE = "[chat]\nthinking = false\n[sampling.plain]\ntemperature = 0\n"
+"""Answers without a thought before them: each token takes a processor that plays a GPU a good while. And without
+chance, which may lead so small a model to an answer that never ends."""
 
 
 def offered(person: Person) -> list[str]:

@@ -65,6 +65,7 @@ async def test_a_lost_device_is_a_card_and_each_of_its_keys_goes_on(
             devices,
         )
         assert person.turns[0].text == "My name is Ada."
+        await person.wait_for(lambda: person.app.controller.can_answer)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
         assert "Ada" in person.turns[-1].text
@@ -126,6 +127,7 @@ async def test_an_allocation_that_cannot_succeed_is_one_card_and_one_key_goes_on
         await person.press("r")
         await person.wait_until_ready()
         assert person.loaded.llama.devices == ("Vulkan0",)
+        await person.wait_for(lambda: person.app.controller.can_answer)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
         assert "Ada" in person.turns[-1].text

@@ -118,7 +118,8 @@ async def test_a_command_for_what_the_app_fetches_waits_for_it_and_may_leave_it_
             await asyncio.to_thread(left.read_until, "%")
             left.process.send_signal(signal.SIGINT)
             code, _ = await asyncio.to_thread(left.end)
-        assert code == ExitCode.INTERRUPTED and "Another window of llmtui is downloading it, and goes on." in plain(left.seen)
+        assert code == ExitCode.INTERRUPTED
+        assert "Another window of llmtui is downloading it, and goes on." in plain(left.seen)
         assert states(person) == ["fetching"] and not waiting.done()
         go_on(server, dam)
         done = await waiting

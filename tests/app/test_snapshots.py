@@ -6,11 +6,11 @@ After a wanted change: UPDATE_SNAPSHOTS=1 pytest tests/app/test_snapshots.py, an
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import difflib
 import os
 import string
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -119,10 +119,16 @@ async def changed(person: Person, name: str, sizes: Sequence[Size]) -> list[str]
 
 async def at_rest(seen: Callable[[], str]) -> str:
     """What stays as it is for a second: what is behind a dialog may still be painted, or read."""
-    before = ""
-    while before != (before := seen()):
-        await asyncio.sleep(1)
-    return before
+    frame, since = seen(), time.monotonic()
+
+    def is_at_rest() -> bool:
+        nonlocal frame, since
+        if frame != (now := seen()):
+            frame, since = now, time.monotonic()
+        return time.monotonic() - since > 1
+
+    await until(is_at_rest)
+    return frame
 
 
 async def _difference(person: Person, file: Path) -> list[str]:

@@ -36,9 +36,10 @@ PATIENCE_S = 300.0
 FRAME_S, LONGEST_S, END_S = 0.25, 1.0, 4.0
 """A film looks at the screen each so many seconds; what stands still longer is cut to this; and how long the end
 stands."""
-SETTINGS = "[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n[chat]\nkeep_context = 0\n"
-BRIEFLY = 'system_prompt = "Answer in two short sentences."\n[sampling]\nrepeat_penalty = 1.1\n'
-"""For SmolLM2, which goes round in circles otherwise. It follows `SETTINGS`."""
+SETTINGS = "[chat]\nkeep_context = 0\n[sampling.thinking]\ntemperature = 0.0\n[sampling.plain]\ntemperature = 0.0\n"
+BRIEFLY = "[chat]\nsystem_prompt = 'Answer in two short sentences.'\n"
+SETTINGS_OF_SMALL = SETTINGS.replace("[chat]\n", BRIEFLY) + "repeat_penalty = 1.1\n"
+"""For SmolLM2, which goes round in circles otherwise."""
 
 
 def chat_model() -> Path:
@@ -313,7 +314,7 @@ def main() -> None:
                 os.environ[variable] = home
             models = Path(home) / "llmtui" / "models"
             models.mkdir(parents=True)
-            settings = SETTINGS if SHOTS[name].model in (None, DENSE, MOE) else SETTINGS + BRIEFLY
+            settings = SETTINGS if SHOTS[name].model in (None, DENSE, MOE) else SETTINGS_OF_SMALL
             (models.parent / "settings.toml").write_text(settings)
             for model in {CHAT, DENSE, MOE}:
                 (models / model.name).symlink_to(model)

@@ -119,7 +119,7 @@ async def test_where_nothing_was_repacked_the_card_names_a_rebuild_and_nothing_t
         await person.press("s")
         await person.wait_for(lambda: "Context" in person.screen_text())
         await person.press("f5")
-        await person.wait_until_ready()
+        await person.wait_for(lambda: person.app.controller.can_answer)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop == "stop")
         assert "Ada" in person.turns[-1].text

@@ -177,7 +177,7 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
         assert person.phase == "dead" and [turn.text for turn in person.turns] == ["ping"]
         assert person.screen_text().count("The engine stopped while") == 1
         await person.press("ctrl+up", "r")
-        await person.wait_until_ready()
+        await person.wait_for(lambda: person.app.controller.can_answer)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
         assert person.turns[-1].text

@@ -32,6 +32,7 @@ from tui.protocol.death import EngineDied
 from tui.protocol.records import ErrorInfo
 from tui.session.answer_settings import default_values
 from tui.session.answering import Answering
+from tui.session.branches import Branches
 from tui.session.context_keeper import ContextKeeper, context_files
 from tui.session.context_meter import ContextMeter
 from tui.session.drafts import Drafts
@@ -128,8 +129,16 @@ class Controller:
 
         self.opened = OpenConversation(store, settings)
         self.configure = self.opened.configure
-        self.replacing = Replacing(self.opened, store, is_writing=lambda: self.is_writing, tell=tell)
+        self.replacing = Replacing(self.opened, is_writing=lambda: self.is_writing, tell=tell)
         self.context = ContextMeter(self.engine, self.opened, self._phase, tell)
+        self.branches = Branches(
+            self.opened,
+            store,
+            self.context,
+            is_writing=lambda: self.is_writing,
+            on_free=lambda: self.queue.send_next(),
+            tell=tell,
+        )
         self.contexts = ContextKeeper(
             self.engine,
             context_files(settings.chat),
@@ -200,14 +209,13 @@ class Controller:
             self.engine,
             self.opened,
             self.queue,
-            self.replacing,
             self.contexts,
             self.context,
             self._remembered,
             stop_answer=self._answers.stop,
             tell=tell,
         )
-        self.new, self.open, self.bring_back = switching.new, switching.open, switching.bring_back
+        self.new, self.open = switching.new, switching.open
         self.finding = Finding()
         """What the hubs have."""
         self.fetching = Fetching(LocalDownloads() if downloads is None else downloads, paths.models_dir, tell)
@@ -319,8 +327,9 @@ class Controller:
 
     @property
     def can_answer(self) -> bool:
-        """A model is loaded, and nothing runs that an answer would end or have to wait for."""
-        return self.phase == "ready" and not self._works.is_busy and not self.queue.is_load_coming()
+        """A model is loaded, and nothing runs that an answer would end or have to wait for: another branch, too."""
+        is_free = not self._works.is_busy and not self.branches.is_busy
+        return self.phase == "ready" and is_free and not self.queue.is_load_coming()
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""

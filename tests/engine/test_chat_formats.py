@@ -368,6 +368,19 @@ async def test_tojson_takes_what_training_tools_give_it(shared: Engine, tmp_path
     assert lengths[0] == lengths[1]
 
 
+@pytest.mark.parametrize("add_bos", [False, True])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_without_a_beginning_token_gets_none_written(
+    shared: Engine, tmp_path: Path, add_bos: bool
+) -> None:
+    """For such a file llama.cpp takes token 11, which is text."""
+    lengths = []
+    for template in (CHATML, "{{ bos_token }}" + CHATML):
+        await load(shared, tmp_path / "tape.gguf", template, add_bos=add_bos)
+        lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
+    assert lengths == [len("user\nHi\nassistant\n") + 3] * 2
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_about_marks_comes_back_as_it_was_said(shared: Engine, tmp_path: Path) -> None:
     """Templates cut what was thought off earlier answers, by looking for its end."""

@@ -19,7 +19,7 @@ from tui.protocol.messages import Generate
 
 def loaded_as(person: Person, **facts: Any) -> None:
     """The model that is loaded is told to be of another kind."""
-    engine = person.app.controller.engine
+    engine = person.controller.engine
     assert isinstance(engine, LocalEngine)
     engine.loaded = engine._held = msgspec.structs.replace(person.loaded, **facts)
 
@@ -130,7 +130,7 @@ async def choose(person: Person, key: str, *, shows: tuple[str, ...] = ()) -> No
 
 async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: StartApp) -> None:
     async with start() as person:
-        engine = person.app.controller.engine
+        engine = person.controller.engine
         loaded_as(person, efforts=("low", "medium", "high"), always_thinks=True)
         asked: list[str] = []
         generate = engine.generate

@@ -195,7 +195,9 @@ class Controller:
         )
         """Looks for the fastest load settings."""
         self.listen(self.tuning.hear)
-        self.queue = PromptQueue(can_send=lambda: self.can_answer, send=self._send, tell=tell)
+        self.queue = PromptQueue(
+            can_send=lambda: self.can_answer and not self._works.is_busy, send=self._send, tell=tell
+        )
         switching = Switching(
             self.engine,
             self.opened,
@@ -214,6 +216,8 @@ class Controller:
         """What is fetched from them."""
         self._taking_up: asyncio.Task[None] | None = None
         self._works = OneAtATime(self._guard, self.queue.send_next)
+        self._is_answer_next = False
+        """What is being loaded is to answer at once."""
         self._closing: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -247,11 +251,12 @@ class Controller:
 
     async def _load_and_answer(self, request: LoadRequest) -> None:
         conversation_id = self.conversation.id
-        can_answer = False
+        can_answer, self._is_answer_next = False, True
         try:
             await self.model.load(request)
             can_answer = self.phase == "ready" and self.conversation.id == conversation_id
         finally:
+            self._is_answer_next = False
             if not can_answer:
                 self.replacing.put_back()
         if can_answer:
@@ -319,8 +324,10 @@ class Controller:
 
     @property
     def can_answer(self) -> bool:
-        """A model is loaded, and nothing runs that an answer would end or have to wait for."""
-        return self.phase == "ready" and not self._works.is_busy and not self.queue.is_load_coming()
+        """A model is loaded, and an answer that is asked for now is given: at once, or as soon as what is left to do of
+        a load or of the answer before is done."""
+        is_something_coming = self._works.has_next or self._is_answer_next or self.queue.is_load_coming()
+        return self.phase == "ready" and not is_something_coming
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""
@@ -334,12 +341,16 @@ class Controller:
 
     def answer(self, *, drop_oldest: bool = False) -> None:
         """Answer the conversation as it stands, its last turn being the user's. What waits is sent after that."""
+        is_free = self.can_answer
         self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"), is_answer=True)
+        if is_free:  # it may have to wait for the rest of a load: that it comes is seen at once
+            self._answers.expect()
         self.queue.release()
 
     async def _run_answer(self, drop_oldest: bool) -> None:
         loaded = self.engine.loaded
         if loaded is None:
+            self._answers.expect_none()
             self._refused(ErrorInfo(kind="no_model", detail=""))
             return
         is_agreed = await self._answers.agree(self._elsewhere.agree)
@@ -385,9 +396,11 @@ class Controller:
         self.queue.send_next()
 
     def _begin(self, work: Work, *, is_answer: bool = False) -> None:
-        overtaken = ErrorInfo(kind="cancelled", detail=later("something else was begun before it"))
-        dropped = partial(self._refused, overtaken) if is_answer else lambda: None
-        self._works.begin(work, self._interrupt_all, dropped=dropped)
+        self._works.begin(work, self._interrupt_all, dropped=self._answer_dropped if is_answer else lambda: None)
+
+    def _answer_dropped(self) -> None:
+        self._answers.expect_none()
+        self._refused(ErrorInfo(kind="cancelled", detail=later("something else was begun before it")))
 
     def _interrupt_all(self) -> None:
         """As `interrupt`, the start of a process included, which another start or the end of the app must follow."""

@@ -36,7 +36,7 @@ async def end_of_count(session: Session) -> None:
 async def test_an_answer_that_is_asked_for_while_the_conversation_is_counted_comes_after_that(session: Session) -> None:
     await being_counted(session)
     answer_again(session)
-    assert session.controller.phase == "answering" and not session.controller.can_answer
+    assert session.is_answering and not session.controller.can_answer
     await end_of_count(session)
     await session.engine.asked(Generate)
     session.engine.begin()

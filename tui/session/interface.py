@@ -118,7 +118,8 @@ class Session(Beside, ABC):
     @property
     @abstractmethod
     def can_answer(self) -> bool:
-        """A model is loaded, and nothing runs that an answer would end or have to wait for."""
+        """A model is loaded, and an answer that is asked for now is given: at once, or as soon as what is left to do of
+        a load or of the answer before is done."""
 
     @property
     def is_written_elsewhere(self) -> bool:

@@ -18,7 +18,7 @@ from tui.files.attachment import Attachment, frame
 from tui.files.gathering import Gathered, Gathering, changed_of
 from tui.files.mentions import mentions
 from tui.session.aside import aside
-from tui.session.controller import Controller
+from tui.session.interface import Session
 
 _KEPT_COUNTS = 512
 
@@ -26,7 +26,7 @@ _KEPT_COUNTS = 512
 class Attaching:
     """Nothing here waits for a disk on the event loop."""
 
-    def __init__(self, controller: Controller, prompt: Prompt, shown: AttachedFiles, editing: Editing) -> None:
+    def __init__(self, controller: Session, prompt: Prompt, shown: AttachedFiles, editing: Editing) -> None:
         self._controller, self._prompt, self._shown, self._editing = controller, prompt, shown, editing
         self._gathering = Gathering(_here())
         self._counts: dict[tuple[object, ...], int] = {}
@@ -116,7 +116,7 @@ class Attaching:
             return file
         key = loaded.path, file.name, file.path, file.modified_at, len(file.text)
         if key not in self._counts:
-            length = await self._controller.context.length_of(frame(file))
+            length = await self._controller.length_of(frame(file), is_next=False)
             if length is None:
                 return file
             while len(self._counts) >= _KEPT_COUNTS:

@@ -14,7 +14,7 @@ from tui.config.keymap import display_keys
 from tui.files.attachment import with_files
 from tui.session import events
 from tui.session.context_meter import TextLength
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr, trn
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PAUSE_S = 0.4
 class PromptLine:
     """Follows the session and what is typed. Nothing waits for the count, and one at most is asked for at a time."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, prompt: Prompt) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, prompt: Prompt) -> None:
         self._controller, self._keymap, self._prompt = controller, keymap, prompt
         self.attaching: Attaching | None = None
         """Reads the files of what is written; set by whoever makes both."""
@@ -143,16 +143,10 @@ class PromptLine:
     async def _count(self) -> None:
         self._counted = text = self._prompt.text
         self._is_counting = True
-        contexts = self._controller.contexts
-        contexts.busy()  # the engine does one thing at a time, and this is what somebody sees
         try:
             files = await self.attaching.look(text) if self.attaching is not None else ()
-            length = await self._controller.context.length_of(text)
-            if length is not None and files:
-                length = TextLength(length.n_tokens + sum(file.n_tokens for file in files), length.is_exact)
-            if self._controller.phase == "ready":
-                # What is edited stands further back.
-                contexts.typed("" if self._is_editing else with_files(files, text))
+            # What is edited stands further back than the next prompt.
+            length = await self._controller.length_of(with_files(files, text), is_next=not self._is_editing)
         finally:
             self._is_counting = False
         if text == self._counted:

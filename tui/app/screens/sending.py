@@ -19,8 +19,8 @@ from tui.base.text import one_line
 from tui.files.attachment import Attachment
 from tui.files.mentions import mention_of
 from tui.session import events
-from tui.session.controller import Controller
 from tui.session.drafts import SEPARATOR
+from tui.session.interface import Session
 from tui.words import tr
 
 LOAD_WORKERS = ("begin", "load")
@@ -46,7 +46,7 @@ class Sending:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         transcript: Transcript,
         prompt: Prompt,
         queued: QueuedPrompts,
@@ -148,12 +148,13 @@ class Sending:
         else:
             self.take_back()
 
-    def take_back(self) -> None:
+    @flow("take back")
+    async def take_back(self) -> None:
         """Put the newest prompt that waits into the input, unless another is being edited there."""
         if self._editing.turn_id:
             self._prompt.app.bell()
             return
-        prompt = self._controller.queue.take_back()
+        prompt = await self._controller.take_back()
         if prompt is None:
             return
         self._prompt.focus()
@@ -182,5 +183,5 @@ class Sending:
     @flow("draft")
     async def _keep_draft(self) -> None:
         """A prompt that was sent is no draft any more, as soon as it is saved."""
-        await self._controller.store.settled()
+        await self._controller.settled()
         await self._controller.keep_draft()

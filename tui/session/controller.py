@@ -277,9 +277,10 @@ class Controller(Session):
         """Put what the user wrote into the conversation and have it answered."""
         if prompt.replaces:
             self.replacing.cut(prompt.replaces)
-        was_saved, turn = self.opened.saved_id, self.opened.say(prompt.text)
+        was_saved, turn = self.opened.saved_id, self.opened.say(prompt.text, prompt.files)
         if not was_saved:
             self.remember(conversation=self.opened.saved_id)
+        self.context.said(turn)
         self._tell(UserSaid(turn=turn))
         self.answer()
 

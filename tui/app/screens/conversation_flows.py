@@ -130,8 +130,8 @@ class ConversationFlows:
 
         controller = self._controller
         choices = [
-            Choice(id=level, label=tr(label), note=tr(note), key=level[0])
-            for level, (label, note) in answer_phrases.EFFORTS.items()
+            Choice(id=level, label=tr(label), note=tr(note), key=key)
+            for level, (label, note, key) in answer_phrases.EFFORTS.items()
             if level == answer_phrases.DEFAULT_EFFORT or level in loaded.efforts
         ]
         if loaded.can_switch_thinking:

@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from tui.base import private
 from tui.words import mark, tr
 
@@ -95,6 +97,20 @@ _ADVICE: dict[StoreErrorKind, str] = {
 }
 
 
+class StoreFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A `StoreError` that crosses a process."""
+
+    kind: StoreErrorKind
+    path: str
+    detail: str
+    n_unsaved: int = 0
+
+    @property
+    def error(self) -> StoreError:
+        """To be raised."""
+        return StoreError(self.kind, Path(self.path), self.detail, self.n_unsaved)
+
+
 class StoreError(Exception):
     """Something could not be read from or saved to the database. A write that `is_retried` is
     kept in memory."""
@@ -115,6 +131,11 @@ class StoreError(Exception):
             path=self.path,
             advice=tr(_ADVICE[self.kind]),
         )
+
+    @property
+    def fault(self) -> StoreFault:
+        """The facts."""
+        return StoreFault(kind=self.kind, path=str(self.path), detail=self.detail, n_unsaved=self.n_unsaved)
 
     @property
     def is_retried(self) -> bool:

@@ -125,6 +125,16 @@ class Session(Beside, ABC):
         a load or of the answer before is done."""
 
     @property
+    def has_keys(self) -> bool:
+        """No other screen has acted in this session since this one did: questions about it are asked here."""
+        return True
+
+    @property
+    def n_unsaved(self) -> int:
+        """Conversations' changes that could not be saved yet, and are tried again."""
+        return self.store.n_unsaved
+
+    @property
     def is_written_elsewhere(self) -> bool:
         """One of the answers is not complete; another window writes it, unless that is done here."""
         return any(turn.is_streaming for turn in self.conversation.turns)

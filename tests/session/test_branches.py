@@ -53,20 +53,19 @@ async def test_another_answer_is_a_sibling_and_each_is_shown_with_what_came_afte
     session.engine.say("two")
     session.engine.finish()
     await session.idle()
-    branches = session.controller.branches
-    assert texts(session) == ["ping", "two"] and branches.siblings(session.turns[1].id)[0] == first.id
-    assert await branches.step(session.turns[1].id, -1)
+    assert texts(session) == ["ping", "two"] and session.controller.siblings(session.turns[1].id)[0] == first.id
+    assert await session.controller.step_branch(session.turns[1].id, -1)
     assert texts(session) == ["ping", "one", "go on", "more"]
     changed = session.heard(events.ConversationChanged)[-1]
     assert (changed.n_same, changed.focus) == (1, first.id)
-    assert await branches.step(first.id, 1) and texts(session) == ["ping", "two"]
-    assert not await branches.step(session.turns[0].id, 1)
+    assert await session.controller.step_branch(first.id, 1) and texts(session) == ["ping", "two"]
+    assert not await session.controller.step_branch(session.turns[0].id, 1)
 
 
 async def test_a_prompt_that_is_sent_while_a_branch_is_being_opened_goes_behind_it(session: Session) -> None:
     await session.answered("ping", "one")
     await answered_again(session, "two")
-    walking = asyncio.create_task(session.controller.branches.step(session.turns[-1].id, 1))
+    walking = asyncio.create_task(session.controller.step_branch(session.turns[-1].id, 1))
     await asyncio.sleep(0)
     session.controller.queue.send("and then")
     assert session.controller.queue.texts == ("and then",)
@@ -85,15 +84,14 @@ async def test_nothing_is_changed_while_an_answer_is_written(session: Session) -
     session.engine.begin()
     session.engine.say("an")
     await until(lambda: session.heard(events.AnswerGrew)[-1].delta.text == "an")
-    branches = session.controller.branches
     now = session.turns
-    assert not await branches.step(now[1].id, 1)
-    assert not await branches.remove(now[0].id)
-    assert not branches.edit_answer(now[1].id, "other")
+    assert not await session.controller.step_branch(now[1].id, 1)
+    assert not await session.controller.remove_turn(now[0].id)
+    assert not await session.controller.edit_answer(now[1].id, "other")
     assert session.turns == now
     session.engine.finish()
     await session.idle()
-    assert await branches.step(session.turns[1].id, 1)
+    assert await session.controller.step_branch(session.turns[1].id, 1)
 
 
 async def test_what_another_window_wrote_meanwhile_is_shown_and_not_walked_away_from(
@@ -103,7 +101,7 @@ async def test_what_another_window_wrote_meanwhile_is_shown_and_not_walked_away_
     await answered_again(session, "two")
     await other.append_turn(session.controller.conversation.id, user_turn("from elsewhere"))
     with pytest.raises(StoreError) as caught:
-        await session.controller.branches.step(session.turns[1].id, 1)
+        await session.controller.step_branch(session.turns[1].id, 1)
     assert caught.value.kind == "changed"
     await until(lambda: texts(session) == ["ping", "two", "from elsewhere"])
 
@@ -122,7 +120,7 @@ async def test_a_sibling_that_another_window_adds_is_counted_here(session: Sessi
 async def test_a_message_is_deleted_here_and_in_the_store(session: Session) -> None:
     await session.answered("ping", "one")
     await session.answered("go on", "more")
-    await session.controller.branches.remove(session.turns[1].id)
+    await session.controller.remove_turn(session.turns[1].id)
     assert texts(session) == ["ping", "go on", "more"]
     stored = await session.controller.store.open(session.controller.conversation.id)
     assert stored.turns == session.turns
@@ -136,11 +134,11 @@ async def test_a_message_is_deleted_here_and_in_the_store(session: Session) -> N
 async def test_an_answer_in_other_words_is_a_sibling_that_says_so(session: Session) -> None:
     await session.answered("ping", "one")
     first = session.turns[1]
-    assert session.controller.branches.edit_answer(first.id, "one, two")
+    assert await session.controller.edit_answer(first.id, "one, two")
     edited = session.turns[1]
     assert (edited.text, edited.model, edited.timings) == ("one, two", first.model, first.timings)
     assert edited.edited_at and not first.edited_at
-    assert session.controller.branches.siblings(edited.id) == (first.id, edited.id)
+    assert session.controller.siblings(edited.id) == (first.id, edited.id)
     stored = await session.controller.store.open(session.controller.conversation.id)
     assert stored.turns == session.turns and forks(stored.places) == {edited.id: (2, 2)}
     asked = await session.ask("next")
@@ -155,8 +153,7 @@ async def test_a_new_conversation_begins_as_the_old_one_does(session: Session) -
     await session.answered("go on", "more")
     session.controller.configure(system_prompt="Be brief.")
     old = session.controller.conversation
-    copy = await session.controller.branches.copy_up_to(old.turns[1].id)
-    await session.controller.open(copy.id)
+    await session.controller.branch_off(old.turns[1].id)
     assert texts(session) == ["ping", "one"]
     assert session.controller.conversation.system_prompt == "Be brief."
     assert {turn.id for turn in session.turns}.isdisjoint(turn.id for turn in old.turns)

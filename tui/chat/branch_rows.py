@@ -11,6 +11,7 @@ import msgspec
 from tui.base.text import one_line
 from tui.chat import rows, tree
 from tui.chat.conversation import Conversation, Turn, WholeConversation, places_of
+from tui.chat.file_rows import with_files_of
 from tui.chat.mending import moment
 from tui.protocol.records import Timings
 
@@ -97,7 +98,7 @@ def read_whole(connection: sqlite3.Connection, conversation_id: str) -> WholeCon
         " ORDER BY position",
         (conversation_id,),
     ).fetchall()
-    turns = (rows.turn_of(connection, row) for row in hidden)
+    turns = with_files_of(connection, conversation_id, (rows.turn_of(connection, row) for row in hidden))
     return WholeConversation(shown=shown, hidden=tuple(turn for turn in turns if turn.id in there))
 
 
@@ -114,10 +115,12 @@ def insert_whole(connection: sqlite3.Connection, whole: WholeConversation, write
 
 def read_turn(connection: sqlite3.Connection, turn_id: str) -> Turn:
     """A turn, shown or not. Raises `MissingError`."""
-    row = connection.execute(f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE id = ?", (turn_id,)).fetchone()
+    row = connection.execute(
+        f"SELECT conversation_id, {rows.TURN_COLUMNS} FROM turns WHERE id = ?", (turn_id,)
+    ).fetchone()
     if row is None:
         raise rows.MissingError(turn_id)
-    return rows.turn_of(connection, row)
+    return with_files_of(connection, row[0], [rows.turn_of(connection, row[1:])])[0]
 
 
 def nodes(connection: sqlite3.Connection, conversation_id: str) -> tuple[Node, ...]:
@@ -173,7 +176,7 @@ def _places(connection: sqlite3.Connection, conversation_id: str) -> tree.Places
     """Of all turns but answers that ended before their first word and led nowhere."""
     found = connection.execute(
         """SELECT id, parent_id, superseded_at FROM turns WHERE conversation_id = ?
-        AND (superseded_at IS NULL OR text != '' OR reasoning != '' OR writer IS NOT NULL
+        AND (superseded_at IS NULL OR role != 'assistant' OR text != '' OR reasoning != '' OR writer IS NOT NULL
             OR EXISTS (SELECT 1 FROM turns AS next WHERE next.parent_id = turns.id))
         ORDER BY position""",
         (conversation_id,),

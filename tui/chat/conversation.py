@@ -14,6 +14,7 @@ import msgspec
 
 from tui.base.text import fit_columns, one_line
 from tui.chat import tree
+from tui.files.attachment import Attachment, with_files
 from tui.protocol.records import Effort, Message, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
@@ -58,11 +59,18 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """By how much the machine's swap in use grew while the answer was written."""
     edited_at: float = 0.0
     """Unix time at which a person changed the words of the answer; 0 where they are the model's."""
+    files: tuple[Attachment, ...] = ()
+    """What a prompt is about: texts that stand before its own where a model gets it."""
 
     @property
     def is_streaming(self) -> bool:
         """The model has not finished this answer."""
         return self.role == "assistant" and self.stop is None
+
+    @property
+    def content(self) -> str:
+        """What a model gets of it: its text, after the files that it is about."""
+        return with_files(self.files, self.text)
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,9 +146,9 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def user_turn(text: str) -> Turn:
-    """What the user just sent."""
-    return Turn(id=new_id(), role="user", text=encodable(text), created_at=time.time())
+def user_turn(text: str, files: Iterable[Attachment] = ()) -> Turn:
+    """What the user just sent, and the files that it is about."""
+    return Turn(id=new_id(), role="user", text=encodable(text), created_at=time.time(), files=tuple(files))
 
 
 def answer_turn(model: str, backend: Iterable[str] = ()) -> Turn:
@@ -227,6 +235,16 @@ def copy_with_new_ids(conversation: Conversation) -> Conversation:
     return msgspec.structs.replace(conversation, id=new_id(), turns=turns, places=())
 
 
+def copy_up_to(conversation: Conversation, turn_id: str) -> Conversation:
+    """A new conversation that begins as this one does, up to this turn. Raises KeyError for one that is not shown."""
+    n = next((number for number, turn in enumerate(conversation.turns, start=1) if turn.id == turn_id), 0)
+    if not n:
+        raise KeyError(turn_id)
+    now = time.time()
+    begun = msgspec.structs.replace(conversation, turns=conversation.turns[:n], created_at=now, updated_at=now)
+    return copy_with_new_ids(begun)
+
+
 def copy_whole_with_new_ids(whole: WholeConversation) -> WholeConversation:
     """As `copy_with_new_ids`, with all branches."""
     shown, hidden = whole.shown, whole.hidden
@@ -271,9 +289,9 @@ def to_messages(conversation: Conversation) -> tuple[Message, ...]:
             if turn.text.strip():
                 messages.append(Message(role="assistant", content=turn.text, reasoning=turn.reasoning or None))
         elif turn.role == "user" and messages and messages[-1].role == "user":
-            messages[-1] = Message(role="user", content=f"{messages[-1].content}\n\n{turn.text}")
+            messages[-1] = Message(role="user", content=f"{messages[-1].content}\n\n{turn.content}")
         else:
-            messages.append(Message(role=turn.role, content=turn.text))
+            messages.append(Message(role=turn.role, content=turn.content))
     return tuple(messages)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from tui.chat.conversation import Conversation, Turn, encodable
+from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
 from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
@@ -105,6 +106,7 @@ def add_turn(
     values |= {"created_at": turn.created_at, "writer": writer if turn.is_streaming else None}
     values |= _content(turn)
     _insert(connection, "turns", values)
+    insert_files(connection, turn)
 
 
 def append_chunk(connection: sqlite3.Connection, turn_id: str, text: str, reasoning: str) -> None:
@@ -203,7 +205,8 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         created_at=created_at,
         updated_at=updated_at,
     )
-    return msgspec.structs.replace(mended(conversation), turns=tuple(turn_of(connection, turn) for turn in turns))
+    told = with_files_of(connection, conversation_id, (turn_of(connection, turn) for turn in turns))
+    return msgspec.structs.replace(mended(conversation), turns=told)
 
 
 def streaming_writers(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -134,6 +134,12 @@ ACTIONS: tuple[Action, ...] = (
         ("system_prompt", mark("Edit system prompt"), mark("Edit the system prompt of this conversation."), ""),
         ("sampling", mark("Change sampling"), mark("Edit temperature, top-k, top-p and the like."), ""),
         ("rename", mark("Rename conversation"), mark("Give this conversation another name."), ""),
+        (
+            "reread_files",
+            mark("Read files again"),
+            mark("Send files again that have changed since."),
+            "",
+        ),
         ("export", mark("Export conversation"), mark("Write this conversation to a Markdown or JSON file."), "ctrl+s"),
         ("import", mark("Import conversation"), mark("Open a conversation that was exported as JSON."), ""),
         ("delete", mark("Delete conversation"), mark("Delete this conversation."), ""),

@@ -32,6 +32,7 @@ SELECTED_MESSAGE: tuple[tuple[str, ...], ...] = (
     ("message_copy_code", mark("Copy code"), mark("Copy a code block of the message."), "c", "footer"),
     ("message_edit", mark("Edit"), mark("Edit the prompt and send it again."), "e", "footer"),
     ("message_regenerate", mark("Answer again"), mark("Answer again from here."), "r", "footer"),
+    ("message_files", mark("Show files"), mark("Read the files that the message is about."), "f", "footer"),
     (
         "message_new_chat",
         mark("New conversation from here"),

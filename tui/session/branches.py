@@ -4,15 +4,12 @@ again, which is `replacing`."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-import msgspec
-
 from tui.chat import tree
-from tui.chat.conversation import Conversation, Turn, copy_with_new_ids, edited_answer, places_of
-from tui.chat.store import Node, Store, StoreError
+from tui.chat.conversation import Turn, edited_answer, places_of
+from tui.chat.store import Store, StoreError
 from tui.session.context_meter import ContextMeter
 from tui.session.events import AnySessionEvent, ConversationChanged
 from tui.session.open_conversation import OpenConversation, n_alike
@@ -47,28 +44,6 @@ class Branches:
         """No answer is being written, here or in another window, and nothing is being replaced: it can be changed."""
         return not (self._is_writing() or self._opened.is_written_elsewhere or self._opened.is_replacing)
 
-    def siblings(self, turn_id: str) -> tuple[str, ...]:
-        """What stands in the place of a message that is shown, itself among them; only itself where that is all."""
-        places = self._opened.now.places
-        return tree.siblings(places, turn_id) if any(place.id == turn_id for place in places) else (turn_id,)
-
-    async def nodes(self) -> tuple[Node, ...]:
-        """The whole tree, as a list of its messages. Raises `StoreError`."""
-        return await self._store.nodes(self._opened.saved_id)
-
-    async def turn(self, turn_id: str) -> Turn:
-        """A message, shown or not. Raises `StoreError`."""
-        shown = next((turn for turn in self._opened.now.turns if turn.id == turn_id), None)
-        return await self._store.turn(turn_id) if shown is None else shown
-
-    async def step(self, turn_id: str, by: int) -> bool:
-        """Show the sibling that is so many before or after this message, around at the ends. False when it has none, or
-        nothing may be changed now. Raises `StoreError`."""
-        alike = self.siblings(turn_id)
-        if len(alike) < 2:
-            return False
-        return await self.show(alike[(alike.index(turn_id) + by) % len(alike)])
-
     async def show(self, turn_id: str) -> bool:
         """Show the branch that holds this message, with what was shown behind it last. False when nothing may be
         changed now. Raises `StoreError`."""
@@ -101,24 +76,6 @@ class Branches:
         opened.settle()
         self._changed(before, turn.id)
         return True
-
-    async def copy_up_to(self, turn_id: str) -> Conversation:
-        """Save a new conversation that begins as this one does up to this message. It is not opened. Raises
-        `StoreError`, KeyError for a message that is not shown."""
-        now = self._opened.now
-        n = next((number for number, turn in enumerate(now.turns, start=1) if turn.id == turn_id), 0)
-        if not n:
-            raise KeyError(turn_id)
-        moment = time.time()
-        copy = copy_with_new_ids(
-            msgspec.structs.replace(now, turns=now.turns[:n], created_at=moment, updated_at=moment)
-        )
-        try:
-            await self._store.create(copy)
-        except StoreError as error:
-            if not error.is_retried:
-                raise
-        return copy
 
     @property
     def _seen(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tui.chat.conversation import (
 )
 from tui.chat.store import Store, StoreError
 from tui.config.settings import Settings
+from tui.files.attachment import Attachment
 
 
 def keep(future: asyncio.Future[None]) -> None:
@@ -107,9 +108,9 @@ class OpenConversation:
             if "title" in changes:
                 keep(self._store.rename(self.now.id, self.now.title))
 
-    def say(self, text: str) -> Turn:
-        """Add what the user wrote."""
-        turn = user_turn(text)
+    def say(self, text: str, files: Sequence[Attachment] = ()) -> Turn:
+        """Add what the user wrote, and the files that it is about."""
+        turn = user_turn(text, files)
         self._came.append(turn.id)
         self._change(with_turn(self.now, turn))
         if self._is_saved:
@@ -178,7 +179,8 @@ class OpenConversation:
         turns = [turn for turn in self.now.turns if turn not in came]
         there = {turn.id for turn in turns}
         turns[self._n_before_cut : self._n_before_cut] = [turn for turn in cut if turn.id not in there]
-        wordless = {turn.id for turn in came if not (turn.text or turn.reasoning)}  # these are no branch
+        # These are no branch.
+        wordless = {turn.id for turn in came if turn.role == "assistant" and not (turn.text or turn.reasoning)}
         places = tuple(place for place in places_of(self.now) if place.id not in wordless)
         places = tree.with_shown(places, {turn.id for turn in turns}, time.time())
         self._change(msgspec.structs.replace(self.now, turns=tuple(turns), places=places))

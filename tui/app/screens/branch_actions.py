@@ -8,7 +8,7 @@ from tui.app.screens.flows import Flows, flow
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.chat.store import StoreError
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
@@ -16,7 +16,7 @@ class BranchActions:
     """For the selected message (the scope "transcript"), and for the whole conversation (the scope "chat"). Dialogs are
     imported when they are first opened."""
 
-    def __init__(self, controller: Controller, transcript: Transcript, prompt: Prompt, flows: Flows) -> None:
+    def __init__(self, controller: Session, transcript: Transcript, prompt: Prompt, flows: Flows) -> None:
         self.flows = flows
         self._controller, self._transcript, self._prompt = controller, transcript, prompt
 
@@ -24,7 +24,7 @@ class BranchActions:
         """Why nothing may be changed now."""
         if self._controller.is_writing:
             self.flows.tell(phrases.still_answering(self.flows.keymap))
-        elif self._controller.opened.is_written_elsewhere:
+        elif self._controller.is_written_elsewhere:
             self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
 
     # Walking ----------------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ class BranchActions:
 
     async def _step(self, turn_id: object, by: int) -> None:
         try:
-            if not await self._controller.branches.step(str(turn_id), by):
+            if not await self._controller.step_branch(str(turn_id), by):
                 self._tell_unsettled()
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
@@ -47,9 +47,9 @@ class BranchActions:
         """See the whole tree, and go to the message that is chosen."""
         from tui.app.screens.branches import BranchesScreen
 
-        branches, selected = self._controller.branches, self._transcript.selected
+        selected = self._transcript.selected
         try:
-            nodes = await branches.nodes()
+            nodes = await self._controller.nodes()
             if not nodes:
                 self.flows.tell(tr("There are no messages yet."))
                 return
@@ -61,7 +61,7 @@ class BranchActions:
 
     async def _go_to(self, turn_id: str) -> None:
         is_shown = any(turn.id == turn_id for turn in self._controller.conversation.turns)
-        if not is_shown and not await self._controller.branches.show(turn_id):
+        if not is_shown and not await self._controller.show_branch(turn_id):
             self._tell_unsettled()
         elif any(turn.id == turn_id for turn in self._controller.conversation.turns):
             self._transcript.focus()
@@ -74,16 +74,13 @@ class BranchActions:
 
     async def _begin_at(self, turn_id: object) -> None:
         """Open a new conversation that has the messages up to this one."""
-        controller = self._controller
-        if not controller.branches.is_settled:
+        if not self._controller.is_settled:
             self._tell_unsettled()
             return
         try:
-            copy = await controller.branches.copy_up_to(str(turn_id))
-            await controller.open(copy.id)
-        except (StoreError, KeyError) as error:
-            if isinstance(error, StoreError):
-                self.flows.tell(str(error), bad=True)
+            await self._controller.branch_off(str(turn_id))
+        except StoreError as error:
+            self.flows.tell(str(error), bad=True)
             return
         self._prompt.focus()
         self.flows.tell(tr("This is a new conversation. The one before stays as it was."))

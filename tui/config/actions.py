@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tui.config.message_rows import SELECTED_MESSAGE
+from tui.config.message_rows import COMPARED_ANSWERS, SELECTED_MESSAGE
 from tui.config.scopes import Scope
 from tui.words import mark
 
@@ -171,6 +171,7 @@ ACTIONS: tuple[Action, ...] = (
         "transcript",
         *SELECTED_MESSAGE,
     ),
+    *_rows(mark("Compared answers"), "compare", *COMPARED_ANSWERS),
     *_rows(
         mark("Prompt"),
         "input",

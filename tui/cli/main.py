@@ -222,6 +222,7 @@ def _app(arguments: argparse.Namespace) -> int:
             import_file=import_file,
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
+            background=arguments.background,
             monitor=arguments.monitor,
         )
     )

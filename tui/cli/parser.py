@@ -198,6 +198,12 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--continue", dest="continue_last", action="store_true", help=tr("reopen the last conversation"))
     which.add_argument("--import", dest="import_file", metavar="FILE", help=tr("open a conversation exported as JSON"))
     add_answer(group)
+    group.add_argument(
+        "--background",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=tr("run the session in the background, where it outlives the terminal, or not"),
+    )
     group.add_argument("--theme", default="", metavar="NAME", help=tr("theme for this run"))
     add_settings(group)
 

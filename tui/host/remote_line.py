@@ -54,7 +54,7 @@ class RemoteLine:
         """`on_caught` gets the scene of a session that was not followed until now, `on_happened` each event after it.
         `on_broken` is called when the line breaks, with why if that is known, and with nothing when it is there again;
         `on_lost` when the host or its session is gone."""
-        self._reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
+        self.reach, self._on_caught, self._on_happened = reach, on_caught, on_happened
         self._on_lost, self._on_broken = on_lost, on_broken
         self.viewer = ops.new_viewer()
         self._line: Line | None = None
@@ -113,9 +113,8 @@ class RemoteLine:
 
     async def _keep(self, joined: asyncio.Future[None]) -> None:
         try:
-            line = await self._reach(is_made=True)
+            line = await self.reach(is_made=True)
         except HostProblem as problem:
-            self._fail_pending()
             joined.set_exception(problem)
             joined.add_done_callback(_heard)
             return
@@ -142,7 +141,7 @@ class RemoteLine:
         wait_s, is_told = _FIRST_S, False
         while True:
             try:
-                line = await self._reach(is_made=False)
+                line = await self.reach(is_made=False)
             except HostProblem as problem:
                 if not is_told:
                     is_told = True

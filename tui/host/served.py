@@ -76,9 +76,7 @@ class Served:
     @property
     def is_busy(self) -> bool:
         """Something runs, or waits to be answered."""
-        controller = self.controller
-        is_waiting = bool(controller.queue.texts) and not controller.queue.is_held
-        return controller.phase in ("loading", "answering") or controller.is_writing or is_waiting
+        return self.controller.is_busy
 
     @property
     def n_viewers(self) -> int:

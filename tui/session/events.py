@@ -343,6 +343,13 @@ class SavingFailed(SessionEvent, frozen=True):
     """Why not; None when all is saved again."""
 
 
+class NoHost(SessionEvent, frozen=True):
+    """The session runs in this process, and ends with it: it could not be in the background."""
+
+    why: str
+    """A sentence."""
+
+
 class LineBroken(SessionEvent, frozen=True):
     """The line to a session elsewhere is broken, and is taken up again as soon as that can be."""
 
@@ -372,7 +379,7 @@ AnySessionEvent = (
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast
     | AnswerPaused | AnswerEnded | TuningOffered | AnswerRefused | MachineRead | SpeedReset | MemoryShort
     | DownloadsChanged | ModelFetched | DownloadFailed | DownloadRefused | ProblemFound | FaultFound
-    | ModelStands | SessionStands | SavingFailed | LineBroken | KeysMoved | HostLost
+    | ModelStands | SessionStands | SavingFailed | NoHost | LineBroken | KeysMoved | HostLost
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from tui.downloads.local import LocalDownloads
 from tui.engines.interface import Engine, share_language
 from tui.engines.local import LocalEngine
 from tui.engines.plans import DryRunPlanner
+from tui.engines.turns import Turn
 from tui.machine.vulkan import engine_environment
 from tui.measure.kept_bandwidth import KeptBandwidth
 from tui.measure.kept_steps import KeptSteps
@@ -64,6 +65,7 @@ from tui.session.speed import PrefillSpeeds
 from tui.session.state_writer import StateWriter
 from tui.session.step_costs import StepMeasuring
 from tui.session.switching import Switching
+from tui.session.taking_turns import TakingTurns
 from tui.session.tuning import Tuning
 from tui.session.writing import Writing
 from tui.words.later import later
@@ -82,8 +84,10 @@ class Controller:
         options: Options,
         engine: Engine | None = None,
         downloads: Downloads | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """Without an `engine`, llama.cpp's in a process of its own; without `downloads`, those of this machine."""
+        """Without an `engine`, llama.cpp's in a process of its own; without `downloads`, those of this machine. `turn`
+        is for an engine that other sessions use too."""
         environment = engine_environment(software=settings.engine.software_vulkan)
         self.settings, self.state, self.store = settings, state, store
         self.engine: Engine = LocalEngine(env=environment) if engine is None else engine
@@ -93,7 +97,9 @@ class Controller:
         self.listen = self._announcer.listen
         self._tell = tell = self._announcer.tell
 
-        self._phase = EnginePhase(self.engine, lambda: self._answers.is_paused, self._phase_changed)
+        self._phase = EnginePhase(
+            self.engine, lambda: self._answers.is_paused or self._turns.is_waiting, self._phase_changed
+        )
         self._remembered = StateWriter(state, lambda problem: tell(ProblemFound(problem=problem)))
         self.drafts = Drafts(paths.drafts_dir())
         self.unsent: Callable[[], Sequence[str]] = tuple
@@ -182,6 +188,8 @@ class Controller:
             on_refused=self._refused,
             on_over=self._elsewhere.settle,
         )
+        turn = Turn() if turn is None else turn
+        self._turns = TakingTurns(turn, self._phase, self.model, refused=self._refused, tell=tell)
         self.tuning = Tuning(
             self.engine,
             lambda: LocalEngine(env=environment),
@@ -236,9 +244,9 @@ class Controller:
         user's, is answered once it is loaded."""
         request = msgspec.structs.replace(request, name=name or request.name or request.path.stem)
         if then_answer:
-            self._begin(self._load_and_answer(request), is_answer=True)
+            self._begin(self._turns.work(self._load_and_answer(request)), is_answer=True)
         elif not self._answers.pause_for(request):
-            self._begin(self.model.load(request))
+            self._begin(self._turns.work(self.model.load(request)))
 
     def retry(self) -> None:
         """Try the load that failed last once more."""
@@ -260,14 +268,14 @@ class Controller:
     def restart(self, **changes: Any) -> None:
         """A new engine with the same model. `changes` are made to the load settings, after a death to those that it
         died with."""
-        self._begin(self.model.restart(changes))
+        self._begin(self._turns.work(self.model.restart(changes)))
 
     async def unload(self) -> None:
         """Free the model, if there is one; the conversation stays."""
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
-            await self._guard(self.model.unload())
+            await self._guard(self._turns.work(self.model.unload()))
 
     async def share_language(self) -> None:
         """The engine's processes word errors and notes in the language that this one speaks now."""
@@ -320,7 +328,8 @@ class Controller:
     @property
     def can_answer(self) -> bool:
         """A model is loaded, and nothing runs that an answer would end or have to wait for."""
-        return self.phase == "ready" and not self._works.is_busy and not self.queue.is_load_coming()
+        can_load = self.phase == "no_model" and self.model.displaced is not None
+        return (self.phase == "ready" or can_load) and not self._works.is_busy and not self.queue.is_load_coming()
 
     def _send(self, prompt: QueuedPrompt) -> None:
         """Put what the user wrote into the conversation and have it answered."""
@@ -334,7 +343,8 @@ class Controller:
 
     def answer(self, *, drop_oldest: bool = False) -> None:
         """Answer the conversation as it stands, its last turn being the user's. What waits is sent after that."""
-        self._begin(self._run_answer(drop_oldest or self.settings.chat.on_overflow == "drop"), is_answer=True)
+        drop_oldest = drop_oldest or self.settings.chat.on_overflow == "drop"
+        self._begin(self._turns.answer(partial(self._run_answer, drop_oldest)), is_answer=True)
         self.queue.release()
 
     async def _run_answer(self, drop_oldest: bool) -> None:
@@ -368,7 +378,7 @@ class Controller:
         self._interrupt()
 
     def _interrupt(self, *, again: bool = False) -> None:
-        if not self._answers.interrupt() and self.phase == "loading":
+        if not self._answers.interrupt() and (self.phase == "loading" or self._turns.is_waiting):
             self._works.cancel(again=again)
 
     async def stop(self) -> None:

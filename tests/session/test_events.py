@@ -52,6 +52,7 @@ EVENTS: tuple[events.AnySessionEvent, ...] = (
         turn_id="a",
     ),
     events.LoadFailed(path=Path("/models/b.gguf"), info=ErrorInfo(kind="model_not_found", detail="no such file")),
+    events.TurnAwaited(n_before=2),
     events.EngineLost(death=examine(-9, ["loading"], "loading")),
     events.CacheRestored(restored=ContextRestored(n_tokens=9, problem="damaged")),
     events.ContextUsed(n_used=3, n_ctx=64, n_system=2),

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import asyncio
 
+from tui.config.options import Options
 from tui.config.settings import Settings
+from tui.config.state import StateStore
 from tui.host.client import HostEnded
 from tui.host.messages import FROM_HOST, Call, HostMessage, Join, Leave
 from tui.host.remote_line import Line, Reached
-from tui.host.served import Served, new_served
-
-_END_S = 2.0
-"""How long an answer may take to stop."""
+from tui.host.sessions import Session, Sessions
 
 
 class LineHere:
     """A `Line` to a session of this process, which ends with it."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
+    def __init__(self, settings: Settings) -> None:
+        self._sessions = Sessions(settings, lambda _: None)
+        state = StateStore()
+        state.read()
+        self._session: Session = self._sessions.open("app", state, Options())
         self._said: asyncio.Queue[FROM_HOST | None] = asyncio.Queue()
         self._viewer = ""
         self._ending: asyncio.Task[None] | None = None
 
     def send(self, message: HostMessage) -> None:
         """As `HostLine.send`."""
+        served = self._session.served
+        assert served is not None
         match message:
             case Join(viewer=viewer):
                 self._viewer = viewer
-                self._served.join(message, self._hear)
+                served.join(message, self._hear)
             case Call():
-                self._served.call(self._viewer, message)
+                served.call(self._viewer, message)
             case Leave():
-                self._served.leave(self._viewer)
                 self._ending = asyncio.create_task(self._end())
 
     async def next(self) -> FROM_HOST:
@@ -49,7 +52,8 @@ class LineHere:
 
     async def _end(self) -> None:
         try:
-            await self._served.close(_END_S)
+            await self._sessions.close(self._session)
+            await self._sessions.engine.close()
         finally:
             self._said.put_nowait(None)
 
@@ -60,7 +64,7 @@ def session_here(settings: Settings) -> Reached:
 
     async def reach(*, is_made: bool) -> Line | None:
         if is_made and not lines:
-            lines.append(LineHere(new_served(settings, lambda: None)))
+            lines.append(LineHere(settings))
         return lines[0] if is_made else None
 
     return reach

@@ -69,6 +69,13 @@ class LoadFailed(SessionEvent, frozen=True):
     """Why it was not."""
 
 
+class TurnAwaited(SessionEvent, frozen=True):
+    """Other sessions of the same engine are served first."""
+
+    n_before: int
+    """How many, the one included that is served now; 0 when it is this one's turn after all."""
+
+
 class EngineLost(SessionEvent, frozen=True):
     """The engine died, or could not be started."""
 
@@ -373,7 +380,8 @@ class HostLost(SessionEvent, frozen=True):
 
 
 AnySessionEvent = (
-    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | EngineLost | CacheRestored | ContextUsed
+    PhaseChanged | LoadAdvanced | ModelLoaded | ModelReloaded | LoadFailed | TurnAwaited | EngineLost | CacheRestored
+    | ContextUsed
     | ConversationOpened | ConversationChanged | ConversationReplaced | ConversationGone
     | OtherWindowWrites | OtherWindowWrote | ReplaceConflict | TurnsRemoved | TurnsPutBack
     | QueueChanged | PromptsWithdrawn | UserSaid | AnswerBegan | PromptAdvanced | AnswerGrew | AnswerRecast

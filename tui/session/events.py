@@ -99,6 +99,8 @@ class ContextUsed(SessionEvent, frozen=True):
     """Size of the context in tokens."""
     n_system: int = 0
     """Of those tokens, what the system prompt takes; 0 without one, and until it was counted."""
+    n_files: int = 0
+    """Of those tokens, what files take that prompts are about; 0 without any, and until they were counted."""
 
 
 # The open conversation ------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Start:
         await self._open_store()
         self._saved.begin()
         await self._sending.bring_draft()
+        self._sending.mention(options.files)
         goes_on = await connecting
         if goes_on and controller.is_writing and (options.model or options.import_file):
             self._flows.tell(tr(host_phrases.STILL_WRITING))

@@ -87,6 +87,17 @@ class Session(Beside, ABC):
     context: ContextSeen
     queue: PromptsSeen
 
+    outlives = False
+    """It can go on when this process ends."""
+    leaves_running = True
+    """If so, it does when this is closed; else all of it ends, if no other screen is there."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs, or waits to be answered."""
+        is_waiting = bool(self.queue.texts) and not self.queue.is_held
+        return self.phase in ("loading", "answering") or self.is_writing or is_waiting
+
     async def connect(self) -> bool:
         """Reach the session, before anything is asked of it. Whether it was there before and has something in it,
         which is told now and stays open."""

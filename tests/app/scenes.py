@@ -205,7 +205,7 @@ async def shown(scene: Scene, size: Size, monkeypatch: pytest.MonkeyPatch) -> As
             line.cursor_blink = False
         await calm(person)
         yield person
-        await app.controller.stop()
+        await person.controller.stop()
 
 
 async def calm(person: Person) -> None:

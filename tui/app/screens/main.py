@@ -51,8 +51,8 @@ from tui.app.widgets.transcript import Transcript
 from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
-from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.interface import Session
 from tui.words import LANGUAGES, Language, mark, tr, use
 
 NARROW_COLUMNS = 100
@@ -69,7 +69,7 @@ class MainScreen(Screen[None]):
     AUTO_FOCUS = "Prompt"
 
     def __init__(
-        self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
+        self, controller: Session, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
     ) -> None:
         super().__init__(classes="-empty")
         self.is_shown = False

@@ -197,9 +197,9 @@ class Controller(Session):
             self.model.headers[str(request.path)] = info
         request = msgspec.structs.replace(request, name=name or request.name or request.path.stem)
         if then_answer:
-            self._begin(self._turns.work(self._load_and_answer(request)), is_answer=True)
+            self._begin(self._turns.work(partial(self._load_and_answer, request)), is_answer=True)
         elif not self._answers.pause_for(request):
-            self._begin(self._turns.work(self.model.load(request)))
+            self._begin(self._turns.work(partial(self.model.load, request)))
 
     def retry(self) -> None:
         if self.model.failed is not None:
@@ -219,13 +219,13 @@ class Controller(Session):
             await self._run_answer(self.settings.chat.on_overflow == "drop")
 
     def restart(self, **changes: Any) -> None:
-        self._begin(self._turns.work(self.model.restart(changes)))
+        self._begin(self._turns.work(partial(self.model.restart, changes)))
 
     async def unload(self) -> None:
         await self.stop()
         self.contexts.save()
         if self.engine.loaded is not None:
-            await self._guard(self._turns.work(self.model.unload()))
+            await self._guard(self._turns.work(self.model.unload))
 
     async def share_language(self) -> None:
         await share_language(self.engine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -400,12 +401,17 @@ def encode(event: AnySessionEvent) -> bytes:
 
 def decode(line: bytes) -> AnySessionEvent:
     """The event that `encode` made this line of. Raises `msgspec.MsgspecError` for any other."""
-    event: AnySessionEvent = _DECODER.decode(line)
+    event: AnySessionEvent = _decoder().decode(line)
     return event
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=to_text)
-_DECODER = msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[AnySessionEvent]:
+    """Made when it is wanted: it takes some 20 ms, and a session in this process needs none."""
+    return msgspec.json.Decoder(AnySessionEvent, dec_hook=from_text)
 
 
 class Announcer:

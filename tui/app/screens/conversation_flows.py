@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,8 +15,6 @@ from tui.app.bindings import title_of
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.oserrors import os_reason
-from tui.base.userpath import typed_path
-from tui.chat import export
 from tui.chat.conversation import Conversation
 from tui.chat.store import StoreError
 from tui.config import paths
@@ -24,6 +23,9 @@ from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
 from tui.session.interface import Session
 from tui.words import mark, tr
+
+if TYPE_CHECKING:
+    from tui.chat import export
 
 IMPORT = mark("Import")
 
@@ -187,6 +189,8 @@ class ConversationFlows:
     @staticmethod
     def _write(conversation: Conversation, kind: export.Kind) -> str:
         """Where it is now, and what is not in it."""
+        from tui.chat import export
+
         file = export.write(conversation, paths.exports_dir(), kind, stats=True)
         return phrases.with_harmless(str(file), export.n_left_out(conversation, kind))
 
@@ -194,6 +198,8 @@ class ConversationFlows:
     async def action_import(self) -> None:
         """Open a conversation from a file, of which the path is asked for until it is one or the dialog is closed."""
         from tui.app.screens.text_edit import LineEditScreen
+        from tui.base.userpath import typed_path
+        from tui.chat import export
 
         hint, written = tr("The path of a conversation that was exported as JSON."), ""
         place = f"{format.path(paths.exports_dir())}/….json"
@@ -211,12 +217,16 @@ class ConversationFlows:
 
     async def import_file(self, file: Path) -> None:
         """Open a conversation from a file at the start, for which is what was sent already; or say why not."""
+        from tui.chat import export
+
         try:
             await self._import(file, keeps_prompts=True)
         except export.ImportProblem as problem:
             self.flows.tell(tr("{file} was not imported. {problem}", file=file, problem=problem), bad=True)
 
     async def _import(self, file: Path, *, keeps_prompts: bool = False) -> None:
+        from tui.chat import export
+
         conversation = await asyncio.to_thread(export.read, file)
         try:
             await self._controller.store.create(conversation)

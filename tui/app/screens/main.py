@@ -3,6 +3,7 @@ with them, and passes on what widgets and the session tell; what happens then is
 
 from __future__ import annotations
 
+import asyncio
 import os
 from functools import partial
 
@@ -13,6 +14,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.worker import Worker
 
+from tui.app.afterwards import import_what_comes
 from tui.app.bindings import Keymap, bind
 from tui.app.copier import Copier
 from tui.app.phrases import hint
@@ -164,6 +166,7 @@ class MainScreen(Screen[None]):
     def _first_paint(self) -> None:
         self.is_shown = True
         self.flows.start("begin", self._start.run)
+        self.flows.start("imports", partial(asyncio.to_thread, import_what_comes))
 
     def hear(self, event: AnySessionEvent) -> None:
         """What the session tells: each part shows what is its own."""

@@ -94,6 +94,31 @@ def test_nothing_is_saved_where_that_is_asked_for_and_thoughts_are_shown_where_t
     assert not paths.database_file().exists() and not paths.state_file().exists()
 
 
+def test_how_tokens_are_chosen_is_said_on_the_command_line() -> None:
+    done = llmtui("ask", "hello", *TINY, "--think", "off", "--logit-bias", "H=-100", "--logit-bias", "!!?=2")
+    assert done.returncode == ExitCode.FINE and done.stdout and not done.stdout.startswith("H")
+    assert "“!!?” is not one token of this model" in done.stderr
+    (conversation,) = saved()
+    assert conversation.sampling is not None
+    assert conversation.sampling.given == {"temperature": 0.0, "logit_bias": {"H": -100.0, "!!?": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--top-k", "-1", "'-1' is not a whole number of 0 or more"),
+        ("--min-p", "2", "'2' is not a number from 0 to 1"),
+        ("--dry-base", "x", "'x' is not a number from 1 to 100"),
+        ("--logit-bias", "Hello", "'Hello' is not a token and a number from -100 to 100"),
+        ("--logit-bias", "Hello=-101", "'Hello=-101' is not a token and a number"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_of_sampling_is_refused(option: str, value: str, said: str) -> None:
+    done = llmtui("ask", "hello", *TINY, f"{option}={value}")
+    assert done.returncode == ExitCode.USAGE and said in done.stderr
+
+
 def test_a_pipe_and_files_follow_the_question(tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     notes.write_text("```\ncode\n```\n")

@@ -13,6 +13,7 @@ from tui.base.exit_codes import ExitCode
 from tui.base.terminal_style import takes_colours
 from tui.base.text import clean_piece
 from tui.chat.conversation import Turn
+from tui.config.biastext import left_out
 from tui.config.options import AskOptions
 from tui.protocol.messages import Delta, Loaded, Started
 from tui.protocol.records import ErrorInfo
@@ -102,6 +103,8 @@ class Reply:
 
     def _started(self, started: Started) -> None:
         self.started = started
+        if note := left_out(started.biases_left_out):
+            self.say(note)
         if started.n_dropped:
             self.say(
                 trn(

@@ -11,7 +11,7 @@ import msgspec
 from tui.base.text import fit_columns, one_line
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.config.settings import ChosenLoad, SamplingSettings, SamplingValues
-from tui.protocol.records import PartialSampling, Timings
+from tui.protocol.records import PartialSampling, SamplingValue, Timings
 
 MAX_TITLE_COLUMNS = 200
 MAX_COUNT = 2**53
@@ -70,7 +70,7 @@ def _sampling(sampling: PartialSampling | None) -> PartialSampling | None:
     kept: dict[str, Any] = {
         name: value
         for name, value in (sampling.given.items() if sampling else ())
-        if _in_range(value, ChosenLoad if name == "seed" else SamplingValues, name) is not None
+        if _is_allowed(value, ChosenLoad if name == "seed" else SamplingValues, name)
     }
     return msgspec.convert(kept, PartialSampling) if kept else None
 
@@ -80,11 +80,15 @@ N = TypeVar("N", int, float)
 
 def _in_range(value: N | None, record: type[msgspec.Struct], field: str) -> N | None:
     """The value when the record allows it in this field, else None."""
+    return value if value is not None and _is_allowed(value, record, field) else None
+
+
+def _is_allowed(value: SamplingValue, record: type[msgspec.Struct], field: str) -> bool:
     try:
         msgspec.convert(value, get_type_hints(record, include_extras=True)[field])
     except msgspec.ValidationError:
-        return None
-    return value if value is None or math.isfinite(value) else None
+        return False
+    return all(map(math.isfinite, value.values() if isinstance(value, dict) else (value,)))
 
 
 def _bounded(value: N) -> N:

@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from tui.base.exit_codes import ExitCode
 from tui.cli.commands import COMMANDS
-from tui.cli.parser import CommandLine, HelpFormatter, add_answer, add_help, add_load, add_settings, described
+from tui.cli.parser import (
+    CommandLine,
+    HelpFormatter,
+    add_answer,
+    add_help,
+    add_load,
+    add_sampling,
+    add_settings,
+    described,
+)
 from tui.cli.types import at_least, byte_rate, hub_name
 from tui.words import mark, tr
 
@@ -95,6 +104,7 @@ def command_parser(name: str) -> CommandLine:
     add_settings(group)
     add_help(group)
     if name == "ask":
+        add_sampling(parser)
         add_load(parser)
     return parser
 

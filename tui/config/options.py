@@ -66,6 +66,8 @@ class AskOptions(Options, frozen=True):
     """Empty for none; None leaves it as it is."""
     temperature: float | None = None
     """None leaves it as it is."""
+    sampling: Mapping[str, object] = {}
+    """Field of `tui.protocol.records.PartialSampling` to the value that was given, the temperature not among them."""
     max_tokens: int | None = None
     """Of the answer at most, thinking included; None leaves it to the settings."""
     think: Think = ""

@@ -29,7 +29,7 @@ from tui.machine.vulkan import engine_environment
 from tui.measure.kept_bandwidth import KeptBandwidth
 from tui.measure.kept_steps import KeptSteps
 from tui.protocol.death import EngineDied
-from tui.protocol.records import ErrorInfo
+from tui.protocol.records import ErrorInfo, SamplingValue
 from tui.session.answer_settings import default_values
 from tui.session.answering import Answering
 from tui.session.context_keeper import ContextKeeper, context_files
@@ -281,7 +281,7 @@ class Controller:
         """The one that is open."""
         return self.opened.now
 
-    def default_values(self) -> dict[str, tuple[float, Source]]:
+    def default_values(self) -> dict[str, tuple[SamplingValue, Source]]:
         """What the next answer would be made with if the conversation had nothing of its own; see
         `answer_settings.default_values`."""
         return default_values(self.conversation, self.settings, self.engine.loaded, self.model.info)

@@ -11,6 +11,7 @@ from tui.base.exit_codes import ExitCode
 from tui.config.modelrules import ChatOverrides
 from tui.config.options import AskOptions, Think
 from tui.planning.draftload import AUTO, OFF
+from tui.protocol.records import PartialSampling
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """In the conversation that was used last."""
     system_prompt: str | None = None
     temperature: float | None = None
+    sampling: PartialSampling = PartialSampling()
+    """What else is given of how tokens are chosen."""
     max_tokens: int | None = None
     think: Think = ""
     keep: bool = True
@@ -49,6 +52,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             continue_last=options.continue_last,
             system_prompt=options.system_prompt,
             temperature=options.temperature,
+            sampling=msgspec.convert(options.sampling, PartialSampling),
             max_tokens=options.max_tokens,
             think=options.think,
             keep=options.keep,

@@ -16,7 +16,7 @@ from tests.tape import CHATML, IM, Tape, build
 from tui.engine.repetition import Repetition
 from tui.engines.interface import Engine
 from tui.protocol.messages import Count, Delta, Generate, Loaded
-from tui.protocol.records import Effort, LoadSettings, Message
+from tui.protocol.records import LoadSettings, Message
 
 HELLO = ("Hello", " there!")
 THOUGHT = ("The user greets. ", "Greet back.")
@@ -75,6 +75,19 @@ CASES = {
     "opened in the prompt": Case("<think>\n", [*THOUGHT, "</", "think", ">\n", *HELLO, IM[1]], *APART, template=OPENED),
     "closed, though it was never opened": Case(
         "assistant\n", [*THOUGHT, "</think>", "\n\n", *HELLO, IM[1]], *APART, rest={"user": THINK}
+    ),
+    "sentences that the template asks for": Case(
+        "assistant\n",
+        ["Here is my thought ", "process:\n", *THOUGHT, "Here is my ", "response:\n", *HELLO, IM[1]],
+        *APART,
+        template="Write 'Here is my thought process:' and then 'Here is my response:'.\n" + CHATML,
+    ),
+    "marks of a training course": Case(
+        "<start_working_out>",
+        [*THOUGHT, "<end_", "working_out>", "<SOLU", "TION>", *HELLO, "</SOLUTION>", IM[1]],
+        *APART,
+        template="Work between <start_working_out> and <end_working_out>, answer in <SOLUTION></SOLUTION>.\n"
+        + opening("<start_working_out>"),
     ),
     "never closed": Case("<think>\n", [*THOUGHT, IM[1]], APART[0], "", template=OPENED),
     "harmony": Case(
@@ -207,96 +220,6 @@ async def load(engine: Engine, path: Path, template: str | None, **rest: Any) ->
     return await engine.load(path, SETTINGS)
 
 
-SWITCHES = {
-    "none": (CHATML, False, False, False, ()),
-    "enable_thinking": (opening("{% if not enable_thinking %}<think></think>{% endif %}"), True, True, False, ()),
-    "thinking": (opening("{% if thinking %}<think>\n{% endif %}"), True, True, False, ()),
-    "always": (OPENED, True, False, True, ()),
-    "effort": (
-        "Reasoning: {{ reasoning_effort or 'medium' }}\n" + OPENED,
-        True,
-        False,
-        True,
-        ("low", "medium", "high"),
-    ),
-    "effort, of which one is none": (
-        "{% set e = reasoning_effort or 'no_think' %}{{ e }}\n"
-        + opening("{% if e == 'no_think' %}<think></think>{% endif %}"),
-        True,
-        True,
-        False,
-        ("low", "medium", "high"),
-    ),
-    "words": (
-        "{% set ns = namespace(on=true) %}{% for m in messages %}"
-        "{% if '/no_think' in m.content %}{% set ns.on = false %}{% endif %}{% endfor %}"
-        + opening("{% if not ns.on %}<think></think>{% endif %}"),
-        True,
-        True,
-        False,
-        (),
-    ),
-    "words in the system prompt": (
-        "{% set off = messages[0].role == 'system' and '/no_think' in messages[0].content %}"
-        + opening("{% if off %}<think></think>{% endif %}"),
-        True,
-        True,
-        False,
-        (),
-    ),
-    "detailed thinking, which the template begins with": (
-        "{% if messages[0].role != 'system' %}<|im_start|>system\ndetailed thinking on<|im_end|>\n{% endif %}" + CHATML,
-        True,
-        True,
-        False,
-        (),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", SWITCHES)
-@pytest.mark.asyncio(loop_scope="module")
-async def test_what_a_template_offers_to_switch_is_told_and_switched(shared: Engine, tmp_path: Path, name: str) -> None:
-    template, can_think, can_switch, always, efforts = SWITCHES[name]
-    loaded = await load(shared, tmp_path / "tape.gguf", template)
-    told = (loaded.can_think, loaded.can_switch_thinking, loaded.always_thinks, loaded.efforts)
-    assert told == (can_think, can_switch, always, efforts)
-    on, off = [
-        (await shared.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
-    ]
-    assert (on != off) == can_switch
-    levels: tuple[Effort, ...] = ("low", "medium", "high")
-    lengths = {(await shared.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in levels}
-    assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
-
-
-NEMOTRON = (
-    "{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
-    "{{ m.content.split('</think>')[-1] }}<|eot_id|>{% endfor %}"
-    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
-
-
-NEMOTRON_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n<|eot_id|>"
-
-
-@pytest.mark.parametrize(("name", "switches"), [("Llama 3.1 Nemotron Nano 8B v1", True), ("Llama 3.1 8B", False)])
-@pytest.mark.asyncio(loop_scope="module")
-async def test_nemotron_is_told_in_the_system_prompt_what_its_template_does_not_know(
-    shared: Engine, tmp_path: Path, name: str, switches: bool
-) -> None:
-    """With a byte to a token, the length of a prompt tells what was written."""
-    loaded = await load(shared, tmp_path / "tape.gguf", NEMOTRON, name=name)
-    assert loaded.can_switch_thinking == switches
-    for turns in ([user("Hi")], [Message(role="system", content="Be brief."), user("Hi")]):
-        on, off = [
-            (await shared.ask(Count(messages=tuple(turns), thinking=thinking))).n_tokens for thinking in (True, False)
-        ]
-        assert off - on == (len("off") - len("on") if switches else 0)
-    plain, brief = [(await shared.ask(Count(messages=(*system, user("Hi"))))).n_tokens for system in ([], turns[:1])]
-    assert brief - plain == len("Be brief.") + (len("\n\n") if switches else len(NEMOTRON_SYSTEM))
-
-
 @pytest.mark.parametrize("kind", ["control", "user"])
 @pytest.mark.parametrize("mark", ["<|im_end|>", "</think>", "<think>\n"])
 @pytest.mark.asyncio(loop_scope="module")
@@ -325,6 +248,19 @@ async def test_tojson_takes_what_training_tools_give_it(shared: Engine, tmp_path
         assert loaded.llama.template_note == ""
         lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
+
+
+@pytest.mark.parametrize("add_bos", [False, True])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_without_a_beginning_token_gets_none_written(
+    shared: Engine, tmp_path: Path, add_bos: bool
+) -> None:
+    """For such a file llama.cpp takes token 11, which is text."""
+    lengths = []
+    for template in (CHATML, "{{ bos_token }}" + CHATML):
+        await load(shared, tmp_path / "tape.gguf", template, add_bos=add_bos)
+        lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
+    assert lengths == [len("user\nHi\nassistant\n") + 3] * 2
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -13,6 +13,8 @@ KNOWN_THOUGHTS = (
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("◁think▷", "◁/think▷"),
     ("", "[BEGIN FINAL RESPONSE]"),
+    ("Here is my thought process:", "Here is my response:"),
+    ("<start_working_out>", "<end_working_out>"),
     ("<thought>", "</thought>"),
     ("<thinking>", "</thinking>"),
     ("<reasoning>", "</reasoning>"),
@@ -21,7 +23,10 @@ KNOWN_THOUGHTS = (
 """For templates that drop what was thought: used where the vocabulary has the mark as a token, or the template names
 it. The last one is what most models use, whatever their template says."""
 
-_SWITCHES = ("enable_thinking", "reasoning_effort", "thinking_budget", "detailed thinking")
+_SWITCHES = (
+    "enable_thinking", "reasoning_effort", "thinking_effort", "reasoning_strength", "thinking_budget",
+    "detailed thinking",
+)  # fmt: skip
 """What templates ask about thinking."""
 _ENDS_ANYTHING = {"", "<|end|>"}
 

@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from tui.app import answer_phrases, phrases
+from tui.app import answer_phrases, attachment_phrases, phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
+from tui.app.widgets.transcript_entries import Words
 from tui.chat.conversation import Turn
 from tui.protocol.messages import Started
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.session.loads import Reload
 from tui.words import tr
 
@@ -29,7 +30,7 @@ class _Growing:
 class ConversationView:
     """Follows the session. The prompt has the past prompts of the conversation to go back to."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
         self._controller, self._keymap, self._transcript, self._prompt = controller, keymap, transcript, prompt
         self._reloads: dict[str, tuple[Reload, ...]] = {}
         """What loading the model again in the middle of an answer took, by its turn."""
@@ -54,7 +55,7 @@ class ConversationView:
             case events.TurnsRemoved(turn_id=turn_id):
                 transcript.truncate_from(turn_id)
             case events.UserSaid(turn=turn):
-                transcript.add_user(turn.id, turn.text)
+                transcript.add_user(turn.id, turn.text, file_lines(turn))
             case events.AnswerBegan(turn=turn, started=started):
                 self._begin(turn, started)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
@@ -113,7 +114,7 @@ class ConversationView:
 def record(turn: Turn) -> Record:
     """A saved turn as the transcript shows it."""
     if turn.role != "assistant":
-        return UserMessage(turn.id, turn.text)
+        return UserMessage(turn.id, turn.text, files=file_lines(turn))
     return AnswerMessage(
         turn_id=turn.id,
         label=turn.model,
@@ -122,6 +123,11 @@ def record(turn: Turn) -> Record:
         thinking_label=partial(answer_phrases.thinking_label, turn),
         footer=partial(_footer, turn),
     )
+
+
+def file_lines(turn: Turn) -> tuple[Words, ...]:
+    """A line for each file that a prompt is about."""
+    return tuple(partial(attachment_phrases.file_label, file) for file in turn.files)
 
 
 def _footer(turn: Turn) -> str:

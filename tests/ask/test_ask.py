@@ -103,6 +103,35 @@ def test_how_tokens_are_chosen_is_said_on_the_command_line() -> None:
     assert conversation.sampling.given == {"temperature": 0.0, "logit_bias": {"H": -100.0, "!!?": 2.0}}
 
 
+def test_an_answer_is_in_the_format_of_a_file(tmp_path: Path) -> None:
+    schema, grammar = tmp_path / "schema.json", tmp_path / "yes-or-no.gbnf"
+    schema.write_text('{"properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}')
+    grammar.write_text('root ::= "yes" | "no"')
+    done = llmtui("ask", "hello", *TINY, "--schema", str(schema), "--json")
+    record = json.loads(done.stdout)
+    assert isinstance(json.loads(record["answer"])["ok"], bool) and record["is_complete"]
+    assert record["thinking"] == THOUGHT
+    # The conversation keeps it.
+    again = llmtui("ask", "hello", *TINY, "--continue")
+    assert isinstance(json.loads(again.stdout)["ok"], bool)
+    done = llmtui("ask", "hello", *TINY, "--grammar", str(grammar), "--no-save")
+    assert done.stdout in ("yes\n", "no\n") and done.stderr == ""
+
+
+def test_a_format_that_is_not_kept_is_said(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "string", "minLength": 500}')
+    cut = llmtui("ask", "hello", *TINY, "--schema", str(schema), "--max-tokens", "30", "--think", "off")
+    assert cut.stdout.startswith('"')
+    assert "ended before it was complete" in cut.stderr
+    schema.write_text('{"type": "number", "minimum": 1}')
+    refused = llmtui("ask", "hello", *TINY, "--schema", str(schema))
+    assert refused.returncode == ExitCode.USAGE and '"minimum" at #' in refused.stderr and refused.stdout == ""
+    missing = llmtui("ask", "hello", *TINY, "--schema", str(tmp_path / "none.json"))
+    assert missing.returncode == ExitCode.USAGE and "none.json: No such file or directory." in missing.stderr
+    assert len(saved()) == 1
+
+
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [

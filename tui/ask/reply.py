@@ -144,6 +144,8 @@ class Reply:
         if info.kind == "context_overflow":
             return ExitCode.USAGE, self._too_long(info)
         detail = info.text.rstrip(".。")
+        if info.kind == "bad_format":
+            return ExitCode.USAGE, tr("There is no answer: {reason}.", reason=detail)
         advice = {
             "out_of_memory": tr("Try a smaller --ctx, fewer layers on the GPU (--ngl), or a smaller quantization."),
             "template": tr("Another chat template can be given with --chat-template FILE."),

@@ -46,6 +46,7 @@ def mended(conversation: Conversation) -> Conversation:
         sampling=_sampling(conversation.sampling),
         max_tokens=_in_range(conversation.max_tokens, SamplingSettings, "max_tokens"),
         thinking_budget=_in_range(conversation.thinking_budget, SamplingSettings, "thinking_budget"),
+        preset=fit_columns(one_line(encodable(conversation.preset[: 40 * MAX_TITLE_COLUMNS])), MAX_TITLE_COLUMNS),
         turns=turns,
     )
 

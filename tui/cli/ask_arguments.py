@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from tui.ask.command import ask
-from tui.cli.chat_arguments import shared_options, system_prompt
+from tui.cli.chat_arguments import shared_options, system_prompt, text_of_file
 from tui.cli.named_model import model_files
 from tui.config.options import AskOptions
 from tui.config.samplingtable import SAMPLING_TABLE
+from tui.protocol.records import AnswerFormat
 
 
 def run_ask(arguments: argparse.Namespace) -> int:
@@ -26,6 +27,7 @@ def run_ask(arguments: argparse.Namespace) -> int:
             system_prompt=system_prompt(arguments.system),
             temperature=arguments.temperature,
             sampling=_sampling(arguments),
+            answer_format=_answer_format(arguments),
             max_tokens=arguments.max_tokens,
             think=arguments.think,
             keep=arguments.keep,
@@ -42,3 +44,12 @@ def _sampling(arguments: argparse.Namespace) -> dict[str, object]:
     if "logit_bias" in given:
         given["logit_bias"] = dict(given["logit_bias"])
     return given
+
+
+def _answer_format(arguments: argparse.Namespace) -> AnswerFormat | None:
+    """What the files say that the answer must keep to. Raises `CommandLineError`."""
+    if arguments.schema is not None:
+        return AnswerFormat(kind="json_schema", text=text_of_file(arguments.schema, "--schema"))
+    if arguments.grammar is not None:
+        return AnswerFormat(kind="gbnf", text=text_of_file(arguments.grammar, "--grammar"))
+    return None

@@ -31,6 +31,7 @@ _EXAMPLES = {
         ('git diff | llmtui ask "review this"', mark("what is piped in follows")),
         ('llmtui ask "Compare" -f a.txt -f b.txt', mark("about files")),
         ('llmtui ask "And in C?" --continue', mark("in the last conversation")),
+        ('llmtui ask "Extract" -f a.txt --schema s.json', mark("an answer in JSON, as a schema says")),
         ('llmtui ask "…" -m qwen3-4b --json', mark("a model of yours, for a script")),
     ),
     "attach": (("llmtui attach", mark("after a line that dropped, or beside")),),
@@ -156,6 +157,9 @@ def _ask(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--continue", dest="continue_last", action="store_true", help=tr("in the last conversation"))
     add_answer(group)
+    formats = group.add_mutually_exclusive_group()
+    formats.add_argument("--schema", metavar="FILE", help=tr("answer in JSON, as this JSON schema says"))
+    formats.add_argument("--grammar", metavar="FILE", help=tr("answer as this grammar says (GBNF)"))
     group.add_argument("--max-tokens", type=at_least(1), metavar="N", help=tr("end the answer after so many tokens"))
     group.add_argument(
         "--think", default="", choices=THINKS, metavar="HOW", help=tr("on, off, or show: thoughts go to stderr")

@@ -9,7 +9,7 @@ from tui.config.sampling import Source, resolve
 from tui.config.settings import Settings
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded
-from tui.protocol.records import Effort, Sampling, SamplingValue
+from tui.protocol.records import AnswerFormat, Effort, Sampling, SamplingValue
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,7 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0 is no limit."""
     thinking_budget: int
     """0 is none."""
+    answer_format: AnswerFormat | None
 
 
 def answer_settings(
@@ -38,6 +39,7 @@ def answer_settings(
         ).sampling,
         thinking=conversation.thinking,
         effort=conversation.effort,
+        answer_format=conversation.answer_format,
         max_tokens=defaults.max_tokens if conversation.max_tokens is None else conversation.max_tokens,
         thinking_budget=(
             defaults.thinking_budget if conversation.thinking_budget is None else conversation.thinking_budget

@@ -132,6 +132,8 @@ class Asking:
         if given:
             own = controller.conversation.sampling or PartialSampling()
             controller.configure(sampling=msgspec.structs.replace(own, **given))
+        if question.answer_format is not None:
+            controller.configure(answer_format=question.answer_format)
         if question.max_tokens is not None:
             controller.configure(max_tokens=question.max_tokens)
         if question.think:

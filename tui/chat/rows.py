@@ -14,7 +14,7 @@ import msgspec
 from tui.chat.conversation import Conversation, Turn, encodable
 from tui.chat.file_rows import insert_files, with_files_of
 from tui.chat.mending import mended, mended_turn, moment
-from tui.protocol.records import Effort, PartialSampling, Role, StopReason, Timings
+from tui.protocol.records import AnswerFormat, Effort, PartialSampling, Role, StopReason, Timings
 from tui.words import mark, tr
 
 CRASHED = mark("llmtui ended before this answer was complete; what had arrived is kept.")
@@ -241,15 +241,15 @@ def last_speed(connection: sqlite3.Connection, model: str, backend: str) -> floa
 
 def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
     row = connection.execute(
-        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,"
-        " updated_at FROM conversations WHERE id = ?",
+        "SELECT title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,"
+        " model_path, created_at, updated_at FROM conversations WHERE id = ?",
         (conversation_id,),
     ).fetchone()
     if row is None:
         raise MissingError(conversation_id)
     (
-        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, model_path, created_at,
-        updated_at,
+        title, system_prompt, thinking, effort, sampling, max_tokens, thinking_budget, answer_format, preset,
+        model_path, created_at, updated_at,
     ) = row  # fmt: skip
     turns = connection.execute(
         f"SELECT {_TURN_COLUMNS} FROM turns WHERE conversation_id = ? AND superseded_at IS NULL ORDER BY position",
@@ -264,6 +264,8 @@ def read_conversation(connection: sqlite3.Connection, conversation_id: str) -> C
         sampling=_record(sampling, PartialSampling),
         max_tokens=max_tokens,
         thinking_budget=thinking_budget,
+        answer_format=_format(answer_format),
+        preset=preset,
         model_path=model_path,
         created_at=created_at,
         updated_at=updated_at,
@@ -288,7 +290,7 @@ def close_turns_of(connection: sqlite3.Connection, writer: str) -> int:
 
 _TURN_COLUMNS = (
     "id, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,"
-    " speeds, is_loop, is_thought_cut, created_at, writer"
+    " speeds, is_loop, is_thought_cut, is_incomplete, created_at, writer"
 )
 
 
@@ -301,6 +303,8 @@ def _settings(conversation: Conversation) -> dict[str, str | float | None]:
         "sampling": _json(conversation.sampling),
         "max_tokens": conversation.max_tokens,
         "thinking_budget": conversation.thinking_budget,
+        "answer_format": _json(conversation.answer_format),
+        "preset": encodable(conversation.preset),
         "model_path": encodable(conversation.model_path),
     }
 
@@ -321,13 +325,14 @@ def _content(turn: Turn) -> dict[str, str | float | None]:
         "speeds": msgspec.json.encode(turn.speeds).decode(),
         "is_loop": turn.is_loop,
         "is_thought_cut": turn.is_thought_cut,
+        "is_incomplete": turn.is_incomplete,
     }
 
 
 def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
     (
         id_, role, text, reasoning, reasoning_s, n_reasoning, timings, stop, model, backend, error, swapped_bytes,
-        speeds, is_loop, is_thought_cut, created_at, writer,
+        speeds, is_loop, is_thought_cut, is_incomplete, created_at, writer,
     ) = row  # fmt: skip
     if writer is not None:
         chunks = connection.execute("SELECT text, reasoning FROM chunks WHERE turn_id = ? ORDER BY position", (id_,))
@@ -350,6 +355,7 @@ def _turn(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Turn:
         speeds=_list(speeds, float),
         is_loop=bool(is_loop),
         is_thought_cut=bool(is_thought_cut),
+        is_incomplete=bool(is_incomplete),
         created_at=created_at,
     )
     return mended_turn(turn)
@@ -382,7 +388,7 @@ def _expect(changed: sqlite3.Cursor, id_: str) -> None:
         raise MissingError(id_)
 
 
-def _json(record: PartialSampling | Timings | None) -> str | None:
+def _json(record: PartialSampling | Timings | AnswerFormat | None) -> str | None:
     return None if record is None else msgspec.json.encode(record).decode()
 
 
@@ -401,6 +407,13 @@ def _record(raw: str | None, kind: type[R]) -> R | None:
         return None
     kept = {name: value for name, value in fields.items() if name in known and _is_a(value, known[name])}
     return msgspec.convert(kept, type=kind)
+
+
+def _format(raw: str | None) -> AnswerFormat | None:
+    try:
+        return msgspec.json.decode(raw, type=AnswerFormat) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def _is_a(value: object, kind: Any) -> bool:

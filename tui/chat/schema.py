@@ -69,6 +69,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHEN NOT EXISTS (SELECT 1 FROM files WHERE digest = OLD.digest)
             BEGIN DELETE FROM file_texts WHERE digest = OLD.digest; END""",
     ),
+    (
+        "ALTER TABLE conversations ADD COLUMN answer_format TEXT",
+        "ALTER TABLE conversations ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE turns ADD COLUMN is_incomplete INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """Statements that lead from version n to n + 1; `PRAGMA user_version` says how many are applied. Never edit one that
 was released: append. `turns.writer` names the process that streams the turn, NULL once it is finished; `chunks` holds

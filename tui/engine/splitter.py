@@ -126,6 +126,11 @@ class AnswerSplitter:
         self._firsts = frozenset(mark[0] for mark in self._here)
 
     @property
+    def part(self) -> Part:
+        """Where the answer is."""
+        return self._part
+
+    @property
     def kind(self) -> Kind:
         """What the next text would be."""
         return "thinking" if self._part == "thinking" else "answer"

@@ -13,7 +13,7 @@ from tui.config.sampling import Source
 from tui.config.settings import ChosenLoad
 from tui.files.attachment import Attachment
 from tui.models.info import ModelInfo
-from tui.protocol.records import Device
+from tui.protocol.records import Device, SamplingValue
 from tui.session.answer_settings import default_values
 from tui.session.beside import Beside
 from tui.session.context_meter import TextLength
@@ -150,7 +150,7 @@ class Session(Beside, ABC):
         """One of the answers is not complete; another window writes it, unless that is done here."""
         return any(turn.is_streaming for turn in self.conversation.turns)
 
-    def default_values(self) -> dict[str, tuple[float, Source]]:
+    def default_values(self) -> dict[str, tuple[SamplingValue, Source]]:
         """What the next answer would be made with if the conversation had nothing of its own; see
         `answer_settings.default_values`."""
         return default_values(self.conversation, self.settings, self.engine.loaded, self.model.info)

@@ -123,6 +123,8 @@ class ConversationChanged(SessionEvent, frozen=True):
     """All of it, as it is."""
     n_same: int
     """So many turns from the first on are as they were."""
+    focus: str = ""
+    """The message that somebody wanted to see; empty where it is not about one."""
 
 
 class ConversationReplaced(SessionEvent, frozen=True):

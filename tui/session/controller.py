@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tui.chat.conversation import Conversation
+from tui.chat.search.searcher import Searcher
 from tui.chat.store import Store
 from tui.config import paths
 from tui.config.options import Options
@@ -126,6 +127,8 @@ class Controller:
         )
         self.listen(self._step_measuring.hear)
 
+        self.searcher = Searcher(store.path, paths.search_index_file())
+        """Finds conversations by what was said in them."""
         self.opened = OpenConversation(store, settings)
         self.configure = self.opened.configure
         self.replacing = Replacing(self.opened, store, is_writing=lambda: self.is_writing, tell=tell)
@@ -381,6 +384,7 @@ class Controller:
     def _phase_changed(self, phase: Phase) -> None:
         if phase != "ready":
             self.contexts.busy()
+        self.searcher.is_busy = phase in ("loading", "answering")
         self._tell(PhaseChanged(phase=phase))
         self.queue.send_next()
 
@@ -423,6 +427,7 @@ class Controller:
         if self._taking_up is not None:
             self._taking_up.cancel()
         self._step_measuring.close()
+        self.searcher.close()
         await self.memory_speed.close()
         await self.fetching.close()
         try:

@@ -41,7 +41,7 @@ from tui.protocol.messages import (
     Started,
 )
 from tui.protocol.records import Buffer, Device, ErrorInfo, Footprint, ProcessMemory, Timings
-from tui.session import controller, fetching, live_speed, tuning
+from tui.session import beside, controller, fetching, live_speed, tuning
 from tui.session.monitoring import Monitoring
 from tui.session.speed import SpeedHistory
 from tui.words.later import Later
@@ -392,10 +392,11 @@ async def recorded_records(_: Store) -> model_records.ModelRecords:
 def replace_machine(monkeypatch: pytest.MonkeyPatch, library: Library = LIBRARY) -> None:
     """Put the records in the place of engine, monitors and model files."""
     by_path = {model.path: model for model in library.models}
-    monkeypatch.setattr(controller, "LocalEngine", RecordedEngine)
-    monkeypatch.setattr(controller, "LocalDownloads", ScriptedDownloads)
+    for module in (controller, beside):
+        monkeypatch.setattr(module, "LocalEngine", RecordedEngine)
+    monkeypatch.setattr(beside, "LocalDownloads", ScriptedDownloads)
     monkeypatch.setattr(fetching, "free_bytes", lambda _: 214 * GIB)
-    monkeypatch.setattr(controller, "Monitoring", RecordedMonitoring)
+    monkeypatch.setattr(beside, "Monitoring", RecordedMonitoring)
     monkeypatch.setattr(tuning, "LEAST_BYTES", 2**60)  # else every picture would have its offer
     monkeypatch.setattr(live_speed, "SpeedHistory", RecordedHistory)
     monkeypatch.setattr(model_records, "model_records", recorded_records)

@@ -26,6 +26,7 @@ from tui.config import paths
 from tui.config.options import AppOptions
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Timings
+from tui.session.controller import Controller
 from tui.session.events import AnswerPaused, SessionEvent
 
 hurry()
@@ -48,6 +49,12 @@ class Person:
         self._is_held, self._heard = False, overhear(app) if heard is None else heard
 
     @property
+    def controller(self) -> Controller:
+        """The app's session, which runs in this process."""
+        assert isinstance(self.app.controller, Controller)
+        return self.app.controller
+
+    @property
     def turns(self) -> tuple[Turn, ...]:
         return self.app.controller.conversation.turns
 
@@ -58,7 +65,7 @@ class Person:
     @property
     def engine_pid(self) -> int:
         """Of the process that the app has started."""
-        return pid_of(self.app.controller.engine)
+        return pid_of(self.controller.engine)
 
     @property
     def loaded(self) -> Loaded:

@@ -36,6 +36,7 @@ from tests.app.steps import (
     pick_of_none,
     read_problems,
     read_prompt,
+    search_conversations,
     select_message,
     settings_of_apu,
     start_again,
@@ -103,6 +104,7 @@ SCENES = {
     "rename": Scene(action("screen.rename"), "Rename"),
     "theme": Scene(action("screen.theme"), "midnight"),
     "conversations": Scene(list_conversations, "LAST USED"),
+    "conversations-found": Scene(search_conversations, "experts cost?"),
     "sampling": Scene(action("screen.sampling"), "emperature"),
     "system-prompt": Scene(action("screen.system_prompt"), "patient teacher"),
     "help": Scene(action("help"), "pick_model"),
@@ -132,6 +134,7 @@ IN_CHINESE = {
     "load-settings": "上下文",
     "guard": "内存不足",
     "conversations": "最近使用",
+    "conversations-found": "experts cost?",
     "sampling": "温度",
     "help": "pick_model",
     "monitor": "监视器",
@@ -205,7 +208,7 @@ async def shown(scene: Scene, size: Size, monkeypatch: pytest.MonkeyPatch) -> As
             line.cursor_blink = False
         await calm(person)
         yield person
-        await app.controller.stop()
+        await person.controller.stop()
 
 
 async def calm(person: Person) -> None:

@@ -44,9 +44,7 @@ async def test_quitting_and_continuing_evaluates_only_the_new_message(start: Sta
         name = file_of(person)
     assert files() == [name]
     async with start(load={"n_ctx": 4096}, continue_last=True) as person:
-        await person.wait_for(
-            lambda: "restored from the disk" in told(person) and not person.app.controller.contexts.works
-        )
+        await person.wait_for(lambda: "restored from the disk" in told(person) and not person.controller.contexts.works)
         assert person.turns[0].text == LONG
         await person.ask("ping")
         assert person.answer_timings.n_cached > 200

@@ -96,7 +96,7 @@ async def test_automatic_is_what_the_environment_says(start: StartApp, monkeypat
 
 async def test_what_the_engine_words_itself_is_in_the_chosen_language_too(start: StartApp) -> None:
     async with start() as person:
-        engine = person.app.controller.engine
+        engine = person.controller.engine
         for label, says in (("简体中文", "不是文件"), ("English", "is not a file")):
             await choose(person, label)
             await person.wait_for(lambda: not any(worker.group == "language" for worker in person.app.workers))

@@ -161,7 +161,7 @@ async def test_what_is_typed_is_read_while_nothing_more_is_typed_and_then_needs_
         n_asked = len(person.turns)
         text = "one two three four five six seven eight nine ten " * 3
         await person.type(text)
-        keeper = person.app.controller.contexts
+        keeper = person.controller.contexts
         await person.wait_for(lambda: keeper.has_read == text)
         await person.press("enter")
         await person.wait_for(lambda: len(person.turns) == n_asked + 2)

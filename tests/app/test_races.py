@@ -35,7 +35,7 @@ def held(person: Person) -> Callable[[], None]:
 
 
 def load(person: Person, path: Path) -> None:
-    controller = person.app.controller
+    controller = person.controller
     controller.load(LoadRequest(path=path, choice=controller.load_for(path)))
 
 
@@ -64,7 +64,7 @@ async def test_of_many_loads_the_last_one_wins_and_can_be_stopped(start: StartAp
         await person.wait_for(lambda: person.phase == "loading")
         await person.press("escape")
         go_on()
-        controller = person.app.controller
+        controller = person.controller
         await person.wait_for(lambda: not controller._works.is_busy)
         assert person.phase == ("ready" if controller.engine.loaded else "no_model")
         for path in (MOE, DENSE, MOE):
@@ -84,7 +84,7 @@ async def test_a_model_chosen_in_mid_answer_follows_the_answer(start: StartApp) 
 
 async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done(start: StartApp) -> None:
     async with start() as person:
-        controller = person.app.controller
+        controller = person.controller
         go_on = held(person)
         await person.send("Count to 100")
         load(person, MOE)
@@ -99,7 +99,7 @@ async def test_a_switch_asked_for_after_another_model_was_chosen_is_what_is_done
 
 async def test_escape_ends_an_answer_even_when_the_backend_is_switched_at_once(start: StartApp) -> None:
     async with start() as person:
-        controller = person.app.controller
+        controller = person.controller
         async with person.slowly():
             person.at_the_first(AnswerGrew, controller.interrupt)
             await person.send("Count to 100")
@@ -127,20 +127,20 @@ async def test_a_fault_of_ours_in_the_middle_of_an_answer_ends_it_and_the_next_o
 
 async def test_a_living_engine_can_be_reloaded_even_twice_at_once(start: StartApp) -> None:
     async with start() as person:
-        before = person.app.controller.engine.pid
-        person.app.controller.restart()
+        before = person.controller.engine.pid
+        person.controller.restart()
         await person.wait_for(lambda: person.phase == "starting")
-        person.app.controller.restart()
-        await until(lambda: person.app.controller.engine.pid not in (None, before))
+        person.controller.restart()
+        await until(lambda: person.controller.engine.pid not in (None, before))
         await person.wait_until_ready()
         assert await person.ask("ping") == "pong"
 
 
 async def test_quitting_while_the_engine_starts_again_waits_for_nothing(start: StartApp) -> None:
     async with start() as person:
-        person.app.controller.restart()
+        person.controller.restart()
         await person.wait_for(lambda: person.phase == "starting")
-    assert not person.app.controller.engine.alive
+    assert not person.controller.engine.alive
 
 
 async def test_a_model_chosen_while_the_engine_starts_is_the_one_that_is_loaded(start: StartApp) -> None:
@@ -166,7 +166,7 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
     start: StartApp,
 ) -> None:
     async with start() as person:
-        controller, cards = person.app.controller, []
+        controller, cards = person.controller, []
         person.at_the_first(EngineLost, lambda: cards.append(person.phase))
         os.kill(person.engine_pid, signal.SIGKILL)
         while controller.engine.alive:  # noqa: ASYNC110 - in the very next turn of the loop everybody may know
@@ -177,7 +177,7 @@ async def test_what_is_sent_just_when_the_engine_dies_is_kept_and_one_card_says_
         assert person.phase == "dead" and [turn.text for turn in person.turns] == ["ping"]
         assert person.screen_text().count("The engine stopped while") == 1
         await person.press("ctrl+up", "r")
-        await person.wait_for(lambda: person.app.controller.can_answer)
+        await person.wait_for(lambda: person.controller.can_answer)
         await person.press("f5")
         await person.wait_for(lambda: person.phase == "ready" and person.turns[-1].stop)
         assert person.turns[-1].text
@@ -285,4 +285,4 @@ async def rename(person: Person, title: str) -> None:
     """Write another title into the dialog that is open for it."""
     person.app.screen.query_one(Input).value = title
     await person.press("enter")
-    await person.wait_for(lambda: person.app.controller.conversation.title == title)
+    await person.wait_for(lambda: person.controller.conversation.title == title)

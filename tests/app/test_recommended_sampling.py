@@ -50,7 +50,7 @@ def begin(start: StartApp, tmp_path: Path) -> Begin:
 
 def asked_for(person: Person) -> list[Sampling]:
     """The sampling of each answer that the engine is asked for from now on."""
-    engine = person.app.controller.engine
+    engine = person.controller.engine
     asked: list[Sampling] = []
     generate = engine.generate
 
@@ -162,7 +162,7 @@ async def test_a_sampler_that_llmtui_does_not_have_is_told_once(begin: Begin, tm
 
 async def test_a_model_that_does_not_think_gets_the_values_for_answers_without_thinking(begin: Begin) -> None:
     async with begin(DENSE) as person:
-        engine = person.app.controller.engine
+        engine = person.controller.engine
         assert isinstance(engine, LocalEngine)
         engine._held = engine.loaded = msgspec.structs.replace(person.loaded, can_think=False)
         asked = asked_for(person)

@@ -310,7 +310,7 @@ async def test_a_prompt_cannot_be_edited_during_the_move(start: StartApp) -> Non
             await person.wait_for(lambda: person.phase == "loading")
         await person.press("f2")
         assert "stop it first" in person.told and person.app.main.query_one(Prompt).text == ""
-        assert person.app.controller.replacing.cut(person.turns[0].id) == () and len(person.turns) == 2
+        assert person.controller.replacing.cut(person.turns[0].id) == () and len(person.turns) == 2
         await person.press("f6")
         assert "still loading" in person.told
         go_on()

@@ -19,7 +19,7 @@ from tui.protocol.messages import Generate
 
 def loaded_as(person: Person, **facts: Any) -> None:
     """The model that is loaded is told to be of another kind."""
-    engine = person.app.controller.engine
+    engine = person.controller.engine
     assert isinstance(engine, LocalEngine)
     engine.loaded = engine._held = msgspec.structs.replace(person.loaded, **facts)
 
@@ -130,7 +130,7 @@ async def choose(person: Person, key: str, *, shows: tuple[str, ...] = ()) -> No
 
 async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: StartApp) -> None:
     async with start() as person:
-        engine = person.app.controller.engine
+        engine = person.controller.engine
         loaded_as(person, efforts=("low", "medium", "high"), always_thinks=True)
         asked: list[str] = []
         generate = engine.generate
@@ -148,6 +148,18 @@ async def test_where_there_are_levels_one_is_chosen_shown_and_asked_for(start: S
         assert "effort" not in person.app.main.prompt.words_on("bottom")
         await person.ask("hello")
         assert asked == ["high", ""]
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "label"),
+    [("minimal", "n", "Minimal"), ("medium", "m", "Medium"), ("xhigh", "x", "Extra high"), ("max", "a", "Maximum")],
+)
+async def test_each_level_has_a_key_of_its_own(start: StartApp, level: str, key: str, label: str) -> None:
+    async with start() as person:
+        loaded_as(person, efforts=("minimal", "low", "medium", "high", "xhigh", "max"), can_switch_thinking=True)
+        await choose(person, key, shows=(f"{key}  {label}",))
+        assert person.app.controller.conversation.effort == level
+        assert f"thinking on, {label.lower()} effort" in person.app.main.prompt.words_on("bottom")
 
 
 async def test_off_is_among_the_levels_where_thinking_can_be_switched_off(start: StartApp) -> None:

@@ -89,7 +89,7 @@ class Kills:
 
     @property
     def controller(self) -> Controller:
-        return self.person.app.controller
+        return self.person.controller
 
     def engine(self) -> int | None:
         """The engine of the chat."""

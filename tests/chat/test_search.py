@@ -1,4 +1,4 @@
-"""Finding conversations by what was said in them: with the index, without it, while it is made, and when it is damaged."""
+"""Finding conversations by what was said in them: with the index, without it, and when it is damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.chat.place import Place
 from tui.chat.search import index
 from tui.chat.search.found import Found, together
 from tui.chat.search.query import Hit
-from tui.chat.search.searcher import Searcher
+from tui.chat.search.searcher import Results, Searcher
 from tui.chat.search.wanted import wanted
 from tui.chat.store import Store
 
@@ -40,12 +40,13 @@ def bring_in_step(store: Store, index_file: Path) -> None:
             pass
 
 
+async def last(searcher: Searcher, typed: str) -> Results:
+    return [results async for results in searcher.search(wanted(typed, NOW))][-1]
+
+
 async def hits(store: Store, index_file: Path, typed: str) -> list[Hit]:
     searcher = Searcher(store.path, index_file)
-    found: tuple[Hit, ...] = ()
-    async for results in searcher.search(wanted(typed, NOW)):
-        found = results.hits
-        assert not results.is_whole or results.hits == found
+    found = (await last(searcher, typed)).hits
     searcher.close()
     return sorted(found, key=lambda hit: -hit.score)
 
@@ -224,9 +225,7 @@ async def test_an_index_that_is_damaged_hides_nothing_and_is_made_anew(
     index_file.write_bytes(damage * 500 or whole[:8192] + os.urandom(len(whole) - 8192))
 
     searcher = Searcher(store.path, index_file)
-    async for results in searcher.search(wanted("needle", NOW)):
-        n_hits = len(results.hits)
-    assert n_hits == 50
+    assert len((await last(searcher, "needle")).hits) == 50
     searcher.keep_index()
     await until(lambda: searcher.progress is None and _n_indexed(index_file) == 50)
     assert searcher.trouble is None
@@ -250,9 +249,7 @@ async def test_where_no_index_can_be_written_that_is_said_and_all_is_found(store
     await until(lambda: searcher.trouble is not None)
 
     assert "cannot be kept" in str(searcher.trouble)
-    async for results in searcher.search(wanted("needle", NOW)):
-        pass
-    assert len(results.hits) == 1
+    assert len((await last(searcher, "needle")).hits) == 1
     searcher.close()
 
 
@@ -265,8 +262,7 @@ async def test_a_search_ends_when_the_next_one_begins(store: Store, tmp_path: Pa
     await anext(first)
     await first.aclose()
 
-    async for results in searcher.search(wanted("needle 19", NOW)):
-        pass
+    results = await last(searcher, "needle 19")
     assert results.is_whole and [hit.snippet.text.count("needle 19") > 0 for hit in results.hits] == [True]
     searcher.close()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -207,7 +207,7 @@ async def load(engine: Engine, path: Path, template: str | None, **rest: Any) ->
     return await engine.load(path, SETTINGS)
 
 
-SWITCHES = {
+SWITCHES: dict[str, tuple[str, bool, bool, bool, tuple[Effort, ...]]] = {
     "none": (CHATML, False, False, False, ()),
     "enable_thinking": (opening("{% if not enable_thinking %}<think></think>{% endif %}"), True, True, False, ()),
     "thinking": (opening("{% if thinking %}<think>\n{% endif %}"), True, True, False, ()),
@@ -226,6 +226,44 @@ SWITCHES = {
         True,
         False,
         ("low", "medium", "high"),
+    ),
+    "effort, which is the greatest unless told otherwise": (
+        "Effort: {{ reasoning_effort if reasoning_effort in ['low', 'high'] else 'max' }}\n" + OPENED,
+        True,
+        False,
+        True,
+        ("low", "high", "max"),
+    ),
+    "effort that refuses what it does not know": (
+        "{% set e = reasoning_effort|default('xhigh') %}{% if e not in ('xhigh', 'medium', 'low') %}"
+        "{{ raise_exception('no such effort') }}{% endif %}{{ e }}" + OPENED,
+        True,
+        False,
+        True,
+        ("low", "medium", "xhigh"),
+    ),
+    "effort that is none or high, and passed on": (
+        "{% set e = reasoning_effort or 'none' %}{% if e not in ['none', 'high'] %}"
+        "{{ raise_exception('no such effort') }}{% endif %}[SET]{{ e + ('' if e == 'none' else '!') }}[/SET]" + CHATML,
+        True,
+        True,
+        False,
+        (),
+    ),
+    "effort that closes the thought where it is small": (
+        "{% set e = reasoning_effort if reasoning_effort is defined else 'high' %}"
+        + opening("{% if e in ['low', 'minimal'] %}<think></think>{% endif %}"),
+        True,
+        True,
+        False,
+        (),
+    ),
+    "a variable of its own for little effort": (
+        opening("{% if not enable_thinking %}<think></think>{% elif low_effort %}{effort: low}{% endif %}"),
+        True,
+        True,
+        False,
+        ("low",),
     ),
     "words": (
         "{% set ns = namespace(on=true) %}{% for m in messages %}"
@@ -265,9 +303,12 @@ async def test_what_a_template_offers_to_switch_is_told_and_switched(shared: Eng
         (await shared.ask(Count(messages=(user("Hi"),), thinking=thinking))).n_tokens for thinking in (True, False)
     ]
     assert (on != off) == can_switch
-    levels: tuple[Effort, ...] = ("low", "medium", "high")
+    levels: tuple[Effort, ...] = efforts or ("low", "medium", "high")
     lengths = {(await shared.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in levels}
     assert len(lengths) == (len({len(effort) for effort in efforts}) or 1)
+    unknown: list[Effort] = [effort for effort in get_args(Effort) if effort and effort not in efforts]
+    plain = (await shared.ask(Count(messages=(user("Hi"),)))).n_tokens
+    assert {(await shared.ask(Count(messages=(user("Hi"),), effort=effort))).n_tokens for effort in unknown} == {plain}
 
 
 NEMOTRON = (
@@ -325,6 +366,19 @@ async def test_tojson_takes_what_training_tools_give_it(shared: Engine, tmp_path
         assert loaded.llama.template_note == ""
         lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
     assert lengths[0] == lengths[1]
+
+
+@pytest.mark.parametrize("add_bos", [False, True])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_file_without_a_beginning_token_gets_none_written(
+    shared: Engine, tmp_path: Path, add_bos: bool
+) -> None:
+    """For such a file llama.cpp takes token 11, which is text."""
+    lengths = []
+    for template in (CHATML, "{{ bos_token }}" + CHATML):
+        await load(shared, tmp_path / "tape.gguf", template, add_bos=add_bos)
+        lengths.append((await shared.ask(Count(messages=(user("Hi"),)))).n_tokens)
+    assert lengths == [len("user\nHi\nassistant\n") + 3] * 2
 
 
 @pytest.mark.asyncio(loop_scope="module")

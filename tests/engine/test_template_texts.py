@@ -18,8 +18,6 @@ TOLD_OTHERWISE: dict[str, Thinking] = {
     "Kimi-K3": "no",
     "LFM2.5-Instruct": "no",
     "NVIDIA-Nemotron-Nano-v2": "switch",
-    "deepseek-ai-DeepSeek-V4": "levels",
-    "muse-glimmer": "no",
     "upstage-Solar-Open-100B": "levels",
 }
 """Templates whose text names what makes no difference, or whose marks are put together."""

@@ -3,8 +3,8 @@ English, Chinese and code.
 
 usage: python tests/performance/search.py [--mb 100] [--conversations 10000] [--folder FOLDER]
 
-With `--folder`, the database is made there once and used again. Times are from the key to the first hits and to the last
-one, of each beginning of the words, by the searcher that the app uses.
+With `--folder`, the database is made there once and used again. Times are from the key to the first hits and to the
+last one, of each beginning of the words, by the searcher that the app uses.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tui.chat.search import index
 from tui.chat.search.found import together
 from tui.chat.search.searcher import Searcher
 from tui.chat.search.wanted import wanted
+from tui.protocol.records import Role
 
 TYPED = ("lighthouse keeper", "灯塔", "灯塔看守人", "def parse_", "the", "zq", "lighthouse model:qwen after:2024-06")
 _CODE = "def parse_{0}(line: str) -> dict[str, int]:\n    return {{key: int(value) for key, value in {0}.items()}}\n"
@@ -33,7 +34,7 @@ _CODE = "def parse_{0}(line: str) -> dict[str, int]:\n    return {{key: int(valu
 
 def make(path: Path, n_conversations: int, n_bytes: int) -> None:
     """Fill a database."""
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     letters = "etaoinshrdlcumwfgypbvkjxqz"
     words = ["".join(dice.choices(letters[: 8 + dice.randrange(18)], k=dice.randrange(2, 10))) for _ in range(20_000)]
     odds = list(itertools.accumulate(1 / (rank + 1) for rank in range(len(words))))
@@ -59,7 +60,7 @@ def make(path: Path, n_conversations: int, n_bytes: int) -> None:
                     turns = []
                     for place in range(8):
                         extra = " the lighthouse keeper 灯塔看守人" if number % 500 == place == 3 else ""
-                        role = "assistant" if place % 2 else "user"
+                        role: Role = "assistant" if place % 2 else "user"
                         turns.append(
                             Turn(
                                 id=f"{number}-{place}",
@@ -89,7 +90,7 @@ async def type_in(searcher: Searcher, path: Path, text: str) -> None:
     for end in range(1, len(text) + 1):
         started = time.perf_counter()
         first = 0.0
-        async for results in searcher.search(wanted(text[:end], datetime.now())):  # noqa: DTZ005
+        async for results in searcher.search(wanted(text[:end], datetime.now())):
             together(summaries, results.wanted, results.hits)
             first = first or time.perf_counter() - started
             n_hits = len(results.hits)

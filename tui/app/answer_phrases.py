@@ -27,12 +27,15 @@ NEVER_THINKS = mark("This model does not think: the switch has no effect on it."
 DEFAULT_EFFORT = "default"
 """Stands for the effort "", which leaves it to the template."""
 EFFORTS = {
-    DEFAULT_EFFORT: (mark("Model default"), mark("no level is asked for")),
-    "low": (mark("Low"), mark("short thoughts, quick answers")),
-    "medium": (mark("Medium"), ""),
-    "high": (mark("High"), mark("long thoughts")),
+    DEFAULT_EFFORT: (mark("Model default"), mark("no level is asked for"), "d"),
+    "minimal": (mark("Minimal"), mark("hardly any thoughts"), "n"),
+    "low": (mark("Low"), mark("short thoughts, quick answers"), "l"),
+    "medium": (mark("Medium"), "", "m"),
+    "high": (mark("High"), mark("long thoughts"), "h"),
+    "xhigh": (mark("Extra high"), mark("very long thoughts"), "x"),
+    "max": (mark("Maximum"), mark("as long as it takes"), "a"),
 }
-"""What can be chosen: label and note."""
+"""What can be chosen: label, note and key."""
 
 
 def guessed(n_accepted: int, n_drafted: int) -> str:
@@ -116,8 +119,16 @@ def thinking_state(loaded: Loaded, conversation: Conversation) -> str:
 
 
 def _effort(level: str) -> str:
-    """A level as it stands in a sentence; templates may have others than the usual three."""
-    return {"low": tr("low"), "medium": tr("medium"), "high": tr("high")}.get(level, level)
+    """A level as it stands in a sentence."""
+    words = {
+        "minimal": tr("minimal"),
+        "low": tr("low"),
+        "medium": tr("medium"),
+        "high": tr("high"),
+        "xhigh": tr("extra high"),
+        "max": tr("maximum"),
+    }
+    return words.get(level, level)
 
 
 def unknown_sampling(unknown: Sequence[str]) -> str:

@@ -48,6 +48,7 @@ from tui.config.settings import Settings
 from tui.config.state import StateStore
 from tui.config.themes import choose_theme
 from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 QUIT_QUESTION = "quit-question"
@@ -95,7 +96,7 @@ class LlmtuiApp(App[int], inherit_bindings=False):
         self._keys = KeyOrder(self, super().on_event, self._is_ready_for_keys, self._dialogs_coming)
         self.animation_level = "full" if settings.ui.animations else "none"
         self.store = Store(paths.database_file(), self._store_trouble)
-        self.controller = Controller(settings, state, self.store, options)
+        self.controller: Session = Controller(settings, state, self.store, options)
         self.copier = Copier(self, settings.ui)
         bind(self, keymap, "app")
         configured = usual_theme(settings, os.environ, self.console.color_system)
@@ -366,10 +367,10 @@ class LlmtuiApp(App[int], inherit_bindings=False):
 
         self.push_screen(HelpScreen(self.keymap))
 
-    def action_log_view(self) -> None:
+    async def action_log_view(self) -> None:
         from tui.app.screens.log_view import LogScreen
 
-        self.push_screen(LogScreen(tuple(self.controller.engine.log), self.keymap, copy=self.copier.copy))
+        self.push_screen(LogScreen(tuple(await self.controller.engine_log()), self.keymap, copy=self.copier.copy))
 
     def action_notices(self) -> None:
         from tui.app.screens.log_view import LogScreen

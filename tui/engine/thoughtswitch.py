@@ -31,9 +31,17 @@ NEMOTRON = ("nemotron", "<|start_header_id|>", "</think>")
 """What tells a model that was trained with `DETAILED` and whose template does not name them, NVIDIA's of Llama 3: a
 part of its name, and what stands in its template."""
 EFFORTS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
-NO_EFFORT = ("none", "no_think", "minimal", "low")
+"""Variables that take the name of a level."""
+EFFORT_FLAGS: tuple[tuple[str, Effort], ...] = (("low_effort", "low"), ("medium_effort", "medium"))
+"""Variables that ask for one level, as NVIDIA's Nemotron 3 have."""
+CLOSING = ("none", "no_think", "minimal", "low")
 """Levels that mean no thinking to templates which then close the thought themselves."""
-LEVELS: tuple[Effort, ...] = ("low", "medium", "high")
+NONE = ("none", "no_think")
+"""Levels that mean no thinking to models whose templates name them and only pass them on."""
+LEVELS: tuple[Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""From the shortest thoughts to the longest."""
+USUAL: tuple[Effort, ...] = ("low", "medium", "high")
+"""Levels that a template may pass on to its model without naming them; the others count where they are named."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,16 @@ class Switch:
     """What is said to the model, on and off, where its template knows no variable and it heeds words."""
     in_system: bool = False
     """The words begin the system prompt; else the last message ends with them."""
-    effort_variable: str = ""
-    efforts: tuple[Effort, ...] = ()
+    levels: Mapping[Effort, Mapping[str, Any]] = field(default_factory=dict)
+    """What asks for each level that makes a difference."""
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """The levels, from short thoughts to long ones."""
+        return tuple(self.levels)
 
     def variables(self, *, thinking: bool, effort: Effort = "") -> dict[str, Any]:
         """What the template is given; an effort that it does not know is left out."""
-        chosen = dict(self.on if thinking else self.off)
-        if thinking and effort in self.efforts:
-            chosen[self.effort_variable] = effort
-        return chosen
+        if not thinking:
+            return dict(self.off)
+        return {**self.on, **self.levels.get(effort, {})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 
 from tui.engine.bindings import lib
 
@@ -10,6 +11,9 @@ _UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
 """Of llama.cpp's `llama_token_attr`."""
 _WITH_SPACES = 1
 """llama.cpp's type of vocabularies (SentencePiece) that put a space before each text that they are given."""
+
+_MARK = re.compile(r"<.+>|\[.+\]")
+"""What begins or ends texts though the file calls it ordinary."""
 
 
 def _byte_letters() -> list[bytes]:
@@ -29,13 +33,19 @@ class Vocabulary:
         """`pointer` is llama.cpp's."""
         self.pointer = pointer
         self.n_tokens = int(lib.llama_vocab_n_tokens(self.pointer))
-        self.bos, self.eos = int(lib.llama_vocab_bos(self.pointer)), int(lib.llama_vocab_eos(self.pointer))
-        """-1 where there is none."""
         self._puts_spaces = lib.llama_vocab_type(self.pointer) == _WITH_SPACES
-        self._adds_bos = bool(lib.llama_vocab_get_add_bos(self.pointer)) and self.bos >= 0
         self._piece = ctypes.create_string_buffer(256)
         self._pieces: dict[tuple[int, bool], bytes] = {}
+        self.bos, self.eos = self._named(lib.llama_vocab_bos(pointer)), self._named(lib.llama_vocab_eos(pointer))
+        """-1 where there is none."""
+        self._adds_bos = bool(lib.llama_vocab_get_add_bos(pointer)) and self.bos >= 0
         self.bos_text, self.eos_text = self.special_text(self.bos), self.special_text(self.eos)
+
+    def _named(self, token: int) -> int:
+        """A token that begins or ends texts; -1 for one of ordinary text: of a file that names none, llama.cpp takes
+        token 11, which is a comma in Qwen's vocabulary."""
+        is_mark = token >= 0 and (self.mark_text(token) or _MARK.fullmatch(self.special_text(token)))
+        return token if is_mark else -1
 
     def tokenize(self, text: str, *, special: bool = True, is_whole: bool = True) -> list[int]:
         """Tokens of `text`, those that stand for marks among them with `special`. None is added, but for the beginning

@@ -12,7 +12,7 @@ Thinking = Literal["no", "always", "switch", "levels", "words"]
 """Not at all; in each answer; switched by a variable of the template; by a level of effort; by words in the prompt."""
 
 _SWITCHES = ("enable_thinking", "thinking_budget", "thinking", "thinking_mode", "reasoning")
-_LEVELS = ("reasoning_effort", "thinking_effort")
+_LEVELS = ("reasoning_effort", "thinking_effort", "reasoning_strength", "low_effort", "medium_effort")
 _WORDS = re.compile(r"(?<!<)/no_?think\b|detailed thinking o(?:n|ff)")
 _MARKS = ("<think>", "<thinking>", "[THINK]", "<|channel|>analysis", "<|START_THINKING|>", "<thought>", "<reasoning>")
 _VARIABLE = r"(?<![\w.'\"-]){name}(?![\w'\"-])"

@@ -21,7 +21,10 @@ KNOWN_THOUGHTS = (
 """For templates that drop what was thought: used where the vocabulary has the mark as a token, or the template names
 it. The last one is what most models use, whatever their template says."""
 
-_SWITCHES = ("enable_thinking", "reasoning_effort", "thinking_budget", "detailed thinking")
+_SWITCHES = (
+    "enable_thinking", "reasoning_effort", "thinking_effort", "reasoning_strength", "thinking_budget",
+    "detailed thinking",
+)  # fmt: skip
 """What templates ask about thinking."""
 _ENDS_ANYTHING = {"", "<|end|>"}
 

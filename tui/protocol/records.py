@@ -28,7 +28,7 @@ CpuRange = Annotated[str, Meta(pattern=r"^(all|performance|\d{1,4}(-\d{1,4})?(,\
 """Names of CPUs: all, the performance cores, or a list such as "0-7,16"."""
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
-Effort = Literal["", "low", "medium", "high"]
+Effort = Literal["", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How long a model is to think, where its template asks that; "" is the template's own default."""
 StopReason = Literal["stop", "length", "context", "cancelled"]
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "software"]

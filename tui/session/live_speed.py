@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tui.protocol.messages import Loaded
 from tui.session import events
-from tui.session.speed import AnswerNow, PrefillSpeeds, SpeedHistory, SpeedNow, SpreadCounter, after_silence
+from tui.session.speed import AnswerNow, SpeedHistory, SpeedNow, SpreadCounter, after_silence
+
+
+class KnowsPrefill(Protocol):
+    """As `tui.session.speed.PrefillSpeeds`."""
+
+    def of(self, loaded: Loaded | None) -> float:
+        """How fast prompts are read with it, in tokens per second; 0 when that is not known."""
 
 
 class LiveSpeed:
@@ -20,7 +27,7 @@ class LiveSpeed:
     def __init__(
         self,
         loaded: Callable[[], Loaded | None],
-        prefill_speeds: PrefillSpeeds,
+        prefill_speeds: KnowsPrefill,
         tell: Callable[[events.AnySessionEvent], None],
     ) -> None:
         """`loaded` gives what is loaded now."""

@@ -11,6 +11,7 @@ from tui.engines.interface import Engine
 from tui.measure.kept_bandwidth import KeptBandwidth
 from tui.measure.measure_bandwidth import is_disturbed, measure
 from tui.protocol.messages import Hello
+from tui.session.engine_seen import EngineSeen
 from tui.session.events import AnySessionEvent, Phase, PhaseChanged
 
 _IDLE: tuple[Phase, ...] = ("no_model", "ready")
@@ -23,7 +24,7 @@ class MemorySpeed:
     goes to `kept`."""
 
     def __init__(
-        self, engine: Engine, make_engine: Callable[[], Engine], phase: Callable[[], Phase], kept: KeptBandwidth
+        self, engine: EngineSeen, make_engine: Callable[[], Engine], phase: Callable[[], Phase], kept: KeptBandwidth
     ):
         self._engine, self._make_engine, self._phase, self._kept = engine, make_engine, phase, kept
         self._changed = asyncio.Event()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tui.base.beat import until_beat
 from tui.config.settings import MemorySettings
-from tui.engines.interface import Engine, EngineError
+from tui.engines.interface import EngineError
 from tui.engines.local import WORKER
 from tui.machine.gpu import GpuReader, from_devices
 from tui.machine.host import HostReader
@@ -20,6 +20,7 @@ from tui.machine.pressure import MemoryWatch
 from tui.machine.readings import GpuSample, HostSample, NpuSample
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices
+from tui.session.engine_seen import EngineSeen
 from tui.session.events import AnySessionEvent, FaultFound, MachineRead, MemoryShort
 from tui.session.live_speed import LiveSpeed
 
@@ -35,7 +36,7 @@ class Monitoring:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineSeen,
         speed: LiveSpeed,
         memory: MemorySettings,
         tell: Callable[[AnySessionEvent], None],

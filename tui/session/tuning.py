@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from tui.config.settings import ChosenLoad, TuneSettings
 from tui.config.state import StateStore
@@ -13,13 +14,14 @@ from tui.engines.interface import Engine
 from tui.engines.plans import DryRunPlanner
 from tui.measure.tune import TuneOutcome, TuneProgress, Tuner
 from tui.measure.tune_search import to_keep, tuner_for
+from tui.models.info import ModelInfo
 from tui.models.library import LibraryModel
 from tui.planning.exact import Confirmed
 from tui.planning.now import MemoryNow
 from tui.protocol.records import Device
+from tui.session.engine_seen import EngineSeen
 from tui.session.events import AnswerEnded, AnySessionEvent, TuningOffered
 from tui.session.load_order import LoadOrder
-from tui.session.model_loading import ModelLoading
 from tui.session.state_writer import StateWriter
 
 LEAST_BYTES = 256 * 2**20
@@ -30,15 +32,25 @@ MOST_OFFERED = 200
 """Models of which is remembered that it was offered."""
 
 
+class KnownModel(Protocol):
+    """What is known of the model that is loaded."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def info(self) -> ModelInfo | None: ...
+
+
 class Tuning:
-    """Of the session with this `engine`. `make_engine` gives another one, which is not started."""
+    """Of the session with this `engine`, whose `model` is asked for. `make_engine` gives another one, which is not
+    started."""
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineSeen,
         make_engine: Callable[[], Engine],
         planner: DryRunPlanner,
-        model: ModelLoading,
+        model: Callable[[], KnownModel],
         load_order: LoadOrder,
         state: StateStore,
         remembered: StateWriter,
@@ -77,7 +89,7 @@ class Tuning:
         """After the first longer answer of a model that nothing was tuned for: say that it can be, once."""
         if not (self._settings.offer and isinstance(event, AnswerEnded)):
             return
-        loaded, info, timings = self._engine.loaded, self._model.info, event.turn.timings
+        loaded, info, timings = self._engine.loaded, self._model().info, event.turn.timings
         if loaded is None or info is None or loaded.size_bytes < LEAST_BYTES:
             return
         if timings is None or timings.n_decode < LEAST_TOKENS or event.turn.stop == "cancelled":
@@ -85,7 +97,7 @@ class Tuning:
         path = loaded.path
         if path not in self._state.state.offered and self._load_order.tuned_for(Path(path), info) is None:
             self._remembered.change(lambda state: {"offered": (*state.offered, path)[-MOST_OFFERED:]})
-            self._tell(TuningOffered(name=self._model.name, seconds=self._settings.seconds))
+            self._tell(TuningOffered(name=self._model().name, seconds=self._settings.seconds))
 
 
 class TuneSearch:

@@ -17,13 +17,13 @@ from tui.config.settings import ChosenLoad
 from tui.protocol.death import Death
 from tui.protocol.messages import Loaded
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 
 
 class Cards:
     """One card at a time. Follows the session, after what shows the conversation."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
         self._controller, self._keymap, self._transcript, self._prompt = controller, keymap, transcript, prompt
         self._card_id = ""
         """The card that was shown last."""

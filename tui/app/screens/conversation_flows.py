@@ -22,7 +22,7 @@ from tui.config import paths
 from tui.config.settings import Settings
 from tui.protocol.messages import Loaded
 from tui.session.answer_settings import own_values
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import mark, tr
 
 IMPORT = mark("Import")
@@ -33,7 +33,7 @@ class ConversationFlows:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         settings: Settings,
         flows: Flows,
         show_settings: Callable[[], None],
@@ -54,7 +54,7 @@ class ConversationFlows:
         controller = self._controller
         picked = await self.flows.ask(
             ConversationsScreen(
-                ConversationShelf(controller, self._delete, self._write),
+                ConversationShelf(controller, self._write),
                 self.flows.keymap,
                 current=controller.conversation.id,
                 order=next((order for order in ORDERS if order == controller.state.state.conversation_order), "used"),
@@ -68,10 +68,10 @@ class ConversationFlows:
         if picked.words and picked.conversation_id == controller.conversation.id:
             self._look_up(picked.words, picked.turn_id)
 
-    async def open_conversation(self, conversation_id: str) -> None:
-        """Show a saved conversation, or say why it cannot be read."""
+    async def open_conversation(self, conversation_id: str, *, keeps_prompts: bool = False) -> None:
+        """Show a saved conversation, or say why it cannot be read. With `keeps_prompts`, what waits is for it."""
         try:
-            await self._controller.open(conversation_id)
+            await self._controller.open(conversation_id, keeps_prompts=keeps_prompts)
         except StoreError as error:
             self.flows.tell(str(error), bad=True)
 
@@ -131,8 +131,8 @@ class ConversationFlows:
 
         controller = self._controller
         choices = [
-            Choice(id=level, label=tr(label), note=tr(note), key=level[0])
-            for level, (label, note) in answer_phrases.EFFORTS.items()
+            Choice(id=level, label=tr(label), note=tr(note), key=key)
+            for level, (label, note, key) in answer_phrases.EFFORTS.items()
             if level == answer_phrases.DEFAULT_EFFORT or level in loaded.efforts
         ]
         if loaded.can_switch_thinking:
@@ -211,13 +211,13 @@ class ConversationFlows:
                 hint, written = str(problem), answer
 
     async def import_file(self, file: Path) -> None:
-        """Open a conversation from a file, or say why not."""
+        """Open a conversation from a file at the start, for which is what was sent already; or say why not."""
         try:
-            await self._import(file)
+            await self._import(file, keeps_prompts=True)
         except export.ImportProblem as problem:
             self.flows.tell(tr("{file} was not imported. {problem}", file=file, problem=problem), bad=True)
 
-    async def _import(self, file: Path) -> None:
+    async def _import(self, file: Path, *, keeps_prompts: bool = False) -> None:
         conversation = await asyncio.to_thread(export.read, file)
         try:
             await self._controller.store.create(conversation)
@@ -225,7 +225,7 @@ class ConversationFlows:
             self.flows.tell(str(error), bad=True)
             if not error.is_retried:
                 return
-        await self.open_conversation(conversation.id)
+        await self.open_conversation(conversation.id, keeps_prompts=keeps_prompts)
 
     @flow("dialog")
     async def action_delete(self) -> None:
@@ -239,21 +239,9 @@ class ConversationFlows:
         dialog = ConfirmScreen(question, self.flows.keymap, detail=detail, yes=tr("Delete"), no=tr("Keep"))
         if await self.flows.ask(dialog):
             try:
-                await self._delete(conversation.id)
+                # Whatever the user does meanwhile, it is deleted.
+                await asyncio.shield(self._controller.delete(conversation.id))
             except StoreError as error:
                 self.flows.tell(str(error), bad=True)
             else:
                 self.flows.tell(tr("Deleted."))
-
-    async def _delete(self, conversation_id: str) -> None:
-        """Delete a conversation for good. An answer that is being written in it is stopped before, which may take a
-        moment: whatever the user does meanwhile, it is deleted then."""
-        controller = self._controller
-
-        async def delete() -> None:
-            controller.contexts.forget(conversation_id)
-            if conversation_id == controller.conversation.id:
-                await controller.new()
-            await controller.store.delete(conversation_id)
-
-        await asyncio.shield(delete())

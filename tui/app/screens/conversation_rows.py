@@ -1,5 +1,5 @@
-"""Rows of the list of conversations: title, model, messages and time, and below a title the messages in which words were
-found, with the words lit."""
+"""Rows of the list of conversations: title, model, messages and time, and below a title the messages in which words
+were found, with the words lit."""
 
 from __future__ import annotations
 

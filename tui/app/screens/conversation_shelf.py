@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from tui.chat.conversation import Conversation
 from tui.chat.export import Kind
@@ -11,7 +11,7 @@ from tui.chat.place import Place
 from tui.chat.search.searcher import Results
 from tui.chat.search.wanted import Wanted
 from tui.chat.store import StoreError, Summary
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
@@ -20,13 +20,12 @@ class ConversationShelf:
 
     def __init__(
         self,
-        controller: Controller,
-        delete: Callable[[str], Awaitable[None]],
+        controller: Session,
         write: Callable[[Conversation, Kind], str],
     ) -> None:
         """`write` is called in a thread, and gives what is told of the file."""
         self._controller, self._store, self._searcher = controller, controller.store, controller.searcher
-        self.delete, self._write = delete, write
+        self._write = write
 
     @property
     def unread(self) -> StoreError | None:
@@ -56,6 +55,9 @@ class ConversationShelf:
 
     async def place(self, conversation_id: str, where: Place) -> None:
         await self._store.place(conversation_id, where)
+
+    async def delete(self, conversation_id: str) -> None:
+        await asyncio.shield(self._controller.delete(conversation_id))
 
     async def export(self, conversation_id: str, kind: Kind) -> str:
         return await asyncio.to_thread(self._write, await self._store.open(conversation_id), kind)

@@ -13,7 +13,7 @@ from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMe
 from tui.chat.conversation import Turn
 from tui.protocol.messages import Started
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.session.loads import Reload
 from tui.words import tr
 
@@ -29,7 +29,7 @@ class _Growing:
 class ConversationView:
     """Follows the session. The prompt has the past prompts of the conversation to go back to."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, transcript: Transcript, prompt: Prompt) -> None:
         self._controller, self._keymap, self._transcript, self._prompt = controller, keymap, transcript, prompt
         self._reloads: dict[str, tuple[Reload, ...]] = {}
         """What loading the model again in the middle of an answer took, by its turn."""

@@ -127,7 +127,7 @@ class ConversationsScreen(ListDialog[Picked]):
     def compose_body(self) -> ComposeResult:
         """Filter, list, and the line in which a title or tags are changed."""
         yield from self.filter_line(
-            tr("Search titles and messages (model:qwen after:2026-11 tag:work)"),
+            tr("Search titles and messages (model: after: tag:)"),
             *(f"conversation_{what}" for what in _ACTIONS),
         )
         yield RowList[Entry](
@@ -177,7 +177,9 @@ class ConversationsScreen(ListDialog[Picked]):
             if words and is_narrower and all(word in hit.snippet.text.casefold() for word in words)
         )
         unclear = ", ".join(self._wanted.unclear)
-        self._tell(tr("Not understood: {filters}. Write after:2026-11-01 or before:7d.", filters=unclear) if unclear else "")
+        self._tell(
+            tr("Not understood: {filters}. Write after:2026-11-01 or before:7d.", filters=unclear) if unclear else ""
+        )
         self._is_searching = bool(words)
         self._search()
         self._show(None)

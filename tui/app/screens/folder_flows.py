@@ -9,14 +9,14 @@ from pathlib import Path
 from tui.app.screens.flows import Flows, flow
 from tui.base import format
 from tui.base.userpath import typed_path
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
 class FolderFlows:
     """`pick` opens the picker, which shows what came of it."""
 
-    def __init__(self, controller: Controller, flows: Flows, pick: Callable[[], object]) -> None:
+    def __init__(self, controller: Session, flows: Flows, pick: Callable[[], object]) -> None:
         self.flows = flows
         self._controller, self._pick = controller, pick
 

@@ -12,14 +12,14 @@ from tui.models.info import ModelInfo
 from tui.planning.placement import experts_on_cpu
 from tui.protocol.records import LlamaLoad
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
 class HeaderLine:
     """Follows the session into the header, and says in the status line where the model is."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, header: Header, status: StatusLine) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, header: Header, status: StatusLine) -> None:
         self._controller, self._keymap, self._header, self._status = controller, keymap, header, status
         self._fraction = 0.0
         """Of the load that was shown last."""

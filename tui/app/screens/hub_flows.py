@@ -32,9 +32,9 @@ from tui.planning.formula import MemoryPlan
 from tui.planning.recommending import best_suggestion
 from tui.planning.suggestions import suggestions
 from tui.session import events
-from tui.session.controller import Controller
 from tui.session.fetching import KEPT_FREE, free_for
 from tui.session.finding import Judge, Wanted
+from tui.session.interface import Session
 from tui.words import tr
 
 
@@ -43,7 +43,7 @@ class HubFlows:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         settings: Settings,
         flows: Flows,
         models: ModelFlows,

@@ -12,13 +12,13 @@ from tui.planning.taken import taken
 from tui.protocol.messages import Loaded
 from tui.protocol.records import Placed
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 
 
 class LiveFigures:
     """Follows the session. `views` show the same; which of them is seen depends on the width of the terminal."""
 
-    def __init__(self, controller: Controller, views: Sequence[Readings], now: Figures | None = None) -> None:
+    def __init__(self, controller: Session, views: Sequence[Readings], now: Figures | None = None) -> None:
         """`now` is what is known already."""
         self._controller, self._views = controller, views
         self.now = now or Figures()

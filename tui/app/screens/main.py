@@ -4,6 +4,8 @@ with them, and passes on what widgets and the session tell; what happens then is
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from textual import events, on
@@ -51,8 +53,8 @@ from tui.app.widgets.transcript import Transcript
 from tui.config.language import AUTO, language_for
 from tui.config.options import AppOptions
 from tui.config.settings import Settings
-from tui.session.controller import Controller
 from tui.session.events import AnySessionEvent, ModelLoaded, PhaseChanged
+from tui.session.interface import Session
 from tui.words import LANGUAGES, Language, mark, tr, use
 
 NARROW_COLUMNS = 100
@@ -69,7 +71,7 @@ class MainScreen(Screen[None]):
     AUTO_FOCUS = "Prompt"
 
     def __init__(
-        self, controller: Controller, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
+        self, controller: Session, keymap: Keymap, settings: Settings, options: AppOptions, copier: Copier
     ) -> None:
         super().__init__(classes="-empty")
         self.is_shown = False
@@ -92,7 +94,7 @@ class MainScreen(Screen[None]):
         self.models.find = self.hubs.action_find_models
         tuning = TuneFlows(controller, settings.tune.seconds, flows, self.models)
         self.models.tune = tuning.tune
-        self.conversations = ConversationFlows(controller, settings, flows, line.show)
+        self.conversations = ConversationFlows(controller, settings, flows, line.show, self._look_up)
         self.messages = MessageActions(controller, self.transcript, self.prompt, editing, flows, copier)
         self.sending = Sending(controller, self.transcript, self.prompt, self._queued, editing, flows, self.models)
         self._live = LiveFigures(controller, (self._sidebar, self._status))
@@ -237,6 +239,11 @@ class MainScreen(Screen[None]):
         self.prompt.focus()
         if conversation_id != self._controller.conversation.id:
             self.flows.start("open", partial(self.conversations.open_conversation, conversation_id))
+
+    def _look_up(self, words: Sequence[str], turn_id: str) -> None:
+        """Go to a message in which these words were found."""
+        with suppress(KeyError):  # it is gone
+            self.transcript.show_message(turn_id)
 
     @on(Transcript.CopyRequested)
     async def _copy_requested(self, event: Transcript.CopyRequested) -> None:

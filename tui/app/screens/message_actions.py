@@ -14,7 +14,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import Transcript
 from tui.chat.conversation import Turn, last_answer
 from tui.chat.store import StoreError
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.session.replacing import Version
 from tui.words import tr
 
@@ -24,7 +24,7 @@ class MessageActions:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         transcript: Transcript,
         prompt: Prompt,
         editing: Editing,
@@ -155,23 +155,20 @@ class MessageActions:
                 phrases.still_answering(self.flows.keymap) if is_answering else tr("The model is not ready yet.")
             )
             return
-        if self._controller.opened.is_written_elsewhere:
+        if self._controller.is_written_elsewhere:
             self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
             return
-        if answer is not None:
-            self._controller.replacing.cut(answer.id)
-        self._controller.answer()
+        self._controller.answer(replaces=answer.id if answer is not None else "")
 
     @flow("dialog")
     async def action_bring_back(self) -> None:
         """Put what was replaced in its place again; where there are several versions, the one that is chosen."""
-        replacing = self._controller.replacing
         try:
-            versions = await replacing.versions()
+            versions = await self._controller.versions()
             version = versions[0] if len(versions) == 1 else await self._choose_version(versions)
             if self._controller.is_writing:
                 self.flows.tell(phrases.still_answering(self.flows.keymap))
-            elif self._controller.opened.is_written_elsewhere:
+            elif self._controller.is_written_elsewhere:
                 self.flows.tell(tr(phrases.STILL_WRITTEN_ELSEWHERE))
             elif version is not None:
                 await self._controller.bring_back(version)

@@ -36,7 +36,7 @@ from tui.planning.verdict import Verdict
 from tui.protocol.death import EngineDied
 from tui.protocol.messages import ListDevices, Loaded
 from tui.protocol.records import Device
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.session.loads import LoadRequest
 from tui.words import tr
 
@@ -51,7 +51,7 @@ class ModelFlows:
     A dialog that is asked for takes the place of one that is about to open, a load that of one that is being prepared.
     """
 
-    def __init__(self, controller: Controller, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
+    def __init__(self, controller: Session, settings: Settings, flows: Flows, cards: Cards, copier: Copier) -> None:
         self.flows = flows
         self._controller, self._settings, self._cards, self._copier = controller, settings, cards, copier
         self.find: Callable[[], object] | None = None
@@ -271,14 +271,13 @@ class ModelFlows:
         info = plan.model.info
         beside = await self._beside_the_present(plan)
         verdict = beside or await self._confirmed(plan, devices, memory).judge(plan.choice)
-        self._controller.model.headers[str(plan.model.path)] = info
         model_draft = OFF
         if may_have_draft(plan.choice, info):
             memory, devices = await self.memory_for_next(beside=beside is not None)
             confirmed = self._confirmed(plan, devices, memory)
             model_draft = await auto_draft(confirmed, plan.model, plan.choice, self.known_models)
         move = plan.request(verdict, load_first=beside is not None, model_draft=model_draft)
-        self._controller.load(move, info.name, then_answer=then_answer)
+        self._controller.load(move, info.name, info, then_answer=then_answer)
 
     async def _beside_the_present(self, plan: Coming) -> Verdict | None:
         """Where there is room for both, the present model can stay until the new one is there, so that a failure leaves

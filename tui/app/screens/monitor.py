@@ -23,7 +23,7 @@ from tui.measure.known_roofline import known_roofline
 from tui.measure.report import Roofline
 from tui.protocol.messages import Loaded
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 
 _log = logging.getLogger("llmtui")
 
@@ -36,7 +36,7 @@ class MonitorScreen(Screen[None]):
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         keymap: Keymap,
         figures: Figures | None = None,
         on_uncovered: Callable[[], None] = lambda: None,

@@ -12,7 +12,7 @@ from tui.app.widgets.prompt import Prompt
 from tui.config.keymap import display_keys
 from tui.session import events
 from tui.session.context_meter import TextLength
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr, trn
 
 PAUSE_S = 0.4
@@ -22,7 +22,7 @@ PAUSE_S = 0.4
 class PromptLine:
     """Follows the session and what is typed. Nothing waits for the count, and one at most is asked for at a time."""
 
-    def __init__(self, controller: Controller, keymap: Keymap, prompt: Prompt) -> None:
+    def __init__(self, controller: Session, keymap: Keymap, prompt: Prompt) -> None:
         self._controller, self._keymap, self._prompt = controller, keymap, prompt
         self._length: TextLength | None = None
         self._counted = ""
@@ -134,12 +134,9 @@ class PromptLine:
     async def _count(self) -> None:
         self._counted = text = self._prompt.text
         self._is_counting = True
-        contexts = self._controller.contexts
-        contexts.busy()  # the engine does one thing at a time, and this is what somebody sees
         try:
-            length = await self._controller.context.length_of(text)
-            if self._controller.phase == "ready":
-                contexts.typed("" if self._is_editing else text)  # what is edited stands further back
+            # What is edited stands further back than the next prompt.
+            length = await self._controller.length_of(text, is_next=not self._is_editing)
         finally:
             self._is_counting = False
         if text == self._counted:

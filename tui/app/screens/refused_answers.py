@@ -12,14 +12,14 @@ from tui.app.screens.model_flows import ModelFlows
 from tui.app.widgets.transcript import Transcript
 from tui.protocol.records import ErrorInfo
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr, trn
 
 
 class RefusedAnswers:
     """Follows the session."""
 
-    def __init__(self, controller: Controller, flows: Flows, models: ModelFlows, transcript: Transcript) -> None:
+    def __init__(self, controller: Session, flows: Flows, models: ModelFlows, transcript: Transcript) -> None:
         self.flows = flows
         self._controller, self._models, self._transcript = controller, models, transcript
 
@@ -74,5 +74,5 @@ class RefusedAnswers:
             self._leave_unanswered(info)
 
     def _leave_unanswered(self, info: ErrorInfo) -> None:
-        self._controller.replacing.put_back()
+        self._controller.put_back()
         self._transcript.add_notice(partial(phrases.unanswered, info, self.flows.keymap), "warning")

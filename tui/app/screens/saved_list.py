@@ -14,7 +14,7 @@ from tui.app.widgets.start_page import MOST_LATEST, LatestConversation
 from tui.chat.conversation import UNTITLED
 from tui.chat.store import StoreError, Summary
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 PAUSE_S = 0.5
@@ -26,7 +26,7 @@ class SavedList:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         flows: Flows,
         column: ConversationList,
         show_latest: Callable[[tuple[LatestConversation, ...]], None],

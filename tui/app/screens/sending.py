@@ -12,8 +12,8 @@ from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.queued_prompts import QueuedPrompts
 from tui.app.widgets.transcript import Transcript
 from tui.session import events
-from tui.session.controller import Controller
 from tui.session.drafts import SEPARATOR
+from tui.session.interface import Session
 from tui.words import tr
 
 LOAD_WORKERS = ("begin", "load")
@@ -28,7 +28,7 @@ class Sending:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         transcript: Transcript,
         prompt: Prompt,
         queued: QueuedPrompts,
@@ -94,12 +94,13 @@ class Sending:
         else:
             self.take_back()
 
-    def take_back(self) -> None:
+    @flow("take back")
+    async def take_back(self) -> None:
         """Put the newest prompt that waits into the input, unless another is being edited there."""
         if self._editing.turn_id:
             self._prompt.app.bell()
             return
-        prompt = self._controller.queue.take_back()
+        prompt = await self._controller.take_back()
         if prompt is None:
             return
         self._prompt.focus()
@@ -121,5 +122,5 @@ class Sending:
     @flow("draft")
     async def _keep_draft(self) -> None:
         """A prompt that was sent is no draft any more, as soon as it is saved."""
-        await self._controller.store.settled()
+        await self._controller.settled()
         await self._controller.keep_draft()

@@ -9,14 +9,14 @@ from tui.app.screens.flows import Flows
 from tui.models.info import ModelInfo
 from tui.protocol.messages import Loaded, not_granted
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
 class SessionNotices:
     """Follows the session."""
 
-    def __init__(self, controller: Controller, flows: Flows) -> None:
+    def __init__(self, controller: Session, flows: Flows) -> None:
         self._controller, self._flows = controller, flows
         self._looping = ""
         """The answer of which was said last that it repeats itself."""

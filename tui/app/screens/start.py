@@ -19,7 +19,7 @@ from tui.chat.store import StoreError
 from tui.config.options import AppOptions
 from tui.config.settings import ModelSettings, expand
 from tui.protocol.records import PartialSampling
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr
 
 
@@ -28,7 +28,7 @@ class Start:
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Session,
         options: AppOptions,
         settings: ModelSettings,
         flows: Flows,
@@ -49,11 +49,10 @@ class Start:
         self._saved.begin()
         await self._sending.bring_draft()
         last = controller.state.state.conversation
-        with controller.queue.kept():
-            if options.import_file is not None:
-                await self._conversations.import_file(options.import_file)
-            elif options.continue_last and last:
-                await self._conversations.open_conversation(last)
+        if options.import_file is not None:
+            await self._conversations.import_file(options.import_file)
+        elif options.continue_last and last:
+            await self._conversations.open_conversation(last, keeps_prompts=True)
         self._configure()
         await controller.start()
         model = await self._first_model()

@@ -12,7 +12,7 @@ from tui.config.settings import ChosenLoad
 from tui.measure.tune import TuneOutcome
 from tui.models.library import LibraryModel
 from tui.protocol.messages import Loaded
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.session.loads import LoadRequest
 from tui.session.tuning import TuneSearch
 from tui.words import tr
@@ -21,7 +21,7 @@ from tui.words import tr
 class TuneFlows:
     """Beside `models`, whose load settings lead here too."""
 
-    def __init__(self, controller: Controller, seconds: float, flows: Flows, models: ModelFlows) -> None:
+    def __init__(self, controller: Session, seconds: float, flows: Flows, models: ModelFlows) -> None:
         self.flows = flows
         self._controller, self._seconds, self._models = controller, seconds, models
 

@@ -29,7 +29,7 @@ from tui.measure import forecast_words
 from tui.planning import verdict_words
 from tui.protocol.messages import Loaded
 from tui.session import events
-from tui.session.controller import Controller
+from tui.session.interface import Session
 from tui.words import tr, trn
 
 _MOST_SUITED = 4
@@ -40,9 +40,7 @@ _OFFERS = ("pick_model", "conversations", "load_settings", "help")
 class Welcome:
     """Follows the session into the start page, whether that is seen or not: it costs nothing then."""
 
-    def __init__(
-        self, controller: Controller, flows: Flows, models: ModelFlows, hubs: HubFlows, page: StartPage
-    ) -> None:
+    def __init__(self, controller: Session, flows: Flows, models: ModelFlows, hubs: HubFlows, page: StartPage) -> None:
         self._controller, self._flows, self._models, self._page = controller, flows, models, page
         self._hubs = hubs
         hubs.on_change = self.show

@@ -1,8 +1,9 @@
 """The index that makes searching quick: which messages hold which three letters in a row, in a file of its own beside
 other caches. It is never needed: what it lacks is looked through, what it says too much is looked at again.
 
-Three letters (SQLite's "trigram") find parts of words, code and Chinese alike, and so do two: what begins with them. Only which messages hold them is kept, not
-where, which halves the file: about 1.8 times the size of the texts, and as much again as they take when they are packed.
+Three letters (SQLite's "trigram") find parts of words, code and Chinese alike, and so do two: what begins with them.
+Only which messages hold them is kept, not where, which halves the file: it takes about 1.8 times what the texts take,
+and what these take when they are packed.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _SCHEMA = (
     "CREATE INDEX messages_of_conversation ON messages(conversation_id)",
     "CREATE VIRTUAL TABLE letters USING fts5(text, content = '', tokenize = 'trigram', detail = 'none')",
 )
-"""`conversations` says as of when each is indexed whole; `messages.position` is that of the turn in the database, `packed`
-its text, without which nothing can be taken out of `letters`, and `sum` tells whether it is the same."""
+"""`conversations` says as of when each is indexed whole; `messages.position` is that of the turn in the database,
+`packed` its text, without which nothing can be taken out of `letters`, and `sum` tells whether it is the same."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -77,8 +78,8 @@ def keeping(path: Path) -> Iterator[bool]:
 
 
 def open_index(path: Path, database: Path) -> sqlite3.Connection:
-    """A connection that writes the index, with the database attached as `chats`, to be read only. One that is of another
-    version, or damaged, is begun anew. Raises sqlite3.Error and OSError. For whoever is `keeping` it."""
+    """A connection that writes the index, with the database attached as `chats`, to be read only. An index of another
+    version, or a damaged one, is begun anew. Raises sqlite3.Error and OSError. For whoever is `keeping` it."""
     try:
         return _open(path, database)
     except sqlite3.DatabaseError as error:
@@ -120,7 +121,7 @@ def keep_up(connection: sqlite3.Connection) -> Iterator[Progress]:
     """Bring the index in step with the database, one small transaction at a time, the conversations used last first.
     Gives how far it is after each; nothing where all is done. Raises sqlite3.Error."""
     gone = connection.execute(
-        "SELECT id FROM conversations WHERE NOT EXISTS (SELECT 1 FROM chats.conversations c WHERE c.id = conversations.id)"
+        "SELECT id FROM conversations i WHERE NOT EXISTS (SELECT 1 FROM chats.conversations c WHERE c.id = i.id)"
     ).fetchall()
     n_all = connection.execute("SELECT count(*) FROM chats.conversations").fetchone()[0]
     due = connection.execute(
@@ -209,7 +210,7 @@ def _forget(connection: sqlite3.Connection, position: int) -> None:
 
 
 def attach_index(connection: sqlite3.Connection, path: Path) -> bool:
-    """Have a connection that reads the database see the index as `found`; False where there is none that can be used."""
+    """Have a connection that reads the database see the index as `found`; False where none can be used."""
     if not path.exists():
         return False
     with contextlib.suppress(sqlite3.Error):

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -65,8 +65,9 @@ class _Search:
 class Searcher:
     """Over a database that somebody else writes. Nothing is opened before it is needed."""
 
-    def __init__(self, database: Path, index_file: Path) -> None:
-        self._database, self._index_file = database, index_file
+    def __init__(self, database: Path, index_file: Path, *, is_busy: Callable[[], bool] = lambda: False) -> None:
+        """`is_busy` is called in another thread: something else wants the machine, and the index waits."""
+        self._database, self._index_file, self._is_busy = database, index_file, is_busy
         self._asked: queue.SimpleQueue[_Search | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._now: tuple[_Search, sqlite3.Connection] | None = None
@@ -76,16 +77,14 @@ class Searcher:
         self._changed = threading.Event()
         self._keeper: threading.Thread | None = None
         self._is_damaged = False
-        self.is_busy = False
-        """Something else wants the machine: the index waits."""
         self.progress: index.Progress | None = None
         """How far the index is; None while it is in step."""
         self.trouble: Later | None = None
         """Why there is no index, or none that is kept up."""
 
-    async def search(self, wanted: Wanted) -> AsyncIterator[Results]:
-        """What is found, more and more of it; the last one `is_whole`. A search before it ends at once, and so does this
-        one when the iterator is closed. Raises StoreError."""
+    async def search(self, wanted: Wanted) -> AsyncGenerator[Results]:
+        """What is found, more and more of it; the last one `is_whole`. The search ends when the iterator is closed; the
+        next one waits for that. Raises StoreError."""
         search, hits = _Search(wanted), []
         if not self._is_started:
             self._is_started = True
@@ -202,7 +201,9 @@ class Searcher:
             )
             if self.trouble is None:
                 _log.warning("The search index was not brought up to date: %s", error)
-            self.trouble = later("The search index cannot be kept: {reason}. Large histories take longer.", reason=reason)
+            self.trouble = later(
+                "The search index cannot be kept: {reason}. Large histories take longer.", reason=reason
+            )
             return False
         finally:
             self.progress = None
@@ -214,7 +215,7 @@ class Searcher:
         for progress in index.keep_up(connection):
             self.progress = progress
             self._pause(min(time.monotonic() - started, 0.05))  # half of the time at most
-            while self.is_busy and not self._is_closed:
+            while self._is_busy() and not self._is_closed:
                 time.sleep(BUSY_S)
             if self._is_closed:
                 return
@@ -238,4 +239,3 @@ def _connect(database: Path) -> sqlite3.Connection:
         connection.close()
         return connect_to_read(database)  # in a folder where nothing can be written
     return connection
-

@@ -85,7 +85,7 @@ def _moment(value: str, now: datetime) -> float | None:
             return (midnight - timedelta(days=int(ago[1]) * _DAYS[ago[2]])).timestamp()
         if date := _DATE.fullmatch(value):
             year, month, day = (int(part or 1) for part in date.groups())
-            return datetime(year, month, day).timestamp()  # noqa: DTZ001 - the day of whoever types it
+            return datetime(year, month, day).timestamp()
     except (ValueError, OverflowError, OSError):
         pass  # a day that no calendar has
     return None

@@ -30,6 +30,7 @@ _NEEDS_BENCH = {"n_prompt": "-p", "n_gen": "-n", "n_depth": "-d", "repetitions":
 _ONLY_OF_CHAT = {
     "continue_last": "--continue",
     "import_file": "--import",
+    "files": "-f",
     "system": "--system",
     "temperature": "--temp",
     "theme": "--theme",

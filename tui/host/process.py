@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from tui import words
@@ -23,6 +24,7 @@ from tui.config.options import Options
 from tui.config.settings import load_settings
 from tui.config.state import StateStore
 from tui.host.meeting import HostProblem, Meeting, meeting
+from tui.host.served import new_served
 from tui.host.server import Host
 from tui.session.controller import Controller
 
@@ -81,7 +83,9 @@ async def _run(listener: socket.socket) -> None:
     store = Store(paths.database_file())
     controller = Controller(settings, state, store, Options())
     is_over = asyncio.Event()
-    host = Host(controller, settings, state, is_over.set, asyncio.create_task(_open(store)))
+    host = Host(
+        controller, settings, state, is_over.set, asyncio.create_task(_open(store)), partial(new_served, settings)
+    )
     loop = asyncio.get_running_loop()
     for number in ASKED:
         loop.add_signal_handler(number, is_over.set)

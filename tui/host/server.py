@@ -26,11 +26,14 @@ from tui.host.messages import (
     AskHost,
     AskStatus,
     Begun,
+    Call,
     Closed,
     FollowHost,
     FreeModel,
     HostMessage,
     HostStatus,
+    Join,
+    Leave,
     Remark,
     Rested,
     StopAsking,
@@ -38,6 +41,7 @@ from tui.host.messages import (
     Welcome,
     client_decoder,
 )
+from tui.host.served import Served
 from tui.protocol.death import EngineDied
 from tui.protocol.wire import FrameDecoder, WireError, encode
 from tui.session.controller import Controller
@@ -52,6 +56,8 @@ _AGAIN_S = 1.0
 _MINUTE_S = 60.0
 _FIRST_S, _LEAST_S = 30.0, 0.5
 """How long it waits for the first question, and for the next at least, whatever the settings say."""
+_END_S = 2.0
+"""How long an answer may take to stop when the host is ended."""
 _log = logging.getLogger("llmtui.host")
 
 
@@ -66,7 +72,10 @@ class Host:
         state: StateStore,
         on_end: Callable[[], None],
         opening: asyncio.Task[Path | None],
+        make_served: Callable[[Callable[[], None]], Served],
     ) -> None:
+        """`make_served` gives the session of the screens, which is made for the first that comes."""
+        self._make_served, self._served = make_served, list[Served]()
         self._controller, self._settings, self._state, self._on_end = controller, settings, state, on_end
         self._opening, self._is_set_aside_told = opening, False
         self._wishes: SessionSettings = settings.session
@@ -108,6 +117,11 @@ class Host:
             task.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
+        for served in self._served:
+            try:
+                await served.close(_END_S)
+            except StoreError as error:
+                _log.warning("Not all is saved: %s", error)
         for line in tuple(self._lines):
             line.cut()
 
@@ -163,6 +177,23 @@ class Host:
             memory_bytes=sum(_memory(pid) for pid in (os.getpid(), self._controller.engine.pid) if pid is not None),
             ends_in_s=ends_in_s,
         )
+
+    # Screens ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def served(self) -> Served:
+        """The session of the screens."""
+        if not self._served:
+            self._served.append(self._make_served(self._rest))
+        self._has_served = True
+        return self._served[0]
+
+    def leave(self, viewer: str, *, ends: bool) -> None:
+        """A screen goes for good; with `ends` its session is not wanted any more, if nobody else is there."""
+        served = self.served
+        served.leave(viewer)
+        if ends and not served.n_viewers and not self.is_asked:
+            self._on_end()
 
     # Questions --------------------------------------------------------------------------------------------------------
 
@@ -234,7 +265,7 @@ class Host:
             if timer is not None:
                 timer.cancel()
         self._end = self._unloading = None
-        if self._n_asked:
+        if self._n_asked or any(served.is_busy or served.n_viewers for served in self._served):
             return
         loop, wishes = asyncio.get_running_loop(), self._wishes
         if wishes.linger >= 0:
@@ -253,7 +284,7 @@ class Host:
             self._on_end()
 
     def _ends_in_s(self) -> float:
-        if self._n_asked or self._wishes.linger < 0:
+        if self._end is None:
             return -1.0
         return max(0.0, self._linger_s - (time.monotonic() - self._quiet_since))
 
@@ -266,6 +297,9 @@ class Host:
     async def _free(self) -> None:
         async with self._turn:
             await self._controller.unload()
+        for served in self._served:
+            if not (served.is_busy or served.n_viewers):
+                await served.controller.unload()
 
 
 class _Line(asyncio.Protocol):
@@ -277,6 +311,8 @@ class _Line(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._asking: asyncio.Task[None] | None = None
         self._followed: Callable[[], None] | None = None
+        self._viewer = ""
+        """Who has joined here."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -287,6 +323,8 @@ class _Line(asyncio.Protocol):
         self._transport = None
         if self._followed is not None:
             self._followed()
+        if self._viewer:
+            self._host.served.lost(self._viewer, self.send)
         self._host.left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -326,6 +364,14 @@ class _Line(asyncio.Protocol):
                 self._followed = self._host.log.follow(self.send, number)
                 if not self._host.is_asked:
                     self.rest()
+            case Join(viewer=viewer) if not self._viewer:
+                self._viewer = viewer
+                self._host.served.join(message, self.send)
+            case Call() if self._viewer:
+                self._host.served.call(self._viewer, message)
+            case Leave(ends=ends) if self._viewer:
+                viewer, self._viewer = self._viewer, ""
+                self._host.leave(viewer, ends=ends)
             case FreeModel():
                 self._host.free(self)
             case AskStatus():

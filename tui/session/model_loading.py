@@ -138,7 +138,7 @@ class ModelLoading:
             raise
         if not same:
             # Until the conversation is counted in the tokens of this model.
-            self._meter.n_used = self._meter.n_system = 0
+            self._meter.forget()
         self.chat_format = request.chat_format
         self._is_loaded(loaded)
         if not self._is_paused():

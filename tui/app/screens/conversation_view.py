@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from tui.app import answer_phrases, phrases
+from tui.app import answer_phrases, attachment_phrases, phrases
 from tui.app.bindings import Keymap
 from tui.app.widgets.prompt import Prompt
 from tui.app.widgets.transcript import AnswerMessage, Record, Transcript, UserMessage
+from tui.app.widgets.transcript_entries import Words
 from tui.chat.conversation import Turn
 from tui.protocol.messages import Started
 from tui.session import events
@@ -54,7 +55,7 @@ class ConversationView:
             case events.TurnsRemoved(turn_id=turn_id):
                 transcript.truncate_from(turn_id)
             case events.UserSaid(turn=turn):
-                transcript.add_user(turn.id, turn.text)
+                transcript.add_user(turn.id, turn.text, file_lines(turn))
             case events.AnswerBegan(turn=turn, started=started):
                 self._begin(turn, started)
             case events.PromptAdvanced(turn_id=turn_id, progress=progress):
@@ -113,7 +114,7 @@ class ConversationView:
 def record(turn: Turn) -> Record:
     """A saved turn as the transcript shows it."""
     if turn.role != "assistant":
-        return UserMessage(turn.id, turn.text)
+        return UserMessage(turn.id, turn.text, files=file_lines(turn))
     return AnswerMessage(
         turn_id=turn.id,
         label=turn.model,
@@ -122,6 +123,11 @@ def record(turn: Turn) -> Record:
         thinking_label=partial(answer_phrases.thinking_label, turn),
         footer=partial(_footer, turn),
     )
+
+
+def file_lines(turn: Turn) -> tuple[Words, ...]:
+    """A line for each file that a prompt is about."""
+    return tuple(partial(attachment_phrases.file_label, file) for file in turn.files)
 
 
 def _footer(turn: Turn) -> str:

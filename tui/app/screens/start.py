@@ -48,6 +48,7 @@ class Start:
         await self._open_store()
         self._saved.begin()
         await self._sending.bring_draft()
+        self._sending.mention(options.files)
         last = controller.state.state.conversation
         if options.import_file is not None:
             await self._conversations.import_file(options.import_file)
